@@ -56,8 +56,8 @@ def rows() -> Iterator[Row]:
 def beside_revm(fast: TimedMachine, revm: Revm) -> Iterator[Row]:
     """Our time as multiples of revm's."""
     ratios = {work.name: fast.beside(revm, work) for work in compute()}
-    told = {name: timed.ratio for name, timed in ratios.items()}
-    yield Row("ten compute workloads", mean(told.values()), "geometric mean", told)
+    named = {name: timed.ratio for name, timed in ratios.items()}
+    yield Row("ten compute workloads", mean(named.values()), "geometric mean", named)
     slowest = max(ratios.values(), key=lambda timed: timed.ratio)
     yield Row("the slowest of them", slowest.ratio, str(slowest))
     for work in calling():

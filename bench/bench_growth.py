@@ -24,22 +24,22 @@ def rows() -> Iterator[Row]:
     """The rows of this area, in the order of targets.toml."""
     found = [measured(size) for size in SIZES]
 
-    def told(name: str, unit: str, factor: float) -> str:
+    def figures(name: str, unit: str, factor: float) -> str:
         return " / ".join(f"{cost[name] * factor:,.3g}" for cost in found) + f" {unit}"
 
     def ratio(name: str) -> float:
         return found[-1][name] / found[0][name]
 
-    cold = f"{told('cold_processor', 'us', 1e6)} between accounts that nothing has touched"
-    yield Row("a message, by the processor", ratio("processor"), f"{told('processor', 'us', 1e6)}; {cold}")
+    cold = f"{figures('cold_processor', 'us', 1e6)} between accounts that nothing has touched"
+    yield Row("a message, by the processor", ratio("processor"), f"{figures('processor', 'us', 1e6)}; {cold}")
     parts = [name for name in found[-1] if name.startswith("share_")]
-    whose = ", ".join(f"{name.removeprefix('share_')} {told(name, '%', 1)}" for name in parts)
-    yield Row("a message, by the clock", ratio("clock"), f"{told('clock', 'us', 1e6)}, synced; shares: {whose}")
-    yield Row("bytes that a message writes", ratio("written"), told("written", "KB", 1e-3))
-    yield Row("commit of 1,000 changed actors", found[-1]["flush"] * 1e3, told("flush", "ms", 1e3))
-    yield Row("open a folder of 1,000,000 actors", found[-1]["opened"] * 1e3, told("opened", "ms", 1e3))
+    whose = ", ".join(f"{name.removeprefix('share_')} {figures(name, '%', 1)}" for name in parts)
+    yield Row("a message, by the clock", ratio("clock"), f"{figures('clock', 'us', 1e6)}, synced; shares: {whose}")
+    yield Row("bytes that a message writes", ratio("written"), figures("written", "KB", 1e-3))
+    yield Row("commit of 1,000 changed actors", found[-1]["flush"] * 1e3, figures("flush", "ms", 1e3))
+    yield Row("open a folder of 1,000,000 actors", found[-1]["opened"] * 1e3, figures("opened", "ms", 1e3))
     grown = found[-1]["resident"] - found[0]["resident"]
-    yield Row("memory that 999,000 more actors take", max(0.0, grown) / 1e6, told("resident", "MB", 1e-6))
+    yield Row("memory that 999,000 more actors take", max(0.0, grown) / 1e6, figures("resident", "MB", 1e-6))
 
 
 def measured(size: int) -> dict[str, float]:

@@ -24,7 +24,7 @@ from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.events import StampedEvent, put_events
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from localnet import Network
-from localnet.ledger.genesis import Beginning
+from localnet.ledger.genesis import GenesisOptions
 from localnet.ledger.index import tipset_entries
 from localnet.ledger.records import Emitted, Execution
 from localnet.rpc.dispatch import Dispatcher
@@ -67,7 +67,7 @@ def rows() -> Iterator[Row]:
 def populated(folder: Path) -> Network:
     """The network, with nothing but its genesis."""
     others = {to_filecoin(EthAddress((number + 1).to_bytes(20, "big"))): TokenAmount(1) for number in range(ACTORS)}
-    return Network(folder, beginning=Beginning(balances=others), clock=lambda: START)
+    return Network(folder, genesis=GenesisOptions(balances=others), clock=lambda: START)
 
 
 def snapshot_milliseconds(network: Network) -> float:

@@ -6,7 +6,7 @@ tells the kinds of transaction apart, so that the transaction, and with it its h
 Types 0 (with and without a chain id) and 2 are as on the network (FIP-0055, FIP-0091; lotus chain/types/ethtypes).
 Type 1, which the network refuses, is carried in a form of this project's own, with the prefix 0x03, so that tools which
 send nothing else work on a local network. A message has no room for access lists and authorizations: where the rules
-have them, the signature holds the whole transaction behind the prefix 0x04 (`whole_message`).
+have them, the signature holds the whole transaction behind the prefix 0x04 (`envelope_message`).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def signed_message(signed: SignedTransaction, sender: EthAddress | None = None) 
     return SignedMessage(message_of(transaction, sender or signed.sender()), signature)
 
 
-def whole_message(signed: SignedTransaction, sender: EthAddress | None = None) -> SignedMessage:
+def envelope_message(signed: SignedTransaction, sender: EthAddress | None = None) -> SignedMessage:
     """As `signed_message`, for every transaction: what a message cannot hold is in its signature as it stands."""
     transaction = signed.transaction
     if transaction.type in _CARRIED and not transaction.access_list:
@@ -111,7 +111,7 @@ def from_signed_message(signed: SignedMessage, chain_id: int) -> SignedTransacti
         raise TransactionError(f"a message signed with {signed.signature.type.name} carries no transaction")
     data = signed.signature.data
     if len(data) > _SIGNATURE + 1 and data[0] == _WHOLE_PREFIX:
-        return _from_whole(signed)
+        return _from_envelope(signed)
     kind, chain, scalars, v = _read_signature(data, chain_id)
     sender = from_delegated(signed.message.from_)
     if sender is None:
@@ -132,10 +132,10 @@ def transaction_of(message: Message, chain_id: int) -> Transaction:
     return _from_message(message, DYNAMIC_FEE, chain_id)
 
 
-def _from_whole(signed: SignedMessage) -> SignedTransaction:
+def _from_envelope(signed: SignedMessage) -> SignedTransaction:
     carried = parse_transaction(signed.signature.data[1:])
     sender = from_delegated(signed.message.from_)
-    if sender is None or whole_message(carried, sender) != signed:
+    if sender is None or envelope_message(carried, sender) != signed:
         raise TransactionError("the transaction in the message's signature is another one than the message")
     return carried
 

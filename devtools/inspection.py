@@ -94,7 +94,7 @@ class StateInspector:
                 place = self._enter(place, step)
             except NothingAtPath as error:
                 raise NothingAtPath(f"{'/'.join(steps[: number - 1])}: {error}") from None
-        return self._shown(self._behind(place), most)
+        return self._render(self._follow_link(place), most)
 
     def proof(self) -> list[tuple[Cid, bytes]]:
         """The blocks that show, from the root on, what was found since the last time."""
@@ -158,7 +158,7 @@ class StateInspector:
 
     # --- steps ------------------------------------------------------------------------------------------------
 
-    def _behind(self, place: StatePlace) -> StatePlace:
+    def _follow_link(self, place: StatePlace) -> StatePlace:
         """What a link leads to, if the place is one; a layout's root stays unread."""
         if place.layout is not None or kind_of(place.value) != "link":
             return place
@@ -171,7 +171,7 @@ class StateInspector:
         return StatePlace(place.schema, expected, place.schema.read(expected, load(self._store, cid)))
 
     def _enter(self, place: StatePlace, step: str) -> StatePlace:
-        place = self._behind(place)
+        place = self._follow_link(place)
         kind = place.schema.type_of(place.term)
         if place.layout is not None:
             assert isinstance(kind, Map | List)
@@ -192,7 +192,7 @@ class StateInspector:
 
     # --- values -----------------------------------------------------------------------------------------------
 
-    def _shown(self, place: StatePlace, most: int) -> Any:
+    def _render(self, place: StatePlace, most: int) -> Any:
         if place.layout is None:
             return as_json(place.schema, place.term, place.value)
         kind = place.schema.type_of(place.term)

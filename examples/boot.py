@@ -19,7 +19,7 @@ from typing import Any
 from bridge.method_numbers import method_number
 from hypervisor import Address, Bundle
 from hypervisor.bigint import encode_bigint
-from hypervisor.bundle_library import OWN, actors_version, kept_releases, own_of
+from hypervisor.bundle_library import OWN, actors_version, downloaded_releases, own_of
 from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.network_versions import newest_with_actors
 from hypervisor.signatures import sign_secp256k1
@@ -184,7 +184,7 @@ def receipt_step(name: str, receipt: TransactionReceipt) -> Step:
 def official_bundle() -> str:
     """A newer release that `hypervisor bundle` keeps, else the file of the test data, else the release's name."""
     file = DATA / "bundles" / f"{OFFICIAL}.car"
-    newer = [name for name in kept_releases() if name > OFFICIAL and name.endswith("-devnet")]
+    newer = [name for name in downloaded_releases() if name > OFFICIAL and name.endswith("-devnet")]
     return newer[-1] if newer else str(file) if file.is_file() else OFFICIAL
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from bridge.addresses import EthAddress, checksummed, masked_id, to_filecoin
 from hypervisor import Address
-from hypervisor.bundle_library import kept_releases
+from hypervisor.bundle_library import downloaded_releases
 from localnet import Account, Contract, Network, TransactionFailed
 from tests.conftest import data_file, fvm_data
 
@@ -39,7 +39,7 @@ Refused = Callable[..., Refusal]
 
 def official() -> Path | None:
     """The official bundle: of the test data, or what `hypervisor bundle fetch` got, if there is either."""
-    return data_file(f"bundles/{OFFICIAL}.car") if fvm_data() is not None else kept_releases().get(OFFICIAL)
+    return data_file(f"bundles/{OFFICIAL}.car") if fvm_data() is not None else downloaded_releases().get(OFFICIAL)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

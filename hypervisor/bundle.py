@@ -120,7 +120,7 @@ def _embedded(variant: str | None) -> Bundle:
     return Bundle.from_car(bundle_bytes(variant), f"the embedded bundle's variant {variant}")
 
 
-def marked_runtime(module: bytes) -> str | None:
+def runtime_marker(module: bytes) -> str | None:
     """The runtime that a WASM module's marker section names, None where it has no such section."""
     for name, content in _custom_sections(module):
         if name == MARKER_SECTION:

@@ -145,7 +145,7 @@ def release_file(release: Release) -> Path:
     return library_folder() / f"{release.name}.car"
 
 
-def kept_releases() -> Mapping[str, Path]:
+def downloaded_releases() -> Mapping[str, Path]:
     """The files that are in the folder, by the names of their releases. Their content is not looked at."""
     try:
         found = {name: release_file(release) for name, release in known_releases().items()}

@@ -113,17 +113,17 @@ class CallManager:
         Raises SyscallError (the caller sees an error number), OutOfGas, Fatal.
         """
         if self.interceptor is not None:
-            return self.interceptor.send(self, call, self._traced)
-        return self.with_transaction(call) if self.tracer is None else self._traced(call)
+            return self.interceptor.send(self, call, self._send_traced)
+        return self.with_transaction(call) if self.tracer is None else self._send_traced(call)
 
-    def answered(self, call: Call, result: CallResult) -> CallResult:
+    def trace_intercepted(self, call: Call, result: CallResult) -> CallResult:
         """Trace a call that somebody answered in the callee's place; the result as it is."""
         if self.tracer is not None:
             self._trace_start(call)
-            self.tracer.event(_ended(result, 0))
+            self.tracer.event(_call_ended(result, 0))
         return result
 
-    def _traced(self, call: Call) -> CallResult:
+    def _send_traced(self, call: Call) -> CallResult:
         if self.tracer is None:
             return self.with_transaction(call)
         before = self.gas.used
@@ -133,7 +133,7 @@ class CallManager:
         except Exception as error:
             self._trace_failure(error, self.gas.used - before)
             raise
-        self.tracer.event(_ended(result, self.gas.used - before))
+        self.tracer.event(_call_ended(result, self.gas.used - before))
         return result
 
     def with_transaction(self, call: Call) -> CallResult:
@@ -299,7 +299,7 @@ class CallManager:
         """Keep an actor's event, unless the call that it is of fails; interceptor and tracer hear of it now."""
         self.events.append(event)
         if self.interceptor is not None:
-            self.interceptor.emitted(self, event)
+            self.interceptor.on_event(self, event)
         if self.tracer is not None:
             listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in event.entries)
             self.tracer.event(EventEmitted(event.emitter, listed))
@@ -342,7 +342,7 @@ class CallManager:
         self.tracer.event(ended)
 
 
-def _ended(result: CallResult, used: int) -> CallEnded:
+def _call_ended(result: CallResult, used: int) -> CallEnded:
     """The end of a call that has an exit code; `used` in milligas."""
     block = result.block or Block(0, b"")
     return CallEnded(result.exit_code, block.data, block.codec, used, message=result.message, is_plain=result.is_plain)

@@ -7,7 +7,7 @@ running thread as finished on 3.11 and 3.12). The first level is off the caller'
 signal handler may raise between any two instructions, inside a callback from WASM too.
 
 Threads are parked and used again: starting one takes some 100 microseconds, waking one 15. A thread that has a large
-stack already may `settle`: what it executes begins on its own stack, and no other thread is woken.
+stack already may `adopt`: what it executes begins on its own stack, and no other thread is woken.
 """
 
 import os
@@ -43,7 +43,7 @@ def large_stacks() -> Iterator[None]:
             threading.stack_size(before)
 
 
-class Home:
+class ExecutionThread:
     """A thread with a large stack, on which executions begin one after the other. `interrupt` is for other threads."""
 
     __slots__ = ("_end", "_interrupted")
@@ -58,9 +58,9 @@ class Home:
         """Whether an execution runs: it alone may be ended by `interrupt`, and by nothing that raises in its midst."""
         return self._end is not None
 
-    def settle(self) -> None:
+    def adopt(self) -> None:
         """Let executions of the calling thread begin on its own stack from now on."""
-        _here.home = self
+        _local.own = self
 
     def interrupt(self) -> None:
         """Let nothing begin any more, and what runs end: in this order, so that none slips through between."""
@@ -70,8 +70,8 @@ class Home:
             end()
 
     def run(self, work: Callable[[], T], interrupted: Callable[[], None]) -> T:
-        """Execute on the calling thread, whose home this is. Raises KeyboardInterrupt where that was interrupted."""
-        _here.home = None  # an execution within this one begins on a stack of its own
+        """Execute on the calling thread, to which this belongs. Raises KeyboardInterrupt where that was interrupted."""
+        _local.own = None  # an execution within this one begins on a stack of its own
         self._end = interrupted
         try:
             self._check()
@@ -80,21 +80,21 @@ class Home:
             finally:
                 self._check()
         finally:
-            self._end, _here.home = None, self
+            self._end, _local.own = None, self
 
     def _check(self) -> None:
         if self._interrupted:
             raise KeyboardInterrupt
 
 
-class _Here(threading.local):
+class _ThreadLocal(threading.local):
     """What holds for the calling thread."""
 
-    home: Home | None = None
-    """Its home, while no execution runs there."""
+    own: ExecutionThread | None = None
+    """The one that it has adopted, while no execution runs there."""
 
 
-_here = _Here()
+_local = _ThreadLocal()
 
 
 class Stacks:
@@ -109,11 +109,11 @@ class Stacks:
         """Run `work` on a stack of its own and return or raise what it does; MemoryError where there is none to be had.
 
         Where the waiting thread is interrupted (Ctrl-C), `interrupted` is called so that the work ends soon, and the
-        interrupt is raised once it has. A thread that has settled (`Home`) runs the work itself.
+        interrupt is raised once it has. A thread with an `ExecutionThread` of its own runs the work itself.
         """
-        home = _here.home
-        if home is not None:
-            return home.run(work, interrupted)
+        own = _local.own
+        if own is not None:
+            return own.run(work, interrupted)
         job = _Job(work)
         interrupt = self._idle_worker().run(job, interrupted)
         try:
@@ -126,25 +126,25 @@ class Stacks:
         finally:
             del job, interrupt  # a kept traceback would hold every frame of the call in a cycle
 
-    def at_home(self, work: Callable[[], T]) -> T:
+    def on_one_thread(self, work: Callable[[], T]) -> T:
         """Run `work` on a stack of its own, as `run` does; what it runs in its turn, level by level, begins there.
 
         For several executions, each of which would wake a thread and wait for it. An interrupt ends the execution that
         runs, which raises KeyboardInterrupt in `work`, and so does each that would begin; it is raised once `work` has
         ended, however it did.
         """
-        if _here.home is not None:
+        if _local.own is not None:
             return work()
-        home = Home()
+        own = ExecutionThread()
 
-        def settled() -> T:
-            home.settle()
+        def on_own_stack() -> T:
+            own.adopt()
             try:
                 return work()
             finally:
-                _here.home = None
+                _local.own = None
 
-        return self.run(settled, home.interrupt)
+        return self.run(on_own_stack, own.interrupt)
 
     def dismiss(self) -> None:
         """End the parked threads; the next run starts new ones."""

@@ -23,7 +23,7 @@ class Interceptor(Protocol[Calls]):
     """What stands between callers and callees."""
 
     @property
-    def armed(self) -> bool:
+    def is_armed(self) -> bool:
         """Whether calls between contracts need to be seen now; if not, an engine may keep them to itself.
 
         Calls of the addresses in `watched` must be seen always. Any answer may change it: read it after each.
@@ -39,5 +39,5 @@ class Interceptor(Protocol[Calls]):
         Raises what `CallManager.send` raises.
         """
 
-    def emitted(self, calls: Calls, event: StampedEvent) -> None:
+    def on_event(self, calls: Calls, event: StampedEvent) -> None:
         """An actor has emitted an event; the call that it did so in may still fail."""

@@ -242,14 +242,14 @@ class Hypervisor(MachineState):
             raw_length = message.chain_length() if raw_length is None else raw_length
             message = message.message
         message.check()
-        return self._applied(message, message.chain_length() if raw_length is None else raw_length)
+        return self._execute_message(message, message.chain_length() if raw_length is None else raw_length)
 
     def apply_implicit(self, message: Message) -> ApplyResult:
         """Apply a message of the system itself: no checks of the sender, no fees, no nonce."""
         message.check()
-        return self._applied(message, 0, implicit=True)
+        return self._execute_message(message, 0, implicit=True)
 
-    def _applied(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
+    def _execute_message(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
         if self.context.rules != self._rules:
             raise InvalidInput(
                 f"the machine was opened under the rules '{self._rules}', its context is of '{self.context.rules}'"

@@ -19,9 +19,9 @@ from hypervisor.errors import BundleError, Fatal
 from hypervisor.externs import DevelopmentExterns, Externs
 from hypervisor.interception import Interceptor
 from hypervisor.manifest import Manifest
-from hypervisor.migration import migrated
+from hypervisor.migration import migrate_state
 from hypervisor.migration_nv29 import StreamSettings
-from hypervisor.network_versions import NetworkVersion, versions_passed
+from hypervisor.network_versions import NetworkVersion, versions_between
 from hypervisor.opening import MACHINE, installed_record, learn_actors, machine_record
 from hypervisor.proofs import ProofVerifier, RefuseProofs
 from hypervisor.registry import Registry
@@ -175,9 +175,9 @@ class MachineState:
         """
         if manifest is not None:
             learn_actors(self.registry, manifest, self.store)
-            passed = versions_passed(self.context.network.number, network.number)
+            passed = versions_between(self.context.network.number, network.number)
             before, epoch = self.state_tree, self.context.epoch
-            root = migrated(before, self.manifest, manifest, passed, epoch, streams, progress)
+            root = migrate_state(before, self.manifest, manifest, passed, epoch, streams, progress)
             self.state_tree = StateTree(self.store, root)
             self.manifest = manifest
         self.advance(network=network)

@@ -19,7 +19,7 @@ from hypervisor.migration_nv29 import (
     migrate_market,
     migrate_reward,
 )
-from hypervisor.network_versions import Layouts, NetworkVersion, network_version, versions_passed
+from hypervisor.network_versions import Layouts, NetworkVersion, network_version, versions_between
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import MARKET_ACTOR, REWARD_ACTOR, SYSTEM_ACTOR, ActorID
 from store.blockstore import put_object
@@ -33,7 +33,7 @@ def check_migration(before: int, after: int, other_actors: bool) -> None:
     `other_actors`: with other built-in actors than the state has.
     """
     network_version(after)
-    passed = versions_passed(before, after)
+    passed = versions_between(before, after)
     if not passed:
         raise InvalidInput(f"network version nv{after} is not an upgrade of nv{before}")
     unknown = [row.number for row in passed if row.layouts is Layouts.UNKNOWN]
@@ -44,7 +44,7 @@ def check_migration(before: int, after: int, other_actors: bool) -> None:
         )
 
 
-def written_anew(passed: Iterable[NetworkVersion]) -> NetworkVersion | None:
+def first_state_migration(passed: Iterable[NetworkVersion]) -> NetworkVersion | None:
     """The first of some versions whose upgrade writes states anew, and so needs the actors that read them."""
     return next((row for row in passed if row.layouts is Layouts.STREAMS), None)
 
@@ -56,11 +56,11 @@ def rehearse(
 
     `manifest` is that of the state as it is.
     """
-    if written_anew(passed) is not None:
+    if first_state_migration(passed) is not None:
         _split_rewards(StateTree(tree.store, tree.flush()), manifest, epoch, streams)
 
 
-def migrated(
+def migrate_state(
     tree: StateTree,
     old: Manifest,
     new: Manifest,
@@ -79,8 +79,8 @@ def migrated(
     root = tree.flush()
     if old.data == new.data:
         return root
-    draft, codes = StateTree(tree.store, root), _exchanged(old, new)
-    if written_anew(passed) is not None:
+    draft, codes = StateTree(tree.store, root), _new_codes(old, new)
+    if first_state_migration(passed) is not None:
         _split_rewards(draft, old, epoch, streams)
     system = draft.get_actor(SYSTEM_ACTOR)
     if system is not None:
@@ -89,7 +89,7 @@ def migrated(
     return draft.flush()
 
 
-def _exchanged(old: Manifest, new: Manifest) -> dict[Cid, Cid]:
+def _new_codes(old: Manifest, new: Manifest) -> dict[Cid, Cid]:
     """The new code by the old one."""
     codes: dict[Cid, Cid] = {}
     for name, before, after in zip(ACTOR_NAMES, old.codes, new.codes, strict=True):

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hypervisor.address import Address
+from hypervisor.argument_checks import whole_number
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import InvalidInput
-from hypervisor.given import whole_number
 from hypervisor.manifest import Manifest
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_ACTOR, SYSTEM_ACTOR, ActorID
@@ -118,7 +118,7 @@ def migrate_reward(tree: StateTree, state: ActorState, settings: StreamSettings,
     """
     fields = _fields(tree, state, "reward", _OLD_REWARD_FIELDS)
     none = encode_bigint(0)
-    governed = _governed(tree, settings, epoch + 1, manifest)
+    governed = _governance_fields(tree, settings, epoch + 1, manifest)
     return put_object(tree.store, [*fields[:_KEPT_REWARD_FIELDS], none, none, *governed])
 
 
@@ -128,10 +128,12 @@ def begin_with_streams(tree: StateTree, state: ActorState, settings: StreamSetti
     Raises InvalidInput as `migrate_reward` does.
     """
     fields = decode(tree.store.get(state.head))
-    return put_object(tree.store, [*fields[:_UNGOVERNED_REWARD_FIELDS], *_governed(tree, settings, 1, manifest)])
+    return put_object(
+        tree.store, [*fields[:_UNGOVERNED_REWARD_FIELDS], *_governance_fields(tree, settings, 1, manifest)]
+    )
 
 
-def _governed(tree: StateTree, settings: StreamSettings, begin: int, manifest: Manifest) -> list[Any]:
+def _governance_fields(tree: StateTree, settings: StreamSettings, begin: int, manifest: Manifest) -> list[Any]:
     """The fields of reward's state that say who governs what: timelock, authority, what streams have got, streams."""
     settings.check()
     authority = _existing(tree, settings.authority, "stream-weight authority", manifest)

@@ -117,7 +117,7 @@ def network_version(number: int) -> NetworkVersion:
         raise InvalidInput(f"network version nv{number} is not known: choose one of {known}") from None
 
 
-def versions_passed(before: int, after: int) -> list[NetworkVersion]:
+def versions_between(before: int, after: int) -> list[NetworkVersion]:
     """The rows of the versions after one, up to another: none where that is no later one."""
     return [row for number, row in NETWORK_VERSIONS.items() if before < number <= after]
 

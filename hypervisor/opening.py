@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from hypervisor.bundle import Bundle, marked_runtime
+from hypervisor.bundle import Bundle, runtime_marker
 from hypervisor.context import FILECOIN, MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis, build_genesis
@@ -152,7 +152,7 @@ def _runtimes(evm: str, manifest: Manifest, store: Blockstore) -> tuple[str, dic
     """Who runs contracts, and the runtimes of a bundle's actors that are not native."""
     names = {}
     for code in manifest.codes:
-        marker = marked_runtime(_module(store, code))
+        marker = runtime_marker(_module(store, code))
         if marker is not None:
             names[code] = marker
     contract = manifest.code("evm")

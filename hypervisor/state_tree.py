@@ -324,7 +324,7 @@ class StateTree:
         """The tree as it is now, within a transaction too, to come back to with `go_back_to`."""
         return TreeImage(self._root, dict(self._actors.items()))
 
-    def root_of_now(self) -> Cid:
+    def current_root(self) -> Cid:
         """The root that the tree would have were it flushed now; within a transaction too. Nothing changes."""
         copy = StateTree(self.store, self._root)
         for actor, state in self._actors.items():

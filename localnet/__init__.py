@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from localnet.contracts.contract import Artifact, Contract
     from localnet.contracts.native_actor import NativeActor
     from localnet.errors import CallFailed, NetworkError, TransactionFailed, TransactionRefused
-    from localnet.ledger.genesis import Beginning
+    from localnet.ledger.genesis import GenesisOptions
     from localnet.ledger.records import TransactionReceipt
     from localnet.miners.miner import Miner
     from localnet.network import Network
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Account": "localnet.accounts",
     "Artifact": "localnet.contracts.contract",
-    "Beginning": "localnet.ledger.genesis",
+    "GenesisOptions": "localnet.ledger.genesis",
     "CallFailed": "localnet.errors",
     "Contract": "localnet.contracts.contract",
     "Miner": "localnet.miners.miner",
@@ -37,9 +37,9 @@ _HOMES = {
 __all__ = [
     "Account",
     "Artifact",
-    "Beginning",
     "CallFailed",
     "Contract",
+    "GenesisOptions",
     "Miner",
     "NativeActor",
     "Network",
@@ -51,7 +51,15 @@ __all__ = [
 ]
 
 
+_RENAMED = {"Beginning": "GenesisOptions"}  # until 0.3
+
+
 def __getattr__(name: str) -> object:
+    if name in _RENAMED:
+        from warnings import warn
+
+        warn(f"localnet.{name} is now localnet.{_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'localnet' has no attribute '{name}'")

@@ -26,9 +26,9 @@ from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallTrees
 from localnet.calls.overrides import NONE, Overrides
-from localnet.calls.simulate import listened
+from localnet.calls.simulate import traced_call
 from localnet.calls.time_limit import OutOfTime, TimeLimit, explaining_time
-from localnet.chain.watching import AtOnce, Background, GiveWay
+from localnet.chain.watching import Background, InlineBackground, Preempted
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
@@ -40,7 +40,7 @@ from localnet.traces.console_log import MARK, without_logs
 from localnet.traces.failure_place import FailurePlaces
 from localnet.traces.trace import call_json, trace
 from localnet.traces.trace_command import DEFAULT_URL, trace_command
-from localnet.traces.trace_report import told
+from localnet.traces.trace_report import explain_trace
 from localnet.traces.trace_words import NamedInterface
 from store.blockstore import BlockNotFound
 from store.cid import Cid
@@ -66,7 +66,7 @@ class Console:
         """`folders` have compiled contracts, by default those of `ArtifactFolders`; `url` is where the node answers."""
         self.enabled = True
         """Whether it prints anything (`anvil_setLoggingEnabled`)."""
-        self.background: Background = AtOnce()
+        self.background: Background = InlineBackground()
         self._newest: bytes | None = None
         """The transaction whose line is the last that was printed."""
         self._network = network
@@ -83,11 +83,11 @@ class Console:
 
     def applied(self, tipset: Tipset) -> None:
         """Print a line for each transaction of the new head, and explain them in the background."""
-        changed_by_hand = tipset.before != self._state
+        is_changed_directly = tipset.before != self._state
         self._state = tipset.state
         room = MOST_EXPLAINED
         try:
-            self._logs = self._logs or (changed_by_hand and self._may_log())
+            self._logs = self._logs or (is_changed_directly and self._may_log())
             for receipt in self._network.chain.index.receipts(tipset):
                 self._logs = self._logs or MARK in receipt.execution.message.message.params
                 if not self.enabled:
@@ -107,14 +107,14 @@ class Console:
 
     def _explain_later(self, what: str, run: float, explain: Callable[[TimeLimit], None]) -> None:
         """Print in the background what an execution again shows; the execution itself took `run` seconds."""
-        limit = TimeLimit(explaining_time(run), self.background.must_give_way)
+        limit = TimeLimit(explaining_time(run), self.background.should_yield)
 
         def explained() -> None:
             try:
                 with limit.running():
                     explain(limit)
                 sys.stdout.flush()
-            except GiveWay:
+            except Preempted:
                 raise
             except OSError:
                 pass  # standard output is closed: the node goes on
@@ -183,7 +183,7 @@ class Console:
         except OutOfTime as error:
             self._print([f"console.log: gave up reading the lines of a call {error}"])
             return
-        except GiveWay:
+        except Preempted:
             raise
         except HypervisorError:
             return  # a call that cannot be made: its answer says why
@@ -218,14 +218,14 @@ class Console:
             self._print(lines if own else [f"0x{receipt.hash.hex()}:", *lines], shown, place)
             self._newest = receipt.hash
         rules, gas_limit = self._network.rules, receipt.execution.message.message.gas_limit
-        numerator, denominator = rules.simulations.headroom
+        numerator, denominator = rules.simulations.estimate_margin
         has_room = gas_limit * numerator < rules.limits.block_gas * denominator  # else the estimate fails, too
         if rules.limits.gas_advice and has_room and receipt.exit_code == ExitCode.SYS_OUT_OF_GAS:
             print(f"  its limit of {gas_limit:,} gas is too low: {rules.limits.gas_advice}")
 
     def _end(self, exit_code: int) -> str:
         """How an execution failed, in the words of the rules' own errors."""
-        return self._network.rules.views.end_words(exit_code) or exit_name(exit_code)
+        return self._network.rules.views.exit_text(exit_code) or exit_name(exit_code)
 
     def _place(self, find: Callable[[], str | None]) -> str | None:
         """The line to print of a failure's place, None where it is not known."""
@@ -237,7 +237,7 @@ class Console:
 
     def _shown(self, found: dict[str, Any]) -> dict[str, Any]:
         """A trace, decoded, with the reasons of its failure."""
-        return told(found, (*self._interfaces(found["calls"]), *self._network.interfaces))
+        return explain_trace(found, (*self._interfaces(found["calls"]), *self._network.interfaces))
 
     def _print(self, lines: Sequence[str], shown: dict[str, Any] | None = None, place: str | None = None) -> None:
         """Print lines, the calls of a failure with its reasons, and its place."""
@@ -279,6 +279,6 @@ def _calls(
 ) -> list[dict[str, Any]]:
     """The calls that a call makes. Raises what the limit does, and the errors of `listened`."""
     trees = CallTrees()
-    return listened(
+    return traced_call(
         machine, request, limit.on(trees), lambda: [call_json(machine, call) for call in trees.roots], overrides
     )

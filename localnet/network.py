@@ -17,27 +17,28 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
+from warnings import warn
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.transaction_messages import message_from
 from bridge.transactions import DYNAMIC_FEE, Transaction
+from hypervisor.argument_checks import octets, whole_number
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.given import octets, whole_number
 from hypervisor.message import Message
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.opening import AUTO, IN_MEMORY
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC, Account, accounts
 from localnet.addresses import Target, ethereum_address, filecoin_address
-from localnet.by_hand import ByHand
 from localnet.calls import simulate
 from localnet.chain import admission
 from localnet.chain.clock import ChainClock, Clock
 from localnet.contracts.contract import Artifact, Contract, named_errors
+from localnet.development import DevelopmentChain
 from localnet.errors import CallFailed, UnknownBlock
 from localnet.fork.forking import ForkSource
-from localnet.ledger.genesis import DEFAULT_BALANCE, NOTHING_MORE, Beginning
+from localnet.ledger.genesis import DEFAULT_BALANCE, NOTHING_MORE, GenesisOptions
 from localnet.ledger.records import GENESIS_PARENT, TransactionReceipt
 from localnet.ledger.upgrades import NO_UPGRADES, UpgradePlan
 from localnet.opening import Opening
@@ -58,7 +59,7 @@ MOST_INTERFACES: Final = 1_000
 """So many contracts' interfaces are kept that somebody tells (`Network.add_interface`)."""
 
 
-class Network(ByHand):
+class Network(DevelopmentChain):
     """A local network: accounts with funds, a chain, a mempool, a machine."""
 
     def __init__(
@@ -80,9 +81,10 @@ class Network(ByHand):
         deferred: bool = False,
         chain_id: int | None = None,
         bare: bool = False,
-        beginning: Beginning = NOTHING_MORE,
+        genesis: GenesisOptions = NOTHING_MORE,
         fork: ForkSource | None = None,
         streams: StreamSettings | None = None,
+        beginning: GenesisOptions | None = None,
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
@@ -97,22 +99,25 @@ class Network(ByHand):
         transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on no real network;
         a folder does not keep that. With `deferred`, receipts are known one block later, as on the network. A new
         network has the chain id 31415926 (31337 under Ethereum's rules), or `chain_id`, and the contracts of
-        `localnet.preinstalled` unless it is `bare`; `beginning` says what else it begins with. A new network may begin
+        `localnet.preinstalled` unless it is `bare`; `genesis` says what else it begins with. A new network may begin
         as a `fork` of another one (`localnet.fork.forking`), with its state, actors, network version and chain id;
         accounts with less than 1 FIL there get `balance`. `streams` say who governs the block reward from network
         version 29 on, and how fast it is split (`localnet.chain.streams`): at the genesis, or at the planned upgrade
-        to that version.
+        to that version. `beginning` is the former name of `genesis`.
 
         Raises InvalidInput for a folder of another bundle, network version, chain id, `evm` or rules, of other funds or
         fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too late, and
         the errors of `Hypervisor.open`.
         """
+        if beginning is not None:
+            warn("Network(beginning=...) is now Network(genesis=...)", DeprecationWarning, stacklevel=2)
+            genesis = beginning
         counted, funds = account_count is not None, DEFAULT_BALANCE if balance is None else balance
         whole_number(funds, "the balance of each account", None, unit="attoFIL")
         count = whole_number(account_count, "a number of accounts", 1) if counted else 10
         self.accounts = accounts(mnemonic, count, derivation_path)
         opening = Opening(
-            path, bundle, network, evm, self.accounts, funds, beginning, chain_id, bare, rules, hardfork, fork,
+            path, bundle, network, evm, self.accounts, funds, genesis, chain_id, bare, rules, hardfork, fork,
             streams=streams, funded=balance is not None, counted=counted,
         )  # fmt: skip
         super().__init__(opening.chain(int(clock()), upgrades), ChainClock(clock))
@@ -270,8 +275,8 @@ class Network(ByHand):
             max_priority_fee=premium,
         )
         if account is None:
-            return self._finished(self.submit_unsigned(message_from(transaction, address)))
-        return self._finished(self.submit(account.sign(transaction).raw()))
+            return self._receipt_of(self.submit_unsigned(message_from(transaction, address)))
+        return self._receipt_of(self.submit(account.sign(transaction).raw()))
 
     def send_native(
         self,
@@ -303,8 +308,8 @@ class Network(ByHand):
             gas_premium=premium,
         )
         if isinstance(sender, Account):
-            return self._finished(self.submit_native(sender.sign_native(message)))
-        return self._finished(self.submit_unsigned(message))
+            return self._receipt_of(self.submit_native(sender.sign_native(message)))
+        return self._receipt_of(self.submit_unsigned(message))
 
     def invoke(
         self,
@@ -320,7 +325,7 @@ class Network(ByHand):
         `network.invoke(wallet, multisig.approve(7, b""))`. Value in attoFIL; sender and errors as of `send_native`,
         and ValueError for an answer that is not the method's.
         """
-        limit = self.rules.limits.generous_gas if gas_limit is None else gas_limit
+        limit = self.rules.limits.large_message_gas if gas_limit is None else gas_limit
         receipt = self.send_native(to, call.method, call.params, value=value, sender=sender, gas_limit=limit)
         return call.answer(receipt.execution.receipt.return_data)
 
@@ -333,14 +338,14 @@ class Network(ByHand):
     def gas_limit(self, request: CallRequest) -> Gas:
         """The gas limit of a transaction that names none. Raises TransactionRefused for funds, CallFailed."""
         admission.check_funds(self.machine, to_filecoin(request.sender), request.sender, request.value)
-        with self._traced(request):
+        with self._explaining_failures(request):
             return simulate.estimate(self.machine, request)
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
         """The executed transaction. Raises UnknownTransaction, also while it waits."""
         return replace(super().receipt(transaction_hash), tracer=self._trace)
 
-    def _finished(self, transaction_hash: bytes) -> TransactionReceipt:
+    def _receipt_of(self, transaction_hash: bytes) -> TransactionReceipt:
         if self.chain.deferred and self.automine:
             self.mine()
         receipt = self.receipt(transaction_hash)
@@ -353,7 +358,7 @@ class Network(ByHand):
     def call(self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None) -> bytes:
         """What a call returns, with nothing kept; value in attoFIL. Raises CallFailed, AddressError."""
         request = self._request(to, data, value, sender)
-        with self._traced(request):
+        with self._explaining_failures(request):
             return simulate.call(self.machine, request)
 
     def estimate_gas(
@@ -361,7 +366,7 @@ class Network(ByHand):
     ) -> Gas:
         """A gas limit that suffices; value in attoFIL. Raises CallFailed, AddressError."""
         request = self._request(to, data, value, sender)
-        with self._traced(request):
+        with self._explaining_failures(request):
             return simulate.estimate(self.machine, request)
 
     def _request(self, to: Target | None, data: bytes, value: int, sender: Target | None) -> CallRequest:
@@ -381,7 +386,7 @@ class Network(ByHand):
         return epoch_trace(self.chain, tipset, self.interfaces)
 
     @contextmanager
-    def _traced(self, request: CallRequest) -> Iterator[None]:
+    def _explaining_failures(self, request: CallRequest) -> Iterator[None]:
         """A request whose failure can tell its calls."""
         try:
             yield

@@ -7,11 +7,11 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hypervisor.bundle import Bundle, marked_runtime
+from hypervisor.argument_checks import whole_number
+from hypervisor.bundle import Bundle, runtime_marker
 from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
-from hypervisor.given import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import LATEST, NETWORK_VERSIONS, network_version
@@ -28,7 +28,7 @@ from localnet.ledger.genesis import (
     LARGEST_CHAIN_ID,
     NOTHING_MORE,
     OTHER_FOLDER,
-    Beginning,
+    GenesisOptions,
     NetworkRecord,
     check_same,
     network_genesis,
@@ -53,7 +53,7 @@ class Opening:
     evm: str
     accounts: Sequence[Account]
     balance: TokenAmount
-    beginning: Beginning
+    genesis: GenesisOptions
     chain_id: int | None = None
     bare: bool = False
     rules: str | None = None
@@ -66,13 +66,13 @@ class Opening:
 
     def chain(self, timestamp: int, plan: UpgradePlan) -> Chain:
         """The chain in the folder, or a new one at a time (Unix seconds)."""
-        genesis, supply = network_genesis(self.accounts, self.balance, self.beginning)
+        genesis, supply = network_genesis(self.accounts, self.balance, self.genesis)
         bundle = Bundle.open(self.bundle) if isinstance(self.bundle, str | Path) else self.bundle
         with ExitStack() as undo:
             store, origin = open_fork(undo.enter_context(closing(open_store(self.path))), self.fork)
             index, externs = ChainIndex(store), ChainExterns()
             undo.callback(store.close)
-            miners = self.beginning.miners if index.head < 0 else index.miners_to_come()
+            miners = self.genesis.miners if index.head < 0 else index.miners_to_come()
             if len(miners) > len(self.accounts):
                 raise InvalidInput(f"{len(self.accounts)} accounts cannot own {len(miners)} miners, one each")
             machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs))
@@ -102,7 +102,7 @@ class Opening:
         rules.settings.begin(machine)
         if not self.bare:
             preinstall(machine)
-        for client, size in self.beginning.verified.items():
+        for client, size in self.genesis.verified.items():
             grant_on(machine, client, size)
         if self.streams is not None and has_streams(machine):
             begin_streams(machine, self.streams)
@@ -110,14 +110,14 @@ class Opening:
     def _begin_fork(self, machine: Hypervisor) -> TokenAmount:
         """Give the accounts funds where they have none, on another network's state; how many attoFIL that makes."""
         wanted = {address: self.balance for account in self.accounts for address in (account.native, account.delegated)}
-        wanted.update(self.beginning.balances)
+        wanted.update(self.genesis.balances)
         made = 0
         for address, amount in wanted.items():
             actor = machine.actor(address)
             if actor is None or actor.balance < min(amount, ATTO_PER_FIL):
                 made += amount - (0 if actor is None else actor.balance)
                 set_balance(machine, address, amount)
-        for client, size in self.beginning.verified.items():
+        for client, size in self.genesis.verified.items():
             grant_on(machine, client, size)
         if self.chain_id is not None:
             machine.advance(chain_id=self.chain_id)
@@ -141,7 +141,7 @@ class Opening:
                 raise InvalidInput(f"a fork is of a Filecoin network: it cannot be under the rules '{rules.name}'")
         if record is not None:
             now = record.upgrades.version_at(index.head)
-            name = None if self.beginning == NOTHING_MORE else self.beginning.name
+            name = None if self.genesis == NOTHING_MORE else self.genesis.name
             check_same(record, bundle, network, None if evm == AUTO else evm, name, now)
             bundle, network = None, None
             if evm == AUTO:
@@ -195,7 +195,7 @@ class Opening:
 
 def _check_own(bundle: Bundle | None, number: int) -> None:
     """InvalidInput where this project's own actors cannot run on a version: they emit events in buffers."""
-    own = bundle is None or marked_runtime(dict(bundle.blocks)[bundle.manifest.code("evm")]) is not None
+    own = bundle is None or runtime_marker(dict(bundle.blocks)[bundle.manifest.code("evm")]) is not None
     version = network_version(number)
     if own and not version.rules.events_in_buffers:
         oldest = next(row.number for row in NETWORK_VERSIONS.values() if row.rules.events_in_buffers)

@@ -11,7 +11,7 @@ from typing import Final
 
 from store.blockstore import Blockstore
 from store.cid import DAG_CBOR, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid
-from store.links import Revised, links_of
+from store.links import RewrittenBlock, links_of
 from store.walk import state_codec, targets
 
 _PREFIX: Final = len(USUAL_PREFIX)
@@ -60,7 +60,7 @@ class BufferedStore:
             data = pending.get(cid)
             if data is None or cid in found:
                 continue
-            if type(data) is Revised:
+            if type(data) is RewrittenBlock:
                 based = data.before is not None and data.before not in pending
                 links = data.fresh_links() if based else links_of(data, DAG_CBOR)
                 data = bytes(data)  # without what it remembers

@@ -16,13 +16,13 @@ from typing import Any, Final
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, encode
-from store.links import Revised
+from store.links import RewrittenBlock
 from store.nodes import (
     bitfield_bytes,
     child_cid,
+    cid_of_link,
     decode_node,
     link_bytes,
-    linked,
     path_levels,
     read_bitfield_node,
     read_link_node,
@@ -177,7 +177,7 @@ class Hamt:
             child = pointer if type(pointer) is _HamtNode else self._child(node, index)
             if not self._delete(child, level + 1, path, key):
                 return False
-            node.pointers[index], node.parts[index] = _folded(child), None
+            node.pointers[index], node.parts[index] = _collapse(child), None
         node.changed = True
         return True
 
@@ -190,7 +190,7 @@ class Hamt:
                     yield entry[0], entry[1]
             else:
                 # Nodes met for the first time are not kept: a walk over a large tree stays small.
-                child = pointer if type(pointer) is _HamtNode else self._load(linked(pointer))
+                child = pointer if type(pointer) is _HamtNode else self._load(cid_of_link(pointer))
                 yield from self._walk(child, level + 1)
 
     def _rewrite(self, node: _HamtNode, level: int, change: Callable[[bytes, Any], Any | None]) -> Cid:
@@ -211,7 +211,7 @@ class Hamt:
                 if parts[index] is None:
                     parts[index] = _bucket_bytes(pointer)
             else:
-                child = pointer if type(pointer) is _HamtNode else self._load(linked(pointer))
+                child = pointer if type(pointer) is _HamtNode else self._load(cid_of_link(pointer))
                 cid = self._rewrite(child, level + 1, change)
                 if cid != child.cid:
                     same, parts[index] = False, link_bytes(cid)
@@ -223,7 +223,7 @@ class Hamt:
         return cid
 
     def _child(self, node: _HamtNode, index: int) -> _HamtNode:
-        child = node.pointers[index] = self._load(linked(node.pointers[index]))
+        child = node.pointers[index] = self._load(cid_of_link(node.pointers[index]))
         self.held += 1
         return child
 
@@ -253,7 +253,7 @@ class Hamt:
                 is_node = type(pointer) is _HamtNode
                 parts[index] = link_bytes(self._encode(pointer, written)) if is_node else _bucket_bytes(pointer)
                 fresh.append(parts[index])
-        data = Revised.of(_node_head(node.bitfield, len(parts)) + b"".join(parts), node.cid, fresh)
+        data = RewrittenBlock.of(_node_head(node.bitfield, len(parts)) + b"".join(parts), node.cid, fresh)
         cid = cid_of(data)
         written.append((node, cid, data, parts))
         return cid
@@ -300,7 +300,7 @@ def _remove(bucket: list[Any], key: bytes) -> bool:
     return False
 
 
-def _folded(child: _HamtNode) -> _HamtNode | list[Any]:
+def _collapse(child: _HamtNode) -> _HamtNode | list[Any]:
     """What stands in the parent for a child that lost an entry: a bucket, where all that is left fits into one."""
     if not child.pointers:
         raise HamtError("a node below the root lost its last entry: it held too few")

@@ -14,7 +14,7 @@ from typing import Any, Final
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, bytes_head, encode
-from store.links import Revised
+from store.links import RewrittenBlock
 from store.nodes import PATH_BITS, bitfield_bytes, child_cid, link_bytes, load_value, read_bitfield_node
 
 BIT_WIDTH: Final = 5
@@ -179,7 +179,7 @@ class Kamt:
             child = self._child(pointer, start)
             if not self._delete(child, start, key):
                 return False
-            node.pointers[index] = _folded(pointer, child)
+            node.pointers[index] = _collapse(pointer, child)
             node.touch(index)
         return True
 
@@ -222,7 +222,7 @@ class Kamt:
         encoded = iter(fresh)
         parts = [next(encoded) if part is None else part for part in known]
         head = b"\x82" + bitfield_bytes(node.bitfield) + array_head(len(parts))
-        data = Revised.of(head + b"".join(parts), node.cid, fresh)
+        data = RewrittenBlock.of(head + b"".join(parts), node.cid, fresh)
         cid = cid_of(data)
         written.append((node, cid, data, [*parts]))
         return cid
@@ -280,7 +280,7 @@ def _split(link: _Link, new: _Entry, start: int) -> _Link:
     return _Link(head, link.path >> (link.length - head), node)
 
 
-def _folded(link: _Link, child: _KamtNode) -> _Entry | _Link:
+def _collapse(link: _Link, child: _KamtNode) -> _Entry | _Link:
     """What stands in the parent for a child that lost an entry: its last pointer, where only one is left."""
     if not child.pointers:
         raise KamtError("a node below the root lost its last entry: it held too few")

@@ -36,7 +36,7 @@ _MAX_INLINE: Final = (
 )
 
 
-class Revised(bytes):
+class RewrittenBlock(bytes):
     """A block made from another one, of which it keeps most: what it links to and the other one did not is in `fresh`.
 
     So committing a tree again and again looks at no link twice. It counts as the bytes that it is.
@@ -48,7 +48,7 @@ class Revised(bytes):
     """Its values that the other block does not have, each encoded."""
 
     @classmethod
-    def of(cls, data: bytes, before: Cid | None, fresh: list[bytes]) -> Revised:
+    def of(cls, data: bytes, before: Cid | None, fresh: list[bytes]) -> RewrittenBlock:
         """A block with what it was made from."""
         revised = cls(data)
         revised.before, revised.fresh = before, fresh

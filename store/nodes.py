@@ -77,7 +77,7 @@ def link_bytes(cid: Cid) -> bytes:
     return LINK_HEAD + cid if len(cid) == USUAL_LENGTH else encode(link(cid))
 
 
-def linked(encoded: bytes) -> Cid:
+def cid_of_link(encoded: bytes) -> Cid:
     """The CID of a link as `link_bytes` encodes it."""
     if len(encoded) == LINK_LENGTH:
         return Cid(encoded[len(LINK_HEAD) :])

@@ -34,13 +34,13 @@ def pack(cid: Cid, block: bytes) -> bytes:
 def unpack(cid: Cid, stored: bytes) -> bytes | None:
     """The block that is stored; None where what is stored does not have the hash of the CID."""
     if stored.startswith(_MARK):
-        block = _unpacked(stored)
+        block = _unpack(stored)
         if has_digest(cid, block):
             return block
     return stored if has_digest(cid, stored) else None
 
 
-def _unpacked(stored: bytes) -> bytes:
+def _unpack(stored: bytes) -> bytes:
     if not stored.startswith(_NODE) or len(stored) < 4:
         return stored[1:]
     at = 3 + (stored[2] & 31)  # after the bitfield, of less than 24 bytes

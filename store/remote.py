@@ -32,7 +32,7 @@ class RemoteUnavailable(StoreIOError):
     """Whoever has the blocks that are not here does not answer."""
 
 
-class RemoteLied(BlockCorrupt):
+class RemoteHashMismatch(BlockCorrupt):
     """Whoever was asked for a block answered with bytes that do not have its hash."""
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class RemoteStore:
         """Blocks that came from the remote."""
 
     def get(self, cid: Cid) -> bytes:
-        """The block, from here or from there; BlockNotFound, RemoteUnavailable, RemoteLied."""
+        """The block, from here or from there; BlockNotFound, RemoteUnavailable, RemoteHashMismatch."""
         waiting = self._fetched.get(cid)
         if waiting is not None:
             return waiting
@@ -65,7 +65,7 @@ class RemoteStore:
         if data is None:
             raise BlockNotFound(cid)
         if not has_digest(cid, data):
-            raise RemoteLied(cid)
+            raise RemoteHashMismatch(cid)
         with self._lock:
             self._fetched[cid] = data
             self.fetches += 1

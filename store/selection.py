@@ -53,7 +53,9 @@ def select(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NOD
     return _SelectorWalk(store, most, once=False).walk(_SelectedNode.of_block(store, root), selector)
 
 
-def covered(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[tuple[Cid, bytes]]:
+def selected_blocks(
+    store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES
+) -> Iterator[tuple[Cid, bytes]]:
     """The blocks that a walk reads, each once, in the order in which it reads them: a part of a state, as for a CAR.
 
     A link that the same selector has followed before is not followed again. Raises as `select` does.

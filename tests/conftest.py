@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hypervisor.bundle_library import find_release, kept_releases, own_of
+from hypervisor.bundle_library import downloaded_releases, find_release, own_of
 from hypervisor.network_versions import NetworkVersion, newest_with_actors
 from hypervisor.user_files import user_folder
 
@@ -93,7 +93,7 @@ def newer_names() -> tuple[str, ...]:
 
     Of the networks with sectors of 2 KiB, and of versions of which there is a set of our own to stand beside them.
     """
-    kept = [find_release(name) for name in kept_releases()]
+    kept = [find_release(name) for name in downloaded_releases()]
     return tuple(
         release.name
         for release in kept
@@ -118,7 +118,7 @@ def newest_bundle(name: str) -> Path:
     """As `bundle_file`, but a newer release of the same network where one is kept: for what no version changes."""
     network = Path(name).stem.partition("-")[2]
     newer = [kept for kept in newer_names() if kept.partition("-")[2] == network]
-    return kept_releases()[newer[-1]] if newer else bundle_file(name)
+    return downloaded_releases()[newer[-1]] if newer else bundle_file(name)
 
 
 _withheld = 0

@@ -36,7 +36,7 @@ CodeAt = Callable[[EthAddress], bytes]
 def call_trace(frame: EthereumFrame, code_at: CodeAt, *, only_top_call: bool, with_log: bool) -> dict[str, Any]:
     """A frame with those under it; `only_top_call` leaves those out, `with_log` adds the logs of what succeeded."""
     # a list of what is open instead of recursion: calls are as deep as 1,024
-    top = _written(frame, code_at)
+    top = _frame_json(frame, code_at)
     index = 0
     open_ = [(frame, top, bool(frame.exit_code), iter(frame.frames), 0)]
     while open_:
@@ -45,7 +45,7 @@ def call_trace(frame: EthereumFrame, code_at: CodeAt, *, only_top_call: bool, wi
             index = _write_logs(frame, shown, place, index)
         below = None if only_top_call else next(inner, None)
         if below is not None:
-            child = _written(below, code_at)
+            child = _frame_json(below, code_at)
             shown.setdefault("calls", []).append(child)
             open_.append((frame, shown, failed, inner, place + 1))
             open_.append((below, child, failed or bool(below.exit_code), iter(below.frames), 0))
@@ -65,7 +65,7 @@ def _reason(data: bytes) -> str | None:
     return error_text(data) if code is None else _PANICS.get(code, f"unknown panic code: {code:#x}")
 
 
-def _written(frame: EthereumFrame, code_at: CodeAt) -> dict[str, Any]:
+def _frame_json(frame: EthereumFrame, code_at: CodeAt) -> dict[str, Any]:
     shown: dict[str, Any] = {"type": frame.kind, "from": _data(frame.sender)}
     if frame.to is not None:
         shown["to"] = _data(frame.to)

@@ -143,7 +143,7 @@ class _Fold:
             )
             places = [0]
             for call in node.calls:
-                found = self._frame(call, caller) if _began(call) else None
+                found = self._frame(call, caller) if _has_begun(call) else None
                 if found is not None:
                     frame.frames.append(found[0])
                     todo.append(found)
@@ -286,7 +286,7 @@ def _made(
     return EthereumFrame(kind, sender, to, start.value, gas, used, data, out, exit_code)
 
 
-def _began(node: CallNode) -> bool:
+def _has_begun(node: CallNode) -> bool:
     """Whether a call came so far that Ethereum would know of it: no syscall error, and its value was there."""
     end = node.end or _UNFINISHED
     refused = bool(end.error) and end.error != "OUT_OF_GAS"

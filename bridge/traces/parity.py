@@ -30,7 +30,7 @@ def flat_traces(top: EthereumFrame) -> list[dict[str, Any]]:
     todo: list[tuple[EthereumFrame, tuple[int, ...]]] = [(top, ())]
     while todo:
         frame, address = todo.pop()
-        found.append(_written(frame, address))
+        found.append(_frame_json(frame, address))
         todo.extend((inner, (*address, place)) for place, inner in reversed(list(enumerate(frame.frames))))
     return found
 
@@ -58,7 +58,7 @@ def exit_code_words(exit_code: int) -> str:
     return ("SysErr" if kind == "SYS" else "Err") + "".join(word.title() for word in words) + f"({exit_code})"
 
 
-def _written(frame: EthereumFrame, address: tuple[int, ...]) -> dict[str, Any]:
+def _frame_json(frame: EthereumFrame, address: tuple[int, ...]) -> dict[str, Any]:
     shown: dict[str, Any] = {"type": "create" if frame.creates else "call"}
     if frame.exit_code:
         shown["error"] = failure(frame.exit_code)

@@ -23,7 +23,7 @@ _SLOAD, _SSTORE = 0x54, 0x55
 _CREATION: Final = (Address.id(EAM_ACTOR), Address.id(INIT_ACTOR))
 
 
-class EnoughLogged(HypervisorError):
+class LogLimitReached(HypervisorError):
     """The log has as many instructions as it was to have: what is executed is not to go on."""
 
 
@@ -55,7 +55,7 @@ class _Frame:
 class StructLogger:
     """Listens, and has the logs afterwards. `room` is how many characters they may take.
 
-    Ends the execution by EnoughLogged or LogTooLong, which nothing between here and the message's end takes for its
+    Ends the execution by LogLimitReached or LogTooLong, which nothing between here and the message's end takes for its
     own.
     """
 
@@ -98,7 +98,7 @@ class StructLogger:
     def _write(self, step: EvmStep) -> dict[str, Any]:
         options, frame = self.options, self._frames[-1]
         if options.limit and len(self.logs) >= options.limit:
-            raise EnoughLogged(f"{options.limit} instructions are logged")
+            raise LogLimitReached(f"{options.limit} instructions are logged")
         log: dict[str, Any] = {"pc": step.pc, "op": step.name, "gas": step.gas, "gasCost": 0, "depth": frame.depth}
         size = 100
         if step.refund:

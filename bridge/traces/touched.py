@@ -25,7 +25,7 @@ MOST_STEPS: Final = 1_000_000
 
 
 @dataclass(slots=True)
-class Touched:
+class TouchedAccounts:
     """Listens, and has what was touched afterwards. Raises LogTooLong after a million instructions."""
 
     named: dict[EthAddress, None] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from actors.loader import bundle_record
-from hypervisor.bundle import Bundle, marked_runtime
+from hypervisor.bundle import Bundle, runtime_marker
 from hypervisor.bundle_library import release_of
 from hypervisor.errors import BundleError, InvalidModule
 from hypervisor.manifest import ACTOR_NAMES
@@ -57,7 +57,7 @@ def _module(name: str, code: bytes) -> dict[str, Any]:
     exports = [export.name for export in module.exports if export.kind == ExternKind.FUNCTION]
     return {
         "size": len(code),
-        "runtime": marked_runtime(code) or NATIVE,
+        "runtime": runtime_marker(code) or NATIVE,
         "imports": sorted(imports),
         "exports": sorted(exports),
     }

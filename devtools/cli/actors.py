@@ -134,7 +134,7 @@ def call(
         found = call_actor(rpc, address, method, given, money, account, dry_run, schema)
     elif state is not None and rpc is None:
         with open_chain(state) as network:
-            found = _called(network, address, method, given, money, network.accounts[account], dry_run, schema)
+            found = _call(network, address, method, given, money, network.accounts[account], dry_run, schema)
     else:
         raise typer.BadParameter("name a folder with --state, or a node with --rpc", param_hint="--state")
     if as_json:
@@ -159,11 +159,11 @@ def inspect(
     from bridge.printable import printable
     from devtools.cli.folders import head_of, open_folder
     from devtools.inspection import StateInspector
-    from localnet.contracts.native_actor import kept_interface, read_interface
+    from localnet.contracts.native_actor import read_interface, stored_interface
 
     given = None if schema is None else read_interface(schema)
     with open_folder(state) as store:
-        inspector = StateInspector(store, head_of(store), lambda code: given or kept_interface(store, code))
+        inspector = StateInspector(store, head_of(store), lambda code: given or stored_interface(store, code))
         interface = inspector.interface(address)
         found = inspector.look(address) | {
             "state": inspector.look(f"{address}/state"),
@@ -188,7 +188,7 @@ def _check_module(data: bytes) -> None:
     runtime.prepare({code: data})
 
 
-def _called(
+def _call(
     network: Network,
     address: str,
     method: str,
@@ -198,15 +198,15 @@ def _called(
     dry_run: bool,
     schema: Path | None,
 ) -> dict[str, Any]:
-    from localnet.contracts.native_actor import returned
+    from localnet.contracts.native_actor import actor_return
 
     actor = network.actors.at(address, schema)
     if dry_run:
-        data = actor.try_out(method, params, value=value, sender=account)
+        data = actor.call_raw(method, params, value=value, sender=account)
         return {"answer": actor.interface.answer_json(method, data)}
     receipt = actor.send(method, params, value=value, sender=account)
     return {
-        "answer": actor.interface.answer_json(method, returned(receipt)),
+        "answer": actor.interface.answer_json(method, actor_return(receipt)),
         "transaction": "0x" + receipt.hash.hex(),
         "gas_used": int(receipt.gas_used),
     }

@@ -133,7 +133,7 @@ def verify(
 
 def _at_hand() -> list[dict[str, Any]]:
     from hypervisor.bundle import Bundle
-    from hypervisor.bundle_library import kept_releases, known_releases, own_bundles
+    from hypervisor.bundle_library import downloaded_releases, known_releases, own_bundles
     from store.cid import show
 
     own = [
@@ -143,7 +143,7 @@ def _at_hand() -> list[dict[str, Any]]:
     known = known_releases()
     return own + [
         {"name": name, "manifest_root": known[name].manifest_root, "path": str(path)}
-        for name, path in kept_releases().items()
+        for name, path in downloaded_releases().items()
     ]
 
 

@@ -40,23 +40,23 @@ def call(
     """
     from devtools.cli.amounts import payment
     from devtools.cli.node_client import ethereum
-    from devtools.cli.reverts import explained
-    from devtools.cli.signatures import as_plain, encoded
+    from devtools.cli.reverts import explain_revert
+    from devtools.cli.signatures import as_plain, calldata_of
     from localnet.fork.node_client import NodeError
 
     read = ethereum(rpc_url)
     interface, name = interface_of(function, abi, artifacts)
-    data = encoded(interface, name, arguments or [], read)
+    data = calldata_of(interface, name, arguments or [], read)
     request = {"to": read(address), "data": f"0x{data.hex()}", "value": hex(payment(value))}
     if sender is not None:
         request["from"] = read(sender)
     height = hex(int(block)) if block.isascii() and block.isdigit() and len(block) < 20 else block
     try:
-        raw = _answered(rpc_url, request, height)
+        raw = _ask_call(rpc_url, request, height)
     except NodeError as error:
-        raise explained(error, interface, artifacts) from None
+        raise explain_revert(error, interface, artifacts) from None
     outputs = _outputs(interface, data)
-    answer = raw if outputs is None else as_plain(_decoded(interface, data, raw))
+    answer = raw if outputs is None else as_plain(_decode(interface, data, raw))
     if as_json:
         typer.echo(json.dumps({"answer": answer}))
         return
@@ -95,7 +95,7 @@ def without_code(url: str, address: str) -> str:
     return f"there is no code at {address} on {url}: so none of its functions can be called"
 
 
-def _answered(url: str, request: dict[str, str], block: str) -> str:
+def _ask_call(url: str, request: dict[str, str], block: str) -> str:
     """The data that a call returned. Raises NodeError."""
     from devtools.cli.rpc_client import ask
     from localnet.fork.node_client import NodeError
@@ -108,7 +108,7 @@ def _answered(url: str, request: dict[str, str], block: str) -> str:
     return answer
 
 
-def _decoded(interface: ContractInterface, data: bytes, answer: str) -> Any:
+def _decode(interface: ContractInterface, data: bytes, answer: str) -> Any:
     from bridge.abi import AbiMismatch
     from localnet.fork.node_client import NodeError
 

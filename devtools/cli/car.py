@@ -70,7 +70,7 @@ def export(
     from hypervisor.errors import InvalidInput
     from store.cid import show
     from store.dag_json import decode_json
-    from store.selection import covered
+    from store.selection import selected_blocks
     from store.selectors import SelectorError, parse_selector
     from store.transfer import export_car, write_blocks
 
@@ -88,7 +88,7 @@ def export(
                         chosen = parse_selector(decode_json(selector.read_text(encoding="utf-8")))
                     except (SelectorError, ValueError) as error:
                         raise InvalidInput(f"{selector}: {error}") from None
-                    blocks = covered(store, roots[0], chosen)
+                    blocks = selected_blocks(store, roots[0], chosen)
                     count = write_blocks(file, roots, blocks, indexed=indexed, progress=progress)
             partial.replace(car)
         finally:

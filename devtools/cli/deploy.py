@@ -40,9 +40,16 @@ def deploy(
     """
     from bridge.addresses import eth_address, to_filecoin
     from devtools.cli.amounts import payment
-    from devtools.cli.node_client import SendOptions, await_node, ended, ethereum, sent, told_failure
-    from devtools.cli.reverts import explained
-    from devtools.cli.signatures import constructed
+    from devtools.cli.node_client import (
+        SendOptions,
+        await_node,
+        ethereum,
+        failure_lines,
+        print_outcome,
+        send_transaction,
+    )
+    from devtools.cli.reverts import explain_revert
+    from devtools.cli.signatures import init_code_of
     from localnet.contracts.artifacts import find_artifact
     from localnet.fork.node_client import NodeError
     from localnet.traces.trace_words import NamedInterface
@@ -50,15 +57,15 @@ def deploy(
     found, money = find_artifact(artifact, artifacts), payment(value)
     if wait:
         await_node(rpc_url, timeout)
-    init_code = constructed(found.interface, found.bytecode, arguments or [], ethereum(rpc_url))
+    init_code = init_code_of(found.interface, found.bytecode, arguments or [], ethereum(rpc_url))
     sending = SendOptions(rpc_url, sender, private_key, gas_limit, timeout)
     try:
-        receipt = sent(sending, None, init_code, money)
+        receipt = send_transaction(sending, None, init_code, money)
     except NodeError as error:
-        raise explained(error, found.interface, artifacts) from None
+        raise explain_revert(error, found.interface, artifacts) from None
     if int(receipt["status"], 16) != 1:
         named = NamedInterface(found.name, found.interface)
-        ended(rpc_url, receipt, told_failure(rpc_url, receipt["transactionHash"], [named]), as_json)
+        print_outcome(rpc_url, receipt, failure_lines(rpc_url, receipt["transactionHash"], [named]), as_json)
     address = str(receipt["contractAddress"])
     native = to_filecoin(eth_address(bytes.fromhex(address[2:])))
-    ended(rpc_url, receipt, (), as_json, contract=found.name, address=address, native=str(native))
+    print_outcome(rpc_url, receipt, (), as_json, contract=found.name, address=address, native=str(native))

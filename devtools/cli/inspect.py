@@ -35,12 +35,12 @@ def inspect(
     from bridge.printable import printable
     from devtools.cli.folders import head_of, named_block, reading
     from devtools.inspection import StateInspector
-    from localnet.contracts.native_actor import kept_interface
+    from localnet.contracts.native_actor import stored_interface
     from store.transfer import write_blocks
 
     with reading(folder) as store:
         start = head_of(store) if root is None else named_block(root)
-        inspector = StateInspector(store, start, partial(kept_interface, store))
+        inspector = StateInspector(store, start, partial(stored_interface, store))
         found = inspector.look(path, limit)
         if proof is not None:
             with proof.open("wb") as file:

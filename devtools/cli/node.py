@@ -223,8 +223,8 @@ def node(
     from devtools.cli.amounts import attofil
     from devtools.cli.node_banner import config
     from devtools.cli.progress import words_line
+    from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
-    from hypervisor.given import whole_number
     from hypervisor.opening import AUTO, IN_MEMORY
     from hypervisor.user_files import read_bounded
     from localnet.accounts import TEST_MNEMONIC
@@ -306,7 +306,7 @@ def node(
 def _set_gas_limit(network: Network, limit: int | None) -> None:
     """The gas limit of blocks that --gas-limit names, or none with --disable-block-gas-limit."""
     from hypervisor.errors import InvalidInput
-    from localnet.by_hand import LARGEST_GAS_LIMIT
+    from localnet.development import LARGEST_GAS_LIMIT
 
     if not network.rules.features.has_settings:
         option = "--disable-block-gas-limit" if limit is None else f"--gas-limit {limit}"

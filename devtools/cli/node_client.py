@@ -83,7 +83,7 @@ def await_node(url: str, timeout: float) -> None:
             pause = min(2 * pause, _SLOW)
 
 
-def sent(sending: SendOptions, to: str | None, data: bytes, value: int) -> dict[str, Any]:
+def send_transaction(sending: SendOptions, to: str | None, data: bytes, value: int) -> dict[str, Any]:
     """The receipt of a transaction. Raises NodeError where it is refused, or has no receipt in time."""
     request = {"to": to, "data": f"0x{data.hex()}", "value": hex(value)}
     if sending.gas_limit is not None:
@@ -93,22 +93,22 @@ def sent(sending: SendOptions, to: str | None, data: bytes, value: int) -> dict[
         sender = _account(sending.url, sending.sender)
         transaction = ask(sending.url, "eth_sendTransaction", {"from": sender, **request})
     else:
-        transaction = ask(sending.url, "eth_sendRawTransaction", _signed(sending, to, data, value, request))
-    return _waited(sending.url, str(transaction), sending.timeout)
+        transaction = ask(sending.url, "eth_sendRawTransaction", _sign(sending, to, data, value, request))
+    return _wait_for_receipt(sending.url, str(transaction), sending.timeout)
 
 
-def told_failure(url: str, transaction: str, interfaces: Sequence[Any] = ()) -> list[str]:
+def failure_lines(url: str, transaction: str, interfaces: Sequence[Any] = ()) -> list[str]:
     """Why a transaction failed, call by call; nothing where the node does not trace."""
-    from localnet.traces.trace_report import told
+    from localnet.traces.trace_report import explain_trace
 
     try:
-        found = told(ask_trace(url, transaction), interfaces)
+        found = explain_trace(ask_trace(url, transaction), interfaces)
     except NodeError:
         return []
     return list(found["why"]["calls"]) if found["why"] else []
 
 
-def ended(url: str, receipt: dict[str, Any], failure: Sequence[str], as_json: bool, **more: Any) -> None:
+def print_outcome(url: str, receipt: dict[str, Any], failure: Sequence[str], as_json: bool, **more: Any) -> None:
     """Print how a transaction of the node at `url` ended; status 1 where it failed."""
     failed = int(receipt["status"], 16) != 1
     found = {
@@ -159,7 +159,7 @@ def _account(url: str, sender: str) -> str:
     return str(accounts[int(sender)])
 
 
-def _signed(sending: SendOptions, to: str | None, data: bytes, value: int, request: dict[str, Any]) -> str:
+def _sign(sending: SendOptions, to: str | None, data: bytes, value: int, request: dict[str, Any]) -> str:
     """A transaction, signed with a key, in hex."""
     from bridge.addresses import eth_address
     from bridge.transactions import DYNAMIC_FEE, Transaction
@@ -183,7 +183,7 @@ def _signed(sending: SendOptions, to: str | None, data: bytes, value: int, reque
     return f"0x{account.sign(transaction).raw().hex()}"
 
 
-def _waited(url: str, transaction: str, timeout: float) -> dict[str, Any]:
+def _wait_for_receipt(url: str, transaction: str, timeout: float) -> dict[str, Any]:
     deadline, pause = time.monotonic() + timeout, _QUICK
     with words_line(f"{transaction} waits for a block"):
         while True:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bridge.abi import ContractInterface
 
 
-def explained(error: NodeError, own: ContractInterface | None, folders: Sequence[Path] | None = None) -> NodeError:
+def explain_revert(error: NodeError, own: ContractInterface | None, folders: Sequence[Path] | None = None) -> NodeError:
     """The error of a reverted request, with the custom error behind it.
 
     The contract's own interface is asked first, then those compiled below the folders: a revert may come from a callee.

@@ -59,9 +59,9 @@ def send(
     """
     from devtools.cli.amounts import payment
     from devtools.cli.call import contract_name, interface_of
-    from devtools.cli.node_client import SendOptions, ended, ethereum, sent, told_failure
-    from devtools.cli.reverts import explained
-    from devtools.cli.signatures import encoded
+    from devtools.cli.node_client import SendOptions, ethereum, failure_lines, print_outcome, send_transaction
+    from devtools.cli.reverts import explain_revert
+    from devtools.cli.signatures import calldata_of
     from hypervisor.errors import InvalidInput
     from localnet.fork.node_client import NodeError
     from localnet.traces.trace_words import NamedInterface
@@ -78,21 +78,21 @@ def send(
             raise InvalidInput("calldata has its arguments in it: leave the others out")
     elif function is not None:
         interface, name = interface_of(function, abi, artifacts)
-        data = encoded(interface, name, arguments or [], read)
+        data = calldata_of(interface, name, arguments or [], read)
     sending, money = SendOptions(rpc_url, sender, private_key, gas_limit, timeout), payment(value)
     receiver = read(address)
     if interface is not None and not force:
         _check_receiver(rpc_url, receiver, data)
     try:
-        receipt = sent(sending, receiver, data, money)
+        receipt = send_transaction(sending, receiver, data, money)
     except NodeError as error:
-        raise explained(error, interface, artifacts) from None
+        raise explain_revert(error, interface, artifacts) from None
     failure = []
     if int(receipt["status"], 16) != 1:
         named = () if interface is None else (NamedInterface(contract_name(abi), interface),)
-        failure = told_failure(rpc_url, receipt["transactionHash"], named)
+        failure = failure_lines(rpc_url, receipt["transactionHash"], named)
     try:
-        ended(rpc_url, receipt, failure, as_json)
+        print_outcome(rpc_url, receipt, failure, as_json)
     finally:
         if trace and not as_json:
             _print_calls(rpc_url, receipt["transactionHash"], interface, abi)
@@ -118,8 +118,8 @@ def _print_calls(url: str, transaction: str, interface: ContractInterface | None
     from devtools.cli.call import contract_name
     from devtools.cli.trace_client import ask_trace
     from localnet.traces.call_text import call_lines, tree_console
-    from localnet.traces.trace_report import told
+    from localnet.traces.trace_report import explain_trace
     from localnet.traces.trace_words import NamedInterface
 
     named = () if interface is None else (NamedInterface(contract_name(abi), interface),)
-    tree_console().print(call_lines(told(ask_trace(url, transaction), named)["calls"]))
+    tree_console().print(call_lines(explain_trace(ask_trace(url, transaction), named)["calls"]))

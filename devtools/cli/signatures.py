@@ -35,7 +35,7 @@ def signature_interface(text: str) -> tuple[ContractInterface, str]:
     return ContractInterface([{"type": "function", "name": name, **types}]), name
 
 
-def encoded(interface: ContractInterface, function: str, arguments: Sequence[str], address: ReadAddress) -> bytes:
+def calldata_of(interface: ContractInterface, function: str, arguments: Sequence[str], address: ReadAddress) -> bytes:
     """Calldata of a call with arguments as text. Raises InvalidInput."""
     try:
         entry = interface.function(function, len(arguments))
@@ -44,7 +44,7 @@ def encoded(interface: ContractInterface, function: str, arguments: Sequence[str
         raise InvalidInput(str(error)) from None
 
 
-def constructed(interface: ContractInterface, code: bytes, arguments: Sequence[str], address: ReadAddress) -> bytes:
+def init_code_of(interface: ContractInterface, code: bytes, arguments: Sequence[str], address: ReadAddress) -> bytes:
     """Init code with the constructor's arguments, given as text. Raises InvalidInput."""
     inputs: list[Any] = next((entry["inputs"] for entry in interface.abi if entry["type"] == "constructor"), [])
     if len(inputs) != len(arguments):

@@ -147,7 +147,7 @@ def run_tests(
         inside=None if place == root else place.relative_to(root).as_posix(),
     )
     fuzz = (fuzz_runs, _seed(fuzz_seed))
-    project = _changed(project, fuzz, (invariant_runs, invariant_depth), ffi, code_size_limit)
+    project = _with_options(project, fuzz, (invariant_runs, invariant_depth), ffi, code_size_limit)
     shows_logs = verbosity >= 2 or as_json
     project = replace(
         project,
@@ -211,13 +211,13 @@ def _run(session: SuiteSession, network: int | None, as_json: bool, lcov: Path |
     if as_json:
         typer.echo(_json(report.as_json(suites)))
     elif not suites:
-        sys.stderr.write(f"no tests found in the project{_as_filtered(session)}\n")
+        sys.stderr.write(f"no tests found in the project{_with_filter(session)}\n")
     else:
         typer.echo("\n".join(report.summary_lines(suites, perf_counter() - begin)))
     if is_interrupted:
         return INTERRUPTED
     if session.options.report:
-        _tell_collected(session, suites, as_json, lcov)
+        _print_reports(session, suites, as_json, lcov)
     is_same = _keep_snapshots(session, suites)
     return int(any(suite.count(CaseStatus.FAILURE) for suite in suites) or not is_same)
 
@@ -239,19 +239,19 @@ def _keep_snapshots(session: SuiteSession, suites: list[SuiteResult]) -> bool:
     return not lines
 
 
-def _as_filtered(session: SuiteSession) -> str:
+def _with_filter(session: SuiteSession) -> str:
     words = session.wanted.text()
     hint = "; a test's name is that of its signature, test_a(uint256)" if session.wanted.test else ""
     return f" by {words}{hint}" if words else ""
 
 
-def _tell_collected(session: SuiteSession, suites: list[SuiteResult], as_json: bool, lcov: Path | None) -> None:
+def _print_reports(session: SuiteSession, suites: list[SuiteResult], as_json: bool, lcov: Path | None) -> None:
     """Print the report; with --json as one more object, on a line of its own."""
     from devtools.soltest import coverage, gas_report
-    from devtools.soltest.collecting import together
+    from devtools.soltest.collecting import merge
 
     if session.options.report == "gas":
-        found = together(part for suite in suites for part in suite.collected)
+        found = merge(part for suite in suites for part in suite.collected)
         typer.echo(_json(gas_report.gas_json(found)) if as_json else "\n".join(gas_report.gas_lines(found)))
         return
     files = session.coverage(suites)
@@ -301,7 +301,7 @@ def _seed(text: str | None) -> int | None:
         raise typer.BadParameter(f"--fuzz-seed '{text}' is not a number") from None
 
 
-def _changed(
+def _with_options(
     project: Project, fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None], ffi: bool,
     code_size_limit: int | None,
 ) -> Project:  # fmt: skip

@@ -71,7 +71,7 @@ def trace(
     from localnet.contracts.artifacts import ArtifactFolders
     from localnet.traces.call_places import placed
     from localnet.traces.call_text import call_lines, tree_console
-    from localnet.traces.trace_report import save_flame, told
+    from localnet.traces.trace_report import explain_trace, save_flame
     from localnet.traces.trace_words import NamedInterface
 
     folders = ArtifactFolders(artifacts)
@@ -82,7 +82,7 @@ def trace(
         found, named = placed(found, places, folders)
         interfaces += named
     interfaces += [NamedInterface(each.name, each.interface) for each in compiled]
-    found = told(found, interfaces)
+    found = explain_trace(found, interfaces)
     if flame is not None:
         save_flame(found, flame)
     if as_json:
@@ -101,12 +101,12 @@ def _epoch(
     """Print the calls behind an epoch's messages."""
     from hypervisor.errors import InvalidInput
     from localnet.traces.call_text import call_lines, tree_console
-    from localnet.traces.trace_report import told_calls
+    from localnet.traces.trace_report import decode_calls
 
     if flame is not None:
         raise InvalidInput("--flame is for a transaction: an epoch's reward and cron pay no gas")
     found = _epoch_of_folder(state, evm, epoch) if state else _epoch_of_node(rpc, epoch)
-    found = {**found, "calls": told_calls(found["calls"], [_interface(path) for path in abi])}
+    found = {**found, "calls": decode_calls(found["calls"], [_interface(path) for path in abi])}
     if as_json:
         from localnet.rpc.values import as_json as deep_json
 

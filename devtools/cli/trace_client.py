@@ -19,7 +19,7 @@ Holds = Callable[[Any], bool]
 
 def ask_trace(url: str, transaction: str) -> dict[str, Any]:
     """What `hypervisor_trace` answers for a transaction's hash. Raises NodeError, also for what is no call tree."""
-    return _checked(url, ask(url, "hypervisor_trace", transaction), _TRACE)
+    return _check_answer(url, ask(url, "hypervisor_trace", transaction), _TRACE)
 
 
 def ask_hash(url: str, message: str) -> str | None:
@@ -32,10 +32,10 @@ def ask_hash(url: str, message: str) -> str | None:
 
 def ask_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
     """What `hypervisor_traceEpoch` answers for an epoch. Raises NodeError, also for what is no call tree."""
-    return _checked(url, ask(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
+    return _check_answer(url, ask(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
 
 
-def _checked(url: str, answer: Any, fields: Mapping[str, Holds]) -> dict[str, Any]:
+def _check_answer(url: str, answer: Any, fields: Mapping[str, Holds]) -> dict[str, Any]:
     """An answer with its calls, each of the expected form."""
     _check(url, "the answer", answer, fields)
     calls = list(answer["calls"])

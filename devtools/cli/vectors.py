@@ -56,12 +56,12 @@ def conformance(
 
     from devtools.vectors import conformance as room
     from devtools.vectors.pool import run_all
-    from devtools.vectors.run_files import Wanted, run_file
+    from devtools.vectors.run_files import RunOptions, run_file
 
     found = room.find_vectors(vectors)
     skipped = [path for path in found if room.is_skipped(path)]
     todo = [path for path in found if path not in skipped]
-    wanted = Wanted(diff, trace is not None, against)
+    wanted = RunOptions(diff, trace is not None, against)
     work = partial(run_file, folder=bundle_dir or _data("bundles"), wanted=wanted)
     records: Iterator[dict[str, Any]]
     records = (record for results in run_all(work, todo, workers, "vectors", dask) for record in results)

@@ -44,8 +44,8 @@ def modules(artifacts: Sequence[str], folders: Sequence[Path] | None = None) -> 
 
 def module(content: Any, name: str) -> Module:
     """The module of a compiler's JSON, or of an ABI alone. Raises InvalidInput."""
-    contract, told = declared(content, name), notes(content)
-    return Module(contract.name, f"{snake(contract.name)}.py", source(contract, told))
+    contract, natspec = declared(content, name), notes(content)
+    return Module(contract.name, f"{snake(contract.name)}.py", source(contract, natspec))
 
 
 def _content(artifact: str, folders: Sequence[Path] | None) -> tuple[Any, str]:

@@ -43,9 +43,9 @@ _IMPORTS = (
 )  # fmt: skip
 
 
-def source(contract: DeclaredContract, told: Notes) -> str:
+def source(contract: DeclaredContract, natspec: Notes) -> str:
     """A module's text."""
-    body = "\n".join([*_records(contract, told), *_results(contract), *_contract(contract, told)])
+    body = "\n".join([*_records(contract, natspec), *_results(contract), *_contract(contract, natspec)])
     used = set(re.findall(r"\w+", body))
     lines = [
         f'"""{contract.name}, as its compiler describes it.',
@@ -74,14 +74,14 @@ def _imported(module: str, names: Sequence[str]) -> str:
 # --- structs, events, errors ------------------------------------------------------------------------------------------
 
 
-def _records(contract: DeclaredContract, told: Notes) -> Iterator[str]:
+def _records(contract: DeclaredContract, natspec: Notes) -> Iterator[str]:
     for record in contract.structs.values():
         yield from _record(contract, record, "", [f"The struct `{record.key}`."], record.entry["components"])
     for record in contract.events:
-        about = [f"The event `{record.key}`.", *told.events.get(record.key, ())]
+        about = [f"The event `{record.key}`.", *natspec.events.get(record.key, ())]
         yield from _record(contract, record, "(ContractEvent)", about, record.entry["inputs"])
     for record in contract.errors:
-        about = [f"The error `{record.key}`.", *told.errors.get(record.key, ())]
+        about = [f"The error `{record.key}`.", *natspec.errors.get(record.key, ())]
         yield from _record(contract, record, "(ContractError)", about, record.entry["inputs"])
 
 
@@ -114,13 +114,13 @@ def _results(contract: DeclaredContract) -> Iterator[str]:
 # --- the contract -----------------------------------------------------------------------------------------------------
 
 
-def _contract(contract: DeclaredContract, told: Notes) -> Iterator[str]:
+def _contract(contract: DeclaredContract, natspec: Notes) -> Iterator[str]:
     yield from _constant("_ABI", json.dumps(list(contract.abi), separators=(",", ":")))
     if contract.bytecode:
         yield from _constant("_BYTECODE", contract.bytecode.hex())
     yield "\n"
     yield f"class {contract.name}(TypedContract):"
-    yield from _docstring(told.contract or [f"The contract {contract.name}."], 4)
+    yield from _docstring(natspec.contract or [f"The contract {contract.name}."], 4)
     yield ""
     yield "    interface = ContractInterface(loads(_ABI))"
     if contract.bytecode:
@@ -133,10 +133,10 @@ def _contract(contract: DeclaredContract, told: Notes) -> Iterator[str]:
     grouped = _by_method(contract)
     yield from _overloads([group for group in grouped if len(group) > 1])
     if contract.bytecode:
-        yield from _deployment(contract, told)
+        yield from _deployment(contract, natspec)
     for group in grouped:
         for function in group:
-            yield from _method(contract, function, told, overloaded=len(group) > 1)
+            yield from _method(contract, function, natspec, overloaded=len(group) > 1)
         if len(group) > 1:
             yield ""
             yield f"    def {group[0].method}(self, *arguments: Any, **named: Any) -> Any:"
@@ -183,7 +183,7 @@ def _overloads(groups: Sequence[Sequence[DeclaredFunction]]) -> Iterator[str]:
     yield "    }"
 
 
-def _deployment(contract: DeclaredContract, told: Notes) -> Iterator[str]:
+def _deployment(contract: DeclaredContract, natspec: Notes) -> Iterator[str]:
     inputs = contract.constructor["inputs"]
     names = members((item["name"] for item in inputs), OF_A_DEPLOYMENT)
     payable = contract.constructor.get("stateMutability") == "payable"
@@ -195,12 +195,14 @@ def _deployment(contract: DeclaredContract, told: Notes) -> Iterator[str]:
     yield "    @classmethod"
     yield from _signature("deploy", parameters, "Self")
     unit = ["`value` in attoFIL."] if payable else []
-    yield from _docstring(["Deploy the contract.", *told.functions.get("constructor", ()), *unit], 8)
+    yield from _docstring(["Deploy the contract.", *natspec.functions.get("constructor", ()), *unit], 8)
     arguments = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
     yield f"        return cls._deployed(chain, {arguments}, {'value' if payable else '0'}, sender, gas_limit)"
 
 
-def _method(contract: DeclaredContract, function: DeclaredFunction, told: Notes, *, overloaded: bool) -> Iterator[str]:
+def _method(
+    contract: DeclaredContract, function: DeclaredFunction, natspec: Notes, *, overloaded: bool
+) -> Iterator[str]:
     inputs = zip(function.arguments, function.entry["inputs"], strict=True)
     parameters = ["self", *(f"{name}: {taken(item, contract.structs)}" for name, item in inputs)]
     yield ""
@@ -209,7 +211,7 @@ def _method(contract: DeclaredContract, function: DeclaredFunction, told: Notes,
     yield from _signature(function.method, parameters, f"{function.kind}[{_answer(contract, function)}]")
     mutability = {"Reading": "which changes nothing", "Paying": "which takes a value"}.get(function.kind)
     head = f"The function `{function.signature}`{f', {mutability}' if mutability else ''}."
-    yield from _docstring([head, *told.functions.get(function.signature, ())], 8)
+    yield from _docstring([head, *natspec.functions.get(function.signature, ())], 8)
     if not overloaded:
         parts = ["self", f'"{function.signature}"', *function.arguments]
         line = f"        return {function.kind}({', '.join(parts)})"

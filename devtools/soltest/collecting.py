@@ -181,7 +181,7 @@ def _plain(tracer: GasTracer | VisitTracer, known: KnownCode) -> SuiteCoverage:
     return SuiteCoverage(visits=visits)
 
 
-def together(parts: Iterable[SuiteCoverage]) -> SuiteCoverage:
+def merge(parts: Iterable[SuiteCoverage]) -> SuiteCoverage:
     """What several suites have collected."""
     whole = SuiteCoverage()
     for part in parts:

@@ -76,7 +76,7 @@ def compiled_sources(
     stale = [name for name, there in found.items() if there is None]
     if stale:
         tell(f"Compiling {len(stale)} files with Solc {solc.version}")
-        answer = answered(solc, standard_json(project, sources, solc.version, stale))
+        answer = compile_json(solc, standard_json(project, sources, solc.version, stale))
         for name in stale:
             cache.put(name, keys[name], answer, sources.closure([name]))
             found[name] = cache.get(name, keys[name])
@@ -86,7 +86,7 @@ def compiled_sources(
     return whole
 
 
-def answered(solc: Solc, asked: Mapping[str, Any]) -> dict[str, Any]:
+def compile_json(solc: Solc, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What a compiler answers. Raises CompileError with its words where it refuses the sources."""
     answer = solc.compile(asked)
     errors = [found for found in answer.get("errors", ()) if found.get("severity") == "error"]

@@ -132,8 +132,12 @@ def _write(
             artifacts[place.name] = {version: {_PROFILE: {"path": path, "build_id": build}}}
         info = out / "build-info" / f"{build}.json"
         info.parent.mkdir(parents=True, exist_ok=True)
-        told = {"id": build, "source_id_to_path": {str(n): numbers[n] for n in sorted(numbers)}, "language": "Solidity"}
-        info.write_bytes(orjson.dumps(told))
+        build_info = {
+            "id": build,
+            "source_id_to_path": {str(n): numbers[n] for n in sorted(numbers)},
+            "language": "Solidity",
+        }
+        info.write_bytes(orjson.dumps(build_info))
         files[name] = _entry(project, sources, name, artifacts)
     builds = {made["build_id"] for entry in files.values() for made in _made(entry)}
     whole = content | {"files": dict(sorted(files.items())), "builds": sorted(builds)}

@@ -28,7 +28,7 @@ SHRINK_SECONDS: Final = 20.0
 _TELL_SECONDS: Final = 0.5
 
 
-class Due:
+class Deadline:
     """When it is time to tell how far a long test is, at the beginning and then about twice a second, or to end it."""
 
     def __init__(self, timeout: float | None = None) -> None:
@@ -66,7 +66,7 @@ class FuzzRun:
         """Call until all runs are done, or one fails."""
         name = f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
         values = Values(Random(name), self.dictionary, self.settings.dictionary_weight)  # noqa: S311  # repeatable
-        due = Due(self.settings.timeout)
+        due = Deadline(self.settings.timeout)
         while len(self.gases) < self.settings.runs and not due.over():
             if due.now():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
@@ -82,7 +82,7 @@ class FuzzRun:
                 continue
             status, reason = self._verdict(arguments, outcome)
             if status is CaseStatus.FAILURE:
-                return self._failed(arguments, outcome, reason)
+                return self._failure(arguments, outcome, reason)
             if status is CaseStatus.SKIPPED:
                 return self._result(status, reason)
             self.gases.append(outcome.gas_used)
@@ -116,14 +116,14 @@ class FuzzRun:
         first = next((frame for frame in by_end(tracer.roots) if frame.is_reverted_call), None)
         return first is not None and (first.acts_as or first.address) not in (self.stage.address, VM_ADDRESS)
 
-    def _failed(self, arguments: list[Any], outcome: CallOutcome, reason: str | None) -> TestResult:
+    def _failure(self, arguments: list[Any], outcome: CallOutcome, reason: str | None) -> TestResult:
         """The failure with the simplest inputs that still fail."""
-        simple, outcome, reason = self._shrunk(arguments, outcome, reason)
+        simple, outcome, reason = self._shrink(arguments, outcome, reason)
         inputs = self.test.entry["inputs"]
         example = CounterExample(self.calldata(simple), arguments_text(inputs, simple))
         return self._result(CaseStatus.FAILURE, reason, outcome.gas_used, (example,))
 
-    def _shrunk(
+    def _shrink(
         self, arguments: list[Any], outcome: CallOutcome, reason: str | None
     ) -> tuple[list[Any], CallOutcome, str | None]:
         entry = {"type": "tuple", "components": self.test.entry["inputs"]}

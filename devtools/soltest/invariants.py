@@ -17,7 +17,7 @@ from eth_abi.exceptions import DecodingError
 from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.artifact import ContractArtifact
 from devtools.soltest.discovery import TestFunction, signature
-from devtools.soltest.fuzz import Due
+from devtools.soltest.fuzz import Deadline
 from devtools.soltest.project import InvariantSettings
 from devtools.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from devtools.soltest.shrinking import shortened
@@ -189,7 +189,7 @@ class InvariantRun:
     _targets: list[FuzzTarget] = field(default_factory=list)
     _senders: list[EthAddress] = field(default_factory=list)
     _strangers: float = 0.0
-    _due: Due = field(default_factory=Due)
+    _due: Deadline = field(default_factory=Deadline)
 
     def run(self) -> TestResult:
         """Sequences until all runs are done, or one breaks the invariant."""
@@ -211,16 +211,16 @@ class InvariantRun:
             for sender in self._senders:
                 stage.world.touch(sender)
             self.ready = stage.world.snapshot()
-        broken = self._broken()
+        broken = self._check()
         if broken is not None:
             return self._result(CaseStatus.FAILURE, broken)
-        self._due = Due(self.settings.timeout)
+        self._due = Deadline(self.settings.timeout)
         while self.runs < self.settings.runs and not self._due.over():
             stage.world.restore(self.ready)
             failure = self._sequence(rng, values, excluded)
             self.runs += 1
             if failure is not None:
-                return self._failed(*failure)
+                return self._failure(*failure)
         return self._result(CaseStatus.SUCCESS, None)
 
     def _sequence(
@@ -265,9 +265,9 @@ class InvariantRun:
             return self.stage.reason(outcome)
         if self.stage.has_failed():
             return _FAILED
-        return self._broken() if outcome.success else None  # as forge: what reverts leaves the state as it was
+        return self._check() if outcome.success else None  # as forge: what reverts leaves the state as it was
 
-    def _broken(self, name: str | None = None) -> str | None:
+    def _check(self, name: str | None = None) -> str | None:
         """Why the invariant does not hold; what asking it changes is taken back."""
         world = self.stage.world
         here = world.snapshot()
@@ -280,15 +280,15 @@ class InvariantRun:
 
     def _end(self) -> str | None:
         """Call `afterInvariant`, if the contract has it."""
-        return self._broken(_END) if _has_end(self.stage) else None
+        return self._check(_END) if _has_end(self.stage) else None
 
     # --- a failure ----------------------------------------------------------------------------------------------
 
-    def _failed(self, steps: list[SequenceStep], reason: str) -> TestResult:
-        best, why = shortened(steps, reason, self._replayed, self.settings.shrink_run_limit)
+    def _failure(self, steps: list[SequenceStep], reason: str) -> TestResult:
+        best, why = shortened(steps, reason, self._replay, self.settings.shrink_run_limit)
         return self._result(CaseStatus.FAILURE, why, tuple(step.example() for step in best), len(steps))
 
-    def _replayed(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
+    def _replay(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
         """After how many steps a sequence fails when it is run again, and why; None where it does not."""
         self.stage.world.restore(self.ready)
         for number, step in enumerate(steps, 1):

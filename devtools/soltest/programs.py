@@ -23,7 +23,7 @@ _RUNNING: Final = set[int]()
 _AT_ONCE: Final = 1 << 16
 
 
-def finished(
+def run_program(
     command: Sequence[str],
     folder: Path,
     environment: Mapping[str, str],

@@ -100,14 +100,14 @@ class SuiteRun:
                 self.started("setUp()")
                 seen = None if self.viewer is None or self.collector else self.viewer.set_up_tracer()
                 try:
-                    self._made_ready(stage, self.collector.set_up_tracer() if self.collector else seen)
+                    self._set_up(stage, self.collector.set_up_tracer() if self.collector else seen)
                 except TooLong:
                     self._stop_listening("setUp()", base)
                     stage = SuiteStage(world, self.artifacts, artifact)
-                    self._made_ready(stage, None)
+                    self._set_up(stage, None)
             except SetUpFailed as failure:
                 for result in self._not_set_up(stage, failure, perf_counter() - begin):
-                    yield replace(self._viewed_set_up(base, artifact, result), gas=0)  # as forge
+                    yield replace(self._view_set_up(base, artifact, result), gas=0)  # as forge
                 return
             except (HypervisorError, KeyError, ValueError) as error:
                 yield _broken("setUp()", CaseKind.UNIT, error)
@@ -126,7 +126,7 @@ class SuiteRun:
         stage = SuiteStage(self.world, self.artifacts, self.artifacts.get(self.suite.file, self.suite.contract))
         try:
             with suppress(TooLong, SetUpFailed):
-                self._made_ready(stage, tracer if test is None else None)
+                self._set_up(stage, tracer if test is None else None)
                 if test is not None:
                     self.world.machine.tracer = tracer
                     stage.call(selector(test.signature))
@@ -135,7 +135,7 @@ class SuiteRun:
             self.world.machine.tracer = None
             self.world.drop(base)
 
-    def _made_ready(self, stage: SuiteStage, tracer: Tracer | None) -> None:
+    def _set_up(self, stage: SuiteStage, tracer: Tracer | None) -> None:
         machine = self.world.machine
         machine.tracer = tracer
         try:
@@ -144,7 +144,7 @@ class SuiteRun:
         finally:
             machine.tracer = None
 
-    def _viewed_set_up(self, base: Handle, artifact: ContractArtifact, result: TestResult) -> TestResult:
+    def _view_set_up(self, base: Handle, artifact: ContractArtifact, result: TestResult) -> TestResult:
         """Make the contract ready once more, watched, if somebody wants to see why it could not be."""
         viewer = self.viewer
         if viewer is None or not viewer.wants(result):
@@ -154,11 +154,11 @@ class SuiteRun:
         stage, tracer = SuiteStage(self.world, self.artifacts, artifact), viewer.tracer(result)
         try:
             try:
-                self._made_ready(stage, tracer)
+                self._set_up(stage, tracer)
             except TooLong:
                 self.world.restore(base)
                 stage, tracer = SuiteStage(self.world, self.artifacts, artifact), viewer.calls_tracer()
-                self._made_ready(stage, tracer)
+                self._set_up(stage, tracer)
         except SetUpFailed:
             shown = viewer.show(stage, None, tracer, result)
         else:
@@ -168,7 +168,7 @@ class SuiteRun:
             self.world.restore(base)
             stage = SuiteStage(self.world, self.artifacts, artifact)
             with suppress(TooLong, SetUpFailed):
-                self._made_ready(stage, loop)
+                self._set_up(stage, loop)
             shown = replace(shown, stack=viewer.place(stage, loop) or shown.stack)
         return shown
 
@@ -190,14 +190,14 @@ class SuiteRun:
                     cheats = self.world.cheatcodes
                     internal = flag(self.project, settings, test.name, "allow_internal_expect_revert")
                     cheats.settings = replace(cheats.settings, internal_reverts=internal)
-                    run = self._way(stage, test, fuzz, invariant, ready, words or (), numbers)
+                    run = self._runner_of(stage, test, fuzz, invariant, ready, words or (), numbers)
                     try:
                         result = run()
                     except TooLong:
                         self._stop_listening(test.signature, ready)
                         result = run()
                     result = replace(result, duration=perf_counter() - begin, measured=self._measured())
-                    result = self._viewed(stage, test, ready, seen, result, invariant.fail_on_revert)
+                    result = self._run_viewed(stage, test, ready, seen, result, invariant.fail_on_revert)
                 except HypervisorError as error:
                     result = _broken(test.signature, test.kind, error)
                 lines = result.logs or tuple(self.world.cheatcodes.console.lines)
@@ -216,7 +216,7 @@ class SuiteRun:
         self.world.machine.tracer = None
         self.world.restore(ready)
 
-    def _way(
+    def _runner_of(
         self, stage: SuiteStage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings, ready: Handle,
         words: tuple[int, ...], numbers: tuple[int, ...],
     ) -> Callable[[], TestResult]:  # fmt: skip
@@ -235,7 +235,7 @@ class SuiteRun:
         gas = 0 if status is CaseStatus.SKIPPED else outcome.gas_used
         return TestResult(test.signature, CaseKind.UNIT, status, reason, gas)
 
-    def _viewed(
+    def _run_viewed(
         self, stage: SuiteStage, test: TestFunction, ready: Handle, seen: Tracer | None, result: TestResult,
         fails_on_revert: bool,
     ) -> TestResult:  # fmt: skip
@@ -247,7 +247,7 @@ class SuiteRun:
         if not viewer.wants(result):
             used_up = result.status is CaseStatus.FAILURE and result.gas > self.world.gas_limit * 9 // 10
             loop = viewer.loop_tracer() if used_up else None
-            return result if loop is None else self._placed(stage, result, loop, again)
+            return result if loop is None else self._with_place(stage, result, loop, again)
         never_held = result.kind is CaseKind.INVARIANT and result.status is CaseStatus.FAILURE and not result.calls
         if result.kind is not CaseKind.UNIT and not result.counterexample and not never_held:
             return result  # no run of many stands for them all
@@ -262,7 +262,7 @@ class SuiteRun:
             return result
         shown = viewer.show(stage, seen, tracer, result)
         loop = viewer.loop_tracer(tracer, result)
-        return shown if loop is None else self._placed(stage, shown, loop, again)
+        return shown if loop is None else self._with_place(stage, shown, loop, again)
 
     def _again(
         self, stage: SuiteStage, test: TestFunction, ready: Handle, result: TestResult, fails_on_revert: bool,
@@ -280,7 +280,7 @@ class SuiteRun:
         finally:
             machine.tracer = before
 
-    def _placed(
+    def _with_place(
         self, stage: SuiteStage, result: TestResult, loop: LoopTracer, again: Callable[[Tracer], bool]
     ) -> TestResult:
         """The result with the place at which the test used up its gas."""

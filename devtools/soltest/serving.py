@@ -48,7 +48,7 @@ class SuiteServer:
         `progress` is what a test with many runs has come to so far; what is `known` lacks the views for which the test
         is run once more.
         """
-        self._world.machine.stacks.at_home(lambda: self._run(suite))
+        self._world.machine.stacks.on_one_thread(lambda: self._run(suite))
 
     def _run(self, suite: Suite) -> None:
         begin = perf_counter()
@@ -70,7 +70,7 @@ class SuiteServer:
             return run.place_of(name)
 
         try:
-            self._tell("place", self._world.machine.stacks.at_home(found))
+            self._tell("place", self._world.machine.stacks.on_one_thread(found))
         except HypervisorError:  # it ends otherwise than it did
             self._tell("place", ())
 

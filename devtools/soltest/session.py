@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bridge.ethereum_block import ETHEREUM
 from devtools.soltest.artifact import Artifacts
-from devtools.soltest.collecting import together
+from devtools.soltest.collecting import merge
 from devtools.soltest.compiler import Solc, choose_solc, wanted_version
 from devtools.soltest.compiling import artifacts_of, compiled_sources
 from devtools.soltest.coverage import FileCoverage, coverage
@@ -113,7 +113,7 @@ class SuiteSession:
         Raises InvalidInput where there is no compiler.
         """
         trees = syntax_trees(self.project, self._sources(), self._solc())
-        found = together(part for suite in suites for part in suite.collected)
+        found = merge(part for suite in suites for part in suite.collected)
         return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))
 
     def run(self, network: int | None = None) -> Iterator[SuiteResult]:

@@ -99,7 +99,7 @@ def _frame_lines(frame: CallFrame, below: CallFrame | None, names: Names, source
     lines = _contract_lines(frame, below, names, sources)
     if below is None and frame.exit_words:
         outer = f"{names.callee(frame)}.{function_name(frame, names.known.of(frame))}"
-        return [f"{outer} ({_ended(frame)})", *(line for line in lines if line != outer)]
+        return [f"{outer} ({_exit_line(frame)})", *(line for line in lines if line != outer)]
     return [*refused, *lines]
 
 
@@ -184,10 +184,10 @@ def function_name(frame: CallFrame, contract: KnownContract | None) -> str:
 def _native_line(frame: CallFrame, names: Names) -> str:
     asks_contract = frame.is_refused and frame.start.method == INVOKE_EVM
     method = function_name(frame, names.known.of(frame)) if asks_contract else names.method(frame)
-    return f"{names.callee(frame)}.{method} ({_ended(frame)})"
+    return f"{names.callee(frame)}.{method} ({_exit_line(frame)})"
 
 
-def _ended(frame: CallFrame) -> str:
+def _exit_line(frame: CallFrame) -> str:
     """The exit of a call with the actor's words."""
     end = frame.end
     if end is None:

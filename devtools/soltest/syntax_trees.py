@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from devtools.soltest.compiler import Solc
-from devtools.soltest.compiling import answered, standard_json
+from devtools.soltest.compiling import compile_json, standard_json
 from devtools.soltest.project import Project
 from devtools.soltest.sources import Sources
 
@@ -20,5 +20,5 @@ def syntax_trees(project: Project, sources: Sources, solc: Solc) -> dict[str, Ma
     wanted = [name for name in sources.own if not name.endswith((".t.sol", ".s.sol"))]
     asked = standard_json(project, sources, solc.version)
     asked["settings"]["outputSelection"] = {name: {"": ["ast"]} for name in wanted}
-    found = answered(solc, asked).get("sources", {})
+    found = compile_json(solc, asked).get("sources", {})
     return {name: found[name]["ast"] for name in sorted(wanted) if name in found}

@@ -108,9 +108,9 @@ class Names:
 
     def method(self, frame: CallFrame) -> str:
         """The name of a native call's method."""
-        return describe(self.told(frame), []).function
+        return describe(self.native_call(frame), []).function
 
-    def told(self, frame: CallFrame) -> dict[str, Any]:
+    def native_call(self, frame: CallFrame) -> dict[str, Any]:
         """A native call as `localnet.traces.trace_words` reads it."""
         start, end = frame.start, frame.end
         return {
@@ -232,7 +232,7 @@ def _head(frame: CallFrame, names: Names) -> str:
 def _call(frame: CallFrame, names: Names) -> tuple[str, str]:
     """Function and arguments."""
     if frame.is_actors:
-        words = describe(names.told(frame), [])
+        words = describe(names.native_call(frame), [])
         return words.function, words.arguments[1:-1]
     data = frame.input
     if frame.address == CONSOLE:
@@ -311,7 +311,7 @@ def _result(frame: CallFrame, names: Names) -> str:
     if not frame.succeeded:
         return _failure(frame, names, contract, data)
     if frame.is_actors:
-        found = describe(names.told(frame), []).result
+        found = describe(names.native_call(frame), []).result
         return f"[Return] {found}".rstrip()
     if frame.creates:
         size = len(contract.runtime.code) if contract is not None else 0

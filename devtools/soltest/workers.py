@@ -49,7 +49,7 @@ def run_suites(
     """
     todo = deque(sorted(suites, key=lambda suite: -len(suite.tests)))
     running: dict[Connection, SuiteWorker] = {}
-    tell, beat = (_unwatched, inf) if watch is None else (watch, BEAT)
+    tell, beat = (_ignore_progress, inf) if watch is None else (watch, BEAT)
     try:
         while todo or any(worker.suite for worker in running.values()):
             while todo and len(running) < min(workers, len(suites)):
@@ -60,7 +60,7 @@ def run_suites(
                 if todo and worker.suite is None:
                     worker.give(todo.popleft(), job)
             for worker in _ready(running, job.timeout, beat):
-                for result in _heard(worker, running, job):
+                for result in _handle_messages(worker, running, job):
                     tell(())
                     yield result
             tell(_long(running.values()))
@@ -68,7 +68,7 @@ def run_suites(
         tell(())
         for worker in running.values():
             worker.end()
-        yield from _interrupted(running.values())
+        yield from _partial_results(running.values())
         raise
     finally:
         tell(())
@@ -78,7 +78,7 @@ def run_suites(
             early.end()
 
 
-def _unwatched(_: Sequence[tuple[str, float]]) -> None:
+def _ignore_progress(_: Sequence[tuple[str, float]]) -> None:
     """Nobody watches."""
 
 
@@ -104,7 +104,7 @@ def _ready(running: Mapping[Connection, SuiteWorker], timeout: float, longest: f
     return [*heard, *(late - heard)]
 
 
-def _heard(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
+def _handle_messages(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
     suite, now = worker.suite, monotonic()
     try:
         while suite is not None and worker.pipe.poll():
@@ -118,7 +118,7 @@ def _heard(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job
             elif kind == "known":
                 worker.known = said
             elif kind == "place":
-                yield from _placed(worker, job, said)
+                yield from _take_place(worker, job, said)
                 return
             elif kind == "refused":
                 raise InvalidInput(said)
@@ -132,19 +132,19 @@ def _heard(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job
                 return
     except (EOFError, OSError):
         if worker.looking:
-            yield from _not_placed(worker, running, job)
+            yield from _without_place(worker, running, job)
             return
-        yield from _lost(worker, running, job, f"the test ended its process ({worker.exit_code()})")
+        yield from _replace_worker(worker, running, job, f"the test ended its process ({worker.exit_code()})")
         return
     if suite is not None and worker.until(job.timeout) <= now:
         if worker.looking:
-            yield from _not_placed(worker, running, job)
+            yield from _without_place(worker, running, job)
             return
         words = f"no end after {job.timeout:g} seconds: stopped (--timeout{_remedy(worker)})"
-        yield from _lost(worker, running, job, words, is_late=True)
+        yield from _replace_worker(worker, running, job, words, is_late=True)
 
 
-def _lost(
+def _replace_worker(
     worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job, reason: str, *, is_late: bool = False
 ) -> Iterator[SuiteResult]:
     """Blame the test that ran; the rest of its suite goes to another worker, with what is known so far.
@@ -167,7 +167,7 @@ def _lost(
         else replace(known, stack=(f"unknown, the test was run once more for it: {reason}",))
     )
     looks = is_late and known is None and kind is CaseKind.UNIT
-    left = _left(suite, result) if blamed is not None else ()
+    left = _remaining(suite, result) if blamed is not None else ()
     if not left and not looks:
         yield result
         return
@@ -179,26 +179,26 @@ def _lost(
         again.give(replace(suite, tests=left), job, result)
 
 
-def _placed(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteResult]:
+def _take_place(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterator[SuiteResult]:
     """The stopped test's place is known; the rest of the suite goes on."""
     suite, result = worker.suite, worker.result
     assert suite is not None
     result.tests[-1] = replace(result.tests[-1], stack=stack)
     worker.looking = False
-    left = _left(suite, result)
+    left = _remaining(suite, result)
     if left:
         worker.give(replace(suite, tests=left), job, result)
     else:
         yield worker.take()
 
 
-def _not_placed(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
+def _without_place(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
     """Nobody found the stopped test's place; the rest of the suite goes on in another worker."""
     suite, result = worker.suite, worker.result
     assert suite is not None
     del running[worker.pipe]
     worker.end()
-    left = _left(suite, result)
+    left = _remaining(suite, result)
     if left:
         again = SuiteWorker()
         running[again.pipe] = again
@@ -207,13 +207,13 @@ def _not_placed(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job
         yield result
 
 
-def _left(suite: Suite, result: SuiteResult) -> tuple[TestFunction, ...]:
+def _remaining(suite: Suite, result: SuiteResult) -> tuple[TestFunction, ...]:
     """The tests of a suite that have no result."""
     done = {test.signature for test in result.tests}
     return tuple(test for test in suite.tests if test.signature not in done)
 
 
-def _interrupted(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
+def _partial_results(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
     """What is known of suites whose workers were stopped: the tests that have ended, and those that ran."""
     for worker in workers:
         if worker.suite is None:

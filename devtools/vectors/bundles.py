@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hypervisor.bundle import Bundle
-from hypervisor.bundle_library import kept_releases, library_folder, own_bundles
+from hypervisor.bundle_library import downloaded_releases, library_folder, own_bundles
 from hypervisor.errors import BundleError
 from store.blockstore import StoreError
 from store.car import read_car
@@ -58,7 +58,7 @@ class BundleFolder:
         """The files by the CID of their manifest data, which a bundle's root block names."""
         files: dict[Cid, Path] = {}
         given = sorted(self.folder.glob("*.car")) if self.folder else []
-        for path in [*given, *kept_releases().values()]:
+        for path in [*given, *downloaded_releases().values()]:
             data = _manifest_data(path)
             if data is not None:
                 files.setdefault(data, path)

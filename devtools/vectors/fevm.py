@@ -47,7 +47,7 @@ ALL_GROUPS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Borrowed:
+class BorrowedActor:
     """An actor that a later message of a case needs and its `pre` leaves out, taken from other cases of the group.
 
     It is the first actor `like` of another case's `pre`, with the fields of `changes`, and arrives before message `at`.
@@ -58,10 +58,12 @@ class Borrowed:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
 
-_ACCOUNT = Borrowed(3, 101)
-_NINE_ATTO = Borrowed(30, 104, {"balance": "9"})
-_CREATOR = Borrowed(1, 200, {"id": 201, "balance": "0", "delegated": "040ac0de0000000000000000000000000000000000c9"})
-LEFT_OUT: Mapping[tuple[str, str], Borrowed] = {
+_ACCOUNT = BorrowedActor(3, 101)
+_NINE_ATTO = BorrowedActor(30, 104, {"balance": "9"})
+_CREATOR = BorrowedActor(
+    1, 200, {"id": 201, "balance": "0", "delegated": "040ac0de0000000000000000000000000000000000c9"}
+)
+LEFT_OUT: Mapping[tuple[str, str], BorrowedActor] = {
     ("create", "create_in_reverted_frame"): _CREATOR,
     ("solidity", "cancun_proxy"): _ACCOUNT,
     ("solidity", "osakair_proxy"): _ACCOUNT,

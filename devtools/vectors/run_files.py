@@ -30,7 +30,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RunOptions:
     """What to tell beside the results. `against` is a file of traces, and charges that differ from it a failure."""
 
     diff: bool = False
@@ -43,18 +43,18 @@ class Wanted:
         return self.diff or self.trace or self.against is not None
 
 
-def run_file(path: Path, folder: Path, wanted: Wanted = Wanted()) -> list[Record]:
+def run_file(path: Path, folder: Path, wanted: RunOptions = RunOptions()) -> list[Record]:
     """The records of one vector file; a vector that cannot be run at all is a failed record, beside those of others."""
     records: list[Record] = []
     try:
         for text in texts_of(path):
             records += _run(text, path, folder, wanted)
     except BadVector as error:
-        records.append(_failed(path.stem, error))
+        records.append(_failed_record(path.stem, error))
     return records
 
 
-def _run(text: bytes, path: Path, folder: Path, wanted: Wanted) -> Iterator[Record]:
+def _run(text: bytes, path: Path, folder: Path, wanted: RunOptions) -> Iterator[Record]:
     """The records of one vector."""
     name = ""
     try:
@@ -62,26 +62,26 @@ def _run(text: bytes, path: Path, folder: Path, wanted: Wanted) -> Iterator[Reco
         name = name_of(vector)
         yield from _records(vector, path, folder, wanted)
     except (HypervisorError, StoreError) as error:
-        yield _failed(name or path.stem, error)
+        yield _failed_record(name or path.stem, error)
 
 
-def _failed(name: str, error: Exception) -> Record:
+def _failed_record(name: str, error: Exception) -> Record:
     nothing = {"exit_code": None, "gas_used": None, "expected_gas": None, "state_root": None}
     return {"vector": name, "variant": "", "pass": False, **nothing, "error": str(error)}
 
 
-def _records(vector: Record, path: Path, folder: Path, wanted: Wanted) -> Iterator[Record]:
+def _records(vector: Record, path: Path, folder: Path, wanted: RunOptions) -> Iterator[Record]:
     recorder = Recorder() if wanted.listening else None
     for result in map(run_variant, variants_of(vector, path, _bundles(folder), recorder)):
         record = {**result.record(), "vector": result.vector or path.stem}
         if recorder is not None:
             trace = trace_of(recorder.events)
             recorder.events.clear()
-            _tell(record, result, trace, wanted)
+            _add_details(record, result, trace, wanted)
         yield record
 
 
-def _tell(record: Record, result: VectorResult, trace: Trace, wanted: Wanted) -> None:
+def _add_details(record: Record, result: VectorResult, trace: Trace, wanted: RunOptions) -> None:
     expected = None
     if wanted.against is not None:
         expected = _traces(wanted.against).get(f"{record['vector']}:{record['variant']}")

@@ -11,7 +11,7 @@ from bridge.ethereum_block import EthereumBlock
 from bridge.patricia import list_root
 from bridge.receipts import EmittedLog, bloom
 from runtimes.evm.ethereum.alloc import AllocAccount, state_root
-from runtimes.evm.ethereum.block_run import Applied, BlockRun, Withdrawal, logs_hash, requests_hash
+from runtimes.evm.ethereum.block_run import AppliedTransaction, BlockRun, Withdrawal, logs_hash, requests_hash
 from runtimes.evm.ethereum.validation import gas_price
 
 
@@ -47,7 +47,7 @@ def result(
     return fields
 
 
-def _receipt(run: BlockRun, index: int, applied: Applied) -> dict[str, Any]:
+def _receipt(run: BlockRun, index: int, applied: AppliedTransaction) -> dict[str, Any]:
     result, transaction = applied.result, applied.signed.transaction
     created = result.created
     return {
@@ -66,7 +66,7 @@ def _receipt(run: BlockRun, index: int, applied: Applied) -> dict[str, Any]:
     }
 
 
-def _log(applied: Applied, index: int, number: int, emitted: EmittedLog) -> dict[str, Any]:
+def _log(applied: AppliedTransaction, index: int, number: int, emitted: EmittedLog) -> dict[str, Any]:
     return {
         "address": _hex(emitted.address),
         "topics": [_hex(topic) for topic in emitted.log.topics],

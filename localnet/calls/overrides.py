@@ -46,7 +46,7 @@ NONE: Final = Overrides()
 
 
 @contextmanager
-def supposed(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[None]:
+def overridden(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[None]:
     """Let a machine suppose something, and take back all that happens inside.
 
     Raises AddressError and InvalidInput where an account cannot be so.
@@ -58,14 +58,14 @@ def supposed(machine: Hypervisor, overrides: Overrides = NONE) -> Iterator[None]
             machine.advance(epoch=block.number, timestamp=block.time, base_fee=block.base_fee)
             rules = rules_of(machine)
             rules.settings.override_block(machine, block)
-            override_accounts(machine, overrides.accounts, bare=rules.features.has_bare_storage)
+            override_accounts(machine, overrides.accounts, bare=rules.features.allows_bare_storage)
             yield
         finally:
             machine.context, machine.externs = context, externs
 
 
 def override_accounts(machine: Hypervisor, accounts: Mapping[EthAddress, AccountOverride], *, bare: bool) -> None:
-    """Change the accounts on a machine's state; `bare` is the rules' `has_bare_storage`.
+    """Change the accounts on a machine's state; `bare` is the rules' `allows_bare_storage`.
 
     Raises AddressError, InvalidInput.
     """

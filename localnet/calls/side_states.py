@@ -178,7 +178,7 @@ class SideStates:
 class _Contracts:
     """Stands before the contracts (`hypervisor.interception`): none of them runs here but the one that asks."""
 
-    armed = True
+    is_armed = True
     watched: frozenset[bytes] = frozenset()
 
     def __init__(self, machine: Hypervisor, call: SideCall) -> None:
@@ -201,7 +201,7 @@ class _Contracts:
         self.ask = ContractAsk(address, _name(calls.tree, call.from_), _calldata(call), call.value, call.read_only)
         return CallResult(ExitCode.SYS_ASSERTION_FAILED, message="a contract must run elsewhere first")
 
-    def emitted(self, calls: CallManager, event: StampedEvent) -> None:
+    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
         """Events are part of no answer."""
 
     def _contract(self, calls: CallManager, call: Call) -> EthAddress | None:

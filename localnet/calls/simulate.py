@@ -16,7 +16,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas
-from localnet.calls.overrides import NONE, Overrides, supposed
+from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.calls.time_limit import OutOfTime, TimeLimit, explaining_time
 from localnet.chain.execution import apply_waiting
 from localnet.errors import AllowanceExceeded, TransactionRefused
@@ -30,23 +30,23 @@ T = TypeVar("T")
 
 
 def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> bytes:
-    """What the call returns, with nothing kept. Raises CallFailed; the errors of `supposed`."""
+    """What the call returns, with nothing kept. Raises CallFailed; the errors of `overridden`."""
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
     if overrides.is_empty:  # what the call does is taken back by itself
         return returned(rules, _with_reason(rules, machine, lambda: rules.questions.ask(machine, request)))
-    with supposed(machine, overrides):
+    with overridden(machine, overrides):
         return returned(rules, _with_reason(rules, machine, lambda: rules.questions.ask(machine, request)))
 
 
-def listened(
+def traced_call(
     machine: Hypervisor, request: CallRequest, tracer: Tracer, read: Callable[[], T], overrides: Overrides = NONE
 ) -> T:
     """What `read` answers after a call with a tracer, before the call is taken back.
 
-    The call may fail; raises what the tracer raises, with nothing kept either, and the errors of `supposed`.
+    The call may fail; raises what the tracer raises, with nothing kept either, and the errors of `overridden`.
     """
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
-    with supposed(machine, overrides):
+    with overridden(machine, overrides):
         before, machine.tracer = machine.tracer, rules.questions.adapt_tracer(tracer)
         try:
             fatal = rules.questions.ask(machine, request).result.fatal
@@ -57,7 +57,7 @@ def listened(
         return read()
 
 
-def tried(machine: Hypervisor, request: CallRequest) -> ApplyResult:
+def trial_result(machine: Hypervisor, request: CallRequest) -> ApplyResult:
     """What would come of the request in a block, whether it fails or not."""
     result = _trial_run(machine, request, _highest(machine, request)).result
     if result.fatal is not None:
@@ -70,24 +70,24 @@ def estimate(
 ) -> Gas:
     """A gas limit that suffices for the message after the sender's `pending` ones.
 
-    Raises CallFailed, AllowanceExceeded where no limit would do, and the errors of `supposed`.
+    Raises CallFailed, AllowanceExceeded where no limit would do, and the errors of `overridden`.
     """
-    with supposed(machine, overrides):
+    with overridden(machine, overrides):
         rules = rules_of(machine)
         apply_waiting(machine, pending)
         highest = _highest(machine, request)
         first = _with_reason(rules, machine, lambda: rules.questions.attempt(machine, request, highest))
         _check_allowance(rules, first, highest)
         returned(rules, first)
-        limit = _with_headroom(rules, first.result.gas_used, highest)
+        limit = _with_margin(rules, first.result.gas_used, highest)
         if limit == highest or _suffices(machine, request, limit):
             return limit
-        return _with_headroom(rules, _search(machine, request, limit, highest), highest)
+        return _with_margin(rules, _search(machine, request, limit, highest), highest)
 
 
 def _search(machine: Hypervisor, request: CallRequest, low: Gas, highest: Gas) -> Gas:
     """The smallest limit that suffices, as exact as the rules have it; `low` does not, `highest` does."""
-    accuracy = rules_of(machine).simulations.accuracy
+    accuracy = rules_of(machine).simulations.estimate_precision
     high = Gas(min(2 * low, highest))
     while high < highest and not _suffices(machine, request, high):
         low, high = high, Gas(min(2 * high, highest))
@@ -148,6 +148,6 @@ def _check_allowance(rules: NetworkRules, answered: CallAnswer, highest: Gas) ->
         raise AllowanceExceeded(result.exit_code, answered.data, result.message, lambda _: text)
 
 
-def _with_headroom(rules: NetworkRules, gas: int, highest: int) -> Gas:
-    numerator, denominator = rules.simulations.headroom
+def _with_margin(rules: NetworkRules, gas: int, highest: int) -> Gas:
+    numerator, denominator = rules.simulations.estimate_margin
     return Gas(min(gas * numerator // denominator, highest))

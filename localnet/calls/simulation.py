@@ -24,7 +24,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
-from localnet.chain.admission import impersonated
+from localnet.chain.admission import from_impersonated
 from localnet.chain.execution import begin_epoch, end_epoch, execute_one
 from localnet.chain.view import ChainReader
 from localnet.errors import TransactionRefused
@@ -110,7 +110,7 @@ def simulate_blocks(
         parent = replace(parent, next_base_fee=base_fee, next_settings=_settings(base, parent, block.block))
         begin_epoch(machine, chain.record, parent, height, time, chain.settings_after(parent))
         chain.rules.settings.override_block(machine, block.block)
-        override_accounts(machine, block.accounts or {}, bare=chain.rules.features.has_bare_storage)
+        override_accounts(machine, block.accounts or {}, bare=chain.rules.features.allows_bare_storage)
         room = room if block.block.gas_limit is None else block.block.gas_limit
         simulated = _Block(chain, machine, parent, height, time, room, left, validation, transfers).run(block.calls)
         left = Gas(max(0, left - simulated.tipset.gas_used))  # of the request, whatever the blocks allow
@@ -189,7 +189,7 @@ class _Block:
             try:
                 execution, tip = execute_one(self._machine, candidate, simulated=not self._validation)
             except TransactionRefused as refused:
-                raise _refused(refused) from None
+                raise _as_refusal(refused) from None
             finally:
                 self._machine.tracer = None
             self._room = Gas(self._room - execution.receipt.gas_used)
@@ -221,7 +221,7 @@ class _Block:
         given = call.transaction
         fees = (given.max_fee, given.max_priority_fee) if self._validation else (0, 0)
         transaction = replace(given, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
-        candidate = impersonated(machine, message_from(transaction, sender))
+        candidate = from_impersonated(machine, message_from(transaction, sender))
         if self._validation:
             self._validate(candidate, expected)
         self._check_funds(candidate)
@@ -236,12 +236,15 @@ class _Block:
         try:
             self._rules.messages.check(self._machine, candidate, self._parent.next_base_fee)
         except TransactionRefused as refused:
-            raise _refused(refused) from None
+            raise _as_refusal(refused) from None
 
     def _check_funds(self, candidate: Candidate) -> None:
         actor = self._machine.actor(candidate.bare.from_)
         pays = actor is None or self._rules.messages.sender_info(self._machine, actor).sends
-        needed, balance = candidate.most if pays else candidate.bare.value, 0 if actor is None else actor.balance
+        needed, balance = (
+            candidate.required_funds if pays else candidate.bare.value,
+            0 if actor is None else actor.balance,
+        )
         if balance < needed:
             raise SimulationRefused(
                 -38014,
@@ -250,7 +253,7 @@ class _Block:
             )
 
 
-def _refused(refused: TransactionRefused) -> SimulationRefused:
+def _as_refusal(refused: TransactionRefused) -> SimulationRefused:
     return SimulationRefused(_REFUSALS.get(refused.reason, _REJECTED), str(refused))
 
 

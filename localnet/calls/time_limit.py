@@ -12,7 +12,7 @@ from typing import Final
 
 from hypervisor.errors import HypervisorError
 from hypervisor.tracing import CallEnded, TraceEvent, Tracer
-from localnet.chain.watching import GiveWay
+from localnet.chain.watching import Preempted
 
 SHORTEST: Final = 1.0
 """Seconds that an explanation may always take."""
@@ -37,12 +37,12 @@ def _never() -> bool:
 class TimeLimit:
     """Seconds for work that may begin several times: what each beginning takes counts."""
 
-    def __init__(self, seconds: float, must_give_way: Callable[[], bool] = _never) -> None:
-        """`must_give_way` says whether the work is to stop now, and to begin again later."""
+    def __init__(self, seconds: float, should_yield: Callable[[], bool] = _never) -> None:
+        """`should_yield` says whether the work is to stop now, and to begin again later."""
         self.seconds = seconds
         self._rest = seconds
         self._end = time.monotonic() + seconds
-        self._must_give_way = must_give_way
+        self._must_give_way = should_yield
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -54,18 +54,18 @@ class TimeLimit:
             self._rest = self._end - time.monotonic()
 
     def check(self) -> None:
-        """Raise OutOfTime once the seconds are over, GiveWay where the work is to stop."""
+        """Raise OutOfTime once the seconds are over, Preempted where the work is to stop."""
         if time.monotonic() > self._end:
             raise OutOfTime(f"after {self.seconds:.1f} s")
         if self._must_give_way():
-            raise GiveWay("a request waits")
+            raise Preempted("a request waits")
 
     def on(self, tracer: Tracer | None) -> Tracer:
         """A tracer that passes on all events but instructions, and checks with each."""
-        return _Limited(self, tracer)
+        return _TimedTracer(self, tracer)
 
 
-class _Limited:
+class _TimedTracer:
     def __init__(self, limit: TimeLimit, tracer: Tracer | None) -> None:
         self._limit, self._tracer = limit, tracer
 

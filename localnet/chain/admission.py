@@ -76,7 +76,7 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
     return Candidate(digest, NATIVE, signed, shown_address(machine, message.from_), _receiver(machine, message))
 
 
-def impersonated(machine: Hypervisor, message: Message) -> Candidate:
+def from_impersonated(machine: Hypervisor, message: Message) -> Candidate:
     """The candidate of a message that nobody signed. Raises TransactionRefused."""
     _require_unsigned_amounts(message)
     signed = SignedMessage(message, _NO_SIGNATURE)
@@ -131,7 +131,7 @@ def _check_sender(machine: Hypervisor, candidate: Candidate) -> None:
         raise TransactionRefused("sender", f"{message.from_} is not an account: only accounts send transactions")
     if message.nonce < nonce:
         raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
-    check_funds(machine, message.from_, candidate.sender, candidate.most if pays else message.value)
+    check_funds(machine, message.from_, candidate.sender, candidate.required_funds if pays else message.value)
 
 
 def _receiver(machine: Hypervisor, message: Message) -> EthAddress | None:

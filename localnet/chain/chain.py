@@ -124,7 +124,7 @@ class Chain(ChainReader):
             return self._applied(lambda: self._produce(candidates, timestamp, null_rounds))
 
         # Each message of such a block would go to a thread that is fit for its guests, and back.
-        return self.machine.stacks.at_home(make) if self.rules.features.has_filecoin_blocks else make()
+        return self.machine.stacks.on_one_thread(make) if self.rules.features.has_filecoin_blocks else make()
 
     def _applied(self, make: Callable[[], Tipset]) -> Tipset:
         """The new head that `make` commits, told to the watchers; where that fails, the chain is as it was."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
-from hypervisor.given import whole_number
 
 Clock = Callable[[], float]
 

@@ -126,7 +126,7 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
         return False
     if not sender.sends:
         return candidate.kind == IMPERSONATED and sender.balance >= message.value
-    return message.gas_fee_cap >= base_fee and sender.balance >= candidate.most
+    return message.gas_fee_cap >= base_fee and sender.balance >= candidate.required_funds
 
 
 def apply(machine: Hypervisor, candidate: Candidate) -> ApplyResult:
@@ -161,12 +161,12 @@ def _execution(machine: Hypervisor, candidate: Candidate, result: ApplyResult) -
         to=candidate.to,
         receipt=result.receipt,
         paid=TokenAmount(gas.base_fee_burn + gas.over_estimation_burn + gas.miner_tip),
-        events=tuple(_emitted(machine, event) for event in result.events),
+        events=tuple(_receipt_event(machine, event) for event in result.events),
         words=result.reason or result.message,
     )
 
 
-def _emitted(machine: Hypervisor, event: StampedEvent) -> Emitted:
+def _receipt_event(machine: Hypervisor, event: StampedEvent) -> Emitted:
     actor = machine.state_tree.get_actor(event.emitter)
     address = to_ethereum(event.emitter, None if actor is None else actor.delegated_address)
     return Emitted(event.emitter, address, event.entries)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch
+from localnet.chain.block_production import BlockProduction
 from localnet.chain.execution import begin_epoch, end_epoch, execute
-from localnet.chain.producing import Producing
 from localnet.chain.reading import NetworkReader
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.genesis import NetworkRecord
@@ -50,7 +50,7 @@ _Origin = tuple[Tipset, BlockSettings, int, NetworkRecord, Address, bool, tuple[
 class PendingBlocks:
     """The block to come of a network: executed once for as long as everything that it follows from stays the same."""
 
-    def __init__(self, network: Producing) -> None:
+    def __init__(self, network: BlockProduction) -> None:
         self._network = network
         self._kept: tuple[_Origin, PendingBlock] | None = None
 
@@ -72,7 +72,7 @@ class PendingBlocks:
         return self._kept[1]
 
 
-def _made(network: Producing, timestamp: int) -> PendingBlock:
+def _made(network: BlockProduction, timestamp: int) -> PendingBlock:
     chain, head = network.chain, network.head
     height = ChainEpoch(head.height + 1)
     machine = chain.machine_before(head, head.state)

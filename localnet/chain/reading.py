@@ -1,12 +1,12 @@
 """What a network answers without changing: its facts, its blocks, its receipts.
 
-`Producing` also makes blocks. `NetworkView` reads a network on another thread than its own (`localnet.chain.view`).
+`BlockProduction` also makes blocks. `NetworkView` reads a network on another thread (`localnet.chain.view`).
 """
 
 from __future__ import annotations
 
 from hypervisor.address import Address
-from hypervisor.given import whole_number
+from hypervisor.argument_checks import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.chain import Chain

@@ -13,9 +13,9 @@ from itertools import islice
 from time import monotonic
 from typing import Final
 
+from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
-from hypervisor.given import whole_number
-from localnet.chain.producing import Producing
+from localnet.chain.block_production import BlockProduction
 from localnet.ledger.index import ChainIndex, retained_entries
 from localnet.ledger.records import Tipset
 from store.blockstore import Store, get_object
@@ -96,7 +96,7 @@ class Turn:
 class Housekeeper:
     """Collects a network's folder in turns, between which the network goes on. On the network's thread."""
 
-    def __init__(self, network: Producing, states: int | None = None) -> None:
+    def __init__(self, network: BlockProduction, states: int | None = None) -> None:
         """`states`: of how many tipsets the states are kept when a collection begins by itself (None: none does).
 
         Raises InvalidInput for a network that is not in a folder of its own, and for less than one state.

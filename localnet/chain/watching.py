@@ -14,7 +14,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
 
 
-class GiveWay(HypervisorError):
+class Preempted(HypervisorError):
     """Work in the background stops because a request waits; it is done again from its beginning."""
 
 
@@ -22,20 +22,20 @@ class Background(Protocol):
     """Does work on the network's thread while no request waits."""
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do work behind the requests, in the order in which it was given. It may raise GiveWay, and nothing else."""
+        """Do work behind the requests, in the order in which it was given. It may raise Preempted, and nothing else."""
 
-    def must_give_way(self) -> bool:
-        """Whether the work that runs now is to raise GiveWay."""
+    def should_yield(self) -> bool:
+        """Whether the work that runs now is to raise Preempted."""
 
 
-class AtOnce:
+class InlineBackground:
     """A `Background` where no requests come: work is done at once."""
 
     def later(self, work: Callable[[], None]) -> None:
         """Do it."""
         work()
 
-    def must_give_way(self) -> bool:
+    def should_yield(self) -> bool:
         """Never."""
         return False
 

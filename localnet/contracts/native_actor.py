@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Final
+from warnings import warn
 
 from bridge.interfaces import Interface, typed
 from hypervisor.address import Address
+from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
-from hypervisor.given import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
@@ -53,9 +54,9 @@ class NativeActor:
 
         `value` in attoFIL. Raises CallFailed, InvalidInput.
         """
-        return self.interface.answer(method, self.try_out(method, params, value=value, sender=sender))
+        return self.interface.answer(method, self.call_raw(method, params, value=value, sender=sender))
 
-    def try_out(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> bytes:
+    def call_raw(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> bytes:
         """What a method returns, in CBOR, with nothing kept. Raises CallFailed, InvalidInput."""
         from_ = (sender or self._network.accounts[0]).native
         number, data = self.interface.number(method), self.interface.params(method, params)
@@ -63,6 +64,11 @@ class NativeActor:
         limit = self._network.rules.limits.call_gas
         message = Message(self.address, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
         return returned_natively(self._network.rules, self._network.machine.call(message))
+
+    def try_out(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> bytes:
+        """The former name of `call_raw`."""
+        warn("NativeActor.try_out is now NativeActor.call_raw", DeprecationWarning, stacklevel=2)
+        return self.call_raw(method, params, value=value, sender=sender)
 
     def send(
         self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None
@@ -78,12 +84,12 @@ class NativeActor:
             data,
             value=value,
             sender=sender,
-            gas_limit=self._network.rules.limits.generous_gas,
+            gas_limit=self._network.rules.limits.large_message_gas,
         )
 
     def answer(self, method: str, receipt: TransactionReceipt) -> Any:
-        """What a message to a method returned, typed. Raises InvalidInput for what the schema does not say."""
-        return self.interface.answer(method, returned(receipt))
+        """What a message to a method actor_return, typed. Raises InvalidInput for what the schema does not say."""
+        return self.interface.answer(method, actor_return(receipt))
 
     @property
     def state(self) -> Any:
@@ -103,8 +109,8 @@ class NativeActor:
         return f"NativeActor({self})"
 
 
-def returned(receipt: TransactionReceipt) -> bytes:
-    """What an actor returned, as it is: the receipt's own `return_data` is what Ethereum's tools are shown."""
+def actor_return(receipt: TransactionReceipt) -> bytes:
+    """What an actor actor_return, as it is: the receipt's own `return_data` is what Ethereum's tools are shown."""
     return receipt.execution.receipt.return_data
 
 
@@ -134,7 +140,7 @@ class NativeActors:
         `value` in attoFIL comes from nowhere. Raises InvalidInput, CreationFailed; nothing has changed then.
         """
         machine = self._network.machine
-        interface = kept_interface(machine.base, code)
+        interface = stored_interface(machine.base, code)
         if interface is None:
             raise InvalidInput(
                 f"the interface of {show(code)} is not known: install its module on this chain with its schema, as "
@@ -156,7 +162,7 @@ class NativeActors:
         if interface is not None:
             return NativeActor(self._network, address, read_interface(interface))
         name = machine.manifest.name_of(actor.code)
-        known = kept_interface(machine.base, actor.code) if name is None else Interface.built_in(name)
+        known = stored_interface(machine.base, actor.code) if name is None else Interface.built_in(name)
         if known is None:
             raise InvalidInput(f"the interface of {address} is not known: name its schema")
         return NativeActor(self._network, address, known)
@@ -170,7 +176,7 @@ def existing_actor(machine: Hypervisor, address: Address) -> ActorState:
     return actor
 
 
-def kept_interface(store: Store, code: Cid) -> Interface | None:
+def stored_interface(store: Store, code: Cid) -> Interface | None:
     """The interface that a module was installed with, None if it was installed without."""
     text = store.metadata(_INTERFACE_PREFIX + code)
     return None if text is None else Interface.parse(text.decode(), f"the schema of {show(code)}")

@@ -145,7 +145,7 @@ def find_fork_point(asked: ForkSource) -> ForkPoint:
     """
     with NodeClient(asked.url) as client:
         try:
-            return _found(client, asked)
+            return _read_fork_point(client, asked)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             if isinstance(error, InvalidInput):
                 raise
@@ -154,7 +154,7 @@ def find_fork_point(asked: ForkSource) -> ForkPoint:
             ) from None
 
 
-def _found(client: NodeClient, asked: ForkSource) -> ForkPoint:
+def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
     head = tipset = _head(client, asked)
     if asked.epoch is not None:
         if not 0 <= asked.epoch <= head["Height"]:
@@ -228,18 +228,18 @@ class Origin:
 
     def tipset_cid(self, epoch: int) -> Cid:
         """The key's CID of the tipset at an epoch or before it. Raises ExternError."""
-        kept = self._kept("tipset", epoch, "Filecoin.ChainGetTipSetByHeight", _key_of)
+        kept = self._cached("tipset", epoch, "Filecoin.ChainGetTipSetByHeight", _key_of)
         return Cid(kept)
 
     def chain_randomness(self, epoch: int) -> bytes:
         """The tickets' digest of an epoch. Raises ExternError."""
-        return self._kept("chain", epoch, "Filecoin.StateGetRandomnessDigestFromTickets", _digest)
+        return self._cached("chain", epoch, "Filecoin.StateGetRandomnessDigestFromTickets", _digest)
 
     def beacon_randomness(self, epoch: int) -> bytes:
         """The beacon's digest of an epoch. Raises ExternError."""
-        return self._kept("beacon", epoch, "Filecoin.StateGetRandomnessDigestFromBeacon", _digest)
+        return self._cached("beacon", epoch, "Filecoin.StateGetRandomnessDigestFromBeacon", _digest)
 
-    def _kept(self, kind: str, epoch: int, method: str, read: Any) -> bytes:
+    def _cached(self, kind: str, epoch: int, method: str, read: Any) -> bytes:
         key = _ANSWER + f"{kind}/{epoch}".encode()
         known = self._store.index(key)
         if known is not None:

@@ -25,7 +25,7 @@ class TransactionTree(CallTree, Protocol):
     def same(self) -> bool:
         """Whether executing the transaction again gave the recorded receipt."""
 
-    def told(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """The same as `as_json`, decoded, and why the transaction failed."""
 
     def as_json(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Candidate:
         return self.message.message
 
     @cached_property
-    def most(self) -> int:
+    def required_funds(self) -> int:
         """attoFIL that the sender must have: value, and gas at the fee cap."""
         return self.bare.value + self.bare.gas_fee_cap * self.bare.gas_limit
 

@@ -12,11 +12,11 @@ from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, to_filecoin
 from hypervisor.address import Address
+from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle
 from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
-from hypervisor.given import whole_number
 from hypervisor.opening import OFFICIAL_EVM
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
@@ -42,7 +42,7 @@ _FORMAT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class GenesisOptions:
     """What a new network has besides the funds of its accounts.
 
     `balances`: attoFIL of further f1, f3 and f410 addresses, or other amounts for the accounts' addresses; `verified`:
@@ -56,22 +56,22 @@ class Beginning:
     miners: Sequence[int] = ()
 
 
-NOTHING_MORE: Final = Beginning()
+NOTHING_MORE: Final = GenesisOptions()
 
 
 def network_genesis(
-    accounts: Sequence[Account], balance: TokenAmount, beginning: Beginning = NOTHING_MORE
+    accounts: Sequence[Account], balance: TokenAmount, genesis: GenesisOptions = NOTHING_MORE
 ) -> tuple[Genesis, TokenAmount]:
     """The genesis with `balance` attoFIL under each of the accounts' addresses, and the sum of all funds.
 
     Native addresses get the lower IDs. Raises InvalidInput for amounts that accounts cannot have, and for no name.
     """
-    if not (0 < len(beginning.name) <= LONGEST_NAME and beginning.name.isprintable()):
-        raise InvalidInput(f"{beginning.name!r:.40} cannot be a network's name: expected 1 to {LONGEST_NAME} letters")
+    if not (0 < len(genesis.name) <= LONGEST_NAME and genesis.name.isprintable()):
+        raise InvalidInput(f"{genesis.name!r:.40} cannot be a network's name: expected 1 to {LONGEST_NAME} letters")
     funds: dict[Address, TokenAmount] = {account.native: balance for account in accounts}
     funds.update((account.delegated, balance) for account in accounts)
     funds.setdefault(to_filecoin(ZERO_ADDRESS), TokenAmount(0))
-    funds.update(beginning.balances)
+    funds.update(genesis.balances)
     for amount in funds.values():
         whole_number(amount, "a balance", None, unit="attoFIL")
     supply = TokenAmount(sum(funds.values()))
@@ -80,7 +80,7 @@ def network_genesis(
             f"{len(funds)} addresses of accounts cannot have {supply} attoFIL together: expected 0 or more each, and "
             "at most 2^127 - 1"
         )
-    return Genesis(network_name=beginning.name, accounts=funds), supply
+    return Genesis(network_name=genesis.name, accounts=funds), supply
 
 
 @dataclass(frozen=True, slots=True)

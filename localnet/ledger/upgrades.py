@@ -16,14 +16,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle
 from hypervisor.bundle_library import actors_version
 from hypervisor.errors import InvalidInput
-from hypervisor.given import whole_number
 from hypervisor.manifest import Manifest
-from hypervisor.migration import check_migration, rehearse, written_anew
+from hypervisor.migration import check_migration, first_state_migration, rehearse
 from hypervisor.migration_nv29 import StreamSettings
-from hypervisor.network_versions import LATEST, NetworkVersion, network_version, versions_passed
+from hypervisor.network_versions import LATEST, NetworkVersion, network_version, versions_between
 from hypervisor.types import ChainEpoch
 from store.cid import Cid
 from store.codec import link, unlink
@@ -105,7 +105,7 @@ class Upgrades:
     def of_streams(self) -> Upgrade | None:
         """The upgrade with which the block reward gets streams."""
         versions = [self.first, *(upgrade.version for upgrade in self.planned)]
-        passed = [written_anew(versions_passed(*both)) for both in pairwise(versions)]
+        passed = [first_state_migration(versions_between(*both)) for both in pairwise(versions)]
         return next((upgrade for upgrade, anew in zip(self.planned, passed, strict=True) if anew is not None), None)
 
     def at(self, epoch: int) -> Upgrade | None:
@@ -151,8 +151,8 @@ def planned(
     for epoch, wanted in sorted(plan.items()):
         version, named = wanted if isinstance(wanted, tuple) else (wanted, None)
         known = sorted((*before.planned, *upgrades), key=lambda upgrade: upgrade.epoch)
-        passed = versions_passed(Upgrades(before.first, tuple(known)).version_at(epoch), version)
-        same, asked = before.at(epoch), streams if written_anew(passed) else None
+        passed = versions_between(Upgrades(before.first, tuple(known)).version_at(epoch), version)
+        same, asked = before.at(epoch), streams if first_state_migration(passed) else None
         if same is not None and same.version == version:
             same.check_same(asked, None if named is None else _opened(named).manifest.data)
             upgrades.append(same)
@@ -167,7 +167,7 @@ def planned(
 
 def _bundle_for(named: Bundle | str | Path | None, passed: Sequence[NetworkVersion], number: int) -> Bundle | None:
     """The actors that come with an upgrade past some versions, up to `number`. Raises BundleError, InvalidInput."""
-    anew = written_anew(passed)
+    anew = first_state_migration(passed)
     if named is None:
         return None if anew is None else Bundle.for_actors(anew.actors)
     bundle = _opened(named)
@@ -183,7 +183,7 @@ def _bundle_for(named: Bundle | str | Path | None, passed: Sequence[NetworkVersi
 
 def check_not_ahead(bundle: Bundle, number: int) -> None:
     """InvalidInput for actors that read states of another layout than a network version has: a later one's."""
-    version, ahead = actors_version(bundle.manifest), written_anew(versions_passed(number, LATEST.number))
+    version, ahead = actors_version(bundle.manifest), first_state_migration(versions_between(number, LATEST.number))
     if ahead is not None and version is not None and version >= ahead.actors:
         raise InvalidInput(
             f"the bundle has actors v{version}, which read the states that nv{ahead.number} will write: take older "
@@ -213,5 +213,5 @@ def upgrade_machine(machine: Hypervisor, upgrade: Upgrade) -> None:
 
 def rehearse_upgrade(machine: Hypervisor, upgrade: Upgrade, before: int) -> None:
     """InvalidInput where an upgrade from a network version could not be done on a machine's state as it is now."""
-    passed = versions_passed(before, upgrade.version)
+    passed = versions_between(before, upgrade.version)
     rehearse(machine.state_tree, machine.manifest, passed, upgrade.epoch, upgrade.streams)

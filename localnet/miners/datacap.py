@@ -12,10 +12,10 @@ from typing import Final
 from bridge.binding import Call
 from bridge.bindings import datacap, verifiedregistry
 from hypervisor.address import Address
+from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.genesis import VERIFIED_REGISTRY_ROOT
-from hypervisor.given import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, ChainEpoch

@@ -14,10 +14,10 @@ from typing import Any, Final
 from bridge.binding import Call, R
 from bridge.bindings import storageminer, storagepower
 from hypervisor.address import Address
+from hypervisor.argument_checks import whole_number
 from hypervisor.bigint import decode_bigint
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
-from hypervisor.given import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import POWER_ACTOR, ActorID, ChainEpoch, MethodNumber, TokenAmount

@@ -133,16 +133,16 @@ class Dispatcher:
         try:
             request = orjson.loads(body)
         except ValueError as error:
-            return _encoded(_failed(None, RpcError(PARSE_ERROR, f"parse error: {error}")))
+            return _encode(_error_response(None, RpcError(PARSE_ERROR, f"parse error: {error}")))
         if not isinstance(request, list):
             response = await self._one(request, session)
-            return b"" if response is None else self._within_limit(_encoded(response), request)
+            return b"" if response is None else self._within_limit(_encode(response), request)
         if not request:
-            return _encoded(_failed(None, RpcError(INVALID_REQUEST, "invalid request: empty batch")))
+            return _encode(_error_response(None, RpcError(INVALID_REQUEST, "invalid request: empty batch")))
         most = self._node.limits.batch
         if len(request) > most:
             message = f"batch of {len(request)} requests, at most {most}"
-            return _encoded(_failed(None, RpcError(INVALID_REQUEST, message)))
+            return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))
         return await self._batch(request, session)
 
     def at_once(self, body: bytes) -> bytes | None:
@@ -157,7 +157,7 @@ class Dispatcher:
             if method is None or not method.inline or method.on_socket or "id" not in request:
                 return None
             result = method.call(self._node, params)
-            response = _encoded({"jsonrpc": "2.0", "id": request["id"], "result": result})
+            response = _encode({"jsonrpc": "2.0", "id": request["id"], "result": result})
         except Exception:  # noqa: BLE001  # told by `answer`
             return None
         return self._within_limit(response, request)
@@ -168,15 +168,15 @@ class Dispatcher:
         together: deque[dict[str, Any] | None] = deque()
         for place, request in enumerate(requests):
             if not together:
-                together.extend(await self._sent_together(requests, place))
+                together.extend(await self._send_batch(requests, place))
             response = together.popleft() if together else await self._one(request, session)
             if response is not None:
-                encoded = _encoded(response) if room > 0 else self._too_large(request)
+                encoded = _encode(response) if room > 0 else self._too_large(request)
                 room -= len(encoded)
                 answers.append(encoded)
         return b"[" + b",".join(answers) + b"]" if answers else b""
 
-    async def _sent_together(self, requests: list[Any], place: int) -> list[dict[str, Any] | None]:
+    async def _send_batch(self, requests: list[Any], place: int) -> list[dict[str, Any] | None]:
         """The responses to the transactions that follow each other from a place on, where they may share blocks."""
         raws: list[bytes] = []
         if not self._node.network.automine:
@@ -193,7 +193,9 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001  # told to each of them
             answers = [error] * len(raws)
         return [
-            self._told(request, answer) if isinstance(answer, Exception) else self._told(request, None, as_data(answer))
+            self._response(request, answer)
+            if isinstance(answer, Exception)
+            else self._response(request, None, as_data(answer))
             for request, answer in zip(islice(requests, place, None), answers, strict=False)
         ]
 
@@ -202,16 +204,16 @@ class Dispatcher:
         try:
             name, params = _read(request)
         except RpcError as error:
-            return _failed(_id(request), error)
+            return _error_response(_id(request), error)
         if session is not None:
             session.request = request.get("id")
         try:
             result = await self._run(name, params, session)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and the node goes on
-            return self._told(request, error)
-        return self._told(request, None, result)
+            return self._response(request, error)
+        return self._response(request, None, result)
 
-    def _told(self, request: dict[str, Any], error: Exception | None, result: Any = None) -> dict[str, Any] | None:
+    def _response(self, request: dict[str, Any], error: Exception | None, result: Any = None) -> dict[str, Any] | None:
         """The response with a result or an error; None to a notification."""
         if error is not None:
             known = from_exception(error)
@@ -219,7 +221,7 @@ class Dispatcher:
                 _LOG.error("%s failed", request["method"], exc_info=error)
             elif isinstance(error, StoreError):
                 _LOG.error("%s failed: %s", request["method"], error)
-            return None if "id" not in request else _failed(request["id"], known)
+            return None if "id" not in request else _error_response(request["id"], known)
         return None if "id" not in request else {"jsonrpc": "2.0", "id": request["id"], "result": result}
 
     async def _run(self, name: str, params: list[Any], session: SocketSession | None) -> Any:
@@ -247,7 +249,7 @@ class Dispatcher:
 
     def _too_large(self, request: Any) -> bytes:
         message = f"response exceeds {self._node.limits.response} bytes: ask for less"
-        return _encoded(_failed(_id(request), RpcError(LIMIT_EXCEEDED, message)))
+        return _encode(_error_response(_id(request), RpcError(LIMIT_EXCEEDED, message)))
 
 
 def _raw_transaction(request: Any) -> bytes | None:
@@ -285,13 +287,13 @@ def _id(request: Any) -> Any:
     return given if isinstance(given, str | int | float) and not isinstance(given, bool) else None
 
 
-def _failed(request_id: Any, error: RpcError) -> dict[str, Any]:
+def _error_response(request_id: Any, error: RpcError) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": request_id, "error": error.as_json()}
 
 
-def _encoded(response: dict[str, Any]) -> bytes:
+def _encode(response: dict[str, Any]) -> bytes:
     try:
         return as_json(response)
     except TypeError:
         _LOG.exception("a result has no form in JSON")
-        return orjson.dumps(_failed(response["id"], RpcError(INTERNAL_ERROR, "internal error: no JSON")))
+        return orjson.dumps(_error_response(response["id"], RpcError(INTERNAL_ERROR, "internal error: no JSON")))

@@ -19,7 +19,7 @@ from localnet.errors import (
     UnknownTransaction,
 )
 from store.blockstore import StoreError, StoreIOError, StoreReadOnly
-from store.remote import RemoteLied, RemoteUnavailable
+from store.remote import RemoteHashMismatch, RemoteUnavailable
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
@@ -85,7 +85,7 @@ def from_exception(error: Exception) -> RpcError:
             return RpcError(SERVER_ERROR, str(error))
         case InvalidInput() | AbiMismatch():
             return RpcError(INVALID_PARAMS, str(error))
-        case RemoteUnavailable() | RemoteLied():  # the node that the network was forked from
+        case RemoteUnavailable() | RemoteHashMismatch():  # the node that the network was forked from
             return RpcError(SERVER_ERROR, str(error))
         case StoreIOError() | StoreReadOnly():  # the disk: full, taken away, failing
             return RpcError(SERVER_ERROR, str(error))

@@ -21,7 +21,7 @@ from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.signatures import recover_secp256k1, sign_secp256k1, verify_bls, verify_secp256k1
 from hypervisor.types import Gas, TokenAmount
 from localnet.accounts import Account
-from localnet.calls.overrides import Overrides, supposed
+from localnet.calls.overrides import Overrides, overridden
 from localnet.chain.execution import apply_waiting
 from localnet.rpc.errors import EXECUTION_REVERTED, LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at
@@ -191,7 +191,7 @@ def _gas_used(node: Node, request: Message, key: TipsetKey) -> int:
     machine, rules = machine_at(node, key) if key.blocks else node.network.machine, node.network.rules
     id_of(machine, request.from_)
     waiting = node.network.mempool.ready_of(request.from_, nonce_of(node.network.machine, request.from_))
-    with supposed(machine, _FREE):
+    with overridden(machine, _FREE):
         if found_tipset(node.network, key) == node.network.head:
             apply_waiting(machine, waiting)
         sender = actor_of(machine, request.from_)

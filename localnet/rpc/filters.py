@@ -44,7 +44,7 @@ class InstalledFilter:
     wanted: LogFilter = field(default_factory=LogFilter)
     first: int = 0
     last: int | None = None
-    told: set[bytes] = field(default_factory=set)
+    reported: set[bytes] = field(default_factory=set)
     gone: list[dict[str, Any]] = field(default_factory=list)
     lost: bool = False
     asked: float = field(default_factory=time.monotonic)

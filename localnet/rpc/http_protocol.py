@@ -74,7 +74,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._body = b""
         self._awaited = True
         """Whether a request, or the rest of one, is to come: not so between two requests."""
-        self._heard = 0.0
+        self._last_heard = 0.0
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -98,9 +98,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._expect_more()
 
     def _expect_more(self) -> None:
-        self._heard = self.loop.time()
+        self._last_heard = self.loop.time()
         if self._deadline is None:
-            self._deadline = self.loop.call_at(self._heard + self._limits.silence, self._look)
+            self._deadline = self.loop.call_at(self._last_heard + self._limits.silence, self._look)
 
     def _look(self) -> None:
         """End a connection whose request has not come; look again later where it has been heard of since."""
@@ -108,8 +108,8 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._awaited or self.transport.is_closing():
             return
         if self.flow.read_paused or self._is_answering():  # it is the client that waits
-            self._heard = self.loop.time()
-        end = self._heard + self._limits.silence
+            self._last_heard = self.loop.time()
+        end = self._last_heard + self._limits.silence
         if end > self.loop.time():
             self._deadline = self.loop.call_at(end, self._look)
         elif self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:

@@ -29,7 +29,7 @@ def get_logs(node: Node, request: LogRequest) -> list[dict[str, Any]]:
     if last - first > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range of {last - first} exceeds the limit of {node.limits.log_span}")
     found = logs_between(network.chain.index, first, min(last, network.settled.height), request.wanted)
-    return _limited(node, found, first != last)
+    return _check_limit(node, found, first != last)
 
 
 def new_filter(node: Node, request: LogRequest) -> str:
@@ -38,17 +38,17 @@ def new_filter(node: Node, request: LogRequest) -> str:
         raise invalid_params("a filter has no blockHash: use eth_getLogs")
     last = None if request.last is None or request.last.tag else request.last.number
     first = node.network.settled.height if request.first is None else _end(node, request.first)
-    return _added(node, InstalledFilter(LOGS, node.network.settled.height, request.wanted, first, last))
+    return _install(node, InstalledFilter(LOGS, node.network.settled.height, request.wanted, first, last))
 
 
 def new_block_filter(node: Node) -> str:
     """Set a filter for new blocks; its id."""
-    return _added(node, InstalledFilter(BLOCKS, node.network.settled.height))
+    return _install(node, InstalledFilter(BLOCKS, node.network.settled.height))
 
 
 def new_pending_transaction_filter(node: Node) -> str:
     """Set a filter for new transactions; its id."""
-    return _added(node, InstalledFilter(TRANSACTIONS, node.network.settled.height))
+    return _install(node, InstalledFilter(TRANSACTIONS, node.network.settled.height))
 
 
 def uninstall_filter(node: Node, filter_id: bytes) -> bool:
@@ -67,14 +67,14 @@ def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
     if found.kind == LOGS:
         last = last if found.last is None else min(last, found.last)
         gone, found.gone = found.gone, []
-        return gone + _limited(node, logs_between(index, max(first, found.first), last, found.wanted), True)
+        return gone + _check_limit(node, logs_between(index, max(first, found.first), last, found.wanted), True)
     tipsets = [tipset for height in range(first, last + 1) if isinstance(tipset := index.at(height), Tipset)]
     if found.kind == BLOCKS:
         return [as_data(tipset.hash) for tipset in tipsets]
     mined = [transaction for tipset in tipsets for transaction in tipset.transactions]
     waiting = [candidate.hash for candidate in node.network.mempool]
-    new = [transaction for transaction in mined + waiting if transaction not in found.told]
-    found.told = set(waiting)
+    new = [transaction for transaction in mined + waiting if transaction not in found.reported]
+    found.reported = set(waiting)
     return [as_data(transaction) for transaction in new]
 
 
@@ -87,10 +87,10 @@ def get_filter_logs(node: Node, filter_id: bytes) -> list[dict[str, Any]]:
     last = settled if found.last is None else min(settled, found.last)
     if last - found.first > node.limits.log_span:
         raise RpcError(LIMIT_EXCEEDED, f"block range exceeds the limit of {node.limits.log_span}")
-    return _limited(node, logs_between(index, found.first, last, found.wanted), True)
+    return _check_limit(node, logs_between(index, found.first, last, found.wanted), True)
 
 
-def _added(node: Node, new: InstalledFilter) -> str:
+def _install(node: Node, new: InstalledFilter) -> str:
     return as_data(node.filters.add(new))
 
 
@@ -99,7 +99,7 @@ def _end(node: Node, ref: BlockRef) -> int:
     return ref.number if ref.number is not None else resolve(node.network, ref).height
 
 
-def _limited(node: Node, logs: Any, several: bool) -> list[dict[str, Any]]:
+def _check_limit(node: Node, logs: Any, several: bool) -> list[dict[str, Any]]:
     found: list[FoundLog] = list(islice(logs, node.limits.logs + 1)) if several else list(logs)
     if several and len(found) > node.limits.logs:
         raise RpcError(LIMIT_EXCEEDED, f"more than {node.limits.logs} logs: ask for fewer blocks")

@@ -21,7 +21,7 @@ from typing import Any, Final
 import uvicorn
 
 from hypervisor.errors import InvalidInput
-from hypervisor.interpreter import INTERPRETER
+from hypervisor.gil import GIL_POLICY
 from localnet.network import Network
 from localnet.rpc.access import Access
 from localnet.rpc.executors import Executors
@@ -129,7 +129,7 @@ class Server:
         before = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
-            with INTERPRETER.sharing(), _rare_collections():
+            with GIL_POLICY.releasing(), _rare_collections():
                 self._server.run(sockets=[self._socket])
                 self._executors.stop()  # no guest may be left when Python ends
         finally:

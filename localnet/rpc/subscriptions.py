@@ -136,13 +136,13 @@ class Subscriptions:
         """A new head: tipsets, messages that no longer wait, the block whose receipts are known now, and its logs."""
         index, settled = self._network.chain.index, self._network.settled
         if heads := self._wanting(HEADS):
-            _tell(heads, as_json(block_json(index, settled, self._network.rules, full=True)))
-        self._tell_logs(settled, removed=False)
+            _notify(heads, as_json(block_json(index, settled, self._network.rules, full=True)))
+        self._notify_logs(settled, removed=False)
         if channels := self._wanting(TIPSETS):
-            _tell(channels, as_json([_change("apply", self._network, tipset)]))
+            _notify(channels, as_json([_change("apply", self._network, tipset)]))
         if channels := self._wanting(MESSAGES):
             for receipt in index.receipts(tipset):
-                _tell(channels, as_json({"Type": 1, "Message": message_json(receipt.execution.message)}))
+                _notify(channels, as_json({"Type": 1, "Message": message_json(receipt.execution.message)}))
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """The chain goes back: logs that are no longer there, and tipsets, newest first."""
@@ -152,9 +152,9 @@ class Subscriptions:
         told = self._network.settled.height
         for tipset in islice(tipsets, MOST_REVERTED):
             if tipset.height <= told:
-                self._tell_logs(tipset, removed=True)
+                self._notify_logs(tipset, removed=True)
             if channels:
-                _tell(channels, as_json([_change("revert", self._network, tipset)]))
+                _notify(channels, as_json([_change("revert", self._network, tipset)]))
         if next(tipsets, None) is not None:
             for listener in {subscription.listener for subscription in channels + logs}:
                 listener.give_up(f"the chain went back more than {MOST_REVERTED} tipsets: connect again")
@@ -163,11 +163,11 @@ class Subscriptions:
         """A transaction was taken."""
         found = self._wanting(TRANSACTIONS)
         if by_hash := [subscription for subscription in found if not subscription.full]:
-            _tell(by_hash, as_json(as_data(candidate.hash)))
+            _notify(by_hash, as_json(as_data(candidate.hash)))
         if whole := [subscription for subscription in found if subscription.full]:
-            _tell(whole, as_json(waiting_json(candidate, self._network.chain_id)))
+            _notify(whole, as_json(waiting_json(candidate, self._network.chain_id)))
         if channels := self._wanting(MESSAGES):
-            _tell(channels, as_json({"Type": 0, "Message": message_json(candidate.message)}))
+            _notify(channels, as_json({"Type": 0, "Message": message_json(candidate.message)}))
 
     def open_channel(self, subscription: Subscription) -> None:
         """The first thing that a channel of tipsets is told: where the chain is."""
@@ -178,7 +178,7 @@ class Subscriptions:
         with self._lock:
             return [kept for own in self._of.values() for kept in own.values() if kept.kind == kind]
 
-    def _tell_logs(self, tipset: Tipset, removed: bool) -> None:
+    def _notify_logs(self, tipset: Tipset, removed: bool) -> None:
         """Each log of a tipset, to whom it is wanted by."""
         subscriptions = self._wanting(LOGS)
         if not subscriptions or not any(tipset.bloom):
@@ -186,10 +186,10 @@ class Subscriptions:
         for receipt, place, emitted in logs_in(self._network.chain.index, tipset, LogFilter()):
             wanting = [subscription for subscription in subscriptions if subscription.wanted.matches(emitted)]
             if wanting:
-                _tell(wanting, as_json({**log_json(receipt, place, emitted), "removed": removed}))
+                _notify(wanting, as_json({**log_json(receipt, place, emitted), "removed": removed}))
 
 
-def _tell(subscriptions: Iterable[Subscription], result: bytes) -> None:
+def _notify(subscriptions: Iterable[Subscription], result: bytes) -> None:
     for subscription in subscriptions:
         subscription.tell(result)
 

@@ -38,7 +38,7 @@ class Connection:
         self._unsent: deque[bytes] = deque()
         self._size = 0
         self._news = asyncio.Event()
-        self._told = False
+        self._notified = False
         self._numbers = count(1)
         self.given_up = ""
         self.trouble = asyncio.Event()
@@ -80,7 +80,7 @@ class Connection:
                     text = self._unsent.popleft()
                     self._size -= len(text)
                     return text
-                self._told = False
+                self._notified = False
                 self._news.clear()
             await self._news.wait()
 
@@ -104,8 +104,8 @@ class Connection:
 
     def _wake(self) -> None:
         with self._lock:
-            if not self._told:
-                self._told = True
+            if not self._notified:
+                self._notified = True
                 self._soon(self._news)
 
     def _soon(self, event: asyncio.Event) -> None:

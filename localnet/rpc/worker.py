@@ -16,8 +16,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final
 
-from hypervisor.deep_stack import Home, large_stacks
-from localnet.chain.watching import GiveWay
+from hypervisor.deep_stack import ExecutionThread, large_stacks
+from localnet.chain.watching import Preempted
 from localnet.rpc.errors import SERVER_ERROR, RpcError
 
 MOST_LATER: Final = 100
@@ -35,8 +35,8 @@ class RequestThread:
     def __init__(self, name: str = "network", after: Callable[[], None] = lambda: None) -> None:
         """`after` is called behind each function, on that thread, before its caller is answered."""
         self._after = after
-        self._home = Home()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=self._home.settle)
+        self._execution = ExecutionThread()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=self._execution.adopt)
         with large_stacks():
             self._thread.submit(int)  # starts the thread
         self._working: int | None = None
@@ -67,14 +67,14 @@ class RequestThread:
     def interrupt(self) -> None:
         """End soon what is being done, and take nothing any more: a message that runs leaves no trace."""
         self._ending = True
-        self._home.interrupt()  # takes the gas away from what executes, and raises once the actor has ended
-        if self._working is not None and not self._home.is_executing:
+        self._execution.interrupt()  # takes the gas away from what executes, and raises once the actor has ended
+        if self._working is not None and not self._execution.is_executing:
             # As Ctrl-C on the main thread. Nothing that would be interrupted inside an actor can begin any more.
             raised = ctypes.py_object(KeyboardInterrupt)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._working), raised)
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do work on this thread when no request waits; it may raise GiveWay, and is then done again.
+        """Do work on this thread when no request waits; it may raise Preempted, and is then done again.
 
         Any thread may call it.
         """
@@ -84,7 +84,7 @@ class RequestThread:
                 self._sought = True
                 self._thread.submit(self._do_later)
 
-    def must_give_way(self) -> bool:
+    def should_yield(self) -> bool:
         """Whether a request waits, or the node ends."""
         return bool(self._waiting) or self._ending
 
@@ -124,7 +124,7 @@ class RequestThread:
         try:
             self._in_background = True
             self._do(work)
-        except GiveWay:
+        except Preempted:
             self._later.appendleft(work)
             return False
         except KeyboardInterrupt:

@@ -25,7 +25,7 @@ from bridge.ethereum_execution import EthereumExecution, ForkFacts, Question, Re
 from bridge.params import CreateReturn, unwrap_return
 from bridge.reverts import reverted_with
 from bridge.traces.failure_words import REVERTED, WORDS
-from bridge.transaction_messages import whole_message
+from bridge.transaction_messages import envelope_message
 from bridge.transactions import SignedTransaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
@@ -99,7 +99,7 @@ FEATURES: Final = Features(
     has_access_lists=True,
     has_filecoin_blocks=False,
     has_pending_block=True,
-    has_bare_storage=True,
+    allows_bare_storage=True,
     has_settings=True,
     keeps_all_reasons=False,
 )
@@ -118,7 +118,7 @@ def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
         chain_id=31337,
         limits=limits,
         fees=FEES,
-        simulations=Simulations(headroom=(1, 1), accuracy=int(BLOCK_GAS_LIMIT), block_time=12),
+        simulations=Simulations(estimate_margin=(1, 1), estimate_precision=int(BLOCK_GAS_LIMIT), block_time=12),
         features=FEATURES,
         settings=EthereumSettings(fork, limits),
         blocks=EthereumBlocks(limits),
@@ -135,7 +135,7 @@ def _limits(block_gas: Gas) -> Limits:
         request_gas=REQUEST_GAS_CAP,
         call_gas=min(block_gas, REQUEST_GAS_CAP),
         message_gas=message_gas,
-        generous_gas=message_gas,
+        large_message_gas=message_gas,
         transaction_bytes=128 << 10,
     )
 
@@ -211,7 +211,7 @@ class EthereumMessages:
 
     def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
         """Any type that can be read."""
-        return whole_message(signed, sender)
+        return envelope_message(signed, sender)
 
     def gas_limit(self, machine: Hypervisor) -> Gas:
         """A block's, within what the fork allows."""
@@ -224,7 +224,7 @@ class EthereumMessages:
         try:
             _execution(machine).check(candidate.bare if sent is None else sent.transaction, base_fee)
         except RefusedTransaction as error:
-            raise _refused(error) from None
+            raise _as_refused(error) from None
         except MessageError as error:
             raise TransactionRefused("invalid", str(error)) from None
 
@@ -244,14 +244,14 @@ class EthereumMessages:
         try:
             return _execution(machine).apply_signed(sent, candidate.sender)
         except RefusedTransaction as error:
-            raise _refused(error) from None
+            raise _as_refused(error) from None
 
     def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
         """As a transaction that costs nothing. Raises TransactionRefused."""
         try:
             return _execution(machine).apply_unpaid(message)
         except RefusedTransaction as error:
-            raise _refused(error) from None
+            raise _as_refused(error) from None
 
     def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """As a transaction that costs nothing, whatever its sender. Raises TransactionRefused."""
@@ -281,7 +281,7 @@ class EthereumQuestions:
         try:
             result = _execution(machine).ask(question)
         except RefusedTransaction as error:
-            raise _refused(error) from None
+            raise _as_refused(error) from None
         if request.to is not None or result.exit_code:
             return CallAnswer(result, unwrap_return(result.return_data))
         created = CreateReturn.decode(result.return_data).eth_address
@@ -324,13 +324,13 @@ class EthereumViews:
         execution = receipt.execution
         return create_address(execution.sender, execution.message.message.nonce) if execution.to is None else None
 
-    def end_words(self, exit_code: int) -> str:
+    def exit_text(self, exit_code: int) -> str:
         """geth's, of what Ethereum's frames end with; the others are built-in actors'."""
         return WORDS.get(exit_code, "")
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
         """As anvil says it: a revert with its reason, where it has one. Built-in actors' failures: code and meaning."""
-        end = self.end_words(exit_code)
+        end = self.exit_text(exit_code)
         if not end:
             said = reason or words
             return f"execution failed: exit {exit_meaning(exit_code)}{f': {said}' if said else ''}"
@@ -356,6 +356,6 @@ def _execution(machine: Hypervisor) -> EthereumExecution:
     return executor
 
 
-def _refused(error: RefusedTransaction) -> TransactionRefused:
+def _as_refused(error: RefusedTransaction) -> TransactionRefused:
     reason, words = _WORDS.get(error.name, ("invalid", error.name))
     return TransactionRefused(reason, f"{words}: {error.details}")

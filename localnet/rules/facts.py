@@ -21,7 +21,7 @@ class Limits:
     """The limit of a call that names none: a block's, within the request's."""
     message_gas: Gas
     """The limit of a message whose sender says none."""
-    generous_gas: Gas
+    large_message_gas: Gas
     """The limit of a message that may need much: a new actor, an installation."""
     transaction_bytes: int
     """Bytes that a signed transaction may have."""
@@ -48,9 +48,9 @@ class Fees:
 class Simulations:
     """How estimates and simulated blocks are made."""
 
-    headroom: tuple[int, int]
+    estimate_margin: tuple[int, int]
     """An estimate is this much (a fraction) above what was used."""
-    accuracy: int
+    estimate_precision: int
     """An estimate that had to be searched for is right to this part of itself."""
     block_time: int
     """Seconds between blocks that are simulated at no time of their own."""
@@ -69,7 +69,7 @@ class Features:
     """Whether a block's reward and cron follow its messages."""
     has_pending_block: bool
     """Whether the tag `pending` means the block to come; else it is the head."""
-    has_bare_storage: bool
+    allows_bare_storage: bool
     """Whether an address without code may have storage, which is then set without a message."""
     has_settings: bool
     """Whether what `BlockSettings` names can be set."""

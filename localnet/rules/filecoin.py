@@ -63,7 +63,7 @@ LIMITS: Final = Limits(
     request_gas=Gas(BLOCK_GAS_LIMIT),
     call_gas=Gas(BLOCK_GAS_LIMIT),
     message_gas=Gas(BLOCK_GAS_LIMIT // 10),
-    generous_gas=Gas(BLOCK_GAS_LIMIT // 2),
+    large_message_gas=Gas(BLOCK_GAS_LIMIT // 2),
     transaction_bytes=2 * LARGEST_MESSAGE,
     gas_advice="eth_estimateGas says what is needed; forge script asks it with --skip-simulation",
 )
@@ -80,7 +80,7 @@ FEATURES: Final = Features(
     has_access_lists=False,
     has_filecoin_blocks=True,
     has_pending_block=False,
-    has_bare_storage=False,
+    allows_bare_storage=False,
     has_settings=False,
     keeps_all_reasons=True,
 )
@@ -100,7 +100,7 @@ def filecoin_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
         chain_id=31415926,
         limits=LIMITS,
         fees=FEES,
-        simulations=Simulations(headroom=(5, 4), accuracy=100, block_time=1),
+        simulations=Simulations(estimate_margin=(5, 4), estimate_precision=100, block_time=1),
         features=FEATURES,
         settings=FilecoinSettings(),
         blocks=FilecoinBlocks(),
@@ -223,7 +223,7 @@ class FilecoinQuestions:
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
         """Implicitly, at the block gas limit; the request's gas and fees are not looked at."""
         message = _message(machine, request, limit or LIMITS.call_gas)
-        return _answered(message, machine.apply_implicit(message))
+        return _call_answer(message, machine.apply_implicit(message))
 
     def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
         """As a block would execute it, without fees."""
@@ -231,16 +231,16 @@ class FilecoinQuestions:
         length = message.chain_length()
         sender = machine.actor(message.from_)
         if sender is not None and self._messages.sender_info(machine, sender).sends:
-            return _answered(message, machine.apply(message, length))
+            return _call_answer(message, machine.apply(message, length))
         # A contract or a built-in actor sends no messages: the same call without the sender's checks, and the price
         # of carrying it added.
         inclusion = inclusion_gas(machine, length)
         if limit <= inclusion:
-            return _answered(message, machine.apply(message, length))
+            return _call_answer(message, machine.apply(message, length))
         set_nonce(machine, message.from_, message.nonce + 1)
         result = machine.apply_implicit(replace(message, gas_limit=Gas(limit - inclusion)))
         paid = replace(result, receipt=replace(result.receipt, gas_used=Gas(result.gas_used + inclusion)))
-        return _answered(message, paid)
+        return _call_answer(message, paid)
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """The tracer itself."""
@@ -262,7 +262,7 @@ class FilecoinViews:
         """The one that was created: none where that failed, as in Lotus."""
         return receipt.contract_address
 
-    def end_words(self, exit_code: int) -> str:
+    def exit_text(self, exit_code: int) -> str:
         """None: exit codes are the network's own words."""
         return ""
 
@@ -320,5 +320,5 @@ def sender_of(machine: Hypervisor, sender: Address) -> ActorState | None:
     return state
 
 
-def _answered(message: Message, result: ApplyResult) -> CallAnswer:
+def _call_answer(message: Message, result: ApplyResult) -> CallAnswer:
     return CallAnswer(result, return_bytes(message, result.receipt))

@@ -139,7 +139,7 @@ class ViewRules(Protocol):
     def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
         """The contract that a receipt names as created by its transaction."""
 
-    def end_words(self, exit_code: int) -> str:
+    def exit_text(self, exit_code: int) -> str:
         """How an execution ended, where these rules have words of their own for an exit code; else nothing."""
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:

@@ -12,8 +12,8 @@ from typing import Final
 
 from bridge.addresses import EthAddress, from_delegated, to_filecoin
 from hypervisor.address import Address, Protocol
+from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import AddressError, InvalidInput
-from hypervisor.given import octets, whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
@@ -67,7 +67,9 @@ def set_code(machine: Hypervisor, owner: Owner, code: bytes) -> None:
     def changed(actor: ActorState) -> ActorState:
         kind = machine.manifest.name_of(actor.code)
         if kind not in _ETHEREUM or actor.delegated_address is None:
-            raise InvalidInput(f"{shown(owner)} is an actor of kind '{kind or 'user'}', which cannot be given EVM code")
+            raise InvalidInput(
+                f"{address_text(owner)} is an actor of kind '{kind or 'user'}', which cannot be given EVM code"
+            )
         state = contract_state(machine, actor) or ContractState(None, None, max(1, actor.nonce))
         return replace(actor, code=machine.manifest.code("evm"), head=put_contract_state(machine, state, code=code))
 
@@ -79,8 +81,8 @@ def set_storage(
 ) -> None:
     """Give a contract's slots other words (0 clears one); with `only`, all others are cleared.
 
-    With `bare`, an address without code may have slots, too (`Features.has_bare_storage`). Raises InvalidInput for an
-    actor that is not a contract, and for a word of more than 256 bits.
+    With `bare`, an address without code may have slots, too (`Features.allows_bare_storage`). Raises InvalidInput for
+    an actor that is not a contract, and for a word of more than 256 bits.
     """
     for slot, value in slots.items():
         whole_number(slot, "a storage slot", 0, _LARGEST_WORD)
@@ -91,8 +93,9 @@ def set_storage(
         if state is None:
             kind = machine.manifest.name_of(actor.code)
             if not bare or kind not in _ETHEREUM:
+                text = address_text(owner)
                 raise InvalidInput(
-                    f"{shown(owner)} is not a contract and has no storage: give it code first, as by anvil_setCode"
+                    f"{text} is not a contract and has no storage: give it code first, as by anvil_setCode"
                 )
             state = ContractState(None, None, actor.nonce)
             actor = replace(actor, code=machine.manifest.code("evm"), nonce=0)
@@ -103,7 +106,7 @@ def set_storage(
     _change(machine, owner, changed)
 
 
-def shown(owner: Owner) -> str:
+def address_text(owner: Owner) -> str:
     """An address as text, in the form in which it was given."""
     return f"0x{owner.hex()}" if isinstance(owner, bytes) else str(owner)
 
@@ -113,7 +116,7 @@ def _change(machine: Hypervisor, owner: Owner, changed: Callable[[ActorState], A
     tree = machine.state_tree
     mark = tree.begin()
     try:
-        actor, state = _found_or_made(machine, owner)
+        actor, state = _find_or_create(machine, owner)
         tree.set_actor(actor, changed(state))
     except BaseException:
         tree.rollback(mark)
@@ -121,7 +124,7 @@ def _change(machine: Hypervisor, owner: Owner, changed: Callable[[ActorState], A
     tree.commit()
 
 
-def _found_or_made(machine: Hypervisor, owner: Owner) -> tuple[ActorID, ActorState]:
+def _find_or_create(machine: Hypervisor, owner: Owner) -> tuple[ActorID, ActorState]:
     tree, manifest = machine.state_tree, machine.manifest
     address = to_filecoin(owner) if isinstance(owner, bytes) else owner
     actor = tree.lookup_id(address)
@@ -133,5 +136,5 @@ def _found_or_made(machine: Hypervisor, owner: Owner) -> tuple[ActorID, ActorSta
     elif from_delegated(address) is not None:
         state = ActorState(manifest.code("placeholder"), delegated_address=address)
     else:
-        raise AddressError(f"there is no actor {shown(owner)}, and none can be made at such an address")
+        raise AddressError(f"there is no actor {address_text(owner)}, and none can be made at such an address")
     return tree.register_address(address), state

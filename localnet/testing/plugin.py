@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from localnet.testing.frames import hide_frames
-from localnet.testing.versions import Recorded, differences, read_versions
+from localnet.testing.versions import RecordedTest, differences, read_versions
 
 if TYPE_CHECKING:
     from localnet.accounts import Account
     from localnet.contracts.contract import Contract
     from localnet.network import Network
 
-_RECORDS = pytest.StashKey[dict[str, dict[str, Recorded]]]()
-_CURRENT: Final = pytest.StashKey[Recorded]()
+_RECORDS = pytest.StashKey[dict[str, dict[str, RecordedTest]]]()
+_CURRENT: Final = pytest.StashKey[RecordedTest]()
 _VERSIONS: Final = pytest.StashKey[tuple[int, ...]]()
 _VERSION: Final = "hypervisor_version"
 
@@ -125,7 +125,7 @@ def network(request: pytest.FixtureRequest, _networks: _Networks, hypervisor_ver
     """A network with ten funded accounts; whatever the test does to it is taken back."""
     found = _networks.open(hypervisor_version)
     snapshot = found.snapshot()
-    recorded = request.node.stash[_CURRENT] = Recorded()
+    recorded = request.node.stash[_CURRENT] = RecordedTest()
     recorded.attach(found)
     yield found
     recorded.detach(found)

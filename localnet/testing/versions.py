@@ -32,7 +32,7 @@ def read_versions(text: str) -> tuple[int, ...]:
 
 
 @dataclass(slots=True)
-class Recorded:
+class RecordedTest:
     """One test on one version: its outcome, the exit code of each transaction in order, and all gas that they used.
 
     It watches a network while the test runs (`localnet.chain.watching`).
@@ -68,7 +68,7 @@ class Recorded:
         """Nothing has been executed yet."""
 
 
-def differences(records: dict[str, dict[str, Recorded]], before: str, after: str) -> Iterator[str]:
+def differences(records: dict[str, dict[str, RecordedTest]], before: str, after: str) -> Iterator[str]:
     """A line for each test that two versions do not treat alike: outcome, exit codes, or gas by more than 1 %."""
     for test, by_version in sorted(records.items()):
         one, other = by_version.get(before), by_version.get(after)

@@ -95,7 +95,7 @@ class Web3Chain:
         try:
             return bytes(self._w3.eth.call(self._request(to, data, value, sender)))
         except (ContractLogicError, Web3RPCError) as error:
-            raise _failed(error) from None
+            raise _network_error(error) from None
 
     def send(
         self,
@@ -116,7 +116,7 @@ class Web3Chain:
         try:
             found = self._w3.eth.wait_for_transaction_receipt(self._w3.eth.send_transaction(request))
         except (ContractLogicError, Web3RPCError) as error:
-            raise _failed(error) from None
+            raise _network_error(error) from None
         if not found["status"]:
             raise TransactionReverted(found)
         return Web3Receipt(found)
@@ -132,7 +132,7 @@ class Web3Chain:
         return checksummed(self.address(target))
 
 
-def _failed(error: ContractLogicError | Web3RPCError) -> NetworkError:
+def _network_error(error: ContractLogicError | Web3RPCError) -> NetworkError:
     """What the node refused, in its words; a CallFailed where a contract reverted with data."""
     data, words = getattr(error, "data", None), str(error.args[0] if error.args else error)
     if not isinstance(data, str) or not data.startswith("0x") or data == "0x":

@@ -27,13 +27,13 @@ class NetworkProvider(JSONBaseProvider):
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """Answer one request."""
-        return self.decode_rpc_response(self._answered(self.encode_rpc_request(method, params)))
+        return self.decode_rpc_response(self._answer(self.encode_rpc_request(method, params)))
 
     def is_connected(self, show_traceback: bool = False) -> bool:
         """Always."""
         return True
 
-    def _answered(self, request: bytes) -> bytes:
+    def _answer(self, request: bytes) -> bytes:
         """The answer to a request, which nothing has to be waited for."""
         step = self._dispatcher.answer(request)
         try:

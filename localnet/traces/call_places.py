@@ -84,7 +84,7 @@ class InstructionPlaces:
     def __init__(self) -> None:
         self._registries: dict[Cid, Registry] = {}
 
-    def told_by(self, machine: Hypervisor) -> Hypervisor:
+    def machine_for(self, machine: Hypervisor) -> Hypervisor:
         """The machine, or a fork of it on which our own runtime runs the contracts."""
         if machine.registry.options["evm"] != OFFICIAL_EVM:
             return machine
@@ -107,7 +107,7 @@ def call_places(chain: Chain, receipt: TransactionReceipt, instructions: Instruc
     listener = Counters(limit)
     try:
         replay = Replay(chain, receipt.tipset, receipt.index, limit)
-        replay.machine = instructions.told_by(replay.machine)
+        replay.machine = instructions.machine_for(replay.machine)
         replay.rehearse(listener, lambda: None)
     except OutOfTime:
         return None
@@ -180,10 +180,10 @@ def placed(
     return {**found, "calls": top}, list(named.values())
 
 
-def failure_line(told: Mapping[str, Any]) -> str | None:
-    """`file.sol:line` of the innermost contract on the way to what explains a failure; of a trace `placed` and told."""
-    calls, found = told["calls"], None
-    for place in told["why"]["path"] if told["why"] else ():
+def failure_line(report: Mapping[str, Any]) -> str | None:
+    """`file.sol:line` of the innermost contract on the way to what explains a decoded failure."""
+    calls, found = report["calls"], None
+    for place in report["why"]["path"] if report["why"] else ():
         found, calls = calls[place].get("failedAt") or found, calls[place]["calls"]
     return found
 

@@ -47,7 +47,7 @@ def call_line(
 ) -> Text:
     """A call's line. Value in attoFIL, gas in gas; `error` is the syscall error of a call that never began.
 
-    `end` says how the call ended where the rules have words of their own for it (`ViewRules.end_words`).
+    `end` says how the call ended where the rules have words of their own for it (`ViewRules.exit_text`).
     """
     failed = bool(exit_code or error)
     line = Text()

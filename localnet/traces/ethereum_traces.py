@@ -17,14 +17,14 @@ from bridge.traces.call_tracer import call_trace
 from bridge.traces.frames import EthereumFrame, ethereum_frames
 from bridge.traces.parity import flat_traces
 from bridge.traces.selectors import selectors
-from bridge.traces.struct_logs import EnoughLogged, StructLogger, StructLogOptions, struct_log_trace
-from bridge.traces.touched import Touched
+from bridge.traces.struct_logs import LogLimitReached, StructLogger, StructLogOptions, struct_log_trace
+from bridge.traces.touched import TouchedAccounts
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Recorder, Tracer
 from hypervisor.types import ActorID
-from localnet.calls.overrides import NONE, Overrides, supposed
-from localnet.calls.simulate import listened
+from localnet.calls.overrides import NONE, Overrides, overridden
+from localnet.calls.simulate import traced_call
 from localnet.chain.view import ChainReader
 from localnet.errors import NotReproduced
 from localnet.ledger.records import Tipset, TransactionReceipt
@@ -101,8 +101,8 @@ def trace_block(chain: ChainReader, tipset: Tipset, options: TraceOptions) -> It
 
 
 def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions, overrides: Overrides = NONE) -> Any:
-    """The trace of a call of which nothing is kept. Raises LogTooLong, and the errors of `supposed`."""
-    with supposed(machine, overrides):
+    """The trace of a call of which nothing is kept. Raises LogTooLong, and the errors of `overridden`."""
+    with overridden(machine, overrides):
         return _call_traced(machine, request, options)
 
 
@@ -111,16 +111,16 @@ def _call_traced(machine: Hypervisor, request: CallRequest, options: TraceOption
         return {name: _call_traced(machine, request, one) for name, one in options.several.items()}
     logger, recorder = _logger(options), Recorder()
     if options.tracer == PRESTATE_TRACER:
-        touched = Touched()
-        accounts = listened(machine, request, touched, lambda: touched.accounts(_MachineDirectory(machine)))
+        touched = TouchedAccounts()
+        accounts = traced_call(machine, request, touched, lambda: touched.accounts(_MachineDirectory(machine)))
         before = state_of(machine, accounts)
         if not options.diff_mode:
             return before
-        return changes(before, listened(machine, request, recorder, lambda: state_of(machine, accounts)))
+        return changes(before, traced_call(machine, request, recorder, lambda: state_of(machine, accounts)))
     if options.tracer == STRUCT_LOGS:
-        with suppress(EnoughLogged):
-            listened(machine, request, logger, lambda: None)
-    return listened(machine, request, recorder, lambda: _written(machine, recorder, options, logger))
+        with suppress(LogLimitReached):
+            traced_call(machine, request, logger, lambda: None)
+    return traced_call(machine, request, recorder, lambda: _written(machine, recorder, options, logger))
 
 
 def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
@@ -128,8 +128,8 @@ def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddr
 
     Rules: EIP-2930, as go-ethereum's AccessListTracer leaves out what is warm anyway. Raises LogTooLong.
     """
-    touched = Touched()
-    accounts = listened(machine, request, touched, lambda: touched.accounts(_MachineDirectory(machine)))
+    touched = TouchedAccounts()
+    accounts = traced_call(machine, request, touched, lambda: touched.accounts(_MachineDirectory(machine)))
     warm = {request.sender, request.to}
     found = {
         address: slots for address, slots in accounts.items() if slots or not (address in warm or _is_low(address))
@@ -161,14 +161,14 @@ def _traced(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, 
     if options.tracer == PRESTATE_TRACER:
         return _prestate(replay, receipt, options)
     if options.tracer == STRUCT_LOGS:
-        with suppress(EnoughLogged):
+        with suppress(LogLimitReached):
             replay.rehearse(logger, lambda: None)
     _execute(replay, receipt, recorder)
     return _written(replay.machine, recorder, options, logger, receipt)
 
 
 def _prestate(replay: Replay, receipt: TransactionReceipt, options: TraceOptions) -> Any:
-    touched, machine = Touched(), replay.machine
+    touched, machine = TouchedAccounts(), replay.machine
     accounts = replay.rehearse(touched, lambda: touched.accounts(_MachineDirectory(machine)))
     before = state_of(machine, accounts)
     _execute(replay, receipt, Recorder())

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallTrees
-from localnet.calls.simulate import listened
+from localnet.calls.simulate import traced_call
 from localnet.errors import CallFailed
 from localnet.rules.call_request import CallRequest
 from localnet.traces.trace import call_json
@@ -30,20 +30,20 @@ class FailedCall:
     @property
     def why(self) -> tuple[str, ...]:
         """Why the call failed: from itself to the innermost one that explains it."""
-        why = self._told()["why"]
+        why = self._report()["why"]
         return () if why is None else tuple(why["calls"])
 
     def __str__(self) -> str:
         """The tree as lines."""
         from localnet.traces.call_text import tree_text
 
-        return tree_text(self._told()["calls"])
+        return tree_text(self._report()["calls"])
 
-    def _told(self) -> dict[str, Any]:
-        from localnet.traces.trace_report import told
+    def _report(self) -> dict[str, Any]:
+        from localnet.traces.trace_report import explain_trace
 
         found = {"exitCode": self.exit_code, "words": self.words, "gasUsed": 0, "calls": list(self.calls)}
-        return told(found, self.interfaces)
+        return explain_trace(found, self.interfaces)
 
 
 def failed_call(
@@ -51,5 +51,5 @@ def failed_call(
 ) -> FailedCall:
     """Make a call again that has failed, and take it back."""
     trees = CallTrees()
-    calls = listened(machine, request, trees, lambda: tuple(call_json(machine, call) for call in trees.roots))
+    calls = traced_call(machine, request, trees, lambda: tuple(call_json(machine, call) for call in trees.roots))
     return FailedCall(failure.exit_code, failure.words, calls, interfaces)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallNode
-from localnet.calls.simulate import listened
+from localnet.calls.simulate import traced_call
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.chain import Chain
 from localnet.contracts.artifacts import ArtifactFolders
@@ -38,7 +38,7 @@ class FailurePlaces:
             return None  # no source is known
         listener = Counters(limit)
         replay = Replay(self._chain, receipt.tipset, receipt.index, limit)
-        replay.machine = self._instructions.told_by(replay.machine)
+        replay.machine = self._instructions.machine_for(replay.machine)
         replay.rehearse(listener, lambda: None)
         return self._found(replay.machine, listener, receipt.exit_code, path)
 
@@ -48,8 +48,8 @@ class FailurePlaces:
         """The same of a call on a machine that failed with an exit code, and of which nothing was kept."""
         if not self._artifacts.contracts():
             return None
-        listener, machine = Counters(limit), self._instructions.told_by(machine)
-        listened(machine, request, listener, lambda: None)
+        listener, machine = Counters(limit), self._instructions.machine_for(machine)
+        traced_call(machine, request, listener, lambda: None)
         return self._found(machine, listener, exit_code, path)
 
     def _found(self, machine: Hypervisor, listener: Counters, exit_code: int, path: Sequence[int]) -> str | None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from warnings import warn
 
 from bridge.addresses import to_ethereum
 from hypervisor.exit_codes import ExitCode, exit_name
@@ -45,29 +46,34 @@ class Trace:
     same: bool
     interfaces: tuple[NamedInterface, ...] = ()
 
-    def told(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+    def report(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
         """The same as `as_json`, decoded, and why the transaction failed; with more interfaces where they are given."""
-        from localnet.traces.trace_report import told
+        from localnet.traces.trace_report import explain_trace
 
-        return told(self.as_json(), (*interfaces, *self.interfaces))
+        return explain_trace(self.as_json(), (*interfaces, *self.interfaces))
+
+    def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+        """The former name of `report`."""
+        warn("Trace.told is now Trace.report", DeprecationWarning, stacklevel=2)
+        return self.report(more)
 
     @property
     def why(self) -> tuple[str, ...]:
         """Why the transaction failed: from its call to the innermost one that explains it; nothing where it did not."""
-        why = self.told()["why"]
+        why = self.report()["why"]
         return () if why is None else tuple(why["calls"])
 
     def save_flame(self, file: str | Path) -> None:
         """Write a flame view: an .svg, or an .html page. Raises InvalidInput for other names, OSError."""
         from localnet.traces.trace_report import save_flame
 
-        save_flame(self.told(), Path(file))
+        save_flame(self.report(), Path(file))
 
     def __str__(self) -> str:
         """The tree as lines."""
         from localnet.traces.call_text import tree_text
 
-        return tree_text(self.told()["calls"])
+        return tree_text(self.report()["calls"])
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: the transaction, and its calls as `call_json` writes them."""
@@ -97,17 +103,22 @@ class EpochTrace:
     same: bool
     interfaces: tuple[NamedInterface, ...] = ()
 
-    def told(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+    def report(self, interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
         """The same as `as_json`, decoded."""
-        from localnet.traces.trace_report import told_calls
+        from localnet.traces.trace_report import decode_calls
 
-        return {**self.as_json(), "calls": told_calls(self.calls, (*interfaces, *self.interfaces))}
+        return {**self.as_json(), "calls": decode_calls(self.calls, (*interfaces, *self.interfaces))}
+
+    def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+        """The former name of `report`."""
+        warn("EpochTrace.told is now EpochTrace.report", DeprecationWarning, stacklevel=2)
+        return self.report(more)
 
     def __str__(self) -> str:
         """The tree as lines."""
         from localnet.traces.call_text import tree_text
 
-        return tree_text(self.told()["calls"])
+        return tree_text(self.report()["calls"])
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: the epoch, and its calls as `call_json` writes them."""
@@ -167,7 +178,7 @@ class Replay:
         """What the rules do behind the last message, with a tracer: the block's reward and cron."""
         assert self._place == len(self._tipset.transactions), "every message comes first"
         producer = producer_of(self.machine.base, self._tipset.block)
-        with self._heard(tracer):
+        with self._with_tracer(tracer):
             end_epoch(self.machine, producer, self._tips)
 
     def rehearse(self, tracer: Tracer, read: Callable[[], T]) -> T:
@@ -178,13 +189,13 @@ class Replay:
 
     def _execute(self, tracer: Tracer | None) -> Receipt | None:
         execution = self._chain.index.receipt_at(self._tipset, self._place).execution
-        with self._heard(tracer):
+        with self._with_tracer(tracer):
             again = list(execute(self.machine, [candidate_of(execution)]))
         self._tips += sum(tip for _, tip in again)
         return again[0][0].receipt if again else None
 
     @contextmanager
-    def _heard(self, tracer: Tracer | None) -> Iterator[None]:
+    def _with_tracer(self, tracer: Tracer | None) -> Iterator[None]:
         self.machine.tracer = None if tracer is None else rules_of(self.machine).questions.adapt_tracer(tracer)
         try:
             yield
@@ -221,7 +232,7 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
         "paramsCodec": start.params_codec,
         "readOnly": start.read_only,
         "exitCode": code,
-        "end": rules_of(machine).views.end_words(code),
+        "end": rules_of(machine).views.exit_text(code),
         "error": end.error if end else "FATAL",
         "words": end.message if end else "",
         "plain": end.is_plain if end else False,

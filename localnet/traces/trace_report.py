@@ -41,10 +41,10 @@ PART_OF: Final[Mapping[str, str]] = {name: part for part, names in _PARTS.items(
 _HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CONTRACT_BAD_JUMPDEST + 1)
 
 
-def told(found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+def explain_trace(found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
     """The trace with `decoded` in each call, `why` and the whole gas by part; the shapes are in docs/bridge.md."""
     why = _path(found)
-    top = told_calls(found["calls"], interfaces)
+    top = decode_calls(found["calls"], interfaces)
     return {
         **found,
         "why": None if why is None else _why(top, why, found["words"]),
@@ -53,12 +53,12 @@ def told(found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = ()) ->
     }
 
 
-def told_calls(calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInterface] = ()) -> list[dict[str, Any]]:
+def decode_calls(calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInterface] = ()) -> list[dict[str, Any]]:
     """Calls with those under them, `decoded` in each."""
     written: dict[int, dict[str, Any]] = {}
     for call in reversed(_every(calls)):
         inner = [written[id(below)] for below in call["calls"]]
-        written[id(call)] = {**call, "decoded": _decoded(call, interfaces), "calls": inner}
+        written[id(call)] = {**call, "decoded": _decode(call, interfaces), "calls": inner}
     return [written[id(call)] for call in calls]
 
 
@@ -87,7 +87,7 @@ def _parts_of(call: Mapping[str, Any]) -> dict[str, int]:
     return parts
 
 
-def _decoded(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> dict[str, Any]:
+def _decode(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> dict[str, Any]:
     own = [named for named in interfaces if named.address is not None and named.address == call["address"]]
     words = describe(call, [*own, *interfaces])
     return {
@@ -97,12 +97,12 @@ def _decoded(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> dict
         "result": words.result,
         "events": list(words.events),
         "value": show_fil(int(call["value"])),
-        "exit": _ended(call),
+        "exit": _exit_of(call),
         "milligas": _parts_of(call),
     }
 
 
-def _ended(call: dict[str, Any]) -> str:
+def _exit_of(call: dict[str, Any]) -> str:
     """How a call ended: `exit 33 EVM_CONTRACT_REVERTED, the contract reverted`, or in the rules' own words."""
     if call["error"] == "FATAL":
         return "exit FATAL, the machine could not go on"
@@ -121,7 +121,7 @@ def gas_words(trace: Mapping[str, Any]) -> str:
 # --- why it failed ----------------------------------------------------------------------------------------------------
 
 
-def _failed(call: Mapping[str, Any]) -> bool:
+def _has_failed(call: Mapping[str, Any]) -> bool:
     return bool(call["exitCode"] or call["error"]) and not is_log(call["to"])  # to whom nobody is: nobody minds
 
 
@@ -131,24 +131,24 @@ def _path(found: Mapping[str, Any]) -> list[int] | None:
         return None
     path: list[int] = []
     calls = found["calls"]
-    place = len(calls) - 1 if calls and _failed(calls[-1]) else None
+    place = len(calls) - 1 if calls and _has_failed(calls[-1]) else None
     while place is not None:
         path.append(place)
-        place, calls = _explained_by(calls[place]), calls[place]["calls"]
+        place, calls = _failing_child(calls[place]), calls[place]["calls"]
     return path
 
 
-def _explained_by(call: Mapping[str, Any]) -> int | None:
+def _failing_child(call: Mapping[str, Any]) -> int | None:
     """Which of a failed call's own calls made it fail: the last one if it failed too, or one whose revert it passed on.
 
     Not where the contract itself ran out of gas, halted or met a check of its compiler.
     """
     calls, own = call["calls"], unwrap_return(bytes.fromhex(call["return"][2:]))
     for place in reversed(range(len(calls))):
-        if own and _failed(calls[place]) and unwrap_return(bytes.fromhex(calls[place]["return"][2:])) == own:
+        if own and _has_failed(calls[place]) and unwrap_return(bytes.fromhex(calls[place]["return"][2:])) == own:
             return place
     halted = call["actor"] == "evm" and call["exitCode"] in _HALTS  # a native actor has such a code from below
-    if not calls or not _failed(calls[-1]) or halted or panic_code(own) is not None:
+    if not calls or not _has_failed(calls[-1]) or halted or panic_code(own) is not None:
         return None
     if call["exitCode"] == ExitCode.SYS_OUT_OF_GAS != calls[-1]["exitCode"]:
         return None
@@ -211,7 +211,7 @@ def _boxes(trace: Mapping[str, Any]) -> tuple[FlameBox, ...]:
     for call in reversed(every):
         inner = tuple(made[id(below)] for below in call["calls"])
         made[id(call)] = FlameBox(
-            name(call), tuple(_details(call)), call["gas"], call["runtime"], _failed(call), call is cause, inner
+            name(call), tuple(_details(call)), call["gas"], call["runtime"], _has_failed(call), call is cause, inner
         )
     return tuple(made[id(call)] for call in trace["calls"])
 

@@ -50,12 +50,12 @@ class EnginesDiffer(Fatal):
     """Two engines did not do the same with one frame."""
 
 
-class _Parted(HypervisorError):
+class _Diverged(HypervisorError):
     """The second engine asks for what the first did not. Passes through it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _HostCall:
     """One question to the host: EVM gas left before and behind it, and what came of it."""
 
     name: str
@@ -71,7 +71,7 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class _EngineStop:
     """How an engine came back: with a step, or with what ends the invocation."""
 
     step: Step | None
@@ -110,7 +110,7 @@ class _Recording:
         self._host = host
         self.gas = host.gas
         self.steps = None if host.steps is None else _Steps(host.steps)
-        self.asked: list[_Asked] = []
+        self.asked: list[_HostCall] = []
 
     def tree_mode(self) -> None:
         """Each frame runs by itself: what it asks is recorded."""
@@ -123,9 +123,9 @@ class _Recording:
             try:
                 answer = function(*arguments)
             except HypervisorError as error:
-                self.asked.append(_Asked(name, given, before, self.gas.left, error=error))
+                self.asked.append(_HostCall(name, given, before, self.gas.left, error=error))
                 raise
-            self.asked.append(_Asked(name, given, before, self.gas.left, answer))
+            self.asked.append(_HostCall(name, given, before, self.gas.left, answer))
             return answer
 
         return ask
@@ -157,10 +157,10 @@ class _Replaying:
     def __init__(self, real: GasBudget, steps: _Steps | None) -> None:
         self.gas = _ReplayedGas(real)
         self.steps = steps
-        self._asked: Sequence[_Asked] = ()
+        self._asked: Sequence[_HostCall] = ()
         self._place = 0
 
-    def begin(self, left: int, asked: Sequence[_Asked]) -> None:
+    def begin(self, left: int, asked: Sequence[_HostCall]) -> None:
         """Be ready for one stretch of the frame, which had so much gas at its beginning."""
         self.gas.become(left)
         self._asked, self._place = asked, 0
@@ -169,7 +169,9 @@ class _Replaying:
         def ask(*arguments: Any) -> Any:
             found = self._next(name, arguments)
             if found is None:
-                raise _Parted(f"asks for {_Asked(name, arguments, self.gas.left, 0)}, the other for {self.pending()}")
+                raise _Diverged(
+                    f"asks for {_HostCall(name, arguments, self.gas.left, 0)}, the other for {self.pending()}"
+                )
             self.gas.become(found.after)
             if found.error is not None:
                 raise found.error
@@ -189,11 +191,11 @@ class _Replaying:
         """What the first engine asked next."""
         return str(self._asked[self._place]) if self._place < len(self._asked) else "nothing more"
 
-    def all_asked(self) -> bool:
+    def has_replayed_all(self) -> bool:
         """Whether nothing is left that every engine must ask."""
         return all(asked.name in _FREE for asked in self._asked[self._place :])
 
-    def _next(self, name: str, arguments: tuple[Any, ...]) -> _Asked | None:
+    def _next(self, name: str, arguments: tuple[Any, ...]) -> _HostCall | None:
         for place in range(self._place, len(self._asked)):
             asked = self._asked[place]
             if (asked.name, asked.arguments, asked.before) == (name, _plain(arguments), self.gas.left):
@@ -215,11 +217,11 @@ class _Stretch:
 
     answer: Answer | None
     left: int
-    asked: list[_Asked]
+    asked: list[_HostCall]
 
 
 @dataclass(frozen=True, slots=True)
-class _Whole:
+class _TreeOutcome:
     """What a frame and all that it called came to: its end and, where it succeeded, what they changed."""
 
     end: str
@@ -228,7 +230,7 @@ class _Whole:
     events: Sequence[Any] = ()
 
     @classmethod
-    def of(cls, ended: _Ended, calls: "EthereumCalls") -> "_Whole | None":
+    def of(cls, ended: _EngineStop, calls: "EthereumCalls") -> "_TreeOutcome | None":
         """What it is now, None where the engine asks."""
         if ended.step is not None and not isinstance(ended.step, FrameOutcome):
             return None
@@ -236,9 +238,9 @@ class _Whole:
             reverted = ended.step is not None and ended.step.status is Status.REVERT
             return cls(ended.words() if reverted else "failure")
         entries = {key: value for key, value in calls.journal.items() if not _says_nothing(key, value)}
-        return cls(ended.words(), calls.tree.root_of_now(), entries, tuple(calls.events))
+        return cls(ended.words(), calls.tree.current_root(), entries, tuple(calls.events))
 
-    def differences(self, other: "_Whole") -> str:
+    def differences(self, other: "_TreeOutcome") -> str:
         """In words, what is not the same; of the journal the entries."""
         if self.end != other.end:
             return f"comes to {self.end:.300}, frame by frame to {other.end:.300}"
@@ -254,7 +256,7 @@ def _says_nothing(key: Any, value: Any) -> bool:
     return value is None or kind in _LOOKED_UP or (kind in ("transient", "refund") and value == 0)
 
 
-def beside(first: Named, second: Named) -> EngineFactory:
+def paired(first: Named, second: Named) -> EngineFactory:
     """What makes engines that are the first, watched by the second."""
     return lambda: BothEngines(first, second)
 
@@ -265,13 +267,13 @@ class BothEngines:
     def __init__(self, first: Named, second: Named) -> None:
         self._named = first, second
         self._first, self._second = first[1](), second[1]()
-        self._whole: _Whole | None = None
+        self._whole: _TreeOutcome | None = None
         self._stretches: list[_Stretch] = []
 
     def start(self, frame: Frame, host: Host) -> Step:
         """Run until the frame ends or asks."""
         self._frame, self._host = frame, host
-        self._whole = _tried_whole(self._named[1][1], frame, host)
+        self._whole = _try_tree(self._named[1][1], frame, host)
         self._recording = _Recording(host)
         self._replaying = _Replaying(host.gas, None if host.steps is None else _Steps())
         return self._run(None)
@@ -284,17 +286,17 @@ class BothEngines:
         recording, replaying, left = self._recording, self._replaying, self._host.gas.left
         recording.asked = []
         self._stretches.append(_Stretch(answer, left, recording.asked))
-        mine = _go_on(self._first, self._frame, cast(Host, recording), answer)
+        mine = _continue(self._first, self._frame, cast(Host, recording), answer)
         _check_stopped(self._host.gas)
         replaying.begin(left, recording.asked)
         try:
-            other = _go_on(self._second, self._frame, cast(Host, replaying), answer)
-        except _Parted as error:
+            other = _continue(self._second, self._frame, cast(Host, replaying), answer)
+        except _Diverged as error:
             raise self._differ(str(error)) from None
         _check_stopped(self._host.gas)
         if mine.words() != other.words():
             raise self._differ(f"comes to {other.words():.600}, the other to {mine.words():.600}")
-        if not replaying.all_asked():
+        if not replaying.has_replayed_all():
             raise self._differ(f"asks for nothing more, the other for {replaying.pending()}")
         if recording.steps is not None and replaying.steps is not None:
             if recording.steps.events != replaying.steps.events:
@@ -302,7 +304,7 @@ class BothEngines:
             recording.steps.events.clear()
             replaying.steps.events.clear()
         if self._whole is not None:
-            now = _Whole.of(mine, cast("EthereumHost", self._host).calls)
+            now = _TreeOutcome.of(mine, cast("EthereumHost", self._host).calls)
             parted = now and self._whole.differences(now)
             if parted:
                 raise self._differ(f"as a whole {parted}")
@@ -314,10 +316,10 @@ class BothEngines:
     def _differ(self, what: str) -> EnginesDiffer:
         (first, make_first), (second, make_second) = self._named
         frame = self._frame
-        traces = [list(instructions(self._traced(make))) for make in (make_first, make_second)]
+        traces = [list(instructions(self._steps_of(make))) for make in (make_first, make_second)]
         shown = "\n".join(
             f"{name}: {text}"
-            for name, trace in zip((first, second), _until_parted(*traces), strict=True)
+            for name, trace in zip((first, second), _until_difference(*traces), strict=True)
             for text in trace
         )
         return EnginesDiffer(
@@ -325,14 +327,14 @@ class BothEngines:
             f"{second} {what}\n{shown}"
         )
 
-    def _traced(self, make: EngineFactory) -> list[RuntimeEvent]:
+    def _steps_of(self, make: EngineFactory) -> list[RuntimeEvent]:
         """What an engine tells of the frame up to where it, or the record, ends."""
         steps = _Steps()
         host, engine = _Replaying(self._host.gas, steps), make()
         for stretch in self._stretches:
             host.begin(stretch.left, stretch.asked)
             try:
-                if _go_on(engine, self._frame, cast(Host, host), stretch.answer).error is not None:
+                if _continue(engine, self._frame, cast(Host, host), stretch.answer).error is not None:
                     break
             except HypervisorError:  # where the two part
                 break
@@ -345,7 +347,7 @@ def _check_stopped(gas: GasBudget) -> None:
         raise OutOfGas("interrupted")
 
 
-def _tried_whole(make: EngineFactory, frame: Frame, host: Host) -> _Whole | None:
+def _try_tree(make: EngineFactory, frame: Frame, host: Host) -> _TreeOutcome | None:
     """What an engine makes of a transaction's first frame by itself; taken back. None of any other frame."""
     from runtimes.evm.ethereum.host import EthereumHost
 
@@ -354,23 +356,23 @@ def _tried_whole(make: EngineFactory, frame: Frame, host: Host) -> _Whole | None
     calls = host.calls
     with calls.trial():
         apart = EthereumHost(host.kernel, calls, host.address, host.caller, host.value)
-        ended = _go_on(make(), frame, apart, None)
+        ended = _continue(make(), frame, apart, None)
         apart.gas.settle()
-        whole = _Whole.of(ended, calls)
+        whole = _TreeOutcome.of(ended, calls)
     host.gas.refill()  # nothing, after an interrupt
     return whole
 
 
-def _go_on(engine: Engine, frame: Frame, host: Host, answer: Answer | None) -> _Ended:
-    """Run to the next step. What is no end that an invocation may have (Fatal, _Parted) is raised."""
+def _continue(engine: Engine, frame: Frame, host: Host, answer: Answer | None) -> _EngineStop:
+    """Run to the next step. What is no end that an invocation may have (Fatal, _Diverged) is raised."""
     try:
         step = engine.start(frame, host) if answer is None else engine.resume(answer)
     except (ActorExit, OutOfGas) as error:
-        return _Ended(None, error, host.gas.left)
-    return _Ended(step, None, host.gas.left)
+        return _EngineStop(None, error, host.gas.left)
+    return _EngineStop(step, None, host.gas.left)
 
 
-def _until_parted(first: list[Instruction], second: list[Instruction]) -> tuple[list[str], list[str]]:
+def _until_difference(first: list[Instruction], second: list[Instruction]) -> tuple[list[str], list[str]]:
     """The last instructions of two traces up to the first one that differs."""
     pairs = zip_longest(first, second)
     end = next((at + 1 for at, (one, other) in enumerate(pairs) if one != other), max(len(first), len(second)))

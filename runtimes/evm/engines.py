@@ -35,9 +35,9 @@ def _fast(rules: EngineRules) -> EngineFactory:
 
 
 def _both(rules: EngineRules) -> EngineFactory:
-    from runtimes.evm.both import beside
+    from runtimes.evm.both import paired
 
-    return beside((PLAIN, _plain(rules)), (FAST, _fast(rules)))
+    return paired((PLAIN, _plain(rules)), (FAST, _fast(rules)))
 
 
 _MAKERS: Final[Mapping[str, Callable[[EngineRules], EngineFactory]]] = MappingProxyType(

@@ -21,7 +21,7 @@ class FrameInterceptor(Protocol[Calls, FrameHost]):
     """What stands between frames and their asks, and is told of what they log and of the slots that they look at."""
 
     @property
-    def armed(self) -> bool:
+    def is_armed(self) -> bool:
         """As the interceptor's."""
 
     @property
@@ -38,14 +38,14 @@ class FrameInterceptor(Protocol[Calls, FrameHost]):
     def ask(self, host: FrameHost, ask: Ask) -> Answer:
         """Answer what the frame of `host` asks for, with or without `runtimes.evm.ethereum.answers.answer`."""
 
-    def logged(self, calls: Calls, emitter: ActorID, log: Log) -> None:
+    def on_log(self, calls: Calls, emitter: ActorID, log: Log) -> None:
         """A contract has logged something; the call that it did so in may still fail."""
 
-    def hashed(self, host: FrameHost, data: bytes, digest: bytes) -> None:
-        """The frame of `host` has hashed 64 bytes, as it does for a mapping's slot; told while `armed` only."""
+    def on_hash(self, host: FrameHost, data: bytes, digest: bytes) -> None:
+        """The frame of `host` has hashed 64 bytes, as it does for a mapping's slot; told while `is_armed` only."""
 
-    def accessed(self, host: FrameHost, slot: int, word: int | None) -> None:
-        """The frame of `host` reads a slot, or is about to write a word to it; told while `armed` only."""
+    def on_storage_access(self, host: FrameHost, slot: int, word: int | None) -> None:
+        """The frame of `host` reads a slot, or is about to write a word to it; told while `is_armed` only."""
 
 
 def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any, Any]]:
@@ -55,4 +55,4 @@ def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any
 
 @cache
 def _is_one(kind: type) -> bool:
-    return all(hasattr(kind, name) for name in ("watches", "sees", "ask", "logged", "hashed", "accessed"))
+    return all(hasattr(kind, name) for name in ("watches", "sees", "ask", "on_log", "on_hash", "on_storage_access"))

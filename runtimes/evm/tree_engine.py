@@ -1,9 +1,10 @@
 """The optional second protocol of an engine: run a frame with all that it calls.
 
-Such an engine (`TreeEngine`) keeps what a whole tree of calls changes to itself and writes it at the end, so nothing is
-asked of the host meanwhile that could change anything. A tree that meets what the engine does not know (`is_beyond`) is
-left, and its first frame runs by itself (`runtimes.evm.engine.Engine`): nothing has happened then. Where something
-stands between frames (`TreeMode`) the first frame waits instead, and what the tree has done until then is written.
+Such an engine (`TreeEngine`) keeps what a whole tree of calls changes to itself and writes it at the end, so nothing
+is asked of the host meanwhile that could change anything. A tree that meets what the engine does not know
+(`leaves_tree`) is left, and its first frame runs by itself (`runtimes.evm.engine.Engine`): nothing has happened then.
+Where something stands between frames (`TreeMode`) the first frame waits instead, and what the tree has done until
+then is written.
 """
 
 from collections.abc import Iterable
@@ -51,7 +52,7 @@ class TreeAccounts(Protocol):
     def code(self, actor: ActorID | None) -> bytes:
         """An account's code."""
 
-    def shape_of_code(self, cid: Cid) -> tuple[int, EthAddress | None]:
+    def code_size_and_delegate(self, cid: Cid) -> tuple[int, EthAddress | None]:
         """The size of code, and whose code it lends, where that is all it does."""
 
     def is_warm(self, address: EthAddress) -> bool:
@@ -60,7 +61,7 @@ class TreeAccounts(Protocol):
     def knows_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
         """Whether the message has touched slots of an account."""
 
-    def look_at_slot(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
+    def slot_state(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
         """A slot's word before the message, its word now, and whether it is warm; nothing is touched."""
 
     def load_transient(self, actor: ActorID, slot: int) -> int:
@@ -69,7 +70,7 @@ class TreeAccounts(Protocol):
     def add_refund(self, amount: int) -> None:
         """Count a refund, which may be negative."""
 
-    def bring_into_being(self, address: EthAddress) -> ActorID:
+    def create_account(self, address: EthAddress) -> ActorID:
         """A new, empty account at an address that has none."""
 
     def warm(self, address: EthAddress) -> bool:
@@ -126,7 +127,7 @@ class TreeHost(Protocol):
     def is_stopped(self) -> bool:
         """Whether an interrupt has taken the gas away."""
 
-    def is_beyond(self, address: EthAddress) -> bool:
+    def leaves_tree(self, address: EthAddress) -> bool:
         """Whether an engine cannot know what is at an address: it has to leave the tree there."""
 
     def is_watched(self, address: EthAddress) -> bool:
@@ -145,7 +146,7 @@ class TreeHost(Protocol):
     def listens(self) -> bool:
         """Whether logs that will not be kept are reported (`tell`)."""
 
-    def tell(self, event: StampedEvent) -> None:
+    def report_log(self, event: StampedEvent) -> None:
         """Report a log that will not be kept."""
 
 

@@ -79,7 +79,7 @@ class WasmInvocation:
     kernel: Kernel
     instance: Guest
     memory: GuestMemory
-    told: int = 0
+    counter_start: int = 0
     counted: int = 0
     """Bytes of the guest's memory that are counted in the message's budget."""
     failure: BaseException | None = None
@@ -89,13 +89,13 @@ class WasmInvocation:
 
     def charge_execution(self) -> None:
         """Charge what the guest has used since it was last told; raises OutOfGas where its counter is negative."""
-        used = self.told - self.instance.counter.value
+        used = self.counter_start - self.instance.counter.value
         self.kernel.gas.charge("wasm_exec", used if used > 0 else 0)
 
-    def tell_gas(self) -> None:
+    def set_gas_counter(self) -> None:
         """Set the guest's counter to what is left."""
         left = self.kernel.gas.available
-        self.instance.counter.value = self.told = left if left < MAX_COUNTER else MAX_COUNTER
+        self.instance.counter.value = self.counter_start = left if left < MAX_COUNTER else MAX_COUNTER
 
     def account_memory(self) -> None:
         """Count how far the guest's memory has grown, before another guest takes its share."""
@@ -111,7 +111,7 @@ def performer(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], i
 
     def perform(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
         kernel, memory, counter = invocation.kernel, invocation.memory, invocation.instance.counter
-        gas, used = kernel.gas, invocation.told - counter.value
+        gas, used = kernel.gas, invocation.counter_start - counter.value
         # Both charges at once where nobody listens and there is gas for them: this is done around every syscall.
         total = gas.used + kernel.prices.syscall + (used if used > 0 else 0)
         if gas.tracer is None and total <= gas.limit:
@@ -120,7 +120,7 @@ def performer(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], i
             gas.charge("wasm_exec", used if used > 0 else 0)
             gas.charge("OnSyscall", kernel.prices.syscall)
         if size and arguments[0] + size > memory.size and not memory.reaches(arguments[0] + size):
-            return ErrorNumber.ILLEGAL_ARGUMENT  # without `tell_gas`: the network's oversight, see above
+            return ErrorNumber.ILLEGAL_ARGUMENT  # without `set_gas_counter`: the network's oversight, see above
         try:
             if size:
                 memory.write(arguments[0], handler(invocation, *arguments[1:]))  # type: ignore[arg-type]
@@ -130,7 +130,7 @@ def performer(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], i
             return error.number
         finally:
             left = gas.limit - gas.used
-            counter.value = invocation.told = left if left < MAX_COUNTER else MAX_COUNTER
+            counter.value = invocation.counter_start = left if left < MAX_COUNTER else MAX_COUNTER
         return 0
 
     return perform

@@ -108,7 +108,7 @@ def _run(invocation: WasmInvocation, module: GuestModule, params: BlockId) -> Ou
     if not module.facts.has_entry or not instance.find_function(_ENTRY):
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module exports no function `invoke`")
     _find(invocation)
-    invocation.tell_gas()
+    invocation.set_gas_counter()
     handle, trap_ = 0, None
     try:
         handle = instance.enter(params)
@@ -123,8 +123,8 @@ def _run(invocation: WasmInvocation, module: GuestModule, params: BlockId) -> Ou
     if failure is not None:
         raise failure
     if trap_ is not None:
-        return _trapped(trap_)
-    return _returned(invocation.kernel, handle)
+        return _trap_outcome(trap_)
+    return _return_outcome(invocation.kernel, handle)
 
 
 def _find(invocation: WasmInvocation) -> None:
@@ -139,7 +139,7 @@ def _start(invocation: WasmInvocation, module: GuestModule) -> Outcome | None:
     if not instance.find_function(_START):
         raise Fatal("a compiled module lacks its start function")
     _find(invocation)
-    invocation.tell_gas()
+    invocation.set_gas_counter()
     trap = None
     module.linked.detach(invocation)
     try:
@@ -166,13 +166,13 @@ def _exit(kernel: Kernel, failure: ActorExit) -> Outcome:
     return Outcome(failure.code, BlockId(failure.block), failure.message)
 
 
-def _trapped(trap: Trap) -> Outcome:
+def _trap_outcome(trap: Trap) -> Outcome:
     if trap.code is None:
         raise Fatal(f"the guest ended in an unexpected way: {trap}")
     return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=str(trap))
 
 
-def _returned(kernel: Kernel, handle: int) -> Outcome:
+def _return_outcome(kernel: Kernel, handle: int) -> Outcome:
     try:
         kernel.ipld.find(handle)
     except SyscallError:

@@ -5,7 +5,7 @@ wasmtime-py's own wrappers take 12-19 us to enter a guest and 6-7 us for a host 
 
 1. The library is loaded with `PyDLL` and callbacks are made with `PYFUNCTYPE`: the GIL stays held. Through `CDLL` every
    crossing hands the GIL over, 100-230 us where another Python thread is busy. Compiling goes through `released`, and
-   so do guests where the process shares the interpreter (hypervisor/interpreter).
+   so do guests where the process shares the interpreter (hypervisor/gil).
 2. A host function catches BaseException, keeps it, and returns a trap: what leaves a ctypes callback is lost, and the
    callback's result is then whatever was in memory.
 3. Nothing may be raised before a host function's first `try`: so a guest is entered on any thread but the main one,
@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hypervisor.errors import HypervisorError
-from hypervisor.interpreter import INTERPRETER
+from hypervisor.gil import GIL_POLICY
 
 WASMTIME_VERSION = "50.0.1"
 TRAP_UNREACHABLE = 9
@@ -369,7 +369,7 @@ class Instance:
         words, at = self._words, self._at
         words[self._CALL] = argument
         words[self._TRAP] = 0
-        call = self._lib.call_released if INTERPRETER.shared else self._lib.call
+        call = self._lib.call_released if GIL_POLICY.releases else self._lib.call
         error = call(self.context, at + 80 + 8, at + 144, 1, at + 160)
         if error or words[self._TRAP]:
             failure = self._lib.take_failure(error, words[self._TRAP])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bridge import rlp
 from bridge.addresses import EthAddress, masked_id
 from bridge.method_numbers import INVOKE_EVM
-from bridge.transaction_messages import from_signed_message, message_of, signed_message, whole_message
+from bridge.transaction_messages import envelope_message, from_signed_message, message_of, signed_message
 from bridge.transaction_parsing import WITHOUT_BLOBS, parse_transaction
 from bridge.transactions import (
     ACCESS_LIST,
@@ -222,7 +222,7 @@ def test_a_transaction_that_no_message_can_hold_is_carried_whole(kind: int) -> N
     )
     assert signed.raw() == raw
     assert signed.sender().hex() == SENDER[2:].lower()
-    message = whole_message(signed)
+    message = envelope_message(signed)
     assert message.signature.data == b"\x04" + raw
     assert from_signed_message(message, CHAIN_ID) == signed
     with pytest.raises(TransactionError, match=r"access list|type 4"):
@@ -230,7 +230,7 @@ def test_a_transaction_that_no_message_can_hold_is_carried_whole(kind: int) -> N
 
 
 def test_a_message_is_no_other_than_the_transaction_that_it_carries() -> None:
-    message = whole_message(parse_transaction(listed(DYNAMIC_FEE)))
+    message = envelope_message(parse_transaction(listed(DYNAMIC_FEE)))
     other = replace(message, message=replace(message.message, value=TokenAmount(1)))
     with pytest.raises(TransactionError, match="another one than the message"):
         from_signed_message(other, CHAIN_ID)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localnet.traces.call_text import DEEPEST, MOST_CALLS, call_line, call_lines, show_fil, tree_console
-from localnet.traces.trace_report import told
+from localnet.traces.trace_report import explain_trace
 from tests.localnet.traces import found, plain_call
 
 
@@ -54,7 +54,7 @@ def test_a_call_is_one_line(fields: tuple[str, str, str, int, int, str, int], wo
 
 
 def shown(calls: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> list[str]:
-    tree_console().print(call_lines(told(found(calls))["calls"]))
+    tree_console().print(call_lines(explain_trace(found(calls))["calls"]))
     return capsys.readouterr().out.splitlines()
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from devtools.cli.main import app
 from devtools.vectors.charges import TraceFile, charges_of, first_difference, gas, totals
 from devtools.vectors.conformance import find_vectors
-from devtools.vectors.run_files import Record, Wanted, run_file
+from devtools.vectors.run_files import Record, RunOptions, run_file
 from devtools.vectors.state_diff import state_differences
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
@@ -51,7 +51,7 @@ def vector(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(vector: Path) -> Callable[..., Record]:
     def run(**wanted: Any) -> Record:
-        (record,) = run_file(vector, GOLDEN / "manifests", Wanted(**wanted))
+        (record,) = run_file(vector, GOLDEN / "manifests", RunOptions(**wanted))
         return record
 
     return run
@@ -103,7 +103,7 @@ def test_the_actors_whose_balance_the_error_changed_are_shown(monkeypatch: pytes
     (path,) = find_vectors([data_file("vectors/fvm-nv18/fil_10_storagemarket/AddBalance/Ok")])[-1:]
     planted = replace(NV18, prices=replace(HYGGE, name="planted", block_open_flat=HYGGE.block_open_flat + 1000))
     monkeypatch.setattr("devtools.vectors.conformance.network_version", lambda _number: planted)
-    (record,) = run_file(path, data_file("bundles"), Wanted(diff=True))
+    (record,) = run_file(path, data_file("bundles"), RunOptions(diff=True))
     lines = record["diff"]
     burnt, sender = lines[lines.index("state:") + 1 :]
     assert "f099 (account) balance" in burnt

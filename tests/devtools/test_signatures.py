@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devtools.cli.signatures import as_plain, encoded, signature_interface, values
+from devtools.cli.signatures import as_plain, calldata_of, signature_interface, values
 from hypervisor.errors import InvalidInput
 
 
@@ -33,7 +33,7 @@ def plain(text: str) -> str:
 )
 def test_calls_are_encoded_as_the_specification_has_them(signature: str, arguments: list[str], calldata: str) -> None:
     interface, name = signature_interface(signature)
-    assert encoded(interface, name, arguments, plain).hex() == calldata
+    assert calldata_of(interface, name, arguments, plain).hex() == calldata
 
 
 @pytest.mark.parametrize(

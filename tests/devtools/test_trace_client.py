@@ -13,7 +13,7 @@ import pytest
 from devtools.cli.trace_client import ask_trace
 from localnet import Network
 from localnet.fork.node_client import NodeError
-from localnet.traces.trace_report import told
+from localnet.traces.trace_report import explain_trace
 
 HASH = "0x" + "11" * 32
 Answering = Callable[[Any], str]
@@ -59,7 +59,7 @@ def good() -> str:
 def test_the_answer_of_a_node_of_ours_is_passed_on_as_it_is(node: Answering, good: str) -> None:
     found = ask_trace(node(json.loads(good)), HASH)
     assert found == json.loads(good)
-    assert told(found)["why"] is None
+    assert explain_trace(found)["why"] is None
 
 
 @pytest.mark.parametrize("answer", [None, "0x", [], {}, 5, {"calls": []}])

@@ -23,7 +23,7 @@ from bridge.addresses import EthAddress
 from bridge.gas import GasBudget
 from devtools.vectors.pool import run_all
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
-from runtimes.evm.both import EnginesDiffer, beside
+from runtimes.evm.both import EnginesDiffer, paired
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Answer, EngineFactory, EngineRules, Frame, FrameOutcome, Status
 from runtimes.evm.engines import FAST, PLAIN, engine_factory
@@ -104,7 +104,7 @@ def engines(name: str, plant: str) -> tuple[EngineRules, EngineFactory]:
     first, second = (
         (engine, engine_factory(engine, dearer(rules, opcode) if engine == bent else rules)) for engine in (PLAIN, FAST)
     )
-    return rules, beside(first, second)
+    return rules, paired(first, second)
 
 
 def programs(random: Random, name: str, count: int) -> Iterator[bytes]:

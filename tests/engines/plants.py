@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from unittest.mock import patch
 
-from runtimes.evm.both import beside
+from runtimes.evm.both import paired
 from runtimes.evm.engine import EngineFactory, EngineRules
 from runtimes.evm.engines import BOTH, FAST, PLAIN, engine_factory
 from tests.runtimes.evm.assembler import NUMBERS
@@ -34,7 +34,7 @@ def planted(engine: str, name: str) -> Iterator[None]:
 
     def bent(asked: str, rules: EngineRules) -> EngineFactory:
         if asked == BOTH:
-            return beside((PLAIN, bent(PLAIN, rules)), (FAST, bent(FAST, rules)))
+            return paired((PLAIN, bent(PLAIN, rules)), (FAST, bent(FAST, rules)))
         return engine_factory(asked, dearer(rules, name) if asked == engine else rules)
 
     with patch("runtimes.evm.runtime.engine_factory", bent):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypervisor.bundle import MARKER_SECTION, Bundle, marked_runtime
+from hypervisor.bundle import MARKER_SECTION, Bundle, runtime_marker
 from hypervisor.errors import BundleError
 from hypervisor.manifest import ACTOR_NAMES, Manifest
 from store.blockstore import BlockNotFound
@@ -192,15 +192,15 @@ def test_official_bundles_have_their_published_manifests(name: str, manifest: st
     bundle = Bundle.open(data_file(f"bundles/{name}.car"))
     assert show(bundle.manifest.data) == manifest
     assert len(set(bundle.manifest.codes)) == 16
-    assert [marked_runtime(dict(bundle.blocks)[code]) for code in bundle.manifest.codes] == [None] * 16
+    assert [runtime_marker(dict(bundle.blocks)[code]) for code in bundle.manifest.codes] == [None] * 16
 
 
 def test_the_embedded_bundle_is_complete_and_marks_its_evm_actor_only() -> None:
     bundle = Bundle.embedded()
     blocks = dict(bundle.blocks)
-    marked = {name for name in ACTOR_NAMES if marked_runtime(blocks[bundle.manifest.code(name)])}
+    marked = {name for name in ACTOR_NAMES if runtime_marker(blocks[bundle.manifest.code(name)])}
     assert marked == {"evm"}
-    assert marked_runtime(blocks[bundle.manifest.code("evm")]) == "evm"
+    assert runtime_marker(blocks[bundle.manifest.code("evm")]) == "evm"
     assert parse_cid(show(bundle.manifest.data)) == bundle.manifest.data
 
 
@@ -240,10 +240,10 @@ HEAD = b"\0asm\x01\0\0\0"
          "cut", "no size", "too long", "long name"],
 )  # fmt: skip
 def test_a_marker_section_names_the_runtime(module: bytes, runtime: str | None) -> None:
-    assert marked_runtime(module) == runtime
+    assert runtime_marker(module) == runtime
 
 
 @given(st.binary(max_size=60))
 def test_a_broken_module_is_simply_not_marked(data: bytes) -> None:
-    marked_runtime(HEAD + data)
-    marked_runtime(data)
+    runtime_marker(HEAD + data)
+    runtime_marker(data)

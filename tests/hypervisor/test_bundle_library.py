@@ -9,7 +9,7 @@ import pytest
 
 from actors.releases import releases
 from hypervisor import Bundle, Hypervisor
-from hypervisor.bundle_library import find_release, kept_releases, library_folder, release_of
+from hypervisor.bundle_library import downloaded_releases, find_release, library_folder, release_of
 from hypervisor.errors import BundleError
 from localnet import Network
 from store.cid import show
@@ -87,7 +87,7 @@ def test_a_release_that_is_not_there_is_named_with_its_file_its_cid_and_both_way
 
 def test_a_kept_release_opens_a_machine_and_a_network_by_its_name(library: Path) -> None:
     shutil.copy(data_file("bundles/v18-devnet.car"), library)
-    assert list(kept_releases()) == ["v18-devnet"]
+    assert list(downloaded_releases()) == ["v18-devnet"]
     with Hypervisor.open(bundle="v18-devnet", evm="official") as machine:
         data = machine.manifest.data
     with Network(bundle="v18-devnet") as network:
@@ -142,4 +142,4 @@ def test_without_a_home_the_variable_is_named_and_nothing_is_kept(monkeypatch: p
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(BundleError, match="set FVM_BUNDLE_DIR"):
         library_folder()
-    assert kept_releases() == {}
+    assert downloaded_releases() == {}

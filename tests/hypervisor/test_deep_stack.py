@@ -280,7 +280,7 @@ def test_at_home_one_piece_of_work_at_a_time_needs_no_other_thread() -> None:
         nested = stacks.run(lambda: stacks.run(threading.get_ident, never), never)
         return threading.get_ident(), stacks.run(threading.get_ident, never), nested, threading.get_ident()
 
-    here, first, nested, again = stacks.at_home(home)
+    here, first, nested, again = stacks.on_one_thread(home)
     assert here == first == again != threading.get_ident()
     assert nested != here
     assert stacks.run(threading.get_ident, never) != threading.get_ident()
@@ -306,9 +306,9 @@ def test_an_interrupt_ends_what_runs_at_home_and_lets_nothing_begin(level: int) 
                 seen.append("ended")
 
     with pytest.raises(Alarm):
-        stacks.at_home(home)
+        stacks.on_one_thread(home)
     assert seen == ["ended", "ended"]
-    assert stacks.at_home(lambda: stacks.run(lambda: 7, never)) == 7
+    assert stacks.on_one_thread(lambda: stacks.run(lambda: 7, never)) == 7
 
 
 @pytest.mark.usefixtures("alarm")
@@ -323,7 +323,7 @@ def test_an_interrupt_at_home_between_two_executions_is_raised_at_the_next() -> 
         stacks.run(lambda: seen.append("begun"), never)
 
     with pytest.raises(Alarm):
-        stacks.at_home(home)
+        stacks.on_one_thread(home)
     assert seen == ["went on"]
 
 
@@ -342,12 +342,12 @@ def test_a_home_within_a_home_is_the_same_thread_and_hears_the_same_interrupt() 
 
     def outer() -> None:
         idents.append(threading.get_ident())
-        stacks.at_home(lambda: None)
+        stacks.on_one_thread(lambda: None)
         stacks.run(lambda: idents.append(threading.get_ident()), never)
-        stacks.at_home(inner)
+        stacks.on_one_thread(inner)
 
     with pytest.raises(Alarm):
-        stacks.at_home(outer)
+        stacks.on_one_thread(outer)
     assert told.is_set()
     assert len(idents) == 4
     assert len(set(idents)) == 1

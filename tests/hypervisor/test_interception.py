@@ -26,7 +26,7 @@ class Watcher:
 
     change: Callable[[CallManager, Call, Callable[[Call], CallResult]], CallResult] | None = None
     seen: list[tuple[ActorID, int]] = field(default_factory=list)
-    armed: bool = True
+    is_armed: bool = True
     watched: frozenset[bytes] = frozenset()
     events: list[StampedEvent] = field(default_factory=list)
 
@@ -36,7 +36,7 @@ class Watcher:
             return self.change(calls, call, proceed)
         return proceed(call)
 
-    def emitted(self, calls: CallManager, event: StampedEvent) -> None:
+    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
         self.events.append(event)
 
 
@@ -77,7 +77,7 @@ def test_a_call_that_is_answered_is_traced_where_it_is_asked_for() -> None:
     world = World(tracer=recorder)
     callee = world.actor(lambda kernel, params: None)
     caller = world.actor(sends(callee, METHOD))
-    world.machine.interceptor = Watcher(lambda calls, call, proceed: calls.answered(call, CallResult(33)))
+    world.machine.interceptor = Watcher(lambda calls, call, proceed: calls.trace_intercepted(call, CallResult(33)))
     world.send(caller, METHOD)
     started = [event for event in recorder.events if isinstance(event, CallStarted)]
     ended = [event.exit_code for event in recorder.events if isinstance(event, CallEnded)]
@@ -99,4 +99,4 @@ def test_events_are_told_when_they_are_emitted_even_if_their_call_fails() -> Non
 
 def test_the_watcher_is_an_interceptor() -> None:
     interceptor: Interceptor[CallManager] = Watcher()
-    assert interceptor.armed
+    assert interceptor.is_armed

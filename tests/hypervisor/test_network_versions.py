@@ -19,7 +19,7 @@ from hypervisor.network_versions import (
     BaseFee,
     Layouts,
     newest_with_actors,
-    versions_passed,
+    versions_between,
 )
 from localnet import Network
 from tests.localnet.conftest import ARTIFACTS, Clock
@@ -148,8 +148,8 @@ def test_a_version_whose_actors_this_project_lacks_needs_a_bundle(monkeypatch: p
 
 
 def test_versions_by_what_lies_between_and_by_actors() -> None:
-    assert [row.number for row in versions_passed(26, 29)] == [27, 28, 29]
-    assert versions_passed(28, 28) == versions_passed(29, 28) == []
+    assert [row.number for row in versions_between(26, 29)] == [27, 28, 29]
+    assert versions_between(28, 28) == versions_between(29, 28) == []
     assert newest_with_actors(NV18.actors) is NV18
     assert newest_with_actors(NETWORK_VERSIONS[25].actors) is NETWORK_VERSIONS[26]
     assert newest_with_actors(NV27.actors) is NV27

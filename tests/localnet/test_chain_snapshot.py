@@ -13,7 +13,7 @@ from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.chain_snapshot import begin_from, network_of, read_chain_snapshot
 from localnet.chain.retention import Housekeeper
-from localnet.ledger.genesis import Beginning
+from localnet.ledger.genesis import GenesisOptions
 from store.blockstore import put_object
 from store.car import read_car, write_car
 from store.cid import Cid
@@ -144,8 +144,8 @@ def test_blocks_of_different_tipsets_are_no_head(made: Any) -> None:
 
 
 def test_a_snapshots_network_has_the_chain_id_of_its_name_and_the_fees_of_its_head(tmp_path: Path) -> None:
-    beginning = Beginning(name="calibrationnet")
-    with Network(tmp_path / "made", bundle=data_file(BUNDLE), clock=Clock(), beginning=beginning) as network:
+    genesis = GenesisOptions(name="calibrationnet")
+    with Network(tmp_path / "made", bundle=data_file(BUNDLE), clock=Clock(), genesis=genesis) as network:
         network.mine()
         network.set_next_base_fee(5_000)
         network.mine()

@@ -17,7 +17,7 @@ from localnet import Artifact, Network, TransactionFailed
 from localnet.calls import time_limit
 from localnet.calls.overrides import AccountOverride, Overrides
 from localnet.calls.time_limit import explaining_time
-from localnet.chain.watching import GiveWay
+from localnet.chain.watching import Preempted
 from localnet.console import Console
 from localnet.rpc.node import Node
 from localnet.rules.call_request import CallRequest
@@ -318,7 +318,7 @@ class Collected:
     def later(self, work: Callable[[], None]) -> None:
         self.work.append(work)
 
-    def must_give_way(self) -> bool:
+    def should_yield(self) -> bool:
         return self.wanted
 
 
@@ -364,7 +364,7 @@ def test_an_explanation_gives_way_without_a_word_and_begins_again(
         state = network.machine.root
         for background.wanted in (True, True, False):
             if background.wanted:
-                with pytest.raises(GiveWay):
+                with pytest.raises(Preempted):
                     background.work[0]()
                 assert capsys.readouterr().out == ""
                 assert network.machine.root == state

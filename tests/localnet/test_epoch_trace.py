@@ -35,7 +35,7 @@ def test_an_award_that_applies_a_write_says_so_in_the_trace_of_its_epoch(network
     network.mine(3)
     trace = network.epoch_trace(due)
     assert trace.same
-    award, cron = trace.told()["calls"]
+    award, cron = trace.report()["calls"]
     assert (award["decoded"]["callee"], award["decoded"]["function"]) == ("reward", "AwardBlockReward")
     assert cron["decoded"]["function"] == "EpochTick"
     applied, folded = award["decoded"]["events"]
@@ -52,7 +52,7 @@ def test_the_events_of_governance_are_words_in_the_trace_of_a_message(network: N
     first = reward.DistributionInit(BOB.native, (reward.RecipientShare(CAROL.native, WHOLE),))
     call = reward.register_stream(3, weight, first, network.head.height + 10)
     receipt = network.send_native(F02, call.method, call.params, sender=ALICE)
-    (event,) = receipt.trace.told()["calls"][0]["decoded"]["events"]
+    (event,) = receipt.trace.report()["calls"][0]["decoded"]["events"]
     bob, carol = (network.machine.state_tree.lookup_id(account.native) for account in (BOB, CAROL))
     assert event == (
         f"write-queued(op=RegisterStream, effective-epoch={network.head.height + 9}, stream-id=3, payload="

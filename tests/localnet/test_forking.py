@@ -26,7 +26,7 @@ from localnet.rpc.node import Node
 from localnet.rpc.server import serving
 from store.blockstore import BlockNotFound, StoreError
 from store.cid import RAW, Cid, cid_of, show
-from store.remote import RemoteLied, RemoteStore, RemoteUnavailable
+from store.remote import RemoteHashMismatch, RemoteStore, RemoteUnavailable
 from tests.conftest import data_file, kinds
 from tests.localnet.conftest import ARTIFACTS, BUNDLE, START, Clock
 from tests.localnet.rpc.conftest import Client, Failed
@@ -330,7 +330,7 @@ def lying(monkeypatch: pytest.MonkeyPatch, method: str, answer: object) -> None:
 
 def test_a_block_with_other_bytes_is_an_error_that_names_it(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
     lying(monkeypatch, "Filecoin.ChainReadObj", "AAAA")
-    with pytest.raises(RemoteLied, match=r"block bafy\w+ came from the remote"):
+    with pytest.raises(RemoteHashMismatch, match=r"block bafy\w+ came from the remote"):
         fork(other)
 
 

@@ -13,7 +13,7 @@ from hypervisor.bigint import decode_bigint
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, POWER_ACTOR, TokenAmount
-from localnet import Account, Beginning, Network
+from localnet import Account, GenesisOptions, Network
 from localnet.chain.chain import Chain
 from localnet.ledger.blocks import NOBODY
 from store.blockstore import get_object
@@ -27,7 +27,7 @@ NEWCOMER = Account.from_key(bytes(31) + b"\x07")
 
 @pytest.mark.parametrize("kind", kinds())
 def test_a_network_begins_with_what_was_asked_for(kind: str, tmp_path: Path) -> None:
-    beginning = Beginning(
+    genesis = GenesisOptions(
         "testbed",
         balances={NEWCOMER.native: TokenAmount(3 * FIL), NEWCOMER.delegated: TokenAmount(4 * FIL)},
         verified={NEWCOMER.native: 4096},
@@ -35,7 +35,7 @@ def test_a_network_begins_with_what_was_asked_for(kind: str, tmp_path: Path) -> 
     )
     bundle = None if kind == "own" else data_file(BUNDLE)
     with Network(
-        tmp_path, bundle=bundle, network=28, chain_id=314, beginning=beginning, account_count=2, clock=Clock()
+        tmp_path, bundle=bundle, network=28, chain_id=314, genesis=genesis, account_count=2, clock=Clock()
     ) as network:
         assert (network.chain_id, network.version, network.chain.record.name) == (314, 28, "testbed")
         init = network.machine.state_tree.get_actor(INIT_ACTOR)
@@ -48,14 +48,14 @@ def test_a_network_begins_with_what_was_asked_for(kind: str, tmp_path: Path) -> 
         head = network.head
     with Network(tmp_path, clock=Clock()) as network:
         assert (network.head, network.chain_id, network.chain.record.name) == (head, 314, "testbed")
-    with Network(tmp_path, beginning=beginning, clock=Clock()) as network:
+    with Network(tmp_path, genesis=genesis, clock=Clock()) as network:
         assert (network.head, miners(network)) == (head, 1)
     with pytest.raises(InvalidInput, match="network is 'testbed', not 'another'"):
-        Network(tmp_path, beginning=Beginning("another"), clock=Clock())
+        Network(tmp_path, genesis=GenesisOptions("another"), clock=Clock())
 
 
 def test_the_miners_have_power() -> None:
-    with Network(beginning=Beginning(miners=[1, 3]), clock=Clock()) as network:
+    with Network(genesis=GenesisOptions(miners=[1, 3]), clock=Clock()) as network:
         answer = network.machine.call(Message(Address.id(POWER_ACTOR), NOBODY, method=method_number("NetworkRawPower")))
         assert decode_bigint(decode(answer.return_data)) == 4 * 2048
 
@@ -64,8 +64,8 @@ def test_the_miners_have_power() -> None:
 def test_miners_that_a_process_did_not_finish_are_made_by_the_next(
     ends_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    beginning, produce, left = Beginning(miners=[0, 0]), Chain.produce, ends_at
-    with Network(beginning=beginning, clock=Clock()) as whole:
+    genesis, produce, left = GenesisOptions(miners=[0, 0]), Chain.produce, ends_at
+    with Network(genesis=genesis, clock=Clock()) as whole:
         wanted = whole.head
 
     def ends(chain: Chain, *given: Any, **named: Any) -> Any:
@@ -78,36 +78,36 @@ def test_miners_that_a_process_did_not_finish_are_made_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(Chain, "produce", ends)
         with pytest.raises(SystemExit):
-            Network(tmp_path, beginning=beginning, clock=Clock())
+            Network(tmp_path, genesis=genesis, clock=Clock())
     with pytest.raises(InvalidInput, match="1 accounts cannot own 2 miners"):
         Network(tmp_path, account_count=1, clock=Clock())
     with Network(tmp_path, clock=Clock()) as network:
         assert (network.head, miners(network)) == (wanted, 2)
-    with Network(tmp_path, beginning=beginning, clock=Clock()) as network:
+    with Network(tmp_path, genesis=genesis, clock=Clock()) as network:
         assert (network.head, miners(network)) == (wanted, 2)
 
 
 @pytest.mark.parametrize(
-    ("beginning", "words"),
+    ("genesis", "words"),
     [
-        (Beginning(balances={NEWCOMER.native: TokenAmount(-1)}), "cannot have"),
-        (Beginning(balances={NEWCOMER.native: TokenAmount(1 << 127)}), "cannot have"),
-        (Beginning(balances={Address.id(200): TokenAmount(1)}), "cannot be an account"),
-        (Beginning(verified={NEWCOMER.native: 255}), "DataCap is frozen on this network of nv29"),
-        (Beginning(""), "'' cannot be a network's name"),
-        (Beginning("n" * 101), "expected 1 to 100 letters"),
-        (Beginning("\ud800"), "cannot be a network's name"),
-        (Beginning(miners=[0, 0, 0]), "2 accounts cannot own 3 miners"),
+        (GenesisOptions(balances={NEWCOMER.native: TokenAmount(-1)}), "cannot have"),
+        (GenesisOptions(balances={NEWCOMER.native: TokenAmount(1 << 127)}), "cannot have"),
+        (GenesisOptions(balances={Address.id(200): TokenAmount(1)}), "cannot be an account"),
+        (GenesisOptions(verified={NEWCOMER.native: 255}), "DataCap is frozen on this network of nv29"),
+        (GenesisOptions(""), "'' cannot be a network's name"),
+        (GenesisOptions("n" * 101), "expected 1 to 100 letters"),
+        (GenesisOptions("\ud800"), "cannot be a network's name"),
+        (GenesisOptions(miners=[0, 0, 0]), "2 accounts cannot own 3 miners"),
     ],
 )
-def test_what_no_network_can_begin_with_is_refused(beginning: Beginning, words: str) -> None:
+def test_what_no_network_can_begin_with_is_refused(genesis: GenesisOptions, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        Network(beginning=beginning, account_count=2, clock=Clock())
+        Network(genesis=genesis, account_count=2, clock=Clock())
 
 
 def test_less_datacap_than_a_client_may_have_is_refused() -> None:
     with pytest.raises(InvalidInput, match="the verified registry refuses"):
-        Network(network=28, beginning=Beginning(verified={NEWCOMER.native: 255}), account_count=2, clock=Clock())
+        Network(network=28, genesis=GenesisOptions(verified={NEWCOMER.native: 255}), account_count=2, clock=Clock())
 
 
 def datacap(network: Network, holder: Address) -> int:

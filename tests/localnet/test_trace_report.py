@@ -17,7 +17,7 @@ from bridge.printable import printable
 from bridge.traces.flame import MOST_BOXES, FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from localnet import Network, TransactionFailed
-from localnet.traces.trace_report import PART_OF, flame, gas_words, told
+from localnet.traces.trace_report import PART_OF, explain_trace, flame, gas_words
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.traces import found, plain_call
 
@@ -35,7 +35,7 @@ def wrapped(data: bytes) -> str:
 
 
 def why(calls: list[dict[str, Any]], exit_code: int = 33) -> list[int]:
-    path: list[int] = told(found(calls, exit_code))["why"]["path"]
+    path: list[int] = explain_trace(found(calls, exit_code))["why"]["path"]
     return path
 
 
@@ -53,7 +53,7 @@ def test_a_receipt_has_its_trace_with_the_words_of_the_contracts_that_the_networ
 
 def test_the_gas_of_every_call_is_the_sum_of_its_parts_and_of_the_calls_under_it(network: Network) -> None:
     bridge = network.deploy(ARTIFACTS / "Bridge.json")
-    trace = bridge.send("callNative", DATACAP, NAME, b"").trace.told()
+    trace = bridge.send("callNative", DATACAP, NAME, b"").trace.report()
     calls = list(trace["calls"])
     for call in calls:
         calls += call["calls"]
@@ -67,7 +67,7 @@ def test_the_gas_of_every_call_is_the_sum_of_its_parts_and_of_the_calls_under_it
 def test_the_gas_of_the_whole_is_that_of_all_calls_and_of_carrying_the_message(network: Network) -> None:
     bridge = network.deploy(ARTIFACTS / "Bridge.json")
     receipt = bridge.send("callNative", DATACAP, NAME, b"")
-    trace = receipt.trace.told()
+    trace = receipt.trace.report()
     parts = trace["milligas"]
     assert sum(parts.values()) == receipt.gas_used * 1000
     carried = network.machine.context.network.prices.message_inclusion(receipt.execution.message.chain_length())
@@ -81,7 +81,7 @@ def test_the_gas_of_a_call_that_ran_out_is_no_more_than_it_had(network: Network)
     enough = network.send(inbox, 0, data).gas_used
     with pytest.raises(TransactionFailed) as failed:
         network.send(inbox, 0, data, gas_limit=enough * 9 // 10)
-    (call,) = failed.value.receipt.trace.told()["calls"]
+    (call,) = failed.value.receipt.trace.report()["calls"]
     assert call["exitCode"] == 7
     assert sum(call["charges"].values()) <= 1000 * call["gas"]
     assert "out of gas" in failed.value.receipt.trace.why[-1]
@@ -112,7 +112,7 @@ def test_a_failure_below_the_border_is_pointed_to_across_it(network: Network) ->
     with pytest.raises(TransactionFailed) as failed:
         network.send(bold, 0, asked, gas_limit=200_000_000)
     trace = failed.value.receipt.trace
-    assert trace.told()["why"]["path"] == [0, 0]
+    assert trace.report()["why"]["path"] == [0, 0]
     outer, inner = trace.why
     assert ": exit 33 EVM_CONTRACT_REVERTED, the contract reverted" in outer
     assert inner.startswith("f07 datacap.Transfer: exit 21 USR_SERIALIZATION, parameters or state cannot be decoded")
@@ -148,13 +148,13 @@ def test_what_ran_out_of_gas_below_explains_what_ran_out_above() -> None:
 
 
 def test_a_syscall_that_was_refused_is_told_by_its_error() -> None:
-    report = told(found([plain_call(exitCode=20, calls=[plain_call(error="NOT_FOUND", to="f09")])], 20))
+    report = explain_trace(found([plain_call(exitCode=20, calls=[plain_call(error="NOT_FOUND", to="f09")])], 20))
     assert report["why"]["calls"][-1].startswith("f09 account.Send: exit NOT_FOUND")
 
 
 def test_a_message_without_calls_is_told_in_the_machines_words() -> None:
     trace = found([], 6) | {"words": "no money\x1b[0m"}
-    assert told(trace)["why"] == {"path": [], "calls": [r"no money\x1b[0m"]}
+    assert explain_trace(trace)["why"] == {"path": [], "calls": [r"no money\x1b[0m"]}
 
 
 # --- the flame view ---------------------------------------------------------------------------------------------------
@@ -199,14 +199,14 @@ def test_the_picture_asks_for_nothing_outside_itself() -> None:
 
 def test_the_cause_of_a_failure_stands_out_in_the_picture() -> None:
     inner = plain_call(exitCode=18, gas=3)
-    trace = told(found([evm_call(exitCode=33, calls=[inner])], 33))
+    trace = explain_trace(found([evm_call(exitCode=33, calls=[inner])], 33))
     assert [group.get("class") for group in boxes(flame(trace, html=False))] == ["failed", "failed cause"]
     assert "exit 18 USR_FORBIDDEN, the caller may not do this" in flame(trace, html=True)
 
 
 def test_a_hundred_thousand_calls_make_a_picture_of_a_bounded_size() -> None:
     leaf = plain_call(gas=1)
-    trace = told(found([plain_call(gas=100_000, calls=[leaf] * 100_000)], gas=100_000))
+    trace = explain_trace(found([plain_call(gas=100_000, calls=[leaf] * 100_000)], gas=100_000))
     before = time.process_time()
     picture = flame(trace, html=False)
     assert time.process_time() - before < 10

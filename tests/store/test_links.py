@@ -30,7 +30,7 @@ from store.cid import (
 )
 from store.codec import CodecError, encode, link, unlink
 from store.hamt import Hamt
-from store.links import Revised, links_of
+from store.links import RewrittenBlock, links_of
 from store.memory import MemoryStore
 from store.walk import reachable as walked
 
@@ -280,7 +280,7 @@ def test_the_links_of_a_revised_node_are_found_by_looking_at_what_changed() -> N
     tree.set(b"7", link(put_object(store, "seven")))
     root = tree.flush()
     block = store.pending[root]
-    assert type(block) is Revised
+    assert type(block) is RewrittenBlock
     assert block.fresh_links() == [cid for cid in links_of(block, DAG_CBOR) if not base.has(cid)]
     assert {cid for cid, _ in store.reachable(root)} == walked(store, [root]) - walked(base, [first.flush()])
 

@@ -10,7 +10,7 @@ import pytest
 from store.blockstore import BlockCorrupt, BlockNotFound, StoreIOError
 from store.cid import RAW, Cid, cid_of
 from store.memory import MemoryStore
-from store.remote import RemoteLied, RemoteStore, RemoteUnavailable
+from store.remote import RemoteHashMismatch, RemoteStore, RemoteUnavailable
 from store.rocks import RocksStore
 
 HERE, THERE, NOWHERE = b"here", b"there", b"nowhere"
@@ -65,7 +65,7 @@ def test_bytes_of_another_block_are_an_error_that_names_the_block_and_are_not_ke
     elsewhere, base = Elsewhere(), MemoryStore()
     elsewhere.blocks[name(THERE)] = b"their" + THERE
     store = RemoteStore(base, elsewhere)
-    with pytest.raises(RemoteLied, match=r"bafk\w+ came from the remote") as lied:
+    with pytest.raises(RemoteHashMismatch, match=r"bafk\w+ came from the remote") as lied:
         store.get(name(THERE))
     assert isinstance(lied.value, BlockCorrupt)
     store.close()

@@ -16,7 +16,7 @@ from store.codec import encode, kind_of, link
 from store.hamt import Hamt
 from store.memory import MemoryStore
 from store.paths import Path, prove
-from store.selection import covered, select
+from store.selection import select, selected_blocks
 from store.selectors import EVERYTHING, SelectorError, parse_selector
 from store.walk import reachable
 
@@ -107,7 +107,7 @@ def test_links_are_followed_and_their_blocks_covered_once() -> None:
     assert [(visit.path, shown(visit.value)) for visit in visits] == [
         ((), "list"), ((0,), "map"), ((0, "raw"), b"raw"), ((1,), "map"), ((1, "raw"), b"raw"), ((2,), 5),
     ]  # fmt: skip
-    assert [cid for cid, _ in covered(store, root, EVERYTHING)] == [root, inner, raw]
+    assert [cid for cid, _ in selected_blocks(store, root, EVERYTHING)] == [root, inner, raw]
 
 
 def test_a_walk_has_a_limit_and_a_cover_does_not_walk_a_path_twice() -> None:
@@ -116,9 +116,9 @@ def test_a_walk_has_a_limit_and_a_cover_does_not_walk_a_path_twice() -> None:
     with pytest.raises(SelectorError, match="more nodes than it may"):
         for _ in select(store, root, EVERYTHING, most=5000):
             pass
-    assert {cid for cid, _ in covered(store, root, EVERYTHING, most=5000)} == reachable(store, [root])
+    assert {cid for cid, _ in selected_blocks(store, root, EVERYTHING, most=5000)} == reachable(store, [root])
     with pytest.raises(SelectorError, match="more nodes than it may"):
-        list(covered(store, root, EVERYTHING, most=10))
+        list(selected_blocks(store, root, EVERYTHING, most=10))
 
 
 def test_a_very_deep_chain_is_walked() -> None:
@@ -135,7 +135,7 @@ def test_blocks_that_lead_to_themselves_end_at_the_limit() -> None:
     store.put(cid, encode([link(cid)]))
     with pytest.raises(SelectorError, match="more nodes"):
         list(select(store, cid, EVERYTHING, most=100))
-    assert [found for found, _ in covered(store, cid, EVERYTHING)] == [cid]
+    assert [found for found, _ in selected_blocks(store, cid, EVERYTHING)] == [cid]
 
 
 def test_a_recursion_with_several_edges_does_not_grow_on_its_way_down() -> None:
@@ -156,7 +156,7 @@ def test_a_recursion_stops_at_a_link() -> None:
     for number in range(5):
         chain.append(put_object(store, [number, link(chain[-1])]))
     stop = {"l": {"none": {}}, ":>": {"a": {">": {"@": {}}}}, "!": {"/": link(chain[2])}}
-    assert [cid for cid, _ in covered(store, chain[5], parse_selector({"R": stop}))] == chain[:2:-1]
+    assert [cid for cid, _ in selected_blocks(store, chain[5], parse_selector({"R": stop}))] == chain[:2:-1]
 
 
 def test_a_missing_block_is_an_error() -> None:
@@ -186,7 +186,7 @@ def test_layouts_are_opened_and_what_a_selector_covers_proves_a_path() -> None:
     ]
     assert [visit.value for visit in visits if visit.matched] == [[3], [4]]
     assert {visit.path: visit.value for visit in visits}[(1,)] is None
-    parts = {cid for cid, _ in covered(store, root, selector)}
+    parts = {cid for cid, _ in selected_blocks(store, root, selector)}
     assert {cid for cid, _ in prove(store, root, Path.parse("1/HAMT5:0x000700/0/sectors/AMT:4"))} <= parts
     named = parse_selector({"i": {"i": 1, ">": {"~": {"as": "HAMT5", ">": {"a": {">": MATCH}}}}}})
     with pytest.raises(BlockNotFound):  # every actor is matched, and the second link of each leads nowhere

@@ -178,7 +178,7 @@ def _is_persistent(context: Context, account: EthAddress) -> bool:
 
 def _is_precompile(context: Context, account: EthAddress) -> bool:
     calls = context.calls
-    return isinstance(calls, EthereumCalls) and account in calls.surroundings.fork.precompiles
+    return isinstance(calls, EthereumCalls) and account in calls.environment.fork.precompiles
 
 
 def _is_filecoin(account: EthAddress) -> bool:

@@ -29,21 +29,23 @@ def attempt(state: State, what: Attempt, around: Around) -> Answer:
         state.intercept_code = False
         return Answer(False, what.data)
     _count_call(state, what)
-    sender = _pranked(state, what, around)
+    sender = _apply_prank(state, what, around)
     prank = state.pranks.get(what.depth)
     if sender is not None and prank is not None and prank.broadcast and what.kind is CallKind.STATICCALL:
         return Answer(False, failure_data(_STATIC_BROADCAST))
     mock = _mock(state, what)
     access = open_access(state, what, sender, around) if state.diff is not None else None
-    answer = around.proceed(sender, _function(state, what)) if mock is None else _mocked(mock, what, sender, around)
+    answer = (
+        around.proceed(sender, _function(state, what)) if mock is None else _mock_answer(mock, what, sender, around)
+    )
     if access is not None:
         close_access(state, access, what, answer, around)
     if what.kind is None and answer.success and answer.created is not None:
         _count_creation(state, what, sender, answer.created, around)
-    return ended(state, what, answer, around)
+    return attempt_result(state, what, answer, around)
 
 
-def ended(state: State, what: Attempt, answer: Answer, around: Around) -> Answer:
+def attempt_result(state: State, what: Attempt, answer: Answer, around: Around) -> Answer:
     """How the attempt ends for the one who made it."""
     _end_prank(state, what.depth, around)
     assumed = state.assume
@@ -122,7 +124,7 @@ def _count_creation(
             return
 
 
-def _pranked(state: State, what: Attempt, around: Around) -> EthAddress | None:
+def _apply_prank(state: State, what: Attempt, around: Around) -> EthAddress | None:
     """In whose name the attempt is made, None where no prank applies; the origin is set."""
     depths = [depth for depth in state.pranks if depth <= what.depth]
     if not depths:
@@ -172,7 +174,7 @@ def _mock(state: State, what: Attempt) -> Mock | None:
     return max(fitting, key=lambda mock: (mock.data, mock.value is not None), default=None)
 
 
-def _mocked(mock: Mock, what: Attempt, sender: EthAddress | None, around: Around) -> Answer:
+def _mock_answer(mock: Mock, what: Attempt, sender: EthAddress | None, around: Around) -> Answer:
     output = mock.answers[0] if mock.answers else b""
     pays = what.value if what.kind is CallKind.CALL and not mock.reverts else 0
     if not around.pay(sender or what.caller, pays):

@@ -78,7 +78,7 @@ class Cheats(Protocol):
     unused: int
 
     @property
-    def armed(self) -> bool:
+    def is_armed(self) -> bool:
         """Whether calls between contracts have to be seen."""
 
     def answer(self, context: Context, data: bytes) -> Answer:
@@ -131,13 +131,13 @@ class Context:
         """The addresses whose functions need no code."""
         if not isinstance(self.calls, EthereumCalls):
             return ()
-        return {*self.calls.surroundings.fork.precompiles, *self.calls.filecoin_precompiles}
+        return {*self.calls.environment.fork.precompiles, *self.calls.filecoin_precompiles}
 
     @property
     def origin(self) -> EthAddress:
         """The message's sender as contracts see it."""
         if isinstance(self.calls, EthereumCalls):
-            return self.calls.surroundings.origin
+            return self.calls.environment.origin
         return self.cheats.address_of(self.calls, self.calls.origin)
 
     def set_origin(self, origin: EthAddress) -> None:

@@ -80,7 +80,7 @@ def _blob_base_fee(context: Context, fee: int) -> None:
 
 @cheatcode("getBlobBaseFee()", returns="uint256")
 def _get_blob_base_fee(context: Context) -> int:
-    return context.ethereum("blobs").surroundings.blob_base_fee
+    return context.ethereum("blobs").environment.blob_base_fee
 
 
 @cheatcode("blobhashes(bytes32[])")
@@ -91,7 +91,7 @@ def _blob_hashes(context: Context, hashes: Sequence[bytes]) -> None:
 
 @cheatcode("getBlobhashes()", returns="bytes32[]")
 def _get_blob_hashes(context: Context) -> Sequence[bytes]:
-    return context.ethereum("blobs").surroundings.blob_hashes
+    return context.ethereum("blobs").environment.blob_hashes
 
 
 @cheatcode("setBlockhash(uint256,bytes32)")
@@ -119,4 +119,4 @@ def _get_chain_id(context: Context) -> int:
 
 @cheatcode("getEvmVersion()", returns="string")
 def _evm_version(context: Context) -> str:
-    return context.ethereum("fork").surroundings.fork.name.lower()
+    return context.ethereum("fork").environment.fork.name.lower()

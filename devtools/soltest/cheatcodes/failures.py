@@ -45,7 +45,7 @@ def _text(data: bytes) -> bytes | None:
     return found
 
 
-def opened(data: bytes) -> bytes:
+def unwrap_error(data: bytes) -> bytes:
     """The words in an `Error(string)` or a cheatcode's failure; other data as they are."""
     if data[:4] in (ERROR, CHEATCODE_ERROR):
         text = _text(data[4:])

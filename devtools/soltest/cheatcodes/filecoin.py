@@ -289,6 +289,6 @@ def _root_now(context: Context) -> Cid:
     try:
         if isinstance(context.calls, EthereumCalls):
             context.calls.accounts.write_back()
-        return tree.root_of_now()
+        return tree.current_root()
     finally:
         tree.rollback(mark)

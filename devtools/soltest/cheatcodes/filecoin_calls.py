@@ -55,11 +55,11 @@ def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call
         context = Context(
             cheats, calls, ethereum_address_of(calls, call.from_), calls.depth, FilecoinLedger(cheats.machine), None
         )
-        return calls.answered(call, _result(cheats.answer(context, data)))
+        return calls.trace_intercepted(call, _result(cheats.answer(context, data)))
     if target == CONSOLE_ADDRESS:
         cheats.console.write(data)
-        return calls.answered(call, _result(Answer(True)))
-    if not cheats.armed:
+        return calls.trace_intercepted(call, _result(Answer(True)))
+    if not cheats.is_armed:
         return proceed(call)
     return _attempted(cheats, calls, call, target, data, proceed)
 

@@ -47,7 +47,7 @@ def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
         asker, cheats.unused = None, 0
         if sender is not None:
             actor = accounts.find(sender)
-            asker = answers.Asker(accounts.bring_into_being(sender) if actor is None else actor, sender)
+            asker = answers.Asker(accounts.create_account(sender) if actor is None else actor, sender)
         if code is not None and isinstance(ask, CallAsk):
             return _with_code(host, ask, sender or host.address, code)
         return answers.answer(host, ask, asker)
@@ -58,10 +58,10 @@ def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
         pay=lambda payer, amount: _paid(host, ask, payer, amount),
         give_back=lambda: _give_back(cheats, host),
         set_origin=lambda origin: cheats.set_origin(calls, origin),
-        origin=calls.surroundings.origin,
+        origin=calls.environment.origin,
         chain_id=calls.machine.context.chain_id,
         words=lambda data: said(data, cheats.settings.errors),
-        answered=lambda answer: passed(host, ask, answer) if isinstance(ask, CallAsk) else answer,
+        answered=lambda answer: trace_answer(host, ask, answer) if isinstance(ask, CallAsk) else answer,
     )
 
 
@@ -109,11 +109,11 @@ def _with_code(host: EthereumHost, ask: CallAsk, caller: EthAddress, code: EthAd
         host.gas.refill()
 
 
-def passed(host: EthereumHost, ask: CallAsk, answer: Answer) -> Answer:
+def trace_answer(host: EthereumHost, ask: CallAsk, answer: Answer) -> Answer:
     """Trace a call that was answered in the callee's place."""
     if host.calls.tracer is not None:
         to = host.accounts.filecoin_address(ask.address)
         static = host.static or ask.kind is CallKind.STATICCALL
         call = Call(host.actor, to, INVOKE_EVM, Block(RAW, ask.data), read_only=static)
-        host.calls.answered(call, CallResult(0 if answer.success else 33, Block(RAW, answer.output)))
+        host.calls.trace_intercepted(call, CallResult(0 if answer.success else 33, Block(RAW, answer.output)))
     return answer

@@ -25,7 +25,7 @@ from devtools.soltest.cheatcodes.console import LogConsole
 from devtools.soltest.cheatcodes.context import Context, Settings
 from devtools.soltest.cheatcodes.diffs import note_slot
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, said
-from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, passed
+from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, trace_answer
 from devtools.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
 from devtools.soltest.cheatcodes.limits import MOST_KEPT, check_size
 from devtools.soltest.cheatcodes.signatures import FORKING, ONE_STATE, name_of
@@ -158,9 +158,9 @@ class Cheatcodes:
     # --- the interceptor's --------------------------------------------------------------------------------------
 
     @property
-    def armed(self) -> bool:
+    def is_armed(self) -> bool:
         """Whether calls between contracts have to be seen."""
-        return self.state.armed
+        return self.state.is_armed
 
     @property
     def watches(self) -> bool:
@@ -202,8 +202,8 @@ class Cheatcodes:
             if ask.address == CONSOLE_ADDRESS:
                 host.charge(host.access(ask.address))
                 self.console.write(ask.data)
-                return passed(host, ask, Answer(True))
-        if self.state.armed:
+                return trace_answer(host, ask, Answer(True))
+        if self.state.is_armed:
             answer = attempt(self.state, attempt_of(host, ask), around_ask(self, host, ask))
         else:
             answer = answers.answer(host, ask)
@@ -224,13 +224,13 @@ class Cheatcodes:
                     (ledger.set_nonce if deal.nonce else ledger.set_balance)(deal.account, deal.amount)
         self.state.deals = [deal for deal in self.state.deals if deal.depth > 1]
 
-    def emitted(self, calls: CallManager, event: StampedEvent) -> None:
+    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
         """Take an actor's event for those that are recorded or expected, where it is a log."""
         log = None if self._apart else entries_to_log(event.entries)
         if log is not None:
             self.take_log(self.address_of(calls, event.emitter), log)
 
-    def logged(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
+    def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
         """Take a log for those that are recorded or expected."""
         if self._apart:
             return
@@ -244,7 +244,7 @@ class Cheatcodes:
         if self.state.emits:
             emits.take(self.state, emitter, log, self.settings.events)
 
-    def accessed(self, host: EthereumHost, slot: int, word: int | None) -> None:
+    def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
         """Take a slot for those that are recorded."""
         state = self.state
         if state.recording:
@@ -257,7 +257,7 @@ class Cheatcodes:
             before = host.accounts.word(host.actor, slot)
             note_slot(state, host.address, slot, word is not None, before, before if word is None else word)
 
-    def hashed(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
+    def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
         """Take what may be a mapping's slot, with its key and the mapping's own."""
         if self.state.mappings is not None:
             slots = self.state.mappings.setdefault(host.address, MappingSlots())
@@ -268,7 +268,7 @@ class Cheatcodes:
     def _ask_cheatcode(self, host: EthereumHost, ask: CallAsk) -> Answer:
         host.charge(host.access(ask.address))
         context = Context(self, host.calls, host.address, host.calls.depth, EthereumLedger(host.accounts), host)
-        return passed(host, ask, self.answer(context, ask.data))
+        return trace_answer(host, ask, self.answer(context, ask.data))
 
     def answer(self, context: Context, data: bytes) -> Answer:
         """Carry out a cheatcode; an expected failure of it is none."""
@@ -343,19 +343,19 @@ class Cheatcodes:
         if not isinstance(calls, EthereumCalls):
             return
         block: BlockValues = self.state.block
-        around = calls.surroundings
+        around = calls.environment
         if block.gas_price is not None:
             around = replace(around, context=replace(around.context, gas_price=block.gas_price))
         if block.blob_hashes is not None:
             around = replace(around, blob_hashes=block.blob_hashes)
         if block.blob_base_fee is not None:
             around = replace(around, blob_base_fee=block.blob_base_fee)
-        calls.surroundings = around
+        calls.environment = around
 
     def set_origin(self, calls: CallManager, origin: EthAddress) -> None:
         """Let contracts see another sender of the message."""
         if isinstance(calls, EthereumCalls):
-            calls.surroundings = replace(calls.surroundings, origin=origin)
+            calls.environment = replace(calls.environment, origin=origin)
         else:
             calls.origin = FilecoinLedger(self.machine).touch(origin)
             calls.origin_address = Address.id(calls.origin)

@@ -70,7 +70,7 @@ class EthereumLedger:
     def touch(self, address: EthAddress) -> ActorID:
         """The actor behind an address, brought into being where there is none."""
         actor = self._warmed(address)
-        return self._accounts.bring_into_being(address) if actor is None else actor
+        return self._accounts.create_account(address) if actor is None else actor
 
     def balance(self, address: EthAddress) -> int:
         """In attoFIL."""
@@ -101,7 +101,7 @@ class EthereumLedger:
     def set_code(self, address: EthAddress, code: bytes) -> None:
         """Give it other runtime code; at a masked ID a contract stands in for the actor from then on, as mocks do."""
         if self._accounts.filecoin_address(address).protocol is AddressProtocol.ID:
-            self._accounts.bring_into_being(address)
+            self._accounts.create_account(address)
         self._accounts.set_code(self._contract(address), code)
 
     def load(self, address: EthAddress, slot: int) -> int:

@@ -13,7 +13,7 @@ from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.limits import check_size
 from devtools.soltest.cheatcodes.strings import pieces, read_value
 from devtools.soltest.cheatcodes.table import cheatcode
-from devtools.soltest.programs import finished
+from devtools.soltest.programs import run_program
 
 _KINDS: Final = {
     "Bool": "bool", "Uint": "uint256", "Int": "int256", "Address": "address", "Bytes32": "bytes32",
@@ -106,7 +106,9 @@ def _run(context: Context, command: Sequence[str]) -> subprocess.CompletedProces
         raise CheatcodeFailure("can't execute empty command")
     environment = {**context.settings.environment, **context.state.environment}
     try:
-        return finished(command, context.settings.root, environment, partial(check_size, what="what the command wrote"))
+        return run_program(
+            command, context.settings.root, environment, partial(check_size, what="what the command wrote")
+        )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise CheatcodeFailure(f'failed to execute command "{" ".join(command)}": {error}') from None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bridge.addresses import EthAddress, checksummed
-from devtools.soltest.cheatcodes.failures import CheatcodeFailure, opened, said
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure, said, unwrap_error
 from devtools.soltest.cheatcodes.state import AcceptableRevert, AssumeNoRevert, ExpectedRevert
 from runtimes.evm.engine import Answer
 
@@ -40,8 +40,8 @@ def check_reason(reason: bytes | None, partial: bool, data: bytes, words: Words,
         raise CheatcodeFailure("call reverted as expected, but without data")
     if partial and data[:4] == reason[:4]:
         return
-    actual = opened(data)
-    if actual == reason or (within and reason in actual) or actual == opened(reason):
+    actual = unwrap_error(data)
+    if actual == reason or (within and reason in actual) or actual == unwrap_error(reason):
         return
     have, want = words(actual), words(reason)
     if have != want:
@@ -54,9 +54,9 @@ def _check_none(expected: ExpectedRevert, answer: Answer) -> None:
     reason, reverter = expected.reason, expected.reverter
     if reason is None and reverter is None:
         raise CheatcodeFailure("call reverted when it was expected not to revert")
-    same_reason = reason is not None and opened(answer.output) == reason
+    same_reason = reason is not None and unwrap_error(answer.output) == reason
     same_reverter = reverter is not None and expected.reverted_by == reverter
-    what = said(opened(answer.output))
+    what = said(unwrap_error(answer.output))
     wanted = "" if reason is None else said(reason)
     who = "" if reverter is None else _shown(reverter)
     if same_reason and same_reverter:

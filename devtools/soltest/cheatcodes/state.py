@@ -288,7 +288,7 @@ class State:
     """How far files are read, line by line: bytes."""
 
     @property
-    def armed(self) -> bool:
+    def is_armed(self) -> bool:
         """Whether calls between contracts, or slots, have to be seen."""
         return bool(self.pranks or self.revert or self._sees_all or self.watches)
 

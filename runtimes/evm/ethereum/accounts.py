@@ -134,7 +134,7 @@ class Accounts:
         """Let an actor be known by another address in this message."""
         self._journal.set((_ADDRESS, actor), address)
 
-    def bring_into_being(self, address: EthAddress) -> ActorID:
+    def create_account(self, address: EthAddress) -> ActorID:
         """An account without money for an address that nobody has, or whose account was removed."""
         delegated = delegated_address(address)
         actor = self._tree.lookup_id(delegated)
@@ -199,7 +199,7 @@ class Accounts:
         except BlockNotFound as error:
             raise Fatal(f"a contract's code is missing: {error}") from error
 
-    def shape_of_code(self, cid: Cid) -> tuple[int, EthAddress | None]:
+    def code_size_and_delegate(self, cid: Cid) -> tuple[int, EthAddress | None]:
         """The length of the code of a CID in bytes, and the address whose code it lends."""
         shape = _SHAPES.get(cid)
         if shape is None:
@@ -268,7 +268,7 @@ class Accounts:
                 known[int.from_bytes(key[1], "little")] = word
         return sorted(slot for slot, word in known.items() if word)
 
-    def look_at_slot(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
+    def slot_state(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
         """A slot's word before the message, its word now, and whether it is warm; nothing is touched."""
         if actor is None:
             return 0, 0, self._journal.get((_WARM, address, _key(slot))) is not None
@@ -393,7 +393,7 @@ class Accounts:
 
     def delegate_of(self, actor: ActorID | None) -> EthAddress | None:
         """The address whose code an account lends itself; None where it has code of its own, or none."""
-        return self.shape_of_code(self.code_cid(actor))[1]
+        return self.code_size_and_delegate(self.code_cid(actor))[1]
 
     def set_delegation(self, actor: ActorID, to: EthAddress | None) -> None:
         """Lend an account the code behind an address, or no longer any."""

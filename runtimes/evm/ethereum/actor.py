@@ -58,7 +58,7 @@ def code_to_run(calls: EthereumCalls, codes: CodeCache, actor: ActorID) -> Code:
 def code_of(calls: EthereumCalls, codes: CodeCache, cid: Cid) -> Code:
     """What a call of a contract with such code runs."""
     accounts = calls.accounts
-    delegate = accounts.shape_of_code(cid)[1] if calls.surroundings.fork.delegations else None
+    delegate = accounts.code_size_and_delegate(cid)[1] if calls.environment.fork.delegations else None
     if delegate is not None:
         cid = accounts.code_cid(accounts.find(delegate))
     return codes.known(cid) or codes.get(cid, accounts.code_block(cid))
@@ -153,7 +153,7 @@ class EthereumInvocation:
         if code[:1] == bytes([_RESERVED_BYTE]):
             return self._failed(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, "code begins with the reserved byte 0xef")
         gas.charge("OnCodeDeposit", prices.CODE_BYTE * len(code))
-        block = self._calls.surroundings.block
+        block = self._calls.environment.block
         longest = None if block.exempt == accounts.address_of(self._actor) else block.code_limit
         if longest is not None and len(code) > longest:
             words = code_too_long(len(code), longest)
@@ -185,11 +185,11 @@ class EthereumInvocation:
     def _frame(self, code: Code, calldata: bytes, caller: EthAddress, value: int) -> FrameOutcome:
         context, calls = self._kernel.context, self._calls
         address = calls.accounts.address_of(self._actor)
-        frame = Frame(calls.surroundings.fork, code, calldata, caller, address, value, context.read_only)
+        frame = Frame(calls.environment.fork, code, calldata, caller, address, value, context.read_only)
         if calls.tracer is not None:
             calls.tracer.event(EvmFrame(address, code.data))
         host = EthereumHost(self._kernel, calls, address, caller, value)
-        engine = self._new_engine(calls.surroundings.fork)
+        engine = self._new_engine(calls.environment.fork)
         step = engine.start(frame, host)
         while not isinstance(step, FrameOutcome):
             step = engine.resume(_answered(host, step))

@@ -105,7 +105,7 @@ def _call(host: EthereumHost, ask: CallAsk, code_address: EthAddress, limit: int
 
 def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker) -> Answer:
     size = len(ask.init_code)
-    longest = host.calls.surroundings.block.code_limit
+    longest = host.calls.environment.block.code_limit
     if longest is not None and size > 2 * longest:
         words = code_too_long(size, 2 * longest, "max initcode size exceeded")
         host.calls.backtrace.set_cause(words)

@@ -31,7 +31,7 @@ from hypervisor.types import (
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, validation
 from runtimes.evm.ethereum.accounts import Accounts, delegated_address, is_delegation
-from runtimes.evm.ethereum.calls import EthereumCalls, Surroundings
+from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.first_call import send_first
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.messages import Entry
@@ -87,14 +87,14 @@ class Application:
         self._kept = True
         self._price = validation.gas_price(transaction, machine.context.base_fee) if paid else 0
         self._calls = EthereumCalls(
-            machine, self._gas, ActorID(0), delegated_address(sender), transaction.nonce, self._surroundings()
+            machine, self._gas, ActorID(0), delegated_address(sender), transaction.nonce, self._environment()
         )
         self._accounts = self._calls.accounts
 
     def apply(self) -> TransactionResult:
         """Check, pay, call, settle."""
         validation.check(self._transaction, self._fork, self._limits)
-        return self._carry_out(self._check_sender())
+        return self._execute(self._check_sender())
 
     def ask(self, kept: bool = True) -> TransactionResult:
         """As `apply`, from anybody who has the money, whatever the nonce and the block's room.
@@ -108,9 +108,9 @@ class Application:
             validation.check_fees(transaction, self._limits)
         sender = accounts.find(self._sender)
         self._check_funds(accounts.balance(sender))
-        return self._carry_out(accounts.bring_into_being(self._sender) if sender is None else sender)
+        return self._execute(accounts.create_account(self._sender) if sender is None else sender)
 
-    def _carry_out(self, sender: ActorID) -> TransactionResult:
+    def _execute(self, sender: ActorID) -> TransactionResult:
         self._calls.origin = sender
         self._prepay(sender)
         self._warm_up()
@@ -162,7 +162,7 @@ class Application:
             raise InvalidTransaction(refusal, f"nonce {transaction.nonce}, the next one is {nonce}")
         self._check_funds(accounts.balance(sender))
         if sender is None:
-            return accounts.bring_into_being(self._sender)
+            return accounts.create_account(self._sender)
         code = accounts.code(sender)
         if code and not (self._fork.delegations and is_delegation(code)):
             raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender is a contract")
@@ -200,7 +200,7 @@ class Application:
         refund = 0
         for authorization in self._transaction.authorizations:
             signer = authorization.signer()
-            if signer is None or not self._is_for_here(authorization):
+            if signer is None or not self._is_for_this_chain(authorization):
                 continue
             accounts = self._accounts
             accounts.warm(signer)
@@ -211,14 +211,14 @@ class Application:
             if authorization.nonce != (0 if actor is None else accounts.nonce(actor)):
                 continue
             if actor is None:
-                actor = accounts.bring_into_being(signer)
+                actor = accounts.create_account(signer)
             else:
                 refund += prices.AUTHORIZATION_REFUND
             accounts.set_delegation(actor, authorization.address if any(authorization.address) else None)
             accounts.set_nonce(actor, authorization.nonce + 1)
         return refund
 
-    def _is_for_here(self, authorization: Authorization) -> bool:
+    def _is_for_this_chain(self, authorization: Authorization) -> bool:
         chain = self._machine.context.chain_id
         return authorization.chain_id in (0, chain) and authorization.nonce < validation.MAX_NONCE
 
@@ -300,7 +300,7 @@ class Application:
         accounts.touch(coinbase)
         if tip:
             actor = accounts.find(coinbase)
-            accounts.add_balance(accounts.bring_into_being(coinbase) if actor is None else actor, tip)
+            accounts.add_balance(accounts.create_account(coinbase) if actor is None else actor, tip)
         burnt = used * base_fee + validation.blob_gas(self._transaction) * self._limits.blob_base_fee
         if burnt:
             accounts.add_balance(BURNT_FUNDS_ACTOR, burnt)
@@ -315,10 +315,10 @@ class Application:
                 logs.append((self._accounts.address_of(event.emitter), log))
         return logs
 
-    def _surroundings(self) -> Surroundings:
+    def _environment(self) -> TransactionEnvironment:
         machine, transaction = self._machine, self._transaction
         context = machine.context
-        return Surroundings(
+        return TransactionEnvironment(
             fork=self._fork,
             block=self._block,
             context=TxContext(

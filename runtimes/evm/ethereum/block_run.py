@@ -54,7 +54,7 @@ class Withdrawal:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class AppliedTransaction:
     """A transaction of the block with its result. Gas in Ethereum's gas, `cumulative_gas` with those before."""
 
     signed: SignedTransaction
@@ -79,7 +79,7 @@ class BlockRun:
     """A block on its way: `start`, then transactions, then `finish`."""
 
     machine: MachineState
-    applied: list[Applied] = field(default_factory=list)
+    applied: list[AppliedTransaction] = field(default_factory=list)
     gas_used: int = 0
     blob_gas_used: int = 0
     requests: list[bytes] | None = None
@@ -97,7 +97,7 @@ class BlockRun:
         if parent_hash is not None and self.fork.block_hash_contract:
             executor.system_call(BLOCK_HASHES, parent_hash)
 
-    def apply(self, signed: SignedTransaction) -> Applied:
+    def apply(self, signed: SignedTransaction) -> AppliedTransaction:
         """Apply a transaction. Raises InvalidTransaction and TransactionError, with nothing changed."""
         whole = block_limits(self.machine)
         limits = BlockLimits(
@@ -110,7 +110,7 @@ class BlockRun:
         result = EthereumExecutor(self.machine).apply_transaction(signed.transaction, signed.sender(), limits)
         self.gas_used += result.gas_used
         self.blob_gas_used += blob_gas(signed.transaction)
-        applied = Applied(signed, result, self.gas_used)
+        applied = AppliedTransaction(signed, result, self.gas_used)
         self.applied.append(applied)
         return applied
 

@@ -72,12 +72,12 @@ class EthereumCallRules:
         accounts.touch(address)
         actor = accounts.find(address)
         if call is self.creation:
-            actor = accounts.bring_into_being(address) if actor is None else actor
+            actor = accounts.create_account(address) if actor is None else actor
             accounts.create(actor)
         elif actor is None:
             if call.value == 0:
                 return CallResult(ExitCode.OK)  # nobody there, and nobody comes into being (EIP-161)
-            actor = accounts.bring_into_being(address)
+            actor = accounts.create_account(address)
         return actor
 
     def invoke(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
@@ -107,7 +107,7 @@ class EthereumCallRules:
         """Take the money, run the function; a failure uses up all gas of the call."""
         if call.value:
             actor = self._accounts.find(address)
-            calls.transfer(call.from_, self._accounts.bring_into_being(address) if actor is None else actor, call.value)
+            calls.transfer(call.from_, self._accounts.create_account(address) if actor is None else actor, call.value)
         if calls.charges_access:
             with self._in_ethereum_gas(calls):
                 return self._run_precompile(calls, call, name)

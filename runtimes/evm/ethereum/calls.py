@@ -39,7 +39,7 @@ _NONE: Final[Mapping[EthAddress, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class TransactionEnvironment:
     """What does not change within a transaction: the rules, the block, and what opcodes ask of both."""
 
     fork: Fork
@@ -62,16 +62,16 @@ class EthereumCalls(CallManager):
         origin: ActorID,
         origin_address: Address,
         nonce: int,
-        surroundings: Surroundings,
+        environment: TransactionEnvironment,
     ) -> None:
-        journal, filecoin_addresses = Journal(), surroundings.block.filecoin_addresses
+        journal, filecoin_addresses = Journal(), environment.block.filecoin_addresses
         self.accounts = Accounts(machine, journal, filecoin_addresses)
-        rules = EthereumCallRules(surroundings.fork, self.accounts, machine.context.network.prices)
+        rules = EthereumCallRules(environment.fork, self.accounts, machine.context.network.prices)
         super().__init__(machine, rules, gas, origin, origin_address, None, nonce, journal=journal)
         self.prices = FREE
         self.charges_access = False
         self.max_depth = MAX_FRAMES
-        self.surroundings = surroundings
+        self.environment = environment
         self.frames = self.interceptor if stands_between_frames(self.interceptor) else None
         self.filecoin_precompiles = _NONE
         if filecoin_addresses:
@@ -79,7 +79,7 @@ class EthereumCalls(CallManager):
 
     # --- calls ------------------------------------------------------------------------------------------------
 
-    def try_first(
+    def send_first_call(
         self, call: Call, actor: ActorID, address: EthAddress, run: Callable[[], CallResult | None]
     ) -> CallResult | None:
         """Run a transaction's first call without kernel and dispatch, its value paid; taken back where it fails, or
@@ -112,11 +112,11 @@ class EthereumCalls(CallManager):
 
     def renew_block(self) -> None:
         """Let opcodes see the machine's context as it is now."""
-        now, block = self.machine.context, self.surroundings.block
+        now, block = self.machine.context, self.environment.block
         if isinstance(now.block, EthereumBlock):
             block = now.block
         context = replace(
-            self.surroundings.context,
+            self.environment.context,
             coinbase=block.coinbase,
             number=now.epoch,
             timestamp=now.timestamp,
@@ -124,12 +124,12 @@ class EthereumCalls(CallManager):
             chain_id=now.chain_id,
             base_fee=now.base_fee,
         )
-        self.surroundings = replace(self.surroundings, block=block, context=context)
+        self.environment = replace(self.environment, block=block, context=context)
 
     # --- taken back -------------------------------------------------------------------------------------------
 
     @contextmanager
-    def as_one(self) -> Iterator[None]:
+    def atomically(self) -> Iterator[None]:
         """What happens inside is kept as a whole, or taken back where it raises."""
         mark = self.begin()
         try:
@@ -169,12 +169,12 @@ class EthereumCalls(CallManager):
             return
         for event in events:
             self.events.append(event)
-            self.tell(event)
+            self.report_log(event)
 
-    def tell(self, event: StampedEvent) -> None:
+    def report_log(self, event: StampedEvent) -> None:
         """Tell those who listen of a contract's log."""
         if self.frames is not None:
-            self.frames.logged(self, event.emitter, cast(Log, entries_to_log(event.entries)))
+            self.frames.on_log(self, event.emitter, cast(Log, entries_to_log(event.entries)))
         if self.tracer is not None:
             listed = tuple((entry.flags, entry.key, entry.codec, entry.value) for entry in event.entries)
             self.tracer.event(EventEmitted(event.emitter, listed))

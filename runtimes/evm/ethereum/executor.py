@@ -71,7 +71,7 @@ class EthereumExecutor:
 
         Raises InvalidTransaction, with nothing changed.
         """
-        return self._whole(lambda: Application(self._machine, transaction, sender, limits).apply())
+        return self._or_rollback(lambda: Application(self._machine, transaction, sender, limits).apply())
 
     def system_call(self, to: EthAddress, data: bytes) -> bytes | None:
         """Call a contract in the name of the system: no fees, nothing warm, gas of its own.
@@ -79,7 +79,7 @@ class EthereumExecutor:
         What it returned, None where nothing is at the address or the call failed.
         """
         system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, SYSTEM_CALL_GAS, 0, 0)
-        result = self._whole(Application(self._machine, system, SYSTEM_ADDRESS).apply_of_system)
+        result = self._or_rollback(Application(self._machine, system, SYSTEM_ADDRESS).apply_of_system)
         return unwrap_return(result.output) if result.success else None
 
     def checked_system_call(self, to: EthAddress) -> bytes:
@@ -99,7 +99,7 @@ class EthereumExecutor:
             accounts.touch(address)
             if amount:
                 actor = accounts.find(address)
-                accounts.add_balance(accounts.bring_into_being(address) if actor is None else actor, amount)
+                accounts.add_balance(accounts.create_account(address) if actor is None else actor, amount)
         accounts.write_back()
 
     def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
@@ -113,7 +113,7 @@ class EthereumExecutor:
         tracer = self._machine.tracer
         if tracer is not None:
             tracer.event(MessageStarted(message.from_, message.to, message.method, message.nonce, implicit))
-        result = self._refused_or_applied(message, implicit)
+        result = self._apply_or_refuse(message, implicit)
         if tracer is not None:
             tracer.event(MessageEnded(result.exit_code, result.gas_used))
         return result
@@ -123,7 +123,7 @@ class EthereumExecutor:
     def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
         """Apply a transaction that this sender signed. Raises InvalidTransaction."""
         transaction = signed.transaction
-        return self._told(transaction, sender, lambda: self.apply_transaction(transaction, sender))
+        return self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
 
     def ask(self, question: Question) -> ApplyResult:
         """What a call from outside does, which the caller takes back. Raises InvalidTransaction.
@@ -134,13 +134,15 @@ class EthereumExecutor:
         transaction = self._transaction_of(question)
         application = Application(self._machine, transaction, question.sender, paid=question.max_fee > 0)
         kept = question.to is None or self._machine.tracer is not None
-        return self._told(transaction, question.sender, lambda: self._whole(lambda: application.ask(kept)), kept)
+        return self._apply_traced(
+            transaction, question.sender, lambda: self._or_rollback(lambda: application.ask(kept)), kept
+        )
 
     def apply_unpaid(self, message: Message) -> ApplyResult:
         """Apply a message in anybody's name, at any nonce and without fees. Raises InvalidTransaction."""
         sender, transaction, entry = transaction_of(self._machine, message)
         application = Application(self._machine, transaction, sender, None, entry, paid=False)
-        return self._told(transaction, sender, lambda: self._whole(application.ask))
+        return self._apply_traced(transaction, sender, lambda: self._or_rollback(application.ask))
 
     def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
         """Whether a block with this base fee may hold a message or transaction, whatever its sender.
@@ -200,7 +202,7 @@ class EthereumExecutor:
             authorizations=question.authorizations,
         )
 
-    def _told(
+    def _apply_traced(
         self, transaction: Transaction, sender: EthAddress, apply: Callable[[], TransactionResult], kept: bool = True
     ) -> ApplyResult:
         """The result as a message's, with a tracer told of it as of one."""
@@ -209,24 +211,24 @@ class EthereumExecutor:
             address = Address.delegated(EAM_NAMESPACE, sender)
             receiver = Address.id(EAM_ACTOR) if to is None else Address.delegated(EAM_NAMESPACE, to)
             tracer.event(MessageStarted(address, receiver, INVOKE_EVM, transaction.nonce, False))
-        result = self._as_applied(apply(), kept)
+        result = self._apply_result(apply(), kept)
         if tracer is not None:
             tracer.event(MessageEnded(result.exit_code, result.gas_used))
         return result
 
     # --- results ----------------------------------------------------------------------------------------------
 
-    def _refused_or_applied(self, message: Message, implicit: bool) -> ApplyResult:
+    def _apply_or_refuse(self, message: Message, implicit: bool) -> ApplyResult:
         try:
             sender, transaction, entry = transaction_of(self._machine, message)
             application = Application(self._machine, transaction, sender, None, entry)
-            result = self._whole(application.apply_implicit if implicit else application.apply)
+            result = self._or_rollback(application.apply_implicit if implicit else application.apply)
         except InvalidTransaction as error:
             code = _EXIT_CODES.get(error.refusal, ExitCode.SYS_SENDER_STATE_INVALID)
             return ApplyResult(Receipt(code, b"", Gas(0)), GasOutputs(), message=str(error))
-        return self._as_applied(result)
+        return self._apply_result(result)
 
-    def _as_applied(self, result: TransactionResult, kept: bool = True) -> ApplyResult:
+    def _apply_result(self, result: TransactionResult, kept: bool = True) -> ApplyResult:
         output = result.output
         if result.created is not None:
             actor = self._machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, result.created))
@@ -235,7 +237,7 @@ class EthereumExecutor:
         receipt = Receipt(result.exit_code, output, Gas(result.gas_used), root)
         return ApplyResult(receipt, result.gas, result.events, result.message, result.reason)
 
-    def _whole(self, apply: Callable[[], TransactionResult]) -> TransactionResult:
+    def _or_rollback(self, apply: Callable[[], TransactionResult]) -> TransactionResult:
         """What raises leaves the state as it was."""
         tree = self._machine.state_tree
         mark = tree.begin()

@@ -25,21 +25,21 @@ def send_first(calls: EthereumCalls, call: Call) -> CallResult:
     """Make a transaction's first call. Raises OutOfGas, SyscallError."""
     if calls.tracer is None and call.method == INVOKE_EVM:
         if calls.interceptor is None:
-            return _sent(calls, call)
-        if calls.frames is not None and not calls.frames.armed:
-            return calls.interceptor.send(calls, call, partial(_sent, calls))
+            return _send_untraced(calls, call)
+        if calls.frames is not None and not calls.frames.is_armed:
+            return calls.interceptor.send(calls, call, partial(_send_untraced, calls))
     return calls.send(call)
 
 
-def _sent(calls: EthereumCalls, call: Call) -> CallResult:
-    result = _as_tree(calls, call)
+def _send_untraced(calls: EthereumCalls, call: Call) -> CallResult:
+    result = _run_tree(calls, call)
     return calls.with_transaction(call) if result is None else result
 
 
-def _as_tree(calls: EthereumCalls, call: Call) -> CallResult | None:
+def _run_tree(calls: EthereumCalls, call: Call) -> CallResult | None:
     """The call of a contract as a tree; None where nothing has happened."""
     address, accounts = ethereum_address(call.to), calls.accounts
-    if address is None or address in calls.surroundings.fork.precompiles:
+    if address is None or address in calls.environment.fork.precompiles:
         return None
     actor = accounts.find(address)
     if actor is None or calls.tree.existing(actor).code != accounts.evm_code:
@@ -47,13 +47,13 @@ def _as_tree(calls: EthereumCalls, call: Call) -> CallResult | None:
     runtime = calls.machine.registry.runtime_for(accounts.evm_code)[1]
     if not offers_trees(runtime) or (call.params is not None and call.params.codec != RAW):
         return None
-    return calls.try_first(call, actor, address, partial(_run, calls, runtime, call, actor, address))
+    return calls.send_first_call(call, actor, address, partial(_run, calls, runtime, call, actor, address))
 
 
 def _run(
     calls: EthereumCalls, runtime: TreeRuntime, call: Call, actor: ActorID, address: EthAddress
 ) -> CallResult | None:
-    fork, accounts = calls.surroundings.fork, calls.accounts
+    fork, accounts = calls.environment.fork, calls.accounts
     engine, found = runtime.tree_engine(fork), accounts.view(actor)
     if engine is None or found is None:
         return None

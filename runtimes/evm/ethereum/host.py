@@ -69,14 +69,14 @@ class EthereumHost(EthereumTreeHost):
         if self.steps is not None or self.accounts.find(self.address) != self.actor:
             return None
         if frames is not None:
-            if frames.watches or self.is_beyond(self.address):
+            if frames.watches or self.leaves_tree(self.address):
                 return None
             return TreeMode.SEEN if is_traced or frames.sees(calls.depth) else TreeMode.WAITING
-        if is_traced or (calls.interceptor is not None and calls.interceptor.armed):
+        if is_traced or (calls.interceptor is not None and calls.interceptor.is_armed):
             return None
         return TreeMode.WHOLE
 
-    def is_beyond(self, address: EthAddress) -> bool:
+    def leaves_tree(self, address: EthAddress) -> bool:
         """Filecoin's actors and precompiles, and what an interceptor of calls answers for."""
         interceptor = self.calls.interceptor
         if self.frames is None and interceptor is not None and address in interceptor.watched:
@@ -126,8 +126,8 @@ class EthereumHost(EthereumTreeHost):
 
     def get_storage(self, key: int) -> int:
         """The word in a slot."""
-        if self.frames is not None and self.frames.armed:
-            self.frames.accessed(self, key, None)
+        if self.frames is not None and self.frames.is_armed:
+            self.frames.on_storage_access(self, key, None)
         word, warm = self.accounts.load(self.actor, key)
         self.charge(prices.WARM if warm else prices.COLD_SLOT)
         return word
@@ -136,8 +136,8 @@ class EthereumHost(EthereumTreeHost):
         """Write a slot; not with the stipend of a transfer alone (EIP-2200)."""
         if self.gas.left <= prices.CALL_STIPEND:
             raise OutOfGas("writing a slot needs more gas than a transfer's stipend")
-        if self.frames is not None and self.frames.armed:
-            self.frames.accessed(self, key, value)
+        if self.frames is not None and self.frames.is_armed:
+            self.frames.on_storage_access(self, key, value)
         current, warm = self.accounts.load(self.actor, key)
         cost, refund = prices.sstore(self.accounts.original(self.actor, key), current, value)
         self.charge(cost if warm else cost + prices.COLD_SLOT)
@@ -186,15 +186,15 @@ class EthereumHost(EthereumTreeHost):
 
     def get_tx_context(self) -> TxContext:
         """Block and transaction."""
-        return self.calls.surroundings.context
+        return self.calls.environment.context
 
     def get_origin(self) -> EthAddress:
         """The transaction's sender."""
-        return self.calls.surroundings.origin
+        return self.calls.environment.origin
 
     def get_prev_randao(self) -> bytes:
         """The block's randomness: its own, where it has some."""
-        machine, own = self.calls.machine, self.calls.surroundings.block.randomness
+        machine, own = self.calls.machine, self.calls.environment.block.randomness
         return own if own is not None else machine.externs.beacon_randomness(machine.context.epoch)
 
     def get_block_hash(self, number: int) -> bytes:
@@ -209,19 +209,19 @@ class EthereumHost(EthereumTreeHost):
 
     def get_blob_hash(self, index: int) -> bytes:
         """The versioned hash of one of the transaction's blobs, zeros for any other index."""
-        hashes = self.calls.surroundings.blob_hashes
+        hashes = self.calls.environment.blob_hashes
         return hashes[index] if index < len(hashes) else bytes(32)
 
     def get_blob_base_fee(self) -> int:
         """The price of blob gas in this block."""
-        return self.calls.surroundings.blob_base_fee
+        return self.calls.environment.blob_base_fee
 
     def keccak256(self, data: bytes) -> bytes:
         """A hash; the opcode's flat price is taken, words come on top."""
         self.charge(prices.KECCAK_WORD * prices.words(len(data)))
         digest = keccak(data)
-        if self.frames is not None and len(data) == _MAPPING_KEY and self.frames.armed:
-            self.frames.hashed(self, data, digest)
+        if self.frames is not None and len(data) == _MAPPING_KEY and self.frames.is_armed:
+            self.frames.on_hash(self, data, digest)
         return digest
 
     # --- effects ----------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class EthereumHost(EthereumTreeHost):
         if balance:
             heir = accounts.find(beneficiary)
             if heir is None:
-                heir = accounts.bring_into_being(beneficiary)
+                heir = accounts.create_account(beneficiary)
             self.calls.transfer(self.actor, heir, TokenAmount(balance))
         if accounts.was_created(self.actor):
             accounts.add_balance(self.actor, -accounts.balance(self.actor))

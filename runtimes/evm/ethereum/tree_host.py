@@ -20,12 +20,12 @@ class EthereumTreeHost:
         self.calls = calls
         self.frames = calls.frames
         self.accounts = calls.accounts
-        self.fork = calls.surroundings.fork
+        self.fork = calls.environment.fork
         self.actor = actor
         self.address = address
         self.message = calls
         self.depth_left = calls.max_depth - calls.depth
-        self.code_limit = calls.surroundings.block.code_limit
+        self.code_limit = calls.environment.block.code_limit
 
     @property
     def memory_used(self) -> int:
@@ -37,7 +37,7 @@ class EthereumTreeHost:
         """Whether an interrupt has taken the gas away."""
         return self.calls.gas.available == 0
 
-    def is_beyond(self, address: EthAddress) -> bool:
+    def leaves_tree(self, address: EthAddress) -> bool:
         """Filecoin's actors and precompiles, and what an interceptor answers for: there is no frame to ask it."""
         interceptor = self.calls.interceptor
         return (interceptor is not None and address in interceptor.watched) or self.is_of_filecoin(address)
@@ -49,7 +49,7 @@ class EthereumTreeHost:
     def is_of_filecoin(self, address: EthAddress) -> bool:
         """Whether an address is a native actor's or a precompile of Filecoin's."""
         calls = self.calls
-        if not calls.surroundings.block.filecoin_addresses:
+        if not calls.environment.block.filecoin_addresses:
             return False
         return address in calls.filecoin_precompiles or unmask_id(address) is not None
 
@@ -63,7 +63,7 @@ class EthereumTreeHost:
 
     def get_tx_context(self) -> TxContext:
         """Block and transaction."""
-        return self.calls.surroundings.context
+        return self.calls.environment.context
 
     def emit(self, events: Iterable[StampedEvent]) -> None:
         """Emit logs."""
@@ -74,6 +74,6 @@ class EthereumTreeHost:
         """Whether an interceptor between frames does."""
         return self.frames is not None
 
-    def tell(self, event: StampedEvent) -> None:
+    def report_log(self, event: StampedEvent) -> None:
         """Tell those who listen of a log that will not be kept."""
-        self.calls.tell(event)
+        self.calls.report_log(event)

@@ -43,14 +43,14 @@ class Changes:
         refund = self._number()
         self._accounts.add_refund(refund - (1 << 64) if refund >> 63 else refund)
         for (raw,) in self._rows(_ADDRESS):
-            self._actors[raw] = self._accounts.bring_into_being(EthAddress(raw[::-1]))
+            self._actors[raw] = self._accounts.create_account(EthAddress(raw[::-1]))
         for _ in range(self._number()):
             self._write_account()
         self._write_slots(self._accounts.store_all)
         self._write_slots(self._accounts.store_all_transient)
         self._host.emit(self._events())
 
-    def tell_logs(self) -> None:
+    def report_logs(self) -> None:
         """Tell those who listen of the logs alone: the frame has failed."""
         self._number()
         self._rows(_ADDRESS)
@@ -59,7 +59,7 @@ class Changes:
         self._rows(_SLOT)
         self._rows(_SLOT)
         for event in self._events():
-            self._host.tell(event)
+            self._host.report_log(event)
 
     def _write_slots(self, store: Callable[[ActorID, Iterable[tuple[bytes, int]]], None]) -> None:
         by_account: dict[bytes, list[tuple[bytes, int]]] = {}

@@ -35,7 +35,7 @@ from runtimes.evm.fast.instance import (
     address_of,
 )
 from runtimes.evm.fast.pool import Pool, pool
-from runtimes.evm.fast.tree import ALONE, ASKS, Trees, features, put_answer, put_beginning
+from runtimes.evm.fast.tree import ALONE, ASKS, Trees, features, put_answer, put_tree_start
 from runtimes.evm.tree_engine import AccountView, TreeFrameHost, TreeHost
 from store.blockstore import StoreError
 
@@ -123,7 +123,7 @@ class FastEngine:
         try:
             instance.features = table.features
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
-            put_beginning(instance, frame, host, rules, instance.code_number(code), ALONE, found)
+            put_tree_start(instance, frame, host, rules, instance.code_number(code), ALONE, found)
             exit_code, left = instance.run_alone(START_TREE, gas)
             told = 0
             while exit_code == _UNTOLD and told < _MOST_TOLD and instance.tell(cast(Host, host)):
@@ -137,7 +137,7 @@ class FastEngine:
             if status is Status.SUCCESS:
                 Changes(instance.read(changes, length), host).write()
             elif host.listens:
-                Changes(instance.read(changes, length), host).tell_logs()
+                Changes(instance.read(changes, length), host).report_logs()
             return FrameOutcome(status, data), gas - left
         except (HypervisorError, StoreError):
             raise
@@ -161,7 +161,7 @@ class FastEngine:
             way = table.trees.way(self._code, host)
             if way is not None:
                 instance.features = table.features
-                put_beginning(instance, frame, cast(TreeFrameHost, host), rules, code, way)
+                put_tree_start(instance, frame, cast(TreeFrameHost, host), rules, code, way)
                 step = self._run_as_tree(instance, cast(TreeFrameHost, host), START_TREE, way)
                 if step is not None:
                     return step
@@ -197,7 +197,7 @@ class FastEngine:
         if exit_code == Status.SUCCESS:
             Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).write()
         elif way & ASKS:
-            Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).tell_logs()
+            Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).report_logs()
         if exit_code == _OUT_OF_GAS:
             host.gas.overdraw(host.gas.left + 1)
         return self._ended(instance, host, Status(exit_code))

@@ -33,7 +33,7 @@ _BEGINNING: Final = Struct("<7QQ20s12x20s12x32s4Q32s32s32s32s")
 _ACCOUNT: Final = Struct("<7QQ32s32s32s20s12x32s")
 """The same where it holds an account."""
 _ZERO: Final = bytes(32)
-_Told = tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]
+_AccountFields = tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]
 """Of an account: flags, nonce, size of the code; then, as they lie in the guest's memory, balance, the code's hash and
 key, whose code it lends, the storage's root."""
 _NOBODY: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
@@ -108,7 +108,7 @@ ASKS: Final = _ASKS
 """That of a frame whose calls are all seen."""
 
 
-def put_beginning(
+def put_tree_start(
     guest: FastInstance,
     frame: Frame,
     host: TreeHost,
@@ -135,7 +135,7 @@ def _put(
     guest.owners = {host.address: host.actor}
     guest.bring(data)
     limit = host.code_limit
-    account, nonce, size, balance, code_hash, key, _, root = _told(guest, host.address, host, found)
+    account, nonce, size, balance, code_hash, key, _, root = _account_fields(guest, host.address, host, found)
     if not account & (_LEAVE | _DELEGATES):
         flags |= _TOLD
     guest.put_all(
@@ -166,14 +166,16 @@ def _tick(_: FastInstance, host: TreeHost) -> None:
 
 
 def _account(guest: FastInstance, host: TreeHost) -> None:
-    flags, nonce, size, *words = _told(guest, guest.address(0), host)
+    flags, nonce, size, *words = _account_fields(guest, guest.address(0), host)
     guest.put_all(_ACCOUNT, flags, nonce, size, 0, 0, 0, 0, guest.position, *words)
 
 
-def _told(guest: FastInstance, address: EthAddress, host: TreeHost, found: AccountView | None = None) -> _Told:
+def _account_fields(
+    guest: FastInstance, address: EthAddress, host: TreeHost, found: AccountView | None = None
+) -> _AccountFields:
     """An account as the guest is told of it; `found` where it was looked at already."""
     accounts = host.accounts
-    if host.is_beyond(address):
+    if host.leaves_tree(address):
         return _LEAVE, *_NOBODY
     actor = _owner(guest, address, host)
     flags = _WARM if accounts.is_warm(address) else 0
@@ -194,7 +196,7 @@ def _told(guest: FastInstance, address: EthAddress, host: TreeHost, found: Accou
         if not is_touched and found.storage.startswith(USUAL_PREFIX):
             flags |= _UNTOUCHED
             root = found.storage[:-33:-1]
-    size, lent = accounts.shape_of_code(found.code)
+    size, lent = accounts.code_size_and_delegate(found.code)
     delegate = _ZERO[:20]
     if lent is not None and guest.features[1] & _DELEGATIONS:
         flags |= _DELEGATES
@@ -212,7 +214,7 @@ def _owner(guest: FastInstance, address: EthAddress, host: TreeHost) -> ActorID 
 
 def _slot(guest: FastInstance, host: TreeHost) -> None:
     address = guest.address(0)
-    original, current, is_warm = host.accounts.look_at_slot(_owner(guest, address, host), address, guest.word(1))
+    original, current, is_warm = host.accounts.slot_state(_owner(guest, address, host), address, guest.word(1))
     guest.put(original, 0)
     guest.put(current, 1)
     guest.numbers[0] = is_warm

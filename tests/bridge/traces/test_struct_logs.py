@@ -10,7 +10,7 @@ import pytest
 from bridge import rlp
 from bridge.ethereum_block import EthereumBlock
 from bridge.evm_steps import EvmCost, EvmFault, EvmStep
-from bridge.traces.struct_logs import EnoughLogged, LogTooLong, StructLogger, StructLogOptions, struct_log_trace
+from bridge.traces.struct_logs import LogLimitReached, LogTooLong, StructLogger, StructLogOptions, struct_log_trace
 from bridge.transaction_parsing import parse_transaction
 from bridge.transactions import SignedTransaction
 from devtools.vectors.ethereum_json import read_accounts
@@ -168,7 +168,7 @@ def test_what_is_switched_off_is_not_there() -> None:
 
 def test_a_limit_and_the_room_end_the_execution() -> None:
     steps = [step(0, 0x5B, "JUMPDEST")] * 10
-    with pytest.raises(EnoughLogged, match="3 instructions"):
+    with pytest.raises(LogLimitReached, match="3 instructions"):
         listen(StructLogOptions(limit=3), call(ALICE, ONE), *steps)
     with pytest.raises(LogTooLong, match="at instruction 5"):
         listen(StructLogOptions(), call(ALICE, ONE), *steps, room=550)

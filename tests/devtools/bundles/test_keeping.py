@@ -16,7 +16,7 @@ from actors.releases import Release, releases
 from devtools.bundles.download import DownloadFailed
 from devtools.bundles.keeping import add, fetch
 from hypervisor import Bundle
-from hypervisor.bundle_library import actors_version, find_release, kept_releases
+from hypervisor.bundle_library import actors_version, downloaded_releases, find_release
 from hypervisor.errors import BundleError
 from store.car import write_car
 from store.cid import RAW, cid_of, show
@@ -186,7 +186,7 @@ def test_a_newer_release_is_added_under_the_name_that_is_given(library: Path, tm
     assert (release.name, release.version, path) == ("v19-devnet", 19, library / "v19-devnet.car")
     assert Bundle.open("v19-devnet") == bundle
     assert actors_version(bundle.manifest) == 19
-    assert list(kept_releases()) == ["v19-devnet"]
+    assert list(downloaded_releases()) == ["v19-devnet"]
     assert add(tmp_path / "newer.car")[0] == release
     assert find_release("v19", "devnet") == release
 

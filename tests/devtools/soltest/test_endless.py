@@ -22,7 +22,7 @@ from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.cheatcodes.limits import check_size
 from devtools.soltest.discovery import SuiteFilter, find_suites
 from devtools.soltest.job import Job
-from devtools.soltest.programs import end_programs, finished
+from devtools.soltest.programs import end_programs, run_program
 from devtools.soltest.project import Project
 from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from devtools.soltest.viewer import NO_LINES
@@ -164,7 +164,7 @@ def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.Monkey
 
 def test_a_program_that_a_test_runs_ends_with_its_worker() -> None:
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(finished, ["sleep", "50"], Path(), {"PATH": "/usr/bin:/bin"}, check_size)
+        running = pool.submit(run_program, ["sleep", "50"], Path(), {"PATH": "/usr/bin:/bin"}, check_size)
         begin = time.monotonic()
         while not running.done() and time.monotonic() - begin < 20:
             end_programs()

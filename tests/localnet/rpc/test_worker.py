@@ -13,7 +13,7 @@ from _pytest.monkeypatch import MonkeyPatch
 
 from hypervisor.deep_stack import Stacks
 from localnet import Network, console
-from localnet.chain.watching import GiveWay
+from localnet.chain.watching import Preempted
 from localnet.console import Console
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.errors import RpcError
@@ -90,8 +90,8 @@ def test_work_that_gives_way_to_a_request_is_done_again() -> None:
         order.append("begun")
         begun.set()
         while not answered.is_set():
-            if worker.must_give_way():
-                raise GiveWay("a request waits")
+            if worker.should_yield():
+                raise Preempted("a request waits")
             time.sleep(0.001)
         order.append("done")
 
@@ -117,8 +117,8 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
         threads.add(threading.current_thread().name.partition("_")[0])
         end = time.monotonic() + _SOON
         while time.monotonic() < end:
-            if gives_way and worker.must_give_way():
-                raise GiveWay("the node ends")
+            if gives_way and worker.should_yield():
+                raise Preempted("the node ends")
             time.sleep(0.001)
 
     def leave() -> None:

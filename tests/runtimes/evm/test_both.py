@@ -17,7 +17,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.memory import MAX_TOTAL_MEMORY, MemoryBudget
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import TokenAmount
-from runtimes.evm.both import EnginesDiffer, beside
+from runtimes.evm.both import EnginesDiffer, paired
 from runtimes.evm.engine import Answer, CallAsk, CreateAsk, Engine, FrameOutcome, Status, Step
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.fast.engine import FastEngine
@@ -65,7 +65,7 @@ def dearer(name: str, by: int = 1) -> PyEvmTable:
 def play(program: str, second: Callable[[], Engine] = TABLE.engine, host: FakeHost | None = None) -> list[Step]:
     """Every step of a frame, whose calls succeed."""
     host = host or FakeHost()
-    engine = beside(("plain", TABLE.engine), ("other", second))()
+    engine = paired(("plain", TABLE.engine), ("other", second))()
     steps = [engine.start(frame_of(assemble(program)), host)]
     while not isinstance(steps[-1], FrameOutcome):
         steps.append(engine.resume(Answer(True, b"\x09" * 40)))

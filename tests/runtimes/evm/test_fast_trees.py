@@ -106,7 +106,7 @@ def test_code_whose_tree_was_left_is_not_tried_again_at_once(trees: Counter[str]
 class Watching:
     """Sees every call that the machine makes."""
 
-    armed: bool
+    is_armed: bool
     watched: frozenset[bytes] = frozenset()
     seen: int = 0
 
@@ -114,7 +114,7 @@ class Watching:
         self.seen += 1
         return proceed(call)
 
-    def emitted(self, calls: CallManager, event: object) -> None:
+    def on_event(self, calls: CallManager, event: object) -> None:
         """Not looked at here."""
 
 

@@ -48,7 +48,7 @@ class Between:
     told: list[object] = field(default_factory=list)
 
     @property
-    def armed(self) -> bool:
+    def is_armed(self) -> bool:
         return self.depth > 0 or self.watches
 
     def sees(self, depth: int) -> bool:
@@ -57,16 +57,16 @@ class Between:
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         return proceed(call)
 
-    def emitted(self, calls: CallManager, event: StampedEvent) -> None:
+    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
         """Not looked at here."""
 
-    def logged(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
+    def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
         self.told.append((calls.accounts.address_of(emitter), log))
 
-    def hashed(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
+    def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
         """Not looked at here."""
 
-    def accessed(self, host: EthereumHost, slot: int, word: int | None) -> None:
+    def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
         """Not looked at here."""
 
     def ask(self, host: EthereumHost, ask: Ask) -> Answer:

@@ -39,30 +39,30 @@ class Frames:
 
     name: EthAddress | None = None
     answers: Callable[[EthereumHost, Ask], Answer | None] = lambda host, ask: None
-    armed: bool = True
+    is_armed: bool = True
     watched: frozenset[bytes] = frozenset()
     seen: list[tuple[object, ...]] = field(default_factory=list)
 
     @property
     def watches(self) -> bool:
-        return self.armed
+        return self.is_armed
 
     def sees(self, depth: int) -> bool:
-        return self.armed
+        return self.is_armed
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         return proceed(call)
 
-    def emitted(self, calls: CallManager, event: StampedEvent) -> None:
+    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
         self.seen.append((event.emitter,))
 
-    def logged(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
+    def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
         self.seen.append((calls.accounts.address_of(emitter), log))
 
-    def hashed(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
+    def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
         self.seen.append((host.address, data, digest))
 
-    def accessed(self, host: EthereumHost, slot: int, word: int | None) -> None:
+    def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
         self.seen.append((host.address, slot, word))
 
     def ask(self, host: EthereumHost, ask: Ask) -> Answer:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pytest
 
 from hypervisor.errors import InvalidModule
-from hypervisor.interpreter import INTERPRETER
+from hypervisor.gil import GIL_POLICY
 from hypervisor.kernel import Kernel
 from hypervisor.machine import Hypervisor
 from runtimes.wasm.encode import GAS_EXPORT
@@ -114,14 +114,14 @@ def test_rule_1_a_guest_that_computes_lets_others_run_where_the_interpreter_is_s
     thread = threading.Thread(target=tick)
     thread.start()
     try:
-        with INTERPRETER.sharing() if shared else nullcontext():
+        with GIL_POLICY.releasing() if shared else nullcontext():
             start, answer, end = on_a_thread(lambda: (ticks[0], enter_here(module), ticks[0]))
     finally:
         done.set()
         thread.join()
     assert answer == 7
     assert (end - start > 20) == shared, f"another thread ran {end - start} times"
-    assert not INTERPRETER.shared, "it ends with the block"
+    assert not GIL_POLICY.releases, "it ends with the block"
 
 
 def test_rule_1_guests_that_share_the_interpreter_make_syscalls_among_busy_threads() -> None:
@@ -137,7 +137,7 @@ def test_rule_1_guests_that_share_the_interpreter_make_syscalls_among_busy_threa
     for thread in busy:
         thread.start()
     try:
-        with INTERPRETER.sharing(), INTERPRETER.sharing():
+        with GIL_POLICY.releasing(), GIL_POLICY.releasing():
             answers = [enter(module, number) for number in range(50)]
     finally:
         done.set()

@@ -10,20 +10,20 @@ import pytest
 
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.limits import check_size
-from devtools.soltest.programs import finished
+from devtools.soltest.programs import run_program
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 
 
 def test_a_program_has_its_status_and_both_of_its_outputs(tmp_path: Path) -> None:
-    done = finished(["sh", "-c", "pwd; echo no >&2; exit 3"], tmp_path, ENVIRONMENT, check_size)
+    done = run_program(["sh", "-c", "pwd; echo no >&2; exit 3"], tmp_path, ENVIRONMENT, check_size)
     assert (done.returncode, done.stdout, done.stderr) == (3, f"{tmp_path}\n".encode(), b"no\n")
 
 
 def test_who_holds_the_output_of_a_program_is_ended_with_it(tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
-        finished(["sh", "-c", "sleep 30 & echo $! > pid; echo 00"], tmp_path, ENVIRONMENT, check_size, seconds=1.0)
+        run_program(["sh", "-c", "sleep 30 & echo $! > pid; echo 00"], tmp_path, ENVIRONMENT, check_size, seconds=1.0)
     assert time.monotonic() - begun < 15
     status = Path("/proc") / (tmp_path / "pid").read_text().strip() / "stat"
     for _ in range(100):
@@ -35,4 +35,4 @@ def test_who_holds_the_output_of_a_program_is_ended_with_it(tmp_path: Path) -> N
 
 def test_output_without_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheatcodeFailure, match="would be longer than 16777216 bytes"):
-        finished(["yes"], tmp_path, ENVIRONMENT, check_size)
+        run_program(["yes"], tmp_path, ENVIRONMENT, check_size)

@@ -20,7 +20,7 @@ from bridge.cbor import byte_string
 from bridge.method_numbers import INVOKE_EVM
 from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.cheatcodes.asked_call import Around, Attempt
-from devtools.soltest.cheatcodes.attempts import _mock, _mocked
+from devtools.soltest.cheatcodes.attempts import _mock, _mock_answer
 from devtools.soltest.cheatcodes.state import Mock, State
 from devtools.soltest.frames import FrameTracer
 from devtools.soltest.known_code import KnownCode
@@ -171,7 +171,7 @@ def test_an_answer_of_a_mock_is_told_to_whoever_traces() -> None:
     state.mocks[RAW] = [Mock(b"\1", None, deque([b"\2"]), True)]
     mock = _mock(state, what)
     assert mock is not None
-    assert _mocked(mock, what, None, around) == Answer(False, b"\2")
+    assert _mock_answer(mock, what, None, around) == Answer(False, b"\2")
     assert told == [Answer(False, b"\2")]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from devtools.soltest.artifact import Artifacts
-from devtools.soltest.collecting import SuiteCoverage, together
+from devtools.soltest.collecting import SuiteCoverage, merge
 from devtools.soltest.coverage import FileCoverage, coverage, coverage_json, coverage_lines, lcov
 from devtools.soltest.gas_report import figures, gas_json, gas_lines
 from devtools.soltest.known_code import KnownCode
@@ -24,13 +24,13 @@ Forge = Callable[[str], str]
 @pytest.fixture
 def gas(artifacts: Artifacts, watch: Watch, watched: list[SuiteCoverage]) -> SuiteCoverage:
     watch(TestViewer(artifacts, "ethereum", 0), "gas")
-    return together(watched)
+    return merge(watched)
 
 
 @pytest.fixture
 def covered(artifacts: Artifacts, watch: Watch, watched: list[SuiteCoverage]) -> list[FileCoverage]:
     watch(TestViewer(artifacts, "ethereum", 0), "coverage")
-    return coverage(together(watched), KnownCode(artifacts), trees(), SourceTexts(HERE))
+    return coverage(merge(watched), KnownCode(artifacts), trees(), SourceTexts(HERE))
 
 
 def records(text: str, kind: str, file: str = "src/Bank.sol") -> list[str]:

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import ETHEREUM
+from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
-from hypervisor.given import octets, whole_number
 from hypervisor.types import Gas, TokenAmount
 from localnet.addresses import Target, filecoin_address, given_address
-from localnet.chain.producing import Producing
+from localnet.chain.block_production import BlockProduction
 from localnet.ledger.block_settings import BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import LARGEST_BALANCE, LARGEST_CHAIN_ID
@@ -33,7 +33,7 @@ LARGEST_GAS_LIMIT: Final = (1 << 63) - 1
 RANDOMNESS_BYTES: Final = 32
 
 
-class ByHand(Producing):
+class DevelopmentChain(BlockProduction):
     """A network's chain that can be changed by hand."""
 
     # --- time -------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class ByHand(Producing):
 
     def set_storage(self, target: Target, slots: Mapping[int, int]) -> None:
         """Give a contract's slots other words, without a transaction. Raises InvalidInput (`controls.set_storage`)."""
-        controls.set_storage(self.machine, given_address(target), slots, bare=self.rules.features.has_bare_storage)
+        controls.set_storage(self.machine, given_address(target), slots, bare=self.rules.features.allows_bare_storage)
         self.chain.keep_changes()
 
     def grant_datacap(self, target: Target, size: int) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hypervisor.address import Address
+from hypervisor.argument_checks import octets, whole_number
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
-from hypervisor.given import octets, whole_number
 from hypervisor.message import Message, SignedMessage
 from hypervisor.migration_nv29 import StreamSettings
 from localnet.addresses import Target, filecoin_address
@@ -42,7 +42,7 @@ class _Snapshot:
     time_offset: int
 
 
-class Producing(NetworkReader):
+class BlockProduction(NetworkReader):
     """A chain, what waits for its next block, and the clock that says when that is."""
 
     chain: Chain
@@ -138,7 +138,7 @@ class Producing(NetworkReader):
         An account pays and counts as if it had signed. Any other actor pays no gas, and its next message has the next
         nonce all the same.
         """
-        return self._take(admission.impersonated(self.machine, message))
+        return self._take(admission.from_impersonated(self.machine, message))
 
     def waiting(self, transaction_hash: bytes) -> Candidate | None:
         """The transaction that has no receipt yet: it waits for a block, or for the block after its own."""

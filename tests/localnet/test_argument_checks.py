@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
-from hypervisor.given import octets, whole_number
 from hypervisor.migration_nv29 import DEVELOPMENT
 from localnet import Network, stream_settings
 from localnet.chain.retention import Housekeeper
-from localnet.ledger.genesis import Beginning
+from localnet.ledger.genesis import GenesisOptions
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 COUNTER = ARTIFACTS / "Counter.json"
@@ -60,7 +60,7 @@ OPENINGS: dict[str, Callable[[Any], dict[str, Any]]] = {
         "upgrades": {5: 29},
         "streams": replace(DEVELOPMENT, ramp=number),
     },
-    "other balances": lambda number: {"beginning": Beginning(balances={Network().accounts[0].native: number})},
+    "other balances": lambda number: {"genesis": GenesisOptions(balances={Network().accounts[0].native: number})},
 }
 
 

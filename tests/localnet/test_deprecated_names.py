@@ -1,0 +1,55 @@
+"""Public names that 0.2.0 changed: the old ones work for one release, with a warning (CHANGELOG.md lists them)."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import localnet
+from localnet import GenesisOptions, Network
+from localnet.contracts.native_actor import NativeActor
+from localnet.traces.trace import EpochTrace, Trace
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+OLD = (
+    ("localnet.Beginning", "localnet.GenesisOptions"),
+    ("Network(beginning=...)", "Network(genesis=...)"),
+    ("NativeActor.try_out", "NativeActor.call_raw"),
+    ("Trace.told", "Trace.report"),
+    ("EpochTrace.told", "EpochTrace.report"),
+)
+
+
+def test_the_old_class_is_the_new_one() -> None:
+    with pytest.warns(DeprecationWarning, match=r"localnet\.Beginning is now localnet\.GenesisOptions"):
+        assert localnet.Beginning is GenesisOptions
+    assert "Beginning" not in localnet.__all__
+
+
+def test_the_old_parameter_of_a_network_is_the_new_one() -> None:
+    options: dict[str, Any] = {"beginning": GenesisOptions(name="shown")}
+    with pytest.warns(DeprecationWarning, match=r"Network\(beginning=\.\.\.\) is now Network\(genesis=\.\.\.\)"):
+        network = Network(**options)
+    with network:
+        record = network.chain.index.network()
+        assert record is not None
+        assert record.name == "shown"
+
+
+def test_the_old_methods_are_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NativeActor, "call_raw", lambda *given, **more: (given[1:], more))
+    actor = object.__new__(NativeActor)
+    with pytest.warns(DeprecationWarning, match=r"NativeActor\.call_raw"):
+        answer: Any = actor.try_out("Name", [1], value=2)
+    assert answer == (("Name", [1]), {"value": 2, "sender": None})
+    for kind in (Trace, EpochTrace):
+        monkeypatch.setattr(kind, "report", lambda _, interfaces: {"interfaces": interfaces})
+        with pytest.warns(DeprecationWarning, match=rf"{kind.__name__}\.report"):
+            assert object.__new__(kind).told([]) == {"interfaces": []}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("old", "new"), OLD)
+def test_the_changelog_lists_each(old: str, new: str) -> None:
+    text = Path(PROJECT, "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"| `{old}` | `{new}` |" in text
