@@ -129,7 +129,7 @@ class DevelopmentChain(BlockProduction):
         Raises InvalidInput.
         """
         whole_number(chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
-        waiting = [(candidate, _signed_for(candidate, self.chain_id)) for candidate in self.mempool]
+        waiting = [(candidate, _signed_for(candidate)) for candidate in self.mempool]
         self._set(chain_id=chain_id)
         for candidate, signed_for in waiting:
             if signed_for not in (None, chain_id):
@@ -174,7 +174,7 @@ class DevelopmentChain(BlockProduction):
         return load_state(self.chain, octets(packed, "a state"), limit)
 
 
-def _signed_for(candidate: Candidate, chain_id: int) -> int | None:
-    """The chain id that a transaction was signed for, on a chain of this id; None where it is good for any."""
-    sent = candidate.transaction(chain_id)
+def _signed_for(candidate: Candidate) -> int | None:
+    """The chain id that a transaction was signed for; None where it is good for any."""
+    sent = candidate.transaction
     return None if sent is None else sent.transaction.chain_id

@@ -146,7 +146,7 @@ class BlockProduction(NetworkReader):
         executed = self.chain.index.receipt(transaction_hash) if waiting is None else None
         if executed is None or executed.block_number <= self.settled.height:
             return waiting
-        return candidate_of(executed.execution)
+        return candidate_of(executed)
 
     def _take(self, candidate: Candidate) -> bytes:
         admission.check(self.machine, candidate, self.base_fee)

@@ -76,7 +76,7 @@ def replay(folder: Path, height: int) -> Replayed:
     machine = chain.machine_before(tipset)
     parent = chain.index.tipset(tipset.parent)
     begin_epoch(machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
-    candidates = [candidate_of(receipt.execution) for receipt in chain.index.receipts(tipset)]
+    candidates = [candidate_of(receipt) for receipt in chain.index.receipts(tipset)]
     executed = list(execute(machine, candidates))
     end_epoch(machine, producer_of(machine.base, tipset.block), sum(tip for _, tip in executed))
     receipts = put_receipts(BufferedStore(MemoryStore()), [execution.receipt for execution, _ in executed])

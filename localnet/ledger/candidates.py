@@ -9,7 +9,7 @@ from bridge.addresses import EthAddress
 from bridge.transaction_messages import from_signed_message
 from bridge.transactions import SignedTransaction
 from hypervisor.message import Message, SignedMessage
-from localnet.ledger.records import UNTYPED, Execution
+from localnet.ledger.records import UNTYPED, TransactionReceipt
 
 
 @dataclass(frozen=True)  # no slots: what is looked up again and again is kept
@@ -23,6 +23,8 @@ class Candidate:
     to: EthAddress | None
     sent: SignedTransaction | None = field(default=None, compare=False)
     """The transaction as it was sent to this process; `transaction` has it, too, where only the message is known."""
+    chain_id: int | None = None
+    """The chain that a transaction is signed for, of a message that was read from a record."""
 
     @cached_property
     def bare(self) -> Message:
@@ -34,13 +36,16 @@ class Candidate:
         """attoFIL that the sender must have: value, and gas at the fee cap."""
         return self.bare.value + self.bare.gas_fee_cap * self.bare.gas_limit
 
-    def transaction(self, chain_id: int) -> SignedTransaction | None:
-        """The transaction, on a chain of this id; None for a message that was sent as no transaction."""
+    @cached_property
+    def transaction(self) -> SignedTransaction | None:
+        """The transaction; None for a message that was sent as no transaction."""
         if self.sent is not None or self.kind in UNTYPED:
             return self.sent
-        return from_signed_message(self.message, chain_id)
+        assert self.chain_id is not None, "a transaction was sent to this process, or is of a record"
+        return from_signed_message(self.message, self.chain_id)
 
 
-def candidate_of(execution: Execution) -> Candidate:
+def candidate_of(receipt: TransactionReceipt) -> Candidate:
     """The candidate that was executed, for executing it again."""
-    return Candidate(execution.hash, execution.kind, execution.message, execution.sender, execution.to)
+    done = receipt.execution
+    return Candidate(done.hash, done.kind, done.message, done.sender, done.to, chain_id=receipt.chain_id)

@@ -72,7 +72,7 @@ def block_fields(tipset: Tipset, parent_hash: bytes, transactions: list[Any], ru
 def transaction_json(receipt: TransactionReceipt) -> dict[str, Any]:
     """An executed transaction."""
     return _transaction(
-        candidate_of(receipt.execution),
+        candidate_of(receipt),
         receipt.chain_id,
         receipt.tipset.base_fee,
         {
@@ -119,7 +119,7 @@ def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, plac
         "gas": as_quantity(message.gas_limit),
     }
     fees = _fees(candidate.kind, message.gas_fee_cap, message.gas_premium, base_fee)
-    signed = candidate.transaction(chain_id)
+    signed = candidate.transaction
     if signed is None:
         return {**shown, "input": as_data(shown_input(message)), **_native_fields(chain_id), **fees}
     return {**shown, "input": as_data(signed.transaction.data), **_signed_fields(signed), **fees}

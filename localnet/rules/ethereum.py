@@ -220,7 +220,7 @@ class EthereumMessages:
 
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
         """The executor's checks."""
-        sent = candidate.transaction(machine.context.chain_id)
+        sent = candidate.transaction
         try:
             _execution(machine).check(candidate.bare if sent is None else sent.transaction, base_fee)
         except RefusedTransaction as error:
@@ -238,7 +238,7 @@ class EthereumMessages:
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """As the transaction that was sent, or that the message is."""
-        sent = candidate.transaction(machine.context.chain_id)
+        sent = candidate.transaction
         if sent is None:
             return machine.apply(candidate.message)
         try:

@@ -24,7 +24,7 @@ from localnet.calls.time_limit import TimeLimit
 from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.view import ChainReader
 from localnet.ledger.blocks import producer_of
-from localnet.ledger.candidates import candidate_of
+from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.installed import rules_of
 
@@ -158,6 +158,8 @@ class Replay:
 
     def __init__(self, chain: ChainReader, tipset: Tipset, first: int = 0, limit: TimeLimit | None = None) -> None:
         self._chain, self._tipset, self._place, self._tips = chain, tipset, 0, 0
+        self._candidate: Candidate | None = None
+        """The next message, once it was read."""
         self.machine = chain.machine_before(tipset)
         if tipset.parent >= 0:
             parent = chain.index.tipset(tipset.parent)
@@ -171,7 +173,7 @@ class Replay:
         The machine is then in the state that the message left.
         """
         receipt = self._execute(tracer)
-        self._place += 1
+        self._place, self._candidate = self._place + 1, None
         return receipt
 
     def end(self, tracer: Tracer | None) -> None:
@@ -188,9 +190,10 @@ class Replay:
             return read()
 
     def _execute(self, tracer: Tracer | None) -> Receipt | None:
-        execution = self._chain.index.receipt_at(self._tipset, self._place).execution
+        if self._candidate is None:
+            self._candidate = candidate_of(self._chain.index.receipt_at(self._tipset, self._place))
         with self._with_tracer(tracer):
-            again = list(execute(self.machine, [candidate_of(execution)]))
+            again = list(execute(self.machine, [self._candidate]))
         self._tips += sum(tip for _, tip in again)
         return again[0][0].receipt if again else None
 

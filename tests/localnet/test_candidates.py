@@ -1,0 +1,57 @@
+"""A message on its way into a block, and one that was in a block, executed again: its transaction is read once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bridge.transaction_messages import from_signed_message
+from bridge.transactions import SignedTransaction
+from localnet import Network
+from localnet.ledger import candidates
+from localnet.ledger.candidates import candidate_of
+from localnet.rpc.node import Node
+from tests.localnet.rpc.conftest import Client
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The hashes of the messages whose transactions were read, one for each time."""
+    seen: list[bytes] = []
+    plain = from_signed_message
+
+    def noted(message: Any, chain_id: int) -> SignedTransaction:
+        seen.append(message.cid())
+        return plain(message, chain_id)
+
+    monkeypatch.setattr(candidates, "from_signed_message", noted)
+    return seen
+
+
+def test_a_trace_reads_each_transaction_once(read: list[bytes]) -> None:
+    with Network(rules="ethereum") as network:
+        network.automine = False
+        for account in network.accounts[:3]:
+            network.submit(account.sign(transfer(network)).raw())
+        network.mine()
+        assert not read, "what was sent to this process was read when it came"
+        last = network.head.transactions[-1]
+        Client(Node(network))("debug_traceTransaction", f"0x{last.hex()}", None)  # once for the log, once for its end
+        assert len(read) == len(set(read)) == 3
+
+
+def test_what_was_in_a_block_is_the_transaction_that_was_sent() -> None:
+    with Network(rules="ethereum") as network:
+        signed = network.accounts[0].sign(transfer(network))
+        receipt = network.receipt(network.submit(signed.raw()))
+        assert candidate_of(receipt).transaction == signed
+        unsigned = network.send_native("f099", sender=network.accounts[0])
+        assert candidate_of(unsigned).transaction is None
+
+
+def transfer(network: Network) -> Any:
+    from bridge.transactions import DYNAMIC_FEE, Transaction
+
+    fee = 2 * network.base_fee
+    return Transaction(DYNAMIC_FEE, network.chain_id, 0, network.accounts[5].address, 1, b"", 21_000, fee, 0)
