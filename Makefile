@@ -139,6 +139,7 @@ bundle: environment ## rebuild the built-in actors and say whether they are the 
 	@$(RUN)/python actors/build.py $(ARGS)
 
 engine: environment ## rebuild the EVM's fast engine and say whether it is the committed one (needs Rust)
+	@$(RUN)/python -m devtools.bindings
 	@$(RUN)/python actors/build.py --engine $(ARGS)
 
 bindings: environment ## write what is generated from the actors' schemas: Python, Solidity, the table of docs/bridge.md

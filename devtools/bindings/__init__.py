@@ -5,6 +5,8 @@
     bridge/solidity/IActor.json     its ABI
     docs/bridge.md                  the table of all functions
 
+and what the fast EVM engine's guest shares with Python (`engine`): runtimes/evm/guests/evm/src/tables.rs.
+
 `generated()` gives the files' texts by path; a test compares them with what is committed.
 """
 
@@ -15,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from devtools.bindings import page, python, solidity
+from devtools.bindings import engine, page, python, solidity
 
 PROJECT: Final = Path(__file__).resolve().parent.parent.parent
 
@@ -24,8 +26,9 @@ def generated() -> dict[Path, str]:
     """The text of every generated file, by its path. Needs ruff, which formats what is Python."""
     modules = {PROJECT / path: _formatted(text) for path, text in python.modules().items()}
     interfaces = {PROJECT / path: text for path, text in solidity.files().items()}
+    shared = {PROJECT / path: text for path, text in engine.files().items()}
     documented = PROJECT / page.PATH
-    return modules | interfaces | {documented: page.renewed(documented.read_text(encoding="utf-8"))}
+    return modules | interfaces | shared | {documented: page.renewed(documented.read_text(encoding="utf-8"))}
 
 
 def write() -> list[Path]:

@@ -31,6 +31,7 @@ from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.application import Application, block_of
+from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
 from runtimes.evm.rules import CodeLimit
 
@@ -175,7 +176,8 @@ class World:
         limit = self.setting.gas_limit if gas is None else gas
         transaction = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, limit, 0, 0)
         # As forge counts: a transaction's own price comes out of the limit, and is not in the gas that is told.
-        transaction = replace(transaction, gas_limit=max(0, limit - intrinsic_gas(transaction)))
+        own = intrinsic_gas(transaction, fork_named(self.setting.fork))
+        transaction = replace(transaction, gas_limit=max(0, limit - own))
         tree = self.machine.state_tree
         mark = tree.begin()
         try:

@@ -15,6 +15,7 @@ from bridge.addresses import EthAddress
 from bridge.gas import GasBudget
 from hypervisor.tracing import StepTracer
 from runtimes.evm.code import Code
+from runtimes.evm.gas_table import GasTable
 from runtimes.evm.opcodes import Opcode
 
 
@@ -78,6 +79,10 @@ class EngineRules(Protocol):
     @property
     def family(self) -> str:
         """`filecoin` or `ethereum`: where the opcodes that leave a frame differ."""
+
+    @property
+    def gas(self) -> GasTable:
+        """What opcodes cost beyond their flat prices."""
 
     def copy_gas(self, size: int) -> int:
         """What copying so many bytes within memory costs."""

@@ -13,6 +13,7 @@ from bridge.addresses import EthAddress
 from bridge.gas import DEFAULT_RATE
 from hypervisor.network_versions import NetworkVersion
 from hypervisor.types import ActorID
+from runtimes.evm.gas_table import CANCUN_GAS, GasTable
 from runtimes.evm.opcodes import FILECOIN_OPCODES, NUMBERS, Opcode
 
 _PAGE = 65536
@@ -99,6 +100,8 @@ class EvmRules:
     """How many bytes a copy within memory moves for one EVM gas: about WASM's 0.4 gas a byte."""
     transfer_gas_limit: int = 10_000_000
     """What a call gets whose gas operand is one that Solidity's transfer() and send() write."""
+    gas: GasTable = CANCUN_GAS
+    """Of which an exponent's bytes are what they cost here, too."""
     family: str = "filecoin"
     """Which forms of the opcodes engines use: those of the official actor."""
     reserved: frozenset[EthAddress] = field(default=frozenset())

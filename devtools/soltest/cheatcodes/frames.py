@@ -16,8 +16,9 @@ from hypervisor.errors import SyscallError
 from hypervisor.types import TokenAmount
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind
-from runtimes.evm.ethereum import answers, prices
+from runtimes.evm.ethereum import answers
 from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.prices import all_but_one_64th
 from store.cid import DAG_CBOR, RAW
 
 
@@ -26,7 +27,7 @@ def attempt_of(host: EthereumHost, ask: Ask) -> Attempt:
     depth = host.calls.depth
     if isinstance(ask, CallAsk):
         own = ask.kind in (CallKind.DELEGATECALL, CallKind.CALLCODE)
-        gas = min(ask.gas, prices.all_but_one_64th(host.gas.left)) + (prices.CALL_STIPEND if ask.value else 0)
+        gas = min(ask.gas, all_but_one_64th(host.gas.left)) + (host.prices.call_stipend if ask.value else 0)
         static = host.static or ask.kind is CallKind.STATICCALL
         receiver = host.address if own else ask.address
         return Attempt(ask.kind, host.address, ask.address, receiver, ask.value, ask.data, gas, static, depth)
@@ -68,7 +69,7 @@ def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
 def _paid(host: EthereumHost, ask: Ask, payer: EthAddress, amount: int) -> bool:
     """Pay what a call costs that is not made, and its value; whether that could be paid."""
     assert isinstance(ask, CallAsk), "creations are not mocked"
-    host.charge(host.access(ask.address) + (prices.CALL_VALUE - prices.CALL_STIPEND if ask.value else 0))
+    host.charge(host.access(ask.address) + (host.prices.call_value - host.prices.call_stipend if ask.value else 0))
     ledger = EthereumLedger(host.accounts)
     try:
         host.calls.transfer(ledger.touch(payer), ledger.touch(ask.address), TokenAmount(amount))
@@ -95,7 +96,7 @@ def _with_code(host: EthereumHost, ask: CallAsk, caller: EthAddress, code: EthAd
     accounts.become_contract(to)
     cid = accounts.code_cid(accounts.find(code))
     params = DelegateCallParams(cid, ask.data, caller, TokenAmount(ask.value)).encode()
-    limit = min(ask.gas, prices.all_but_one_64th(host.gas.left))
+    limit = min(ask.gas, all_but_one_64th(host.gas.left))
     static = host.static or ask.kind is CallKind.STATICCALL
     call = Call(
         to, Address.id(to), INVOKE_CONTRACT_DELEGATE, Block(DAG_CBOR, params), gas_limit=limit, read_only=static

@@ -8,7 +8,6 @@ from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.state import CallGas, GasMeter
 from devtools.soltest.cheatcodes.table import cheatcode, selector
-from runtimes.evm.ethereum import prices
 
 _OWN_COST: Final = 171
 """Gas that forge takes for that of starting a measurement."""
@@ -96,7 +95,7 @@ def _stop_meter(context: Context, group: str, name: str) -> int:
         raise CheatcodeFailure(f"no gas snapshot was started with the name: {name} in group: {group}")
     used = _used(context)
     if context.host is not None:  # Ethereum's rules: up to the call of this cheatcode, which is warm
-        used -= prices.WARM
+        used -= context.host.prices.warm
         state.last_measured = used
     if state.active_meter == (group, name):
         state.active_meter = None

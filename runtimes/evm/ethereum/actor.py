@@ -28,7 +28,6 @@ from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, NO_BLOCK, SYSTEM_AC
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import Code, CodeCache, analyse, code_too_long
 from runtimes.evm.engine import Answer, Ask, Engine, EngineRules, Frame, FrameOutcome, Status
-from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.answers import answer, returned
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
@@ -152,7 +151,7 @@ class EthereumInvocation:
         code, gas = ended.data, self._kernel.gas
         if code[:1] == bytes([_RESERVED_BYTE]):
             return self._failed(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, "code begins with the reserved byte 0xef")
-        gas.charge("OnCodeDeposit", prices.CODE_BYTE * len(code))
+        gas.charge("OnCodeDeposit", self._calls.environment.fork.gas.code_byte * len(code))
         block = self._calls.environment.block
         longest = None if block.exempt == accounts.address_of(self._actor) else block.code_limit
         if longest is not None and len(code) > longest:

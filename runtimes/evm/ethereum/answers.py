@@ -21,9 +21,9 @@ from hypervisor.types import EAM_NAMESPACE, METHOD_CONSTRUCTOR, ActorID, TokenAm
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import code_too_long
 from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind, CreateAsk
-from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.filecoin import answer_filecoin
 from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.prices import all_but_one_64th, words
 from store.cid import CBOR, DAG_CBOR, RAW
 
 MAX_NONCE: Final = (1 << 64) - 1
@@ -66,16 +66,16 @@ def _answer_call(host: EthereumHost, ask: CallAsk, who: Asker) -> Answer:
             cost += host.access(delegate)
             code_address = delegate
     if ask.value:
-        cost += prices.CALL_VALUE
+        cost += host.prices.call_value
         if ask.kind is CallKind.CALL and not host.accounts.is_alive(ask.address):
-            cost += prices.NEW_ACCOUNT
+            cost += host.prices.new_account
     host.charge(cost)
-    limit = min(ask.gas, prices.all_but_one_64th(host.gas.left))
+    limit = min(ask.gas, all_but_one_64th(host.gas.left))
     if host.steps is not None:
         host.steps.step(EvmCost(cost + limit))
     if ask.value:
-        limit += prices.CALL_STIPEND
-        host.gas.remaining += prices.CALL_STIPEND
+        limit += host.prices.call_stipend
+        host.gas.remaining += host.prices.call_stipend
         if ask.value > host.accounts.balance(who.actor):
             return Answer(False)
     name = host.calls.filecoin_precompiles.get(ask.address)
@@ -107,15 +107,16 @@ def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker) -> Answer:
     size = len(ask.init_code)
     longest = host.calls.environment.block.code_limit
     if longest is not None and size > 2 * longest:
-        words = code_too_long(size, 2 * longest, "max initcode size exceeded")
-        host.calls.backtrace.set_cause(words)
-        raise OutOfGas(words)
-    per_word = prices.INIT_CODE_WORD if ask.salt is None else prices.INIT_CODE_WORD + prices.KECCAK_WORD
-    cost = per_word * prices.words(size)
+        reason = code_too_long(size, 2 * longest, "max initcode size exceeded")
+        host.calls.backtrace.set_cause(reason)
+        raise OutOfGas(reason)
+    prices = host.prices
+    per_word = prices.init_code_word if ask.salt is None else prices.init_code_word + prices.keccak_word
+    cost = per_word * words(size)
     host.charge(cost)
     if host.steps is not None:
         host.steps.step(EvmCost(cost))
-    limit = prices.all_but_one_64th(host.gas.left)
+    limit = all_but_one_64th(host.gas.left)
     accounts, calls = host.accounts, host.calls
     nonce = accounts.nonce(who.actor)
     if ask.value > accounts.balance(who.actor) or nonce >= MAX_NONCE or calls.depth >= calls.max_depth:

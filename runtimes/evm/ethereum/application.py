@@ -140,7 +140,7 @@ class Application:
     def billed(self, used: int) -> int:
         """What a call that used so much gas would be billed beyond the price of being a transaction."""
         transaction = self._transaction
-        intrinsic = validation.intrinsic_gas(transaction)
+        intrinsic = validation.intrinsic_gas(transaction, self._fork)
         return self._after_refund(used + intrinsic, self._accounts.refund) - intrinsic
 
     def apply_of_system(self) -> TransactionResult:
@@ -182,7 +182,7 @@ class Application:
         cost = transaction.gas_limit * self._price + validation.blob_gas(transaction) * self._limits.blob_base_fee
         self._accounts.add_balance(sender, -cost)
         self._accounts.set_nonce(sender, transaction.nonce + 1)
-        self._gas.charge("OnIntrinsicGas", validation.intrinsic_gas(transaction))
+        self._gas.charge("OnIntrinsicGas", validation.intrinsic_gas(transaction, self._fork))
 
     def _warm_up(self) -> None:
         transaction, accounts = self._transaction, self._accounts

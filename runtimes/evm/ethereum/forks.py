@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from hypervisor.errors import InvalidInput
-from runtimes.evm.ethereum.prices import COPY_WORD, words
+from runtimes.evm.ethereum.prices import words
+from runtimes.evm.gas_table import CANCUN_GAS, GasTable
 from runtimes.evm.opcodes import Opcode, opcode_table
 from runtimes.evm.rules import BLS12_381_SLOTS, ETHEREUM_SLOTS, precompile_address
 
@@ -32,7 +33,7 @@ _ROWS: Final = """
     f0 CREATE 32000      f1 CALL 0           f2 CALLCODE 0        f3 RETURN 0        f4 DELEGATECALL 0 f5 CREATE2 32000
     fa STATICCALL 0      fd REVERT 0         fe INVALID 0         ff SELFDESTRUCT 5000
 """
-"""Flat prices only: what depends on sizes, on what was touched before or on money is the host's."""
+"""Flat prices only: what depends on sizes, on what was touched before or on money are rows of `GasTable`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Fork:
     opcodes: Mapping[int, Opcode]
     precompiles: Mapping[EthAddress, str]
     blobs: BlobSchedule
+    gas: GasTable = CANCUN_GAS
+    """What opcodes cost beyond their flat prices."""
     calldata_floor: bool = False
     """A transaction pays at least a floor for its calldata (EIP-7623)."""
     delegations: bool = False
@@ -77,7 +80,7 @@ class Fork:
 
     def copy_gas(self, size: int) -> int:
         """What copying so many bytes within memory costs."""
-        return COPY_WORD * words(size)
+        return self.gas.copy_word * words(size)
 
     def successor(self, name: str, **changes: Any) -> "Fork":
         """The next fork, different in the named fields only."""

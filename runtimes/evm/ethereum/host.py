@@ -19,8 +19,8 @@ from hypervisor.tracing import StepTracer
 from hypervisor.types import ChainEpoch, TokenAmount
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import TreeMode, TxContext
-from runtimes.evm.ethereum import prices
 from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.prices import words
 from runtimes.evm.ethereum.tree_host import EthereumTreeHost
 from store.cid import split_cid
 
@@ -45,6 +45,7 @@ class EthereumHost(EthereumTreeHost):
         self.value = value
         self.static = kernel.context.read_only
         self.gas = GasBudget(calls.gas, 1, SLICE)
+        self.prices = self.fork.gas
         self._memory_words = 0
         self._memory_price = 0
 
@@ -98,13 +99,13 @@ class EthereumHost(EthereumTreeHost):
 
     def access(self, address: EthAddress) -> int:
         """The price of looking at an address, which is warm from now on."""
-        return prices.WARM if self.accounts.warm(address) else prices.COLD_ACCOUNT
+        return self.prices.warm if self.accounts.warm(address) else self.prices.cold_account
 
     def grow_memory(self, size: int) -> int:
         """Pay for memory up to `size` bytes; what the machine does not hold (from 512 MiB) is out of gas as well."""
-        count = prices.words(size)
+        count = words(size)
         if count > self._memory_words:
-            price = prices.memory(count)
+            price = self.prices.memory(count)
             self.charge(price - self._memory_price)
             if not self.calls.memory.grow(self._memory_words << 5, count << 5):
                 raise OutOfGas(f"memory of {size} bytes")
@@ -113,10 +114,10 @@ class EthereumHost(EthereumTreeHost):
 
     def note_memory(self, size: int) -> None:
         """Take note of memory that the frame has paid for itself, in bytes."""
-        count = prices.words(size)
+        count = words(size)
         if count > self._memory_words:
             self.calls.memory.grow(self._memory_words << 5, count << 5)
-            self._memory_words, self._memory_price = count, prices.memory(count)
+            self._memory_words, self._memory_price = count, self.prices.memory(count)
 
     def get_gas_left(self) -> int:
         """Gas left."""
@@ -129,18 +130,18 @@ class EthereumHost(EthereumTreeHost):
         if self.frames is not None and self.frames.is_armed:
             self.frames.on_storage_access(self, key, None)
         word, warm = self.accounts.load(self.actor, key)
-        self.charge(prices.WARM if warm else prices.COLD_SLOT)
+        self.charge(self.prices.warm if warm else self.prices.cold_slot)
         return word
 
     def set_storage(self, key: int, value: int) -> None:
         """Write a slot; not with the stipend of a transfer alone (EIP-2200)."""
-        if self.gas.left <= prices.CALL_STIPEND:
+        if self.gas.left <= self.prices.call_stipend:
             raise OutOfGas("writing a slot needs more gas than a transfer's stipend")
         if self.frames is not None and self.frames.is_armed:
             self.frames.on_storage_access(self, key, value)
         current, warm = self.accounts.load(self.actor, key)
-        cost, refund = prices.sstore(self.accounts.original(self.actor, key), current, value)
-        self.charge(cost if warm else cost + prices.COLD_SLOT)
+        cost, refund = self.prices.sstore(self.accounts.original(self.actor, key), current, value)
+        self.charge(cost if warm else cost + self.prices.cold_slot)
         self.accounts.add_refund(refund)
         if value != current:
             self.accounts.store(self.actor, key, value)
@@ -218,7 +219,7 @@ class EthereumHost(EthereumTreeHost):
 
     def keccak256(self, data: bytes) -> bytes:
         """A hash; the opcode's flat price is taken, words come on top."""
-        self.charge(prices.KECCAK_WORD * prices.words(len(data)))
+        self.charge(self.prices.keccak_word * words(len(data)))
         digest = keccak(data)
         if self.frames is not None and len(data) == _MAPPING_KEY and self.frames.is_armed:
             self.frames.on_hash(self, data, digest)
@@ -228,15 +229,15 @@ class EthereumHost(EthereumTreeHost):
 
     def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
         """Emit a log."""
-        self.charge(prices.LOG_BYTE * len(data))
+        self.charge(self.prices.log_byte * len(data))
         self.calls.log(self.actor, Log(tuple(topics), data))
 
     def selfdestruct(self, beneficiary: EthAddress) -> None:
         """Pay out; the account goes at the end only if this transaction made it (EIP-6780)."""
         accounts, balance = self.accounts, self.get_self_balance()
-        cost = 0 if accounts.warm(beneficiary) else prices.COLD_ACCOUNT
+        cost = 0 if accounts.warm(beneficiary) else self.prices.cold_account
         if balance and not accounts.is_alive(beneficiary):
-            cost += prices.NEW_ACCOUNT
+            cost += self.prices.new_account
         self.charge(cost)
         accounts.touch(beneficiary)
         if balance:

@@ -15,6 +15,7 @@ from hypervisor.gas import GasTracker
 from hypervisor.memory import MAX_INSTANCE_MEMORY
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.prices import words
+from runtimes.evm.gas_table import GasTable
 from runtimes.evm.precompiles.ethereum import BLAKE2F_INPUT, ETHEREUM, modexp_lengths, number
 from runtimes.evm.precompiles.failure import PrecompileFailure
 
@@ -44,14 +45,15 @@ _FIELD_ELEMENTS: Final = (4096).to_bytes(32, "big")
 _BLS_MODULUS: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 _VERSIONED_HASH: Final = 1
 
-Price = Callable[[bytes], int]
+Price = Callable[[GasTable, bytes], int]
+Amount = Callable[[GasTable], int]
 
 
 def run_precompile(fork: Fork, name: str, data: bytes, gas: GasTracker) -> bytes:
     """The output of a precompile. Raises OutOfGas, and PrecompileFailure where the input is refused."""
     if name == "modexp":
         return _modexp(fork, data, gas)
-    gas.charge("OnPrecompile", PRICES[name](data))
+    gas.charge("OnPrecompile", PRICES[name](fork.gas, data))
     return _point_evaluation(data) if name == "point_evaluation" else ETHEREUM[name](data)
 
 
@@ -131,43 +133,47 @@ def _trusted_setup() -> Any:
 # --- prices ---------------------------------------------------------------------------------------------------------
 
 
-def _per_word(base: int, each: int) -> Price:
-    return lambda data: base + each * words(len(data))
+def _fixed(amount: int) -> Price:
+    return lambda _gas, _data: amount
+
+
+def _per_word(base: Amount, each: Amount) -> Price:
+    return lambda gas, data: base(gas) + each(gas) * words(len(data))
 
 
 def _per_item(base: int, each: int, size: int) -> Price:
-    return lambda data: base + each * (len(data) // size)
+    return lambda _, data: base + each * (len(data) // size)
 
 
 def _msm(multiply: int, discounts: tuple[int, ...], size: int) -> Price:
-    def price(data: bytes) -> int:
+    def price(_: GasTable, data: bytes) -> int:
         count = len(data) // size
         return count * multiply * discounts[min(count, len(discounts)) - 1] // 1000 if count else 0
 
     return price
 
 
-def _blake2f(data: bytes) -> int:
+def _blake2f(_: GasTable, data: bytes) -> int:
     return int.from_bytes(data[:4], "big") if len(data) == BLAKE2F_INPUT else 0
 
 
 PRICES: Final[Mapping[str, Price]] = MappingProxyType({
-    "ecrecover": lambda _: 3000,
-    "sha256": _per_word(60, 12),
-    "ripemd160": _per_word(600, 120),
-    "identity": _per_word(15, 3),
-    "bn254_add": lambda _: 150,
-    "bn254_mul": lambda _: 6000,
-    "bn254_pairing": _per_item(45_000, 34_000, 192),
+    "ecrecover": _fixed(3000),
+    "sha256": _per_word(lambda gas: gas.sha256_base, lambda gas: gas.sha256_word),
+    "ripemd160": _per_word(lambda gas: gas.ripemd160_base, lambda gas: gas.ripemd160_word),
+    "identity": _per_word(lambda gas: gas.identity_base, lambda gas: gas.identity_word),
+    "bn254_add": lambda gas, _: gas.bn254_add,
+    "bn254_mul": lambda gas, _: gas.bn254_mul,
+    "bn254_pairing": lambda gas, data: gas.bn254_pairing_base + gas.bn254_pairing_pair * (len(data) // 192),
     "blake2f": _blake2f,
-    "point_evaluation": lambda _: 50_000,
-    "bls12_g1add": lambda _: 375,
+    "point_evaluation": _fixed(50_000),
+    "bls12_g1add": _fixed(375),
     "bls12_g1msm": _msm(_G1_MULTIPLY, _G1_DISCOUNTS, 160),
-    "bls12_g2add": lambda _: 600,
+    "bls12_g2add": _fixed(600),
     "bls12_g2msm": _msm(_G2_MULTIPLY, _G2_DISCOUNTS, 288),
     "bls12_pairing_check": _per_item(37_700, 32_600, 384),
-    "bls12_map_fp_to_g1": lambda _: 5500,
-    "bls12_map_fp2_to_g2": lambda _: 23_800,
-    "p256_verify": lambda _: 6900,
+    "bls12_map_fp_to_g1": _fixed(5500),
+    "bls12_map_fp2_to_g2": _fixed(23_800),
+    "p256_verify": _fixed(6900),
 })  # fmt: skip
 """By name, as forks give them to addresses; MODEXP has a function of its own."""

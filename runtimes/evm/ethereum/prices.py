@@ -1,28 +1,12 @@
-"""Ethereum's gas: its amounts, and the sums that depend on sizes or on what was there before. Pure functions.
+"""What transactions and blobs cost under Ethereum's rules, and sums that no fork changes. Pure functions.
 
-Flat prices of opcodes are rows of `forks`. Names are the rules' own; sources are the Ethereum execution
-specifications and the proposals named at each amount.
+Flat prices of opcodes are rows of `forks`, their other prices those of `runtimes.evm.gas_table`. Names are the rules'
+own; sources are the Ethereum execution specifications and the proposals named at each amount.
 """
 
 from typing import Final
 
 from bridge.ethereum_block import MAX_CODE_SIZE
-
-COLD_ACCOUNT: Final = 2600  # EIP-2929
-COLD_SLOT: Final = 2100
-WARM: Final = 100
-SET_SLOT: Final = 20_000
-RESET_SLOT: Final = 5000 - COLD_SLOT
-CLEAR_REFUND: Final = RESET_SLOT + 1900  # EIP-3529
-CALL_STIPEND: Final = 2300
-CALL_VALUE: Final = 9000
-NEW_ACCOUNT: Final = 25_000
-CODE_BYTE: Final = 200
-INIT_CODE_WORD: Final = 2  # EIP-3860
-COPY_WORD: Final = 3
-KECCAK_WORD: Final = 6
-LOG_BYTE: Final = 8
-EXTRA_SLOAD: Final = WARM
 
 TRANSACTION: Final = 21_000
 TRANSACTION_CREATE: Final = 32_000
@@ -47,33 +31,9 @@ def words(size: int) -> int:
     return (size + 31) >> 5
 
 
-def memory(count: int) -> int:
-    """What a memory of so many words has cost in all."""
-    return 3 * count + (count * count >> 9)
-
-
 def all_but_one_64th(gas: int) -> int:
     """The most that a call may be given of what is left (EIP-150)."""
     return gas - (gas >> 6)
-
-
-def sstore(original: int, current: int, new: int) -> tuple[int, int]:
-    """(price, refund, which may be negative) of writing a warm slot. EIP-2200 with the amounts of EIP-3529."""
-    if current == new:
-        return WARM, 0
-    if original == current:
-        if original == 0:
-            return SET_SLOT, 0
-        return RESET_SLOT, CLEAR_REFUND if new == 0 else 0
-    refund = 0
-    if original != 0:
-        if current == 0:
-            refund -= CLEAR_REFUND
-        elif new == 0:
-            refund += CLEAR_REFUND
-    if original == new:
-        refund += (SET_SLOT if original == 0 else RESET_SLOT) - WARM
-    return WARM, refund
 
 
 def calldata_tokens(data: bytes) -> int:

@@ -62,13 +62,13 @@ def blob_gas(transaction: Transaction) -> int:
     return prices.BLOB * len(transaction.blob_hashes)
 
 
-def intrinsic_gas(transaction: Transaction) -> int:
+def intrinsic_gas(transaction: Transaction, fork: Fork) -> int:
     """What is paid before anything runs."""
     data = transaction.data
     zeros = data.count(0)
     gas = prices.TRANSACTION + prices.CALLDATA_ZERO * zeros + prices.CALLDATA_NONZERO * (len(data) - zeros)
     if transaction.to is None:
-        gas += prices.TRANSACTION_CREATE + prices.INIT_CODE_WORD * prices.words(len(data))
+        gas += prices.TRANSACTION_CREATE + fork.gas.init_code_word * prices.words(len(data))
     for _, slots in transaction.access_list:
         gas += prices.ACCESS_LIST_ADDRESS + prices.ACCESS_LIST_SLOT * len(slots)
     return gas + prices.AUTHORIZATION * len(transaction.authorizations)
@@ -119,7 +119,7 @@ def check_size(transaction: Transaction, fork: Fork) -> None:
         raise InvalidTransaction(
             RejectionReason.RLP_INVALID_VALUE, f"a value of {transaction.value} is not a number of 256 bits"
         )
-    limit, intrinsic, floor = transaction.gas_limit, intrinsic_gas(transaction), floor_gas(transaction, fork)
+    limit, intrinsic, floor = transaction.gas_limit, intrinsic_gas(transaction, fork), floor_gas(transaction, fork)
     if limit > MAX_GAS:
         raise InvalidTransaction(
             RejectionReason.GASLIMIT_OVERFLOW, f"a gas limit of {limit} is not a number of 64 bits"

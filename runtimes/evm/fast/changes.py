@@ -12,6 +12,7 @@ from bridge.addresses import EthAddress
 from bridge.events import DATA_KEY, INDEXED_FLAGS, TOPIC_KEYS, entry_of_log
 from hypervisor.events import EventEntry, StampedEvent
 from hypervisor.types import ActorID
+from runtimes.evm.fast.numbers import ChangeFlag
 from runtimes.evm.tree_engine import TreeHost
 from store.cid import RAW
 
@@ -23,8 +24,7 @@ _LOG: Final = Struct("<20s12xQQ")
 _TOPIC: Final = 32
 _stamped: Final = partial(tuple.__new__, StampedEvent)
 """An event from its two parts, as `entry_of_log` makes its entries."""
-_WARM, _TOUCHED, _CREATED, _DESTROYED, _PAID, _COUNTED, _CODE = (1 << bit for bit in range(7))
-_SEEN: Final = _WARM | _TOUCHED
+_SEEN: Final = ChangeFlag.WARM | ChangeFlag.TOUCHED
 
 
 class Changes:
@@ -76,22 +76,22 @@ class Changes:
         raw, bits, nonce, balance, size = _ACCOUNT.unpack_from(self._data, self._at)
         self._at = start + size
         address = EthAddress(raw[::-1])
-        if bits & _WARM:
+        if bits & ChangeFlag.WARM:
             accounts.warm(address)
-        if bits & _TOUCHED:
+        if bits & ChangeFlag.TOUCHED:
             accounts.touch(address)
         if not bits & ~_SEEN:
             return
         actor = self._actor(raw)
-        if bits & _CREATED:
+        if bits & ChangeFlag.CREATED:
             accounts.create(actor)
-        if bits & _COUNTED:
+        if bits & ChangeFlag.COUNTED:
             accounts.set_nonce(actor, nonce)
-        if bits & _PAID:
+        if bits & ChangeFlag.PAID:
             accounts.add_balance(actor, int.from_bytes(balance, "little") - accounts.balance(actor))
-        if bits & _CODE:
+        if bits & ChangeFlag.CODE:
             accounts.set_code(actor, self._data[start : self._at])
-        if bits & _DESTROYED:
+        if bits & ChangeFlag.DESTROYED:
             accounts.destroy(actor)
 
     def _events(self) -> list[StampedEvent]:

@@ -24,32 +24,18 @@ from runtimes.evm.engine import (
     Step,
 )
 from runtimes.evm.fast.changes import Changes
-from runtimes.evm.fast.instance import (
-    GO_ON,
-    RESUME,
-    RESUME_TREE,
-    START,
-    START_TREE,
-    TELL_TREE,
-    FastInstance,
-    address_of,
-)
+from runtimes.evm.fast.instance import FastInstance, address_of
+from runtimes.evm.fast.numbers import GuestCommand, GuestExit, TreeFlag
 from runtimes.evm.fast.pool import Pool, pool
-from runtimes.evm.fast.tree import ALONE, ASKS, Trees, features, put_answer, put_tree_start
+from runtimes.evm.fast.tree import Trees, features, put_answer, put_tree_start
 from runtimes.evm.tree_engine import AccountView, TreeFrameHost, TreeHost
 from store.blockstore import StoreError
 
 SLICE: Final = 2_000_000
 """Gas that the guest uses in a few milliseconds, a fifth of a second at worst (copies under Filecoin's rules)."""
 
-_ASK: Final = 100
-_NO_ROOM: Final = 102
-_OUT_OF_GAS: Final = 103
-_LEFT: Final = 104
-_UNTOLD: Final = 105
 _ENDS: Final = {int(status): status for status in (Status.SUCCESS, Status.REVERT)}
-_HALTED: Final = 107
-_MOST_TOLD: Final = 64
+_MOST_ANSWERS: Final = 64
 """How often a tree that runs alone is told something."""
 _CREATE2: Final = 0xF5
 _CALLS: Final = {
@@ -123,11 +109,11 @@ class FastEngine:
         try:
             instance.features = table.features
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
-            put_tree_start(instance, frame, host, rules, instance.code_number(code), ALONE, found)
-            exit_code, left = instance.run_alone(START_TREE, gas)
+            put_tree_start(instance, frame, host, rules, instance.code_number(code), TreeFlag.ALONE, found)
+            exit_code, left = instance.run_alone(GuestCommand.START_TREE, gas)
             told = 0
-            while exit_code == _UNTOLD and told < _MOST_TOLD and instance.tell(cast(Host, host)):
-                exit_code, left = instance.run_alone(TELL_TREE, gas)
+            while exit_code == GuestExit.UNTOLD and told < _MOST_ANSWERS and instance.tell(cast(Host, host)):
+                exit_code, left = instance.run_alone(GuestCommand.TELL_TREE, gas)
                 told += 1
             status = _ENDS.get(exit_code)
             if status is None:
@@ -162,7 +148,7 @@ class FastEngine:
             if way is not None:
                 instance.features = table.features
                 put_tree_start(instance, frame, cast(TreeFrameHost, host), rules, code, way)
-                step = self._run_as_tree(instance, cast(TreeFrameHost, host), START_TREE, way)
+                step = self._run_as_tree(instance, cast(TreeFrameHost, host), GuestCommand.START_TREE, way)
                 if step is not None:
                     return step
             instance.bring(frame.calldata)
@@ -172,7 +158,7 @@ class FastEngine:
             instance.put_bytes(frame.address, 0)
             instance.put_bytes(frame.caller, 1)
             instance.put(frame.value, 2)
-            return self._run(instance, host, START)
+            return self._run(instance, host, GuestCommand.START)
         except (HypervisorError, StoreError):
             raise
         except Exception as defect:
@@ -185,27 +171,27 @@ class FastEngine:
         host.gas.overdraw(host.gas.left)
         gas = host.gas.remaining
         exit_code = instance.run(command, host)
-        if exit_code == _LEFT:
+        if exit_code == GuestExit.LEFT:
             host.gas.remaining = gas
             host.gas.refill()  # in slices again: the frame may go on for long
             self._table.trees.left(self._code, host)
             return None
-        if exit_code in (_ASK, _HALTED):
+        if exit_code in (GuestExit.ASK, GuestExit.HALTED):
             return self._handed_back(instance, host, exit_code)
-        if exit_code == _NO_ROOM:
+        if exit_code == GuestExit.NO_ROOM:
             raise Fatal("the EVM engine has no room for a frame")
         if exit_code == Status.SUCCESS:
             Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).write()
-        elif way & ASKS:
+        elif way & TreeFlag.ASKS:
             Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).report_logs()
-        if exit_code == _OUT_OF_GAS:
+        if exit_code == GuestExit.OUT_OF_GAS:
             host.gas.overdraw(host.gas.left + 1)
         return self._ended(instance, host, Status(exit_code))
 
     def _handed_back(self, instance: FastInstance, host: TreeFrameHost, exit_code: int) -> Step:
         """A tree's first frame waits, or goes on by itself; what the tree has done is the message's from now on."""
         number, *_, changes, length, memory = instance.numbers
-        step = self._asked(instance) if exit_code == _ASK else None
+        step = self._asked(instance) if exit_code == GuestExit.ASK else None
         Changes(instance.read(changes, length), host).write()
         host.note_memory(memory)
         host.gas.settle()
@@ -213,7 +199,7 @@ class FastEngine:
         if step is not None:
             return step
         instance.numbers[0] = number
-        return self._run(instance, host, GO_ON)
+        return self._run(instance, host, GuestCommand.GO_ON)
 
     def _resume(self, instance: FastInstance, host: Host, number: int, answer: Answer) -> Step:
         pool = self._table.pool
@@ -226,7 +212,7 @@ class FastEngine:
             if way is not None:
                 instance.features, tree_host = self._table.features, cast(TreeFrameHost, host)
                 put_answer(instance, tree_host, number, answer, output, way)
-                step = self._run_as_tree(instance, tree_host, RESUME_TREE, way)
+                step = self._run_as_tree(instance, tree_host, GuestCommand.RESUME_TREE, way)
                 if step is None:
                     raise Fatal("the EVM engine has left a frame that goes on")
                 return step
@@ -236,7 +222,7 @@ class FastEngine:
             numbers[3] = host.steps is not None
             if creates:
                 instance.put_bytes(answer.created or b"")
-            return self._run(instance, host, RESUME)
+            return self._run(instance, host, GuestCommand.RESUME)
         except (HypervisorError, StoreError):
             raise
         except Exception as defect:
@@ -254,9 +240,9 @@ class FastEngine:
             if host.steps is not None and instance.before is not None:
                 host.steps.step(EvmFault(OutOfGas.__name__))
             raise
-        if exit_code == _NO_ROOM:
+        if exit_code == GuestExit.NO_ROOM:
             raise Fatal("the EVM engine has no room for a frame")
-        if exit_code != _ASK:
+        if exit_code != GuestExit.ASK:
             return self._ended(instance, host, Status(exit_code))
         self._tell_cost(instance, host)
         return self._asked(instance)

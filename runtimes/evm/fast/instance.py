@@ -10,7 +10,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from struct import Struct
 from typing import Final
 
@@ -18,27 +18,10 @@ from bridge.addresses import EthAddress
 from hypervisor.errors import Fatal
 from hypervisor.types import ActorID
 from runtimes.evm.engine import EngineRules, Host
+from runtimes.evm.fast.numbers import EXCHANGE, GuestCommand
 from runtimes.wasmtime.engine import LinkedModule, own_engine
 from runtimes.wasmtime.raw import Instance, Trap
 
-(
-    MAILBOX,
-    START,
-    RESUME,
-    ADD_RULES,
-    ADD_CODE,
-    DROP_CODE,
-    RESERVE,
-    DROP_FRAME,
-    START_TREE,
-    TELL_TREE,
-    SEED,
-    RESUME_TREE,
-    GO_ON,
-) = range(13)
-"""The guest's commands (`guests/evm/src/lib.rs`)."""
-
-EXCHANGE: Final = 1 << 16
 _MEMORY: Final = (1 << 32) - (1 << 16)
 _HEAD: Final = 11  # gas, question, failed, seven numbers, position
 _POSITION: Final = 10
@@ -103,7 +86,7 @@ class FastInstance:
         self._code_bytes = 0
         self._rules: dict[str, int] = {}
         self._follow()
-        place = self._instance.enter_alone(MAILBOX)
+        place = self._instance.enter_alone(GuestCommand.MAILBOX)
         self._mail = self._view[place : place + 8 * _HEAD].cast("Q")
         self.numbers = self._mail[3:_POSITION]
         self._numbers_at = place + 8 * 3
@@ -111,7 +94,7 @@ class FastInstance:
         self._words = self._view[words : words + (_WORDS + 1) * _WORD]  # the last one: who runs
         self._exchange = words + (_WORDS + 1) * _WORD
         self.bring(os.urandom(_SEED_BYTES))  # of the guest's maps, on whose order nothing depends
-        self._instance.enter_alone(SEED)
+        self._instance.enter_alone(GuestCommand.SEED)
 
     def _follow(self) -> None:
         base, self.size = self._instance.memory()
@@ -170,7 +153,7 @@ class FastInstance:
             self._view[self._exchange : self._exchange + size] = data
             return
         self.numbers[0] = size
-        self._instance.enter_alone(RESERVE)
+        self._instance.enter_alone(GuestCommand.RESERVE)
         self.write(self.numbers[0], data)
 
     # --- what a frame needs -----------------------------------------------------------------------------------
@@ -182,9 +165,10 @@ class FastInstance:
             prices = [_NO_OPCODE] * 256
             for opcode, row in rules.opcodes.items():
                 prices[opcode] = row.gas
+            prices += astuple(rules.gas)
             self.bring(b"".join(price.to_bytes(8, "little") for price in prices))
             self.numbers[0], self.numbers[1] = copied_bytes_per_gas, rules.family == "ethereum"
-            self._instance.enter_alone(ADD_RULES)
+            self._instance.enter_alone(GuestCommand.ADD_RULES)
             number = self._rules[rules.name] = self.numbers[0]
         return number
 
@@ -196,14 +180,14 @@ class FastInstance:
             return number
         self.bring(code)
         self.numbers[0] = len(code)
-        self._instance.enter_alone(ADD_CODE)
+        self._instance.enter_alone(GuestCommand.ADD_CODE)
         number = self._codes[code] = self.numbers[0]
         self._code_bytes += len(code)
         while self._code_bytes > _CODE_BYTES and len(self._codes) > 1:
             old, place = self._codes.popitem(last=False)
             self._code_bytes -= len(old)
             self.numbers[0] = place
-            self._instance.enter_alone(DROP_CODE)
+            self._instance.enter_alone(GuestCommand.DROP_CODE)
         return number
 
     def opcode_at(self, position: int) -> int:
@@ -214,7 +198,7 @@ class FastInstance:
         """Drop the frames that nobody will let go on."""
         while self.orphans:
             self.numbers[0] = self.orphans.pop()
-            self._instance.enter_alone(DROP_FRAME)
+            self._instance.enter_alone(GuestCommand.DROP_FRAME)
             self.waiting -= 1
 
     # --- running ----------------------------------------------------------------------------------------------

@@ -17,15 +17,12 @@ from hypervisor.types import ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.engine import Answer, EngineRules, Frame, Host, TreeMode
 from runtimes.evm.fast.instance import FastInstance
+from runtimes.evm.fast.numbers import AccountFlag, TreeFlag
 from runtimes.evm.rules import P256_ADDRESS
 from runtimes.evm.storage import EMPTY_KAMT
 from runtimes.evm.tree_engine import AccountView, TreeHost
 from store.cid import USUAL_PREFIX
 
-_LEAVE, _EXISTS, _WARM, _CREATED, _HAS_SLOTS, _HAD_SLOTS, _DELEGATES, _UNTOUCHED, _ASKED = (
-    1 << bit for bit in range(9)
-)
-_DELEGATIONS, _P256, _ALONE, _BOUNDED_MODEXP, _STATIC, _TOLD, _MAY_WAIT, _ASKS = (1 << bit for bit in range(8))
 _ANY_CODE: Final = 1 << 24
 """What stands for no limit of a code's length."""
 _BEGINNING: Final = Struct("<7QQ20s12x20s12x32s4Q32s32s32s32s")
@@ -66,7 +63,11 @@ class Skips:
         return left > 0
 
 
-_WAYS: Final = {TreeMode.WHOLE: 0, TreeMode.WAITING: _MAY_WAIT, TreeMode.SEEN: _MAY_WAIT | _ASKS}
+_WAYS: Final = {
+    TreeMode.WHOLE: 0,
+    TreeMode.WAITING: TreeFlag.MAY_WAIT,
+    TreeMode.SEEN: TreeFlag.MAY_WAIT | TreeFlag.ASKS,
+}
 
 
 class Trees:
@@ -102,12 +103,6 @@ class Trees:
         self._left[host.message] = self._left.get(host.message, 0) + 1
 
 
-ALONE: Final = _ALONE
-"""The way of a tree that asks nobody."""
-ASKS: Final = _ASKS
-"""That of a frame whose calls are all seen."""
-
-
 def put_tree_start(
     guest: FastInstance,
     frame: Frame,
@@ -119,7 +114,7 @@ def put_tree_start(
 ) -> None:
     """Write what a tree begins with into the mailbox, but for the gas; the first frame's account with it."""
     words = frame.address[::-1], frame.caller[::-1], frame.value.to_bytes(32, "little")
-    _put(guest, host, (rules, code), frame.calldata, words, way | _STATIC if frame.static else way, found)
+    _put(guest, host, (rules, code), frame.calldata, words, way | TreeFlag.STATIC if frame.static else way, found)
 
 
 def put_answer(guest: FastInstance, host: TreeHost, frame: int, answer: Answer, output: bytes, way: int) -> None:
@@ -136,8 +131,8 @@ def _put(
     guest.bring(data)
     limit = host.code_limit
     account, nonce, size, balance, code_hash, key, _, root = _account_fields(guest, host.address, host, found)
-    if not account & (_LEAVE | _DELEGATES):
-        flags |= _TOLD
+    if not account & (AccountFlag.LEAVE | AccountFlag.DELEGATES):
+        flags |= TreeFlag.TOLD
     guest.put_all(
         _BEGINNING,
         *(*head, len(data), size, host.depth_left, precompiles, flags | way, 0, *words),
@@ -152,7 +147,11 @@ def features(rules: EngineRules) -> tuple[int, int]:
         return 0, 0
     precompiles = sum(1 << address[-1] for address in fork.precompiles if address[-2] == 0)
     has_p256 = P256_ADDRESS in fork.precompiles
-    more = (_DELEGATIONS, fork.delegations), (_P256, has_p256), (_BOUNDED_MODEXP, fork.bounded_modexp)
+    more = (
+        (TreeFlag.DELEGATIONS, fork.delegations),
+        (TreeFlag.P256, has_p256),
+        (TreeFlag.BOUNDED_MODEXP, fork.bounded_modexp),
+    )
     return precompiles, sum(bit for bit, has in more if has)
 
 
@@ -176,30 +175,30 @@ def _account_fields(
     """An account as the guest is told of it; `found` where it was looked at already."""
     accounts = host.accounts
     if host.leaves_tree(address):
-        return _LEAVE, *_NOBODY
+        return AccountFlag.LEAVE, *_NOBODY
     actor = _owner(guest, address, host)
-    flags = _WARM if accounts.is_warm(address) else 0
+    flags = AccountFlag.WARM if accounts.is_warm(address) else 0
     if host.is_watched(address):
-        flags |= _ASKED
+        flags |= AccountFlag.ASKED
     is_touched = accounts.knows_slots(actor, address)
     if is_touched:
-        flags |= _HAS_SLOTS
+        flags |= AccountFlag.HAS_SLOTS
     if actor is None:
         return flags, *_NOBODY
     found = found or accounts.view(actor)
     if found is None:
-        return _LEAVE, *_NOBODY
-    flags |= _EXISTS | (_CREATED if found.was_created else 0)
+        return AccountFlag.LEAVE, *_NOBODY
+    flags |= AccountFlag.EXISTS | (AccountFlag.CREATED if found.was_created else 0)
     root = _ZERO
     if found.storage != EMPTY_KAMT:
-        flags |= _HAS_SLOTS | _HAD_SLOTS
+        flags |= AccountFlag.HAS_SLOTS | AccountFlag.HAD_SLOTS
         if not is_touched and found.storage.startswith(USUAL_PREFIX):
-            flags |= _UNTOUCHED
+            flags |= AccountFlag.UNTOUCHED
             root = found.storage[:-33:-1]
     size, lent = accounts.code_size_and_delegate(found.code)
     delegate = _ZERO[:20]
-    if lent is not None and guest.features[1] & _DELEGATIONS:
-        flags |= _DELEGATES
+    if lent is not None and guest.features[1] & TreeFlag.DELEGATIONS:
+        flags |= AccountFlag.DELEGATES
         delegate = lent[::-1]
     balance = found.balance.to_bytes(32, "little")
     return flags, found.nonce, size, balance, found.code_hash[::-1], found.code[:-33:-1], delegate, root

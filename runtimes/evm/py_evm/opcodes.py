@@ -14,9 +14,6 @@ from bridge.addresses import word_to_address
 from runtimes.evm.engine import Ask, CallAsk, CallKind, CreateAsk, Status
 from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 
-EXP_BYTE: Final = 50
-"""EVM gas for each byte of an exponent (EIP-160)."""
-
 
 def require_writable(frame: FrameComputation) -> None:
     """End the frame where it may not change state."""
@@ -39,7 +36,7 @@ def _clz(frame: FrameComputation) -> None:
 
 def _exp(frame: FrameComputation) -> None:
     base, exponent = frame.stack_pop_ints(2)
-    frame.pay(EXP_BYTE * ((exponent.bit_length() + 7) // 8))
+    frame.pay(frame.frame.rules.gas.exp_byte * ((exponent.bit_length() + 7) // 8))
     frame.stack_push_int(pow(base, exponent, 1 << 256))
 
 

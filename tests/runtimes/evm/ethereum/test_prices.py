@@ -12,6 +12,7 @@ from hypervisor.errors import OutOfGas
 from hypervisor.gas import GasTracker
 from runtimes.evm.ethereum import precompiles, prices
 from runtimes.evm.ethereum.forks import CANCUN, OSAKA, PRAGUE
+from runtimes.evm.gas_table import CANCUN_GAS
 
 # (original, current, new) -> price and refund of a warm slot, the table of EIP-2200 under EIP-2929 and EIP-3529
 SSTORE = [
@@ -34,12 +35,12 @@ SSTORE = [
 
 @pytest.mark.parametrize(("original", "current", "new", "price", "refund"), SSTORE)
 def test_writing_a_warm_slot(original: int, current: int, new: int, price: int, refund: int) -> None:
-    assert prices.sstore(original, current, new) == (price, refund)
+    assert CANCUN_GAS.sstore(original, current, new) == (price, refund)
 
 
 @pytest.mark.parametrize(("count", "gas"), [(0, 0), (1, 3), (22, 66), (23, 70), (724, 3195), (32_768, 2_195_456)])
 def test_memory_is_linear_and_a_512th_of_the_square(count: int, gas: int) -> None:
-    assert prices.memory(count) == gas
+    assert CANCUN_GAS.memory(count) == gas
 
 
 @given(st.integers(min_value=0, max_value=1 << 63))
@@ -87,8 +88,9 @@ def test_the_discounts_of_sums_of_products_are_py_evms() -> None:
     for count in (*range(1, 129), 200):
         g1 = G1_MSM_DISCOUNTS[min(count, 128) - 1]
         g2 = G2_MSM_DISCOUNTS[min(count, 128) - 1]
-        assert precompiles.PRICES["bls12_g1msm"](bytes(count * (point + scalar))) == count * 12_000 * g1 // 1000
-        assert precompiles.PRICES["bls12_g2msm"](bytes(count * (2 * point + scalar))) == count * 22_500 * g2 // 1000
+        first, second = bytes(count * (point + scalar)), bytes(count * (2 * point + scalar))
+        assert precompiles.PRICES["bls12_g1msm"](CANCUN_GAS, first) == count * 12_000 * g1 // 1000
+        assert precompiles.PRICES["bls12_g2msm"](CANCUN_GAS, second) == count * 22_500 * g2 // 1000
 
 
 @pytest.mark.parametrize(

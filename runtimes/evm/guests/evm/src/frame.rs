@@ -1,5 +1,7 @@
 //! A frame: one piece of code in the name of one contract, with its stack and memory, between two runs of the loop.
 
+pub use crate::tables::exit::*;
+use crate::tables::GasTable;
 use crate::words;
 use revm_primitives::U256;
 use std::rc::Rc;
@@ -12,43 +14,19 @@ const JUMPDEST: u8 = 0x5b;
 /// Memory offsets, sizes and ends above this are illegal.
 const U32_MAX: u64 = u32::MAX as u64;
 
-/// Why a run of the loop ended: a status of the engine (`runtimes.evm.engine.Status`), or one of these.
+/// Why a run of the loop ended: one of `tables::exit`.
 pub type Exit = u32;
-pub const SUCCESS: Exit = 0;
-pub const READ_ONLY: Exit = 25;
-pub const REVERT: Exit = 33;
-pub const INVALID: Exit = 34;
-pub const UNDEFINED: Exit = 35;
-pub const UNDERFLOW: Exit = 36;
-pub const OVERFLOW: Exit = 37;
-pub const ILLEGAL_MEMORY: Exit = 38;
-pub const BAD_JUMP: Exit = 39;
-/// The frame asks for a call or a creation.
-pub const ASK: Exit = 100;
-/// The host has raised something, which it keeps.
-pub const RAISED: Exit = 101;
-/// There is no room in this instance.
-pub const NO_ROOM: Exit = 102;
-/// A frame of a tree has no gas left.
-pub const OUT_OF_GAS: Exit = 103;
-/// A tree has met something that it cannot deal with; nothing has happened.
-pub const LEFT: Exit = 104;
-/// A tree that runs alone needs to be told something; the question is in the mailbox.
-pub const UNTOLD: Exit = 105;
-/// The same within an instruction that can run again: nothing else of it has happened.
-pub const PAUSED: Exit = 106;
-/// The first frame of a tree goes on by itself: what its next instruction looks at is nothing for a tree.
-pub const HALTED: Exit = 107;
 
 /// How many frames that have ended are kept for others, and how much memory such a one may have.
 pub const MOST_IDLE: usize = 64;
 pub const MOST_MEMORY: usize = 1 << 20;
 
-/// A set of rules: the flat price of each opcode, and what else the loop needs to know of them.
+/// A set of rules: the flat price of each opcode, the others, and what else the loop needs to know of them.
 pub struct Rules {
     pub prices: [u64; 256],
+    pub gas: GasTable,
     pub ethereum: bool,
-    /// How many bytes a copy moves for one gas where the price is linear; 0 for three gas a word.
+    /// How many bytes a copy moves for one gas where the price is linear; 0 where it has a price by the word.
     pub copied_bytes_per_gas: u64,
 }
 
@@ -57,7 +35,7 @@ pub const NO_OPCODE: u64 = u64::MAX;
 impl Rules {
     pub fn copy_gas(&self, size: u64) -> u64 {
         match self.copied_bytes_per_gas {
-            0 => 3 * ((size + 31) >> 5),
+            0 => self.gas.copy_word * ((size + 31) >> 5),
             bytes => size / bytes,
         }
     }
@@ -236,12 +214,12 @@ impl Frame {
                 if end <= self.memory.len() as u64 {
                     Ok(None)
                 } else if end > U32_MAX {
-                    Err(ILLEGAL_MEMORY)
+                    Err(ILLEGAL_MEMORY_ACCESS)
                 } else {
                     Ok(Some(end))
                 }
             }
-            _ => Err(ILLEGAL_MEMORY),
+            _ => Err(ILLEGAL_MEMORY_ACCESS),
         }
     }
 

@@ -3,6 +3,8 @@
 
 use crate::frame::{Exit, Frame, NO_ROOM, RAISED, UNTOLD};
 use crate::keccak::keccak256;
+pub use crate::tables::EXCHANGE;
+use crate::tables::question::*;
 use crate::words;
 use revm_primitives::U256;
 
@@ -57,8 +59,6 @@ pub struct Mailbox {
     pub alone: bool,
 }
 
-pub const EXCHANGE: usize = 1 << 16;
-
 pub static mut MAILBOX: Mailbox = Mailbox {
     gas: 0,
     question: 0,
@@ -84,30 +84,6 @@ unsafe extern "C" {
     fn ask();
 }
 
-const OVERDRAW: u32 = 0;
-const GROW: u32 = 1;
-const GET_STORAGE: u32 = 2;
-const SET_STORAGE: u32 = 3;
-const GET_TRANSIENT: u32 = 4;
-const SET_TRANSIENT: u32 = 5;
-const BALANCE: u32 = 6;
-const SELF_BALANCE: u32 = 7;
-const CODE_SIZE: u32 = 8;
-const CODE_HASH: u32 = 9;
-const LOAD_CODE: u32 = 10;
-const COPY_CODE: u32 = 11;
-const CONTEXT: u32 = 12;
-const ORIGIN: u32 = 13;
-const PREV_RANDAO: u32 = 14;
-const GAS_LEFT: u32 = 15;
-const BLOCK_HASH: u32 = 16;
-const BLOB_HASH: u32 = 17;
-const BLOB_BASE_FEE: u32 = 18;
-const KECCAK256: u32 = 19;
-const LOG: u32 = 20;
-const SELFDESTRUCT: u32 = 21;
-const STEP: u32 = 22;
-
 /// Ask Python for something that costs gas.
 #[inline(never)]
 pub fn question(frame: &mut Frame, number: u32) -> Answer<()> {
@@ -121,9 +97,6 @@ pub fn question(frame: &mut Frame, number: u32) -> Answer<()> {
     frame.gas = mailbox().gas;
     if core::mem::take(&mut mailbox().failed) == 0 { Ok(()) } else { Err(RAISED) }
 }
-
-/// What each word of a hash costs under Ethereum's rules.
-pub const KECCAK_WORD: u64 = 6;
 
 pub struct Outside;
 
@@ -229,7 +202,7 @@ impl Host for Outside {
 
     fn keccak256(&mut self, frame: &mut Frame, region: (usize, usize)) -> Answer<U256> {
         if frame.rules.ethereum {
-            let price = KECCAK_WORD * (region.1 as u64).div_ceil(32);
+            let price = frame.rules.gas.keccak_word * (region.1 as u64).div_ceil(32);
             if price > frame.gas {
                 self.overdraw(frame, price)?;
             }

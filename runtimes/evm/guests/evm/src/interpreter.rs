@@ -10,8 +10,6 @@ use crate::host::{Host, mailbox};
 use crate::words::{self, ONE, ZERO};
 use revm_primitives::U256;
 
-/// What each byte of an exponent costs (EIP-160).
-const EXP_BYTE: u64 = 50;
 const JUMPDEST: usize = 0x5b;
 const STACK_BYTES: usize = 32 * STACK_WORDS;
 
@@ -70,7 +68,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
         macro_rules! need {
             ($count:expr) => {
                 if top < base + 32 * $count {
-                    break 'frame UNDERFLOW;
+                    break 'frame STACK_UNDERFLOW;
                 }
             };
         }
@@ -78,7 +76,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             ($word:expr) => {{
                 let word: U256 = $word;
                 if top == limit {
-                    break 'frame OVERFLOW;
+                    break 'frame STACK_OVERFLOW;
                 }
                 // SAFETY: below the limit
                 unsafe { *(top as *mut U256) = word };
@@ -135,7 +133,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                         pc = place + 1; // the landing itself does nothing but cost
                         pay!(prices[JUMPDEST]);
                     }
-                    None => break 'frame BAD_JUMP,
+                    None => break 'frame BAD_JUMPDEST,
                 }
             }};
         }
@@ -150,7 +148,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
         if price > gas {
             if price == NO_OPCODE {
                 pc += 1;
-                break UNDEFINED;
+                break UNDEFINED_INSTRUCTION;
             }
             ask!(host.overdraw(frame, price));
         }
@@ -178,7 +176,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             0x0a => {
                 need!(2);
                 let (number, exponent) = (*peek!(0), *peek!(1));
-                pay!(EXP_BYTE * ((256 - exponent.leading_zeros() as u64 + 7) / 8));
+                pay!(rules.gas.exp_byte * ((256 - exponent.leading_zeros() as u64 + 7) / 8));
                 replace!(2, arithmetic::power(&number, &exponent));
             }
             0x0b => binary!(|size: &U256, word: &U256| words::sign_extend(word, size)),
@@ -261,11 +259,11 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 need!(3);
                 let (start, offset, size) = (*peek!(0), *peek!(1), *peek!(2));
                 if rules.ethereum && !within(&offset, &size, frame.return_data.len()) {
-                    break ILLEGAL_MEMORY;
+                    break ILLEGAL_MEMORY_ACCESS;
                 }
                 let region = region!(&start, &size);
                 if !within(&offset, &size, frame.return_data.len()) {
-                    break ILLEGAL_MEMORY;
+                    break ILLEGAL_MEMORY_ACCESS;
                 }
                 pay!(rules.copy_gas(region.1 as u64));
                 Frame::fill(&mut frame.memory, region, &frame.return_data, &offset);
@@ -372,7 +370,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             0x5f => push!(ZERO),
             0x60 => {
                 if top == limit {
-                    break OVERFLOW;
+                    break STACK_OVERFLOW;
                 }
                 // SAFETY: below the limit; behind the code there are zeros
                 unsafe { *(top as *mut U256) = U256::from_limbs([*((start + pc) as *const u8) as u64, 0, 0, 0]) };
@@ -381,7 +379,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             }
             0x61..=0x7f => {
                 if top == limit {
-                    break OVERFLOW;
+                    break STACK_OVERFLOW;
                 }
                 let size = (opcode - 0x5f) as usize;
                 pc += size;
@@ -391,11 +389,11 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             }
             0x80..=0x8f => {
                 if top == limit {
-                    break OVERFLOW;
+                    break STACK_OVERFLOW;
                 }
                 let depth = 32 * (opcode - 0x7f) as usize;
                 if top < base + depth {
-                    break UNDERFLOW;
+                    break STACK_UNDERFLOW;
                 }
                 // SAFETY: both within the stack
                 unsafe { words::copy(top - depth, top) };
@@ -404,7 +402,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             0x90..=0x9f => {
                 let depth = 32 * (opcode - 0x8e) as usize;
                 if top < base + depth {
-                    break UNDERFLOW;
+                    break STACK_UNDERFLOW;
                 }
                 // SAFETY: both within the stack
                 unsafe { words::swap(top - 32, top - depth) };
@@ -462,7 +460,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 frame.output = region!(peek!(0), peek!(1));
                 break if opcode == 0xf3 { SUCCESS } else { REVERT };
             }
-            0xfe => break INVALID,
+            0xfe => break INVALID_INSTRUCTION,
             0xff => {
                 need!(1);
                 writable!();
@@ -470,7 +468,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 ask!(host.selfdestruct(frame, &heir));
                 break SUCCESS;
             }
-            _ => break UNDEFINED,
+            _ => break UNDEFINED_INSTRUCTION,
         }
     };
     frame.pc = pc;

@@ -4,6 +4,7 @@
 
 use crate::frame::Code;
 use crate::keyed::{Key, Map};
+use crate::tables::change;
 use crate::words;
 use revm_primitives::U256;
 use std::rc::Rc;
@@ -316,15 +317,15 @@ impl Journal {
         for account in &self.accounts {
             let changed = &account.changed;
             let flags = [
-                changed.warm,
-                changed.touched,
-                changed.created,
-                changed.destroyed,
-                changed.balance,
-                changed.nonce,
-                changed.code,
+                (changed.warm, change::WARM),
+                (changed.touched, change::TOUCHED),
+                (changed.created, change::CREATED),
+                (changed.destroyed, change::DESTROYED),
+                (changed.balance, change::PAID),
+                (changed.nonce, change::COUNTED),
+                (changed.code, change::CODE),
             ];
-            let bits = flags.iter().rev().fold(0, |bits, flag| bits << 1 | *flag as u64);
+            let bits = flags.iter().filter(|(is_set, _)| *is_set).fold(0, |bits, (_, bit)| bits | bit);
             if bits == 0 {
                 continue;
             }

@@ -14,6 +14,7 @@ mod keccak;
 mod keyed;
 mod modexp;
 mod precompiles;
+mod tables;
 mod tree;
 mod words;
 
@@ -21,23 +22,9 @@ use frame::*;
 use host::{EXCHANGE, Outside, mailbox};
 use revm_primitives::U256;
 use std::rc::Rc;
+use tables::{GAS_PRICES, GasTable, command::*, tree_flag};
 use tree::accounts::Told;
 use tree::{Beginning, Ended, Tree};
-
-/// Where the mailbox is.
-const MAILBOX: u32 = 0;
-const START: u32 = 1;
-const RESUME: u32 = 2;
-const ADD_RULES: u32 = 3;
-const ADD_CODE: u32 = 4;
-const DROP_CODE: u32 = 5;
-const RESERVE: u32 = 6;
-const DROP_FRAME: u32 = 7;
-const START_TREE: u32 = 8;
-const TELL_TREE: u32 = 9;
-const SEED: u32 = 10;
-const RESUME_TREE: u32 = 11;
-const GO_ON: u32 = 12;
 
 const DONE: Exit = 0;
 
@@ -107,14 +94,18 @@ impl Guest {
         DONE
     }
 
-    /// numbers: bytes that a copy moves for one gas (0: three gas a word), whether Ethereum's; exchange: 256 prices.
+    /// numbers: bytes that a copy moves for one gas (0: it has a price by the word), whether Ethereum's; exchange: 256
+    /// flat prices, then those of the table.
     fn add_rules(&mut self) -> Exit {
         let mail = mailbox();
-        let mut prices = [0; 256];
-        for (price, bytes) in prices.iter_mut().zip(mail.exchange.chunks_exact(8)) {
+        let mut numbers = [0; 256 + GAS_PRICES];
+        for (price, bytes) in numbers.iter_mut().zip(mail.exchange.chunks_exact(8)) {
             *price = bytes.iter().rev().fold(0, |number, byte| number << 8 | *byte as u64);
         }
-        let rules = Rules { prices, ethereum: mail.numbers[1] != 0, copied_bytes_per_gas: mail.numbers[0] };
+        let mut prices = [0; 256];
+        prices.copy_from_slice(&numbers[..256]);
+        let gas = GasTable::of(&numbers[256..]);
+        let rules = Rules { prices, gas, ethereum: mail.numbers[1] != 0, copied_bytes_per_gas: mail.numbers[0] };
         self.rules.push(Rc::new(rules));
         mail.numbers[0] = self.rules.len() as u64 - 1;
         DONE
@@ -153,16 +144,15 @@ impl Guest {
         self.run(frame, traced != 0)
     }
 
-    /// numbers: rules, code, size of the calldata, size of the account's code, levels, precompiles, flags (delegations,
-    /// P-256, alone, MODEXP by EIP-7883, static, account told, may wait, asks always); words: address, caller, value, a word of four numbers
-    /// (memory in use, the longest code, flags and nonce of the account), and the account's balance, code's hash and
-    /// key, storage's root; calldata come in. Afterwards numbers: output, its size, position, changes, their size.
+    /// numbers: rules, code, size of the calldata, size of the account's code, levels, precompiles, flags (`tree_flag`);
+    /// words: address, caller, value, a word of four numbers (memory in use, the longest code, flags and nonce of the
+    /// account), and the account's balance, code's hash and key, storage's root; calldata come in. Afterwards numbers: output, its size, position, changes, their size.
     fn start_tree(&mut self) -> Exit {
         let [rules, code, size, _, _, _, flags] = mailbox().numbers;
         let Some(code) = self.codes[code as usize].clone() else { return NO_ROOM };
         let mut frame = self.new_frame(self.rules[rules as usize].clone(), code);
         [frame.address, frame.caller, frame.value, ..] = mailbox().words;
-        frame.is_static = flags & 16 != 0;
+        frame.is_static = flags & tree_flag::STATIC != 0;
         frame.calldata.extend_from_slice(incoming(self, size as usize));
         self.run_tree(frame, None)
     }
@@ -184,23 +174,23 @@ impl Guest {
         let [_, _, _, code_size, levels, precompiles, flags] = mailbox().numbers;
         let [_, _, _, numbers, balance, code_hash, code_key, root] = mailbox().words;
         let [memory, most_code, account, nonce] = *numbers.as_limbs();
-        mailbox().alone = flags & 4 != 0;
+        mailbox().alone = flags & tree_flag::ALONE != 0;
         let ended = self.tree.run(Beginning {
             frame,
             gas: mailbox().gas,
-            alone: flags & 4 != 0,
+            alone: flags & tree_flag::ALONE != 0,
             levels,
             precompiles,
-            p256: flags & 2 != 0,
-            delegations: flags & 1 != 0,
-            bounded_modexp: flags & 8 != 0,
-            may_wait: flags & 64 != 0,
-            asks: flags & 128 != 0,
+            p256: flags & tree_flag::P256 != 0,
+            delegations: flags & tree_flag::DELEGATIONS != 0,
+            bounded_modexp: flags & tree_flag::BOUNDED_MODEXP != 0,
+            may_wait: flags & tree_flag::MAY_WAIT != 0,
+            asks: flags & tree_flag::ASKS != 0,
             answer,
             memory,
             most_code,
             most_init_code: 2 * most_code,
-            account: (flags & 32 != 0).then_some(Told {
+            account: (flags & tree_flag::TOLD != 0).then_some(Told {
                 flags: account,
                 nonce,
                 code_size,

@@ -5,6 +5,7 @@ use crate::bn254;
 use crate::frame::Frame;
 use crate::host::Answer;
 use crate::modexp::Question;
+use crate::tables::GasTable;
 use ripemd::Ripemd160;
 use sha2::{Digest, Sha256};
 
@@ -21,7 +22,14 @@ const LONG_WORK: u64 = 100_000;
 /// Run the precompile at a low address; None where it is the host's. `bounded`: by EIP-7823 and 7883.
 ///
 /// `pause` is called now and then during long work.
-pub fn run<P>(frame: &mut Frame, number: u64, limit: u64, bounded: bool, mut pause: P) -> Answer<Option<Outcome>>
+pub fn run<P>(
+    frame: &mut Frame,
+    number: u64,
+    limit: u64,
+    prices: &GasTable,
+    bounded: bool,
+    mut pause: P,
+) -> Answer<Option<Outcome>>
 where
     P: FnMut(&mut Frame) -> Answer<()>,
 {
@@ -32,7 +40,7 @@ where
             Some(question) => question.price,
             None => return Ok(None),
         },
-        8 => 45_000 + 34_000 * (input.len() / bn254::PAIR) as u64,
+        8 => prices.bn254_pairing_base + prices.bn254_pairing_pair * (input.len() / bn254::PAIR) as u64,
         _ => 0,
     };
     if price > LONG_WORK && price <= limit {
@@ -41,12 +49,19 @@ where
     let input = frame.region(frame.ask.input);
     let priced = |price: u64, work: &dyn Fn() -> Vec<u8>| Some((price <= limit).then(|| (price, work())));
     Ok(match number {
-        2 if input.len() <= LONG => priced(60 + 12 * words, &|| Sha256::digest(input).to_vec()),
-        3 => priced(600 + 120 * words, &|| [&[0; 12][..], &Ripemd160::digest(input)].concat()),
-        4 => priced(15 + 3 * words, &|| input.to_vec()),
+        2 if input.len() <= LONG => priced(prices.sha256_base + prices.sha256_word * words, &|| Sha256::digest(input).to_vec()),
+        3 => priced(prices.ripemd160_base + prices.ripemd160_word * words, &|| {
+            [&[0; 12][..], &Ripemd160::digest(input)].concat()
+        }),
+        4 => priced(prices.identity_base + prices.identity_word * words, &|| input.to_vec()),
         5 => Question::of(input, bounded).map(|question| question.answer(bounded, limit)),
-        6 if limit >= 150 => Some(point(input, 2 * bn254::POINT, bn254::add).map(|sum| (150, sum))),
-        7 if limit >= 6000 => Some(point(input, 3 * bn254::POINT / 2, bn254::multiply).map(|product| (6000, product))),
+        6 if limit >= prices.bn254_add => {
+            Some(point(input, 2 * bn254::POINT, bn254::add).map(|sum| (prices.bn254_add, sum)))
+        }
+        7 if limit >= prices.bn254_mul => {
+            let product = point(input, 3 * bn254::POINT / 2, bn254::multiply);
+            Some(product.map(|product| (prices.bn254_mul, product)))
+        }
         8 if limit >= price => Some(pairing(input).map(|is_one| (price, is_one))),
         6..=8 => Some(None),
         9 => Some(blake2f(frame, limit, pause)?),

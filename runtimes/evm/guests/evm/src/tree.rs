@@ -14,6 +14,7 @@ use crate::interpreter;
 use crate::journal::{Journal, Mark};
 use crate::keccak::keccak256;
 use crate::keyed::{Key, Map};
+use crate::tables::GasTable;
 use crate::words::ZERO;
 use accounts::Told;
 use alone::Untold;
@@ -21,24 +22,10 @@ use revm_primitives::U256;
 use std::rc::Rc;
 use stored::Stored;
 
-/// What only a tree asks the host.
-const TICK: u32 = 23;
-const ACCOUNT: u32 = 24;
-const SLOT: u32 = 25;
-const TRANSIENT: u32 = 26;
-const ACCOUNT_CODE: u32 = 27;
-const TAKE: u32 = 28;
-const PRECOMPILE: u32 = 29;
-
 /// Gas that a frame uses before the host is looked at: a few milliseconds. Alone it ends there: it may have to begin anew.
 const SLICE: u64 = 2_000_000;
 const SLICE_ALONE: u64 = 100_000;
 
-const COLD_ACCOUNT: u64 = 2600;
-const WARM_ACCESS: u64 = 100;
-const CALL_STIPEND: u64 = 2300;
-const NEW_ACCOUNT: u64 = 25_000;
-const CODE_BYTE: u64 = 200;
 const RESERVED_BYTE: u8 = 0xef;
 
 /// One frame of the tree.
@@ -84,6 +71,7 @@ pub struct Tree {
     /// Gas of the running frame beyond the slice that the frame counts down.
     rest: u64,
     depth_left: u64,
+    prices: GasTable,
     precompiles: u64,
     p256: bool,
     delegations: bool,
@@ -134,6 +122,7 @@ impl Tree {
     pub fn run(&mut self, beginning: Beginning) -> Option<Ended> {
         let Beginning { frame, gas, levels, precompiles, p256, delegations, memory, .. } = beginning;
         (self.most_code, self.most_init_code) = (beginning.most_code, beginning.most_init_code);
+        self.prices = frame.rules.gas;
         self.journal.clear();
         self.levels.clear();
         (self.depth_left, self.precompiles, self.p256, self.delegations) = (levels, precompiles, p256, delegations);
@@ -270,9 +259,9 @@ impl Tree {
     fn deposit(&mut self, level: &Level, left: &mut u64) -> Exit {
         let code = level.frame.region(level.frame.output);
         if code.first() == Some(&RESERVED_BYTE) {
-            return INVALID;
+            return INVALID_INSTRUCTION;
         }
-        let price = CODE_BYTE * code.len() as u64;
+        let price = self.prices.code_byte * code.len() as u64;
         if price > *left || code.len() as u64 > self.most_code {
             return OUT_OF_GAS;
         }

@@ -1,25 +1,16 @@
 //! What a tree finds out from the host when it first looks: accounts, codes and slots.
 
 use super::alone::Untold;
-use super::{ACCOUNT, ACCOUNT_CODE, COLD_ACCOUNT, SLOT, TAKE, Tree, WARM_ACCESS};
+use super::Tree;
 use crate::frame::*;
 use crate::host::{Answer, mailbox, question};
 use crate::journal::{Account, Changed, Slot};
 use crate::keyed::{Key, Map};
+use crate::tables::account::*;
+use crate::tables::question::{ACCOUNT, ACCOUNT_CODE, SLOT, TAKE};
 use crate::words::ZERO;
 use revm_primitives::U256;
 use std::rc::Rc;
-
-/// What the host says of an account.
-const LEAVE: u64 = 1;
-const EXISTS: u64 = 2;
-const WARM: u64 = 4;
-const CREATED: u64 = 8;
-const HAS_SLOTS: u64 = 16;
-const HAD_SLOTS: u64 = 32;
-const DELEGATES: u64 = 64;
-const UNTOUCHED: u64 = 128;
-const ASKED: u64 = 256;
 
 const P256: u64 = 0x100;
 const MOST_CODES: usize = 8 << 20;
@@ -91,7 +82,7 @@ impl Tree {
     /// The account behind an address, and the price of looking at it.
     pub(super) fn access(&mut self, frame: &mut Frame, address: &U256) -> Answer<(u32, u64)> {
         let at = self.account(frame, address)?;
-        let price = if self.journal.warm(at) { WARM_ACCESS } else { COLD_ACCOUNT };
+        let price = if self.journal.warm(at) { self.prices.warm } else { self.prices.cold_account };
         Ok((at, price))
     }
 

@@ -1,11 +1,12 @@
 //! Calls and creations within a tree: what `runtimes/evm/ethereum/answers.py` does for single frames.
 
 use super::accounts::take;
-use super::{Begun, CALL_STIPEND, Level, NEW_ACCOUNT, PRECOMPILE, TICK, Tree};
+use super::{Begun, Level, Tree};
 use crate::frame::*;
-use crate::host::{Answer, KECCAK_WORD, mailbox, question};
+use crate::host::{Answer, mailbox, question};
 use crate::journal::Mark;
 use crate::keccak::keccak256;
+use crate::tables::question::{PRECOMPILE, TICK};
 use crate::{precompiles, words};
 use revm_primitives::U256;
 use std::rc::Rc;
@@ -13,9 +14,6 @@ use std::rc::Rc;
 /// Calls before the host is looked at; so many end a tree that runs alone.
 const CALLS: u32 = 256;
 const CALLS_ALONE: u32 = 16;
-
-const CALL_VALUE: u64 = 9000;
-const INIT_CODE_WORD: u64 = 2;
 
 impl Tree {
     pub(super) fn begin(&mut self, level: &mut Level) -> Answer<Begun> {
@@ -42,9 +40,9 @@ impl Tree {
         }
         let valued = !words::is_zero(&ask.value);
         if valued {
-            cost += CALL_VALUE;
+            cost += self.prices.call_value;
             if ask.opcode == 0xf1 && !self.is_alive(callee) {
-                cost += NEW_ACCOUNT;
+                cost += self.prices.new_account;
             }
         }
         self.charge(&mut level.frame, cost)?;
@@ -52,8 +50,8 @@ impl Tree {
         let most = left - (left >> 6);
         let mut limit = words::small(&ask.gas).map_or(most, |gas| gas.min(most));
         if valued {
-            limit += CALL_STIPEND;
-            left += CALL_STIPEND;
+            limit += self.prices.call_stipend;
+            left += self.prices.call_stipend;
         }
         let me = level.me;
         if (valued && words::less(&self.journal.at(me).balance, &ask.value)) || self.is_too_deep() {
@@ -113,7 +111,7 @@ impl Tree {
     pub(super) fn precompile(&mut self, level: &mut Level, mark: Mark, kept: u64, limit: u64) -> Answer<Begun> {
         let number = level.frame.ask.to.as_limbs()[0];
         let tick = |frame: &mut Frame| question(frame, TICK);
-        if let Some(outcome) = precompiles::run(&mut level.frame, number, limit, self.bounded_modexp, tick)? {
+        if let Some(outcome) = precompiles::run(&mut level.frame, number, limit, &self.prices, self.bounded_modexp, tick)? {
             let Some((used, output)) = outcome else {
                 self.journal.roll_back(mark);
                 self.allot(&mut level.frame, kept);
@@ -144,7 +142,7 @@ impl Tree {
             return Err(OUT_OF_GAS);
         }
         let salted = ask.opcode == 0xf5;
-        let each = if salted { INIT_CODE_WORD + KECCAK_WORD } else { INIT_CODE_WORD };
+        let each = self.prices.init_code_word + if salted { self.prices.keccak_word } else { 0 };
         self.charge(&mut level.frame, each * (size as u64).div_ceil(32))?;
         let left = self.collect(&mut level.frame);
         let limit = left - (left >> 6);

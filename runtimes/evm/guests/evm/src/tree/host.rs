@@ -1,47 +1,45 @@
 //! What a frame of a tree may ask of the world: the other form of `runtimes/evm/ethereum/host.py`.
 
 use super::alone::Untold;
-use super::{CALL_STIPEND, COLD_ACCOUNT, NEW_ACCOUNT, SLICE, TICK, TRANSIENT, Tree, WARM_ACCESS};
+use super::{SLICE, Tree};
 use crate::frame::*;
-use crate::host::{Answer, Host, KECCAK_WORD, Outside, mailbox, question};
+use crate::host::{Answer, Host, Outside, mailbox, question};
 use crate::journal::Log;
 use crate::keccak::keccak256;
 use crate::keyed::Key;
+use crate::tables::GasTable;
+use crate::tables::question::{TICK, TRANSIENT};
 use crate::words::{self, ZERO};
 use revm_primitives::U256;
 
-const COLD_SLOT: u64 = 2100;
-const SET_SLOT: u64 = 20_000;
-const RESET_SLOT: u64 = 2900;
-const CLEAR_REFUND: i64 = 4800;
-const LOG_BYTE: u64 = 8;
 const MAX_FRAME_MEMORY: u64 = 512 << 20;
 const MAX_MEMORY: u64 = 2 << 30;
 
 /// (price, refund) of writing a warm slot: EIP-2200 with the amounts of EIP-3529.
-fn sstore(original: &U256, current: &U256, new: &U256) -> (u64, i64) {
+fn sstore(prices: &GasTable, original: &U256, current: &U256, new: &U256) -> (u64, i64) {
+    let clear_refund = prices.clear_refund as i64;
     if words::equal(current, new) {
-        return (WARM_ACCESS, 0);
+        return (prices.warm, 0);
     }
     if words::equal(original, current) {
         if words::is_zero(original) {
-            return (SET_SLOT, 0);
+            return (prices.set_slot, 0);
         }
-        return (RESET_SLOT, if words::is_zero(new) { CLEAR_REFUND } else { 0 });
+        return (prices.reset_slot, if words::is_zero(new) { clear_refund } else { 0 });
     }
     let mut refund = 0;
     if !words::is_zero(original) {
         if words::is_zero(current) {
-            refund -= CLEAR_REFUND;
+            refund -= clear_refund;
         } else if words::is_zero(new) {
-            refund += CLEAR_REFUND;
+            refund += clear_refund;
         }
     }
     if words::equal(original, new) {
-        let price = if words::is_zero(original) { SET_SLOT } else { RESET_SLOT };
-        refund += (price - WARM_ACCESS) as i64;
+        let price = if words::is_zero(original) { prices.set_slot } else { prices.reset_slot };
+        refund += price as i64 - prices.warm as i64;
     }
-    (WARM_ACCESS, refund)
+    (prices.warm, refund)
 }
 
 impl Host for Tree {
@@ -57,8 +55,10 @@ impl Host for Tree {
     }
 
     fn grow(&mut self, frame: &mut Frame, size: u64) -> Answer<()> {
-        let price = |words: u64| 3 * words + (words * words >> 9);
-        self.charge(frame, price(size >> 5) - price(frame.granted >> 5))?;
+        let prices = &self.prices;
+        let price = |words: u64| prices.memory_word * words + words * words / prices.memory_quotient;
+        let more_gas = price(size >> 5) - price(frame.granted >> 5);
+        self.charge(frame, more_gas)?;
         let more = size - frame.granted;
         if size > MAX_FRAME_MEMORY || self.memory + more > MAX_MEMORY {
             return Err(OUT_OF_GAS);
@@ -70,19 +70,19 @@ impl Host for Tree {
 
     fn get_storage(&mut self, frame: &mut Frame, key: &U256) -> Answer<U256> {
         let at = self.slot(frame, key)?;
-        let price = if self.journal.warm_slot(at) { WARM_ACCESS } else { COLD_SLOT };
+        let price = if self.journal.warm_slot(at) { self.prices.warm } else { self.prices.cold_slot };
         self.charge(frame, price)?;
         Ok(self.journal.slots[at as usize].current)
     }
 
     fn set_storage(&mut self, frame: &mut Frame, key: &U256, value: &U256) -> Answer<()> {
-        if frame.gas + self.rest <= CALL_STIPEND {
+        if frame.gas + self.rest <= self.prices.call_stipend {
             return Err(OUT_OF_GAS);
         }
         let at = self.slot(frame, key)?;
-        let cold = if self.journal.warm_slot(at) { 0 } else { COLD_SLOT };
+        let cold = if self.journal.warm_slot(at) { 0 } else { self.prices.cold_slot };
         let slot = &self.journal.slots[at as usize];
-        let (price, refund) = sstore(&slot.original, &slot.current, value);
+        let (price, refund) = sstore(&self.prices, &slot.original, &slot.current, value);
         let changes = !words::equal(&slot.current, value);
         self.charge(frame, price + cold)?;
         self.journal.add_refund(refund);
@@ -182,12 +182,12 @@ impl Host for Tree {
     }
 
     fn keccak256(&mut self, frame: &mut Frame, region: (usize, usize)) -> Answer<U256> {
-        self.charge(frame, KECCAK_WORD * (region.1 as u64).div_ceil(32))?;
+        self.charge(frame, self.prices.keccak_word * (region.1 as u64).div_ceil(32))?;
         Ok(U256::from_be_bytes(keccak256(frame.region(region))))
     }
 
     fn log(&mut self, frame: &mut Frame, region: (usize, usize), topics: &[U256]) -> Answer<()> {
-        self.charge(frame, LOG_BYTE * region.1 as u64)?;
+        self.charge(frame, self.prices.log_byte * region.1 as u64)?;
         let data = frame.region(region).to_vec();
         self.journal.logs.push(Log { account: self.me, topics: topics.to_vec(), data });
         Ok(())
@@ -197,9 +197,9 @@ impl Host for Tree {
         let me = self.me;
         let balance = self.journal.at(me).balance;
         let heir = self.account(frame, beneficiary)?;
-        let mut cost = if self.journal.warm(heir) { 0 } else { COLD_ACCOUNT };
+        let mut cost = if self.journal.warm(heir) { 0 } else { self.prices.cold_account };
         if !words::is_zero(&balance) && !self.is_alive(heir) {
-            cost += NEW_ACCOUNT;
+            cost += self.prices.new_account;
         }
         self.charge(frame, cost)?;
         self.journal.touch(heir);

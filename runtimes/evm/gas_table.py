@@ -1,0 +1,68 @@
+"""What opcodes cost beyond their flat prices, and the simple precompiles: numbers of which a fork may change any.
+
+A fork that reprices something names the field: `OSAKA.successor("Name", gas=replace(OSAKA.gas, cold_slot=...))`. Hosts
+and engines read this table alone; the fast engine's guest gets it with the flat prices (`FastInstance.rules_number`).
+Gas; sources are the Ethereum execution specifications and the proposals named at each amount.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class GasTable:
+    """Prices of Cancun, unless a row says otherwise. Filecoin's frames use `exp_byte` alone."""
+
+    exp_byte: int = 50  # EIP-160
+    memory_word: int = 3
+    memory_quotient: int = 512
+    """Memory costs its words, and their square divided by this."""
+    copy_word: int = 3
+    keccak_word: int = 6
+    log_byte: int = 8
+    cold_account: int = 2600  # EIP-2929
+    cold_slot: int = 2100
+    warm: int = 100
+    set_slot: int = 20_000
+    reset_slot: int = 2900
+    clear_refund: int = 4800  # EIP-3529
+    call_stipend: int = 2300
+    call_value: int = 9000
+    new_account: int = 25_000
+    code_byte: int = 200
+    init_code_word: int = 2  # EIP-3860
+    sha256_base: int = 60
+    sha256_word: int = 12
+    ripemd160_base: int = 600
+    ripemd160_word: int = 120
+    identity_base: int = 15
+    identity_word: int = 3
+    bn254_add: int = 150  # EIP-1108
+    bn254_mul: int = 6000
+    bn254_pairing_base: int = 45_000
+    bn254_pairing_pair: int = 34_000
+
+    def memory(self, count: int) -> int:
+        """What a memory of so many words has cost in all."""
+        return self.memory_word * count + count * count // self.memory_quotient
+
+    def sstore(self, original: int, current: int, new: int) -> tuple[int, int]:
+        """(price, refund, which may be negative) of writing a warm slot. EIP-2200 with the amounts of EIP-3529."""
+        if current == new:
+            return self.warm, 0
+        if original == current:
+            if original == 0:
+                return self.set_slot, 0
+            return self.reset_slot, self.clear_refund if new == 0 else 0
+        refund = 0
+        if original != 0:
+            if current == 0:
+                refund -= self.clear_refund
+            elif new == 0:
+                refund += self.clear_refund
+        if original == new:
+            refund += (self.set_slot if original == 0 else self.reset_slot) - self.warm
+        return self.warm, refund
+
+
+CANCUN_GAS: Final = GasTable()
