@@ -25,8 +25,9 @@ demo: environment ## a contract and a native actor call each other on one machin
 test: environment ## all tests but the long ones and those of `make oracles`, on every core
 	@$(RUN)/python -m pytest -n logical --dist loadfile $(ARGS)
 
-oracles: environment ## what `make test` leaves out for its length but a merge needs: planted defects, endless programs, kills
+oracles: environment ## what `make test` leaves out for its length but a merge needs: planted defects, endless programs, kills, all samples
 	@$(RUN)/python -m pytest -n logical --dist worksteal -m "oracle and not long" $(ARGS)
+	@FVM_SAMPLES=all $(RUN)/python -m pytest -n logical --dist loadfile -m "(hypothesis or sampled) and not oracle and not long" $(ARGS)
 
 lint: environment ## format, lint, types, layers
 	@$(RUN)/ruff format --check
@@ -129,7 +130,7 @@ records: environment ## one per cent of each recorded run again, against bench/r
 	@$(RUN)/python -m bench.recorded $(ARGS)
 
 equality: environment ## our actors beside the official ones, message for message, the long tests too; the gas of both
-	@$(RUN)/python -m pytest -q -m "" tests/actors $(ARGS)
+	@FVM_SAMPLES=all $(RUN)/python -m pytest -q -m "" tests/actors $(ARGS)
 	@$(RUN)/python -m tests.actors.ledger .pytest_cache/d/guests/equality.json
 
 boot: environment ## the same life on our own actors and on the official ones, from genesis over 1,000 epochs

@@ -1,4 +1,4 @@
-"""Walks by selector: which nodes they visit and match, and which blocks they read.
+"""Walks by selector: which nodes they visit, and which blocks they read.
 
 A node comes before its children, children in the order in which the selector asks for them, else in that of the data.
 Keys of layouts that are bytes are written in hexadecimal digits. Rules: https://ipld.io/specs/selectors/
@@ -22,7 +22,6 @@ from store.selectors import (
     Edge,
     Fields,
     InterpretAs,
-    Matcher,
     Range,
     Recursive,
     Selector,
@@ -37,15 +36,14 @@ Segment: TypeAlias = "str | int"
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A node on the walk: its path, its value (None for an opened layout), whether it was matched, and as what."""
+    """A node on the walk: its path, its value (None for an opened layout), and the selector that stands on it."""
 
     path: tuple[Segment, ...]
     value: Any
-    matched: bool
-    label: str | None = None
+    selector: Selector
 
 
-def select(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[Visit]:
+def walk(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[Visit]:
     """Walk from the block `root`, and yield each node that is visited.
 
     Raises SelectorError after `most` nodes, BlockNotFound, StoreCorrupt, LayoutError, and a layout's NodeError.
@@ -58,11 +56,11 @@ def selected_blocks(
 ) -> Iterator[tuple[Cid, bytes]]:
     """The blocks that a walk reads, each once, in the order in which it reads them: a part of a state, as for a CAR.
 
-    A link that the same selector has followed before is not followed again. Raises as `select` does.
+    A link that the same selector has followed before is not followed again. Raises as `walk` does.
     """
     recorder = RecordingBlockstore(store)
-    walk = _SelectorWalk(recorder, most, once=True)
-    for _ in walk.walk(_SelectedNode.of_block(recorder, root), selector):
+    steps = _SelectorWalk(recorder, most, once=True)
+    for _ in steps.walk(_SelectedNode.of_block(recorder, root), selector):
         yield from recorder.take()
     yield from recorder.take()
 
@@ -108,14 +106,7 @@ class _SelectorWalk:
         self._left -= 1
         if self._left < 0:
             raise SelectorError("the walk visits more nodes than it may")
-        matcher = _decide(selector)
-        value = None if node.layout is not None else node.value
-        if matcher is not None and matcher.subset is not None:
-            value = _slice(value, matcher.subset)
-            if value is None:
-                matcher = None
-                value = node.value
-        return Visit(tuple(path), value, matcher is not None, None if matcher is None else matcher.label)
+        return Visit(tuple(path), None if node.layout is not None else node.value, selector)
 
     def _opened(self, node: _SelectedNode, selector: Selector) -> tuple[_SelectedNode, Selector]:
         """The node as the layout that the selector says it is."""
@@ -185,19 +176,6 @@ class _SelectorWalk:
             yield name, node.value[name]
         elif type(node.value) is list and name.isdecimal() and int(name) < len(node.value):
             yield int(name), node.value[int(name)]
-
-
-def _decide(selector: Selector) -> Matcher | None:
-    """The matcher, if a selector matches the node that it stands on."""
-    match selector:
-        case Matcher():
-            return selector
-        case Recursive(current=current):
-            return _decide(current)
-        case AnyOf(members):
-            return next((found for member in members if (found := _decide(member)) is not None), None)
-        case _:
-            return None
 
 
 def _interests(selector: Selector) -> list[str | range] | None:
@@ -285,12 +263,3 @@ def _flat(members: Iterable[Selector]) -> Iterator[Selector]:
             yield from _flat(member.members)
         else:
             yield member
-
-
-def _slice(value: Any, subset: tuple[int, int]) -> Any:
-    """The part of a string or of bytes that a subset names, None where it names none."""
-    if not isinstance(value, str | bytes):
-        return None
-    start, end = (offset + len(value) if offset < 0 else offset for offset in subset)
-    start = max(start, 0)
-    return None if start > len(value) or end < start else value[start:end]

@@ -230,7 +230,3 @@ def _mentions_edge(selector: Selector) -> bool:
             return any(_mentions_edge(member) for member in members)
         case _:
             return False
-
-
-EVERYTHING: Final[Selector] = parse_selector({"R": {"l": {"none": {}}, ":>": {"a": {">": {"@": {}}}}}})
-"""Every node below the root, through every link."""

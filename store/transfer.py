@@ -17,10 +17,11 @@ from typing import BinaryIO, Final
 from store.blockstore import Blockstore, HeadMoved, Store
 from store.car import CarError, CarReader, read_car, write_car
 from store.car_index import IndexedCar, write_indexed_car
-from store.cid import IDENTITY, Cid, codec_of, show, split_cid
+from store.cid import DAG_CBOR, IDENTITY, Cid, codec_of, show, split_cid
 from store.codec import CodecError, decode_strict, encode
 from store.links import links_of
 from store.roots import IMPORT
+from store.second_reader import check_twice
 from store.walk import blocks_below
 
 BATCH: Final = 4 << 20
@@ -92,12 +93,17 @@ def write_blocks(
 
 
 def verify_car(
-    path: str | os.PathLike[str], *, wanted: Iterable[Cid] = (), progress: Progress | None = None
+    path: str | os.PathLike[str],
+    *,
+    wanted: Iterable[Cid] = (),
+    strict: bool = False,
+    progress: Progress | None = None,
 ) -> CarSummary:
     """Read a CAR to its end: every block has its hash and is well-formed, the index (if any) leads to every block.
 
     Links that lead out of the file, and `wanted` blocks that are not in it, are no error: they are in the summary.
-    Remembers the CIDs, some 200 bytes a block.
+    Remembers the CIDs, some 200 bytes a block. `strict`: DAG-CBOR is read by two strict readers, and only its one
+    canonical form is well-formed (`store.second_reader`); otherwise it is scanned for links as the network does it.
     Raises CarError.
     """
     path = Path(path)
@@ -113,7 +119,7 @@ def verify_car(
                     duplicates += 1
                 else:
                     seen.add(cid)
-                    linked.update(_links(cid, data))
+                    linked.update(_links(cid, data, strict))
                 if index is not None and not _indexed(index, cid, reader.section):
                     raise CarError(f"CAR index: it does not lead to {show(cid)} at byte {reader.section}")
                 if progress is not None:
@@ -142,6 +148,7 @@ def import_car(
     names: Mapping[bytes, Cid] | None = None,
     *,
     partial: bool = False,
+    strict: bool = False,
     progress: Progress | None = None,
 ) -> CarSummary:
     """Verify a CAR, store its blocks, and then set metadata to CIDs in it, such as {b"pin/NAME": root}.
@@ -150,7 +157,7 @@ def import_car(
     `verify_car` raises: then nothing was stored. After an error of the store the same call goes on where this one was.
     """
     names = names or {}
-    summary = verify_car(path, wanted=names.values(), progress=progress)
+    summary = verify_car(path, wanted=names.values(), strict=strict, progress=progress)
     _check(Path(path), summary, names, partial)
     while True:
         try:
@@ -178,8 +185,10 @@ def _parent(path: Path, child: Cid) -> Cid:
         return next(cid for cid, data in read_car(file) if child in _links(cid, data))
 
 
-def _links(cid: Cid, data: bytes) -> list[Cid]:
+def _links(cid: Cid, data: bytes, strict: bool = False) -> list[Cid]:
     try:
+        if strict and codec_of(cid) == DAG_CBOR:
+            check_twice(data)
         return links_of(data, codec_of(cid))
     except CodecError as error:
         raise CarError(f"CAR block {show(cid)}: {error}") from None

@@ -21,11 +21,22 @@ from hypervisor.bundle_library import downloaded_releases, find_release, own_of
 from hypervisor.network_versions import NetworkVersion, newest_with_actors
 from hypervisor.user_files import user_folder
 
+MANY_SAMPLES = os.environ.get("FVM_SAMPLES") == "all"
+"""Whether tests that draw their input at random draw all of it, as in `make oracles` and `make equality`."""
+
+
+def samples(number: int) -> int:
+    """How many random inputs a test draws: all of them, or in `make test` a quarter."""
+    return number if MANY_SAMPLES else max(1, number // 4)
+
+
 # The same examples at each run, and no time limits: neither luck nor another program on the machine fails a property.
 # `make test ARGS=--hypothesis-profile=search` draws new ones.
 _PATIENT = [HealthCheck.too_slow]
 settings.register_profile("search", deadline=None, suppress_health_check=_PATIENT)
-settings.register_profile("project", deadline=None, suppress_health_check=_PATIENT, derandomize=True, database=None)
+settings.register_profile(
+    "project", deadline=None, suppress_health_check=_PATIENT, derandomize=True, database=None, max_examples=samples(100)
+)
 settings.load_profile("project")
 
 pytest_plugins = ("tests.suite_report", "pytester")

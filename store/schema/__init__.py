@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from store.schema.check import check, resolve
-from store.schema.dmt import schema_dmt
 from store.schema.language import parse
 from store.schema.reading import SchemaReader
 from store.schema.types import PRELUDE, Copy, Record, SchemaError, Term, Type
@@ -57,7 +56,3 @@ class Schema:
         """The name of the type that a name is a copy of, else the name itself."""
         kind = self._known[name]
         return self.name_of(kind.source) if isinstance(kind, Copy) else name
-
-    def describe(self) -> dict[str, Any]:
-        """The schema in the form that the specification gives it as data (the schema-schema's)."""
-        return schema_dmt(self.types, self.advanced)

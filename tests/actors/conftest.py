@@ -15,12 +15,16 @@ from tests.actors.official import ALONE, ALONE_V19, OTHERS, V18, Official, newer
 from tests.actors.people import GENESIS
 from tests.actors.twins import Twins
 from tests.actors.world import ETH_ACCOUNT, FUNDS, KEY_ACCOUNT, World
-from tests.conftest import fvm_data, with_data
+from tests.conftest import fvm_data, samples, with_data
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what runs beside an official bundle; skips, with its reason, what that does otherwise by design."""
+    """Marks what runs beside an official bundle, and what tries damaged messages at random beside its own; skips, with
+    its reason, what an official one does otherwise by design.
+    """
     for item in items:
+        if "twins" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.sampled)
         of = item.callspec.params.get("official") if isinstance(item, pytest.Function) and _has(item) else None
         if isinstance(of, Official):
             item.add_marker(pytest.mark.beside_official)
@@ -85,4 +89,4 @@ def staged(first_twins: Twins) -> Twins:
 
 @pytest.fixture
 def twins(first_twins: Twins) -> Twins:
-    return first_twins.fork(shakes=6)
+    return first_twins.fork(shakes=samples(6))

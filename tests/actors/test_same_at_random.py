@@ -20,6 +20,7 @@ from tests.actors.test_same_miner import EVENT, Miner, pledge_something
 from tests.actors.test_same_multisig import PROPOSE, Wallet
 from tests.actors.test_same_paymentchannel import COLLECT, SETTLE, Channel
 from tests.actors.twins import Twins
+from tests.conftest import samples
 
 people = st.sampled_from((ALICE, BOB, CAROL, DAVE))
 addresses = st.sampled_from((ALICE, BOB, CAROL, DAVE, STRANGER, Address.id(101), Address.id(5), Address.id(9_999)))
@@ -207,9 +208,10 @@ machines = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.sampled
 @machines
 def test_random_sequences(first_twins: Twins, machine: type[Sequences]) -> None:
-    run(machine, first_twins, examples=12)
+    run(machine, first_twins, examples=samples(12))
 
 
 @pytest.mark.long

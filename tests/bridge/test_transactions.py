@@ -28,6 +28,7 @@ from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import EAM_ACTOR, Gas, MethodNumber, TokenAmount
+from tests.conftest import samples
 
 CHAIN_ID = 31415926
 KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
@@ -57,7 +58,7 @@ KINDS = [(LEGACY, None), (LEGACY, CHAIN_ID), (ACCESS_LIST, CHAIN_ID), (DYNAMIC_F
 
 @pytest.mark.parametrize(("kind", "chain_id"), KINDS)
 @given(nonce=u64, value=u128, data=st.binary(max_size=100), to=st.none() | st.just(RECEIVER))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=samples(20), deadline=None)
 def test_what_eth_account_signs_is_read_and_signed_again(
     kind: int, chain_id: int | None, nonce: int, value: int, data: bytes, to: bytes | None
 ) -> None:
@@ -75,7 +76,7 @@ def test_what_eth_account_signs_is_read_and_signed_again(
 
 @pytest.mark.parametrize(("kind", "chain_id"), KINDS)
 @given(nonce=u64, value=u128, data=st.binary(max_size=60), to=st.none() | st.just(RECEIVER))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=samples(20), deadline=None)
 def test_a_transaction_comes_back_from_its_message(
     kind: int, chain_id: int | None, nonce: int, value: int, data: bytes, to: bytes | None
 ) -> None:

@@ -16,7 +16,7 @@ from devtools.vectors import fevm
 from devtools.vectors.statetest import run_file
 from devtools.vectors.t8n import transition
 from hypervisor.errors import InvalidInput
-from tests.conftest import data_file
+from tests.conftest import data_file, samples
 
 EXAMPLE = "vectors/GeneralStateTests/stExample/accessListExample.json"
 SET_CODE = "vectors/state_tests/prague/eip7702_set_code_tx/test_double_auth.json"
@@ -56,7 +56,9 @@ def damaged(draw: st.DrawFn, text: str) -> Any:
     return value
 
 
-QUICK = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+QUICK = settings(
+    max_examples=samples(150), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @QUICK

@@ -11,9 +11,10 @@ from typer.testing import CliRunner, Result
 from devtools.cli.main import app, main
 from localnet import Network
 from store.car import read_car
-from store.cid import show
+from store.cid import cid_of, show
 from store.paths import Path as StatePath
 from store.paths import verify
+from store.transfer import write_blocks
 
 FIL = 10**18
 
@@ -73,6 +74,23 @@ def test_a_state_that_is_exported_and_imported_has_the_same_root(chain: Path, tm
     assert run("inspect", tmp_path / "other", "f02/state", "--root", root).stdout == before
     assert run("gc", tmp_path / "other", "--json").exit_code == 0
     assert run("inspect", tmp_path / "other", "f02/state", "--root", root).stdout == before
+
+
+def test_a_strict_verification_and_import_take_what_was_exported_and_refuse_what_is_not_canonical(
+    chain: Path, tmp_path: Path
+) -> None:
+    car, odd = tmp_path / "state.car", tmp_path / "odd.car"
+    run("car", "export", chain, car)
+    assert run("car", "verify", car, "--strict").exit_code == 0
+    assert run("car", "import", tmp_path / "other", car, "--strict").exit_code == 0
+    unsorted = bytes.fromhex("a2616201616101")  # {"b": 1, "a": 1}
+    with odd.open("wb") as file:
+        write_blocks(file, [cid_of(unsorted)], [(cid_of(unsorted), unsorted)])
+    assert run("car", "verify", odd).exit_code == 0
+    for command in (["verify", odd], ["import", tmp_path / "odd", odd]):
+        refused = run("car", *command, "--strict")
+        assert refused.exit_code == 2
+        assert f"CAR block {show(cid_of(unsorted))}: not canonical DAG-CBOR: byte 2" in refused.stderr
 
 
 def test_an_import_says_what_to_do_next(chain: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -55,6 +56,7 @@ def sections() -> Iterator[str]:
                 yield from _command(name)
 
 
+@cache
 def help_of(*command: str) -> str:
     """What `--help` prints, without the spaces at lines' ends."""
     shown = CliRunner().invoke(app, [*command, "--help"], env=_TERMINAL, prog_name="hypervisor").output

@@ -18,7 +18,7 @@ from store.car import write_car
 from store.cid import RAW, cid_of, parse_cid, show
 from store.codec import encode, link
 from store.memory import MemoryStore
-from tests.conftest import data_file
+from tests.conftest import data_file, samples
 
 MODULES = {name: f"code of {name}".encode() for name in ACTOR_NAMES}
 ENTRIES = [[name, link(cid_of(module, RAW))] for name, module in MODULES.items()]
@@ -148,7 +148,7 @@ def test_code_that_does_not_hash_to_its_cid_is_refused() -> None:
         Bundle.from_car(whole[:at] + b"Code of reward" + whole[at + 14 :])
 
 
-@settings(max_examples=60)
+@settings(max_examples=samples(60))
 @given(st.data())
 def test_a_flipped_byte_is_noticed_or_does_not_matter(data: st.DataObject) -> None:
     whole = bytearray(car())

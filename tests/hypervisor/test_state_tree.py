@@ -25,7 +25,7 @@ from store.cid import EMPTY_ARRAY_CID, RAW, cid_of, parse_cid
 from store.codec import decode, encode, link
 from store.hamt import Hamt
 from store.memory import MemoryStore
-from tests.conftest import data_file
+from tests.conftest import data_file, samples
 from tests.hypervisor.world import NEW_ETH, NEW_KEY, SENDER
 
 CODE = cid_of(b"code", RAW)
@@ -53,7 +53,7 @@ STEP = st.tuples(
 
 
 @given(st.lists(STEP, max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples(60), deadline=None)
 def test_a_tree_that_lets_go_of_what_it_read_is_the_same_tree(steps: list[tuple[str, int]]) -> None:
     """Beside a tree that holds everything: equal actors, addresses and roots after each step."""
     holding, letting_go = tree_with_init(), tree_with_init()

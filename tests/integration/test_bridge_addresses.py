@@ -35,7 +35,7 @@ from hypervisor.signatures import secp256k1_public_key
 from hypervisor.types import EAM_ACTOR, MARKET_ACTOR, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install
 from store.codec import decode
-from tests.conftest import bundle_file, evms
+from tests.conftest import bundle_file, evms, samples
 from tests.differential.comparison import BUNDLE
 from tests.runtimes.evm.assembler import assemble, deployer
 
@@ -267,7 +267,7 @@ addresses = st.one_of(
 ).map(EthAddress)
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=samples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(addresses, min_size=1, max_size=8, unique=True))
 def test_bridge_addresses_and_actors_are_in_step_after_any_payments(place: Place, paid: list[EthAddress]) -> None:
     place = place.again()

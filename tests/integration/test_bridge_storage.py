@@ -24,7 +24,7 @@ from localnet.state.contract_state import storage_of
 from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from store.cid import CBOR, RAW
 from store.codec import decode, encode
-from tests.conftest import bundle_file
+from tests.conftest import bundle_file, samples
 from tests.crossing.puppet import Script
 from tests.crossing.trees import CALL_ACTOR, PUPPETS, SENDER
 from tests.crossing.twins import Stages
@@ -72,7 +72,7 @@ def through_a_native_actor(writes: Pairs, gives_up: bool) -> bytes:
     return encode_abi(["uint64", "uint256", "uint64", "uint64", "bytes", "bytes"], head)
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=samples(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=pairs, below=pairs, gives_up=st.booleans())
 def test_bridge_storage_is_the_model_after_writes_on_both_sides_of_a_native_call(
     both: Stages, first: Pairs, below: Pairs, gives_up: bool

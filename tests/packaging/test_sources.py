@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from functools import cache
 
@@ -19,6 +18,10 @@ ONE_DOOR = "tests/conftest.py"  # to the test data outside the project
 MACHINE_PATH = re.compile(r"(?<![\w.~$}*-])/(?:home|root|Users|work|opt|mnt)/\w+")
 
 
+BEFORE_CODE = re.compile(r"\A(?:\s|#.*\n)+")
+DOCSTRING = re.compile(r"""[rR]?("{3}|'{3}|"|')(?!\1)""")
+
+
 @cache
 def texts(*patterns: str) -> dict[str, str]:
     """The project's own files with their text, by their path in the project."""
@@ -32,8 +35,9 @@ def test_the_search_finds_the_project() -> None:
 
 
 def test_every_module_opens_with_a_docstring() -> None:
-    modules = {name: ast.parse(text) for name, text in texts("*.py").items()}
-    assert [name for name, tree in modules.items() if tree.body and not ast.get_docstring(tree)] == []
+    """Read as far as the first statement: the rest of a thousand modules takes seconds."""
+    modules = {name: BEFORE_CODE.sub("", text, count=1) for name, text in texts("*.py").items()}
+    assert [name for name, code in modules.items() if code and not DOCSTRING.match(code)] == []
 
 
 def test_every_file_fits_one_sitting() -> None:

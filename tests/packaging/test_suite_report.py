@@ -83,7 +83,7 @@ def test_not_chosen(): pass
 """
 
 
-@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["one process", "workers"])
+@pytest.mark.parametrize("processes", [(), ("-n", "1")], ids=["one process", "workers"])
 def test_rows_that_are_not_offered_and_comparisons_of_ours_with_ours_have_figures_of_their_own(
     tmp_path: Path, processes: tuple[str, ...]
 ) -> None:

@@ -16,6 +16,7 @@ from store.blockstore import BlockNotFound, get_object, put_object
 from store.cid import RAW, cid_of
 from store.codec import link
 from store.memory import MemoryStore
+from tests.conftest import samples
 from tests.store.counting import CountingStore
 
 INDICES = st.one_of(
@@ -30,7 +31,7 @@ WIDTHS = st.sampled_from([1, 2, 3, 4, 5, 8])
 
 
 @given(WIDTHS, st.lists(WRITE, max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=samples(200), deadline=None)
 def test_it_agrees_with_a_dict(bit_width: int, writes: list[tuple[int, Any, bool]]) -> None:
     store = MemoryStore()
     array = Amt(store, bit_width=bit_width)
@@ -52,7 +53,7 @@ def test_it_agrees_with_a_dict(bit_width: int, writes: list[tuple[int, Any, bool
 
 
 @given(WIDTHS, st.dictionaries(INDICES, VALUES, max_size=40), st.lists(INDICES, max_size=30), st.randoms())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=samples(200), deadline=None)
 def test_the_root_depends_on_the_content_alone(
     bit_width: int, content: dict[int, Any], passing: list[int], random: Any
 ) -> None:

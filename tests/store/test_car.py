@@ -16,7 +16,7 @@ from store.car import CarError, read_car, write_car
 from store.cid import BLAKE2B_256, DAG_CBOR, DAG_PB, IDENTITY, RAW, SHA2_256, Cid, cid_of, parse_cid, show, split_cid
 from store.codec import decode_strict, encode, link, unlink
 from store.varint import write_uvarint
-from tests.conftest import data_file
+from tests.conftest import data_file, samples
 
 BLOCKS = st.lists(
     st.builds(
@@ -83,7 +83,7 @@ def test_a_version_2_file_of_go_car_is_read() -> None:
 
 
 @given(BLOCKS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples(60), deadline=None)
 def test_what_is_written_is_read(blocks: list[tuple[Cid, bytes]]) -> None:
     roots = [cid for cid, _ in blocks[:2]]
     out = io.BytesIO()

@@ -16,6 +16,7 @@ from multiformats import CID
 
 from store.cid import BLAKE2B_256, CBOR, DAG_CBOR, IDENTITY, RAW, SHA2_256, cid_of
 from store.codec import MAX_DEPTH, CodecError, array_head, bytes_head, decode, decode_strict, encode, link, unlink
+from tests.conftest import samples
 
 CIDS = st.builds(
     cid_of,
@@ -68,7 +69,7 @@ def oracle_refuses(data: bytes) -> bool:
 
 
 @given(VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=samples(300), deadline=None)
 def test_values_are_encoded_as_dag_cbor_encodes_them(value: Any) -> None:
     data = encode(value)
     assert data == dag_cbor.encode(to_public(value))
@@ -77,7 +78,7 @@ def test_values_are_encoded_as_dag_cbor_encodes_them(value: Any) -> None:
 
 
 @given(VALUES, st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=samples(400), deadline=None)
 def test_damaged_blocks_are_refused_where_dag_cbor_refuses_them(value: Any, data: st.DataObject) -> None:
     block = bytearray(encode(value))
     for _ in range(data.draw(st.integers(1, 3))):
@@ -87,7 +88,7 @@ def test_damaged_blocks_are_refused_where_dag_cbor_refuses_them(value: Any, data
 
 
 @given(st.binary(max_size=24))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=samples(600), deadline=None)
 @example(b"\xf9\x3c\x00")
 @example(b"\xa2\x61a\x01\x61a\x02")
 def test_arbitrary_bytes_are_refused_where_dag_cbor_refuses_them(data: bytes) -> None:

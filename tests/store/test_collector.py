@@ -21,6 +21,7 @@ from store.hamt import Hamt
 from store.rocks import RocksStore
 from store.roots import Roots, pin, pins, unpin
 from store.walk import reachable
+from tests.conftest import samples
 from tests.store.copies import copy_live, scratch_folder
 
 
@@ -357,4 +358,4 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+TestAnyOrder.settings = settings(max_examples=samples(20), stateful_step_count=40, deadline=None)

@@ -14,6 +14,7 @@ from multiformats import CID
 from store.cid import RAW, SHA2_256, Cid, cid_of, parse_cid
 from store.codec import CodecError, encode, link
 from store.dag_json import decode_json, encode_json
+from tests.conftest import samples
 
 # DAG-CBOR in hexadecimal digits and DAG-JSON of the same value, from github.com/ipld/codec-fixtures.
 FIXTURES = [
@@ -106,7 +107,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=samples(200), deadline=None)
 def test_every_value_survives_and_is_the_same_in_dag_cbor(value: Any) -> None:
     text = encode_json(value)
     assert encode(decode_json(text)) == encode(value)

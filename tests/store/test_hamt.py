@@ -18,6 +18,7 @@ from store.cid import RAW, Cid, cid_of
 from store.codec import link, unlink
 from store.hamt import Hamt, HamtError
 from store.memory import MemoryStore
+from tests.conftest import samples
 from tests.store.counting import CountingStore
 
 KEYS = st.one_of(st.integers(0, 40).map(lambda n: bytes((0, n))), st.binary(max_size=8))
@@ -42,7 +43,7 @@ NEIGHBOURS = neighbours(12, 8)
 
 @pytest.mark.parametrize("bit_width", [2, 5, 8])
 @given(writes=st.lists(st.one_of(WRITE, st.tuples(st.sampled_from(NEIGHBOURS), VALUES, st.booleans())), max_size=80))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=samples(120), deadline=None)
 def test_it_agrees_with_a_dict(bit_width: int, writes: list[tuple[bytes, Any, bool]]) -> None:
     store = MemoryStore()
     tree = Hamt(store, bit_width=bit_width)
@@ -67,7 +68,7 @@ def test_it_agrees_with_a_dict(bit_width: int, writes: list[tuple[bytes, Any, bo
     st.lists(st.one_of(KEYS, st.sampled_from(NEIGHBOURS)), max_size=40),
     st.randoms(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=samples(150), deadline=None)
 def test_the_root_depends_on_the_content_alone(content: dict[bytes, Any], passing: list[bytes], random: Any) -> None:
     plain = Hamt(MemoryStore())
     for key, value in content.items():
@@ -144,7 +145,7 @@ def test_flush_writes_changed_nodes_only() -> None:
 @given(
     content=st.dictionaries(KEYS | st.sampled_from(NEIGHBOURS), st.integers(0, 100), max_size=80), loaded=st.booleans()
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=samples(80), deadline=None)
 def test_a_rewritten_tree_is_the_one_with_the_other_values(
     bit_width: int, content: dict[bytes, int], loaded: bool
 ) -> None:

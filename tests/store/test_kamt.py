@@ -14,7 +14,7 @@ from store.cid import RAW, cid_of, parse_cid, show
 from store.codec import link
 from store.kamt import Kamt, KamtError
 from store.memory import MemoryStore
-from tests.conftest import data_file
+from tests.conftest import data_file, samples
 from tests.store.counting import CountingStore
 
 TOP = (1 << 256) - 1
@@ -73,7 +73,7 @@ def test_known_trees_have_the_networks_roots(slots: dict[int, int], text: str) -
 
 
 @given(st.lists(st.tuples(WORDS, st.one_of(st.just(0), VALUES), st.booleans()), max_size=60), st.randoms())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=samples(150), deadline=None)
 def test_the_root_depends_on_the_content_alone(writes: list[tuple[int, int, bool]], random: Any) -> None:
     store = MemoryStore()
     tree = Kamt(store)

@@ -33,6 +33,7 @@ from store.hamt import Hamt
 from store.links import RewrittenBlock, links_of
 from store.memory import MemoryStore
 from store.walk import reachable as walked
+from tests.conftest import samples
 
 A, B, C = (cid_of(name) for name in (b"a", b"b", b"c"))
 
@@ -247,7 +248,7 @@ STEPS = (Growing.set, Growing.set, Growing.set, Growing.delete, Growing.flush, G
 @given(
     st.lists(st.tuples(st.sampled_from((*STEPS, Growing.commit)), st.integers(0, 60), st.integers(0, 9)), max_size=80)
 )
-@settings(max_examples=300)
+@settings(max_examples=samples(300))
 def test_a_commit_is_whole_whatever_was_flushed_between(steps: list[tuple[Callable[..., None], int, int]]) -> None:
     growing = Growing()
     for key in range(40):

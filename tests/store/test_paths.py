@@ -17,6 +17,7 @@ from store.hamt import Hamt
 from store.kamt import Kamt
 from store.memory import MemoryStore
 from store.paths import Path, PathAbsent, PathError, PathStep, ProofError, prove, resolve, verify
+from tests.conftest import samples
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ def test_a_missing_or_unreadable_block_is_named(store: MemoryStore, root: Cid) -
 
 
 @given(st.lists(st.text(max_size=5).filter(lambda name: name not in ("", "HAMT5:")), max_size=5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=samples(100), deadline=None)
 def test_any_names_survive_being_written_and_read(names: list[str]) -> None:
     path = Path(tuple(PathStep(name) for name in names))
     try:

@@ -16,9 +16,11 @@ from store.codec import encode, kind_of, link
 from store.hamt import Hamt
 from store.memory import MemoryStore
 from store.paths import Path, prove
-from store.selection import select, selected_blocks
-from store.selectors import EVERYTHING, SelectorError, parse_selector
+from store.selection import selected_blocks
+from store.selectors import SelectorError, parse_selector
 from store.walk import reachable
+from tests.conftest import samples
+from tests.store.selected import EVERYTHING, select
 
 MATCH: dict[str, Any] = {".": {}}
 
@@ -264,7 +266,7 @@ DATA = st.recursive(
 
 
 @given(CLAUSES, DATA)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=samples(300), deadline=None)
 def test_any_selector_ends_on_any_data_and_visits_only_what_is_there(clauses: Any, data: Any) -> None:
     store = MemoryStore()
     root = put_object(store, [data, link(put_object(store, data))])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from bridge.bindings import reward
 from store.codec import encode
+from tests.conftest import samples
 from tests.streams import oracle
 from tests.streams.invariants import ACCOUNTING, STRUCTURE, WHOLE, broken
 from tests.streams.plants import PLANTS
@@ -46,7 +47,7 @@ def minted_by_award(at: Stage) -> int:
     return minted
 
 
-@settings(max_examples=40)
+@settings(max_examples=samples(40))
 @given(st.integers(0, 10**6))
 def test_random_states_keep_all_of_them_and_are_taken(seed: int) -> None:
     streams, accrued = state(seed)
@@ -59,7 +60,7 @@ def test_random_states_keep_all_of_them_and_are_taken(seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", [*STRUCTURE, *ACCOUNTING])
-@settings(max_examples=20)
+@settings(max_examples=samples(20))
 @given(seed=st.integers(0, 10**6))
 def test_a_state_that_breaks_one_is_refused(name: str, seed: int) -> None:
     streams, accrued = state(seed)
@@ -68,7 +69,7 @@ def test_a_state_that_breaks_one_is_refused(name: str, seed: int) -> None:
     refused(streams, accrued)
 
 
-@settings(max_examples=40)
+@settings(max_examples=samples(40))
 @given(st.integers(0, 10**6), st.sampled_from(["floor", "cap", "whole", "sum"]))
 def test_a_schedule_that_is_broken_now_stops_awards_alone(seed: int, how: str) -> None:
     streams, accrued = state(seed)
@@ -90,7 +91,7 @@ def test_a_schedule_that_is_broken_now_stops_awards_alone(seed: int, how: str) -
         assert minted_by_award(at) == 0
 
 
-@settings(max_examples=30)
+@settings(max_examples=samples(30))
 @given(st.integers(1, 10**6), st.integers(1, NOW_AND_LATER))
 def test_a_schedule_that_breaks_later_pays_until_then(seed: int, later: int) -> None:
     """Stream 2 rises from an eighth by what it takes to be one part too heavy after so many epochs."""

@@ -15,7 +15,7 @@ from store.hamt import Hamt
 from store.kamt import Kamt
 from store.layouts import LayoutError
 from store.memory import MemoryStore
-from store.selection import select, selected_blocks
+from store.selection import selected_blocks, walk
 from store.selectors import SelectorError, parse_selector
 from tests.fuzz.target import Target, cbor_mutation
 
@@ -28,9 +28,9 @@ def run(data: bytes) -> bool:
     except (CodecError, SelectorError):
         return False
     store, root = _state()
-    for walk in (select, selected_blocks):
+    for way in (walk, selected_blocks):
         try:
-            for _ in walk(store, root, selector, MOST):
+            for _ in way(store, root, selector, MOST):
                 pass
         except (SelectorError, LayoutError, StoreError):
             pass

@@ -16,6 +16,7 @@ from hypervisor.proofs import AcceptProofs, ConsensusFault, ProofVerifier, Refus
 from hypervisor.types import ActorID, ChainEpoch
 from store.cid import Cid, parse_cid
 from store.codec import encode, link
+from tests.conftest import samples
 from tests.hypervisor.world import GAS, World, refused, used
 
 ILLEGAL = ErrorNumber.ILLEGAL_ARGUMENT
@@ -365,7 +366,7 @@ leaves = st.one_of(
 values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=2), inner))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=samples(300))
 @given(values)
 def test_whatever_an_actor_hands_over_is_answered_or_refused(value: object) -> None:
     kernel, refusals = kernel_of(Verifier()), []

@@ -22,7 +22,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.types import Gas
 from tests.actors.people import ALICE, BOB, ETHEL, GENESIS
-from tests.conftest import data_file
+from tests.conftest import data_file, samples
 from tests.integration.facade.scene import FOLDER, INTERFACES, multisig, relayed, selector, words
 from tests.integration.filecoin_solidity.compare import _actors
 from tests.integration.filecoin_solidity.stage import Stage
@@ -151,7 +151,7 @@ def test_every_actor_with_methods_for_contracts_has_an_interface() -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=samples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_contract_sends_it_is_a_call_or_leaves_nothing(stage: Stage, data: st.DataObject) -> None:
     actor = data.draw(st.sampled_from(["datacap", "storagemarket", "storagepower", "verifiedregistry"]))
     function = data.draw(st.sampled_from(sorted(facade(actor).values(), key=lambda one: one.name)))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from localnet.rpc.dispatch import method_table
 from localnet.rpc.errors import from_exception
 from store.blockstore import StoreFull
+from tests.conftest import samples
 from tests.localnet.rpc.conftest import Client, Failed
 
 CHAIN_ID = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}
@@ -133,7 +134,7 @@ CHANGING = {"evm_mine", "anvil_mine", "hypervisor_mineAfterNullRounds", "evm_sna
 
 @pytest.mark.parametrize("name", sorted({row.name for row in method_table().values()} - CHANGING))
 @given(params=st.lists(PARAMS, max_size=4))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=samples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_parameters_break_a_method(rpc: Client, name: str, params: list[Any]) -> None:
     response = rpc.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": name, "params": params}).encode())
     error = response.get("error", {"code": None, "message": ""})

@@ -16,6 +16,7 @@ from actors.build import BN254
 from runtimes.evm.precompiles import bn254
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.wasm.module import parse
+from tests.conftest import samples
 from tests.runtimes.evm.test_precompiles import by_py_evm, ours
 
 stock: Any = precompiles
@@ -69,7 +70,7 @@ def outside_the_group() -> bytes:
 numbers = st.one_of(st.integers(0, 2**256 - 1), st.sampled_from([0, 1, 2, ORDER - 1, ORDER, ORDER + 1, 2**256 - 1]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=samples(40), deadline=None)
 @given(numbers, numbers, st.binary(max_size=40))
 def test_sums_and_products_are_py_evms(left: int, right: int, junk: bytes) -> None:
     first = g1(left)
@@ -81,7 +82,7 @@ def test_sums_and_products_are_py_evms(left: int, right: int, junk: bytes) -> No
     assert ours("bn254_add", short) == by_py_evm(stock.ecadd(gas_cost=150), short)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples(60), deadline=None)
 @given(st.lists(st.one_of(numbers, st.sampled_from([P - 1, P, P + 1])), max_size=5), st.binary(max_size=31))
 @example([1, 2, P + 1, 2], b"")
 @example([0, P], b"")

@@ -16,6 +16,7 @@ from bridge.ethereum_block import EthereumBlock
 from hypervisor.machine import Hypervisor
 from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.fast.instance import FastInstance
+from tests.conftest import samples
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.test_bn254 import ORDER, PAIRING, P, g1, g2, outside_the_group, stock, words
 from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, run
@@ -38,7 +39,7 @@ def power(base: bytes, exponent: bytes, modulus: bytes) -> bytes:
     return result.to_bytes(len(modulus), "big")
 
 
-@settings(max_examples=300)
+@settings(max_examples=samples(300))
 @given(base=numbers, exponent=numbers, modulus=numbers)
 def test_powers_are_pythons(asking: Asking, base: bytes, exponent: bytes, modulus: bytes) -> None:
     assert asking(5, modexp(base, exponent, modulus)) == power(base, exponent, modulus)
@@ -66,7 +67,7 @@ def test_numbers_are_as_long_as_the_fork_lets_them_be(asking: Asking, size: int)
 coordinates = st.integers(0, 4).map(g1) | st.sampled_from([words(1, 3), words(P, 2), words(P - 1, 2), b"", b"\1"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=samples(60))
 @given(left=coordinates, right=coordinates, number=st.integers(0, (1 << 256) - 1), more=st.binary(max_size=3))
 def test_sums_and_products_are_py_evms(asking: Asking, left: bytes, right: bytes, number: int, more: bytes) -> None:
     for data in (left + right + more, left + right):

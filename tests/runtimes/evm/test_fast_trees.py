@@ -28,6 +28,7 @@ from hypervisor.tracing import Recorder
 from hypervisor.types import INIT_ACTOR, Gas
 from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.precompiles.ethereum import blake2f, ripemd160
+from tests.conftest import samples
 from tests.runtimes.evm.assembler import assemble, deployer
 
 SENDER, CONTRACT, CALLEE = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))
@@ -188,7 +189,7 @@ def test_a_tree_below_another_frame_knows_what_it_is_in(trees: Counter[str], doe
 inputs = st.binary(max_size=600) | st.integers(0, 2500).map(bytes)
 
 
-@settings(max_examples=60)
+@settings(max_examples=samples(60))
 @given(data=inputs)
 def test_hashes_of_the_guest_are_the_libraries(asking: Callable[[int, bytes], bytes | None], data: bytes) -> None:
     assert asking(0, data) == keccak(data)
@@ -207,7 +208,7 @@ def test_hashes_of_two_words_are_remembered_for_those_words_alone(
         assert asking(0, data) == keccak(data)
 
 
-@settings(max_examples=30)
+@settings(max_examples=samples(30))
 @given(rounds=st.integers(0, 300), data=st.binary(min_size=208, max_size=208), final=st.integers(0, 1))
 def test_blake2f_of_the_guest_is_the_hosts(
     asking: Callable[[int, bytes], bytes | None], rounds: int, data: bytes, final: int

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from runtimes.evm.precompiles.ethereum import ETHEREUM
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.prices import PRICES
+from tests.conftest import samples
 
 stock: Any = precompiles  # py-evm's: the oracle
 BLS_G1 = bytes.fromhex(
@@ -137,6 +138,6 @@ def test_bls12_381_maps_are_py_evms(element: int) -> None:
 
 @pytest.mark.parametrize("name", [name for name in ETHEREUM if name not in ("identity",)])
 @given(data=st.binary(max_size=400))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=samples(25), deadline=None)
 def test_no_input_makes_a_precompile_do_anything_but_answer_or_fail(name: str, data: bytes) -> None:
     assert ours(name, data) is None or isinstance(ours(name, data), bytes)

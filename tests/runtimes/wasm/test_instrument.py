@@ -14,7 +14,7 @@ from hypervisor.errors import InvalidModule
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse
-from tests.conftest import bundle_file, with_data
+from tests.conftest import bundle_file, samples, with_data
 from tests.runtimes.wasm.guests import bundle_modules, wasm
 from tests.runtimes.wasm.plain_encode import network_form, read_back, with_branches_for_returns
 from tests.runtimes.wasm.plain_passes import metered
@@ -140,7 +140,7 @@ EXPRESSIONS = (
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=samples(150))
 @given(st.lists(statement(3, (True,)), min_size=1, max_size=6))
 def test_any_structure_of_code_comes_out_as_the_plain_passes_write_it(statements: list[str]) -> None:
     module = wasm(f"""(module (type $t (func (param i32) (result i32))) (table 1 funcref) (elem (i32.const 0) $f)
@@ -254,7 +254,7 @@ def test_calls_run_as_in_the_network_form_until_stack_or_gas_end() -> None:
     assert any("unreachable" in str(outcome) for outcome in seen)
 
 
-@settings(max_examples=40)
+@settings(max_examples=samples(40))
 @given(st.lists(statement(3, (True,)), min_size=1, max_size=6), st.integers(0, 600_000))
 def test_any_structure_of_code_runs_as_in_the_network_form(statements: list[str], gas: int) -> None:
     module = wasm(f"""(module (type $t (func (param i32) (result i32))) (table 1 funcref) (elem (i32.const 0) $f)

@@ -17,7 +17,7 @@ from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import MAGIC, Section, parse
 from runtimes.wasm.validate import check
 from runtimes.wasmtime.engine import guest_engine
-from tests.conftest import bundle_file
+from tests.conftest import bundle_file, samples
 from tests.runtimes.wasm.guests import bundle_modules, run, wasm
 
 SMALL = wasm(
@@ -196,7 +196,7 @@ def test_changed_modules_are_refused_or_run_to_an_end(machine: Hypervisor) -> No
     assert drawn < 2000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples(60), deadline=None)
 @given(data=st.data())
 def test_a_changed_official_actor_is_refused_or_sound(data: st.DataObject) -> None:
     original = list(bundle_modules(bundle_file("bundles/v10-mainnet.car")))[15]

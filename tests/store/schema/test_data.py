@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from store.cid import RAW, cid_of
 from store.codec import link
 from store.schema import Record, Schema, SchemaError
+from tests.conftest import samples
 
 CID = link(cid_of(b"x", RAW))
 
@@ -210,7 +211,7 @@ DATA = st.recursive(
 
 
 @given(st.sampled_from(sorted(SCHEMA.types)), DATA)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=samples(400), deadline=None)
 def test_whatever_is_read_is_written_back_and_nothing_but_a_schema_error_comes(name: str, data: Any) -> None:
     try:
         value = SCHEMA.read(name, data)

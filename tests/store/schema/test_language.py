@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from store.schema import Schema, SchemaError
+from tests.store.schema.schema_data import schema_data
 
 # Each text with its types as data, as https://ipld.io/specs/schemas/ and the schema-schema have it.
 DECLARATIONS: list[tuple[str, str]] = [
@@ -71,7 +72,7 @@ DECLARATIONS: list[tuple[str, str]] = [
 
 @pytest.mark.parametrize(("text", "described"), DECLARATIONS)
 def test_a_declaration_is_described_as_the_specification_does(text: str, described: str) -> None:
-    assert Schema.parse(text).describe() == {"types": json.loads(described)}
+    assert schema_data(Schema.parse(text)) == {"types": json.loads(described)}
 
 
 def test_advanced_layouts_are_declared_and_used() -> None:
@@ -81,7 +82,7 @@ def test_advanced_layouts_are_declared_and_used() -> None:
     type Sharded {String:&Big} representation advanced ShardedMap
     type Long [&Big] representation advanced ShardedMap
     """
-    described = Schema.parse(text).describe()
+    described = schema_data(Schema.parse(text))
     assert described["advanced"] == {"ShardedMap": {"advanced": {}}}
     assert described["types"]["Sharded"]["map"]["representation"] == {"advanced": "ShardedMap"}
     assert described["types"]["Big"] == {"bytes": {"representation": {"advanced": "ShardedMap"}}}
@@ -124,7 +125,7 @@ type AnyScalar union { | Bool bool | String string | Int int } representation ki
 def test_a_schema_of_schemas_reads_and_writes_itself() -> None:
     text = SELF.replace('| Empty "bool" | Empty "string" | Empty "int"', '| Empty "string"')
     schema = Schema.parse(text)
-    described = schema.describe()
+    described = schema_data(schema)
     value = schema.read("Schema", described)
     assert value.types["Empty"].TypeDefnStruct.fields == {}
     assert schema.write("Schema", value) == described

@@ -23,9 +23,11 @@ TABLES = {"runtimes/evm/ethereum/forks.py", "bridge/ethereum_block.py", "devtool
 
 def names_in(source: str) -> Iterator[tuple[int, str]]:
     """The string constants of a module, docstrings apart, that name a fork; with their lines."""
+    known = {name.lower() for name in FORKS}
+    if not any(name in source.lower() for name in known):
+        return
     tree = ast.parse(source)
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    known = {name.lower() for name in FORKS}
     for node in ast.walk(tree):
         text = node.value if isinstance(node, ast.Constant) and id(node) not in prose else None
         if isinstance(text, str) and text.lower() in known:

@@ -1,10 +1,10 @@
-"""A schema as data: the form that the specification calls DMT, which other implementations read and write as JSON."""
+"""A schema as data: the form that the specification calls DMT, in which its examples say what a text declares."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from store.schema import Schema
 from store.schema.types import (
     Advanced,
     Bytes,
@@ -32,12 +32,12 @@ from store.schema.types import (
 )
 
 
-def schema_dmt(types: Mapping[str, Type], advanced: tuple[str, ...]) -> dict[str, Any]:
+def schema_data(schema: Schema) -> dict[str, Any]:
     """The data for a schema."""
-    described: dict[str, Any] = {"types": {name: type_dmt(kind) for name, kind in types.items()}}
-    if advanced:
-        described["advanced"] = {name: {"advanced": {}} for name in advanced}
-    return described
+    found: dict[str, Any] = {"types": {name: type_dmt(kind) for name, kind in schema.types.items()}}
+    if schema.advanced:
+        found["advanced"] = {name: {"advanced": {}} for name in schema.advanced}
+    return found
 
 
 def type_dmt(kind: Type) -> dict[str, Any]:

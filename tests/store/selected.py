@@ -1,0 +1,58 @@
+"""What a selector picks out on its walk: the specification's examples say it, and a CAR does not need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from store.blockstore import Blockstore
+from store.cid import Cid
+from store.selection import MAX_NODES, Segment, walk
+from store.selectors import AnyOf, Matcher, Recursive, Selector, parse_selector
+
+EVERYTHING: Final[Selector] = parse_selector({"R": {"l": {"none": {}}, ":>": {"a": {">": {"@": {}}}}}})
+"""Every node below the root, through every link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A node on the walk, whether it was matched, and as what; the value is the part that was matched."""
+
+    path: tuple[Segment, ...]
+    value: Any
+    matched: bool
+    label: str | None
+
+
+def select(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[Selected]:
+    """The nodes of a walk."""
+    for visit in walk(store, root, selector, most):
+        matcher, value = _matcher(visit.selector), visit.value
+        if matcher is not None and matcher.subset is not None:
+            value = _slice(visit.value, matcher.subset)
+            if value is None:
+                matcher, value = None, visit.value
+        yield Selected(visit.path, value, matcher is not None, None if matcher is None else matcher.label)
+
+
+def _matcher(selector: Selector) -> Matcher | None:
+    """The matcher, if a selector matches the node that it stands on."""
+    match selector:
+        case Matcher():
+            return selector
+        case Recursive(current=current):
+            return _matcher(current)
+        case AnyOf(members):
+            return next((found for member in members if (found := _matcher(member)) is not None), None)
+        case _:
+            return None
+
+
+def _slice(value: Any, subset: tuple[int, int]) -> Any:
+    """The part of a string or of bytes that a subset names, None where it names none."""
+    if not isinstance(value, str | bytes):
+        return None
+    start, end = (offset + len(value) if offset < 0 else offset for offset in subset)
+    start = max(start, 0)
+    return None if start > len(value) or end < start else value[start:end]
