@@ -1,10 +1,11 @@
 """EVM gas as a budget derived from the machine's gas.
 
 The machine's tracker is the one authority; an engine counts down a plain number of EVM gas, which stands for `rate`
-milligas each. Before the machine is asked for anything, what the engine used is charged (`settle`); afterwards the
-number is drawn anew from what the tracker has left (`refill`). Charges are whole multiples of the rate and nothing is
-ever rounded up, so any number of settlements charges exactly rate * EVM gas: long loops do not drift. The remainder of
-a refill, less than one EVM gas, stays with the tracker. Default rate: FIP-0057's average of 444 gas.
+milligas each. Before the machine is asked for anything, what the engine used is charged (`settle`) and the rest put
+back; when the engine goes on, the number is drawn anew from what the tracker has left (`refill`). Charges are whole
+multiples of the rate and nothing is ever rounded up, so any number of settlements charges exactly rate * EVM gas: long
+loops do not drift. The remainder of a refill, less than one EVM gas, stays with the tracker. Default rate: FIP-0057's
+average of 444 gas.
 
 A budget may be drawn in slices: an engine that counts down a large one for minutes would not see that the tracker was
 emptied meanwhile, which is how an interrupt stops it. What is charged does not depend on the slices.
@@ -58,6 +59,12 @@ class GasBudget:
         if used:
             self.granted = self.remaining
             self._tracker.charge(CHARGE_NAME, used * self._rate)
+
+    def put_back(self) -> None:
+        """Settle, and leave nothing drawn: what the machine charges now is not promised to the engine."""
+        if self.granted != self.remaining:
+            self.settle()
+        self.granted = self.remaining = 0
 
     def refill(self) -> None:
         """Draw the budget anew from what the tracker has left, one slice at most; only after `settle`."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Any, Final, NoReturn
 
 from cbor2 import CBORDecodeError, CBORTag, loads
@@ -34,6 +35,7 @@ _USUAL_LINK_HEAD = b"\xd8\x2a\x58\x27"
 """The tag, and the length of what such a link holds."""
 _DOUBLE = struct.Struct(">d")
 _Write = Callable[[bytes], object]
+_BY_KEY: Final = itemgetter(0, 1)
 
 
 PLAIN_KINDS: Final[Mapping[type, str]] = {
@@ -171,7 +173,7 @@ def _write(items: Iterable[Any], out: _Write, depth: int) -> None:
         elif kind is bool:
             out(b"\xf5" if value else b"\xf4")
         elif kind is str:
-            raw = _utf8(value)
+            raw = value.encode() if value.isascii() else _utf8(value)
             out(_TEXT[len(raw)] if len(raw) < 256 else _long_head(3, len(raw)))
             out(raw)
         elif kind is dict:
@@ -206,15 +208,18 @@ def _write_map(value: dict[Any, Any], out: _Write, depth: int) -> None:
     for key, item in value.items():
         if not isinstance(key, str):
             raise CodecError(f"map keys are text, not {_kind(key)}")
-        raw = _utf8(key)
+        raw = key.encode() if key.isascii() else _utf8(key)
         keyed.append((len(raw), raw, item))
-    keyed.sort(key=lambda entry: entry[:2])
+    keyed.sort(key=_BY_KEY)
     length = len(keyed)
     out(_MAP[length] if length < 256 else _long_head(5, length))
     for size, raw, item in keyed:
         out(_TEXT[size] if size < 256 else _long_head(3, size))
         out(raw)
-        _write((item,), out, depth - 1)
+        if type(item) is int:
+            out(_UINT[item] if 0 <= item < 256 else _integer(item))
+        else:
+            _write((item,), out, depth - 1)
 
 
 def _write_rare(value: Any, out: _Write, depth: int) -> None:

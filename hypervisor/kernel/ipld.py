@@ -63,7 +63,7 @@ class IpldBlockOps:
         # charge
         gas.charge("OnBlockOpenBase", prices.block_open_flat + prices.link_checked)
         # check
-        if not self.is_reachable(cid):
+        if self._tracks and cid not in self._reachable:
             raise SyscallError(ErrorNumber.NOT_FOUND, f"block {show(cid)} is not reachable from this actor's state")
         # do
         block = self._calls.machine.blocks.get(cid) if self._tracks else None

@@ -22,6 +22,7 @@ from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import IMPERSONATED, NATIVE
 from localnet.rules.installed import rules_of
+from localnet.rules.parts import SenderInfo
 from store.cid import show
 
 _NO_SIGNATURE = Signature(SignatureType.DELEGATED, bytes(65))
@@ -92,13 +93,16 @@ def _require_unsigned_amounts(message: Message) -> None:
             raise TransactionRefused("fee", f"negative {name}: {amount} attoFIL")
 
 
-def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
-    """The checks that hold for a message of any kind. Raises TransactionRefused."""
+def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> SenderInfo | None:
+    """The checks that hold for a message of any kind; what its sender is, None where it is no actor yet.
+
+    Raises TransactionRefused.
+    """
     message = candidate.bare
     rules_of(machine).messages.check(machine, candidate, base_fee)
     if not 0 <= message.value <= _MAX_VALUE:
         raise TransactionRefused("value", f"value {message.value} is more than all the FIL that can exist")
-    _check_sender(machine, candidate)
+    return _check_sender(machine, candidate)
 
 
 def check_price(candidate: Candidate, least: TokenAmount | None) -> None:
@@ -112,7 +116,10 @@ def check_price(candidate: Candidate, least: TokenAmount | None) -> None:
 
 def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed: int) -> None:
     """Raises TransactionRefused for a sender with less than `needed` attoFIL; `shown` is its Ethereum address."""
-    balance = machine.balance(sender)
+    _require_funds(machine.balance(sender), shown, needed)
+
+
+def _require_funds(balance: TokenAmount, shown: EthAddress, needed: int) -> None:
     if balance < needed:
         raise TransactionRefused(
             "funds",
@@ -121,7 +128,7 @@ def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed:
         )
 
 
-def _check_sender(machine: Hypervisor, candidate: Candidate) -> None:
+def _check_sender(machine: Hypervisor, candidate: Candidate) -> SenderInfo | None:
     message = candidate.bare
     actor = machine.actor(message.from_)
     sender = None if actor is None else rules_of(machine).messages.sender_info(machine, actor)
@@ -131,7 +138,9 @@ def _check_sender(machine: Hypervisor, candidate: Candidate) -> None:
         raise TransactionRefused("sender", f"{message.from_} is not an account: only accounts send transactions")
     if message.nonce < nonce:
         raise TransactionRefused("nonce", f"nonce too low: next nonce {nonce}, tx nonce {message.nonce}")
-    check_funds(machine, message.from_, candidate.sender, candidate.required_funds if pays else message.value)
+    balance = TokenAmount(0) if sender is None else sender.balance
+    _require_funds(balance, candidate.sender, candidate.required_funds if pays else message.value)
+    return sender
 
 
 def _receiver(machine: Hypervisor, message: Message) -> EthAddress | None:

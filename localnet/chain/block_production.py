@@ -20,7 +20,7 @@ from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock
-from localnet.chain.execution import is_admissible
+from localnet.chain.execution import is_admissible, lets_execute, sender_of
 from localnet.chain.mempool import Mempool
 from localnet.chain.planning import plan_upgrades
 from localnet.chain.reading import NetworkReader
@@ -29,6 +29,7 @@ from localnet.ledger.blocks import NOBODY
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset
 from localnet.ledger.upgrades import Upgrades
+from localnet.rules.parts import SenderInfo
 from localnet.state.contract_state import nonce_of
 
 _LOG = logging.getLogger(__name__)
@@ -149,21 +150,26 @@ class BlockProduction(NetworkReader):
         return candidate_of(executed)
 
     def _take(self, candidate: Candidate) -> bytes:
-        admission.check(self.machine, candidate, self.base_fee)
+        sender = admission.check(self.machine, candidate, self.base_fee)
         admission.check_price(candidate, self.chain.head.next_settings.min_gas_price)
         if self.chain.index.receipt(candidate.hash) is not None:
             raise TransactionRefused("known", "already known")
-        self.mempool.add(candidate, nonce_of(self.machine, candidate.bare.from_))
+        self.mempool.add(candidate, 0 if sender is None else sender.nonce)
         for watcher in tuple(self.chain.watchers):
             watcher.waits(candidate)
         if self.automine:
-            self._mine_ready(candidate.bare.from_)
+            self._mine_ready(candidate.bare.from_, sender)
         return candidate.hash
 
-    def _mine_ready(self, sender: Address) -> None:
-        """A block for each waiting message of a sender, as far as nonces, funds and fee caps go."""
-        for candidate in self.mempool.ready_of(sender, nonce_of(self.machine, sender)):
-            if not is_admissible(self.machine, candidate, self.least_fee):
+    def _mine_ready(self, address: Address, sender: SenderInfo | None) -> None:
+        """A block for each waiting message of a sender, as far as nonces, funds and fee caps go.
+
+        `sender` is what it is before the first block.
+        """
+        for place, candidate in enumerate(self.mempool.ready_of(address, 0 if sender is None else sender.nonce)):
+            if place:  # the block before has changed it
+                sender = sender_of(self.machine, address)
+            if not lets_execute(sender, candidate, self.least_fee):
                 return
             try:
                 self._produce([candidate])

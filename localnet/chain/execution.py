@@ -27,6 +27,7 @@ from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.records import IMPERSONATED, Emitted, Execution, Tipset
 from localnet.ledger.upgrades import upgrade_machine
 from localnet.rules.installed import rules_of
+from localnet.rules.parts import SenderInfo
 
 
 def begin_epoch(
@@ -118,11 +119,19 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
 
     So the producer of a block never owes a penalty. `base_fee` in attoFIL per gas.
     """
-    actor, message = machine.actor(candidate.bare.from_), candidate.bare
-    if actor is None:
-        return False
-    sender = rules_of(machine).messages.sender_info(machine, actor)
-    if sender.nonce != message.nonce:
+    return lets_execute(sender_of(machine, candidate.bare.from_), candidate, base_fee)
+
+
+def sender_of(machine: Hypervisor, address: Address) -> SenderInfo | None:
+    """What the actor behind an address is as a sender; None where there is no actor."""
+    actor = machine.actor(address)
+    return None if actor is None else rules_of(machine).messages.sender_info(machine, actor)
+
+
+def lets_execute(sender: SenderInfo | None, candidate: Candidate, base_fee: int) -> bool:
+    """Whether a sender as it is now lets its message be executed (`is_admissible`)."""
+    message = candidate.bare
+    if sender is None or sender.nonce != message.nonce:
         return False
     if not sender.sends:
         return candidate.kind == IMPERSONATED and sender.balance >= message.value

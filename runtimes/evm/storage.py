@@ -74,19 +74,26 @@ class Slots:
     A broken tree ends the invocation: every method may raise ActorExit.
     """
 
-    @_sound
     def __init__(self, syscalls: Syscalls, rules: EvmRules, root: Cid | None = None) -> None:
-        self._kamt = Kamt(KernelBlockstore(syscalls, rules), root)
+        self._world = syscalls, rules
         self._untouched = root is None
+        self._kamt = None if root is None else self._opened(root)
+        """The tree; None as long as there is none, which is so in most messages for transient slots."""
+
+    @_sound
+    def _opened(self, root: Cid | None = None) -> Kamt:
+        return Kamt(KernelBlockstore(*self._world), root)
 
     @_sound
     def get(self, key: int) -> int:
         """The word in a slot."""
-        return self._kamt.get(key)
+        return 0 if self._kamt is None else self._kamt.get(key)
 
     @_sound
     def set(self, key: int, value: int) -> bool:
         """Write a word, 0 removing the slot; says whether that changed anything."""
+        if self._kamt is None:
+            self._kamt = self._opened()
         if self._kamt.get(key) == value:
             return False
         self._kamt.set(key, value)
@@ -96,12 +103,12 @@ class Slots:
     @_sound
     def flush(self) -> Cid:
         """Write the changed nodes and answer the root."""
-        return self._kamt.flush()
+        return (self._opened() if self._kamt is None else self._kamt).flush()
 
     @_sound
     def flush_unless_empty(self) -> Cid | None:
         """Write the changed nodes and answer the root, or None where there is no slot."""
-        if self._untouched:
+        if self._untouched or self._kamt is None:
             return None
         root = self._kamt.flush()
         return None if root == EMPTY_KAMT else root

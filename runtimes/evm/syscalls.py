@@ -1,15 +1,15 @@
 """What a contract's actor asks of the kernel, at the price that the official actor pays.
 
 The official EVM actor is a WASM module, so each of its questions costs a syscall besides the kernel's own charge; the
-same is charged here. Around every question the gas that the engine used is settled and its budget drawn anew, so that
-nobody else needs to think of it. Errors are the kernel's: SyscallError, OutOfGas, Fatal.
+same is charged here. Before every question the gas that the engine used is settled and the rest of its budget put back,
+so that nobody else needs to think of it. Errors are the kernel's: SyscallError, OutOfGas, Fatal.
 """
 
 from collections.abc import Sequence
-from types import TracebackType
+from functools import lru_cache
 from typing import Final
 
-from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, to_ethereum
+from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, from_delegated, masked_id
 from bridge.gas import SLICE, GasBudget
 from hypervisor.address import Address, is_eth_namespace
 from hypervisor.blocks import Block
@@ -22,29 +22,8 @@ from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, Gas, Method
 from store.cid import DAG_CBOR, Cid
 
 _KECCAK_256: Final = 0x1B
-
-
-class _Paid:
-    """A context manager: settle what the engine used, pay for the syscall, and afterwards draw the budget anew."""
-
-    __slots__ = ("_budget", "_kernel", "_price")
-
-    def __init__(self, kernel: Kernel, budget: GasBudget) -> None:
-        self._kernel = kernel
-        self._budget = budget
-        self._price = kernel.prices.syscall
-
-    def __enter__(self) -> Kernel:
-        budget = self._budget
-        if budget.remaining != budget.granted:
-            budget.settle()
-        self._kernel.gas.charge("OnSyscall", self._price)
-        return self._kernel
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._budget.refill()
+_known_form: Final = lru_cache(4_096)(from_delegated)
+"""Every frame asks for its caller's address and its own."""
 
 
 class Syscalls:
@@ -53,7 +32,14 @@ class Syscalls:
     def __init__(self, kernel: Kernel, gas_rate: int) -> None:
         self.kernel = kernel
         self.gas = GasBudget(kernel.gas, gas_rate, SLICE)
-        self._paid = _Paid(kernel, self.gas)
+        self._price = kernel.prices.syscall
+
+    def _pay(self) -> Kernel:
+        """Settle what the engine used and pay for a syscall; the engine draws its budget anew when it goes on."""
+        if self.gas.granted:
+            self.gas.put_back()
+        self.kernel.gas.charge("OnSyscall", self._price)
+        return self.kernel
 
     # --- blocks and the actor's own state ---------------------------------------------------------------------
 
@@ -61,55 +47,46 @@ class Syscalls:
         """The invocation's parameters, None if there are none."""
         if block == NO_BLOCK:
             return None
-        with self._paid as kernel:
-            size = kernel.ipld.stat(block).size
+        size = self._pay().ipld.stat(block).size
         self.read(block, size)
         return self.kernel.ipld.block(block)
 
     def read(self, block: BlockId, size: int) -> bytes:
         """The bytes of a block at hand."""
-        with self._paid as kernel:
-            return kernel.ipld.read(block, 0, size)
+        return self._pay().ipld.read(block, 0, size)
 
     def open(self, cid: Cid) -> bytes:
         """The bytes of a block of reachable state."""
-        with self._paid as kernel:
-            stat = kernel.ipld.open(cid)
+        stat = self._pay().ipld.open(cid)
         return self.read(stat.id, stat.size)
 
     def create(self, codec: int, data: bytes) -> BlockId:
         """A block to send or to return."""
-        with self._paid as kernel:
-            return kernel.ipld.create(codec, data)
+        return self._pay().ipld.create(codec, data)
 
     def put(self, data: bytes, codec: int = DAG_CBOR) -> Cid:
         """Write a block to the state."""
         block = self.create(codec, data)
-        with self._paid as kernel:
-            return kernel.ipld.link(block)
+        return self._pay().ipld.link(block)
 
     def root(self) -> Cid:
         """The actor's head."""
-        with self._paid as kernel:
-            return kernel.self_.root()
+        return self._pay().self_.root()
 
     def set_root(self, cid: Cid) -> None:
         """Change the actor's head."""
-        with self._paid as kernel:
-            kernel.self_.set_root(cid)
+        self._pay().self_.set_root(cid)
 
     def current_balance(self) -> TokenAmount:
         """The actor's own balance."""
-        with self._paid as kernel:
-            return kernel.self_.current_balance()
+        return self._pay().self_.current_balance()
 
     # --- other actors -----------------------------------------------------------------------------------------
 
     def resolve(self, address: Address) -> ActorID | None:
         """The ID behind an address; None if nobody has it. An ID is echoed."""
         try:
-            with self._paid as kernel:
-                return kernel.actors.resolve_address(address)
+            return self._pay().actors.resolve_address(address)
         except SyscallError as error:
             _require_not_found(error)
             return None
@@ -117,8 +94,7 @@ class Syscalls:
     def delegated_address(self, actor: ActorID) -> Address | None:
         """An actor's f4 address; None if it has none, or does not exist."""
         try:
-            with self._paid as kernel:
-                return kernel.actors.lookup_delegated_address(actor)
+            return self._pay().actors.lookup_delegated_address(actor)
         except SyscallError as error:
             _require_not_found(error)
             return None
@@ -126,31 +102,29 @@ class Syscalls:
     def eth_address(self, actor: ActorID) -> EthAddress:
         """How contracts see an actor. An f410 of another length than 20 bytes ends the frame: the network's rule."""
         delegated = self.delegated_address(actor)
-        if delegated is None:
-            return masked_id(actor)
-        if is_eth_namespace(delegated) and len(delegated.subaddress()) != ETH_ADDRESS_LENGTH:
+        address = _known_form(delegated)
+        if address is not None:
+            return address
+        if delegated is not None and is_eth_namespace(delegated) and len(delegated.subaddress()) != ETH_ADDRESS_LENGTH:
             raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"{delegated} has no Ethereum form")
-        return to_ethereum(actor, delegated)
+        return masked_id(actor)
 
     def code_of(self, actor: ActorID) -> Cid | None:
         """An actor's code CID; None if it does not exist."""
         try:
-            with self._paid as kernel:
-                return kernel.actors.get_actor_code_cid(actor)
+            return self._pay().actors.get_actor_code_cid(actor)
         except SyscallError as error:
             _require_not_found(error)
             return None
 
     def builtin_type(self, code: Cid) -> int:
         """The place of a code CID in the manifest, from 1; 0 if it is not there."""
-        with self._paid as kernel:
-            return kernel.actors.get_builtin_actor_type(code)
+        return self._pay().actors.get_builtin_actor_type(code)
 
     def balance_of(self, actor: ActorID) -> TokenAmount:
         """An actor's balance; 0 if it does not exist."""
         try:
-            with self._paid as kernel:
-                return kernel.actors.balance_of(actor)
+            return self._pay().actors.balance_of(actor)
         except SyscallError as error:
             _require_not_found(error)
             return TokenAmount(0)
@@ -165,20 +139,17 @@ class Syscalls:
         read_only: bool = False,
     ) -> SendResult:
         """Call another actor; the state of the own one is the caller's business (`Contract.send`)."""
-        with self._paid as kernel:
-            return kernel.send(to, method, params, value, gas_limit, read_only)
+        return self._pay().send(to, method, params, value, gas_limit, read_only)
 
     # --- chain, events, memory --------------------------------------------------------------------------------
 
     def emit(self, entries: Sequence[EventEntry]) -> None:
         """Emit an event."""
-        with self._paid as kernel:
-            kernel.events.emit(entries)
+        self._pay().events.emit(entries)
 
     def beacon(self, epoch: int) -> bytes:
         """The 32-byte digest of the beacon at an epoch."""
-        with self._paid as kernel:
-            return kernel.random.beacon(ChainEpoch(epoch))
+        return self._pay().random.beacon(ChainEpoch(epoch))
 
     def drawn_beacon(self, tag: int, entropy: bytes) -> bytes:
         """Randomness of the current epoch, bound to a use by tag and entropy."""
@@ -186,34 +157,30 @@ class Syscalls:
         epoch = now.epoch
         if not now.network.rules.host_draws_randomness:
             return draw(tag, self.beacon(epoch), epoch, entropy)
-        with self._paid as kernel:
-            return kernel.random.beacon_drawn(tag, epoch, entropy)
+        return self._pay().random.beacon_drawn(tag, epoch, entropy)
 
     def tipset_cid(self, epoch: int) -> Cid:
         """The CID of the tipset at a past epoch."""
-        with self._paid as kernel:
-            return kernel.network.tipset_cid(ChainEpoch(epoch))
+        return self._pay().network.tipset_cid(ChainEpoch(epoch))
 
     def keccak(self, data: bytes) -> bytes:
         """The keccak-256 of `data`."""
-        with self._paid as kernel:
-            return kernel.crypto.hash(_KECCAK_256, data)
+        return self._pay().crypto.hash(_KECCAK_256, data)
 
     def gas_left(self) -> Gas:
         """What is left in the machine's own gas, rounded down, after the price of asking."""
-        with self._paid:
-            return self.gas.available_gas()
+        self._pay()
+        return self.gas.available_gas()
 
     def leave(self) -> None:
         """Pay for ending with an exit code, which is a question of its own."""
-        with self._paid:
-            pass
+        self._pay()
 
     def charge(self, name: str, milligas: int) -> None:
         """Pay for work that no syscall does."""
-        self.gas.settle()
+        if self.gas.granted:
+            self.gas.put_back()
         self.kernel.gas.charge(name, milligas)
-        self.gas.refill()
 
 
 def _require_not_found(error: SyscallError) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.addresses import EthAddress
-from bridge.ethereum_block import BLOCK_HASHES, BLOCK_HASHES_CODE, BLOCK_HASHES_KEPT
+from bridge.ethereum_block import BLOCK_HASHES
 from bridge.ethereum_execution import ForkFacts, Question
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, unwrap_return
@@ -33,12 +33,11 @@ from runtimes.evm.ethereum.application import (
     block_limits,
     block_of,
 )
+from runtimes.evm.ethereum.block_hashes import BlockHashes
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.messages import transaction_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
 from runtimes.evm.runtime import ETHEREUM
-from store.cid import Cid
-from store.kamt import Kamt
 
 _MAX_I64 = (1 << 63) - 1
 SYSTEM_CALL_GAS: Final = 30_000_000
@@ -61,8 +60,7 @@ class EthereumExecutor:
         if machine.context.rules != ETHEREUM:
             raise InvalidInput(f"the machine's context is of the rules '{machine.context.rules}', not '{ETHEREUM}'")
         self._machine = machine
-        self._hashes: dict[Cid, Kamt] = {}
-        """The storage of the contract of block hashes, as the last block left it, by its root."""
+        self._hashes = BlockHashes(machine)
 
     def apply_transaction(
         self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None
@@ -167,23 +165,10 @@ class EthereumExecutor:
         )
 
     def begin_block(self, parent_hash: bytes) -> None:
-        """Let the contract of block hashes know the parent (EIP-2935), where the fork and the state have it.
-
-        What its usual code does when the system calls it is done to its slots, which is quicker than to run it.
-        """
+        """Let the contract of block hashes know the parent (EIP-2935), where the fork and the state have it."""
         block = block_of(self._machine)
-        if not fork_named(block.fork).block_hash_contract:
-            return
-        trees, self._hashes = self._hashes, {}
-        accounts = Accounts(self._machine, Journal(), block.filecoin_addresses, trees)
-        actor = accounts.find(BLOCK_HASHES)
-        if actor is None or accounts.code(actor) != BLOCK_HASHES_CODE:
+        if fork_named(block.fork).block_hash_contract and not self._hashes.keep(parent_hash):
             self.system_call(BLOCK_HASHES, parent_hash)
-            return
-        slot = (self._machine.context.epoch - 1) % BLOCK_HASHES_KEPT
-        accounts.store(actor, slot, int.from_bytes(parent_hash, "big"))
-        accounts.write_back()
-        self._hashes = dict([*trees.items()][-1:])  # the newest: others are of blocks that were taken back
 
     def _transaction_of(self, question: Question) -> Transaction:
         accounts = Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses)

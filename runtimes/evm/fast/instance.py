@@ -207,6 +207,8 @@ class FastInstance:
         """Let a frame run until it ends or asks; the guest's answer. Raises what the host raised, or Fatal."""
         gas = host.gas
         self.host, self.failure = host, None
+        if gas.granted == 0:
+            gas.refill()
         self._mail[0] = gas.remaining
         try:
             exit_code = self._instance.enter(command)
