@@ -68,3 +68,24 @@ def test_the_readmes_two_commands_run_in_the_clone(tmp_path: Path) -> None:
     made = [line.removeprefix(f"{scratch}/clone: ") for line in lines if line.startswith(scratch)]
     assert [line.replace("PYTHON=python3.0 ", "") for line in made] == wanted
     assert made[0] == wanted[0]
+
+
+def test_the_minutes_of_its_steps_are_those_of_the_page_and_an_hour_in_all() -> None:
+    page = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|*]+) \| (\d+) \|$", page, re.MULTILINE)
+    steps = re.findall(r"^ +step (\d+) \"([^\"]+)\"", FUNCTIONS, re.MULTILINE)
+    assert len(steps) == len(re.findall(r"\bstep \d", FUNCTIONS))
+    assert sorted(int(minutes) for minutes, _ in steps) == sorted(
+        int(minutes) for title, minutes in rows if not title.startswith("to come")
+    )
+    named = {title: int(minutes) for title, minutes in rows}
+    assert all(named.get(title, int(minutes)) == int(minutes) for minutes, title in steps)
+    assert sum(named.values()) <= 60
+    assert f"| **in all** | **{sum(named.values())}** |" in page
+
+
+def test_a_step_that_takes_longer_than_its_minutes_says_so_at_the_end(tmp_path: Path) -> None:
+    steps = "step 1 quick true\nSECONDS=0\nslow() { SECONDS=61; }\nstep 1 slow slow\nprintf '%b' \"$late\""
+    said = run_in_the_clone(steps, tmp_path)
+    assert said.splitlines()[-1] == "=== slow: 61 s, more than its 1 minutes"
+    assert "quick: passed" in said

@@ -21,6 +21,7 @@ from localnet.rpc.server import Server
 from localnet.rpc.worker import MOST_LATER, RequestThread
 from localnet.traces.trace import trace
 from tests.localnet.rpc.asking import ALICE, NOBODY
+from tests.patience import slowness
 
 _SOON = 20.0
 """Seconds after which a test that waits in vain ends."""
@@ -129,7 +130,7 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
     assert begun.wait(_SOON)
     started = time.monotonic()
     worker.stop()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 5 * slowness()
     assert threads == {"network"}
 
 
@@ -231,7 +232,7 @@ def test_a_request_and_the_end_do_not_wait_for_an_explanation(
                 time.sleep(0.2)  # the explanation has begun
                 started = time.monotonic()
                 client.ask("eth_getBalance", ALICE, "latest")
-                assert time.monotonic() - started < 0.7
+                assert time.monotonic() - started < 0.7 * slowness()
             started = time.monotonic()
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < 6 * slowness()
     capfd.readouterr()
