@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.evm_steps import EvmFrame, EvmStep
-from devtools.soltest.frames import CallFrame, FrameTracer, TooLong
+from devtools.soltest.frames import CallFrame, FrameTracer
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.stack_trace import function_name
 from devtools.soltest.trace_text import Names
 from hypervisor.tracing import CallEnded, CallStarted, RuntimeEvent, TraceEvent, Tracer
+from localnet.calls.time_limit import OutOfTime
 
 Place = tuple[str, str]
 """A contract's file and name; of a native actor `""` and its name."""
@@ -121,12 +122,12 @@ class VisitTracer:
                 pass
 
     def place(self, counter: int, /) -> None:
-        """Count an instruction. Raises TooLong."""
+        """Count an instruction. Raises OutOfTime."""
         self._here[counter] += 1
         self._left -= 1
         if self._left < 0:
             self._open.clear()
-            raise TooLong(f"more than {MOST_COUNTED} instructions")
+            raise OutOfTime(f"after {MOST_COUNTED} instructions")
 
     def step(self, event: RuntimeEvent, /) -> None:
         """The same by a whole step."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from time import process_time
 from typing import Final
 
-from devtools.soltest.frames import CallFrame, PlacedFrameTracer, TooLong
+from devtools.soltest.frames import CallFrame, PlacedFrameTracer
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
+from localnet.calls.time_limit import OutOfTime, TimeLimit
 
 MOST_WATCHED: Final = 400_000
 """Instructions, some seconds of the plain engine."""
@@ -19,7 +20,7 @@ _CLOCK: Final = 4096
 
 
 class LoopTracer(PlacedFrameTracer):
-    """Ends what it listens to (TooLong) after so many instructions; `cut` are then the calls that were open.
+    """Ends what it listens to (OutOfTime) after so many instructions; `cut` are then the calls that were open.
 
     With `within`, the number of a frame, only its instructions count, with those of all under it, and `cut` is empty
     where it was never reached.
@@ -27,20 +28,20 @@ class LoopTracer(PlacedFrameTracer):
 
     def __init__(self, rules: str, within: int | None = None, seconds: float = LONGEST_WATCHED) -> None:
         super().__init__(rules)
+        self._watching = TimeLimit(min(seconds, LONGEST_WATCHED), clock=process_time)
         self.cut: tuple[CallFrame, ...] = ()
         self._within = within
         self._inside = within is None
         self._watched = self._seen = 0
-        self._latest = process_time() + min(seconds, LONGEST_WATCHED)
 
     def event(self, event: TraceEvent, /) -> None:
-        """Put an event in its place. Raises TooLong."""
+        """Put an event in its place. Raises OutOfTime."""
         super().event(event)
         if not isinstance(event, CallEnded):  # what unwinds is on its end already
             self._look_at_clock()
 
     def place(self, counter: int, /) -> None:
-        """Keep where the innermost frame is. Raises TooLong."""
+        """Keep where the innermost frame is. Raises OutOfTime."""
         self._note(counter)
         self._count()
 
@@ -67,13 +68,13 @@ class LoopTracer(PlacedFrameTracer):
             self._look_at_clock()
 
     def _look_at_clock(self) -> None:
-        if process_time() > self._latest:
+        if self._watching.is_over:
             self._stop()
 
     def _stop(self) -> None:
         if self._inside and not self.cut:
             self.cut = tuple(frame for frame in self._open if not frame.creates_others)
-        raise TooLong("watched for long enough")
+        raise OutOfTime(f"after {self._watched} instructions")
 
 
 def used_up(path: Sequence[CallFrame]) -> CallFrame | None:

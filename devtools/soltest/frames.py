@@ -11,8 +11,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import inf
-from time import process_time
 from typing import Final
 
 from bridge.addresses import EthAddress, from_delegated, masked_id
@@ -22,7 +20,6 @@ from bridge.evm_steps import EvmFrame, EvmStep, PrecompileRefusal
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
 from hypervisor.address import Address
-from hypervisor.errors import HypervisorError
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
@@ -36,6 +33,7 @@ from hypervisor.tracing import (
     TraceEvent,
 )
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
+from localnet.calls.time_limit import TimeLimit
 from localnet.rules.installed import rules_named
 from store.cid import RAW, Cid
 
@@ -50,10 +48,6 @@ _EXEC: Final = (2, 3)
 _CREATORS: Final = (Address.id(EAM_ACTOR), Address.id(INIT_ACTOR))
 _SLOAD, _SSTORE = 0x54, 0x55
 _EVM_ENDS: Final = frozenset((ExitCode.OK, ExitCode.SYS_OUT_OF_GAS, ExitCode.EVM_CONTRACT_REVERTED))
-
-
-class TooLong(HypervisorError):
-    """What is listened to takes longer, or has more instructions, than anybody listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,15 +271,12 @@ class FrameTracer:
 
 
 class PlacedFrameTracer(FrameTracer):
-    """Also keeps the place of every instruction (a `PlaceTracer`), for so many seconds of the processor's.
+    """Also keeps the place of every instruction (a `PlaceTracer`), within a limit of time; then it raises OutOfTime."""
 
-    Then it raises TooLong.
-    """
-
-    def __init__(self, rules: str, seconds: float = inf) -> None:
+    def __init__(self, rules: str, limit: TimeLimit | None = None) -> None:
         super().__init__(rules)
         self._note: Callable[[int], None] = _nowhere
-        self._latest = process_time() + seconds
+        self._limit = limit
         self._until_clock = _CLOCK
 
     def place(self, counter: int, /) -> None:
@@ -294,8 +285,8 @@ class PlacedFrameTracer(FrameTracer):
         self._until_clock -= 1
         if not self._until_clock:
             self._until_clock = _CLOCK
-            if process_time() > self._latest:
-                raise TooLong("watched for long enough")
+            if self._limit is not None:
+                self._limit.check()
 
     def step(self, event: RuntimeEvent, /) -> None:
         """The same by a whole step, from engines that tell no places."""

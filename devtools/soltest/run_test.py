@@ -12,7 +12,6 @@ from typing import Protocol
 from devtools.soltest.artifact import Artifacts, ContractArtifact
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.endless import LoopTracer
-from devtools.soltest.frames import TooLong
 from devtools.soltest.fuzz import FuzzRun
 from devtools.soltest.inline import flag, inline_settings, with_settings
 from devtools.soltest.invariants import InvariantRun, call_sequence
@@ -24,6 +23,7 @@ from devtools.soltest.values import Dictionary, pushed
 from devtools.soltest.world import Handle, World
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.tracing import Tracer
+from localnet.calls.time_limit import OutOfTime
 
 
 class Viewer(Protocol):
@@ -58,7 +58,7 @@ class CaseCollector(Protocol):
         """Who listens to the constructor and `setUp`."""
 
     def test_tracer(self) -> Tracer:
-        """Who listens to a test, with all its runs. What it raises as TooLong ends the listening, not the test."""
+        """Who listens to a test, with all its runs. What it raises as OutOfTime ends the listening, not the test."""
 
     def cut_short(self, name: str) -> None:
         """A test, or `setUp()`, is run to its end without a listener."""
@@ -101,7 +101,7 @@ class SuiteRun:
                 seen = None if self.viewer is None or self.collector else self.viewer.set_up_tracer()
                 try:
                     self._set_up(stage, self.collector.set_up_tracer() if self.collector else seen)
-                except TooLong:
+                except OutOfTime:
                     self._stop_listening("setUp()", base)
                     stage = SuiteStage(world, self.artifacts, artifact)
                     self._set_up(stage, None)
@@ -125,7 +125,7 @@ class SuiteRun:
         base = self.world.snapshot()
         stage = SuiteStage(self.world, self.artifacts, self.artifacts.get(self.suite.file, self.suite.contract))
         try:
-            with suppress(TooLong, SetUpFailed):
+            with suppress(OutOfTime, SetUpFailed):
                 self._set_up(stage, tracer if test is None else None)
                 if test is not None:
                     self.world.machine.tracer = tracer
@@ -155,7 +155,7 @@ class SuiteRun:
         try:
             try:
                 self._set_up(stage, tracer)
-            except TooLong:
+            except OutOfTime:
                 self.world.restore(base)
                 stage, tracer = SuiteStage(self.world, self.artifacts, artifact), viewer.calls_tracer()
                 self._set_up(stage, tracer)
@@ -167,7 +167,7 @@ class SuiteRun:
         if loop is not None:
             self.world.restore(base)
             stage = SuiteStage(self.world, self.artifacts, artifact)
-            with suppress(TooLong, SetUpFailed):
+            with suppress(OutOfTime, SetUpFailed):
                 self._set_up(stage, loop)
             shown = replace(shown, stack=viewer.place(stage, loop) or shown.stack)
         return shown
@@ -193,7 +193,7 @@ class SuiteRun:
                     run = self._runner_of(stage, test, fuzz, invariant, ready, words or (), numbers)
                     try:
                         result = run()
-                    except TooLong:
+                    except OutOfTime:
                         self._stop_listening(test.signature, ready)
                         result = run()
                     result = replace(result, duration=perf_counter() - begin, measured=self._measured())
@@ -255,7 +255,7 @@ class SuiteRun:
         tracer = viewer.tracer(result)
         try:
             has_ended_so = again(tracer)
-        except TooLong:
+        except OutOfTime:
             tracer = viewer.calls_tracer()
             has_ended_so = again(tracer)
         if not has_ended_so:
@@ -285,7 +285,7 @@ class SuiteRun:
     ) -> TestResult:
         """The result with the place at which the test used up its gas."""
         assert self.viewer is not None
-        with suppress(TooLong):
+        with suppress(OutOfTime):
             again(loop)
         place = self.viewer.place(stage, loop)
         return replace(result, stack=place, note="") if place else result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from time import process_time
 from typing import Final, cast
 
 from bridge.abi import ContractInterface
@@ -21,6 +22,7 @@ from devtools.soltest.stage import SuiteStage
 from devtools.soltest.trace_text import Names, shows_trace, trace_text
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Tracer
+from localnet.calls.time_limit import TimeLimit, explaining_time
 
 LONGEST_REPEATED: Final = 20.0
 """Seconds that a failed test may have taken to be run once more for its stack alone."""
@@ -28,8 +30,6 @@ MOST_PLACED: Final = 5_000_000
 """Gas of a test whose single instructions are listened to, some seconds of the plain engine; of others only calls."""
 MOST_PLACED_FILECOIN: Final = 10_000_000_000
 """The same in the network's gas."""
-LEAST_WATCHED: Final = 1.0
-"""Seconds in which single instructions are listened to at least; else for twice as long as the test took."""
 NO_LINES: Final = "without lines: the test is too long to watch each instruction once more"
 SHORT: Final = 0.05
 """Seconds of a test that was not long, whatever gas it used: an invalid instruction uses up all."""
@@ -61,7 +61,7 @@ class TestViewer:
             return self.calls_tracer()
         if self._verbosity >= 5:
             return SlotFrameTracer(self._rules)
-        return PlacedFrameTracer(self._rules, _watched(result))
+        return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(result.duration), clock=process_time))
 
     def calls_tracer(self) -> Tracer:
         """A listener of calls alone: it takes as long as the test."""
@@ -104,7 +104,7 @@ class TestViewer:
             return LoopTracer(self._rules)
         roots = cast(FrameTracer, shown).roots
         frame = used_up(failing_path(roots[-1])) if roots else None
-        seconds = LONGEST_WATCHED if result is None else _watched(result)
+        seconds = LONGEST_WATCHED if result is None else explaining_time(result.duration)
         return None if frame is None else LoopTracer(self._rules, frame.number, seconds)
 
     def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
@@ -117,11 +117,6 @@ class TestViewer:
         for address, code in world.contracts(stage.first_actor):
             names.learn(address, code)
         return names
-
-
-def _watched(result: TestResult) -> float:
-    """For how many seconds the instructions of a test are listened to."""
-    return max(LEAST_WATCHED, 2 * result.duration)
 
 
 @cache

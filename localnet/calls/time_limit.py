@@ -1,6 +1,7 @@
 """How long an execution again may take, and whether it is to end because a request waits for the network.
 
-A tracer looks at both with each event: engines charge their gas in slices, so there are events in loops, too.
+A tracer looks at both with each event: engines charge their gas in slices, so there are events in loops, too. The
+Solidity test runner, whose workers run side by side, counts the processor's time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ SHORTEST: Final = 1.0
 
 
 class OutOfTime(HypervisorError):
-    """An execution again has taken as long as it may: its words are `after 1.0 s`, behind what was given up.
+    """An execution again has taken as long as it may, in seconds or instructions.
+
+    Its words are `after 1.0 s`, to follow what was given up.
 
     Nothing between here and the message's end handles it.
     """
@@ -34,28 +37,40 @@ def _never() -> bool:
     return False
 
 
+def _wall() -> float:
+    return time.monotonic()
+
+
 class TimeLimit:
     """Seconds for work that may begin several times: what each beginning takes counts."""
 
-    def __init__(self, seconds: float, should_yield: Callable[[], bool] = _never) -> None:
-        """`should_yield` says whether the work is to stop now, and to begin again later."""
+    def __init__(
+        self, seconds: float, should_yield: Callable[[], bool] = _never, clock: Callable[[], float] = _wall
+    ) -> None:
+        """`should_yield` says whether the work is to stop now, and to begin again later; `clock` gives seconds."""
         self.seconds = seconds
+        self._clock = clock
         self._rest = seconds
-        self._end = time.monotonic() + seconds
+        self._end = self._clock() + seconds
         self._must_give_way = should_yield
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """The time inside counts, and no other."""
-        self._end = time.monotonic() + self._rest
+        self._end = self._clock() + self._rest
         try:
             yield
         finally:
-            self._rest = self._end - time.monotonic()
+            self._rest = self._end - self._clock()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the seconds are over."""
+        return self._clock() > self._end
 
     def check(self) -> None:
         """Raise OutOfTime once the seconds are over, Preempted where the work is to stop."""
-        if time.monotonic() > self._end:
+        if self.is_over:
             raise OutOfTime(f"after {self.seconds:.1f} s")
         if self._must_give_way():
             raise Preempted("a request waits")
