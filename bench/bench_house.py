@@ -104,7 +104,7 @@ def ethereum(network: Network, nonce: int) -> SignedMessage:
 # --- the parts --------------------------------------------------------------------------------------------------------
 
 _ABOVE = {"run": "send", "invoke": "run", "write_back": "_settle"}
-"""Parts that another one calls: what is told of that one is without them."""
+"""Parts that another one calls: its figure is without them."""
 
 
 def _whole(action: Callable[[], None]) -> float:

@@ -25,7 +25,7 @@ OFFICIAL = VECTORS / "fvm-nv18"
 NEWEST = "nv28"
 EVERY = 20
 HEAVY_GAS = 20_000_000
-ENDLESS = "start-endless"  # twelve seconds of a start function, which is wasmtime's time and nobody else's
+ENDLESS = "start-endless"  # twelve seconds of a start function, which is wasmtime's time alone
 MILLISECONDS = 20
 LONG = 1000.0  # microseconds
 

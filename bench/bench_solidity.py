@@ -26,7 +26,7 @@ SOLADY = "solady's 906 tests, fast"
 BRIEFLY = "solady's 906 tests with four fuzz runs, fast"
 _STAGED = PROJECT / "build" / "tests" / "soltests" / "suites" / "solady"
 _FUZZ_RUNS = {SOLADY: 256, BRIEFLY: 4}
-"""What forge does where nobody says otherwise, and what the suite asks for itself; and hardly any."""
+"""Forge's defaults, the number that the suite asks for itself, and hardly any."""
 _CONTRACTS, _TESTS = 10, 100
 
 

@@ -1,11 +1,11 @@
 """A state of many accounts in a folder, what messages cost on it: `python -m bench.growing fill|open|measure DIR N`.
 
-A message here is what somebody lives through who sends the node one: a transfer between two accounts, applied, the new
+A message here is what a client of the node sees: a transfer between two accounts, applied, the new
 state root computed, and all that it leads to committed and synced for itself before the next one. (Messages that share
 a block share the upper nodes of the tree, too, and cost less.)
 
 `measure` prints one JSON object: seconds of a message by the processor's clock and by the wall's, the best of some
-rounds between the same accounts; the same, in a first round, between accounts that nobody has touched since the folder
+rounds between the same accounts; the same, in a first round, between accounts that were not touched since the folder
 was opened; bytes that RocksDB counts in its log for a message, keys and heads included; seconds of a commit of 1,000
 changed actors; bytes that the process then holds. `open` prints the seconds of opening the folder in a new process.
 """

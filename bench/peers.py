@@ -84,7 +84,7 @@ class PeerConnection:
         return json.loads(rest)
 
     def _chunks(self, rest: bytes) -> bytes:
-        """A body whose length is told piece by piece."""
+        """A body in chunks, each with its length."""
         body = b""
         while True:
             while b"\r\n" not in rest:
@@ -191,8 +191,8 @@ def titanoboa() -> float | None:
     if not python.exists():
         return None
     program = [python, PROJECT / "bench" / "titanoboa_alone.py"]
-    told = subprocess.run(program, check=True, capture_output=True, text=True, cwd=python.parent)  # noqa: S603
-    return float(told.stdout)
+    result = subprocess.run(program, check=True, capture_output=True, text=True, cwd=python.parent)  # noqa: S603
+    return float(result.stdout)
 
 
 @contextmanager
@@ -233,7 +233,7 @@ def _running(command: list[Any], port: int, folder: Path | None = None) -> Itera
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

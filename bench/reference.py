@@ -45,7 +45,7 @@ class Reference:
         """Read the vectors whose id contains `only`; each variant is measured for so many milliseconds."""
         command = [str(reference_program()), "time", "--bundles", str(bundles), "--milliseconds", str(milliseconds)]
         command += ["--on-request", *(("--only", only) if only else ()), *map(str, vectors)]
-        # a file: a pipe that nobody reads would stop the program when it is full
+        # a file: a pipe without a reader would stop the program when it is full
         self._words = TemporaryFile("w+")  # noqa: SIM115  # closed by `__exit__`
         self._process = subprocess.Popen(  # noqa: S603
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words, text=True, bufsize=1

@@ -35,7 +35,7 @@ _ROOT = f"(drop (call $root (i32.const {_RESULT}) (i32.const {_CID}) (i32.const 
 _HANDLE = f"(i32.load (i32.const {_RESULT}))"
 _ELSEWHERE = _RESULT + 0x40
 _UNKNOWN = {"exit_code": 0, "return": "", "gas_used": 0}
-"""In the place of a receipt: nobody compares it, the message is only timed."""
+"""In the place of a receipt: it is not compared, the message is only timed."""
 _TYPES = {"i": "i32", "I": "i32", "q": "i64", "Q": "i64"}
 
 

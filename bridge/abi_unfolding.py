@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 UNFOLDS: Final = 4
-"""So many times its size may data unfold to: a little sharing harms nobody."""
+"""Data may unfold to this multiple of their size: a little sharing does no harm."""
 
 _WORD: Final = 32
 

@@ -66,7 +66,7 @@ _TODAYS_LAYOUTS: Final = 13
 """The version of the actors from which on the layouts are those of `State` at the latest."""
 
 _RECEIVER: Final = "UniversalReceiver"
-"""What the schemas call the method `Receive`, of whoever is sent tokens."""
+"""What the schemas call the method `Receive` of a receiver of tokens."""
 
 
 @dataclass(frozen=True, slots=True)

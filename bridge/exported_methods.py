@@ -2,7 +2,7 @@
 
 An actor gives most of these to everybody under the hash of their name (FRC-0042). Multisigs, payment channels and the
 init actor have small numbers only, which they refuse to contracts (exit 18) but not to people's wallets. Exported, but
-for certain actors alone, are the token's Mint and Destroy and the market's SectorContentChanged: whoever else calls
+for certain actors alone, are the token's Mint and Destroy and the market's SectorContentChanged: any other caller of
 them is refused. Left out are receivers' hooks, and what no official actor has. Exit codes of an actor's own, beside the
 common ones, are here, too. Sources: builtin-actors v18, each actor's lib.rs; payable is what does something with value
 received.
@@ -48,7 +48,7 @@ _METHODS: Final = {
 }
 
 SMALL_NUMBERS_ONLY: Final = ("init", "paymentchannel", "multisig")
-"""Actors that export nothing: whoever calls them must not be a contract."""
+"""Actors that export nothing: a contract may not call them."""
 
 INTERFACES: Final[Mapping[str, str]] = MappingProxyType({
     "init": "IInit",

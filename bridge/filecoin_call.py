@@ -40,7 +40,7 @@ class BlockTooLarge(ValueError):
 
 
 Hold = Callable[[int], None]
-"""Told the length of each content before it is read: pays for it, or raises. What no block may have is read no further
+"""Gets the length of each content before it is read: pays for it, or raises. What no block may have is read no further
 than to the first byte too many."""
 
 

@@ -2,7 +2,7 @@
 
 A contract's words can hold anything: codes that a terminal obeys, characters that turn the direction of writing, lines
 that look like the program's own, half a character. What is not printable is shown as its escape, and what is long is
-cut. Markup (HTML, rich) is left to whoever writes it.
+cut. Markup (HTML, rich) is left to its writer.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def return_bytes(message: Message, receipt: Receipt) -> bytes:
 def failure_text(exit_code: int, data: bytes, words: str, reason: str | None = None) -> str:
     """One line about a failed execution, as the network's nodes write it; `words` are the machine's own.
 
-    `reason` is the revert in the words of whoever knows the contract, in place of its bytes.
+    `reason` is the revert decoded by the contract's interface, in place of its bytes.
     """
     name = exit_name(exit_code)
     exit_words = f"{exit_code}" if name == str(exit_code) else f"{name}({exit_code})"

@@ -23,10 +23,10 @@ class AccessTracker:
             levels.setdefault(receiver, _READ)
         self._levels = UndoMap(levels)
         self.level = self._levels.get
-        """The level of an actor, None where nobody has looked it up yet: it is paid for then."""
+        """The level of an actor, None before the first look-up, which is paid for."""
 
     def charge_read(self, actor: ActorID, gas: GasTracker) -> None:
-        """Charge for looking an actor up, if nobody has yet."""
+        """Charge for the first look-up of an actor."""
         if actor not in self._levels:
             gas.charge("OnActorLookup", self._prices.actor_lookup)
 
@@ -35,7 +35,7 @@ class AccessTracker:
         self._raise(actor, _READ)
 
     def charge_update(self, actor: ActorID, gas: GasTracker) -> None:
-        """Charge for changing an actor, if nobody has yet."""
+        """Charge for the first change of an actor."""
         level = self.level(actor, 0) or 0
         if level < _READ:
             gas.charge("OnActorLookup", self._prices.actor_lookup)

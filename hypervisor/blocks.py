@@ -55,7 +55,7 @@ class Block:
 
     @property
     def links(self) -> tuple[Cid, ...]:
-        """The CIDs that the block links (with repetitions, in order); none where nobody looked."""
+        """The CIDs that the block links (with repetitions, in order); none where it was not scanned."""
         return () if self.scan is None else self.scan.links
 
 
@@ -116,7 +116,7 @@ def scan_links(codec: int, data: bytes) -> LinkScan:
 class ScannedBlocks:
     """Blocks of the state with their scans, by CID: what is opened again and again is read and scanned once.
 
-    Whoever asks knows that the state has the block. All are forgotten when there is no room for one more.
+    The caller knows that the state has the block. All are forgotten when there is no room for one more.
     """
 
     __slots__ = ("_blocks", "_left")

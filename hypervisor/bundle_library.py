@@ -155,14 +155,14 @@ def downloaded_releases() -> Mapping[str, Path]:
 
 
 def remedy(release: Release) -> str:
-    """How somebody gets a release, online and offline, in one sentence."""
+    """How a user gets a release, online and offline, in one sentence."""
     if release.url is None:
         return remedy_offline(release)
     return f"`hypervisor bundle fetch {release.name}` downloads it; offline, {remedy_offline(release)}"
 
 
 def remedy_offline(release: Release) -> str:
-    """How somebody gets a release whose download does not work here."""
+    """How a user gets a release whose download does not work here."""
     return (
         f"get {release.published_as} (manifest root {release.manifest_root}) from "
         f"{release.url or 'where it came from'} on another machine and run `hypervisor bundle add FILE`"

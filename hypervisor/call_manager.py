@@ -117,7 +117,7 @@ class CallManager:
         return self.with_transaction(call) if self.tracer is None else self._send_traced(call)
 
     def trace_intercepted(self, call: Call, result: CallResult) -> CallResult:
-        """Trace a call that somebody answered in the callee's place; the result as it is."""
+        """Trace a call that an interceptor answered in the callee's place; the result as it is."""
         if self.tracer is not None:
             self._trace_start(call)
             self.tracer.event(_call_ended(result, 0))

@@ -33,7 +33,7 @@ class FilecoinCallRules:
         return calls.invoke(call, actor, state)
 
     def _create_from_send(self, calls: CallManager, call: Call) -> ActorID:
-        """An account or a placeholder for an address that nobody has yet."""
+        """An account or a placeholder for an address without an actor."""
         address = call.to
         is_key = address.protocol in (Protocol.SECP256K1, Protocol.BLS)
         if not is_key and not is_eth_namespace(address):

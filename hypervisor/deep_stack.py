@@ -2,7 +2,7 @@
 
 1,024 nested calls cross Python, ctypes and WASM. From Python 3.12 the frames of C code are counted for each thread and
 no setting raises that limit; and a WASM guest may use 4 MiB of native stack a level. So code runs on threads with a
-large stack, a fresh one every few levels, and whoever asked waits on a lock (an interrupted `Thread.join` marks a
+large stack, a fresh one every few levels, and the caller waits on a lock (an interrupted `Thread.join` marks a
 running thread as finished on 3.11 and 3.12). The first level is off the caller's thread too: on the main thread a
 signal handler may raise between any two instructions, inside a callback from WASM too.
 
@@ -195,7 +195,7 @@ class _Worker:
     def run(self, job: _Job, interrupted: Callable[[], None]) -> BaseException | None:
         """Have the job done and return the interrupt that came meanwhile.
 
-        An interrupt may come between any two instructions: so a job that nobody took is handed over again (the thread
+        An interrupt may come between any two instructions: so a job that was not taken is handed over again (the thread
         takes it once), and a finished job is waited for no more.
         """
         interrupt: BaseException | None = None

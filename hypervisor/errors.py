@@ -1,7 +1,7 @@
 """Every error of the machine, and the three kinds that execution never mixes.
 
     HypervisorError
-    |- InvalidInput            what somebody handed to the machine is malformed (also a ValueError)
+    |- InvalidInput            what the caller handed to the machine is malformed (also a ValueError)
     |  |- AddressError         an address
     |  |- MessageError         a message, receipt or number in it
     |  |- BundleError          a bundle of built-in actors

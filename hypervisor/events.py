@@ -1,7 +1,7 @@
 """Actor events: their shape, and the AMT root that a receipt carries.
 
 Rules: ref-fvm shared/src/event and the call manager's accumulator; FIP-0049. Nothing but the root is kept by the
-machine: whoever applies messages gets the list, and a chain stores it beside its receipts.
+machine: the caller that applies messages gets the list, and a chain stores it beside its receipts.
 """
 
 from collections.abc import Sequence

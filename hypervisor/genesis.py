@@ -1,4 +1,4 @@
-"""The first state of a machine: singletons, burnt funds, and the accounts that somebody wants.
+"""The first state of a machine: singletons, burnt funds, and the accounts that are asked for.
 
 The system and init actors' states are written directly, since every other constructor needs them; the machine then runs
 the constructors that `Genesis.constructors` lists. Source: lotus chain/gen/genesis.

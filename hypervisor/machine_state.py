@@ -169,9 +169,9 @@ class MachineState:
 
         `manifest`: other built-in actors, whose blocks the store holds; None leaves them as they are. What may be
         upgraded to what is `migration.check_migration`'s to say. `streams`: what the reward actor begins with at
-        network version 29, in the place of the network's own values. `progress` is told now and then how many actors
-        were looked at. Raises InvalidInput for actors among which none runs contracts, and for a state that cannot be
-        migrated, with all as it was.
+        network version 29, in the place of the network's own values. `progress` is called now and then with the number
+        of actors that were looked at. Raises InvalidInput for actors among which none runs contracts, and for a state
+        that cannot be migrated, with all as it was.
         """
         if manifest is not None:
             learn_actors(self.registry, manifest, self.store)

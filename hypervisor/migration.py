@@ -73,8 +73,8 @@ def migrate_state(
 
     States have the layout of the versions passed. The new code must be in the store. `epoch` is that of the upgrade,
     which is the last thing that happens in it. `streams` takes the place of what `STREAM_SETTINGS` has for the network.
-    `progress` is told how many actors were looked at, on long ways. `tree` is flushed, and stays as it is. Raises
-    InvalidInput for a state that cannot be migrated, which costs no walk, and Fatal for one that cannot be read.
+    `progress` gets the number of actors that were looked at, on long ways. `tree` is flushed, and stays as it is.
+    Raises InvalidInput for a state that cannot be migrated, which costs no walk, and Fatal for one that cannot be read.
     """
     root = tree.flush()
     if old.data == new.data:

@@ -29,7 +29,7 @@ from store.roots import INSTALLED
 IN_MEMORY = ":memory:"
 AUTO = "auto"
 OWN_EVM = "fast"
-"""Who runs contracts of this project's engines, where nobody says."""
+"""The default engine among this project's own."""
 OFFICIAL_EVM = "official"
 EVM_ENGINES = ("py-evm", "fast", "both", OFFICIAL_EVM, AUTO)
 MACHINE = b"machine"
@@ -106,7 +106,7 @@ def _recorded_context(recorded: bytes, rules: str) -> MachineContext:
 
 
 def check_bundle(bundle: Bundle | None, manifest: Manifest) -> None:
-    """InvalidInput if somebody asks for a bundle that is not the one of an existing state."""
+    """Raises InvalidInput for a bundle that is not the one of an existing state."""
     if bundle is not None and bundle.manifest.data != manifest.data:
         raise InvalidInput(
             f"the folder's state was made with the bundle of manifest data {show(manifest.data)}, not with "
@@ -142,7 +142,7 @@ def registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifest
 
 
 def learn_actors(registry: Registry, manifest: Manifest, store: Blockstore) -> None:
-    """Let a registry know another bundle's actors; InvalidInput if they leave nobody who would run contracts."""
+    """Let a registry know another bundle's actors; InvalidInput if no engine is left that would run contracts."""
     _, names = _runtimes(registry.options.get("evm", AUTO), manifest, store)
     for code, name in names.items():
         registry.override(code, name)

@@ -1,7 +1,7 @@
 """Which runtime executes a code CID, and where runtimes come from.
 
 In this order: an explicit override, the marker that a built-in actor's module carries, `wasm`. Runtimes are found by
-the entry-point group `hypervisor.runtimes` and loaded when the first actor needs them; nobody imports them by name.
+the entry-point group `hypervisor.runtimes` and loaded when the first actor needs them, never imported by name.
 """
 
 from collections.abc import Callable, Mapping

@@ -201,8 +201,9 @@ class StateTree:
     def exchange_code(self, codes: Mapping[Cid, Cid], progress: Callable[[int], None] | None = None) -> None:
         """Give each actor whose code is a key of `codes` the code that it leads to; only outside transactions.
 
-        The tree is rewritten node by node, so memory follows the new nodes, not the actors. `progress` is told now and
-        then how many actors were looked at. Raises Fatal for actors that cannot be read, with the tree as it was.
+        The tree is rewritten node by node, so memory follows the new nodes, not the actors. `progress` is called now
+        and then with the number of actors that were looked at. Raises Fatal for actors that cannot be read, with the
+        tree as it was.
         """
         self.flush()
         new, seen = {before: link(after) for before, after in codes.items() if before != after}, 0
@@ -230,7 +231,7 @@ class StateTree:
     # --- addresses --------------------------------------------------------------------------------------------
 
     def lookup_id(self, address: Address) -> ActorID | None:
-        """The ID behind an address, None if nobody has it. An ID address is its own answer, existing or not."""
+        """The ID behind an address, None if no actor has it. An ID address is its own answer, existing or not."""
         if address.protocol is Protocol.ID:
             return address.actor_id()
         known = self._resolved.get(address)

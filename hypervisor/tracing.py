@@ -1,7 +1,7 @@
 """The stream of events that execution tells of itself, and the protocol of who listens.
 
 Call trees, gas profiles and traces are pure functions of this stream (`call_tree` here; the geth and parity forms
-elsewhere). Where nobody listens the tracer is None and no event object is built.
+elsewhere). Without a listener the tracer is None and no event object is built.
 """
 
 from collections.abc import Iterable
@@ -146,7 +146,7 @@ TraceEvent = (
 
 
 class Tracer(Protocol):
-    """Whoever listens to a message's execution."""
+    """A listener to a message's execution."""
 
     def event(self, event: TraceEvent, /) -> None:
         """Take one event, in the order in which things happen."""

@@ -22,7 +22,7 @@ Target = Addressed | Address | bytes | str
 """How an address may be given: an account, a contract, a Filecoin address, 20 bytes, `0x...` or `f...`."""
 
 UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
-"""What stands for a sender or a receiver that nobody is."""
+"""What stands for a sender or a receiver without an actor."""
 
 
 def filecoin_address(target: Target) -> Address:
@@ -47,7 +47,7 @@ def given_address(target: Target) -> EthAddress | Address:
 
 
 def ethereum_address(machine: Hypervisor, target: Target) -> EthAddress:
-    """The Ethereum address of a target. Raises AddressError, also for an f1, f2 or f3 address that nobody has yet."""
+    """The Ethereum address of a target. Raises AddressError, also for an f1, f2 or f3 address without an actor."""
     target = known_address(target)
     if isinstance(target, bytes):
         return target
@@ -65,7 +65,7 @@ def known_address(target: Target) -> EthAddress | Address:
 
 
 def shown_address(machine: Hypervisor, address: Address) -> EthAddress:
-    """The Ethereum address under which a message shows its sender or receiver; UNRESOLVED for one that nobody has."""
+    """The Ethereum address under which a message shows its sender or receiver; UNRESOLVED for one without an actor."""
     try:
         return ethereum_address(machine, address)
     except AddressError:

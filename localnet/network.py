@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 _LARGEST_METHOD: Final = (1 << 64) - 1
 MOST_INTERFACES: Final = 1_000
-"""So many contracts' interfaces are kept that somebody tells (`Network.add_interface`)."""
+"""The most interfaces of contracts that are kept (`Network.add_interface`)."""
 
 
 class Network(DevelopmentChain):
@@ -231,7 +231,7 @@ class Network(DevelopmentChain):
     ) -> Miner:
         """A storage miner of an account (default: the first) with so many live sectors of 2 KiB, power and pledge.
 
-        With `claims` each sector holds a verified client's piece; `expiration` is an epoch. Nobody seals anything:
+        With `claims` each sector holds a verified client's piece; `expiration` is an epoch. Nothing is sealed:
         `localnet.miners.miner` says where the sectors come from. On an official bundle this mines up to two days of
         null rounds. Raises TransactionFailed, TransactionRefused.
         """
@@ -252,7 +252,7 @@ class Network(DevelopmentChain):
     ) -> TransactionReceipt:
         """A transaction of an account (default: the first unlocked one), executed in a block of its own.
 
-        Whoever has no key here is impersonated, actors too (`submit_unsigned`). `to` is None to create a contract;
+        A sender without a key here is impersonated, actors too (`submit_unsigned`). `to` is None to create a contract;
         value in attoFIL; the gas limit is estimated by default. Raises
         TransactionFailed where the execution fails, TransactionRefused where there is none, CallFailed where already
         the estimate of its gas fails; UnknownTransaction where it waits, with `automine` off: `submit` is for that.

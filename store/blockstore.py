@@ -52,7 +52,7 @@ class StoreCorrupt(StoreError):
 
 
 class BlockCorrupt(StoreCorrupt):
-    """The bytes stored under `cid` do not have its hash, or it has a hash function that nobody can check here."""
+    """The bytes stored under `cid` do not have its hash, or it has a hash function that is unknown here."""
 
     def __init__(self, cid: Cid) -> None:
         super().__init__(cid)

@@ -20,7 +20,7 @@ _NAME: Final = re.compile(r"(HAMT)([1-8])|(AMT)([1-8])?|(KAMT)5")
 
 
 class LayoutError(ValueError):
-    """A layout that nobody knows, or a key that it cannot have."""
+    """An unknown layout, or a key that it cannot have."""
 
 
 class Layout:

@@ -68,4 +68,4 @@ class OverlayStore:
         return self._index[key] if key in self._index else self._base.index(key)
 
     def close(self) -> None:
-        """Nothing to release: the base belongs to somebody else."""
+        """Nothing to release: the base has another owner."""

@@ -4,7 +4,7 @@ A path is a sequence of steps from a root: `name` or `7` into a map or list of t
 `AMT:12`, `KAMT5:0x00` into an advanced layout (`store.layouts`) behind a link. Links are followed wherever a further
 step needs it. https://ipld.io/specs/data-model-layer/paths/; steps into layouts are this project's.
 
-A proof is the blocks that resolving the path has read: whoever has the root alone can resolve it again from them, and
+A proof is the blocks that resolving the path has read: a holder of the root alone can resolve it again from them, and
 whatever is left out or changed is noticed. Absence is proved in the same way.
 """
 

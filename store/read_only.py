@@ -9,7 +9,7 @@ from store.cid import Cid
 
 
 class ReadOnlyStore:
-    """A `Store` that reads what another one holds, whoever commits to that one meanwhile."""
+    """A `Store` that reads what another one holds, also while that one commits."""
 
     def __init__(self, base: Store) -> None:
         self.get, self.has = base.get, base.has

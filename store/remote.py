@@ -19,7 +19,7 @@ _KEPT_AT_ONCE: Final = 1_000
 
 
 class Remote(Protocol):
-    """Whoever has the blocks that are not here."""
+    """A source of the blocks that are not here."""
 
     def block(self, cid: Cid) -> bytes | None:
         """What is said to be the block, None where it is not there either; raises RemoteUnavailable."""
@@ -29,11 +29,11 @@ class Remote(Protocol):
 
 
 class RemoteUnavailable(StoreIOError):
-    """Whoever has the blocks that are not here does not answer."""
+    """The source of the blocks that are not here does not answer."""
 
 
 class RemoteHashMismatch(BlockCorrupt):
-    """Whoever was asked for a block answered with bytes that do not have its hash."""
+    """The source answered for a block with bytes that do not have its hash."""
 
     def __str__(self) -> str:
         return f"block {show(self.cid)} came from the remote with bytes that do not have its hash"

@@ -53,7 +53,7 @@ CHAIN: Final = "chain"
 MARKS: Final = "marks"
 
 BLOCK_CACHE: Final = 64 << 20
-"""Bytes of decompressed data, indices and filters that are kept in memory, unless `open` is told otherwise."""
+"""Bytes of decompressed data, indices and filters that are kept in memory, unless `open` gets another number."""
 
 _PIECE: Final = 1000
 _COMMITS: Final = b"commits"  # in RocksDB's own default family: the number of the last commit

@@ -65,7 +65,7 @@ def family_options(cache: Cache) -> Options:
 
 
 def store_error(error: Exception, folder: Path) -> StoreError:
-    """What an exception of rocksdict or of the system means: rocksdict's are told apart by RocksDB's status text."""
+    """What an exception of rocksdict or of the system means: rocksdict's are distinguished by RocksDB's status text."""
     text = str(error)
     if isinstance(error, StoreError):
         return error

@@ -2,7 +2,7 @@
 
     head            the state of the machine on this folder
     storage/NAME    the state of one actor (`store.storage`)
-    pin/NAME        whatever somebody wants to keep under a name of his own
+    pin/NAME        what a user keeps under a name of their own
     installed       DAG-CBOR; what it links to
 
 A chain that keeps more than its head's state says so when it collects (`store.collector`).

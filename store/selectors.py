@@ -123,7 +123,7 @@ def _parse(data: Any, depth: int, recursive: bool) -> Selector:
 
 
 class _Clause:
-    """The body of a clause while it is read: what is taken from it, and what nobody has asked for."""
+    """The body of a clause while it is read: what is taken from it, and what is left over."""
 
     def __init__(self, name: str, body: dict[str, Any], depth: int, recursive: bool) -> None:
         self.name = name

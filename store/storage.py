@@ -54,7 +54,7 @@ class Storage:
         Raises HeadMoved if the head is not `old`, BlockNotFound if `new` is neither staged nor stored; in both cases
         nothing has changed. Threads may commit to one storage, each through a view of its own.
         """
-        check_expected(self._store, {self._key: old})  # before the work; the commit compares again, with nobody between
+        check_expected(self._store, {self._key: old})  # before the work; the commit compares again, atomically
         if not self._staging.has(new):
             raise BlockNotFound(new)
         kept = self._staging.reachable(new)

@@ -28,7 +28,7 @@ BATCH: Final = 4 << 20
 """Bytes of blocks that an import commits at a time."""
 
 Progress = Callable[[int], None]
-"""Is told the bytes that are done."""
+"""Called with the bytes that are done."""
 
 
 @dataclass(frozen=True, slots=True)

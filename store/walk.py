@@ -1,6 +1,6 @@
 """A walk over everything below some roots: each block once, what it links to before the block itself.
 
-So whoever notes the blocks as they come may stop at any point: of what he has noted, everything below is noted, too.
+So a caller that notes the blocks as they come may stop at any point: of what it has noted, everything below is noted.
 Sector commitments and identity CIDs name no blocks and are passed over (`store.links`).
 """
 
@@ -60,7 +60,7 @@ class Walk:
         return list(finished)
 
     def _enter(self, cid: Cid, finished: dict[Cid, None]) -> None:
-        # A block cannot lead to itself, unless somebody has broken the hash: then it is passed over.
+        # A block cannot lead to itself, unless the hash is broken: then it is passed over.
         if cid in finished or cid in self._path or self._seen(cid):
             return
         codec = state_codec(cid)

@@ -1,7 +1,7 @@
 """geth's callTracer: a tree of frames as JSON.
 
 Shapes and words: go-ethereum eth/tracers/native (call.go) and its page on built-in tracers. What a native actor exits
-with has no counterpart there and is told by its name. Precompiles are no calls of the machine and have no frame.
+with has no counterpart there and has its name. Precompiles are no calls of the machine and have no frame.
 """
 
 from __future__ import annotations

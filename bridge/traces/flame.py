@@ -100,7 +100,7 @@ def _place(roots: Sequence[FlameBox], gas: int) -> tuple[list[_Placed], int]:
         row = below
     if len(placed) > MOST_BOXES:
         left_out += len(placed) - MOST_BOXES
-        # no box is wider than its caller's, and of equals the caller's stays in front: nobody's caller is left out
+        # no box is wider than its caller's, and of equals the caller's stays in front: no caller is left out
         placed = sorted(placed, key=lambda item: -item.width)[:MOST_BOXES]
     return placed, left_out
 

@@ -1,6 +1,6 @@
 """One file over HTTP into a file on disk: streamed, bounded in size, going on where an earlier attempt stopped.
 
-What arrives is not trusted here; whoever asks for it checks it (`devtools.bundles.keeping`). Rules: RFC 9110, sections
+What arrives is not trusted here; the caller checks it (`devtools.bundles.keeping`). Rules: RFC 9110, sections
 14 (ranges) and 15.4 (redirects).
 """
 
@@ -35,7 +35,7 @@ class DownloadFailed(HypervisorError):
 
 
 def download(url: str, part: Path, limit: int, progress: Callable[[int], None] | None = None) -> None:
-    """Download `url` into `part`, after what is there already; at most `limit` bytes. `progress` is told the bytes.
+    """Download `url` into `part`, after what is there already; at most `limit` bytes. `progress` gets the bytes.
 
     Raises InvalidInput for another scheme than HTTP or a longer file (then nothing is left), DownloadFailed, OSError
     where the file cannot be written.

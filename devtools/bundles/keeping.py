@@ -30,7 +30,7 @@ if sys.platform != "win32":
 
 _DRAFT: Final = ".new"
 _WRITTEN_BY_NOW: Final = 600.0
-"""Seconds after which nobody writes to a draft any more: a bundle has some megabytes."""
+"""Seconds after which a draft is taken for abandoned: a bundle has some megabytes."""
 
 
 def fetch(release: Release, url: str | None = None, progress: Callable[[int], None] | None = None) -> Path | None:

@@ -1,4 +1,4 @@
-"""`hypervisor balance`: what somebody has."""
+"""`hypervisor balance`: the balance of an address."""
 
 from __future__ import annotations
 

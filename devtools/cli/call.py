@@ -79,7 +79,7 @@ def interface_of(function: str, abi: str | None, artifacts: Any) -> tuple[Contra
 
 
 def contract_name(abi: str | None) -> str:
-    """What a contract is called whose interface `--abi` names, or nobody."""
+    """The name of a contract whose interface `--abi` gives, or of one without."""
     return "contract" if abi is None else Path(abi).stem.rpartition(":")[2]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a machine or chain.", show_default=False)]
 
 _SOME: Final = 5
-"""Pins that are named where somebody has to choose one."""
+"""Pins that an error lists where the user has to choose one."""
 
 
 def open_folder(folder: Path, *, read_only: bool = True) -> RocksStore:
@@ -60,7 +60,7 @@ def open_chain(folder: Path, *, evm: str | None = None) -> Network:
 
 
 def named_block(text: str) -> Cid:
-    """The CID that somebody gave; InvalidInput if it is none."""
+    """The CID that the user gave. Raises InvalidInput if it is malformed."""
     from hypervisor.errors import InvalidInput
     from store.cid import CidError, parse_cid
 

@@ -250,7 +250,7 @@ def node(
     if ready_file is not None and ready_file.is_file():
         ready_file.unlink()  # of a node that was killed: no program may read it while this one starts
     if silent:
-        logging.disable(logging.WARNING)  # of requests that are no HTTP; a defect is still told
+        logging.disable(logging.WARNING)  # of requests that are no HTTP; a defect is still reported
     with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):
         opened = Network(
             IN_MEMORY if state is None else state,
@@ -342,7 +342,7 @@ def _serve(
     keep_states: int | None,
     impersonates: bool,
 ) -> None:
-    """Serve a network until the program is told to end."""
+    """Serve a network until a signal ends the program."""
     from devtools.cli.node_banner import banner
     from localnet.console import Console
     from localnet.rpc.access import Access

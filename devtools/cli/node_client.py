@@ -46,7 +46,7 @@ def ethereum(url: str) -> Callable[[str], str]:
         if known is None:
             return str(ask_of_actor(url, text, "Filecoin.FilecoinAddressToEthAddress", str(parsed)))
         if number is not None and not text.startswith("0x"):
-            ask_of_actor(url, text, "Filecoin.StateNetworkName")  # elsewhere the money would go to nobody
+            ask_of_actor(url, text, "Filecoin.StateNetworkName")  # elsewhere the money would be lost
         return f"0x{known.hex()}"
 
     return read

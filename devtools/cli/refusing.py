@@ -1,6 +1,6 @@
 """How every command ends that does not end well: in one sentence, and with the status of its kind.
 
-Status 2 is for what somebody typed: options that there are not (typer says so), malformed values, files and folders
+Status 2 is for what the user typed: options that there are not (typer says so), malformed values, files and folders
 that are not there or are not what they should be. Status 1 is for what did not work. What an error quotes may be a
 stranger's words (an actor's, a server's): they are shown so that no terminal obeys them.
 """
@@ -41,7 +41,7 @@ class Refusing(TyperGroup):
         except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
             _end([_words(error)], MISUSED)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # nobody reads on: typer ends the program quietly
+            if error.errno == errno.EPIPE:  # the reader is gone: typer ends the program quietly
                 raise
             _end([_words(error)], FAILED)
 

@@ -206,7 +206,7 @@ def _run(session: SuiteSession, network: int | None, as_json: bool, lcov: Path |
                 typer.echo("\n".join(report.suite_lines(suite, session.options.verbosity)))
             if fail_fast and suite.count(CaseStatus.FAILURE):
                 break
-    except KeyboardInterrupt:  # what is known by then is told
+    except KeyboardInterrupt:  # the results so far are printed
         is_interrupted = True
     if as_json:
         typer.echo(_json(report.as_json(suites)))

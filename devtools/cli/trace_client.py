@@ -1,7 +1,7 @@
 """The call tree of a transaction or an epoch, asked of a node and checked before it is shown.
 
-A node is another program, and may be somebody else's: an answer of another shape is an error in one sentence, and names
-that a terminal would obey are none. What contracts and actors say is let pass here, since whoever shows it makes it
+A node is another program, and may be a stranger's: an answer of another shape is an error in one sentence, and names
+that a terminal would obey are none. What contracts and actors say is let pass here, since the printer makes it
 printable. The shape is that of `localnet.traces.trace`; fields that it does not have are left alone.
 """
 

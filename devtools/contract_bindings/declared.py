@@ -1,7 +1,7 @@
 """What a contract declares, with the names that it has in Python: read from an ABI, and checked.
 
 An ABI is a stranger's: names that Solidity could not have are refused, since they become a program's text, and entries
-that nobody can call (those of libraries, with types of their own) are left out. Rules: the Solidity ABI specification.
+that cannot be called (those of libraries, with types of their own) are left out. Rules: the Solidity ABI specification.
 """
 
 from __future__ import annotations

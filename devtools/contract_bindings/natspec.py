@@ -39,7 +39,7 @@ def notes(content: Any) -> Notes:
 
 
 def _documents(content: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What users and developers are told."""
+    """The notes for users and developers."""
     found = _dict(content)
     metadata = found.get("metadata", found.get("rawMetadata"))
     if isinstance(metadata, str):

@@ -1,6 +1,6 @@
 """Compiled contracts as tests need them: interface, code with its source map, where libraries go.
 
-They are read one by one from files, when somebody asks: a project has hundreds of which a run touches a few.
+They are read one by one from files, when needed: a project has hundreds of which a run touches a few.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class VisitTracer:
         self._here: list[int] = []
 
     def event(self, event: TraceEvent, /) -> None:
-        """Keep track of whose instructions are told."""
+        """Keep track of the code whose instructions come."""
         match event:
             case CallStarted():
                 if not self._open:

@@ -1,4 +1,4 @@
-"""Which contracts are suites, which of their functions are tests, and which of those somebody wants to run.
+"""Which contracts are suites, which of their functions are tests, and which of those the user wants to run.
 
 Rules: forge's. A suite is a contract with code, of the project's own sources, without constructor arguments, that has a
 function whose name begins with `test`, `invariant` or `statefulFuzz`. A `test` with parameters is a fuzz test.
@@ -134,7 +134,7 @@ def _kind(entry: Mapping[str, Any]) -> CaseKind | None:
 def find_suites(
     artifacts: Artifacts, own: Iterable[str], wanted: SuiteFilter
 ) -> tuple[list[Suite], list[tuple[str, str, str]]]:
-    """The suites that somebody wants, and the artifacts that cannot be read: file, contract, reason."""
+    """The suites that the user wants, and the artifacts that cannot be read: file, contract, reason."""
     mine = frozenset(own)
     suites, corrupt = [], []
     for place in artifacts.places:

@@ -29,7 +29,7 @@ class KnownErrors:
         self._near = _errors(artifact)
 
     def __call__(self, data: bytes) -> str | None:
-        """The words of a custom error's data, None where nobody declares it."""
+        """The words of a custom error's data, None where no contract declares it."""
         entry = self._near.get(data[:4]) or self._all().get(data[:4])
         if entry is None:
             return None

@@ -1,6 +1,6 @@
 """The calls of a test as a tree of frames, out of the tracer's stream: what every view of tests is made of.
 
-A frame knows the code that it ran, so that views find the contract by the code, whoever deployed it and whether it is
+A frame knows the code that it ran, so that views find the contract by the code, not by its deployer, and whether it is
 still there. What contracts and the machine ask each other on their own way (the address manager, the init actor,
 questions for code) is folded away, so that both sets of rules give the same tree. Visits of code for coverage are
 `devtools.soltest.visits`.
@@ -52,7 +52,7 @@ _EVM_ENDS: Final = frozenset((ExitCode.OK, ExitCode.SYS_OUT_OF_GAS, ExitCode.EVM
 
 @dataclass(frozen=True, slots=True)
 class SlotChange:
-    """A storage slot that a frame wrote; `before` is None where nobody saw the word."""
+    """A storage slot that a frame wrote; `before` is None where the word was not recorded."""
 
     slot: int
     before: int | None

@@ -34,7 +34,7 @@ _END = "afterInvariant()"
 _SENDERS: Final = 64
 """Senders that a test without its own draws from: each has an account from the start, which costs as much as a call."""
 _STRANGERS: Final = 0.05
-"""The share of calls by somebody else."""
+"""The share of calls by another sender."""
 
 
 @dataclass(frozen=True, slots=True)

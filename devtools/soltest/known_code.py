@@ -1,4 +1,4 @@
-"""Which contract a code is: found by the code itself, whoever deployed it and where.
+"""Which contract a code is: found by the code itself, not by its deployer or place.
 
 Deployed code is what the compiler left but for libraries' addresses and immutable values, whose places the artifact
 says; init code is a contract's creation code with the constructor's arguments behind it.

@@ -39,7 +39,7 @@ class Viewer(Protocol):
         """A fresh listener of calls alone, for a test that is too long for the other one."""
 
     def set_up_tracer(self) -> Tracer | None:
-        """A listener for the constructor and `setUp`; None where nobody wants to see them."""
+        """A listener for the constructor and `setUp`; None where they are not to be shown."""
 
     def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
         """The result with trace and stack."""
@@ -68,8 +68,8 @@ class CaseCollector(Protocol):
 class SuiteRun:
     """A contract's tests on their way.
 
-    `started` is told of each before it runs; `progress` about once a second of what fuzz and invariant tests have come
-    to so far; `known` of the result of one that is run once more, before it is.
+    `started` is called with each before it runs; `progress` about once a second of what fuzz and invariant tests have
+    come to so far; `known` of the result of one that is run once more, before it is.
     """
 
     world: World
@@ -117,7 +117,7 @@ class SuiteRun:
             world.drop(base)
 
     def place_of(self, name: str) -> tuple[str, ...]:
-        """Where `setUp()` or a test without inputs is that does not end, as a stack; empty where nobody can say."""
+        """Where `setUp()` or a test without inputs is that does not end, as a stack; empty where it is unknown."""
         test = next((test for test in self.suite.tests if test.signature == name), None)
         tracer = None if self.viewer is None else self.viewer.loop_tracer()
         if self.viewer is None or tracer is None or (test is not None and test.kind is not CaseKind.UNIT):
@@ -145,7 +145,7 @@ class SuiteRun:
             machine.tracer = None
 
     def _view_set_up(self, base: Handle, artifact: ContractArtifact, result: TestResult) -> TestResult:
-        """Make the contract ready once more, watched, if somebody wants to see why it could not be."""
+        """Make the contract ready once more, watched, if the user wants to see why it could not be."""
         viewer = self.viewer
         if viewer is None or not viewer.wants(result):
             return result
@@ -239,7 +239,7 @@ class SuiteRun:
         self, stage: SuiteStage, test: TestFunction, ready: Handle, seen: Tracer | None, result: TestResult,
         fails_on_revert: bool,
     ) -> TestResult:  # fmt: skip
-        """Run a test that somebody wants to see once more: with its counterexample, if it has one."""
+        """Run a test that the user wants to see once more: with its counterexample, if it has one."""
         viewer = self.viewer
         if viewer is None or result.status is CaseStatus.SKIPPED:
             return result
@@ -268,7 +268,7 @@ class SuiteRun:
         self, stage: SuiteStage, test: TestFunction, ready: Handle, result: TestResult, fails_on_revert: bool,
         tracer: Tracer,
     ) -> bool:  # fmt: skip
-        """Run a test once more for somebody who listens; False where it did not end as it had."""
+        """Run a test once more with a listener; False where it did not end as it had."""
         machine = self.world.machine
         self.world.restore(ready)
         before, machine.tracer = machine.tracer, tracer

@@ -63,7 +63,7 @@ class SuiteServer:
         self._tell("done", perf_counter() - begin)
 
     def look(self, suite: Suite, name: str) -> None:
-        """Tell as `place` where a test of the suite is that does not end, as a stack, empty where nobody can say."""
+        """Send as `place` where a test of the suite is that does not end, as a stack, empty where it is unknown."""
 
         def found() -> tuple[str, ...]:
             run = SuiteRun(self._world, self._artifacts, self._job.project, suite, self._job.seed, viewer=self._viewer)

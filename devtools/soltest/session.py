@@ -51,7 +51,7 @@ class Options:
 class SuiteSession:
     """A project with a filter and options. `prepare` first; `tell` is given lines about what takes long there.
 
-    `watch` is told what runs for long (`run_suites`).
+    `watch` gets what runs for long (`run_suites`).
     """
 
     project: Project
@@ -96,7 +96,7 @@ class SuiteSession:
         return choose_solc(self.project, options.use, tell, from_project=options.solc_from_project)
 
     def _sources(self) -> Sources:
-        """The project's sources without the tests that nobody wants. Raises InvalidInput for a project without any."""
+        """The project's sources without the tests that are left out. Raises InvalidInput for a project without any."""
         project = self.project
         names = own_sources(project)
         if not names:

@@ -141,7 +141,7 @@ def internal_stack(
 ) -> list[SourceSpan]:
     """Where a frame was at its last instruction, and where each function around it was called, innermost first.
 
-    `ran` are the functions that may have run, None if nobody knows.
+    `ran` are the functions that may have run, None if that is unknown.
     """
     open_: list[SourceSpan] = []
     last: SourceSpan | None = None

@@ -133,7 +133,7 @@ class Names:
 
     @cached_property
     def functions(self) -> dict[bytes, ContractInterface]:
-        """Interfaces by the selectors of their functions: what code is called by that nobody knows."""
+        """Interfaces by the selectors of their functions: by these, unknown code is called."""
         return self._interfaces(lambda contract: contract.functions)
 
     def interface(self, frame: CallFrame) -> ContractInterface | None:

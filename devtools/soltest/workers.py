@@ -42,7 +42,7 @@ def run_suites(
 ) -> Iterator[SuiteResult]:
     """Results as suites end. `early`: a worker that was started while there was nothing to run; it is ended here.
 
-    `watch` is told each second which tests have been running for longer than that, and for how many seconds: the
+    `watch` gets each second the tests that have been running for longer than that, and their seconds: the
     longest first; before a result and at the end that there are none.
 
     Raises InvalidInput where no world can be made as the job wants it.
@@ -79,7 +79,7 @@ def run_suites(
 
 
 def _ignore_progress(_: Sequence[tuple[str, float]]) -> None:
-    """Nobody watches."""
+    """For callers that do not watch."""
 
 
 def _long(workers: Iterable[SuiteWorker]) -> list[tuple[str, float]]:
@@ -193,7 +193,7 @@ def _take_place(worker: SuiteWorker, job: Job, stack: tuple[str, ...]) -> Iterat
 
 
 def _without_place(worker: SuiteWorker, running: dict[Connection, SuiteWorker], job: Job) -> Iterator[SuiteResult]:
-    """Nobody found the stopped test's place; the rest of the suite goes on in another worker."""
+    """The stopped test's place was not found; the rest of the suite goes on in another worker."""
     suite, result = worker.suite, worker.result
     assert suite is not None
     del running[worker.pipe]

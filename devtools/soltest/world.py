@@ -133,9 +133,9 @@ class World:
     def call(
         self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None, kept: bool = True
     ) -> CallOutcome:
-        """Call a contract and keep what it did; a sender whom nobody knows comes into being.
+        """Call a contract and keep what it did; an unknown sender comes into being.
 
-        What is not `kept` is half written: whoever calls goes back to an earlier state then. Whether the test has said
+        What is not `kept` is half written: the caller goes back to an earlier state then. Whether the test has said
         that it failed is known nevertheless.
         """
         self.touch(from_)
@@ -175,7 +175,7 @@ class World:
     ) -> tuple[CallOutcome, EthAddress | None]:
         limit = self.setting.gas_limit if gas is None else gas
         transaction = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, limit, 0, 0)
-        # As forge counts: a transaction's own price comes out of the limit, and is not in the gas that is told.
+        # As forge counts: a transaction's own price comes out of the limit, and is not in the reported gas.
         own = intrinsic_gas(transaction, fork_named(self.setting.fork))
         transaction = replace(transaction, gas_limit=max(0, limit - own))
         tree = self.machine.state_tree
@@ -248,7 +248,7 @@ class World:
     # --- accounts -----------------------------------------------------------------------------------------------
 
     def touch(self, who: EthAddress) -> ActorID:
-        """The actor of an address; an account without money where nobody was."""
+        """The actor of an address; an account without money where there was none."""
         tree = self.machine.state_tree
         address = Address.delegated(EAM_NAMESPACE, who)
         actor = tree.lookup_id(address)

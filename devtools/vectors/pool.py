@@ -28,7 +28,7 @@ def run_all(
     """`work` on each item, results in the items' order. `work` and items must be picklable where `workers` > 1.
 
     `scheduler` is the address of Dask's, which then says how many workers there are; `local` starts one here. Raises
-    InvalidInput where Dask is not installed or nobody answers.
+    InvalidInput where Dask is not installed or its scheduler does not answer.
     """
     if scheduler is not None:
         yield from _progress(_on_dask(work, items, workers, scheduler), len(items), what)

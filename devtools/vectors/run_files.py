@@ -1,5 +1,5 @@
 """Vector files as records of the command line, for worker processes: with each one's charges and why it differs, where
-somebody asked for them.
+the user asked for them.
 """
 
 from __future__ import annotations

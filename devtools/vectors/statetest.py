@@ -56,7 +56,7 @@ from store.cid import Cid
 
 RULES = "ethereum"
 EXCESS_BITS = 32
-"""An excess of blob gas beyond has a fee that nobody could pay, and would take ages to compute."""
+"""An excess of blob gas beyond has a fee beyond all money, and would take ages to compute."""
 
 _DEFAULT_BASE_FEE = 10
 _KECCAK_CID = bytes.fromhex("01551b20")
@@ -321,7 +321,7 @@ def _pick(fields: Any, name: str, index: int) -> Any:
 
 @lru_cache(maxsize=1)
 def base_machine(evm: str) -> Hypervisor:
-    """The machine whose state every test starts from: the built-in actors and nobody else. One a process."""
+    """The machine whose state every test starts from: the built-in actors alone. One a process."""
     return Hypervisor.open(evm=evm)
 
 

@@ -58,7 +58,7 @@ class ProofOps:
     """Proofs of storage and faults for one invocation.
 
     CBOR of another shape is ILLEGAL_ARGUMENT, without charge. So is, after the charge, what cannot be a proof of its
-    kind (nobody is asked) and what the verifier cannot judge.
+    kind (the verifier is not asked) and what the verifier cannot judge.
     """
 
     __slots__ = ("_calls",)

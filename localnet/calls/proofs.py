@@ -57,7 +57,7 @@ class AccountProof:
 
 
 def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -> AccountProof:
-    """Prove the actor behind an address, and some of its storage slots; or that nobody has the address.
+    """Prove the actor behind an address, and some of its storage slots; or that no actor has the address.
 
     The actor's path names it by its ID; its tuple holds the f410 address. Where an address has no ID, the path is that
     of the address in the init actor's table.

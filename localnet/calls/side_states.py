@@ -2,8 +2,8 @@
 
 forge runs contracts itself and knows no actors: its tests send here what a contract asks a Filecoin precompile
 (`localnet/solidity/FilecoinFork.sol`). Each call names the state that it begins with and learns the one that it leaves,
-so whoever keeps the names keeps the states, and what a test takes back is taken back here. Contracts run there and
-actors here: where an actor calls a contract, the caller is told to run it and to ask again with the answer.
+so the client that keeps the names keeps the states, and what a test takes back is taken back here. Contracts run there
+and actors here: where an actor calls a contract, the caller runs it and asks again with the answer.
 """
 
 from __future__ import annotations

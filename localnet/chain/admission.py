@@ -78,7 +78,7 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
 
 
 def from_impersonated(machine: Hypervisor, message: Message) -> Candidate:
-    """The candidate of a message that nobody signed. Raises TransactionRefused."""
+    """The candidate of an unsigned message. Raises TransactionRefused."""
     _require_unsigned_amounts(message)
     signed = SignedMessage(message, _NO_SIGNATURE)
     digest = bytes(signed.cid()[-32:])

@@ -25,7 +25,7 @@ from localnet.chain.mempool import Mempool
 from localnet.chain.planning import plan_upgrades
 from localnet.chain.reading import NetworkReader
 from localnet.errors import TransactionRefused
-from localnet.ledger.blocks import NOBODY
+from localnet.ledger.blocks import NO_PRODUCER
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset
 from localnet.ledger.upgrades import Upgrades
@@ -69,7 +69,7 @@ class BlockProduction(NetworkReader):
         return self._take(admission.from_raw(self.machine, octets(raw, "a transaction")))
 
     def submit_together(self, raws: Iterable[bytes]) -> list[bytes | Exception]:
-        """Take signed Ethereum transactions that somebody sends at once; for each its hash, or why there is none.
+        """Take signed Ethereum transactions that a client sends at once; for each its hash, or why there is none.
 
         Where each transaction gets a block at once, these share one. What only those before it make possible is taken
         behind a block of them, so that the answers are those of `submit` for one after the other.
@@ -211,7 +211,7 @@ class BlockProduction(NetworkReader):
         return tipset
 
     def set_producer(self, miner: Target) -> None:
-        """Let a storage miner produce the blocks to come, and be paid for them; `blocks.NOBODY` ends that.
+        """Let a storage miner produce the blocks to come, and be paid for them; `blocks.NO_PRODUCER` ends that.
 
         Kept with the blocks that it produces. Raises InvalidInput for any other actor: as on the network, no user's
         code may run in the lane of the system's messages.
@@ -219,7 +219,7 @@ class BlockProduction(NetworkReader):
         address = filecoin_address(miner)
         actor = self.machine.actor(address)
         kind = None if actor is None else self.machine.manifest.name_of(actor.code)
-        if kind != "storageminer" and address != NOBODY:
+        if kind != "storageminer" and address != NO_PRODUCER:
             raise InvalidInput(f"{address} is {kind or 'no built-in actor'}: only a storage miner produces blocks")
         self.chain.producer = address
 

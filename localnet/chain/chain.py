@@ -28,7 +28,7 @@ from localnet.chain.watching import Watcher
 from localnet.errors import TransactionRefused
 from localnet.fork.forking import ForkPoint, Origin
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
-from localnet.ledger.blocks import NOBODY, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
+from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import (
@@ -127,7 +127,7 @@ class Chain(ChainReader):
         return self.machine.stacks.on_one_thread(make) if self.rules.features.has_filecoin_blocks else make()
 
     def _applied(self, make: Callable[[], Tipset]) -> Tipset:
-        """The new head that `make` commits, told to the watchers; where that fails, the chain is as it was."""
+        """The new head that `make` commits, reported to the watchers; where that fails, the chain is as it was."""
         started = time.monotonic()
         with self._undone_on_failure(self.machine.snapshot()):
             tipset = make()
@@ -200,7 +200,7 @@ class Chain(ChainReader):
         receipts, base_fee = put_receipts(blocks, []), self.rules.fees.first_base_fee
         settings = self.rules.settings.first_settings(self.machine)
         messages, mixed = put_messages(blocks, []), settings.encoded(self.rules.chain_id)
-        header = BlockHeader(NOBODY, ChainEpoch(0), (), state, receipts, messages, timestamp, base_fee, mixed)
+        header = BlockHeader(NO_PRODUCER, ChainEpoch(0), (), state, receipts, messages, timestamp, base_fee, mixed)
         block = header.put(blocks)
         return Tipset(
             height=ChainEpoch(0),
@@ -302,7 +302,7 @@ class Chain(ChainReader):
         self.machine.restore(Snapshot(state, blocks))
         self.machine.advance(epoch=height, timestamp=timestamp, base_fee=parent.next_base_fee)
         self._externs.executing = height
-        self.producer = NOBODY  # a miner of another state
+        self.producer = NO_PRODUCER  # a miner of another state
         return self._commit(parent, height, timestamp, [])
 
     def set_next_base_fee(self, base_fee: TokenAmount) -> None:

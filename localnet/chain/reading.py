@@ -104,7 +104,7 @@ class NetworkReader:
 
     @property
     def producer(self) -> Address:
-        """Who produces blocks and is paid for them: a miner, or f00 for nobody."""
+        """Who produces blocks and is paid for them: a miner, or f00 for none."""
         return self.chain.producer
 
     def find_receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:

@@ -1,5 +1,5 @@
 """A chain executed again, tipset by tipset: each begins at the state that the index names, so any of them can be
-executed anywhere, in any order, by whoever has the blocks.
+executed anywhere, in any order, by every holder of the blocks.
 
 That makes a range of tipsets a parallel job by itself (`hypervisor replay`): the state is shared by CID, nothing is
 handed from one tipset to the next, and the results are those of one process.
@@ -69,7 +69,7 @@ def _tipsets(index: ChainIndex, last: int, first: int) -> Iterator[Tipset]:
 def replay(folder: Path, height: int) -> Replayed:
     """Execute the tipset at a height again, null rounds before it and cron behind it included. Changes nothing.
 
-    A state that somebody has changed by hand comes out otherwise. The folder stays open in this process.
+    A state that was changed without a message comes out otherwise. The folder stays open in this process.
     """
     chain = _chain(folder)
     tipset = chain.index.tipset(height)
@@ -91,7 +91,7 @@ def replay(folder: Path, height: int) -> Replayed:
 
 @lru_cache(maxsize=1)
 def _chain(folder: Path) -> Chain:
-    """The chain in a folder, for reading, beside whoever writes."""
+    """The chain in a folder, for reading, beside a writer."""
     store = RocksStore.open(folder, read_only=True)
     index, externs = ChainIndex(store), ChainExterns()
     record = index.network()
@@ -102,5 +102,5 @@ def _chain(folder: Path) -> Chain:
     machine = Hypervisor.open(store=store, rules=rules.name, evm=evm, externs=externs, proofs=AcceptProofs())
     rules.settings.prepare(machine)
     fork = recorded_fork(store)
-    # What a fork has asked its origin is kept in the folder: to execute that again, nobody is asked.
+    # What a fork has asked its origin is kept in the folder: executing it again asks no node.
     return Chain(machine, externs, record, 0, None if fork is None else Origin(replace(fork, url=""), store))

@@ -35,8 +35,8 @@ _WORTH_IT: Final = 8
 def forget_states(store: Store, states: int, snapshots: Iterable[Tipset] = ()) -> None:
     """Let the states of all but the newest tipsets be collected; a snapshot keeps its own and those behind it.
 
-    From then on nobody can go back to one. A folder without a chain is left as it is. Raises InvalidInput for less than
-    one state.
+    From then on none of them can be gone back to. A folder without a chain is left as it is. Raises InvalidInput for
+    less than one state.
     """
     _check_count(states)
     index, oldest = ChainIndex(store), None

@@ -1,6 +1,6 @@
 """Compiled contracts in a project's folders: found by name, and by the code that runs on a network.
 
-Foundry leaves them under `out/`, Hardhat under `artifacts/`; both are looked through when somebody asks, and read
+Foundry leaves them under `out/`, Hardhat under `artifacts/`; both are looked through when needed, and read
 again where files have changed. They are strangers': each is read within bounds, and what is no artifact is left out.
 Source maps are `localnet.contracts.debug_info`'s.
 """
@@ -72,7 +72,7 @@ class ArtifactFolders:
         return self._found()
 
     def _found(self) -> list[CompiledContract]:
-        """Those that were found when somebody looked last."""
+        """Those that the last look found."""
         if self._known is None:
             return self.contracts()
         return [found for _, found in self._known.values() if found is not None]
@@ -120,7 +120,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
         try:
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         except OSError:
-            continue  # not there (yet), or nobody's to read
+            continue  # not there (yet), or not readable
         for entry in entries:
             seen += 1
             if seen > MOST_FILES:

@@ -21,7 +21,7 @@ from store.blockstore import Blockstore, get_object, put_object
 from store.cid import Cid, cid_of
 from store.codec import bytes_head, link
 
-NOBODY: Final = Address.id(SYSTEM_ACTOR)
+NO_PRODUCER: Final = Address.id(SYSTEM_ACTOR)
 """Who produces blocks if no miner was chosen: the reward actor burns what it would pay."""
 
 _LIST_BIT_WIDTH = 3

@@ -36,7 +36,7 @@ LONGEST_NAME: Final = 100
 """Of a network, in letters."""
 
 OTHER_FOLDER: Final = "or name another folder"
-"""What else somebody can do who asks for what a folder's network is not."""
+"""What a user can do instead who asks for what a folder's network is not."""
 
 _FORMAT: Final = 3
 
@@ -134,7 +134,7 @@ class NetworkRecord:
 def check_same(
     record: NetworkRecord, bundle: Bundle | None, network: int | None, evm: str | None, name: str | None, now: int
 ) -> None:
-    """InvalidInput if somebody asks for something else than what a folder's network is; None asks for nothing.
+    """Raises InvalidInput for anything else than what a folder's network is; None asks for nothing.
 
     What it was at genesis and what it is by now (version `now`) are both right.
     """

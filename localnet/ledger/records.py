@@ -31,7 +31,7 @@ NATIVE: Final = 0x100
 """The kind of a message that was sent as no transaction; transactions have their type, which is one byte."""
 
 IMPERSONATED: Final = 0x101
-"""The kind of a message that nobody signed: this network lets people act as any actor."""
+"""The kind of an unsigned message: this network lets people act as any actor."""
 
 UNTYPED: Final = (NATIVE, IMPERSONATED)
 """The kinds that are no type of transaction: Ethereum's tools are shown type 2."""

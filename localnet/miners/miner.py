@@ -1,4 +1,4 @@
-"""`Miner`: a storage miner of a local network, with sectors that nobody had to seal.
+"""`Miner`: a storage miner of a local network, with sectors that were never sealed.
 
 On this project's own bundle they come from the development-only methods of its miner actor; on an official bundle from
 the network's own messages (`localnet.miners.onboarding`), with proofs that this network takes unseen. Either way

@@ -1,4 +1,4 @@
-"""Messages that bring sectors onto a network with proofs that nobody looks at, and the times at which they are due.
+"""Messages that bring sectors onto a network with proofs that are not verified, and the times at which they are due.
 
 Sealing and proving are not done here: the bytes of a proof are zeros. A network that takes such proofs (fake-proofs
 bundles, `AcceptProofs`) has the sectors as if they had been sealed. Rules: builtin-actors miner, methods 28, 34 and 5.
@@ -131,7 +131,7 @@ def _run(length: int) -> list[int]:
 
 
 def unsealed_cid(seed: bytes) -> Cid:
-    """The CID of a piece of data that nobody has."""
+    """The CID of a made-up piece of data."""
     return _commitment(FIL_COMMITMENT_UNSEALED, SHA2_256_TRUNC254_PADDED, seed)
 
 

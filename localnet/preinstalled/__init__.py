@@ -31,6 +31,6 @@ def preinstalled() -> Iterator[tuple[EthAddress, bytes]]:
 
 
 def preinstall(machine: Hypervisor) -> None:
-    """Put the contracts into a state that is nobody's yet."""
+    """Put the contracts into a new state."""
     for address, code in preinstalled():
         set_code(machine, to_filecoin(address), code)

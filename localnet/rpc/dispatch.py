@@ -158,7 +158,7 @@ class Dispatcher:
                 return None
             result = method.call(self._node, params)
             response = _encode({"jsonrpc": "2.0", "id": request["id"], "result": result})
-        except Exception:  # noqa: BLE001  # told by `answer`
+        except Exception:  # noqa: BLE001  # reported by `answer`
             return None
         return self._within_limit(response, request)
 
@@ -190,7 +190,7 @@ class Dispatcher:
             return []
         try:
             answers = await self._on_owner(lambda: self._node.network.submit_together(raws))
-        except Exception as error:  # noqa: BLE001  # told to each of them
+        except Exception as error:  # noqa: BLE001  # reported to each of them
             answers = [error] * len(raws)
         return [
             self._response(request, answer)

@@ -38,7 +38,7 @@ NULL_ROUND: Final = 12
 
 
 class RpcError(Exception):
-    """An error that a client is told about; `data` is any JSON value."""
+    """An error in a response; `data` is any JSON value."""
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)

@@ -30,7 +30,7 @@ def version(value: Any) -> int:
 
 
 def bundle_name(value: Any) -> str:
-    """A reader of bundles by their names. No paths: whoever may ask need not know this machine's files."""
+    """A reader of bundles by their names. No paths: a client need not know this machine's files."""
     if not _BUNDLE.fullmatch(text(value)):
         raise invalid_params(f"{shown(value)} is not a name of a bundle: expected own, v18 or v18-devnet, for example")
     return str(value)

@@ -1,7 +1,7 @@
 """Filters that clients poll: what is new since they last asked.
 
 At most a hundred at a time; one that is not asked for an hour is gone. Where the chain goes back below what a filter
-has seen, it goes on from there, and logs that have been told are told again as removed.
+has seen, it goes on from there, and logs that were reported are reported again as removed.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ MOST_GONE: Final = 10_000
 
 @dataclass(slots=True)
 class InstalledFilter:
-    """A filter of a kind; `seen` is the last height that was told, `told` the waiting transactions that were.
+    """A filter of a kind; `seen` is the last height that was reported, `reported` the waiting transactions that were.
 
-    `gone` are logs that may have been told and are no longer there; `lost` says that they are too many to be kept.
+    `gone` are logs that may have been reported and are no longer there; `lost` says that they are too many to be kept.
     """
 
     kind: str
@@ -100,7 +100,7 @@ class Filters:
         elif not self._filters and self in watchers:
             watchers.remove(self)
 
-    # --- what a watcher is told -------------------------------------------------------------------------------
+    # --- as a watcher -----------------------------------------------------------------------------------------
 
     def applied(self, tipset: Tipset) -> None:
         """Nothing to do: a filter looks when it is asked."""
@@ -109,7 +109,7 @@ class Filters:
         """Nothing to do: a filter looks when it is asked."""
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """What comes above the new head is new to every filter; logs that were told are to be told again, removed."""
+        """What comes above the new head is new to every filter; logs that were reported are reported again, removed."""
         of_logs = [kept for kept in self._filters.values() if kept.kind == LOGS and kept.seen > head.height]
         if of_logs:
             for tipset in islice(tipsets, MOST_REVERTED):

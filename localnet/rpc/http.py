@@ -1,7 +1,7 @@
 """JSON-RPC over HTTP: an ASGI application for this machine's own programs.
 
 It answers POST at `/` (and where lotus has it), `GET /healthz`, browsers' preflights, and hands WebSockets at the same
-paths to their endpoint (`localnet.rpc.websocket`). Whom `localnet.rpc.access` refuses is told with status 403.
+paths to their endpoint (`localnet.rpc.websocket`). A request that `localnet.rpc.access` refuses gets status 403.
 """
 
 from __future__ import annotations

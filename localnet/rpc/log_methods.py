@@ -79,7 +79,7 @@ def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
 
 
 def get_filter_logs(node: Node, filter_id: bytes) -> list[dict[str, Any]]:
-    """Every log that a filter wants, told already or not."""
+    """Every log that a filter wants, reported already or not."""
     found, index = node.filters.get(filter_id), node.network.chain.index
     if found.kind != LOGS:
         raise invalid_params("only a filter for logs has logs")

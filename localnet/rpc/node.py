@@ -124,7 +124,7 @@ class Node(NodeReader):
     impersonated: set[EthAddress] = field(default_factory=set)
     impersonates_all: bool = False
     signs: bool = True
-    """Whether it signs with its accounts' keys for whoever asks."""
+    """Whether it signs with its accounts' keys for every client."""
     console: NodeConsole | None = None
     interval: Interval = field(default_factory=Interval)
     keep_states: int | None = None
@@ -144,7 +144,7 @@ class Node(NodeReader):
         self.subscriptions = Subscriptions(self.network, limits.subscriptions, limits.subscriptions_of_one)
 
     def close(self) -> None:
-        """Forget what clients have set: the network is somebody else's now."""
+        """Forget what clients have set: the network has another owner now."""
         self.filters.clear()
 
     @property

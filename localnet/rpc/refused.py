@@ -1,6 +1,6 @@
 """Methods that have no meaning on Filecoin: what they ask for does not exist, and the error says so.
 
-A tool that asks is told why, where an unknown method would look like an old node. Code: -32004 (EIP-1474).
+A tool that asks gets the reason, where an unknown method would look like an old node. Code: -32004 (EIP-1474).
 """
 
 from __future__ import annotations

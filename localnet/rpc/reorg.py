@@ -1,4 +1,4 @@
-"""A reorganisation on demand: the newest blocks give way to others, and whoever listens is told.
+"""A reorganisation on demand: the newest blocks give way to others, and listeners are notified.
 
 Rules: anvil, for names and parameters.
 """

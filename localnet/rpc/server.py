@@ -1,4 +1,4 @@
-"""The server, HTTP and WebSockets on one port: on a loopback address, until it is told to stop."""
+"""The server, HTTP and WebSockets on one port: on a loopback address, until it is stopped."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def serving(
 def ready_file(path: Path | None, url: str) -> Iterator[Callable[[], None]]:
     """A function that writes the URL to a file, whole or not at all. At the end it is removed, if still ours.
 
-    Raises InvalidInput at once, before anybody is told that the node is ready, where the file cannot be written.
+    Raises InvalidInput at once, before the node is reported as ready, where the file cannot be written.
     """
     if path is None:
         yield lambda: None
@@ -270,7 +270,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 def reaches_out(host: str) -> bool:
-    """Whether somebody who listens at an address or host name can be reached from other machines."""
+    """Whether a server that listens at an address or host name can be reached from other machines."""
     try:
         return not ipaddress.ip_address(host).is_loopback
     except ValueError:

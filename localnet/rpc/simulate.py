@@ -36,7 +36,7 @@ _CALL_FIELDS: Final = ("blockStateCalls", "traceTransfers", "validation", "retur
 
 @dataclass(frozen=True, slots=True)
 class SimulationRequest:
-    """What is to be simulated, and how it is to be told."""
+    """What is to be simulated, and the shape of the answer."""
 
     blocks: list[BlockCalls]
     transfers: bool

@@ -1,6 +1,6 @@
-"""What clients have subscribed to, and what they are told when the chain changes.
+"""What clients have subscribed to, and their notifications when the chain changes.
 
-Everything here runs on the thread that the network belongs to. What is told is written once for each kind and handed
+Everything here runs on the thread that the network belongs to. A notification is written once for each kind and handed
 to the connections, which send it in their own time. Rules: geth's and lotus' `eth_subscribe`; the channels of
 go-jsonrpc for Filecoin's own clients.
 """
@@ -30,7 +30,7 @@ TIPSETS: Final = "ChainNotify"
 MESSAGES: Final = "MpoolSub"
 
 MOST_REVERTED: Final = 1_000
-"""Of so many tipsets that are taken back subscribers are told; where it is more, they are disconnected."""
+"""The most tipsets taken back that subscribers are notified of; after more, they are disconnected."""
 
 
 class Listener(Protocol):
@@ -42,15 +42,15 @@ class Listener(Protocol):
         """Send this some time soon."""
 
     def give_up(self, reason: str) -> None:
-        """Close the connection: it cannot be told everything."""
+        """Close the connection: it cannot be sent everything."""
 
 
 @dataclass(eq=False, slots=True)
 class Subscription:
-    """What a connection wants to be told, under an id of its own.
+    """What a connection subscribed to, under an id of its own.
 
     `request` is the id of the request that opened a channel; without one it is a subscription of Ethereum's kind.
-    `held` has what is to be told after the answer that names the id, None once that is sent.
+    `held` has what is to be sent after the answer that names the id, None once that is sent.
     """
 
     id: str | int
@@ -123,14 +123,14 @@ class Subscriptions:
             self._watch()
 
     def _watch(self) -> None:
-        """Watch the network while somebody wants to know."""
+        """Watch the network while there are subscriptions."""
         watchers = self._network.chain.watchers
         if self._of and self not in watchers:
             watchers.append(self)
         elif not self._of and self in watchers:
             watchers.remove(self)
 
-    # --- what a watcher is told -------------------------------------------------------------------------------
+    # --- as a watcher -----------------------------------------------------------------------------------------
 
     def applied(self, tipset: Tipset) -> None:
         """A new head: tipsets, messages that no longer wait, the block whose receipts are known now, and its logs."""
@@ -149,9 +149,9 @@ class Subscriptions:
         channels, logs = self._wanting(TIPSETS), self._wanting(LOGS)
         if not channels and not logs:
             return
-        told = self._network.settled.height
+        reported = self._network.settled.height
         for tipset in islice(tipsets, MOST_REVERTED):
-            if tipset.height <= told:
+            if tipset.height <= reported:
                 self._notify_logs(tipset, removed=True)
             if channels:
                 _notify(channels, as_json([_change("revert", self._network, tipset)]))
@@ -170,7 +170,7 @@ class Subscriptions:
             _notify(channels, as_json({"Type": 0, "Message": message_json(candidate.message)}))
 
     def open_channel(self, subscription: Subscription) -> None:
-        """The first thing that a channel of tipsets is told: where the chain is."""
+        """The first notification of a channel of tipsets: where the chain is."""
         if subscription.kind == TIPSETS:
             subscription.tell(as_json([_change("current", self._network, self._network.head)]))
 

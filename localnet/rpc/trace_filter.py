@@ -1,6 +1,6 @@
 """Finding traces: by sender and receiver over a range of blocks, of one transaction, at a place.
 
-Rules: lotus node/impl/eth/trace.go (the range ends at the newest block by default, at most 500 traces are told) and
+Rules: lotus node/impl/eth/trace.go (the range ends at the newest block by default, at most 500 traces are answered) and
 OpenEthereum's page on the trace module.
 """
 

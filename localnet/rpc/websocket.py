@@ -21,7 +21,7 @@ from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.subscriptions import Subscription
 
 POLICY: Final = 1008
-"""The close code of a client that does not read what it is told."""
+"""The close code of a client that does not read its notifications."""
 
 CLOSE_NOW: Final = "hypervisor.close"
 """The extension of the scope by which a connection is closed though its client does not read: `now(code, reason)`."""
@@ -61,7 +61,7 @@ class Connection:
             self._give_up(reason)
 
     def answer(self, text: bytes, opened: list[Subscription]) -> None:
-        """Send an answer, and then what the subscriptions that it names have been told."""
+        """Send an answer, and then what the subscriptions that it names hold."""
         with self._lock:
             if text and self._grows(len(text)):
                 self._unsent.append(text)

@@ -292,7 +292,7 @@ class EthereumQuestions:
         return self.ask(machine, request, limit)
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
-        """One that is told thousandths of Ethereum's gas."""
+        """One that gets thousandths of Ethereum's gas."""
         return StepsInThousandths(tracer) if isinstance(tracer, StepTracer) else InThousandths(tracer)
 
 

@@ -208,7 +208,7 @@ class FilecoinMessages:
         return machine.apply_implicit(message)
 
     def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """As in a block: whoever sends messages is checked, and pays what the message offers."""
+        """As in a block: a sender of messages is checked, and pays what the message offers."""
         sender = machine.actor(candidate.bare.from_)
         pays = sender is None or self.sender_info(machine, sender).sends
         return self.apply(machine, candidate) if pays else self.apply_unpaid(machine, candidate.bare)
@@ -293,7 +293,7 @@ def _implicit(machine: Hypervisor, to: ActorID, method: MethodNumber, params: by
 
 
 def _message(machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
-    """The request as a message; a sender that nobody is yet becomes a placeholder (inside a trial)."""
+    """The request as a message; a sender without an actor becomes a placeholder (inside a trial)."""
     sender = to_filecoin(request.sender)
     state = sender_of(machine, sender)
     transaction = Transaction(
@@ -311,7 +311,7 @@ def _message(machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
 
 
 def sender_of(machine: Hypervisor, sender: Address) -> ActorState | None:
-    """The actor that a call comes from; whoever is nobody yet becomes a placeholder, to be taken back."""
+    """The actor that a call comes from; a sender without one becomes a placeholder, to be taken back."""
     state = machine.actor(sender)
     if state is None and sender.protocol is Protocol.DELEGATED:
         tree = machine.state_tree

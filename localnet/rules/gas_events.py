@@ -1,6 +1,6 @@
 """The gas in the events of a message under Ethereum's rules, all in one unit: thousandths of Ethereum's gas.
 
-Who listens to the network's rules is told milligas; so call trees and traces need not know the rules. Under Ethereum's
+Listeners under the network's rules get milligas; so call trees and traces need not know the rules. Under Ethereum's
 a call that the kernel sends, for a native actor or a Filecoin precompile, is measured in the network's milligas, every
 other call in whole gas (`runtimes.evm.ethereum`).
 """

@@ -1,7 +1,7 @@
 """What a development network lets people do by hand: change actors without a message.
 
 The functions change a machine's state as it is; a network keeps that (`Network.set_balance` and its siblings), a call
-with overrides takes it back. An f1, f3 or f410 address that nobody has becomes an account.
+with overrides takes it back. An f1, f3 or f410 address without an actor becomes an account.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Owner = EthAddress | Address
 def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount) -> None:
     """Give the actor behind an address another balance in attoFIL.
 
-    Raises AddressError for an f0 or f2 address that nobody has, InvalidInput for an amount that actors cannot hold.
+    Raises AddressError for an f0 or f2 address without an actor, InvalidInput for an amount that actors cannot hold.
     """
     whole_number(amount, "a balance", 0, LARGEST_BALANCE, unit="attoFIL")
     _change(machine, owner, lambda actor: actor.with_balance(amount))

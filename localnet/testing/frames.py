@@ -1,6 +1,6 @@
 """What a failed test of a user's shows: the test's own lines and the reason, not the way through this package.
 
-pytest leaves out frames whose module has `__tracebackhide__`, unless it is told `--full-trace`.
+pytest leaves out frames whose module has `__tracebackhide__`, except with `--full-trace`.
 """
 
 from __future__ import annotations

@@ -225,7 +225,7 @@ def _name(item: pytest.Item, version: int) -> str:
 
 def _call_tree(error: BaseException | None) -> str:
     """The tree of a failed transaction or call, also where that caused what the test saw; nothing for other errors."""
-    if "localnet.errors" not in sys.modules:  # then nobody has raised one; a project may have names of ours for its own
+    if "localnet.errors" not in sys.modules:  # then none was raised; a project may have names of ours for its own
         return ""
     from localnet.errors import CallFailed, TransactionFailed
     from store.blockstore import StoreClosed

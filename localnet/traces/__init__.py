@@ -1,1 +1,1 @@
-"""What happened in a transaction, found by executing it again, and told for people and tools."""
+"""What happened in a transaction, found by executing it again, for people and tools."""

@@ -1,4 +1,4 @@
-"""Where in their code contracts made their calls, and where they ended: for whoever has their sources.
+"""Where in their code contracts made their calls, and where they ended, where their sources are at hand.
 
 A transaction is executed again, instruction by instruction, on our own EVM runtime. What comes of it is plain data
 beside the call tree of `localnet.traces.trace`: program counters and the codes that they count in, no lines. `placed`

@@ -23,9 +23,9 @@ LINE_STYLE = "blue"
 _RUNTIMES = {"wasm": "magenta", "evm": "cyan", "": "dim"}
 _WIDTH = 1_000_000
 MOST_CALLS: Final = 5_000
-"""So many calls of a tree are shown as lines; nobody reads more."""
+"""The most calls of a tree that are shown as lines."""
 DEEPEST: Final = 32
-"""Calls that are deeper than this are told one below the other: indented, 1,024 of them would be megabytes."""
+"""Calls that are deeper than this are shown one below the other: indented, 1,024 of them would be megabytes."""
 _DECIMALS = len(str(ATTO_PER_FIL)) - 1
 
 
@@ -35,7 +35,7 @@ def tree_console() -> Console:
 
 
 def tree_text(calls: Sequence[Mapping[str, Any]]) -> str:
-    """Told calls as plain lines."""
+    """Decoded calls as plain lines."""
     console = tree_console()
     with console.capture() as captured:
         console.print(call_lines(calls))
@@ -61,7 +61,7 @@ def call_line(
 
 
 def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
-    """Told calls (`localnet.traces.trace_report`), each with those under it, its events and its result.
+    """Decoded calls (`localnet.traces.trace_report`), each with those under it, its events and its result.
 
     What contracts log is a line. From `DEEPEST` on lines are not moved further to the right, but say how deep they
     are. Without recursion, for calls go 1,024 deep.

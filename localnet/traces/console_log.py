@@ -1,4 +1,4 @@
-"""What contracts write with `console.log` of Hardhat and Foundry: calls to an address that nobody has.
+"""What contracts write with `console.log` of Hardhat and Foundry: calls to an address without an actor.
 
 The signatures are `log` of up to four texts, numbers, truth values and addresses, and of single bytes and integers;
 older libraries have `uint` in the text that the selector is made of. A first text may have places for what follows it,

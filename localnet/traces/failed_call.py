@@ -1,7 +1,7 @@
 """The call tree of a call or an estimate that failed: no block holds it, so it is made again, with a tracer.
 
-It is `localnet.traces.trace`'s tree, told by `localnet.traces.trace_report`; a call pays no gas, so nothing is said of
-gas by part.
+It is `localnet.traces.trace`'s tree, explained by `localnet.traces.trace_report`; a call pays no gas, so nothing is
+said of gas by part.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A trace told for people: decoded calls, gas by part, why it failed, and the flame view. Pure functions.
+"""A trace for people: decoded calls, gas by part, why it failed, and the flame view. Pure functions.
 
 They work on the plain trees of `localnet.traces.trace`, so that the command can tell what a node answered. What is
 decoded comes from `localnet.traces.trace_words`.
@@ -112,7 +112,7 @@ def _exit_of(call: dict[str, Any]) -> str:
 
 
 def gas_words(trace: Mapping[str, Any]) -> str:
-    """The gas of a told trace by part: `blocks 41%, instructions 30%, ...`."""
+    """The gas of an explained trace by part: `blocks 41%, instructions 30%, ...`."""
     parts = trace["milligas"]
     whole = max(1, sum(parts.values()))
     return ", ".join(f"{part} {100 * milligas / whole:.0f}%" for part, milligas in parts.items() if milligas)
@@ -122,7 +122,7 @@ def gas_words(trace: Mapping[str, Any]) -> str:
 
 
 def _has_failed(call: Mapping[str, Any]) -> bool:
-    return bool(call["exitCode"] or call["error"]) and not is_log(call["to"])  # to whom nobody is: nobody minds
+    return bool(call["exitCode"] or call["error"]) and not is_log(call["to"])  # no actor is there: it is no failure
 
 
 def _path(found: Mapping[str, Any]) -> list[int] | None:
@@ -174,7 +174,7 @@ def _blames(reason: str, callee: Mapping[str, Any]) -> bool:
 
 
 def name(call: Mapping[str, Any]) -> str:
-    """A told call's short name: `f0102 Vault.pay`."""
+    """A decoded call's short name: `f0102 Vault.pay`."""
     decoded = call["decoded"]
     return f"{call['to']} {decoded['callee']}.{decoded['function']}"
 
@@ -183,7 +183,7 @@ def name(call: Mapping[str, Any]) -> str:
 
 
 def flame(trace: Mapping[str, Any], *, html: bool) -> str:
-    """The flame view of a told trace: an SVG, or a page that also says why it failed."""
+    """The flame view of an explained trace: an SVG, or a page that also says why it failed."""
     title = f"transaction {trace['transactionHash']}: exit {trace['exit']}"
     boxes = _boxes(trace)
     if not html:
@@ -193,7 +193,7 @@ def flame(trace: Mapping[str, Any], *, html: bool) -> str:
 
 
 def save_flame(trace: Mapping[str, Any], file: Path) -> None:
-    """Write the flame view of a told trace; raises InvalidInput unless the name ends with .svg or .html."""
+    """Write the flame view of an explained trace; raises InvalidInput unless the name ends with .svg or .html."""
     if file.suffix not in (".svg", ".html"):
         raise InvalidInput(f"the flame view {file} must be a .svg or .html file")
     file.write_text(flame(trace, html=file.suffix == ".html"), encoding="utf-8")

@@ -1,6 +1,6 @@
 """A call tree in words: functions and arguments by contracts' ABIs, native methods and values by the actors' schemas.
 
-A pure function of the tree that `localnet.traces.trace` makes; what nobody knows stays as bytes.
+A pure function of the tree that `localnet.traces.trace` makes; what no interface knows stays as bytes.
 """
 
 from __future__ import annotations

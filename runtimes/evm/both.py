@@ -146,13 +146,13 @@ class _ReplayedGas(GasBudget):
         self.refill()
 
     def overdraw(self, amount: int) -> None:
-        """Grant more, as long as nobody has stopped the real one. Raises OutOfGas."""
+        """Grant more, as long as the real one was not stopped. Raises OutOfGas."""
         _check_stopped(self._real)
         super().overdraw(amount)
 
 
 class _Replaying:
-    """The second engine's host: it knows what the first one was told, and nothing else."""
+    """The second engine's host: it answers what the first one was answered, and nothing else."""
 
     def __init__(self, real: GasBudget, steps: _Steps | None) -> None:
         self.gas = _ReplayedGas(real)
@@ -183,7 +183,7 @@ class _Replaying:
         """Each frame runs by itself."""
 
     def get_refund(self) -> int:
-        """The counter as the first engine was told it; nobody was where nobody listens."""
+        """The counter as the first engine got it; without a listener it did not ask."""
         found = self._next("get_refund", ())
         return 0 if found is None else int(found.answer)
 

@@ -18,7 +18,7 @@ FrameHost = TypeVar("FrameHost", contravariant=True)
 
 
 class FrameInterceptor(Protocol[Calls, FrameHost]):
-    """What stands between frames and their asks, and is told of what they log and of the slots that they look at."""
+    """What stands between frames and their asks, and sees what they log and the slots that they look at."""
 
     @property
     def is_armed(self) -> bool:
@@ -42,10 +42,10 @@ class FrameInterceptor(Protocol[Calls, FrameHost]):
         """A contract has logged something; the call that it did so in may still fail."""
 
     def on_hash(self, host: FrameHost, data: bytes, digest: bytes) -> None:
-        """The frame of `host` has hashed 64 bytes, as it does for a mapping's slot; told while `is_armed` only."""
+        """The frame of `host` has hashed 64 bytes, as it does for a mapping's slot; called while `is_armed` only."""
 
     def on_storage_access(self, host: FrameHost, slot: int, word: int | None) -> None:
-        """The frame of `host` reads a slot, or is about to write a word to it; told while `is_armed` only."""
+        """The frame of `host` reads a slot, or is about to write a word to it; called while `is_armed` only."""
 
 
 def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any, Any]]:

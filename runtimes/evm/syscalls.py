@@ -2,7 +2,7 @@
 
 The official EVM actor is a WASM module, so each of its questions costs a syscall besides the kernel's own charge; the
 same is charged here. Before every question the gas that the engine used is settled and the rest of its budget put back,
-so that nobody else needs to think of it. Errors are the kernel's: SyscallError, OutOfGas, Fatal.
+so that no other module needs to think of it. Errors are the kernel's: SyscallError, OutOfGas, Fatal.
 """
 
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ class Syscalls:
     # --- other actors -----------------------------------------------------------------------------------------
 
     def resolve(self, address: Address) -> ActorID | None:
-        """The ID behind an address; None if nobody has it. An ID is echoed."""
+        """The ID behind an address; None if no actor has it. An ID is echoed."""
         try:
             return self._pay().actors.resolve_address(address)
         except SyscallError as error:

@@ -74,7 +74,7 @@ class Guest(Protocol):
 
 @dataclass(slots=True)
 class WasmInvocation:
-    """One guest at work: its kernel, its instance, and the gas that it was last told it has (milligas)."""
+    """One guest at work: its kernel, its instance, and the gas that its counter was last set to (milligas)."""
 
     kernel: Kernel
     instance: Guest
@@ -88,7 +88,7 @@ class WasmInvocation:
     """The invocation in which this one was begun on its thread, where the boundary keeps that here."""
 
     def charge_execution(self) -> None:
-        """Charge what the guest has used since it was last told; raises OutOfGas where its counter is negative."""
+        """Charge what the guest has used since its counter was set; raises OutOfGas where its counter is negative."""
         used = self.counter_start - self.instance.counter.value
         self.kernel.gas.charge("wasm_exec", used if used > 0 else 0)
 
@@ -112,7 +112,7 @@ def performer(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], i
     def perform(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
         kernel, memory, counter = invocation.kernel, invocation.memory, invocation.instance.counter
         gas, used = kernel.gas, invocation.counter_start - counter.value
-        # Both charges at once where nobody listens and there is gas for them: this is done around every syscall.
+        # Both charges at once where there is no listener and there is gas for them: this is done around every syscall.
         total = gas.used + kernel.prices.syscall + (used if used > 0 else 0)
         if gas.tracer is None and total <= gas.limit:
             gas.used = total

@@ -1,6 +1,6 @@
 """The two passes over a whole module: limit the stack, meter the gas, write the result.
 
-`REVISION` stands for what `validate` accepts and what the passes write: whoever changes either counts it up, since a
+`REVISION` stands for what `validate` accepts and what the passes write: a change of either counts it up, since a
 compiled module is kept on disk under the revision that made it.
 """
 

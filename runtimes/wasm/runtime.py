@@ -1,8 +1,8 @@
 """`WasmRuntime`: runs one invocation of a native actor, from its module to its outcome.
 
 Gas, exits and failures are in the network's order (ref-fvm fvm/src/call_manager, fvm/src/engine): the initial memory is
-charged, the guest told what is left, entered, and its last work charged before anything else is looked at, so that
-running out of gas wins over every trap and exit.
+charged, the guest's counter set to what is left, entered, and its last work charged before anything else is looked at,
+so that running out of gas wins over every trap and exit.
 """
 
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ class WasmRuntime:
         invocation = module.linked.begin(kernel, room, MAX_TABLE_ELEMENTS)
         try:
             invocation.counted = size
-            if invocation.around is None:  # between two guests on one thread nobody takes the handlers away
+            if invocation.around is None:  # between two guests on one thread the handlers stay
                 self._trap_signals.keep()
             return _run(invocation, module, params)
         finally:

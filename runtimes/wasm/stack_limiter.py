@@ -3,7 +3,7 @@
 Every function adds its cost to a counter when it is entered, traps where the limit is passed, and takes it off again
 when it is left. So stack exhaustion is the same on every machine. The network's pass writes the same around each call
 instead, and a thunk for each function that can be entered from outside: no guest can tell the difference, since all
-calls are counted and nothing happens in between; only its prices can be told (`gas_metering`). Rules, oddities
+calls are counted and nothing happens in between; only its prices can be known (`gas_metering`). Rules, oddities
 included: fvm-wasm-instrument 0.4, `stack_limiter`: local *groups* are counted, not locals; the height is sampled before
 each instruction, never where the innermost block cannot be reached; `else` changes nothing.
 """

@@ -25,7 +25,7 @@ from hypervisor.user_files import user_folder
 
 DIGEST = 32
 MAX_BYTES = 1 << 30
-"""Of all files: some forty bundles. Those that nobody has used for longest go first."""
+"""Of all files: some forty bundles. The least recently used go first."""
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 _log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ _SECRET = "secret"  # noqa: S105  # a file name
 
 
 class _Unsafe(Exception):
-    """A folder or file that somebody else could have written."""
+    """A folder or file that another user could have written."""
 
 
 def default_folder() -> Path | None:

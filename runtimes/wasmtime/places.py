@@ -1,7 +1,7 @@
 """Places for instances, reserved when an engine is made: to make and drop an instance there takes a fifth of the time.
 
 A place is address space for one memory and one table. Used again by the same module, it has its pages already, and of
-the first ones only the content is put back. What does not fit, and whoever comes when all are taken, goes without
+the first ones only the content is put back. What does not fit, and every module when all are taken, goes without
 (`engine.Engine.spare`); a guest cannot tell. Nothing is reserved where address space is limited: wasmtime would end the
 process. Settings: wasmtime's `PoolingAllocationConfig`.
 """

@@ -244,7 +244,7 @@ class Instance:
     """One guest: a store with one instance in it, made, entered and deleted by one invocation on its thread.
 
     `context` identifies the store in host functions (`Library.caller_context`); `placed` says that it has one of the
-    engine's places, for whoever counts them; `counter` is its gas counter, once that was found.
+    engine's places, for the caller to count; `counter` is its gas counter, once that was found.
     """
 
     __slots__ = ("_at", "_home", "_lib", "_memory", "_places", "_store", "_words", "context", "counter", "placed")
@@ -330,7 +330,7 @@ class Instance:
         return home if c_uint32.from_address(home).value == _OWN_CONTEXT else 0
 
     def _distance_of_gas(self, home: int) -> int:
-        """Bytes from the context to the counter: where each mark is read that wasmtime is told to write there."""
+        """Bytes from the context to the counter: where each mark is read that wasmtime writes there on request."""
         for at in range(8, _LARGEST_CONTEXT, 8):
             word = c_int64.from_address(home + at)
             for mark in _MARKS:

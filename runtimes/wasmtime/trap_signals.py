@@ -1,4 +1,4 @@
-"""wasmtime's signal handlers, put back where somebody has taken them away.
+"""wasmtime's signal handlers, put back where another library has taken them away.
 
 On Linux a guest's trap is a signal, which wasmtime's handlers turn into an error. Python's `faulthandler` puts its own
 handlers in their place when it is enabled, and older ones when it is disabled: pytest does both, a notebook the first.

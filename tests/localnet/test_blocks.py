@@ -7,7 +7,7 @@ import pytest
 from hypervisor.address import Address
 from hypervisor.message import Message, Receipt, Signature, SignatureType, SignedMessage
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
-from localnet.ledger.blocks import NOBODY, BlockHeader, block_hash, put_messages, put_receipts, tipset_key
+from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, block_hash, put_messages, put_receipts, tipset_key
 from store.amt import Amt
 from store.blockstore import get_object, put_object
 from store.cid import cid_of, parse_cid, show
@@ -48,7 +48,7 @@ def test_a_blocks_messages_are_two_lists() -> None:
 
 def test_a_header_is_a_tuple_of_sixteen() -> None:
     parent, root = cid_of(b"parent"), cid_of(b"root")
-    header = BlockHeader(NOBODY, ChainEpoch(7), (parent,), root, root, root, 1_700_000_000, TokenAmount(100))
+    header = BlockHeader(NO_PRODUCER, ChainEpoch(7), (parent,), root, root, root, 1_700_000_000, TokenAmount(100))
     fields = get_object(store := MemoryStore(), header.put(store))
     assert len(fields) == 16
     miner, ticket, election, beacon, proofs, parents, weight, height, *_ = fields

@@ -15,7 +15,7 @@ from hypervisor.message import Message
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, POWER_ACTOR, TokenAmount
 from localnet import Account, GenesisOptions, Network
 from localnet.chain.chain import Chain
-from localnet.ledger.blocks import NOBODY
+from localnet.ledger.blocks import NO_PRODUCER
 from store.blockstore import get_object
 from store.codec import decode, encode
 from tests.conftest import data_file, kinds
@@ -56,7 +56,9 @@ def test_a_network_begins_with_what_was_asked_for(kind: str, tmp_path: Path) -> 
 
 def test_the_miners_have_power() -> None:
     with Network(genesis=GenesisOptions(miners=[1, 3]), clock=Clock()) as network:
-        answer = network.machine.call(Message(Address.id(POWER_ACTOR), NOBODY, method=method_number("NetworkRawPower")))
+        answer = network.machine.call(
+            Message(Address.id(POWER_ACTOR), NO_PRODUCER, method=method_number("NetworkRawPower"))
+        )
         assert decode_bigint(decode(answer.return_data)) == 4 * 2048
 
 
@@ -112,11 +114,13 @@ def test_less_datacap_than_a_client_may_have_is_refused() -> None:
 
 def datacap(network: Network, holder: Address) -> int:
     """Units of the token."""
-    ask = Message(Address.id(DATACAP_ACTOR), NOBODY, method=method_number("Balance"), params=encode(holder.to_bytes()))
+    ask = Message(
+        Address.id(DATACAP_ACTOR), NO_PRODUCER, method=method_number("Balance"), params=encode(holder.to_bytes())
+    )
     return decode_bigint(decode(network.machine.call(ask).return_data))
 
 
 def miners(network: Network) -> int:
-    answer = network.machine.call(Message(Address.id(POWER_ACTOR), NOBODY, method=method_number("MinerCount")))
+    answer = network.machine.call(Message(Address.id(POWER_ACTOR), NO_PRODUCER, method=method_number("MinerCount")))
     count: int = decode(answer.return_data)
     return count

@@ -15,7 +15,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.types import REWARD_ACTOR
 from localnet import Account, Network
 from localnet.chain.mempool import Mempool
-from localnet.ledger.blocks import NOBODY
+from localnet.ledger.blocks import NO_PRODUCER
 from store.blockstore import get_object
 from tests.alarm import alarm_clock
 from tests.conftest import data_file, kinds
@@ -37,7 +37,7 @@ def test_only_a_miner_produces_blocks_and_it_is_paid(tmp_path: Path) -> None:
         assert 7 * 10**18 < network.balance(miner.address) - before < 8 * 10**18
     with Network(tmp_path, clock=Clock()) as network:
         assert network.producer == miner.address
-        network.set_producer(NOBODY)
+        network.set_producer(NO_PRODUCER)
         before = network.balance(miner.address)
         network.mine()
         assert network.balance(miner.address) == before
@@ -63,7 +63,7 @@ def test_a_snapshot_remembers_who_produces_the_next_block() -> None:
         miner = network.create_miner(sectors=0)
         network.set_producer(miner.address)
         snapshot = network.snapshot()
-        network.set_producer(NOBODY)
+        network.set_producer(NO_PRODUCER)
         network.mine()
         assert network.revert(snapshot)
         assert network.producer == miner.address
@@ -76,7 +76,7 @@ def test_in_a_state_that_is_loaded_nobody_produces_blocks() -> None:
         network.set_producer(miner.address)
         network.mine()
         network.load_state(other.dump_state())
-        assert network.producer == NOBODY
+        assert network.producer == NO_PRODUCER
 
 
 class Rung(BaseException):

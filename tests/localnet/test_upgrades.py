@@ -16,7 +16,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, ActorID
 from localnet import CallFailed, Network
 from localnet.chain.retention import chain_roots
-from localnet.ledger.blocks import NOBODY
+from localnet.ledger.blocks import NO_PRODUCER
 from localnet.ledger.upgrades import UpgradePlan
 from localnet.traces.trace import trace
 from store.blockstore import get_object
@@ -99,7 +99,7 @@ def test_every_actor_has_the_new_code_and_its_old_state(old: Network, kind: str)
 
 def test_a_miner_lives_through_it_and_has_the_new_code(old: Network, kind: str) -> None:
     miner = old.create_miner(sectors=int(kind == "own"))
-    asked = Message(miner.address, NOBODY, method=method_number("GenerateSectorLocation"), params=b"\x81\x00")
+    asked = Message(miner.address, NO_PRODUCER, method=method_number("GenerateSectorLocation"), params=b"\x81\x00")
     assert old.machine.call(asked).exit_code == (0 if kind == "own" else 22)  # a method of version 28
     power = miner.power()
     old.upgrade(28, other_bundle(kind))

@@ -18,7 +18,7 @@ MAGIC_ASSUME: Final = b"FOUNDRY::ASSUME"
 MAGIC_SKIP: Final = b"FOUNDRY::SKIP"
 
 KnownErrors = Callable[[bytes], str | None]
-"""The words of a custom error's data, None where nobody knows it."""
+"""The words of a custom error's data, None where no interface has it."""
 
 
 class CheatcodeFailure(Exception):

@@ -34,7 +34,7 @@ def _needed(context: Context, name: str) -> str:
 
 
 def _value(name: str, text: str, kind: str) -> Any:
-    # the value may be a secret: only that it is none of its type is told
+    # the value may be a secret: the error says only that it is not of its type
     return read_value(text, kind, shown=f"${name}")
 
 

@@ -1,6 +1,6 @@
 """Cheatcodes of scripts that tests meet: what scripts of the project have deployed, and what has no effect in a test.
 
-What forge's scripts leave behind is read: `broadcast/<script>/<chain>/run-<time>.json`. Nobody is asked anything: there
+What forge's scripts leave behind is read: `broadcast/<script>/<chain>/run-<time>.json`. No question is asked: there
 is no terminal, and so these fail in forge's words.
 """
 

@@ -61,7 +61,7 @@ ONE_STATE: Final = (
     "tests run on one state of their own; to begin with that of a network, run `hypervisor node --fork-url URL` and "
     "`forge test --fork-url` against that node"
 )
-"""What those are told who ask for a fork."""
+"""The answer to cheatcodes of forks."""
 
 
 @cache

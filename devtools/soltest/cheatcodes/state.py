@@ -301,7 +301,7 @@ class State:
         """Whether calls that frames at this depth or below it make have to be seen, and their logs in order.
 
         A prank is about calls at its own depth, unless the origin is another, and so is an expected revert, unless it
-        has to come from somebody.
+        needs a reverter.
         """
         revert = self.revert
         return (

@@ -92,7 +92,7 @@ class Accounts:
         """The actor behind an address, if it exists."""
         key = (_ACTOR, address)
         known = self._journal.get(key)
-        # that nobody has an address holds until the init actor's state, where the addresses are, changes
+        # that an address has no actor holds until the init actor's state, where the addresses are, changes
         if known is None or (known[0] is None and known[1] != self._tree.existing(INIT_ACTOR).head):
             known = self._tree.lookup_id(self.filecoin_address(address)), self._tree.existing(INIT_ACTOR).head
             self._journal.set(key, known)
@@ -103,7 +103,7 @@ class Accounts:
         """The actor behind an address that has one."""
         actor = self.find(address)
         if actor is None:
-            raise Fatal(f"nobody is at 0x{address.hex()}")
+            raise Fatal(f"there is no actor at 0x{address.hex()}")
         return actor
 
     def view(self, actor: ActorID) -> AccountView | None:
@@ -135,7 +135,7 @@ class Accounts:
         self._journal.set((_ADDRESS, actor), address)
 
     def create_account(self, address: EthAddress) -> ActorID:
-        """An account without money for an address that nobody has, or whose account was removed."""
+        """An account without money for an address without an actor, or whose account was removed."""
         delegated = delegated_address(address)
         actor = self._tree.lookup_id(delegated)
         if actor is None:
@@ -147,7 +147,7 @@ class Accounts:
     # --- what an account holds --------------------------------------------------------------------------------
 
     def balance(self, actor: ActorID | None) -> int:
-        """In attoFIL, the place of wei; 0 where nobody is."""
+        """In attoFIL, the place of wei; 0 without an actor."""
         state = None if actor is None else self._tree.get_actor(actor)
         return 0 if state is None else state.balance
 

@@ -38,7 +38,7 @@ class Asker:
 
 
 def answer(host: EthereumHost, ask: Ask, asker: Asker | None = None) -> Answer:
-    """Carry out what a frame asks for: in its contract's name, or in that of an account that somebody chose for it.
+    """Carry out what a frame asks for: in its contract's name, or in that of an account that was chosen for it.
 
     A delegate call in another name runs with that account as caller and with that account's storage.
     """

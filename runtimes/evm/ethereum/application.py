@@ -99,7 +99,7 @@ class Application:
     def ask(self, kept: bool = True) -> TransactionResult:
         """As `apply`, from anybody who has the money, whatever the nonce and the block's room.
 
-        Where nothing of it is `kept`, its changes are not written and its logs are not told.
+        Where nothing of it is `kept`, its changes are not written and its logs are not reported.
         """
         self._kept = kept
         transaction, accounts = self._transaction, self._accounts
@@ -126,7 +126,7 @@ class Application:
     def apply_implicit(self, kept: bool = True) -> TransactionResult:
         """Call for the system itself or for a question from outside: no checks, no fees, no nonce.
 
-        Where nothing of it is `kept`, as with `ask`; whoever calls takes the rest back then.
+        Where nothing of it is `kept`, as with `ask`; the caller takes the rest back then.
         """
         self._kept = kept
         sender = self._accounts.find(self._sender)

@@ -76,7 +76,7 @@ class EthereumCallRules:
             accounts.create(actor)
         elif actor is None:
             if call.value == 0:
-                return CallResult(ExitCode.OK)  # nobody there, and nobody comes into being (EIP-161)
+                return CallResult(ExitCode.OK)  # no account there, and none comes into being (EIP-161)
             actor = accounts.create_account(address)
         return actor
 
@@ -88,7 +88,7 @@ class EthereumCallRules:
         is_contract = code == accounts.evm_code
         constructs = is_contract and call.method == METHOD_CONSTRUCTOR
         if constructs and call is not self.creation and call.from_ != INIT_ACTOR:
-            # as on the network: whoever could do this would run code of their own in the contract's name
+            # as on the network: a caller that could do this would run its own code in the contract's name
             return CallResult(ExitCode.USR_FORBIDDEN, message="a contract is constructed by its creation only")
         if is_contract and is_native:
             with self._in_ethereum_gas(calls):

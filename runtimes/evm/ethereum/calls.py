@@ -141,7 +141,7 @@ class EthereumCalls(CallManager):
 
     @contextmanager
     def trial(self) -> Iterator[None]:
-        """What happens inside is taken back, gas and memory included; whoever stands between frames is told nothing.
+        """What happens inside is taken back, gas and memory included; interceptors of frames see nothing of it.
 
         An interrupt meanwhile holds: nothing is left of the gas then.
         """

@@ -126,7 +126,7 @@ class EthereumExecutor:
     def ask(self, question: Question) -> ApplyResult:
         """What a call from outside does, which the caller takes back. Raises InvalidTransaction.
 
-        Storage is written only where somebody may look at it: a tracer, or who asks for the code that is created. The
+        Storage is written only where it may be looked at: by a tracer, or for the code that is created. The
         receipt of any other has no root of events.
         """
         transaction = self._transaction_of(question)
@@ -190,7 +190,7 @@ class EthereumExecutor:
     def _apply_traced(
         self, transaction: Transaction, sender: EthAddress, apply: Callable[[], TransactionResult], kept: bool = True
     ) -> ApplyResult:
-        """The result as a message's, with a tracer told of it as of one."""
+        """The result as a message's, reported to a tracer as one."""
         tracer, to = self._machine.tracer, transaction.to
         if tracer is not None:
             address = Address.delegated(EAM_NAMESPACE, sender)

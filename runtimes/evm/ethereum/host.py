@@ -171,7 +171,7 @@ class EthereumHost(EthereumTreeHost):
         return len(self.accounts.code(self.accounts.find(address)))
 
     def get_code_hash(self, address: EthAddress) -> bytes:
-        """The hash of the code behind an address, zeros where nobody is or an empty account (EIP-1052)."""
+        """The hash of the code behind an address, zeros for none or an empty account (EIP-1052)."""
         self.charge(self.access(address))
         actor = self.accounts.find(address)
         if actor is None or self.accounts.is_empty(actor):

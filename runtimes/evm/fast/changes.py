@@ -66,7 +66,7 @@ class Changes:
         for raw, slot, word in self._rows(_SLOT):
             by_account.setdefault(raw, []).append((slot, int.from_bytes(word, "little")))
         for raw, words in by_account.items():
-            # an access list may have named a slot of a contract whose creation was taken back: warm, of nobody
+            # an access list may have named a slot of a contract whose creation was taken back: warm, without an owner
             actor = self._actors.get(raw) or self._accounts.find(EthAddress(raw[::-1]))
             if actor is not None:
                 store(actor, words)

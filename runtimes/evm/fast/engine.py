@@ -36,7 +36,7 @@ SLICE: Final = 2_000_000
 
 _ENDS: Final = {int(status): status for status in (Status.SUCCESS, Status.REVERT)}
 _MOST_ANSWERS: Final = 64
-"""How often a tree that runs alone is told something."""
+"""How often a tree that runs alone gets an answer."""
 _CREATE2: Final = 0xF5
 _CALLS: Final = {
     0xF1: CallKind.CALL,
@@ -111,10 +111,10 @@ class FastEngine:
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
             put_tree_start(instance, frame, host, rules, instance.code_number(code), TreeFlag.ALONE, found)
             exit_code, left = instance.run_alone(GuestCommand.START_TREE, gas)
-            told = 0
-            while exit_code == GuestExit.UNTOLD and told < _MOST_ANSWERS and instance.tell(cast(Host, host)):
+            answered = 0
+            while exit_code == GuestExit.UNTOLD and answered < _MOST_ANSWERS and instance.tell(cast(Host, host)):
                 exit_code, left = instance.run_alone(GuestCommand.TELL_TREE, gas)
-                told += 1
+                answered += 1
             status = _ENDS.get(exit_code)
             if status is None:
                 table.trees.alone.add(code)

@@ -1,7 +1,7 @@
 """One instance of the guest: its mailbox, its memory, the codes and rules that it has been given, and who uses it.
 
 An instance runs one frame at a time but holds any number of suspended ones. A frame that asks leaves the instance to
-whoever comes next, which is the callee as a rule; it must go on on the same one. The pool (`pool`) gives an instance to
+the next frame, which is the callee as a rule; it must go on on the same one. The pool (`pool`) gives an instance to
 one thread at a time.
 """
 
@@ -44,8 +44,8 @@ class Questions:
     """What the guest may ask of a host, by number."""
 
     functions: tuple[Callable[["FastInstance", Host], None], ...]
-    told: frozenset[int]
-    """Those of a tree that runs alone whose answers can be told before it begins anew."""
+    answerable: frozenset[int]
+    """Those of a tree that runs alone that can be answered before it begins again."""
     account_code: int
     """The one of these that is answered with code."""
 
@@ -195,7 +195,7 @@ class FastInstance:
         return self.running[position] if position < len(self.running) else 0
 
     def tidy(self) -> None:
-        """Drop the frames that nobody will let go on."""
+        """Drop the frames that will never go on."""
         while self.orphans:
             self.numbers[0] = self.orphans.pop()
             self._instance.enter_alone(GuestCommand.DROP_FRAME)
@@ -234,7 +234,7 @@ class FastInstance:
         return self.read(place, size), changes, length
 
     def run_alone(self, command: int, gas: int) -> tuple[int, int]:
-        """Let a tree run until it ends or needs to be told something; the guest's answer, the gas that is left."""
+        """Let a tree run until it ends or needs an answer; the guest's answer, the gas that is left."""
         self._mail[0] = gas
         try:
             return self._instance.enter_alone(command), self._mail[0]
@@ -244,7 +244,7 @@ class FastInstance:
     def tell(self, host: Host) -> bool:
         """Put the answer to a tree's question where it finds it when it runs again; whether that can be done."""
         number = self._mail[1]
-        if number not in self._questions.told:
+        if number not in self._questions.answerable:
             return False
         self._functions[number](self, host)
         if number == self._questions.account_code:

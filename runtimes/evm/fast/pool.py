@@ -8,14 +8,14 @@ from hypervisor.errors import Fatal
 from runtimes.evm.fast.instance import FastInstance, Questions
 from runtimes.evm.fast.loader import guest_module
 from runtimes.evm.fast.questions import QUESTIONS, TX_CONTEXT
-from runtimes.evm.fast.tree import TREE_QUESTIONS, TREE_TOLD
+from runtimes.evm.fast.tree import TREE_ANSWERABLE, TREE_QUESTIONS
 from runtimes.wasmtime.engine import Linker, WasmtimeEngine, own_engine, trap_signals
 from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction
 
 QUESTIONS_OF_ALL: Final = Questions(
     functions=QUESTIONS + TREE_QUESTIONS,
-    told=frozenset({TX_CONTEXT} | {len(QUESTIONS) + number for number in TREE_TOLD}),
-    account_code=len(QUESTIONS) + TREE_TOLD[-1],
+    answerable=frozenset({TX_CONTEXT} | {len(QUESTIONS) + number for number in TREE_ANSWERABLE}),
+    account_code=len(QUESTIONS) + TREE_ANSWERABLE[-1],
 )
 
 
@@ -41,7 +41,7 @@ class Pool:
         return 0
 
     def take(self) -> FastInstance:
-        """An instance that nobody uses now."""
+        """An instance that is not in use."""
         self._signals.keep()
         for instance in self._instances:
             if instance.lock.acquire(blocking=False):

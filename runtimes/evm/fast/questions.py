@@ -122,7 +122,7 @@ def _step(guest: FastInstance, host: Host) -> None:
         return
     tracer, left = host.steps, host.gas.left
     if tracer is None:
-        raise Fatal("the guest traces a frame that nobody looks at")
+        raise Fatal("the guest traces a frame without a listener")
     if guest.before is not None:
         tracer.step(EvmCost(guest.before - left))
     guest.before = left

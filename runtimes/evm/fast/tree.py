@@ -34,7 +34,7 @@ _AccountFields = tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]
 """Of an account: flags, nonce, size of the code; then, as they lie in the guest's memory, balance, the code's hash and
 key, whose code it lends, the storage's root."""
 _NOBODY: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
-"""The rest of them where nobody is."""
+"""The rest of them without an actor."""
 _MOST_LEFT: Final = 8
 """After so many trees of a message that were left no more are tried in it."""
 _SKIPS: Final = 63
@@ -172,7 +172,7 @@ def _account(guest: FastInstance, host: TreeHost) -> None:
 def _account_fields(
     guest: FastInstance, address: EthAddress, host: TreeHost, found: AccountView | None = None
 ) -> _AccountFields:
-    """An account as the guest is told of it; `found` where it was looked at already."""
+    """An account as the guest gets it; `found` where it was looked at already."""
     accounts = host.accounts
     if host.leaves_tree(address):
         return AccountFlag.LEAVE, *_NOBODY
@@ -247,5 +247,7 @@ TREE_QUESTIONS: Final = cast(
     (_tick, _account, _slot, _transient, _account_code, _take, _precompile),
 )
 """By number, behind those of `questions`."""
-TREE_TOLD: Final = tuple(TREE_QUESTIONS.index(cast(Any, each)) for each in (_account, _slot, _transient, _account_code))
-"""Those whose answers can be told before a tree begins."""
+TREE_ANSWERABLE: Final = tuple(
+    TREE_QUESTIONS.index(cast(Any, each)) for each in (_account, _slot, _transient, _account_code)
+)
+"""Those that can be answered before a tree begins."""

@@ -98,7 +98,7 @@ def _module() -> "tuple[wasmtime.Module, wasmtime.Engine]":
 
 
 def _run(function: str, data: bytes, *more: int) -> bytes:
-    """Call a function of the module on the input, on an instance that nobody uses now. A large input has its own."""
+    """Call a function of the module on the input, on an instance that is not in use. A large input has its own."""
     if len(data) > _ROOM:
         return _Curve(len(data)).run(function, data, *more)
     try:

@@ -31,7 +31,7 @@ _U128_MAX: Final = (1 << 128) - 1
 
 
 def resolve_address(host: FilecoinHost, ask: CallAsk) -> bytes:
-    """Raw address bytes to the actor's number as a word; nothing if nobody has the address."""
+    """Raw address bytes to the actor's number as a word; nothing if no actor has the address."""
     actor = host.syscalls.resolve(_parse_address(ask.data))
     return b"" if actor is None else actor.to_bytes(_WORD, "big")
 
@@ -68,7 +68,7 @@ def call_actor_id(host: FilecoinHost, ask: CallAsk) -> bytes:
 
 
 def _call_actor(host: FilecoinHost, ask: CallAsk, by_id: bool) -> bytes:
-    """Only by delegate call, so that the sender is the executing contract and nobody else can speak for it."""
+    """Only by delegate call, so that the sender is the executing contract, and no other can speak for it."""
     if ask.kind is not CallKind.DELEGATECALL:
         raise PrecompileFailure("call_actor must be delegate-called")
     try:

@@ -1,4 +1,4 @@
-"""Syscalls `debug.*`: what actors say when the machine is told to listen. Source: ref-fvm syscalls/debug.rs."""
+"""Syscalls `debug.*`: what actors log when debugging is on. Source: ref-fvm syscalls/debug.rs."""
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
@@ -14,7 +14,7 @@ def enabled(call: Caller) -> bytes:
 
 
 def log(call: Caller, offset: int, length: int) -> None:
-    """A line for the log. Where nobody listens the memory is not even looked at."""
+    """A line for the log. Without a listener the memory is not even looked at."""
     # check
     if not call.kernel.debug_enabled:
         return
@@ -24,7 +24,7 @@ def log(call: Caller, offset: int, length: int) -> None:
 
 
 def store_artifact(call: Caller, name_offset: int, name_length: int, offset: int, length: int) -> None:
-    """A named piece of debugging data. It is told to the tracer with its size; no file is written."""
+    """A named piece of debugging data. The tracer gets its name and size; no file is written."""
     # check
     if not call.kernel.debug_enabled:
         return

@@ -17,7 +17,7 @@ def context(call: Caller) -> bytes:
             now.epoch, now.timestamp, token_amount(now.base_fee), now.chain_id, now.network.number
         )
     except struct.error:  # a test may choose an epoch and a time that only contracts can see
-        raise Fatal(f"epoch {now.epoch} at {now.timestamp} s cannot be told to an actor") from None
+        raise Fatal(f"epoch {now.epoch} at {now.timestamp} s does not fit the syscall's result") from None
 
 
 def tipset_cid(call: Caller, epoch: int, buffer: int, length: int) -> bytes:

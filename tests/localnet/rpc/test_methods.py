@@ -213,7 +213,10 @@ class TestTransactions:
         assert rpc("personal_sign", "0x68656c6c6f", ALICE) == expected
 
     def test_a_stranger_cannot_sign(self, rpc: Client) -> None:
-        for method, params in (("eth_sendTransaction", [{"from": NOBODY, "to": BOB}]), ("eth_sign", [NOBODY, "0x"])):
+        for method, params in (
+            ("eth_sendTransaction", [{"from": NOBODY, "to": BOB}]),
+            ("eth_sign", [NOBODY, "0x"]),
+        ):
             with pytest.raises(Failed, match="the node has no key") as failed:
                 rpc(method, *params)
             assert failed.value.code == -32000

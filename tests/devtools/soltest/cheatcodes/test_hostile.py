@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.devtools.soltest.cheatcodes.running import run
 
 WORDS = {
-    "testWarpMax()": "cannot be told to an actor",
+    "testWarpMax()": "does not fit the syscall's result",
     "testRollMax()": "expected an unsigned 64-bit number",
     "testMintMax()": "cannot be a balance",
     "testBackInConstructor()": "is missing",
