@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from hypervisor.actor_storage import ActorHead
 from hypervisor.address import Address
 from hypervisor.blocks import ScannedBlocks
 from hypervisor.context import MachineContext
@@ -33,6 +34,7 @@ from store.buffered import BufferedStore
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid
 from store.codec import CodecError, unlink
 from store.roots import HEAD, INSTALLED
+from store.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,13 @@ class MachineState:
         """The balance in attoFIL behind an address, 0 if there is no actor."""
         state = self.actor(address)
         return TokenAmount(0) if state is None else state.balance
+
+    def storage(self, address: Address) -> Storage:
+        """The state of the actor behind an address, to read and to change; InvalidInput if there is none.
+
+        What is committed there is part of the state at once, and kept with it by `flush`.
+        """
+        return Storage(self.store, ActorHead.of(self, address))
 
     @property
     def root(self) -> Cid:

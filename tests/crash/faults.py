@@ -71,7 +71,7 @@ def work(store: RocksStore) -> list[Callable[[], object]]:
     collections: list[Any] = []
 
     def put() -> None:
-        with Storage(store, b"f0100") as storage:
+        with Storage.named(store, b"f0100") as storage:
             storage.commit(storage.head(), storage.put([storage.put("leaf")]))
 
     def begin() -> None:

@@ -29,39 +29,39 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def test_put_returns_the_sha2_256_cbor_content_identifier(store: Store) -> None:
     value = {"balance": 5, "owner": b"\x00\x64"}
     data = dag_cbor.encode({"balance": 5, "owner": b"\x00\x64"})
-    cid = Storage(store, b"f0100").put(value)
+    cid = Storage.named(store, b"f0100").put(value)
     assert cid == from_public(CID("base32", 1, "dag-cbor", multihash.get("sha2-256").digest(data)))
 
 
 def test_get_returns_the_serialized_data_staged_or_stored(store: Store) -> None:
-    with Storage(store, b"f0100") as storage:
+    with Storage.named(store, b"f0100") as storage:
         cid = storage.put([1, 2])
         assert storage.get(cid) == dag_cbor.encode([1, 2])
         storage.commit(None, cid)
-    assert Storage(store, b"f0100").get(cid) == dag_cbor.encode([1, 2])
+    assert Storage.named(store, b"f0100").get(cid) == dag_cbor.encode([1, 2])
     with pytest.raises(BlockNotFound):
-        Storage(store, b"f0100").get(cid_of(b"absent"))
+        Storage.named(store, b"f0100").get(cid_of(b"absent"))
 
 
 def test_the_network_s_hash_is_a_choice(store: Store) -> None:
-    assert Storage(store, b"f0100", hash=BLAKE2B_256).put([1]) == cid_of(dag_cbor.encode([1]))
+    assert Storage.named(store, b"f0100", hash=BLAKE2B_256).put([1]) == cid_of(dag_cbor.encode([1]))
 
 
 def test_the_head_is_the_committed_state(store: Store) -> None:
-    storage = Storage(store, b"f0100")
+    storage = Storage.named(store, b"f0100")
     assert storage.head() is None
     first = storage.put("first")
     storage.commit(None, first)
     second = storage.put("second")
     assert storage.head() == first
     storage.commit(first, second)
-    assert storage.head() == Storage(store, b"f0100").head() == second
-    assert Storage(store, b"f0101").head() is None
+    assert storage.head() == Storage.named(store, b"f0100").head() == second
+    assert Storage.named(store, b"f0101").head() is None
 
 
 @pytest.mark.parametrize("old", [None, cid_of(b"another")])
 def test_a_commit_fails_if_old_is_not_the_head(store: Store, old: Cid | None) -> None:
-    storage = Storage(store, b"f0100")
+    storage = Storage.named(store, b"f0100")
     head, new = storage.put("head"), storage.put("new")
     storage.commit(None, head)
     with pytest.raises(HeadMoved):
@@ -71,11 +71,11 @@ def test_a_commit_fails_if_old_is_not_the_head(store: Store, old: Cid | None) ->
 
 
 def test_a_reentrant_commit_makes_the_outer_one_fail(store: Store) -> None:
-    outer = Storage(store, b"f0100")
+    outer = Storage.named(store, b"f0100")
     start = outer.put(0)
     outer.commit(None, start)
     planned = outer.put("outer")
-    with Storage(store, b"f0100") as inner:
+    with Storage.named(store, b"f0100") as inner:
         moved = inner.put("inner")
         inner.commit(start, moved)
     with pytest.raises(HeadMoved):
@@ -84,7 +84,7 @@ def test_a_reentrant_commit_makes_the_outer_one_fail(store: Store) -> None:
 
 
 def test_only_the_committed_object_and_what_it_links_to_is_kept(store: Store) -> None:
-    with Storage(store, b"f0100") as storage:
+    with Storage.named(store, b"f0100") as storage:
         leaf = storage.put("leaf")
         middle = storage.put({"leaf": link(leaf)})
         dropped = storage.put("linked by nothing")
@@ -99,7 +99,7 @@ def test_only_the_committed_object_and_what_it_links_to_is_kept(store: Store) ->
 
 
 def test_several_commits_of_one_invocation_share_what_was_put(store: Store) -> None:
-    with Storage(store, b"f0100") as storage:
+    with Storage.named(store, b"f0100") as storage:
         first, second = storage.put(1), storage.put(2)
         storage.commit(None, first)
         storage.commit(first, second)
@@ -108,7 +108,7 @@ def test_several_commits_of_one_invocation_share_what_was_put(store: Store) -> N
 
 
 def test_a_state_that_nobody_put_cannot_be_committed(store: Store) -> None:
-    storage = Storage(store, b"f0100")
+    storage = Storage.named(store, b"f0100")
     with pytest.raises(BlockNotFound):
         storage.commit(None, cid_of(b"nowhere"))
     assert storage.head() is None
@@ -116,7 +116,7 @@ def test_a_state_that_nobody_put_cannot_be_committed(store: Store) -> None:
 
 def test_what_has_no_dag_cbor_form_cannot_be_put(store: Store) -> None:
     with pytest.raises(CodecError):
-        Storage(store, b"f0100").put({1, 2})
+        Storage.named(store, b"f0100").put({1, 2})
 
 
 def test_of_threads_that_commit_to_one_storage_at_the_same_time_one_wins(store: Store) -> None:
@@ -126,7 +126,7 @@ def test_of_threads_that_commit_to_one_storage_at_the_same_time_one_wins(store: 
 
     def compete(thread: int) -> None:
         for number in range(rounds):
-            with Storage(store, b"f0100") as storage:
+            with Storage.named(store, b"f0100") as storage:
                 head = storage.head()
                 new = storage.put([number, thread, link(storage.put(bytes([number, thread])))])
                 together.wait()
@@ -148,17 +148,17 @@ def test_of_threads_that_commit_to_one_storage_at_the_same_time_one_wins(store: 
     finally:
         sys.setswitchinterval(interval)
     assert wins == list(range(rounds))
-    head = Storage(store, b"f0100").head()
+    head = Storage.named(store, b"f0100").head()
     assert head is not None
     number, winner, leaf = decode_strict(store.get(head))
     assert store.get(unlink(leaf)) == dag_cbor.encode(bytes([number, winner]))
 
 
 def test_the_state_survives_a_restart(tmp_path: Path) -> None:
-    with RocksStore.open(tmp_path) as store, Storage(store, b"f0100") as storage:
+    with RocksStore.open(tmp_path) as store, Storage.named(store, b"f0100") as storage:
         cid = storage.put([link(storage.put("leaf"))])
         storage.commit(None, cid)
     with RocksStore.open(tmp_path) as store:
-        storage = Storage(store, b"f0100")
+        storage = Storage.named(store, b"f0100")
         assert storage.head() == cid
         assert storage.get(cid) == store.get(cid)
