@@ -287,9 +287,8 @@ def _request(method: str, params: list[Any]) -> bytes:
 
 def _answer(dispatcher: Dispatcher, body: bytes) -> None:
     """As the server: at once where it can be, else through the network's thread."""
-    answer = dispatcher.at_once(body)
-    if answer is None:
-        answer = asyncio.run(dispatcher.answer(body))
+    found = dispatcher.respond(body)
+    answer = found if isinstance(found, bytes) else asyncio.run(found)
     if "result" not in json.loads(answer):
         raise RuntimeError(answer.decode())
 

@@ -12,7 +12,7 @@ from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.chain import Chain
 from localnet.chain.mempool import Mempool
 from localnet.chain.tips import suggested_premium
-from localnet.chain.view import ChainPoint, ChainReader, ChainView
+from localnet.chain.view import ChainReader, ChainView
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.parts import NetworkRules
@@ -137,7 +137,3 @@ class NetworkView(NetworkReader):
 
     def __init__(self, chain: Chain, mempool: Mempool) -> None:
         self.chain, self.mempool = chain.view(), mempool
-
-    def go_to(self, point: ChainPoint) -> None:
-        """Answer as the chain was at a point from now on."""
-        self.chain.go_to(point)

@@ -159,11 +159,8 @@ class ChainPoint:
     facts: tuple[Tipset, NetworkRecord, Address, bool, Gas | None, int]
     chain_ids: tuple[int, ...]
     circulating: TokenAmount
-
-    @property
-    def rewritten(self) -> int:
-        """How often the chain had changed what was on it."""
-        return self.facts[-1]
+    rewritten: int
+    """How often the chain had changed what was on it: the last of the facts."""
 
 
 class ChainView(ChainReader):

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from itertools import islice
 from types import ModuleType
 from typing import Any, Final
@@ -133,7 +133,30 @@ class Dispatcher:
         try:
             request = orjson.loads(body)
         except ValueError as error:
-            return _encode(_error_response(None, RpcError(PARSE_ERROR, f"parse error: {error}")))
+            return _unreadable(error)
+        return await self._answer(request, session)
+
+    def respond(self, body: bytes) -> bytes | Coroutine[Any, Any, bytes]:
+        """The response to a request body over HTTP, or what has to be awaited for it."""
+        try:
+            request = orjson.loads(body)
+        except ValueError as error:
+            return _unreadable(error)
+        name = request.get("method") if isinstance(request, dict) else None
+        method = self._methods.get(name) if isinstance(name, str) else None
+        if method is None or not method.inline or method.on_socket:
+            return self._answer(request, None)
+        try:
+            params = _read(request)[1]
+        except RpcError as error:
+            return _encode(_error_response(_id(request), error))
+        try:
+            response = self._response(request, None, method.call(self._node, params))
+        except Exception as error:  # noqa: BLE001  # as in `_one`
+            response = self._response(request, error)
+        return b"" if response is None else self._within_limit(_encode(response), request)
+
+    async def _answer(self, request: Any, session: SocketSession | None) -> bytes:
         if not isinstance(request, list):
             response = await self._one(request, session)
             return b"" if response is None else self._within_limit(_encode(response), request)
@@ -144,23 +167,6 @@ class Dispatcher:
             message = f"batch of {len(request)} requests, at most {most}"
             return _encode(_error_response(None, RpcError(INVALID_REQUEST, message)))
         return await self._batch(request, session)
-
-    def at_once(self, body: bytes) -> bytes | None:
-        """The response to a request that needs no other thread; None where `answer` must be asked.
-
-        That is so, too, where anything is wrong: `answer` asks the method again, which changes nothing, and tells.
-        """
-        try:
-            request = orjson.loads(body)
-            name, params = _read(request)
-            method = self._methods.get(name)
-            if method is None or not method.inline or method.on_socket or "id" not in request:
-                return None
-            result = method.call(self._node, params)
-            response = _encode({"jsonrpc": "2.0", "id": request["id"], "result": result})
-        except Exception:  # noqa: BLE001  # reported by `answer`
-            return None
-        return self._within_limit(response, request)
 
     async def _batch(self, requests: list[Any], session: SocketSession | None) -> bytes:
         answers: list[bytes] = []
@@ -250,6 +256,10 @@ class Dispatcher:
     def _too_large(self, request: Any) -> bytes:
         message = f"response exceeds {self._node.limits.response} bytes: ask for less"
         return _encode(_error_response(_id(request), RpcError(LIMIT_EXCEEDED, message)))
+
+
+def _unreadable(error: ValueError) -> bytes:
+    return _encode(_error_response(None, RpcError(PARSE_ERROR, f"parse error: {error}")))
 
 
 def _raw_transaction(request: Any) -> bytes | None:

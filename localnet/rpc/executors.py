@@ -37,6 +37,8 @@ class NodeView(NodeReader):
         self._node, self._chain = node, chain
         self._point = chain.point()
         self.network, self.limits = NetworkView(chain, node.network.mempool), node.limits
+        self._retained = self.network.chain.index.retained
+        """From which height on states were kept when a question failed last."""
         chain.watchers.append(self)
 
     def close(self) -> None:
@@ -64,21 +66,20 @@ class NodeView(NodeReader):
         It is asked again where the chain went back meanwhile, or forgot states: its blocks may have been others' by
         then, and its states collected.
         """
-        self.console, retained = self._node.console, self.network.chain.index.retained
+        self.console = self._node.console
         for _ in range(_ATTEMPTS):
             point = self._point
             try:
-                self.network.go_to(point)
+                self.network.chain.go_to(point)
                 answer = question(self)
             except Exception:
-                now = self.network.chain.index.retained
-                if self._chain.rewritten == point.rewritten and now == retained:
+                before, self._retained = self._retained, self.network.chain.index.retained
+                if self._chain.rewritten == point.rewritten and before == self._retained:
                     raise
-                retained = now
             else:
                 if self._chain.rewritten == point.rewritten:
                     return answer
-        self.network.go_to(self._point)
+        self.network.chain.go_to(self._point)
         return question(self)
 
 

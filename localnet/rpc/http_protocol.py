@@ -1,8 +1,8 @@
 """The HTTP protocol of the server: a small request goes straight to who answers it, without an ASGI application.
 
-One that can be answered where it is read is answered there, which costs half of what it does as a task; one that needs
-the network's thread is a task that waits for it and then writes. Everything else goes uvicorn's way, as if this class
-were not there: whatever is large, refused, pipelined, or about to close.
+Its body is read once (`Dispatcher.respond`). One that can be answered where it is read is answered there, which costs
+half of what it does as a task; one that needs an executor is a task that waits for it and then writes. Everything else
+goes uvicorn's way, as if this class were not there: whatever is large, refused, pipelined, or about to close.
 
 A request whose bytes stop coming is answered with status 408, a connection too many with 503; both are closed.
 """
@@ -20,10 +20,8 @@ from localnet.rpc.access import Access
 from localnet.rpc.http import PATHS
 from localnet.rpc.node import NodeLimits
 
-AtOnce = Callable[[bytes], bytes | None]
-"""The answer to a request's body; None where it has to be waited for."""
-InTime = Callable[[bytes], Awaitable[bytes]]
-"""The answer to a request's body, whatever it takes."""
+Respond = Callable[[bytes], bytes | Awaitable[bytes]]
+"""The answer to a request's body, or what has to be awaited for it."""
 
 _PATHS: Final = frozenset(path.encode() for path in PATHS)
 _SMALL: Final = 4096
@@ -45,9 +43,9 @@ _LINGERING: Final = 64
 """Refused connections that may wait for that, no more than a quarter of the clients; the next are closed at once."""
 
 
-def http_protocol(at_once: AtOnce, in_time: InTime, access: Access, limits: NodeLimits) -> Callable[..., HttpProtocol]:
+def http_protocol(respond: Respond, access: Access, limits: NodeLimits) -> Callable[..., HttpProtocol]:
     """What makes the protocol of each connection, for uvicorn."""
-    return partial(HttpProtocol, at_once, in_time, access, limits, set())
+    return partial(HttpProtocol, respond, access, limits, set())
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -55,8 +53,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(
         self,
-        at_once: AtOnce,
-        in_time: InTime,
+        respond: Respond,
         access: Access,
         limits: NodeLimits,
         refused: set[_RefusingProtocol],
@@ -64,8 +61,7 @@ class HttpProtocol(HttpToolsProtocol):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._at_once = at_once
-        self._in_time = in_time
+        self._respond = respond
         self._access = access
         self._limits = limits
         self._refused = refused
@@ -149,20 +145,20 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._plain:
             super().on_message_complete()
             return
-        answer = self._at_once(self._body)
-        if answer is None:
+        answer = self._respond(self._body)
+        if not isinstance(answer, bytes):
             answering = _Answering()
             self.cycle = answering  # type: ignore[assignment]  # so uvicorn knows that one is being answered
-            task = self.loop.create_task(self._answer(answering, self._body))
+            task = self.loop.create_task(self._answer(answering, answer))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
         else:
             self.transport.write(_HEAD % (len(answer), answer))
             self.on_response_complete()
 
-    async def _answer(self, answering: _Answering, body: bytes) -> None:
+    async def _answer(self, answering: _Answering, awaited: Awaitable[bytes]) -> None:
         """Answer a request whose answer has to be waited for; what comes on the connection meanwhile waits, too."""
-        answer = await self._in_time(body)
+        answer = await awaited
         answering.response_complete = True
         if answering.disconnected or self.transport.is_closing():
             return

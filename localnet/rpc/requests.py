@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY, SET_CODE, AccessList, Authorization
@@ -11,7 +11,7 @@ from hypervisor.types import Gas, TokenAmount
 from localnet.chain.logs import LogFilter
 from localnet.rpc.blocks_at import BlockRef, block
 from localnet.rpc.errors import invalid_params
-from localnet.rpc.values import address, data, field, fields, hash32, listed, quantity
+from localnet.rpc.values import Reader, address, data, field, fields, hash32, listed, quantity
 from localnet.rules.call_request import CallRequest
 from localnet.rules.parts import NetworkRules
 
@@ -69,28 +69,30 @@ def transaction(value: Any) -> TransactionRequest:
     for name in ("blobVersionedHashes", "blobs"):
         if given.get(name):
             raise invalid_params(f"{name}: transactions of this type are not supported")
-    gas_price, max_fee = field(given, "gasPrice", quantity), field(given, "maxFeePerGas", quantity)
-    priority = field(given, "maxPriorityFeePerGas", quantity)
+    read = {name: field(given, name, reader) for name, reader in _PRICES if name in given}
+    gas_price, max_fee, priority = (read.get(name) for name, _ in _PRICES)
     if gas_price is not None and (max_fee is not None or priority is not None):
         raise invalid_params("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
     kind = _type(given, gas_price)
     if kind in (LEGACY, ACCESS_LIST) and (max_fee is not None or priority is not None):
         raise invalid_params(f"a transaction of type {kind} has a gasPrice, not maxFeePerGas or maxPriorityFeePerGas")
-    gas = field(given, "gas", quantity)
+    read = {name: field(given, name, reader) for name, reader in _PARTIES if name in given}
+    calldata = _input(given)
+    read.update((name, field(given, name, reader)) for name, reader in _FIELDS if name in given)
     return TransactionRequest(
-        sender=field(given, "from", address),
-        to=field(given, "to", address),
-        data=_input(given),
-        value=TokenAmount(field(given, "value", quantity) or 0),
-        gas=None if gas is None else Gas(gas),
-        nonce=field(given, "nonce", quantity),
+        sender=read.get("from"),
+        to=read.get("to"),
+        data=calldata,
+        value=TokenAmount(read.get("value", 0)),
+        gas=read.get("gas"),
+        nonce=read.get("nonce"),
         type=kind,
         gas_price=gas_price,
         max_fee=max_fee,
         max_priority_fee=priority,
-        chain_id=field(given, "chainId", quantity),
-        access_list=tuple(field(given, "accessList", listed(_access, MAX_ALTERNATIVES)) or ()),
-        authorizations=tuple(field(given, "authorizationList", listed(_authorization, MAX_ALTERNATIVES)) or ()),
+        chain_id=read.get("chainId"),
+        access_list=tuple(read.get("accessList", ())),
+        authorizations=tuple(read.get("authorizationList", ())),
     )
 
 
@@ -110,6 +112,21 @@ def _authorization(value: Any) -> Authorization:
         raise invalid_params(f"authorizationList: an authorization has an address, {', '.join(_SIGNED)}")
     chain_id, nonce, parity, r, s = numbers
     return Authorization(chain_id, owner, nonce, parity, r, s)
+
+
+_PRICES: Final[tuple[tuple[str, Reader], ...]] = tuple(
+    (name, quantity) for name in ("gasPrice", "maxFeePerGas", "maxPriorityFeePerGas")
+)
+_PARTIES: Final[tuple[tuple[str, Reader], ...]] = (("gas", quantity), ("from", address), ("to", address))
+_FIELDS: Final[tuple[tuple[str, Reader], ...]] = (
+    ("value", quantity),
+    ("nonce", quantity),
+    ("chainId", quantity),
+    ("accessList", listed(_access, MAX_ALTERNATIVES)),
+    ("authorizationList", listed(_authorization, MAX_ALTERNATIVES)),
+)
+"""Fields of a transaction in the order in which they are looked at: its type is behind the prices, its data before
+these."""
 
 
 def _input(given: dict[str, Any]) -> bytes:

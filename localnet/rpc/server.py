@@ -99,7 +99,7 @@ class Server:
                 application(node, dispatcher, access),
                 loop="asyncio",
                 http=http_protocol(  # type: ignore[arg-type]  # a factory
-                    dispatcher.at_once, dispatcher.answer, access, _affordable(node.limits)
+                    dispatcher.respond, access, _affordable(node.limits)
                 ),
                 ws=SocketProtocol,
                 ws_max_size=node.limits.body,

@@ -32,7 +32,7 @@ _YIELDING: Final = 0.25
 class RequestThread:
     """Runs functions on a thread of its own, one after the other."""
 
-    def __init__(self, name: str = "network", after: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str = "network", after: Callable[[], None] | None = None) -> None:
         """`after` is called behind each function, on that thread, before its caller is answered."""
         self._after = after
         self._execution = ExecutionThread()
@@ -52,13 +52,14 @@ class RequestThread:
 
     async def run(self, work: Callable[[], Any]) -> Any:
         """What `work` returns or raises. Raises RpcError -32000 where it was ended."""
-        self._count(1)
+        with self._counting:
+            self._waiting += 1
         try:
             answer = self._thread.submit(self._answer, work)
         except BaseException:
-            self._count(-1)
+            self._answered()
             raise
-        answer.add_done_callback(lambda _: self._count(-1))  # also where the client is gone
+        answer.add_done_callback(self._answered)  # also where the client is gone
         try:
             return await asyncio.wrap_future(answer)
         except KeyboardInterrupt:
@@ -133,9 +134,9 @@ class RequestThread:
             self._in_background = False
         return True
 
-    def _count(self, requests: int) -> None:
+    def _answered(self, _: object = None) -> None:
         with self._counting:
-            self._waiting += requests
+            self._waiting -= 1
 
     def _answer(self, work: Callable[[], Any]) -> Any:
         if self._stopping:
@@ -150,4 +151,5 @@ class RequestThread:
             return work()
         finally:
             self._working = None
-            self._after()
+            if self._after is not None:
+                self._after()

@@ -69,7 +69,7 @@ class Accounts:
         """
         self._tree = machine.state_tree
         self._store = machine.store
-        self._journal = journal
+        self._journal = self.journal = journal
         self._masked = filecoin_addresses
         self._early = False
         self.evm_code = machine.manifest.code("evm")
@@ -94,7 +94,8 @@ class Accounts:
         known = self._journal.get(key)
         # that an address has no actor holds until the init actor's state, where the addresses are, changes
         if known is None or (known[0] is None and known[1] != self._tree.existing(INIT_ACTOR).head):
-            known = self._tree.lookup_id(self.filecoin_address(address)), self._tree.existing(INIT_ACTOR).head
+            found = self._tree.lookup_id(self.filecoin_address(address))
+            known = found, None if found is not None else self._tree.existing(INIT_ACTOR).head
             self._journal.set(key, known)
         actor: ActorID | None = known[0]
         return None if actor is None or self._tree.get_actor(actor) is None else actor

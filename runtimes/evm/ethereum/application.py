@@ -73,8 +73,12 @@ class Application:
         limits: BlockLimits | None = None,
         entry: Entry | None = None,
         paid: bool = True,
+        accounts: Accounts | None = None,
     ) -> None:
-        """`entry` is the first call of a message that is no transaction; what is not `paid` has no price at all."""
+        """`entry` is the first call of a message that is no transaction; what is not `paid` has no price at all.
+
+        `accounts` are those of the transaction, if some were looked at already.
+        """
         self._machine = machine
         self._transaction = transaction
         self._sender = sender
@@ -87,7 +91,7 @@ class Application:
         self._kept = True
         self._price = validation.gas_price(transaction, machine.context.base_fee) if paid else 0
         self._calls = EthereumCalls(
-            machine, self._gas, ActorID(0), delegated_address(sender), transaction.nonce, self._environment()
+            machine, self._gas, ActorID(0), delegated_address(sender), transaction.nonce, self._environment(), accounts
         )
         self._accounts = self._calls.accounts
 
@@ -180,7 +184,8 @@ class Application:
     def _prepay(self, sender: ActorID) -> None:
         transaction = self._transaction
         cost = transaction.gas_limit * self._price + validation.blob_gas(transaction) * self._limits.blob_base_fee
-        self._accounts.add_balance(sender, -cost)
+        if cost:
+            self._accounts.add_balance(sender, -cost)
         self._accounts.set_nonce(sender, transaction.nonce + 1)
         self._gas.charge("OnIntrinsicGas", validation.intrinsic_gas(transaction, self._fork))
 

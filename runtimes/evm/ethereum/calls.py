@@ -63,11 +63,13 @@ class EthereumCalls(CallManager):
         origin_address: Address,
         nonce: int,
         environment: TransactionEnvironment,
+        accounts: Accounts | None = None,
     ) -> None:
-        journal, filecoin_addresses = Journal(), environment.block.filecoin_addresses
-        self.accounts = Accounts(machine, journal, filecoin_addresses)
+        """`accounts` are those of the message, if it has looked at some already."""
+        filecoin_addresses = environment.block.filecoin_addresses
+        self.accounts = accounts or Accounts(machine, Journal(), filecoin_addresses)
         rules = EthereumCallRules(environment.fork, self.accounts, machine.context.network.prices)
-        super().__init__(machine, rules, gas, origin, origin_address, None, nonce, journal=journal)
+        super().__init__(machine, rules, gas, origin, origin_address, None, nonce, journal=self.accounts.journal)
         self.prices = FREE
         self.charges_access = False
         self.max_depth = MAX_FRAMES

@@ -129,8 +129,10 @@ class EthereumExecutor:
         Storage is written only where it may be looked at: by a tracer, or for the code that is created. The
         receipt of any other has no root of events.
         """
-        transaction = self._transaction_of(question)
-        application = Application(self._machine, transaction, question.sender, paid=question.max_fee > 0)
+        accounts = Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses)
+        transaction = _transaction_of(question, accounts)
+        is_paid = question.max_fee > 0
+        application = Application(self._machine, transaction, question.sender, paid=is_paid, accounts=accounts)
         kept = question.to is None or self._machine.tracer is not None
         return self._apply_traced(
             transaction, question.sender, lambda: self._or_rollback(lambda: application.ask(kept)), kept
@@ -169,23 +171,6 @@ class EthereumExecutor:
         block = block_of(self._machine)
         if fork_named(block.fork).block_hash_contract and not self._hashes.keep(parent_hash):
             self.system_call(BLOCK_HASHES, parent_hash)
-
-    def _transaction_of(self, question: Question) -> Transaction:
-        accounts = Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses)
-        sender = accounts.find(question.sender)
-        return Transaction(
-            type=SET_CODE if question.authorizations else DYNAMIC_FEE,
-            chain_id=None,
-            nonce=0 if sender is None else accounts.nonce(sender),
-            to=question.to,
-            value=question.value,
-            data=question.data,
-            gas_limit=question.gas_limit,
-            max_fee=question.max_fee,
-            max_priority_fee=question.max_priority_fee,
-            access_list=question.access_list,
-            authorizations=question.authorizations,
-        )
 
     def _apply_traced(
         self, transaction: Transaction, sender: EthAddress, apply: Callable[[], TransactionResult], kept: bool = True
@@ -233,3 +218,20 @@ class EthereumExecutor:
             raise
         tree.commit()
         return result
+
+
+def _transaction_of(question: Question, accounts: Accounts) -> Transaction:
+    sender = accounts.find(question.sender)
+    return Transaction(
+        type=SET_CODE if question.authorizations else DYNAMIC_FEE,
+        chain_id=None,
+        nonce=0 if sender is None else accounts.nonce(sender),
+        to=question.to,
+        value=question.value,
+        data=question.data,
+        gas_limit=question.gas_limit,
+        max_fee=question.max_fee,
+        max_priority_fee=question.max_priority_fee,
+        access_list=question.access_list,
+        authorizations=question.authorizations,
+    )
