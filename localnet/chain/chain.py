@@ -19,7 +19,6 @@ from hypervisor.machine_state import Snapshot
 from hypervisor.message import SignatureType
 from hypervisor.opening import learn_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
-from localnet.bounded_cache import BoundedCache
 from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.externs import ChainExterns
 from localnet.chain.supply import supply_of
@@ -29,6 +28,7 @@ from localnet.errors import TransactionRefused
 from localnet.fork.forking import ForkPoint, Origin
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.blocks import NO_PRODUCER, BlockHeader, producer_of, put_messages, put_receipts, tipset_key
+from localnet.ledger.bounded_cache import BoundedCache
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.index import (

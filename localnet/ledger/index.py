@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
-from localnet.bounded_cache import BoundedCache
+from localnet.ledger.bounded_cache import BoundedCache
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.kept_logs import KeptLogs
 from localnet.ledger.records import (

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from localnet import Network
-from localnet.bounded_cache import BoundedCache
 from localnet.ledger import index
+from localnet.ledger.bounded_cache import BoundedCache
 from localnet.ledger.index import ChainIndex
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ DOWN = "imports go down only"
 NO_BRIDGE = "the native runtime knows nothing of the bridge"
 ALONE = "actors import nothing of ours"
 BY_ENTRY_POINT = "runtimes are found by entry point, never imported by the machine or the network"
+ROOMS = "localnet's rooms import what is below them"
 TOOLS = "the command line imports the other tools, they never import each other"
 
 # (where, what is imported there, the contract that it breaks)
@@ -37,6 +39,10 @@ BREACHES = [
     ("bridge", "localnet", DOWN),
     ("localnet", "devtools", DOWN),
     ("localnet", "runtimes.evm", BY_ENTRY_POINT),
+    ("localnet.chain", "localnet.rpc.node", ROOMS),
+    ("localnet.chain", "localnet.calls.simulate", ROOMS),
+    ("localnet.ledger", "localnet.rules.parts", ROOMS),
+    ("localnet.contracts", "localnet.network", ROOMS),
     ("devtools.demo", "devtools.vectors", TOOLS),
     ("devtools.vectors", "devtools.cli", TOOLS),
 ]
@@ -80,3 +86,13 @@ def test_a_planted_import_breaks_its_contract(breached: dict[str, str], breach: 
 
 def test_a_tool_without_a_layer_breaks_the_contract_of_the_tools(breached: dict[str, str]) -> None:
     assert "- devtools.planted_tool" in breached[TOOLS]
+
+
+def test_the_picture_of_localnets_rooms_is_the_contracts() -> None:
+    """Lowest first in docs/architecture.md, highest first in pyproject.toml."""
+    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (rooms,) = (contract["layers"] for contract in contracts["contracts"] if contract["name"] == ROOMS)
+    page = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.split("### The rooms of `localnet`")[1].split("\n### ")[0]
+    drawn = [re.findall(r"`(\w+)/?`", line.split("|")[1]) for line in table.splitlines() if line.startswith("| `")]
+    assert [sorted(row) for row in drawn] == [sorted(row.split(" | ")) for row in reversed(rooms)]
