@@ -22,7 +22,7 @@ from localnet.errors import TransactionRefused
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import IMPERSONATED, NATIVE
 from localnet.rules.installed import rules_of
-from localnet.rules.parts import SenderInfo
+from localnet.rules.parts import MessageRules, SenderInfo
 from store.cid import show
 
 _NO_SIGNATURE = Signature(SignatureType.DELEGATED, bytes(65))
@@ -31,17 +31,20 @@ _MAX_VALUE = 2_000_000_000 * 10**18
 
 def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
     """The candidate in the bytes of a signed Ethereum transaction. Raises TransactionRefused."""
-    if len(raw) > rules_of(machine).limits.transaction_bytes:  # before millions of items are decoded
+    rules = rules_of(machine)
+    if len(raw) > rules.limits.transaction_bytes:  # before millions of items are decoded
         raise TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes")
     try:
         signed = parse_transaction(raw, WITHOUT_BLOBS)
         signed.transaction.check()
-        return from_transaction(machine, signed, signed.sender())
+        return _from_transaction(rules.messages, machine, signed, signed.sender())
     except (TransactionError, AddressError) as error:
         raise TransactionRefused("invalid", str(error)) from None
 
 
-def from_transaction(machine: Hypervisor, signed: SignedTransaction, sender: EthAddress) -> Candidate:
+def _from_transaction(
+    messages: MessageRules, machine: Hypervisor, signed: SignedTransaction, sender: EthAddress
+) -> Candidate:
     """The candidate of a signed transaction whose sender is known. Raises TransactionRefused."""
     transaction, chain_id = signed.transaction, machine.context.chain_id
     if transaction.chain_id is not None and transaction.chain_id != chain_id:
@@ -49,7 +52,7 @@ def from_transaction(machine: Hypervisor, signed: SignedTransaction, sender: Eth
             "chain", f"invalid chain id for signer: have {transaction.chain_id}, this network is {chain_id}"
         )
     try:
-        message = rules_of(machine).messages.carry(signed, sender)
+        message = messages.carry(signed, sender)
     except TransactionError as error:
         raise TransactionRefused("invalid", str(error)) from None
     return Candidate(signed.hash(), transaction.type, message, sender, transaction.to, signed)
@@ -66,7 +69,7 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
             sender = carried.sender()
         except TransactionError as error:
             raise TransactionRefused("invalid", str(error)) from None
-        candidate = from_transaction(machine, carried, sender)
+        candidate = _from_transaction(rules_of(machine).messages, machine, carried, sender)
         if candidate.bare.from_ != message.from_:
             raise TransactionRefused("signature", f"the signature is not that of {message.from_}")
         return candidate
@@ -99,10 +102,11 @@ def check(machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> S
     Raises TransactionRefused.
     """
     message = candidate.bare
-    rules_of(machine).messages.check(machine, candidate, base_fee)
+    messages = rules_of(machine).messages
+    messages.check(machine, candidate, base_fee)
     if not 0 <= message.value <= _MAX_VALUE:
         raise TransactionRefused("value", f"value {message.value} is more than all the FIL that can exist")
-    return _check_sender(machine, candidate)
+    return _check_sender(messages, machine, candidate)
 
 
 def check_price(candidate: Candidate, least: TokenAmount | None) -> None:
@@ -128,10 +132,10 @@ def _require_funds(balance: TokenAmount, shown: EthAddress, needed: int) -> None
         )
 
 
-def _check_sender(machine: Hypervisor, candidate: Candidate) -> SenderInfo | None:
+def _check_sender(messages: MessageRules, machine: Hypervisor, candidate: Candidate) -> SenderInfo | None:
     message = candidate.bare
     actor = machine.actor(message.from_)
-    sender = None if actor is None else rules_of(machine).messages.sender_info(machine, actor)
+    sender = None if actor is None else messages.sender_info(machine, actor)
     nonce = 0 if sender is None else sender.nonce
     pays = sender is None or sender.sends
     if not pays and candidate.kind != IMPERSONATED:

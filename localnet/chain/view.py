@@ -79,10 +79,10 @@ class ChainReader:
     ) -> Tipset:
         """The tipset of executions that left a machine's state; `blocks` takes its header, messages and receipts."""
         messages = put_messages(blocks, [execution.message for execution in executions])
-        base_fee, settings = parent.next_base_fee, self.settings_after(parent)
+        rules, base_fee, settings = self.rules, parent.next_base_fee, self.settings_after(parent)
         header = BlockHeader(
             self.producer, height, (parent.block,), parent.state, parent.receipts, messages, timestamp, base_fee,
-            settings.encoded(self.rules.chain_id),
+            settings.encoded(rules.chain_id),
         )  # fmt: skip
         block = header.put(blocks)
         bids = [_bid(execution.message.message) for execution in executions]
@@ -96,7 +96,7 @@ class ChainReader:
             parent=parent.height,
             timestamp=timestamp,
             base_fee=base_fee,
-            next_base_fee=self.rules.blocks.next_base_fee(version, base_fee, gas_used, bids),
+            next_base_fee=rules.blocks.next_base_fee(version, base_fee, gas_used, bids),
             before=parent.state,
             state=machine.root,
             receipts=put_receipts(blocks, [execution.receipt for execution in executions]),
