@@ -8,28 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
-from hypervisor.state_tree import ActorState
+from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID
-from store.blockstore import HeadMoved
+from store.blockstore import Blockstore, HeadMoved
 from store.cid import Cid, show
 
-if TYPE_CHECKING:
-    from hypervisor.machine_state import MachineState
+
+class StateHolder(Protocol):
+    """What holds the actors' states: a machine."""
+
+    @property
+    def state_tree(self) -> StateTree:
+        """The actors, as they are now."""
+
+    @property
+    def store(self) -> Blockstore:
+        """The blocks of their states."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActorHead:
     """The root of an actor's state. What is committed lies in the machine's buffer until the machine is flushed."""
 
-    machine: MachineState
+    machine: StateHolder
     actor: ActorID
 
     @classmethod
-    def of(cls, machine: MachineState, address: Address) -> ActorHead:
+    def of(cls, machine: StateHolder, address: Address) -> ActorHead:
         """That of the actor behind an address; InvalidInput if there is none."""
         actor = machine.state_tree.lookup_id(address)
         if actor is None or machine.state_tree.get_actor(actor) is None:
