@@ -12,10 +12,6 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress
 ETHEREUM: Final = "ethereum"
 """The name of the set of rules."""
 
-HARDFORKS: Final = ("Cancun", "Prague", "Osaka")
-"""The forks whose rules are there (`runtimes.evm.ethereum.forks`), oldest first."""
-DEFAULT_FORK: Final = HARDFORKS[-1]
-
 BLOCK_HASHES: Final = EthAddress(bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935"))
 """The contract that keeps the hashes of earlier blocks (EIP-2935)."""
 
@@ -34,14 +30,15 @@ MAX_CODE_SIZE: Final = 24_576
 
 @dataclass(frozen=True, slots=True)
 class EthereumBlock:
-    """A block's own part. Gas in Ethereum's gas; `filecoin_addresses`: whether masked IDs and Filecoin's precompiles
+    """A block's own part. `fork` is one of the machine's (`bridge.ethereum_execution.ForkTable`), empty: the newest.
+    Gas in Ethereum's gas; `filecoin_addresses`: whether masked IDs and Filecoin's precompiles
     exist beside Ethereum's addresses (Ethereum's own tests leave them empty). `code_limit` is the longest code that a
     contract may create another with, in bytes (EIP-170), init code being twice as long (EIP-3860); None: no limit.
     `exempt` is a contract whose own code may have any size: a test contract, which never gets to a network.
     `randomness` is what PREVRANDAO gives; None: what the externs draw.
     """
 
-    fork: str = DEFAULT_FORK
+    fork: str = ""
     coinbase: EthAddress = ZERO_ADDRESS
     gas_limit: int = 60_000_000
     excess_blob_gas: int = 0

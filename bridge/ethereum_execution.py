@@ -62,6 +62,14 @@ class ForkFacts:
 
 
 @runtime_checkable
+class ForkTable(Protocol):
+    """What makes executors of Ethereum's rules (`hypervisor.rules.RuleSet.machine`) has the table of its forks."""
+
+    def fork_names(self) -> tuple[str, ...]:
+        """The forks whose rules are there, oldest first."""
+
+
+@runtime_checkable
 class EthereumExecution(Protocol):
     """An executor of Ethereum's rules. What raises RefusedTransaction has changed nothing."""
 

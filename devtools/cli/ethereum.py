@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from bridge.ethereum_block import DEFAULT_FORK
 from devtools.cli.options import OWN_ENGINE, OwnEngine
 from devtools.cli.vectors import CORES, AsJson, Paths, Workers, report
 
@@ -66,7 +65,7 @@ def t8n(
     output_body: Annotated[
         str, typer.Option("--output.body", help="Applied transactions in RLP: a file, stdout or stderr.")
     ] = "",
-    fork: Annotated[str, typer.Option("--state.fork", help="The block's rules.")] = DEFAULT_FORK,
+    fork: Annotated[str, typer.Option("--state.fork", help="The block's rules; the newest by default.")] = "",
     chain_id: Annotated[int, typer.Option("--state.chainid", help="The chain.")] = 1,
     reward: Annotated[int, typer.Option("--state.reward", help="Only -1 and 0: these blocks have no reward.")] = 0,
     evm: OwnEngine = OWN_ENGINE,

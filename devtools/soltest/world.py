@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, from_delegated
-from bridge.ethereum_block import DEFAULT_FORK, ETHEREUM, EthereumBlock
+from bridge.ethereum_block import ETHEREUM, EthereumBlock
 from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
@@ -47,7 +47,7 @@ class Setting:
     rules: str = ETHEREUM
     network: int | None = None
     evm: str = "py-evm"
-    fork: str = DEFAULT_FORK
+    fork: str = ""
     bundle: str | None = None
     gas_limit: int = 1 << 30
     code_limit: int | None = None

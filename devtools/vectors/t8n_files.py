@@ -39,7 +39,7 @@ class Request:
 
 def run(request: Request) -> int:
     """Read, run, write; the exit code. Errors go to standard error, in one sentence each."""
-    if request.fork not in FORKS:
+    if request.fork and request.fork not in FORKS:
         return _failed(CONFIG_ERROR, f"fork '{request.fork}' is not known: choose one of {', '.join(FORKS)}")
     if request.reward not in _NO_REWARDS:
         return _failed(CONFIG_ERROR, f"a reward of {request.reward}: blocks of these forks have none")

@@ -15,13 +15,11 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, to_fileco
 from bridge.ethereum_block import (
     BLOCK_HASHES,
     BLOCK_HASHES_CODE,
-    DEFAULT_FORK,
     ETHEREUM,
-    HARDFORKS,
     EthereumBlock,
     next_base_fee,
 )
-from bridge.ethereum_execution import EthereumExecution, ForkFacts, Question, RefusedTransaction
+from bridge.ethereum_execution import EthereumExecution, ForkFacts, ForkTable, Question, RefusedTransaction
 from bridge.params import CreateReturn, unwrap_return
 from bridge.reverts import reverted_with
 from bridge.traces.failure_words import REVERTED, WORDS
@@ -33,6 +31,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
+from hypervisor.rules import executor_factory
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import StepTracer, Tracer
 from hypervisor.types import Gas, TokenAmount
@@ -105,12 +104,21 @@ FEATURES: Final = Features(
 )
 
 
+def _fork_names() -> tuple[str, ...]:
+    """The forks that the machine part of these rules has, oldest first."""
+    machine_part = executor_factory(ETHEREUM)
+    if not isinstance(machine_part, ForkTable):
+        raise InvalidInput(f"the machine part of the rules '{ETHEREUM}' names no forks: it is not this project's")
+    return machine_part.fork_names()
+
+
 def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
     """Rules of a fork (default: the newest), in any spelling, with a block gas limit. Raises InvalidInput."""
-    known = {name.lower(): name for name in HARDFORKS}
-    wanted = hardfork or DEFAULT_FORK
+    names = _fork_names()
+    known = {name.lower(): name for name in names}
+    wanted = hardfork or names[-1]
     if wanted.lower() not in known:
-        raise InvalidInput(f"hardfork '{wanted}' is not known: choose one of {', '.join(HARDFORKS)}")
+        raise InvalidInput(f"hardfork '{wanted}' is not known: choose one of {', '.join(names)}")
     fork, limits = known[wanted.lower()], _limits(BLOCK_GAS_LIMIT if gas_limit is None else Gas(gas_limit))
     return NetworkRules(
         name=ETHEREUM,

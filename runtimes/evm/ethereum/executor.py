@@ -34,7 +34,7 @@ from runtimes.evm.ethereum.application import (
     block_of,
 )
 from runtimes.evm.ethereum.block_hashes import BlockHashes
-from runtimes.evm.ethereum.forks import fork_named
+from runtimes.evm.ethereum.forks import fork_named, fork_names
 from runtimes.evm.ethereum.messages import transaction_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
 from runtimes.evm.runtime import ETHEREUM
@@ -115,6 +115,11 @@ class EthereumExecutor:
         if tracer is not None:
             tracer.event(MessageEnded(result.exit_code, result.gas_used))
         return result
+
+    @staticmethod
+    def fork_names() -> tuple[str, ...]:
+        """The forks whose rules are there, oldest first (`bridge.ethereum_execution.ForkTable`)."""
+        return fork_names()
 
     # --- what a chain asks (`bridge.ethereum_execution.EthereumExecution`) ------------------------------------
 

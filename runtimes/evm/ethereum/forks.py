@@ -120,11 +120,18 @@ OSAKA: Final = PRAGUE.successor(
 )
 
 FORKS: Final[Mapping[str, Fork]] = MappingProxyType({fork.name: fork for fork in (CANCUN, PRAGUE, OSAKA)})
-LATEST: Final = OSAKA
+LATEST: Final = [*FORKS.values()][-1]
+
+
+def fork_names() -> tuple[str, ...]:
+    """The names of the rows, oldest first."""
+    return tuple(FORKS)
 
 
 def fork_named(name: str) -> Fork:
-    """The row of a name; InvalidInput names the known ones."""
+    """The row of a name, the newest one's if it is empty; InvalidInput names the known ones."""
+    if not name:
+        return LATEST
     try:
         return FORKS[name]
     except KeyError:

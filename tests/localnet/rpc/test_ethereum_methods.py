@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import pytest
 from eth_account import Account as EthAccount
 
-from bridge.ethereum_block import HARDFORKS
 from localnet import Network
 from localnet.rpc.node import Node
+from runtimes.evm.ethereum.forks import fork_names
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NOBODY
 from tests.localnet.rpc.conftest import Client, Failed
@@ -39,7 +39,7 @@ OSAKA = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("hardfork", HARDFORKS)
+@pytest.mark.parametrize("hardfork", fork_names())
 def test_the_configuration_of_a_fork(hardfork: str) -> None:
     with Network(clock=Clock(), rules="ethereum", hardfork=hardfork) as network:
         rpc = Client(Node(network))

@@ -13,17 +13,19 @@ from eth_abi.abi import encode as encode_abi
 from eth_account import Account as EthAccount
 
 from bridge.addresses import EthAddress, to_filecoin
-from bridge.ethereum_block import BLOCK_HASHES, HARDFORKS
+from bridge.ethereum_block import BLOCK_HASHES
 from hypervisor.errors import InvalidInput
+from hypervisor.executor import Executor
 from hypervisor.types import ChainEpoch, Gas
 from localnet import Network
 from localnet.calls.overrides import Overrides
 from localnet.calls.simulate import call
 from localnet.errors import TransactionRefused
 from localnet.rules.call_request import BlockOverride, CallRequest
+from localnet.rules.ethereum import ethereum_rules
 from localnet.rules.installed import rules_named
 from runtimes.evm.ethereum.executor import EthereumExecutor
-from runtimes.evm.ethereum.forks import FORKS
+from runtimes.evm.ethereum.forks import FORKS, LATEST
 from tests.runtimes.evm.assembler import assemble, deployer
 
 GWEI = 10**9
@@ -221,7 +223,13 @@ class TestOpening:
             rules_named("filecoin", "Osaka")
 
     def test_the_forks_are_the_machines(self) -> None:
-        assert set(HARDFORKS) == set(FORKS)
+        assert [rules_named("ethereum", name.upper()).hardfork for name in FORKS] == list(FORKS)
+        assert rules_named("ethereum").hardfork == LATEST.name
+
+    def test_a_machine_part_without_forks_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("localnet.rules.ethereum.executor_factory", lambda _: Executor)
+        with pytest.raises(InvalidInput, match="names no forks"):
+            ethereum_rules()
 
 
 def test_words_of_a_revert_are_geths(network: Network) -> None:

@@ -8,17 +8,15 @@ from pathlib import Path
 
 import pytest
 
-import bridge.ethereum_block
 import runtimes.evm.ethereum.forks
-from bridge.ethereum_block import HARDFORKS
 from devtools.vectors.t8n import transition
 from localnet import Network
-from runtimes.evm.ethereum.forks import FORKS, LATEST
+from runtimes.evm.ethereum.forks import FORKS, LATEST, fork_named, fork_names
 
 PROJECT = Path(__file__).resolve().parents[4]
 PACKAGES = ("hypervisor", "runtimes", "bridge", "store", "localnet", "devtools")
-TABLES = {"runtimes/evm/ethereum/forks.py", "bridge/ethereum_block.py", "devtools/soltest/evm_versions.py"}
-"""Rules, their names for the network, and the compiler's versions."""
+TABLES = {"runtimes/evm/ethereum/forks.py", "devtools/soltest/evm_versions.py"}
+"""Rules, and the compiler's versions."""
 
 
 def names_in(source: str) -> Iterator[tuple[int, str]]:
@@ -50,16 +48,14 @@ def test_a_planted_comparison_is_found() -> None:
     assert list(names_in(planted)) == [(3, "Osaka")]
 
 
-def test_the_network_offers_the_forks_of_the_table_in_its_order() -> None:
-    assert tuple(FORKS) == HARDFORKS
-    assert LATEST.name == HARDFORKS[-1]
+def test_the_newest_row_is_the_last_one_and_has_the_empty_name_as_well() -> None:
+    assert fork_names()[-1] == LATEST.name
+    assert fork_named("") is LATEST
 
 
 def test_a_fork_that_is_added_as_a_row_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     added = LATEST.successor("Nextfork", transaction_gas_cap=100_000)
     monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, added.name: added})
-    monkeypatch.setattr(bridge.ethereum_block, "HARDFORKS", (*HARDFORKS, added.name))
-    monkeypatch.setattr("localnet.rules.ethereum.HARDFORKS", (*HARDFORKS, added.name))
     with Network(rules="ethereum", hardfork="nextfork") as network:
         sender, receiver = network.accounts[:2]
         assert network.send(receiver, 5, sender=sender).succeeded
