@@ -19,7 +19,7 @@ from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
 from store.amt import Amt
 from store.blockstore import Blockstore, get_object, put_object
 from store.cid import Cid, cid_of
-from store.codec import bytes_head, link
+from store.codec import bytes_head, encode, link
 
 NO_PRODUCER: Final = Address.id(SYSTEM_ACTOR)
 """Who produces blocks if no miner was chosen: the reward actor burns what it would pay."""
@@ -87,6 +87,11 @@ def block_hash(key: Cid) -> bytes:
     return bytes(key[-32:])
 
 
+_EMPTY_LIST_BLOCK: Final = encode([0, 0, [b"\x00", [], []]])
+_EMPTY_LIST: Final = cid_of(_EMPTY_LIST_BLOCK)
+"""What nearly every block has where messages with BLS signatures would be."""
+
+
 def put_messages(store: Blockstore, messages: Iterable[SignedMessage]) -> Cid:
     """Store a block's messages and the lists of them: bare those with BLS signatures, signed the others."""
     bare: list[Any] = []
@@ -104,6 +109,9 @@ def put_receipts(store: Blockstore, receipts: Iterable[Receipt]) -> Cid:
 
 
 def _put_list(store: Blockstore, values: list[Any]) -> Cid:
+    if not values:
+        store.put(_EMPTY_LIST, _EMPTY_LIST_BLOCK)
+        return _EMPTY_LIST
     if len(values) <= 1 << _LIST_BIT_WIDTH:  # one node, as most blocks have
         return put_object(store, [0, len(values), [bytes(((1 << len(values)) - 1,)), [], values]])
     root = Amt.from_values(store, values, _LIST_BIT_WIDTH).flush()

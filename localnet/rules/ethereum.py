@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, cast
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, to_filecoin
 from bridge.ethereum_block import (
@@ -359,9 +360,15 @@ def _block(machine: Hypervisor) -> EthereumBlock:
 
 def _execution(machine: Hypervisor) -> EthereumExecution:
     executor = machine.executor
-    if not isinstance(executor, EthereumExecution):
+    if not _executes_transactions(type(executor)):
         raise InvalidInput(f"the machine's rules '{machine.context.rules}' apply no transactions of Ethereum's")
-    return executor
+    return cast(EthereumExecution, executor)
+
+
+@cache
+def _executes_transactions(kind: type) -> bool:
+    """By the class: a protocol's `isinstance` takes 60 us, a tenth of a small call."""
+    return issubclass(kind, EthereumExecution)
 
 
 def _as_refused(error: RefusedTransaction) -> TransactionRefused:

@@ -214,6 +214,26 @@ def test_a_rollback_takes_back_changes_creations_and_deletions() -> None:
     assert tree.flush() == root
 
 
+def test_what_was_read_in_a_transaction_that_is_taken_back_is_not_read_again() -> None:
+    """A call is taken back, and the next one asks for the same actors; what it wrote is gone all the same."""
+    tree = tree_with_init()
+    tree.set_actor(ActorID(100), actor(7))
+    fresh = StateTree(tree.store, tree.flush())
+    with patch.object(Hamt, "get", autospec=True, side_effect=Hamt.get) as reads:
+        for balance in (8, 9):
+            mark = fresh.begin()
+            assert fresh.get_actor(ActorID(100)) == fresh.existing(ActorID(100)) == actor(7)
+            assert fresh.get_actor(ActorID(101)) is None
+            fresh.set_actor(ActorID(100), actor(balance))
+            assert fresh.get_actor(ActorID(100)) == actor(balance)
+            fresh.rollback(mark)
+    assert reads.call_count == 2
+    assert fresh.flush() == tree.flush()
+    fresh.set_actor(ActorID(100), actor(10))
+    fresh.flush()
+    assert fresh.get_actor(ActorID(100)) == actor(10)
+
+
 def test_a_commit_keeps_an_inner_layer_only_as_long_as_the_outer_one_lives() -> None:
     tree = StateTree.empty(MemoryStore())
     outer = tree.begin()
