@@ -1,4 +1,8 @@
-"""The sets of rules of this project, as they are registered (`pyproject.toml`). Their parts are loaded when used."""
+"""The sets of rules of this project, as they are registered (`pyproject.toml`).
+
+A part is named as an entry point names it, and loaded when it is used. So a machine by itself loads no network's part,
+and this package imports no runtime.
+"""
 
 from typing import Final
 
