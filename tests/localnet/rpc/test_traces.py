@@ -391,14 +391,18 @@ def test_genesis_and_what_nobody_knows_cannot_be_traced(rpc: Client) -> None:
         rpc("trace_replayBlockTransactions", "latest", ["vmTrace"])
 
 
+LONG = "0 131072 MSTORE again: @again JUMP"
+"""Endless, and its log with memory is soon too long: 128 KiB in each line."""
+
+
 def test_a_log_of_instructions_that_is_too_long_is_refused_and_a_limit_helps(network: Network) -> None:
     rpc = Client(Node(network))
-    endless = deploy(network, "again: @again JUMP")
+    endless = deploy(network, LONG)
     with pytest.raises(Failed, match=r"-32005: the log of instructions is too long at .* set a limit"):
-        rpc("debug_traceCall", {"to": hexed(endless)}, "latest")
+        rpc("debug_traceCall", {"to": hexed(endless)}, "latest", {"enableMemory": True})
     caller = deploy(network, f"0 0 0 0 0 {at(endless)} 40000000 CALL STOP")
     logs = rpc("debug_traceCall", {"to": hexed(caller)}, "latest", {"limit": 10})
-    assert [log["op"] for log in logs["structLogs"][-3:]] == ["CALL", "JUMPDEST", "PUSH2"]
+    assert [log["op"] for log in logs["structLogs"][-3:]] == ["CALL", "PUSH0", "PUSH3"]
     assert (logs["failed"], len(logs["structLogs"]), logs["gas"] > 40_000_000) == (False, 10, True)
 
 
@@ -409,5 +413,5 @@ def test_a_log_ends_within_native_frames_too_and_leaves_the_machine_as_it_was(ne
     logs = rpc("debug_traceCall", {"data": init}, "latest", {"limit": 3})
     assert (logs["failed"], [log["op"] for log in logs["structLogs"]]) == (False, ["PUSH1"] * 3)
     with pytest.raises(Failed, match="-32005"):
-        rpc("debug_traceCall", {"data": hexed(assemble("again: @again JUMP"))}, "latest")
+        rpc("debug_traceCall", {"data": hexed(assemble(LONG))}, "latest", {"enableMemory": True})
     assert (network.machine.root, network.machine.tracer) == (before, None)
