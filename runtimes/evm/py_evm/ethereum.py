@@ -14,33 +14,50 @@ from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 from runtimes.evm.py_evm.opcodes import OWN, require_writable
 
 
-def _blobhash(frame: FrameComputation) -> None:
-    frame.stack_push_bytes(_host(frame).get_blob_hash(frame.stack_pop1_int()))
-
-
-def _blobbasefee(frame: FrameComputation) -> None:
-    frame.stack_push_int(_host(frame).get_blob_base_fee())
-
-
 def _host(frame: FrameComputation) -> BlobHost:
     return cast(BlobHost, frame.host)
 
 
+def _blobhash(frame: FrameComputation) -> None:
+    # STACK
+    index = frame.stack_pop1_int()
+    # GAS: flat
+    # OPERATION
+    frame.stack_push_bytes(_host(frame).get_blob_hash(index))
+    # PROGRAM COUNTER: next
+
+
+def _blobbasefee(frame: FrameComputation) -> None:
+    # STACK: none
+    # GAS: flat
+    # OPERATION
+    frame.stack_push_int(_host(frame).get_blob_base_fee())
+    # PROGRAM COUNTER: next
+
+
 def _extcodecopy(frame: FrameComputation) -> None:
+    # STACK
     address, start, code_start, size = frame.stack_pop_ints(4)
+    # GAS
     frame.extend_memory(start, size)
     frame.pay_for_copy(size)
     code = frame.host.copy_code(word_to_address(address))
+    # OPERATION
     frame.write(start, size, code[code_start : code_start + size])
+    # PROGRAM COUNTER: next
 
 
 def _returndatacopy(frame: FrameComputation) -> None:
+    # STACK
     start, source, size = frame.stack_pop_ints(3)
+    # GAS
     if source + size > len(frame.return_data):
         raise FrameError(Status.ILLEGAL_MEMORY_ACCESS)
     frame.extend_memory(start, size)
     frame.pay_for_copy(size)
+    # OPERATION
     frame.write(start, size, frame.return_data[source : source + size])
+    # PROGRAM COUNTER: next
 
 
 def _calling(kind: CallKind) -> Callable[[FrameComputation], Ask]:
@@ -48,25 +65,33 @@ def _calling(kind: CallKind) -> Callable[[FrameComputation], Ask]:
     has_value = kind in (CallKind.CALL, CallKind.CALLCODE)
 
     def call(frame: FrameComputation) -> Ask:
+        # STACK
         gas, to, *value, in_start, in_size, out_start, out_size = frame.stack_pop_ints(7 if has_value else 6)
         amount = value[0] if value else 0
         if amount and kind is CallKind.CALL:
             require_writable(frame)
+        # GAS: memory; the rest is the answer's
         data = frame.region(in_start, in_size)
         frame.extend_memory(out_start, out_size)
+        # OPERATION
         frame.answer_region = out_start, out_size
         return CallAsk(kind, gas, word_to_address(to), amount, data)
+        # PROGRAM COUNTER: next, with the answer
 
     return call
 
 
 def _creating(salted: bool) -> Callable[[FrameComputation], Ask]:
     def create(frame: FrameComputation) -> Ask:
+        # STACK
         value, start, size, *salt = frame.stack_pop_ints(4 if salted else 3)
         require_writable(frame)
+        # GAS: memory; the rest is the answer's
         init_code = frame.region(start, size)
+        # OPERATION
         frame.return_data = b""
         return CreateAsk(value, init_code, salt[0] if salt else None)
+        # PROGRAM COUNTER: next, with the answer
 
     return create
 

@@ -1,7 +1,9 @@
 """The opcodes that reach the machine, those with a price that depends on sizes, and the few that py-evm does otherwise.
 
-Each function takes its operands off the stack, checks, asks the host, and pushes. Those that leave the frame return
-an Ask; the engine puts the answer onto the stack. Everything not in `OWN` is py-evm's (Cancun).
+Each function has the paragraphs of the execution specifications: stack, gas, operation, program counter. The loop has
+taken the flat price before, and has set the program counter behind the opcode; prices that depend on the state are
+taken by the host's own operation. Those that leave the frame return an Ask, and the engine puts the answer onto the
+stack. Everything not in `OWN` is py-evm's (Cancun); docs/engines.md lists what of py-evm is used.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,22 +24,39 @@ def require_writable(frame: FrameComputation) -> None:
 
 
 def _invalid(_: FrameComputation) -> None:
+    # STACK: none
+    # GAS: none
+    # OPERATION
     raise FrameError(Status.INVALID_INSTRUCTION)
+    # PROGRAM COUNTER: the frame ends
 
 
 def undefined(_: FrameComputation) -> None:
     """Every byte that is no opcode under the rules."""
+    # STACK: none
+    # GAS: none
+    # OPERATION
     raise FrameError(Status.UNDEFINED_INSTRUCTION)
+    # PROGRAM COUNTER: the frame ends
 
 
 def _clz(frame: FrameComputation) -> None:
-    frame.stack_push_int(256 - frame.stack_pop1_int().bit_length())
+    # STACK
+    word = frame.stack_pop1_int()
+    # GAS: flat
+    # OPERATION
+    frame.stack_push_int(256 - word.bit_length())
+    # PROGRAM COUNTER: next
 
 
 def _exp(frame: FrameComputation) -> None:
+    # STACK
     base, exponent = frame.stack_pop_ints(2)
+    # GAS
     frame.pay(frame.frame.rules.gas.exp_byte * ((exponent.bit_length() + 7) // 8))
+    # OPERATION
     frame.stack_push_int(pow(base, exponent, 1 << 256))
+    # PROGRAM COUNTER: next
 
 
 def _jump_to(frame: FrameComputation, destination: int) -> None:
@@ -47,171 +66,275 @@ def _jump_to(frame: FrameComputation, destination: int) -> None:
 
 
 def _jump(frame: FrameComputation) -> None:
-    _jump_to(frame, frame.stack_pop1_int())
+    # STACK
+    destination = frame.stack_pop1_int()
+    # GAS: flat
+    # OPERATION: none
+    # PROGRAM COUNTER
+    _jump_to(frame, destination)
 
 
 def _jumpi(frame: FrameComputation) -> None:
+    # STACK
     destination, condition = frame.stack_pop_ints(2)
+    # GAS: flat
+    # OPERATION: none
+    # PROGRAM COUNTER
     if condition:
         _jump_to(frame, destination)
 
 
 def _gas(frame: FrameComputation) -> None:
+    # STACK: none
+    # GAS: flat
+    # OPERATION
     frame.stack_push_int(frame.host.get_gas_left())
+    # PROGRAM COUNTER: next
 
 
 def _balance(frame: FrameComputation) -> None:
-    frame.stack_push_int(frame.host.get_balance(word_to_address(frame.stack_pop1_int())))
+    # STACK
+    address = word_to_address(frame.stack_pop1_int())
+    # GAS: the host's
+    # OPERATION
+    frame.stack_push_int(frame.host.get_balance(address))
+    # PROGRAM COUNTER: next
 
 
 def _selfbalance(frame: FrameComputation) -> None:
+    # STACK: none
+    # GAS: flat
+    # OPERATION
     frame.stack_push_int(frame.host.get_self_balance())
+    # PROGRAM COUNTER: next
 
 
 def _origin(frame: FrameComputation) -> None:
+    # STACK: none
+    # GAS: flat
+    # OPERATION
     frame.stack_push_bytes(frame.host.get_origin())
+    # PROGRAM COUNTER: next
 
 
 def _prevrandao(frame: FrameComputation) -> None:
+    # STACK: none
+    # GAS: flat
+    # OPERATION
     frame.stack_push_bytes(frame.host.get_prev_randao())
+    # PROGRAM COUNTER: next
 
 
 def _blockhash(frame: FrameComputation) -> None:
-    frame.stack_push_bytes(frame.host.get_block_hash(frame.stack_pop1_int()))
+    # STACK
+    number = frame.stack_pop1_int()
+    # GAS: flat
+    # OPERATION
+    frame.stack_push_bytes(frame.host.get_block_hash(number))
+    # PROGRAM COUNTER: next
 
 
 def _context(field: str) -> Callable[[FrameComputation], None]:
     def push(frame: FrameComputation) -> None:
+        # STACK: none
+        # GAS: flat
+        # OPERATION
         value = getattr(frame.host.get_tx_context(), field)
         if isinstance(value, bytes):
             frame.stack_push_bytes(value)
         else:
             frame.stack_push_int(value)
+        # PROGRAM COUNTER: next
 
     return push
 
 
 def _extcodesize(frame: FrameComputation) -> None:
-    frame.stack_push_int(frame.host.get_code_size(word_to_address(frame.stack_pop1_int())))
+    # STACK
+    address = word_to_address(frame.stack_pop1_int())
+    # GAS: the host's
+    # OPERATION
+    frame.stack_push_int(frame.host.get_code_size(address))
+    # PROGRAM COUNTER: next
 
 
 def _extcodehash(frame: FrameComputation) -> None:
-    frame.stack_push_bytes(frame.host.get_code_hash(word_to_address(frame.stack_pop1_int())))
+    # STACK
+    address = word_to_address(frame.stack_pop1_int())
+    # GAS: the host's
+    # OPERATION
+    frame.stack_push_bytes(frame.host.get_code_hash(address))
+    # PROGRAM COUNTER: next
 
 
 def _copy_from(source: Callable[[FrameComputation], bytes]) -> Callable[[FrameComputation], None]:
     def copy(frame: FrameComputation) -> None:
+        # STACK
         start, offset, size = frame.stack_pop_ints(3)
+        # GAS
         frame.extend_memory(start, size)
         frame.pay_for_copy(size)
+        # OPERATION
         frame.write(start, size, source(frame)[offset : offset + size])
+        # PROGRAM COUNTER: next
 
     return copy
 
 
 def _mcopy(frame: FrameComputation) -> None:
+    # STACK
     start, source, size = frame.stack_pop_ints(3)
+    # GAS
     frame.extend_memory(max(start, source), size)
     frame.pay_for_copy(size)
+    # OPERATION
     frame.write(start, size, frame.region(source, size))
+    # PROGRAM COUNTER: next
 
 
 def _extcodecopy(frame: FrameComputation) -> None:
+    """The code is looked up before memory is claimed: the official actor's order."""
+    # STACK
     address, start, code_start, size = frame.stack_pop_ints(4)
+    # GAS
     code = frame.host.copy_code(word_to_address(address))
     frame.extend_memory(start, size)
     frame.pay_for_copy(size)
+    # OPERATION
     frame.write(start, size, code[code_start : code_start + size])
+    # PROGRAM COUNTER: next
 
 
 def _keccak256(frame: FrameComputation) -> None:
-    frame.stack_push_bytes(frame.host.keccak256(frame.region(*frame.stack_pop_ints(2))))
+    # STACK
+    start, size = frame.stack_pop_ints(2)
+    # GAS: memory; words are the host's
+    data = frame.region(start, size)
+    # OPERATION
+    frame.stack_push_bytes(frame.host.keccak256(data))
+    # PROGRAM COUNTER: next
 
 
 def _returndatacopy(frame: FrameComputation) -> None:
     """The memory is claimed before the bounds of the return data are looked at: the official actor's order."""
+    # STACK
     start, source, size = frame.stack_pop_ints(3)
+    # GAS
     frame.extend_memory(start, size)
     if source + size > len(frame.return_data):
         raise FrameError(Status.ILLEGAL_MEMORY_ACCESS)
     frame.pay_for_copy(size)
+    # OPERATION
     frame.write(start, size, frame.return_data[source : source + size])
+    # PROGRAM COUNTER: next
 
 
 def _sload(frame: FrameComputation) -> None:
-    frame.stack_push_int(frame.host.get_storage(frame.stack_pop1_int()))
+    # STACK
+    key = frame.stack_pop1_int()
+    # GAS: the host's
+    # OPERATION
+    frame.stack_push_int(frame.host.get_storage(key))
+    # PROGRAM COUNTER: next
 
 
 def _sstore(frame: FrameComputation) -> None:
+    # STACK
     key, value = frame.stack_pop_ints(2)
+    # GAS: the host's
+    # OPERATION
     require_writable(frame)
     frame.host.set_storage(key, value)
+    # PROGRAM COUNTER: next
 
 
 def _tload(frame: FrameComputation) -> None:
-    frame.stack_push_int(frame.host.get_transient_storage(frame.stack_pop1_int()))
+    # STACK
+    key = frame.stack_pop1_int()
+    # GAS: flat
+    # OPERATION
+    frame.stack_push_int(frame.host.get_transient_storage(key))
+    # PROGRAM COUNTER: next
 
 
 def _tstore(frame: FrameComputation) -> None:
+    # STACK
     key, value = frame.stack_pop_ints(2)
+    # GAS: flat
+    # OPERATION
     require_writable(frame)
     frame.host.set_transient_storage(key, value)
+    # PROGRAM COUNTER: next
 
 
 def _log(count: int) -> Callable[[FrameComputation], None]:
     def emit(frame: FrameComputation) -> None:
+        # STACK
         start, size, *topics = frame.stack_pop_ints(2 + count)
         require_writable(frame)
+        # GAS: memory; bytes are the host's
         data = frame.region(start, size)
+        # OPERATION
         frame.host.emit_log([topic.to_bytes(32, "big") for topic in topics], data)
+        # PROGRAM COUNTER: next
 
     return emit
 
 
 def _call(frame: FrameComputation) -> Ask:
+    # STACK
     gas, to, value, in_start, in_size, out_start, out_size = frame.stack_pop_ints(7)
     if value:
         require_writable(frame)
+    # GAS: memory; the rest is the answer's
     data = frame.region(in_start, in_size)
+    # OPERATION
     frame.answer_region = out_start, out_size
     return CallAsk(CallKind.CALL, gas, word_to_address(to), value, data)
+    # PROGRAM COUNTER: next, with the answer
 
 
 def _call_without_value(kind: CallKind) -> Callable[[FrameComputation], Ask]:
     def call(frame: FrameComputation) -> Ask:
+        # STACK
         gas, to, in_start, in_size, out_start, out_size = frame.stack_pop_ints(6)
+        # GAS: memory; the rest is the answer's
         data = frame.region(in_start, in_size)
+        # OPERATION
         frame.answer_region = out_start, out_size
         return CallAsk(kind, gas, word_to_address(to), 0, data)
+        # PROGRAM COUNTER: next, with the answer
 
     return call
 
 
-def _create(frame: FrameComputation) -> Ask | None:
-    value, start, size = frame.stack_pop_ints(3)
-    return _ask_to_create(frame, value, start, size, None)
+def _creating(salted: bool) -> Callable[[FrameComputation], Ask | None]:
+    def create(frame: FrameComputation) -> Ask | None:
+        # STACK
+        value, start, size, *salt = frame.stack_pop_ints(4 if salted else 3)
+        require_writable(frame)
+        # GAS: memory; the rest is the answer's
+        frame.return_data = b""
+        init_code = frame.region(start, size)
+        # OPERATION
+        if value > frame.host.get_self_balance():
+            frame.stack_push_int(0)
+            return None
+        return CreateAsk(value, init_code, salt[0] if salt else None)
+        # PROGRAM COUNTER: next, with the answer
 
-
-def _create2(frame: FrameComputation) -> Ask | None:
-    value, start, size, salt = frame.stack_pop_ints(4)
-    return _ask_to_create(frame, value, start, size, salt)
-
-
-def _ask_to_create(frame: FrameComputation, value: int, start: int, size: int, salt: int | None) -> Ask | None:
-    require_writable(frame)
-    frame.return_data = b""
-    init_code = frame.region(start, size)
-    if value > frame.host.get_self_balance():
-        frame.stack_push_int(0)
-        return None
-    return CreateAsk(value, init_code, salt)
+    return create
 
 
 def _selfdestruct(frame: FrameComputation) -> None:
+    # STACK
     beneficiary = word_to_address(frame.stack_pop1_int())
     require_writable(frame)
+    # GAS: the host's
+    # OPERATION
     frame.host.selfdestruct(beneficiary)
     raise Halt
+    # PROGRAM COUNTER: the frame ends
 
 
 OWN: Final[Mapping[str, Callable[[FrameComputation], Ask | None]]] = MappingProxyType({
@@ -225,7 +348,7 @@ OWN: Final[Mapping[str, Callable[[FrameComputation], Ask | None]]] = MappingProx
     "CHAINID": _context("chain_id"), "SELFBALANCE": _selfbalance, "BASEFEE": _context("base_fee"),
     "SLOAD": _sload, "SSTORE": _sstore, "JUMP": _jump, "JUMPI": _jumpi, "GAS": _gas, "TLOAD": _tload,
     "TSTORE": _tstore, "LOG0": _log(0), "LOG1": _log(1), "LOG2": _log(2), "LOG3": _log(3), "LOG4": _log(4),
-    "CREATE": _create, "CREATE2": _create2, "CALL": _call,
+    "CREATE": _creating(salted=False), "CREATE2": _creating(salted=True), "CALL": _call,
     "STATICCALL": _call_without_value(CallKind.STATICCALL),
     "DELEGATECALL": _call_without_value(CallKind.DELEGATECALL),
     "INVALID": _invalid, "SELFDESTRUCT": _selfdestruct,
