@@ -66,6 +66,10 @@ class ActorState:
         """The same actor with another balance."""
         return ActorState(self.code, self.head, self.nonce, TokenAmount(balance), self.delegated_address)
 
+    def with_nonce(self, nonce: int) -> "ActorState":
+        """The same actor with another nonce."""
+        return ActorState(self.code, self.head, nonce, self.balance, self.delegated_address)
+
     def with_head(self, head: Cid) -> "ActorState":
         """The same actor with another state."""
         return ActorState(self.code, head, self.nonce, self.balance, self.delegated_address)

@@ -39,7 +39,7 @@ class Overrides:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is supposed."""
-        return not self.accounts and self.block == SAME_BLOCK
+        return not self.accounts and (self.block is SAME_BLOCK or self.block == SAME_BLOCK)
 
 
 NONE: Final = Overrides()

@@ -66,7 +66,9 @@ class ChainReader:
     def settings_after(self, parent: Tipset) -> BlockSettings:
         """The settings of a block to come after a tipset."""
         settings = parent.next_settings
-        return settings if settings.gas_limit is not None else replace(settings, gas_limit=self.default_gas_limit)
+        if settings.gas_limit is not None or self.default_gas_limit is None:
+            return settings
+        return replace(settings, gas_limit=self.default_gas_limit)
 
     def assemble(
         self,
@@ -134,7 +136,10 @@ class ChainReader:
     def _enter(self, tipset: Tipset) -> None:
         self._place(self.machine, tipset, self._circulating(tipset.state))
         # What is asked at the head is asked as the next block has it, but for what that one block draws.
-        enter_settings(self.machine, replace(self.settings_after(tipset), randomness=tipset.settings.randomness))
+        settings = self.settings_after(tipset)
+        if settings.randomness != tipset.settings.randomness:
+            settings = replace(settings, randomness=tipset.settings.randomness)
+        enter_settings(self.machine, settings)
         self._externs.executing = tipset.height
 
     def _place(self, machine: Hypervisor, tipset: Tipset, circulating: TokenAmount) -> None:

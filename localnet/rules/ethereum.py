@@ -175,8 +175,10 @@ class EthereumSettings:
         """Gas limit, fee recipient and randomness; the least gas price concerns waiting transactions, not blocks."""
         limit = BLOCK_GAS_LIMIT if settings.gas_limit is None else settings.gas_limit
         coinbase = settings.coinbase or ZERO_ADDRESS
-        changed = replace(_block(machine), coinbase=coinbase, gas_limit=limit, randomness=settings.randomness)
-        machine.advance(block=changed)
+        now = _block(machine)
+        if (now.coinbase, now.gas_limit, now.randomness) != (coinbase, limit, settings.randomness):
+            changed = replace(now, coinbase=coinbase, gas_limit=limit, randomness=settings.randomness)
+            machine.advance(block=changed)
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
         """What was set for it."""

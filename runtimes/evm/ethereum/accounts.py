@@ -171,7 +171,7 @@ class Accounts:
         if state.code == self.evm_code:
             self._journal.set((_NONCE, actor), nonce)
         else:
-            self._tree.set_actor(actor, replace(state, nonce=nonce))
+            self._tree.set_actor(actor, state.with_nonce(nonce))
 
     def code_cid(self, actor: ActorID | None) -> Cid:
         """The CID of an account's code, that of no bytes included."""
@@ -468,7 +468,7 @@ class Accounts:
             self._store.put(EMPTY_CODE, b"")
         if contract.storage == EMPTY_KAMT:
             self._store.put(EMPTY_KAMT, EMPTY_KAMT_BLOCK)
-        return replace(state, code=self.evm_code, head=head, nonce=0)
+        return ActorState(self.evm_code, head, 0, state.balance, state.delegated_address)
 
     # --- parts ------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -107,7 +107,7 @@ class Application:
         """
         self._kept = kept
         transaction, accounts = self._transaction, self._accounts
-        validation.check_size(transaction, replace(self._fork, transaction_gas_cap=None))
+        validation.check_size(transaction, self._fork, is_capped=False)
         if self._paid:
             validation.check_fees(transaction, self._limits)
         sender = accounts.find(self._sender)
@@ -364,14 +364,14 @@ def _blob_base_fee(excess: int, fraction: int) -> int:
     return prices.fake_exponential(prices.MIN_BLOB_BASE_FEE, excess, fraction)
 
 
-def block_limits(machine: MachineState) -> BlockLimits:
-    """What a block offers its first transaction."""
+def block_limits(machine: MachineState, base_fee: int | None = None) -> BlockLimits:
+    """What a block offers its first transaction; at another base fee than the machine's, if one is given."""
     block = block_of(machine)
     fork = fork_named(block.fork)
     return BlockLimits(
         gas=block.gas_limit,
         blob_gas=prices.BLOB * fork.blobs.maximum,
-        base_fee=machine.context.base_fee,
+        base_fee=machine.context.base_fee if base_fee is None else base_fee,
         blob_base_fee=blob_base_fee(block, fork),
         chain_id=machine.context.chain_id,
     )

@@ -5,7 +5,6 @@ fees, its gas limit in Ethereum's gas.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Final
 
 from bridge.addresses import EthAddress
@@ -155,8 +154,8 @@ class EthereumExecutor:
         Raises InvalidTransaction.
         """
         found = transaction_of(self._machine, asked)[1] if isinstance(asked, Message) else asked
-        limits = block_limits(self._machine)
-        check(found, fork_named(block_of(self._machine).fork), replace(limits, base_fee=base_fee))
+        fork = fork_named(block_of(self._machine).fork)
+        check(found, fork, block_limits(self._machine, base_fee))
 
     def fork_facts(self) -> ForkFacts:
         """What the fork of the machine's context offers."""

@@ -113,8 +113,11 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
             raise InvalidTransaction(RejectionReason.TYPE_4_EMPTY_AUTHORIZATION_LIST, "type 4 without authorizations")
 
 
-def check_size(transaction: Transaction, fork: Fork) -> None:
-    """The checks of what the transaction itself says. Raises InvalidTransaction."""
+def check_size(transaction: Transaction, fork: Fork, *, is_capped: bool = True) -> None:
+    """The checks of what the transaction itself says; the fork's cap on its gas where it `is_capped`.
+
+    Raises InvalidTransaction.
+    """
     if not 0 <= transaction.value <= MAX_VALUE:
         raise InvalidTransaction(
             RejectionReason.RLP_INVALID_VALUE, f"a value of {transaction.value} is not a number of 256 bits"
@@ -139,7 +142,7 @@ def check_size(transaction: Transaction, fork: Fork) -> None:
             RejectionReason.INITCODE_SIZE_EXCEEDED,
             f"init code of {len(transaction.data):,} bytes, at most {prices.MAX_INIT_CODE_SIZE:,}",
         )
-    if fork.transaction_gas_cap is not None and limit > fork.transaction_gas_cap:
+    if is_capped and fork.transaction_gas_cap is not None and limit > fork.transaction_gas_cap:
         raise InvalidTransaction(
             RejectionReason.GAS_LIMIT_EXCEEDS_MAXIMUM, f"gas limit {limit}, at most {fork.transaction_gas_cap}"
         )
