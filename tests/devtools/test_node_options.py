@@ -305,7 +305,7 @@ def _heard(client: socket.socket) -> bytes:
         (["--mnemonic", "test test"], 2, "a mnemonic has 12, 15, 18, 21 or 24 words, not 2"),
         (["--chain-id", "0"], 2, "0 cannot be a chain id"),
         (["--host", "300.1.1.1"], 2, "of 300.1.1.1 cannot be used"),
-        (["--load-state", "absent"], 2, "absent: No such file or directory"),
+        (["--load-state", "absent"], 2, "the state absent cannot be read: No such file or directory"),
         (["--load-state", __file__], 2, "this is not a state that a network has dumped"),
         (["--fork-epoch", "5"], 2, "say which one with --fork-url"),
         (["--fork-url", "http://127.0.0.1:9"], 1, "no node answers at http://127.0.0.1:9"),
