@@ -143,7 +143,7 @@ def _caller(data: bytes, opcode: int, to: bytes) -> AllocAccount:
     """A contract that makes one call with fixed data, or does nothing without data."""
     size = len(data).to_bytes(2, "big")
     value = "5f" if opcode == CALL else ""
-    # CODECOPY the data behind the code to memory; call with it, and with all the gas there is
+    # CODECOPY the data after the code to memory; call with it, and with all the gas there is
     call = bytes.fromhex(f"5f5f61{size.hex()}5f{value}73{to.hex()}5a{opcode:02x}00")
     copy = bytes.fromhex(f"61{size.hex()}60") + bytes([7 + len(call)]) + bytes.fromhex("5f39")
     return AllocAccount(0, 1, copy + call + data if data else b"\x00")

@@ -50,7 +50,7 @@ def rows() -> Iterator[Row]:
     yield Row("load the engine", 1000 * seconds(load, clock=process_time), "compiled before, from the disk's cache")
     instances = pool()._instances
     size = max(instance._instance.memory()[1] for instance in instances) / MEBIBYTE
-    yield Row("memory of an instance", size, f"the largest of {len(instances)}, behind all workloads")
+    yield Row("memory of an instance", size, f"the largest of {len(instances)}, after all workloads")
 
 
 def beside_revm(fast: TimedMachine, revm: Revm) -> Iterator[Row]:

@@ -33,7 +33,7 @@ def rows() -> Iterator[Row]:
 
 
 def populated(folder: Path) -> Network:
-    """The network, a block behind its beginning."""
+    """The network, a block after its genesis."""
     network = Network(folder, account_count=(ACTORS - MINERS) // 2, clock=lambda: START)
     miners = [network.create_miner(owner) for owner in network.accounts[:MINERS]]
     network.set_producer(miners[0].address)
@@ -45,7 +45,7 @@ def populated(folder: Path) -> Network:
 
 
 def milliseconds(network: Network, epochs: int) -> float:
-    """Of the processor, for one of so many epochs: of the best tenth of them."""
+    """Of the processor, for one of N epochs: of the best tenth of them."""
     tenth = epochs // 10
     return 1e3 * min(_seconds(network, tenth) for _ in range(10)) / tenth
 

@@ -43,7 +43,7 @@ def rows() -> Iterator[Row]:
 
 
 def measured(size: int) -> dict[str, float]:
-    """What `bench.growing` says of a state of so many accounts."""
+    """What `bench.growing` says of a state of `size` accounts."""
     with TemporaryDirectory() as folder:
         _run("fill", folder, size)
         found: dict[str, float] = json.loads(_run("measure", folder, size))

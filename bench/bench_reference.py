@@ -68,7 +68,7 @@ NAMES = (MESSAGE, WORST, SYSCALL, OFFICIAL_MESSAGE)
 
 
 def sampled() -> Wanted:
-    """Wants every so many variants of the newest network version, and all that may take over a millisecond."""
+    """Wants every n-th variant of the newest network version, and all that may take over a millisecond."""
     evenly = some(f"@{NEWEST}:", EVERY)
 
     def wanted(name: str, after: Mapping[str, Any]) -> bool:

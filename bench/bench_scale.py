@@ -1,6 +1,6 @@
 """Whether a request costs as much on a chain of 100,000 blocks with 1,000,000 log entries as on a short one.
 
-A network of 100,000 actors in a folder. Executing so many blocks takes a quarter of an hour, so the chain is written
+A network of 100,000 actors in a folder. Executing its blocks takes a quarter of an hour, so the chain is written
 without: the tipsets, messages, events and index entries of one executed transfer, with other logs, by the code that a
 produced block takes (`Chain.assemble`, `tipset_entries`). What is measured runs in this process, through the
 dispatcher of the node; processor time, so that other programs and the disk count little.

@@ -51,7 +51,7 @@ def account(number: int) -> Address:
 
 
 def fill(folder: Path, size: int) -> None:
-    """Make a state of so many accounts."""
+    """Make a state of N accounts."""
     with RocksStore.open(folder) as store, Hypervisor.open(store=store) as machine:
         for start in range(0, size, _AT_ONCE):
             add_accounts(machine, range(start, min(size, start + _AT_ONCE)))

@@ -77,7 +77,7 @@ def variants(files: list[Path], bundles: Path, wanted: Wanted) -> Iterator[Vecto
 
 
 def some(part: str = "", every: int = 1) -> Wanted:
-    """Wants those whose name contains `part`, every so many of them."""
+    """Wants every n-th of those whose name contains `part`."""
     count = count_from(0)
     return lambda name, _after: part in name and next(count) % every == 0
 
@@ -87,7 +87,7 @@ def main() -> int:
     options = argparse.ArgumentParser(prog="python -m bench.messages", description=__doc__)
     options.add_argument("--bundles", type=Path, default=BUNDLES)
     options.add_argument("--only", default="", help="variants whose name contains this")
-    options.add_argument("--every", type=int, default=1, help="every so many of them")
+    options.add_argument("--every", type=int, default=1, help="every n-th of them")
     options.add_argument("--milliseconds", type=int, default=20, help="to measure a variant for")
     options.add_argument("--alone", action="store_true", help="without the reference")
     options.add_argument("vectors", nargs="*", type=Path, default=[GOLDEN])

@@ -163,7 +163,7 @@ def time_pair(name: str, pair: PyEvmPair, expected: bytes | None = None, rounds:
 
 
 def sampled(step: int) -> Iterator[TimedCase]:
-    """Cases of every so many files under Cancun, timed: legacy transactions of at most five million gas.
+    """Cases of every n-th file under Cancun, timed: legacy transactions of at most five million gas.
 
     The curve of precompiles 6 to 8 is left out, which py-evm does in Python.
     """

@@ -42,7 +42,7 @@ class Reference:
     """One process of the oracle that measures what it is asked for, until it is left."""
 
     def __init__(self, bundles: Path, vectors: Iterable[Path], only: str = "", milliseconds: int = 20) -> None:
-        """Read the vectors whose id contains `only`; each variant is measured for so many milliseconds."""
+        """Read the vectors whose id contains `only`; each variant is measured for this time in milliseconds."""
         command = [str(reference_program()), "time", "--bundles", str(bundles), "--milliseconds", str(milliseconds)]
         command += ["--on-request", *(("--only", only) if only else ()), *map(str, vectors)]
         # a file: a pipe without a reader would stop the program when it is full

@@ -33,7 +33,7 @@ _LARGE: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One call, made so many times; `short` is the same with half to do, which one transaction may hold since Osaka."""
+    """One call, made `times` times; `short` is the same with half to do, which one transaction may hold since Osaka."""
 
     name: str
     call: Call

@@ -55,12 +55,12 @@ class ContractInterface:
         self.abi = tuple(abi)
 
     def encode_call(self, name: str, *arguments: Any) -> bytes:
-        """Calldata of a call of a function; of those with the name, the one that takes so many. Raises AbiMismatch."""
+        """Calldata of a call of a function; of an overloaded one, by the number of arguments. Raises AbiMismatch."""
         function = self.function(name, len(arguments))
         return _selector(function) + _encode(function["inputs"], arguments, name)
 
     def encode_constructor(self, bytecode: bytes, *arguments: Any) -> bytes:
-        """Init code: the bytecode with the constructor's arguments behind it. Raises AbiMismatch."""
+        """Init code: the bytecode with the constructor's arguments after it. Raises AbiMismatch."""
         entries = [entry for entry in self.abi if entry["type"] == "constructor"]
         inputs = entries[0]["inputs"] if entries else []
         return bytecode + _encode(inputs, arguments, "constructor")
@@ -183,7 +183,7 @@ class ContractInterface:
 
 
 def value_words(items: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> str:
-    """Values by the types of ABI items, as cast writes them, but for the size behind large numbers."""
+    """Values by the types of ABI items, as cast writes them, but for the size after large numbers."""
     return ", ".join(_words(_type(item), value, item) for item, value in zip(items, values, strict=True))
 
 

@@ -62,7 +62,7 @@ class _Walk:
         self._room = room
 
     def parts(self, shapes: Sequence[_Shape], start: int) -> None:
-        """Values whose heads lie behind each other; offsets count from the first one."""
+        """Values whose heads follow each other; offsets count from the first one."""
         at = start
         for shape in shapes:
             self._value(shape, at, start)

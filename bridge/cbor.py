@@ -2,7 +2,7 @@
 
 Differences from `store.codec.decode_strict`, all measured on the official EVM actor: byte strings may be cut into
 chunks (indefinite length, nested), heads may be longer than needed, and the head of an unsigned integer passes for that
-of a byte string or an array of so many bytes or items; text, tags and indefinite arrays in the place of what is
+of a byte string or an array of N bytes or items; text, tags and indefinite arrays in the place of what is
 expected, and bytes left over, are refused.
 """
 

@@ -1,7 +1,7 @@
 """What an EVM engine tells a tracer that wants every instruction. Traces of every format are made of these events.
 
 Between a call's `CallStarted` and its `CallEnded` a contract's frame is a row of steps, each with the costs that are
-known behind it, or with the fault that ended the frame. Gas is the engine's: Ethereum's under its rules, the derived
+known after it, or with the fault that ended the frame. Gas is the engine's: Ethereum's under its rules, the derived
 budget under Filecoin's.
 """
 

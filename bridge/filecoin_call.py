@@ -4,7 +4,7 @@ Solidity to native: a contract delegate-calls a precompile with an ABI-encoded h
 codec, bytes) back. Native to Solidity: any method number of 1024 or more reaches the contract as a call of
 `handle_filecoin_method(uint64 method, uint64 codec, bytes params)`, which answers (uint32 exit, uint64 codec,
 bytes data). Rules: FIP-0054, FIP-0076 in the shape that the official EVM actor gives them: offsets are 32-bit, reads
-behind the end yield zeros, numbers wider than their field are refused.
+after the end yield zeros, numbers wider than their field are refused.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class AbiError(ValueError):
 
 
 class BlockTooLarge(ValueError):
-    """Content of more bytes than a block may have; `length` is what was asked for, zeros behind the input included."""
+    """Content of more bytes than a block may have; `length` is what was asked for, zeros after the input included."""
 
     def __init__(self, length: int) -> None:
         super().__init__(f"{length} bytes, at most {MAX_BLOCK_SIZE}")

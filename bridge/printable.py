@@ -13,7 +13,7 @@ MOST_SHOWN: Final = 300
 
 
 def printable(text: str, most: int = MOST_SHOWN) -> str:
-    """The text on one line with nothing hidden in it, and at most so many characters of it."""
+    """The text on one line with nothing hidden in it, cut to `most` characters."""
     shown = text[:most]
     if not shown.isprintable():
         shown = "".join(char if char.isprintable() else _escaped(char) for char in shown)

@@ -82,7 +82,7 @@ def _head(offset: int, length: int) -> bytes:
 
 
 def _item(data: bytes, at: int, end: int, depth: int) -> tuple[Item, int]:
-    """The item at a position and the position behind it, all before `end`."""
+    """The item at a position and the position after it, all before `end`."""
     if at >= end:
         raise RlpError("the item is cut short")
     first = data[at]

@@ -212,7 +212,7 @@ def joined(head: int, parts: Sequence[tuple[bool, bytes]]) -> bytes:
 
 
 def array(item: Coder, most: int | None = None) -> Coder:
-    """T[], values in a list; of at most so many."""
+    """T[], values in a list, with a maximum length."""
     size, is_dynamic, read, write = item.head, item.dynamic, item.read, item.write
 
     def read_tail(data: bytes, start: int) -> tuple[list[Any], int]:

@@ -6,7 +6,7 @@ tells the kinds of transaction apart, so that the transaction, and with it its h
 Types 0 (with and without a chain id) and 2 are as on the network (FIP-0055, FIP-0091; lotus chain/types/ethtypes).
 Type 1, which the network refuses, is carried in a form of this project's own, with the prefix 0x03, so that tools which
 send nothing else work on a local network. A message has no room for access lists and authorizations: where the rules
-have them, the signature holds the whole transaction behind the prefix 0x04 (`envelope_message`).
+have them, the signature holds the whole transaction after the prefix 0x04 (`envelope_message`).
 """
 
 from __future__ import annotations

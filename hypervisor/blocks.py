@@ -237,7 +237,7 @@ class _Scanner:
 
 
 def _header(data: bytes, position: int) -> tuple[int, int, int]:
-    """One CBOR header: major type, its number, the offset behind it. Indefinite lengths are refused."""
+    """One CBOR header: major type, its number, the offset after it. Indefinite lengths are refused."""
     if position >= len(data):
         raise _ScanStopped(ErrorNumber.SERIALIZATION)
     first = data[position]

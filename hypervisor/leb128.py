@@ -15,7 +15,7 @@ def encode_uleb128(number: int) -> bytes:
 
 
 def decode_uleb128(data: bytes, offset: int = 0) -> tuple[int, int]:
-    """Read one number; returns it and the offset behind it.
+    """Read one number; returns it and the offset after it.
 
     Raises ValueError where it is cut short, longer than ten bytes, or not minimal. What ten bytes hold beyond 64 bits
     is dropped, as the network's decoder does (crate unsigned-varint).

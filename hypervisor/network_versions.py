@@ -79,7 +79,7 @@ class NetworkVersion:
     evm: frozenset[str] = frozenset()
     """Features of the EVM actor since the first: MCOPY, BEACON_RANDOMNESS, TRANSIENT, BLS12_381, CLZ, P256."""
     base_fee: BaseFee = BaseFee.FULLNESS
-    """Of the tipset behind one: the rule of the version that the next epoch has."""
+    """Of the tipset after one: the rule of the version that the next epoch has."""
     layouts: Layouts = Layouts.UNKNOWN
     """What its upgrade does with the states of the version before (`hypervisor.migration`)."""
 

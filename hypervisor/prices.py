@@ -20,7 +20,7 @@ class Price:
     per_unit: int = 0
 
     def of(self, units: int = 0) -> int:
-        """The charge for so many units."""
+        """The charge for N units."""
         return self.flat + self.per_unit * units
 
 
@@ -32,7 +32,7 @@ class StepPrice:
     steps: tuple[tuple[int, int], ...]
 
     def of(self, items: int) -> int:
-        """The charge for so many items."""
+        """The charge for N items."""
         return self.per_item * items + max((cost for start, cost in self.steps if items >= start), default=0)
 
 
@@ -133,7 +133,7 @@ class PriceList:
         return self.message_compute + self.actor_update + self.storage_per_byte * (self.message_storage_bytes + length)
 
     def block_open(self, size: int, links: int) -> int:
-        """What opening a block costs behind its flat part: keeping it, or tracking its links, whichever is more."""
+        """What opening a block costs beyond its flat part: keeping it, or tracking its links, whichever is more."""
         retain, track = self.memory_retain_per_byte * size, self.link_tracked * links
         return max(retain, track + (self.memory_copy_per_byte + self.memory_allocate_per_byte) * size)
 

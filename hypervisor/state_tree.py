@@ -78,7 +78,7 @@ class ActorState:
 _PROGRESS = 10_000
 """Actors between two words of progress."""
 _OTHER_FIELDS = 4
-"""An actor's fields behind its code."""
+"""An actor's fields after its code."""
 
 _UNREAD = ActorState(Cid(b""))
 """Stands for an actor that the tree has not looked for yet."""

@@ -16,7 +16,7 @@ TokenAmount = NewType("TokenAmount", int)
 
 
 def fil(amount: int) -> TokenAmount:
-    """So many FIL in attoFIL."""
+    """An amount of FIL in attoFIL."""
     return TokenAmount(amount * ATTO_PER_FIL)
 
 

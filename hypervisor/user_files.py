@@ -28,7 +28,7 @@ def user_folder(kind: Literal["data", "cache"]) -> Path:
 
 
 def read_bounded(path: Path, most: int, what: str, kind: type[InvalidInput] = InvalidInput) -> bytes:
-    """A file of at most so many bytes; an error of `kind` that calls it `what` for a longer one, or none to be read."""
+    """A file of at most `most` bytes; an error of `kind` that calls it `what` for a longer one, or none to be read."""
     try:
         if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe has no end
             raise kind(f"{what} {path} is not a file")

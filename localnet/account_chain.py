@@ -232,7 +232,7 @@ class AccountChain(DevelopmentChain):
         return self._trace(self.receipt(transaction_hash))
 
     def epoch_trace(self, epoch: int) -> EpochTrace:
-        """The calls behind the messages of an epoch's tipset: reward and cron. Raises UnknownBlock."""
+        """The calls after the messages of an epoch's tipset: reward and cron. Raises UnknownBlock."""
         tipset = self.chain.index.tipset_before(epoch) if 0 <= epoch <= self.head.height else None
         if tipset is None or tipset.height != epoch or tipset.parent == GENESIS_PARENT:
             raise UnknownBlock(f"no tipset was executed at epoch {epoch}: it is a null round, or not of this chain")

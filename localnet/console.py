@@ -200,7 +200,7 @@ class Console:
 
     def _explain_transaction(self, receipt: TransactionReceipt, limit: TimeLimit) -> None:
         if self._network.chain.index.by_hash(receipt.tipset.hash) is None:
-            return  # the chain went back: what it went back behind is not to be executed again
+            return  # the chain went back below it: it is not to be executed again
         shown = place = None
         try:
             found = trace(self._network.chain, receipt, limit=limit)
@@ -254,7 +254,7 @@ class Console:
             console.print(Text(place, style="bold red"))
 
     def _interfaces(self, calls: Sequence[dict[str, Any]]) -> list[NamedInterface]:
-        """The interfaces of the contracts that are called, by their code, and behind them all that are known."""
+        """The interfaces of the contracts that are called, by their code, and after them all that are known."""
         rest = [NamedInterface("contract", found.interface) for found in self._artifacts.contracts()]
         every, own = list(calls), dict[tuple[str, str], NamedInterface]()
         for call in every:

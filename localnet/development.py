@@ -41,7 +41,7 @@ class DevelopmentChain(BlockProduction):
     def increase_time(self, seconds: int) -> int:
         """Let the clock run ahead by so much more; the whole offset. Epochs are not touched: see `mine`.
 
-        In seconds. Raises InvalidInput for a time that runs backwards or behind the year 9999.
+        In seconds. Raises InvalidInput for a time that runs backwards or beyond the year 9999.
         """
         return self._clock.increase(seconds)
 
@@ -80,7 +80,7 @@ class DevelopmentChain(BlockProduction):
         self.chain.keep_changes()
 
     def grant_datacap(self, target: Target, size: int) -> None:
-        """Make an account a verified client with DataCap for so many bytes more, at least 256, without a transaction.
+        """Make an account a verified client with DataCap for N bytes more, at least 256, without a transaction.
 
         Raises InvalidInput where the registry refuses.
         """

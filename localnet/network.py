@@ -168,7 +168,7 @@ class Network(AccountChain):
         claims: bool = False,
         expiration: int | None = None,
     ) -> Miner:
-        """A storage miner of an account (default: the first) with so many live sectors of 2 KiB, power and pledge.
+        """A storage miner of an account (default: the first) with N live sectors of 2 KiB, power and pledge.
 
         With `claims` each sector holds a verified client's piece; `expiration` is an epoch. Nothing is sealed:
         `localnet.miners.miner` says where the sectors come from. On an official bundle this mines up to two days of

@@ -264,7 +264,7 @@ class Hamt:
 
 @lru_cache(4096)
 def _node_head(bitfield: int, pointers: int) -> bytes:
-    """What precedes a node's encoded pointers, of which there are so many."""
+    """What precedes a node's encoded pointers, of which there are `count`."""
     return b"\x82" + bitfield_bytes(bitfield) + array_head(pointers)
 
 

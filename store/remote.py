@@ -15,7 +15,7 @@ from store.blockstore import NOTHING, BlockCorrupt, BlockNotFound, Store, StoreI
 from store.cid import Cid, has_digest, show
 
 _KEPT_AT_ONCE: Final = 1_000
-"""So many fetched blocks wait for the next commit at most."""
+"""The most fetched blocks that wait for the next commit."""
 
 
 class Remote(Protocol):

@@ -86,7 +86,7 @@ def _frame_json(frame: EthereumFrame, code_at: CodeAt) -> dict[str, Any]:
 
 
 def _write_logs(frame: EthereumFrame, shown: dict[str, Any], place: int, index: int) -> int:
-    """The logs of a frame that came behind so many frames under it; the index of the next log."""
+    """The logs of a frame that came after N frames under it; the index of the next log."""
     for entry in frame.logs:
         if entry.place == place:
             shown.setdefault("logs", []).append(

@@ -80,7 +80,7 @@ def planned(entries: list[str] | None) -> dict[int, int | tuple[int, str]]:
 
 
 def _planned(entry: str) -> tuple[int, int | tuple[int, str]]:
-    """The epoch of `nv29@1000` or `nv28@1000=v18-devnet`, and what comes behind it."""
+    """The epoch of `nv29@1000` or `nv28@1000=v18-devnet`, and what comes after it."""
     from hypervisor.errors import InvalidInput
 
     words, with_bundle, bundle = entry.partition("=")

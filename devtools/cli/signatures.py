@@ -20,7 +20,7 @@ _DEEPEST: Final = 32
 
 
 def signature_interface(text: str) -> tuple[ContractInterface, str]:
-    """The interface of one function, and its name, of `name(types)` with `(types)` of what it returns behind it.
+    """The interface of one function, and its name, of `name(types)` with `(types)` of what it returns after it.
 
     Without the second list, the function's entry has no `outputs`: it is unknown what it returns. Names of arguments
     and `uint` for `uint256` may be there. Raises InvalidInput.
@@ -102,7 +102,7 @@ def _signature_parts(text: str) -> tuple[str, list[list[Any]]] | None:
 
 
 def _item(text: str) -> dict[str, str] | None:
-    """A type, with or without a name behind it."""
+    """A type, with or without a name after it."""
     from eth_abi.abi import is_encodable_type
     from eth_abi.exceptions import ParseError
 
@@ -196,7 +196,7 @@ def _split(text: str) -> list[str]:
 
 
 def _depths(text: str) -> list[tuple[int, int]]:
-    """How many brackets are open behind each sign that is in no quotes."""
+    """How many brackets are open after each sign outside quotes."""
     depths, depth, quoted, escaped = list[tuple[int, int]](), 0, False, False
     for place, sign in enumerate(text):
         if quoted:

@@ -14,7 +14,7 @@ from bridge.printable import printable
 from store.json_text import parse_json
 
 MOST_WORDS: Final = 2_000
-"""So many characters of a remark are kept."""
+"""The most characters of a remark that are kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class SuiteCoverage:
     cut: list[str] = field(default_factory=list)
 
     def add(self, other: SuiteCoverage, times: int = 1) -> None:
-        """Take over what another one has, so many times."""
+        """Take over what another one has, N times."""
         self.cut += other.cut
         for place, use in other.gas.items():
             mine = self.gas.setdefault(place, GasUse())

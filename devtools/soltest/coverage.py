@@ -137,25 +137,25 @@ class _Code:
         return min(inside, default=None)
 
     def _way(self, item: Item, file: str) -> int | None:
-        """Of the last conditional jump in a span: the instruction behind it (0), or the one to which it goes (1)."""
+        """Of the last conditional jump in a span: the instruction after it (0), or the one to which it goes (1)."""
         jumps = [jump for jump in self._jumps.get(file, ()) if item.start <= jump[0] <= item.end]
         if not jumps:
             return None
-        _, behind, to = max(jumps, key=lambda jump: jump[1])
-        return to if item.way else behind
+        _, after, to = max(jumps, key=lambda jump: jump[1])
+        return to if item.way else after
 
     @cached_property
     def _jumps(self) -> dict[str, list[tuple[int, int, int]]]:
-        """Conditional jumps by file: the start of the span, the counter behind, the counter of the target."""
+        """Conditional jumps by file: the start of the span, the counter after, the counter of the target."""
         found: dict[str, list[tuple[int, int, int]]] = {}
         code = self._code
         for counter, span in self._places.items():
             opcode = code[counter]
             size = opcode - _PUSH1 + 1
-            behind = counter + 1 + size
-            if _PUSH1 <= opcode <= _PUSH4 and behind < len(code) and code[behind] == _JUMPI:
-                to = int.from_bytes(code[counter + 1 : behind], "big")
-                found.setdefault(span.file, []).append((span.start, behind + 1, to))
+            after = counter + 1 + size
+            if _PUSH1 <= opcode <= _PUSH4 and after < len(code) and code[after] == _JUMPI:
+                to = int.from_bytes(code[counter + 1 : after], "big")
+                found.setdefault(span.file, []).append((span.start, after + 1, to))
         return found
 
 

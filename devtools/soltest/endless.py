@@ -1,4 +1,4 @@
-"""Where a test is that does not end: watched for so many instructions as take a moment, then left."""
+"""Where a test is that does not end: watched for the instructions of a moment, then left."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLOCK: Final = 4096
 
 
 class LoopTracer(PlacedFrameTracer):
-    """Ends what it listens to (OutOfTime) after so many instructions; `cut` are then the calls that were open.
+    """Ends what it listens to (OutOfTime) after N instructions; `cut` are then the calls that were open.
 
     With `within`, the number of a frame, only its instructions count, with those of all under it, and `cut` is empty
     where it was never reached.

@@ -110,7 +110,7 @@ def _has_number(content: Mapping[str, Any], numbers: Mapping[int, str], name: st
 
 
 def _name(path: Path) -> str:
-    """The contract's; behind a dot forge writes the compiler's version where it used several."""
+    """The contract's; after a dot forge writes the compiler's version where it used several."""
     return path.stem.partition(".")[0]
 
 

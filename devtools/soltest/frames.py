@@ -128,7 +128,7 @@ class CallFrame:
 
     @property
     def refusal(self) -> PrecompileRefusal | None:
-        """What a precompile refused last, with no call behind it."""
+        """What a precompile refused last, with no call after it."""
         last = next((item for item in reversed(self.items) if isinstance(item, CallFrame | PrecompileRefusal)), None)
         return None if isinstance(last, CallFrame) else last
 

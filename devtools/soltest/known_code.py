@@ -1,7 +1,7 @@
 """Which contract a code is: found by the code itself, not by its deployer or place.
 
 Deployed code is what the compiler left but for libraries' addresses and immutable values, whose places the artifact
-says; init code is a contract's creation code with the constructor's arguments behind it.
+says; init code is a contract's creation code with the constructor's arguments after it.
 """
 
 from __future__ import annotations

@@ -305,7 +305,7 @@ def _field(item: Mapping[str, Any], value: Any, names: Names) -> str:
 
 
 def _result(frame: CallFrame, names: Names) -> str:
-    """What came back, behind the arrow."""
+    """What came back, after the arrow."""
     contract = names.known.of(frame)
     data = frame.output
     if not frame.succeeded:

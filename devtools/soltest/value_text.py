@@ -61,7 +61,7 @@ def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named) -> str:
 
 
 def number_text(value: int) -> str:
-    """A number, of a large one its size behind it: `1795198834 [1.795e9]`."""
+    """A number, of a large one its size after it: `1795198834 [1.795e9]`."""
     if abs(value) <= _PLAIN:
         return str(value)
     sign, digits = "-" if value < 0 else "", str(abs(value))

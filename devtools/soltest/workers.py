@@ -268,7 +268,7 @@ class SuiteWorker:
         self.pipe.send((suite, name))
 
     def until(self, timeout: float) -> float:
-        """When what it does must have ended, if a test may take so many seconds."""
+        """When what it does must have ended, if a test may take N seconds."""
         return self.since + (_LOOK if self.looking else timeout)
 
     def _ready_for(self, job: Job) -> None:

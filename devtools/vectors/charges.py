@@ -117,7 +117,7 @@ def charges_of(message: Iterable[Any]) -> Iterator[Charge]:
 
 
 def first_difference(ours: Iterable[Any], theirs: Iterable[Any]) -> list[str]:
-    """The last charge on which two traces of a message agree, and what each has behind it; empty if they agree.
+    """The last charge on which two traces of a message agree, and what each has after it; empty if they agree.
 
     A charge that one side makes in several steps is no difference, nor is another name for the same amount.
     """

@@ -70,7 +70,7 @@ def read_field(fields: Any, name: str) -> Any:
 
 
 def read_number(value: Any, name: str, bits: int | None = 256) -> int:
-    """A number that is not negative, of at most so many bits (None: any)."""
+    """A number that is not negative, of at most `bits` bits (None: any)."""
     number = -1
     if isinstance(value, str):
         text = value.removeprefix(_BIG)

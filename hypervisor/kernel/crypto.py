@@ -91,7 +91,7 @@ class CryptoOps:
     ) -> bool:
         """Whether one BLS signature stands for every key and its plaintext, all of them joined.
 
-        Errors: ILLEGAL_ARGUMENT, behind the charge, where the lengths are not those of the joined plaintexts.
+        Errors: ILLEGAL_ARGUMENT, after the charge, where the lengths are not those of the joined plaintexts.
         """
         prices = self._calls.prices
         # charge

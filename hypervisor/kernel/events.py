@@ -49,7 +49,7 @@ class EventOps:
     ) -> None:
         """Emit an event given as `count` entry headers, all keys and all values (machine version 4).
 
-        Views of the guest's memory will do: they are copied behind the charge. Where there are more than
+        Views of the guest's memory will do: they are copied after the charge. Where there are more than
         `MAX_ENTRIES`, the count is paid for, and the headers are not looked at.
         Errors: READ_ONLY; LIMIT_EXCEEDED for too many entries, too long a key or too many bytes of values;
         ILLEGAL_CODEC; ILLEGAL_ARGUMENT for bad flags, keys that are not UTF-8, and lengths that do not add up.

@@ -137,7 +137,7 @@ class _Reader:
         return self._argument(head & ~(major << 5), 8)
 
     def _argument(self, rest: int, widest: int) -> int:
-        """The number of a head without its major type, in itself or in at most `widest` bytes behind it."""
+        """The number of a head without its major type, in itself or in at most `widest` bytes after it."""
         if rest < 24:
             return rest
         if rest <= 27 and (width := 1 << (rest - 24)) <= widest:

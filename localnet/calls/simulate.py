@@ -100,7 +100,7 @@ def _search(machine: Hypervisor, request: CallRequest, low: Gas, highest: Gas) -
 def _suffices(machine: Hypervisor, request: CallRequest, limit: Gas) -> bool:
     try:
         return _trial_run(machine, request, limit).result.exit_code == ExitCode.OK
-    except TransactionRefused as refused:  # less than a transaction must have, as what is left behind a refund may be
+    except TransactionRefused as refused:  # less than a transaction must have, as what is left after a refund may be
         if refused.reason != "gas":
             raise
         return False

@@ -1,7 +1,7 @@
 """Blocks that are executed one on the other, and forgotten: what `eth_simulateV1` tells.
 
 Each block is one that this network could make: null rounds before it get their cron, its own cron and reward come
-behind its calls. A call may come from anybody. Without validation it pays no gas, and its nonce is not looked at.
+after its calls. A call may come from anybody. Without validation it pays no gas, and its nonce is not looked at.
 Rules: execution-apis, the notes on eth_simulateV1.
 """
 

@@ -72,7 +72,7 @@ class BlockProduction(NetworkReader):
         """Take signed Ethereum transactions that a client sends at once; for each its hash, or why there is none.
 
         Where each transaction gets a block at once, these share one. What only those before it make possible is taken
-        behind a block of them, so that the answers are those of `submit` for one after the other.
+        after a block of them, so that the answers are those of `submit` for one after the other.
         """
         automine, self.automine = self.automine, False
         answers: list[bytes | Exception] = []
@@ -91,7 +91,7 @@ class BlockProduction(NetworkReader):
         return [failed.get(answer, answer) if isinstance(answer, bytes) else answer for answer in answers]
 
     def _refused_now(self, answers: Iterable[bytes | Exception]) -> dict[bytes, Exception]:
-        """What was taken, still waits, and would be refused behind the blocks that are made now; it waits no more."""
+        """What was taken, still waits, and would be refused after the blocks that are made now; it waits no more."""
         refused: dict[bytes, Exception] = {}
         waiting = [self.mempool.get(answer) for answer in answers if isinstance(answer, bytes)]
         for candidate in filter(None, waiting):
@@ -104,7 +104,7 @@ class BlockProduction(NetworkReader):
         return refused
 
     def _behind_a_block(self, raw: bytes, refused: Exception, failed: dict[bytes, Exception]) -> bytes | Exception:
-        """Take a transaction again behind a block of what waits; `refused` where there is none, or it does not help."""
+        """Take a transaction again after a block of what waits; `refused` where there is none, or it does not help."""
         if not self._mine_all(failed):
             return refused
         try:
@@ -180,7 +180,7 @@ class BlockProduction(NetworkReader):
     # --- blocks -----------------------------------------------------------------------------------------------
 
     def mine(self, blocks: int = 1, *, null_rounds: int = 0) -> Tipset:
-        """Make blocks of what waits, each after so many null rounds; the new head. Raises InvalidInput."""
+        """Make blocks of what waits, each after N null rounds; the new head. Raises InvalidInput."""
         whole_number(blocks, "a number of blocks", None)
         if whole_number(null_rounds, "a number of null rounds", None) < 0 or blocks < 0:
             raise InvalidInput(f"{blocks} blocks after {null_rounds} null rounds each: neither can be negative")

@@ -47,7 +47,7 @@ from store.cid import Cid
 from store.memory import MemoryStore
 
 _KEPT_SUPPLIES: Final = 1_000
-"""Of so many of the newest states the circulating supply is remembered."""
+"""The number of newest states whose circulating supply is remembered."""
 
 
 class Chain(ChainReader):
@@ -63,7 +63,7 @@ class Chain(ChainReader):
     ) -> None:
         """Go on where the machine's folder is, or begin a chain with `record` at `timestamp` (Unix seconds).
 
-        `origin` is the node that the network was forked from: the chain begins behind a tipset of that one.
+        `origin` is the node that the network was forked from: the chain begins after a tipset of that one.
         """
         self.machine = machine
         self.watchers: list[Watcher] = []

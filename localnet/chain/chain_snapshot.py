@@ -99,7 +99,7 @@ def check_empty(store: Store) -> None:
 
 
 def begin_from(store: Store, snapshot: ChainSnapshot, network: int, chain_id: int | None = None) -> ForkPoint:
-    """Let a folder's network begin with the state of a snapshot, behind the parent of its head.
+    """Let a folder's network begin with the state of a snapshot, after the parent of its head.
 
     `network` is its version, which no block tells; the chain id follows from its name where that has one. Its first
     tipset stands one epoch below the head: the head's messages are not executed. What vests outside the state is not

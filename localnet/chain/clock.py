@@ -69,9 +69,9 @@ class ChainClock:
 
         Blocks that follow each other within a second run ahead of it otherwise, and `increase` would fall short.
         """
-        behind = timestamp - self._now()
-        if self._next is not None or (self.interval is None and behind > 0):
-            self.offset += behind
+        ahead = timestamp - self._now()
+        if self._next is not None or (self.interval is None and ahead > 0):
+            self.offset += ahead
         self._next = None
 
     def go_back(self, offset: int) -> None:

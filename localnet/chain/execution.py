@@ -80,7 +80,7 @@ def _enter(
 
 
 def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> None:
-    """What follows a tipset's messages by the rules, which paid so many attoFIL as tips."""
+    """What follows a tipset's messages by the rules; they paid `tips` attoFIL as tips."""
     rules_of(machine).blocks.end_block(machine, producer, tips)
 
 

@@ -67,7 +67,7 @@ def _tipsets(index: ChainIndex, last: int, first: int) -> Iterator[Tipset]:
 
 
 def replay(folder: Path, height: int) -> Replayed:
-    """Execute the tipset at a height again, null rounds before it and cron behind it included. Changes nothing.
+    """Execute the tipset at a height again, null rounds before it and cron after it included. Changes nothing.
 
     A state that was changed without a message comes out otherwise. The folder stays open in this process.
     """

@@ -29,11 +29,11 @@ _MESSAGES = 10
 """The place of the messages in a block header."""
 _MOST_STATES: Final = (1 << 63) - 1
 _WORTH_IT: Final = 8
-"""A collection begins once the states that may go are one for so many that are kept."""
+"""A collection begins once the states that may go are one for N that are kept."""
 
 
 def forget_states(store: Store, states: int, snapshots: Iterable[Tipset] = ()) -> None:
-    """Let the states of all but the newest tipsets be collected; a snapshot keeps its own and those behind it.
+    """Let the states of all but the newest tipsets be collected; a snapshot keeps its own and those after it.
 
     From then on none of them can be gone back to. A folder without a chain is left as it is. Raises InvalidInput for
     less than one state.
@@ -113,7 +113,7 @@ class Housekeeper:
         self._due = network.block_number
 
     def collect(self, seconds: float, states: int | None = None) -> Turn:
-        """Go on with a collection for so long, or begin one that keeps so many states (None: all that are there)."""
+        """Go on with a collection for a while, or begin one that keeps N states (None: all that are there)."""
         collector = self._collector
         if collector is None:
             if states is not None:

@@ -116,7 +116,7 @@ def _check_bundle(chain: Chain, blocks: BufferedStore, state: Cid) -> None:
 
 
 def _check_version(chain: Chain, height: int) -> None:
-    """An upgrade comes with the block behind its epoch: this block, which executes nothing, may not take its place."""
+    """An upgrade comes with the block after its epoch: this block, which executes nothing, may not take its place."""
     head = chain.head.height
     versions = {chain.record.upgrades.version_at(epoch) for epoch in (head, max(height, head + 1))}
     if len(versions) > 1:

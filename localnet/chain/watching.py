@@ -22,7 +22,7 @@ class Background(Protocol):
     """Does work on the network's thread while no request waits."""
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do work behind the requests, in the order in which it was given. It may raise Preempted, and nothing else."""
+        """Do work after the requests, in the order in which it was given. It may raise Preempted, and nothing else."""
 
     def should_yield(self) -> bool:
         """Whether the work that runs now is to raise Preempted."""
@@ -47,7 +47,7 @@ class Watcher(Protocol):
         """A tipset is the new head, and committed."""
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """The chain goes back to a head behind these tipsets, newest first; they can be read during the call only."""
+        """The chain goes back to a head below these tipsets, newest first; they can be read during the call only."""
 
     def waits(self, candidate: Candidate) -> None:
         """A transaction has been taken, and waits for a block."""

@@ -43,6 +43,6 @@ class CodePattern:
 
 
 def without_metadata(code: bytes) -> bytes:
-    """Code without its metadata, the CBOR map behind it, whose length its last two bytes are."""
+    """Code without its metadata, the CBOR map after it, whose length its last two bytes are."""
     length = int.from_bytes(code[-2:], "big") + 2
     return code[:-length] if 2 < length < len(code) and 0xA1 <= code[-length] <= 0xA4 else code

@@ -184,7 +184,7 @@ class TypedContract:
         return found[0] if len(found) == 1 else found or None
 
     def _overloaded(self, name: str, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
-        """The call of the function of a name that takes so many arguments."""
+        """The call of the function of a name that takes this number of arguments."""
         count = len(arguments) + len(named)
         for function, parameters, kind in self.overloads[name]:
             rest = parameters[len(arguments) :]

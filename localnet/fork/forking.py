@@ -49,7 +49,7 @@ class ForkSource:
 
 @dataclass(frozen=True, slots=True)
 class ForkPoint:
-    """The tipset that a fork begins behind, and the state after it; without a URL it came from a snapshot.
+    """The tipset that a fork begins after, and its state; without a URL it came from a snapshot.
 
     Times in Unix seconds, fees in attoFIL per gas; `vested` attoFIL are in circulation besides what the state tells.
     """

@@ -40,7 +40,7 @@ LAST_EPOCH: Final = (1 << 63) - 1
 
 _LOG: Final = logging.getLogger(__name__)
 _ACTORS_A_LINE: Final = 100_000
-"""The log has a line for so many actors, one in some two seconds: a short upgrade has none."""
+"""The log has a line for each N actors, one in some two seconds: a short upgrade has none."""
 
 NO_UPGRADES: Final[UpgradePlan] = MappingProxyType({})
 

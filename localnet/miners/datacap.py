@@ -37,7 +37,7 @@ _REGISTRY: Final = Address.id(VERIFIED_REGISTRY_ACTOR)
 
 
 def grant(chain: Chain, client: Address, size: int) -> None:
-    """Make an account a verified client with DataCap for so many bytes more, at least 256, without a transaction.
+    """Make an account a verified client with DataCap for N bytes more, at least 256, without a transaction.
 
     Raises InvalidInput where the registry refuses; nothing has changed then.
     """
@@ -71,7 +71,7 @@ def _implicit(machine: Hypervisor, sender: Address, call: Call[None]) -> None:
 
 
 def allocate(network: MinerNetwork, client: Account, provider: int, sizes: Sequence[int]) -> list[Piece]:
-    """Allocations of a client's DataCap for pieces of so many padded bytes that a provider is to store.
+    """Allocations of a client's DataCap for pieces of `sizes` padded bytes that a provider is to store.
 
     The client gets the DataCap that they take. Raises TransactionFailed, InvalidInput.
     """

@@ -17,7 +17,7 @@ from localnet.miners.onboarding import PROVING_PERIOD
 _DIGITS: Final = 128
 _PROJECTION: Final = 20 * PROVING_PERIOD
 _RAMP: Final = 300
-"""Thousandths of the target that follow the network's power alone, behind the ramp."""
+"""Thousandths of the target that follow the network's power alone, after the ramp."""
 _LARGEST_OF_BYTE: Final = ATTO_PER_FIL // (32 << 30)
 _STANDSTILL: Final = 302231454903657293676544
 """Below this square of a velocity the network's power is taken to stand still."""
@@ -61,7 +61,7 @@ class Conditions:
 
 
 def sector_power(size: int, duration: int, verified: int) -> int:
-    """The power of a sector of so many bytes, adjusted by quality: bytes of verified pieces count tenfold."""
+    """The power of a sector of `size` bytes, adjusted by quality: bytes of verified pieces count tenfold."""
     spacetime = size * duration
     weighted = (spacetime - verified * duration) * 10 + verified * duration * 100
     quality = ((weighted << 20) // spacetime) // 10

@@ -216,7 +216,7 @@ def trace(node: Node, transaction_hash: bytes) -> dict[str, Any]:
 
 
 def trace_epoch(node: Node, height: int) -> dict[str, Any]:
-    """The tree of all calls behind the messages of an epoch: the block's reward and cron, with their events."""
+    """The tree of all calls after the messages of an epoch: the block's reward and cron, with their events."""
     return node.network.epoch_trace(height).as_json()
 
 

@@ -54,7 +54,7 @@ def streams(value: Any) -> StreamSettings:
 
 
 def upgrade(node: Node, version: int, bundle: str | None = None, streams: StreamSettings | None = None) -> str:
-    """Upgrade the network behind the head, with the actors of a bundle; the height of the new version's first block.
+    """Upgrade the network after the head, with the actors of a bundle; the height of the new version's first block.
 
     Network version 29 comes with our own actors v19 where no bundle is named, and may have streams of its own.
     """

@@ -98,7 +98,7 @@ def state_compute(
 
 
 def _implicit(replay: Replay) -> Iterator[dict[str, Any]]:
-    """What the rules do behind the messages of a replay."""
+    """What the rules do after the messages of a replay."""
     trees = CallTrees()
     replay.end(trees)
     for root in trees.roots:

@@ -229,7 +229,7 @@ def _with_gas(node: Node, request: Message, most: TokenAmount, key: TipsetKey) -
 
 
 def _fee_cap(node: Node, premium: int, blocks: int) -> TokenAmount:
-    """Premium, and the base fee after so many rises by an eighth."""
+    """Premium, and the base fee after N rises by an eighth."""
     if not 0 <= blocks <= _MOST_BLOCKS:
         raise RpcError(LOTUS_ERROR, f"a fee cap for {blocks} blocks cannot be estimated")
     numerator, denominator = 9 ** max(1, blocks), 8 ** max(1, blocks)

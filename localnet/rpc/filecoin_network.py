@@ -21,7 +21,7 @@ _BEFORE: Final = {
 }  # fmt: skip
 """Heights of the upgrades before the first version of this machine, on lotus' development network (params_2k.go)."""
 _BESIDE: Final = {"Dragon": "Phoenix"}
-"""Upgrades that changed the beacon of a network alone, behind those of the version before them."""
+"""Upgrades that changed the beacon of a network alone, after those of the version before them."""
 _TAMPING: Final = "BreezeGasTampingDuration"
 _NEVER: Final = 9_999_999_999
 """The height of an upgrade that is not planned."""

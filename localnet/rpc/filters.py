@@ -29,7 +29,7 @@ LOGS: Final = "logs"
 
 MOST_REVERTED: Final = 1_000
 MOST_GONE: Final = 10_000
-"""The chain may go back so many tipsets, with so many logs that a filter wants, before it has lost them."""
+"""The most tipsets that the chain goes back, and the most logs of them, before a filter has lost them."""
 
 
 @dataclass(slots=True)

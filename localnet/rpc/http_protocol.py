@@ -109,7 +109,7 @@ class HttpProtocol(HttpToolsProtocol):
         if end > self.loop.time():
             self._deadline = self.loop.call_at(end, self._look)
         elif self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
-            self.transport.abort()  # no other answer can come behind a part of one
+            self.transport.abort()  # no other answer can come after a part of one
         else:
             _refuse(self.transport, self.loop, _TOO_LATE)
 

@@ -35,9 +35,10 @@ class NodeLimits:
     """How much one request, or one client, may ask for. Sizes in bytes, spans in blocks, times in seconds.
 
     A request may `wait` so long for a block (`Filecoin.StateWaitMsg`). There are at most `clients` at a time, fewer
-    where the process may not open so many files; while a request is not whole, no more than `silence` may pass without
-    a byte of it. Of WebSockets: `connections` at a time; `unsent` bytes may wait for a client that reads slowly, and
-    `requests_of_one` requests of a client be answered at a time; one that answers no `ping` so long is disconnected.
+    where the process may not open that number of files; while a request is not whole, no more than `silence` may pass
+    without a byte of it. Of WebSockets: `connections` at a time; `unsent` bytes may wait for a client that reads
+    slowly, and `requests_of_one` requests of a client be answered at a time; one that answers no `ping` so long is
+    disconnected.
     """
 
     body: int = 5 << 20

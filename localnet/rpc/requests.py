@@ -125,7 +125,7 @@ _FIELDS: Final[tuple[tuple[str, Reader], ...]] = (
     ("accessList", listed(_access, MAX_ALTERNATIVES)),
     ("authorizationList", listed(_authorization, MAX_ALTERNATIVES)),
 )
-"""Fields of a transaction in the order in which they are looked at: its type is behind the prices, its data before
+"""Fields of a transaction in the order in which they are looked at: its type is after the prices, its data before
 these."""
 
 

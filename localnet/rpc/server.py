@@ -38,7 +38,7 @@ _KEEP_ALIVE = 75
 _SWITCH_INTERVAL = 0.0005
 """Seconds after which a contract that runs lets the event loop go on: it needs several such turns for one answer."""
 _ALLOCATIONS = 10_000
-"""Objects more than before, behind which Python looks for cycles: a block makes some hundred, and hardly a cycle."""
+"""Objects more than before, after which Python looks for cycles: a block makes some hundred, and hardly a cycle."""
 _GRACE = 1.0
 """Seconds in which what is being answered when the server is to stop may end by itself."""
 _HOUSEKEEPING = 1.0
@@ -48,7 +48,7 @@ _TURN = 0.02
 _ACCEPTED = 8
 """Connections that are accepted before what came with those before them is looked at: each is an open file."""
 _WAITING = 2048
-"""Connections that the system keeps until they are accepted, if it lets so many wait."""
+"""Connections that the system keeps until they are accepted, if it lets that many wait."""
 _OTHER_FILES = 256
 """Open files that are no clients': the store's, those of the program around the server, connections to be refused."""
 _LAST_GRACE = 10
@@ -162,7 +162,7 @@ class Server:
         await self._executors.chain.run(lambda: self.network.mine(null_rounds=null_rounds))
 
     def attach(self, console: NodeConsole) -> None:
-        """Let a console print calls and estimates, too, and do its work behind the requests."""
+        """Let a console print calls and estimates, too, and do its work after the requests."""
         self._node.console = console
         console.background = self._executors.chain
 

@@ -20,7 +20,7 @@ from localnet.rules.call_request import CallRequest
 from localnet.traces.ethereum_traces import access_list
 
 MOST_SLOTS: Final = 100
-"""So many slots that an answer reads are tried."""
+"""The most slots of those that an answer reads that are tried."""
 
 _BALANCE_OF: Final = bytes.fromhex("70a08231")
 _ALLOWANCE: Final = bytes.fromhex("dd62ed3e")

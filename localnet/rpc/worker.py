@@ -33,7 +33,7 @@ class RequestThread:
     """Runs functions on a thread of its own, one after the other."""
 
     def __init__(self, name: str = "network", after: Callable[[], None] | None = None) -> None:
-        """`after` is called behind each function, on that thread, before its caller is answered."""
+        """`after` is called after each function, on that thread, before its caller is answered."""
         self._after = after
         self._execution = ExecutionThread()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=self._execution.adopt)

@@ -276,7 +276,7 @@ class FilecoinViews:
 
 
 def inclusion_gas(machine: Hypervisor, length: int) -> int:
-    """The gas that carrying a message of so many bytes on chain takes, which its limit must have room for."""
+    """The gas that carrying a message of `length` bytes on chain takes, which its limit must have room for."""
     return -(-machine.context.network.prices.message_inclusion(length) // MILLIGAS_PER_GAS)
 
 

@@ -50,7 +50,7 @@ def set_nonce(machine: Hypervisor, owner: Owner, nonce: int) -> None:
         state = contract_state(machine, actor)
         if state is not None and state.bytecode is not None:  # one that was destroyed stays so
             return replace(actor, head=put_contract_state(machine, replace(state, nonce=nonce)))
-        if nonce and actor.code == machine.manifest.code("placeholder"):  # a placeholder sends nothing behind 0
+        if nonce and actor.code == machine.manifest.code("placeholder"):  # a placeholder sends nothing after 0
             actor = replace(actor, code=machine.manifest.code("ethaccount"))
         return replace(actor, nonce=nonce)
 

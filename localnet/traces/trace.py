@@ -92,7 +92,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class EpochTrace:
-    """The calls of what the rules do behind a tipset's messages: the block's reward, and cron.
+    """The calls of what the rules do after a tipset's messages: the block's reward, and cron.
 
     They are implicit messages: no block has them, and no receipt their events. `same` says whether executing the tipset
     again gave the recorded state.
@@ -126,7 +126,7 @@ class EpochTrace:
 
 
 def epoch_trace(chain: ChainReader, tipset: Tipset, interfaces: tuple[NamedInterface, ...] = ()) -> EpochTrace:
-    """Execute a tipset's messages again, and what the rules do behind them with a tracer."""
+    """Execute a tipset's messages again, and what the rules do after them with a tracer."""
     replay, trees = Replay(chain, tipset, len(tipset.transactions)), CallTrees()
     replay.end(trees)
     calls = tuple(call_json(replay.machine, call) for call in trees.roots)
@@ -177,7 +177,7 @@ class Replay:
         return receipt
 
     def end(self, tracer: Tracer | None) -> None:
-        """What the rules do behind the last message, with a tracer: the block's reward and cron."""
+        """What the rules do after the last message, with a tracer: the block's reward and cron."""
         assert self._place == len(self._tipset.transactions), "every message comes first"
         producer = producer_of(self.machine.base, self._tipset.block)
         with self._with_tracer(tracer):

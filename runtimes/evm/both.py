@@ -56,7 +56,7 @@ class _Diverged(HypervisorError):
 
 @dataclass(frozen=True, slots=True)
 class _HostCall:
-    """One question to the host: EVM gas left before and behind it, and what came of it."""
+    """One question to the host: EVM gas left before and after it, and the result."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -279,7 +279,7 @@ class BothEngines:
         return self._run(None)
 
     def resume(self, answer: Answer) -> Step:
-        """Go on behind the ask."""
+        """Go on after the ask."""
         return self._run(answer)
 
     def _run(self, answer: Answer | None) -> Step:

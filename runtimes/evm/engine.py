@@ -85,7 +85,7 @@ class EngineRules(Protocol):
         """What opcodes cost beyond their flat prices."""
 
     def copy_gas(self, size: int) -> int:
-        """What copying so many bytes within memory costs."""
+        """What copying N bytes within memory costs."""
 
     @property
     def opcodes(self) -> Mapping[int, Opcode]:
@@ -226,7 +226,7 @@ class Host(Protocol):
         """Emit a log of up to four 32-byte topics."""
 
     def selfdestruct(self, beneficiary: EthAddress) -> None:
-        """Pay out and mark the contract as destroyed; the frame ends behind it."""
+        """Pay out and mark the contract as destroyed; the frame ends after it."""
 
     def grow_memory(self, size: int) -> int:
         """Allow the frame `size` bytes of memory in all, at the machine's price; the answer may be more generous."""
@@ -239,7 +239,7 @@ class BlobHost(Host, Protocol):
     """The host of a frame whose rules have blobs."""
 
     def get_blob_hash(self, index: int) -> bytes:
-        """The versioned hash of one of the transaction's blobs, 32 zero bytes behind the last."""
+        """The versioned hash of one of the transaction's blobs, 32 zero bytes after the last."""
 
     def get_blob_base_fee(self) -> int:
         """The price of blob gas in the block."""
@@ -252,7 +252,7 @@ class Engine(Protocol):
         """Run until the frame ends or asks."""
 
     def resume(self, answer: Answer) -> Step:
-        """Go on behind the ask."""
+        """Go on after the ask."""
 
 
 EngineFactory = Callable[[], Engine]

@@ -43,7 +43,7 @@ class GasTable:
     bn254_pairing_pair: int = 34_000
 
     def memory(self, count: int) -> int:
-        """What a memory of so many words has cost in all."""
+        """What a memory of N words has cost in all."""
         return self.memory_word * count + count * count // self.memory_quotient
 
     def sstore(self, original: int, current: int, new: int) -> tuple[int, int]:

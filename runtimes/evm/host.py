@@ -182,5 +182,5 @@ class FilecoinHost:
         return wanted
 
     def hold(self, size: int, copies: int, failure: ExitCode = ExitCode.SYS_ILLEGAL_INSTRUCTION) -> None:
-        """Pay for so many copies of data beside the frame's memory, as the official module makes them."""
+        """Pay for `copies` copies of data beside the frame's memory, as the official module makes them."""
         hold(self.syscalls, self.rules, size, copies, beside=self._memory, failure=failure)

@@ -25,7 +25,7 @@ def hold(
     beside: int = 0,
     failure: ExitCode = ExitCode.SYS_ILLEGAL_INSTRUCTION,
 ) -> None:
-    """Pay for copies of `size` bytes each, held `beside` so many bytes of the frame's own.
+    """Pay for copies of `size` bytes each, held beside `beside` bytes of the frame's own.
 
     What the first memory holds is free. Raises ActorExit: 24 for a copy of 2 GiB and more, else `failure` for what no
     instance can hold, which has asked for one copy by then and paid for it.

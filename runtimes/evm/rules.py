@@ -112,7 +112,7 @@ class EvmRules:
         """Each frame runs by itself: a call is the machine's."""
 
     def copy_gas(self, size: int) -> int:
-        """What copying so many bytes within memory costs, in EVM gas."""
+        """What copying N bytes within memory costs, in EVM gas."""
         return size // self.copied_bytes_per_gas
 
     def is_reserved(self, address: EthAddress) -> bool:

@@ -39,7 +39,7 @@ class BinaryReader:
         return value
 
     def take(self, length: int) -> bytes:
-        """So many bytes."""
+        """The next N bytes."""
         if length > self.end - self.position:
             raise self.fail(f"{length} bytes expected, {self.end - self.position} left")
         start = self.position

@@ -22,7 +22,7 @@ from runtimes.wasm.opcodes import (
 EMPTY_BLOCK = 0x40
 
 Mark = tuple[int, int, int, int, tuple[int, ...]]
-"""Instruction index, opcode, offset in the module, offset behind it, operands.
+"""Instruction index, opcode, offset in the module, offset after it, operands.
 
 Operands: blocks have the number of their results (0 or 1), branches their labels (br_table: the default last), calls
 the index of the function or type; a linearly priced instruction has the constant before it, or none.
@@ -96,7 +96,7 @@ def _decode(code: bytes, position: int, end: int, result: Instructions) -> int:
 
 
 def _rare(code: bytes, position: int, op: int, shape: int, ops: bytearray) -> tuple[int, int, tuple[int, ...] | None]:
-    """An instruction of a less frequent shape: its code, the offset behind it, its operands if it is a mark."""
+    """An instruction of a less frequent shape: its code, the offset after it, its operands if it is a mark."""
     if shape == Shape.MARK:
         if op != MEMORY_GROW:
             return op, position, ()

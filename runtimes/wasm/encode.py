@@ -148,8 +148,8 @@ class Encoder:
 
     def _uncounted_call(self, callee: int) -> bytes:
         cost, params = self.stack_costs[callee], self._params(callee)
-        before, behind = on_exit(cost, self.height_global), on_exit(-cost, self.height_global)
-        return b"\x00" + before + _call(callee, params) + behind + _END
+        before, after = on_exit(cost, self.height_global), on_exit(-cost, self.height_global)
+        return b"\x00" + before + _call(callee, params) + after + _END
 
     def _params(self, callee: int) -> int:
         return len(self.module.types[self.module.function_type_indices()[callee]].params)

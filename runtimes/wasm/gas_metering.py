@@ -29,7 +29,7 @@ from runtimes.wasm.opcodes import (
 
 COUNTED_CALL_PRICE = 13 * INSTRUCTION_PRICE
 """A call of a function of the module, with the network's count of the stack around it: the counter's sum before, its
-check, the call, the counter's sum behind; fifteen instructions, of which unreachable and end are free."""
+check, the call, the counter's sum after; fifteen instructions, of which unreachable and end are free."""
 
 _STRAIGHT_PRICE = [price if op != CALL else 0 for op, price in enumerate(PRICE)]
 
@@ -40,7 +40,7 @@ class Charges:
 
     `blocks` has (offset in the module, milligas, depth) of each metered block, in the order of the offsets; `operands`
     (offset, milligas a unit, depth) of each instruction that pays for its operand when it runs; `returns` (offset,
-    offset behind, depth) of each `return`. A depth is the number of control blocks that are open there.
+    offset after, depth) of each `return`. A depth is the number of control blocks that are open there.
     """
 
     blocks: list[tuple[int, int, int]]
@@ -74,7 +74,7 @@ class _Meter:
         self.stack.append(_Control(len(self.stack), start, offset, depth, is_loop))
 
     def finish(self, index: int, offset: int) -> None:
-        """End the metered block of the innermost control block; a new one begins behind instruction `index`."""
+        """End the metered block of the innermost control block; a new one begins after instruction `index`."""
         stack = self.stack
         top = stack[-1]
         start, begun_at, price, depth = top.start, top.offset, top.price, top.depth

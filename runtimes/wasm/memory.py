@@ -28,7 +28,7 @@ class GuestMemory:
     """The memory of one guest, looked at through its instance.
 
     Memory never moves (the engines' setting `memory_may_move`) and never shrinks, so it is looked at again only where a
-    slice seems to reach behind its end.
+    slice seems to reach beyond its end.
     """
 
     __slots__ = ("_look", "_view", "size")
@@ -48,7 +48,7 @@ class GuestMemory:
         return size
 
     def reaches(self, end: int) -> bool:
-        """Whether the memory has so many bytes."""
+        """Whether the memory has N bytes."""
         return end <= self.size or end <= self.follow()
 
     def check(self, offset: int, length: int) -> None:

@@ -124,7 +124,7 @@ def _host_function(
             raise _Stopped
         try:
             return perform(invocation, tuple(value & mask for value, mask in zip(arguments, masks, strict=True)))
-        except BaseException as error:  # noqa: BLE001  # kept, and raised behind the guest
+        except BaseException as error:  # noqa: BLE001  # kept, and raised after the guest
             invocation.failure = error
             raise _Stopped from None
 

@@ -128,7 +128,7 @@ def _run(invocation: WasmInvocation, module: GuestModule, params: BlockId) -> Ou
 
 
 def _find(invocation: WasmInvocation) -> None:
-    """Find gas counter and memory, behind the function to enter."""
+    """Find gas counter and memory, after the function to enter."""
     if not invocation.instance.find_gas(_GAS) or not invocation.instance.find_memory():
         raise Fatal("a compiled module lacks its memory or its gas counter")
 

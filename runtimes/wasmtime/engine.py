@@ -85,7 +85,7 @@ _BYTE_SETTINGS = ("strategy", "cranelift_opt_level")
 class WasmtimeEngine:
     """A wasmtime engine with fixed settings.
 
-    It may have `places` for so many instances, reserved beforehand (`places`): 0 is none.
+    It may have `places` for N instances, reserved beforehand (`places`): 0 is none.
     """
 
     def __init__(self, lib: Library, settings: MappingProxyType[str, Setting], places: int = 0) -> None:

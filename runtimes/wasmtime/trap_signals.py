@@ -15,7 +15,7 @@ from typing import Final
 
 _SIGNALS: Final = ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE")
 _WATCHED: Final = 2
-"""Of so many signals the handler is looked at: who takes one away takes them all, but for a program's own SIGSEGV."""
+"""The number of handlers that are looked at: a library takes all or none, but for a program's own SIGSEGV."""
 
 _ROOM: Final = 256
 """Bytes that a `struct sigaction` fits into; the handler's address comes first."""

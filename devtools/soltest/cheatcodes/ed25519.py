@@ -1,4 +1,4 @@
-"""Cheatcodes with keys of Ed25519: what is signed is a namespace with the message behind it."""
+"""Cheatcodes with keys of Ed25519: what is signed is a namespace with the message after it."""
 
 from __future__ import annotations
 

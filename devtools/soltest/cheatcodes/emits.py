@@ -28,7 +28,7 @@ _ANONYMOUS = "use vm.expectEmitAnonymous to match anonymous events"
 
 
 def announce(state: State, expected: ExpectedEmit) -> None:
-    """Expect a log, behind those that are still to come and before those that have."""
+    """Expect a log, after those that are still to come and before those that have."""
     at = next((at for at, known in enumerate(state.emits) if known.found), len(state.emits))
     state.emits.insert(at, expected)
 

@@ -102,7 +102,7 @@ def _run_epochs(context: Context, count: int, miner: Address | None) -> None:
 
 @cheatcode("mintFil(string,uint256)", filecoin=True)
 def _mint(context: Context, to: str, amount: int) -> None:
-    """Give an address (f0 to f4, 0x) so many attoFIL more; accounts come into being."""
+    """Give an address (f0 to f4, 0x) N attoFIL more; accounts come into being."""
     address, machine = _address(to), context.machine
     try:
         set_balance(machine, address, TokenAmount(machine.balance(address) + amount))
@@ -194,7 +194,7 @@ def _create_miner(context: Context, owner: EthAddress, raw: int, adjusted: int) 
 
 @cheatcode("grantDataCap(string,uint256)", filecoin=True)
 def _grant(context: Context, client: str, size: int) -> None:
-    """Make an account a verified client with DataCap for so many bytes more."""
+    """Make an account a verified client with DataCap for N bytes more."""
     with _apart(context) as machine:
         grant_on(machine, _address(client), size)
 
@@ -208,7 +208,7 @@ def _grant_address(context: Context, client: EthAddress, size: int) -> None:
 
 @cheatcode("governStreams(address,uint64)", filecoin=True)
 def _govern(context: Context, authority: EthAddress, timelock: int) -> None:
-    """Let an address govern the streams of the block reward: what it writes waits so many epochs."""
+    """Let an address govern the streams of the block reward: what it writes waits N epochs."""
     context.ledger.touch(authority)
     schema = actor_schema("reward")
     if timelock > _LONGEST_TIMELOCK:

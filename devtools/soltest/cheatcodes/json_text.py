@@ -54,7 +54,7 @@ def _no_number(name: str) -> NoReturn:
 
 
 def written(value: Any, indent: int | None = None, level: int = 0) -> str:
-    """A value as JSON: without blanks, or a line for each part, indented by so many blanks a level."""
+    """A value as JSON: without blanks, or a line for each part, indented by N blanks a level."""
     if isinstance(value, Number):
         return value.text
     if not isinstance(value, Mapping | list | tuple):

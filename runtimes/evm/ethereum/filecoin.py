@@ -49,7 +49,7 @@ class Door:
         return self.syscalls.send(to, method, params, value, gas_limit, read_only)
 
     def hold(self, size: int, copies: int) -> None:
-        """Pay for copies of so many bytes, as the official actor does that has to keep them."""
+        """Pay for `copies` copies of `size` bytes, as the official actor does, which has to keep them."""
         hold(self.syscalls, self.rules, size, copies)
 
     def get_gas_left(self) -> Gas:

@@ -79,7 +79,7 @@ class Fork:
         return self
 
     def copy_gas(self, size: int) -> int:
-        """What copying so many bytes within memory costs."""
+        """What copying N bytes within memory costs."""
         return self.gas.copy_word * words(size)
 
     def successor(self, name: str, **changes: Any) -> "Fork":

@@ -61,7 +61,7 @@ class FastTable:
         self.trees = Trees()
         self.features = features(rules)
         self.names = {number: opcode.name for number, opcode in rules.opcodes.items()}
-        # a price by the word, or so many bytes for one gas
+        # a price by the word, or N bytes for one gas
         self.copied_bytes_per_gas = (
             0
             if rules.copy_gas(1)
@@ -93,7 +93,7 @@ class FastEngine:
         return self._off_the_main_thread(lambda: self._start(frame, host))
 
     def resume(self, answer: Answer) -> Step:
-        """Go on behind the ask."""
+        """Go on after the ask."""
         number, instance, host = self._frame, self._instance, self._host
         if number is None or instance is None or host is None:
             raise Fatal("an EVM frame that asked nothing was given an answer")

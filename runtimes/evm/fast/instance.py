@@ -26,7 +26,7 @@ _MEMORY: Final = (1 << 32) - (1 << 16)
 _HEAD: Final = 11  # gas, question, failed, seven numbers, position
 _POSITION: Final = 10
 _ENDED: Final = Struct("<QQ8xQQ")
-"""The numbers behind a frame's end."""
+"""The numbers after a frame's end."""
 _WORD: Final = 32
 _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
@@ -104,7 +104,7 @@ class FastInstance:
 
     @property
     def is_large(self) -> bool:
-        """Whether its memory, which never shrinks, is more than is kept, behind a frame's end."""
+        """Whether its memory, which never shrinks, is more than is kept, after a frame's end."""
         return self.numbers[_PAGES] > _KEPT_PAGES
 
     def read(self, place: int, size: int) -> bytes:
@@ -191,7 +191,7 @@ class FastInstance:
         return number
 
     def opcode_at(self, position: int) -> int:
-        """The opcode of the running code at a position; STOP behind its end."""
+        """The opcode of the running code at a position; STOP after its end."""
         return self.running[position] if position < len(self.running) else 0
 
     def tidy(self) -> None:

@@ -36,14 +36,14 @@ key, whose code it lends, the storage's root."""
 _NOBODY: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
 """The rest of them without an actor."""
 _MOST_LEFT: Final = 8
-"""After so many trees of a message that were left no more are tried in it."""
+"""The number of left trees of a message after which no more are tried in it."""
 _SKIPS: Final = 63
-"""Code whose tree was left is run frame by frame for so many calls."""
+"""Code whose tree was left is run frame by frame for this number of calls."""
 _CODES: Final = 4096
 
 
 class Skips:
-    """Pieces of code, by their hashes, with which something is not tried for so many calls."""
+    """Pieces of code, by their hashes, with which something is not tried for N calls."""
 
     def __init__(self) -> None:
         self._left: dict[int, int] = {}
@@ -93,7 +93,7 @@ class Trees:
         return _WAYS[mode]
 
     def way_on(self, host: Host) -> int | None:
-        """The same for a frame that goes on behind an answer."""
+        """The same for a frame that goes on after an answer."""
         mode = host.tree_mode()
         return None if mode is None or mode is TreeMode.WHOLE else _WAYS[mode]
 
@@ -246,7 +246,7 @@ TREE_QUESTIONS: Final = cast(
     tuple[Callable[[FastInstance, Host], None], ...],
     (_tick, _account, _slot, _transient, _account_code, _take, _precompile),
 )
-"""By number, behind those of `questions`."""
+"""By number, after those of `questions`."""
 TREE_ANSWERABLE: Final = tuple(
     TREE_QUESTIONS.index(cast(Any, each)) for each in (_account, _slot, _transient, _account_code)
 )

@@ -66,7 +66,7 @@ class FrameComputation(CancunComputation):
         raise Fatal(f"py-evm asks {amount} gas for '{reason}', which has no price in the rules")
 
     def pay_for_copy(self, size: int) -> None:
-        """Take what copying so many bytes costs."""
+        """Take what copying N bytes costs."""
         self.pay(self.frame.rules.copy_gas(size))
 
     def pay(self, amount: int) -> None:

@@ -88,7 +88,7 @@ class PyEvmEngine:
         return self._guard(partial(self._run, self._computation))
 
     def resume(self, answer: Answer) -> Step:
-        """Go on behind the ask."""
+        """Go on after the ask."""
         computation, asked = self._computation, self._asked
         if computation is None or asked is None:
             raise Fatal("an EVM frame that asked nothing was given an answer")
@@ -152,7 +152,7 @@ class PyEvmEngine:
                 return asked
 
     def _run_traced(self, computation: FrameComputation, tracer: StepTracer) -> Step:
-        """The same with an event before and behind each instruction."""
+        """The same with an event before and after each instruction."""
         gas, code = computation.host.gas, computation.frame.code.data
         while True:
             position = computation.code.program_counter

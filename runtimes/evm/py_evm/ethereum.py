@@ -1,7 +1,7 @@
 """The opcodes that are otherwise under Ethereum's rules, or exist there only.
 
 Every region of memory that an opcode names is made usable, and so paid for, before anything else; the balance and the
-depth that a call or creation needs are the answer's to check, behind its price.
+depth that a call or creation needs are the answer's to check, after its price.
 """
 
 from collections.abc import Callable, Mapping

@@ -128,7 +128,7 @@ def verify_replica_update(call: Caller, offset: int, length: int) -> bytes:
 
 
 def batch_verify_seals(call: Caller, offset: int, length: int, result_offset: int) -> None:
-    """Which seal proofs hold: a byte for each, 1 or 0, behind the result pointer."""
+    """Which seal proofs hold: a byte for each, 1 or 0, at the result pointer."""
     # check
     seals = call.kernel.proofs.read_seals(call.memory.read(offset, length))
     call.memory.check(result_offset, len(seals.fields))
