@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
@@ -66,6 +68,17 @@ def third_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_both_sets_of_this_project_are_registered() -> None:
     assert rule_names() == ("filecoin", "ethereum")
     assert {rules_named(name).name for name in rule_names()} == {"filecoin", "ethereum"}
+
+
+@pytest.mark.parametrize("name", ["filecoin", "ethereum"])
+def test_a_machine_by_itself_loads_no_networks_part(name: str) -> None:
+    program = (
+        "import sys; from hypervisor.machine import Hypervisor\n"
+        f"Hypervisor.open(rules={name!r}).close()\n"
+        "print(*sorted(module for module in sys.modules if module.split('.')[0] == 'localnet'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["localnet", "localnet.rules", "localnet.rules.sets"]
 
 
 @pytest.mark.usefixtures("third_set")
