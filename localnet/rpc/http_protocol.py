@@ -4,6 +4,12 @@ Its body is read once (`Dispatcher.respond`). One that can be answered where it 
 half of what it does as a task; one that needs an executor is a task that waits for it and then writes. Everything else
 goes uvicorn's way, as if this class were not there: whatever is large, refused, pipelined, or about to close.
 
+Why it is not an ASGI application alone: eth_chainId takes 38 us of the processor here, and 101 by uvicorn's cycle and
+the application (Python 3.11, a kept connection). uvicorn's seam for this is the `http` setting, which takes any
+protocol. This one is a subclass of uvicorn's, so that what is not plain needs no second HTTP parser. Of what it
+inherits it uses `cycle`, `flow`, `tasks` and `connections`: so that requests of a connection are answered one by one,
+and the server ends in order.
+
 A request whose bytes stop coming is answered with status 408, a connection too many with 503; both are closed.
 """
 

@@ -1,7 +1,9 @@
 """The WebSocket protocol of the server, where uvicorn's own waits for clients that do not read.
 
 A connection can be closed with a code and a reason at once; what its client has not taken a few seconds later is
-dropped with the connection. A server that stops says so with code 1001. Codes: RFC 6455.
+dropped with the connection. A server that stops says so with code 1001. Codes: RFC 6455. There is no public seam for
+this: an ASGI application can only ask for a close, which waits for the client. One that does not read holds uvicorn's
+own up until its connection breaks, and the end of the server with it.
 """
 
 from __future__ import annotations
