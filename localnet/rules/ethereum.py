@@ -43,7 +43,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.base_fee import GasBid
 from localnet.rules.call_request import BlockOverride, CallRequest
-from localnet.rules.facts import Features, Fees, Limits, Simulations
+from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
 from localnet.rules.gas_events import InThousandths, StepsInThousandths
 from localnet.rules.parts import CallAnswer, NetworkRules, SenderInfo
 from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of_actor
@@ -137,9 +137,9 @@ def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
     )
 
 
-def _limits(block_gas: Gas) -> Limits:
+def _limits(block_gas: Gas) -> RuleLimits:
     message_gas = min(block_gas, MESSAGE_GAS)
-    return Limits(
+    return RuleLimits(
         block_gas=block_gas,
         request_gas=REQUEST_GAS_CAP,
         call_gas=min(block_gas, REQUEST_GAS_CAP),
@@ -152,7 +152,7 @@ def _limits(block_gas: Gas) -> Limits:
 class EthereumSettings:
     """See `localnet.rules.parts.SettingRules`."""
 
-    def __init__(self, fork: str, limits: Limits) -> None:
+    def __init__(self, fork: str, limits: RuleLimits) -> None:
         self._fork, self._limits = fork, limits
 
     def prepare(self, machine: Hypervisor) -> None:
@@ -196,7 +196,7 @@ class EthereumSettings:
 class EthereumBlocks:
     """See `localnet.rules.parts.BlockRules`."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RuleLimits) -> None:
         self._limits = limits
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
@@ -217,7 +217,7 @@ class EthereumBlocks:
 class EthereumMessages:
     """See `localnet.rules.parts.MessageRules`."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RuleLimits) -> None:
         self._limits = limits
 
     def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
@@ -272,7 +272,7 @@ class EthereumMessages:
 class EthereumQuestions:
     """See `localnet.rules.parts.QuestionRules`."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RuleLimits) -> None:
         self._limits = limits
 
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:

@@ -8,7 +8,7 @@ from hypervisor.types import Gas, TokenAmount
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RuleLimits:
     """What blocks, requests and messages may use."""
 
     block_gas: Gas

@@ -42,7 +42,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT, MINIMUM_BASE_FEE, GasBid, next_base_fee
 from localnet.rules.call_request import BlockOverride, CallRequest
-from localnet.rules.facts import Features, Fees, Limits, Simulations
+from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
 from localnet.rules.parts import CallAnswer, MessageRules, NetworkRules, SenderInfo
 from localnet.state.contract_state import nonce_of_actor
 from localnet.state.controls import set_nonce
@@ -58,7 +58,7 @@ _CRON_GAS: Final = Gas(BLOCK_GAS_LIMIT * 10_000)
 _WIN_COUNT: Final = 1
 
 
-LIMITS: Final = Limits(
+LIMITS: Final = RuleLimits(
     block_gas=Gas(BLOCK_GAS_LIMIT),
     request_gas=Gas(BLOCK_GAS_LIMIT),
     call_gas=Gas(BLOCK_GAS_LIMIT),

@@ -25,7 +25,7 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.base_fee import GasBid
 from localnet.rules.call_request import BlockOverride, CallRequest
-from localnet.rules.facts import Features, Fees, Limits, Simulations
+from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class NetworkRules:
     name: str
     chain_id: int
     """Of a new network that is given none."""
-    limits: Limits
+    limits: RuleLimits
     fees: Fees
     simulations: Simulations
     features: Features
