@@ -17,8 +17,8 @@ from eth_hash.auto import keccak
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, create2_address
 from bridge.transactions import Authorization
-from runtimes.evm.ethereum.accounts import DELEGATION_PREFIX
 from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.ethereum.contract_states import DELEGATION_PREFIX
 from runtimes.evm.ethereum.prices import AUTHORIZATION
 from tests.differential.generator import SENDER, helpers
 from tests.differential.grammar import THEMES, WORDS

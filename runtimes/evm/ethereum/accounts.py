@@ -3,8 +3,8 @@
 An account with code, storage or a delegation is an actor with the state tuple of the EVM actor; any other is an
 EthAccount (or whatever account a native actor brought into being). Balances are the state tree's. Nonces, code, slots
 and what was touched are held in the message's journal, so that they are taken back with the call that wrote them;
-actors are written once, when the message ends (`write_back`). What is cached beside the journal depends on the state
-before the message alone.
+actors are written once, when the message ends (`write_back`). What is read and kept of contracts besides depends on the
+state before the message alone (`contract_states`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,6 @@ from typing import Final
 from eth_hash.auto import keccak
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, unmask_id
-from bridge.evm_state import EvmState
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import Fatal
 from hypervisor.journal import Journal
@@ -24,26 +23,17 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
-from runtimes.evm.inspection import NATIVE_CODE, NATIVE_CODE_HASH
-from runtimes.evm.storage import EMPTY_KAMT, EMPTY_KAMT_BLOCK
+from runtimes.evm.ethereum.contract_states import (
+    DELEGATION_PREFIX,
+    EMPTY_CODE,
+    NATIVE_CODE_CID,
+    ContractStates,
+)
+from runtimes.evm.inspection import NATIVE_CODE_HASH
+from runtimes.evm.storage import EMPTY_KAMT
 from runtimes.evm.tree_engine import AccountView
-from store.blockstore import BlockNotFound
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
-from store.codec import CodecError
 from store.kamt import Kamt
-
-EMPTY_CODE: Final = cid_of(b"", RAW)
-NATIVE_CODE_CID: Final = cid_of(NATIVE_CODE, RAW)
-
-NEW_CONTRACT: Final = EvmState(EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, None, FIRST_NONCE, None)
-"""What an EVM actor is whose head is still the empty array: one that this message creates."""
-
-DELEGATION_PREFIX: Final = b"\xef\x01\x00"
-DELEGATION_LENGTH: Final = 23
-
-_SHAPES: dict[Cid, tuple[int, EthAddress | None]] = {}
-"""Of code that was met, which is what its CID says: its length, whose code it lends."""
-_MOST_SHAPES: Final = 4096
 
 # Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) and nothing before; a slot
 # is named by its bytes, little-endian: their hash has a seed, while numbers with one hash are 2**61 - 1 apart.
@@ -69,14 +59,15 @@ class Accounts:
         """
         self._tree = machine.state_tree
         self._store = machine.store
+        self._contracts = contracts = ContractStates(machine, trees)
+        self.code_block, self.code_size_and_delegate = contracts.code_block, contracts.code_size_and_delegate
+        self.form = contracts.form
         self._journal = self.journal = journal
         self._masked = filecoin_addresses
         self._early = False
-        self.evm_code = machine.manifest.code("evm")
-        self._eth_account = machine.manifest.code("ethaccount")
+        self.evm_code = contracts.evm_code
+        self._manifest = machine.manifest
         self.account_codes = machine.manifest.account_codes
-        self._states: dict[Cid, EvmState] = {EMPTY_ARRAY_CID: NEW_CONTRACT}
-        self._trees = {} if trees is None else trees
 
     # --- who is where -----------------------------------------------------------------------------------------
 
@@ -111,7 +102,7 @@ class Accounts:
         """What an account holds; None for an actor that is neither a contract nor an account."""
         state, was_created = self._tree.existing(actor), self.was_created(actor)
         if state.code == self.evm_code:
-            contract, get = self._contract(state), self._journal.get
+            contract, get = self._contracts.of(state), self._journal.get
             nonce, code = get((_NONCE, actor)), get((_CODE, actor))
             cid, code_hash = code or (contract.bytecode, contract.bytecode_hash)
             return AccountView(
@@ -142,7 +133,7 @@ class Accounts:
         if actor is None:
             actor = self._tree.register_address(delegated)
             self._journal.set((_ACTOR, address), (actor, self._tree.existing(INIT_ACTOR).head))
-        self._tree.set_actor(actor, ActorState(self._eth_account, delegated_address=delegated))
+        self._tree.set_actor(actor, ActorState(self._manifest.code("ethaccount"), delegated_address=delegated))
         return actor
 
     # --- what an account holds --------------------------------------------------------------------------------
@@ -163,7 +154,7 @@ class Accounts:
         if state.code != self.evm_code:
             return state.nonce
         nonce: int | None = self._journal.get((_NONCE, actor))
-        return self._contract(state).nonce if nonce is None else nonce
+        return self._contracts.of(state).nonce if nonce is None else nonce
 
     def set_nonce(self, actor: ActorID, nonce: int) -> None:
         """Set the nonce."""
@@ -188,27 +179,6 @@ class Accounts:
     def has_code(self, address: EthAddress) -> bool:
         """Whether there is code behind an address."""
         return self.code_cid(self.find(address)) != EMPTY_CODE
-
-    def code_block(self, cid: Cid) -> bytes:
-        """The code of a CID."""
-        if cid == EMPTY_CODE:
-            return b""
-        if cid == NATIVE_CODE_CID:
-            return NATIVE_CODE
-        try:
-            return self._store.get(cid)
-        except BlockNotFound as error:
-            raise Fatal(f"a contract's code is missing: {error}") from error
-
-    def code_size_and_delegate(self, cid: Cid) -> tuple[int, EthAddress | None]:
-        """The length of the code of a CID in bytes, and the address whose code it lends."""
-        shape = _SHAPES.get(cid)
-        if shape is None:
-            code = self.code_block(cid)
-            if len(_SHAPES) >= _MOST_SHAPES:
-                _SHAPES.clear()
-            shape = _SHAPES[cid] = len(code), EthAddress(code[3:]) if is_delegation(code) else None
-        return shape
 
     def set_code(self, actor: ActorID, code: bytes) -> None:
         """Give code to a contract."""
@@ -235,7 +205,7 @@ class Accounts:
             return state.nonce != 0 or state.code not in self.account_codes
         if self.nonce(actor) != 0 or self.code_cid(actor) != EMPTY_CODE:
             return True
-        return self._contract(state).storage != EMPTY_KAMT
+        return self._contracts.of(state).storage != EMPTY_KAMT
 
     # --- slots ------------------------------------------------------------------------------------------------
 
@@ -244,10 +214,10 @@ class Accounts:
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return 0
-        root = self._contract(state).storage
+        root = self._contracts.of(state).storage
         if root == EMPTY_KAMT:
             return 0
-        return self._storage(root).get(slot)
+        return self._contracts.storage(root).get(slot)
 
     def load(self, actor: ActorID, slot: int) -> tuple[int, bool]:
         """A slot's word, and whether it was warm; it is from now on."""
@@ -262,8 +232,8 @@ class Accounts:
         """The slots of a contract that hold something."""
         state = self._tree.existing(actor)
         known: dict[int, int] = {}
-        if state.code == self.evm_code and self._contract(state).storage != EMPTY_KAMT:
-            known.update(Kamt(self._store, self._contract(state).storage).items())
+        if state.code == self.evm_code and self._contracts.of(state).storage != EMPTY_KAMT:
+            known.update(Kamt(self._store, self._contracts.of(state).storage).items())
         for key, word in self._journal.items():
             if word is not None and isinstance(key, tuple) and len(key) == 2 and key[0] == actor:
                 known[int.from_bytes(key[1], "little")] = word
@@ -439,54 +409,14 @@ class Accounts:
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return
-        before = self._contract(state)
-        storage = before.storage
-        writes = []
-        if slots:
-            tree = self._storage(storage)
-            writes = [(slot, word) for slot, word in slots if tree.get(slot) != word]
-        if writes:
-            del self._trees[storage]  # what it holds from now on has another root
-            for slot, word in writes:
-                tree.set(slot, word)
-            storage = tree.flush()
-            self._trees[storage] = tree
+        before = self._contracts.of(state)
+        storage = self._contracts.write_slots(before.storage, slots) if slots else before.storage
         code, code_hash = self._code(actor)
         after = replace(before, bytecode=code, bytecode_hash=code_hash, storage=storage, nonce=self.nonce(actor))
         if after != before or state.head == EMPTY_ARRAY_CID:
             self._tree.set_actor(actor, self.form(after, state))
 
-    def form(self, contract: EvmState, state: ActorState) -> ActorState:
-        """The actor that an account is: with a contract's state only where it has code or slots."""
-        if contract.bytecode == EMPTY_CODE and contract.storage == EMPTY_KAMT:
-            return replace(state, code=self._eth_account, head=EMPTY_ARRAY_CID, nonce=contract.nonce)
-        data = contract.encode()
-        head = cid_of(data)
-        self._store.put(head, data)
-        self._states[head] = contract
-        if contract.bytecode == EMPTY_CODE:
-            self._store.put(EMPTY_CODE, b"")
-        if contract.storage == EMPTY_KAMT:
-            self._store.put(EMPTY_KAMT, EMPTY_KAMT_BLOCK)
-        return ActorState(self.evm_code, head, 0, state.balance, state.delegated_address)
-
     # --- parts ------------------------------------------------------------------------------------------------
-
-    def _storage(self, root: Cid) -> Kamt:
-        tree = self._trees.get(root)
-        if tree is None:
-            tree = self._trees[root] = Kamt(self._store, None if root == EMPTY_KAMT else root)
-        return tree
-
-    def _contract(self, state: ActorState) -> EvmState:
-        contract = self._states.get(state.head)
-        if contract is None:
-            try:
-                contract = EvmState.decode(self._store.get(state.head))
-            except (BlockNotFound, CodecError) as error:
-                raise Fatal(f"a contract's state cannot be read: {error}") from error
-            self._states[state.head] = contract
-        return contract
 
     def _code(self, actor: ActorID | None) -> tuple[Cid, bytes]:
         state = None if actor is None else self._tree.get_actor(actor)
@@ -495,7 +425,7 @@ class Accounts:
             return (NATIVE_CODE_CID, NATIVE_CODE_HASH) if is_native else (EMPTY_CODE, EMPTY_CODE_HASH)
         code: tuple[Cid, bytes] | None = self._journal.get((_CODE, actor))
         if code is None:
-            contract = self._contract(state)
+            contract = self._contracts.of(state)
             code = contract.bytecode, contract.bytecode_hash
         return code
 
@@ -516,11 +446,6 @@ def _key(slot: int) -> bytes:
 def delegated_address(address: EthAddress) -> Address:
     """The f410 address of an Ethereum address."""
     return Address.delegated(EAM_NAMESPACE, address)
-
-
-def is_delegation(code: bytes) -> bool:
-    """Whether code only says whose code is lent."""
-    return len(code) == DELEGATION_LENGTH and code.startswith(DELEGATION_PREFIX)
 
 
 @lru_cache

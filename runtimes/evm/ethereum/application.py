@@ -30,8 +30,9 @@ from hypervisor.types import (
 )
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, validation
-from runtimes.evm.ethereum.accounts import Accounts, delegated_address, is_delegation
+from runtimes.evm.ethereum.accounts import Accounts, delegated_address
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
+from runtimes.evm.ethereum.contract_states import is_delegation
 from runtimes.evm.ethereum.first_call import send_first
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.messages import Entry

@@ -1,0 +1,114 @@
+"""Contracts' states, storages and code by their CIDs, as the store has them; nothing here is of one message."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from bridge.addresses import EthAddress
+from bridge.evm_state import EvmState
+from hypervisor.errors import Fatal
+from hypervisor.machine_state import MachineState
+from hypervisor.state_tree import ActorState
+from runtimes.evm.code import EMPTY_CODE_HASH
+from runtimes.evm.contract import FIRST_NONCE
+from runtimes.evm.inspection import NATIVE_CODE
+from runtimes.evm.storage import EMPTY_KAMT, EMPTY_KAMT_BLOCK
+from store.blockstore import BlockNotFound
+from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
+from store.codec import CodecError
+from store.kamt import Kamt
+
+EMPTY_CODE: Final = cid_of(b"", RAW)
+NATIVE_CODE_CID: Final = cid_of(NATIVE_CODE, RAW)
+
+NEW_CONTRACT: Final = EvmState(EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, None, FIRST_NONCE, None)
+"""What an EVM actor is whose head is still the empty array: one that this message creates."""
+
+DELEGATION_PREFIX: Final = b"\xef\x01\x00"
+DELEGATION_LENGTH: Final = 23
+
+_SHAPES: dict[Cid, tuple[int, EthAddress | None]] = {}
+"""Of code that was met, which is what its CID says: its length, whose code it lends."""
+_MOST_SHAPES: Final = 4096
+
+
+def is_delegation(code: bytes) -> bool:
+    """Whether code only says whose code is lent."""
+    return len(code) == DELEGATION_LENGTH and code.startswith(DELEGATION_PREFIX)
+
+
+class ContractStates:
+    """What was read of contracts, and how they are written. `trees` are storages by their roots, read before or now."""
+
+    def __init__(self, machine: MachineState, trees: dict[Cid, Kamt] | None = None) -> None:
+        self._store = machine.store
+        self.evm_code = machine.manifest.code("evm")
+        self._manifest = machine.manifest
+        self._states: dict[Cid, EvmState] = {EMPTY_ARRAY_CID: NEW_CONTRACT}
+        self._trees = {} if trees is None else trees
+
+    def of(self, state: ActorState) -> EvmState:
+        """The state of a contract. Raises Fatal."""
+        contract = self._states.get(state.head)
+        if contract is None:
+            try:
+                contract = EvmState.decode(self._store.get(state.head))
+            except (BlockNotFound, CodecError) as error:
+                raise Fatal(f"a contract's state cannot be read: {error}") from error
+            self._states[state.head] = contract
+        return contract
+
+    def storage(self, root: Cid) -> Kamt:
+        """The slots under a root, to read."""
+        tree = self._trees.get(root)
+        if tree is None:
+            tree = self._trees[root] = Kamt(self._store, None if root == EMPTY_KAMT else root)
+        return tree
+
+    def write_slots(self, root: Cid, slots: Sequence[tuple[int, int]]) -> Cid:
+        """The root of a storage with these words in it."""
+        tree = self.storage(root)
+        writes = [(slot, word) for slot, word in slots if tree.get(slot) != word]
+        if not writes:
+            return root
+        del self._trees[root]  # what it holds from now on has another root
+        for slot, word in writes:
+            tree.set(slot, word)
+        changed = tree.flush()
+        self._trees[changed] = tree
+        return changed
+
+    def code_block(self, cid: Cid) -> bytes:
+        """The code of a CID."""
+        if cid == EMPTY_CODE:
+            return b""
+        if cid == NATIVE_CODE_CID:
+            return NATIVE_CODE
+        try:
+            return self._store.get(cid)
+        except BlockNotFound as error:
+            raise Fatal(f"a contract's code is missing: {error}") from error
+
+    def code_size_and_delegate(self, cid: Cid) -> tuple[int, EthAddress | None]:
+        """The length of the code of a CID in bytes, and the address whose code it lends."""
+        shape = _SHAPES.get(cid)
+        if shape is None:
+            code = self.code_block(cid)
+            if len(_SHAPES) >= _MOST_SHAPES:
+                _SHAPES.clear()
+            shape = _SHAPES[cid] = len(code), EthAddress(code[3:]) if is_delegation(code) else None
+        return shape
+
+    def form(self, contract: EvmState, state: ActorState) -> ActorState:
+        """The actor that an account is: with a contract's state only where it has code or slots."""
+        if contract.bytecode == EMPTY_CODE and contract.storage == EMPTY_KAMT:
+            return replace(state, code=self._manifest.code("ethaccount"), head=EMPTY_ARRAY_CID, nonce=contract.nonce)
+        data = contract.encode()
+        head = cid_of(data)
+        self._store.put(head, data)
+        self._states[head] = contract
+        if contract.bytecode == EMPTY_CODE:
+            self._store.put(EMPTY_CODE, b"")
+        if contract.storage == EMPTY_KAMT:
+            self._store.put(EMPTY_KAMT, EMPTY_KAMT_BLOCK)
+        return ActorState(self.evm_code, head, 0, state.balance, state.delegated_address)
