@@ -66,12 +66,12 @@ class GasBudget:
             self.settle()
         self.granted = self.remaining = 0
 
-    def refill(self) -> None:
-        """Draw the budget anew from what the tracker has left, one slice at most; only after `settle`."""
+    def refill(self, needed: int = 0) -> None:
+        """Draw the budget anew from what the tracker has left, a slice or what is needed at most; after `settle`."""
         tracker = self._tracker
         affordable = (tracker.limit - tracker.used) // self._rate
         if self._slice is not None and affordable > self._slice:
-            affordable = self._slice
+            affordable = min(affordable, max(self._slice, needed))
         self.remaining = self.granted = affordable
 
     def overdraw(self, amount: int) -> None:
@@ -80,10 +80,7 @@ class GasBudget:
         Raises OutOfGas, with everything used up, where it has not.
         """
         self.settle()
-        affordable = self._tracker.available // self._rate
-        if self._slice is not None:
-            affordable = min(affordable, max(self._slice, amount))
-        self.remaining = self.granted = affordable
+        self.refill(amount)
         if amount > self.remaining:
             self.remaining -= amount
             self.settle()
