@@ -97,7 +97,7 @@ class Chains:
         install(self.machine, accounts)
 
     def _through_relay(self, to: EthAddress) -> bytes:
-        params = _relayed(to_filecoin(to), CALLDATA)
+        params = _relay(to_filecoin(to), CALLDATA)
         head = (INVOKE_EVM, 0, 0, CBOR, params, self.relay)
         return encode_abi(["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"], head)
 
@@ -111,13 +111,13 @@ class Chains:
         self._call(to_filecoin(_two(0)))
 
     def natives(self) -> None:
-        params = _relayed(Address.id(ActorID(99)))
+        params = _relay(Address.id(ActorID(99)))
         for _ in range(FRAMES):
-            params = _relayed(Address.id(self.relay), params)
+            params = _relay(Address.id(self.relay), params)
         self._call(Address.id(self.relay), params)
 
     def native(self) -> None:
-        self._call(Address.id(self.relay), _relayed(Address.id(ActorID(99))))
+        self._call(Address.id(self.relay), _relay(Address.id(ActorID(99))))
 
     def _call(self, to: Address, params: bytes = b"") -> None:
         message = Message(to, to_filecoin(SENDER), method=INVOKE_EVM, params=params, gas_limit=Gas(10**12))
@@ -134,7 +134,7 @@ def _two(place: int) -> EthAddress:
     return EthAddress(b"\xc2" + place.to_bytes(19, "big"))
 
 
-def _relayed(to: Address, params: bytes = b"") -> bytes:
+def _relay(to: Address, params: bytes = b"") -> bytes:
     address = to.to_bytes()
     return bytes([len(address)]) + address + params
 

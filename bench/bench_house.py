@@ -117,7 +117,7 @@ def _part(owner: type, method: str) -> Callable[[Callable[[], None]], float]:
     """What measures a method while an action runs."""
 
     def clock(action: Callable[[], None]) -> float:
-        with _timed(owner, method) as taken:
+        with _timing(owner, method) as taken:
             action()
         return sum(taken)
 
@@ -125,7 +125,7 @@ def _part(owner: type, method: str) -> Callable[[Callable[[], None]], float]:
 
 
 @contextmanager
-def _timed(owner: type, method: str) -> Iterator[list[float]]:
+def _timing(owner: type, method: str) -> Iterator[list[float]]:
     taken: list[float] = []
     plain = getattr(owner, method)
 

@@ -169,7 +169,7 @@ def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, Way]]:
 
 
 def _transaction(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
-    contract = _deployed(network, STORES)
+    contract = _deploy(network, STORES)
     requests = [_raw(network, contract, bytes(31) + bytes([number])) for number in range(1, 5)]
     for request in requests[:-1]:  # what is found once is found
         _answer(dispatcher, request())
@@ -178,7 +178,7 @@ def _transaction(counting: CallCounter, network: Network, dispatcher: Dispatcher
 
 
 def _call(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
-    to = f"0x{_deployed(network, EMPTY).hex()}"
+    to = f"0x{_deploy(network, EMPTY).hex()}"
     request = _request("eth_call", [{"to": to, "data": "0x12345678"}, "latest"])
     for _ in range(3):
         _answer(dispatcher, request)
@@ -189,7 +189,7 @@ def _store(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> W
     """The part of one of many, beside a message with one."""
     found = []
     for stores in (1, 1 + _MANY):
-        contract = _deployed(network, b"".join(bytes([0x5F, 0x35, 0x60, slot, 0x55]) for slot in range(stores)) + EMPTY)
+        contract = _deploy(network, b"".join(bytes([0x5F, 0x35, 0x60, slot, 0x55]) for slot in range(stores)) + EMPTY)
         for value in (1, 2, 3):
             last = _raw(network, contract, bytes(31) + bytes([value]))()
             way = counting.count(lambda body=last: _answer(dispatcher, body))  # type: ignore[misc]
@@ -229,11 +229,11 @@ def _guest_run(counting: CallCounter, machine: Hypervisor, calls: int) -> Way:
     machine.state_tree.set_actor(guest, ActorState(code))
     message = Message(Address.id(guest), Address.id(SYSTEM_ACTOR), method=MethodNumber(2), gas_limit=Gas(10**10))
     for _ in range(3):
-        way = counting.count(lambda: _applied(machine, message))
+        way = counting.count(lambda: _apply(machine, message))
     return way
 
 
-def _applied(machine: Hypervisor, message: Message) -> None:
+def _apply(machine: Hypervisor, message: Message) -> None:
     result = machine.apply_implicit(message)
     if result.exit_code:
         raise RuntimeError(f"the guest exited with {result.exit_code}: {result.message}")
@@ -259,7 +259,7 @@ def _of_one(one: Way, many: Way) -> Way:
     return each
 
 
-def _deployed(network: Network, runtime: bytes) -> bytes:
+def _deploy(network: Network, runtime: bytes) -> bytes:
     """The address of a contract with this code."""
     size = len(runtime)
     creates = bytes([0x61, *size.to_bytes(2, "big"), 0x80, 0x60, 0x0A, 0x5F, 0x39, 0x5F, 0xF3]) + runtime

@@ -74,13 +74,13 @@ class PeerConnection:
         self._socket.sendall(f"{head}content-length: {len(body)}\r\n\r\n{body}".encode())
         data = b""
         while b"\r\n\r\n" not in data:
-            data += self._received()
+            data += self._receive()
         header, _, rest = data.partition(b"\r\n\r\n")
         if b"content-length:" not in header.lower():
             return json.loads(self._chunks(rest))
         length = int(header.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         while len(rest) < length:
-            rest += self._received()
+            rest += self._receive()
         return json.loads(rest)
 
     def _chunks(self, rest: bytes) -> bytes:
@@ -88,16 +88,16 @@ class PeerConnection:
         body = b""
         while True:
             while b"\r\n" not in rest:
-                rest += self._received()
+                rest += self._receive()
             size, _, rest = rest.partition(b"\r\n")
             length = int(size, 16)
             while len(rest) < length + 2:
-                rest += self._received()
+                rest += self._receive()
             if not length:
                 return body
             body, rest = body + rest[:length], rest[length + 2 :]
 
-    def _received(self) -> bytes:
+    def _receive(self) -> bytes:
         data = self._socket.recv(1 << 16)
         if not data:
             raise ConnectionError("the node hung up")

@@ -57,11 +57,11 @@ class EvmState:
     @staticmethod
     def decode(data: bytes) -> "EvmState":
         """Read either form; CodecError if it is neither."""
-        return _decoded(data)
+        return _decode(data)
 
 
 @lru_cache(_KEPT)
-def _decoded(data: bytes) -> EvmState:
+def _decode(data: bytes) -> EvmState:
     fields = decode(data)
     if not isinstance(fields, list) or len(fields) not in (5, 6):
         raise CodecError("a contract's state is a tuple of five or six")

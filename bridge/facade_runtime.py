@@ -67,11 +67,11 @@ class FacadeRuntime:
                 raise FacadeRefusal(
                     "UnknownFunction", kernel.context.receiver, calldata[:SELECTOR].ljust(SELECTOR, b"\0")
                 )
-            return self._translated(kernel, code, function, calldata)
+            return self._translate(kernel, code, function, calldata)
         except FacadeRefusal as refusal:
-            return _reverted(kernel, refusal)
+            return _revert(kernel, refusal)
 
-    def _translated(self, kernel: Kernel, code: Cid, function: FacadeFunction, calldata: bytes) -> Outcome:
+    def _translate(self, kernel: Kernel, code: Cid, function: FacadeFunction, calldata: bytes) -> Outcome:
         # check
         receiver = kernel.context.receiver
         if kernel.context.value and not function.payable:
@@ -113,7 +113,7 @@ def _block(kernel: Kernel, answer: bytes, function: FacadeFunction) -> BlockId:
         raise FacadeRefusal("BadAnswer", kernel.context.receiver, function.method, str(error)) from None
 
 
-def _reverted(kernel: Kernel, refusal: FacadeRefusal) -> Outcome:
+def _revert(kernel: Kernel, refusal: FacadeRefusal) -> Outcome:
     try:
         block = kernel.ipld.create(CBOR, byte_string(refusal.data))
     except SyscallError:  # an exit with so much data that it cannot be handed on within an error

@@ -191,11 +191,11 @@ class Executor:
             params = _params_block(message) if message.params else None
             result = calls.send(Call(sender, message.to, message.method, params, message.value))
         except OutOfGas as error:
-            return _failed(ExitCode.SYS_OUT_OF_GAS, gas.gas_used(), str(error))
+            return _failure(ExitCode.SYS_OUT_OF_GAS, gas.gas_used(), str(error))
         except SyscallError as error:
-            return _failed(_TOP_LEVEL.get(error.number, ExitCode.SYS_ASSERTION_FAILED), gas.gas_used(), error.message)
+            return _failure(_TOP_LEVEL.get(error.number, ExitCode.SYS_ASSERTION_FAILED), gas.gas_used(), error.message)
         except Fatal as error:
-            return replace(_failed(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
+            return replace(_failure(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
         data = result.block.data if result.block else b""
         receipt = Receipt(result.exit_code, data, gas.gas_used(), events_root(calls.events) if calls.events else None)
         return ApplyResult(receipt, GasOutputs(), tuple(calls.events), result.message, calls.backtrace.reason)
@@ -233,7 +233,7 @@ _TOP_LEVEL = {
 """The exit codes of calls that could not be made at all; every other refusal is an assertion failure."""
 
 
-def _failed(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:
+def _failure(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:
     return ApplyResult(Receipt(code, b"", gas_used), GasOutputs(), message=message)
 
 

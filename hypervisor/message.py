@@ -137,10 +137,10 @@ class SignedMessage:
 
     def to_cbor(self) -> bytes:
         """The tuple of message and signature."""
-        return self._encoded
+        return self._encode_fields
 
     @cached_property
-    def _encoded(self) -> bytes:
+    def _encode_fields(self) -> bytes:
         return encode([self.message._fields(), self.signature.to_bytes()])
 
     @classmethod

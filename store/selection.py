@@ -86,7 +86,7 @@ class _SelectorWalk:
 
     def walk(self, node: _SelectedNode, selector: Selector) -> Iterator[Visit]:
         path: list[Segment] = []
-        node, selector = self._opened(node, selector)
+        node, selector = self._open(node, selector)
         yield self._visit(node, selector, path)
         todo = [self._children(node, selector)]
         while todo:
@@ -98,7 +98,7 @@ class _SelectorWalk:
                 continue
             segment, node, selector = found
             path.append(segment)
-            node, selector = self._opened(node, selector)
+            node, selector = self._open(node, selector)
             yield self._visit(node, selector, path)
             todo.append(self._children(node, selector))
 
@@ -108,7 +108,7 @@ class _SelectorWalk:
             raise SelectorError("the walk visits more nodes than it may")
         return Visit(tuple(path), None if node.layout is not None else node.value, selector)
 
-    def _opened(self, node: _SelectedNode, selector: Selector) -> tuple[_SelectedNode, Selector]:
+    def _open(self, node: _SelectedNode, selector: Selector) -> tuple[_SelectedNode, Selector]:
         """The node as the layout that the selector says it is."""
         current = selector.current if isinstance(selector, Recursive) else selector
         if not isinstance(current, InterpretAs):
@@ -153,7 +153,7 @@ class _SelectorWalk:
     def _chosen(self, node: _SelectedNode, interests: list[str | range]) -> Iterator[tuple[Segment, Any]]:
         for interest in interests:
             if isinstance(interest, str):
-                yield from self._named(node, interest)
+                yield from self._entries_of(node, interest)
             elif node.layout is not None and node.layout.is_list:
                 for key, value in self._entries(node):
                     if key in interest:
@@ -162,7 +162,7 @@ class _SelectorWalk:
                 for index in range(interest.start, min(interest.stop, len(node.value))):
                     yield index, node.value[index]
 
-    def _named(self, node: _SelectedNode, name: str) -> Iterator[tuple[Segment, Any]]:
+    def _entries_of(self, node: _SelectedNode, name: str) -> Iterator[tuple[Segment, Any]]:
         if node.layout is not None:
             assert node.block is not None
             try:

@@ -120,7 +120,7 @@ def verify_car(
                 else:
                     seen.add(cid)
                     linked.update(_links(cid, data, strict))
-                if index is not None and not _indexed(index, cid, reader.section):
+                if index is not None and not _is_indexed(index, cid, reader.section):
                     raise CarError(f"CAR index: it does not lead to {show(cid)} at byte {reader.section}")
                 if progress is not None:
                     progress(reader.position)
@@ -211,7 +211,7 @@ def _store_blocks(store: Store, path: Path, summary: CarSummary, progress: Progr
         return record
 
 
-def _indexed(index: IndexedCar, cid: Cid, section: int) -> bool:
+def _is_indexed(index: IndexedCar, cid: Cid, section: int) -> bool:
     return split_cid(cid).hash_code == IDENTITY or section in index.offsets(cid)
 
 

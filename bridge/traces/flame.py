@@ -66,7 +66,7 @@ def flame_svg(title: str, roots: Sequence[FlameBox], gas: int) -> str:
         f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
         f'<text class="head" x="{_MARGIN}" y="20">{_safe(title)}</text>',
         f'<text x="{_MARGIN}" y="37">gas {gas:,}, from left to right{note}. {_legend(placed)}</text>',
-        *(_drawn(item) for item in placed),
+        *(_draw(item) for item in placed),
         "</svg>",
         "",
     ])  # fmt: skip
@@ -120,7 +120,7 @@ def _count(box: FlameBox) -> int:
     return len(boxes)
 
 
-def _drawn(item: _Placed) -> str:
+def _draw(item: _Placed) -> str:
     box, top = item.box, _HEAD + _ROW * item.depth
     kinds = [name for name, holds in (("failed", box.failed), ("cause", box.cause)) if holds]
     group = f'<g class="{" ".join(kinds)}">' if kinds else "<g>"

@@ -195,7 +195,7 @@ class _Fold:
     def _call(self, node: CallNode, caller: _Caller, data: bytes, output: bytes) -> EthereumFrame:
         actor = self._actor(node)
         to = from_delegated(node.start.to) if actor is None else self._name(actor)
-        return _made("STATICCALL" if node.start.read_only else "CALL", node, caller.address, to, data, output)
+        return _make_frame("STATICCALL" if node.start.read_only else "CALL", node, caller.address, to, data, output)
 
     def _creation(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
         """A contract's creation by the address manager. One that fails before its code runs leaves no frame."""
@@ -205,7 +205,7 @@ class _Fold:
         end = node.end or _UNFINISHED
         kind = "CREATE2" if node.start.method == CREATE2_METHOD else "CREATE"
         try:
-            frame = _made(kind, node, caller.address, None, _init_code(node), b"")
+            frame = _make_frame(kind, node, caller.address, None, _init_code(node), b"")
             if end.exit_code == ExitCode.OK:
                 frame.to, frame.output = CreateReturn.decode(end.return_data).eth_address, UNKNOWN_CODE
             elif end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
@@ -220,7 +220,7 @@ class _Fold:
         constructor = next((call for call in node.calls if call.start.method == METHOD_CONSTRUCTOR), None)
         if constructor is None or node.start.read_only:
             return None
-        frame = _made("CREATE", node, caller.address, None, UNKNOWN_CODE, b"")
+        frame = _make_frame("CREATE", node, caller.address, None, UNKNOWN_CODE, b"")
         frame.native = True
         actor = self._actor(constructor)
         if frame.exit_code == ExitCode.OK and actor is not None:
@@ -239,7 +239,7 @@ class _Fold:
             params, output = DelegateCallParams.decode(start.params), _payload_of(end)
         except ParamsError:
             return None
-        frame = _made("DELEGATECALL", node, caller.address, caller.last_code, params.calldata, output)
+        frame = _make_frame("DELEGATECALL", node, caller.address, caller.last_code, params.calldata, output)
         frame.value = params.value
         return frame, node
 
@@ -277,7 +277,7 @@ class _Fold:
         return known
 
 
-def _made(
+def _make_frame(
     kind: str, node: CallNode, sender: EthAddress, to: EthAddress | None, data: bytes, out: bytes
 ) -> EthereumFrame:
     start, end = node.start, node.end or _UNFINISHED

@@ -24,7 +24,7 @@ PROJECT: Final = Path(__file__).resolve().parent.parent.parent
 
 def generated() -> dict[Path, str]:
     """The text of every generated file, by its path. Needs ruff, which formats what is Python."""
-    modules = {PROJECT / path: _formatted(text) for path, text in python.modules().items()}
+    modules = {PROJECT / path: _format(text) for path, text in python.modules().items()}
     interfaces = {PROJECT / path: text for path, text in solidity.files().items()}
     shared = {PROJECT / path: text for path, text in engine.files().items()}
     documented = PROJECT / page.PATH
@@ -42,6 +42,6 @@ def write() -> list[Path]:
     return changed
 
 
-def _formatted(source: str) -> str:
+def _format(source: str) -> str:
     command = [sys.executable, "-m", "ruff", "format", "--line-length", "120", "--stdin-filename", "binding.py", "-"]
     return subprocess.run(command, input=source, capture_output=True, text=True, check=True, cwd=PROJECT).stdout  # noqa: S603

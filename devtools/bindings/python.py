@@ -153,7 +153,7 @@ def _about(name: str, note: str | None, arguments: list[Argument]) -> str:
         note = f"Parameters of {name[:-6]}." if name.endswith("Params") else f"What {name[:-6]} answers."
         if not name.endswith(("Params", "Return")):
             note = f"{name}, as it stands in parameters and answers."
-    return _wrapped(note + _units(arguments))
+    return _wrap(note + _units(arguments))
 
 
 def _units(arguments: list[Argument]) -> str:
@@ -164,7 +164,7 @@ def _units(arguments: list[Argument]) -> str:
     return "".join(f" {', '.join(names)}: {unit}." for unit, names in by_unit.items())
 
 
-def _wrapped(text: str) -> str:
+def _wrap(text: str) -> str:
     """A docstring's text: its first sentence in the first line where all does not fit into one."""
     if len(text) <= 105:
         return text
@@ -185,9 +185,9 @@ def _calls(actor: str) -> Iterator[str]:
         arguments, value = _arguments(actor, method)
         answer = _type(actor, method.answer) if method.answer else "None"
         signature = ", ".join(f"{argument.name}: {argument.type}" for argument in arguments)
-        names = [_quoted(method.params), value, _quoted(method.answer)]
+        names = [_quote(method.params), value, _quote(method.answer)]
         yield f"def {_snake(method.name)}({signature}) -> Call[{answer}]:"
-        yield f'    """{_wrapped(_call_note(actor, method, number) + _units(arguments))}"""'
+        yield f'    """{_wrap(_call_note(actor, method, number) + _units(arguments))}"""'
         yield f"    return CODEC.call({_constant(method.name)}, {', '.join(names)})\n\n"
 
 
@@ -254,7 +254,7 @@ def _type(actor: str, term: Term, nullable: bool = False) -> str:
             raise TypeError(f"{term} has no type in Python")
 
 
-def _quoted(name: str | None) -> str:
+def _quote(name: str | None) -> str:
     return "None" if name is None else f'"{name}"'
 
 

@@ -76,10 +76,10 @@ Timelock = Annotated[
 
 def planned(entries: list[str] | None) -> dict[int, int | tuple[int, str]]:
     """What --upgrade asks for, by epoch. Raises InvalidInput."""
-    return dict(_planned(entry) for entry in entries or ())
+    return dict(_parse_entry(entry) for entry in entries or ())
 
 
-def _planned(entry: str) -> tuple[int, int | tuple[int, str]]:
+def _parse_entry(entry: str) -> tuple[int, int | tuple[int, str]]:
     """The epoch of `nv29@1000` or `nv28@1000=v18-devnet`, and what comes after it."""
     from hypervisor.errors import InvalidInput
 

@@ -54,10 +54,12 @@ def replay(
         elif done.difference:
             typer.echo(f"{done.height}: {done.difference}")
     if not as_json:
-        typer.echo(f"{_counted(len(found), 'tipset')} with {_counted(messages, 'message')}, {different:,} different")
+        typer.echo(
+            f"{_count_text(len(found), 'tipset')} with {_count_text(messages, 'message')}, {different:,} different"
+        )
     if different:
         raise typer.Exit(1)
 
 
-def _counted(count: int, word: str) -> str:
+def _count_text(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -17,11 +17,11 @@ level takes up to three where it is read in Python."""
 
 def ask(url: str, method: str, *params: Any) -> Any:
     """What a node answers. Raises NodeError, and InvalidInput for what is no URL."""
-    with NodeClient(url, _parsed) as client:
+    with NodeClient(url, _parse) as client:
         return client.ask(method, *params)
 
 
-def _parsed(data: bytes) -> Any:
+def _parse(data: bytes) -> Any:
     sys.setrecursionlimit(max(_DEEP, sys.getrecursionlimit()))  # a command's process is its own
     try:
         return json.loads(data)

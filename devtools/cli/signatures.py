@@ -137,7 +137,7 @@ def _value(kind: str, text: str, address: ReadAddress, depth: int) -> Any:
         if len(kinds) != len(parts):
             raise InvalidInput(f"{text!r:.60} has {len(parts)} parts, {kind} has {len(kinds)}")
         return tuple(_value(inner, part, address, depth + 1) for inner, part in zip(kinds, parts, strict=True))
-    return _plain_value(kind, _unquoted(text) if depth else text, address)
+    return _plain_value(kind, _unquote(text) if depth else text, address)
 
 
 def _plain_value(kind: str, text: str, address: ReadAddress) -> Any:
@@ -209,7 +209,7 @@ def _depths(text: str) -> list[tuple[int, int]]:
     return depths
 
 
-def _unquoted(text: str) -> str:
+def _unquote(text: str) -> str:
     import json
 
     if not text.startswith('"'):

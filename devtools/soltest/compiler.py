@@ -81,7 +81,7 @@ def choose_solc(
     with the remedy.
     """
     if use is not None and not VERSION.fullmatch(use):
-        return _checked(_named(Path(use)))
+        return _checked(_solc_at(Path(use)))
     wanted = use or project.compiler.version
     if wanted is None:
         return _newest(project, from_project)
@@ -103,7 +103,7 @@ def choose_solc(
 def wanted_version(project: Project, use: str | None) -> str | None:
     """The version of the compiler that is asked for; None where any will do. Raises InvalidInput as `choose_solc`."""
     if use is not None:
-        return use if VERSION.fullmatch(use) else _named(Path(use)).version
+        return use if VERSION.fullmatch(use) else _solc_at(Path(use)).version
     wanted = project.compiler.version
     return None if wanted is None or not VERSION.fullmatch(wanted) else wanted
 
@@ -148,7 +148,7 @@ def _named_by_project(project: Project, path: str, from_project: bool) -> Solc:
             f"foundry.toml names the compiler {path}, which runs with --solc-from-project only:"
             " it is a program of the project's choice. --use VERSION compiles with npm's"
         )
-    return _named(project.root / path)
+    return _solc_at(project.root / path)
 
 
 def _check_version(version: str) -> None:
@@ -162,7 +162,7 @@ def _checked(solc: Solc) -> Solc:
     return solc
 
 
-def _named(path: Path) -> Solc:
+def _solc_at(path: Path) -> Solc:
     """A folder of npm's package, or a program."""
     if (path / "package.json").is_file():
         return _package(path)

@@ -78,7 +78,7 @@ def coverage(
                 if source in code.files:
                     _count(hits[source], found, source, code, visits)
     return [
-        FileCoverage(file, tuple(_covered(found, hits[file], sources.get(file))))
+        FileCoverage(file, tuple(_cover(found, hits[file], sources.get(file))))
         for file, found in items.items()
         if found
     ]
@@ -91,7 +91,7 @@ def _count(hits: list[int], items: Sequence[Item], file: str, code: _Code, visit
             hits[place] += visits[counter]
 
 
-def _covered(items: Sequence[Item], hits: Sequence[int], source: SourceText | None) -> Iterator[Covered]:
+def _cover(items: Sequence[Item], hits: Sequence[int], source: SourceText | None) -> Iterator[Covered]:
     for item, count in zip(items, hits, strict=True):
         yield Covered(item, 0 if source is None else source.line(item.start), count)
 

@@ -265,9 +265,9 @@ class FrameTracer:
         frame = self._open.pop()
         frame.end = event
         if self._open:
-            self._open[-1].items.extend(_folded(frame, self._open[-1]))
+            self._open[-1].items.extend(_fold(frame, self._open[-1]))
         else:
-            self.roots.append(next(iter(_folded(frame, None)), frame))
+            self.roots.append(next(iter(_fold(frame, None)), frame))
 
 
 class PlacedFrameTracer(FrameTracer):
@@ -339,7 +339,7 @@ def _nowhere(_: int) -> None:
     """No frame is open."""
 
 
-def _folded(frame: CallFrame, caller: CallFrame | None) -> list[CallFrame]:
+def _fold(frame: CallFrame, caller: CallFrame | None) -> list[CallFrame]:
     """The frames that stand for a call: its own, a creation under it, or none."""
     start = frame.start
     to_eam, to_init = start.to == Address.id(EAM_ACTOR), start.to == Address.id(INIT_ACTOR)

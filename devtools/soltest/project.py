@@ -128,14 +128,14 @@ def load_project(root: Path, profile: str | None = None) -> Project:
         raise InvalidInput(f"{file}: {error.strerror}") from None
     name = profile or os.environ.get("FOUNDRY_PROFILE", "default")
     try:
-        table = Table(_merged(Table(content), name))
+        table = Table(_merge_profiles(Table(content), name))
         project, automatic = _project(root, name, table), table.flag("auto_detect_remappings", True)
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
     return replace(project, remappings=all_remappings(root, project.remappings, project.libs, automatic))
 
 
-def _merged(content: Table, profile: str) -> dict[str, Any]:
+def _merge_profiles(content: Table, profile: str) -> dict[str, Any]:
     """The default profile with the keys of another over it, and the sections that stand for themselves."""
     profiles = content.table("profile")
     if profile != "default" and profile not in profiles:

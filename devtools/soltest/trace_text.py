@@ -236,7 +236,7 @@ def _call(frame: CallFrame, names: Names) -> tuple[str, str]:
         return words.function, words.arguments[1:-1]
     data = frame.input
     if frame.address == CONSOLE:
-        return "log", _logged(data)
+        return "log", _log_text(data)
     number = int.from_bytes(frame.address, "big")
     if number in _PRECOMPILES:
         return _PRECOMPILES[number], _hex(data)
@@ -266,7 +266,7 @@ def _call(frame: CallFrame, names: Names) -> tuple[str, str]:
     return "fallback" if data else "receive", _hex(data)
 
 
-def _logged(data: bytes) -> str:
+def _log_text(data: bytes) -> str:
     """The arguments of `console.log`."""
     entries = [{"name": "", "type": kind} for kind in log_signatures().get(data[:4], ())]
     log = {"type": "function", "name": "log", "inputs": entries, "outputs": []}

@@ -57,7 +57,7 @@ def _text(kind: str, entry: Mapping[str, Any], value: Any, named: Named) -> str:
         case str() if kind == "address":
             return named(EthAddress(bytes.fromhex(value[2:])))
         case _:
-            return f'"{_escaped(str(value))}"'
+            return f'"{_escape(str(value))}"'
 
 
 def number_text(value: int) -> str:
@@ -69,7 +69,7 @@ def number_text(value: int) -> str:
     return f"{value} [{sign}{digits[0]}{'.' if fraction else ''}{fraction}e{len(digits) - 1}]"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """On one line, as Rust writes a string for debugging."""
     return printable(text.translate(_ESCAPES), LONGEST)
 

@@ -77,7 +77,7 @@ def _mix(data: bytes, at: int, secret: int) -> int:
     return _fold(_r64(data, at) ^ _s64(secret), _r64(data, at + 8) ^ _s64(secret + 8))
 
 
-def _rotated(value: int, by: int) -> int:
+def _rotate(value: int, by: int) -> int:
     return (value << by | value >> 64 - by) & _MASK
 
 
@@ -85,7 +85,7 @@ def _to_8(data: bytes) -> int:
     size = len(data)
     first, last = (int.from_bytes(part, "little") for part in (data[:4], data[-4:]))
     value = (last + (first << 32)) ^ _s64(8) ^ _s64(16)
-    value ^= _rotated(value, 49) ^ _rotated(value, 24)
+    value ^= _rotate(value, 49) ^ _rotate(value, 24)
     value = value * _MX2 & _MASK
     value = (value ^ (value >> 35) + size) * _MX2 & _MASK
     return value ^ value >> 28

@@ -224,7 +224,7 @@ def _check(own: Mapping[str, Any]) -> None:
         base64.b64decode(applied["bytes"])
         read_number(applied.get("raw_length", 0), "raw_length")
         if "refused" not in receipt:
-            _expected(receipt)
+            _read_expected(receipt)
     parse_cid(after["state_tree"]["root_cid"]["/"])
 
 
@@ -254,14 +254,14 @@ def _apply(
     except MessageError as error:
         nothing = Expected(-1, b"", 0)
         found = [] if "refused" in receipt else [f"the message was refused: {error}"]
-        return nothing, nothing if not found else _expected(receipt), found
+        return nothing, nothing if not found else _read_expected(receipt), found
     got = Expected(
         result.exit_code, result.return_data, result.gas_used, result.receipt.events_root, result.gas.miner_penalty
     )
     if "refused" in receipt:
         nothing = Expected(-1, b"", 0)
         return got, nothing, [f"exit code {got.exit_code}, but the reference refuses the message: {receipt['refused']}"]
-    expected = _expected(receipt)
+    expected = _read_expected(receipt)
     words = f"{result.message}; expected: {receipt['words']}" if "words" in receipt else result.message
     return got, expected, list(_compare(got, expected, words))
 
@@ -281,7 +281,7 @@ def apply_message(machine: Hypervisor, message: Message, raw_length: int | None)
     return machine.apply_implicit(message) if raw_length is None else machine.apply(message, raw_length)
 
 
-def _expected(receipt: Mapping[str, Any]) -> Expected:
+def _read_expected(receipt: Mapping[str, Any]) -> Expected:
     events = receipt.get("events_root")
     return Expected(
         read_number(receipt["exit_code"], "exit_code"),

@@ -68,8 +68,8 @@ class IpldBlockOps:
         # do
         block = self._calls.machine.blocks.get(cid) if self._tracks else None
         if block is None:
-            block = self._loaded(cid)
-        data, links = block.data, self._scanned(block)
+            block = self._load(cid)
+        data, links = block.data, self._scan(block)
         gas.charge("OnBlockOpen", prices.block_open(len(data), len(links)))
         # return
         return BlockStat(self.accept(block), block.codec, len(data))
@@ -81,7 +81,7 @@ class IpldBlockOps:
             raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"a block of {len(data)} bytes is over 1 MiB")
         self._refuse_codec(codec)
         block = Block(codec, data, scan_links(codec, data) if self._tracks else None)
-        links = self._scanned(block)
+        links = self._scan(block)
         # charge
         self._calls.gas.charge("OnBlockCreate", self._calls.prices.block_create(len(data), len(links)))
         # do
@@ -129,7 +129,7 @@ class IpldBlockOps:
         if self._tracks and codec not in ALLOWED_CODECS:
             raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"codec {codec:#x} is not allowed")
 
-    def _loaded(self, cid: Cid) -> Block:
+    def _load(self, cid: Cid) -> Block:
         """A block of the store, scanned for its links where those count."""
         machine = self._calls.machine
         try:
@@ -142,7 +142,7 @@ class IpldBlockOps:
         machine.blocks.keep(cid, block)
         return block
 
-    def _scanned(self, block: Block) -> tuple[Cid, ...]:
+    def _scan(self, block: Block) -> tuple[Cid, ...]:
         """The links of a block, and the charge for finding them, owed even where the scan fails."""
         scan = block.scan
         if scan is None:

@@ -82,15 +82,15 @@ class BlockProduction(NetworkReader):
                 try:
                     answers.append(self.submit(raw))
                 except TransactionRefused as refused:
-                    answers.append(self._behind_a_block(raw, refused, failed) if automine else refused)
+                    answers.append(self._retry_after_block(raw, refused, failed) if automine else refused)
             if automine:
                 self._mine_all(failed)
-                failed |= self._refused_now(answers)
+                failed |= self._newly_refused(answers)
         finally:
             self.automine = automine
         return [failed.get(answer, answer) if isinstance(answer, bytes) else answer for answer in answers]
 
-    def _refused_now(self, answers: Iterable[bytes | Exception]) -> dict[bytes, Exception]:
+    def _newly_refused(self, answers: Iterable[bytes | Exception]) -> dict[bytes, Exception]:
         """What was taken, still waits, and would be refused after the blocks that are made now; it waits no more."""
         refused: dict[bytes, Exception] = {}
         waiting = [self.mempool.get(answer) for answer in answers if isinstance(answer, bytes)]
@@ -103,7 +103,7 @@ class BlockProduction(NetworkReader):
                 self.mempool.drop(candidate)
         return refused
 
-    def _behind_a_block(self, raw: bytes, refused: Exception, failed: dict[bytes, Exception]) -> bytes | Exception:
+    def _retry_after_block(self, raw: bytes, refused: Exception, failed: dict[bytes, Exception]) -> bytes | Exception:
         """Take a transaction again after a block of what waits; `refused` where there is none, or it does not help."""
         if not self._mine_all(failed):
             return refused

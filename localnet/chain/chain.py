@@ -121,12 +121,12 @@ class Chain(ChainReader):
         """
 
         def make() -> Tipset:
-            return self._applied(lambda: self._produce(candidates, timestamp, null_rounds))
+            return self._apply_change(lambda: self._produce(candidates, timestamp, null_rounds))
 
         # Each message of such a block would go to a thread that is fit for its guests, and back.
         return self.machine.stacks.on_one_thread(make) if self.rules.features.has_filecoin_blocks else make()
 
-    def _applied(self, make: Callable[[], Tipset]) -> Tipset:
+    def _apply_change(self, make: Callable[[], Tipset]) -> Tipset:
         """The new head that `make` commits, reported to the watchers; where that fails, the chain is as it was."""
         started = time.monotonic()
         with self._undone_on_failure(self.machine.snapshot()):
@@ -173,12 +173,12 @@ class Chain(ChainReader):
     def _begin(self, timestamp: int, fork: ForkPoint | None) -> None:
         """Commit the first tipset, which executes nothing: the genesis state, or another network's as it was."""
         blocks = BufferedStore(MemoryStore())
-        tipset = self._genesis(blocks, timestamp) if fork is None else self._forked(blocks, fork)
+        tipset = self._genesis(blocks, timestamp) if fork is None else self._begin_fork(blocks, fork)
         self._enter(tipset)
         self.machine.flush(blocks.pending.items(), {**network_entries(self.record), **tipset_entries(tipset, [])})
         self.index.head = tipset.height
 
-    def _forked(self, blocks: Blockstore, fork: ForkPoint) -> Tipset:
+    def _begin_fork(self, blocks: Blockstore, fork: ForkPoint) -> Tipset:
         return Tipset(
             height=fork.height,
             key=fork.key,
@@ -293,7 +293,7 @@ class Chain(ChainReader):
 
         `blocks` are those of the state that the store may lack.
         """
-        return self._applied(lambda: self._adopt(state, blocks, height, timestamp))
+        return self._apply_change(lambda: self._adopt(state, blocks, height, timestamp))
 
     def _adopt(self, state: Cid, blocks: Mapping[Cid, bytes], height: ChainEpoch, timestamp: int) -> Tipset:
         parent = self.head

@@ -68,11 +68,11 @@ class PendingBlocks:
         )
         if self._kept is None or self._kept[0] != origin:
             self._kept = None  # the machine of the one before is not kept while this one is made
-            self._kept = origin, _made(network, origin[2])
+            self._kept = origin, _make(network, origin[2])
         return self._kept[1]
 
 
-def _made(network: BlockProduction, timestamp: int) -> PendingBlock:
+def _make(network: BlockProduction, timestamp: int) -> PendingBlock:
     chain, head = network.chain, network.head
     height = ChainEpoch(head.height + 1)
     machine = chain.machine_before(head, head.state)

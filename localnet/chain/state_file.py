@@ -60,7 +60,7 @@ def load_state(chain: Chain, packed: bytes, limit: int = LARGEST) -> Tipset:
     """
     blocks = BufferedStore(chain.machine.base)
     try:
-        reader = read_car(io.BytesIO(_unpacked(packed, limit)))
+        reader = read_car(io.BytesIO(_unpack(packed, limit)))
         for cid, data in reader:
             blocks.put(cid, data)
         (root,) = reader.roots
@@ -84,7 +84,7 @@ def load_state(chain: Chain, packed: bytes, limit: int = LARGEST) -> Tipset:
     return chain.adopt(state, blocks.pending, ChainEpoch(height), timestamp)
 
 
-def _unpacked(packed: bytes, limit: int) -> bytes:
+def _unpack(packed: bytes, limit: int) -> bytes:
     if packed.lstrip()[:1] == b"{":
         raise InvalidInput(_OF_ANVIL)
     if not packed.startswith(_GZIP_MARK):

@@ -154,7 +154,7 @@ def planned(
         passed = versions_between(Upgrades(before.first, tuple(known)).version_at(epoch), version)
         same, asked = before.at(epoch), streams if first_state_migration(passed) else None
         if same is not None and same.version == version:
-            same.check_same(asked, None if named is None else _opened(named).manifest.data)
+            same.check_same(asked, None if named is None else _open(named).manifest.data)
             upgrades.append(same)
             continue
         bundle = _bundle_for(named, passed, version)
@@ -170,7 +170,7 @@ def _bundle_for(named: Bundle | str | Path | None, passed: Sequence[NetworkVersi
     anew = first_state_migration(passed)
     if named is None:
         return None if anew is None else Bundle.for_actors(anew.actors)
-    bundle = _opened(named)
+    bundle = _open(named)
     version = actors_version(bundle.manifest)
     if anew is not None and version is not None and version < anew.actors:
         raise InvalidInput(
@@ -191,7 +191,7 @@ def check_not_ahead(bundle: Bundle, number: int) -> None:
         )
 
 
-def _opened(bundle: Bundle | str | Path) -> Bundle:
+def _open(bundle: Bundle | str | Path) -> Bundle:
     return bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
 
 

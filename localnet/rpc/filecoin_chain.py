@@ -129,7 +129,7 @@ def chain_get_events(node: Node, root: Cid) -> list[dict[str, Any]]:
 
 def chain_read_obj(node: Node, block: Cid) -> str:
     """A block of the store, in base64."""
-    return b64encode(_stored(node, block)).decode()
+    return b64encode(_stored_block(node, block)).decode()
 
 
 def chain_has_obj(node: Node, block: Cid) -> bool:
@@ -253,7 +253,7 @@ def _check_height(height: int, last: Tipset) -> None:
         raise RpcError(LOTUS_ERROR, f"tipset height {height} is negative")
 
 
-def _stored(node: Node, block: Cid) -> bytes:
+def _stored_block(node: Node, block: Cid) -> bytes:
     try:
         return node.network.machine.store.get(block)
     except BlockNotFound:

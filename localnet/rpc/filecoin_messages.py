@@ -72,7 +72,7 @@ def state_replay(node: Node, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
     receipt = receipt_of(node, wanted)
     if receipt is None or (key.blocks and found_tipset(node.network, key) != receipt.tipset):
         raise RpcError(LOTUS_ERROR, f"message {show(wanted)} not found in the tipset")
-    return _replayed(Replay(node.network.chain, receipt.tipset, receipt.index), receipt)
+    return _replay_message(Replay(node.network.chain, receipt.tipset, receipt.index), receipt)
 
 
 def state_compute(
@@ -93,7 +93,7 @@ def state_compute(
         )
     replay = Replay(node.network.chain, found, 0)
     receipts = node.network.chain.index.receipts(found)
-    traced = [_replayed(replay, receipt) for receipt in receipts]
+    traced = [_replay_message(replay, receipt) for receipt in receipts]
     return {"Root": cid_json(found.state), "Trace": [*traced, *_implicit(replay)]}
 
 
@@ -116,7 +116,7 @@ def _implicit(replay: Replay) -> Iterator[dict[str, Any]]:
         yield _invocation(replay.machine, done, receipt, [root], end.message, GasOutputs())
 
 
-def _replayed(replay: Replay, receipt: TransactionReceipt) -> dict[str, Any]:
+def _replay_message(replay: Replay, receipt: TransactionReceipt) -> dict[str, Any]:
     """The message whose turn it is in a replay of its tipset."""
     trees = CallTrees()
     replay.next(trees)

@@ -97,7 +97,7 @@ def push_message(node: Node, request: Message, most: TokenAmount = TokenAmount(0
     """Fill a message's nonce and gas in, sign it with a key of the node, and take it; the signed message."""
     owner = _account(node, request.from_)
     filled = _with_gas(node, request, most, HEAD)
-    signed = _signed(node, owner, replace(filled, nonce=node.network.pending_nonce(filled.from_)))
+    signed = _sign(node, owner, replace(filled, nonce=node.network.pending_nonce(filled.from_)))
     node.network.submit_native(signed)
     return message_json(signed)
 
@@ -141,7 +141,7 @@ def wallet_default(node: Node) -> str:
 
 def wallet_has(node: Node, owner: Address) -> bool:
     """Whether the node has the key of an address."""
-    return _known(node, owner) is not None
+    return _find_account(node, owner) is not None
 
 
 def wallet_balance(node: Node, owner: Address) -> str:
@@ -161,7 +161,7 @@ def wallet_sign(node: Node, owner: Address, content: bytes) -> dict[str, Any]:
 
 def wallet_sign_message(node: Node, owner: Address, request: Message) -> dict[str, Any]:
     """Sign a message with a key of the node; f410 addresses can sign what a transaction becomes."""
-    return message_json(_signed(node, _account(node, owner), request))
+    return message_json(_sign(node, _account(node, owner), request))
 
 
 def wallet_verify(node: Node, owner: Address, content: bytes, seal: Signature) -> bool:
@@ -241,7 +241,7 @@ def _accounts(node: Node) -> tuple[Account, ...]:
     return node.network.accounts if node.signs else ()
 
 
-def _known(node: Node, owner: Address) -> Account | None:
+def _find_account(node: Node, owner: Address) -> Account | None:
     """The account of an address that the node signs for, its f0 addresses included."""
     if owner.protocol is Protocol.ID:
         find = node.network.machine.state_tree.lookup_id
@@ -251,7 +251,7 @@ def _known(node: Node, owner: Address) -> Account | None:
 
 
 def _account(node: Node, owner: Address) -> Account:
-    account = _known(node, owner)
+    account = _find_account(node, owner)
     if account is None:
         raise RpcError(LOTUS_ERROR, f"signing using key '{owner}': key not found")
     return account
@@ -262,7 +262,7 @@ def _is_native(node: Node, owner: Address, account: Account) -> bool:
     return owner == account.native or find(owner) == find(account.native)
 
 
-def _signed(node: Node, account: Account, request: Message) -> SignedMessage:
+def _sign(node: Node, account: Account, request: Message) -> SignedMessage:
     if _is_native(node, request.from_, account):
         return account.sign_native(replace(request, from_=account.native))
     try:

@@ -41,7 +41,7 @@ def msig_available(node: Node, multisig: Address, key: TipsetKey = HEAD) -> str:
     """The attoFIL that a multisig can spend: its balance without what is still locked."""
     machine = machine_at(node, key)
     actor = _multisig(machine, multisig)
-    return str(max(0, actor.balance - _locked(state_fields(machine, actor), machine.context.epoch)))
+    return str(max(0, actor.balance - _locked_amount(state_fields(machine, actor), machine.context.epoch)))
 
 
 def msig_schedule(node: Node, multisig: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _multisig(machine: Hypervisor, multisig: Address) -> ActorState:
     return actor
 
 
-def _locked(state: dict[str, Any], epoch: int) -> int:
+def _locked_amount(state: dict[str, Any], epoch: int) -> int:
     """attoFIL; what is unlocked grows by the epoch, rounded down."""
     first, duration = decode_bigint(state["initial_balance"]), state["unlock_duration"]
     elapsed = epoch - state["start_epoch"]

@@ -28,11 +28,11 @@ class Interval:
         self._random = random.Random(seed)  # noqa: S311  # a network that behaves the same again, no secret
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Event | None = None
-        self.seconds = self._checked(seconds)
+        self.seconds = self._check(seconds)
 
     def set(self, seconds: float) -> None:
         """Another pace, from now on; from any thread. Raises InvalidInput."""
-        self.seconds = self._checked(seconds)
+        self.seconds = self._check(seconds)
         if self._loop is not None and self._changed is not None:
             self._loop.call_soon_threadsafe(self._changed.set)
 
@@ -59,7 +59,7 @@ class Interval:
                 _LOG.exception("no block was made")
 
     @staticmethod
-    def _checked(seconds: float) -> float:
+    def _check(seconds: float) -> float:
         if not 0 <= seconds <= _LONGEST:
             raise InvalidInput(f"epochs of {seconds} seconds: expected 0 (none by the clock) to {_LONGEST}")
         return seconds

@@ -22,7 +22,7 @@ Shown = Callable[[Candidate], Any]
 
 def status(node: Node) -> dict[str, str]:
     """How many transactions are pending, and how many wait behind a gap of nonces."""
-    pending, queued = _sorted(node, node.network.mempool)
+    pending, queued = _split(node, node.network.mempool)
     return {"pending": as_quantity(len(pending)), "queued": as_quantity(len(queued))}
 
 
@@ -64,7 +64,7 @@ def by_sender_and_nonce(node: Node, owner: EthAddress, nonce: int) -> dict[str, 
     return None
 
 
-def _sorted(node: Node, waiting: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+def _split(node: Node, waiting: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
     """The pending ones and the queued ones."""
     machine, mempool = node.network.machine, node.network.mempool
     candidates = list(waiting)
@@ -74,11 +74,11 @@ def _sorted(node: Node, waiting: Iterable[Candidate]) -> tuple[list[Candidate], 
 
 
 def _by_sender(node: Node, shown: Shown) -> dict[str, Any]:
-    kinds = zip(("pending", "queued"), _sorted(node, node.network.mempool), strict=True)
-    return {kind: _grouped(candidates, shown) for kind, candidates in kinds}
+    kinds = zip(("pending", "queued"), _split(node, node.network.mempool), strict=True)
+    return {kind: _group(candidates, shown) for kind, candidates in kinds}
 
 
-def _grouped(candidates: list[Candidate], shown: Shown) -> dict[str, dict[str, Any]]:
+def _group(candidates: list[Candidate], shown: Shown) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for candidate in sorted(candidates, key=lambda c: c.bare.nonce):
         found.setdefault(as_data(candidate.sender), {})[str(candidate.bare.nonce)] = shown(candidate)

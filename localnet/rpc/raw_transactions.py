@@ -15,7 +15,7 @@ def raw_transaction(node: Node, transaction_hash: bytes) -> str | None:
     """The bytes of a signed transaction, in a block or waiting; null where there is none."""
     receipt = node.network.chain.index.receipt(transaction_hash)
     if receipt is not None:
-        return _executed(receipt)
+        return _raw_of(receipt)
     waiting = node.network.mempool.get(transaction_hash)
     return None if waiting is None else _raw(waiting.message, node.network.chain_id)
 
@@ -33,16 +33,16 @@ def raw_by_block_number(node: Node, number: BlockRef, index: int) -> str | None:
 def raw_transactions(node: Node, at: BlockRef) -> list[str | None]:
     """The bytes of all transactions of a block."""
     receipts = node.network.chain.index.receipts(resolve(node.network, at))
-    return [_executed(receipt) for receipt in receipts]
+    return [_raw_of(receipt) for receipt in receipts]
 
 
 def _at(node: Node, found: Tipset | None, index: int) -> str | None:
     if found is None or index >= len(found.transactions):
         return None
-    return _executed(node.network.chain.index.receipt_at(found, index))
+    return _raw_of(node.network.chain.index.receipt_at(found, index))
 
 
-def _executed(receipt: TransactionReceipt) -> str | None:
+def _raw_of(receipt: TransactionReceipt) -> str | None:
     return _raw(receipt.execution.message, receipt.chain_id)
 
 

@@ -78,7 +78,7 @@ class Server:
         address, without a key. Raises InvalidInput where the port is taken, and where there is nothing to collect in.
         """
         self.network = network
-        self._socket = _bound(host, port)
+        self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         signs = not reaches_out(host) if signs is None else signs
@@ -99,7 +99,7 @@ class Server:
                 application(node, dispatcher, access),
                 loop="asyncio",
                 http=http_protocol(  # type: ignore[arg-type]  # a factory
-                    dispatcher.respond, access, _affordable(node.limits)
+                    dispatcher.respond, access, _within_open_files(node.limits)
                 ),
                 ws=SocketProtocol,
                 ws_max_size=node.limits.body,
@@ -277,7 +277,7 @@ def reaches_out(host: str) -> bool:
         return host != "localhost"
 
 
-def _affordable(limits: NodeLimits) -> NodeLimits:
+def _within_open_files(limits: NodeLimits) -> NodeLimits:
     """Limits without more clients than this process may open files for, a part left to the store and the rest."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
@@ -285,7 +285,7 @@ def _affordable(limits: NodeLimits) -> NodeLimits:
     return replace(limits, clients=min(limits.clients, max(files - _OTHER_FILES, files // 2)))
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     # The protocol is named because asyncio switches Nagle's algorithm off only where it is: answers would wait 40 ms.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -88,12 +88,12 @@ def debug_trace_call(
 
 def debug_trace_block_by_number(node: NodeReader, number: BlockRef, options: TraceOptions = _DEFAULT) -> list[Any]:
     """All transactions of the block at a height, as geth traces them."""
-    return _traced(node, resolve(node.network, number), options)
+    return _trace_tipset(node, resolve(node.network, number), options)
 
 
 def debug_trace_block_by_hash(node: NodeReader, block_hash: bytes, options: TraceOptions = _DEFAULT) -> list[Any]:
     """All transactions of the block with a hash, as geth traces them."""
-    return _traced(node, resolve(node.network, BlockRef(hash=block_hash)), options)
+    return _trace_tipset(node, resolve(node.network, BlockRef(hash=block_hash)), options)
 
 
 def trace_transaction(node: NodeReader, transaction_hash: bytes) -> list[Any]:
@@ -136,7 +136,7 @@ def _parity(traces: list[dict[str, Any]]) -> dict[str, Any]:
     return {"output": output, "trace": traces, "stateDiff": None, "vmTrace": None}
 
 
-def _traced(node: NodeReader, tipset: Tipset, options: TraceOptions) -> list[Any]:
+def _trace_tipset(node: NodeReader, tipset: Tipset, options: TraceOptions) -> list[Any]:
     traces = ethereum_traces.trace_block(node.network.chain, _traceable(tipset), options)
     return [{"txHash": as_data(receipt.hash), "result": result} for receipt, result in traces]
 

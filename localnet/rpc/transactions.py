@@ -36,7 +36,7 @@ def send_transaction(node: Node, request: TransactionRequest) -> str:
     if node.network.account(sender) is None and (node.impersonates_all or sender in node.impersonated):
         return send_unsigned_transaction(node, request)
     account = _account(node, sender)
-    return as_data(node.network.submit(account.sign(_completed(node, request)).raw()))
+    return as_data(node.network.submit(account.sign(_complete(node, request)).raw()))
 
 
 def send_transaction_sync(node: Node, request: TransactionRequest) -> dict[str, Any]:
@@ -47,20 +47,20 @@ def send_transaction_sync(node: Node, request: TransactionRequest) -> dict[str, 
 
 def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
     """Take a transaction in the name of any address, without a signature; its hash."""
-    message = message_from(_completed(node, request), to_filecoin(_sender(request)))
+    message = message_from(_complete(node, request), to_filecoin(_sender(request)))
     return as_data(node.network.submit_unsigned(message))
 
 
 def sign_transaction(node: Node, request: TransactionRequest) -> str:
     """Sign a transaction with an unlocked account's key; its bytes."""
     account = _account(node, _sender(request))
-    return as_data(account.sign(_completed(node, request)).raw())
+    return as_data(account.sign(_complete(node, request)).raw())
 
 
 def fill_transaction(node: Node, request: TransactionRequest) -> dict[str, Any]:
     """A transaction with what the request leaves out filled in, unsigned: its bytes, and its fields."""
     sender = request.sender or node.network.accounts[0].address
-    signed = SignedTransaction(_completed(node, replace(request, sender=sender)), 0, 0, 0)
+    signed = SignedTransaction(_complete(node, replace(request, sender=sender)), 0, 0, 0)
     return {"raw": as_data(signed.raw()), "tx": unsigned_json(signed, sender)}
 
 
@@ -125,7 +125,7 @@ def _sender(request: TransactionRequest) -> EthAddress:
     return request.sender
 
 
-def _completed(node: Node, request: TransactionRequest) -> Transaction:
+def _complete(node: Node, request: TransactionRequest) -> Transaction:
     """The transaction, with what the request leaves out filled in."""
     sender, network = _sender(request), node.network
     request.check(network.rules)

@@ -43,9 +43,9 @@ def exits(code: int) -> Iterator[None]:
         yield
     except (CallFailed, TransactionFailed) as error:
         if error.exit_code != code:
-            raise AssertionError(f"expected {_named(code)}, but {error}") from error
+            raise AssertionError(f"expected {_exit_number(code)}, but {error}") from error
         return
-    raise AssertionError(f"expected {_named(code)}, but nothing failed")
+    raise AssertionError(f"expected {_exit_number(code)}, but nothing failed")
 
 
 def _reason(data: bytes, interface: ContractInterface | None) -> str:
@@ -55,6 +55,6 @@ def _reason(data: bytes, interface: ContractInterface | None) -> str:
     return revert_reason(data) if interface is None else interface.decode_revert(data)
 
 
-def _named(code: int) -> str:
+def _exit_number(code: int) -> str:
     name = exit_name(code)
     return f"exit code {code}" if name == str(code) else f"exit code {code} ({name})"

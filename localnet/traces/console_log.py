@@ -81,10 +81,10 @@ def log_text(calldata: bytes) -> str:
         values = decode(types, calldata[4:])
     except (DecodingError, OverflowError, ValueError):
         return f"0x{calldata[:MOST_CHARACTERS].hex()}"[:MOST_CHARACTERS]
-    return _formatted(values, types)
+    return _format(values, types)
 
 
-def _formatted(values: Sequence[Any], types: Sequence[str]) -> str:
+def _format(values: Sequence[Any], types: Sequence[str]) -> str:
     shown = [_shown(value, kind) for value, kind in zip(values, types, strict=True)]
     if not shown or types[0] != "string":
         return " ".join(shown)

@@ -83,7 +83,7 @@ def trace_transaction(chain: ChainReader, receipt: TransactionReceipt, options: 
     """A transaction's trace. Raises LogTooLong, NotReproduced."""
     if options.tracer == MUX_TRACER:
         return {name: trace_transaction(chain, receipt, one) for name, one in options.several.items()}
-    return _traced(Replay(chain, receipt.tipset, receipt.index), receipt, options, _logger(options))
+    return _trace_receipt(Replay(chain, receipt.tipset, receipt.index), receipt, options, _logger(options))
 
 
 def trace_block(chain: ChainReader, tipset: Tipset, options: TraceOptions) -> Iterator[tuple[TransactionReceipt, Any]]:
@@ -96,19 +96,19 @@ def trace_block(chain: ChainReader, tipset: Tipset, options: TraceOptions) -> It
     replay = Replay(chain, tipset)
     for receipt in chain.index.receipts(tipset):
         logger = _logger(options)
-        yield receipt, _traced(replay, receipt, options, logger)
+        yield receipt, _trace_receipt(replay, receipt, options, logger)
         options = replace(options, room=logger.room)
 
 
 def trace_call(machine: Hypervisor, request: CallRequest, options: TraceOptions, overrides: Overrides = NONE) -> Any:
     """The trace of a call of which nothing is kept. Raises LogTooLong, and the errors of `overridden`."""
     with overridden(machine, overrides):
-        return _call_traced(machine, request, options)
+        return _trace_request(machine, request, options)
 
 
-def _call_traced(machine: Hypervisor, request: CallRequest, options: TraceOptions) -> Any:
+def _trace_request(machine: Hypervisor, request: CallRequest, options: TraceOptions) -> Any:
     if options.tracer == MUX_TRACER:
-        return {name: _call_traced(machine, request, one) for name, one in options.several.items()}
+        return {name: _trace_request(machine, request, one) for name, one in options.several.items()}
     logger, recorder = _logger(options), Recorder()
     if options.tracer == PRESTATE_TRACER:
         touched = TouchedAccounts()
@@ -120,7 +120,7 @@ def _call_traced(machine: Hypervisor, request: CallRequest, options: TraceOption
     if options.tracer == STRUCT_LOGS:
         with suppress(LogLimitReached):
             traced_call(machine, request, logger, lambda: None)
-    return traced_call(machine, request, recorder, lambda: _written(machine, recorder, options, logger))
+    return traced_call(machine, request, recorder, lambda: _write_trace(machine, recorder, options, logger))
 
 
 def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddress, list[int]]]:
@@ -156,7 +156,7 @@ def _logger(options: TraceOptions) -> StructLogger:
     return StructLogger(options.struct_logs, options.room)
 
 
-def _traced(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, logger: StructLogger) -> Any:
+def _trace_receipt(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, logger: StructLogger) -> Any:
     recorder = Recorder()
     if options.tracer == PRESTATE_TRACER:
         return _prestate(replay, receipt, options)
@@ -164,7 +164,7 @@ def _traced(replay: Replay, receipt: TransactionReceipt, options: TraceOptions, 
         with suppress(LogLimitReached):
             replay.rehearse(logger, lambda: None)
     _execute(replay, receipt, recorder)
-    return _written(replay.machine, recorder, options, logger, receipt)
+    return _write_trace(replay.machine, recorder, options, logger, receipt)
 
 
 def _prestate(replay: Replay, receipt: TransactionReceipt, options: TraceOptions) -> Any:
@@ -180,7 +180,7 @@ def _execute(replay: Replay, receipt: TransactionReceipt, tracer: Tracer) -> Non
         raise NotReproduced(f"transaction 0x{receipt.hash.hex()} cannot be executed on the state as it is now")
 
 
-def _written(
+def _write_trace(
     machine: Hypervisor,
     recorder: Recorder,
     options: TraceOptions,

@@ -40,7 +40,7 @@ class FailurePlaces:
         replay = Replay(self._chain, receipt.tipset, receipt.index, limit)
         replay.machine = self._instructions.machine_for(replay.machine)
         replay.rehearse(listener, lambda: None)
-        return self._found(replay.machine, listener, receipt.exit_code, path)
+        return self._find(replay.machine, listener, receipt.exit_code, path)
 
     def of_call(
         self, machine: Hypervisor, request: CallRequest, exit_code: int, path: Sequence[int], limit: TimeLimit
@@ -50,9 +50,9 @@ class FailurePlaces:
             return None
         listener, machine = Counters(limit), self._instructions.machine_for(machine)
         traced_call(machine, request, listener, lambda: None)
-        return self._found(machine, listener, exit_code, path)
+        return self._find(machine, listener, exit_code, path)
 
-    def _found(self, machine: Hypervisor, listener: Counters, exit_code: int, path: Sequence[int]) -> str | None:
+    def _find(self, machine: Hypervisor, listener: Counters, exit_code: int, path: Sequence[int]) -> str | None:
         ends = [call.end.exit_code for call in listener.roots if call.end is not None]
         if ends[-1:] != [exit_code]:
             return None  # our own runtime's gas differs from the official actor's

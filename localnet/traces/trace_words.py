@@ -55,7 +55,7 @@ class Words:
 
 def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Words:
     """A call of a tree in words, each of them printable and cut short: they are what strangers wrote."""
-    words = _described(call, interfaces)
+    words = _describe(call, interfaces)
     return Words(
         printable(words.callee),
         printable(words.function),
@@ -65,16 +65,16 @@ def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Word
     )
 
 
-def _described(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Words:
+def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Words:
     data, answer = bytes.fromhex(call["params"][2:]), bytes.fromhex(call["return"][2:])
     events = tuple(_event(call["actor"], event, interfaces) for event in call["events"])
     calldata = _calldata(call, data)
     if calldata is not None:
         return _contract_call(call, calldata, answer, _known(call, interfaces), events)
     method = actor_method(call["actor"], call["method"]) or ActorMethod(str(call["method"]))
-    arguments = _typed(call["actor"], method.params, data)
+    arguments = _typed_text(call["actor"], method.params, data)
     failed = call["exitCode"] != ExitCode.OK or call["error"]
-    result = _failure(call, answer, interfaces) if failed else _typed(call["actor"], method.answer, answer)
+    result = _failure(call, answer, interfaces) if failed else _typed_text(call["actor"], method.answer, answer)
     return Words(call["actor"] or "?", method.name, f"({arguments})", result, events)
 
 
@@ -152,7 +152,7 @@ def _failure(call: dict[str, Any], answer: bytes, interfaces: Sequence[NamedInte
     return _bytes(answer) or _own_words(call)
 
 
-def _typed(actor: str, type_: str | None, data: bytes) -> str:
+def _typed_text(actor: str, type_: str | None, data: bytes) -> str:
     """Parameters or an answer by the type that they have in the actor's schema; as bytes where they have none."""
     if type_ is None or not data:
         return _bytes(data)

@@ -118,11 +118,11 @@ class AccountInspector:
         except SyscallError as error:
             raise ActorExit(ExitCode.USR_UNSPECIFIED, message=f"asking {contract}: {error}") from None
         if result.exit_code != ExitCode.OK:
-            raise ActorExit(_passed_on(result.exit_code), message=f"{contract} refused method {method}")
+            raise ActorExit(_pass_on(result.exit_code), message=f"{contract} refused method {method}")
         return self._syscalls.read(result.block_id, result.size)
 
 
-def _passed_on(exit_code: int) -> int:
+def _pass_on(exit_code: int) -> int:
     """The exit code with which a frame ends that needed another actor's answer: it may not claim to be the system."""
     if exit_code in (ExitCode.SYS_ILLEGAL_INSTRUCTION, ExitCode.SYS_ILLEGAL_EXIT_CODE, ExitCode.SYS_MISSING_RETURN):
         return ExitCode.USR_UNSPECIFIED

@@ -120,13 +120,13 @@ def _rare(code: bytes, position: int, op: int, shape: int, ops: bytearray) -> tu
             raise InvalidModule(f"WASM module, offset {position}: an indirect call through a second table")
         return op, position, (type_index,)
     if shape == Shape.PREFIX:
-        return _prefixed(code, position, ops)
+        return _read_prefixed(code, position, ops)
     if shape in (Shape.FLOAT, Shape.DOUBLE, Shape.ZERO):
         return op, position + {Shape.FLOAT: 4, Shape.DOUBLE: 8, Shape.ZERO: 1}[Shape(shape)], None
     raise InvalidModule(f"WASM module, offset {position - 1}: instruction 0x{op:02x} is not part of consensus")
 
 
-def _prefixed(code: bytes, position: int, ops: bytearray) -> tuple[int, int, tuple[int, ...] | None]:
+def _read_prefixed(code: bytes, position: int, ops: bytearray) -> tuple[int, int, tuple[int, ...] | None]:
     start = position - 1
     second, position = _u32(code, position)
     if second >= len(PREFIXED_OPERANDS):

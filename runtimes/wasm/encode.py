@@ -60,7 +60,7 @@ class Encoder:
         self.imported = len(stack_costs) - len(functions)
         self.height_global = len(module.globals) + 1
         self.thunks = self._thunks()
-        self.uncounted = self._uncounted()
+        self.uncounted = self._thunks_of()
         self._charges: dict[tuple[int, int], bytes] = {}
 
     def encode(self) -> bytes:
@@ -91,7 +91,7 @@ class Encoder:
         callees = sorted(index for index in entered if self.stack_costs[index])
         return {callee: len(self.stack_costs) + position for position, callee in enumerate(callees)}
 
-    def _uncounted(self) -> dict[int, int]:
+    def _thunks_of(self) -> dict[int, int]:
         """The index of the function that stands for a callee to which a global refers."""
         first = len(self.stack_costs) + len(self.thunks)
         referred = {item.function for item in self.module.globals if item.function is not None}

@@ -95,7 +95,7 @@ class SchemaWriter:
                     raise error.below(name) from None
             return data
 
-        return _shaped(write, kind.representation)
+        return _write_shape(write, kind.representation)
 
     def _struct(self, kind: Struct) -> Write:
         fields = {name: (self._term(field.type, field.nullable), field) for name, field in kind.fields.items()}
@@ -123,7 +123,7 @@ class SchemaWriter:
                     data[rename.get(name, name)] = written
             return data
 
-        return _shaped(write, kind.representation)
+        return _write_shape(write, kind.representation)
 
     def _union(self, kind: Union) -> Write:
         members = {
@@ -183,11 +183,11 @@ def _unit(data: Any) -> Write:
     return write
 
 
-def _shaped(write: Write, representation: object) -> Write:
+def _write_shape(write: Write, representation: object) -> Write:
     """A writer of a map, or of what stands for one."""
     match representation:
         case Tuple(order):
-            return lambda value: [data for _, data in _ordered(write(value), order)]
+            return lambda value: [data for _, data in _order(write(value), order)]
         case ListPairs():
             return lambda value: [[key, data] for key, data in write(value).items()]
         case StringPairs(inner, entry):
@@ -196,12 +196,12 @@ def _shaped(write: Write, representation: object) -> Write:
                 _text(key, signs) + inner + _text(data, (entry,)) for key, data in write(value).items()
             )
         case StringJoin(join, order):
-            return lambda value: join.join(_text(data, (join,)) for _, data in _ordered(write(value), order))
+            return lambda value: join.join(_text(data, (join,)) for _, data in _order(write(value), order))
         case _:
             return write
 
 
-def _ordered(data: dict[str, Any], order: tuple[str, ...] | None) -> list[tuple[str, Any]]:
+def _order(data: dict[str, Any], order: tuple[str, ...] | None) -> list[tuple[str, Any]]:
     return list(data.items()) if order is None else [(name, data[name]) for name in order]
 
 

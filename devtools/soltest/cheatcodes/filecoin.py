@@ -51,7 +51,7 @@ _IMPLICIT_GAS: Final = Gas(BLOCK_GAS_LIMIT * 1_000)
 
 
 @contextmanager
-def _apart(context: Context) -> Iterator[Hypervisor]:
+def _separate_messages(context: Context) -> Iterator[Hypervisor]:
     """The machine for messages beside the one that runs. What actors refuse is the cheatcode's failure."""
     try:
         with context.cheats.apart():
@@ -86,7 +86,7 @@ def _run_epochs(context: Context, count: int, miner: Address | None) -> None:
     if count > MOST_EPOCHS:
         raise CheatcodeFailure(f"{count} epochs are too many at once: at most {MOST_EPOCHS}")
     blocks = FilecoinBlocks()
-    with _apart(context) as machine:
+    with _separate_messages(context) as machine:
         for _ in range(count):
             if miner is None:
                 blocks.null_round(machine)
@@ -177,16 +177,16 @@ def _prank_actor(context: Context, actor: int) -> None:
 def _create_miner(context: Context, owner: EthAddress, raw: int, adjusted: int) -> int:
     """A storage miner of an account's, with so much power (bytes, raw and quality-adjusted) and no sectors."""
     context.ledger.touch(owner)
-    with _apart(context) as machine:
+    with _separate_messages(context) as machine:
         sender = to_filecoin(owner)
         for address, amount in ((BLS_ACCOUNT, 0), (sender, FUNDS)):
             set_balance(machine, address, TokenAmount(machine.balance(address) + amount))
         creation = storagepower.create_miner(sender, BLS_ACCOUNT, WINDOW_PROOF, b"", [])
         power = Address.id(POWER_ACTOR)
-        created = creation.answer(_sent(machine, sender, power, creation.method, creation.params, FUNDS))
+        created = creation.answer(_send_message(machine, sender, power, creation.method, creation.params, FUNDS))
         report_deposit(machine, created.id_address)
         claim = storagepower.update_claimed_power(raw, adjusted)
-        _sent(machine, created.id_address, power, claim.method, claim.params)
+        _send_message(machine, created.id_address, power, claim.method, claim.params)
         actor = created.id_address.actor_id()
     assert actor is not None, "the power actor answers an f0 address"
     return actor
@@ -195,14 +195,14 @@ def _create_miner(context: Context, owner: EthAddress, raw: int, adjusted: int) 
 @cheatcode("grantDataCap(string,uint256)", filecoin=True)
 def _grant(context: Context, client: str, size: int) -> None:
     """Make an account a verified client with DataCap for N bytes more."""
-    with _apart(context) as machine:
+    with _separate_messages(context) as machine:
         grant_on(machine, _address(client), size)
 
 
 @cheatcode("grantDataCap(address,uint256)", filecoin=True)
 def _grant_address(context: Context, client: EthAddress, size: int) -> None:
     context.ledger.touch(client)
-    with _apart(context) as machine:
+    with _separate_messages(context) as machine:
         grant_on(machine, to_filecoin(client), size)
 
 
@@ -213,7 +213,7 @@ def _govern(context: Context, authority: EthAddress, timelock: int) -> None:
     schema = actor_schema("reward")
     if timelock > _LONGEST_TIMELOCK:
         raise CheatcodeFailure(f"a timelock of {timelock} epochs is longer than any network lives")
-    with _apart(context) as machine:
+    with _separate_messages(context) as machine:
         actor, tree = machine.state_tree.lookup_id(to_filecoin(authority)), machine.state_tree
         state = tree.get_actor(REWARD_ACTOR)
         assert actor is not None, "a touched address has an actor"
@@ -226,7 +226,7 @@ def _govern(context: Context, authority: EthAddress, timelock: int) -> None:
         tree.set_actor(REWARD_ACTOR, state.with_head(put_object(machine.store, schema.write("StateV19", fields))))
 
 
-def _sent(
+def _send_message(
     machine: Hypervisor, from_: Address, to: Address, method: int, params: bytes, value: TokenAmount = TokenAmount(0)
 ) -> bytes:
     message = Message(to, from_, value=value, method=MethodNumber(method), params=params, gas_limit=_IMPLICIT_GAS)

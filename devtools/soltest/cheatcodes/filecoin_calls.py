@@ -61,7 +61,7 @@ def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call
         return calls.trace_intercepted(call, _result(Answer(True)))
     if not cheats.is_armed:
         return proceed(call)
-    return _attempted(cheats, calls, call, target, data, proceed)
+    return _attempt_call(cheats, calls, call, target, data, proceed)
 
 
 def _target(calls: CallManager, call: Call, actor: ActorID | None) -> EthAddress | None:
@@ -90,7 +90,7 @@ def _calldata(call: Call) -> bytes:
     return call.params.data
 
 
-def _attempted(
+def _attempt_call(
     cheats: Cheats, calls: CallManager, call: Call, target: EthAddress, data: bytes,
     proceed: Callable[[Call], CallResult],
 ) -> CallResult:  # fmt: skip
@@ -103,7 +103,7 @@ def _attempted(
     def make(sender: EthAddress | None, code: EthAddress | None) -> Answer:
         assert code is None, "functions are mocked under Ethereum's rules only"
         result = proceed(call if sender is None else replace(call, from_=ledger.touch(sender)))
-        made.append((_given(result, kind), result))
+        made.append((_answer_of(result, kind), result))
         return made[0][0]
 
     gas = (calls.gas.available if call.gas_limit is None else call.gas_limit) // MILLIGAS_PER_GAS
@@ -111,7 +111,7 @@ def _attempted(
     around = Around(
         ledger=ledger,
         proceed=make,
-        pay=lambda payer, amount: _paid(calls, ledger, payer, target, amount),
+        pay=lambda payer, amount: _pay(calls, ledger, payer, target, amount),
         give_back=lambda: None,
         set_origin=lambda origin: cheats.set_origin(calls, origin),
         origin=ethereum_address_of(calls, calls.origin),
@@ -135,7 +135,7 @@ def _kind_of(call: Call) -> CallKind | None:
     return CallKind.STATICCALL if call.read_only else CallKind.CALL
 
 
-def _given(result: CallResult, kind: CallKind | None) -> Answer:
+def _answer_of(result: CallResult, kind: CallKind | None) -> Answer:
     """A call's result as its caller sees it."""
     ok, data = result.exit_code == ExitCode.OK, b"" if result.block is None else result.block.data
     if kind is None and ok:
@@ -143,7 +143,7 @@ def _given(result: CallResult, kind: CallKind | None) -> Answer:
     return Answer(ok, unwrap_return(data) if data else b"")
 
 
-def _paid(calls: CallManager, ledger: FilecoinLedger, payer: EthAddress, payee: EthAddress, amount: int) -> bool:
+def _pay(calls: CallManager, ledger: FilecoinLedger, payer: EthAddress, payee: EthAddress, amount: int) -> bool:
     try:
         calls.transfer(ledger.touch(payer), ledger.touch(payee), TokenAmount(amount))
     except SyscallError:

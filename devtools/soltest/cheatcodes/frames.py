@@ -56,7 +56,7 @@ def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
     return Around(
         ledger=EthereumLedger(accounts),
         proceed=proceed,
-        pay=lambda payer, amount: _paid(host, ask, payer, amount),
+        pay=lambda payer, amount: _pay(host, ask, payer, amount),
         give_back=lambda: _give_back(cheats, host),
         set_origin=lambda origin: cheats.set_origin(calls, origin),
         origin=calls.environment.origin,
@@ -66,7 +66,7 @@ def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
     )
 
 
-def _paid(host: EthereumHost, ask: Ask, payer: EthAddress, amount: int) -> bool:
+def _pay(host: EthereumHost, ask: Ask, payer: EthAddress, amount: int) -> bool:
     """Pay what a call costs that is not made, and its value; whether that could be paid."""
     assert isinstance(ask, CallAsk), "creations are not mocked"
     host.charge(host.access(ask.address) + (host.prices.call_value - host.prices.call_stipend if ask.value else 0))

@@ -93,16 +93,16 @@ def _bytes8(context: Context) -> bytes:
 
 @cheatcode("bound(uint256,uint256,uint256)", returns="uint256")
 def _bound(_context: Context, value: int, low: int, high: int) -> int:
-    return _bounded(value, low, high, (1 << 256) - 1)
+    return _bound_value(value, low, high, (1 << 256) - 1)
 
 
 @cheatcode("bound(int256,int256,int256)", returns="int256")
 def _bound_int(_context: Context, value: int, low: int, high: int) -> int:
     half = 1 << 255
-    return _bounded(value + half, low + half, high + half, (1 << 256) - 1) - half
+    return _bound_value(value + half, low + half, high + half, (1 << 256) - 1) - half
 
 
-def _bounded(value: int, low: int, high: int, largest: int) -> int:
+def _bound_value(value: int, low: int, high: int, largest: int) -> int:
     """The value if it is between, else one that it stands for: as forge-std's StdUtils has it."""
     if low > high:
         raise CheatcodeFailure(f"max must be greater than or equal to min: {high} < {low}")

@@ -180,12 +180,12 @@ class Cheatcodes:
             self._suppose(calls)  # the rest of the block is the machine's, as the message has found it
             return self._end(calls, proceed(call))
         if isinstance(calls, EthereumCalls):
-            result = self._measured(calls, call, proceed) if self.state.watches_gas else proceed(call)
+            result = self._send_measured(calls, call, proceed) if self.state.watches_gas else proceed(call)
             self.unused = 0 if result.exit_code in _RETURNING else calls.rules.exhausted
             return result
         return filecoin_calls.send(self, calls, call, proceed)
 
-    def _measured(self, calls: EthereumCalls, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+    def _send_measured(self, calls: EthereumCalls, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         used, refunded = calls.gas.used, calls.accounts.refund
         result = proceed(call)
         if call.gas_limit is not None and call.method != METHOD_CONSTRUCTOR:
@@ -312,14 +312,14 @@ class Cheatcodes:
             ended = check_revert(state, expected, answer, False, lambda data: said(data, self.settings.errors))
             state.revert = None
             if not ended.success:
-                return _reverted(ended.output)
+                return _revert_result(ended.output)
             if self.settings.internal_reverts:
                 return CallResult(ExitCode.OK)
         if result.exit_code != ExitCode.OK:
             return result
         message = state.failure or _missing_call(state) or emits.left_over(state) or _missing_creation(state)
         state.failure = None
-        return result if message is None else _reverted(failure_data(message))
+        return result if message is None else _revert_result(failure_data(message))
 
     @contextmanager
     def apart(self) -> Iterator[None]:
@@ -378,7 +378,7 @@ def _unknown(selector: bytes) -> str:
     return f"vm.{name}: this cheatcode is not supported{more}"
 
 
-def _reverted(output: bytes) -> CallResult:
+def _revert_result(output: bytes) -> CallResult:
     return CallResult(ExitCode.EVM_CONTRACT_REVERTED, DataBlock(CBOR, byte_string(output)))
 
 

@@ -130,17 +130,17 @@ def _serialize_json(context: Context, name: str, text: str) -> str:
 
 @cheatcode("serializeJsonType(string,bytes)", returns="string", partial="types of the ABI, no structs by name")
 def _serialize_type(_context: Context, description: str, data: bytes) -> str:
-    return written(as_json(description, _decoded(description, data)))
+    return written(as_json(description, _decode(description, data)))
 
 
 @cheatcode(
     "serializeJsonType(string,string,string,bytes)", returns="string", partial="types of the ABI, no structs by name"
 )
 def _serialize_type_in(context: Context, name: str, key: str, description: str, data: bytes) -> str:
-    return _put(context, name, key, as_json(description, _decoded(description, data)))
+    return _put(context, name, key, as_json(description, _decode(description, data)))
 
 
-def _decoded(description: str, data: bytes) -> Any:
+def _decode(description: str, data: bytes) -> Any:
     if not is_type(description):
         raise CheatcodeFailure(f"'{description}' is not a type of the ABI")
     return decode([description], data)[0]

@@ -69,12 +69,12 @@ class EthereumLedger:
 
     def touch(self, address: EthAddress) -> ActorID:
         """The actor behind an address, brought into being where there is none."""
-        actor = self._warmed(address)
+        actor = self._warm(address)
         return self._accounts.create_account(address) if actor is None else actor
 
     def balance(self, address: EthAddress) -> int:
         """In attoFIL."""
-        return self._accounts.balance(self._warmed(address))
+        return self._accounts.balance(self._warm(address))
 
     def set_balance(self, address: EthAddress, amount: int) -> None:
         """Give it another balance."""
@@ -83,7 +83,7 @@ class EthereumLedger:
 
     def nonce(self, address: EthAddress) -> int:
         """Ethereum's nonce."""
-        actor = self._warmed(address)
+        actor = self._warm(address)
         return 0 if actor is None else self._accounts.nonce(actor)
 
     def set_nonce(self, address: EthAddress, nonce: int) -> None:
@@ -92,7 +92,7 @@ class EthereumLedger:
 
     def code(self, address: EthAddress) -> bytes:
         """Its runtime code."""
-        return self._accounts.code(self._warmed(address))
+        return self._accounts.code(self._warm(address))
 
     def delegate(self, address: EthAddress, to: EthAddress | None) -> None:
         """Lend an account the code behind another address, or no longer any."""
@@ -106,7 +106,7 @@ class EthereumLedger:
 
     def load(self, address: EthAddress, slot: int) -> int:
         """A slot's word."""
-        actor = self._warmed(address)
+        actor = self._warm(address)
         return 0 if actor is None else self._accounts.load(actor, slot)[0]
 
     def store(self, address: EthAddress, slot: int, word: int) -> None:
@@ -118,7 +118,7 @@ class EthereumLedger:
         actor = self.find(address)
         return [] if actor is None else self._accounts.slots(actor)
 
-    def _warmed(self, address: EthAddress) -> ActorID | None:
+    def _warm(self, address: EthAddress) -> ActorID | None:
         self._accounts.warm(address)
         return self._accounts.find(address)
 
@@ -146,7 +146,7 @@ class FilecoinLedger:
         """The actor behind an address, brought into being where there is none."""
         actor = self.find(address)
         if actor is None:
-            self._changed(lambda: set_balance(self._machine, to_filecoin(address), TokenAmount(0)))
+            self._change(lambda: set_balance(self._machine, to_filecoin(address), TokenAmount(0)))
             actor = self.find(address)
         assert actor is not None
         return actor
@@ -157,7 +157,7 @@ class FilecoinLedger:
 
     def set_balance(self, address: EthAddress, amount: int) -> None:
         """Give it another balance."""
-        self._changed(lambda: set_balance(self._machine, to_filecoin(address), TokenAmount(amount)))
+        self._change(lambda: set_balance(self._machine, to_filecoin(address), TokenAmount(amount)))
 
     def nonce(self, address: EthAddress) -> int:
         """Ethereum's nonce."""
@@ -165,7 +165,7 @@ class FilecoinLedger:
 
     def set_nonce(self, address: EthAddress, nonce: int) -> None:
         """Give it another nonce."""
-        self._changed(lambda: set_nonce(self._machine, to_filecoin(address), nonce))
+        self._change(lambda: set_nonce(self._machine, to_filecoin(address), nonce))
 
     def code(self, address: EthAddress) -> bytes:
         """Its runtime code."""
@@ -177,7 +177,7 @@ class FilecoinLedger:
             raise CheatcodeFailure(
                 f"{checksummed(address)} is a precompile's address, which no code stands in for under Filecoin's rules"
             )
-        self._changed(lambda: set_code(self._machine, to_filecoin(address), code))
+        self._change(lambda: set_code(self._machine, to_filecoin(address), code))
 
     def load(self, address: EthAddress, slot: int) -> int:
         """A slot's word."""
@@ -189,7 +189,7 @@ class FilecoinLedger:
         actor = self._machine.actor(to_filecoin(address))
         if actor is None or contract_state(self._machine, actor) is None:
             self.set_code(address, b"")
-        self._changed(lambda: set_storage(self._machine, to_filecoin(address), {slot: word}))
+        self._change(lambda: set_storage(self._machine, to_filecoin(address), {slot: word}))
 
     def slots(self, address: EthAddress) -> list[int]:
         """The slots that hold something."""
@@ -201,7 +201,7 @@ class FilecoinLedger:
         state = None if actor is None else contract_state(self._machine, actor)
         return None if state is None or state.storage is None else Kamt(self._machine.store, state.storage)
 
-    def _changed(self, change: Callable[[], None]) -> None:
+    def _change(self, change: Callable[[], None]) -> None:
         try:
             change()
         except (AddressError, InvalidInput) as error:

@@ -47,12 +47,12 @@ def _hash_bound_type(context: Context, path: str, name: str) -> bytes:
 
 @cheatcode("eip712HashStruct(string,bytes)", returns="bytes32")
 def _hash_struct(context: Context, type_: str, data: bytes) -> bytes:
-    return _hashed(_definition(context, type_), data)
+    return _hash(_definition(context, type_), data)
 
 
 @cheatcode("eip712HashStruct(string,string,bytes)", returns="bytes32")
 def _hash_bound_struct(context: Context, path: str, name: str, data: bytes) -> bytes:
-    return _hashed(_bound(context, path, name), data)
+    return _hash(_bound(context, path, name), data)
 
 
 @cheatcode("eip712HashTypedData(string)", returns="bytes32")
@@ -131,7 +131,7 @@ def _canonical(definition: str) -> str:
 # --- structures -----------------------------------------------------------------------------------------------------
 
 
-def _hashed(definition: str, data: bytes) -> bytes:
+def _hash(definition: str, data: bytes) -> bytes:
     types = _types(definition)
     primary = _primary(types)
     kind = _abi_type(types, primary)

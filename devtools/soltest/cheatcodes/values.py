@@ -77,7 +77,7 @@ def decode(types: Sequence[str], data: bytes) -> list[Any]:
         values = _BoundedDecoder(registry).decode(types, data, strict=False)
     except (DecodingError, OverflowError, UnicodeDecodeError) as error:
         raise CheatcodeFailure(f"the calldata are not of the cheatcode's parameters: {error}") from None
-    return [_to_bytes(_parsed(kind), value) for kind, value in zip(types, values, strict=True)]
+    return [_to_bytes(_parse(kind), value) for kind, value in zip(types, values, strict=True)]
 
 
 def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
@@ -107,11 +107,11 @@ def _word(kind: str, value: Any) -> bytes | None:
 
 def to_bytes(kind: str, value: Any) -> Any:
     """A decoded value with bytes in the place of addresses' texts."""
-    return _to_bytes(_parsed(kind), value)
+    return _to_bytes(_parse(kind), value)
 
 
 @lru_cache(maxsize=1024)
-def _parsed(kind: str) -> ABIType:
+def _parse(kind: str) -> ABIType:
     parsed: ABIType = parse(kind)
     return parsed
 

@@ -39,7 +39,7 @@ _RESERVED_BYTE = 0xEF  # EIP-3541
 _GET_STORAGE_AT = 5
 
 
-def _answered(host: EthereumHost, ask: Ask) -> Answer:
+def _answer_ask(host: EthereumHost, ask: Ask) -> Answer:
     frames = host.frames
     try:
         return answer(host, ask) if frames is None else frames.ask(host, ask)
@@ -78,7 +78,7 @@ class EthereumInvocation:
         try:
             return self._method(self._kernel.ipld.find(params))
         except OutOfGas as error:
-            return self._failed(ExitCode.SYS_OUT_OF_GAS, str(error))
+            return self._failure(ExitCode.SYS_OUT_OF_GAS, str(error))
         except ParamsError as error:
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=str(error)) from None
 
@@ -150,7 +150,7 @@ class EthereumInvocation:
             return self._answer(ended)
         code, gas = ended.data, self._kernel.gas
         if code[:1] == bytes([_RESERVED_BYTE]):
-            return self._failed(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, "code begins with the reserved byte 0xef")
+            return self._failure(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, "code begins with the reserved byte 0xef")
         gas.charge("OnCodeDeposit", self._calls.environment.fork.gas.code_byte * len(code))
         block = self._calls.environment.block
         longest = None if block.exempt == accounts.address_of(self._actor) else block.code_limit
@@ -191,15 +191,15 @@ class EthereumInvocation:
         engine = self._new_engine(calls.environment.fork)
         step = engine.start(frame, host)
         while not isinstance(step, FrameOutcome):
-            step = engine.resume(_answered(host, step))
+            step = engine.resume(_answer_ask(host, step))
         host.gas.settle()
         return step
 
     def _answer(self, ended: FrameOutcome) -> Outcome:
         if ended.status in (Status.SUCCESS, Status.REVERT):
             return Outcome(ended.status, self._kernel.ipld.accept(returned(ended.data)))
-        return self._failed(ended.status, ended.status.name, is_plain=True)
+        return self._failure(ended.status, ended.status.name, is_plain=True)
 
-    def _failed(self, exit_code: int, message: str, *, is_plain: bool = False) -> Outcome:
+    def _failure(self, exit_code: int, message: str, *, is_plain: bool = False) -> Outcome:
         self._calls.exhaust()
         return Outcome(exit_code, message=message, is_plain=is_plain)

@@ -177,7 +177,7 @@ class FastEngine:
             self._table.trees.left(self._code, host)
             return None
         if exit_code in (GuestExit.ASK, GuestExit.HALTED):
-            return self._handed_back(instance, host, exit_code)
+            return self._hand_back(instance, host, exit_code)
         if exit_code == GuestExit.NO_ROOM:
             raise Fatal("the EVM engine has no room for a frame")
         if exit_code == Status.SUCCESS:
@@ -186,12 +186,12 @@ class FastEngine:
             Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).report_logs()
         if exit_code == GuestExit.OUT_OF_GAS:
             host.gas.overdraw(host.gas.left + 1)
-        return self._ended(instance, host, Status(exit_code))
+        return self._frame_end(instance, host, Status(exit_code))
 
-    def _handed_back(self, instance: FastInstance, host: TreeFrameHost, exit_code: int) -> Step:
+    def _hand_back(self, instance: FastInstance, host: TreeFrameHost, exit_code: int) -> Step:
         """A tree's first frame waits, or goes on by itself; what the tree has done is the message's from now on."""
         number, *_, changes, length, memory = instance.numbers
-        step = self._asked(instance) if exit_code == GuestExit.ASK else None
+        step = self._read_ask(instance) if exit_code == GuestExit.ASK else None
         Changes(instance.read(changes, length), host).write()
         host.note_memory(memory)
         host.gas.settle()
@@ -243,11 +243,11 @@ class FastEngine:
         if exit_code == GuestExit.NO_ROOM:
             raise Fatal("the EVM engine has no room for a frame")
         if exit_code != GuestExit.ASK:
-            return self._ended(instance, host, Status(exit_code))
+            return self._frame_end(instance, host, Status(exit_code))
         self._tell_cost(instance, host)
-        return self._asked(instance)
+        return self._read_ask(instance)
 
-    def _ended(self, instance: FastInstance, host: Host, status: Status) -> FrameOutcome:
+    def _frame_end(self, instance: FastInstance, host: Host, status: Status) -> FrameOutcome:
         if status in (Status.SUCCESS, Status.REVERT):
             self._tell_cost(instance, host)
             return FrameOutcome(status, instance.read(instance.numbers[0], instance.numbers[1]))
@@ -260,7 +260,7 @@ class FastEngine:
         if host.steps is not None and instance.before is not None:
             host.steps.step(EvmCost(instance.before - host.gas.left))
 
-    def _asked(self, instance: FastInstance) -> CallAsk | CreateAsk:
+    def _read_ask(self, instance: FastInstance) -> CallAsk | CreateAsk:
         number, opcode, place, size, *_ = instance.numbers
         self._frame = number
         instance.waiting += 1
