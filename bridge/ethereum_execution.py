@@ -91,6 +91,9 @@ class EthereumExecution(Protocol):
         Nonce and funds are not looked at. Raises RefusedTransaction.
         """
 
+    def may_send(self, code: bytes) -> bool:
+        """Whether an account with this code may send transactions (EIP-3607, EIP-7702)."""
+
     def fork_facts(self) -> ForkFacts:
         """What the fork of the machine's context offers."""
 

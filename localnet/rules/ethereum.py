@@ -58,7 +58,6 @@ MESSAGE_GAS: Final = Gas(1 << 24)
 REQUEST_GAS_CAP: Final = Gas(50_000_000)
 """As geth's `--rpc.gascap` (go-ethereum eth/ethconfig/config.go, `RPCGasCap`)."""
 
-_DELEGATION: Final = b"\xef\x01\x00"
 _ACCOUNTS: Final = ("account", "ethaccount", "placeholder")
 _ZERO_HASH: Final = "0x" + "00" * 32
 _EMPTY_TRIE: Final = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
@@ -245,7 +244,7 @@ class EthereumMessages:
         if contract is None:
             return SenderInfo(actor.nonce, actor.balance, machine.manifest.name_of(actor.code) in _ACCOUNTS)
         code = code_of_contract(machine, contract)
-        return SenderInfo(nonce_of_actor(machine, actor), actor.balance, not code or code.startswith(_DELEGATION))
+        return SenderInfo(nonce_of_actor(machine, actor), actor.balance, _execution(machine).may_send(code))
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """As the transaction that was sent, or that the message is."""

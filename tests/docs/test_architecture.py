@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
+import sys
+import threading
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
+from eth_account import Account as EthAccount
 
 from devtools.demo import scenario
+from hypervisor.deep_stack import ExecutionThread, large_stacks
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, Flushed, KernelSend, MessageEnded, MessageStarted
+from localnet import Network
+from localnet.rpc.node import Node
+from tests.localnet.conftest import Clock
+from tests.localnet.rpc.conftest import Client
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "architecture.md"
 ROW = re.compile(r"^\| (\w+) \| .* \| `([\w/.]+)` \| `([\w.]+)` \|$", re.MULTILINE)
@@ -30,7 +39,7 @@ def resolve(file: str, function: str) -> Any:
 
 
 def test_the_page_has_an_arrow_for_every_part_of_the_way() -> None:
-    assert [number for number, _, _ in arrows()] == ["1", "2", "3", "4", "5a", "5b", "6", "7", "8", "9"]
+    assert [number for number, _, _ in arrows()] == ["1", "2", "3", "4", "5a", "5b", "6", "7", "8", "9", *"ABCDEFGH"]
 
 
 @pytest.mark.parametrize(("number", "file", "function"), arrows())
@@ -63,6 +72,35 @@ def _arrows_of(event: object) -> list[str]:
             return ["9"]
         case _:
             return []
+
+
+def test_a_transaction_passes_the_lettered_arrows_in_their_order() -> None:
+    codes = {resolve(file, function).__code__: number for number, file, function in arrows() if number.isalpha()}
+    met: list[str] = []
+
+    def watch(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and (number := codes.get(frame.f_code)) is not None and number not in met:
+            met.append(number)
+
+    with Network(clock=Clock()) as network:
+        client = Client(Node(network))
+        (alice, bob), nonce = network.accounts[:2], network.nonce(network.accounts[0])
+        fields = {
+            "type": 2, "chainId": network.chain_id, "nonce": nonce, "gas": 10_000_000, "value": 1,
+            "to": bytes(bob.address), "maxFeePerGas": 10**10, "maxPriorityFeePerGas": 10**6,
+        }  # fmt: skip
+        raw = bytes(EthAccount.sign_transaction(fields, alice.private_key).raw_transaction)
+
+        def ask() -> None:
+            ExecutionThread().adopt()  # as the node's own thread: what it executes begins on it
+            sys.setprofile(watch)
+            client("eth_sendRawTransaction", f"0x{raw.hex()}")
+
+        with large_stacks():
+            thread = threading.Thread(target=ask)
+            thread.start()
+        thread.join()
+    assert met == list("ABCDEFGH")
 
 
 def test_a_call_two_borders_deep_passes_the_arrows_in_order(passed: dict[str, list[str]]) -> None:

@@ -32,7 +32,7 @@ from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, validation
 from runtimes.evm.ethereum.accounts import Accounts, delegated_address
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
-from runtimes.evm.ethereum.contract_states import is_delegation
+from runtimes.evm.ethereum.contract_states import is_delegation, may_send
 from runtimes.evm.ethereum.first_call import send_first
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.messages import Entry
@@ -169,7 +169,7 @@ class Application:
         if sender is None:
             return accounts.create_account(self._sender)
         code = accounts.code(sender)
-        if code and not (self._fork.delegations and is_delegation(code)):
+        if not may_send(code, self._fork):
             raise InvalidTransaction(RejectionReason.SENDER_NOT_EOA, "the sender is a contract")
         return sender
 

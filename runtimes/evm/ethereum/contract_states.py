@@ -11,6 +11,7 @@ from hypervisor.machine_state import MachineState
 from hypervisor.state_tree import ActorState
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
+from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.inspection import NATIVE_CODE
 from runtimes.evm.storage import EMPTY_KAMT, EMPTY_KAMT_BLOCK
 from store.blockstore import BlockNotFound
@@ -35,6 +36,11 @@ _MOST_SHAPES: Final = 4096
 def is_delegation(code: bytes) -> bool:
     """Whether code only says whose code is lent."""
     return len(code) == DELEGATION_LENGTH and code.startswith(DELEGATION_PREFIX)
+
+
+def may_send(code: bytes, fork: Fork) -> bool:
+    """Whether an account with this code may send transactions. Source: EIP-3607, EIP-7702."""
+    return not code or (fork.delegations and is_delegation(code))
 
 
 class ContractStates:

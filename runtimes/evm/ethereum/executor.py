@@ -33,6 +33,7 @@ from runtimes.evm.ethereum.application import (
     block_of,
 )
 from runtimes.evm.ethereum.block_hashes import BlockHashes
+from runtimes.evm.ethereum.contract_states import may_send
 from runtimes.evm.ethereum.forks import fork_named, fork_names
 from runtimes.evm.ethereum.messages import transaction_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
@@ -156,6 +157,10 @@ class EthereumExecutor:
         found = transaction_of(self._machine, asked)[1] if isinstance(asked, Message) else asked
         fork = fork_named(block_of(self._machine).fork)
         check(found, fork, block_limits(self._machine, base_fee))
+
+    def may_send(self, code: bytes) -> bool:
+        """Whether an account with this code may send transactions (EIP-3607, EIP-7702)."""
+        return may_send(code, fork_named(block_of(self._machine).fork))
 
     def fork_facts(self) -> ForkFacts:
         """What the fork of the machine's context offers."""

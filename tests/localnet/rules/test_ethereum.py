@@ -154,6 +154,29 @@ class TestTransactions:
             with pytest.raises(TransactionRefused, match="type not supported"):
                 network.submit(raw)
 
+    @pytest.mark.parametrize(
+        ("hardfork", "code", "sends"),
+        [
+            ("", "ef0100" + "11" * 20, True),
+            ("", "ef0100" + "11" * 2, False),
+            ("", "00", False),
+            ("cancun", "ef0100" + "11" * 20, False),
+        ],
+        ids=["a delegation", "cut short", "a contract", "before delegations"],
+    )
+    def test_an_account_with_code_sends_where_that_is_a_delegation_of_the_fork(
+        self, hardfork: str, code: str, sends: bool
+    ) -> None:
+        """EIP-3607 and EIP-7702: what no block can hold is refused, and does not wait for one."""
+        with Network(rules="ethereum", hardfork=hardfork) as network:
+            alice, bob = network.accounts[:2]
+            network.set_code(alice.address, bytes.fromhex(code))
+            if sends:
+                assert network.send(bob.address, 1, sender=alice).gas_used == TRANSFER
+            else:
+                with pytest.raises(TransactionRefused, match="is not an account: only accounts send transactions"):
+                    network.send(bob.address, 1, sender=alice)
+
     def test_contracts_and_actors_are_impersonated_without_fees(self, network: Network) -> None:
         contract = deployed(network, "STOP")
         network.set_balance(contract, 100)
