@@ -67,7 +67,7 @@ class NativeActor:
 
     def try_out(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> bytes:
         """The former name of `call_raw`."""
-        warn("NativeActor.try_out is now NativeActor.call_raw", DeprecationWarning, stacklevel=2)
+        warn("NativeActor.try_out is now NativeActor.call_raw, until 0.3.0", DeprecationWarning, stacklevel=2)
         return self.call_raw(method, params, value=value, sender=sender)
 
     def send(

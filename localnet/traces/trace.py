@@ -54,7 +54,7 @@ class Trace:
 
     def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
         """The former name of `report`."""
-        warn("Trace.told is now Trace.report", DeprecationWarning, stacklevel=2)
+        warn("Trace.told is now Trace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
         return self.report(more)
 
     @property
@@ -111,7 +111,7 @@ class EpochTrace:
 
     def told(self, more: Sequence[NamedInterface] = ()) -> dict[str, Any]:
         """The former name of `report`."""
-        warn("EpochTrace.told is now EpochTrace.report", DeprecationWarning, stacklevel=2)
+        warn("EpochTrace.told is now EpochTrace.report, until 0.3.0", DeprecationWarning, stacklevel=2)
         return self.report(more)
 
     def __str__(self) -> str:

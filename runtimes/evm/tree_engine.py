@@ -144,7 +144,7 @@ class TreeHost(Protocol):
 
     @property
     def listens(self) -> bool:
-        """Whether logs that will not be kept are reported (`tell`)."""
+        """Whether logs that will not be kept are reported (`report_log`)."""
 
     def report_log(self, event: StampedEvent) -> None:
         """Report a log that will not be kept."""
