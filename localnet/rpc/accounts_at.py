@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
+from bridge.patricia import EMPTY_ROOT
 from localnet.calls.proofs import NO_CODE, prove_account
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
@@ -14,8 +15,6 @@ from localnet.rpc.values import address, as_data, as_quantity, fields, listed, w
 from localnet.state.contract_state import code_of, nonce_of, storage_of
 
 _MOST_SLOTS: Final = 1_024
-_NO_STORAGE: Final = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
-"""The root of an empty trie, as Ethereum's tools expect it of an account."""
 
 SlotRequest = dict[str, list[int]]
 
@@ -59,7 +58,7 @@ def account(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> dict[
         "balance": as_quantity(found.balance),
         "nonce": as_quantity(found.nonce),
         "codeHash": as_data(found.code_hash if any(found.code_hash) else NO_CODE),
-        "storageRoot": as_data(found.storage if any(found.storage) else _NO_STORAGE),
+        "storageRoot": as_data(found.storage if any(found.storage) else EMPTY_ROOT),
     }
 
 

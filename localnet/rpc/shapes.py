@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
+from bridge.patricia import EMPTY_ROOT
 from bridge.receipts import EmittedLog, bloom, shown_input
 from bridge.transactions import (
     ACCESS_LIST,
@@ -28,7 +29,7 @@ from localnet.rules.parts import NetworkRules
 _ZERO_HASH: Final = as_data(bytes(32))
 _ZERO_ADDRESS: Final = as_data(bytes(20))
 _NO_UNCLES: Final = "0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347"
-_NO_TRANSACTIONS: Final = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
+_NO_TRANSACTIONS: Final = as_data(EMPTY_ROOT)
 
 
 def block_json(index: ChainIndex, tipset: Tipset, rules: NetworkRules, full: bool) -> dict[str, Any]:

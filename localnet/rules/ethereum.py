@@ -22,6 +22,7 @@ from bridge.ethereum_block import (
 )
 from bridge.ethereum_execution import EthereumExecution, ForkFacts, ForkTable, Question, RefusedTransaction
 from bridge.params import CreateReturn, unwrap_return
+from bridge.patricia import EMPTY_ROOT
 from bridge.reverts import reverted_with
 from bridge.traces.failure_words import REVERTED, WORDS
 from bridge.transaction_messages import envelope_message
@@ -60,7 +61,6 @@ REQUEST_GAS_CAP: Final = Gas(50_000_000)
 
 _ACCOUNTS: Final = ("account", "ethaccount", "placeholder")
 _ZERO_HASH: Final = "0x" + "00" * 32
-_EMPTY_TRIE: Final = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 _NO_REQUESTS: Final = "0xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 _WORDS: Final = {
@@ -315,7 +315,7 @@ class EthereumViews:
             "miner": f"0x{(tipset.settings.coinbase or ZERO_ADDRESS).hex()}",
             "mixHash": f"0x{(tipset.settings.randomness or beacon_digest(tipset.height)).hex()}",
             "withdrawals": [],
-            "withdrawalsRoot": _EMPTY_TRIE,
+            "withdrawalsRoot": f"0x{EMPTY_ROOT.hex()}",
             "blobGasUsed": "0x0",
             "excessBlobGas": "0x0",
             "parentBeaconBlockRoot": _ZERO_HASH,

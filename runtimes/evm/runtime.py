@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, cast
 
+from bridge.ethereum_block import ETHEREUM
 from hypervisor.errors import ActorExit
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
@@ -19,7 +20,6 @@ from runtimes.evm.tree_engine import TreeEngine
 from store.cid import Cid
 
 ENGINE_OPTION: Final = "evm"
-ETHEREUM: Final = "ethereum"
 
 
 class EvmRuntime:

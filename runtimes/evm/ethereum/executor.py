@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from bridge.addresses import EthAddress
-from bridge.ethereum_block import BLOCK_HASHES
+from bridge.ethereum_block import BLOCK_HASHES, ETHEREUM
 from bridge.ethereum_execution import ForkFacts, Question
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, unwrap_return
@@ -37,7 +37,6 @@ from runtimes.evm.ethereum.contract_states import may_send
 from runtimes.evm.ethereum.forks import fork_named, fork_names
 from runtimes.evm.ethereum.messages import transaction_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
-from runtimes.evm.runtime import ETHEREUM
 
 _MAX_I64 = (1 << 63) - 1
 SYSTEM_CALL_GAS: Final = 30_000_000
