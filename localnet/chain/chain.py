@@ -273,10 +273,10 @@ class Chain(ChainReader):
             self.record = replace(self.record, upgrades=upgrades or self.record.upgrades)
             self._enter(tipset)
             producer = producer_of(self.machine.base, tipset.block)
+            self.rewritten += 1  # before the index changes: a question that reads the change must find it counted
             self.machine.flush(
                 (), {**head_entries(tipset.height), **changed_entries(tipset), **network_entries(self.record)}
             )
-        self.rewritten += 1
         for watcher in tuple(self.watchers):  # what is above can be read until the head has moved
             watcher.reverted(self._above(tipset.height), tipset)
         self.head, self.index.head, self.producer = tipset, tipset.height, producer
@@ -330,7 +330,7 @@ class Chain(ChainReader):
 
     def keep_changes(self) -> None:
         """Commit changes that were made to the head's state by hand; where that fails they are taken back."""
-        self.rewritten += 1
+        self.rewritten += 1  # before the index changes, as in `go_back`
         with self._undone_on_failure(Snapshot(self.head.state, {})):
             self.head = replace(self.head, state=self.machine.root)
             self.machine.flush((), changed_entries(self.head))

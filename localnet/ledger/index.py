@@ -122,14 +122,20 @@ class ChainIndex:
         return found if isinstance(found, Tipset) and found.hash == block_hash else None
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:
-        """The executed transaction with this hash."""
+        """The executed transaction with this hash. Threads beside the chain's may ask for it, too.
+
+        Where the chain goes back and makes the height anew meanwhile, the transaction was on no chain for a moment.
+        """
         data = self._store.index(b"t" + transaction_hash)
         if data is None:
             return None
-        tipset, place = self.at(int.from_bytes(data[:8], "big")), int.from_bytes(data[8:], "big")
+        height, place = int.from_bytes(data[:8], "big"), int.from_bytes(data[8:], "big")
+        tipset = self.at(height)
         if not isinstance(tipset, Tipset) or tipset.transactions[place : place + 1] != (transaction_hash,):
             return None
-        return self.receipt_at(tipset, place)
+        found, now = self.receipt_at(tipset, place), self.at(height)
+        same = isinstance(now, Tipset) and now.key == tipset.key and found.execution.hash == transaction_hash
+        return found if same else None
 
     def receipt_at(self, tipset: Tipset, place: int) -> TransactionReceipt:
         """The execution at a place of a tipset."""

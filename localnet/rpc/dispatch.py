@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 
+from localnet.chain.pending import has_pending
 from localnet.rpc import (
     accounts_at,
     artifacts,
@@ -239,7 +240,8 @@ class Dispatcher:
         target = session if method.on_socket else self._node
         if method.inline:
             return method.call(target, params)
-        if method.reads and self._on_reader is not None and PENDING not in params:
+        to_come = PENDING in params and has_pending(self._node.network)  # else the tag means the head
+        if method.reads and self._on_reader is not None and not to_come:
             return await self._on_reader(lambda reader: method.call(reader, params))
         end = time.monotonic() + self._node.limits.wait
         while True:

@@ -175,7 +175,7 @@ METHODS = (
     Method("eth_fillTransaction", (transaction,), fill_transaction),
     Method("eth_sign", (address, data), sign, inline=True),
     Method("personal_sign", (data, address), personal_sign, inline=True),
-    # What a block holds never changes, so these two need not wait for the network's thread.
+    # They see the chain before a change or after it (`ChainIndex.receipt`), so they need not wait for its thread.
     Method("eth_getTransactionByHash", (hash32,), get_transaction_by_hash, inline=True),
     Method("eth_getTransactionReceipt", (hash32,), get_transaction_receipt, inline=True),
     Method("eth_getTransactionByBlockHashAndIndex", (hash32, quantity), get_transaction_by_block_hash),

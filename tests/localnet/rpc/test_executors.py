@@ -9,16 +9,22 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.monkeypatch import MonkeyPatch
 
+from bridge.addresses import EthAddress
 from localnet import Network
 from localnet.fork.node_client import NodeClient, NodeError
+from localnet.ledger.index import ChainIndex
+from localnet.rpc import state
+from localnet.rpc.blocks_at import BlockRef
 from localnet.rpc.dispatch import method_table
 from localnet.rpc.executors import Executors
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.server import serving
 from tests.localnet.rpc.asking import ALICE, NOBODY
 
@@ -191,3 +197,65 @@ def test_every_method_that_reads_is_a_question_to_a_reader() -> None:
     for method in method_table().values():
         first = next(iter(inspect.signature(method.handler).parameters.values()))
         assert method.reads == (first.annotation == "NodeReader"), method.name
+
+
+@pytest.mark.parametrize(("rules", "thread"), [("filecoin", "questions"), ("ethereum", "network")])
+def test_only_a_rule_with_a_block_to_come_answers_pending_on_the_chains_thread(rules: str, thread: str) -> None:
+    """Under Filecoin's rules the tag means the head: an endless call there would hold up blocks."""
+    seen = list[str]()
+
+    def balance(reader: NodeReader, owner: EthAddress, at: BlockRef) -> str:
+        seen.append(threading.current_thread().name.partition("_")[0])
+        return state.get_balance(reader, owner, at)
+
+    with Network(rules=rules) as network:
+        executors = Executors(Node(network))
+        try:
+            table = executors.dispatcher._methods
+            table["eth_getBalance"] = replace(table["eth_getBalance"], handler=balance)
+            assert int(ask(executors, "eth_getBalance", ALICE, "pending")["result"], 16)
+        finally:
+            executors.stop()
+    assert seen == [thread]
+
+
+def test_a_receipt_is_the_asked_transactions_though_its_height_is_made_anew(monkeypatch: MonkeyPatch) -> None:
+    """Look-ups of receipts run beside the chain: it may go back between the height and the execution that they read."""
+    with Network(rules="ethereum") as network:
+        alice, bob = network.accounts[:2]
+        before = network.snapshot()
+        asked = network.send(bob, 1, sender=alice).hash
+        read = ChainIndex.receipt_at
+
+        def late(self: ChainIndex, tipset: Any, place: int) -> Any:
+            monkeypatch.setattr(ChainIndex, "receipt_at", read)
+            network.revert(before)
+            other = network.send(bob, 2, sender=alice)
+            assert (other.block_number, other.index) == (tipset.height, place)
+            return read(self, tipset, place)
+
+        monkeypatch.setattr(ChainIndex, "receipt_at", late)
+        assert network.find_receipt(asked) is None
+
+
+@pytest.mark.parametrize("change", ["reverts", "sets a balance"])
+def test_a_change_of_what_was_is_counted_before_it_can_be_read(
+    network: Network, monkeypatch: MonkeyPatch, change: str
+) -> None:
+    """Else a question that reads the change between the two would be answered as if nothing had happened."""
+    snapshot, chain, counts = network.snapshot(), network.chain, list[int]()
+    network.mine()
+    flush, before = type(network.machine).flush, chain.rewritten
+
+    def flushed(self: Any, *args: Any) -> Any:
+        if self is network.machine:
+            counts.append(chain.rewritten)
+        return flush(self, *args)
+
+    monkeypatch.setattr(type(network.machine), "flush", flushed)
+    if change == "reverts":
+        network.revert(snapshot)
+    else:
+        network.set_balance(network.accounts[0], 1)
+    assert counts
+    assert min(counts) > before
