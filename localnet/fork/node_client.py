@@ -1,4 +1,4 @@
-"""A JSON-RPC client of a node, over one HTTP connection: for commands, and for networks forked from another one.
+"""A JSON-RPC client of a node, over HTTP, a connection for each thread: for commands, and for forks of its network.
 
 Nothing that a node answers is believed here: callers check what they get.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL, RemoteDisconnected
-from threading import Lock
+from threading import Lock, local
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from store.json_text import parse_json
@@ -49,8 +51,18 @@ class NodeError(HypervisorError):
         return self.answered and self.code == _METHOD_NOT_FOUND
 
 
+class _Link:
+    """A thread's connection, which is closed when the thread has ended."""
+
+    def __init__(self, connection: HTTPConnection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
 class NodeClient:
-    """Asks one node, one question at a time, whichever threads ask."""
+    """Asks one node, one question of each thread at a time: none waits for another thread's."""
 
     def __init__(self, url: str, parse: Callable[[bytes], Any] = parse_json, seconds: float = _TIMEOUT) -> None:
         """`parse` reads the JSON of answers; a silent node is given `seconds`. InvalidInput for what is no URL."""
@@ -60,24 +72,26 @@ class NodeClient:
             if address.scheme not in ("http", "https") or not host:
                 raise ValueError("no scheme or no host")
             kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
-            self._connection = kind(host, port, timeout=seconds)
+            self._connect = partial(kind, host, port, timeout=seconds)
+            self._connect()  # it opens nothing yet, and refuses what is no host
         except (ValueError, InvalidURL):
             raise InvalidInput(
                 f"'{shown_url(url)}' is not a URL of a node: expected http://127.0.0.1:8545, for example"
             ) from None
         self.url, self.name, self._parse = url, shown_url(url), parse
-        self._asking = Lock()
+        self._own = local()
+        self._opening = Lock()
+        self._links = WeakSet[_Link]()
+        """Those of all threads."""
         self._path = f"{address.path or '/'}{'?' if address.query else ''}{address.query}"
 
     def ask(self, method: str, *params: Any) -> Any:
         """What the node answers. Raises NodeError."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         try:
-            with self._asking:
-                data = self._post(body)
-            answer = self._parse(data)
+            answer = self._parse(self._post(self._connection, body))
         except (OSError, HTTPException, ValueError, RecursionError) as error:
-            self.close()
+            self._connection.close()
             raise NodeError(f"no node answers at {self.name} ({error}): start one with `hypervisor node`") from None
         match answer:
             case {"error": {"message": str(words)} as error}:
@@ -88,19 +102,29 @@ class NodeClient:
                 return result
         raise NodeError(f"{self.name} answered what is not JSON-RPC: is it a node's?")
 
-    def _post(self, body: str) -> bytes:
-        idle = self._connection.sock is not None
+    @property
+    def _connection(self) -> HTTPConnection:
+        """The calling thread's."""
+        own: _Link | None = getattr(self._own, "link", None)
+        if own is None:
+            own = self._own.link = _Link(self._connect())
+            with self._opening:
+                self._links.add(own)
+        return own.connection
+
+    def _post(self, connection: HTTPConnection, body: str) -> bytes:
+        idle = connection.sock is not None
         try:
-            return self._exchange(body)
+            return self._exchange(connection, body)
         except (RemoteDisconnected, BrokenPipeError, ConnectionResetError):
             if not idle:
                 raise
-            self.close()  # the node has closed a connection that was idle: http.client opens another one
-            return self._exchange(body)
+            connection.close()  # the node has closed a connection that was idle: http.client opens another one
+            return self._exchange(connection, body)
 
-    def _exchange(self, body: str) -> bytes:
-        self._connection.request("POST", self._path, body, {"content-type": "application/json"})
-        response = self._connection.getresponse()
+    def _exchange(self, connection: HTTPConnection, body: str) -> bytes:
+        connection.request("POST", self._path, body, {"content-type": "application/json"})
+        response = connection.getresponse()
         data = response.read(_LARGEST_ANSWER + 1)
         if len(data) > _LARGEST_ANSWER:
             raise ValueError(f"an answer of more than {_LARGEST_ANSWER} bytes")
@@ -110,8 +134,11 @@ class NodeClient:
         return data
 
     def close(self) -> None:
-        """Release the connection; the next question opens another one."""
-        self._connection.close()
+        """Release the connections of all threads, none of which may be asking; the next question opens another one."""
+        with self._opening:
+            links = list(self._links)
+        for link in links:
+            link.connection.close()
 
     def __enter__(self) -> Self:
         return self

@@ -98,8 +98,10 @@ class Executors:
 
     def interrupt(self) -> None:
         """End soon what is being done, and take nothing any more."""
-        self.questions.interrupt()
-        self.chain.interrupt()
+        try:
+            self.questions.interrupt()
+        finally:
+            self.chain.interrupt()
 
     def stop(self) -> None:
         """Finish what was begun, and forget requests that were not."""

@@ -40,6 +40,9 @@ class RequestThread:
         with large_stacks():
             self._thread.submit(int)  # starts the thread
         self._working: int | None = None
+        """The thread's number while it works."""
+        self._raising = threading.Lock()
+        """Held while the thread is interrupted, and while it says that it works no more: the one or the other."""
         self._ending = self._stopping = False
         self._in_background = False
         """Whether what is being done is work in the background."""
@@ -69,10 +72,12 @@ class RequestThread:
         """End soon what is being done, and take nothing any more: a message that runs leaves no trace."""
         self._ending = True
         self._execution.interrupt()  # takes the gas away from what executes, and raises once the actor has ended
-        if self._working is not None and not self._execution.is_executing:
-            # As Ctrl-C on the main thread. Nothing that would be interrupted inside an actor can begin any more.
-            raised = ctypes.py_object(KeyboardInterrupt)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._working), raised)
+        with self._raising:
+            working = self._working
+            if working is not None and not self._execution.is_executing:
+                # As Ctrl-C on the main thread. Nothing that would be interrupted inside an actor can begin any more.
+                self._working = None  # once: work that has ended in this way has nothing left to be interrupted
+                _raise_in(working, ctypes.py_object(KeyboardInterrupt))
 
     def later(self, work: Callable[[], None]) -> None:
         """Do work on this thread when no request waits; it may raise Preempted, and is then done again.
@@ -146,10 +151,24 @@ class RequestThread:
     def _do(self, work: Callable[[], Any]) -> Any:
         if self._ending:
             raise KeyboardInterrupt
-        self._working = threading.get_ident()
         try:
+            self._working = threading.get_ident()
             return work()
         finally:
+            try:
+                self._end_work()
+            finally:
+                if self._after is not None:
+                    self._after()
+
+    def _end_work(self) -> None:
+        """What `interrupt` has raised and did not arrive is taken back: after the work it would end the thread."""
+        with self._raising:
             self._working = None
-            if self._after is not None:
-                self._after()
+            if self._ending:
+                _raise_in(threading.get_ident(), None)
+
+
+def _raise_in(thread: int, error: ctypes.py_object[type[BaseException]] | None) -> None:
+    """Raise an error in a thread as soon as it executes Python; None takes back what has not arrived."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error)

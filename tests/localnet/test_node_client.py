@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from threading import Barrier, BrokenBarrierError, Thread
+from time import monotonic, sleep
 
 import pytest
 
@@ -101,6 +103,60 @@ def test_who_answers_otherwise_is_quoted(status: int, body: bytes, words: str) -
 def test_a_connection_that_was_closed_while_it_was_idle_is_opened_again() -> None:
     with answering(200, b'{"result": 7}') as url, NodeClient(url) as client:
         assert [client.ask("eth_chainId") for _ in range(3)] == [7, 7, 7]
+
+
+@contextmanager
+def waiting_for_two() -> Iterator[str]:
+    """The URL of a server that answers a request once another one has come, on another connection."""
+    both = Barrier(2)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            asked = self.rfile.read(int(self.headers["content-length"]))
+            if b"silent" in asked:
+                sleep(0.5)
+            else:
+                with suppress(BrokenBarrierError):
+                    both.wait(5)
+            body = b'{"result": 7}'
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_one_threads_question_waits_for_no_other_threads() -> None:
+    """On a fork a call that fetches a block would hold up the chain for as long as the other node takes."""
+    with waiting_for_two() as url, NodeClient(url) as client, ThreadPoolExecutor(2) as pool:
+        started = monotonic()
+        assert list(pool.map(client.ask, ["one", "other"])) == [7, 7]
+        assert monotonic() - started < 4
+
+
+def test_a_question_without_an_answer_leaves_another_threads_connection_open() -> None:
+    with waiting_for_two() as url, NodeClient(url, seconds=0.2) as client, ThreadPoolExecutor(1) as pool:
+        silent = pool.submit(client.ask, "silent")
+        connection = client._connection
+        connection.connect()
+        assert isinstance(silent.exception(5), NodeError)
+        assert connection.sock is not None
+        connection.close()
 
 
 def test_commands_read_answers_as_deep_as_calls_go() -> None:

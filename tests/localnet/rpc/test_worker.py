@@ -11,12 +11,14 @@ from contextlib import contextmanager
 import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
-from hypervisor.deep_stack import Stacks
+from hypervisor.deep_stack import ExecutionThread, Stacks
 from localnet import Network, console
 from localnet.chain.watching import Preempted
 from localnet.console import Console
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.errors import RpcError
+from localnet.rpc.executors import Executors
+from localnet.rpc.node import Node
 from localnet.rpc.server import Server
 from localnet.rpc.worker import MOST_LATER, RequestThread
 from localnet.traces.trace import trace
@@ -169,6 +171,52 @@ def test_an_execution_that_is_interrupted_ends_by_itself() -> None:
     asyncio.run(ask())
     worker.stop()
     assert seen == ["whole"]
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.05])
+def test_an_interrupt_may_come_as_the_work_ends(monkeypatch: MonkeyPatch, delay: float) -> None:
+    """Between the two it has nothing to interrupt; what it raises must not end the thread, which goes on to stop."""
+    worker, begun, go_on = RequestThread(), threading.Event(), threading.Event()
+
+    def work() -> str:
+        begun.set()
+        go_on.wait(_SOON)
+        return "done"
+
+    def looked(_: ExecutionThread) -> bool:
+        go_on.set()
+        time.sleep(delay)  # the work ends
+        return False
+
+    async def ask() -> str:
+        answer = asyncio.create_task(worker.run(work))
+        await asyncio.to_thread(begun.wait, _SOON)
+        monkeypatch.setattr(ExecutionThread, "is_executing", property(looked))
+        worker.interrupt()
+        worker.interrupt()  # a second one finds nothing that works
+        try:
+            return str(await answer)
+        except RpcError as error:
+            return error.message
+
+    assert asyncio.run(ask()) in ("done", "the node is stopping")
+    assert worker._thread.submit(lambda: "alive").result(_SOON) == "alive"
+    worker.stop()
+
+
+def test_the_chain_is_interrupted_though_the_questions_cannot_be(monkeypatch: MonkeyPatch) -> None:
+    with Network() as network:
+        executors, done = Executors(Node(network)), list[str]()
+
+        def fails() -> None:
+            raise TypeError("as a number that is none")
+
+        monkeypatch.setattr(executors.questions, "interrupt", fails)
+        monkeypatch.setattr(executors.chain, "interrupt", lambda: done.append("chain"))
+        with pytest.raises(TypeError):
+            executors.interrupt()
+        executors.stop()
+        assert done == ["chain"]
 
 
 @contextmanager
