@@ -191,7 +191,7 @@ def load() -> None:
     """What a process does once: bring the compiled module in, link it, make an instance."""
     loader.guest_module.cache_clear()
     loaded = Pool()
-    loaded.stacks.run(lambda: loaded.give(loaded.take()), lambda: None)
+    loaded.stacks.run(lambda: loaded.give(loaded.take(loaded)), lambda: None)
 
 
 def mean(ratios: Iterable[float]) -> float:

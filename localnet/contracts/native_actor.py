@@ -88,7 +88,7 @@ class NativeActor:
         )
 
     def answer(self, method: str, receipt: TransactionReceipt) -> Any:
-        """What a message to a method returned, typed. Raises InvalidInput for what the schema does not say."""
+        """What a message to a method actor_return, typed. Raises InvalidInput for what the schema does not say."""
         return self.interface.answer(method, actor_return(receipt))
 
     @property
@@ -110,7 +110,7 @@ class NativeActor:
 
 
 def actor_return(receipt: TransactionReceipt) -> bytes:
-    """What an actor returned, as it is: the receipt's own `return_data` is what Ethereum's tools are shown."""
+    """What an actor actor_return, as it is: the receipt's own `return_data` is what Ethereum's tools are shown."""
     return receipt.execution.receipt.return_data
 
 

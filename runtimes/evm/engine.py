@@ -171,6 +171,10 @@ class Host(Protocol):
     gas: GasBudget
 
     @property
+    def message(self) -> object:
+        """The same object for every frame of a message."""
+
+    @property
     def steps(self) -> StepTracer | None:
         """Who wants every instruction."""
 

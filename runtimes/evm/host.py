@@ -36,6 +36,7 @@ class FilecoinHost:
         self.caller = caller
         self.value = value
         self.gas = syscalls.gas
+        self.message = syscalls.kernel.calls
         self.inspector = AccountInspector(syscalls, contract, rules)
         self._memory = 0
         self._tx_context: TxContext | None = None

@@ -7,6 +7,7 @@ enough for other threads to run between them.
 import threading
 from collections.abc import Callable
 from typing import Final, cast
+from weakref import ref
 
 from bridge.evm_steps import EvmCost, EvmFault
 from hypervisor.errors import Fatal, HypervisorError, OutOfGas
@@ -105,7 +106,7 @@ class FastEngine:
         table, code = self._table, frame.code.data
         if table.trees.alone.skip(code):
             return None
-        instance = table.pool.take()
+        instance = table.pool.take(host.message)
         try:
             instance.features = table.features
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
@@ -140,7 +141,7 @@ class FastEngine:
 
     def _start(self, frame: Frame, host: Host) -> Step:
         table = self._table
-        instance = self._instance = table.pool.take()
+        instance = self._instance = table.pool.take(host.message)
         try:
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
             code = instance.code_number(self._code)
@@ -191,7 +192,7 @@ class FastEngine:
     def _hand_back(self, instance: FastInstance, host: TreeFrameHost, exit_code: int) -> Step:
         """A tree's first frame waits, or goes on by itself; what the tree has done is the message's from now on."""
         number, *_, changes, length, memory = instance.numbers
-        step = self._read_ask(instance) if exit_code == GuestExit.ASK else None
+        step = self._read_ask(instance, host) if exit_code == GuestExit.ASK else None
         Changes(instance.read(changes, length), host).write()
         host.note_memory(memory)
         host.gas.settle()
@@ -205,7 +206,7 @@ class FastEngine:
         pool = self._table.pool
         pool.take_again(instance)
         try:
-            instance.waiting -= 1
+            instance.wait_no_more()
             creates = self._kind is None
             output = b"" if creates and answer.success else answer.output
             way = self._table.trees.way_on(host)
@@ -245,7 +246,7 @@ class FastEngine:
         if exit_code != GuestExit.ASK:
             return self._frame_end(instance, host, Status(exit_code))
         self._tell_cost(instance, host)
-        return self._read_ask(instance)
+        return self._read_ask(instance, host)
 
     def _frame_end(self, instance: FastInstance, host: Host, status: Status) -> FrameOutcome:
         if status in (Status.SUCCESS, Status.REVERT):
@@ -260,10 +261,10 @@ class FastEngine:
         if host.steps is not None and instance.before is not None:
             host.steps.step(EvmCost(instance.before - host.gas.left))
 
-    def _read_ask(self, instance: FastInstance) -> CallAsk | CreateAsk:
+    def _read_ask(self, instance: FastInstance, host: Host) -> CallAsk | CreateAsk:
         number, opcode, place, size, *_ = instance.numbers
         self._frame = number
-        instance.waiting += 1
+        instance.wait(ref(host.message))
         data = instance.read(place, size)
         kind = self._kind = _CALLS.get(opcode)
         value = instance.word(2)

@@ -1,8 +1,8 @@
 """One instance of the guest: its mailbox, its memory, the codes and rules that it has been given, and who uses it.
 
 An instance runs one frame at a time but holds any number of suspended ones. A frame that asks leaves the instance to
-the next frame, which is the callee as a rule; it must go on on the same one. The pool (`pool`) gives an instance to
-one thread at a time.
+the next frame, which is the callee as a rule; it must go on on the same one. While frames wait the instance belongs to
+their message (`owner`). The pool (`pool`) gives an instance to one thread at a time.
 """
 
 import ctypes
@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
 from struct import Struct
 from typing import Final
+from weakref import ref
 
 from bridge.addresses import EthAddress
 from hypervisor.errors import Fatal
 from hypervisor.types import ActorID
 from runtimes.evm.engine import EngineRules, Host
 from runtimes.evm.fast.numbers import EXCHANGE, GuestCommand
-from runtimes.wasmtime.engine import LinkedModule, own_engine
+from runtimes.wasmtime.engine import LinkedModule
 from runtimes.wasmtime.raw import Instance, Trap
 
 _MEMORY: Final = (1 << 32) - (1 << 16)
@@ -59,7 +60,7 @@ class FastInstance:
     """One instance. `numbers` are the mailbox's; `host` answers what the running frame asks."""
 
     def __init__(self, linked: LinkedModule, live: "dict[int, FastInstance]", questions: Questions) -> None:
-        engine = own_engine()
+        engine = linked.linker.engine
         self._questions = questions
         self._functions = questions.functions
         self.lock = threading.Lock()
@@ -74,6 +75,8 @@ class FastInstance:
         self.place: Callable[[int], None] | None = None
         self.features = (0, 0)
         self.waiting = 0
+        self.owner: ref[object] | None = None
+        """The message whose frames wait here."""
         self.orphans: list[int] = []
         self.broken = False
         self._live = live
@@ -199,7 +202,18 @@ class FastInstance:
         while self.orphans:
             self.numbers[0] = self.orphans.pop()
             self._instance.enter_alone(GuestCommand.DROP_FRAME)
-            self.waiting -= 1
+            self.wait_no_more()
+
+    def wait(self, owner: "ref[object]") -> None:
+        """A frame of this message waits here from now on."""
+        self.waiting += 1
+        self.owner = owner
+
+    def wait_no_more(self) -> None:
+        """A frame goes on, or never will."""
+        self.waiting -= 1
+        if not self.waiting:
+            self.owner = None
 
     # --- running ----------------------------------------------------------------------------------------------
 

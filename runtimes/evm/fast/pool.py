@@ -1,7 +1,12 @@
-"""The guest's instances in this process: linked with what answers them, each for one thread at a time."""
+"""The guest's instances in this process: linked with what answers them, each for one thread and one message at a time.
+
+No frame of a message runs on an instance where another message's frames wait: it would hold them up, take of their
+memory, and take them with it where the engine fails.
+"""
 
 from functools import cache
 from typing import Final
+from weakref import ref
 
 from hypervisor.deep_stack import Stacks
 from hypervisor.errors import Fatal
@@ -20,7 +25,7 @@ QUESTIONS_OF_ALL: Final = Questions(
 
 
 class Pool:
-    """The instances of a process, each for one thread at a time."""
+    """The instances of a process."""
 
     def __init__(self) -> None:
         engine: WasmtimeEngine = own_engine()
@@ -40,16 +45,34 @@ class Pool:
             return lib.trap_new(TRAP_UNREACHABLE)
         return 0
 
-    def take(self) -> FastInstance:
-        """An instance that is not in use."""
+    def take(self, message: object) -> FastInstance:
+        """An instance for a frame: the one where frames of its message wait, else one where none does."""
         self._signals.keep()
-        for instance in self._instances:
+        return self._own(ref(message)) or self._free() or self._new()
+
+    def _own(self, owner: "ref[object]") -> FastInstance | None:
+        for instance in tuple(self._instances):
+            if instance.owner is owner:
+                instance.lock.acquire()  # another thread may just look whether its frames will go on
+                if not instance.broken:
+                    instance.tidy()
+                    return instance
+                instance.lock.release()
+        return None
+
+    def _free(self) -> FastInstance | None:
+        for instance in tuple(self._instances):
+            if instance.waiting and not instance.orphans:
+                continue
             if instance.lock.acquire(blocking=False):
-                if instance.broken:  # another thread has just taken it off the list
-                    instance.lock.release()
-                    continue
-                instance.tidy()
-                return instance
+                if not instance.broken:  # else another thread has just taken it off the list
+                    instance.tidy()
+                    if not instance.waiting:
+                        return instance
+                instance.lock.release()
+        return None
+
+    def _new(self) -> FastInstance:
         instance = FastInstance(self._linked, self._live, QUESTIONS_OF_ALL)
         instance.lock.acquire()
         self._instances.append(instance)
@@ -60,7 +83,7 @@ class Pool:
         self._signals.keep()
         instance.lock.acquire()
         if instance.broken:
-            instance.waiting -= 1
+            instance.wait_no_more()
             self.give(instance)
             raise Fatal("the EVM engine failed in another frame of this message")
 

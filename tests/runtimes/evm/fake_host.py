@@ -41,6 +41,10 @@ class FakeHost:
         self.beneficiary: EthAddress | None = None
         self.granted: list[int] = []
 
+    @property
+    def message(self) -> object:
+        return self
+
     def get_refund(self) -> int:
         return 0
 
