@@ -180,13 +180,15 @@ class Hypervisor(MachineState):
         registry = registry_factory(evm, {})
         return cls(base, root, context, registry=registry, externs=externs, proofs=proofs, tracer=tracer)
 
-    def fork(self, root: Cid | None = None, context: MachineContext | None = None) -> Hypervisor:
+    def fork(
+        self, root: Cid | None = None, context: MachineContext | None = None, externs: Externs | None = None
+    ) -> Hypervisor:
         """A machine at the same state, or at another root that the store holds; in another context, if one is given.
 
         It shares the store and the runtimes, the tracer too, and writes to memory only.
         """
         at = self.state_tree.flush() if root is None else root
-        return self._beside(OverlayStore(self.base), at, context or self.context, self.externs)
+        return self._beside(OverlayStore(self.base), at, context or self.context, externs or self.externs)
 
     def reader(self, root: Cid, externs: Externs) -> Hypervisor:
         """A machine at a committed root, for another thread: what it writes can only be taken back.

@@ -130,16 +130,16 @@ class Console:
     def waits(self, candidate: Candidate) -> None:
         """Nothing is printed of transactions that wait."""
 
-    def estimate_failed(self, request: CallRequest, run: float) -> None:
-        """Explain a transaction that is never made, since the estimate of its gas failed at the head in `run` seconds.
+    def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:
+        """Explain a transaction that is never made, since the estimate of its gas failed at `head` in `run` seconds.
 
         Nothing is printed of the same estimate made again at once.
         """
-        asked, before = (self._network.head.state, request), self._last_estimate
+        asked, before = (head.state, request), self._last_estimate
         self._last_estimate = asked, time.monotonic()
         again = before is not None and before[0] == asked and time.monotonic() - before[1] < SAME_FAILURE
         if self.enabled and not again:
-            self._explain_later("an estimate", run, partial(self._explain_estimate, self._network.head, request))
+            self._explain_later("an estimate", run, partial(self._explain_estimate, head, request))
 
     def _explain_estimate(self, head: Tipset, request: CallRequest, limit: TimeLimit) -> None:
         to = "new contract" if request.to is None else f"0x{request.to.hex()}"

@@ -47,6 +47,7 @@ class BlockProduction(NetworkReader):
     """A chain, what waits for its next block, and the clock that says when that is."""
 
     chain: Chain
+    mempool: Mempool
 
     def __init__(self, chain: Chain, clock: ChainClock) -> None:
         self.chain = chain

@@ -101,7 +101,11 @@ class Chain(ChainReader):
         """What the chain is now; the same object as long as nothing has changed. For the chain's own thread."""
         facts = self.head, self.record, self.producer, self.deferred, self.default_gas_limit, self.rewritten
         if self._point is None or self._point.facts != facts:
-            self._point = ChainPoint(facts, tuple(self.index.chain_ids), self._circulating(self.head.state), facts[-1])
+            context, circulating = self.machine.context, self._circulating(self.head.state)
+            self._point = ChainPoint(
+                facts, tuple(self.index.chain_ids), circulating, facts[-1],
+                context.chain_id, context.network.number, self.rules,
+            )  # fmt: skip
         return self._point
 
     def view(self) -> ChainView:

@@ -6,6 +6,7 @@ A null round takes the ticket of the tipset after it and the key of the one befo
 from __future__ import annotations
 
 import hashlib
+from copy import copy
 
 from hypervisor.externs import ExternError
 from hypervisor.types import ChainEpoch
@@ -30,6 +31,12 @@ class ChainExterns:
         The machine, which needs externs, exists before them.
         """
         self._index, self._origin = index, origin
+
+    def at_rest(self) -> ChainExterns:
+        """Externs that answer as these do now, whatever becomes of these."""
+        externs = ChainExterns()
+        externs._index, externs._origin, externs.executing = copy(self._index), self._origin, self.executing
+        return externs
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
         """Blake2b-256 of the ticket."""

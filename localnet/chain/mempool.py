@@ -7,7 +7,7 @@ or it may be lost, as on every node. Rules: lotus chain/messagepool.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from hypervisor.address import Address
 from localnet.errors import TransactionRefused
@@ -18,6 +18,19 @@ MAX_NONCE_GAP: Final = 1_000
 _REPLACEMENT_PERCENT: Final = 110
 
 NonceOf = Callable[[Address], int]
+
+
+class WaitingMessages(Protocol):
+    """What waits, as it is asked for one message or one sender."""
+
+    def get(self, transaction_hash: bytes) -> Candidate | None:
+        """The waiting message with this hash."""
+
+    def pending_nonce(self, sender: Address, next_nonce: int) -> int:
+        """The nonce after the sender's waiting messages without a gap."""
+
+    def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
+        """The sender's waiting messages without a gap, in order."""
 
 
 class Mempool:
@@ -112,3 +125,30 @@ class Mempool:
             room -= candidate.bare.gas_limit
             chosen.append(candidate)
         return chosen
+
+
+class MempoolView:
+    """A mempool as threads beside the chain's ask for it: what it answers fits the state that they ask at.
+
+    A block is announced before what it holds waits no more, so an answer fits the state that was the head's after it.
+    """
+
+    def __init__(self, mempool: Mempool, check: Callable[[], None]) -> None:
+        """`check` raises where the head is another one than that of the state."""
+        self._mempool, self._check = mempool, check
+
+    def get(self, transaction_hash: bytes) -> Candidate | None:
+        """The waiting message with this hash."""
+        return self._mempool.get(transaction_hash)
+
+    def pending_nonce(self, sender: Address, next_nonce: int) -> int:
+        """The nonce after the sender's waiting messages without a gap. Raises what the check does."""
+        nonce = self._mempool.pending_nonce(sender, next_nonce)
+        self._check()
+        return nonce
+
+    def ready_of(self, sender: Address, next_nonce: int) -> list[Candidate]:
+        """The sender's waiting messages without a gap, in order. Raises what the check does."""
+        ready = self._mempool.ready_of(sender, next_nonce)
+        self._check()
+        return ready

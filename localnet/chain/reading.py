@@ -10,7 +10,7 @@ from hypervisor.argument_checks import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.chain.chain import Chain
-from localnet.chain.mempool import Mempool
+from localnet.chain.mempool import WaitingMessages
 from localnet.chain.tips import suggested_premium
 from localnet.chain.view import ChainReader, ChainView
 from localnet.errors import UnknownBlock, UnknownTransaction
@@ -23,7 +23,7 @@ class NetworkReader:
     """A chain, and what waits for its next block."""
 
     chain: ChainReader
-    mempool: Mempool
+    mempool: WaitingMessages
 
     @property
     def machine(self) -> Hypervisor:
@@ -130,10 +130,10 @@ class NetworkReader:
 class NetworkView(NetworkReader):
     """A network as it was at a point of its chain. It belongs to one thread at a time; made on the network's own.
 
-    Of the mempool, which is the network's own, it may ask for single transactions, and for those of a sender.
+    Of what waits it may ask for single transactions, and for those of a sender.
     """
 
     chain: ChainView
 
-    def __init__(self, chain: Chain, mempool: Mempool) -> None:
+    def __init__(self, chain: Chain, mempool: WaitingMessages) -> None:
         self.chain, self.mempool = chain.view(), mempool

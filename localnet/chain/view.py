@@ -121,10 +121,14 @@ class ChainReader:
         Raises InvalidInput where that state was collected.
         """
         self._check_kept(tipset)
-        machine = self.machine.fork(tipset.before if root is None else root)
+        machine = self._fork(tipset.before if root is None else root)
         self._place(machine, tipset, supply_of(machine, self.record.vested).circulating)
         enter_settings(machine, tipset.settings)
         return machine
+
+    def _fork(self, root: Cid) -> Hypervisor:
+        """A machine of its own at a state, for the thread of this one."""
+        return self.machine.fork(root)
 
     def _check_kept(self, tipset: Tipset) -> None:
         if tipset.height < self.index.retained:
@@ -166,6 +170,10 @@ class ChainPoint:
     circulating: TokenAmount
     rewritten: int
     """How often the chain had changed what was on it: the last of the facts."""
+    chain_id: int
+    version: int
+    """The number of the network version."""
+    rules: NetworkRules
 
 
 class ChainView(ChainReader):
@@ -174,6 +182,7 @@ class ChainView(ChainReader):
     def __init__(self, machine: Hypervisor, index: ChainIndex, externs: ChainExterns, point: ChainPoint) -> None:
         self.machine, self.index, self._externs = machine, index, externs
         self._point: ChainPoint | None = point
+        self._rewritten = point.rewritten
         self._enter_point(point)
 
     def go_to(self, point: ChainPoint) -> None:
@@ -186,10 +195,17 @@ class ChainView(ChainReader):
         self._point = point
 
     def _enter_point(self, point: ChainPoint) -> None:
+        if point.rewritten != self._rewritten:
+            self.index.forget_logs()  # they may have been read while their heights were made anew
+            self._rewritten = point.rewritten
         self.head, self.record, self.producer, self.deferred, self.default_gas_limit, _ = point.facts
         self.index.head, self.index.chain_ids = self.head.height, list(point.chain_ids)
         self._supply = point.circulating
         self._enter(self.head)
+
+    def _fork(self, root: Cid) -> Hypervisor:
+        # With externs of its own: the console executes on it, on the chain's thread, when this view is elsewhere.
+        return self.machine.fork(root, externs=self._externs.at_rest())
 
     def _circulating(self, state: Cid) -> TokenAmount:
         return self._supply

@@ -150,6 +150,10 @@ class ChainIndex:
         for place in range(len(tipset.transactions)):
             yield self.receipt_at(tipset, place)
 
+    def forget_logs(self) -> None:
+        """Read logs again from now on."""
+        self._logs = KeptLogs()
+
     def logs(self, tipset: Tipset) -> tuple[FoundLog, ...]:
         """The logs of a tipset, in order. Those that were asked for lately are not read again."""
         found = self._logs.get(tipset)

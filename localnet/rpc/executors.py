@@ -14,17 +14,29 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from localnet.chain.mempool import MempoolView
 from localnet.chain.reading import NetworkView
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
 from localnet.rpc.dispatch import Dispatcher
-from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.errors import SERVER_ERROR, RpcError
+from localnet.rpc.node import Node, NodeConsole, NodeReader
 from localnet.rpc.worker import RequestThread
 
 T = TypeVar("T")
 
 _ATTEMPTS: Final = 3
-"""How often a question is asked again during which the chain changed what the question may have read."""
+"""How often a question is asked during which the chain changed what the question may have read."""
+_MOVES: Final = 100
+"""How often a question begins anew at a newer head, before it has executed anything."""
+
+
+class _WentBack(Exception):
+    """The chain changed what the question may have read."""
+
+
+class _Moved(Exception):
+    """What waits is no longer what waited at the question's point."""
 
 
 class NodeView(NodeReader):
@@ -35,20 +47,22 @@ class NodeView(NodeReader):
     def __init__(self, node: Node) -> None:
         chain = node.network.chain
         self._node, self._chain = node, chain
-        self._point = chain.point()
-        self.network, self.limits = NetworkView(chain, node.network.mempool), node.limits
-        self._retained = self.network.chain.index.retained
-        """From which height on states were kept when a question failed last."""
+        self._published = self._point = chain.point()
+        self.network = NetworkView(chain, MempoolView(node.network.mempool, self._check_newest))
+        self.limits = node.limits
+        self._reports: list[Callable[[NodeConsole], None]] = []
+        self.publish()
         chain.watchers.append(self)
 
     def close(self) -> None:
         """Follow the chain no more. Closing twice is allowed."""
+        self._node.published = None
         if self in self._chain.watchers:
             self._chain.watchers.remove(self)
 
     def publish(self) -> None:
         """Let questions that begin from now on see the chain as it is."""
-        self._point = self._chain.point()
+        self._published = self._node.published = self._chain.point()
 
     def applied(self, tipset: Tipset) -> None:
         """Publish a block as soon as it is there: others may follow it in the same request."""
@@ -60,27 +74,47 @@ class NodeView(NodeReader):
     def waits(self, candidate: Candidate) -> None:
         """Nothing is kept of transactions that wait."""
 
+    def report(self, write: Callable[[NodeConsole], None]) -> None:
+        """Let the console know once the question is answered: it may be asked again."""
+        self._reports.append(write)
+
     def answer(self, question: Callable[[NodeReader], T]) -> T:
         """What a question answers at the newest point. Raises what it raises.
 
-        It is asked again where the chain went back meanwhile, or forgot states: its blocks may have been others' by
+        Raises _WentBack where the chain went back meanwhile, or forgot states: its blocks may have been others' by
         then, and its states collected.
         """
         self.console = self._node.console
-        for _ in range(_ATTEMPTS):
-            point = self._point
+        for _ in range(_MOVES):
+            self._reports.clear()
+            point = self._point = self._published
+            retained = self.network.chain.index.retained
             try:
                 self.network.chain.go_to(point)
                 answer = question(self)
-            except Exception:
-                before, self._retained = self._retained, self.network.chain.index.retained
-                if self._chain.rewritten == point.rewritten and before == self._retained:
-                    raise
-            else:
-                if self._chain.rewritten == point.rewritten:
-                    return answer
-        self.network.chain.go_to(self._point)
-        return question(self)
+            except _Moved:
+                continue
+            except Exception as error:
+                collected = retained != self.network.chain.index.retained
+                if collected or self._chain.rewritten != point.rewritten:
+                    raise _WentBack from error
+                self._write_reports()
+                raise
+            if self._chain.rewritten != point.rewritten:
+                raise _WentBack
+            if self._reports:
+                self._write_reports()
+            return answer
+        raise _WentBack
+
+    def _check_newest(self) -> None:
+        if self._published is not self._point:
+            raise _Moved
+
+    def _write_reports(self) -> None:
+        for write in self._reports:
+            NodeReader.report(self, write)
+        self._reports.clear()
 
 
 class Executors:
@@ -93,8 +127,13 @@ class Executors:
         self.dispatcher = Dispatcher(node, self.chain.run, self.ask)
 
     async def ask(self, question: Callable[[NodeReader], Any]) -> Any:
-        """What a question answers. Raises what it raises, RpcError -32000 where it was ended."""
-        return await self.questions.run(partial(self._view.answer, question))
+        """What a question answers. Raises what it raises, RpcError -32000 where it was ended, or not left in peace."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self.questions.run(partial(self._view.answer, question))
+            except _WentBack:
+                await self.chain.run(_wait)
+        raise RpcError(SERVER_ERROR, "the chain went back while this was answered: ask again")
 
     def interrupt(self) -> None:
         """End soon what is being done, and take nothing any more."""
@@ -108,3 +147,7 @@ class Executors:
         self.questions.stop()
         self.chain.stop()
         self._view.close()
+
+
+def _wait() -> None:
+    """What the chain's thread was doing is done, and published, when it comes to this."""

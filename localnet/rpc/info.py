@@ -19,12 +19,12 @@ MODULES: Final = (
 
 def chain_id(node: Node) -> str:
     """The chain id, which transactions are signed for."""
-    return as_quantity(node.network.chain_id)
+    return as_quantity(node.point.chain_id)
 
 
 def net_version(node: Node) -> str:
     """The chain id in decimal."""
-    return str(node.network.chain_id)
+    return str(node.point.chain_id)
 
 
 def listening(node: Node) -> bool:  # noqa: ARG001
@@ -57,7 +57,7 @@ def sha3(node: Node, content: bytes) -> str:  # noqa: ARG001
 
 def protocol_version(node: Node) -> str:
     """The Filecoin network version."""
-    return as_quantity(node.network.machine.context.network.number)
+    return as_quantity(node.point.version)
 
 
 def accounts(node: Node) -> list[str]:

@@ -34,9 +34,10 @@ class Method:
     """A method; `aliases` are other nodes' names for it.
 
     It runs on the thread that owns the network, unless it is `inline`: then it reads only what no execution changes
-    half-way, and is answered where the request was read. One that `reads` is a question to a `NodeReader`, and runs
-    beside the network (`localnet.rpc.executors`), unless it asks for the block to come. One that is `on_socket` needs
-    a WebSocket: its handler gets the session in place of the node (`localnet.rpc.socket_methods`).
+    half-way (of the machine's context what `Node.point` has), and is answered where the request was read. One that
+    `reads` is a question to a `NodeReader`, and runs beside the network (`localnet.rpc.executors`), unless it asks for
+    the block to come. One that is `on_socket` needs a WebSocket: its handler gets the session in place of the node
+    (`localnet.rpc.socket_methods`).
     """
 
     name: str

@@ -17,6 +17,7 @@ from localnet.calls.side_states import SideStates
 from localnet.chain.pending import PendingBlocks, has_pending
 from localnet.chain.reading import NetworkReader
 from localnet.chain.retention import Housekeeper
+from localnet.chain.view import ChainPoint
 from localnet.chain.watching import Background
 from localnet.errors import CallFailed
 from localnet.ledger.records import Tipset
@@ -67,8 +68,8 @@ class NodeConsole(Protocol):
     enabled: bool
     background: Background
 
-    def estimate_failed(self, request: CallRequest, run: float) -> None:
-        """The estimate of a transaction's gas failed at the head after `run`: the transaction is never made."""
+    def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:
+        """The estimate of a transaction's gas failed at `head` after `run`: the transaction is never made."""
 
     def called(
         self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, run: float
@@ -104,16 +105,22 @@ class NodeReader:
         try:
             gas = estimate()
         except CallFailed:
-            if self.console is not None:
-                self.console.estimate_failed(request, time.monotonic() - started)
+            head, run = self.network.head, time.monotonic() - started
+            self.report(lambda console: console.estimate_failed(head, request, run))
             raise
         self._report(self.network.machine, request, NONE, started)
         return gas
 
+    def report(self, write: Callable[[NodeConsole], None]) -> None:
+        """Let the console know, if there is one."""
+        if self.console is not None:
+            write(self.console)
+
     def _report(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, started: float) -> None:
         if self.console is not None:
             head = self.network.head if machine is self.network.machine else None
-            self.console.called(machine, head, request, overrides, time.monotonic() - started)
+            run = time.monotonic() - started
+            self.report(lambda console: console.called(machine, head, request, overrides, run))
 
 
 @dataclass(slots=True)
@@ -135,6 +142,8 @@ class Node(NodeReader):
     subscriptions: Subscriptions = field(init=False)
     side_states: SideStates = field(init=False)
     pending: PendingBlocks = field(init=False)
+    published: ChainPoint | None = field(init=False, default=None)
+    """The chain as its own thread has left it, where other threads ask for it (`localnet.rpc.executors`)."""
     _housekeeper: Housekeeper | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -147,6 +156,11 @@ class Node(NodeReader):
     def close(self) -> None:
         """Forget what clients have set: the network has another owner now."""
         self.filters.clear()
+
+    @property
+    def point(self) -> ChainPoint:
+        """The chain between two changes, for methods that are `inline`: its machine may be in the midst of a block."""
+        return self.published or self.network.chain.point()
 
     @property
     def housekeeper(self) -> Housekeeper:

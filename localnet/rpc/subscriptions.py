@@ -1,8 +1,10 @@
 """What clients have subscribed to, and their notifications when the chain changes.
 
-Everything here runs on the thread that the network belongs to. A notification is written once for each kind and handed
-to the connections, which send it in their own time. Rules: geth's and lotus' `eth_subscribe`; the channels of
-go-jsonrpc for Filecoin's own clients.
+What a watcher has to do, `add`, `remove`, `of_request` and `open_channel` run on the thread that the network belongs
+to. `forget` and the length belong to any thread: a connection ends on the event loop. A lock holds for what they share.
+A notification is written once for each kind and handed to the connections, which send it in their own time.
+
+Rules: geth's and lotus' `eth_subscribe`; the channels of go-jsonrpc for Filecoin's own clients.
 """
 
 from __future__ import annotations

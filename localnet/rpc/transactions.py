@@ -80,7 +80,7 @@ def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, An
     if receipt is None:
         waiting = node.network.waiting(transaction_hash)
         if waiting is not None:
-            return waiting_json(waiting, node.network.chain_id)
+            return waiting_json(waiting, node.point.chain_id)
         # It is asked beside the network's thread: the transaction's block may have come between the two looks.
         receipt = node.network.find_receipt(transaction_hash)
     return None if receipt is None else transaction_json(receipt)
@@ -89,7 +89,7 @@ def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, An
 def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
     """A transaction's receipt; null while it waits."""
     receipt = node.network.find_receipt(transaction_hash)
-    return None if receipt is None else receipt_json(receipt, node.network.rules)
+    return None if receipt is None else receipt_json(receipt, node.point.rules)
 
 
 def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> dict[str, Any] | None:

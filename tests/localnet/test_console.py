@@ -338,7 +338,7 @@ def test_an_explanation_ends_when_its_time_is_over(
         if asked == "transaction":
             failed(network, OTHER, b"")
         elif asked == "estimate":
-            listener.estimate_failed(request, 0.0)
+            listener.estimate_failed(network.head, request, 0.0)
         else:
             overrides = Overrides({OTHER: AccountOverride(code=LOOP)})
             listener.called(network.machine, network.head, request, overrides, 0.0)

@@ -7,7 +7,7 @@ import inspect
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +17,27 @@ import pytest
 from _pytest.monkeypatch import MonkeyPatch
 
 from bridge.addresses import EthAddress
+from hypervisor.address import Address
+from hypervisor.externs import ExternError
+from hypervisor.machine import Hypervisor
+from hypervisor.network_versions import network_version
+from hypervisor.types import ChainEpoch
 from localnet import Network
+from localnet.calls import simulate
+from localnet.calls.overrides import Overrides
+from localnet.chain.mempool import Mempool
+from localnet.chain.watching import Background, InlineBackground
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import Tipset
 from localnet.rpc import state
 from localnet.rpc.blocks_at import BlockRef
 from localnet.rpc.dispatch import method_table
+from localnet.rpc.errors import RpcError
 from localnet.rpc.executors import Executors
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.server import serving
+from localnet.rules.call_request import CallRequest
 from tests.localnet.rpc.asking import ALICE, NOBODY
 
 HASHING = "0x5b6201000060002050600056"
@@ -190,6 +202,117 @@ def test_a_question_is_asked_again_where_the_chain_went_back_meanwhile(network: 
     height = network.head.height
     assert asyncio.run(both()) == height - 1
     assert seen == [height, height - 1]
+
+
+class Reports:
+    """A console that keeps what it is asked to print."""
+
+    enabled = True
+
+    def __init__(self) -> None:
+        self.background: Background = InlineBackground()
+        self.heads = list[tuple[str, int | None]]()
+
+    def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:
+        self.heads.append(("failed", head.height))
+
+    def called(
+        self,
+        machine: Hypervisor,
+        head: Tipset | None,
+        request: CallRequest,
+        overrides: Overrides,
+        run: float,
+    ) -> None:
+        self.heads.append(("called", None if head is None else head.height))
+
+
+def on_the_chains_thread(executors: Executors, work: Callable[[], Any]) -> Any:
+    """Do something there, of a question that waits for it."""
+    return asyncio.run(executors.chain.run(work))
+
+
+@pytest.mark.parametrize(("method", "report"), [("eth_call", "called"), ("eth_estimateGas", "failed")])
+def test_a_question_that_is_asked_again_is_reported_once_with_its_own_head(
+    network: Network, executors: Executors, monkeypatch: MonkeyPatch, method: str, report: str
+) -> None:
+    """The chain goes back while it is answered, and on while it is answered again."""
+    reports = executors._view._node.console = Reports()
+    if report == "failed":
+        ask(executors, "anvil_setCode", NOBODY, "0x5f5ffd")
+    snapshot = network.snapshot()
+    network.mine()
+    height = network.head.height
+    name = "call" if method == "eth_call" else "estimate"
+    answer, changes = getattr(simulate, name), list[Callable[[], Any]]()
+    changes += [lambda: network.revert(snapshot), network.mine]
+
+    def late(*given: Any, **options: Any) -> Any:
+        if changes:
+            on_the_chains_thread(executors, changes.pop(0))
+        return answer(*given, **options)
+
+    monkeypatch.setattr(simulate, name, late)
+    ask(executors, method, {"from": ALICE, "to": NOBODY})
+    assert not changes
+    assert reports.heads == [(report, height - 1)]
+
+
+def test_a_question_during_which_the_chain_always_goes_back_is_refused(network: Network, executors: Executors) -> None:
+    """An answer from two chains is none; and on the chain's thread the question would hold up a block."""
+    seen = list[str]()
+
+    def question(reader: Any) -> str:
+        seen.append(threading.current_thread().name.partition("_")[0])
+        on_the_chains_thread(executors, lambda: network.set_balance(network.accounts[0], len(seen)))
+        return str(reader.network.machine.balance(network.accounts[0].delegated))
+
+    with pytest.raises(RpcError, match="went back while this was answered: ask again"):
+        asyncio.run(executors.ask(question))
+    assert seen == ["questions"] * 3
+
+
+def test_what_waits_is_counted_at_the_state_that_it_waits_for(
+    network: Network, executors: Executors, monkeypatch: MonkeyPatch
+) -> None:
+    """A block takes a transaction out of the mempool while a question looks there from the state before the block."""
+    ask(executors, "evm_setAutomine", False)
+    nonce = int(ask(executors, "eth_getTransactionCount", ALICE)["result"], 16)
+    ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**7)})
+    look = Mempool.pending_nonce
+
+    def late(self: Mempool, sender: Address, next_nonce: int) -> int:
+        monkeypatch.setattr(Mempool, "pending_nonce", look)
+        on_the_chains_thread(executors, network.mine)
+        return look(self, sender, next_nonce)
+
+    monkeypatch.setattr(Mempool, "pending_nonce", late)
+    owner = network.accounts[0].delegated
+    assert asyncio.run(executors.ask(lambda reader: reader.network.pending_nonce(owner))) == nonce + 1
+
+
+def test_a_machine_at_an_older_block_stays_there_when_the_view_goes_on(network: Network) -> None:
+    """The console executes on it in the background, on the chain's thread."""
+    network.mine()
+    view, old = network.chain.view(), network.block(network.head.height - 1)
+    machine, height = view.machine_at(old), network.head.height
+    network.mine()
+    view.go_to(network.chain.point())
+    with pytest.raises(ExternError, match="in the future"):
+        machine.externs.chain_randomness(ChainEpoch(height + 1))
+    assert view.machine.externs.chain_randomness(ChainEpoch(height + 1))
+
+
+def test_ids_are_the_heads_while_a_block_is_made(network: Network, executors: Executors) -> None:
+    """The event loop answers them while the chain's thread has the machine in another epoch's context."""
+    methods = ("eth_protocolVersion", "eth_chainId", "net_version")
+    before, machine = [ask(executors, method) for method in methods], network.machine
+    versions = machine.context.network
+    machine.advance(network=network_version(versions.number - 1))
+    try:
+        assert [ask(executors, method) for method in methods] == before
+    finally:
+        machine.advance(network=versions)
 
 
 def test_every_method_that_reads_is_a_question_to_a_reader() -> None:
