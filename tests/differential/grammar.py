@@ -14,14 +14,16 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from bridge.method_numbers import INVOKE_EVM
+from runtimes.evm.ethereum.forks import LATEST
 from runtimes.evm.opcodes import FILECOIN_OPCODES
+from tests.differential.newer_opcodes import newer, newer_operators
 
 U256: Final = (1 << 256) - 1
 WORDS: Final = (
     0, 1, 2, 31, 32, 33, 255, 256, 2300, (1 << 31) - 1, 1 << 32, (1 << 64) - 1, 1 << 64, 1 << 127, 1 << 128,
     (1 << 160) - 1, 1 << 255, (1 << 255) - 1, U256 - 1, U256,
 )  # fmt: skip
-UNARY: Final = ("NOT", "ISZERO", "CLZ")
+UNARY: Final = ("NOT", "ISZERO")
 BINARY: Final = (
     "ADD", "MUL", "SUB", "DIV", "SDIV", "MOD", "SMOD", "SIGNEXTEND", "LT", "GT", "SLT", "SGT", "EQ", "AND", "OR",
     "XOR", "BYTE", "SHL", "SHR", "SAR",
@@ -36,6 +38,7 @@ NATIVE: Final = tuple((0xFF << 152) + actor for actor in (0, 1, 7, 10, 99, 100, 
 SOUP: Final = tuple(
     sorted({opcode.name for opcode in FILECOIN_OPCODES.values()} - {"GAS", "JUMP", "JUMPI", "SELFDESTRUCT"})
 )
+SOUP_OF_ETHEREUM: Final = tuple(sorted({*SOUP, *newer(LATEST)}))
 METHODS: Final = (0, 1, 2, 3, 4, 5, 6, 1023, 1024, INVOKE_EVM, 1 << 24, (1 << 64) - 1)
 CODECS: Final = (0, 0x51, 0x55, 0x71)
 
@@ -70,9 +73,19 @@ THEMES: Final[Mapping[str, Mix]] = MappingProxyType(
 class Grammar:
     """Draws the words of one program, for `tests.runtimes.evm.assembler`."""
 
-    def __init__(self, random: Random, theme: str, targets: tuple[EthAddress, ...]) -> None:
-        """`targets` are contracts that may be called; the first two call back, and get less calldata each time."""
+    def __init__(self, random: Random, theme: str, targets: tuple[EthAddress, ...], ethereum: bool = False) -> None:
+        """`targets` are contracts that may be called; the first two call back, and get less calldata each time.
+
+        Opcodes newer than the lists above are of a family's newest rules, Filecoin's or Ethereum's.
+        """
         self._random = random
+        self._ethereum = ethereum
+        newer = newer_operators(ethereum).items()
+        self._operators = tuple(
+            (*known, *(name for name, takes in newer if takes == operands))
+            for operands, known in enumerate((CONTEXT, UNARY, BINARY, TERNARY))
+        )
+        self._soup_of = SOUP if not ethereum else SOUP_OF_ETHEREUM
         mix = THEMES[theme]
         self._kinds, self._weights = [*mix], [*mix.values()]
         self._targets = [int.from_bytes(target, "big") for target in targets]
@@ -130,15 +143,15 @@ class Grammar:
         if kind < 3:
             return self._word()
         if kind == 3:
-            return self._random.choice(CONTEXT)
+            return self._random.choice(self._operators[0])
         if kind < 8:
-            name = self._random.choice(BINARY)
+            name = self._random.choice(self._operators[2])
             return f"{self._expression(inner)} {self._expression(inner)} {name}"
         if kind == 8:
-            return f"{self._expression(inner)} {self._random.choice(UNARY)}"
+            return f"{self._expression(inner)} {self._random.choice(self._operators[1])}"
         if kind == 9:
             operands = " ".join(self._expression(inner) for _ in range(3))
-            return f"{operands} {self._random.choice(TERNARY)}"
+            return f"{operands} {self._random.choice(self._operators[3])}"
         if kind == 10:
             return f"{self._small()} {self._random.choice(('CALLDATALOAD', 'MLOAD', 'BLOCKHASH'))}"
         reads = (f"{self._slot()} SLOAD", f"{self._slot()} TLOAD", f"{self._word()} {self._expression(inner)} EXP")
@@ -276,7 +289,7 @@ class Grammar:
 
     def _soup(self) -> str:
         return " ".join(
-            self._random.choice((self._word, self._word, lambda: self._random.choice(SOUP)))()
+            self._random.choice((self._word, self._word, lambda: self._random.choice(self._soup_of)))()
             for _ in range(self._random.randint(1, 6))
         )
 

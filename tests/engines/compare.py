@@ -19,7 +19,7 @@ from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode
 from tests.engines import revm
 from tests.engines.plants import NONE, PLANTS
-from tests.engines.scenes import ETHEREUM, SIZE, Batch, Call, batch
+from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
 from tests.engines.tally import Tally
 from tests.engines.worlds import EthereumWorld, Outcome, World, world
 
@@ -27,7 +27,7 @@ ENGINES: Final = ("py-evm", "fast")
 RAN, FINISHED = "ran on both engines", "came to an end of their own"
 STAGES: Final = (RAN, FINISHED)
 _OWN_ENDS: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
-_CHUNK: Final = 16
+_CHUNK: Final = 2 * len(RULES)
 """Batches that a worker takes at once: two turns of the rules."""
 _BLOCK: Final = 20 * _CHUNK * SIZE
 """Programs that are compared before the clock is looked at."""

@@ -30,14 +30,15 @@ from runtimes.evm.engines import FAST, PLAIN, engine_factory
 from runtimes.evm.ethereum.forks import FORKS
 from runtimes.evm.fast.pool import pool
 from tests.differential.grammar import THEMES
+from tests.differential.newer_opcodes import known_only
 from tests.engines.grammar import EngineGrammar
 from tests.engines.plants import dearer
-from tests.engines.scenes import NEWEST
+from tests.engines.scenes import FILECOIN, rules_by_name
 from tests.engines.tally import Tally
 from tests.runtimes.evm.assembler import assemble
-from tests.runtimes.evm.fake_host import CALLER, MYSELF, OTHER, FakeHost, rules_of
+from tests.runtimes.evm.fake_host import CALLER, MYSELF, OTHER, FakeHost
 
-RULES: Final = ("Cancun", "Prague", "Osaka", "nv28", "nv24")
+RULES: Final = (*FORKS, *FILECOIN)
 PLANTS: Final = {"fast: MULMOD one gas dearer": (FAST, "MULMOD"), "py-evm: SLOAD one gas dearer": (PLAIN, "SLOAD")}
 RAN, FINISHED = "ran on both engines", "came to an end of their own"
 _CHUNK: Final = 2_000
@@ -99,7 +100,7 @@ class PricedHost(FakeHost):
 @cache
 def engines(name: str, plant: str) -> tuple[EngineRules, EngineFactory]:
     """A set of rules, and what makes both engines for it, one of them with a defect perhaps."""
-    rules: EngineRules = FORKS[name] if name in FORKS else rules_of(int(name[2:]))
+    rules = rules_by_name(name)
     bent, opcode = PLANTS.get(plant, ("", ""))
     first, second = (
         (engine, engine_factory(engine, dearer(rules, opcode) if engine == bent else rules)) for engine in (PLAIN, FAST)
@@ -115,7 +116,7 @@ def programs(random: Random, name: str, count: int) -> Iterator[bytes]:
         grammar.draw_from(random.choice([*THEMES]))
         words = grammar.statement()
         if ":" not in words:  # a place in it would be another one in a program
-            statements.append(assemble(words if name in NEWEST else words.replace(" CLZ", " NOT")))
+            statements.append(assemble(known_only(words, rules_by_name(name))))
     for _ in range(count):
         code = b"".join(random.choices(statements, k=random.randint(1, 6)))
         if random.randrange(3) == 0:

@@ -11,7 +11,9 @@ from random import Random
 from typing import Final
 
 from bridge.addresses import EthAddress, create2_address, create_address
+from runtimes.evm.engine import EngineRules
 from tests.differential.grammar import THEMES, Grammar
+from tests.differential.newer_opcodes import known_only, lacks_some
 from tests.engines.precompile_inputs import ETHEREUM, FIRST_OF_FILECOIN, damaged, filecoin
 from tests.runtimes.evm.assembler import assemble, deployer
 
@@ -27,8 +29,7 @@ class EngineGrammar(Grammar):
     """Draws the words of one program for a family of rules."""
 
     def __init__(self, random: Random, theme: str, targets: tuple[EthAddress, ...], ethereum: bool) -> None:
-        super().__init__(random, theme, targets)
-        self._ethereum = ethereum
+        super().__init__(random, theme, targets, ethereum)
 
     def draw_from(self, theme: str) -> None:
         """Draw statements of another theme from now on."""
@@ -175,18 +176,18 @@ def program(
     theme: str,
     targets: tuple[EthAddress, ...],
     ethereum: bool,
-    newest: bool,
+    rules: EngineRules,
     later: Sequence[EthAddress],
 ) -> bytes:
     """A program's bytes; `later` are addresses of contracts that may come into being.
 
-    Where the rules are not the `newest`, CLZ is left out as a rule: it is no opcode there.
+    What is no opcode under the rules is left out, mostly.
     """
     if random.randrange(_NOISE) == 0:
         return random.randbytes(random.randrange(200))
     words = SceneGrammar(random, theme, targets, ethereum, later).program()
-    if not newest and random.randrange(_NOISE):
-        words = words.replace(" CLZ", " NOT")
+    if lacks_some(rules) and random.randrange(_NOISE):
+        words = known_only(words, rules)
     code = bytearray(assemble(words))
     if random.randrange(_CHANGED) == 0:
         for _ in range(random.randint(1, 3)):

@@ -13,6 +13,7 @@ from unittest.mock import patch
 from runtimes.evm.both import paired
 from runtimes.evm.engine import EngineFactory, EngineRules
 from runtimes.evm.engines import BOTH, FAST, PLAIN, engine_factory
+from runtimes.evm.fast.numbers import AccountFlag
 from tests.runtimes.evm.assembler import NUMBERS
 
 NONE: Final = "none"
@@ -44,7 +45,7 @@ def planted(engine: str, name: str) -> Iterator[None]:
 @contextmanager
 def _forgotten(bit: str) -> Iterator[None]:
     """The guest is never told this of an account that a tree of calls looks at."""
-    with patch(f"runtimes.evm.fast.tree.{bit}", 0):
+    with patch.object(AccountFlag, bit, 0):
         yield
 
 
@@ -52,6 +53,6 @@ PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[None]]]] = Mappin
     NONE: nullcontext,
     "fast: MULMOD one gas dearer": partial(planted, "fast", "MULMOD"),
     "py-evm: RETURNDATACOPY one gas dearer": partial(planted, "py-evm", "RETURNDATACOPY"),
-    "fast: trees do not know what is warm": partial(_forgotten, "_WARM"),
-    "fast: trees do not know who lends code": partial(_forgotten, "_DELEGATES"),
+    "fast: trees do not know what is warm": partial(_forgotten, "WARM"),
+    "fast: trees do not know who lends code": partial(_forgotten, "DELEGATES"),
 })  # fmt: skip

@@ -17,19 +17,22 @@ from eth_hash.auto import keccak
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, create2_address
 from bridge.transactions import Authorization
+from hypervisor.network_versions import network_version
+from runtimes.evm.engine import EngineRules
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.contract_states import DELEGATION_PREFIX
+from runtimes.evm.ethereum.forks import FORKS, fork_names
 from runtimes.evm.ethereum.prices import AUTHORIZATION
+from runtimes.evm.rules import filecoin_rules
 from tests.differential.generator import SENDER, helpers
 from tests.differential.grammar import THEMES, WORDS
 from tests.engines.grammar import INITS, futures, program
 from tests.runtimes.evm.assembler import assemble
 
 FILECOIN: Final = ("nv28", "nv24")
-ETHEREUM: Final = ("Cancun", "Prague", "Osaka")
-RULES: Final = ("Cancun", "Cancun", "Cancun", "Prague", "Osaka", "Osaka", "nv28", "nv24")
-"""The rules of batches, in turns."""
-NEWEST: Final = ("Osaka", "nv28")
+ETHEREUM: Final = fork_names()
+RULES: Final = (*ETHEREUM[:1] * 3, *ETHEREUM[1:], ETHEREUM[-1], *FILECOIN)
+"""The rules of batches, in turns: pyrevm has the oldest fork, and the newest is less known than the others."""
 FRAMED: Final = 4
 """Of so many turns of the rules one is run frame by frame."""
 SIZE: Final = 25
@@ -79,6 +82,12 @@ class Batch:
     filecoin: bool = False
 
 
+@cache
+def rules_by_name(name: str) -> EngineRules:
+    """Those of a fork, or of a network version as `nv28`."""
+    return FORKS[name] if name in FORKS else filecoin_rules(network_version(int(name.removeprefix("nv"))))
+
+
 def batch(seed: int, number: int) -> Batch:
     """The batch of this number in the run of this seed."""
     random = Random(f"{seed}:{number}")
@@ -92,7 +101,7 @@ def batch(seed: int, number: int) -> Batch:
     for place in places:
         drawn = (*random.sample(places, 4), *helpers(), *_delegates(rules), *signers(rules), *makers, NOTHING)
         theme = random.choice((*THEMES, *_OFTEN))
-        code = program(random, theme, drawn, ethereum, rules in NEWEST, (*futures((place,)), *later))
+        code = program(random, theme, drawn, ethereum, rules_by_name(rules), (*futures((place,)), *later))
         accounts[place] = AllocAccount(random.choice((0, 7, 10**18)), 1, code, _slots(random, rules))
     for place in _delegates(rules):
         lent = random.choice((*targets, *targets, *_delegates(rules), *later, NOTHING, _IDENTITY))

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from bridge.addresses import EthAddress, create2_address
+from runtimes.evm import runtime
 from runtimes.evm.ethereum.alloc import AllocAccount
+from runtimes.evm.ethereum.forks import LATEST
 from runtimes.evm.fast.changes import Changes
+from runtimes.evm.fast.numbers import AccountFlag
 from tests.differential.generator import SENDER
+from tests.differential.grammar import Grammar
+from tests.differential.newer_opcodes import known_only, newer_operators, shape
 from tests.engines import frames, revm
 from tests.engines.compare import STAGES, compare, watched
-from tests.engines.plants import MARK, PLANTS
-from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch
+from tests.engines.plants import MARK, NONE, PLANTS
+from tests.engines.scenes import ETHEREUM, RULES, SIZE, Batch, Call, batch, rules_by_name
 from tests.engines.worlds import EthereumWorld, world
 from tests.runtimes.evm.assembler import assemble
 
@@ -30,6 +36,29 @@ def test_the_engines_agree_on_generated_programs() -> None:
     tally = compare(seed=5, count=len(RULES) * SIZE, workers=1)
     assert tally.findings == []
     assert tally.stages[STAGES[-1]] > tally.count / 3
+
+
+@pytest.mark.parametrize("defect", PLANTS)
+def test_each_defect_can_be_planted_and_is_gone_again(defect: str) -> None:
+    before = {**vars(AccountFlag)}, {**vars(runtime)}
+    with PLANTS[defect]():
+        planted = {**vars(AccountFlag)}, {**vars(runtime)}
+    assert (planted == before) is (defect == NONE)
+    assert ({**vars(AccountFlag)}, {**vars(runtime)}) == before
+
+
+@pytest.mark.parametrize(("name", "expected"), [("CLZ", (1, 1)), ("ADDMOD", (3, 1)), ("PC", (0, 1)), ("POP", (1, 0))])
+def test_what_an_opcode_takes_and_leaves_is_asked_of_the_engine(name: str, expected: tuple[int, int]) -> None:
+    assert shape(LATEST, name) == expected
+
+
+def test_an_opcode_that_a_fork_adds_is_drawn_and_left_out_under_the_older_ones() -> None:
+    assert newer_operators(ethereum=True)["CLZ"] == 1  # EIP-7939: of Osaka, and of network version 28 (FIP-0114)
+    assert "CLZ" in Grammar(Random(1), "mixed", (CONTRACT,), ethereum=True)._operators[1]
+    words = "7 CLZ 0 MSTORE"
+    kept = {name for name in RULES if known_only(words, rules_by_name(name)) == words}
+    assert kept == {name for name in RULES if name not in ("Cancun", "Prague", "nv24")}
+    assert known_only(words, rules_by_name("Prague")) == "7 NOT 0 MSTORE"
 
 
 @pytest.mark.parametrize("defect", [name for name in PLANTS if MARK in name])

@@ -9,11 +9,12 @@ from typing import Any
 
 from devtools.vectors.t8n import transition
 from hypervisor.errors import InvalidInput
+from runtimes.evm.ethereum.forks import fork_names
 from tests.fuzz import trees
 from tests.fuzz.evm_programs import program
 from tests.fuzz.target import MACHINE, Target
 
-FORKS = ("Cancun", "Prague", "Osaka")
+FORKS = fork_names()
 KEY = "0x45a915e4d060149eb4365960e6a7a45f334393093061116b197e3240065ff2d8"
 SENDER = "0xa94f5374fce5edbc8e2a8697c15331677e6ebf0b"
 CODE = "0x" + "11" * 20
@@ -46,7 +47,7 @@ def run(data: bytes) -> bool:
         return False
     fork = parts.get("fork")
     try:
-        done = transition(parts.get("alloc"), parts.get("env"), parts.get("txs"), fork if fork in FORKS else "Prague")
+        done = transition(parts.get("alloc"), parts.get("env"), parts.get("txs"), fork if fork in FORKS else FORKS[-1])
     except InvalidInput:
         return False
     assert len(done.result["stateRoot"]) == 66

@@ -1,0 +1,74 @@
+"""Opcodes that are newer than the grammar's own shapes: which there are, and how many words each takes and leaves.
+
+An opcode's row does not say what it takes, so the plain engine is asked: with too few words it ends in an underflow.
+So an opcode that is added to a table of rules is drawn by the grammars from that day on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final
+
+from runtimes.evm.code import analyse
+from runtimes.evm.engine import EngineRules, Frame, FrameOutcome, Status
+from runtimes.evm.engines import PLAIN, engine_factory
+from runtimes.evm.ethereum.forks import FORKS, LATEST
+from tests.runtimes.evm.fake_host import CALLER, MYSELF, RULES, FakeHost
+
+_KNOWN: Final = frozenset(opcode.name for opcode in next(iter(FORKS.values())).opcodes.values())
+"""What the grammar's statements are written for."""
+_MOST: Final = 7
+"""Words that an opcode takes at most."""
+SAME_SHAPE: Final = ("PC", "NOT", "ADD", "ADDMOD")
+"""What stands in for an expression's opcode of N operands where the rules do not have it."""
+
+
+def newer(rules: Any) -> tuple[str, ...]:
+    """Names of a table's opcodes that the oldest fork does not have."""
+    return tuple(opcode.name for opcode in rules.opcodes.values() if opcode.name not in _KNOWN)
+
+
+@cache
+def newer_operators(ethereum: bool) -> Mapping[str, int]:
+    """Those of a family's newest rules that make one word of N others, by name with N; N has a `SAME_SHAPE`."""
+    rules: EngineRules = LATEST if ethereum else RULES
+    shapes = {name: shape(rules, name) for name in newer(rules)}
+    return MappingProxyType({name: takes for name, (takes, leaves) in shapes.items() if leaves == 1 and takes < 4})
+
+
+def shape(rules: EngineRules, name: str) -> tuple[int, int]:
+    """How many words an opcode takes, and how many it leaves; (8, 0) where it leaves the frame or ends it."""
+    (number,) = (number for number, opcode in rules.opcodes.items() if opcode.name == name)
+    for takes in range(_MOST + 1):
+        if _ends_well(rules, b"\x5f" * takes + bytes([number])):
+            leaves = 0
+            while _ends_well(rules, b"\x5f" * takes + bytes([number]) + b"\x50" * (leaves + 1)):
+                leaves += 1
+            return takes, leaves
+    return _MOST + 1, 0
+
+
+def _ends_well(rules: EngineRules, code: bytes) -> bool:
+    frame = Frame(rules, analyse(code), b"", CALLER, MYSELF, 0, False)
+    step = engine_factory(PLAIN, rules)().start(frame, FakeHost())
+    return isinstance(step, FrameOutcome) and step.status is Status.SUCCESS
+
+
+def lacks_some(rules: EngineRules) -> bool:
+    """Whether a grammar of any family draws operators that the rules do not have."""
+    return bool(_unknown(rules))
+
+
+def known_only(words: str, rules: EngineRules) -> str:
+    """A program's words with another operator of the same shape where the rules do not have one."""
+    for name, takes in _unknown(rules).items():
+        words = words.replace(f" {name}", f" {SAME_SHAPE[takes]}")
+    return words
+
+
+def _unknown(rules: EngineRules) -> dict[str, int]:
+    names = {opcode.name for opcode in rules.opcodes.values()}
+    every = {**newer_operators(False), **newer_operators(True)}
+    return {name: takes for name, takes in every.items() if name not in names}
