@@ -82,7 +82,7 @@ def _create(script: Script) -> None:
 
 WORKLOADS: Final[Mapping[str, Callable[[Script], None]]] = MappingProxyType({
     "deploy an ERC-20 (5 KB)": _deploy,
-    "first ERC-20 transfer to somebody": _first_transfer,
+    "first ERC-20 transfer to an account": _first_transfer,
     "another one": _next_transfer,
     "ERC-20 transferFrom": _transfer_from,
     "swap in a pool of two ERC-20": _swap,
