@@ -188,16 +188,19 @@ class Hypervisor(MachineState):
         It shares the store and the runtimes, the tracer too, and writes to memory only.
         """
         at = self.state_tree.flush() if root is None else root
-        return self._beside(OverlayStore(self.base), at, context or self.context, externs or self.externs)
+        return self._beside(OverlayStore(self.base), at, context or self.context, externs or self.externs, self.tracer)
 
     def reader(self, root: Cid, externs: Externs) -> Hypervisor:
         """A machine at a committed root, for another thread: what it writes can only be taken back.
 
-        It shares the store's blocks and the runtimes, and nothing that this machine changes.
+        It shares the store's blocks, of which it writes none, and the registry of runtimes: that alone both machines
+        write to. It has no tracer, unless it is given one.
         """
-        return self._beside(ReadOnlyStore(self.base), root, self.context, externs)
+        return self._beside(ReadOnlyStore(self.base), root, self.context, externs, None)
 
-    def _beside(self, base: Store, root: Cid, context: MachineContext, externs: Externs) -> Hypervisor:
+    def _beside(
+        self, base: Store, root: Cid, context: MachineContext, externs: Externs, tracer: Tracer | None
+    ) -> Hypervisor:
         def shared(manifest: Manifest, store: BufferedStore) -> Registry:
             if manifest.data != self.manifest.data:  # of an older root, before an upgrade
                 learn_actors(self.registry, manifest, store)
@@ -210,7 +213,7 @@ class Hypervisor(MachineState):
             registry=shared,
             externs=externs,
             proofs=self.proofs,
-            tracer=self.tracer,
+            tracer=tracer,
             actor_debugging=self.actor_debugging,
             pending=self.store.pending,
             installed=self._installed,

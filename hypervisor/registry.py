@@ -4,6 +4,7 @@ In this order: an explicit override, the marker that a built-in actor's module c
 the entry-point group `hypervisor.runtimes` and loaded when the first actor needs them, never imported by name.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -19,7 +20,7 @@ RuntimeFactory = Callable[[RuntimeServices], Runtime]
 
 
 class Registry:
-    """Runtimes by name, and names by code CID."""
+    """Runtimes by name, and names by code CID. Machines on several threads may share one."""
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Registry:
         self._factories = dict(factories or {})
         self._runtimes: dict[str, Runtime] = {}
         self._wrappers: dict[str, list[Callable[[Runtime], Runtime]]] = {}
+        self._lock = threading.Lock()
 
     def runtime_for(self, code: Cid) -> tuple[str, Runtime]:
         """The name and the runtime for a code CID; RuntimeUnavailable if it is not installed."""
@@ -50,9 +52,10 @@ class Registry:
 
     def wrap(self, name: str, wrapper: Callable[[Runtime], Runtime]) -> None:
         """Put a runtime before the one of a name: it is made with that one, and gets its invocations from now on."""
-        self._wrappers.setdefault(name, []).append(wrapper)
-        if name in self._runtimes:
-            self._runtimes[name] = wrapper(self._runtimes[name])
+        with self._lock:
+            self._wrappers.setdefault(name, []).append(wrapper)
+            if name in self._runtimes:
+                self._runtimes[name] = wrapper(self._runtimes[name])
 
     def names(self) -> Mapping[Cid, str]:
         """The code CIDs that are not executed by `wasm`, with their runtimes."""
@@ -65,10 +68,13 @@ class Registry:
                 f"code {show(code)} asks for the runtime '{name}', which is not installed: "
                 f"install the package that registers it under the entry-point group '{ENTRY_POINT_GROUP}'"
             )
-        runtime = factory(self._services)
-        for wrapper in self._wrappers.get(name, ()):
-            runtime = wrapper(runtime)
-        self._runtimes[name] = runtime
+        with self._lock:
+            runtime = self._runtimes.get(name)  # another thread may have been first
+            if runtime is None:
+                runtime = factory(self._services)
+                for wrapper in self._wrappers.get(name, ()):
+                    runtime = wrapper(runtime)
+                self._runtimes[name] = runtime
         return runtime
 
 

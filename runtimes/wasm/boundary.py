@@ -12,7 +12,6 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from threading import get_ident
 from typing import Any, Protocol
 
@@ -130,13 +129,13 @@ class _RawLinked:
         self._live = boundary.live
         self._engine = module.engine
         self._linked = boundary.linker(module.engine).link(module)
+        self._spare: LinkedModule | None = None
+        self._lock = threading.Lock()
         self._places = Places()
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
-        engine = self._engine
-        placed = engine.take_place()
-        if not placed and engine.has_places:
-            engine = engine.spare
+        placed = self._engine.take_place()
+        engine = self._linked_for(placed).linker.engine
         instance = Instance(
             engine.lib, engine.pointer, memory_bytes, table_elements, placed=placed, places=self._places
         )
@@ -146,13 +145,17 @@ class _RawLinked:
 
     def instantiate(self, invocation: WasmInvocation) -> None:
         instance = _own(invocation)
-        placed = instance.placed or not self._engine.has_places
-        instance.instantiate((self._linked if placed else self._spare).pointer)
+        instance.instantiate(self._linked_for(instance.placed).pointer)
 
-    @cached_property
-    def _spare(self) -> LinkedModule:
-        spare = self._engine.spare
-        return self._boundary.linker(spare).link(spare.deserialize(self._module.serialize()))
+    def _linked_for(self, placed: bool) -> LinkedModule:
+        """The module in the engine that an instance belongs to."""
+        if placed or not self._engine.has_places:
+            return self._linked
+        with self._lock:
+            if self._spare is None:
+                spare = self._engine.spare
+                self._spare = self._boundary.linker(spare).link(spare.deserialize(self._module.serialize()))
+            return self._spare
 
     def end(self, invocation: WasmInvocation) -> None:
         instance = _own(invocation)

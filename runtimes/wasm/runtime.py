@@ -100,7 +100,7 @@ def _run(invocation: WasmInvocation, module: GuestModule, params: BlockId) -> Ou
     try:
         module.linked.instantiate(invocation)
     except Trap as trap:
-        return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}")
+        return _not_instantiated(trap)
     if module.facts.has_start:
         failed = _start(invocation, module)
         if failed is not None:
@@ -155,6 +155,13 @@ def _start(invocation: WasmInvocation, module: GuestModule) -> Outcome | None:
     invocation.charge_execution()
     if trap is None:
         return None
+    return _not_instantiated(trap)
+
+
+def _not_instantiated(trap: Trap) -> Outcome:
+    """Its limits are checked before: what is no trap of the guest is ours, and depends on this machine."""
+    if trap.code is None:
+        raise Fatal(f"an actor's instance cannot be made: {trap}")
     return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}")
 
 

@@ -9,13 +9,14 @@ fingerprint of the settings is part of the key of cached artifacts. Rules: ref-f
 
 import ctypes
 import hashlib
+import threading
 import weakref
 from ctypes import c_bool, c_char_p, c_size_t, c_uint8, c_uint64
-from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any
 
 from hypervisor.errors import InvalidModule
+from hypervisor.once import once
 from runtimes.wasmtime.places import PLACES, can_reserve, reserve
 from runtimes.wasmtime.raw import ByteVector, HostFunction, Library, library
 from runtimes.wasmtime.trap_signals import TrapSignals
@@ -96,6 +97,8 @@ class WasmtimeEngine:
         if places:
             reserve(lib, config, places)
         self.has_places = places > 0
+        self._spare: WasmtimeEngine | None = None
+        self._lock = threading.Lock()
         self._free = [None] * places  # one element for each free place: a list changes in one step on any thread
         self.pointer: int = lib.bind("wasm_engine_new_with_config", c_size_t, c_size_t)(config)
         _free_with(self, lib.bind("wasm_engine_delete", None, c_size_t), self.pointer)
@@ -117,13 +120,16 @@ class WasmtimeEngine:
         """A place is free again."""
         self._free.append(None)
 
-    @cached_property
+    @property
     def spare(self) -> "WasmtimeEngine":
         """The engine of instances and modules for which there is no place: the same without places.
 
         What one of the two has compiled, the other can load.
         """
-        return WasmtimeEngine(self.lib, self.settings)
+        with self._lock:
+            if self._spare is None:
+                self._spare = WasmtimeEngine(self.lib, self.settings)
+            return self._spare
 
     def validate(self, wasm: bytes) -> None:
         """Type-check a module; raises InvalidModule with wasmtime's words."""
@@ -248,20 +254,20 @@ def _free_with(owner: Any, free: Any, pointer: int) -> None:
     weakref.finalize(owner, free, pointer).atexit = False
 
 
-@cache
+@once
 def guest_engine() -> WasmtimeEngine:
     """The engine of actors. One for the process: an engine holds settings and no state of any execution."""
     return WasmtimeEngine(library(), GUEST_SETTINGS, PLACES if can_reserve(PLACES) else 0)
 
 
-@cache
+@once
 def trap_signals() -> TrapSignals:
     """The signal handlers that wasmtime has set for the process, which the first engine makes it do."""
     guest_engine()
     return TrapSignals()
 
 
-@cache
+@once
 def own_engine() -> WasmtimeEngine:
     """The engine of modules that this project ships."""
     return WasmtimeEngine(library(), OWN_SETTINGS)

@@ -34,13 +34,13 @@ import sys
 import threading
 from collections.abc import Callable
 from ctypes import c_bool, c_int64, c_size_t, c_uint8, c_uint32, c_void_p
-from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Protocol
 
 from hypervisor.errors import HypervisorError
 from hypervisor.gil import GIL_POLICY
+from hypervisor.once import once
 
 WASMTIME_VERSION = "50.0.1"
 TRAP_UNREACHABLE = 9
@@ -189,7 +189,7 @@ class Library:
         return Trap(code.value, TRAP_NAMES[code.value]) if known else Trap(None, message)
 
 
-@cache
+@once
 def library() -> Library:
     """The library of the installed wasmtime package; WasmtimeUnusable where it is not the version of this module."""
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import sys
+import threading
 from typing import Final
 
 _SIGNALS: Final = ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE")
@@ -19,6 +20,14 @@ _WATCHED: Final = 2
 
 _ROOM: Final = 256
 """Bytes that a `struct sigaction` fits into; the handler's address comes first."""
+
+
+class _Answer(threading.local):
+    """Where a thread is answered what the handler of a signal is now."""
+
+    def __init__(self) -> None:
+        self.room = ctypes.create_string_buffer(_ROOM)
+        self.handler = ctypes.c_void_p.from_buffer(self.room)
 
 
 class TrapSignals:
@@ -32,8 +41,7 @@ class TrapSignals:
         self._sigaction = ctypes.PyDLL(
             None
         ).sigaction  # no argument types: to convert numbers takes longer than it does
-        self._now = ctypes.create_string_buffer(_ROOM)
-        self._handler = ctypes.c_void_p.from_buffer(self._now)
+        self._answer = _Answer()
         for number in (int(getattr(signal, name)) for name in _SIGNALS):
             kept = ctypes.create_string_buffer(_ROOM)
             self._sigaction(number, None, kept)
@@ -45,8 +53,9 @@ class TrapSignals:
     def keep(self) -> None:
         """Put them back, unless they are where they were."""
         for number, handler in self._watched:
-            self._sigaction(number, None, self._now)
-            if self._handler.value != handler:
+            answer = self._answer
+            self._sigaction(number, None, answer.room)
+            if answer.handler.value != handler:
                 for each, kept in self._kept:
                     self._sigaction(each, kept, None)
                 return

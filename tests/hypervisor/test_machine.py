@@ -296,6 +296,22 @@ def test_a_fork_and_its_origin_do_not_see_each_other(machine: Hypervisor) -> Non
     assert send(machine, NEW_KEY, value=1) == 0
 
 
+def test_a_reader_shares_no_tracer(machine: Hypervisor) -> None:
+    """It belongs to one thread, and the reader to another."""
+    events: list[object] = []
+
+    class Listening:
+        def event(self, event: object, /) -> None:
+            events.append(event)
+
+    machine.tracer = Listening()
+    root = machine.flush()
+    events.clear()
+    reader = machine.reader(root, machine.externs)
+    send(reader, NEW_KEY, value=10)
+    assert (balance(reader, NEW_KEY), balance(machine, NEW_KEY), events) == (10, 0, [])
+
+
 def test_a_fork_writes_nothing_to_the_store_of_its_origin(runtime: ScriptedRuntime, bundle: Bundle) -> None:
     machine = Hypervisor.open(bundle=bundle, genesis=GENESIS)
     assert isinstance(machine.base, MemoryStore)

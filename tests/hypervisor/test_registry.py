@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -94,3 +96,22 @@ def test_a_message_to_code_without_a_runtime_is_taken_back() -> None:
         world.send(to)
     assert world.machine.root == before
     assert world.send(NEW_KEY, 0).exit_code == 0
+
+
+def test_threads_that_need_a_runtime_at_once_have_the_same() -> None:
+    """Each would have its own caches, and a machine that is wrapped meanwhile another one than its reader."""
+    everyone, built = threading.Barrier(4), list[ScriptedRuntime]()
+
+    def build(_: RuntimeServices) -> ScriptedRuntime:
+        threading.Event().wait(0.05)
+        built.append(ScriptedRuntime())
+        return built[-1]
+
+    registry = Registry(RuntimeServices(), {}, {"wasm": build})
+
+    def ask(_: int) -> Runtime:
+        everyone.wait(10)
+        return registry.runtime_for(CODE)[1]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(ask, range(4))) == built * 4

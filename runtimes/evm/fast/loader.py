@@ -2,11 +2,11 @@
 
 import hashlib
 import logging
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 from hypervisor.errors import InvalidModule, RuntimeUnavailable
+from hypervisor.once import once
 from runtimes.wasmtime.cache import ModuleCache, cache_key, cpu_features, default_folder
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
 from runtimes.wasmtime.raw import WASMTIME_VERSION, WasmtimeUnusable
@@ -15,7 +15,7 @@ ARTIFACT: Final = Path(__file__).parent.parent / "guests" / "evm" / "evm.wasm"
 _log = logging.getLogger(__name__)
 
 
-@cache
+@once
 def guest_module() -> CompiledModule:
     """The module, once for the process: code alone, which holds no state. Raises RuntimeUnavailable."""
     try:

@@ -4,12 +4,12 @@ No frame of a message runs on an instance where another message's frames wait: i
 memory, and take them with it where the engine fails.
 """
 
-from functools import cache
 from typing import Final
 from weakref import ref
 
 from hypervisor.deep_stack import Stacks
 from hypervisor.errors import Fatal
+from hypervisor.once import once
 from runtimes.evm.fast.instance import FastInstance, Questions
 from runtimes.evm.fast.loader import guest_module
 from runtimes.evm.fast.questions import QUESTIONS, TX_CONTEXT
@@ -98,7 +98,7 @@ class Pool:
         instance.lock.release()
 
 
-@cache
+@once
 def pool() -> Pool:
     """The process's pool, made when the first contract runs."""
     return Pool()

@@ -7,11 +7,11 @@ are kept for later calls; none is ever in two calls, and a call reads nothing bu
 
 import atexit
 from collections import deque
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hypervisor.errors import Fatal
+from hypervisor.once import once
 from runtimes.evm.precompiles.failure import PrecompileFailure
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ _IDLE: Final[deque[_Curve]] = deque()
 _ROOM: Final = 4096
 
 
-@cache
+@once
 def _module() -> "tuple[wasmtime.Module, wasmtime.Engine]":
     """Compiled when first used, which takes a fifth of a second. It is code alone and holds no state."""
     import wasmtime

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import pytest
@@ -20,6 +22,8 @@ from runtimes.wasm.boundary import Linked, RawBoundary
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse
+from runtimes.wasm.modules import GuestModules
+from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import GUEST_SETTINGS, CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.places import PLACES, can_reserve
 from runtimes.wasmtime.raw import Instance, library
@@ -165,3 +169,30 @@ with Hypervisor.open():  # the constructors of the built-in actors have run
 
 def test_a_process_whose_address_space_is_limited_has_no_places_and_works() -> None:
     subprocess.run([sys.executable, "-c", LIMITED], check=True, timeout=120)
+
+
+def test_an_instance_that_wasmtime_has_no_place_for_is_no_exit_of_the_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receipt with exit 4 would be in the block, and other nodes would have another one."""
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
+    modules = GuestModules(engine, ModuleCache(None))
+    monkeypatch.setattr(runtime, "_modules", lambda *_: modules)
+    with Hypervisor.open() as machine:
+        engine._free.append(None)  # one that wasmtime does not have
+        result = run(machine, CALLS_ITSELF)
+        assert result.exit_code == 10
+        assert "an actor's instance cannot be made: " in str(result.fatal)
+
+
+def test_threads_that_need_the_engine_without_places_at_once_share_one() -> None:
+    engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
+    linked = RawBoundary(engine, REVISIONS["v4"]).link(compiled(engine, SPOILER))
+    while engine.take_place():
+        pass
+    everyone = threading.Barrier(8)
+
+    def use(_: int) -> tuple[int, WasmtimeEngine]:
+        everyone.wait(20)
+        return used(linked, 1), engine.spare
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(use, range(8))) == {(0, engine.spare)}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
+import threading
 
 import pytest
+
+from runtimes.wasmtime.engine import guest_engine
+from runtimes.wasmtime.trap_signals import TrapSignals
 
 PROGRAM = """
 import faulthandler, os, signal, sys
@@ -46,3 +51,29 @@ def test_traps_are_exits_whoever_has_the_signals(taken: str) -> None:
     assert (done.returncode, done.stdout.split("\n")[:-1]) == (0, ["unreachable 4", "memory 4", "division 4"] * 2), (
         done.stderr
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="wasmtime hears of traps in other ways here")
+def test_each_thread_is_answered_in_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So none reads what another one has asked meanwhile."""
+    guest_engine()
+    signals, places = TrapSignals(), dict[str, set[int]]()
+    ask = signals._sigaction
+
+    def noted(number: object, change: object, place: object) -> None:
+        places.setdefault(threading.current_thread().name, set()).add(ctypes.addressof(place))  # type: ignore[arg-type]
+        ask(number, change, place)
+
+    monkeypatch.setattr(signals, "_sigaction", noted)
+    both = threading.Barrier(2)
+
+    def look() -> None:
+        signals.keep()
+        both.wait(10)
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(places) == len(set().union(*places.values())) == 2
