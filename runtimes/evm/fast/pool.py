@@ -48,29 +48,19 @@ class Pool:
     def take(self, message: object) -> FastInstance:
         """An instance for a frame: the one where frames of its message wait, else one where none does."""
         self._signals.keep()
-        return self._own(ref(message)) or self._free() or self._new()
-
-    def _own(self, owner: "ref[object]") -> FastInstance | None:
-        for instance in tuple(self._instances):
-            if instance.owner is owner:
-                instance.lock.acquire()  # another thread may just look whether its frames will go on
-                if not instance.broken:
-                    instance.tidy()
-                    return instance
-                instance.lock.release()
-        return None
-
-    def _free(self) -> FastInstance | None:
-        for instance in tuple(self._instances):
-            if instance.waiting and not instance.orphans:
-                continue
-            if instance.lock.acquire(blocking=False):
-                if not instance.broken:  # else another thread has just taken it off the list
-                    instance.tidy()
-                    if not instance.waiting:
-                        return instance
-                instance.lock.release()
-        return None
+        owner = ref(message)
+        for own in (True, False):
+            for instance in tuple(self._instances):
+                if own != (instance.owner is owner) or (not own and instance.waiting and not instance.orphans):
+                    continue
+                if instance.lock.acquire(blocking=own):  # of its own another thread may just look whether it is free
+                    if not instance.broken:  # else another thread has just taken it off the list
+                        if instance.orphans:
+                            instance.tidy()
+                        if own or not instance.waiting:
+                            return instance
+                    instance.lock.release()
+        return self._new()
 
     def _new(self) -> FastInstance:
         instance = FastInstance(self._linked, self._live, QUESTIONS_OF_ALL)
