@@ -22,8 +22,8 @@ from localnet.chain import admission
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock
 from localnet.development import DevelopmentChain
-from localnet.errors import CallFailed, UnknownBlock
-from localnet.ledger.records import GENESIS_PARENT, TransactionReceipt
+from localnet.errors import CallFailed
+from localnet.ledger.records import TransactionReceipt
 from localnet.rules.call_request import CallRequest
 from localnet.rules.failures import returned_natively, transaction_failed
 from localnet.state.contract_state import nonce_of
@@ -233,10 +233,7 @@ class AccountChain(DevelopmentChain):
 
     def epoch_trace(self, epoch: int) -> EpochTrace:
         """The calls after the messages of an epoch's tipset: reward and cron. Raises UnknownBlock."""
-        tipset = self.chain.index.tipset_before(epoch) if 0 <= epoch <= self.head.height else None
-        if tipset is None or tipset.height != epoch or tipset.parent == GENESIS_PARENT:
-            raise UnknownBlock(f"no tipset was executed at epoch {epoch}: it is a null round, or not of this chain")
-        return epoch_trace(self.chain, tipset, self.interfaces)
+        return epoch_trace(self.chain, self.executed_at(epoch), self.interfaces)
 
     @contextmanager
     def _explaining_failures(self, request: CallRequest) -> Iterator[None]:

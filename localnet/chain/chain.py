@@ -104,7 +104,7 @@ class Chain(ChainReader):
             context, circulating = self.machine.context, self._circulating(self.head.state)
             self._point = ChainPoint(
                 facts, tuple(self.index.chain_ids), circulating, facts[-1],
-                context.chain_id, context.network.number, self.rules,
+                context.chain_id, context.network.number,
             )  # fmt: skip
         return self._point
 

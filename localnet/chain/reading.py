@@ -14,7 +14,7 @@ from localnet.chain.mempool import WaitingMessages
 from localnet.chain.tips import suggested_premium
 from localnet.chain.view import ChainReader, ChainView
 from localnet.errors import UnknownBlock, UnknownTransaction
-from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.ledger.records import GENESIS_PARENT, Tipset, TransactionReceipt
 from localnet.rules.parts import NetworkRules
 from localnet.state.contract_state import nonce_of
 
@@ -101,6 +101,13 @@ class NetworkReader:
             what = "is a null round" if found else f"is above the head, {self.head.height}"
             raise UnknownBlock(f"block {number} {what}")
         return found
+
+    def executed_at(self, epoch: int) -> Tipset:
+        """The tipset that was executed at an epoch. Raises UnknownBlock."""
+        tipset = self.chain.index.tipset_before(epoch) if 0 <= epoch <= self.head.height else None
+        if tipset is None or tipset.height != epoch or tipset.parent == GENESIS_PARENT:
+            raise UnknownBlock(f"no tipset was executed at epoch {epoch}: it is a null round, or not of this chain")
+        return tipset
 
     @property
     def producer(self) -> Address:

@@ -173,7 +173,6 @@ class ChainPoint:
     chain_id: int
     version: int
     """The number of the network version."""
-    rules: NetworkRules
 
 
 class ChainView(ChainReader):

@@ -8,7 +8,7 @@ from typing import Any
 from bridge.addresses import EthAddress
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import address, anything, hash32, text
 from localnet.traces.call_places import InstructionPlaces, call_places
 
@@ -23,12 +23,12 @@ def add_abi(node: Node, contract: Any, at: EthAddress | None = None, name: str |
     return True
 
 
-def trace_places(node: Node, transaction_hash: bytes) -> Any:
+def trace_places(node: NodeReader, transaction_hash: bytes) -> Any:
     """Where the calls of a transaction were made and ended, by program counters; null where that takes too long."""
     return call_places(node.network.chain, node.network.receipt(transaction_hash), InstructionPlaces())
 
 
 METHODS = (
     Method("hypervisor_addAbi", (anything, optional(address), optional(text)), add_abi),
-    Method("hypervisor_tracePlaces", (hash32,), trace_places),
+    Method("hypervisor_tracePlaces", (hash32,), trace_places, reads=True),
 )

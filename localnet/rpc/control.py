@@ -10,9 +10,11 @@ from localnet.fork.node_client import shown_url
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.shapes import block_json
 from localnet.rpc.values import address, anything, as_data, as_quantity, boolean, field, fields, hash32, number, text
+from localnet.traces.trace import epoch_trace
+from localnet.traces.trace import trace as trace_receipt
 
 
 def snapshot(node: Node) -> str:
@@ -210,14 +212,14 @@ def metadata(node: Node) -> dict[str, Any]:
     }
 
 
-def trace(node: Node, transaction_hash: bytes) -> dict[str, Any]:
+def trace(node: NodeReader, transaction_hash: bytes) -> dict[str, Any]:
     """The tree of all calls of a transaction, in both runtimes, by executing it again."""
-    return node.network.trace(transaction_hash).as_json()
+    return trace_receipt(node.network.chain, node.network.receipt(transaction_hash)).as_json()
 
 
-def trace_epoch(node: Node, height: int) -> dict[str, Any]:
+def trace_epoch(node: NodeReader, height: int) -> dict[str, Any]:
     """The tree of all calls after the messages of an epoch: the block's reward and cron, with their events."""
-    return node.network.epoch_trace(height).as_json()
+    return epoch_trace(node.network.chain, node.network.executed_at(height)).as_json()
 
 
 def filecoin_address(node: Node, owner: EthAddress) -> str:  # noqa: ARG001
@@ -274,8 +276,8 @@ METHODS = (
     Method("anvil_nodeInfo", (), node_info),
     Method("anvil_metadata", (), metadata, aliases=("hardhat_metadata",)),
     Method("hypervisor_mineAfterNullRounds", (number,), mine_after_null_rounds),
-    Method("hypervisor_trace", (hash32,), trace),
-    Method("hypervisor_traceEpoch", (number,), trace_epoch),
+    Method("hypervisor_trace", (hash32,), trace, reads=True),
+    Method("hypervisor_traceEpoch", (number,), trace_epoch, reads=True),
     Method("Filecoin.EthAddressToFilecoinAddress", (address,), filecoin_address, inline=True),
     Method("Filecoin.FilecoinAddressToEthAddress", (text, optional(text)), ethereum_address),
 )

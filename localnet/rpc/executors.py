@@ -1,11 +1,13 @@
 """The two threads on which requests are executed: the chain's own, and one for questions.
 
-What changes the chain runs on the first. Questions (calls, estimates, traces, reads of states) run on the second, on a
-view of the chain as it was when they began; so none of them holds up a block. What a question touches is its own or
-immutable, but for the store and the runtimes, which bear several threads, and single look-ups in the mempool. The view
-follows the chain before a request that changed it is answered: a client sees what it has done.
+What changes the chain runs on the first. Questions (calls, estimates, traces, logs, reads of states) run on the second,
+on a view of the chain as it was when they began; so none of them holds up a block. What a question touches is its own
+or immutable, but for the store and the runtimes, which bear several threads, and single look-ups in the mempool. The
+view follows the chain before a request that changed it is answered: a client sees what it has done.
 
-Questions about the block to come stay on the chain's thread: it is made of what waits there.
+On the chain's thread stay, and hold up a block for as long as they take: questions about the block to come, which is
+made of what waits there; the estimate of a transaction that the node is to send, fill in or sign; what clients have set
+(filters, side states); and what reads a bounded part of the chain, single blocks and actors.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from localnet.ledger.records import Tipset
 from localnet.rpc.blocks_at import BlockRef, number_or_tag, resolve
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import as_quantity, listed, number
 
 MAX_HISTORY = 1_024
@@ -31,7 +31,9 @@ def base_fee(node: Node) -> str:
     return as_quantity(node.network.base_fee)
 
 
-def fee_history(node: Node, count: int, newest: BlockRef, percentiles: list[float] | None = None) -> dict[str, Any]:
+def fee_history(
+    node: NodeReader, count: int, newest: BlockRef, percentiles: list[float] | None = None
+) -> dict[str, Any]:
     """Base fees, fullness and premiums (by percentile of gas) of up to 1,024 blocks up to the newest one.
 
     No premium is less than what the least fee asks for today (`anvil_setMinGasPrice`): clients propose it.
@@ -68,7 +70,7 @@ def percentiles(value: Any) -> list[float]:
     return given
 
 
-def _back_from(node: Node, newest: Tipset, count: int) -> list[Tipset]:
+def _back_from(node: NodeReader, newest: Tipset, count: int) -> list[Tipset]:
     """Up to `count` tipsets that end with `newest`, oldest first; null rounds do not count."""
     tipsets = [newest]
     while len(tipsets) < count and tipsets[-1].parent >= 0:
@@ -76,7 +78,7 @@ def _back_from(node: Node, newest: Tipset, count: int) -> list[Tipset]:
     return tipsets[::-1]
 
 
-def _rewards(node: Node, tipset: Tipset, wanted: list[float]) -> list[str]:
+def _rewards(node: NodeReader, tipset: Tipset, wanted: list[float]) -> list[str]:
     """The premium that each percentile of the tipset's gas paid at most; that of the rules where it has no message."""
     paid, least = tips_of(node.network.chain.index, tipset), node.network.least_premium
     if not paid:
@@ -97,5 +99,5 @@ METHODS = (
     Method("eth_gasPrice", (), gas_price),
     Method("eth_maxPriorityFeePerGas", (), max_priority_fee),
     Method("eth_baseFee", (), base_fee, inline=True),
-    Method("eth_feeHistory", (number, number_or_tag, optional(percentiles)), fee_history),
+    Method("eth_feeHistory", (number, number_or_tag, optional(percentiles)), fee_history, reads=True),
 )

@@ -30,7 +30,7 @@ from localnet.rpc.lotus_shapes import (
 )
 from localnet.rpc.lotus_values import HEAD, TipsetKey, cid, epoch, found_tipset, tipset
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import as_data, hash32
 from store.amt import Amt, AmtError
 from store.blockstore import BlockNotFound
@@ -177,6 +177,11 @@ def signed_or_bare(node: Node, message: Cid) -> tuple[Message, SignedMessage | N
     for candidate in node.network.mempool:
         if candidate.message.cid() == message:
             return candidate.bare, candidate.message
+    return _stored_message(node, message)
+
+
+def _stored_message(node: NodeReader, message: Cid) -> tuple[Message, SignedMessage | None]:
+    """A message that a block holds. Raises RpcError 1."""
     if not node.network.machine.store.has(message) or codec_of(message) != DAG_CBOR:
         raise RpcError(LOTUS_ERROR, f"message {show(message)} not found")
     data = node.network.machine.store.get(message)
@@ -215,11 +220,16 @@ def _hashes(signed: SignedMessage | None, message: Cid, chain_ids: Iterable[int]
             yield from_signed_message(signed, chain_id).hash()
 
 
-def receipt_of(node: Node, message: Cid) -> TransactionReceipt | None:
+def receipt_of(node: NodeReader, message: Cid) -> TransactionReceipt | None:
     """The executed message with a CID; None where there is none, or none whose receipt is known."""
-    found, chain = hash_of(node, message), node.network.chain
-    receipt = None if found is None else chain.index.receipt(found)
-    return None if receipt is None or receipt.tipset.height > chain.settled.height else receipt
+    try:
+        _, signed = _stored_message(node, message)
+    except RpcError:
+        return None
+    index, settled = node.network.chain.index, node.network.chain.settled
+    executed = map(index.receipt, _hashes(signed, message, [node.network.chain_id, *index.chain_ids]))
+    receipt = next(filter(None, executed), None)
+    return None if receipt is None or receipt.tipset.height > settled.height else receipt
 
 
 def _entry(flags: int, key: str, codec: int, value: bytes) -> dict[str, Any]:

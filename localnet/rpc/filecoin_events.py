@@ -22,7 +22,7 @@ from localnet.rpc.lotus_values import (
     unsigned,
 )
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import NodeReader
 from localnet.rpc.values import field, fields, listed
 
 _MOST: Final = 1_000
@@ -66,7 +66,7 @@ def event_filter(value: Any) -> EventFilter:
     )
 
 
-def actor_events(node: Node, wanted: EventFilter = _EVERYTHING) -> list[dict[str, Any]]:
+def actor_events(node: NodeReader, wanted: EventFilter = _EVERYTHING) -> list[dict[str, Any]]:
     """The events of actors over a range of heights or of a tipset, in order; by default those of the head."""
     network = node.network
     last = found_tipset(network, wanted.key) if wanted.key.blocks else network.chain.settled
@@ -85,7 +85,7 @@ def actor_events(node: Node, wanted: EventFilter = _EVERYTHING) -> list[dict[str
     return found
 
 
-def _events(node: Node, at: Tipset, wanted: EventFilter, emitters: set[ActorID | None]) -> list[dict[str, Any]]:
+def _events(node: NodeReader, at: Tipset, wanted: EventFilter, emitters: set[ActorID | None]) -> list[dict[str, Any]]:
     return [
         {
             "entries": [_entry(entry) for entry in event.entries],
@@ -114,4 +114,4 @@ def _value(value: Any) -> tuple[int, bytes]:
     return field(given, "codec", unsigned) or 0, field(given, "value", base64_bytes) or b""
 
 
-METHODS = (Method("Filecoin.GetActorEventsRaw", (optional(event_filter),), actor_events),)
+METHODS = (Method("Filecoin.GetActorEventsRaw", (optional(event_filter),), actor_events, reads=True),)

@@ -43,13 +43,13 @@ from localnet.rpc.lotus_values import (
     unsigned,
 )
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import anything, boolean, field, fields
 from localnet.traces.trace import Replay
 from store.cid import Cid, show
 
 
-def state_call(node: Node, request: Message, key: TipsetKey = HEAD) -> dict[str, Any]:
+def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dict[str, Any]:
     """What would come of a message, with nothing kept, and its calls. It pays nothing; a failure is an answer, too."""
     machine = machine_at(node, key)
     id_of(machine, request.from_)
@@ -67,7 +67,7 @@ def state_call(node: Node, request: Message, key: TipsetKey = HEAD) -> dict[str,
         return _invocation(machine, wanted, result.receipt, trees.roots, result.message, GasOutputs())
 
 
-def state_replay(node: Node, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
+def state_replay(node: NodeReader, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
     """A message of a tipset, executed again where it was, with its calls. An empty key finds its tipset."""
     receipt = receipt_of(node, wanted)
     if receipt is None or (key.blocks and found_tipset(node.network, key) != receipt.tipset):
@@ -76,7 +76,7 @@ def state_replay(node: Node, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
 
 
 def state_compute(
-    node: Node,
+    node: NodeReader,
     height: int,
     messages: Any = None,
     key: TipsetKey = HEAD,
@@ -157,7 +157,7 @@ def state_wait_msg(
     raise NotYet(f"message {show(wanted)} has no block yet")
 
 
-def state_list_messages(node: Node, match: Any, key: TipsetKey, lowest: int) -> list[dict[str, str]]:
+def state_list_messages(node: NodeReader, match: Any, key: TipsetKey, lowest: int) -> list[dict[str, str]]:
     """The CIDs of the messages to and from given addresses, from a tipset back to a height, newest first."""
     given = fields(match, "match")
     to, from_ = field(given, "To", filecoin_address), field(given, "From", filecoin_address)
@@ -271,12 +271,12 @@ def _call(machine: Hypervisor, node: CallNode, inner: list[dict[str, Any]]) -> d
 
 
 METHODS = (
-    Method("Filecoin.StateCall", (message, optional(tipset)), state_call),
-    Method("Filecoin.StateReplay", (tipset, cid), state_replay),
-    Method("Filecoin.StateCompute", (epoch, optional(anything), optional(tipset)), state_compute),
+    Method("Filecoin.StateCall", (message, optional(tipset)), state_call, reads=True),
+    Method("Filecoin.StateReplay", (tipset, cid), state_replay, reads=True),
+    Method("Filecoin.StateCompute", (epoch, optional(anything), optional(tipset)), state_compute, reads=True),
     Method(
         "Filecoin.StateSearchMsg", (anything, optional(anything), optional(epoch), optional(boolean)), state_search_msg
     ),
     Method("Filecoin.StateWaitMsg", (cid, optional(unsigned), optional(epoch), optional(boolean)), state_wait_msg),
-    Method("Filecoin.StateListMessages", (anything, tipset, epoch), state_list_messages),
+    Method("Filecoin.StateListMessages", (anything, tipset, epoch), state_list_messages, reads=True),
 )

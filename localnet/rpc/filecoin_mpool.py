@@ -41,7 +41,7 @@ from localnet.rpc.lotus_values import (
     unsigned,
 )
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import anything, listed
 from localnet.rules.call_request import BlockOverride
 from localnet.state.contract_state import nonce_of, nonce_of_actor
@@ -57,7 +57,7 @@ _FREE: Final = Overrides(block=BlockOverride(base_fee=TokenAmount(0)))
 # --- gas --------------------------------------------------------------------------------------------------------------
 
 
-def estimate_gas_limit(node: Node, request: Message, key: TipsetKey = HEAD) -> int:
+def estimate_gas_limit(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> int:
     """The gas that a message takes, after what of its sender's waits."""
     return _gas_used(node, request, key)
 
@@ -73,7 +73,7 @@ def estimate_fee_cap(node: Node, request: Message, blocks: int, key: TipsetKey =
 
 
 def estimate_message_gas(
-    node: Node, request: Message, most: TokenAmount = TokenAmount(0), key: TipsetKey = HEAD
+    node: NodeReader, request: Message, most: TokenAmount = TokenAmount(0), key: TipsetKey = HEAD
 ) -> dict[str, Any]:
     """A message with gas limit, premium and fee cap filled in where they are 0, within the most that it may pay."""
     return message_json(_with_gas(node, request, most, key))
@@ -186,7 +186,7 @@ def wallet_validate(node: Node, owner: Address) -> str:  # noqa: ARG001
 # --- how --------------------------------------------------------------------------------------------------------------
 
 
-def _gas_used(node: Node, request: Message, key: TipsetKey) -> int:
+def _gas_used(node: NodeReader, request: Message, key: TipsetKey) -> int:
     """Gas that a message uses in the next block, without fees. Raises RpcError 3 where it fails."""
     machine, rules = machine_at(node, key) if key.blocks else node.network.machine, node.network.rules
     id_of(machine, request.from_)
@@ -211,7 +211,7 @@ def _gas_used(node: Node, request: Message, key: TipsetKey) -> int:
     return result.gas_used
 
 
-def _with_gas(node: Node, request: Message, most: TokenAmount, key: TipsetKey) -> Message:
+def _with_gas(node: NodeReader, request: Message, most: TokenAmount, key: TipsetKey) -> Message:
     if request.gas_limit == 0:
         numerator, denominator = _OVERESTIMATION
         limit = _gas_used(node, request, key) * numerator // denominator
@@ -228,7 +228,7 @@ def _with_gas(node: Node, request: Message, most: TokenAmount, key: TipsetKey) -
     return request
 
 
-def _fee_cap(node: Node, premium: int, blocks: int) -> TokenAmount:
+def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:
     """Premium, and the base fee after N rises by an eighth."""
     if not 0 <= blocks <= _MOST_BLOCKS:
         raise RpcError(LOTUS_ERROR, f"a fee cap for {blocks} blocks cannot be estimated")
@@ -273,10 +273,15 @@ def _sign(node: Node, account: Account, request: Message) -> SignedMessage:
 
 
 METHODS = (
-    Method("Filecoin.GasEstimateGasLimit", (message, optional(tipset)), estimate_gas_limit),
+    Method("Filecoin.GasEstimateGasLimit", (message, optional(tipset)), estimate_gas_limit, reads=True),
     Method("Filecoin.GasEstimateGasPremium", (unsigned, filecoin_address, epoch, optional(tipset)), estimate_premium),
     Method("Filecoin.GasEstimateFeeCap", (message, epoch, optional(tipset)), estimate_fee_cap),
-    Method("Filecoin.GasEstimateMessageGas", (message, optional(send_spec), optional(tipset)), estimate_message_gas),
+    Method(
+        "Filecoin.GasEstimateMessageGas",
+        (message, optional(send_spec), optional(tipset)),
+        estimate_message_gas,
+        reads=True,
+    ),
     Method("Filecoin.MpoolPush", (signed_message,), push, aliases=("Filecoin.MpoolPushUntrusted",)),
     Method(
         "Filecoin.MpoolBatchPush",

@@ -32,7 +32,7 @@ from localnet.rpc.lotus_values import (
     unsigned,
 )
 from localnet.rpc.methods import Method, optional
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from store.blockstore import get_object
 from store.hamt import Hamt
 
@@ -86,7 +86,7 @@ def state_lookup_robust_address(node: Node, owner: Address, key: TipsetKey = HEA
     raise RpcError(LOTUS_ERROR, f"address not found: {owner} has no other address")
 
 
-def state_list_actors(node: Node, key: TipsetKey = HEAD) -> list[str]:
+def state_list_actors(node: NodeReader, key: TipsetKey = HEAD) -> list[str]:
     """The f0 addresses of all actors."""
     machine = machine_at(node, key)
     machine.state_tree.flush()
@@ -164,7 +164,7 @@ def randomness_from_tickets(node: Node, tag: int, height: int, entropy: bytes, k
 # --- looking up -------------------------------------------------------------------------------------------------------
 
 
-def machine_at(node: Node, key: TipsetKey) -> Hypervisor:
+def machine_at(node: NodeReader, key: TipsetKey) -> Hypervisor:
     """A machine at the state after a tipset; by default the newest one whose state is known. Raises RpcError 1."""
     chain = node.network.chain
     return chain.machine_at(found_tipset(node.network, key) if key.blocks else chain.settled)
@@ -206,7 +206,7 @@ METHODS = (
     Method("Filecoin.StateAccountKey", (filecoin_address, optional(tipset)), state_account_key),
     Method("Filecoin.StateLookupID", (filecoin_address, optional(tipset)), state_lookup_id),
     Method("Filecoin.StateLookupRobustAddress", (filecoin_address, optional(tipset)), state_lookup_robust_address),
-    Method("Filecoin.StateListActors", (optional(tipset),), state_list_actors),
+    Method("Filecoin.StateListActors", (optional(tipset),), state_list_actors, reads=True),
     Method("Filecoin.StateNetworkName", (), state_network_name),
     Method("Filecoin.StateNetworkVersion", (optional(tipset),), state_network_version),
     Method("Filecoin.StateActorCodeCIDs", (unsigned,), state_actor_codes),

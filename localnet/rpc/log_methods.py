@@ -11,13 +11,13 @@ from localnet.rpc.blocks_at import LATEST, BlockRef, resolve
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.filters import BLOCKS, LOGS, TRANSACTIONS, InstalledFilter
 from localnet.rpc.methods import Method
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import LogRequest, log_request
 from localnet.rpc.shapes import log_json
 from localnet.rpc.values import as_data, data
 
 
-def get_logs(node: Node, request: LogRequest) -> list[dict[str, Any]]:
+def get_logs(node: NodeReader, request: LogRequest) -> list[dict[str, Any]]:
     """The logs of one block, or of a range of at most 2,880 heights, that a filter wants."""
     network = node.network
     if request.block is not None:
@@ -94,12 +94,12 @@ def _install(node: Node, new: InstalledFilter) -> str:
     return as_data(node.filters.add(new))
 
 
-def _end(node: Node, ref: BlockRef) -> int:
+def _end(node: NodeReader, ref: BlockRef) -> int:
     """An end of a range: a number stays one, whether there is a block or not."""
     return ref.number if ref.number is not None else resolve(node.network, ref).height
 
 
-def _check_limit(node: Node, logs: Any, several: bool) -> list[dict[str, Any]]:
+def _check_limit(node: NodeReader, logs: Any, several: bool) -> list[dict[str, Any]]:
     found: list[FoundLog] = list(islice(logs, node.limits.logs + 1)) if several else list(logs)
     if several and len(found) > node.limits.logs:
         raise RpcError(LIMIT_EXCEEDED, f"more than {node.limits.logs} logs: ask for fewer blocks")
@@ -107,7 +107,7 @@ def _check_limit(node: Node, logs: Any, several: bool) -> list[dict[str, Any]]:
 
 
 METHODS = (
-    Method("eth_getLogs", (log_request,), get_logs),
+    Method("eth_getLogs", (log_request,), get_logs, reads=True),
     Method("eth_newFilter", (log_request,), new_filter),
     Method("eth_newBlockFilter", (), new_block_filter),
     Method("eth_newPendingTransactionFilter", (), new_pending_transaction_filter),

@@ -16,9 +16,9 @@ from hypervisor.address import Address
 from hypervisor.errors import AddressError, MessageError
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from hypervisor.types import Gas, MethodNumber, TokenAmount
+from localnet.chain.reading import NetworkReader
 from localnet.ledger.blocks import block_hash, tipset_key
 from localnet.ledger.records import Tipset
-from localnet.network import Network
 from localnet.rpc.errors import LOTUS_ERROR, RpcError, invalid_params
 from localnet.rpc.values import Reader, field, fields, shown
 from store.cid import Cid, CidError, parse_cid, show
@@ -104,7 +104,7 @@ def tipset(value: Any) -> TipsetKey:
     return TipsetKey(tuple(cid(block) for block in value))
 
 
-def found_tipset(network: Network, key: TipsetKey) -> Tipset:
+def found_tipset(network: NetworkReader, key: TipsetKey) -> Tipset:
     """The tipset that is meant. Raises RpcError 1 where the chain has none."""
     if not key.blocks:
         return network.head

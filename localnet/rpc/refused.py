@@ -66,7 +66,7 @@ def _refusal(reason: str) -> Callable[..., None]:
 
 def blob_base_fee(node: Node) -> str:
     """Refused: Filecoin has no blobs. Under Ethereum's rules, the least price of blob gas, which never rises here."""
-    fee = node.point.rules.fees.blob_base_fee
+    fee = node.network.rules.fees.blob_base_fee
     if fee is None:
         raise RpcError(NOT_SUPPORTED, REASONS[_BLOBS])
     return as_quantity(fee)

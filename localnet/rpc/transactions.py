@@ -89,7 +89,7 @@ def get_transaction_by_hash(node: Node, transaction_hash: bytes) -> dict[str, An
 def get_transaction_receipt(node: Node, transaction_hash: bytes) -> dict[str, Any] | None:
     """A transaction's receipt; null while it waits."""
     receipt = node.network.find_receipt(transaction_hash)
-    return None if receipt is None else receipt_json(receipt, node.point.rules)
+    return None if receipt is None else receipt_json(receipt, node.network.rules)
 
 
 def get_transaction_by_block_hash(node: Node, block_hash: bytes, index: int) -> dict[str, Any] | None:

@@ -156,17 +156,13 @@ class RequestThread:
             return work()
         finally:
             try:
-                self._end_work()
+                with self._raising:
+                    self._working = None
+                    if self._ending:  # what `interrupt` raised and did not arrive would end the thread after the work
+                        _raise_in(threading.get_ident(), None)
             finally:
                 if self._after is not None:
                     self._after()
-
-    def _end_work(self) -> None:
-        """What `interrupt` has raised and did not arrive is taken back: after the work it would end the thread."""
-        with self._raising:
-            self._working = None
-            if self._ending:
-                _raise_in(threading.get_ident(), None)
 
 
 def _raise_in(thread: int, error: ctypes.py_object[type[BaseException]] | None) -> None:

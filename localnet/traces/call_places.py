@@ -21,7 +21,7 @@ from hypervisor.registry import Registry
 from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, RuntimeEvent, TraceEvent
 from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.calls.time_limit import OutOfTime, TimeLimit
-from localnet.chain.chain import Chain
+from localnet.chain.view import ChainReader
 from localnet.contracts.artifacts import ArtifactFolders, CompiledContract
 from localnet.contracts.source_maps import CodeMap
 from localnet.ledger.records import TransactionReceipt
@@ -96,7 +96,9 @@ class InstructionPlaces:
         return own
 
 
-def call_places(chain: Chain, receipt: TransactionReceipt, instructions: InstructionPlaces) -> dict[str, Any] | None:
+def call_places(
+    chain: ChainReader, receipt: TransactionReceipt, instructions: InstructionPlaces
+) -> dict[str, Any] | None:
     """Where the calls of a transaction were made and ended; None where executing it again takes too long.
 
     `codes` are codes in hex; `calls` the calls as `localnet.traces.trace` has them: `code` (a place in `codes`, None

@@ -33,11 +33,13 @@ from localnet.ledger.records import Tipset
 from localnet.rpc import state
 from localnet.rpc.blocks_at import BlockRef
 from localnet.rpc.dispatch import method_table
-from localnet.rpc.errors import RpcError
+from localnet.rpc.errors import RpcError, from_exception
 from localnet.rpc.executors import Executors
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.server import serving
+from localnet.rpc.values import as_json
 from localnet.rules.call_request import CallRequest
+from store.cid import show
 from tests.localnet.rpc.asking import ALICE, NOBODY
 
 HASHING = "0x5b6201000060002050600056"
@@ -202,6 +204,43 @@ def test_a_question_is_asked_again_where_the_chain_went_back_meanwhile(network: 
     height = network.head.height
     assert asyncio.run(both()) == height - 1
     assert seen == [height, height - 1]
+
+
+def test_what_executes_or_spans_blocks_is_answered_beside_the_chain(network: Network, executors: Executors) -> None:
+    """The answers are those of the chain's thread."""
+    sent = ask(executors, "eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(10**7)})["result"]
+    network.mine()
+    receipt = network.find_receipt(bytes.fromhex(sent[2:]))
+    assert receipt is not None
+    height, owner = receipt.block_number, network.accounts[0]
+    tipset = {"/": show(receipt.tipset.block)}
+    message = {"From": str(owner.native), "To": str(owner.delegated), "Value": "1"}
+    questions: list[tuple[str, list[Any]]] = [
+        ("hypervisor_trace", [sent]),
+        ("hypervisor_traceEpoch", [height]),
+        ("hypervisor_tracePlaces", [sent]),
+        ("eth_getLogs", [{"fromBlock": "earliest", "toBlock": "latest"}]),
+        ("eth_feeHistory", [4, "latest", [50]]),
+        ("Filecoin.StateCall", [message]),
+        ("Filecoin.StateReplay", [[tipset], {"/": show(receipt.execution.message.cid())}]),
+        ("Filecoin.StateCompute", [height, None, [tipset]]),
+        ("Filecoin.StateListMessages", [{"From": str(owner.delegated)}, None, 0]),
+        ("Filecoin.StateListActors", []),
+        ("Filecoin.GasEstimateGasLimit", [message, None]),
+        ("Filecoin.GasEstimateMessageGas", [message, None, None]),
+        ("Filecoin.GetActorEventsRaw", [{"fromHeight": 0}]),
+    ]
+    table, node, beside = method_table(), executors._view._node, 0
+    for method, params in questions:
+        answer = ask(executors, method, *params)
+        try:
+            expected = {"result": table[method].call(node, params)}
+        except Exception as error:  # noqa: BLE001  # Ethereum's rules have not all of them
+            expected = {"error": from_exception(error).as_json()}
+        beside += "result" in answer
+        assert answer == {"jsonrpc": "2.0", "id": 1, **json.loads(as_json(expected))}, method
+        assert table[method].reads, method
+    assert beside >= (len(questions) if network.rules.features.has_filecoin_blocks else 6)
 
 
 class Reports:
