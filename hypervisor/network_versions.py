@@ -122,6 +122,11 @@ def versions_between(before: int, after: int) -> list[NetworkVersion]:
     return [row for number, row in NETWORK_VERSIONS.items() if before < number <= after]
 
 
+def versions_after(number: int) -> list[NetworkVersion]:
+    """The rows of all later versions."""
+    return versions_between(number, max(NETWORK_VERSIONS))
+
+
 def newest_with_actors(version: int) -> NetworkVersion | None:
     """The newest network version that has built-in actors of a version; None where none has."""
     return max((row for row in NETWORK_VERSIONS.values() if row.actors == version), key=_number, default=None)

@@ -14,7 +14,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from hypervisor.migration_nv29 import StreamSettings
-from hypervisor.network_versions import LATEST, NETWORK_VERSIONS, network_version
+from hypervisor.network_versions import NETWORK_VERSIONS, network_version
 from hypervisor.opening import AUTO, OFFICIAL_EVM, OWN_EVM, open_store
 from hypervisor.proofs import AcceptProofs
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
@@ -200,6 +200,6 @@ def _check_own(bundle: Bundle | None, number: int) -> None:
     if own and not version.rules.events_in_buffers:
         oldest = next(row.number for row in NETWORK_VERSIONS.values() if row.rules.events_in_buffers)
         raise InvalidInput(
-            f"our own bundle runs on nv{oldest} to nv{LATEST.number}, not on nv{number}: take an official one, "
+            f"our own bundle runs on nv{oldest} to nv{max(NETWORK_VERSIONS)}, not on nv{number}: take an official one, "
             f"--bundle v{version.actors} (`hypervisor bundle fetch v{version.actors}` gets it), or another version"
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, Final
 
-from hypervisor.network_versions import LATEST, NetworkVersion, versions_between
+from hypervisor.network_versions import NetworkVersion, versions_after, versions_between
 from localnet.ledger.upgrades import Upgrades
 from localnet.rpc.filecoin_node import BLOCK_DELAY
 from localnet.rpc.methods import Method
@@ -57,7 +57,7 @@ def heights(upgrades: Upgrades) -> dict[str, int]:
     found = {_key(name): height for name, height in _BEFORE.items()}
     past = [name for row in versions_between(0, upgrades.first) for name in _names(row)]
     found |= {_key(name): height for name, height in zip(past, count(min(_BEFORE.values()) - 1, -1), strict=False)}
-    for row in versions_between(upgrades.first, LATEST.number):
+    for row in versions_after(upgrades.first):
         epochs = (each.epoch for each in upgrades.planned if row in versions_between(upgrades.first, each.version))
         found |= dict.fromkeys(map(_key, _names(row)), int(next(epochs, _NEVER)))
     return found | {_TAMPING: 0}

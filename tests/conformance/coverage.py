@@ -20,13 +20,15 @@ from rich.console import Console
 from rich.table import Table
 
 from devtools.vectors.conformance import find_vectors, read_vectors
+from hypervisor.network_versions import NETWORK_VERSIONS
 from runtimes.wasm.abi import REVISIONS
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 REASONS = GOLDEN / "coverage.toml"
 FEWEST_CASES = 300
-VERSIONS = range(21, 30)
-SYSCALLS = tuple(sorted(f"{module}.{name}" for module, name in REVISIONS["v4"]))
+_ABI = "v4"
+VERSIONS = tuple(number for number, row in NETWORK_VERSIONS.items() if row.rules.abi == _ABI)
+SYSCALLS = tuple(sorted(f"{module}.{name}" for module, name in REVISIONS[_ABI]))
 
 BUILT_IN_ACTORS_RUN = ("evm/", "official/", "fees/swept/", "fees/to/", "send/to/", "send/answer/of-official-actors")
 """Beginnings of the ids of vectors in which a built-in actor's code runs, or an account is made: they need bundles."""

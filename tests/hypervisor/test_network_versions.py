@@ -22,6 +22,8 @@ from hypervisor.network_versions import (
     versions_between,
 )
 from localnet import Network
+from localnet.rpc.filecoin_network import state_get_network_params
+from localnet.rpc.node import Node
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -114,22 +116,25 @@ def test_what_compares_no_network_versions_is_left_alone(fine: str) -> None:
 
 def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """A made-up version that counts full blocks again and loses an opcode; its states are those of the one before."""
-    made_up = NV29.successor(base_fee=BaseFee.FULLNESS, evm=NV29.evm - {"CLZ"}, layouts=Layouts.KEPT)
+    newest = NETWORK_VERSIONS[max(NETWORK_VERSIONS)]
+    made_up = newest.successor(base_fee=BaseFee.FULLNESS, evm=newest.evm - {"CLZ"}, layouts=Layouts.KEPT)
     monkeypatch.setitem(NETWORK_VERSIONS, made_up.number, made_up)
     with Network(network=made_up.number, clock=Clock()) as network:
-        assert network.version == made_up.number == 30
-        assert network.machine.manifest == Bundle.embedded("v19").manifest
+        assert network.version == made_up.number == newest.number + 1
+        assert network.machine.manifest == Bundle.embedded(f"v{newest.actors}").manifest
         counter = network.deploy(ARTIFACTS / "Counter.json")
         counter.send("increment")
         assert counter.call("number") == 1
         network.send_native(network.accounts[1].native, value=1, gas_limit=9_000_000_000)
         # By hand: nine tenths of a block are four fifths above a half, of an eighth of 100.
         assert network.base_fee == 110
-    with Network(network=29, clock=Clock()) as network:
+    with Network(network=newest.number, clock=Clock()) as network:
+        heights = state_get_network_params(Node(network))["ForkUpgradeParams"]
+        assert heights["UpgradeXxHeight"] == 9_999_999_999  # lotus: an upgrade that is not planned
         manifest = network.machine.manifest
         network.upgrade(made_up.number)
         network.send_native(network.accounts[1].native, value=1, gas_limit=9_000_000_000)
-        assert (network.version, network.base_fee) == (30, 110)
+        assert (network.version, network.base_fee) == (made_up.number, 110)
         assert network.machine.manifest == manifest
 
 
@@ -140,11 +145,15 @@ def test_what_an_upgrade_does_with_states_is_not_inherited() -> None:
 
 
 def test_a_version_whose_actors_this_project_lacks_needs_a_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(NETWORK_VERSIONS, 30, NV29.successor(actors=20))
-    with pytest.raises(BundleError, match="no built-in actors v20 of its own: name a bundle"):
-        Network(network=30, clock=Clock())
-    with pytest.raises(InvalidInput, match="nv30 changes the layouts of their states"):
-        Network(network=29, clock=Clock(), upgrades={1: (30, "own-v19")})
+    newest = NETWORK_VERSIONS[max(NETWORK_VERSIONS)]
+    added = newest.successor(actors=newest.actors + 1)
+    monkeypatch.setitem(NETWORK_VERSIONS, added.number, added)
+    with pytest.raises(BundleError, match=f"no built-in actors v{added.actors} of its own: name a bundle"):
+        Network(network=added.number, clock=Clock())
+    with pytest.raises(InvalidInput, match=f"nv{added.number} changes the layouts of their states"):
+        Network(network=newest.number, clock=Clock(), upgrades={1: (added.number, f"own-v{newest.actors}")})
+    with pytest.raises(InvalidInput, match=f"our own bundle runs on nv21 to nv{added.number}, not on nv18"):
+        Network(network=18, clock=Clock())
 
 
 def test_versions_by_what_lies_between_and_by_actors() -> None:
