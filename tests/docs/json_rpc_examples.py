@@ -265,7 +265,11 @@ class Examples:
         session = SocketSession(self._node, _Connection())
         response = json.loads(asyncio.run(self._dispatcher.answer(body, session)))
         self._node.subscriptions.forget(session.connection)
-        assert "result" in response, f"{method}: {response}"
+        verb = "correct" if method in EXAMPLES else "write"
+        assert "result" in response, (
+            f"the example of {method}, with the parameters {params}, answers {response.get('error')}: "
+            f"{verb} its parameters in EXAMPLES of tests/docs/json_rpc_examples.py"
+        )
         return response["result"]
 
     def _filled(self, value: Any) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from hashlib import sha256
+from pathlib import Path
 
 from devtools.soltest.cheatcodes.signatures import MISSING, name_of
 from devtools.soltest.cheatcodes.table import selector, table
 from tests.devtools.soltest.cheatcodes.vm_interface import signatures
 from tests.docs.cheatcodes_page import PAGE, replaced
 
+SELECTORS = Path(__file__).parent.parent / "devtools" / "soltest" / "cheatcodes" / "forge_std_selectors.txt"
 OF_LATER_FORGES = {
     "_expectCheatcodeRevert()",
     "_expectCheatcodeRevert(bytes)",
@@ -19,8 +20,8 @@ OF_LATER_FORGES = {
 }
 """What forge has and forge-std's interface does not name."""
 
-FORGE_STD = (552, "d7d360e23b8b08493bbd713a6200997d0cd75c1b7f5b1bbfa4c1e0d31b7996cc")
-"""The interface `Vm` of forge-std 1.16.1: how many signatures, and their hash; tests/soltests compares by name."""
+FORGE_STD = frozenset(map(bytes.fromhex, SELECTORS.read_text(encoding="utf-8").split()))
+"""The selectors of the interface `Vm` of forge-std 1.16.1; tests/soltests compares by name."""
 
 
 def test_the_table_is_the_codes() -> None:
@@ -32,12 +33,31 @@ def test_every_cheatcode_of_forge_std_is_there_or_listed_as_missing() -> None:
     have = {entry.signature for entry in table().values() if not entry.filecoin}
     assert have.isdisjoint(MISSING)
     assert have >= OF_LATER_FORGES
-    assert fingerprint((have - OF_LATER_FORGES) | set(MISSING)) == FORGE_STD
+    assert problems((have - OF_LATER_FORGES) | set(MISSING)) == []
 
 
-def fingerprint(found: set[str]) -> tuple[int, str]:
-    """The number of signatures, and a hash of all of them in order."""
-    return len(found), sha256("\n".join(sorted(found)).encode()).hexdigest()
+def test_a_cheatcode_that_forge_does_not_have_is_named_with_what_to_do() -> None:
+    every = {entry.signature for entry in table().values() if not entry.filecoin} - OF_LATER_FORGES | set(MISSING)
+    (problem,) = problems(every | {"mintGold(uint256)"})
+    assert problem.startswith("forge-std does not have 'mintGold(uint256)': decorate it with filecoin=True")
+    (problem,) = problems(every - {"warp(uint256)"})
+    assert problem.startswith("the selector 0xe5d6bf02 of forge-std")  # forge-std's, of warp(uint256)
+
+
+def problems(signatures: set[str]) -> list[str]:
+    """What differs from forge-std's interface, each with what to do."""
+    found = {selector(signature): signature for signature in signatures}
+    more = [
+        f"forge-std does not have '{signature}': decorate it with filecoin=True and declare it in "
+        "devtools/soltest/solidity/FilecoinVm.sol, or list it in OF_LATER_FORGES where a later forge has it"
+        for own, signature in sorted(found.items())
+        if own not in FORGE_STD
+    ]
+    return more + [
+        f"the selector 0x{lacking.hex()} of forge-std has no cheatcode: add it, or list its signature in MISSING "
+        "(devtools/soltest/cheatcodes/signatures.py)"
+        for lacking in sorted(FORGE_STD - found.keys())
+    ]
 
 
 def test_a_missing_one_is_known_by_its_name() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from localnet.accounts import TEST_MNEMONIC
 from localnet.rpc import errors
 from localnet.rpc.dispatch import method_table
@@ -14,7 +16,7 @@ from localnet.rpc.node import NodeLimits
 from localnet.rpc.refused import REASONS
 from localnet.rpc.subscriptions import MOST_REVERTED
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
-from tests.docs.json_rpc_examples import EXAMPLES
+from tests.docs.json_rpc_examples import EXAMPLES, examples
 from tests.docs.json_rpc_page import BEGIN, PARTIAL, peers, replaced, rows
 from tests.docs.page_shell import run_page
 
@@ -31,6 +33,14 @@ def test_every_method_with_parameters_has_an_example() -> None:
     optional = {row.name for row in method_table().values() if all(isinstance(r, OptionalReader) for r in row.readers)}
     assert needing - optional <= set(EXAMPLES)
     assert set(EXAMPLES) <= set(method_table())
+
+
+def test_a_method_without_an_example_says_where_one_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(EXAMPLES, "eth_getBalance")
+    with examples() as asked, pytest.raises(AssertionError) as failed:
+        asked.answers(["eth_getBalance"])
+    assert str(failed.value).startswith("the example of eth_getBalance, with the parameters [], answers {")
+    assert ": write its parameters in EXAMPLES of tests/docs/json_rpc_examples.py" in str(failed.value)
 
 
 def test_every_method_that_is_not_refused_stands_there_with_what_it_answers() -> None:

@@ -14,7 +14,7 @@ from eth_account import Account as EthAccount
 
 from localnet import Network
 from localnet.rpc.node import Node
-from runtimes.evm.ethereum.forks import fork_names
+from runtimes.evm.ethereum.forks import FORKS, fork_names
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, ALICE_KEY, BOB, NOBODY
 from tests.localnet.rpc.conftest import Client, Failed
@@ -39,6 +39,14 @@ OSAKA = {
 }  # fmt: skip
 
 
+PINNED = {
+    "Cancun": ((3, 6, 3_338_477), 0xA),
+    "Prague": ((6, 9, 5_007_716), 0x11),
+    "Osaka": ((6, 9, 5_007_716), 0x100),
+}
+"""The blobs' target, maximum and fraction (EIP-4844, EIP-7691) and the last precompile of the forks that there were."""
+
+
 @pytest.mark.parametrize("hardfork", fork_names())
 def test_the_configuration_of_a_fork(hardfork: str) -> None:
     with Network(clock=Clock(), rules="ethereum", hardfork=hardfork) as network:
@@ -50,9 +58,10 @@ def test_the_configuration_of_a_fork(hardfork: str) -> None:
         assert (current["activationTime"], current["chainId"]) == (0, hex(31337))
         assert current["forkId"] == f"0x{zlib.crc32(genesis):08x}"
         older = hardfork == "Cancun"
-        figures = (3, 6, 3_338_477) if older else (6, 9, 5_007_716)
+        blobs = FORKS[hardfork].blobs
+        of_row = (blobs.target, blobs.maximum, blobs.update_fraction), 0x100
+        figures, last = PINNED.get(hardfork, of_row)
         assert current["blobSchedule"] == dict(zip(("target", "max", "baseFeeUpdateFraction"), figures, strict=True))
-        last = {"Cancun": 0xA, "Prague": 0x11, "Osaka": 0x100}[hardfork]
         assert current["precompiles"] == {name: f"0x{at:040x}" for name, at in OSAKA.items() if at <= last}
         history = {"HISTORY_STORAGE_ADDRESS": "0x0000f90827f1c53a10cb7a02335b175320002935"}
         assert current["systemContracts"] == ({} if older else history)
