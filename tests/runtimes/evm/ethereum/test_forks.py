@@ -53,6 +53,14 @@ def test_the_newest_row_is_the_last_one_and_has_the_empty_name_as_well() -> None
     assert fork_named("") is LATEST
 
 
+def test_the_help_of_the_node_names_the_forks() -> None:
+    """The command's module names them itself: to import the table would make each start of it half a second longer."""
+    *others, newest = (name.lower() for name in fork_names())
+    words = f"With --rules ethereum: {', '.join(others)} or {newest} (default)."
+    source = (PROJECT / "devtools" / "cli" / "node.py").read_text(encoding="utf-8")
+    assert words in source, f"let the help of --hardfork be '{words}' in devtools/cli/node.py, then run `make cli-page`"
+
+
 def test_a_fork_that_is_added_as_a_row_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     added = LATEST.successor("Nextfork", transaction_gas_cap=100_000)
     monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, added.name: added})
