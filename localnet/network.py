@@ -90,6 +90,8 @@ class Network(AccountChain):
         the errors of `Hypervisor.open`.
         """
         if beginning is not None:
+            if genesis is not NOTHING_MORE:
+                raise TypeError("Network takes genesis or its former name, beginning, not both")
             warn("Network(beginning=...) is now Network(genesis=...)", DeprecationWarning, stacklevel=2)
             genesis = beginning
         counted, funds = account_count is not None, DEFAULT_BALANCE if balance is None else balance

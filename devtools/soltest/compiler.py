@@ -66,9 +66,12 @@ class Solc:
             answer = orjson.loads(done.stdout)
         except orjson.JSONDecodeError:
             words = done.stderr.decode("utf-8", "replace").strip()[-2000:]
-            raise CompileError(f"solc {self.version} ended with {done.returncode}: {words or 'no words'}") from None
+            raise CompileError(
+                f"{self.path}, which says it is solc {self.version}, answered no JSON;"
+                f" it ended with {done.returncode}: {words or 'no words'}"
+            ) from None
         if not isinstance(answer, dict):
-            raise CompileError(f"solc {self.version} answered no object")
+            raise CompileError(f"{self.path}, which says it is solc {self.version}, answered no object")
         return answer
 
 
@@ -167,7 +170,9 @@ def _solc_at(path: Path) -> Solc:
     if (path / "package.json").is_file():
         return _package(path)
     if not path.is_file():
-        raise InvalidInput(f"--use {path}: there is no such version, folder or program")
+        raise InvalidInput(
+            f"--use {path}: there is no such folder or program, and a version has three numbers: 0.8.37, say"
+        )
     program = path.resolve()
     done = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False)  # noqa: S603
     found = VERSION.search(done.stdout)

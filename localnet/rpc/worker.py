@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any, Final
 
 from hypervisor.deep_stack import ExecutionThread, large_stacks
@@ -77,7 +78,8 @@ class RequestThread:
             if working is not None and not self._execution.is_executing:
                 # As Ctrl-C on the main thread. Nothing that would be interrupted inside an actor can begin any more.
                 self._working = None  # once: work that has ended in this way has nothing left to be interrupted
-                _raise_in(working, ctypes.py_object(KeyboardInterrupt))
+                raised = ctypes.py_object(KeyboardInterrupt)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(working), raised)
 
     def later(self, work: Callable[[], None]) -> None:
         """Do work on this thread when no request waits; it may raise Preempted, and is then done again.
@@ -158,13 +160,19 @@ class RequestThread:
             try:
                 with self._raising:
                     self._working = None
-                    if self._ending:  # what `interrupt` raised and did not arrive would end the thread after the work
-                        _raise_in(threading.get_ident(), None)
+                if self._ending:
+                    _let_interrupt_arrive()
             finally:
                 if self._after is not None:
                     self._after()
 
 
-def _raise_in(thread: int, error: ctypes.py_object[type[BaseException]] | None) -> None:
-    """Raise an error in a thread as soon as it executes Python; None takes back what has not arrived."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error)
+def _let_interrupt_arrive() -> None:
+    """Receive what `interrupt` raised as the work ended: after the work it would end the thread.
+
+    It arrives between two rounds of a loop, if at all. Taking it back would leave CPython 3.11 with a mark that
+    something waits, by which a profiled program never goes on (Python/ceval.c, `eval_frame_handle_pending`).
+    """
+    with suppress(KeyboardInterrupt):
+        for _ in range(100):
+            pass

@@ -35,6 +35,8 @@ def test_the_old_parameter_of_a_network_is_the_new_one() -> None:
         record = network.chain.index.network()
         assert record is not None
         assert record.name == "shown"
+    with pytest.raises(TypeError, match="takes genesis or its former name, beginning, not both"):
+        Network(genesis=GenesisOptions(name="other"), **options)
 
 
 def test_the_old_methods_are_the_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:

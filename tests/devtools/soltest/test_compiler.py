@@ -258,7 +258,10 @@ def test_a_folder_that_is_not_npms_compiler_is_refused_with_the_reason(content: 
 @NODE
 def test_a_compiler_that_ends_without_an_answer_is_named_with_its_words(tmp_path: Path, cache: Path) -> None:
     put(cache, "0.8.999", "throw new Error('no way')")
-    with pytest.raises(CompileError, match=r"solc 0\.8\.999 ended with 1: [\s\S]*no way"):
+    with pytest.raises(
+        CompileError,
+        match=r"soljson\.js, which says it is solc 0\.8\.999, answered no JSON; it ended with 1: [\s\S]*no way",
+    ):
         choose_solc(project(tmp_path), None).compile({})
 
 

@@ -34,7 +34,7 @@ from localnet.rpc import state
 from localnet.rpc.blocks_at import BlockRef
 from localnet.rpc.dispatch import method_table
 from localnet.rpc.errors import RpcError, from_exception
-from localnet.rpc.executors import Executors
+from localnet.rpc.executors import QUESTION_THREADS, Executors
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.server import serving
 from localnet.rpc.values import as_json
@@ -67,8 +67,22 @@ def executors(network: Network) -> Iterator[Executors]:
 
 def ask(executors: Executors, method: str, *params: Any) -> Any:
     """The answer of a request, whose thread this is."""
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-    return json.loads(asyncio.run(executors.dispatcher.answer(body)))
+    return json.loads(asyncio.run(executors.dispatcher.answer(body(method, *params))))
+
+
+def body(method: str, *params: Any) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+
+
+def ask_together(executors: Executors, requests: list[tuple[str, list[Any]]]) -> list[Any]:
+    """The answers of requests that arrive at once."""
+
+    async def answers() -> list[bytes]:
+        return await asyncio.gather(
+            *(executors.dispatcher.answer(body(method, *params)) for method, params in requests)
+        )
+
+    return [json.loads(answer) for answer in asyncio.run(answers())]
 
 
 def test_a_transaction_is_answered_while_a_question_has_no_end(executors: Executors) -> None:
@@ -89,6 +103,34 @@ def test_a_transaction_is_answered_while_a_question_has_no_end(executors: Execut
         return answer
 
     assert "result" in asyncio.run(both())
+
+
+def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -> None:
+    """A wallet asks for the nonce and an estimate before it sends."""
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def endless(_: object) -> bool:
+        begun.release()
+        return go_on.wait(_SOON)
+
+    async def beside() -> list[Any]:
+        asked = [asyncio.create_task(executors.ask(endless)) for _ in range(QUESTION_THREADS - 1)]
+        for _ in asked:
+            assert await asyncio.to_thread(begun.acquire, timeout=_SOON)
+        answers = [
+            json.loads(await executors.dispatcher.answer(body(method, *params)))
+            for method, params in (
+                ("eth_getTransactionCount", [ALICE, "latest"]),
+                ("eth_estimateGas", [{"from": ALICE, "to": ALICE}]),
+                ("eth_call", [{"to": ALICE}, "latest"]),
+            )
+        ]
+        assert not any(task.done() for task in asked)
+        go_on.set()
+        await asyncio.gather(*asked)
+        return answers
+
+    assert all("result" in answer for answer in asyncio.run(beside()))
 
 
 def test_a_call_that_runs_long_does_not_delay_a_transaction(network: Network) -> None:
@@ -176,6 +218,7 @@ def _compared(executors: Executors) -> None:
             for _ in range(10):
                 for (method, params), expected in zip(questions, idle, strict=True):
                     assert ask(executors, method, *params) == expected, method
+                assert ask_together(executors, questions) == idle
         finally:
             ended.set()
         mining.result(_SOON)
@@ -230,7 +273,7 @@ def test_what_executes_or_spans_blocks_is_answered_beside_the_chain(network: Net
         ("Filecoin.GasEstimateMessageGas", [message, None, None]),
         ("Filecoin.GetActorEventsRaw", [{"fromHeight": 0}]),
     ]
-    table, node, beside = method_table(), executors._view._node, 0
+    table, node, beside = method_table(), executors.questions[0].view._node, 0
     for method, params in questions:
         answer = ask(executors, method, *params)
         try:
@@ -276,7 +319,7 @@ def test_a_question_that_is_asked_again_is_reported_once_with_its_own_head(
     network: Network, executors: Executors, monkeypatch: MonkeyPatch, method: str, report: str
 ) -> None:
     """The chain goes back while it is answered, and on while it is answered again."""
-    reports = executors._view._node.console = Reports()
+    reports = executors.questions[0].view._node.console = Reports()
     if report == "failed":
         ask(executors, "anvil_setCode", NOBODY, "0x5f5ffd")
     snapshot = network.snapshot()
