@@ -13,13 +13,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
-from hypervisor.deep_stack import ExecutionThread, large_stacks
+from hypervisor.deep_stack import ExecutionThread
 from localnet.chain.watching import Preempted
 from localnet.rpc.errors import SERVER_ERROR, RpcError
+from localnet.rpc.serial_thread import SerialThread
 
 MOST_LATER: Final = 100
 """Pieces of work that wait in the background; where there are more, the oldest is not done."""
@@ -37,9 +39,7 @@ class RequestThread:
         """`after` is called after each function, on that thread, before its caller is answered."""
         self._after = after
         self._execution = ExecutionThread()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=self._execution.adopt)
-        with large_stacks():
-            self._thread.submit(int)  # starts the thread
+        self._thread = SerialThread(name, self._execution.adopt)
         self._working: int | None = None
         """The thread's number while it works."""
         self._raising = threading.Lock()
@@ -56,16 +56,17 @@ class RequestThread:
 
     async def run(self, work: Callable[[], Any]) -> Any:
         """What `work` returns or raises. Raises RpcError -32000 where it was ended."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
         with self._counting:
             self._waiting += 1
         try:
-            answer = self._thread.submit(self._answer, work)
+            self._thread.put(partial(self._answer, loop, answer, work))
         except BaseException:
             self._answered()
             raise
-        answer.add_done_callback(self._answered)  # also where the client is gone
         try:
-            return await asyncio.wrap_future(answer)
+            return await answer
         except KeyboardInterrupt:
             raise RpcError(SERVER_ERROR, "the node is stopping") from None
 
@@ -90,7 +91,7 @@ class RequestThread:
         with self._counting:
             if not self._sought and not self._ending and not self._stopping:
                 self._sought = True
-                self._thread.submit(self._do_later)
+                self._thread.put(self._do_later)
 
     def should_yield(self) -> bool:
         """Whether a request waits, or the node ends."""
@@ -102,14 +103,14 @@ class RequestThread:
             return
         self._stopping = True
         end = time.monotonic() + _LAST_WORK
-        last = self._thread.submit(self._finish, end)
+        last = self._thread.submit(partial(self._finish, end))
         wait([last], _LAST_WORK)
         if not last.done() and self._in_background:
             self._ending = True
             wait([last], _YIELDING)
             if not last.done() and self._in_background:
                 self.interrupt()
-        self._thread.shutdown(wait=True)
+        self._thread.end()
 
     def _finish(self, end: float) -> None:
         while self._later and time.monotonic() < end and self._do_next():
@@ -122,7 +123,7 @@ class RequestThread:
         with self._counting:
             self._sought = bool(self._later) and not self._ending and not self._stopping
             if self._sought:
-                self._thread.submit(self._do_later)
+                self._thread.put(self._do_later)
 
     def _do_next(self) -> bool:
         """Do the oldest piece of work in the background; whether it was done. It stays where it gave way."""
@@ -141,14 +142,25 @@ class RequestThread:
             self._in_background = False
         return True
 
-    def _answered(self, _: object = None) -> None:
+    def _answered(self) -> None:
         with self._counting:
             self._waiting -= 1
 
-    def _answer(self, work: Callable[[], Any]) -> Any:
-        if self._stopping:
-            raise KeyboardInterrupt
-        return self._do(work)
+    def _answer(self, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[Any], work: Callable[[], Any]) -> None:
+        """Execute for a request, unless it is waited for no more, and let its event loop know."""
+        settle: Callable[[], None] | None = None
+        try:
+            if not answer.cancelled():
+                if self._stopping:
+                    raise KeyboardInterrupt
+                settle = partial(_settle, answer, self._do(work), None)
+        except BaseException as error:  # noqa: BLE001  # carried over to the event loop
+            settle = partial(_settle, answer, None, error)
+        finally:
+            self._answered()
+        if settle is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(settle)
 
     def _do(self, work: Callable[[], Any]) -> Any:
         if self._ending:
@@ -165,6 +177,15 @@ class RequestThread:
             finally:
                 if self._after is not None:
                     self._after()
+
+
+def _settle(answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if answer.cancelled():
+        return
+    if error is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(error)
 
 
 def _let_interrupt_arrive() -> None:
