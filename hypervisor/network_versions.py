@@ -77,7 +77,7 @@ class NetworkVersion:
     prices: PriceList
     rules: MachineRules
     evm: frozenset[str] = frozenset()
-    """Features of the EVM actor since the first, which `runtimes.evm.rules` reads: opcodes, precompiles, and its methods.
+    """Features of the EVM actor since the first, which `runtimes.evm.rules` reads: opcodes, precompiles, methods.
 
     STRICT_QUESTIONS: GetBytecode and GetBytecodeHash refuse parameters. PLAIN_BYTECODE: GetBytecode returns CBOR, not
     DAG-CBOR. STRICT_DELEGATE: InvokeContractDelegate takes DAG-CBOR alone. CREATION_RETURNS: a creation clears the
