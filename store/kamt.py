@@ -80,6 +80,8 @@ class Kamt:
     def __init__(self, store: Blockstore, root: Cid | None = None) -> None:
         """Open the tree at `root`, or start an empty one. Raises KamtError, BlockNotFound."""
         self._store = store
+        self.held = 0
+        """Nodes that were loaded or written: memory holds no more of them."""
         self._root = _KamtNode(0, [], None) if root is None else self._load(root, 0)
 
     @property
@@ -128,13 +130,15 @@ class Kamt:
         self._store.put_many([(cid, data) for _, cid, data, _ in written])
         for node, cid, _, parts in written:
             node.cid, node.changed, node.parts = cid, False, parts
+        self.held += len(written)
         return root
 
     def _insert(self, key: int, value: int) -> None:
         node = self._root
         start = 0
-        while True:
-            shift, bit = _step(key, start)
+        while True:  # no call for a step, as in `get`
+            shift = PATH_BITS - BIT_WIDTH - start
+            bit = 1 << (key >> shift & _MASK) if shift >= 0 else 1 << (key & (_MASK >> -shift))
             index = (node.bitfield & (bit - 1)).bit_count()
             if not node.bitfield & bit:
                 node.bitfield |= bit
@@ -145,7 +149,7 @@ class Kamt:
                 return
             node.touch(index)
             pointer = node.pointers[index]
-            start = PATH_BITS - shift
+            start = PATH_BITS - max(shift, 0)
             if type(pointer) is tuple:
                 node.pointers[index] = (key, value) if pointer[0] == key else _fork(pointer, (key, value), start)
                 return
@@ -207,6 +211,7 @@ class Kamt:
         bitfield, pointers = read_bitfield_node(load_value(self._store, cid, KamtError), taken, KamtError)
         if start and not pointers:
             raise KamtError("an empty node below the root")
+        self.held += 1
         return _KamtNode(bitfield, [_read_pointer(pointer, start + taken) for pointer in pointers], cid)
 
     def _encode(self, node: _KamtNode, written: list[_Written]) -> Cid:

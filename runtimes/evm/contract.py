@@ -142,11 +142,9 @@ class EvmContract:
 
     def reload(self) -> None:
         """Read the state again if the head is not the one that was last seen."""
-        root, tombstone = self._syscalls.root(), self.tombstone
+        root = self._syscalls.root()
         if root != self._saved_root:
             self._load(root)
-            if not self._rules.tombstone_reloads:
-                self.tombstone = tombstone
 
     def send(
         self,
@@ -168,7 +166,7 @@ class EvmContract:
         try:
             if codec_of(root) not in (CBOR, DAG_CBOR):
                 raise CodecError("neither CBOR nor DAG-CBOR")
-            return EvmState.decode(self._syscalls.open(root), self._rules.transient_storage)
+            return EvmState.decode(self._syscalls.open(root))
         except (CodecError, SyscallError) as error:
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's state is broken: {error}") from None
 

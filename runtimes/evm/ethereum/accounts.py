@@ -28,6 +28,7 @@ from runtimes.evm.ethereum.contract_states import (
     EMPTY_CODE,
     NATIVE_CODE_CID,
     ContractStates,
+    KnownContracts,
 )
 from runtimes.evm.inspection import NATIVE_CODE_HASH
 from runtimes.evm.storage import EMPTY_KAMT
@@ -51,15 +52,15 @@ class Accounts:
         machine: MachineState,
         journal: Journal,
         filecoin_addresses: bool,
-        trees: dict[Cid, Kamt] | None = None,
+        known: KnownContracts | None = None,
     ) -> None:
         """`filecoin_addresses`: whether a masked ID stands for an actor, or is an address like any other.
 
-        `trees` are storages that were read before, by their roots; those that are read and written now join them.
+        `known` are contracts that were read before; those that are read and written now join them.
         """
         self._tree = machine.state_tree
         self._store = machine.store
-        self._contracts = contracts = ContractStates(machine, trees)
+        self._contracts = contracts = ContractStates(machine, KnownContracts() if known is None else known)
         self.code_block, self.code_size_and_delegate = contracts.code_block, contracts.code_size_and_delegate
         self.form = contracts.form
         self._journal = self.journal = journal

@@ -32,6 +32,11 @@ _SHAPES: dict[Cid, tuple[int, EthAddress | None]] = {}
 """Of code that was met, which is what its CID says: its length, whose code it lends."""
 _MOST_SHAPES: Final = 4096
 
+_MOST_STATES: Final = 4096
+_MOST_TREES: Final = 32
+_MOST_NODES: Final = 8192
+"""Of what a machine's messages hand on: states, storages, and nodes of all storages together."""
+
 
 def is_delegation(code: bytes) -> bool:
     """Whether code only says whose code is lent."""
@@ -43,15 +48,39 @@ def may_send(code: bytes, fork: Fork) -> bool:
     return not code or (fork.delegations and is_delegation(code))
 
 
-class ContractStates:
-    """What was read of contracts, and how they are written. `trees` are storages by their roots, read before or now."""
+class KnownContracts:
+    """States and storages that a machine's messages have read or written, by their CIDs: the next message finds them.
 
-    def __init__(self, machine: MachineState, trees: dict[Cid, Kamt] | None = None) -> None:
+    A storage belongs to the root that it was written as last. One whose blocks were taken back is found by no state.
+    """
+
+    def __init__(self) -> None:
+        self.states: dict[Cid, EvmState] = {}
+        self.trees: dict[Cid, Kamt] = {}
+        self.forget()
+
+    def trim(self) -> None:
+        """Between messages: forget the storages of long ago, and everything where it is too much."""
+        while len(self.trees) > _MOST_TREES:
+            del self.trees[next(iter(self.trees))]
+        if len(self.states) > _MOST_STATES or sum(tree.held for tree in self.trees.values()) > _MOST_NODES:
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget everything."""
+        self.trees.clear()
+        self.states.clear()
+        self.states[EMPTY_ARRAY_CID] = NEW_CONTRACT
+
+
+class ContractStates:
+    """What was read of contracts, before or now, and how they are written."""
+
+    def __init__(self, machine: MachineState, known: KnownContracts) -> None:
         self._store = machine.store
         self.evm_code = machine.manifest.code("evm")
         self._manifest = machine.manifest
-        self._states: dict[Cid, EvmState] = {EMPTY_ARRAY_CID: NEW_CONTRACT}
-        self._trees = {} if trees is None else trees
+        self._states, self._trees = known.states, known.trees
 
     def of(self, state: ActorState) -> EvmState:
         """The state of a contract. Raises Fatal."""

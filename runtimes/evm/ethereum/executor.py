@@ -33,9 +33,9 @@ from runtimes.evm.ethereum.application import (
     block_of,
 )
 from runtimes.evm.ethereum.block_hashes import BlockHashes
-from runtimes.evm.ethereum.contract_states import may_send
+from runtimes.evm.ethereum.contract_states import KnownContracts, may_send
 from runtimes.evm.ethereum.forks import fork_named, fork_names
-from runtimes.evm.ethereum.messages import transaction_of
+from runtimes.evm.ethereum.messages import Entry, transaction_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
 
 _MAX_I64 = (1 << 63) - 1
@@ -60,6 +60,7 @@ class EthereumExecutor:
             raise InvalidInput(f"the machine's context is of the rules '{machine.context.rules}', not '{ETHEREUM}'")
         self._machine = machine
         self._hashes = BlockHashes(machine)
+        self._known = KnownContracts()
 
     def apply_transaction(
         self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None
@@ -68,7 +69,7 @@ class EthereumExecutor:
 
         Raises InvalidTransaction, with nothing changed.
         """
-        return self._or_rollback(lambda: Application(self._machine, transaction, sender, limits).apply())
+        return self._or_rollback(lambda: self._application(transaction, sender, limits).apply())
 
     def system_call(self, to: EthAddress, data: bytes) -> bytes | None:
         """Call a contract in the name of the system: no fees, nothing warm, gas of its own.
@@ -76,12 +77,12 @@ class EthereumExecutor:
         What it returned, None where nothing is at the address or the call failed.
         """
         system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, SYSTEM_CALL_GAS, 0, 0)
-        result = self._or_rollback(Application(self._machine, system, SYSTEM_ADDRESS).apply_of_system)
+        result = self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_of_system)
         return unwrap_return(result.output) if result.success else None
 
     def checked_system_call(self, to: EthAddress) -> bytes:
         """The same for a contract without which there is no block (EIP-7002, EIP-7251). Raises InvalidBlock."""
-        accounts = Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses)
+        accounts = self._accounts()
         if not accounts.code(accounts.find(to)):
             raise InvalidBlock(f"a block needs a contract at 0x{to.hex()}, and there is none")
         returned = self.system_call(to, b"")
@@ -91,7 +92,7 @@ class EthereumExecutor:
 
     def pay(self, amounts: Iterable[tuple[EthAddress, int]]) -> None:
         """Credit addresses with money from elsewhere, in wei; an account that stays empty is removed."""
-        accounts = Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses)
+        accounts = self._accounts()
         for address, amount in amounts:
             accounts.touch(address)
             if amount:
@@ -133,7 +134,7 @@ class EthereumExecutor:
         Storage is written only where it may be looked at: by a tracer, or for the code that is created. The
         receipt of any other has no root of events.
         """
-        accounts = Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses)
+        accounts = self._accounts()
         transaction = _transaction_of(question, accounts)
         is_paid = question.max_fee > 0
         application = Application(self._machine, transaction, question.sender, paid=is_paid, accounts=accounts)
@@ -145,7 +146,7 @@ class EthereumExecutor:
     def apply_unpaid(self, message: Message) -> ApplyResult:
         """Apply a message in anybody's name, at any nonce and without fees. Raises InvalidTransaction."""
         sender, transaction, entry = transaction_of(self._machine, message)
-        application = Application(self._machine, transaction, sender, None, entry, paid=False)
+        application = self._application(transaction, sender, None, entry, paid=False)
         return self._apply_traced(transaction, sender, lambda: self._or_rollback(application.ask))
 
     def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
@@ -180,6 +181,21 @@ class EthereumExecutor:
         if fork_named(block.fork).block_hash_contract and not self._hashes.keep(parent_hash):
             self.system_call(BLOCK_HASHES, parent_hash)
 
+    def _accounts(self) -> Accounts:
+        """The accounts of a message, which finds what those before it have read."""
+        self._known.trim()
+        return Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses, self._known)
+
+    def _application(
+        self,
+        transaction: Transaction,
+        sender: EthAddress,
+        limits: BlockLimits | None = None,
+        entry: Entry | None = None,
+        paid: bool = True,
+    ) -> Application:
+        return Application(self._machine, transaction, sender, limits, entry, paid, self._accounts())
+
     def _apply_traced(
         self, transaction: Transaction, sender: EthAddress, apply: Callable[[], TransactionResult], kept: bool = True
     ) -> ApplyResult:
@@ -199,7 +215,7 @@ class EthereumExecutor:
     def _apply_or_refuse(self, message: Message, implicit: bool) -> ApplyResult:
         try:
             sender, transaction, entry = transaction_of(self._machine, message)
-            application = Application(self._machine, transaction, sender, None, entry)
+            application = self._application(transaction, sender, None, entry)
             result = self._or_rollback(application.apply_implicit if implicit else application.apply)
         except InvalidTransaction as error:
             code = _EXIT_CODES.get(error.refusal, ExitCode.SYS_SENDER_STATE_INVALID)

@@ -1,0 +1,132 @@
+"""What messages have read of contracts is handed on to the next one, and nothing else follows from it.
+
+Expected: what executors do that begin with nothing known.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from hypervisor import Hypervisor
+from runtimes.evm.ethereum import contract_states
+from runtimes.evm.ethereum.contract_states import KnownContracts
+from runtimes.evm.ethereum.executor import EthereumExecutor
+from store.kamt import Kamt
+from store.memory import MemoryStore
+from store.walk import reachable
+from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, machine
+
+COUNTS = "0 CALLDATALOAD SLOAD 32 CALLDATALOAD ADD 0 CALLDATALOAD SSTORE"
+"""Adds the second word to the slot that the first one names."""
+
+
+def add(executor: EthereumExecutor, slot: int, number: int) -> None:
+    """One transaction with this calldata."""
+    machine = executor._machine
+    actor = executor._accounts().find(SENDER)
+    nonce = 0 if actor is None else executor._accounts().nonce(actor)
+    data = slot.to_bytes(32, "big") + (number % (1 << 256)).to_bytes(32, "big")
+    transaction = Transaction(DYNAMIC_FEE, None, nonce, CONTRACT, 0, data, 1_000_000, 0, 0)
+    assert executor.apply_transaction(transaction, SENDER).success, machine.root
+
+
+Step = Callable[[Hypervisor, Callable[[], EthereumExecutor]], None]
+
+
+def steps(drawn: random.Random) -> list[Step]:
+    """Transactions that stay and such that are taken back, by a trial and by a way back, between flushes."""
+
+    def stays(numbers: tuple[int, int]) -> Step:
+        return lambda _, executor: add(executor(), *numbers)
+
+    def is_tried(pairs: list[tuple[int, int]]) -> Step:
+        def tried(made: Hypervisor, executor: Callable[[], EthereumExecutor]) -> None:
+            with made.trial():
+                for pair in pairs:
+                    add(executor(), *pair)
+
+        return tried
+
+    def goes_back(pair: tuple[int, int]) -> Step:
+        def back(made: Hypervisor, executor: Callable[[], EthereumExecutor]) -> None:
+            before = made.snapshot()
+            add(executor(), *pair)
+            _ = made.root
+            made.restore(before)
+
+        return back
+
+    found: list[Step] = []
+    for _ in range(60):
+        pair = drawn.randrange(40) * drawn.choice((1, 1 << 70)), drawn.choice((1, 2, -1, -2))
+        kind = drawn.randrange(5)
+        if kind < 2:
+            found += [is_tried([pair] * drawn.randint(1, 2)), stays(pair)] if kind else [stays(pair)]
+        elif kind == 2:
+            found.append(is_tried([pair, (pair[0], 1)]))
+        elif kind == 3:
+            found += [goes_back(pair), stays(pair)]
+        else:
+            found.append(lambda made, _: made.flush() and None)
+    return found
+
+
+@pytest.mark.parametrize(("seed", "most_nodes"), [(1, 8192), (2, 8192), (3, 0), (4, 12)])
+def test_states_are_those_of_executors_that_know_nothing(
+    seed: int, most_nodes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract_states, "_MOST_NODES", most_nodes)
+    with machine(COUNTS) as made, machine(COUNTS) as plain:
+        kept = EthereumExecutor(made)
+        for step in steps(random.Random(seed)):
+            step(made, lambda: kept)
+            step(plain, lambda: EthereumExecutor(plain))
+            assert made.root == plain.root
+            reachable(made.store, [made.root])  # BlockNotFound where a block was taken to be there
+        made.flush()
+        assert isinstance(made.base, MemoryStore)
+        reachable(made.base, [made.root])
+
+
+def test_the_storage_of_the_last_message_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Kamt] = []
+
+    class Watched(Kamt):
+        def __init__(self, *given: object) -> None:
+            super().__init__(*given)  # type: ignore[arg-type]
+            opened.append(self)
+
+    monkeypatch.setattr(contract_states, "Kamt", Watched)
+    with machine(COUNTS) as made:
+        executor = EthereumExecutor(made)
+        add(executor, 5, 1)
+        made.flush()
+        opened.clear()
+        add(executor, 6, 1)
+        made.flush()
+        assert not opened
+        made.restore(made.snapshot())
+        add(executor, 7, 1)
+        assert not opened
+
+
+def test_little_is_held() -> None:
+    known, store = KnownContracts(), MemoryStore()
+    for number in range(100):
+        tree = Kamt(store)
+        tree.set(1, number + 1)
+        known.trees[tree.flush()] = tree
+    last = next(reversed(known.trees))
+    known.trim()
+    assert last in known.trees
+    assert len(known.trees) == 32
+    large = Kamt(store)
+    for slot in range(40_000):
+        large.set(slot << 200, 1)
+    known.trees[large.flush()] = large
+    known.trim()
+    assert not known.trees
