@@ -269,7 +269,7 @@ def _node_head(bitfield: int, pointers: int) -> bytes:
 
 
 def _bucket_bytes(bucket: Any) -> bytes:
-    return encode([[key, value] for key, value in bucket])
+    return encode(bucket)
 
 
 @lru_cache(4096)

@@ -31,6 +31,8 @@ SECTOR_CODECS: Final = frozenset((FIL_COMMITMENT_UNSEALED, FIL_COMMITMENT_SEALED
 """Codecs of sector commitments: they name data that is never in the store, and are skipped."""
 
 _USUAL_LINKS: Final = (LINK_HEAD + USUAL_PREFIX, LINK_HEAD + USUAL_RAW_PREFIX)
+_LINK: Final = LINK_HEAD[:2]
+"""The tag of every link."""
 _MAX_INLINE: Final = (
     16  # identity CIDs inside identity CIDs: each level needs bytes of its own, 64 allow fewer than this
 )
@@ -58,7 +60,8 @@ class RewrittenBlock(bytes):
         """The links of its fresh values, as `links_of` gives those of a block."""
         links: list[Cid] = []
         for value in self.fresh:
-            _scan(value, links, _MAX_INLINE)
+            if _LINK in value:  # what was encoded here is sound: without the tag it has no link
+                _scan(value, links, _MAX_INLINE)
         return links
 
 
