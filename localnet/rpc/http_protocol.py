@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -157,14 +157,16 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle = answering  # type: ignore[assignment]  # so uvicorn knows that one is being answered
             task = self.loop.create_task(self._answer(answering, answer))
             self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
         else:
             self.transport.write(_HEAD % (len(answer), answer))
             self.on_response_complete()
 
     async def _answer(self, answering: _Answering, awaited: Awaitable[bytes]) -> None:
         """Answer a request whose answer has to be waited for; what comes on the connection meanwhile waits, too."""
-        answer = await awaited
+        try:
+            answer = await awaited
+        finally:  # a callback of the task would cost another round of the loop
+            self.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
         answering.response_complete = True
         if answering.disconnected or self.transport.is_closing():
             return
