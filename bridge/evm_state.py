@@ -55,16 +55,17 @@ class EvmState:
         return encode([link(self.bytecode), self.bytecode_hash, link(self.storage), *middle, self.nonce, tombstone])
 
     @staticmethod
-    def decode(data: bytes) -> "EvmState":
-        """Read either form; CodecError if it is neither."""
-        return _decode(data)
+    def decode(data: bytes, transient_field: bool | None = None) -> "EvmState":
+        """Read the form with or without `transient_field`, or where it is None either; CodecError if it is another."""
+        return _decode(data, transient_field)
 
 
 @lru_cache(_KEPT)
-def _decode(data: bytes) -> EvmState:
+def _decode(data: bytes, transient_field: bool | None) -> EvmState:
     fields = decode(data)
-    if not isinstance(fields, list) or len(fields) not in (5, 6):
-        raise CodecError("a contract's state is a tuple of five or six")
+    lengths = (5, 6) if transient_field is None else (5 + transient_field,)
+    if not isinstance(fields, list) or len(fields) not in lengths:
+        raise CodecError(f"a contract's state is a tuple of {' or '.join(map(str, lengths))} fields")
     code, code_hash, storage, *middle, nonce, tombstone = fields
     if not isinstance(code_hash, bytes) or len(code_hash) != 32:
         raise CodecError("a contract's state has a hash of 32 bytes")

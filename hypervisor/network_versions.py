@@ -77,7 +77,12 @@ class NetworkVersion:
     prices: PriceList
     rules: MachineRules
     evm: frozenset[str] = frozenset()
-    """Features of the EVM actor since the first: MCOPY, BEACON_RANDOMNESS, TRANSIENT, BLS12_381, CLZ, P256."""
+    """Features of the EVM actor since the first, which `runtimes.evm.rules` reads: opcodes, precompiles, methods.
+
+    STRICT_QUESTIONS: GetBytecode and GetBytecodeHash refuse parameters. PLAIN_BYTECODE: GetBytecode returns CBOR, not
+    DAG-CBOR. STRICT_DELEGATE: InvokeContractDelegate takes DAG-CBOR alone. CREATION_RETURNS: a creation clears the
+    return data, a refused one leaves its own. TOMBSTONE_RELOADS: a frame learns that another one destroyed it.
+    """
     base_fee: BaseFee = BaseFee.FULLNESS
     """Of the tipset after one: the rule of the version that the next epoch has."""
     layouts: Layouts = Layouts.UNKNOWN
@@ -89,9 +94,15 @@ class NetworkVersion:
 
 
 NV18 = NetworkVersion(18, "Hygge", actors=10, prices=HYGGE, rules=MACHINE_V3)
-NV19 = NV18.successor(name="Lightning", actors=11)
+NV19 = NV18.successor(name="Lightning", actors=11, evm=frozenset({"STRICT_QUESTIONS", "PLAIN_BYTECODE"}))
 NV20 = NV19.successor(name="Thunder")
-NV21 = NV20.successor(name="Watermelon", actors=12, prices=WATERMELON, rules=MACHINE_V4)
+NV21 = NV20.successor(
+    name="Watermelon",
+    actors=12,
+    prices=WATERMELON,
+    rules=MACHINE_V4,
+    evm=frozenset({"STRICT_QUESTIONS", "STRICT_DELEGATE", "CREATION_RETURNS", "TOMBSTONE_RELOADS"}),
+)
 NV22 = NV21.successor(name="Dragon", actors=13)
 NV23 = NV22.successor(name="Waffle", actors=14)
 NV24 = NV23.successor(name="Tuktuk", actors=15, evm=NV23.evm | {"MCOPY", "BEACON_RANDOMNESS"})

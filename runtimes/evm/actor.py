@@ -82,8 +82,8 @@ class EvmInvocation:
         return self.params.data
 
     def require_no_params(self) -> None:
-        """Exit 16 if there are parameters."""
-        if self.params is not None:
+        """Exit 16 if there are parameters, and the rules mind them."""
+        if self.params is not None and not self.rules.questions_take_params:
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method takes no parameters")
 
     def require_caller(self, actor: ActorID) -> None:
@@ -152,9 +152,12 @@ def _invoke_contract(invocation: EvmInvocation) -> BlockId:
 
 def _invoke_contract_delegate(invocation: EvmInvocation) -> BlockId:
     """Another contract's code in this one's name; only this contract itself may ask for that."""
-    if invocation.params is None or invocation.params.codec != DAG_CBOR:
+    data, codec = invocation.data(), invocation.params.codec if invocation.params else 0
+    if codec != DAG_CBOR and not invocation.rules.delegate_any_cbor:
         raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method takes parameters as DAG-CBOR")
-    params = DelegateCallParams.decode(invocation.params.data)
+    if codec not in (CBOR, DAG_CBOR):
+        raise ParamsError(f"parameters of codec 0x{codec:x} are not CBOR")
+    params = DelegateCallParams.decode(data)
     invocation.require_caller(invocation.kernel.context.receiver)
     contract = invocation.contract()
     code = invocation.code(params.code)
@@ -236,8 +239,8 @@ def _run(
 
 def _get_bytecode(invocation: EvmInvocation) -> BlockId:
     invocation.require_no_params()
-    state = invocation.state()
-    return invocation.syscalls.create(DAG_CBOR, encode(None if state is None else link(state.bytecode)))
+    state, codec = invocation.state(), invocation.rules.bytecode_codec
+    return invocation.syscalls.create(codec, encode(None if state is None else link(state.bytecode)))
 
 
 def _get_bytecode_hash(invocation: EvmInvocation) -> BlockId:

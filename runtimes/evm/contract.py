@@ -142,9 +142,11 @@ class EvmContract:
 
     def reload(self) -> None:
         """Read the state again if the head is not the one that was last seen."""
-        root = self._syscalls.root()
+        root, tombstone = self._syscalls.root(), self.tombstone
         if root != self._saved_root:
             self._load(root)
+            if not self._rules.tombstone_reloads:
+                self.tombstone = tombstone
 
     def send(
         self,
@@ -166,7 +168,7 @@ class EvmContract:
         try:
             if codec_of(root) not in (CBOR, DAG_CBOR):
                 raise CodecError("neither CBOR nor DAG-CBOR")
-            return EvmState.decode(self._syscalls.open(root))
+            return EvmState.decode(self._syscalls.open(root), self._rules.transient_storage)
         except (CodecError, SyscallError) as error:
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's state is broken: {error}") from None
 

@@ -92,6 +92,10 @@ class EngineRules(Protocol):
         """Every opcode with its flat price."""
 
     @property
+    def creation_returns(self) -> bool:
+        """Whether a creation clears the return data and leaves a refusal's; if not, it looks at the balance first."""
+
+    @property
     def tree(self) -> TreeRules | None:
         """What a whole tree of calls needs to know; None where each frame runs by itself."""
 

@@ -15,6 +15,7 @@ from hypervisor.network_versions import NetworkVersion
 from hypervisor.types import ActorID
 from runtimes.evm.gas_table import CANCUN_GAS, GasTable
 from runtimes.evm.opcodes import FILECOIN_OPCODES, NUMBERS, Opcode
+from store.cid import CBOR, DAG_CBOR
 
 _PAGE = 65536
 _WASM_MEMORY_PER_BYTE = 400
@@ -70,6 +71,16 @@ class EvmRules:
     precompiles: Mapping[EthAddress, str]
     transient_storage: bool
     """Whether the state tuple has its sixth field."""
+    creation_returns: bool = True
+    """A creation clears the return data and leaves a refusal's; if not, it keeps them, and checks the balance first."""
+    tombstone_reloads: bool = True
+    """A frame learns that another one of its contract has destroyed it; if not, its next write revives the contract."""
+    questions_take_params: bool = False
+    """GetBytecode and GetBytecodeHash ignore parameters."""
+    bytecode_codec: int = DAG_CBOR
+    """Of what GetBytecode returns."""
+    delegate_any_cbor: bool = False
+    """InvokeContractDelegate reads CBOR as well as DAG-CBOR."""
     block_gas_limit: int = 10_000_000_000
     max_code_size: int = 24_576
     memory_page: int = 4096
@@ -148,5 +159,10 @@ def filecoin_rules(network: NetworkVersion) -> EvmRules:
         opcodes=MappingProxyType({number: op for number, op in FILECOIN_OPCODES.items() if number not in gone}),
         precompiles=MappingProxyType(slots),
         transient_storage="TRANSIENT" in features,
+        creation_returns="CREATION_RETURNS" in features,
+        tombstone_reloads="TOMBSTONE_RELOADS" in features,
+        questions_take_params="STRICT_QUESTIONS" not in features,
+        bytecode_codec=CBOR if "PLAIN_BYTECODE" in features else DAG_CBOR,
+        delegate_any_cbor="STRICT_DELEGATE" not in features,
         reserved=reserved,
     )

@@ -6,11 +6,12 @@ Without an official bundle the two engines of the EVM runtime stand against each
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.cbor import byte_string
+from bridge.evm_state import EvmState
 from bridge.evm_steps import EvmStep
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD
@@ -19,13 +20,15 @@ from hypervisor.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError
 from hypervisor.events import StampedEvent
+from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
+from hypervisor.network_versions import LATEST, NetworkVersion
 from hypervisor.tracing import CallEnded, CallStarted, Recorder, RuntimeEvent, TraceEvent
-from hypervisor.types import EAM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install
-from store.cid import Cid
+from store.cid import Cid, cid_of
 
 RUNNERS: Final = ("both", "official")
 """Ours is both of our engines at once: a case in which they differ ends with an error."""
@@ -46,7 +49,8 @@ _CALLS: Final = ("CALL", "DELEGATECALL", "STATICCALL")
 class CallOf:
     """A message: a call of a contract, or a creation where `to` is None.
 
-    Value in attoFIL; `later`: how many epochs behind the case's first.
+    Value in attoFIL; `later`: how many epochs after the case's first. With a `method` it is an implicit message of
+    anyone, `data` its bare parameters.
     """
 
     sender: EthAddress
@@ -54,6 +58,7 @@ class CallOf:
     data: bytes = b""
     value: int = 0
     later: int = 0
+    method: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,12 @@ class Outcome:
     events: tuple[StampedEvent, ...]
     root: Cid
     gas: int
+    codec: int | None = None
+    """Of the return data, where the message names a method."""
 
     def differences(self, other: Outcome) -> Iterator[str]:
         """The names of the fields that are not equal."""
-        for name in ("exit_code", "return_data", "events", "root"):
+        for name in ("exit_code", "return_data", "events", "root", "codec"):
             if getattr(self, name) != getattr(other, name):
                 yield name
 
@@ -110,8 +117,8 @@ class Compared:
 class Twin:
     """One of the two machines."""
 
-    def __init__(self, bundle: Bundle, evm: str) -> None:
-        context = MachineContext(epoch=EPOCH, timestamp=TIMESTAMP)
+    def __init__(self, bundle: Bundle, evm: str, network: NetworkVersion = LATEST) -> None:
+        context = MachineContext(network, epoch=EPOCH, timestamp=TIMESTAMP)
         self.machine = Hypervisor.open(bundle=bundle, evm=evm, context=context)
         self._empty = self.machine.snapshot()
 
@@ -119,14 +126,27 @@ class Twin:
         """Start anew from these accounts."""
         self.machine.restore(self._empty)
         install(self.machine, accounts)
+        if "TRANSIENT" not in self.machine.context.network.evm:
+            self._write_five_fields()
+
+    def _write_five_fields(self) -> None:
+        """Contracts' states as actors without transient storage have them."""
+        tree, store = self.machine.state_tree, self.machine.store
+        tree.flush()
+        code = self.machine.manifest.code("evm")
+        for actor, state in [found for found in tree.actors() if found[1].code == code]:
+            block = EvmState.decode(store.get(state.head)).encode(transient_field=False)
+            store.put(cid_of(block), block)
+            tree.set_actor(actor, replace(state, head=cid_of(block)))
 
     def run(self, case: Case) -> Iterator[Outcome]:
         """Start from the case's accounts and apply its messages."""
         self.begin(case.accounts)
         nonces = {address: account.nonce for address, account in case.accounts.items()}
         for call in case.calls:
-            yield self._apply(call, nonces[call.sender], case.gas_limit)
-            nonces[call.sender] += 1
+            yield self._apply(call, nonces.get(call.sender, 0), case.gas_limit)
+            if call.method is None:
+                nonces[call.sender] += 1
 
     def trail(self, case: Case) -> list[int | None]:
         """None where a call of the case begins, its exit code where it ends, in order."""
@@ -150,6 +170,27 @@ class Twin:
         return reader.found
 
     def _apply(self, call: CallOf, nonce: int, gas_limit: Gas) -> Outcome:
+        self.machine.advance(epoch=ChainEpoch(EPOCH + call.later), timestamp=TIMESTAMP + EPOCH_SECONDS * call.later)
+        codec = None
+        if call.method is None:
+            result = self._send(call, nonce, gas_limit)
+        else:
+            result, codec = self._ask(_direct(call))
+        if result.fatal is not None:
+            raise result.fatal
+        root = self.machine.root
+        return Outcome(int(result.exit_code), result.return_data, result.events, root, result.gas_used, codec)
+
+    def _ask(self, message: Message) -> tuple[ApplyResult, int]:
+        recorder = self.machine.tracer = Recorder()
+        try:
+            result = self.machine.apply_implicit(message)
+        finally:
+            self.machine.tracer = None
+        *_, last = (event for event in recorder.events if isinstance(event, CallEnded))
+        return result, last.return_codec
+
+    def _send(self, call: CallOf, nonce: int, gas_limit: Gas) -> ApplyResult:
         creation = call.to is None
         message = Message(
             to=Address.id(EAM_ACTOR) if call.to is None else to_filecoin(call.to),
@@ -160,11 +201,14 @@ class Twin:
             params=byte_string(call.data) if call.data or creation else b"",
             gas_limit=gas_limit,
         )
-        self.machine.advance(epoch=ChainEpoch(EPOCH + call.later), timestamp=TIMESTAMP + EPOCH_SECONDS * call.later)
-        result = self.machine.apply(message)
-        if result.fatal is not None:
-            raise result.fatal
-        return Outcome(int(result.exit_code), result.return_data, result.events, self.machine.root, result.gas_used)
+        return self.machine.apply(message)
+
+
+def _direct(call: CallOf) -> Message:
+    assert call.to is not None
+    assert call.method is not None
+    sender = Address.id(SYSTEM_ACTOR) if call.sender == ZERO_ADDRESS else to_filecoin(call.sender)
+    return Message(to_filecoin(call.to), sender, method=MethodNumber(call.method), params=call.data)
 
 
 class _GasReader:
@@ -186,8 +230,8 @@ class _GasReader:
 class Twins:
     """Both machines."""
 
-    def __init__(self, bundle: Bundle, runners: tuple[str, str] = RUNNERS) -> None:
-        self.ours, self.official = (Twin(bundle, evm) for evm in runners)
+    def __init__(self, bundle: Bundle, runners: tuple[str, str] = RUNNERS, network: NetworkVersion = LATEST) -> None:
+        self.ours, self.official = (Twin(bundle, evm, network) for evm in runners)
 
     def compare(self, case: Case) -> Compared:
         """Run a case on both, up to the first message that is not the same."""

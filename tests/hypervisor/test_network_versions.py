@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.bundle import Bundle
+from hypervisor.bundle_library import find_release
 from hypervisor.errors import BundleError, InvalidInput
 from hypervisor.network_versions import (
     NETWORK_VERSIONS,
@@ -154,6 +155,17 @@ def test_a_version_whose_actors_this_project_lacks_needs_a_bundle(monkeypatch: p
         Network(network=newest.number, clock=Clock(), upgrades={1: (added.number, f"own-v{newest.actors}")})
     with pytest.raises(InvalidInput, match=f"our own bundle runs on nv21 to nv{added.number}, not on nv18"):
         Network(network=18, clock=Clock())
+
+
+@pytest.mark.parametrize("number", [row.number for row in NETWORK_VERSIONS.values() if not row.rules.events_in_buffers])
+def test_a_version_that_needs_official_actors_names_a_release_that_can_be_fetched(number: int) -> None:
+    with pytest.raises(InvalidInput, match=f"not on nv{number}: take an official one") as refused:
+        Network(network=number, clock=Clock())
+    advised = re.search(r"`hypervisor bundle fetch (v\d+)`", str(refused.value))
+    assert advised is not None
+    release = find_release(advised[1])
+    assert release.version == NETWORK_VERSIONS[number].actors
+    assert release.url is not None
 
 
 def test_versions_by_what_lies_between_and_by_actors() -> None:

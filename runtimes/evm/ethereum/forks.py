@@ -74,6 +74,11 @@ class Fork:
     """Which forms of the opcodes engines use."""
 
     @property
+    def creation_returns(self) -> bool:
+        """A creation has return data of its own."""
+        return True
+
+    @property
     def tree(self) -> "Fork":
         """The fork itself: a tree knows all that its calls may meet."""
         return self

@@ -171,6 +171,7 @@ class FastInstance:
             prices += astuple(rules.gas)
             self.bring(b"".join(price.to_bytes(8, "little") for price in prices))
             self.numbers[0], self.numbers[1] = copied_bytes_per_gas, rules.family == "ethereum"
+            self.numbers[2] = rules.creation_returns
             self._instance.enter_alone(GuestCommand.ADD_RULES)
             number = self._rules[rules.name] = self.numbers[0]
         return number

@@ -103,7 +103,8 @@ class PyEvmEngine:
                 computation.memory_write(start, length, answer.output[:length])
                 computation.stack_push_int(int(answer.success))
             else:
-                computation.return_data = b"" if answer.success else answer.output
+                if computation.frame.rules.creation_returns:
+                    computation.return_data = b"" if answer.success else answer.output
                 computation.stack_push_bytes(answer.created or b"")
             return self._run(computation)
 

@@ -313,11 +313,16 @@ def _creating(salted: bool) -> Callable[[FrameComputation], Ask | None]:
         # STACK
         value, start, size, *salt = frame.stack_pop_ints(4 if salted else 3)
         require_writable(frame)
+        early = not frame.frame.rules.creation_returns
+        if early and value > frame.host.get_self_balance():
+            frame.stack_push_int(0)
+            return None
         # GAS: memory; the rest is the answer's
-        frame.return_data = b""
+        if not early:
+            frame.return_data = b""
         init_code = frame.region(start, size)
         # OPERATION
-        if value > frame.host.get_self_balance():
+        if not early and value > frame.host.get_self_balance():
             frame.stack_push_int(0)
             return None
         return CreateAsk(value, init_code, salt[0] if salt else None)

@@ -87,6 +87,7 @@ def state_of_another_codec(state: list[Any], _put: Put) -> object:
 
 UNREADABLE: dict[str, Callable[[list[Any], Put], object]] = {
     "no tuple": lambda _state, _put: "state",
+    "a tuple of five, as before transient storage": lambda state, _put: [*state[:TRANSIENT], *state[NONCE:]],
     "a tuple of seven": lambda state, _put: [*state, None],
     "no code": _with(BYTECODE, b"code"),
     "a short hash": _with(HASH, bytes(31)),

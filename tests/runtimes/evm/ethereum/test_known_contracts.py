@@ -60,6 +60,9 @@ def steps(drawn: random.Random) -> list[Step]:
 
         return back
 
+    def flushes(made: Hypervisor, _: Callable[[], EthereumExecutor]) -> None:
+        made.flush()
+
     found: list[Step] = []
     for _ in range(60):
         pair = drawn.randrange(40) * drawn.choice((1, 1 << 70)), drawn.choice((1, 2, -1, -2))
@@ -71,7 +74,7 @@ def steps(drawn: random.Random) -> list[Step]:
         elif kind == 3:
             found += [goes_back(pair), stays(pair)]
         else:
-            found.append(lambda made, _: made.flush() and None)
+            found.append(flushes)
     return found
 
 

@@ -26,6 +26,8 @@ pub struct Rules {
     pub prices: [u64; 256],
     pub gas: GasTable,
     pub ethereum: bool,
+    /// A creation clears the return data and leaves its own; in the first EVM actors it touches none.
+    pub creation_returns: bool,
     /// How many bytes a copy moves for one gas where the price is linear; 0 where it has a price by the word.
     pub copied_bytes_per_gas: u64,
 }

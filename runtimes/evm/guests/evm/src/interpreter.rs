@@ -425,10 +425,18 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 let (value, start, size) = (*peek!(0), *peek!(1), *peek!(2));
                 frame.ask.salt = if opcode == 0xf5 { *peek!(3) } else { ZERO };
                 writable!();
-                frame.return_data.clear();
+                let early = !rules.creation_returns;
+                if early && words::less(&ask!(host.self_balance(frame)), &value) {
+                    top -= 32 * count;
+                    push!(ZERO);
+                    continue;
+                }
+                if !early {
+                    frame.return_data.clear();
+                }
                 frame.ask.input = region!(&start, &size);
                 top -= 32 * count;
-                if !rules.ethereum && words::less(&ask!(host.self_balance(frame)), &value) {
+                if !rules.ethereum && !early && words::less(&ask!(host.self_balance(frame)), &value) {
                     push!(ZERO);
                     continue;
                 }

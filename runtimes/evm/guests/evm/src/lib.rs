@@ -94,8 +94,8 @@ impl Guest {
         DONE
     }
 
-    /// numbers: bytes that a copy moves for one gas (0: it has a price by the word), whether Ethereum's; exchange: 256
-    /// flat prices, then those of the table.
+    /// numbers: bytes that a copy moves for one gas (0: it has a price by the word), whether Ethereum's, whether a creation
+    /// has return data; exchange: 256 flat prices, then those of the table.
     fn add_rules(&mut self) -> Exit {
         let mail = mailbox();
         let mut numbers = [0; 256 + GAS_PRICES];
@@ -105,7 +105,14 @@ impl Guest {
         let mut prices = [0; 256];
         prices.copy_from_slice(&numbers[..256]);
         let gas = GasTable::of(&numbers[256..]);
-        let rules = Rules { prices, gas, ethereum: mail.numbers[1] != 0, copied_bytes_per_gas: mail.numbers[0] };
+        let [copied_bytes_per_gas, ethereum, creation_returns, ..] = mail.numbers;
+        let rules = Rules {
+            prices,
+            gas,
+            ethereum: ethereum != 0,
+            creation_returns: creation_returns != 0,
+            copied_bytes_per_gas,
+        };
         self.rules.push(Rc::new(rules));
         mail.numbers[0] = self.rules.len() as u64 - 1;
         DONE
@@ -248,9 +255,12 @@ impl Guest {
         self.free_frames.push(place as usize);
         frame.gas = mailbox().gas;
         frame.context = None; // whoever answered may have changed the block
-        frame.return_data.clear();
-        frame.return_data.extend_from_slice(incoming(self, size as usize));
-        if matches!(frame.ask.opcode, 0xf0 | 0xf5) {
+        let creates = matches!(frame.ask.opcode, 0xf0 | 0xf5);
+        if !creates || frame.rules.creation_returns {
+            frame.return_data.clear();
+            frame.return_data.extend_from_slice(incoming(self, size as usize));
+        }
+        if creates {
             let created = mailbox().words[0];
             frame.push(created);
         } else if let Err(exit) = interpreter::take_answer(&mut frame, &mut Outside, success != 0) {

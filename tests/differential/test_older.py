@@ -1,0 +1,86 @@
+"""The EVM actors of network versions 18 to 21: our engines beside each version's own module, over its own bundle.
+
+The test data have no bundle of v11: nv19 and nv20 are compared where its release is kept (`hypervisor bundle fetch`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from functools import lru_cache
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from hypervisor.bundle import Bundle
+from hypervisor.bundle_library import downloaded_releases
+from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
+from runtimes.evm.rules import EvmRules, filecoin_rules
+from tests.conftest import data_file, with_data
+from tests.differential.generator import generate
+from tests.differential.older import older
+from tests.differential.twins import Case, Twins
+
+CASES = 150
+GENERATED = 60
+DATA = {10: "bundles/v10-mainnet.car", 12: "bundles/v12-testing-fake-proofs.car"}
+FIRST, LAST = 18, 21
+CHANGED = ("creation_returns", "tombstone_reloads", "questions_take_params", "delegate_any_cbor")
+"""Rules of the EVM actor that differ between the two; `bytecode_codec` does in v11 alone."""
+
+
+def kept(version: int) -> list[Path]:
+    """The releases of a version that the user's folder has."""
+    return [path for name, path in downloaded_releases().items() if name.startswith(f"v{version}-")][:1]
+
+
+def numbers() -> list[int]:
+    """The network versions of which there is a module to compare with."""
+    rows = [row for row in NETWORK_VERSIONS.values() if FIRST <= row.number <= LAST]
+    return [*with_data(*(row.number for row in rows if row.actors in DATA or kept(row.actors)))]
+
+
+@lru_cache(1)
+def twins(number: int) -> Twins:
+    network = network_version(number)
+    path = data_file(DATA[network.actors]) if network.actors in DATA else kept(network.actors)[0]
+    return Twins(Bundle.open(path), network=network)
+
+
+def cases() -> Iterator[Case]:
+    return (older(1, number) for number in range(CASES))
+
+
+@pytest.mark.parametrize("number", numbers())
+def test_each_version_does_what_its_own_module_does(number: int) -> None:
+    compared = [twins(number).compare(case) for case in cases()]
+    assert not [found.difference for found in compared if found.difference]
+    assert sum(outcome.exit_code == 0 for found in compared for outcome in found.official) > CASES
+
+
+@pytest.mark.parametrize("number", numbers())
+def test_programs_of_the_grammar_do_the_same_on_both(number: int) -> None:
+    compared = [twins(number).compare(generate(7, case)) for case in range(GENERATED)]
+    assert not [found.difference for found in compared if found.difference and not found.gas_decided]
+
+
+@pytest.mark.parametrize("rule", CHANGED)
+@pytest.mark.parametrize(("number", "other"), with_data((FIRST, LAST), (LAST, FIRST)))
+def test_a_rule_of_the_other_version_is_found(number: int, other: int, rule: str) -> None:
+    value = getattr(filecoin_rules(network_version(other)), rule)
+    assert value != getattr(filecoin_rules(network_version(number)), rule)
+
+    def planted(network: NetworkVersion) -> EvmRules:
+        return replace(filecoin_rules(network), name=f"{rule} of nv{other}", **{rule: value})
+
+    with patch("runtimes.evm.runtime.filecoin_rules", planted):
+        twins.cache_clear()
+        assert any(twins(number).compare(case).difference for case in cases())
+    twins.cache_clear()
+
+
+def test_the_rules_that_differ_are_those_with_a_planted_defect() -> None:
+    first, last = (filecoin_rules(network_version(number)) for number in (FIRST, LAST))
+    differing = {field.name for field in fields(EvmRules) if getattr(first, field.name) != getattr(last, field.name)}
+    assert differing == {"name", *CHANGED}
