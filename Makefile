@@ -14,7 +14,7 @@ RUN := $(VENV)/bin
 # start all of ours.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page wheel supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -158,9 +158,18 @@ cheatcodes-page: environment ## write the table of docs/solidity-tests.md anew
 cli-page: environment ## write the commands of docs/cli.md anew, and the options of anvil in docs/coming-from-foundry.md
 	@$(RUN)/python -m tests.docs.cli_page
 
+wheel: environment ## dist/: the wheel, and beside it what it is made of (CycloneDX)
+	@environment=$$(mktemp -d) && trap 'rm -rf "$$environment"' EXIT && scripts/wheel dist "$$environment"
+
+supply-chain: environment ## licences of all dependencies, and what is known to be wrong with their versions
+	@scripts/audit-tools $(RUN)/python
+	@$(RUN)/python -m tests.packaging.supply_chain
+
 lock: ## resolve the dependencies of pyproject.toml into requirements.lock (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev \
 		--output-file requirements.lock pyproject.toml $(ARGS)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group audit \
+		--output-file requirements-audit.lock $(ARGS)
 
 environment:
 	@scripts/bootstrap $(VENV) $(PYTHON)

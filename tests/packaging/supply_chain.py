@@ -1,0 +1,144 @@
+"""`make supply-chain`: the licences of all dependencies, and what is known to be wrong with their versions.
+
+The packages are those of the environment that the tests run in, which has the lock's versions; their licences are read
+from their metadata by cyclonedx-py and held against licences.toml. Known defects are what pip-audit finds for the
+versions of both locks. Exit status: 0 if all is well, 1 with a line for each finding. Where the package index answers
+no such question the last line says that advisories were NOT RUN.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import PIPE, run
+from typing import Any, Final
+
+from tests.packaging.project import PROJECT
+
+_TOOLS: Final = PROJECT / "build" / "audit" / "bin"
+_TABLE: Final = Path(__file__).with_name("licences.toml")
+_LOCKS: Final = ("requirements.lock", "requirements-audit.lock")
+_CLASSIFIER: Final = "License :: OSI Approved :: "
+_CLASSIFIERS: Final = {
+    "Apache Software License": "Apache-2.0",
+    "ISC License (ISCL)": "ISC",
+    "MIT License": "MIT",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "Python Software Foundation License": "PSF-2.0",
+}
+"""Classifiers that stand for one licence; `BSD License` stands for several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is allowed, and what is known of packages whose metadata do not say: SPDX names."""
+
+    allowed: frozenset[str]
+    stated: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: Path = _TABLE) -> Table:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return cls(frozenset(table["allowed"]), table["stated"])
+
+
+def main() -> int:
+    found = [*licence_findings(_packages(), Table.read())]
+    print(f"licences: {len(found)} findings" if found else "licences: all allowed")
+    reports = [_audit(lock) for lock in _LOCKS]
+    asked = [report for report in reports if was_run(report)]
+    advisories = [line for report in asked for line in advisory_findings(report)]
+    for line in (*found, *advisories):
+        print(line)
+    if len(asked) < len(reports):
+        print("advisories: NOT RUN, the package index here does not answer what is known of a version")
+    else:
+        print(f"advisories: {len(advisories)} findings" if advisories else "advisories: none for these versions")
+    return 1 if found or advisories else 0
+
+
+def licence_findings(packages: Iterable[Mapping[str, Any]], table: Table) -> list[str]:
+    """A line for each package (a component of CycloneDX) whose licence is not allowed, or not known.
+
+    So, too, for a row of the table that no package needs.
+    """
+    found, needed = [], set()
+    for package in packages:
+        name, names = package["name"], licences(package)
+        if not names:
+            needed.add(name)
+            if name not in table.stated:
+                found.append(
+                    f"{name}: its metadata name no licence; read its licence file and add a row to {_TABLE.name}"
+                )
+                continue
+            names = {table.stated[name]}
+        found += [f"{name}: {one} is not among the allowed licences" for one in sorted(names) if not _fits(one, table)]
+    return found + [f"{name}: no package needs this row of {_TABLE.name}" for name in sorted({*table.stated} - needed)]
+
+
+def licences(package: Mapping[str, Any]) -> set[str]:
+    """What a package's metadata say, as SPDX names or expressions; none where they name a family of licences alone."""
+    found = set()
+    for entry in package.get("licenses", ()):
+        named = entry.get("license", {})
+        spdx = entry.get("expression") or named.get("id") or _CLASSIFIERS.get(named["name"].removeprefix(_CLASSIFIER))
+        if spdx is not None:
+            found.add(spdx)
+    return found
+
+
+def _fits(expression: str, table: Table) -> bool:
+    """Whether an SPDX expression is allowed: one side of each OR, all of an AND."""
+    sides = re.sub(r"[()]", " ", expression)
+    return all(
+        any(" ".join(choice.split()) in table.allowed for choice in part.split(" OR ")) for part in sides.split(" AND ")
+    )
+
+
+def was_run(report: Mapping[str, Any]) -> bool:
+    """Whether anything is known of any package of a report of pip-audit."""
+    return any("skip_reason" not in package for package in report["dependencies"])
+
+
+def advisory_findings(report: Mapping[str, Any]) -> list[str]:
+    """A line for each known defect in a report of pip-audit, with the versions that mend it."""
+    return [
+        f"{package['name']} {package['version']}: {defect['id']}, mended in "
+        f"{' or '.join(defect['fix_versions']) or 'no version yet'}"
+        for package in report["dependencies"]
+        for defect in package.get("vulns", ())
+    ]
+
+
+def _packages() -> Sequence[Mapping[str, Any]]:
+    command: list[str | Path] = [_TOOLS / "cyclonedx-py", "environment", "--output-reproducible", sys.executable]
+    bill: dict[str, Any] = json.loads(run(command, stdout=PIPE, check=True).stdout)
+    return [package for package in bill["components"] if package["name"] != "fvm-hypervisor"]
+
+
+def _audit(lock: str) -> dict[str, Any]:
+    """pip-audit's report of a lock; one without packages where it ended without any, for which it says its reason."""
+    command: list[str | Path] = [
+        _TOOLS / "pip-audit",
+        "--requirement",
+        PROJECT / lock,
+        "--disable-pip",
+        "--format=json",
+    ]
+    done = run(command, capture_output=True, text=True, check=False)
+    try:
+        report: dict[str, Any] = json.loads(done.stdout)
+    except json.JSONDecodeError:
+        print("".join(done.stderr.splitlines(keepends=True)[-1:]).rstrip())
+        return {"dependencies": []}
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())
