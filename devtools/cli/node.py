@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from localnet import Network
     from localnet.fork.forking import ForkSource
     from localnet.rpc.interval import Interval
+    from localnet.rpc.node import NodeLimits
 
 _SERVER, _CHAIN, _ACCOUNTS, _BLOCKS = "Server", "Chain and state", "Accounts", "Blocks"
 _FACADE = "Let contracts call built-in actors by their Solidity interfaces, which no real network does."
@@ -39,6 +40,8 @@ _TIMESTAMP = "Let it be this time when the node starts, in Unix seconds: a new c
 _BASE_FEE = "The base fee of the first block that the node makes, in attoFIL per gas; the rule goes on from there."
 _GAS_LIMIT = "With --rules ethereum: the gas limit of blocks from the next one on (default: 30000000)."
 _NO_GAS_LIMIT = "With --rules ethereum: as good as no gas limit of blocks."
+_QUESTION_TIME = "How long a call, an estimate or another question may take before it ends with an error."
+_TRACE_TIME = "How long a question may take that executes transactions again, or a call, for a trace."
 _OPEN_FILES = 10_240
 """The most that macOS takes."""
 _FUNDS = (
@@ -64,6 +67,12 @@ def node(
         list[str] | None,
         typer.Option(metavar="URL", rich_help_panel=_SERVER, help="Answer pages of this origin, too; * is any."),
     ] = None,
+    question_time: Annotated[
+        float, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUESTION_TIME)
+    ] = 5.0,
+    trace_time: Annotated[
+        float, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_TRACE_TIME)
+    ] = 30.0,
     no_cors: Annotated[
         bool,
         typer.Option("--no-cors", rich_help_panel=_SERVER, help="Answer pages of no other origin (the default)."),
@@ -231,6 +240,7 @@ def node(
     from localnet.chain.clock import LATEST_TIME
     from localnet.network import Network
     from localnet.rpc.interval import Interval
+    from localnet.rpc.node import NodeLimits
 
     if null_rate and not block_time:
         raise InvalidInput(f"--null-rate {null_rate:g} is for blocks made by the clock: give --block-time, too")
@@ -298,6 +308,7 @@ def node(
             artifacts,
             keep_states,
             auto_impersonate,
+            NodeLimits(question=question_time, trace=trace_time),
         )
         if dump_state is not None:
             _write(dump_state, opened.dump_state())
@@ -341,6 +352,7 @@ def _serve(
     artifacts: list[Path] | None,
     keep_states: int | None,
     impersonates: bool,
+    limits: NodeLimits,
 ) -> None:
     """Serve a network until a signal ends the program."""
     from devtools.cli.node_banner import banner
@@ -355,6 +367,7 @@ def _serve(
     server = Server(
         network,
         port,
+        limits,
         access=access,
         interval=interval,
         host=host,

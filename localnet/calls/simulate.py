@@ -17,6 +17,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides, overridden
+from localnet.calls.pace import adapted
 from localnet.calls.time_limit import OutOfTime, TimeLimit, explaining_time
 from localnet.chain.execution import apply_waiting
 from localnet.errors import AllowanceExceeded, TransactionRefused
@@ -47,7 +48,7 @@ def traced_call(
     """
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
     with overridden(machine, overrides):
-        before, machine.tracer = machine.tracer, rules.questions.adapt_tracer(tracer)
+        before, machine.tracer = machine.tracer, adapted(machine, tracer)
         try:
             fatal = rules.questions.ask(machine, request).result.fatal
         finally:
@@ -130,7 +131,7 @@ def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], Cal
     is_silent = result.exit_code == ExitCode.EVM_CONTRACT_REVERTED and not answered.data and not result.reason
     if rules.features.keeps_all_reasons or not is_silent or machine.tracer is not None:
         return answered
-    machine.tracer = rules.questions.adapt_tracer(TimeLimit(explaining_time(time.monotonic() - begin)).on(None))
+    machine.tracer = adapted(machine, TimeLimit(explaining_time(time.monotonic() - begin)).on(None))
     try:
         with machine.trial():
             return run()

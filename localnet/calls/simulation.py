@@ -24,6 +24,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, EventEmitted, Recorder, TraceEvent
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.calls.overrides import AccountOverride, override_accounts
+from localnet.calls.pace import adapted
 from localnet.chain.admission import from_impersonated
 from localnet.chain.execution import begin_epoch, end_epoch, execute_one
 from localnet.chain.view import ChainReader
@@ -185,7 +186,7 @@ class _Block:
         for call in calls:
             candidate = self._candidate(call)
             recorder = Recorder() if self._transfers else None
-            self._machine.tracer = None if recorder is None else self._rules.questions.adapt_tracer(recorder)
+            self._machine.tracer = None if recorder is None else adapted(self._machine, recorder)
             try:
                 execution, tip = execute_one(self._machine, candidate, simulated=not self._validation)
             except TransactionRefused as refused:

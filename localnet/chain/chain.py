@@ -108,12 +108,12 @@ class Chain(ChainReader):
             )  # fmt: skip
         return self._point
 
-    def view(self) -> ChainView:
-        """The chain to be read on another thread, by a machine of its own. Made on the chain's thread."""
+    def view(self, point: ChainPoint) -> ChainView:
+        """The chain as it was at a point, to be read on another thread, by a machine of its own. For any thread."""
         index, externs = ChainIndex(self.machine.base), ChainExterns()
         externs.attach(index, self._origin)
-        machine = self.machine.reader(self.head.state, externs)
-        return ChainView(machine, index, externs, self.point())
+        machine = self.machine.reader(point.facts[0].state, externs)
+        return ChainView(machine, index, externs, point)
 
     # --- making tipsets ---------------------------------------------------------------------------------------
 

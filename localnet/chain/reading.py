@@ -9,7 +9,6 @@ from hypervisor.address import Address
 from hypervisor.argument_checks import whole_number
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet.chain.chain import Chain
 from localnet.chain.mempool import WaitingMessages
 from localnet.chain.tips import suggested_premium
 from localnet.chain.view import ChainReader, ChainView
@@ -135,12 +134,12 @@ class NetworkReader:
 
 
 class NetworkView(NetworkReader):
-    """A network as it was at a point of its chain. It belongs to one thread at a time; made on the network's own.
+    """A network as it was at a point of its chain. It belongs to one thread at a time.
 
     Of what waits it may ask for single transactions, and for those of a sender.
     """
 
     chain: ChainView
 
-    def __init__(self, chain: Chain, mempool: WaitingMessages) -> None:
-        self.chain, self.mempool = chain.view(), mempool
+    def __init__(self, chain: ChainView, mempool: WaitingMessages) -> None:
+        self.chain, self.mempool = chain, mempool

@@ -30,5 +30,5 @@ def trace_places(node: NodeReader, transaction_hash: bytes) -> Any:
 
 METHODS = (
     Method("hypervisor_addAbi", (anything, optional(address), optional(text)), add_abi),
-    Method("hypervisor_tracePlaces", (hash32,), trace_places, reads=True),
+    Method("hypervisor_tracePlaces", (hash32,), trace_places, reads=True, traces=True),
 )

@@ -276,8 +276,8 @@ METHODS = (
     Method("anvil_nodeInfo", (), node_info),
     Method("anvil_metadata", (), metadata, aliases=("hardhat_metadata",)),
     Method("hypervisor_mineAfterNullRounds", (number,), mine_after_null_rounds),
-    Method("hypervisor_trace", (hash32,), trace, reads=True),
-    Method("hypervisor_traceEpoch", (number,), trace_epoch, reads=True),
+    Method("hypervisor_trace", (hash32,), trace, reads=True, traces=True),
+    Method("hypervisor_traceEpoch", (number,), trace_epoch, reads=True, traces=True),
     Method("Filecoin.EthAddressToFilecoinAddress", (address,), filecoin_address, inline=True),
     Method("Filecoin.FilecoinAddressToEthAddress", (text, optional(text)), ethereum_address),
 )

@@ -59,7 +59,7 @@ from localnet.rpc.errors import (
     invalid_params,
 )
 from localnet.rpc.lotus_names import with_lotus_names
-from localnet.rpc.methods import Method
+from localnet.rpc.methods import Method, QuestionKind
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.values import as_data, as_json, data, shown
@@ -67,7 +67,7 @@ from store.blockstore import StoreError
 
 OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function on the thread that owns the network."""
-OnReader = Callable[[Callable[[NodeReader], Any]], Awaitable[Any]]
+OnReader = Callable[[Callable[[NodeReader], Any], QuestionKind], Awaitable[Any]]
 """Answers a question elsewhere, by what it gives to the function."""
 
 _MODULES: Final[tuple[ModuleType, ...]] = (
@@ -242,7 +242,7 @@ class Dispatcher:
             return method.call(target, params)
         to_come = PENDING in params and has_pending(self._node.network)  # else the tag means the head
         if method.reads and self._on_reader is not None and not to_come:
-            return await self._on_reader(lambda reader: method.call(reader, params))
+            return await self._on_reader(lambda reader: method.call(reader, params), method.kind)
         end = time.monotonic() + self._node.limits.wait
         while True:
             try:

@@ -30,11 +30,15 @@ SERVER_ERROR: Final = -32000
 NOT_FOUND: Final = -32001
 REJECTED: Final = -32003
 NOT_SUPPORTED: Final = -32004
-LIMIT_EXCEEDED: Final = -32005
 LOTUS_ERROR: Final = 1
 EXECUTION_REVERTED: Final = 3
 ACTOR_NOT_FOUND: Final = 11
 NULL_ROUND: Final = 12
+
+
+LIMIT_EXCEEDED: Final = SERVER_ERROR
+"""More than one request may ask for. Not EIP-1474's -32005: alloy (cast, forge) and viem take that for a limit on the
+rate and ask again, however often the answer is the same."""
 
 
 class RpcError(Exception):

@@ -272,8 +272,10 @@ def _call(machine: Hypervisor, node: CallNode, inner: list[dict[str, Any]]) -> d
 
 METHODS = (
     Method("Filecoin.StateCall", (message, optional(tipset)), state_call, reads=True),
-    Method("Filecoin.StateReplay", (tipset, cid), state_replay, reads=True),
-    Method("Filecoin.StateCompute", (epoch, optional(anything), optional(tipset)), state_compute, reads=True),
+    Method("Filecoin.StateReplay", (tipset, cid), state_replay, reads=True, traces=True),
+    Method(
+        "Filecoin.StateCompute", (epoch, optional(anything), optional(tipset)), state_compute, reads=True, traces=True
+    ),
     Method(
         "Filecoin.StateSearchMsg", (anything, optional(anything), optional(epoch), optional(boolean)), state_search_msg
     ),

@@ -63,7 +63,7 @@ class Filters:
         self._filters: dict[bytes, InstalledFilter] = {}
 
     def add(self, new: InstalledFilter) -> bytes:
-        """Keep a filter; its id of 32 bytes. Raises RpcError -32005 where there are too many."""
+        """Keep a filter; its id of 32 bytes. Raises RpcError -32000 where there are too many."""
         oldest = time.monotonic() - LIFETIME
         self._filters = {key: kept for key, kept in self._filters.items() if kept.asked >= oldest}
         if len(self._filters) >= MAX_FILTERS:

@@ -6,6 +6,7 @@ paths to their endpoint (`localnet.rpc.websocket`). A request that `localnet.rpc
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import orjson
@@ -16,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localnet.rpc.access import Access
+from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import INVALID_REQUEST, RpcError
 from localnet.rpc.node import Node
@@ -94,12 +96,27 @@ class _RpcEndpoint:
             error = RpcError(INVALID_REQUEST, f"request exceeds {self._limit} bytes")
             answer, status = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": error.as_json()}), 413
         else:
-            answer, status = await self._dispatcher.answer(body), 200
+            answer, status = await self._answer(body, receive), 200
         headers = [_JSON, (b"content-length", str(len(answer)).encode())]
         if status == 413:
             headers.append((b"connection", b"close"))  # the rest of a body beyond _READ_ON is not read
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+
+    async def _answer(self, body: bytes, receive: Receive) -> bytes:
+        """The answer; what is asked is given up where the client goes away meanwhile."""
+        asker = AskingClient()
+
+        async def leave() -> None:
+            await receive()  # after a whole body, that there is no client any more
+            asker.leave()
+
+        ASKING_CLIENT.set(asker)  # of this request's task
+        leaving = asyncio.ensure_future(leave())
+        try:
+            return await self._dispatcher.answer(body)
+        finally:
+            leaving.cancel()
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body, None where it is too large; nothing where the client went away in the middle of it."""

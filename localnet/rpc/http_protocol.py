@@ -23,6 +23,7 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from localnet.rpc.access import Access
+from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
 from localnet.rpc.http import PATHS
 from localnet.rpc.node import NodeLimits
 
@@ -91,6 +92,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Nothing more is to come."""
         if self._deadline is not None:
             self._deadline.cancel()
+        if isinstance(self.cycle, _Answering):
+            self.cycle.asker.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -163,6 +166,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     async def _answer(self, answering: _Answering, awaited: Awaitable[bytes]) -> None:
         """Answer a request whose answer has to be waited for; what comes on the connection meanwhile waits, too."""
+        ASKING_CLIENT.set(answering.asker)  # of this task
         try:
             answer = await awaited
         finally:  # a callback of the task would cost another round of the loop
@@ -214,6 +218,7 @@ class _Answering:
         self.response_started = self.response_complete = self.more_body = self.disconnected = False
         self.keep_alive = True
         self.message_event = asyncio.Event()
+        self.asker = AskingClient()
 
 
 class _RefusingProtocol(asyncio.Protocol):

@@ -9,12 +9,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from localnet.rpc.errors import invalid_params
 from localnet.rpc.values import Reader
 
 Handler = Callable[..., Any]
+
+
+class QuestionKind(Enum):
+    """What a question is, for the time that it may take; the value says so to a person."""
+
+    QUESTION = "a question"
+    TRACE = "a trace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +44,8 @@ class Method:
     It runs on the thread that owns the network, unless it is `inline`: then it reads only what no execution changes
     half-way (of the machine's context what `Node.point` has), and is answered where the request was read. One that
     `reads` is a question to a `NodeReader`, and runs beside the network (`localnet.rpc.executors`), unless it asks for
-    the block to come. One that is `on_socket` needs a WebSocket: its handler gets the session in place of the node
-    (`localnet.rpc.socket_methods`).
+    the block to come; one that `traces` may take the time of a trace. One that is `on_socket` needs a WebSocket: its
+    handler gets the session in place of the node (`localnet.rpc.socket_methods`).
     """
 
     name: str
@@ -45,15 +53,18 @@ class Method:
     handler: Handler
     inline: bool = False
     reads: bool = False
+    traces: bool = False
     on_socket: bool = False
     aliases: tuple[str, ...] = ()
     parameters: tuple[str, ...] = field(init=False)
+    kind: QuestionKind = field(init=False)
 
     def __post_init__(self) -> None:
         names = tuple(inspect.signature(self.handler).parameters)[1:]
         if len(names) != len(self.readers):
             raise TypeError(f"{self.name} has {len(self.readers)} readers for the parameters {names}")
         object.__setattr__(self, "parameters", names)
+        object.__setattr__(self, "kind", QuestionKind.TRACE if self.traces else QuestionKind.QUESTION)
 
     def call(self, node: Any, params: list[Any]) -> Any:
         """Read the parameters and answer. Raises RpcError -32602 for parameters that do not fit."""

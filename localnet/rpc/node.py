@@ -35,11 +35,11 @@ T = TypeVar("T")
 class NodeLimits:
     """How much one request, or one client, may ask for. Sizes in bytes, spans in blocks, times in seconds.
 
-    A request may `wait` so long for a block (`Filecoin.StateWaitMsg`). There are at most `clients` at a time, fewer
-    where the process may not open that number of files; while a request is not whole, no more than `silence` may pass
-    without a byte of it. Of WebSockets: `connections` at a time; `unsent` bytes may wait for a client that reads
-    slowly, and `requests_of_one` requests of a client be answered at a time; one that answers no `ping` so long is
-    disconnected.
+    A question may take `question`, one that traces `trace`. A request may `wait` so long for a block
+    (`Filecoin.StateWaitMsg`). There are at most `clients` at a time, fewer where the process may not open that number
+    of files; while a request is not whole, no more than `silence` may pass without a byte of it. Of WebSockets:
+    `connections` at a time; `unsent` bytes may wait for a client that reads slowly, and `requests_of_one` requests of a
+    client be answered at a time; one that answers no `ping` so long is disconnected.
     """
 
     body: int = 5 << 20
@@ -57,6 +57,8 @@ class NodeLimits:
     requests_of_one: int = 1_000
     ping: float = 20.0
     wait: float = 120.0
+    question: float = 5.0
+    trace: float = 30.0
 
 
 class NodeConsole(Protocol):

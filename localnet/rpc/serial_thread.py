@@ -53,13 +53,14 @@ class SerialThread:
         self.put(job)
         return future
 
-    def end(self) -> None:
-        """Take no more jobs, and wait until those that wait are done."""
+    def end(self, wait: bool = True) -> None:
+        """Take no more jobs, and `wait` until those that wait are done."""
         with self._putting:
             if not self._ended:
                 self._ended = True
                 self._jobs.put(None)
-        self._thread.join()
+        if wait:
+            self._thread.join()
 
     def _live(self, begin: Callable[[], None]) -> None:
         begin()

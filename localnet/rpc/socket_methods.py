@@ -47,7 +47,7 @@ class SocketSession:
     opened: list[Subscription] = field(default_factory=list)
 
     def open(self, subscription: Subscription) -> None:
-        """Keep a subscription; its notifications wait until the answer is sent. Raises RpcError -32005."""
+        """Keep a subscription; its notifications wait until the answer is sent. Raises RpcError -32000."""
         self.node.subscriptions.add(subscription)
         self.opened.append(subscription)
 

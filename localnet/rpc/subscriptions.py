@@ -90,7 +90,7 @@ class Subscriptions:
             return sum(len(own) for own in self._of.values())
 
     def add(self, new: Subscription) -> None:
-        """Keep a subscription. Raises RpcError -32005 where there are too many."""
+        """Keep a subscription. Raises RpcError -32000 where there are too many."""
         with self._lock:
             if new.listener.closed:
                 raise RpcError(SERVER_ERROR, "the connection is closed")

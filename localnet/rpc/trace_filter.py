@@ -103,7 +103,7 @@ def _addresses(given: dict[str, Any], name: str) -> tuple[EthAddress, ...]:
 
 
 METHODS = (
-    Method("trace_filter", (trace_filter,), find_traces, reads=True),
-    Method("trace_replayTransaction", (hash32, listed(text, 3)), replay_transaction, reads=True),
-    Method("trace_get", (hash32, listed(number, _MOST_STEPS)), trace_at, reads=True),
+    Method("trace_filter", (trace_filter,), find_traces, reads=True, traces=True),
+    Method("trace_replayTransaction", (hash32, listed(text, 3)), replay_transaction, reads=True, traces=True),
+    Method("trace_get", (hash32, listed(number, _MOST_STEPS)), trace_at, reads=True, traces=True),
 )

@@ -148,14 +148,24 @@ def _traceable(tipset: Tipset) -> Tipset:
 
 
 METHODS = (
-    Method("debug_traceTransaction", (hash32, optional(trace_options)), debug_trace_transaction, reads=True),
-    Method("debug_traceCall", (transaction, block, optional(call_trace_options)), debug_trace_call, reads=True),
     Method(
-        "debug_traceBlockByNumber", (number_or_tag, optional(trace_options)), debug_trace_block_by_number, reads=True
+        "debug_traceTransaction", (hash32, optional(trace_options)), debug_trace_transaction, reads=True, traces=True
     ),
-    Method("debug_traceBlockByHash", (hash32, optional(trace_options)), debug_trace_block_by_hash, reads=True),
-    Method("trace_transaction", (hash32,), trace_transaction, reads=True),
-    Method("trace_block", (optional(block),), trace_block, reads=True),
-    Method("trace_call", (transaction, listed(text, 3), optional(block)), trace_call, reads=True),
-    Method("trace_replayBlockTransactions", (block, listed(text, 3)), replay_block, reads=True),
+    Method(
+        "debug_traceCall", (transaction, block, optional(call_trace_options)), debug_trace_call, reads=True, traces=True
+    ),
+    Method(
+        "debug_traceBlockByNumber",
+        (number_or_tag, optional(trace_options)),
+        debug_trace_block_by_number,
+        reads=True,
+        traces=True,
+    ),
+    Method(
+        "debug_traceBlockByHash", (hash32, optional(trace_options)), debug_trace_block_by_hash, reads=True, traces=True
+    ),
+    Method("trace_transaction", (hash32,), trace_transaction, reads=True, traces=True),
+    Method("trace_block", (optional(block),), trace_block, reads=True, traces=True),
+    Method("trace_call", (transaction, listed(text, 3), optional(block)), trace_call, reads=True, traces=True),
+    Method("trace_replayBlockTransactions", (block, listed(text, 3)), replay_block, reads=True, traces=True),
 )

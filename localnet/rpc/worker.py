@@ -82,6 +82,18 @@ class RequestThread:
                 raised = ctypes.py_object(KeyboardInterrupt)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(working), raised)
 
+    def give_up(self, then: Callable[[], None]) -> None:
+        """End soon what is being done, and the thread with it; `then` is called there at last."""
+        self._stopping = True
+        self._thread.put(then)
+        self._thread.end(wait=False)
+        self.interrupt()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a request is not answered yet, though its client may be gone."""
+        return bool(self._waiting)
+
     def later(self, work: Callable[[], None]) -> None:
         """Do work on this thread when no request waits; it may raise Preempted, and is then done again.
 
@@ -100,6 +112,7 @@ class RequestThread:
     def stop(self) -> None:
         """Finish what was begun, and forget requests that were not; do for a moment what waits in the background."""
         if self._stopping:
+            self._thread.end()
             return
         self._stopping = True
         end = time.monotonic() + _LAST_WORK

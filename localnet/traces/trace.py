@@ -20,6 +20,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
 from hypervisor.tracing import CallNode, CallTrees, EventEmitted, Tracer
 from hypervisor.types import ActorID, ChainEpoch
+from localnet.calls.pace import adapted
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.view import ChainReader
@@ -199,7 +200,7 @@ class Replay:
 
     @contextmanager
     def _with_tracer(self, tracer: Tracer | None) -> Iterator[None]:
-        self.machine.tracer = None if tracer is None else rules_of(self.machine).questions.adapt_tracer(tracer)
+        self.machine.tracer = None if tracer is None else adapted(self.machine, tracer)
         try:
             yield
         finally:

@@ -19,7 +19,7 @@ from devtools.cli.anvil_options import NOT_HERE
 from devtools.cli.main import app
 from devtools.cli.rpc_client import ask
 from hypervisor.network_versions import NETWORK_VERSIONS
-from localnet.fork.node_client import NodeError
+from localnet.fork.node_client import NodeClient, NodeError
 from tests.conftest import data_file
 from tests.devtools.test_node import ALICE, START, run, running
 from tests.localnet.test_artifacts import PROJECT
@@ -44,6 +44,15 @@ def test_accounts_chain_id_and_genesis_are_what_the_options_say(tmp_path: Path) 
         output = process.communicate(timeout=START)[0]
     assert f"Mnemonic:        {OTHER_WORDS}" in output
     assert "0x9858EfFD232B4033E47d90003D41EC34EcaEda94 (5.5 FIL)" in output
+
+
+def test_a_question_may_take_as_long_as_the_options_say(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--question-time", "0.2", "--trace-time", "0.3") as (url, _):
+        ask(url, "anvil_setCode", BOB, "0x5b6201000060002050600056")  # hashes 64 KiB, without an end
+        for method, words in (("eth_call", "0.2s.*--question-time"), ("trace_call", "0.3s.*--trace-time")):
+            params = [{"to": BOB}, ["trace"], "latest"] if method == "trace_call" else [{"to": BOB}, "latest"]
+            with NodeClient(url) as client, pytest.raises(NodeError, match=words):
+                client.ask(method, *params)
 
 
 def test_time_base_fee_and_impersonation_are_what_the_options_say(tmp_path: Path) -> None:

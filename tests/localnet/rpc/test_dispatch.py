@@ -114,7 +114,7 @@ class TestBatches:
         request = {**CHAIN_ID, "method": "eth_getBlockByNumber", "params": ["latest", False]}
         answers = narrow_rpc.send(json.dumps([request] * 3).encode())
         assert "result" in answers[0]
-        assert error_of(answers[2]) == (-32005, 1)
+        assert error_of(answers[2]) == (-32000, 1)
 
 
 @given(st.binary(max_size=60))

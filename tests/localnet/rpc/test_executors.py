@@ -34,8 +34,9 @@ from localnet.rpc import state
 from localnet.rpc.blocks_at import BlockRef
 from localnet.rpc.dispatch import method_table
 from localnet.rpc.errors import RpcError, from_exception
-from localnet.rpc.executors import QUESTION_THREADS, Executors
+from localnet.rpc.executors import Executors
 from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.questions import MOST
 from localnet.rpc.server import serving
 from localnet.rpc.values import as_json
 from localnet.rules.call_request import CallRequest
@@ -114,7 +115,7 @@ def test_a_question_is_answered_while_others_have_no_end(executors: Executors) -
         return go_on.wait(_SOON)
 
     async def beside() -> list[Any]:
-        asked = [asyncio.create_task(executors.ask(endless)) for _ in range(QUESTION_THREADS - 1)]
+        asked = [asyncio.create_task(executors.ask(endless)) for _ in range(MOST - 1)]
         for _ in asked:
             assert await asyncio.to_thread(begun.acquire, timeout=_SOON)
         answers = [
@@ -273,7 +274,7 @@ def test_what_executes_or_spans_blocks_is_answered_beside_the_chain(network: Net
         ("Filecoin.GasEstimateMessageGas", [message, None, None]),
         ("Filecoin.GetActorEventsRaw", [{"fromHeight": 0}]),
     ]
-    table, node, beside = method_table(), executors.questions[0].view._node, 0
+    table, node, beside = method_table(), executors.dispatcher._node, 0
     for method, params in questions:
         answer = ask(executors, method, *params)
         try:
@@ -319,7 +320,7 @@ def test_a_question_that_is_asked_again_is_reported_once_with_its_own_head(
     network: Network, executors: Executors, monkeypatch: MonkeyPatch, method: str, report: str
 ) -> None:
     """The chain goes back while it is answered, and on while it is answered again."""
-    reports = executors.questions[0].view._node.console = Reports()
+    reports = executors.dispatcher._node.console = Reports()
     if report == "failed":
         ask(executors, "anvil_setCode", NOBODY, "0x5f5ffd")
     snapshot = network.snapshot()
@@ -376,7 +377,7 @@ def test_what_waits_is_counted_at_the_state_that_it_waits_for(
 def test_a_machine_at_an_older_block_stays_there_when_the_view_goes_on(network: Network) -> None:
     """The console executes on it in the background, on the chain's thread."""
     network.mine()
-    view, old = network.chain.view(), network.block(network.head.height - 1)
+    view, old = network.chain.view(network.chain.point()), network.block(network.head.height - 1)
     machine, height = view.machine_at(old), network.head.height
     network.mine()
     view.go_to(network.chain.point())

@@ -38,7 +38,7 @@ class TestTraces:
 
     @pytest.mark.parametrize(
         ("fields", "code"),
-        [({"count": 501}, -32005), ({"fromBlock": "0x1", "toBlock": "0x0"}, -32602), ({"fromAddress": "0x"}, -32602),
+        [({"count": 501}, -32000), ({"fromBlock": "0x1", "toBlock": "0x0"}, -32602), ({"fromAddress": "0x"}, -32602),
          ({"fromBlock": "0xffff"}, -32000)],
     )  # fmt: skip
     def test_what_cannot_be_found(self, rpc: Client, fields: dict[str, Any], code: int) -> None:

@@ -53,11 +53,11 @@ class TestLogs:
             greet(narrow_rpc, inbox)
         with pytest.raises(Failed, match="more than 2 logs") as failed:
             narrow_rpc("eth_getLogs", {"fromBlock": "0x1"})
-        assert failed.value.code == -32005
+        assert failed.value.code == -32000
         narrow_rpc("anvil_mine", 6)
         with pytest.raises(Failed, match="exceeds the limit of 5") as failed:
             narrow_rpc("eth_getLogs", {"fromBlock": "0x0"})
-        assert failed.value.code == -32005
+        assert failed.value.code == -32000
         with pytest.raises(Failed, match="is above toBlock") as failed:
             narrow_rpc("eth_getLogs", {"fromBlock": "0x5", "toBlock": "0x4"})
         assert failed.value.code == -32602
@@ -93,7 +93,7 @@ class TestLogs:
         narrow_rpc("anvil_mine", 6)
         with pytest.raises(Failed, match="block range exceeds the limit of 5") as failed:
             narrow_rpc("eth_getFilterLogs", everything)
-        assert failed.value.code == -32005
+        assert failed.value.code == -32000
 
     def test_a_filter_ends_where_it_was_told_to(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
@@ -138,7 +138,7 @@ class TestLogs:
         rpc("anvil_mine", 1_001)
         rpc("eth_getFilterChanges", name)
         rpc("evm_revert", snapshot)
-        for code, words in ((-32005, "set it anew"), (-32001, "not found")):
+        for code, words in ((-32000, "set it anew"), (-32001, "not found")):
             with pytest.raises(Failed, match=words) as failed:
                 rpc("eth_getFilterChanges", name)
             assert failed.value.code == code
@@ -164,7 +164,7 @@ class TestLogs:
             rpc("eth_newBlockFilter")
         with pytest.raises(Failed, match="at most 100 filters") as failed:
             rpc("eth_newBlockFilter")
-        assert failed.value.code == -32005
+        assert failed.value.code == -32000
         monkeypatch.setattr("localnet.rpc.filters.LIFETIME", -1.0)
         with pytest.raises(Failed, match="filter not found"):
             rpc("eth_getFilterChanges", first)

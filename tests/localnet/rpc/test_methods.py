@@ -413,7 +413,7 @@ class TestControls:
         for method in ("anvil_mine", "hypervisor_mineAfterNullRounds"):
             with pytest.raises(Failed, match="at most 10") as failed:
                 narrow_rpc(method, 11)
-            assert failed.value.code == -32005
+            assert failed.value.code == -32000
 
     def test_time(self, rpc: Client) -> None:
         assert rpc("evm_increaseTime", 100) == 100

@@ -243,7 +243,7 @@ class TestReorganisation:
     def test_it_is_no_deeper_than_a_request_may_mine(self, narrow_rpc: Client) -> None:
         with pytest.raises(Failed, match="11 epochs in one request, at most 10") as failed:
             narrow_rpc("anvil_reorg", 11)
-        assert failed.value.code == -32005
+        assert failed.value.code == -32000
 
 
 def test_the_first_blocks_time_is_told(rpc: Client) -> None:

@@ -398,7 +398,7 @@ LONG = "0 131072 MSTORE again: @again JUMP"
 def test_a_log_of_instructions_that_is_too_long_is_refused_and_a_limit_helps(network: Network) -> None:
     rpc = Client(Node(network))
     endless = deploy(network, LONG)
-    with pytest.raises(Failed, match=r"-32005: the log of instructions is too long at .* set a limit"):
+    with pytest.raises(Failed, match=r"-32000: the log of instructions is too long at .* set a limit"):
         rpc("debug_traceCall", {"to": hexed(endless)}, "latest", {"enableMemory": True})
     caller = deploy(network, f"0 0 0 0 0 {at(endless)} 40000000 CALL STOP")
     logs = rpc("debug_traceCall", {"to": hexed(caller)}, "latest", {"limit": 10})
@@ -412,6 +412,6 @@ def test_a_log_ends_within_native_frames_too_and_leaves_the_machine_as_it_was(ne
     init = hexed(assemble("1 2 3 4 5 POP POP 0 0 RETURN"))
     logs = rpc("debug_traceCall", {"data": init}, "latest", {"limit": 3})
     assert (logs["failed"], [log["op"] for log in logs["structLogs"]]) == (False, ["PUSH1"] * 3)
-    with pytest.raises(Failed, match="-32005"):
+    with pytest.raises(Failed, match="-32000"):
         rpc("debug_traceCall", {"data": hexed(assemble(LONG))}, "latest", {"enableMemory": True})
     assert (network.machine.root, network.machine.tracer) == (before, None)

@@ -294,7 +294,7 @@ class TestSubscriptions:
                 answer = clients[2].response()
                 if number < 500:
                     assert "result" in answer
-            assert answer["error"]["code"] == -32005
+            assert answer["error"]["code"] == -32000
             assert "2500 subscriptions at a time" in answer["error"]["message"]
             clients[0]("evm_mine")
             for opened in clients[:2]:

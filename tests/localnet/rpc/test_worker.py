@@ -14,12 +14,14 @@ from _pytest.monkeypatch import MonkeyPatch
 
 from hypervisor.deep_stack import ExecutionThread, Stacks
 from localnet import Network, console
+from localnet.calls.pace import Turns
 from localnet.chain.watching import Preempted
 from localnet.console import Console
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.errors import RpcError
 from localnet.rpc.executors import Executors
 from localnet.rpc.node import Node
+from localnet.rpc.questions import QuestionThread
 from localnet.rpc.server import Server
 from localnet.rpc.worker import MOST_LATER, RequestThread
 from localnet.traces.trace import trace
@@ -214,13 +216,15 @@ def test_the_chain_is_interrupted_though_the_questions_cannot_be(monkeypatch: Mo
         def fails() -> None:
             raise TypeError("as a number that is none")
 
-        monkeypatch.setattr(executors.questions[1].thread, "interrupt", fails)
+        threads = [QuestionThread(executors.dispatcher._node, Turns(lambda: False)) for _ in range(2)]
+        executors.questions.threads.update(threads)
+        monkeypatch.setattr(threads[0], "interrupt", fails)
         monkeypatch.setattr(executors.chain, "interrupt", lambda: done.append("chain"))
-        monkeypatch.setattr(executors.questions[2].thread, "interrupt", lambda: done.append("the last"))
+        monkeypatch.setattr(threads[1], "interrupt", lambda: done.append("the other"))
         with pytest.raises(TypeError):
             executors.interrupt()
         executors.stop()
-        assert sorted(done) == ["chain", "the last"]
+        assert sorted(done) == ["chain", "the other"]
 
 
 @contextmanager

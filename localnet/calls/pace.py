@@ -1,0 +1,131 @@
+"""How executions with a tracer share the interpreter with requests that are soon answered, and that they can be ended.
+
+Python runs one thread at a time. A tracer that looks at each instruction would be one more to wait for at each change
+of threads. So of those that have been executing for some time one goes on at a time, and gives way while others wait.
+It is ended here, too: an engine charges gas in slices, the next of which may be seconds of such instructions away.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from hypervisor.errors import HypervisorError
+from hypervisor.machine import Hypervisor
+from hypervisor.tracing import CallEnded, RuntimeEvent, StepTracer, TraceEvent, Tracer
+from localnet.rules.installed import rules_of
+
+_STEPS: Final = 64
+"""Events between two looks at who waits: less than a millisecond of instructions."""
+_NAP: Final = 0.001
+"""Seconds until it looks again whether others wait."""
+_NAPS: Final = 10
+"""The most naps at a time: what is always asked anew may not keep a trace from going on."""
+_TURN: Final = 0.1
+"""Seconds that one goes on, before another one does."""
+JUST_BEGUN: Final = 0.05
+"""Seconds in which what is asked is among what is soon answered: it waits for no turn, and others give way to it."""
+
+
+class Ended(HypervisorError):
+    """The question for which this is executed was given up. Nothing between here and the message's end handles it."""
+
+
+class Turns:
+    """Whose turn it is, of a node's threads that trace; `others_wait` says whether there is something shorter."""
+
+    def __init__(self, others_wait: Callable[[], bool]) -> None:
+        self.others_wait = others_wait
+        self.turn = threading.Lock()
+
+
+class Pace:
+    """That of the executions of one thread. `end` is for any thread, the rest for the one that executes."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._left = _STEPS
+        self._ended = False
+        self._since = 0.0
+        self.began = time.monotonic()
+        """When the thread began what it is doing."""
+        self.has_turn = False
+
+    def keep(self) -> None:
+        """Let what the calling thread executes with a tracer from now on have this pace."""
+        _local.pace = self
+
+    def end(self) -> None:
+        """Let what is executed with a tracer end at its next event."""
+        self._ended = True
+
+    def look(self) -> None:
+        """Wait for a turn, and give way where others wait. Raises Ended."""
+        self._left -= 1
+        if self._left > 0 and not self._ended:
+            return
+        self._left = _STEPS
+        now = time.monotonic()
+        if now > self.began + JUST_BEGUN:
+            if self.has_turn and now > self._since + _TURN:
+                self.pass_on()
+            if not self.has_turn:
+                self._take_turn()
+            self._give_way()
+        if self._ended:
+            raise Ended("the question was given up")
+
+    def _give_way(self) -> None:
+        for _ in range(_NAPS):
+            if self._ended or not self._turns.others_wait():
+                break
+            time.sleep(_NAP)
+
+    def _take_turn(self) -> None:
+        while not self._ended and not self.has_turn:
+            self.has_turn = self._turns.turn.acquire(timeout=_TURN)
+        self._since = time.monotonic()
+
+    def pass_on(self) -> None:
+        """Let another one have its turn; so does a thread that is done."""
+        if self.has_turn:
+            self.has_turn = False
+            self._turns.turn.release()
+            time.sleep(0)
+
+
+class _ThreadLocal(threading.local):
+    pace: Pace | None = None
+
+
+_local = _ThreadLocal()
+
+
+def adapted(machine: Hypervisor, tracer: Tracer) -> Tracer:
+    """What a machine tells a tracer by: its rules' adapter, at the pace of the calling thread, if it has one."""
+    pace, tracer = _local.pace, rules_of(machine).questions.adapt_tracer(tracer)
+    if pace is None:
+        return tracer
+    return _PacedSteps(pace, tracer) if isinstance(tracer, StepTracer) else _Paced(pace, tracer)
+
+
+class _Paced:
+    def __init__(self, pace: Pace, tracer: Tracer) -> None:
+        self._look, self._tracer = pace.look, tracer
+
+    def event(self, event: TraceEvent, /) -> None:
+        self._tracer.event(event)
+        if not isinstance(event, CallEnded):  # calls end, too, when the pace has ended them
+            self._look()
+
+
+class _PacedSteps(_Paced):
+    def __init__(self, pace: Pace, tracer: StepTracer) -> None:
+        super().__init__(pace, tracer)
+        self._steps = tracer
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        self._steps.step(event)
+        self._look()

@@ -1,0 +1,29 @@
+"""Who asks: what is executed for a client is given up when that goes away.
+
+A transport sets `ASKING_CLIENT` where it begins to answer a request, and lets it leave with the connection. Only
+questions are given up; what changes the chain, once it was sent, is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Final
+
+
+class AskingClient:
+    """The client of one request or batch. For its event loop's thread."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        self.give_up: Callable[[], None] | None = None
+        """Gives up the question that is being answered; one at a time is."""
+
+    def leave(self) -> None:
+        """The client went away."""
+        self.gone = True
+        if self.give_up is not None:
+            self.give_up()
+
+
+ASKING_CLIENT: Final[ContextVar[AskingClient | None]] = ContextVar("asking_client", default=None)

@@ -1,0 +1,79 @@
+"""A node as a question sees it: at one point of its chain, on its own thread, whatever the chain does meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from localnet.chain.mempool import MempoolView
+from localnet.chain.reading import NetworkView
+from localnet.rpc.node import Node, NodeConsole, NodeReader
+
+T = TypeVar("T")
+
+_MOVES: Final = 100
+"""How often a question begins anew at a newer head, before it has executed anything."""
+
+
+class WentBack(Exception):
+    """The chain changed what the question may have read."""
+
+
+class _Moved(Exception):
+    """What waits is no longer what waited at the question's point."""
+
+
+class NodeView(NodeReader):
+    """A node as it was at a point of its chain, the one that was published last. It belongs to one thread."""
+
+    network: NetworkView
+
+    def __init__(self, node: Node) -> None:
+        chain = node.network.chain
+        self._node, self._chain = node, chain
+        self._point = node.point
+        self.network = NetworkView(chain.view(self._point), MempoolView(node.network.mempool, self._check_newest))
+        self.limits = node.limits
+        self._reports: list[Callable[[NodeConsole], None]] = []
+
+    def report(self, write: Callable[[NodeConsole], None]) -> None:
+        """Let the console know once the question is answered: it may be asked again."""
+        self._reports.append(write)
+
+    def answer(self, question: Callable[[NodeReader], T]) -> T:
+        """What a question answers at the newest point. Raises what it raises.
+
+        Raises WentBack where the chain went back meanwhile, or forgot states: its blocks may have been others' by
+        then, and its states collected.
+        """
+        self.console = self._node.console
+        for _ in range(_MOVES):
+            self._reports.clear()
+            point = self._point = self._node.point
+            retained = self.network.chain.index.retained
+            try:
+                self.network.chain.go_to(point)
+                answer = question(self)
+            except _Moved:
+                continue
+            except Exception as error:
+                collected = retained != self.network.chain.index.retained
+                if collected or self._chain.rewritten != point.rewritten:
+                    raise WentBack from error
+                self._write_reports()
+                raise
+            if self._chain.rewritten != point.rewritten:
+                raise WentBack
+            if self._reports:
+                self._write_reports()
+            return answer
+        raise WentBack
+
+    def _check_newest(self) -> None:
+        if self._node.point is not self._point:
+            raise _Moved
+
+    def _write_reports(self) -> None:
+        for write in self._reports:
+            NodeReader.report(self, write)
+        self._reports.clear()

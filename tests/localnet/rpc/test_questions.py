@@ -1,0 +1,294 @@
+"""A question has its time, ends with its client, and holds up nothing that is soon answered.
+
+The words of an error are geth's (internal/ethapi/api.go `execution aborted (timeout = %v)`), then the option.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import websockets.sync.client
+from _pytest.monkeypatch import MonkeyPatch
+
+from hypervisor.tracing import DebugLog, TraceEvent
+from hypervisor.types import ActorID
+from localnet import Network
+from localnet.calls import pace
+from localnet.calls.pace import Ended, Pace, Turns
+from localnet.fork.node_client import NodeClient, NodeError
+from localnet.rpc.errors import RpcError
+from localnet.rpc.executors import Executors
+from localnet.rpc.methods import QuestionKind
+from localnet.rpc.node import Node, NodeLimits, NodeReader
+from localnet.rpc.questions import MOST, MOST_TRACES
+from localnet.rpc.server import Server
+from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
+from tests.patience import slowness
+
+SHORT = NodeLimits(question=0.3, trace=0.3)
+SPINS = "0x60005b600101600256"
+"""PUSH1 0, then without an end: JUMPDEST, PUSH1 1, ADD, PUSH1 2, JUMP."""
+HASHING = "0x5b6201000060002050600056"
+"""KECCAK256 of 64 KiB, without an end."""
+_SOON = 20.0
+
+
+@contextmanager
+def served(limits: NodeLimits, rules: str = "filecoin") -> Iterator[Server]:
+    """A node with an endless contract at NOBODY's address."""
+    with Network(rules=rules) as network:
+        network.set_code(bytes.fromhex(NOBODY[2:]), bytes.fromhex(HASHING[2:]))
+        server, ready = Server(network, 0, limits), threading.Event()
+        thread = threading.Thread(target=server.run, args=(ready.set,), daemon=True)
+        thread.start()
+        assert ready.wait(_SOON)
+        try:
+            yield server
+        finally:
+            server.stop()
+            thread.join()
+
+
+@pytest.fixture
+def executors() -> Iterator[Executors]:
+    with Network() as network:
+        executors = Executors(Node(network, SHORT))
+        yield executors
+        executors.stop()
+
+
+def body(method: str, *params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Whether it comes to be so, soon."""
+    end = time.monotonic() + _SOON
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+def answering(server: Server) -> int:
+    """How many questions are being executed, answered or not."""
+    return sum(thread.thread.is_asked for thread in tuple(server._executors.questions.threads))
+
+
+@pytest.mark.parametrize(
+    ("question", "option"),
+    [
+        (("eth_call", {"to": NOBODY}, "latest"), "--question-time"),
+        (("debug_traceCall", {"to": BOB}, "latest", {"tracer": "prestateTracer"}), "--trace-time"),
+        (("debug_traceCall", {"to": BOB}, "latest", {}), "--trace-time"),
+    ],
+    ids=["a call", "prestateTracer", "struct logs"],
+)
+def test_a_question_without_an_end_has_its_time(question: tuple[Any, ...], option: str) -> None:
+    """The error's code is one after which no client asks again: alloy and viem do after -32005, viem after -32603."""
+    with served(SHORT) as server, NodeClient(server.url) as client:
+        client.ask("anvil_setCode", BOB, SPINS)
+        began = time.monotonic()
+        with pytest.raises(NodeError, match=rf"execution aborted \(timeout = 0\.3s\).*{option}") as failed:
+            client.ask(*question)
+        assert failed.value.code == -32000
+        assert time.monotonic() - began < 3 * slowness()
+        assert until(lambda: not answering(server)), "it goes on though nobody waits for it"
+        assert int(client.ask("eth_getBalance", ALICE, "latest"), 16)
+
+
+def test_what_does_not_execute_has_its_time_too(executors: Executors) -> None:
+    """A question that reads or shapes in Python for ever; the thread is used no more, and another one answers."""
+    threads = list[threading.Thread]()
+
+    def endless(_: NodeReader) -> None:
+        threads.append(threading.current_thread())
+        while True:
+            sum(range(1000))
+
+    with pytest.raises(RpcError, match="--question-time"):
+        asyncio.run(executors.ask(endless))
+    assert until(lambda: not executors.questions.threads)
+    assert asyncio.run(executors.ask(lambda _: threading.current_thread())) not in threads
+
+
+def over_http(url: str, requests: Any, padding: int = 0) -> Callable[[], None]:
+    """Ask over HTTP; what closes the connection."""
+    text = json.dumps(requests).encode() + b" " * padding
+    place = urlsplit(url)
+    connection = socket.create_connection((place.hostname or "", place.port or 0))
+    connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text))
+    return connection.close
+
+
+def over_a_socket(url: str, requests: Any) -> Callable[[], None]:
+    """Ask over a WebSocket; what closes it."""
+    with ExitStack() as stack:
+        client = stack.enter_context(websockets.sync.client.connect(url.replace("http", "ws")))
+        client.send(json.dumps(requests))
+        return stack.pop_all().close
+
+
+WAYS: dict[str, Callable[[str, Any], Callable[[], None]]] = {
+    "HTTP": over_http,
+    "HTTP by the application": lambda url, requests: over_http(url, requests, 10_000),
+    "WebSocket": over_a_socket,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", ["eth_call", "debug_traceCall"])
+def test_a_question_ends_when_its_client_goes_away(way: str, method: str) -> None:
+    with served(NodeLimits(question=3600, trace=3600)) as server:
+        close = WAYS[way](server.url, body(method, {"to": NOBODY, "gas": hex(10**10)}, "latest"))
+        assert until(lambda: answering(server) == 1)
+        server._executors.questions.stop = lambda: None  # type: ignore[method-assign]  # the test waits by itself
+        close()
+        began = time.monotonic()
+        assert until(lambda: not answering(server))
+        assert time.monotonic() - began < slowness()
+
+
+def test_what_a_client_has_sent_is_done_though_it_goes_away() -> None:
+    """A batch with a question and a transaction: the question is given up, the transaction is not."""
+    with served(NodeLimits(question=3600)) as server:
+        requests = [body("eth_call", {"to": NOBODY}, "latest"), body("eth_call", {"to": NOBODY}, "latest")]
+        requests += [body("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})]
+        close = over_http(server.url, requests)
+        assert until(lambda: answering(server) == 1)
+        height = server.network.head.height
+        close()
+        assert until(lambda: server.network.head.height == height + 1)
+
+
+def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> None:
+    """Beside as many traces as there may be a call is answered; beside as many calls it has its turn."""
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def endless(_: NodeReader) -> bool:
+        begun.release()
+        return go_on.wait(_SOON)
+
+    async def beside() -> None:
+        executors.dispatcher._node.limits = NodeLimits()
+        traces = [asyncio.create_task(executors.ask(endless, QuestionKind.TRACE)) for _ in range(MOST_TRACES + 5)]
+        for _ in range(MOST_TRACES):
+            assert await asyncio.to_thread(begun.acquire, timeout=_SOON)
+        calls = [asyncio.create_task(executors.ask(endless)) for _ in range(MOST - MOST_TRACES)]
+        for _ in calls:
+            assert await asyncio.to_thread(begun.acquire, timeout=_SOON)
+        gone, last = (asyncio.create_task(executors.ask(lambda _: "answered")) for _ in range(2))
+        await asyncio.sleep(0.01)
+        assert not last.done()
+        gone.cancel()
+        go_on.set()
+        assert await last == "answered"
+        assert all(await asyncio.gather(*traces, *calls))
+
+    asyncio.run(beside())
+    assert len(executors.questions.threads) == MOST
+    assert len(executors.questions._idle) == MOST
+    assert executors.questions._traces == 0
+
+
+class _Deaf:
+    def event(self, event: TraceEvent, /) -> None:
+        """Nothing is kept."""
+
+
+def test_one_trace_goes_on_at_a_time_and_gives_way(monkeypatch: MonkeyPatch) -> None:
+    """Of those that are not soon answered: each has a turn, and none goes on while something else waits."""
+    monkeypatch.setattr(pace, "JUST_BEGUN", 0.0)
+    waits, ended, looks = threading.Event(), threading.Event(), [0, 0]
+    turns = Turns(waits.is_set)
+    paces, line = [Pace(turns), Pace(turns)], DebugLog(ActorID(0), "")
+
+    def trace(place: int) -> None:
+        paces[place].keep()
+        with Network() as network:
+            tracer = pace.adapted(network.machine, _Deaf())
+        try:
+            while True:
+                tracer.event(line)
+                looks[place] += 1
+        except Ended:
+            paces[place].pass_on()
+            ended.set()
+
+    threads = [threading.Thread(target=trace, args=(place,)) for place in range(2)]
+    for thread in threads:
+        thread.start()
+    assert until(lambda: min(looks) > 1000), "one of them has no turn"
+    waits.set()
+    time.sleep(0.05)
+    before = sum(looks)
+    time.sleep(0.1)
+    assert sum(looks) - before < 30 * 64, "it goes on though others wait"
+    for one in paces:
+        one.end()
+    for thread in threads:
+        thread.join(_SOON)
+    assert ended.is_set()
+    assert not turns.turn.locked()
+
+
+def quantile(times: list[float]) -> float:
+    return sorted(times)[int(0.99 * len(times))]
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_five_endless_calls_and_traces_hold_up_nothing_that_is_soon_answered(rules: str) -> None:
+    """The 99th percentile of what a wallet asks for: below 100 ms, or near what it is without them."""
+    with served(NodeLimits(), rules) as server:
+        with NodeClient(server.url) as client:
+            client.ask("anvil_setCode", BOB, SPINS)
+            alone = quantile(paced_requests(server.url, 2.0))
+        ended = threading.Event()
+        endless: list[tuple[Any, ...]] = [("eth_call", {"to": NOBODY, "gas": hex(10**10)}, "latest")] * 5
+        endless += [("debug_traceCall", {"to": BOB}, "latest", {"tracer": "prestateTracer"})] * 2
+        endless += [("debug_traceCall", {"to": BOB}, "latest", {})] * 2
+        threads = [threading.Thread(target=ask_on, args=(server.url, question, ended)) for question in endless]
+        for thread in threads:
+            thread.start()
+        try:
+            assert until(lambda: answering(server) >= 4)
+            beside = quantile(paced_requests(server.url, 5.0))
+        finally:
+            ended.set()
+            server._executors.questions.interrupt()
+        for thread in threads:
+            thread.join(_SOON)
+    assert beside < max(0.1 * slowness(), 10 * alone), (alone, beside)
+
+
+def ask_on(url: str, question: tuple[Any, ...], ended: threading.Event) -> None:
+    """Ask the same again and again, whatever the answer is."""
+    with NodeClient(url) as client:
+        while not ended.is_set():
+            with pytest.raises(NodeError):
+                client.ask(*question)
+
+
+def paced_requests(url: str, seconds: float) -> list[float]:
+    """How long requests take that are soon answered, one at a time."""
+    transfer = {"from": ALICE, "to": BOB, "value": "0x1", "gas": hex(10**7)}
+    requests: list[tuple[Any, ...]] = [("eth_chainId",), ("eth_getBalance", ALICE, "latest")]
+    requests += [("eth_sendTransaction", transfer)]
+    found, end = list[float](), time.monotonic() + seconds
+    with NodeClient(url) as client:
+        while time.monotonic() < end:
+            for request in requests:
+                began = time.monotonic()
+                client.ask(*request)
+                found.append(time.monotonic() - began)
+            time.sleep(0.005)
+    return found
