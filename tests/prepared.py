@@ -28,13 +28,14 @@ from typing import IO, Any, Final
 
 HYPERVISOR: Final = Path(sys.executable).with_name("hypervisor")
 _PROJECT: Final = Path(__file__).resolve().parent.parent
-_LOADED: Final = (
+LOADED: Final = (
     "devtools.cli.main", "localnet.rpc.server", "localnet.rules.ethereum", "localnet.rules.filecoin",
     "devtools.cli.rpc_client", "devtools.vectors.statetest", "runtimes.evm.ethereum", "runtimes.evm.py_evm",
     "runtimes.evm.fast", "runtimes.wasm", "store.rocks", "uvicorn.protocols.http.httptools_impl", "websockets",
     "uvicorn.loops.asyncio", "uvicorn.lifespan.off", "typer.rich_utils", "rich.markdown", "importlib.metadata",
     "devtools.cli.node_banner", "localnet.console", "localnet.traces.trace_report",
 )  # fmt: skip
+"""What a node or a command would load."""
 _STATUS: Final = 16
 """Bytes of an exit status on the wire."""
 
@@ -267,7 +268,7 @@ def _become(request: dict[str, Any], pipes: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    for name in _LOADED:
+    for name in LOADED:
         import_module(name)
     gc.freeze()  # collections in the programs leave alone what they share
     if _serve(sys.argv[1]):

@@ -1,45 +1,46 @@
-"""Kills a node at random moments, again and again on one folder, and looks for receipts that are gone.
+"""Kills a node under load, again and again on one folder, and looks for receipts that are gone.
 
     python -m tests.localnet.kill_run --count 50 --seed 1 [--bundle NAME] [--record FILE]
 
-Each round starts the node, sends transactions one after the other, notes each that has a receipt, kills the process
-(SIGKILL), starts it again and asks for every receipt noted in any round so far: each must be there, unchanged, in a
-block of the chain. Every other kill comes at a moment drawn from the seed, mostly in the middle of a transaction; the
-others right behind a receipt, where a write that is late is certain to be missed. Then the same, shorter, on a node
-with a planted defect, which writes each block to the folder only when a few more came: it must find losses. What it
-came to is a record (bench.recorded).
+Each round starts the node; fifty clients send transactions at once and note each receipt that they are given, until the
+process is killed (SIGKILL). Every other kill comes at a moment drawn from the seed, mostly in the middle of a block;
+the others right after a receipt, where a write that is late is certain to be missed. The next node on the folder is
+asked for every receipt of that round, and for some of those before; each hundredth one for all of them: each must be
+there, unchanged, in a block of the chain. Then the same, shorter, on a node with a planted defect, which writes each
+block to the folder only when a few more came: it must find losses. What it came to is a record (bench.recorded).
 """
 
 from __future__ import annotations
 
-import argparse
+import asyncio
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from bench.recorded import RunRecord, finish, options
-from bridge.transactions import DYNAMIC_FEE, Transaction
-from devtools.cli.rpc_client import ask
-from localnet.accounts import Account, accounts
-from localnet.fork.node_client import NodeError
+from localnet.accounts import TEST_MNEMONIC, Account, accounts
 from tests.conftest import fvm_data
+from tests.localnet.clients import Client, Load, hold
+from tests.prepared import LOADED
 
-CHAIN_ID = 31_415_926
-LONGEST = 0.8
-MOST_SENT = 20
+CLIENTS = 50
+LONGEST = 0.4
+"""Seconds from the first receipt to a kill at any moment, at most."""
+MOST_SEEN = 60
+"""Receipts of a round before a kill right after one, at most."""
+SOME, ALL_EACH = 50, 100
 START = 60.0
 DEFECTS = ("write-behind",)
 PLANTED_KILLS = 10
 LATE = 8
-"""Commits that the planted defect holds back. Of ten transactions that are sent together five have been seen when the
-node is killed: all ten may have a block by then, and one of the eight last was seen for certain."""
+"""Commits that the planted defect holds back."""
 
 
 @dataclass
@@ -47,7 +48,9 @@ class Run:
     """What a run has seen: receipts by hash, counts of what happened, losses in words."""
 
     folder: Path
-    options: list[str]
+    bundle: Path | None = None
+    defect: str | None = None
+    clients: int = CLIENTS
     receipts: dict[str, Any] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     losses: list[str] = field(default_factory=list)
@@ -55,107 +58,89 @@ class Run:
 
 
 class Node:
-    """A node process on the run's folder."""
+    """A node process on the run's folder, forked from one that has loaded the modules and opened nothing."""
 
     def __init__(self, run: Run) -> None:
         ready = run.folder / "ready"
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "tests.localnet.kill_run", "--serve", str(run.folder), *run.options]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__, *LOADED])
+        arguments = (run.folder, run.bundle, run.defect, run.clients)
+        self.process = context.Process(target=serve, args=arguments, daemon=True)
+        self.process.start()
         deadline = time.monotonic() + START
         while not ready.exists():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            if not self.process.is_alive() or time.monotonic() > deadline:
                 raise RuntimeError("the node did not start on the folder that it left")
-            time.sleep(0.005)
-        self.url = ready.read_text().strip()
+            time.sleep(0.002)
+        self.port = int(ready.read_text().strip().rsplit(":", 1)[1])
 
     def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        self.process.kill()
+        self.process.join()
 
 
 def rounds(run: Run, kills: int, seed: int) -> None:
     """The whole run."""
     randomness = random.Random(seed)
-    senders = accounts()
-    for number in range(kills):
+    senders = accounts(TEST_MNEMONIC, run.clients)
+    seen: dict[str, Any] = {}
+    for number in range(kills + 1):
         node = Node(run)
-        check(run, node.url)
-        # The first transaction loads the actors' modules: the clock of the kill starts behind it.
-        send(run, node.url, senders, randomness)
-        run.with_receipt += 1
-        if number % 2:
-            for _ in range(randomness.randrange(MOST_SENT)):
-                send(run, node.url, senders, randomness)
+        earlier = randomness.sample([*run.receipts], min(SOME, len(run.receipts)))
+        whole = number == kills or number % ALL_EACH == 0
+        asked = {**run.receipts, **seen} if whole else {**{one: run.receipts[one] for one in earlier}, **seen}
+        run.receipts |= seen
+        asyncio.run(check(run, node.port, senders[0], asked))
+        if number == kills:
             node.kill()
-            run.counts["kills right behind a receipt"] += 1
-        else:
-            killer = _kill_after(node, randomness.random() * LONGEST)
-            send_until_killed(run, node.url, senders, randomness)
-            killer.wait()
-            node.process.wait()
-            run.counts["kills at any moment"] += 1
-    node = Node(run)
-    check(run, node.url)
-    node.kill()
+            return
+        load = Load()
+        clients = [Client(load, sender, random.Random(randomness.random())) for sender in senders]
+        asyncio.run(_killed(run, node, load, clients, randomness, at_any_moment=number % 2 == 0))
+        seen = load.receipts
+        run.losses += load.failures
+        run.with_receipt += bool(seen)
+        run.counts["sent"] += load.counts["sent"]
+        run.counts["receipts"] += len(seen)
 
 
-def _kill_after(node: Node, seconds: float) -> subprocess.Popen[bytes]:
-    """A process that kills the node: this one is busy sending."""
-    program = f"import os, time; time.sleep({seconds}); os.kill({node.process.pid}, {signal.SIGKILL:d})"
-    return subprocess.Popen([sys.executable, "-S", "-c", program])
+async def _killed(
+    run: Run, node: Node, load: Load, clients: list[Client], randomness: random.Random, *, at_any_moment: bool
+) -> None:
+    """The load, until the node is killed. The first transaction loads the actors' code: the clock starts after it."""
+    wanted = 1 if at_any_moment else randomness.randrange(1, MOST_SEEN)
+    pause = randomness.random() * LONGEST if at_any_moment else 0.0
+
+    async def killer() -> None:
+        while len(load.receipts) < wanted and not load.failures:
+            await asyncio.sleep(0.0005)
+        await asyncio.sleep(pause)
+        node.kill()
+
+    await asyncio.gather(hold(load, node.port, clients, sys.maxsize), killer())
+    run.counts["kills at any moment" if at_any_moment else "kills right after a receipt"] += 1
 
 
-def send_until_killed(run: Run, url: str, senders: tuple[Account, ...], randomness: random.Random) -> None:
-    """Transactions, one after the other, until nobody answers; an error as an answer is the node's fault."""
-    while True:
-        try:
-            send(run, url, senders, randomness)
-        except NodeError as error:
-            if str(error).startswith("no node answers"):
-                return
-            raise
-
-
-def send(run: Run, url: str, senders: tuple[Account, ...], randomness: random.Random) -> None:
-    """One transaction; its receipt is noted once it is there. Raises NodeError."""
-    sender, receiver = randomness.sample(senders, 2)
-    nonce = int(ask(url, "eth_getTransactionCount", _hex(sender.address), "latest"), 16)
-    raw = _transfer(sender, receiver, nonce, randomness.randrange(1, 1000))
-    run.counts["sent"] += 1
-    sent = ask(url, "eth_sendRawTransaction", _hex(raw))
-    receipt = ask(url, "eth_getTransactionReceipt", sent)
-    if receipt is None:
-        raise RuntimeError(f"the node took {sent} and has no receipt")
-    run.receipts[sent] = receipt
-    run.counts["receipts"] += 1
-
-
-def check(run: Run, url: str) -> None:
-    """Every receipt noted so far is there, in a block of the chain; what is lost is forgotten, to be told once."""
-    head = int(ask(url, "eth_blockNumber"), 16)
-    for transaction, receipt in list(run.receipts.items()):
-        found = ask(url, "eth_getTransactionReceipt", transaction)
-        block: Any = ask(url, "eth_getBlockByNumber", receipt["blockNumber"], False) if found else None
+async def check(run: Run, port: int, account: Account, receipts: Mapping[str, Any]) -> None:
+    """Every one of the receipts is there, in a block of the chain; what is lost is forgotten, to be said once."""
+    client = Client(Load(), account, random.Random(0))
+    await client.open(port)
+    head = int(await client.ask("eth_blockNumber"), 16)
+    for transaction, receipt in receipts.items():
+        found = await client.ask("eth_getTransactionReceipt", transaction)
+        block: Any = await client.ask("eth_getBlockByNumber", receipt["blockNumber"], False) if found else None
         if found != receipt or int(receipt["blockNumber"], 16) > head or transaction not in block["transactions"]:
             run.losses.append(f"{transaction} of block {int(receipt['blockNumber'], 16)}, head {head}")
             del run.receipts[transaction]
         run.counts["checks"] += 1
-
-
-def _transfer(sender: Account, receiver: Account, nonce: int, value: int) -> bytes:
-    transaction = Transaction(DYNAMIC_FEE, CHAIN_ID, nonce, receiver.address, value, b"", 5_000_000, 1_000_000, 100_000)
-    return sender.sign(transaction).raw()
-
-
-def _hex(data: bytes) -> str:
-    return "0x" + data.hex()
+    client.close()
 
 
 # --- the node ---------------------------------------------------------------------------------------------------------
 
 
-def serve(folder: Path, bundle: Path | None, defect: str | None, accounts: int = 10) -> None:
+def serve(folder: Path, bundle: Path | None, defect: str | None, accounts: int) -> None:
     """Serve the network in a folder, until killed."""
     from localnet import Network
     from localnet.rpc.server import Server, ready_file
@@ -193,9 +178,8 @@ def write_behind(network: Any) -> None:
 
 def play(kills: int, seed: int, bundle: Path | None, defect: str | None) -> Run:
     """One run on a folder of its own."""
-    options = [*(["--bundle", bundle.name] if bundle else []), *(["--defect", defect] if defect else [])]
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder), options)
+        run = Run(Path(folder), bundle, defect)
         rounds(run, kills, seed)
     return run
 
@@ -221,14 +205,8 @@ def main() -> int:
     """The exit code: 0 where nothing was lost, and losses were found with the planted defect."""
     parser = options(__doc__, 50)
     parser.add_argument("--bundle", metavar="NAME", help="an official one of the test data (FVM_DATA)")
-    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--defect", choices=DEFECTS, help=argparse.SUPPRESS)
-    parser.add_argument("--accounts", type=int, default=10, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     bundle = official(chosen.bundle) if chosen.bundle else None
-    if chosen.serve:
-        serve(chosen.serve, bundle, chosen.defect, chosen.accounts)
-        return 0
     started = time.monotonic()
     return finish(recorded(chosen.count, chosen.seed, bundle), chosen, started)
 

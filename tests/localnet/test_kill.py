@@ -25,7 +25,7 @@ def test_a_node_that_writes_late_is_found_out() -> None:
 def test_no_receipt_is_lost_in_fifty_kills_on_an_official_bundle() -> None:
     run = play(kills=50, seed=3, bundle=data_file(BUNDLE), defect=None)
     assert run.losses == []
-    assert run.counts["kills at any moment"] == run.counts["kills right behind a receipt"] == 25
+    assert run.counts["kills at any moment"] == run.counts["kills right after a receipt"] == 25
     assert run.counts["receipts"] > 50
 
 
