@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,9 +69,10 @@ class BlockProduction(NetworkReader):
         """Take a signed Ethereum transaction; returns its hash. Raises TransactionRefused."""
         return self._take(admission.from_raw(self.machine, octets(raw, "a transaction")))
 
-    def submit_together(self, raws: Iterable[bytes]) -> list[bytes | Exception]:
+    def submit_together(self, transactions: Iterable[bytes | Callable[[], bytes]]) -> list[bytes | Exception]:
         """Take signed Ethereum transactions that a client sends at once; for each its hash, or why there is none.
 
+        What is called signs one when those before it wait, whose nonces come before its own.
         Where each transaction gets a block at once, these share one. What only those before it make possible is taken
         after a block of them, so that the answers are those of `submit` for one after the other.
         """
@@ -79,7 +80,12 @@ class BlockProduction(NetworkReader):
         answers: list[bytes | Exception] = []
         failed: dict[bytes, Exception] = {}
         try:
-            for raw in raws:
+            for transaction in transactions:
+                try:
+                    raw = transaction if isinstance(transaction, bytes) else transaction()
+                except Exception as error:  # noqa: BLE001  # the answer to this one; the others go on
+                    answers.append(error)
+                    continue
                 try:
                     answers.append(self.submit(raw))
                 except TransactionRefused as refused:

@@ -61,6 +61,7 @@ from localnet.rpc.errors import (
 from localnet.rpc.lotus_names import with_lotus_names
 from localnet.rpc.methods import Method, QuestionKind
 from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.requests import transaction as transaction_request
 from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.values import as_data, as_json, data, shown
 from store.blockstore import StoreError
@@ -102,6 +103,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
 _ASK_AGAIN: Final = 0.05
 """Seconds after which the network is asked again for what is not there yet."""
 
+_SEND: Final = "eth_sendTransaction"
 _SEND_RAW: Final = "eth_sendRawTransaction"
 _LOG = logging.getLogger(__name__)
 
@@ -185,20 +187,20 @@ class Dispatcher:
 
     async def _send_batch(self, requests: list[Any], place: int) -> list[dict[str, Any] | None]:
         """The responses to the transactions that follow each other from a place on, where they may share blocks."""
-        raws: list[bytes] = []
+        sent: list[bytes | Callable[[], bytes]] = []
         if not self._node.network.automine:
             return []
         for request in islice(requests, place, None):
-            raw = _raw_transaction(request)
-            if raw is None:
+            transaction = _sent_transaction(self._node, request)
+            if transaction is None:
                 break
-            raws.append(raw)
-        if len(raws) < 2:
+            sent.append(transaction)
+        if len(sent) < 2:
             return []
         try:
-            answers = await self._on_owner(lambda: self._node.network.submit_together(raws))
+            answers = await self._on_owner(lambda: self._node.network.submit_together(sent))
         except Exception as error:  # noqa: BLE001  # reported to each of them
-            answers = [error] * len(raws)
+            answers = [error] * len(sent)
         return [
             self._response(request, answer)
             if isinstance(answer, Exception)
@@ -264,13 +266,17 @@ def _unreadable(error: ValueError) -> bytes:
     return _encode(_error_response(None, RpcError(PARSE_ERROR, f"parse error: {error}")))
 
 
-def _raw_transaction(request: Any) -> bytes | None:
-    """The bytes of a well-formed eth_sendRawTransaction; None for any other request."""
-    if not isinstance(request, dict) or request.get("method") != _SEND_RAW:
+def _sent_transaction(node: Node, request: Any) -> bytes | Callable[[], bytes] | None:
+    """What a well-formed request sends that may share a block, as bytes or as what signs it; None for any other."""
+    if not isinstance(request, dict) or request.get("method") not in (_SEND_RAW, _SEND):
         return None
     try:
-        _, params = _read(request)
-        return data(params[0]) if len(params) == 1 else None
+        name, params = _read(request)
+        if len(params) != 1:
+            return None
+        if name == _SEND_RAW:
+            return data(params[0])
+        return transactions.to_share_block(node, transaction_request(params[0]))
     except RpcError:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -35,8 +36,17 @@ def send_transaction(node: Node, request: TransactionRequest) -> str:
     sender = _sender(request)
     if node.network.account(sender) is None and (node.impersonates_all or sender in node.impersonated):
         return send_unsigned_transaction(node, request)
-    account = _account(node, sender)
-    return as_data(node.network.submit(account.sign(_complete(node, request)).raw()))
+    return as_data(node.network.submit(_signed(node, request)))
+
+
+def to_share_block(node: Node, request: TransactionRequest) -> Callable[[], bytes] | None:
+    """What signs the transaction; None for one that needs a block of its own.
+
+    That is one without a gas limit, which is estimated on the state after those before it, and one that no key signs.
+    """
+    if request.gas is None or request.sender is None or node.network.account(request.sender) is None:
+        return None
+    return lambda: _signed(node, request)
 
 
 def send_transaction_sync(node: Node, request: TransactionRequest) -> dict[str, Any]:
@@ -53,8 +63,7 @@ def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
 
 def sign_transaction(node: Node, request: TransactionRequest) -> str:
     """Sign a transaction with an unlocked account's key; its bytes."""
-    account = _account(node, _sender(request))
-    return as_data(account.sign(_complete(node, request)).raw())
+    return as_data(_signed(node, request))
 
 
 def fill_transaction(node: Node, request: TransactionRequest) -> dict[str, Any]:
@@ -123,6 +132,12 @@ def _sender(request: TransactionRequest) -> EthAddress:
     if request.sender is None:
         raise invalid_params("from is missing")
     return request.sender
+
+
+def _signed(node: Node, request: TransactionRequest) -> bytes:
+    """The transaction's bytes, signed by its sender's key."""
+    account = _account(node, _sender(request))
+    return account.sign(_complete(node, request)).raw()
 
 
 def _complete(node: Node, request: TransactionRequest) -> Transaction:

@@ -100,7 +100,7 @@ class BlockLimits:
 def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
     """The checks that need no account, in the specification's order. Raises InvalidTransaction."""
     check_size(transaction, fork)
-    _check_room(transaction, block)
+    _check_room(transaction, fork, block)
     check_fees(transaction, block)
     if transaction.type == BLOB:
         _check_blobs(transaction, fork, block)
@@ -148,15 +148,20 @@ def check_size(transaction: Transaction, fork: Fork, *, is_capped: bool = True) 
         )
 
 
-def _check_room(transaction: Transaction, block: BlockLimits) -> None:
+def _check_room(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
     if transaction.gas_limit > block.gas:
         raise InvalidTransaction(
             RejectionReason.GAS_ALLOWANCE_EXCEEDED, f"gas limit {transaction.gas_limit}, the block has {block.gas} left"
         )
+    count, blobs = len(transaction.blob_hashes), fork.blobs
+    if blobs.per_transaction is None and count > blobs.maximum:  # the block's limit is each transaction's, too
+        raise InvalidTransaction(
+            RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"{count} blobs, at most {blobs.maximum}"
+        )
     if blob_gas(transaction) > block.blob_gas:
         raise InvalidTransaction(
             RejectionReason.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED,
-            f"{len(transaction.blob_hashes)} blobs are more than the block has room for",
+            f"{count} blobs are more than the block has room for",
         )
     if transaction.chain_id is not None and transaction.chain_id != block.chain_id:
         raise InvalidTransaction(

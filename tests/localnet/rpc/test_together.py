@@ -146,3 +146,45 @@ def test_without_automine_they_wait(rpc: Client) -> None:
     hashes = batch(rpc, *sends([raw(network, alice, network.nonce(alice) + n, bob) for n in range(3)]))
     assert len(network.mempool) == 3
     assert [rpc("eth_getTransactionReceipt", each) for each in hashes] == [None] * 3
+
+
+def asks(network: Network, *senders: int, **fields: str) -> list[tuple[str, list[Any]]]:
+    """One eth_sendTransaction of each of these accounts."""
+    to = "0x" + network.accounts[9].address.hex()
+    return [
+        ("eth_sendTransaction", [{"from": "0x" + network.accounts[sender].address.hex(), "to": to, **fields}])
+        for sender in senders
+    ]
+
+
+@pytest.mark.parametrize("senders", [range(10), [0] * 10, [1, 2, 1, 1, 2]], ids=["ten", "one", "two"])
+def test_those_that_the_node_signs_share_it_too(rpc: Client, senders: list[int]) -> None:
+    """As on anvil, where ten of ten accounts, each with a gas limit, are in one block."""
+    network = rpc.node.network
+    height = network.block_number
+    hashes = batch(rpc, *asks(network, *senders, gas="0x989680"))
+    assert network.block_number == height + 1
+    assert {"0x" + transaction.hex() for transaction in network.head.transactions} == {*hashes}
+    assert len({*hashes}) == len(senders)
+    assert {rpc("eth_getTransactionReceipt", each)["status"] for each in hashes} == {"0x1"}
+
+
+def test_one_without_a_gas_limit_sees_what_those_before_it_did(rpc: Client) -> None:
+    network = rpc.node.network
+    height = network.block_number
+    batch(rpc, *asks(network, 0, 1, gas="0x989680"), *asks(network, 0, 1), *asks(network, 0, 1, gas="0x989680"))
+    assert network.block_number == height + 4
+
+
+def test_raw_ones_and_others_share_a_block_and_one_that_is_refused_is_so_alone(rpc: Client) -> None:
+    network = rpc.node.network
+    height = network.block_number
+    alice, bob = network.accounts[:2]
+    wrong = asks(network, 2, gas="0x989680", chainId="0x1")
+    gas = {"gas": "0x989680"}
+    results = batch(
+        rpc, *sends([raw(network, alice, 0, bob)]), *asks(network, 0, **gas), *wrong, *asks(network, 1, **gas)
+    )
+    blocks = [network.receipt(bytes.fromhex(results[at][2:])).tipset.height for at in (0, 1, 3)]
+    assert isinstance(results[2], int)
+    assert blocks == [height + 1, height + 1, height + 2]  # after a refusal it is asked again on what those before did
