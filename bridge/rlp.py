@@ -50,7 +50,7 @@ def number(value: int) -> bytes:
 
 def read_number(item: Item, length: int = 32) -> int:
     """The number in a byte string of at most `length` bytes; RlpError."""
-    data = read_bytes(item)
+    data = item if isinstance(item, bytes) else read_bytes(item)
     if data[:1] == b"\0":
         raise RlpError(f"number 0x{data[:33].hex()} has leading zeros")
     if len(data) > length:

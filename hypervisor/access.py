@@ -24,6 +24,8 @@ class AccessTracker:
         self._levels = UndoMap(levels)
         self.level = self._levels.get
         """The level of an actor, None before the first look-up, which is paid for."""
+        self.mark = self._levels.mark
+        """A point to roll back to."""
 
     def charge_read(self, actor: ActorID, gas: GasTracker) -> None:
         """Charge for the first look-up of an actor."""
@@ -46,10 +48,6 @@ class AccessTracker:
     def _raise(self, actor: ActorID, level: int) -> None:
         if (self.level(actor, 0) or 0) < level:
             self._levels.set(actor, level)
-
-    def mark(self) -> int:
-        """A point to roll back to."""
-        return self._levels.mark()
 
     def rollback(self, mark: int) -> None:
         """Forget what was raised since the mark."""

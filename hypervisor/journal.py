@@ -12,7 +12,7 @@ from hypervisor.undo_map import UndoMap
 class Journal:
     """Keys and values in the scope of one message. Values must be immutable: only `set` can be undone."""
 
-    __slots__ = ("_entries", "get", "set", "set_all")
+    __slots__ = ("_entries", "get", "mark", "set", "set_all")
 
     def __init__(self) -> None:
         self._entries: UndoMap[Hashable, Any] = UndoMap()
@@ -22,6 +22,8 @@ class Journal:
         """Write a value, undone if the call that wrote it fails."""
         self.set_all: Callable[[Iterable[tuple[Hashable, Any]]], None] = self._entries.set_all
         """Write many values, each as `set` does."""
+        self.mark = self._entries.mark
+        """A point to roll back to."""
 
     def items(self) -> Iterator[tuple[Hashable, Any]]:
         """Every entry, in the order of first writing."""
@@ -37,10 +39,6 @@ class Journal:
             self._entries.set(key, None)
         for key, value in image.items():
             self._entries.set(key, value)
-
-    def mark(self) -> int:
-        """A point to roll back to."""
-        return self._entries.mark()
 
     def rollback(self, mark: int) -> None:
         """Undo every write since the mark."""

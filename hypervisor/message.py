@@ -180,7 +180,7 @@ class Receipt:
     def fields(self) -> list[Any]:
         """The values of the tuple."""
         root = None if self.events_root is None else link(self.events_root)
-        return [self.exit_code, self.return_data, self.gas_used, root]
+        return [int(self.exit_code), self.return_data, self.gas_used, root]
 
 
 def signing_digest(message: Message) -> bytes:

@@ -376,9 +376,10 @@ class StateTree:
     def _write(self) -> None:
         """Write the changed actors into the tree."""
         for actor in sorted(self._dirty):
-            if actor not in self._actors:  # written in a transaction that was taken back
+            state = self._actors.get(actor, _UNREAD)
+            if state is _UNREAD:  # written in a transaction that was taken back
                 continue
-            state = self._read[actor] = self._actors.get(actor)
+            self._read[actor] = state
             if state is None:
                 self._hamt.delete(_key(actor))
             else:

@@ -3,7 +3,7 @@
 Marks are lengths of the log. The call manager opens a mark with each transaction and rolls back to it on failure.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
 K = TypeVar("K")
@@ -20,7 +20,7 @@ class _Get(Protocol[_Key, V]):
 class UndoMap(Generic[K, V]):
     """A dict whose writes since a mark can be undone."""
 
-    __slots__ = ("_entries", "_log", "get")
+    __slots__ = ("_entries", "_log", "forget_log", "get", "mark")
 
     def __init__(self, entries: Mapping[K, V] | None = None) -> None:
         """A map with some entries, which no rollback takes back."""
@@ -28,6 +28,10 @@ class UndoMap(Generic[K, V]):
         self._log: list[tuple[K, object]] = []
         self.get: _Get[K, V] = self._entries.get  # type: ignore[assignment]  # its overloads come to the same
         """The value under a key, else a default: the dict's own, because nothing is asked more often."""
+        self.mark: Callable[[], int] = self._log.__len__
+        """A point to roll back to."""
+        self.forget_log: Callable[[], None] = self._log.clear
+        """Make everything so far permanent; only outside any transaction."""
 
     def set(self, key: K, value: V) -> None:
         """Write, remembering what was there."""
@@ -48,10 +52,6 @@ class UndoMap(Generic[K, V]):
         """The entries in the order of first writing."""
         return iter(self._entries.items())
 
-    def mark(self) -> int:
-        """A point to roll back to."""
-        return len(self._log)
-
     def rollback(self, mark: int) -> None:
         """Undo every write since `mark`."""
         while len(self._log) > mark:
@@ -60,10 +60,6 @@ class UndoMap(Generic[K, V]):
                 del self._entries[key]
             else:
                 self._entries[key] = old  # type: ignore[assignment]  # the log holds only values that were in the map
-
-    def forget_log(self) -> None:
-        """Make everything so far permanent; only outside any transaction."""
-        self._log.clear()
 
     def clear(self) -> None:
         """Drop entries and log."""

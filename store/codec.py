@@ -154,7 +154,7 @@ def _write(items: Iterable[Any], out: _Write, depth: int) -> None:
             out(_BYTES[length] if length < 256 else _long_head(2, length))
             out(value)
         elif kind is int:
-            out(_UINT[value] if 0 <= value < 256 else _integer(value))
+            out(_UINT[value] if 0 <= value < 256 else _long_head(0, value) if value > 0 else _integer(value))
         elif kind is list or kind is tuple:
             if depth == 0:
                 raise CodecError(f"more than {MAX_DEPTH} nested arrays and maps")

@@ -70,11 +70,11 @@ class Tipset:
     def encode(self) -> bytes:
         """The index entry."""
         settings = [self.settings, self.next_settings]
+        kept = [] if settings == [DEFAULT_SETTINGS] * 2 else [self.settings.fields(), self.next_settings.fields()]
         return encode([
             self.height, link(self.key), link(self.block), self.parent, self.timestamp, _big(self.base_fee),
             _big(self.next_base_fee), link(self.before), link(self.state), link(self.receipts), self.gas_used,
-            self.bloom, list(self.transactions),
-            *(of.fields() for of in settings if settings != [DEFAULT_SETTINGS] * 2),
+            self.bloom, list(self.transactions), *kept,
         ])  # fmt: skip
 
     @classmethod
@@ -148,6 +148,8 @@ class Execution:
 
     def logs(self) -> list[EmittedLog]:
         """The events that have a log's shape."""
+        if not self.events:
+            return []
         shaped = ((event.address, entries_to_log(event.entries)) for event in self.events)
         return [EmittedLog(address, log) for address, log in shaped if log is not None]
 

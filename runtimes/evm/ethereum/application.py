@@ -86,7 +86,7 @@ class Application:
         self._entry = entry
         self._block = block_of(machine)
         self._fork = fork_named(self._block.fork)
-        self._limits = limits or block_limits(machine)
+        self._limits = limits or block_limits(machine, self._block, self._fork)
         self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer, per_gas=1)
         self._paid = paid
         self._kept = True
@@ -365,10 +365,8 @@ def _blob_base_fee(excess: int, fraction: int) -> int:
     return prices.fake_exponential(prices.MIN_BLOB_BASE_FEE, excess, fraction)
 
 
-def block_limits(machine: MachineState, base_fee: int | None = None) -> BlockLimits:
-    """What a block offers its first transaction; at another base fee than the machine's, if one is given."""
-    block = block_of(machine)
-    fork = fork_named(block.fork)
+def block_limits(machine: MachineState, block: EthereumBlock, fork: Fork, base_fee: int | None = None) -> BlockLimits:
+    """What the machine's block offers its first transaction; at another base fee than its own, if one is given."""
     return BlockLimits(
         gas=block.gas_limit,
         blob_gas=prices.BLOB * fork.blobs.maximum,

@@ -99,7 +99,7 @@ class BlockRun:
 
     def apply(self, signed: SignedTransaction) -> AppliedTransaction:
         """Apply a transaction. Raises InvalidTransaction and TransactionError, with nothing changed."""
-        whole = block_limits(self.machine)
+        whole = block_limits(self.machine, block_of(self.machine), self.fork)
         limits = BlockLimits(
             gas=whole.gas - self.gas_used,
             blob_gas=whole.blob_gas - self.blob_gas_used,

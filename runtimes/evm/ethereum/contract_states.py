@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Final
 
 from bridge.addresses import EthAddress
@@ -36,6 +37,7 @@ _MOST_STATES: Final = 4096
 _MOST_TREES: Final = 32
 _MOST_NODES: Final = 8192
 """Of what a machine's messages hand on: states, storages, and nodes of all storages together."""
+_HELD: Final = attrgetter("held")
 
 
 def is_delegation(code: bytes) -> bool:
@@ -63,7 +65,7 @@ class KnownContracts:
         """Between messages: forget the storages of long ago, and everything where it is too much."""
         while len(self.trees) > _MOST_TREES:
             del self.trees[next(iter(self.trees))]
-        if len(self.states) > _MOST_STATES or sum(tree.held for tree in self.trees.values()) > _MOST_NODES:
+        if len(self.states) > _MOST_STATES or sum(map(_HELD, self.trees.values())) > _MOST_NODES:
             self.forget()
 
     def forget(self) -> None:

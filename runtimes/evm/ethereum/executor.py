@@ -155,8 +155,9 @@ class EthereumExecutor:
         Raises InvalidTransaction.
         """
         found = transaction_of(self._machine, asked)[1] if isinstance(asked, Message) else asked
-        fork = fork_named(block_of(self._machine).fork)
-        check(found, fork, block_limits(self._machine, base_fee))
+        block = block_of(self._machine)
+        fork = fork_named(block.fork)
+        check(found, fork, block_limits(self._machine, block, fork, base_fee))
 
     def may_send(self, code: bytes) -> bool:
         """Whether an account with this code may send transactions (EIP-3607, EIP-7702)."""
