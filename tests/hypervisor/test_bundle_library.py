@@ -62,7 +62,7 @@ def test_a_version_alone_means_mainnet_unless_a_network_is_named() -> None:
 @pytest.mark.parametrize(
     ("name", "network", "words"),
     [
-        ("v9", None, "known are v10, v12, v13"),
+        ("v9", None, "known are v10, v11, v12, v13"),
         ("v18-moonnet", None, "v18 is known for mainnet, calibrationnet"),
         ("v18-../../etc/passwd", None, "there is no release"),
         ("v18", "../../etc/passwd", "there is no release"),
