@@ -279,7 +279,7 @@ def node(
             chain_id=chain_id,
             bare=bare,
             deferred=deferred,
-            fork=_fork(fork_url, fork_epoch),
+            fork=_fork(fork_url, fork_epoch, silent),
             streams=asked_streams(swa=swa, sra=sra, orchestrator=orchestrator, ramp=ramp, timelock=timelock),
         )
     with opened:
@@ -328,13 +328,18 @@ def _set_gas_limit(network: Network, limit: int | None) -> None:
     network.set_default_block_gas_limit(LARGEST_GAS_LIMIT if limit is None else limit)
 
 
-def _fork(url: str | None, epoch: int | None) -> ForkSource | None:
+def _fork(url: str | None, epoch: int | None, silent: bool) -> ForkSource | None:
     from hypervisor.errors import InvalidInput
     from localnet.fork.forking import ForkSource
+    from localnet.fork.node_client import shown_url
+
+    def waited(seconds: float) -> None:
+        if not silent:
+            typer.echo(f"waiting for {shown_url(str(url))} for {seconds:.0f} s", err=True)
 
     if url is None and epoch is not None:
         raise InvalidInput("an epoch to fork at, but no node to fork: say which one with --fork-url")
-    return None if url is None else ForkSource(url, epoch)
+    return None if url is None else ForkSource(url, epoch, waited)
 
 
 def _serve(

@@ -11,7 +11,7 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hypervisor.context import FILECOIN, MachineContext
@@ -21,6 +21,7 @@ from hypervisor.network_versions import network_version
 from hypervisor.opening import MACHINE, machine_record
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.node_client import NodeClient, NodeError, shown_url
+from localnet.fork.timed_socket import Waited
 from localnet.ledger.blocks import tipset_key
 from localnet.ledger.index import first_entries
 from store.blockstore import Store
@@ -30,7 +31,7 @@ from store.remote import RemoteStore, RemoteUnavailable
 from store.roots import HEAD
 
 _PATIENCE: Final = 20
-"""Seconds that a message waits for its network's origin."""
+"""Seconds that a request to a network's origin may take."""
 _FORK: Final = b"fork"
 _ANSWER: Final = b"fork/"
 _NO_BLOCK: Final = ("could not find", "not found")
@@ -45,6 +46,8 @@ class ForkSource:
 
     url: str
     epoch: int | None = None
+    waited: Waited | None = field(default=None, compare=False)
+    """Is told how long a request takes that takes long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ def find_fork_point(asked: ForkSource) -> ForkPoint:
 
     Raises NodeError, and InvalidInput for an epoch that the node has not reached.
     """
-    with NodeClient(asked.url) as client:
+    with NodeClient(asked.url, seconds=_PATIENCE, waited=asked.waited) as client:
         try:
             return _read_fork_point(client, asked)
         except (KeyError, IndexError, TypeError, ValueError) as error:

@@ -12,12 +12,17 @@ from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL, RemoteDisconnected
 from threading import Lock, local
-from typing import Any, Final, Self
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from hypervisor.errors import HypervisorError, InvalidInput
+from localnet.fork.timed_socket import TimedSocket, Waited
 from store.json_text import parse_json
+
+if TYPE_CHECKING:
+    from socket import socket
 
 _TIMEOUT: Final = 120
 _LARGEST_ANSWER: Final = 256 * 1024 * 1024
@@ -64,8 +69,17 @@ class _Link:
 class NodeClient:
     """Asks one node, one question of each thread at a time: none waits for another thread's."""
 
-    def __init__(self, url: str, parse: Callable[[bytes], Any] = parse_json, seconds: float = _TIMEOUT) -> None:
-        """`parse` reads the JSON of answers; a silent node is given `seconds`. InvalidInput for what is no URL."""
+    def __init__(
+        self,
+        url: str,
+        parse: Callable[[bytes], Any] = parse_json,
+        seconds: float = _TIMEOUT,
+        waited: Waited | None = None,
+    ) -> None:
+        """`parse` reads the JSON of answers. A request with its answer may take `seconds`; one that takes long is
+        reported to `waited`. InvalidInput for what is no URL.
+        """
+        self._seconds, self._waited = seconds, waited
         try:
             address = urlsplit(url)
             host, port = address.hostname, address.port
@@ -90,6 +104,12 @@ class NodeClient:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         try:
             answer = self._parse(self._post(self._connection, body))
+        except TimeoutError:
+            self._connection.close()
+            raise NodeError(
+                f"{self.name} has not answered {method} within {self._seconds:g} s: see whether a node runs there that "
+                "this machine can reach, then ask again, or name another one"
+            ) from None
         except (OSError, HTTPException, ValueError, RecursionError) as error:
             self._connection.close()
             raise NodeError(f"no node answers at {self.name} ({error}): start one with `hypervisor node`") from None
@@ -113,16 +133,20 @@ class NodeClient:
         return own.connection
 
     def _post(self, connection: HTTPConnection, body: str) -> bytes:
-        idle = connection.sock is not None
+        idle, began = connection.sock is not None, monotonic()
         try:
-            return self._exchange(connection, body)
+            return self._exchange(connection, body, began)
         except (RemoteDisconnected, BrokenPipeError, ConnectionResetError):
             if not idle:
                 raise
             connection.close()  # the node has closed a connection that was idle: http.client opens another one
-            return self._exchange(connection, body)
+            return self._exchange(connection, body, began)
 
-    def _exchange(self, connection: HTTPConnection, body: str) -> bytes:
+    def _exchange(self, connection: HTTPConnection, body: str, began: float) -> bytes:
+        if connection.sock is None:
+            connection.connect()
+            connection.sock = TimedSocket(cast("socket", connection.sock), self._waited)
+        cast(TimedSocket, connection.sock).begin(began, self._seconds)
         connection.request("POST", self._path, body, {"content-type": "application/json"})
         response = connection.getresponse()
         data = response.read(_LARGEST_ANSWER + 1)

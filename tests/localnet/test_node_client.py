@@ -8,14 +8,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
-from threading import Barrier, BrokenBarrierError, Thread
+from socket import create_server, socket
+from threading import Barrier, BrokenBarrierError, Event, Thread
 from time import monotonic, sleep
 
 import pytest
+from typer.testing import CliRunner
 
+from devtools.cli.main import app
 from devtools.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
+from localnet.fork import forking, timed_socket
 from localnet.fork.node_client import NodeClient, NodeError, shown_url
+from tests.patience import slowness
 
 
 @pytest.mark.parametrize(
@@ -166,3 +171,51 @@ def test_commands_read_answers_as_deep_as_calls_go() -> None:
             assert ask(url, "hypervisor_trace")
     finally:
         sys.setrecursionlimit(limit)
+
+
+@contextmanager
+def dripping(seconds: float) -> Iterator[str]:
+    """The URL of a server that sends a byte of a header from time to time."""
+    ended = Event()
+
+    def serve(listening: socket) -> None:
+        with suppress(OSError):
+            accepted, _ = listening.accept()
+            with accepted:
+                accepted.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+                while not ended.wait(seconds):
+                    accepted.sendall(b"x")
+
+    with create_server(("127.0.0.1", 0)) as listening:
+        thread = Thread(target=serve, args=(listening,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            ended.set()
+            thread.join()
+
+
+@pytest.mark.parametrize("pause", [0.05, 60.0], ids=["dripping", "silent"])
+def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timed_socket, "_PATIENCE", 0.02)
+    reports, began = list[float](), monotonic()
+    with (
+        dripping(pause) as url,
+        NodeClient(url, seconds=0.5, waited=reports.append) as client,
+        pytest.raises(NodeError, match=rf"{url} has not answered eth_chainId within 0\.5 s: see whether a node runs"),
+    ):
+        client.ask("eth_chainId")
+    assert 0.5 <= monotonic() - began < 5 * slowness()
+    assert reports == sorted(reports)
+    assert reports
+
+
+def test_a_fork_of_a_silent_server_says_that_it_waits_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timed_socket, "_PATIENCE", 0.1)
+    monkeypatch.setattr(forking, "_PATIENCE", 0.5)
+    with dripping(60) as url:
+        result = CliRunner().invoke(app, ["node", "--fork-url", url, "--port", "0"])
+    assert result.exit_code == 1
+    assert f"waiting for {url} for 0 s" in result.stderr
+    assert re.search(r"has not answered Filecoin\.\w+ within 0\.5 s: see whether", " ".join(result.stderr.split()))

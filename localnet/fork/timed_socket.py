@@ -1,0 +1,72 @@
+"""A connection's socket with one deadline for a whole exchange: a server that drips has no more time than a silent one.
+
+`http.client` knows a limit for each read alone. It asks a socket for `makefile`, `sendall` and `close`, which this has.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+_PATIENCE: Final = 3.0
+"""Seconds of silence after which the waiting is reported, again and again."""
+
+Waited = Callable[[float], None]
+"""Is told for how many seconds an exchange has taken, while it goes on."""
+
+
+class TimedSocket:
+    """`begin` an exchange with its seconds; whatever waits longer raises TimeoutError."""
+
+    def __init__(self, inner: socket.socket, waited: Waited | None = None) -> None:
+        self._inner, self._waited = inner, waited
+        self._began = self._end = 0.0
+
+    def begin(self, began: float, seconds: float) -> None:
+        """The exchange that began at a monotonic time may take so long."""
+        self._began, self._end = began, began + seconds
+
+    def sendall(self, data: Any) -> None:
+        """Send all of it, within what is left of the time."""
+        self._inner.settimeout(self._rest())
+        self._inner.sendall(data)
+
+    def recv_into(self, buffer: Any) -> int:
+        """Receive what comes next, within what is left of the time."""
+        while True:
+            rest = self._rest()
+            self._inner.settimeout(rest if self._waited is None else min(rest, _PATIENCE))
+            try:
+                return self._inner.recv_into(buffer)
+            except TimeoutError:
+                if self._waited is not None:
+                    self._waited(time.monotonic() - self._began)
+
+    def makefile(self, mode: str, *_: Any) -> io.BufferedReader:
+        """What reads an answer. The socket stays open when that is closed."""
+        assert mode == "rb", "http.client writes by sendall"
+        return io.BufferedReader(_Reader(self))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._inner.close()
+
+    def _rest(self) -> float:
+        rest = self._end - time.monotonic()
+        if rest <= 0:
+            raise TimeoutError("timed out")
+        return rest
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, connection: TimedSocket) -> None:
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._connection.recv_into(buffer)
