@@ -1,27 +1,31 @@
 """Filters that clients poll: what is new since they last asked.
 
-At most a hundred at a time; one that is not asked for an hour is gone. Where the chain goes back below what a filter
-has seen, it goes on from there, and logs that were reported are reported again as removed.
+There are as many as `MOST_FILTERS` and `MOST_BYTES` allow; a new one takes the place of the one that was asked least
+recently, so that test suites that uninstall none lock nobody out. Where the chain goes back below what a filter has
+seen, it goes on from there, and logs that were reported are reported again as removed. What was taken back is kept once
+for all filters, which look there when they are asked.
 """
 
 from __future__ import annotations
 
 import secrets
-import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
+from bridge.receipts import EmittedLog
 from localnet.chain.logs import LogFilter, logs_in
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
 from localnet.network import Network
-from localnet.rpc.errors import LIMIT_EXCEEDED, NOT_FOUND, RpcError
+from localnet.rpc.errors import NOT_FOUND, RpcError
 from localnet.rpc.shapes import log_json
 
-MAX_FILTERS: Final = 100
-LIFETIME: Final = 3600.0
+MOST_FILTERS: Final = 10_000
+MOST_BYTES: Final = 64 << 20
+"""What filters may hold in all, in bytes by estimate; and, again, what was taken back."""
 
 BLOCKS: Final = "blocks"
 TRANSACTIONS: Final = "transactions"
@@ -29,14 +33,16 @@ LOGS: Final = "logs"
 
 MOST_REVERTED: Final = 1_000
 MOST_GONE: Final = 10_000
-"""The most tipsets that the chain goes back, and the most logs of them, before a filter has lost them."""
+"""The most tipsets that the chain goes back at once, and the most logs of them, before a filter has lost them."""
+_BYTES: Final = 500
+"""What a filter, an item that it wants or has reported, or a log weighs by itself, or less."""
 
 
 @dataclass(slots=True)
 class InstalledFilter:
     """A filter of a kind; `seen` is the last height that was reported, `reported` the waiting transactions that were.
 
-    `gone` are logs that may have been reported and are no longer there; `lost` says that they are too many to be kept.
+    `turn` is how often the chain had gone back when it was asked last; `weight` what it holds, in bytes by estimate.
     """
 
     kind: str
@@ -45,9 +51,22 @@ class InstalledFilter:
     first: int = 0
     last: int | None = None
     reported: set[bytes] = field(default_factory=set)
-    gone: list[dict[str, Any]] = field(default_factory=list)
-    lost: bool = False
-    asked: float = field(default_factory=time.monotonic)
+    turn: int = 0
+    weight: int = 0
+
+    def weigh(self) -> int:
+        """What it holds now."""
+        wanted = len(self.wanted.addresses) + sum(map(len, self.wanted.topics))
+        return _BYTES * (1 + wanted + len(self.reported))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reverted:
+    """What the chain took back at once, down to a height: its logs, None where they are too many to be kept."""
+
+    head: int
+    logs: tuple[tuple[int, EmittedLog, dict[str, Any]], ...] | None
+    weight: int
 
 
 def new_id() -> bytes:
@@ -56,41 +75,85 @@ def new_id() -> bytes:
 
 
 class Filters:
-    """The filters by their ids."""
+    """The filters by their ids, the one that was asked last at the end."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._filters: dict[bytes, InstalledFilter] = {}
+        self._held = 0
+        """What the filters weigh."""
+        self._reverted: deque[_Reverted] = deque()
+        self._reverted_held = 0
+        self._turn = 0
+        """How often the chain went back; the last of them are kept in `_reverted`."""
 
     def add(self, new: InstalledFilter) -> bytes:
-        """Keep a filter; its id of 32 bytes. Raises RpcError -32000 where there are too many."""
-        oldest = time.monotonic() - LIFETIME
-        self._filters = {key: kept for key, kept in self._filters.items() if kept.asked >= oldest}
-        if len(self._filters) >= MAX_FILTERS:
-            raise RpcError(LIMIT_EXCEEDED, f"at most {MAX_FILTERS} filters at a time: uninstall some")
+        """Keep a filter, in place of others where there is no room; its id of 32 bytes."""
         filter_id = new_id()
+        new.turn = self._turn
         self._filters[filter_id] = new
+        self._weigh(new)
         self._watch()
         return filter_id
 
     def get(self, filter_id: bytes) -> InstalledFilter:
         """The filter. Raises RpcError -32001 where there is none."""
-        found = self._filters.get(filter_id)
-        if found is None or found.asked < time.monotonic() - LIFETIME:
+        found = self._filters.pop(filter_id, None)
+        if found is None:
             raise RpcError(NOT_FOUND, "filter not found")
-        found.asked = time.monotonic()
+        self._filters[filter_id] = found
         return found
+
+    def removed_logs(self, found: InstalledFilter) -> list[dict[str, Any]] | None:
+        """The logs that a filter may have reported and that are no longer there, each once; None where they are lost.
+
+        The filter has seen then what is still there.
+        """
+        turn, found.turn = found.turn, self._turn
+        kept_from = self._turn - len(self._reverted)
+        if turn < kept_from:
+            return None
+        gone: list[dict[str, Any]] = []
+        for reverted in islice(self._reverted, turn - kept_from, None):
+            if found.seen <= reverted.head:
+                continue
+            if reverted.logs is None:
+                return None
+            last = found.seen if found.last is None else min(found.seen, found.last)
+            gone += [
+                log
+                for height, emitted, log in reverted.logs
+                if found.first <= height <= last and found.wanted.matches(emitted)
+            ]
+            found.seen = reverted.head
+        return gone
+
+    def report(self, found: InstalledFilter, waiting: set[bytes]) -> None:
+        """Remember the waiting transactions that a filter has reported."""
+        found.reported = waiting
+        self._weigh(found)
 
     def remove(self, filter_id: bytes) -> bool:
         """Forget a filter; False where there was none."""
         removed = self._filters.pop(filter_id, None)
+        if removed is not None:
+            self._held -= removed.weight
         self._watch()
         return removed is not None
 
     def clear(self) -> None:
         """Forget all filters, and watch the network no more."""
         self._filters.clear()
+        self._held = 0
         self._watch()
+
+    def _weigh(self, changed: InstalledFilter) -> None:
+        """Take what a filter holds into account, and drop others where that is too much."""
+        self._held -= changed.weight
+        changed.weight = changed.weigh()
+        self._held += changed.weight
+        while len(self._filters) > MOST_FILTERS or (self._held > MOST_BYTES and len(self._filters) > 1):
+            self._held -= self._filters.pop(next(iter(self._filters))).weight
 
     def _watch(self) -> None:
         """Watch the network while there are filters."""
@@ -99,6 +162,7 @@ class Filters:
             watchers.append(self)
         elif not self._filters and self in watchers:
             watchers.remove(self)
+            self._forget(0)
 
     # --- as a watcher -----------------------------------------------------------------------------------------
 
@@ -110,20 +174,29 @@ class Filters:
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
         """What comes above the new head is new to every filter; logs that were reported are reported again, removed."""
-        of_logs = [kept for kept in self._filters.values() if kept.kind == LOGS and kept.seen > head.height]
-        if of_logs:
-            for tipset in islice(tipsets, MOST_REVERTED):
-                for kept in of_logs:
-                    self._take_back(kept, tipset)
-            lost = next(tipsets, None) is not None
-            for kept in of_logs:
-                kept.lost |= lost or len(kept.gone) > MOST_GONE
-                kept.gone = [] if kept.lost else kept.gone
+        reverted = _Reverted(head.height, (), _BYTES)
+        if any(kept.kind == LOGS and kept.seen > head.height for kept in self._filters.values()):
+            reverted = self._read(tipsets, head.height)
         for kept in self._filters.values():
-            kept.seen = min(kept.seen, head.height)
+            if kept.kind != LOGS:
+                kept.seen = min(kept.seen, head.height)
+        self._turn += 1
+        self._reverted.append(reverted)
+        self._reverted_held += reverted.weight
+        self._forget(MOST_BYTES)
 
-    def _take_back(self, kept: InstalledFilter, tipset: Tipset) -> None:
-        last = kept.seen if kept.last is None else min(kept.seen, kept.last)
-        if kept.first <= tipset.height <= last and len(kept.gone) <= MOST_GONE:
-            found = logs_in(self._network.chain.index, tipset, kept.wanted)
-            kept.gone += [{**log_json(*log), "removed": True} for log in found]
+    def _read(self, tipsets: Iterator[Tipset], head: int) -> _Reverted:
+        logs: list[tuple[int, EmittedLog, dict[str, Any]]] = []
+        weight = _BYTES
+        for tipset in islice(tipsets, MOST_REVERTED):
+            for found in logs_in(self._network.chain.index, tipset, LogFilter()):
+                logs.append((tipset.height, found[2], {**log_json(*found), "removed": True}))
+                weight += 4 * (_BYTES + len(found[2].log.data))
+                if len(logs) > MOST_GONE or weight > MOST_BYTES:
+                    return _Reverted(head, None, _BYTES)
+        lost = next(tipsets, None) is not None
+        return _Reverted(head, None, _BYTES) if lost else _Reverted(head, tuple(logs), weight)
+
+    def _forget(self, most: int) -> None:
+        while self._reverted_held > most:
+            self._reverted_held -= self._reverted.popleft().weight

@@ -59,14 +59,14 @@ def uninstall_filter(node: Node, filter_id: bytes) -> bool:
 def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
     """What is new since the filter was asked last: logs, removed ones too, block hashes or transaction hashes."""
     found, index = node.filters.get(filter_id), node.network.chain.index
-    if found.lost:
+    gone = node.filters.removed_logs(found) if found.kind == LOGS else []
+    if gone is None:
         node.filters.remove(filter_id)
         raise RpcError(LIMIT_EXCEEDED, "the chain went back too far for this filter: set it anew")
     first, last = found.seen + 1, int(node.network.settled.height)
     found.seen = last
     if found.kind == LOGS:
         last = last if found.last is None else min(last, found.last)
-        gone, found.gone = found.gone, []
         return gone + _check_limit(node, logs_between(index, max(first, found.first), last, found.wanted), True)
     tipsets = [tipset for height in range(first, last + 1) if isinstance(tipset := index.at(height), Tipset)]
     if found.kind == BLOCKS:
@@ -74,7 +74,7 @@ def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
     mined = [transaction for tipset in tipsets for transaction in tipset.transactions]
     waiting = [candidate.hash for candidate in node.network.mempool]
     new = [transaction for transaction in mined + waiting if transaction not in found.reported]
-    found.reported = set(waiting)
+    node.filters.report(found, set(waiting))
     return [as_data(transaction) for transaction in new]
 
 

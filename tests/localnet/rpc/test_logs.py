@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from localnet import Network
+from localnet.rpc import filters
+from localnet.rpc.filters import MOST_FILTERS
 from tests.localnet.rpc.asking import ALICE, BOB, INBOX, NO_HASH, NOBODY, deploy, greet
 from tests.localnet.rpc.conftest import Client, Failed
 
@@ -158,14 +160,52 @@ class TestLogs:
         assert len(rpc("eth_getFilterChanges", blocks)) == 2
         assert rpc("eth_getFilterChanges", transactions) == sent
 
-    def test_filters_are_few_and_do_not_live_for_ever(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        first = rpc("eth_newBlockFilter")
-        for _ in range(99):
-            rpc("eth_newBlockFilter")
-        with pytest.raises(Failed, match="at most 100 filters") as failed:
-            rpc("eth_newBlockFilter")
-        assert failed.value.code == -32000
-        monkeypatch.setattr("localnet.rpc.filters.LIFETIME", -1.0)
+    def test_test_suites_that_uninstall_no_filter_lock_nobody_out(self, rpc: Client) -> None:
+        """The one that was asked least recently goes."""
+        first, second, *others = [rpc("eth_newBlockFilter") for _ in range(MOST_FILTERS)]
+        rpc("eth_getFilterChanges", first)
+        rpc("eth_newFilter", {})
+        with pytest.raises(Failed, match="filter not found"):
+            rpc("eth_getFilterChanges", second)
+        for name in (first, *others[:3], others[-1]):
+            assert rpc("eth_getFilterChanges", name) == []
+
+    def test_filters_hold_no_more_than_they_may(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What they want, what waits, and what was taken back: 500 bytes by estimate for each of them at least."""
+        monkeypatch.setattr(filters, "MOST_BYTES", 500 * 40)
+        addresses = [f"0x{number:040x}" for number in range(20)]
+        first, last = (rpc("eth_newFilter", {"address": addresses}) for _ in range(2))
         with pytest.raises(Failed, match="filter not found"):
             rpc("eth_getFilterChanges", first)
-        assert rpc("eth_newBlockFilter")
+        assert rpc("eth_getFilterChanges", last) == []
+        assert rpc.node.filters._held == 500 * 21
+        rpc("evm_setAutomine", False)
+        pending = rpc("eth_newPendingTransactionFilter")
+        for nonce in range(25):
+            rpc("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7), "nonce": hex(nonce)})
+        assert len(rpc("eth_getFilterChanges", pending)) == 25
+        with pytest.raises(Failed, match="filter not found"):
+            rpc("eth_getFilterChanges", last)
+        rpc("eth_uninstallFilter", pending)
+        assert rpc.node.filters._held == 0
+
+    def test_logs_that_were_taken_back_are_kept_once_and_not_for_ever(
+        self, rpc: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        inbox = deploy(rpc, INBOX)
+        names = [rpc("eth_newFilter", {"address": inbox}) for _ in range(50)]
+        for turn in range(5):
+            snapshot = rpc("evm_snapshot")
+            greet(rpc, inbox, f"text {turn}")
+            assert len(rpc("eth_getFilterChanges", names[0])) == 1 + min(turn, 1)
+            rpc("evm_revert", snapshot)
+        one = rpc.node.filters._reverted_held // 5
+        assert one < 10_000, "of one log of some hundred bytes"
+        assert [log["removed"] for log in rpc("eth_getFilterChanges", names[0])] == [True]
+        assert rpc("eth_getFilterChanges", names[1]) == []  # it has reported none of them
+        monkeypatch.setattr(filters, "MOST_BYTES", 3 * one)
+        rpc("evm_revert", rpc("evm_snapshot"))
+        assert len(rpc.node.filters._reverted) == 3
+        with pytest.raises(Failed, match="set it anew"):
+            rpc("eth_getFilterChanges", names[2])
+        assert rpc("eth_getFilterChanges", names[1]) == []
