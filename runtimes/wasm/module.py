@@ -19,6 +19,14 @@ VALUE_TYPES = frozenset({I32, I64, F32, F64, FUNCREF})
 """The value types that consensus has: numbers, and references to functions, which only tables and globals give."""
 END, REF_NULL, REF_FUNC = 0x0B, 0xD0, 0xD2
 
+MAX_LOCALS = 50_000
+"""Local variables of a function, as on the network: wasmparser's `MAX_WASM_FUNCTION_LOCALS`."""
+MOST_ITEMS = 20_000
+"""Functions of a module, and items of any other section. A bound of ours: the network's is 1,000,000 of most, for which
+instrumenting takes a minute here. The largest official actor has 1,821 functions."""
+MOST_CODE = 4 << 20
+"""Bytes of code. A bound of ours, too: the largest official actor has 1.6 million."""
+
 
 class Section(IntEnum):
     """Section numbers; a module holds them in the order of `SECTION_ORDER`, custom ones anywhere."""
@@ -172,8 +180,16 @@ def parse(data: bytes) -> WasmModule:
     return module
 
 
+def _items(reader: BinaryReader, what: str) -> int:
+    """How many items a section has, before any of them is read."""
+    count = reader.count()
+    if count > MOST_ITEMS:
+        raise InvalidModule(f"the module has {count:,} {what}, at most {MOST_ITEMS:,} are taken here")
+    return count
+
+
 def _types(reader: BinaryReader, module: WasmModule) -> None:
-    for _ in range(reader.count()):
+    for _ in range(_items(reader, "types")):
         if reader.byte() != 0x60:
             raise reader.fail("a type is not a function type")
         params, results = reader.take(reader.u32()), reader.take(reader.u32())
@@ -185,7 +201,7 @@ def _types(reader: BinaryReader, module: WasmModule) -> None:
 
 
 def _imports(reader: BinaryReader, module: WasmModule) -> None:
-    for _ in range(reader.count()):
+    for _ in range(_items(reader, "imports")):
         origin, name, kind = reader.name(), reader.name(), reader.byte()
         type_index = -1
         if kind == ExternKind.FUNCTION:
@@ -203,7 +219,7 @@ def _imports(reader: BinaryReader, module: WasmModule) -> None:
 
 
 def _functions(reader: BinaryReader, module: WasmModule) -> None:
-    module.functions = [reader.u32() for _ in range(reader.count())]
+    module.functions = [reader.u32() for _ in range(_items(reader, "functions"))]
 
 
 def _limits(reader: BinaryReader) -> Limits:
@@ -215,7 +231,7 @@ def _limits(reader: BinaryReader) -> Limits:
 
 
 def _tables(reader: BinaryReader, module: WasmModule) -> None:
-    for _ in range(reader.count()):
+    for _ in range(_items(reader, "tables")):
         if reader.byte() != FUNCREF:
             raise reader.fail("a table does not hold function references")
         module.tables.append(_limits(reader))
@@ -226,7 +242,7 @@ def _memories(reader: BinaryReader, module: WasmModule) -> None:
 
 
 def _globals(reader: BinaryReader, module: WasmModule) -> None:
-    for _ in range(reader.count()):
+    for _ in range(_items(reader, "globals")):
         kind = reader.take(2)
         if kind[0] not in VALUE_TYPES:
             raise reader.fail("a global holds another kind of value than consensus has")
@@ -269,7 +285,7 @@ def _offset(reader: BinaryReader) -> None:
 
 
 def _exports(reader: BinaryReader, module: WasmModule) -> None:
-    for _ in range(reader.count()):
+    for _ in range(_items(reader, "exports")):
         module.exports.append(Export(reader.name(), reader.byte(), reader.u32()))
 
 
@@ -278,7 +294,7 @@ def _start(reader: BinaryReader, module: WasmModule) -> None:
 
 
 def _elements(reader: BinaryReader, module: WasmModule) -> None:
-    for _ in range(reader.count()):
+    for _ in range(_items(reader, "element segments")):
         start = reader.position
         flags = reader.u32()
         if flags > 3:
@@ -294,7 +310,10 @@ def _elements(reader: BinaryReader, module: WasmModule) -> None:
 
 
 def _code(reader: BinaryReader, module: WasmModule) -> None:
-    for _ in range(reader.count()):
+    count, size = _items(reader, "functions"), reader.end - reader.position
+    if size > MOST_CODE:
+        raise InvalidModule(f"the module has {size:,} bytes of code, at most {MOST_CODE:,} are taken here")
+    for _ in range(count):
         size = reader.u32()
         end = reader.position + size
         if end > reader.end:
@@ -302,8 +321,12 @@ def _code(reader: BinaryReader, module: WasmModule) -> None:
         body = BinaryReader(reader.data, reader.position, end)
         groups = body.count()
         locals_at, total = body.position, 0
+        if groups > MAX_LOCALS:
+            raise body.fail(f"a function has {groups:,} groups of local variables, at most {MAX_LOCALS:,} are taken")
         for _ in range(groups):
             total += body.u32()
+            if total > MAX_LOCALS:
+                raise body.fail(f"a function has more than {MAX_LOCALS:,} local variables")
             if body.byte() not in VALUE_TYPES:
                 raise body.fail("a local variable is of another kind than consensus has")
         if body.done or body.data[end - 1] != END:
@@ -313,7 +336,7 @@ def _code(reader: BinaryReader, module: WasmModule) -> None:
 
 
 def _data(reader: BinaryReader, module: WasmModule) -> None:  # noqa: ARG001  # checked only: the payload is kept as it is
-    for _ in range(reader.count()):
+    for _ in range(_items(reader, "data segments")):
         flags = reader.u32()
         if flags > 2:
             raise reader.fail("a data segment has unknown flags")

@@ -163,6 +163,59 @@ def test_a_large_straight_function_takes_time_by_its_length_only() -> None:
     assert time.monotonic() - started < 10 * slowness()
 
 
+def many_functions(count: int, body: bytes = b"\x00\x0b") -> bytes:
+    """A valid module of empty functions, or of others that take and return nothing."""
+    parts = {
+        Section.TYPE: u32(1) + b"\x60\x00\x00",
+        Section.FUNCTION: u32(count) + bytes(count),
+        Section.CODE: u32(count) + (u32(len(body)) + body) * count,
+    }
+    return MAGIC + b"".join(section(number, payload) for number, payload in parts.items())
+
+
+def test_a_million_functions_are_refused_before_anything_is_made_of_them() -> None:
+    """The network's bound (wasmparser's MAX_WASM_FUNCTIONS), and ours."""
+    hostile = many_functions(1_000_000)
+    began = time.perf_counter()
+    with pytest.raises(InvalidModule, match=r"^the module has 1,000,000 functions, at most 20,000 are taken here$"):
+        parse(hostile)
+    assert time.perf_counter() - began < 0.1 * slowness()
+    with pytest.raises(InvalidModule, match="20,001 functions"):
+        parse(many_functions(20_001))
+    assert len(parse(many_functions(20_000)).bodies) == 20_000
+
+
+@pytest.mark.parametrize(
+    ("number", "item", "words"),
+    [
+        (Section.TYPE, b"\x60\x00\x00", "types"),
+        (Section.IMPORT, b"\x01a\x01b\x02\x00\x00", "imports"),
+        (Section.TABLE, b"\x70\x00\x00", "tables"),
+        (Section.GLOBAL, b"\x7f\x00\x41\x00\x0b", "globals"),
+        (Section.EXPORT, b"\x01a\x02\x00", "exports"),
+        (Section.ELEMENT, b"\x00\x41\x00\x0b\x00", "element segments"),
+        (Section.DATA, b"\x00\x41\x00\x0b\x00", "data segments"),
+    ],
+)
+def test_no_section_has_more_items_than_are_taken(number: Section, item: bytes, words: str) -> None:
+    parse(MAGIC + section(number, u32(20_000) + item * 20_000))
+    with pytest.raises(InvalidModule, match=rf"20,001 {words}, at most 20,000"):
+        parse(MAGIC + section(number, u32(20_001) + item * 20_001))
+
+
+def test_code_and_local_variables_are_bounded() -> None:
+    """50,000 local variables are the network's bound."""
+    four_mib = 4 << 20
+    with pytest.raises(InvalidModule, match=r"bytes of code, at most 4,194,304 are taken"):
+        parse(many_functions(1, b"\x00" + b"\x01" * four_mib + b"\x0b"))
+    parse(many_functions(1, u32(1) + u32(50_000) + b"\x7f\x0b"))
+    for body in (u32(1) + u32(50_001) + b"\x7f\x0b", u32(2) + (u32(25_001) + b"\x7f") * 2 + b"\x0b"):
+        with pytest.raises(InvalidModule, match=r"more than 50,000 local variables"):
+            parse(many_functions(1, body))
+    with pytest.raises(InvalidModule, match=r"50,001 groups of local variables"):
+        parse(many_functions(1, u32(50_001) + b"\x00\x7f" * 50_001 + b"\x0b"))
+
+
 def test_the_machine_lives_on_after_a_refused_module(machine: Hypervisor) -> None:
     for data in (SMALL[:50], b"\0asm", MAGIC):
         with pytest.raises(InvalidModule):
