@@ -3,6 +3,7 @@
 A command imports what it needs when it runs, so that `--help` answers at once.
 """
 
+import sys
 from typing import Annotated
 
 import typer
@@ -90,5 +91,10 @@ def options(
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. Typer builds the options of all commands it knows, so it is left the one that is wanted."""
+    wanted = sys.argv[1:2]
+    commands = [one for one in app.registered_commands if one.name in wanted]
+    groups = [one for one in app.registered_groups if one.name in wanted]
+    if commands or groups:
+        app.registered_commands, app.registered_groups = commands, groups
     app()
