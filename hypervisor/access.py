@@ -30,7 +30,7 @@ class AccessTracker:
     def charge_read(self, actor: ActorID, gas: GasTracker) -> None:
         """Charge for the first look-up of an actor."""
         if actor not in self._levels:
-            gas.charge("OnActorLookup", self._prices.actor_lookup)
+            gas.charge("OnActorLookup", self._prices.actor_lookup, self._prices.actor_lookup)
 
     def record_read(self, actor: ActorID) -> None:
         """The look-up happened (a missing actor counts as well)."""
@@ -40,9 +40,9 @@ class AccessTracker:
         """Charge for the first change of an actor."""
         level = self.level(actor, 0) or 0
         if level < _READ:
-            gas.charge("OnActorLookup", self._prices.actor_lookup)
+            gas.charge("OnActorLookup", self._prices.actor_lookup, self._prices.actor_lookup)
         if level < _UPDATED:
-            gas.charge("OnActorUpdate", self._prices.actor_update)
+            gas.charge("OnActorUpdate", self._prices.actor_update, self._prices.actor_update)
         self._raise(actor, _UPDATED)
 
     def _raise(self, actor: ActorID, level: int) -> None:

@@ -32,7 +32,7 @@ from hypervisor.kernel import Kernel
 from hypervisor.machine_state import MachineState
 from hypervisor.memory import MemoryBudget
 from hypervisor.state_tree import ActorState
-from hypervisor.tracing import CallEnded, CallStarted, Dispatched, EventEmitted
+from hypervisor.tracing import ActorFound, CallEnded, CallStarted, Dispatched, EventEmitted
 from hypervisor.types import METHOD_SEND, NO_BLOCK, ActorID, TokenAmount
 from store.cid import Cid
 
@@ -191,6 +191,8 @@ class CallManager:
         state = self.get_actor(actor)
         if state is None:
             raise SyscallError(ErrorNumber.NOT_FOUND, f"actor {call.to} does not exist")
+        if self.tracer is not None:
+            self.tracer.event(ActorFound(actor, state))
         if call.value != 0:
             self.gas.charge("OnValueTransfer", self.prices.transfer)
             self.transfer(call.from_, actor, call.value)
@@ -230,9 +232,10 @@ class CallManager:
             return CallResult(ExitCode.SYS_MISSING_RETURN, None, outcome.message, outcome.is_plain)
         if block is not None:
             if self.depth == 1:
-                self.gas.charge("OnReturnValue", self.prices.storage_per_byte * len(block.data))
+                storage = self.prices.storage_per_byte * len(block.data)
+                self.gas.charge("OnChainReturnValue", storage, storage)
             else:
-                self.gas.charge("OnMethodReturn", self.prices.return_per_link * len(block.links))
+                self.gas.charge("OnReturnValue", self.prices.return_per_link * len(block.links))
         return CallResult(outcome.exit_code, block, outcome.message, outcome.is_plain)
 
     # --- actors, each access paid for -------------------------------------------------------------------------
@@ -280,7 +283,7 @@ class CallManager:
             raise SyscallError(ErrorNumber.FORBIDDEN, "a placeholder comes into being by a send only")
         existing = self.get_actor(actor)
         if existing is None:
-            self.gas.charge("OnCreateActor", self.prices.actor_create)
+            self.gas.charge("OnCreateActor", self.prices.actor_create, self.prices.actor_create)
             state = ActorState(code, delegated_address=delegated)
         elif existing.code != placeholder:
             raise SyscallError(ErrorNumber.FORBIDDEN, f"actor f0{actor} exists already")

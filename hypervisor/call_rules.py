@@ -44,7 +44,7 @@ class FilecoinCallRules:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, "the zero BLS key cannot have an account")
         prices = calls.prices
         cost = prices.actor_create + prices.address_assignment + prices.address_lookup
-        calls.gas.charge("OnCreateActor", cost)
+        calls.gas.charge("OnCreateActor", cost, cost)
         actor = calls.tree.register_address(address)
         code = calls.machine.manifest.code("account" if is_key else "placeholder")
         calls.set_actor(actor, ActorState(code, delegated_address=None if is_key else address))

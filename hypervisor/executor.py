@@ -13,7 +13,7 @@ from hypervisor.call_manager import CallManager
 from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.errors import Fatal, MessageError, OutOfGas, SyscallError
 from hypervisor.events import StampedEvent, events_root
-from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.exit_codes import ExitCode, refusal_exit
 from hypervisor.gas import MILLIGAS_PER_GAS, GasTracker
 from hypervisor.gas_outputs import GasOutputs, gas_outputs
 from hypervisor.machine_state import MachineState
@@ -187,13 +187,13 @@ class Executor:
         )
         try:
             if inclusion:
-                gas.charge("OnChainMessage", inclusion)
+                gas.charge("OnChainMessage", inclusion, inclusion - context.network.prices.message_compute)
             params = _params_block(message) if message.params else None
             result = calls.send(Call(sender, message.to, message.method, params, message.value))
         except OutOfGas as error:
             return _failure(ExitCode.SYS_OUT_OF_GAS, gas.gas_used(), str(error))
         except SyscallError as error:
-            return _failure(_TOP_LEVEL.get(error.number, ExitCode.SYS_ASSERTION_FAILED), gas.gas_used(), error.message)
+            return _failure(refusal_exit(error.number), gas.gas_used(), error.message)
         except Fatal as error:
             return replace(_failure(ExitCode.SYS_ASSERTION_FAILED, message.gas_limit, str(error)), fatal=error)
         data = result.block.data if result.block else b""
@@ -224,13 +224,6 @@ class Executor:
         if state is None:
             raise Fatal(f"actor f0{actor} is missing, so {amount} attoFIL of gas money have nowhere to go")
         tree.set_actor(actor, state.with_balance(state.balance + amount))
-
-
-_TOP_LEVEL = {
-    ErrorNumber.INSUFFICIENT_FUNDS: ExitCode.SYS_INSUFFICIENT_FUNDS,
-    ErrorNumber.NOT_FOUND: ExitCode.SYS_INVALID_RECEIVER,
-}
-"""The exit codes of calls that could not be made at all; every other refusal is an assertion failure."""
 
 
 def _failure(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:

@@ -64,6 +64,17 @@ class ErrorNumber(IntEnum):
     READ_ONLY = 13
 
 
+_OF_REFUSALS: Mapping[ErrorNumber, ExitCode] = MappingProxyType({
+    ErrorNumber.INSUFFICIENT_FUNDS: ExitCode.SYS_INSUFFICIENT_FUNDS,
+    ErrorNumber.NOT_FOUND: ExitCode.SYS_INVALID_RECEIVER,
+})  # fmt: skip
+
+
+def refusal_exit(number: ErrorNumber) -> ExitCode:
+    """The exit code of a call that could not be made at all."""
+    return _OF_REFUSALS.get(number, ExitCode.SYS_ASSERTION_FAILED)
+
+
 def exit_name(code: int) -> str:
     """The code's name where it has one, else the number: `USR_FORBIDDEN`, `77`."""
     try:

@@ -54,10 +54,10 @@ class GasTracker:
         """Milligas left in the frame in force."""
         return self.limit - self.used
 
-    def charge(self, name: str, milligas: int) -> None:
-        """Use up `milligas`; raises OutOfGas if the frame's limit would be passed."""
+    def charge(self, name: str, milligas: int, other: int = 0) -> None:
+        """Use up `milligas`; raises OutOfGas if the frame's limit would be passed. `other` is `GasCharged`'s."""
         if self.tracer is not None:
-            self.tracer.event(GasCharged(name, milligas))
+            self.tracer.event(GasCharged(name, milligas, other))
         used = self.used + milligas
         if used > self.limit:
             left, self.used = self.limit - self.used, self.limit

@@ -152,11 +152,12 @@ class PriceList:
         )
         return self.block_persist_compute + self.block_persist_storage.flat + self.link_tracked + per_byte * size
 
-    def events(self, count: int, key_bytes: int, value_bytes: int) -> int:
-        """What an event of `count` entries costs (the rule of machine version 4)."""
+    def events(self, count: int, key_bytes: int, value_bytes: int) -> tuple[int, int]:
+        """What an event of `count` entries costs (the rule of machine version 4), and how much of that keeps it."""
         size = 12 + 9 * count + key_bytes + value_bytes
-        memory = 3 * self.memory_copy_per_byte + 3 * self.memory_allocate_per_byte
-        return (memory + self.block_persist_hash_per_byte) * size + self.event.of(count) + self.event_utf8.of(key_bytes)
+        copy = (self.memory_copy_per_byte + self.memory_allocate_per_byte) * size
+        kept = self.block_persist_hash_per_byte * size + copy
+        return kept + 2 * copy + self.event.of(count) + self.event_utf8.of(key_bytes), kept
 
 
 WATERMELON = PriceList("Watermelon")

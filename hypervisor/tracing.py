@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode
+from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from store.cid import Cid
 
@@ -66,6 +67,30 @@ class Dispatched:
 
 
 @dataclass(frozen=True, slots=True)
+class ActorFound:
+    """The receiver of the innermost open call is there: its state before the call's value arrives."""
+
+    actor: ActorID
+    state: ActorState
+
+
+@dataclass(frozen=True, slots=True)
+class BlockOpened:
+    """An actor has opened a block of N bytes."""
+
+    cid: Cid
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLinked:
+    """An actor has written a block of N bytes to the state."""
+
+    cid: Cid
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """The call of the innermost open `CallStarted` is over.
 
@@ -93,10 +118,11 @@ class KernelSend:
 
 @dataclass(frozen=True, slots=True)
 class GasCharged:
-    """A named charge, in milligas."""
+    """A named charge, in milligas; `other` is the part of it that pays for other things than computing."""
 
     name: str
     milligas: int
+    other: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +160,10 @@ TraceEvent = (
     | MessageEnded
     | CallStarted
     | ActorCreated
+    | ActorFound
     | Dispatched
+    | BlockOpened
+    | BlockLinked
     | CallEnded
     | KernelSend
     | GasCharged

@@ -1,8 +1,9 @@
 """The charges of a message as a list that can be kept, and the first place where two such lists part.
 
 A trace is a list of events for each message, in the JSON of `tests/oracle run --trace`, so that the reference's can be
-held against ours: a charge is `[name, milligas]`; a call is `{"call": address, ...}`, `{"invoke": actor, ...}` and at
-its end `{"return": exit code}` or `{"error": ...}`. A file of traces has one object a line, `id` first.
+held against ours: a charge is `[name, milligas, the part that is not for computing]`; a call is `{"call": address,
+...}`, `{"invoke": actor, ...}` and at its end `{"return": exit code}` or `{"error": ...}`. A file of traces has one
+object a line, `id` first.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def trace_of(events: Iterable[TraceEvent]) -> Trace:
             case MessageStarted():
                 messages.append([])
             case GasCharged():
-                messages[-1].append([event.name, event.milligas])
+                messages[-1].append([event.name, event.milligas, event.other])
             case CallStarted():
                 asked = {"call": str(event.to), "from": event.from_, "method": event.method, "value": str(event.value)}
                 messages[-1].append(asked | {"read_only": event.read_only})
@@ -105,7 +106,7 @@ def charges_of(message: Iterable[Any]) -> Iterator[Charge]:
     calls: list[str] = []
     for event in message:
         match event:
-            case [name, milligas] if milligas:
+            case [name, milligas, *_] if milligas:
                 total += milligas
                 yield Charge(name, milligas, total, tuple(calls))
             case {"call": to, "method": method}:

@@ -50,7 +50,8 @@ class RandomnessOps:
         if lookback > _MAX_I64:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"epoch {epoch} is too far back for a 64-bit difference")
         # The network casts the difference to an unsigned number, so a future epoch has a price beyond every limit.
-        self._calls.gas.charge("OnGetRandomness", self._calls.prices.lookback.of(lookback & _U64_MASK))
+        cost = self._calls.prices.lookback.of(lookback & _U64_MASK)
+        self._calls.gas.charge("OnGetRandomness", cost, cost)
 
     def _charge_entropy(self, entropy: bytes) -> None:
         price = self._calls.prices.randomness_entropy
@@ -95,7 +96,7 @@ class NetworkOps:
             cost = prices.tipset_cid_recent if lookback == 1 else prices.tipset_cid_older
         else:
             cost = prices.lookback.of(lookback)
-        self._calls.gas.charge("OnTipsetCid", cost)
+        self._calls.gas.charge("OnTipsetCid", cost, cost)
         # do and return
         try:
             return self._calls.machine.externs.tipset_cid(epoch)

@@ -98,7 +98,7 @@ class CryptoOps:
         total = len(joined)
         pairings = len(keys) + 1
         self._calls.gas.charge(
-            "OnVerifyBlsAggregate",
+            "OnVerifyBlsAggregateSignature",
             prices.bls_aggregate_pairing * pairings + prices.bls_aggregate_per_byte * total,
         )
         # check

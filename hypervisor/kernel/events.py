@@ -57,7 +57,8 @@ class EventOps:
         # check
         self._refuse_read_only()
         # charge
-        self._calls.gas.charge("OnActorEvent", self._calls.prices.events(count, len(keys), len(values)))
+        cost, kept = self._calls.prices.events(count, len(keys), len(values))
+        self._calls.gas.charge("OnActorEvent", cost, kept)
         # do
         if count > MAX_ENTRIES:
             raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"{count} entries, at most {MAX_ENTRIES}")

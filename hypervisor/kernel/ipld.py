@@ -7,6 +7,7 @@ from hypervisor.blocks import ALLOWED_CODECS, MAX_BLOCK_SIZE, Block, BlockRegist
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.calls import Calls
+from hypervisor.tracing import BlockLinked, BlockOpened
 from hypervisor.types import BlockId
 from store.blockstore import BlockNotFound
 from store.cid import BLAKE2B_256, Cid, cid_of, codec_of, show
@@ -61,7 +62,7 @@ class IpldBlockOps:
         """
         prices, gas = self._calls.prices, self._calls.gas
         # charge
-        gas.charge("OnBlockOpenBase", prices.block_open_flat + prices.link_checked)
+        gas.charge("OnBlockOpenBase", prices.block_open_flat + prices.link_checked, prices.block_open_flat)
         # check
         if self._tracks and cid not in self._reachable:
             raise SyscallError(ErrorNumber.NOT_FOUND, f"block {show(cid)} is not reachable from this actor's state")
@@ -69,8 +70,12 @@ class IpldBlockOps:
         block = self._calls.machine.blocks.get(cid) if self._tracks else None
         if block is None:
             block = self._load(cid)
-        data, links = block.data, self._scan(block)
-        gas.charge("OnBlockOpen", prices.block_open(len(data), len(links)))
+        data = block.data
+        if self._calls.tracer is not None:
+            self._calls.tracer.event(BlockOpened(cid, len(data)))
+        links = self._scan(block)
+        cost = prices.block_open(len(data), len(links))
+        gas.charge("OnBlockOpen", cost, cost - prices.link_tracked * len(links))
         # return
         return BlockStat(self.accept(block), block.codec, len(data))
 
@@ -83,7 +88,10 @@ class IpldBlockOps:
         block = Block(codec, data, scan_links(codec, data) if self._tracks else None)
         links = self._scan(block)
         # charge
-        self._calls.gas.charge("OnBlockCreate", self._calls.prices.block_create(len(data), len(links)))
+        prices, size = self._calls.prices, len(data)
+        cost = prices.block_create(size, len(links))
+        copied = (prices.memory_copy_per_byte + prices.memory_allocate_per_byte) * size
+        self._calls.gas.charge("OnBlockCreate", cost, cost - copied - prices.link_checked * len(links))
         # do
         if codec not in ALLOWED_CODECS:  # machine version 3 charges before it looks at the codec
             raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"codec {codec:#x} is not allowed")
@@ -116,12 +124,17 @@ class IpldBlockOps:
             raise SyscallError(ErrorNumber.ILLEGAL_CID, f"hash {hash_code:#x} of {hash_length} bytes is not allowed")
         block = self._registry.get(block_id)
         # charge
-        self._calls.gas.charge("OnBlockLink", self._calls.prices.block_link(len(block.data)))
+        prices, size = self._calls.prices, len(block.data)
+        storage = prices.block_persist_storage
+        other = prices.block_persist_compute + storage.flat + storage.per_unit * size
+        self._calls.gas.charge("OnBlockLink", prices.block_link(size), other)
         # do
         cid = cid_of(block.data, block.codec)
         self._calls.machine.store.put(cid, block.data)
         self._calls.machine.blocks.keep(cid, block)
         self.mark_reachable(cid)
+        if self._calls.tracer is not None:
+            self._calls.tracer.event(BlockLinked(cid, size))
         # return
         return cid
 

@@ -143,7 +143,8 @@ class ProofOps:
         Errors: ILLEGAL_ARGUMENT where the chain cannot say.
         """
         # charge
-        self._calls.gas.charge("OnVerifyConsensusFault", self._calls.prices.verify_consensus_fault)
+        cost = self._calls.prices.verify_consensus_fault
+        self._calls.gas.charge("OnVerifyConsensusFault", cost, cost)
         # return
         verify = self._calls.machine.proofs.verify_consensus_fault
         return _answer("consensus fault", lambda: verify(first, second, extra))

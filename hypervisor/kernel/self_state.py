@@ -24,7 +24,7 @@ class SelfOps:
     def root(self) -> Cid:
         """The CID of the actor's state, reachable from now on. Errors: ILLEGAL_OPERATION once the actor is deleted."""
         # charge
-        self._calls.gas.charge("OnGetRoot", self._calls.prices.link_tracked)
+        self._calls.gas.charge("OnActorGetRoot", self._calls.prices.link_tracked)
         # do
         head = self._own().head
         self._ipld.mark_reachable(head)
@@ -36,7 +36,7 @@ class SelfOps:
         # check
         self._refuse_read_only("set its state root")
         # charge
-        self._calls.gas.charge("OnSetRoot", self._calls.prices.link_checked)
+        self._calls.gas.charge("OnActorSetRoot", self._calls.prices.link_checked)
         # do
         if not self._ipld.is_reachable(cid):
             raise SyscallError(ErrorNumber.NOT_FOUND, f"block {show(cid)} is not reachable from this actor's state")

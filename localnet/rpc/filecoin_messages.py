@@ -6,31 +6,27 @@ holds the message, and a confidence is not waited for. Shapes: lotus api/types.g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.gas_outputs import GasOutputs, gas_outputs
-from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, Receipt
-from hypervisor.tracing import CallNode, CallTrees
 from hypervisor.types import Gas
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYet, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.filecoin_state import id_of, machine_at
 from localnet.rpc.lotus_shapes import (
-    actor_json,
-    address_json,
-    bytes_json,
     cid_json,
     key_json,
     message_json,
     receipt_json,
 )
+from localnet.rpc.lotus_traces import NO_CALL, ExecutionTraces
 from localnet.rpc.lotus_values import (
     HEAD,
     TipsetKey,
@@ -48,6 +44,10 @@ from localnet.rpc.values import anything, boolean, field, fields
 from localnet.traces.trace import Replay
 from store.cid import Cid, show
 
+_COSTS: Final = (
+    "GasUsed", "BaseFeeBurn", "OverEstimationBurn", "MinerPenalty", "MinerTip", "Refund", "TotalCost",
+)  # fmt: skip
+
 
 def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dict[str, Any]:
     """What would come of a message, with nothing kept, and its calls. It pays nothing; a failure is an answer, too."""
@@ -55,16 +55,16 @@ def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dic
     id_of(machine, request.from_)
     most = node.network.rules.limits.call_gas
     wanted = replace(request, gas_limit=min(request.gas_limit or most, most))
-    trees = CallTrees()
+    traces = ExecutionTraces()
     with machine.trial():
-        before, machine.tracer = machine.tracer, trees
+        before, machine.tracer = machine.tracer, traces
         try:
             result = machine.apply_implicit(wanted)
         finally:
             machine.tracer = before
         if result.fatal is not None:
             raise result.fatal
-        return _invocation(machine, wanted, result.receipt, trees.roots, result.message, GasOutputs())
+        return _invocation(wanted.cid(), wanted, result.receipt, _root(traces), _error(result.receipt, result.message))
 
 
 def state_replay(node: NodeReader, key: TipsetKey, wanted: Cid) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def state_replay(node: NodeReader, key: TipsetKey, wanted: Cid) -> dict[str, Any
     receipt = receipt_of(node, wanted)
     if receipt is None or (key.blocks and found_tipset(node.network, key) != receipt.tipset):
         raise RpcError(LOTUS_ERROR, f"message {show(wanted)} not found in the tipset")
-    return _replay_message(Replay(node.network.chain, receipt.tipset, receipt.index), receipt)
+    return _replay_message(Replay(node.network.chain, receipt.tipset, receipt.index), receipt, wanted)
 
 
 def state_compute(
@@ -83,7 +83,7 @@ def state_compute(
 ) -> dict[str, Any]:
     """The state root after a tipset at its own height, and its messages, executed again. It takes no other messages.
 
-    Behind them stand the implicit ones: the block's reward, and cron, whose events no receipt has.
+    After them come the implicit ones: the block's reward, and cron, whose events no receipt has.
     """
     found = found_tipset(node.network, key)
     if messages or height != found.height:
@@ -93,17 +93,15 @@ def state_compute(
         )
     replay = Replay(node.network.chain, found, 0)
     receipts = node.network.chain.index.receipts(found)
-    traced = [_replay_message(replay, receipt) for receipt in receipts]
+    traced = [_replay_message(replay, receipt, receipt.execution.message.cid()) for receipt in receipts]
     return {"Root": cid_json(found.state), "Trace": [*traced, *_implicit(replay)]}
 
 
 def _implicit(replay: Replay) -> Iterator[dict[str, Any]]:
     """What the rules do after the messages of a replay."""
-    trees = CallTrees()
-    replay.end(trees)
-    for root in trees.roots:
-        start, end = root.start, root.end
-        assert end is not None, "an implicit message ends"
+    traces = ExecutionTraces()
+    replay.end(traces)
+    for root, start, end in zip(traces.roots, traces.calls, traces.ends, strict=True):
         done = Message(
             start.to,
             Address.id(start.from_),
@@ -113,17 +111,18 @@ def _implicit(replay: Replay) -> Iterator[dict[str, Any]]:
             gas_limit=Gas(start.gas_available // MILLIGAS_PER_GAS),
         )
         receipt = Receipt(end.exit_code, end.return_data, Gas(end.gas_used // MILLIGAS_PER_GAS))
-        yield _invocation(replay.machine, done, receipt, [root], end.message, GasOutputs())
+        yield _invocation(done.cid(), done, receipt, root, _error(receipt, end.message))
 
 
-def _replay_message(replay: Replay, receipt: TransactionReceipt) -> dict[str, Any]:
-    """The message whose turn it is in a replay of its tipset."""
-    trees = CallTrees()
-    replay.next(trees)
+def _replay_message(replay: Replay, receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
+    """The message whose turn it is in a replay of its tipset, under the CID that was asked for."""
+    traces = ExecutionTraces()
+    replay.next(traces)
     bare, executed = receipt.execution.message.message, receipt.execution.receipt
     base_fee = receipt.tipset.base_fee
     cost = gas_outputs(executed.gas_used, bare.gas_limit, base_fee, bare.gas_fee_cap, bare.gas_premium)
-    return _invocation(replay.machine, bare, executed, trees.roots, receipt.words, cost)
+    costs = _costs(bare, executed, cost)
+    return _invocation(wanted, bare, executed, _root(traces), _error(executed, receipt.words), costs)
 
 
 def state_search_msg(
@@ -202,72 +201,44 @@ def _is_older(node: Node, receipt: TransactionReceipt, limit: int) -> bool:
 
 
 def _invocation(
-    machine: Hypervisor,
+    wanted: Cid,
     invoked: Message,
     receipt: Receipt,
-    calls: Sequence[CallNode],
-    words: str,
-    cost: GasOutputs,
+    trace: dict[str, Any],
+    error: str,
+    costs: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    total = cost.base_fee_burn + cost.over_estimation_burn + cost.miner_tip
-    failed = receipt.exit_code != ExitCode.OK
     return {
-        "MsgCid": cid_json(invoked.cid()),
+        "MsgCid": cid_json(wanted),
         "Msg": message_json(invoked),
         "MsgRct": receipt_json(receipt),
-        "GasCost": {
-            "Message": cid_json(invoked.cid()),
-            "GasUsed": str(receipt.gas_used),
-            "BaseFeeBurn": str(cost.base_fee_burn),
-            "OverEstimationBurn": str(cost.over_estimation_burn),
-            "MinerPenalty": str(cost.miner_penalty),
-            "MinerTip": str(cost.miner_tip),
-            "Refund": str(cost.refund),
-            "TotalCost": str(total),
-        },
-        "ExecutionTrace": _trace(machine, calls[0]) if calls else None,
-        "Error": f"{exit_name(receipt.exit_code)}: {words}" if failed else "",
+        "GasCost": {"Message": None, **dict.fromkeys(_COSTS, "0")} if costs is None else costs,
+        "ExecutionTrace": trace,
+        "Error": error,
         "Duration": 0,
     }
 
 
-def _trace(machine: Hypervisor, root: CallNode) -> dict[str, Any]:
-    """A call with those under it, as lotus' execution traces; without recursion: calls go 1,024 deep."""
-    nodes = [root]
-    for node in nodes:
-        nodes.extend(node.calls)
-    written: dict[int, dict[str, Any]] = {}
-    for node in reversed(nodes):
-        written[id(node)] = _call(machine, node, [written.pop(id(below)) for below in node.calls])
-    return written[id(root)]
+def _root(traces: ExecutionTraces) -> dict[str, Any]:
+    return traces.roots[0] if traces.roots else NO_CALL
 
 
-def _call(machine: Hypervisor, node: CallNode, inner: list[dict[str, Any]]) -> dict[str, Any]:
-    start, end = node.start, node.end
-    state = None if node.actor is None else machine.state_tree.get_actor(node.actor)
-    return {
-        "Msg": {
-            "From": address_json(Address.id(start.from_)),
-            "To": address_json(start.to),
-            "Value": str(start.value),
-            "Method": start.method,
-            "Params": bytes_json(start.params),
-            "ParamsCodec": start.params_codec,
-            "GasLimit": start.gas_available // MILLIGAS_PER_GAS,
-            "ReadOnly": start.read_only,
-        },
-        "MsgRct": {
-            "ExitCode": end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED,
-            "Return": bytes_json(end.return_data) if end else None,
-            "ReturnCodec": end.return_codec if end else 0,
-        },
-        "InvokedActor": None if state is None else {"Id": node.actor, "State": actor_json(state)},
-        "GasCharges": [
-            {"Name": name, "tg": milligas // MILLIGAS_PER_GAS, "cg": milligas // MILLIGAS_PER_GAS, "sg": 0, "tt": 0}
-            for name, milligas in node.charges.items()
-        ],
-        "Subcalls": inner,
-    }
+def _error(receipt: Receipt, words: str) -> str:
+    return f"{exit_name(receipt.exit_code)}: {words}" if receipt.exit_code != ExitCode.OK else ""
+
+
+def _costs(invoked: Message, receipt: Receipt, cost: GasOutputs) -> dict[str, Any]:
+    """What a message of an account has paid; implicit ones and calls pay nothing, and name no message."""
+    amounts = (
+        receipt.gas_used,
+        cost.base_fee_burn,
+        cost.over_estimation_burn,
+        cost.miner_penalty,
+        cost.miner_tip,
+        cost.refund,
+        cost.base_fee_burn + cost.over_estimation_burn + cost.miner_tip,
+    )
+    return {"Message": cid_json(invoked.cid()), **dict(zip(_COSTS, map(str, amounts), strict=True))}
 
 
 METHODS = (

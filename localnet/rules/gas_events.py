@@ -56,7 +56,8 @@ class InThousandths:
                 event = replace(event, gas_used=_thousandths(event.gas_used, sent))
             case GasCharged():
                 native = bool(self._open) and (self._open[-1][1] or event.name not in _OF_ETHEREUM)
-                event = replace(event, milligas=_thousandths(event.milligas, native))
+                amounts = (_thousandths(amount, native) for amount in (event.milligas, event.other))
+                event = GasCharged(event.name, *amounts)
             case _:
                 pass
         self._tracer.event(event)

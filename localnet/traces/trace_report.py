@@ -25,12 +25,12 @@ from localnet.traces.trace_words import NamedInterface, describe
 _PARTS: Final = {
     "instructions": "wasm_exec OnEvmGas",
     "code and memory": "wasm_memory_init wasm_table_init OnEvmFrame OnEvmCode OnEvmMemory",
-    "calls": "OnSyscall OnMethodInvocation OnMethodReturn OnReturnValue OnValueTransfer OnFacade",
+    "calls": "OnSyscall OnMethodInvocation OnReturnValue OnChainReturnValue OnValueTransfer OnFacade",
     "actors": "OnActorLookup OnActorUpdate OnCreateActor",
-    "blocks": "OnGetRoot OnSetRoot OnBlockOpenBase OnBlockOpen OnBlockCreate OnBlockRead OnBlockLink OnScanIpldLinks"
-    " OnEvmNode",
+    "blocks": "OnActorGetRoot OnActorSetRoot OnBlockOpenBase OnBlockOpen OnBlockCreate OnBlockRead OnBlockLink"
+    " OnScanIpldLinks OnEvmNode",
     "events": "OnActorEvent OnActorEventValidate OnActorEventAccept",
-    "cryptography": "OnHashing OnVerifySignature OnRecoverSecpPublicKey OnVerifyBlsAggregate OnEvmPrecompile"
+    "cryptography": "OnHashing OnVerifySignature OnRecoverSecpPublicKey OnVerifyBlsAggregateSignature OnEvmPrecompile"
     " OnComputeUnsealedSectorCid OnVerifyPost OnVerifyAggregateSeals OnVerifyReplicaUpdate OnVerifySeals"
     " OnVerifyConsensusFault",
     "history": "OnGetRandomness OnTipsetCid",

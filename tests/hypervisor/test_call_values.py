@@ -155,8 +155,8 @@ def test_links_in_a_return_cost_300_each_below_the_top_and_can_be_opened_by_the_
     result = world.send(world.actor(parent))
     assert result.return_data == NODE
     assert notes.items == [(1, SendResult(0, BlockId(2), DAG_CBOR, len(NODE)))]
-    returns = [(name, cost) for name, cost in charges(recorder) if name.startswith(("OnReturn", "OnMethodReturn"))]
-    assert returns == [("OnMethodReturn", 600 * GAS), ("OnReturnValue", 1_300 * len(NODE) * GAS)]
+    returns = [(name, cost) for name, cost in charges(recorder) if name.startswith(("OnReturn", "OnChainReturn"))]
+    assert returns == [("OnReturnValue", 600 * GAS), ("OnChainReturnValue", 1_300 * len(NODE) * GAS)]
 
 
 @pytest.mark.parametrize("codec", [RAW, CBOR])
@@ -182,8 +182,8 @@ def test_version_18_returns_links_for_free_and_still_pays_at_the_top() -> None:
 
     assert world.send(world.actor(parent)).return_data == NODE
     costs = dict(charges(recorder))
-    assert costs["OnMethodReturn"] == 0
-    assert costs["OnReturnValue"] == 1_300 * len(NODE) * GAS
+    assert costs["OnReturnValue"] == 0
+    assert costs["OnChainReturnValue"] == 1_300 * len(NODE) * GAS
 
 
 def test_a_return_that_cannot_be_paid_is_out_of_gas() -> None:

@@ -80,8 +80,9 @@ def test_linking_costs_3352_and_two_fifths_a_byte() -> None:
 def test_events_pay_for_their_estimated_size_entries_and_keys() -> None:
     # two entries, 10 bytes of keys, 70 of values: 12 + 18 + 80 = 110 estimated
     for prices in LATER:
-        assert prices.events(2, 10, 70) == 110 * 17_200 + (2_000 + 2 * 1_400) * GAS + (500 + 160) * GAS
-        assert prices.events(0, 0, 0) == 12 * 17_200 + 2_500 * GAS
+        whole = 110 * 17_200 + (2_000 + 2 * 1_400) * GAS + (500 + 160) * GAS
+        assert prices.events(2, 10, 70) == (whole, 110 * 12_400)
+        assert prices.events(0, 0, 0) == (12 * 17_200 + 2_500 * GAS, 12 * 12_400)
 
 
 def test_events_of_version_18_pay_for_their_bytes() -> None:
