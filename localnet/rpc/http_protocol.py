@@ -10,7 +10,8 @@ protocol. This one is a subclass of uvicorn's, so that what is not plain needs n
 inherits it uses `cycle`, `flow`, `tasks` and `connections`: so that requests of a connection are answered one by one,
 and the server ends in order.
 
-A request whose bytes stop coming is answered with status 408, a connection too many with 503; both are closed.
+A request whose bytes stop coming is answered with status 408, a connection too many with 503; both are closed. Where
+connections are refused, a request has less time to come.
 """
 
 from __future__ import annotations
@@ -47,12 +48,14 @@ _TOO_MANY: Final = (b"503 Service Unavailable", b'{"error":"too many connections
 _LINGER: Final = 2.0
 """Seconds in which a client may read why its connection is closed."""
 _LINGERING: Final = 64
-"""Refused connections that may wait for that, no more than a quarter of the clients; the next are closed at once."""
+"""Refused connections that may wait for that, no more than a quarter of the clients; then the first one goes."""
+_CROWDED: Final = 2.0
+"""Seconds without a byte that a request may take where other clients are refused: with `_LINGER` there is room in 4."""
 
 
 def http_protocol(respond: Respond, access: Access, limits: NodeLimits) -> Callable[..., HttpProtocol]:
     """What makes the protocol of each connection, for uvicorn."""
-    return partial(HttpProtocol, respond, access, limits, set())
+    return partial(HttpProtocol, respond, access, limits, _Crowd())
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -63,7 +66,7 @@ class HttpProtocol(HttpToolsProtocol):
         respond: Respond,
         access: Access,
         limits: NodeLimits,
-        refused: set[_RefusingProtocol],
+        crowd: _Crowd,
         *args: Any,
         **kwargs: Any,
     ) -> None:
@@ -71,7 +74,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._respond = respond
         self._access = access
         self._limits = limits
-        self._refused = refused
+        self._crowd = crowd
         self._small = min(limits.body, _SMALL)
         self._plain = False
         self._body = b""
@@ -83,7 +86,8 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, if there are not too many."""
         if len(self.connections) >= self._limits.clients:
-            _RefusingProtocol(self._refused).take(transport, self.loop, min(_LINGERING, self._limits.clients // 4))
+            self._crowd.refuse(transport, self.loop, min(_LINGERING, self._limits.clients // 4))
+            self._crowd.make_room(self.connections, self.loop)
             return
         super().connection_made(transport)
         self._expect_more()
@@ -121,6 +125,17 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()  # no other answer can come after a part of one
         else:
             _refuse(self.transport, self.loop, _TOO_LATE)
+
+    def is_silent(self, since: float) -> bool:
+        """Whether a request, or the rest of one, has not come, and no byte of it since then."""
+        return (
+            self._awaited
+            and self._last_heard < since
+            and not self.transport.is_closing()
+            and not self.flow.read_paused
+            and (self.cycle is None or self.cycle.response_complete or not self.cycle.response_started)
+            and not self._is_answering()
+        )
 
     def _is_answering(self) -> bool:
         """Whether a whole request, before the one that is to come, is being answered."""
@@ -221,24 +236,50 @@ class _Answering:
         self.asker = AskingClient()
 
 
+class _Crowd:
+    """What there is too much of: connections that are refused, and, where there are as many clients as may be, those
+    whose requests do not come. One of a server; for its event loop's thread.
+    """
+
+    def __init__(self) -> None:
+        self._lingering: dict[_RefusingProtocol, None] = {}
+        self._look: asyncio.TimerHandle | None = None
+
+    def refuse(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, most: int) -> None:
+        """Say why a connection is closed. Of `most` that linger to read that the first one goes: each is a file."""
+        refusing = _RefusingProtocol(self._lingering, transport)
+        transport.set_protocol(refusing)
+        if most == 0:
+            transport.abort()
+            return
+        while len(self._lingering) >= most:
+            first = next(iter(self._lingering))
+            del self._lingering[first]
+            first.transport.abort()
+        self._lingering[refusing] = None
+        _refuse(transport, loop, _TOO_MANY)
+
+    def make_room(self, clients: set[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Close soon the connections whose requests do not come, now that others are refused for them."""
+        if self._look is None:
+            self._look = loop.call_later(_CROWDED, self._close_silent, clients, loop)
+
+    def _close_silent(self, clients: set[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._look = None
+        for client in list(clients):
+            if isinstance(client, HttpProtocol) and client.is_silent(loop.time() - _CROWDED):
+                _refuse(client.transport, loop, _TOO_LATE)
+
+
 class _RefusingProtocol(asyncio.Protocol):
     """A connection too many, as long as it is open: what comes is read and forgotten."""
 
-    def __init__(self, others: set[_RefusingProtocol]) -> None:
-        self._others = others
-
-    def take(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, most: int) -> None:
-        """Say why the connection is closed, unless `most` others linger to read that: it is a file, too."""
-        transport.set_protocol(self)
-        if len(self._others) >= most:
-            transport.abort()
-            return
-        self._others.add(self)
-        _refuse(transport, loop, _TOO_MANY)
+    def __init__(self, others: dict[_RefusingProtocol, None], transport: asyncio.Transport) -> None:
+        self._others, self.transport = others, transport
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room for another one."""
-        self._others.discard(self)
+        self._others.pop(self, None)
 
 
 def _refuse(transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, refusal: tuple[bytes, bytes]) -> None:
