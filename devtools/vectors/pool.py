@@ -6,12 +6,14 @@ Workers start fresh (`spawn`): each opens its own stores and takes compiled modu
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
-from typing import Final, TypeVar
+from threading import Thread
+from typing import Final, TypeVar, cast
 
 from hypervisor.errors import InvalidInput
 
@@ -36,8 +38,37 @@ def run_all(
     if workers <= 1 or len(items) <= 1:
         yield from _progress(map(work, items), len(items), what)
         return
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool:
-        yield from _progress(pool.map(work, items, chunksize=_chunk(len(items), workers)), len(items), what)
+    with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool, _ended_early(pool):
+        with _interrupts_held_back():
+            results = pool.map(work, items, chunksize=_chunk(len(items), workers))
+        yield from _progress(results, len(items), what)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Processes that are started meanwhile take no Ctrl-C, from their first instruction on: it is this process' to end
+    them. One that comes meanwhile comes afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _ended_early(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """Where nobody waits for the results any more, end the processes in the midst of their work."""
+    try:
+        yield
+    except BaseException:  # Ctrl-C, here or where the results are read
+        processes = list((pool._processes or {}).values())
+        manager = cast("Thread | None", pool._executor_manager_thread)
+        pool.shutdown(wait=False, cancel_futures=True)  # first: CPython 3.11 sets no exception where one was cancelled
+        for process in processes:
+            process.terminate()
+        if manager is not None:
+            manager.join()
+        raise
 
 
 def _on_dask(work: Callable[[T], R], items: Sequence[T], workers: int, scheduler: str) -> Iterator[R]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,12 @@ import typer.main
 from typer.testing import CliRunner
 
 from devtools.cli.main import app
+from localnet import Network
 from store.cid import cid_of, show
 from store.transfer import write_blocks
 from tests.devtools.test_node import run
+from tests.patience import slowness
+from tests.prepared import HYPERVISOR
 
 NOBODY = "http://127.0.0.1:1"
 HASH = "0x" + "12" * 32
@@ -166,3 +172,57 @@ def test_ctrl_c_ends_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("localnet.addresses.filecoin_address", interrupted)
     done = CliRunner().invoke(app, ["balance", SOMEBODY])
     assert (done.exit_code, done.output) == (130, "")
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose chain takes some seconds to be executed again."""
+    folder = tmp_path_factory.mktemp("interrupted") / "chain"
+    with Network(folder) as network:
+        for _ in range(300):
+            network.send(network.accounts[1].delegated, 1)
+    return folder
+
+
+def has_begun(process: subprocess.Popen[str]) -> None:
+    """Wait until the first result is there."""
+    assert process.stdout is not None
+    assert process.stdout.readline()
+
+
+def has_children(process: subprocess.Popen[str]) -> None:
+    """Wait until it has started another process, which is still loading."""
+    children, end = Path(f"/proc/{process.pid}/task/{process.pid}/children"), time.monotonic() + 60
+    while children.parent.exists() and not children.read_text().strip() and time.monotonic() < end:
+        time.sleep(0.005)
+    time.sleep(0.05)
+
+
+def has_processes(group: int) -> bool:
+    """Whether a process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the processes that a process has started")
+@pytest.mark.parametrize(("workers", "moment"), [("1", has_begun), ("2", has_begun), ("2", has_children)])
+def test_ctrl_c_ends_a_command_with_its_workers_and_says_nothing(
+    chain: Path, workers: str, moment: Callable[[subprocess.Popen[str]], None]
+) -> None:
+    """A terminal sends it to all processes of the command."""
+    command = [str(HYPERVISOR), "replay", str(chain), "--json", "--workers", workers]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        moment(process)
+        os.killpg(process.pid, signal.SIGINT)
+        began = time.monotonic()
+        errors = process.communicate(timeout=60)[1]
+        assert time.monotonic() - began < 5 * slowness()
+        assert (process.returncode, errors) == (130, "")
+        while has_processes(process.pid):  # those of `multiprocessing` itself end when they hear of nobody any more
+            assert time.monotonic() - began < 5 * slowness()
+            time.sleep(0.01)
