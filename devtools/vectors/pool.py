@@ -6,13 +6,15 @@ Workers start fresh (`spawn`): each opens its own stores and takes compiled modu
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
-from threading import Thread
+from multiprocessing.process import parent_process
+from threading import Thread, current_thread, main_thread
 from typing import Final, TypeVar, cast
 
 from hypervisor.errors import InvalidInput
@@ -22,6 +24,7 @@ R = TypeVar("R")
 
 LOCAL: Final = "local"
 _TIMEOUT: Final = 10
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_all(
@@ -38,21 +41,49 @@ def run_all(
     if workers <= 1 or len(items) <= 1:
         yield from _progress(map(work, items), len(items), what)
         return
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=get_context("spawn")) as pool, _ended_early(pool):
+    with (
+        ProcessPoolExecutor(
+            min(workers, len(items)), mp_context=get_context("spawn"), initializer=_end_with_parent
+        ) as pool,
+        _ended_early(pool),
+    ):
         with _interrupts_held_back():
             results = pool.map(work, items, chunksize=_chunk(len(items), workers))
         yield from _progress(results, len(items), what)
 
 
+def _end_with_parent() -> None:
+    """In a worker: end at once when the process that it works for has ended, however it did."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Processes that are started meanwhile take no Ctrl-C, from their first instruction on: it is this process' to end
-    them. One that comes meanwhile comes afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    """Ctrl-C and SIGTERM that come meanwhile come afterwards: a process that is being started would miss its work.
+
+    Those that are started take no Ctrl-C, from their first instruction on: it is this process' to end them.
+    """
+    if current_thread() is not main_thread():  # whose signals do not come here
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda which, _: came.append(which)) for number in _ENDING}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextmanager

@@ -208,6 +208,42 @@ def has_processes(group: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the processes that a process has started")
+@pytest.mark.parametrize("moment", [has_begun, has_children])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_workers_end_with_the_process_that_they_work_for(
+    chain: Path, number: int, status: int, moment: Callable[[subprocess.Popen[str]], None]
+) -> None:
+    """The signal comes to that process alone."""
+    command = [str(HYPERVISOR), "replay", str(chain), "--json", "--workers", "2"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        moment(process)
+        process.send_signal(number)
+        began = time.monotonic()
+        assert process.wait(timeout=60) == status
+        while has_processes(process.pid):
+            assert time.monotonic() - began < 10 * slowness()
+            time.sleep(0.01)
+        assert "Traceback" not in process.communicate()[1] or number == signal.SIGKILL
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.2, 1.5, 1.8])
+def test_a_node_that_is_terminated_while_it_starts_says_nothing(seconds: float, tmp_path: Path) -> None:
+    """Also where its threads start: it ends with a status of its own, or as a node that serves does."""
+    command = [str(HYPERVISOR), "node", "--port", "0", "--silent", "--state", str(tmp_path / "chain")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(seconds)
+        process.terminate()
+        output = process.communicate(timeout=60)
+    assert output == ("", "")
+    assert process.returncode in {0, 143, -signal.SIGTERM}  # the last: before the first line of the program
+    if (tmp_path / "chain").exists():
+        with Network(tmp_path / "chain") as network:
+            assert network.head.height == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the processes that a process has started")
 @pytest.mark.parametrize(("workers", "moment"), [("1", has_begun), ("2", has_begun), ("2", has_children)])
 def test_ctrl_c_ends_a_command_with_its_workers_and_says_nothing(
     chain: Path, workers: str, moment: Callable[[subprocess.Popen[str]], None]
