@@ -24,6 +24,8 @@ class TimedSocket:
     def __init__(self, inner: socket.socket, waited: Waited | None = None) -> None:
         self._inner, self._waited = inner, waited
         self._began = self._end = 0.0
+        self._readers = 0
+        self._closed = False
 
     def begin(self, began: float, seconds: float) -> None:
         """The exchange that began at a monotonic time may take so long."""
@@ -48,11 +50,20 @@ class TimedSocket:
     def makefile(self, mode: str, *_: Any) -> io.BufferedReader:
         """What reads an answer. The socket stays open when that is closed."""
         assert mode == "rb", "http.client writes by sendall"
+        self._readers += 1
         return io.BufferedReader(_Reader(self))
 
     def close(self) -> None:
-        """Close the connection."""
-        self._inner.close()
+        """Close the connection, once an answer that is still being read has been read, as a socket does."""
+        self._closed = True
+        if not self._readers:
+            self._inner.close()
+
+    def release(self) -> None:
+        """A reader was closed."""
+        self._readers -= 1
+        if self._closed:
+            self.close()
 
     def _rest(self) -> float:
         rest = self._end - time.monotonic()
@@ -64,6 +75,11 @@ class TimedSocket:
 class _Reader(io.RawIOBase):
     def __init__(self, connection: TimedSocket) -> None:
         self._connection = connection
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._connection.release()
 
     def readable(self) -> bool:
         return True
