@@ -1,8 +1,8 @@
 """Execution traces as lotus has them: a message's calls, each with its charges in order, its blocks and its log.
 
 Shapes: lotus chain/types/execresult.go, as filecoin-ffi fills them from the machine's events. Charges before the first
-call are its first ones; a list without an element is null, as Go writes it. Times are 0, and charges of nothing
-(syscalls without a price) are left out.
+call are its first ones; a list without an element is null, as Go writes it. Times are 0, charges of nothing (syscalls
+without a price) are left out, and what growing memory costs (`wasm_memory_grow`) is part of `wasm_exec`.
 """
 
 from __future__ import annotations

@@ -1,23 +1,125 @@
-"""Execution traces in the shapes of Lotus (chain/types/execresult.go), with the machine's charges in order."""
+"""Execution traces: the reference machine's for golden vectors, and the shapes that Lotus gives them.
+
+`reference_traces.jsonl.gz` is what `tests/oracle run --trace` prints (ref-fvm 4.8.4) for the vectors that it names.
+"""
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from devtools.vectors.bundles import BundleFolder
+from devtools.vectors.conformance import find_vectors, read_vectors, run_variant, variants_of
 from hypervisor.address import Address
 from hypervisor.tracing import CallEnded, CallStarted
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.lotus_traces import NO_CALL, ExecutionTraces
+from tests.conformance.coverage import BUILT_IN_ACTORS_RUN, GOLDEN
+from tests.conftest import bundle_folder, with_data
 from tests.localnet.rpc.asking import ALICE, INBOX, calldata, deploy
 from tests.localnet.rpc.conftest import Client
+
+TRACES = Path(__file__).with_name("reference_traces.jsonl.gz")
+EXITS_OF_ERRORS = {5: 6, 6: 5}
+"""filecoin-ffi: insufficient funds, not found; every other error number is exit 10."""
+
+
+def reference() -> dict[str, Any]:
+    with gzip.open(TRACES, "rt", encoding="utf-8") as lines:
+        return {trace["id"].partition(":")[0]: trace["trace"] for trace in map(json.loads, lines)}
+
+
+def lotus_of(events: list[Any]) -> dict[str, Any]:
+    """A message's trace as filecoin-ffi builds it of the machine's events and Lotus writes it, without zero charges."""
+    start = next(place for place, event in enumerate(events) if isinstance(event, dict))
+    stream = iter([*events[start:start + 1], *events[:start], *events[start + 1:]])  # fmt: skip
+    return _call(next(stream), stream)
+
+
+def _call(begun: dict[str, Any], stream: Iterator[Any]) -> dict[str, Any]:
+    params = begun["params"] or [0, ""]
+    found: dict[str, Any] = {
+        "Msg": {
+            "From": f"t0{begun['from']}", "To": "t" + begun["call"][1:], "Value": begun["value"],
+            "Method": begun["method"], "Params": params[1] or None, "ParamsCodec": params[0],
+            "GasLimit": begun["gas_limit"], "ReadOnly": begun["read_only"],
+        }
+    }  # fmt: skip
+    charges: list[dict[str, Any]] = []
+    calls, blocks = [], []
+    for event in stream:
+        match event:
+            case ["wasm_memory_grow", total, 0]:  # this machine has it in the instructions before it
+                grown = charges[-1]
+                assert grown["Name"] == "wasm_exec"
+                charges[-1] = grown | {"tg": grown["tg"] + total, "cg": grown["cg"] + total}
+            case [name, total, other]:
+                parts = {"tg": total, "cg": total - other, "sg": other}
+                charges.append({"Name": name, **parts})
+            case {"call": _}:
+                calls.append(_call(event, stream))
+            case {"invoke": actor}:
+                links = {"Code": {"/": event["code"]}, "Head": {"/": event["head"]}}
+                found["InvokedActor"] = {
+                    "Id": actor, "State": {**links, "Nonce": event["nonce"], "Balance": event["balance"]},
+                }  # fmt: skip
+            case {"op": operation}:
+                blocks.append({"Op": operation, "Cid": event["block"], "Size": event["size"]})
+            case {"return": code, "block": block}:
+                block = block or [0, ""]
+                found["MsgRct"] = {"ExitCode": code, "Return": block[1] or None, "ReturnCodec": block[0]}
+                break
+            case {"error": number}:
+                found["MsgRct"] = {"ExitCode": EXITS_OF_ERRORS.get(number, 10), "Return": None, "ReturnCodec": 0}
+                break
+    charges = [
+        {"Name": charge["Name"], **{part: -(-charge[part] // 1000) for part in ("tg", "cg", "sg")}, "tt": 0}
+        for charge in charges
+        if charge["tg"]
+    ]
+    found |= {"GasCharges": charges or None, "Subcalls": calls or None}
+    return found | ({"IpldOps": blocks} if blocks else {})
+
+
+def without_delegated(trace: dict[str, Any]) -> dict[str, Any]:
+    """The reference's events do not say an actor's delegated address."""
+    for call in flat(trace):
+        call.get("InvokedActor", {"State": {}})["State"].pop("DelegatedAddress", None)
+    return trace
 
 
 def flat(trace: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield trace
     for call in trace["Subcalls"] or ():
         yield from flat(call)
+
+
+def traced(name: str) -> list[dict[str, Any]]:
+    """The traces of a golden vector's messages on this machine."""
+    path = next(path for path in find_vectors([GOLDEN]) if path.name.startswith(name.partition("/")[0]))
+    vector = next(vector for vector in read_vectors(path) if vector["_meta"]["id"] == name)
+    traces = ExecutionTraces()
+    (variant,) = variants_of(vector, path, BundleFolder(bundle_folder()), traces)
+    assert not run_variant(variant).differences
+    return traces.roots
+
+
+def names() -> list[str]:
+    """The vectors that can be run here: those in which built-in actors run need the official ones."""
+    plain = [name for name in reference() if not name.startswith(BUILT_IN_ACTORS_RUN)]
+    return [*plain, *with_data(*(name for name in reference() if name not in plain))]
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_trace_is_the_references(name: str) -> None:
+    found = [without_delegated(trace) for trace in traced(name)]
+    assert found == [lotus_of(events) for events in reference()[name] if any(isinstance(each, dict) for each in events)]
 
 
 def replayed(rpc: Client, transaction: str) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use fvm::trace::ExecutionEvent;
+use fvm_ipld_encoding::ipld_block::IpldBlock;
 use serde_json::{Value, json};
 
 use crate::bundles::Bundles;
@@ -60,17 +62,29 @@ fn traces(outcome: &Outcome) -> Vec<Value> {
 
 fn event_value(event: &ExecutionEvent) -> Value {
     match event {
-        ExecutionEvent::GasCharge(charge) => json!([charge.name, charge.total().as_milligas()]),
-        ExecutionEvent::Call { from, to, method, value, gas_limit, read_only, .. } => json!({
+        ExecutionEvent::GasCharge(charge) => {
+            json!([charge.name, charge.total().as_milligas(), charge.other_gas.as_milligas()])
+        }
+        ExecutionEvent::Call { from, to, method, params, value, gas_limit, read_only } => json!({
             "call": to.to_string(), "from": from, "method": method, "value": value.atto().to_string(),
-            "gas_limit": gas_limit, "read_only": read_only,
+            "gas_limit": gas_limit, "read_only": read_only, "params": block_value(params),
         }),
-        ExecutionEvent::CallReturn(code, _) => json!({ "return": code.value() }),
+        ExecutionEvent::CallReturn(code, block) => json!({ "return": code.value(), "block": block_value(block) }),
         ExecutionEvent::CallError(error) => json!({ "error": error.1 as u32, "words": error.0 }),
-        ExecutionEvent::InvokeActor { id, state } => json!({ "invoke": id, "code": state.code.to_string() }),
-        ExecutionEvent::Ipld { cid, size, .. } => json!({ "block": cid_value(cid), "size": size }),
+        ExecutionEvent::InvokeActor { id, state } => json!({
+            "invoke": id, "code": state.code.to_string(), "head": state.state.to_string(), "nonce": state.sequence,
+            "balance": state.balance.atto().to_string(),
+        }),
+        ExecutionEvent::Ipld { op, cid, size } => {
+            json!({ "block": cid_value(cid), "size": size, "op": format!("{op:?}") })
+        }
         other => json!({ "other": format!("{other:?}") }),
     }
+}
+
+/// Codec and bytes of parameters or of what a call returned.
+fn block_value(block: &Option<IpldBlock>) -> Value {
+    block.as_ref().map_or(Value::Null, |block| json!([block.codec, BASE64.encode(&block.data)]))
 }
 
 /// Compare each variant with what it states, or `sample` of them, evenly taken; true if all are equal.
