@@ -7,13 +7,15 @@ process is killed (SIGKILL). Every other kill comes at a moment drawn from the s
 the others right after a receipt, where a write that is late is certain to be missed. The next node on the folder is
 asked for every receipt of that round, and for some of those before; each hundredth one for all of them: each must be
 there, unchanged, in a block of the chain. Then the same, shorter, on a node with a planted defect, which writes each
-block to the folder only when a few more came: it must find losses. What it came to is a record (bench.recorded).
+block to the folder only when a few more came: it must find losses. What it came to is a record (bench.recorded). Ctrl-C
+ends the first part after the kills that it has made, and the record says how many.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -55,6 +57,12 @@ class Run:
     counts: Counter[str] = field(default_factory=Counter)
     losses: list[str] = field(default_factory=list)
     with_receipt: int = 0
+    kills: int = 0
+    is_ending: bool = False
+
+    def end(self) -> None:
+        """Make no more kills."""
+        self.is_ending = True
 
 
 class Node:
@@ -88,16 +96,18 @@ def rounds(run: Run, kills: int, seed: int) -> None:
     for number in range(kills + 1):
         node = Node(run)
         earlier = randomness.sample([*run.receipts], min(SOME, len(run.receipts)))
-        whole = number == kills or number % ALL_EACH == 0
+        last = number == kills or run.is_ending
+        whole = last or number % ALL_EACH == 0
         asked = {**run.receipts, **seen} if whole else {**{one: run.receipts[one] for one in earlier}, **seen}
         run.receipts |= seen
         asyncio.run(check(run, node.port, senders[0], asked))
-        if number == kills:
+        if last:
             node.kill()
             return
         load = Load()
         clients = [Client(load, sender, random.Random(randomness.random())) for sender in senders]
         asyncio.run(_killed(run, node, load, clients, randomness, at_any_moment=number % 2 == 0))
+        run.kills += 1
         seen = load.receipts
         run.losses += load.failures
         run.with_receipt += bool(seen)
@@ -180,7 +190,9 @@ def play(kills: int, seed: int, bundle: Path | None, defect: str | None) -> Run:
     """One run on a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), bundle, defect)
+        before = signal.signal(signal.SIGINT, lambda *_: run.end())
         rounds(run, kills, seed)
+        signal.signal(signal.SIGINT, before)
     return run
 
 
@@ -188,9 +200,9 @@ def recorded(kills: int, seed: int, bundle: Path | None) -> RunRecord:
     """A run and, with the same seed, one with the planted defect."""
     run = play(kills, seed, bundle, None)
     broken = play(PLANTED_KILLS, seed, bundle, DEFECTS[0])
-    stages = {"killed": kills, "killed with a receipt given since the start": run.with_receipt}
+    stages = {"killed": run.kills, "killed with a receipt given since the start": run.with_receipt}
     found = {DEFECTS[0]: {"losses": len(broken.losses)}}
-    return RunRecord(seed, kills, stages, run.losses, found, dict(run.counts))
+    return RunRecord(seed, run.kills, stages, run.losses, found, dict(run.counts))
 
 
 def official(name: str) -> Path:
