@@ -4,6 +4,7 @@ A command imports what it needs when it runs, so that `--help` answers at once.
 """
 
 import sys
+from copy import copy
 from typing import Annotated
 
 import typer
@@ -91,10 +92,10 @@ def options(
 
 
 def main() -> None:
-    """Run the command line. Typer builds the options of all commands it knows, so it is left the one that is wanted."""
-    wanted = sys.argv[1:2]
+    """Run the command line. Typer builds the options of all commands that it knows: it is given the wanted one."""
+    wanted, line = sys.argv[1:2], copy(app)
     commands = [one for one in app.registered_commands if one.name in wanted]
     groups = [one for one in app.registered_groups if one.name in wanted]
     if commands or groups:
-        app.registered_commands, app.registered_groups = commands, groups
-    app()
+        line.registered_commands, line.registered_groups = commands, groups
+    line()

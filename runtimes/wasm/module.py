@@ -21,9 +21,11 @@ END, REF_NULL, REF_FUNC = 0x0B, 0xD0, 0xD2
 
 MAX_LOCALS = 50_000
 """Local variables of a function, as on the network: wasmparser's `MAX_WASM_FUNCTION_LOCALS`."""
-MOST_ITEMS = 20_000
-"""Functions of a module, and items of any other section. A bound of ours: the network's is 1,000,000 of most, for which
-instrumenting takes a minute here. The largest official actor has 1,821 functions."""
+MOST_FUNCTIONS = 20_000
+"""A bound of ours: the network's is 1,000,000, for which instrumenting takes a minute here. The largest official actor
+has 1,821."""
+MOST_ITEMS = 100_000
+"""Items of any other section: a bound of ours, too, where the network's is 1,000,000 of most."""
 MOST_CODE = 4 << 20
 """Bytes of code. A bound of ours, too: the largest official actor has 1.6 million."""
 
@@ -180,11 +182,11 @@ def parse(data: bytes) -> WasmModule:
     return module
 
 
-def _items(reader: BinaryReader, what: str) -> int:
+def _items(reader: BinaryReader, what: str, most: int = MOST_ITEMS) -> int:
     """How many items a section has, before any of them is read."""
     count = reader.count()
-    if count > MOST_ITEMS:
-        raise InvalidModule(f"the module has {count:,} {what}, at most {MOST_ITEMS:,} are taken here")
+    if count > most:
+        raise InvalidModule(f"the module has {count:,} {what}, at most {most:,} are taken here")
     return count
 
 
@@ -219,7 +221,7 @@ def _imports(reader: BinaryReader, module: WasmModule) -> None:
 
 
 def _functions(reader: BinaryReader, module: WasmModule) -> None:
-    module.functions = [reader.u32() for _ in range(_items(reader, "functions"))]
+    module.functions = [reader.u32() for _ in range(_items(reader, "functions", MOST_FUNCTIONS))]
 
 
 def _limits(reader: BinaryReader) -> Limits:
@@ -310,7 +312,7 @@ def _elements(reader: BinaryReader, module: WasmModule) -> None:
 
 
 def _code(reader: BinaryReader, module: WasmModule) -> None:
-    count, size = _items(reader, "functions"), reader.end - reader.position
+    count, size = _items(reader, "functions", MOST_FUNCTIONS), reader.end - reader.position
     if size > MOST_CODE:
         raise InvalidModule(f"the module has {size:,} bytes of code, at most {MOST_CODE:,} are taken here")
     for _ in range(count):

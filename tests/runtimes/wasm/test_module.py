@@ -198,9 +198,9 @@ def test_a_million_functions_are_refused_before_anything_is_made_of_them() -> No
     ],
 )
 def test_no_section_has_more_items_than_are_taken(number: Section, item: bytes, words: str) -> None:
-    parse(MAGIC + section(number, u32(20_000) + item * 20_000))
-    with pytest.raises(InvalidModule, match=rf"20,001 {words}, at most 20,000"):
-        parse(MAGIC + section(number, u32(20_001) + item * 20_001))
+    parse(MAGIC + section(number, u32(100_000) + item * 100_000))
+    with pytest.raises(InvalidModule, match=rf"100,001 {words}, at most 100,000"):
+        parse(MAGIC + section(number, u32(100_001) + item * 100_001))
 
 
 def test_code_and_local_variables_are_bounded() -> None:
