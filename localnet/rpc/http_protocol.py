@@ -82,6 +82,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether a request, or the rest of one, is to come: not so between two requests."""
         self._last_heard = 0.0
         self._deadline: asyncio.TimerHandle | None = None
+        self._refused = False
+        """Whether the client was answered that its request came too late."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, if there are not too many."""
@@ -101,7 +103,9 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; while a request is not whole, its next bytes have a deadline."""
+        """Read on; while a request is not whole, its next bytes have a deadline. What comes after it is not done."""
+        if self._refused:
+            return
         super().data_received(data)
         if self._awaited:
             self._expect_more()
@@ -114,7 +118,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _look(self) -> None:
         """End a connection whose request has not come; look again later where it has been heard of since."""
         self._deadline = None
-        if not self._awaited or self.transport.is_closing():
+        if not self._awaited or self._refused or self.transport.is_closing():
             return
         if self.flow.read_paused or self._is_answering():  # it is the client that waits
             self._last_heard = self.loop.time()
@@ -124,12 +128,18 @@ class HttpProtocol(HttpToolsProtocol):
         elif self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.abort()  # no other answer can come after a part of one
         else:
-            _refuse(self.transport, self.loop, _TOO_LATE)
+            self.refuse()
+
+    def refuse(self) -> None:
+        """Answer a request that has not come that it is too late, and close the connection."""
+        self._refused = True
+        _refuse(self.transport, self.loop, _TOO_LATE)
 
     def is_silent(self, since: float) -> bool:
         """Whether a request, or the rest of one, has not come, and no byte of it since then."""
         return (
             self._awaited
+            and not self._refused
             and self._last_heard < since
             and not self.transport.is_closing()
             and not self.flow.read_paused
@@ -268,7 +278,7 @@ class _Crowd:
         self._look = None
         for client in list(clients):
             if isinstance(client, HttpProtocol) and client.is_silent(loop.time() - _CROWDED):
-                _refuse(client.transport, loop, _TOO_LATE)
+                client.refuse()
 
 
 class _RefusingProtocol(asyncio.Protocol):

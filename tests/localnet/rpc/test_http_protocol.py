@@ -194,6 +194,36 @@ class TestSlowClients:
             assert [received(client).split()[1] for client in clients] == [b"408"] * len(starts)
             assert FEW.silence <= time.monotonic() - begun < 10 * slowness()
 
+    @pytest.mark.parametrize("padding", ["", " " * 5000], ids=["small", "for the application"])
+    def test_what_comes_after_408_is_not_done(self, port: int, padding: str, caplog: pytest.LogCaptureFixture) -> None:
+        """A client that asks again, as 408 says it may, would have its transaction twice."""
+        request = post("evm_mine", more=padding)
+        with connected(port) as first:
+            first.sendall(post("eth_blockNumber"))
+            before = answers(first, 1)
+        with connected(port) as late:
+            late.sendall(request[:-3])
+            assert received(late).split()[1] == b"408"
+            late.sendall(request[-3:])
+            with connected(port) as client:
+                for method in ("evm_snapshot", "eth_blockNumber"):  # the first one after whatever was begun
+                    client.sendall(post(method))
+                    after = answers(client, 1)
+        assert after == before
+        assert not caplog.records
+
+    def test_who_was_told_408_is_told_it_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        """Also where others are refused for want of room meanwhile, which looks at the same connections."""
+        limits = NodeLimits(silence=1.5, clients=4)
+        with Network() as network, serving(network, limits=limits) as url, ExitStack() as opened:
+            clients = [opened.enter_context(connected(urlsplit(url).port or 0)) for _ in range(limits.clients + 1)]
+            for client in clients[:-1]:
+                client.sendall(self.REQUEST[:20])
+            assert received(clients.pop()).startswith(b"HTTP/1.1 503 ")
+            assert [received(client).count(b"HTTP/1.1 408 ") for client in clients] == [1] * limits.clients
+            time.sleep(1.0)
+        assert not caplog.records
+
     def test_the_deadline_is_that_of_the_next_bytes(self) -> None:
         limits = NodeLimits(silence=2.0)
         with Network() as network, serving(network, limits=limits) as url, connected(urlsplit(url).port or 0) as client:
