@@ -16,6 +16,7 @@ from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.gas_outputs import GasOutputs, gas_outputs
 from hypervisor.message import Message, Receipt
 from hypervisor.types import Gas
+from localnet.calls.pace import adapted
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.errors import LIMIT_EXCEEDED, LOTUS_ERROR, NotYet, RpcError, invalid_params
 from localnet.rpc.filecoin_chain import receipt_of
@@ -57,7 +58,7 @@ def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dic
     wanted = replace(request, gas_limit=min(request.gas_limit or most, most))
     traces = ExecutionTraces()
     with machine.trial():
-        before, machine.tracer = machine.tracer, traces
+        before, machine.tracer = machine.tracer, adapted(machine, traces)
         try:
             result = machine.apply_implicit(wanted)
         finally:

@@ -16,8 +16,12 @@ import pytest
 from devtools.vectors.bundles import BundleFolder
 from devtools.vectors.conformance import find_vectors, read_vectors, run_variant, variants_of
 from hypervisor.address import Address
+from hypervisor.message import Message
 from hypervisor.tracing import CallEnded, CallStarted
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
+from localnet.calls import pace
+from localnet.calls.pace import Ended, Pace, Turns
+from localnet.rpc.filecoin_messages import state_call
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.lotus_traces import NO_CALL, ExecutionTraces
 from tests.conformance.coverage import BUILT_IN_ACTORS_RUN, GOLDEN
@@ -172,6 +176,16 @@ def test_what_pays_nothing_has_costs_of_zero_and_no_message(rpc: Client) -> None
         assert {cost for name, cost in found["GasCost"].items() if name != "Message"} == {"0"}
         assert found["MsgCid"] == found["Msg"]["CID"]
     assert [found["ExecutionTrace"]["Msg"]["To"] for found in (reward, cron)] == ["t02", "t03"]
+
+
+def test_a_call_with_its_trace_goes_at_the_pace_of_its_thread(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gives way to what is soon answered, and ends with its client, as every question with a tracer."""
+    own = Pace(Turns(lambda: False))
+    own.end()
+    monkeypatch.setattr(pace._local, "pace", own)
+    sender = rpc.node.network.accounts[0].native
+    with pytest.raises(Ended):
+        state_call(rpc.node, Message(Address.id(ActorID(1)), sender))
 
 
 def test_a_send_that_could_not_be_made_has_the_exit_code_of_its_refusal() -> None:
