@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -23,6 +24,8 @@ _NAP: Final = 0.001
 """Seconds until it looks again whether others wait."""
 _NAPS: Final = 10
 """The most naps at a time: what is always asked anew may not keep a trace from going on."""
+_WAIT: Final = 0.005
+"""Seconds until it looks again whether it is its turn."""
 _TURN: Final = 0.1
 """Seconds that one goes on, before another one does."""
 JUST_BEGUN: Final = 0.05
@@ -34,11 +37,32 @@ class Ended(HypervisorError):
 
 
 class Turns:
-    """Whose turn it is, of a node's threads that trace; `others_wait` says whether there is something shorter."""
+    """Whose turn it is, of a node's threads that trace; `others_wait` says whether there is something shorter.
+
+    A thread may be interrupted between any two instructions, also while it passes its turn on: so a turn is known by
+    whose it is, and what has ended leaves, whatever it had.
+    """
 
     def __init__(self, others_wait: Callable[[], bool]) -> None:
         self.others_wait = others_wait
-        self.turn = threading.Lock()
+        self._paces: deque[Pace] = deque()
+        """Whose turn it is, and those that wait for theirs."""
+
+    def take(self, pace: Pace) -> bool:
+        """Whether it is its turn; if not, it waits in order."""
+        if pace not in self._paces:
+            self._paces.append(pace)
+        return self._paces[0] is pace
+
+    def leave(self, pace: Pace) -> None:
+        """Let the next one have its turn, where it was this one's; wait for none."""
+        if pace in self._paces:
+            self._paces.remove(pace)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it is no one's turn."""
+        return not self._paces
 
 
 class Pace:
@@ -85,15 +109,15 @@ class Pace:
 
     def _take_turn(self) -> None:
         while not self._ended and not self.has_turn:
-            self.has_turn = self._turns.turn.acquire(timeout=_TURN)
+            self.has_turn = self._turns.take(self)
+            if not self.has_turn:
+                time.sleep(_WAIT)
         self._since = time.monotonic()
 
     def pass_on(self) -> None:
-        """Let another one have its turn; so does a thread that is done."""
-        if self.has_turn:
-            self.has_turn = False
-            self._turns.turn.release()
-            time.sleep(0)
+        """Let another one have its turn; so does a thread that is done, and, once more, one that was given up."""
+        self._turns.leave(self)
+        self.has_turn = False
 
 
 class _ThreadLocal(threading.local):

@@ -68,7 +68,12 @@ class QuestionThread:
     def give_up(self, then: Callable[[], None]) -> None:
         """End soon what is being answered, and the thread with it; `then` is called there at last."""
         self._pace.end()
-        self.thread.give_up(then)
+
+        def leave() -> None:
+            self._pace.pass_on()  # it may have been interrupted where it did so
+            then()
+
+        self.thread.give_up(leave)
 
     def stop(self) -> None:
         """Wait for what is being answered, and end the thread."""

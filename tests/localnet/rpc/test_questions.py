@@ -37,6 +37,8 @@ from tests.patience import slowness
 SHORT = NodeLimits(question=0.3, trace=0.3)
 SPINS = "0x60005b600101600256"
 """PUSH1 0, then without an end: JUMPDEST, PUSH1 1, ADD, PUSH1 2, JUMP."""
+COUNTS = "0x60c85b600190038060025700"
+"""From 200 down to 0: PUSH1 200, then JUMPDEST, PUSH1 1, SWAP1, SUB, DUP1, PUSH1 2, JUMPI; STOP."""
 HASHING = "0x5b6201000060002050600056"
 """KECCAK256 of 64 KiB, without an end."""
 _SOON = 20.0
@@ -237,7 +239,33 @@ def test_one_trace_goes_on_at_a_time_and_gives_way(monkeypatch: MonkeyPatch) -> 
     for thread in threads:
         thread.join(_SOON)
     assert ended.is_set()
-    assert not turns.turn.locked()
+    assert turns.is_free
+
+
+@pytest.mark.parametrize("where", ["pass_on", "_give_way"])
+def test_a_trace_that_is_interrupted_anywhere_leaves_its_turn_to_others(where: str, monkeypatch: MonkeyPatch) -> None:
+    """As the interrupt of what was given up arrives: between two instructions, once, on that thread."""
+    monkeypatch.setattr(pace, "JUST_BEGUN", 0.0)
+    passed, interrupted = getattr(Pace, where), threading.Event()
+
+    def interrupt(self: Pace) -> None:
+        if self._ended and not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+        passed(self)
+
+    monkeypatch.setattr(Pace, where, interrupt)
+    with served(SHORT) as server, NodeClient(server.url) as client:
+        client.ask("anvil_setCode", BOB, SPINS)
+        trace = ("debug_traceCall", {"to": BOB}, "latest", {"tracer": "prestateTracer"})
+        with pytest.raises(NodeError, match="execution aborted"):
+            client.ask(*trace)
+        client.ask("anvil_setCode", BOB, COUNTS)
+        assert interrupted.wait(_SOON)
+        assert until(lambda: not answering(server))
+        server._executors.dispatcher._node.limits = NodeLimits()
+        assert client.ask(*trace)
+        assert until(lambda: not server._executors.questions._traces)
 
 
 def quantile(times: list[float]) -> float:
