@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -30,6 +32,11 @@ _LAST_WORK: Final = 1.0
 """Seconds that work in the background may take when the node ends."""
 _YIELDING: Final = 0.25
 """Seconds in which such work gives way by itself; it is interrupted then."""
+
+_AGAIN: Final = 0.01
+"""Seconds after which one looks again whether what is being done may be interrupted."""
+_LOCKING: Final = frozenset(("<frozen importlib._bootstrap>", logging.Handler.handle.__code__.co_filename))
+"""The files of Python's functions that take locks of the whole process otherwise than by `with`."""
 
 
 class RequestThread:
@@ -76,11 +83,18 @@ class RequestThread:
         self._execution.interrupt()  # takes the gas away from what executes, and raises once the actor has ended
         with self._raising:
             working = self._working
-            if working is not None and not self._execution.is_executing:
+            if working is None or self._execution.is_executing:
+                return
+            waits = _holds_locks(working)
+            if not waits:
                 # As Ctrl-C on the main thread. Nothing that would be interrupted inside an actor can begin any more.
                 self._working = None  # once: work that has ended in this way has nothing left to be interrupted
                 raised = ctypes.py_object(KeyboardInterrupt)
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(working), raised)
+        if waits:
+            again = threading.Timer(_AGAIN, self.interrupt)
+            again.daemon = True
+            again.start()
 
     def give_up(self, then: Callable[[], None]) -> None:
         """End soon what is being done, and the thread with it; `then` is called there at last."""
@@ -199,6 +213,17 @@ def _settle(answer: asyncio.Future[Any], result: Any, error: BaseException | Non
         answer.set_result(result)
     else:
         answer.set_exception(error)
+
+
+def _holds_locks(thread: int) -> bool:
+    """Whether a thread imports or logs. Python's locks for that stay taken where it is interrupted as it takes them.
+
+    Every other thread would wait for them for ever (importlib/_bootstrap.py, `_ModuleLockManager`; `logging.Handler`).
+    """
+    frame = sys._current_frames().get(thread)
+    while frame is not None and frame.f_code.co_filename not in _LOCKING:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _let_interrupt_arrive() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import logging
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from _pytest.monkeypatch import MonkeyPatch
@@ -137,6 +140,54 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
     worker.stop()
     assert time.monotonic() - started < 5 * slowness()
     assert threads == {"network"}
+
+
+@pytest.mark.parametrize("work", ["import", "log"])
+def test_what_imports_or_logs_is_interrupted_after_that(
+    work: str, tmp_path: Path, monkeypatch: MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Python's own locks stay taken where a thread is interrupted as it takes them: all others would wait for ever."""
+    begun, go_on, ended = threading.Event(), threading.Event(), list[str]()
+
+    def slow() -> None:
+        begun.set()
+        end = time.monotonic() + _SOON
+        while not go_on.is_set() and time.monotonic() < end:
+            time.sleep(0.001)
+        ended.append(work)
+
+    class Slow(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            slow()
+
+    monkeypatch.setattr(sys, "slow_import", slow, raising=False)
+    (tmp_path / "imported_slowly.py").write_text("import sys\nsys.slow_import()\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    logger, handler = logging.getLogger("slow"), Slow()
+    logger.addHandler(handler)
+    request.addfinalizer(lambda: logger.removeHandler(handler))
+
+    def do() -> None:
+        if work == "import":
+            importlib.import_module("imported_slowly")
+        else:
+            logger.error("slow")
+        while True:
+            time.sleep(0.001)
+
+    async def ask() -> None:
+        asked = asyncio.create_task(worker.run(do))
+        assert await asyncio.to_thread(begun.wait, _SOON)
+        worker.interrupt()
+        await asyncio.sleep(0.05)
+        go_on.set()
+        with pytest.raises(RpcError, match="stopping"):
+            await asyncio.wait_for(asked, _SOON)
+
+    worker = RequestThread()
+    asyncio.run(ask())
+    worker.stop()
+    assert ended == [work]
 
 
 def test_an_execution_begins_on_the_worker_itself() -> None:
