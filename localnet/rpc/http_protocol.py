@@ -98,9 +98,9 @@ class HttpProtocol(HttpToolsProtocol):
         """Nothing more is to come."""
         if self._deadline is not None:
             self._deadline.cancel()
+        super().connection_lost(exc)
         if isinstance(self.cycle, _Answering):
             self.cycle.asker.leave()
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read on; while a request is not whole, its next bytes have a deadline. What comes after it is not done."""

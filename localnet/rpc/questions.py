@@ -107,7 +107,7 @@ class QuestionThreads:
         try:
             async with asyncio.timeout(seconds) as end:
                 if asker is not None:
-                    asker.give_up = lambda: end.reschedule(0)
+                    asker.give_up = partial(_end_now, end)
                 thread.since = time.monotonic()
                 return await thread.thread.run(partial(thread.answer, question))
         except TimeoutError:
@@ -195,6 +195,11 @@ class QuestionThreads:
             self.threads.discard(thread)
             self._traces -= kind is QuestionKind.TRACE
         self._hand_out()
+
+
+def _end_now(end: asyncio.Timeout) -> None:
+    if not end.expired():  # else it ends already, and may not be ended once more
+        end.reschedule(0)
 
 
 def _words(seconds: float, kind: QuestionKind) -> str:

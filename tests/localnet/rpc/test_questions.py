@@ -25,6 +25,7 @@ from localnet import Network
 from localnet.calls import pace
 from localnet.calls.pace import Ended, Pace, Turns
 from localnet.fork.node_client import NodeClient, NodeError
+from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
 from localnet.rpc.errors import RpcError
 from localnet.rpc.executors import Executors
 from localnet.rpc.methods import QuestionKind
@@ -120,6 +121,33 @@ def test_what_does_not_execute_has_its_time_too(executors: Executors) -> None:
         asyncio.run(executors.ask(endless))
     assert until(lambda: not executors.questions.threads)
     assert asyncio.run(executors.ask(lambda _: threading.current_thread())) not in threads
+
+
+def test_a_client_may_leave_at_the_moment_at_which_the_time_is_over(
+    executors: Executors, monkeypatch: MonkeyPatch
+) -> None:
+    """Clients have the same limits of time, 30 s among them; what `leave` raised would keep the connection counted."""
+    made, ends, asker = asyncio.timeout, list[asyncio.Timeout](), AskingClient()
+
+    def timeout(seconds: float | None) -> asyncio.Timeout:
+        ends.append(made(seconds))
+        return ends[-1]
+
+    async def ask() -> None:
+        ASKING_CLIENT.set(asker)
+        await executors.ask(lambda _: time.sleep(1))
+
+    async def leave() -> None:
+        asked = asyncio.create_task(ask())
+        while not ends or not ends[0].expired():
+            await asyncio.sleep(0)
+        assert not asked.done()
+        asker.leave()
+        with pytest.raises(RpcError, match="--question-time"):
+            await asked
+
+    monkeypatch.setattr(asyncio, "timeout", timeout)
+    asyncio.run(leave())
 
 
 def over_http(url: str, requests: Any, padding: int = 0) -> Callable[[], None]:
