@@ -29,12 +29,18 @@ FEWEST = 10
 """A replay is one per cent of a run, but never fewer inputs than this (or than the run had)."""
 TOLERANCE = 0.1
 """How far a stage's share of the inputs may be from the record's."""
+NOT_RUN = "NOT RUN: "
+"""How the words of a run begin that cannot run here: no Rust, no official bundles."""
 EXECUTED = 1 / 3
 """The share of inputs that must reach the last stage, else the run has tested little but its own refusals."""
 
 
 class RecordError(ValueError):
     """A file is not a record."""
+
+
+class NotRun(Exception):
+    """A run says that this machine lacks what it needs; the message is what it says."""
 
 
 @dataclass(slots=True)
@@ -147,7 +153,7 @@ def _commit() -> str:
 
 
 def replay(name: str) -> Iterator[str]:
-    """Play one per cent of a record again; what is not as it was, in sentences."""
+    """Play one per cent of a record again; what is not as it was, in sentences. Raises NotRun."""
     try:
         old = RunRecord.read(RECORDS / f"{name}.json")
     except RecordError as error:
@@ -160,7 +166,9 @@ def replay(name: str) -> Iterator[str]:
         except RecordError as error:
             yield str(error)
             return
-        process = subprocess.run(command, cwd=PROJECT, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
+        process = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
+        if process.stdout.startswith(NOT_RUN):
+            raise NotRun(process.stdout.removeprefix(NOT_RUN).strip())
         if not file.exists():
             yield f"`{old.command}` no longer runs: exit code {process.returncode}, no record"
             return
@@ -203,7 +211,11 @@ def main() -> int:
     failed = 0
     for name in chosen:
         start = time.monotonic()
-        problems = list(replay(name))
+        try:
+            problems = list(replay(name))
+        except NotRun as lack:
+            print(f"{name}: {NOT_RUN}{lack}", flush=True)
+            continue
         failed += bool(problems)
         print(f"{name}: {'DIFFERENT' if problems else 'the same'} in {time.monotonic() - start:.0f} s", flush=True)
         for problem in problems:

@@ -77,16 +77,23 @@ def make_again(names: Iterable[str]) -> Vectors:
 
 def oracle(command: str, *arguments: str) -> str:
     """What a command of tests/oracle prints, which is built first where it must be. Raises CannotRun."""
+    done = subprocess.run(
+        [*command_of(command), *arguments], cwd=ORACLE, check=False, stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        raise CannotRun(f"tests/oracle could not be built or ended with {done.returncode}; its words stand above")
+    return done.stdout
+
+
+def command_of(command: str) -> list[str]:
+    """How a command of tests/oracle is started in its folder, with the official bundles. Raises CannotRun."""
     data = fvm_data()
     if data is None or not (data / "bundles").is_dir():
         raise CannotRun("the official bundles are missing (FVM_DATA)")
     if shutil.which("cargo") is None:
         raise CannotRun(f"there is no Rust here: install the toolchain that {ORACLE / 'rust-toolchain.toml'} names")
-    cargo = ["cargo", "run", "--release", "--locked", "--quiet", "--", command, "--bundles", str(data / "bundles")]
-    done = subprocess.run([*cargo, *arguments], cwd=ORACLE, check=False, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise CannotRun(f"tests/oracle could not be built or ended with {done.returncode}; its words stand above")
-    return done.stdout
+    cargo = ["cargo", "run", "--release", "--locked", "--quiet", "--"]
+    return [*cargo, command, "--bundles", str(data / "bundles")]
 
 
 def differences(made: Any, committed: Any, place: str = "vector") -> Iterator[str]:

@@ -114,6 +114,21 @@ class Compared:
         return bool(self.by_gas)
 
 
+def install_contracts(machine: Hypervisor, accounts: Mapping[EthAddress, AllocAccount]) -> None:
+    """Write accounts into a machine's state, contracts in the form that the actors of its network version read."""
+    install(machine, accounts)
+    if "TRANSIENT" in machine.context.network.evm:
+        return
+    # states as actors without transient storage have them, of five fields
+    tree, store = machine.state_tree, machine.store
+    tree.flush()
+    code = machine.manifest.code("evm")
+    for actor, state in [found for found in tree.actors() if found[1].code == code]:
+        block = EvmState.decode(store.get(state.head)).encode(transient_field=False)
+        store.put(cid_of(block), block)
+        tree.set_actor(actor, replace(state, head=cid_of(block)))
+
+
 class Twin:
     """One of the two machines."""
 
@@ -125,19 +140,7 @@ class Twin:
     def begin(self, accounts: Mapping[EthAddress, AllocAccount]) -> None:
         """Start anew from these accounts."""
         self.machine.restore(self._empty)
-        install(self.machine, accounts)
-        if "TRANSIENT" not in self.machine.context.network.evm:
-            self._write_five_fields()
-
-    def _write_five_fields(self) -> None:
-        """Contracts' states as actors without transient storage have them."""
-        tree, store = self.machine.state_tree, self.machine.store
-        tree.flush()
-        code = self.machine.manifest.code("evm")
-        for actor, state in [found for found in tree.actors() if found[1].code == code]:
-            block = EvmState.decode(store.get(state.head)).encode(transient_field=False)
-            store.put(cid_of(block), block)
-            tree.set_actor(actor, replace(state, head=cid_of(block)))
+        install_contracts(self.machine, accounts)
 
     def run(self, case: Case) -> Iterator[Outcome]:
         """Start from the case's accounts and apply its messages."""

@@ -30,6 +30,7 @@ const USAGE: &str = "\
 usage: oracle generate --bundles DIR --out DIR [--only PART,...]
        oracle list
        oracle run   --bundles DIR [--trace] [--only PART,...] VECTOR...
+       oracle run   --bundles DIR --on-request
        oracle check --bundles DIR [--only PART,...] [--sample N] VECTOR...
        oracle time  --bundles DIR [--only PART,...] [--milliseconds N] [--on-request] VECTOR...";
 
@@ -89,6 +90,7 @@ fn run() -> Result<bool> {
                 plan.versions.iter().for_each(|version| println!("{}", plan.id(*version)));
             }
         }
+        "run" if arguments.on_request => replay::run_on_request(&arguments.bundles()?)?,
         "run" => replay::run(&arguments.bundles()?, &arguments.files, &arguments.only, arguments.trace)?,
         "check" => {
             return replay::check(&arguments.bundles()?, &arguments.files, &arguments.only, arguments.sample);

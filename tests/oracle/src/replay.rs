@@ -1,5 +1,6 @@
 //! Applies vectors that exist: print, compare.
 
+use std::io::{Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -53,6 +54,21 @@ pub fn run(bundles: &Bundles, files: &[PathBuf], only: &[String], trace: bool) -
         println!("{line}");
         Ok(())
     })
+}
+
+/// The same for a vector on each line of stdin: one line with the list of its variants' answers, before the next is read.
+pub fn run_on_request(bundles: &Bundles) -> Result<()> {
+    let reference = Reference::new();
+    for line in stdin().lines() {
+        let answers: Vec<Value> = jobs(&serde_json::from_str(&line?)?, bundles)?
+            .iter()
+            .map(|job| Ok(json!({ "id": job.id, "postconditions": postconditions(&job.run(&reference, false)?) })))
+            .collect::<Result<_>>()?;
+        let mut out = stdout().lock();
+        writeln!(out, "{}", Value::from(answers))?;
+        out.flush()?;
+    }
+    Ok(())
 }
 
 fn traces(outcome: &Outcome) -> Vec<Value> {

@@ -1,0 +1,279 @@
+"""Random messages on random states, applied by the reference and by this machine: a recorded run.
+
+    python -m tests.conformance.oracle_messages --count 20000 --seed 1
+
+`tests.conformance.random_worlds` makes the states, `random_messages` the messages, in sequences of up to eight on one
+state, at each network version from 21 on. Exit code, return, gas, events root and penalty of each message and the state
+root after each sequence must be equal. A sequence that differs is made small and written to build/oracle-messages, as a
+vector with the reference's answers. Some sequences run with planted defects, each of which must be found. Ctrl-C ends
+the run after the state that it is at, and the record says how many messages there were. Needs Rust and the official
+bundles: without them it says NOT RUN and ends with exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from random import Random
+from types import MappingProxyType
+from typing import Final
+from unittest.mock import patch
+
+from bench.data import PROJECT
+from bench.recorded import RunRecord, finish, options
+from hypervisor.bundle import Bundle
+from hypervisor.errors import HypervisorError
+from hypervisor.exit_codes import ExitCode
+from hypervisor.kernel.self_state import SelfOps
+from hypervisor.network_versions import network_version
+from store.blockstore import StoreError
+from store.cid import Cid
+from tests.conformance.coverage import VERSIONS
+from tests.conformance.message_cases import (
+    REFUSED,
+    Answering,
+    Answers,
+    MessageCase,
+    Reference,
+    answers_of,
+    differences,
+    our_answers,
+    receipt_of,
+    smaller,
+    vector_of,
+)  # fmt: skip
+from tests.conformance.oracle_diff import NOT_RUN, CannotRun
+from tests.conformance.random_messages import Drawn, Messages
+from tests.conformance.random_worlds import Ground, bundle_actors
+from tests.conftest import bundle_folder
+
+SEQUENCES: Final = 20
+LONGEST: Final = 8
+"""How many sequences one state is given, and of how many messages at most."""
+BASE_FEES: Final = (0, 100, 100, 10**9)
+PLANTED_IN: Final = 100
+"""Each defect is planted once for so many messages, in one state's sequences at least for each network version."""
+FOUND: Final = PROJECT / "build" / "oracle-messages"
+MOST_FINDINGS: Final = 20
+"""After so many a run ends: what differs so often is one defect."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the run has come to so far."""
+
+    messages: int = 0
+    executed: int = 0
+    succeeded: int = 0
+    roots: int = 0
+    versions: Counter[str] = field(default_factory=Counter)
+    exit_codes: Counter[int] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    succeeded_kinds: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+
+    def add(self, case: MessageCase, answers: Answers) -> None:
+        """Count a case with the reference's answers."""
+        self.roots += 1
+        for drawn, receipt in zip(case.messages, answers["receipts"], strict=True):
+            code = -1 if REFUSED in receipt else receipt["exit_code"]
+            kind = drawn.kind.split()[0] if drawn.length is None else drawn.kind
+            self.messages += 1
+            self.versions[f"nv{case.ground.network.number}"] += 1
+            self.exit_codes[code] += 1
+            self.kinds[kind] += 1
+            self.succeeded_kinds[kind] += code == 0
+            self.executed += code >= 0 and receipt["gas_used"] > 0
+            self.succeeded += code == 0
+
+
+class Run:
+    """Both machines, at every network version."""
+
+    def __init__(self, reference: Answering, versions: tuple[int, ...] = VERSIONS) -> None:
+        self.reference, self.versions = reference, versions
+        self._bundles = {path.stem: path for path in sorted(bundle_folder().glob("*.car"))}
+        self._grounds: dict[int, Ground] = {}
+        self._is_ending = False
+
+    def end(self) -> None:
+        """Ask for no more messages."""
+        self._is_ending = True
+
+    def ground(self, version: int) -> Ground:
+        """The ground of a network version."""
+        if version not in self._grounds:
+            network = network_version(version)
+            actors = bundle_actors(network)
+            path = self._bundles.get(f"v{actors}-mainnet") or self._bundles.get(f"v{actors}-testing-fake-proofs")
+            if path is None:
+                raise CannotRun(f"no bundle of actors v{actors} is among the test data")
+            self._grounds[version] = Ground(network, Bundle.from_file(path))
+        return self._grounds[version]
+
+    def messages(self, count: int, seed: int, tally: Tally) -> None:
+        """Compare so many messages, and a few more; ends early with too many findings."""
+        asked: list[tuple[MessageCase, Answers]] = []
+        index = drawn = 0
+        while drawn < count and len(tally.findings) < MOST_FINDINGS and not self._is_ending:
+            version = self.versions[index % len(self.versions)]
+            cases = answered_cases(self.ground(version), f"{seed}:{index}")
+            self._compare(asked, tally)  # while this machine worked, so did the reference
+            self.reference.ask(vector_of([case for case, _ in cases], f"{seed}:{index}"))
+            asked = cases
+            drawn += sum(len(case.messages) for case, _ in cases)
+            index += 1
+        self._compare(asked, tally)
+
+    def _compare(self, asked: list[tuple[MessageCase, Answers]], tally: Tally) -> None:
+        if not asked:
+            return
+        different = []
+        for (case, ours), theirs in zip(asked, self.reference.answers(), strict=True):
+            tally.add(case, theirs)
+            different += [(case, words)] if (words := [*differences(ours, theirs)]) else []
+        for case, words in different:
+            tally.findings.append(self.finding(case, words))
+
+    def finding(self, case: MessageCase, words: list[str]) -> str:
+        """A case that differs, made small and written to a file; in words."""
+        if not self.differ(case):
+            return f"{case.name} differs only after others on its state: {'; '.join(words)}"
+        small = smaller(case, lambda one: bool(self.differ(one)))
+        FOUND.mkdir(parents=True, exist_ok=True)
+        vector = vector_of([small], small.name)
+        vector["preconditions"]["variants"][0]["postconditions"] = self.their_answers(small)
+        file = FOUND / f"{small.name.replace(':', '-')}.json"
+        file.write_text(json.dumps(vector, indent=1), encoding="utf-8")
+        kinds = ", ".join(drawn.kind for drawn in small.messages)
+        return f"nv{case.ground.network.number} {case.name} ({kinds}): {'; '.join(self.differ(small))[:600]}"
+
+    def differ(self, case: MessageCase) -> list[str]:
+        """The differences of a case on fresh machines."""
+        return [*differences(our_answers(case), self.their_answers(case))]
+
+    def their_answers(self, case: MessageCase) -> Answers:
+        """The reference's answers."""
+        self.reference.ask(vector_of([case], case.name))
+        (answers,) = self.reference.answers()
+        return answers
+
+    def plant(self, name: str, count: int, seed: int) -> dict[str, int]:
+        """How many sequences differ with a defect, by network version."""
+        found = {}
+        for version in self.versions:
+            found[f"nv{version}"] = messages = 0
+            while messages < max(count, 1):
+                ground = _dearer(self.ground(version)) if name == PRICE else self.ground(version)
+                with PLANTS.get(name, nullcontext)():
+                    cases = answered_cases(ground, f"planted {seed}:{messages}")
+                self.reference.ask(vector_of([case for case, _ in cases], name))
+                pairs = zip(cases, self.reference.answers(), strict=True)
+                found[f"nv{version}"] += sum(any(differences(ours, theirs)) for (_, ours), theirs in pairs)
+                messages += sum(len(case.messages) for case, _ in cases)
+        return found
+
+
+def answered_cases(ground: Ground, name: str) -> list[tuple[MessageCase, Answers]]:
+    """Sequences of messages on one random state, with this machine's answers, of which the messages are drawn."""
+    random = Random(name)
+    base_fee = random.choice(BASE_FEES)
+    world = ground.world(random, base_fee)
+    before = world.machine.snapshot()
+    cases = []
+    for number in range(SEQUENCES):
+        world.machine.restore(before)
+        messages, receipts, drawn = Messages(random, world), [], list[Drawn]()
+        try:
+            for _ in range(random.randint(1, LONGEST)):
+                drawn.append(messages.next())
+                receipts.append(receipt_of(world.machine, drawn[-1]))
+            answers = answers_of(receipts, world.machine.root)
+        except (HypervisorError, StoreError) as error:
+            answers = {"raised": f"{type(error).__name__}: {error}"}
+        cases.append(
+            (MessageCase(f"{name}:{number}", ground, base_fee, world.root, world.blocks, tuple(drawn)), answers)
+        )
+    return cases
+
+
+# --- planted defects --------------------------------------------------------------------------------------------------
+
+
+def _dearer(ground: Ground) -> Ground:
+    """The ground with another price for opening a block, by one gas."""
+    row = ground.network
+    prices = replace(row.prices, name="planted", block_open_flat=row.prices.block_open_flat + 1000)
+    return ground.at(replace(row, prices=prices))
+
+
+def _wrong_exit() -> AbstractContextManager[object]:
+    return patch("hypervisor.executor.refusal_exit", return_value=ExitCode.SYS_INVALID_RECEIVER)
+
+
+@contextmanager
+def _lost_write() -> Iterator[None]:
+    """Of ten writes of an actor's state one is lost."""
+    write, count = SelfOps.set_root, 0
+
+    def forgetful(ops: SelfOps, cid: Cid) -> None:
+        nonlocal count
+        before = ops._own()
+        write(ops, cid)
+        count += 1
+        if count % 10 == 0:
+            ops._calls.set_actor(ops._context.receiver, before)
+
+    with patch.object(SelfOps, "set_root", forgetful):
+        yield
+
+
+PRICE, EXIT, WRITE = "a block costs a gas more to open", "a wrong exit code where funds lack", "a lost write of state"
+PLANTS: Final[Mapping[str, Callable[[], AbstractContextManager[object]]]] = MappingProxyType(
+    {EXIT: _wrong_exit, WRITE: _lost_write}
+)
+
+
+def main() -> int:
+    """The exit code of the recorded run."""
+    chosen = options(__doc__, 20_000).parse_args()
+    started = time.monotonic()
+    tally = Tally()
+    try:
+        with Reference() as reference:
+            run = Run(reference)
+            before = signal.signal(signal.SIGINT, lambda *_: run.end())
+            run.messages(chosen.count, chosen.seed, tally)
+            signal.signal(signal.SIGINT, before)
+            seconds = time.monotonic() - started
+            share = tally.messages // PLANTED_IN // len(run.versions)
+            planted = {name: run.plant(name, share, chosen.seed) for name in (PRICE, EXIT, WRITE)}
+    except CannotRun as lack:
+        print(f"NOT RUN: {lack}")
+        return NOT_RUN
+    return finish(_record(chosen.seed, tally, planted, seconds), chosen, started)
+
+
+def _record(seed: int, tally: Tally, planted: dict[str, dict[str, int]], seconds: float) -> RunRecord:
+    """The record of a run; shares of kinds are those that exit with 0."""
+    stages = {"applied by both": tally.messages, "executed": tally.executed, "succeeded": tally.succeeded}
+    details = {
+        "messages by network version": dict(sorted(tally.versions.items())),
+        "messages by exit code, -1: refused": dict(sorted(tally.exit_codes.items())),
+        "messages by kind, and how many succeeded": {
+            kind: [number, tally.succeeded_kinds[kind]] for kind, number in sorted(tally.kinds.items())
+        },
+        "state roots compared": tally.roots,
+        "messages a second": round(tally.messages / seconds, 1),
+    }
+    return RunRecord(seed, tally.messages, stages, tally.findings, planted, details)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,387 @@
+"""Random messages to a random world (`tests.conformance.random_worlds`): mostly such as something comes of.
+
+A message is a call, drawn by kind, with a sender, a nonce, fees and a gas limit that are mostly right. Calls hold
+calls: a contract hands one to a precompile, a wallet proposes one, a user's actor makes one, so that frames of
+contracts, users' actors and built-in ones lie upon each other, and come back to actors that are still running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Final
+
+from eth_abi.abi import encode as encode_abi
+
+from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.cbor import byte_string
+from bridge.method_numbers import INVOKE_EVM, method_number
+from bridge.params import CREATE2_METHOD, CREATE_EXTERNAL_METHOD, CREATE_METHOD, invoke_params
+from hypervisor.address import Address, Protocol
+from hypervisor.errors import MessageError
+from hypervisor.message import Message
+from hypervisor.types import EAM_ACTOR, INIT_ACTOR, Gas, MethodNumber, TokenAmount
+from store.cid import CBOR, DAG_CBOR, RAW
+from store.codec import encode, link
+from tests.actors.contracts import call_data
+from tests.actors.damage import damaged
+from tests.actors.people import ALICE, BOB, CAROL, FIL, STRANGER, amount, packed, raw
+from tests.actors.test_same_paymentchannel import Voucher
+from tests.conformance.random_worlds import (
+    CALL_BY_ADDRESS,
+    CALL_BY_ID,
+    CREATE,
+    CREATE2,
+    ENDS,
+    GENERATED,
+    PASS_ON,
+    RELAY,
+    SENDERS,
+    Relayed,
+    World,
+)  # fmt: skip
+from tests.differential.grammar import THEMES, Grammar
+from tests.runtimes.evm.assembler import assemble, deployer
+
+CARRIED_SIGNATURE: Final = 69
+"""What the signature of a sender whose key does not sign for many adds to a message's length."""
+PLENTY: Final = 150_000_000
+"""Enough gas for nearly every message; code that never ends uses it up in a tenth of a second."""
+DEEPEST: Final = 4
+HOLDING: Final = 0.35
+"""How many calls hold another one."""
+U64: Final = (1 << 64) - 1
+
+_NUMBERS: Final = (
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 22, 1023, 1024, 1 << 24, (1 << 24) - 1, int(INVOKE_EVM), 1 << 32, U64,
+    *(method_number(name) for name in ("Balance", "Transfer", "Burn", "TotalSupply", "Receive", "AuthenticateMessage")),
+)  # fmt: skip
+_CREATIONS: Final = (0x600A600C600039600A6000F3602A60005260206000F3, 0x60FF60005360016000F3, 0x3360005260206000F3,
+                     0x60006000FD, 0x30FF, 0x60EF60005360016000F3)  # fmt: skip
+"""Init code: of a contract that returns 42, of one byte, of the caller's address; one that reverts, that destroys
+itself, that returns what no code may begin with."""
+
+
+_FEES: Final = ((10**10, 200), (10**10, 10**9), (0, 0), (100, 100), (10**12, 0), (50, 200), (1000, 1001), (10**20, 0))
+"""Fee caps and premiums: two that suffice, and some too low for a base fee, too high, or the wrong way round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Whom a message calls, and with what."""
+
+    to: Address
+    method: int = 0
+    params: bytes = b""
+    value: int = 0
+    calldata: bytes | None = None
+    """What the parameters give a contract, where they are meant for one."""
+    by: Address | None = None
+    """Who may call it, where not everyone may."""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A message, as a chain has it: `length` bytes long, or None where it is the system's own."""
+
+    message: Message
+    length: int | None
+    kind: str
+
+
+class Messages:
+    """Draws messages for a world, one after the other: nonces are those of the world's machine at that time."""
+
+    def __init__(self, random: Random, world: World) -> None:
+        self._random, self._world = random, world
+        self._codes = world.machine.manifest
+        self._contracts = [to_filecoin(address) for address in world.contracts]
+        self._leaves: dict[Callable[[], Call], int] = {
+            self._transfer: 5, self._invoke: 14, self._ask_contract: 3, self._create: 4, self._create_inside: 3,
+            self._wallet: 2, self._channel: 2, self._datacap: 3, self._account: 1, self._exec: 2, self._count: 2,
+            self._anything: 4,
+        }  # fmt: skip
+        self._holders: dict[Callable[[int], Call], int] = {
+            self._by_id: 7,
+            self._by_address: 4,
+            self._pass_on: 4,
+            self._relay: 7,
+            self._propose: 3,
+        }
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def next(self) -> Drawn:
+        """The next message."""
+        random, call = self._random, self.call(0)
+        if random.random() < 0.06:
+            sender = Address.id(random.choice((0, 1, 2, 3, 4, 5, 6, 7, 10, 99, 100, 107, 108, 1000, 1001, 9999)))
+            message = self._message(call, sender, random.randrange(3), PLENTY)
+            return Drawn(message, None, f"implicit {call.kind}")
+        sender = call.by if call.by is not None and random.random() < 0.7 else self._sender()
+        message = self._message(call, sender, self._nonce(sender), PLENTY)
+        length = len(message.to_cbor())
+        length += CARRIED_SIGNATURE if sender.protocol in (Protocol.SECP256K1, Protocol.DELEGATED) else 0
+        if random.random() < 0.02:
+            length = random.choice((0, 1, 100_000))
+        return Drawn(replace(message, gas_limit=self._gas_limit(message, length)), length, call.kind)
+
+    def _message(self, call: Call, sender: Address, nonce: int, gas_limit: int) -> Message:
+        random = self._random
+        fees = random.choice(_FEES if random.random() < 0.3 else _FEES[:2])
+        return Message(
+            call.to, sender, nonce, TokenAmount(call.value), MethodNumber(call.method), call.params, Gas(gas_limit),
+            TokenAmount(fees[0]), TokenAmount(fees[1]),
+        )  # fmt: skip
+
+    def _sender(self) -> Address:
+        draw = self._random.random()
+        if draw < 0.9:
+            return self._random.choice(SENDERS)
+        known = Address.id(self._random.randrange(100, 107))
+        return known if draw < 0.95 else self.address()
+
+    def _nonce(self, sender: Address) -> int:
+        actor = self._world.machine.actor(sender)
+        nonce = 0 if actor is None else actor.nonce
+        return max(0, nonce + self._random.choice((-1, 1, 5))) if self._random.random() < 0.04 else nonce
+
+    def _gas_limit(self, message: Message, length: int) -> Gas:
+        """Plenty, or too little: anything up to what the message needs."""
+        draw = self._random.random()
+        if draw < 0.85:
+            return Gas(PLENTY)
+        if draw < 0.88:
+            return Gas(self._random.choice((0, 1, 1 << 62, 1 << 63, int(10 ** self._random.uniform(2, 8)))))
+        machine = self._world.machine
+        with machine.trial():
+            try:
+                needed = machine.apply(message, length).gas_used
+            except MessageError:
+                needed = Gas(PLENTY)
+        return Gas(self._random.choice((self._random.randrange(needed + 1), needed, max(0, needed - 1), needed + 1)))
+
+    # --- calls ------------------------------------------------------------------------------------------------
+
+    def call(self, depth: int) -> Call:
+        """A call, of a kind that holds others the less the deeper it is itself."""
+        random = self._random
+        if depth < DEEPEST and random.random() < HOLDING:
+            (hold,) = random.choices([*self._holders], [*self._holders.values()])
+            call, kind = hold(depth), hold.__name__
+        else:
+            (make,) = random.choices([*self._leaves], [*self._leaves.values()])
+            call, kind = make(), make.__name__
+        if call.params and random.random() < 0.06:
+            call = replace(call, params=damaged(call.params, random))
+        if random.random() < 0.02:
+            call = replace(call, method=random.choice(_NUMBERS))
+        return replace(call, kind=kind.removeprefix("_").replace("_", " "))
+
+    def address(self) -> Address:
+        """Any address: of what is there, of what is not, of what cannot be."""
+        random = self._random
+        match random.randrange(12):
+            case 0 | 1:
+                return random.choice(SENDERS)
+            case 2 | 3:
+                return random.choice(self._contracts)
+            case 4:
+                return random.choice([*self._world.places.values()])
+            case 5 | 6:
+                return Address.id(random.choice((*range(11), 80, 90, 99, *range(100, 125), 1000, 1001, 5000, U64 >> 1)))
+            case 7:
+                return random.choice((STRANGER, Address.bls(random.randbytes(48)), Address.actor(random.randbytes(4))))
+            case 8:
+                return Address.delegated(10, random.choice((b"\x78", b"\x79")) * 20)
+            case 9:
+                return Address.delegated(
+                    10, random.choice((masked_id(101), masked_id(1000), masked_id(9999), bytes(20)))
+                )
+            case 10:
+                prefix = random.choice((b"\0", b"\xfe"))
+                return Address.delegated(10, prefix + bytes(18) + bytes((random.randrange(1, 20),)))
+            case _:
+                return Address.delegated(
+                    random.choice((10, 10, 11, 1, 5000)), random.randbytes(random.choice((0, 5, 20, 54)))
+                )
+
+    def _value(self) -> int:
+        return self._random.choice((0,) * 14 + (1, 5, 7, FIL, 10**24, 1 << 70))
+
+    def _transfer(self) -> Call:
+        value = self._random.choice((0, 1, 10**9, FIL, 10**23, 10**27, 1 << 130))
+        return Call(self.address(), 0, self._random.choice((b"",) * 4 + (b"\x40", b"\xff")), value)
+
+    def _calldata(self) -> bytes:
+        data = self._random.randbytes(self._random.choice((0, 4, 32, 36, 64, 68, 96)))
+        return data if self._random.random() < 0.7 else bytes(31) + bytes((self._random.randrange(3),)) + data
+
+    def _invoke(self) -> Call:
+        return self._evm(self._random.choice((*GENERATED, *GENERATED, *self._world.contracts)), self._calldata())
+
+    def _ask_contract(self) -> Call:
+        params = self._random.choice(
+            (b"", b"\x80", b"\x40", encode(bytes(32)), encode([bytes(32)]), packed(b"\x01", b"", bytes(20), b""))
+        )
+        return Call(
+            self._random.choice(self._contracts), self._random.choice((*range(1, 8), *_NUMBERS)), params, self._value()
+        )
+
+    def _init_code(self) -> bytes:
+        random = self._random
+        if random.random() < 0.4:
+            made = random.choice(_CREATIONS)
+            return made.to_bytes((made.bit_length() + 7) // 8, "big")
+        code = assemble(Grammar(random, random.choice([*THEMES]), self._world.contracts).program())
+        return random.choice((deployer(code), deployer(code), code))
+
+    def _create(self) -> Call:
+        code = self._init_code()
+        method, params = self._random.choice((
+            (CREATE_EXTERNAL_METHOD, byte_string(code)), (CREATE_EXTERNAL_METHOD, byte_string(code)),
+            (CREATE_METHOD, packed(code, self._random.randrange(3))), (CREATE2_METHOD, packed(code, bytes(32))),
+        ))  # fmt: skip
+        return Call(Address.id(EAM_ACTOR), method, params, self._value())
+
+    def _create_inside(self) -> Call:
+        return self._evm(self._random.choice((CREATE, CREATE2)), self._init_code())
+
+    def _evm(self, to: EthAddress, data: bytes) -> Call:
+        return Call(to_filecoin(to), INVOKE_EVM, invoke_params(data), self._value(), data)
+
+    def _wallet(self) -> Call:
+        """A signer's call, or one that only the wallet itself may make, and is asked to."""
+        random = self._random
+        wallet = self._world.places[random.choice(("wallet", "wallet", "board"))]
+        signer = random.choice((ALICE, BOB, CAROL))
+        if random.random() < 0.4:
+            method, params = random.choice((
+                (3, packed(random.randrange(3), b"")), (4, packed(random.randrange(3), b"")),
+                (method_number("Receive"), packed(1, b"")),
+            ))  # fmt: skip
+            return Call(wallet, method, params, self._value(), by=signer)
+        method, params = random.choice((
+            (5, packed(raw(self.address()), True)), (6, packed(raw(CAROL), False)),
+            (7, packed(raw(BOB), raw(STRANGER))), (8, packed(1)), (9, packed(10, 50, amount(FIL))),
+        ))  # fmt: skip
+        proposal = packed(raw(wallet), amount(0), method, params)
+        return Call(wallet, *random.choice(((method, params), (2, proposal), (2, proposal))), by=signer)
+
+    def _channel(self) -> Call:
+        channel, random = self._world.places["channel"], self._random
+        tokens = random.choice((0, 5, FIL, 10**22))
+        voucher = Voucher(channel, lane=random.randrange(2), nonce=random.randrange(1, 4), amount=tokens)
+        signer, other = random.choice(((ALICE, BOB), (BOB, ALICE)))
+        shown = packed(voucher.signed_by(signer), b"")
+        return Call(channel, *random.choice(((2, shown), (2, shown), (3, b""), (4, b""))), by=other)
+
+    def _datacap(self) -> Call:
+        number, tokens = raw(self.address()), amount(self._random.choice((0, 1, 10**18, 10**27)))
+        name, params = self._random.choice((
+            ("Name", b""), ("Symbol", b""), ("TotalSupply", b""), ("Granularity", b""), ("Balance", encode(number)),
+            ("Transfer", packed(number, tokens, b"")), ("TransferFrom", packed(raw(BOB), number, tokens, b"")),
+            ("IncreaseAllowance", packed(number, tokens)), ("DecreaseAllowance", packed(number, tokens)),
+            ("RevokeAllowance", encode([number])), ("Burn", packed(tokens)), ("BurnFrom", packed(raw(BOB), tokens)),
+            ("Allowance", packed(raw(BOB), number)),
+        ))  # fmt: skip
+        return Call(Address.id(7), method_number(name), params)
+
+    def _account(self) -> Call:
+        number, params = self._random.choice((
+            (2, b""), (method_number("AuthenticateMessage"), packed(self._random.randbytes(65), b"message")),
+            (method_number("Receive"), packed(1, b"")),
+        ))  # fmt: skip
+        return Call(self._random.choice(SENDERS), number, params, self._value())
+
+    def _exec(self) -> Call:
+        random = self._random
+        constructors = {
+            "multisig": packed([raw(self.address()), raw(ALICE)], 1, 0, 0), "evm": packed(bytes(20), b""),
+            "paymentchannel": packed(raw(ALICE), raw(BOB)), "account": encode(raw(self.address())), "placeholder": b"",
+            "init": packed("x"),
+        }  # fmt: skip
+        kind = random.choice(("multisig", "multisig", "paymentchannel", "paymentchannel", *constructors))
+        given = constructors[kind if random.random() < 0.8 else random.choice([*constructors])]
+        code = link(self._codes.code(kind))
+        plain, named = packed(code, given), packed(code, given, random.randbytes(20))
+        return Call(
+            Address.id(INIT_ACTOR), *random.choice(((2, plain), (2, plain), (2, plain), (3, named))), self._value()
+        )
+
+    def _count(self) -> Call:
+        name, params = self._random.choice((
+            ("Increment", b""), ("Increment", b"\x05"), ("Get", b""), ("Deposit", b""), ("Deposits", b""),
+            ("LastCall", b""), ("Fail", b""), ("Recurse", b"\x05"), ("Recurse", b"\x18\x40"), ("Trap", b""),
+            ("PingPong", b"\x05"),
+        ))  # fmt: skip
+        return Call(self._world.places["counter"], method_number(name), params, self._value())
+
+    def _anything(self) -> Call:
+        random = self._random
+        params = random.choice(
+            (b"", b"\x80", b"\x81\x00", packed(raw(self.address())), encode(raw(self.address())), random.randbytes(9))
+        )
+        return Call(self.address(), random.choice(_NUMBERS), params, self._value())
+
+    # --- calls that hold calls --------------------------------------------------------------------------------
+
+    def _by_id(self, depth: int) -> Call:
+        inner = self.call(depth + 1)
+        actor = self._world.machine.state_tree.lookup_id(inner.to)
+        data = self._flagged(
+            call_data(actor if actor is not None else 9999, inner.method & U64, inner.params, 0, inner.value)
+        )
+        return self._evm(CALL_BY_ID, data)
+
+    def _by_address(self, depth: int) -> Call:
+        inner = self.call(depth + 1)
+        codec = CBOR if inner.params else 0
+        arguments = (inner.method & U64, inner.value, 0, codec, inner.params, raw(inner.to))
+        data = encode_abi(["uint64", "uint256", "uint64", "uint64", "bytes", "bytes"], arguments)
+        return self._evm(CALL_BY_ADDRESS, self._flagged(data))
+
+    def _flagged(self, data: bytes) -> bytes:
+        """The arguments of a precompile, some of them read-only, or with a strange word."""
+        draw = self._random.random()
+        if draw < 0.1:
+            return data[:95] + b"\x01" + data[96:]
+        if draw < 0.15:
+            place = self._random.randrange(len(data))
+            return data[:place] + bytes((self._random.randrange(256),)) + data[place + 1 :]
+        return data
+
+    def _pass_on(self, depth: int) -> Call:
+        inner = self.call(depth + 1)
+        if inner.calldata is not None:
+            target, data = inner.to.subaddress(), inner.calldata
+        else:
+            actor = self._world.machine.state_tree.lookup_id(inner.to)
+            target, data = masked_id(actor if actor is not None else 9999), b""
+        return self._evm(PASS_ON, target.rjust(32, b"\0")[-32:] + data)
+
+    def _relay(self, depth: int) -> Call:
+        random, inner = self._random, self.call(depth + 1)
+        limit = U64 if random.random() < 0.8 else random.choice((0, 1000, 1_000_000, 10_000_000))
+        flags = random.choice((0,) * 8 + (1, 2))
+        codec = random.choice((CBOR, CBOR, CBOR, DAG_CBOR, RAW, 0x99))
+        asked = Relayed(
+            raw(inner.to),
+            inner.method & U64,
+            inner.params,
+            inner.value & U64,
+            limit,
+            flags,
+            codec,
+            random.choice((0, 0, 0, *range(len(ENDS)))),
+        )
+        return Call(Address.id(RELAY), random.choice((2, 3, 1 << 40)), asked.encode(), self._value())
+
+    def _propose(self, depth: int) -> Call:
+        inner = self.call(depth + 1)
+        wallet = self._world.places["wallet" if self._random.random() < 0.8 else "board"]
+        return Call(
+            wallet, 2, packed(raw(inner.to), amount(inner.value), inner.method & U64, inner.params), self._value()
+        )

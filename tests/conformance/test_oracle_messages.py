@@ -1,0 +1,175 @@
+"""The comparison by whole messages, with this machine in the reference's place, and with the reference itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from bench.recorded import RunRecord
+from devtools.vectors.bundles import BundleFolder
+from devtools.vectors.conformance import VectorResult, run_vector
+from hypervisor import Address, Message
+from hypervisor.types import Gas, MethodNumber
+from store.cid import show
+from tests.actors.people import ALICE
+from tests.conformance import oracle_messages
+from tests.conformance.message_cases import Answers, Reference, smaller, vector_of
+from tests.conformance.oracle_diff import NOT_RUN, CannotRun
+from tests.conformance.oracle_messages import EXIT, PRICE, WRITE, Run, Tally, answered_cases
+from tests.conformance.random_worlds import RELAY, Relayed
+from tests.conftest import bundle_folder, data_file
+
+VERSIONS = (21, 28)
+
+
+class StandIn:
+    """This machine in the reference's place: each variant on a fresh one, of the vector as it is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "asked.json"
+        self.wrong: dict[str, Any] = {}
+        """Fields of the last receipt of each variant that are answered otherwise."""
+
+    def ask(self, vector: Mapping[str, Any]) -> None:
+        variants = [{**one, "postconditions": _nothing(one)} for one in vector["preconditions"]["variants"]]
+        asked = {**vector, "preconditions": {**vector["preconditions"], "variants": variants}}
+        self._file.write_text(json.dumps(asked), encoding="utf-8")
+
+    def answers(self) -> list[Answers]:
+        return [self._answer(result) for result in run_vector(self._file, BundleFolder(bundle_folder()))]
+
+    def _answer(self, result: VectorResult) -> Answers:
+        receipts = [
+            {"refused": True} if got.exit_code == -1 else {
+                "exit_code": got.exit_code, "gas_used": got.gas_used,
+                "return": base64.b64encode(got.return_data).decode(),
+                "events_root": {"/": show(got.events_root)} if got.events_root else None, "penalty": str(got.penalty),
+            }
+            for got, _ in result.receipts
+        ]  # fmt: skip
+        receipts[-1].update(self.wrong)
+        return {"receipts": receipts, "state_tree": {"root_cid": {"/": show(result.state_root)}}}
+
+
+def _nothing(variant: Mapping[str, Any]) -> Answers:
+    empty = {"exit_code": 0, "return": "", "gas_used": 0, "events_root": None, "penalty": "0"}
+    root = {"/": "bafy2bzaceahdlv3m7h3ozwlwyyv7xoqo2ysalsg3mgz5vqlb4pvlnrdybmkfk"}
+    return {"receipts": [empty for _ in variant["apply_messages"]], "state_tree": {"root_cid": root}}
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    """Both machines are this one, at two network versions."""
+    data_file("bundles")
+    return Run(StandIn(Path()), VERSIONS)
+
+
+@pytest.fixture
+def stand_in(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    monkeypatch.setattr(oracle_messages, "FOUND", tmp_path / "found")
+    monkeypatch.setattr(oracle_messages, "SEQUENCES", 8)
+    stand_in = StandIn(tmp_path)
+    run.reference = stand_in
+    return stand_in
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_what_is_alike_is_no_finding_and_is_counted(run: Run) -> None:
+    tally = Tally()
+    run.messages(120, 1, tally)
+    assert tally.findings == []
+    assert tally.messages >= 120
+    assert {*tally.versions} == {"nv21", "nv28"}
+    assert tally.succeeded > tally.messages / 3
+    assert tally.roots >= 16
+    assert {0, 7} < {*tally.exit_codes}
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("defect", [PRICE, EXIT, WRITE])
+def test_each_planted_defect_is_found_at_each_version(run: Run, defect: str) -> None:
+    assert all(run.plant(defect, 150, 1).values())
+
+
+def test_a_difference_is_made_small_and_written_as_a_vector(run: Run, stand_in: StandIn) -> None:
+    (case, _), *_ = answered_cases(run.ground(28), "1:1")
+    stand_in.wrong = {"exit_code": 77}
+    words = run.finding(case, [])
+    assert "message 0: exit_code" in words
+    assert "of the reference 77" in words
+    (file,) = oracle_messages.FOUND.glob("*.json")
+    vector = json.loads(file.read_text(encoding="utf-8"))
+    (variant,) = vector["preconditions"]["variants"]
+    assert len(variant["apply_messages"]) == 1 <= len(case.messages)
+    assert variant["postconditions"]["receipts"][0]["exit_code"] == 77
+    assert len(vector["car"]) < len(vector_of([case], "whole")["car"]) / 2
+
+
+def test_what_a_difference_needs_stays(run: Run) -> None:
+    case = max((case for case, _ in answered_cases(run.ground(28), "1:2")), key=lambda one: len(one.messages))
+    wanted = case.messages[1]
+    small = smaller(case, lambda one: wanted in one.messages and not {*case.actors()} - {*one.actors()})
+    assert small.messages == (wanted,)
+    assert small.actors() == case.actors()
+
+
+def test_what_differs_on_a_used_machine_only_is_said_so(run: Run, stand_in: StandIn) -> None:
+    (case, _), *_ = answered_cases(run.ground(21), "1:3")
+    assert not stand_in.wrong
+    assert (
+        run.finding(case, ["message 0: gas"]) == f"{case.name} differs only after others on its state: message 0: gas"
+    )
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_seed_draws_the_same_again(run: Run) -> None:
+    first, again = (answered_cases(run.ground(28), "5:5") for _ in range(2))
+    assert [case.messages for case, _ in first] == [case.messages for case, _ in again]
+    assert [answers for _, answers in first] == [answers for _, answers in again]
+    other = answered_cases(run.ground(28), "5:6")
+    assert [case.messages for case, _ in other] != [case.messages for case, _ in first]
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_the_relay_makes_the_call_that_it_is_asked_for(run: Run) -> None:
+    """Its answer begins with the send's error number, then the callee's exit code."""
+    machine = run.ground(28).world(Random(1), 0).machine
+    counter = run.ground(28).places["counter"]
+    for asked, error, code in (
+        (Relayed(ALICE.to_bytes(), value=5), 0, 0),
+        (Relayed(ALICE.to_bytes(), value=10**19), 5, 0),
+        (Relayed(counter.to_bytes(), 99), 0, 22),
+        (Relayed(Address.id(5000).to_bytes(), 2), 6, 0),
+    ):
+        message = Message(
+            Address.id(RELAY), ALICE, method=MethodNumber(2), params=asked.encode(), gas_limit=Gas(10**10)
+        )
+        answer = machine.apply_implicit(message).return_data
+        assert (int.from_bytes(answer[:4], "little"), int.from_bytes(answer[8:12], "little")) == (error, code)
+
+
+def test_without_the_oracle_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def lacking() -> Reference:
+        raise CannotRun("there is no Rust here")
+
+    monkeypatch.setattr(oracle_messages, "Reference", lacking)
+    monkeypatch.setattr(sys, "argv", ["oracle-messages"])
+    assert oracle_messages.main() == NOT_RUN
+    assert capsys.readouterr().out == "NOT RUN: there is no Rust here\n"
+
+
+@pytest.mark.oracle
+def test_the_reference_answers_a_short_run_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "record.json"
+    monkeypatch.setattr(sys, "argv", ["oracle-messages", "--count", "2000", "--seed", "7", "--record", str(file)])
+    monkeypatch.setattr("bench.recorded._module", lambda: "tests.conformance.oracle_messages")
+    if oracle_messages.main() == NOT_RUN:
+        pytest.skip("there is no Rust here, or no official bundles")
+    assert RunRecord.read(file).problems() == []
