@@ -80,8 +80,9 @@ golden-coverage: environment ## golden vectors by network version, and by syscal
 oracle-diff: environment ## make 20 golden vectors again with the reference and compare (needs Rust)
 	@$(RUN)/python -m tests.conformance.oracle_diff $(ARGS)
 
-oracle-fuzz: environment ## random syscalls on the reference and on this machine; ARGS="--count 80000" is longer (needs Rust)
+oracle-fuzz: environment ## random syscalls and whole messages on the reference and on this machine; ARGS="--count 80000" is longer (needs Rust)
 	@$(RUN)/python -m tests.conformance.oracle_fuzz $(ARGS)
+	@$(RUN)/python -m tests.conformance.oracle_messages $(ARGS)
 
 statetest: environment ## Ethereum's state tests, all that are here, with the cases of each fork and the slowest ones
 	@$(RUN)/hypervisor statetest $(ARGS) $(STATETESTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench import recorded
-from bench.recorded import RECORDS, RecordError, RunRecord, differences, replay, replay_command
+from bench.recorded import RECORDS, NotRun, RecordError, RunRecord, differences, replay, replay_command
 
 HALF = {"made": 1000, "executed": 500}
 
@@ -73,6 +74,17 @@ def test_a_command_that_no_longer_runs_is_a_failure(tmp_path: Path, monkeypatch:
     gone = record(command="python -m tests.bench.gone --count 1000 --seed 7")
     (tmp_path / "gone.json").write_text(json.dumps(asdict(gone)))
     assert [*replay("gone")] == [f"`{gone.command}` no longer runs: exit code 1, no record"]
+
+
+def test_a_run_that_cannot_run_here_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "RECORDS", tmp_path)
+    (tmp_path / "far.json").write_text(json.dumps(asdict(record())))
+    words = "print('NOT RUN: there is no Rust here')"
+    monkeypatch.setattr(recorded, "replay_command", lambda *_: [sys.executable, "-c", words])
+    with pytest.raises(NotRun, match=r"^there is no Rust here$"):
+        [*replay("far")]
+    monkeypatch.setattr(sys, "argv", ["records", "far"])
+    assert recorded.main() == 0
 
 
 def test_a_record_without_a_command_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
