@@ -131,7 +131,7 @@ class Dispatcher:
         self._on_reader = on_reader
         self._methods = method_table()
 
-    async def answer(self, body: bytes, session: SocketSession | None = None) -> bytes:
+    async def answer(self, body: bytes | bytearray, session: SocketSession | None = None) -> bytes:
         """The response to a request body; empty where it holds notifications only. `session` is a WebSocket's."""
         try:
             request = orjson.loads(body)

@@ -19,14 +19,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from localnet.rpc.access import Access
 from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
 from localnet.rpc.dispatch import Dispatcher
-from localnet.rpc.errors import INVALID_REQUEST, RpcError
-from localnet.rpc.node import Node
+from localnet.rpc.errors import INVALID_REQUEST, LIMIT_EXCEEDED, RpcError
+from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.websocket import Sockets
 
 PATHS: Final = ("/", "/rpc/v0", "/rpc/v1")
 _JSON: Final = (b"content-type", b"application/json")
 _READ_ON: Final = 64 << 20
 """Bytes of a body too large that are read nevertheless: most clients look for an answer when they have sent it all."""
+MAKE_ROOM: Final = "hypervisor.room"
+"""The extension of the scope by which requests that do not come are closed soon: `make()`."""
 
 
 def application(node: Node, dispatcher: Dispatcher, access: Access | None = None) -> ASGIApp:
@@ -35,7 +37,7 @@ def application(node: Node, dispatcher: Dispatcher, access: Access | None = None
     async def health(_: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "block": node.network.block_number})
 
-    rpc, sockets = _RpcEndpoint(dispatcher, node.limits.body), Sockets(node, dispatcher)
+    rpc, sockets = _RpcEndpoint(dispatcher, node.limits), Sockets(node, dispatcher)
     routes = [Route(path, rpc, methods=["POST"]) for path in PATHS]
     routes.append(Route("/healthz", health, methods=["GET"]))
     others = Starlette(routes=routes)
@@ -71,8 +73,10 @@ class _Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._inner(scope, receive, send)
             return
-        host, origin = _header(scope, b"host") or "", _header(scope, b"origin")
-        refusal = self._access.refusal(host, origin)
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        origin = _header(scope, b"origin")
+        refusals = (self._access.refusal(host, origin) for host in hosts or [""])
+        refusal = next((refusal for refusal in refusals if refusal is not None), None)
         if refusal is not None:
             await JSONResponse({"error": f"refused: {refusal}"}, status_code=403)(scope, receive, send)
         elif origin is None or scope["type"] == "websocket":
@@ -84,26 +88,32 @@ class _Guard:
 
 
 class _RpcEndpoint:
-    """Reads a body within its limit, and sends the dispatcher's answer."""
+    """Reads a body within its limit, and what all requests may hold together, and sends the dispatcher's answer."""
 
-    def __init__(self, dispatcher: Dispatcher, limit: int) -> None:
+    def __init__(self, dispatcher: Dispatcher, limits: NodeLimits) -> None:
         self._dispatcher = dispatcher
-        self._limit = limit
+        self._limit, self._most = limits.body, limits.held
+        self._held = 0
+        """Bytes of the bodies that arrive or are answered."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await self._body(scope, receive)
-        if body is None:
-            error = RpcError(INVALID_REQUEST, f"request exceeds {self._limit} bytes")
-            answer, status = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": error.as_json()}), 413
-        else:
-            answer, status = await self._answer(body, receive), 200
+        body = bytearray()
+        try:
+            refusal = await self._read(body, scope, receive)
+            if refusal is None:
+                answer, status = await self._answer(body, receive), 200
+            else:
+                status, error = refusal
+                answer = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": error.as_json()})
+        finally:
+            self._held -= len(body)
         headers = [_JSON, (b"content-length", str(len(answer)).encode())]
-        if status == 413:
-            headers.append((b"connection", b"close"))  # the rest of a body beyond _READ_ON is not read
+        if status != 200:
+            headers.append((b"connection", b"close"))  # the rest of a body is not read, beyond _READ_ON or at all
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    async def _answer(self, body: bytes, receive: Receive) -> bytes:
+    async def _answer(self, body: bytearray, receive: Receive) -> bytes:
         """The answer; what is asked is given up where the client goes away meanwhile."""
         asker = AskingClient()
 
@@ -118,25 +128,44 @@ class _RpcEndpoint:
         finally:
             leaving.cancel()
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body, None where it is too large; nothing where the client went away in the middle of it."""
+    async def _read(self, body: bytearray, scope: Scope, receive: Receive) -> tuple[int, RpcError] | None:
+        """Read the body, nothing where the client goes away in its middle; status and error where it is refused."""
+        too_large = 413, RpcError(INVALID_REQUEST, f"request exceeds {self._limit} bytes")
         declared = _header(scope, b"content-length") or ""
         length = int(declared) if declared.isdigit() else 0
         if length > _READ_ON or (length > self._limit and _header(scope, b"expect") is not None):
-            return None
-        parts, size, more = [], 0, True
+            return too_large
+        size, more = 0, True
         while more:
             message = await receive()
             if message["type"] != "http.request":
-                return b""
+                self._forget(body)
+                return None
             part = message.get("body", b"")
             size += len(part)
             if size > _READ_ON:
-                return None
-            if size <= self._limit:
-                parts.append(part)
+                return too_large
+            if size > self._limit:
+                self._forget(body)
+            elif self._held + len(part) > self._most:
+                _make_room(scope)
+                words = f"requests of other clients hold {self._held} bytes, at most {self._most}: try again"
+                return 503, RpcError(LIMIT_EXCEEDED, words)
+            else:
+                self._held += len(part)
+                body += part
             more = message.get("more_body", False)
-        return b"".join(parts) if size <= self._limit else None
+        return too_large if size > self._limit else None
+
+    def _forget(self, body: bytearray) -> None:
+        self._held -= len(body)
+        body.clear()
+
+
+def _make_room(scope: Scope) -> None:
+    room = scope.get("extensions", {}).get(MAKE_ROOM)
+    if room is not None:
+        room["make"]()
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:

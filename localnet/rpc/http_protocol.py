@@ -10,8 +10,9 @@ protocol. This one is a subclass of uvicorn's, so that what is not plain needs n
 inherits it uses `cycle`, `flow`, `tasks` and `connections`: so that requests of a connection are answered one by one,
 and the server ends in order.
 
-A request whose bytes stop coming is answered with status 408, a connection too many with 503; both are closed. Where
-connections are refused, a request has less time to come.
+A request whose bytes stop coming, or are not whole after twice that time, is answered with status 408, one whose head
+is too large with 431, a connection too many with 503; all are closed. Where connections are refused, a request has less
+time to come, and a connection without one does not stay.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from localnet.rpc.access import Access
 from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
-from localnet.rpc.http import PATHS
+from localnet.rpc.http import MAKE_ROOM, PATHS
 from localnet.rpc.node import NodeLimits
+from localnet.rpc.unread import UnreadAnswers
 
 Respond = Callable[[bytes], bytes | Awaitable[bytes]]
 """The answer to a request's body, or what has to be awaited for it."""
@@ -45,17 +47,27 @@ _TOO_LATE: Final = (
     b'{"error":"the request did not arrive as a whole: its bytes stopped coming"}',
 )
 _TOO_MANY: Final = (b"503 Service Unavailable", b'{"error":"too many connections: close some, or try again later"}')
+_TOO_LARGE: Final = (
+    b"431 Request Header Fields Too Large",
+    b'{"error":"the request has too many bytes beside its body: use fewer or shorter headers"}',
+)
 _LINGER: Final = 2.0
 """Seconds in which a client may read why its connection is closed."""
 _LINGERING: Final = 64
 """Refused connections that may wait for that, no more than a quarter of the clients; then the first one goes."""
 _CROWDED: Final = 2.0
 """Seconds without a byte that a request may take where other clients are refused: with `_LINGER` there is room in 4."""
+_CROWDED_WHOLE: Final = 4.0
+"""Seconds that it may take there as a whole."""
+_BESIDE: Final = 8
+"""Bytes around a byte of a body that may come: one that is sent in chunks of a byte has five."""
 
 
-def http_protocol(respond: Respond, access: Access, limits: NodeLimits) -> Callable[..., HttpProtocol]:
+def http_protocol(
+    respond: Respond, access: Access, limits: NodeLimits, unread: UnreadAnswers
+) -> Callable[..., HttpProtocol]:
     """What makes the protocol of each connection, for uvicorn."""
-    return partial(HttpProtocol, respond, access, limits, _Crowd())
+    return partial(HttpProtocol, respond, access, limits, unread, _Crowd())
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -66,6 +78,7 @@ class HttpProtocol(HttpToolsProtocol):
         respond: Respond,
         access: Access,
         limits: NodeLimits,
+        unread: UnreadAnswers,
         crowd: _Crowd,
         *args: Any,
         **kwargs: Any,
@@ -74,16 +87,19 @@ class HttpProtocol(HttpToolsProtocol):
         self._respond = respond
         self._access = access
         self._limits = limits
+        self._unread = unread
         self._crowd = crowd
         self._small = min(limits.body, _SMALL)
-        self._plain = False
+        self._plain = self._in_head = False
         self._body = b""
         self._awaited = True
         """Whether a request, or the rest of one, is to come: not so between two requests."""
-        self._last_heard = 0.0
-        self._deadline: asyncio.TimerHandle | None = None
+        self._last_heard = self._began = 0.0
+        self._beside = 0
+        """Bytes of a request that are not its body's, less what a body may have around it."""
         self._refused = False
-        """Whether the client was answered that its request came too late."""
+        """Whether the client was answered why its request is not read to its end."""
+        self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, if there are not too many."""
@@ -92,23 +108,44 @@ class HttpProtocol(HttpToolsProtocol):
             self._crowd.make_room(self.connections, self.loop)
             return
         super().connection_made(transport)
+        self._began = self.loop.time()
         self._expect_more()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more is to come."""
         if self._deadline is not None:
             self._deadline.cancel()
+        self._unread.go_on(self.transport)
         super().connection_lost(exc)
         if isinstance(self.cycle, _Answering):
             self.cycle.asker.leave()
+
+    def pause_writing(self) -> None:
+        """The client has to read first."""
+        super().pause_writing()
+        self._unread.wait(self.transport)
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._unread.go_on(self.transport)
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Read on; while a request is not whole, its next bytes have a deadline. What comes after it is not done."""
         if self._refused:
             return
+        self._beside += len(data)
         super().data_received(data)
-        if self._awaited:
+        if not self._awaited:
+            self._beside = 0
+        elif self._beside > self._limits.head:
+            self._refuse(_TOO_LARGE)
+        else:
             self._expect_more()
+
+    def _refuse(self, refusal: tuple[bytes, bytes]) -> None:
+        self._refused = True
+        _refuse(self.transport, self.loop, refusal)
 
     def _expect_more(self) -> None:
         self._last_heard = self.loop.time()
@@ -120,32 +157,28 @@ class HttpProtocol(HttpToolsProtocol):
         self._deadline = None
         if not self._awaited or self._refused or self.transport.is_closing():
             return
+        silence = self._limits.silence
         if self.flow.read_paused or self._is_answering():  # it is the client that waits
-            self._last_heard = self.loop.time()
-        end = self._last_heard + self._limits.silence
+            self._last_heard = self._began = self.loop.time()
+        end = min(self._last_heard + silence, self._began + 2 * silence)
         if end > self.loop.time():
             self._deadline = self.loop.call_at(end, self._look)
         elif self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.abort()  # no other answer can come after a part of one
         else:
-            self.refuse()
+            self._refuse(_TOO_LATE)
 
-    def refuse(self) -> None:
-        """Answer a request that has not come that it is too late, and close the connection."""
-        self._refused = True
-        _refuse(self.transport, self.loop, _TOO_LATE)
-
-    def is_silent(self, since: float) -> bool:
-        """Whether a request, or the rest of one, has not come, and no byte of it since then."""
-        return (
-            self._awaited
-            and not self._refused
-            and self._last_heard < since
-            and not self.transport.is_closing()
-            and not self.flow.read_paused
-            and (self.cycle is None or self.cycle.response_complete or not self.cycle.response_started)
-            and not self._is_answering()
-        )
+    def make_room(self, now: float) -> None:
+        """Close the connection where a request, or the rest of one, does not come; where none does, without a word."""
+        if self._refused or self.transport.is_closing() or self.flow.read_paused or self._is_answering():
+            return
+        if not self._awaited:
+            if now > self._last_heard + _CROWDED and not self.flow.write_paused:
+                self.transport.close()
+        elif self.cycle is not None and not self.cycle.response_complete and self.cycle.response_started:
+            return
+        elif now > min(self._last_heard + _CROWDED, self._began + _CROWDED_WHOLE):
+            self._refuse(_TOO_LATE)
 
     def _is_answering(self) -> bool:
         """Whether a whole request, before the one that is to come, is being answered."""
@@ -154,20 +187,24 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Wait for the headers before anything is made for the application."""
         self.url, self.headers, self._body = b"", [], b""
-        self._awaited = True
+        self._awaited = self._in_head = True
+        self._began = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, its name in lower case."""
-        self.headers.append((name.lower(), value))
+        """Keep a header, its name in lower case; what comes after a body is not kept."""
+        if self._in_head:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Decide who answers."""
+        self._in_head = False
         self._plain = self._is_plain()
         if not self._plain:
             self._begin()
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of a small body."""
+        self._beside = max(0, self._beside - (1 + _BESIDE) * len(body))
         if self._plain:
             self._body += body
         else:
@@ -176,6 +213,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Answer, or let the application do it."""
         self._awaited = False
+        self._last_heard = self.loop.time()
         if not self._plain:
             super().on_message_complete()
             return
@@ -217,6 +255,8 @@ class HttpProtocol(HttpToolsProtocol):
             if name in _FOR_THE_APPLICATION or (name == b"connection" and value.lower() != b"keep-alive"):
                 return False
             if name == b"host":
+                if host:
+                    return False
                 host = value.decode("latin-1")
             elif name == b"content-length":
                 length = value
@@ -226,6 +266,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Make for the application what uvicorn makes of a request's beginning."""
         url, headers = self.url, self.headers
         super().on_message_begin()
+        room = partial(self._crowd.make_room, self.connections, self.loop)
+        cast("dict[str, Any]", self.scope)["extensions"] = {MAKE_ROOM: {"make": room}}
         super().on_url(url)
         for name, value in headers:
             super().on_header(name, value)
@@ -272,13 +314,13 @@ class _Crowd:
     def make_room(self, clients: set[Any], loop: asyncio.AbstractEventLoop) -> None:
         """Close soon the connections whose requests do not come, now that others are refused for them."""
         if self._look is None:
-            self._look = loop.call_later(_CROWDED, self._close_silent, clients, loop)
+            self._look = loop.call_later(_CROWDED, self._close_idle, clients, loop)
 
-    def _close_silent(self, clients: set[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def _close_idle(self, clients: set[Any], loop: asyncio.AbstractEventLoop) -> None:
         self._look = None
         for client in list(clients):
-            if isinstance(client, HttpProtocol) and client.is_silent(loop.time() - _CROWDED):
-                client.refuse()
+            if isinstance(client, HttpProtocol):
+                client.make_room(loop.time())
 
 
 class _RefusingProtocol(asyncio.Protocol):

@@ -37,12 +37,16 @@ class NodeLimits:
 
     A question may take `question`, one that traces `trace`. A request may `wait` so long for a block
     (`Filecoin.StateWaitMsg`). There are at most `clients` at a time, fewer where the process may not open that number
-    of files; while a request is not whole, no more than `silence` may pass without a byte of it. Of WebSockets:
+    of files; while a request is not whole, no more than `silence` may pass without a byte of it, and twice that until
+    it is; a client may not read for as long. Its line and headers may have `head` bytes. All clients together may have
+    `held` bytes in requests that arrive or are answered, and as many in answers that they have not read. Of WebSockets:
     `connections` at a time; `unsent` bytes may wait for a client that reads slowly, and `requests_of_one` requests of a
     client be answered at a time; one that answers no `ping` so long is disconnected.
     """
 
     body: int = 5 << 20
+    head: int = 64 << 10
+    held: int = 256 << 20
     batch: int = 1_000
     response: int = 64 << 20
     log_span: int = 2_880

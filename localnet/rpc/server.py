@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from localnet.rpc.http_protocol import http_protocol
 from localnet.rpc.interval import Interval
 from localnet.rpc.node import Node, NodeConsole, NodeLimits
 from localnet.rpc.socket_protocol import SocketProtocol
+from localnet.rpc.unread import UnreadAnswers
 
 _LOG = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
@@ -93,15 +95,15 @@ class Server:
         if keep_states is not None:
             node.housekeeper.turn(0)  # says what cannot be before anybody is served
         self._executors, access = Executors(node), access or Access()
-        dispatcher = self._executors.dispatcher
+        dispatcher, unread = self._executors.dispatcher, UnreadAnswers(node.limits.held, node.limits.silence)
         self._server = _Uvicorn(
             uvicorn.Config(
                 application(node, dispatcher, access),
                 loop="asyncio",
                 http=http_protocol(  # type: ignore[arg-type]  # a factory
-                    dispatcher.respond, access, _within_open_files(node.limits)
+                    dispatcher.respond, access, _within_open_files(node.limits), unread
                 ),
-                ws=SocketProtocol,
+                ws=partial(SocketProtocol, unread),  # type: ignore[arg-type]  # a factory, too
                 ws_max_size=node.limits.body,
                 ws_ping_interval=node.limits.ping,
                 ws_ping_timeout=node.limits.ping,

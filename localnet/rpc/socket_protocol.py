@@ -8,17 +8,22 @@ own up until its connection breaks, and the end of the server with it.
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from localnet.rpc.unread import UnreadAnswers
 from localnet.rpc.websocket import CLOSE_NOW
 
 GOING_AWAY: Final = 1001
 _LINGER: Final = 2.0
 """Seconds in which a client that is being disconnected may read what was sent to it."""
 
+_READ: Final = 16 << 10
+"""Bytes that are read at a time: of frames that hold nothing there are thousands in what asyncio reads else."""
 _LONGEST_REASON: Final = 120
 """Bytes: a close frame has no room for more."""
 
@@ -26,13 +31,43 @@ _LONGEST_REASON: Final = 120
 class SocketProtocol(WebSocketsSansIOProtocol):
     """One connection, from its handshake on."""
 
+    def __init__(self, unread: UnreadAnswers, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unread = unread
+        self._unsent: Callable[[], int] = lambda: 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read in small parts from now on."""
+        super().connection_made(transport)
+        if hasattr(transport, "max_size"):
+            transport.max_size = _READ
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing waits any more."""
+        self._unread.go_on(self.transport)
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client has to read first."""
+        super().pause_writing()
+        self._unread.wait(self.transport, lambda: self._unsent())
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._unread.go_on(self.transport)
+        super().resume_writing()
+
+    def count_unsent(self, unsent: Callable[[], int]) -> None:
+        """Let what waits in the application count as unread, too."""
+        self._unsent = unsent
+
     def handle_connect(self, event: Request) -> None:
         """Let the application close the connection at once."""
         super().handle_connect(event)
         if not self.close_sent:  # the handshake is in order
             extensions = self.scope["extensions"]
             assert extensions is not None, "the protocol names its own extensions"
-            extensions[CLOSE_NOW] = {"now": self.close_now}
+            extensions[CLOSE_NOW] = {"now": self.close_now, "unsent": self.count_unsent}
 
     def close_now(self, code: int, reason: str) -> None:
         """Close with a code and a reason, whether the client reads or not."""

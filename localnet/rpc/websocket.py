@@ -24,7 +24,10 @@ POLICY: Final = 1008
 """The close code of a client that does not read its notifications."""
 
 CLOSE_NOW: Final = "hypervisor.close"
-"""The extension of the scope by which a connection is closed though its client does not read: `now(code, reason)`."""
+"""The extension of the scope by which a connection is closed though its client does not read: `now(code, reason)`.
+
+By `unsent(size)` it says how many bytes wait in the application.
+"""
 
 
 class Connection:
@@ -43,6 +46,11 @@ class Connection:
         self.given_up = ""
         self.trouble = asyncio.Event()
         self.closed = False
+
+    @property
+    def size(self) -> int:
+        """The bytes that wait to be sent."""
+        return self._size
 
     def next_channel(self) -> int:
         """The number of a new channel."""
@@ -128,6 +136,9 @@ class Sockets:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._open += 1
         connection = Connection(self._node.limits.unsent)
+        closing = scope.get("extensions", {}).get(CLOSE_NOW)
+        if closing is not None:
+            closing["unsent"](lambda: connection.size)
         try:
             await receive()  # websocket.connect
             await send({"type": "websocket.accept"})

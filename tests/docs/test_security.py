@@ -38,7 +38,10 @@ def test_its_bounds_are_the_codes() -> None:
     limits = NodeLimits()
     for words in (
         f"{limits.body >> 20} MiB; {limits.batch:,} in a batch; an answer of {limits.response >> 20} MiB",
-        f"{limits.clients:,} connections, {limits.connections} WebSockets, {limits.silence:.0f} s of silence",
+        f"{limits.clients:,} connections, {limits.connections} WebSockets",
+        f"silent for {limits.silence:.0f} s",
+        f"| what is beside a request's body (its line, headers, frames of chunks) | {limits.head >> 10} KiB |",
+        f"{limits.held >> 20} MiB of bodies that arrive or are answered; {limits.held >> 20} MiB of answers",
         f"| what is decompressed | {LARGEST >> 20} MiB |",
         f"| a section of a CAR | {MAX_SECTION >> 20} MiB |",
         f"| CBOR | {MAX_DEPTH} levels |",

@@ -99,6 +99,15 @@ def test_a_request_to_another_host_is_refused(connection: socket.socket) -> None
     assert [status for status, _ in answers(connection, 1)] == [403]
 
 
+@pytest.mark.parametrize("hosts", [("localhost", "evil.example"), ("evil.example", "localhost")], ids=" ".join)
+def test_a_request_to_two_hosts_is_refused_where_one_is_foreign(
+    connection: socket.socket, hosts: tuple[str, str]
+) -> None:
+    request_ = post(AT_ONCE).replace(b"Host: localhost", "\r\n".join(f"Host: {host}" for host in hosts).encode())
+    connection.sendall(request_)
+    assert [status for status, _ in answers(connection, 1)] == [403]
+
+
 @pytest.mark.parametrize("request_", [post(AT_ONCE, 1, "Connection: close"), post(AT_ONCE, version="1.0")])
 def test_who_wants_the_connection_closed_has_it_closed(connection: socket.socket, request_: bytes) -> None:
     connection.sendall(request_)

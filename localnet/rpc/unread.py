@@ -1,0 +1,83 @@
+"""What clients have been answered and do not read, of all connections together: how long it waits, and how much of it.
+
+An answer is written as a whole, and what its client does not take stays in this process. For the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_LOOK = 1.0
+"""Seconds between two looks at what waits."""
+_SLOW = 10.0
+"""Seconds after which a client that reads slowly may have to go where there is no room."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A connection's part: how much of it waited when it was looked at, when that began and when some was read."""
+
+    size: int
+    began: float
+    read: float
+    more: Callable[[], int]
+
+
+class UnreadAnswers:
+    """The connections that have been sent more than their clients have read."""
+
+    def __init__(self, most: int, patience: float) -> None:
+        """At most `most` bytes wait. A connection whose client reads nothing for `patience` seconds is broken."""
+        self._most, self._patience = most, patience
+        self._waiting: dict[asyncio.Transport, _Waiting] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wait(self, transport: asyncio.Transport, more: Callable[[], int] = lambda: 0) -> None:
+        """A connection's client has to read before more can be sent; `more` bytes wait outside of the transport."""
+        now = asyncio.get_running_loop().time()
+        self._waiting[transport] = _Waiting(_size(transport, more), now, now, more)
+        self._look(now)
+
+    def go_on(self, transport: asyncio.Transport) -> None:
+        """A client has read, or is gone."""
+        self._waiting.pop(transport, None)
+
+    def _look(self, now: float) -> None:
+        """Break connections whose clients do not read: for too long, or where there is too much for all."""
+        total = 0
+        for transport, waiting in list(self._waiting.items()):
+            size = _size(transport, waiting.more)
+            if size < waiting.size:
+                waiting.read = now
+            waiting.size = size
+            if now > waiting.read + self._patience:
+                self.drop(transport)
+            else:
+                total += size
+        silent = [(waiting.read + _LOOK, waiting.size, transport) for transport, waiting in self._waiting.items()]
+        slow = [(waiting.began + _SLOW, waiting.size, transport) for transport, waiting in self._waiting.items()]
+        for due, size, transport in (*sorted(silent, key=_first), *sorted(slow, key=_first)):
+            if total > self._most and due <= now and transport in self._waiting:
+                total -= size
+                self.drop(transport)
+        if self._waiting and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_LOOK, self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self._look(asyncio.get_running_loop().time())
+
+    def drop(self, transport: asyncio.Transport) -> None:
+        """Break a connection, and forget what its client has not read."""
+        del self._waiting[transport]
+        transport.abort()
+
+
+def _first(due: tuple[float, int, asyncio.Transport]) -> float:
+    return due[0]
+
+
+def _size(transport: asyncio.Transport, more: Callable[[], int]) -> int:
+    return transport.get_write_buffer_size() + more()

@@ -1,0 +1,226 @@
+"""Clients that send without end, never finish, or never read: others are answered, and memory has its bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from urllib.parse import urlsplit
+
+import pytest
+
+from localnet import Network
+from localnet.rpc.node import NodeLimits
+from localnet.rpc.server import serving
+from localnet.rpc.socket_protocol import SocketProtocol
+from localnet.rpc.unread import UnreadAnswers
+from tests.localnet.rpc.test_http_protocol import answers, connected, post, received
+from tests.patience import slowness
+
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+CODE = b"0x" + b"00" * 2_400_000
+OWNER = b"0x" + b"aa" * 20
+
+
+@contextmanager
+def port_of(limits: NodeLimits) -> Iterator[int]:
+    with Network() as network, serving(network, limits=limits) as url:
+        yield urlsplit(url).port or 0
+
+
+def sent(client: socket.socket, part: bytes, size: int) -> None:
+    """Send a part again and again, as long as the server lets us."""
+    with suppress(OSError):
+        for _ in range(size // len(part)):
+            client.sendall(part)
+
+
+def call(method: bytes, *params: bytes, times: int = 1) -> bytes:
+    """The bytes of a request, or of a batch of the same ones."""
+    one = b'{"jsonrpc":"2.0","id":1,"method":"%b","params":["%b"]}' % (method, b'","'.join(params))
+    body = one if times == 1 else b"[" + b",".join([one] * times) + b"]"
+    return HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize(
+    ("start", "part"),
+    [
+        (b"POST /", b"a" * 10_000),
+        (HEAD + b"X: ", b"a" * 10_000),
+        (HEAD, b"A: b\r\n" * 1_000),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n" * 1_000),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;", b"a" * 10_000),
+    ],
+    ids=["path", "header", "headers", "trailers", "extension"],
+)
+def test_what_is_beside_a_body_has_a_limit(start: bytes, part: bytes) -> None:
+    with port_of(NodeLimits(silence=2.0)) as port, connected(port) as client:
+        client.sendall(start)
+        sent(client, part, 400_000)
+        with suppress(ConnectionError):
+            assert received(client).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_body_in_chunks_of_a_byte_is_no_large_head() -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "web3_sha3", "params": ["0x" + "00" * 40_000]}).encode()
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    with port_of(NodeLimits()) as port, connected(port) as client:
+        client.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+        ((status, answer),) = answers(client, 1)
+    assert status == 200
+    assert "result" in answer
+
+
+def test_a_request_that_drips_is_refused_when_it_should_be_whole() -> None:
+    with port_of(NodeLimits(silence=0.5)) as port, connected(port) as client:
+        client.sendall(HEAD + b"X: ")
+        begun = time.monotonic()
+        client.settimeout(0.1)
+        data = b""
+        while not data and time.monotonic() - begun < 10 * slowness():
+            with suppress(TimeoutError):
+                client.sendall(b"a")
+                data = client.recv(1 << 16)
+        assert data.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("before", [HEAD + b"X: ", post("eth_chainId")], ids=["dripping", "idle"])
+def test_there_is_room_in_spite_of_connections_that_drip_or_are_idle(before: bytes) -> None:
+    with port_of(NodeLimits(clients=12)) as port, ExitStack() as opened:
+        clients = [opened.enter_context(connected(port)) for _ in range(12)]
+        for client in clients:
+            client.sendall(before)
+            client.setblocking(False)
+        begun, statuses = time.monotonic(), list[bytes]()
+        while b"200" not in statuses and time.monotonic() - begun < 20 * slowness():
+            with connected(port) as other, suppress(ConnectionError):
+                other.sendall(post("eth_chainId", 1, "Connection: close"))
+                statuses.append(received(other).split()[1])
+            for client in clients:
+                with suppress(OSError):
+                    _ = before.endswith(b" ") and client.send(b"a")
+            time.sleep(0.3)
+    assert set(statuses) == {b"503", b"200"}
+    assert time.monotonic() - begun < 7 * slowness()
+
+
+def test_bodies_that_are_not_whole_hold_no_more_than_all_together_may() -> None:
+    half = HEAD + b"Content-Length: 500000\r\n\r\n" + b"1" * 400_000
+    with port_of(NodeLimits(held=1_000_000)) as port, ExitStack() as opened:
+        clients = [opened.enter_context(connected(port)) for _ in range(3)]
+        for client in clients:
+            client.sendall(half)
+        begun = time.monotonic()
+        assert sorted(received(client).split()[1] for client in clients) == [b"408", b"408", b"503"]
+        assert time.monotonic() - begun < 7 * slowness()
+        statuses: list[int] = []
+        while 200 not in statuses and time.monotonic() - begun < 10 * slowness():
+            with connected(port) as client:
+                client.sendall(call(b"web3_sha3", b"0x" + b"00" * 300_000))
+                statuses += [status for status, _ in answers(client, 1)]
+            time.sleep(0.2)
+        assert statuses[-1] == 200
+
+
+def unread(port: int, opened: ExitStack) -> socket.socket:
+    """A connection whose client takes as little as it can."""
+    client = opened.enter_context(socket.socket())
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(30)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+@pytest.fixture
+def dropped(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """Waits until the server has broken a connection."""
+    seen, drop = threading.Event(), UnreadAnswers.drop
+
+    def noted(self: UnreadAnswers, transport: asyncio.Transport) -> None:
+        drop(self, transport)
+        seen.set()
+
+    monkeypatch.setattr(UnreadAnswers, "drop", noted)
+    return lambda: seen.wait(20 * slowness())
+
+
+@pytest.mark.parametrize("limits", [NodeLimits(held=30_000_000), NodeLimits(silence=1.0)], ids=["memory", "time"])
+def test_answers_that_are_never_read_are_dropped(limits: NodeLimits, dropped: Callable[[], bool]) -> None:
+    with port_of(limits) as port, ExitStack() as opened:
+        with connected(port) as client:
+            client.sendall(call(b"anvil_setCode", OWNER, CODE))
+            assert [status for status, _ in answers(client, 1)] == [200]
+        question = call(b"eth_getCode", OWNER, b"latest", times=4)
+        clients = [unread(port, opened) for _ in range(4)]
+        for client in clients:
+            client.sendall(question)
+        assert dropped()
+        with connected(port) as client:
+            client.sendall(question)
+            assert len(received_length(client)) > 4 * len(CODE)
+
+
+def received_length(client: socket.socket) -> bytes:
+    """The bytes of an answer, whose length its head says."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += client.recv(1 << 16)
+    head, _, rest = data.partition(b"\r\n\r\n")
+    length, parts = int(head.split(b"content-length: ")[1].split(b"\r\n")[0]), bytearray(rest)
+    while len(parts) < length:
+        part = client.recv(1 << 20)
+        assert part, "the server has closed the connection"
+        parts += part
+    return bytes(parts)
+
+
+def upgraded(client: socket.socket) -> socket.socket:
+    """The same connection, as a WebSocket."""
+    key = base64.b64encode(bytes(16))
+    client.sendall(
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n" % key
+    )
+    assert client.recv(1 << 12).startswith(b"HTTP/1.1 101 ")
+    return client
+
+
+def framed(body: bytes) -> bytes:
+    """A frame of text, masked by zeros."""
+    return b"\x81\xff" + len(body).to_bytes(8, "big") + bytes(4) + body
+
+
+def test_answers_on_websockets_that_are_never_read_are_dropped(dropped: Callable[[], bool]) -> None:
+    with port_of(NodeLimits(held=30_000_000)) as port, ExitStack() as opened:
+        with connected(port) as client:
+            client.sendall(call(b"anvil_setCode", OWNER, CODE))
+            assert [status for status, _ in answers(client, 1)] == [200]
+        question = framed(call(b"eth_getCode", OWNER, b"latest", times=4).partition(b"\r\n\r\n")[2])
+        clients = [upgraded(unread(port, opened)) for _ in range(4)]
+        for client in clients:
+            client.sendall(question)
+        assert dropped()
+
+
+def test_frames_are_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame may be of six bytes: 256 KiB of them held up everything for two seconds."""
+    sizes: list[int] = []
+    read = SocketProtocol.data_received
+
+    def noted(self: SocketProtocol, data: bytes) -> None:
+        sizes.append(len(data))
+        read(self, data)
+
+    monkeypatch.setattr(SocketProtocol, "data_received", noted)
+    with port_of(NodeLimits()) as port, connected(port) as client:
+        upgraded(client)
+        sent(client, b"\x8a\x80\0\0\0\0" * 10_000, 600_000)
+        client.sendall(b"\x89\x80\0\0\0\0")
+        assert client.recv(16) == b"\x8a\x00"
+    assert sum(sizes) > 600_000
+    assert max(sizes) <= 16 << 10
