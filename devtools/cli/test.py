@@ -235,7 +235,7 @@ def _keep_snapshots(session: SuiteSession, suites: list[SuiteResult]) -> bool:
     if lines:
         typer.echo("\n".join([*lines, "\nError: Snapshots differ from previous run"]), err=True)
     elif project.gas_snapshot_emit:
-        write(found, folder)
+        write(found, folder, project.root)
     return not lines
 
 

@@ -6,7 +6,6 @@ compiler and its settings. It holds a file for each contract, in the form in whi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from devtools.soltest.artifact import ArtifactPlace
+from devtools.soltest.project_files import write_inside
 from devtools.soltest.sources import Sources
 
 _FORMAT: Final = 3
@@ -49,8 +49,10 @@ def source_keys(version: str, settings: Mapping[str, Any], sources: Sources, nam
 class CompiledCache:
     """The sources' folders in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, root: Path | None = None) -> None:
+        """Nothing is written outside of `root`, by default the folder."""
         self.folder = folder
+        self._root = folder if root is None else root
 
     def _of(self, key: str) -> Path:
         return self.folder / key[:32]
@@ -78,20 +80,14 @@ class CompiledCache:
         `used` are the sources that may occur in the contracts' source maps.
         """
         folder = self._of(key)
-        folder.mkdir(parents=True, exist_ok=True)
         numbers = {path: int(found["id"]) for path, found in answer.get("sources", {}).items() if path in used}
         contracts: list[tuple[str, int]] = []
         for name, found in sorted(answer.get("contracts", {}).get(file, {}).items()):
             content = orjson.dumps(_artifact(found, numbers.get(file, -1)))
-            _write_whole(folder / f"{len(contracts)}.json", content)
+            write_inside(self._root, folder / f"{len(contracts)}.json", content)
             contracts.append((name, len(content)))
-        _write_whole(folder / "index.json", orjson.dumps({"contracts": contracts, "sources": numbers}))
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.stem}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
+        index = orjson.dumps({"contracts": contracts, "sources": numbers})
+        write_inside(self._root, folder / "index.json", index)
 
 
 def _artifact(found: Mapping[str, Any], number: int) -> dict[str, Any]:

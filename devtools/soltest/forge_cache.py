@@ -7,7 +7,6 @@ at worst of no use. Rules: what forge 1.7.1 writes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Set
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +18,7 @@ from devtools.soltest.compiled_cache import CompiledSource
 from devtools.soltest.compiling import OUTPUTS
 from devtools.soltest.evm_versions import evm_version
 from devtools.soltest.project import Project
+from devtools.soltest.project_files import write_inside
 from devtools.soltest.sources import Sources
 from devtools.soltest.xxh3 import xxh3_64
 from localnet.contracts.forge_builds import FORGE_CACHE
@@ -127,25 +127,19 @@ def _write(
         for place in source.places:
             path = _free(name, place.name, taken)
             taken.add(path)
-            (out / path).parent.mkdir(parents=True, exist_ok=True)
-            (out / path).write_bytes(place.path.read_bytes())
+            write_inside(project.root, out / path, place.path.read_bytes())
             artifacts[place.name] = {version: {_PROFILE: {"path": path, "build_id": build}}}
         info = out / "build-info" / f"{build}.json"
-        info.parent.mkdir(parents=True, exist_ok=True)
         build_info = {
             "id": build,
             "source_id_to_path": {str(n): numbers[n] for n in sorted(numbers)},
             "language": "Solidity",
         }
-        info.write_bytes(orjson.dumps(build_info))
+        write_inside(project.root, info, orjson.dumps(build_info))
         files[name] = _entry(project, sources, name, artifacts)
     builds = {made["build_id"] for entry in files.values() for made in _made(entry)}
     whole = content | {"files": dict(sorted(files.items())), "builds": sorted(builds)}
-    file = project.root / project.cache / FORGE_CACHE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{FORGE_CACHE}.{os.getpid()}")
-    partial.write_bytes(orjson.dumps(whole))
-    partial.replace(file)
+    write_inside(project.root, project.root / project.cache / FORGE_CACHE, orjson.dumps(whole))
 
 
 def _true_entries(project: Project, files: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from devtools.soltest.project_files import write_inside
 from devtools.soltest.results import SuiteResult
 from hypervisor.errors import InvalidInput
 
@@ -23,13 +24,12 @@ def measured(suites: Iterable[SuiteResult]) -> Snapshots:
     return {group: dict(sorted(values.items())) for group, values in sorted(found.items())}
 
 
-def write(found: Snapshots, folder: Path) -> None:
-    """Write each group's file. Raises InvalidInput where that cannot be."""
+def write(found: Snapshots, folder: Path, root: Path | None = None) -> None:
+    """Write each group's file, none outside of `root` (the folder). Raises InvalidInput where that cannot be."""
     try:
         for group, values in found.items():
-            folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(values, indent=2, ensure_ascii=False)
-            (folder / f"{group}.json").write_text(text, encoding="utf-8")
+            write_inside(folder if root is None else root, folder / f"{group}.json", text.encode())
     except OSError as error:
         raise InvalidInput(f"gas snapshots cannot be written to {folder}: {error.strerror}") from None
 

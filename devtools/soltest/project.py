@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
+from devtools.soltest.project_files import check_inside
 from devtools.soltest.remappings import Remapping, all_remappings
 from devtools.soltest.toml_table import U32, U64, U256, Table
 from hypervisor.errors import InvalidInput
@@ -130,6 +131,8 @@ def load_project(root: Path, profile: str | None = None) -> Project:
     try:
         table = Table(_merge_profiles(Table(content), name))
         project, automatic = _project(root, name, table), table.flag("auto_detect_remappings", True)
+        for key, folder in (("out", project.out), ("cache_path", project.cache), ("snapshots", project.snapshots)):
+            check_inside(root, root / folder, key)
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
     return replace(project, remappings=all_remappings(root, project.remappings, project.libs, automatic))

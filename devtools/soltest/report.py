@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
+from bridge.printable import printable
 from devtools.soltest.results import CaseStatus, SuiteResult, TestResult
 
+_MOST_WORDS: Final = 10_000
+"""Characters of a line with words of a contract or a project; what is not printable is shown as its escape."""
 _TAGS = {CaseStatus.SUCCESS: "PASS", CaseStatus.FAILURE: "FAIL", CaseStatus.SKIPPED: "SKIP"}
 
 
 def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
     """A test's line, and what else there is to say of it."""
     tag = _TAGS[test.status]
-    why = f": {test.reason}" if test.reason else ""
+    why = f": {printable(test.reason, _MOST_WORDS)}" if test.reason else ""
     if len(test.counterexample) == 1 and not test.counterexample[0].contract:
         why += f"; counterexample: {test.counterexample[0].text()}"
     yield f"[{tag}{why}]{_sequence(test)} {test.signature} {test.figures()}"
@@ -28,7 +31,7 @@ def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
         yield ""
     if test.stack:
         yield "Backtrace:"
-        yield from (f"  at {line}" for line in test.stack)
+        yield from (f"  at {printable(line, _MOST_WORDS)}" for line in test.stack)
         if test.note:
             yield f"  ({test.note})"
         yield ""
@@ -45,8 +48,8 @@ def suite_lines(suite: SuiteResult, verbosity: int = 0) -> Iterator[str]:
     """A suite: its tests, then its figures."""
     count = len(suite.tests)
     yield ""
-    yield f"Ran {count} test{'' if count == 1 else 's'} for {suite.name}"
-    yield from (f"Warning: {warning}" for warning in suite.warnings)
+    yield f"Ran {count} test{'' if count == 1 else 's'} for {printable(suite.name)}"
+    yield from (f"Warning: {printable(warning, _MOST_WORDS)}" for warning in suite.warnings)
     for test in sorted(suite.tests, key=lambda test: test.signature):
         yield from lines_of(test, verbosity)
     passed, failed, skipped = (
@@ -79,7 +82,7 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
         broken = [test for test in suite.tests if test.status is CaseStatus.FAILURE]
         if broken:
             count = len(broken)
-            yield f"Encountered {count} failing test{'' if count == 1 else 's'} in {suite.name}"
+            yield f"Encountered {count} failing test{'' if count == 1 else 's'} in {printable(suite.name)}"
             for test in broken:
                 yield from lines_of(replace(test, trace="", stack=(), note=""))
             yield ""

@@ -1,0 +1,69 @@
+"""A project that was got from elsewhere: what a run of its tests writes, and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from devtools.soltest.compiled_cache import CompiledCache
+from devtools.soltest.gas_snapshots import write
+from devtools.soltest.project import load_project
+from devtools.soltest.project_files import write_inside
+from devtools.soltest.report import lines_of
+from devtools.soltest.results import CaseKind, CaseStatus, TestResult
+from hypervisor.errors import InvalidInput
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("key", ["out", "cache_path", "snapshots"])
+@pytest.mark.parametrize("place", ["../elsewhere", "/tmp/elsewhere", "linked", "linked/further", "lib/../../elsewhere"])
+def test_folders_that_are_written_to_are_the_projects_own(root: Path, key: str, place: str) -> None:
+    (root / "linked").symlink_to(root.parent / "elsewhere")
+    (root / "foundry.toml").write_text(f'[profile.default]\n{key} = "{place}"\n')
+    with pytest.raises(InvalidInput, match=f"{key} .* out of the project"):
+        load_project(root)
+
+
+def test_a_folder_below_another_name_of_the_project_is_its_own(root: Path) -> None:
+    (root.parent / "name").symlink_to(root)
+    (root / "foundry.toml").write_text('[profile.default]\nout = "build/./out"\n')
+    assert load_project(root.parent / "name").out == "build/./out"
+
+
+def test_a_link_of_a_files_name_is_replaced_and_one_of_its_folders_refused(root: Path) -> None:
+    victim = root.parent / "elsewhere" / "victim"
+    victim.write_text("kept")
+    (root / "file.json").symlink_to(victim)
+    write_inside(root, root / "file.json", b"written")
+    assert (victim.read_text(), (root / "file.json").read_text()) == ("kept", "written")
+    (root / "out").symlink_to(victim.parent)
+    with pytest.raises(InvalidInput, match="out of the project"):
+        write_inside(root, root / "out" / "victim", b"written")
+    assert victim.read_text() == "kept"
+
+
+def test_neither_snapshots_nor_what_was_compiled_follow_a_link(root: Path) -> None:
+    elsewhere = root.parent / "elsewhere"
+    (root / "snapshots").symlink_to(elsewhere)
+    (root / "cache").symlink_to(elsewhere)
+    with pytest.raises(InvalidInput, match="out of the project"):
+        write({"group": {"a": "1"}}, root / "snapshots", root)
+    with pytest.raises(InvalidInput, match="out of the project"):
+        CompiledCache(root / "cache" / "hypervisor", root).put("A.sol", "0" * 64, {}, set())
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_terminal_does_not_obey_the_words_of_a_failure() -> None:
+    words = "\x1b]0;title\x07\x1b[2J\nSuite result: ok. 1 passed\u202e"
+    test = TestResult("test_a()", CaseKind.UNIT, CaseStatus.FAILURE, reason=words, stack=(f"A (test/{words}.sol:1)",))
+    first, *others = lines_of(test)
+    assert first.startswith(r"[FAIL: \x1b]0;title\x07\x1b[2J\nSuite result: ok. 1 passed\u202e] test_a()")
+    assert all(line.isprintable() for line in (first, *others))
