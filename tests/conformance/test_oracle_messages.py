@@ -21,7 +21,7 @@ from store.cid import show
 from tests.actors.people import ALICE
 from tests.conformance import oracle_messages
 from tests.conformance.message_cases import Answers, Reference, smaller, vector_of
-from tests.conformance.oracle_diff import NOT_RUN, CannotRun
+from tests.conformance.oracle_diff import NOT_RUN, ORACLE, CannotRun
 from tests.conformance.oracle_messages import EXIT, PRICE, WRITE, Run, Tally, answered_cases
 from tests.conformance.random_worlds import RELAY, Relayed
 from tests.conftest import bundle_folder, data_file
@@ -167,8 +167,11 @@ def test_without_the_oracle_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 @pytest.mark.oracle
 def test_the_reference_answers_a_short_run_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tests/oracle is built, which takes minutes: `make oracle-diff` does."""
+    if not (ORACLE / "target" / "release" / "oracle").exists():
+        pytest.skip("tests/oracle is not built: `make oracle-diff` builds it")
     file = tmp_path / "record.json"
-    monkeypatch.setattr(sys, "argv", ["oracle-messages", "--count", "2000", "--seed", "7", "--record", str(file)])
+    monkeypatch.setattr(sys, "argv", ["oracle-messages", "--count", "500", "--seed", "7", "--record", str(file)])
     monkeypatch.setattr("bench.recorded._module", lambda: "tests.conformance.oracle_messages")
     if oracle_messages.main() == NOT_RUN:
         pytest.skip("there is no Rust here, or no official bundles")
