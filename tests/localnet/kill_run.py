@@ -123,9 +123,11 @@ async def _killed(
     pause = randomness.random() * LONGEST if at_any_moment else 0.0
 
     async def killer() -> None:
-        while len(load.receipts) < wanted and not load.failures:
+        while len(load.receipts) < wanted and not load.failures and node.process.is_alive():
             await asyncio.sleep(0.0005)
         await asyncio.sleep(pause)
+        if not node.process.is_alive():
+            load.failures.append(f"the node ended by itself, with status {node.process.exitcode}")
         node.kill()
 
     await asyncio.gather(hold(load, node.port, clients, sys.maxsize), killer())

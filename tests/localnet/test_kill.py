@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
+from localnet.accounts import TEST_MNEMONIC, accounts
 from tests.conftest import data_file
 from tests.localnet import load_run
+from tests.localnet.clients import Client, Load
 from tests.localnet.conftest import BUNDLE
-from tests.localnet.kill_run import play
+from tests.localnet.kill_run import Node, Run, _killed, play
 
 
 def test_no_receipt_is_lost_in_two_kills() -> None:
@@ -19,6 +27,17 @@ def test_no_receipt_is_lost_in_two_kills() -> None:
 def test_a_node_that_writes_late_is_found_out() -> None:
     run = play(kills=2, seed=2, bundle=None, defect="write-behind")
     assert run.losses  # at least that of the kill right behind a receipt
+
+
+def test_a_node_that_ends_by_itself_is_a_failure() -> None:
+    """Nothing answers at the port; a run that waited for a receipt to kill it after would never end."""
+    process = SimpleNamespace(is_alive=lambda: False, exitcode=-11)
+    node = cast(Node, SimpleNamespace(process=process, port=1, kill=lambda: None))
+    load, run = Load(), Run(Path())
+    clients = [Client(load, accounts(TEST_MNEMONIC, 1)[0], random.Random(1))]
+    ended = _killed(run, node, load, clients, random.Random(1), at_any_moment=False)
+    asyncio.run(asyncio.wait_for(ended, 20))
+    assert load.failures == ["the node ended by itself, with status -11"]
 
 
 @pytest.mark.long

@@ -201,20 +201,24 @@ def test_what_a_client_has_sent_is_done_though_it_goes_away() -> None:
 
 def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> None:
     """Beside as many traces as there may be a call is answered; beside as many calls it has its turn."""
-    begun, go_on = threading.Semaphore(0), threading.Event()
+    begun, go_on = {kind: threading.Semaphore(0) for kind in QuestionKind}, threading.Event()
 
-    def endless(_: NodeReader) -> bool:
-        begun.release()
-        return go_on.wait(_SOON)
+    def endless(kind: QuestionKind) -> asyncio.Task[bool]:
+        def wait(_: NodeReader) -> bool:
+            begun[kind].release()
+            return go_on.wait(_SOON)
+
+        return asyncio.create_task(executors.ask(wait, kind))
 
     async def beside() -> None:
-        executors.dispatcher._node.limits = NodeLimits()
-        traces = [asyncio.create_task(executors.ask(endless, QuestionKind.TRACE)) for _ in range(MOST_TRACES + 5)]
+        executors.dispatcher._node.limits = NodeLimits(question=_SOON, trace=_SOON)
+        traces = [endless(QuestionKind.TRACE) for _ in range(MOST_TRACES + 5)]
         for _ in range(MOST_TRACES):
-            assert await asyncio.to_thread(begun.acquire, timeout=_SOON)
-        calls = [asyncio.create_task(executors.ask(endless)) for _ in range(MOST - MOST_TRACES)]
+            assert await asyncio.to_thread(begun[QuestionKind.TRACE].acquire, timeout=_SOON)
+        calls = [endless(QuestionKind.QUESTION) for _ in range(MOST - MOST_TRACES)]
         for _ in calls:
-            assert await asyncio.to_thread(begun.acquire, timeout=_SOON)
+            assert await asyncio.to_thread(begun[QuestionKind.QUESTION].acquire, timeout=_SOON)
+        assert not begun[QuestionKind.TRACE].acquire(blocking=False)
         gone, last = (asyncio.create_task(executors.ask(lambda _: "answered")) for _ in range(2))
         await asyncio.sleep(0.01)
         assert not last.done()
@@ -227,6 +231,31 @@ def test_neither_traces_nor_calls_take_every_thread(executors: Executors) -> Non
     assert len(executors.questions.threads) == MOST
     assert len(executors.questions._idle) == MOST
     assert executors.questions._traces == 0
+
+
+def test_what_waits_has_its_turn_when_what_was_given_up_has_ended(executors: Executors) -> None:
+    """Unless its client has gone meanwhile: for that nothing is begun."""
+    go_on, asked, asker = threading.Event(), list[str](), AskingClient()
+
+    async def ask(name: str, asker: AskingClient | None = None) -> None:
+        ASKING_CLIENT.set(asker)
+        await executors.ask(lambda _: asked.append(name), QuestionKind.TRACE)
+
+    async def beside() -> None:
+        endless = [executors.ask(lambda _: go_on.wait(_SOON), QuestionKind.TRACE) for _ in range(MOST_TRACES)]
+        given_up = await asyncio.gather(*endless, return_exceptions=True)
+        assert all(isinstance(error, RpcError) for error in given_up)
+        gone, last = asyncio.create_task(ask("gone", asker)), asyncio.create_task(ask("last"))
+        await asyncio.sleep(0.01)
+        assert not last.done()
+        asker.leave()
+        go_on.set()
+        await asyncio.wait_for(last, _SOON)
+        with pytest.raises(RpcError, match="the client is gone"):
+            await gone
+
+    asyncio.run(beside())
+    assert asked == ["last"]
 
 
 class _Deaf:
