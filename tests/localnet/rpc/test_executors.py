@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from _pytest.monkeypatch import MonkeyPatch
@@ -29,7 +30,8 @@ from localnet.chain.mempool import Mempool
 from localnet.chain.watching import Background, InlineBackground
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.ledger.index import ChainIndex
-from localnet.ledger.records import Tipset
+from localnet.ledger.kept_logs import KeptLogs
+from localnet.ledger.records import FoundLog, Tipset
 from localnet.rpc import state
 from localnet.rpc.blocks_at import BlockRef
 from localnet.rpc.dispatch import method_table
@@ -40,6 +42,7 @@ from localnet.rpc.questions import MOST
 from localnet.rpc.server import serving
 from localnet.rpc.values import as_json
 from localnet.rules.call_request import CallRequest
+from store.blockstore import StoreError
 from store.cid import show
 from tests.localnet.rpc.asking import ALICE, NOBODY
 
@@ -384,6 +387,36 @@ def test_a_machine_at_an_older_block_stays_there_when_the_view_goes_on(network: 
     with pytest.raises(ExternError, match="in the future"):
         machine.externs.chain_randomness(ChainEpoch(height + 1))
     assert view.machine.externs.chain_randomness(ChainEpoch(height + 1))
+
+
+def test_a_view_reads_logs_again_after_the_chain_went_back(network: Network) -> None:
+    """They may have been read while their heights were made anew: another block's logs under the name of theirs."""
+    view = network.chain.view(network.chain.point())
+    wrong = (cast(FoundLog, "another block's"),)
+    view.index._logs = cast(KeptLogs, SimpleNamespace(get=lambda _: wrong))
+    network.mine(1)
+    view.go_to(network.chain.point())
+    assert view.index.logs(view.head) == wrong
+    network.chain.go_back(network.block(0))
+    view.go_to(network.chain.point())
+    assert view.index.logs(view.head) == ()
+
+
+def test_a_view_that_could_not_go_to_a_point_goes_there_again(network: Network, monkeypatch: MonkeyPatch) -> None:
+    view = network.chain.view(network.chain.point())
+    before = network.chain.point()
+    network.mine(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(view, "_enter", _fail)
+        with pytest.raises(StoreError):
+            view.go_to(network.chain.point())
+    view.go_to(before)
+    assert (view.head, view.machine.context.epoch) == (network.block(0), 0)
+    assert view.machine.root == network.block(0).state
+
+
+def _fail(_: Tipset) -> None:
+    raise StoreError("the disk has gone")
 
 
 def test_ids_are_the_heads_while_a_block_is_made(network: Network, executors: Executors) -> None:
