@@ -21,6 +21,7 @@ from threading import Thread
 from time import monotonic
 from typing import Final
 
+from devtools.child_processes import no_modules_of_the_folder
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.job import Job
 from devtools.soltest.programs import end_programs
@@ -304,10 +305,12 @@ def _start_deaf(process: ForkServerProcess) -> None:
 
     The first one starts the process that forks them all, which blocks the signal from then on, and so do its forks.
     """
-    resource_tracker.ensure_running()  # its own start lets the signal through again
+    with no_modules_of_the_folder():
+        resource_tracker.ensure_running()  # its own start lets the signal through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process.start()
+        with no_modules_of_the_folder():
+            process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

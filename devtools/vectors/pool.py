@@ -17,6 +17,7 @@ from multiprocessing.process import parent_process
 from threading import Thread, current_thread, main_thread
 from typing import Final, TypeVar, cast
 
+from devtools.child_processes import no_modules_of_the_folder
 from hypervisor.errors import InvalidInput
 
 T = TypeVar("T")
@@ -41,13 +42,12 @@ def run_all(
     if workers <= 1 or len(items) <= 1:
         yield from _progress(map(work, items), len(items), what)
         return
-    with (
-        ProcessPoolExecutor(
+    with no_modules_of_the_folder():
+        pool = ProcessPoolExecutor(
             min(workers, len(items)), mp_context=get_context("spawn"), initializer=_end_with_parent
-        ) as pool,
-        _ended_early(pool),
-    ):
-        with _interrupts_held_back():
+        )
+    with pool, _ended_early(pool):
+        with _interrupts_held_back(), no_modules_of_the_folder():
             results = pool.map(work, items, chunksize=_chunk(len(items), workers))
         yield from _progress(results, len(items), what)
 
@@ -110,7 +110,8 @@ def _on_dask(work: Callable[[T], R], items: Sequence[T], workers: int, scheduler
     with ExitStack() as stack:
         try:
             if scheduler == LOCAL:
-                cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
+                with no_modules_of_the_folder():
+                    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
                 client = stack.enter_context(Client(stack.enter_context(cluster)))  # type: ignore[no-untyped-call]
             else:
                 client = stack.enter_context(Client(scheduler, timeout=_TIMEOUT))  # type: ignore[no-untyped-call]
