@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 
 from hypervisor.errors import InvalidInput
+from hypervisor.user_files import read_bounded
+from localnet.contracts.artifacts import LARGEST_FILE
 
 _LIBRARY = 20
 
@@ -123,9 +125,7 @@ class Artifacts:
         known = self._read.get(place)
         if known is None:
             try:
-                content = orjson.loads(place.path.read_bytes())
-            except OSError as error:
-                raise InvalidInput(f"{place.path}: {error.strerror}") from None
+                content = orjson.loads(read_bounded(place.path, LARGEST_FILE, "the artifact"))
             except orjson.JSONDecodeError as error:
                 raise InvalidInput(f"{place.path} is corrupt: {error}") from None
             if not isinstance(content, dict):

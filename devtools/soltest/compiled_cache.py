@@ -17,7 +17,10 @@ import orjson
 from devtools.soltest.artifact import ArtifactPlace
 from devtools.soltest.project_files import write_inside
 from devtools.soltest.sources import Sources
+from hypervisor.user_files import read_bounded
 
+_LARGEST_INDEX: Final = 16 << 20
+"""Bytes of an index: a name and a number for each contract and source of a project."""
 _FORMAT: Final = 3
 """Of the cache: another one is not read."""
 
@@ -61,7 +64,7 @@ class CompiledCache:
         """What was compiled of a source before; None where it is not there, or not whole."""
         folder = self._of(key)
         try:
-            content = orjson.loads((folder / "index.json").read_bytes())
+            content = orjson.loads(read_bounded(folder / "index.json", _LARGEST_INDEX, "the index"))
             places = []
             for number, (name, size) in enumerate(content["contracts"]):
                 path = folder / f"{number}.json"

@@ -19,7 +19,9 @@ from devtools.soltest.compiled_cache import CompiledSource
 from devtools.soltest.evm_versions import evm_version
 from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.sources import Sources, declared_contracts
-from localnet.contracts.forge_builds import ForgeBuilds
+from hypervisor.errors import InvalidInput
+from hypervisor.user_files import read_bounded
+from localnet.contracts.forge_builds import LARGEST_BUILD_INFO, ForgeBuilds
 
 
 def forge_artifacts(project: Project, sources: Sources, version: str | None) -> dict[str, CompiledSource]:
@@ -117,8 +119,8 @@ def _name(path: Path) -> str:
 def _object(path: Path) -> Mapping[str, Any]:
     """The object in a file; an empty one where there is none."""
     try:
-        content = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
+        content = orjson.loads(read_bounded(path, LARGEST_BUILD_INFO, "the file"))
+    except (InvalidInput, orjson.JSONDecodeError):
         return {}
     return content if isinstance(content, dict) else {}
 

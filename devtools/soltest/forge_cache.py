@@ -21,7 +21,8 @@ from devtools.soltest.project import Project
 from devtools.soltest.project_files import write_inside
 from devtools.soltest.sources import Sources
 from devtools.soltest.xxh3 import xxh3_64
-from localnet.contracts.forge_builds import FORGE_CACHE
+from hypervisor.user_files import read_bounded
+from localnet.contracts.forge_builds import FORGE_CACHE, LARGEST_BUILD_INFO
 
 _PROFILE: Final = "default"
 
@@ -55,10 +56,11 @@ def _cache_for(project: Project, version: str) -> dict[str, Any] | None:
     file = project.root / project.cache / FORGE_CACHE
     new = _new_cache(project, version)
     try:
-        found = orjson.loads(file.read_bytes())
+        file.lstat()
+        found = orjson.loads(read_bounded(file, LARGEST_BUILD_INFO, "the cache"))
     except FileNotFoundError:
         return new
-    except (OSError, orjson.JSONDecodeError):
+    except (OSError, ValueError):
         return None
     try:
         same = (

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from devtools.soltest.project_files import write_inside
 from devtools.soltest.results import SuiteResult
 from hypervisor.errors import InvalidInput
+from hypervisor.user_files import read_bounded
+
+_LARGEST: Final = 64 << 20
+"""Bytes of a file."""
 
 Snapshots = Mapping[str, Mapping[str, str]]
 """Values by name, by group."""
@@ -47,7 +52,8 @@ def differences(found: Snapshots, folder: Path) -> Iterator[str]:
 def _read(file: Path) -> dict[str, str]:
     """The values of a file, none where it is not there. Raises InvalidInput for a file of another form."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        file.lstat()
+        content = json.loads(read_bounded(file, _LARGEST, "the file"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:

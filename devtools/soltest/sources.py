@@ -11,6 +11,7 @@ from typing import Final
 from devtools.soltest.project import Project
 from devtools.soltest.remappings import Remapping, package_of, resolve
 from hypervisor.errors import InvalidInput
+from hypervisor.user_files import read_bounded
 
 _IMPORT: Final = re.compile(r"""(?:^|[;}])\s*import\b[^"';]*["']([^"']+)["']""", re.MULTILINE)
 _DECLARATION: Final = re.compile(
@@ -107,9 +108,8 @@ def _read(root: Path, name: str, importer: str) -> str:
     if name.startswith(SHIPPED) and not file.exists():
         file = _SHIPPED_FOLDER / name.removeprefix(SHIPPED)
     try:
-        if file.stat().st_size > LARGEST_SOURCE:
-            raise InvalidInput(f"{file} is longer than {LARGEST_SOURCE} bytes")
-        return file.read_text(encoding="utf-8")
+        file.stat()
+        return read_bounded(file, LARGEST_SOURCE, "the source").decode().replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         raise InvalidInput(f"{file} is not UTF-8") from None
     except OSError:

@@ -19,6 +19,7 @@ from devtools.soltest.known_code import KnownContract, SourceSpan
 from devtools.soltest.solidity_text import SourceText
 from devtools.soltest.trace_text import VM, Names
 from hypervisor.exit_codes import exit_name
+from hypervisor.user_files import read_bounded
 from localnet.contracts.source_maps import LARGEST_SOURCE
 from localnet.traces.console_log import CONSOLE
 
@@ -38,9 +39,8 @@ class SourceTexts:
         if path not in self._read:
             file = self._root / path
             try:
-                fits = file.stat().st_size <= LARGEST_SOURCE
-                self._read[path] = SourceText(file.read_bytes()) if fits else None
-            except (OSError, ValueError):
+                self._read[path] = SourceText(read_bounded(file, LARGEST_SOURCE, "the source"))
+            except ValueError:
                 self._read[path] = None
         return self._read[path]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hypervisor.user_files import read_bounded
 from localnet.contracts.code_patterns import CodePattern
 from localnet.contracts.forge_builds import LARGEST_BUILD_INFO, ForgeBuilds
 from localnet.contracts.source_maps import LARGEST_SOURCE, CodeMap, folder_reader
@@ -87,6 +88,4 @@ def _below(folder: Path, file: Path) -> Path:
 
 
 def _json(file: Path) -> Any:
-    if file.stat().st_size > LARGEST_BUILD_INFO:
-        raise ValueError(f"{file} is too long")
-    return parse_json(file.read_bytes())
+    return parse_json(read_bounded(file, LARGEST_BUILD_INFO, "the file"))

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from hypervisor.user_files import read_bounded
 from store.json_text import parse_json
 
 FORGE_CACHE: Final = "solidity-files-cache.json"
@@ -75,7 +76,7 @@ class ForgeBuilds:
 def _object(path: Path) -> Mapping[str, Any]:
     """The object in a file; an empty one where there is none."""
     try:
-        content = parse_json(path.read_bytes()) if path.stat().st_size <= LARGEST_BUILD_INFO else None
-    except (OSError, ValueError):
+        content = parse_json(read_bounded(path, LARGEST_BUILD_INFO, "the file"))
+    except ValueError:
         return {}
     return content if isinstance(content, dict) else {}

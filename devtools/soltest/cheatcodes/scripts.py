@@ -47,7 +47,7 @@ def _runs(context: Context, chain: int) -> Iterator[Any]:
         if file.name.endswith("-latest.json"):
             continue
         try:
-            if file.stat().st_size <= LARGEST_FILE:
+            if file.is_file() and file.stat().st_size <= LARGEST_FILE:
                 yield orjson.loads(file.read_bytes())
         except (OSError, ValueError) as error:
             raise CheatcodeFailure(f'failed to read "{file}": {error}') from None

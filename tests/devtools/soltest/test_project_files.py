@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.compiled_cache import CompiledCache
-from devtools.soltest.gas_snapshots import write
+from devtools.soltest.gas_snapshots import differences, write
 from devtools.soltest.project import load_project
 from devtools.soltest.project_files import write_inside
 from devtools.soltest.report import lines_of
 from devtools.soltest.results import CaseKind, CaseStatus, TestResult
+from devtools.soltest.sources import read_sources
 from hypervisor.errors import InvalidInput
+from localnet.contracts.forge_builds import FORGE_CACHE, ForgeBuilds
 
 
 @pytest.fixture
@@ -67,3 +71,33 @@ def test_a_terminal_does_not_obey_the_words_of_a_failure() -> None:
     first, *others = lines_of(test)
     assert first.startswith(r"[FAIL: \x1b]0;title\x07\x1b[2J\nSuite result: ok. 1 passed\u202e] test_a()")
     assert all(line.isprintable() for line in (first, *others))
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_what_has_no_end_is_not_read(root: Path, kind: str) -> None:
+    """Reading `/dev/zero` took all memory, and a pipe held the command up for ever."""
+
+    def placed(path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "device":
+            path.symlink_to("/dev/zero")
+        else:
+            os.mkfifo(path)
+        return path
+
+    placed(root / "src" / "endless")
+    placed(root / "out" / "build-info" / "run.json")
+    placed(root / "cache" / FORGE_CACHE)
+    artifact = placed(root / "out" / "A.sol" / "A.json")
+    placed(root / "snapshots" / "A.json")
+    (root / "foundry.toml").write_text("")
+    (root / "src" / "A.sol").write_text('import "./endless"; contract A {}')
+    with pytest.raises(InvalidInput, match="is not a file"):
+        read_sources(load_project(root), ["src/A.sol"])
+    builds = ForgeBuilds(root / "out", root / "cache")
+    assert builds.build(artifact) == "run"
+    assert builds.numbers("run") == {}
+    with pytest.raises(InvalidInput, match="is not a file"):
+        Artifacts(root, [ArtifactPlace("src/A.sol", "A", artifact, "")], {}).get("src/A.sol", "A")
+    with pytest.raises(InvalidInput, match="is not a file"):
+        list(differences({"A": {"a": "1"}}, root / "snapshots"))
