@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
 from bridge.ethereum_block import EthereumBlock
+from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import unwrap_return
 from bridge.transactions import ACCESS_LIST, LEGACY, SET_CODE, Transaction
@@ -21,6 +22,8 @@ from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, Toke
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.ethereum.validation import InvalidTransaction
+from runtimes.evm.rules import filecoin_rules
+from store.cid import cid_of
 from tests.differential.generator import SENDER
 from tests.engines.scenes import COINBASE, ETHEREUM, Batch, Call
 
@@ -150,6 +153,7 @@ class FilecoinWorld:
 
     def __init__(self, engine: str, rules: str) -> None:
         context = MachineContext(network_version(int(rules[2:])), EPOCH, TIMESTAMP)
+        self._rules = filecoin_rules(context.network)
         self.machine = Hypervisor.open(evm=engine, context=context)
         self._empty = self.machine.snapshot()
 
@@ -157,8 +161,20 @@ class FilecoinWorld:
         """Start from a batch's accounts."""
         self.machine.restore(self._empty)
         install(self.machine, batch.accounts)
+        if not self._rules.transient_storage:
+            self._use_older_form()
         self.machine.state_tree.flush()
         actors(self.machine)  # read once, not in every attempt
+
+    def _use_older_form(self) -> None:
+        """Ethereum's accounts have contracts' states as they are today: give them the form of this version's actor."""
+        machine, tree = self.machine, self.machine.state_tree
+        tree.flush()
+        for number, actor in [*tree.actors()]:
+            if actor.code == machine.manifest.code("evm"):
+                data = EvmState.decode(machine.store.get(actor.head)).encode(transient_field=False)
+                machine.store.put(cid_of(data), data)
+                tree.set_actor(number, replace(actor, head=cid_of(data)))
 
     def attempt(self, call: Call, gas_limit: int) -> Outcome:
         """What a message would do."""
