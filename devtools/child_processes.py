@@ -1,4 +1,6 @@
-"""Starts processes of this program's own interpreter, which load no module from the folder that they work in.
+"""Processes of this program's own interpreter: they load no module from the folder that they work in.
+
+Nor do they outlive the process that started them.
 
 `multiprocessing` starts its processes as `python -c`, which looks for modules in that folder first: where it is an
 untrusted project, its `signal.py` would run.
@@ -7,8 +9,10 @@ untrusted project, its `signal.py` would run.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.process import parent_process
+from threading import Thread
 from typing import Final
 
 _SAFE_PATH: Final = "PYTHONSAFEPATH"
@@ -26,3 +30,16 @@ def no_modules_of_the_folder() -> Iterator[None]:
             del os.environ[_SAFE_PATH]
         else:
             os.environ[_SAFE_PATH] = before
+
+
+def when_parent_ends(leave: Callable[[], None]) -> None:
+    """In a process that `multiprocessing` started: call `leave`, on another thread, once its parent has ended."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        leave()
+
+    Thread(target=watch, daemon=True).start()

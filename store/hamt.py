@@ -209,7 +209,7 @@ class Hamt:
                         for (key, value), other in zip(pointer, new, strict=True)
                     ]
                 if parts[index] is None:
-                    parts[index] = _bucket_bytes(pointer)
+                    parts[index] = encode(pointer)
             else:
                 child = pointer if type(pointer) is _HamtNode else self._load(cid_of_link(pointer))
                 cid = self._rewrite(child, level + 1, change)
@@ -251,7 +251,7 @@ class Hamt:
             if part is None:
                 pointer = node.pointers[index]
                 is_node = type(pointer) is _HamtNode
-                parts[index] = link_bytes(self._encode(pointer, written)) if is_node else _bucket_bytes(pointer)
+                parts[index] = link_bytes(self._encode(pointer, written)) if is_node else encode(pointer)
                 fresh.append(parts[index])
         data = RewrittenBlock.of(_node_head(node.bitfield, len(parts)) + b"".join(parts), node.cid, fresh)
         cid = cid_of(data)
@@ -266,10 +266,6 @@ class Hamt:
 def _node_head(bitfield: int, pointers: int) -> bytes:
     """What precedes a node's encoded pointers, of which there are `count`."""
     return b"\x82" + bitfield_bytes(bitfield) + array_head(pointers)
-
-
-def _bucket_bytes(bucket: Any) -> bytes:
-    return encode(bucket)
 
 
 @lru_cache(4096)

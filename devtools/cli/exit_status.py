@@ -8,5 +8,5 @@ MISUSED: Final = 2
 """Of wrong input: options, values, files that are named."""
 INTERRUPTED: Final = 130
 """Of what Ctrl-C has ended: 128 and the signal's number."""
-TERMINATED = 143
+TERMINATED: Final = 143
 """As shells say of a process that SIGTERM has ended."""

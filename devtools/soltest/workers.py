@@ -16,12 +16,10 @@ from math import inf
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from multiprocessing.process import parent_process
-from threading import Thread
 from time import monotonic
 from typing import Final
 
-from devtools.child_processes import no_modules_of_the_folder
+from devtools.child_processes import no_modules_of_the_folder, when_parent_ends
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.job import Job
 from devtools.soltest.programs import end_programs
@@ -322,7 +320,7 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends its workers
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, lambda *_: _leave())
-    Thread(target=_leave_with_parent, daemon=True).start()
+    when_parent_ends(_leave)
     from devtools.soltest.serving import SuiteServer
 
     try:
@@ -337,13 +335,6 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
         return
     except HypervisorError as error:  # of the world, not of a test: a bundle that is not there
         pipe.send(("refused", str(error)))
-
-
-def _leave_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        _leave()
 
 
 def _leave() -> None:

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
-from multiprocessing.process import parent_process
 from threading import Thread, current_thread, main_thread
 from typing import Final, TypeVar, cast
 
-from devtools.child_processes import no_modules_of_the_folder
+from devtools.child_processes import no_modules_of_the_folder, when_parent_ends
 from hypervisor.errors import InvalidInput
 
 T = TypeVar("T")
@@ -54,14 +53,7 @@ def run_all(
 
 def _end_with_parent() -> None:
     """In a worker: end at once when the process that it works for has ended, however it did."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
+    when_parent_ends(lambda: os._exit(1))
 
 
 @contextmanager
@@ -88,7 +80,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 @contextmanager
 def _ended_early(pool: ProcessPoolExecutor) -> Iterator[None]:
-    """Where nobody waits for the results any more, end the processes in the midst of their work."""
+    """End the processes in the midst of their work where the caller stops reading their results."""
     try:
         yield
     except BaseException:  # Ctrl-C, here or where the results are read

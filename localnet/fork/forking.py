@@ -47,7 +47,7 @@ class ForkSource:
     url: str
     epoch: int | None = None
     waited: Waited | None = field(default=None, compare=False)
-    """Is told how long a request takes that takes long."""
+    """Gets the seconds that a slow request has taken so far."""
 
 
 @dataclass(frozen=True, slots=True)

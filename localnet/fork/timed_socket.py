@@ -15,7 +15,7 @@ _PATIENCE: Final = 3.0
 """Seconds of silence after which the waiting is reported, again and again."""
 
 Waited = Callable[[float], None]
-"""Is told for how many seconds an exchange has taken, while it goes on."""
+"""Gets the seconds that an exchange has taken so far, while it goes on."""
 
 
 class TimedSocket:

@@ -1,7 +1,7 @@
 """Filters that clients poll: what is new since they last asked.
 
 There are as many as `MOST_FILTERS` and `MOST_BYTES` allow; a new one takes the place of the one that was asked least
-recently, so that test suites that uninstall none lock nobody out. Where the chain goes back below what a filter has
+recently, so that test suites that uninstall none lock no one out. Where the chain goes back below what a filter has
 seen, it goes on from there, and logs that were reported are reported again as removed. What was taken back is kept once
 for all filters, which look there when they are asked.
 """

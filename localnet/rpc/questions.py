@@ -5,8 +5,8 @@ had its time, or whose client has gone, is given up: the client has its answer a
 used no more, with all that was its own. What a question touches is its thread's, or is shared as `localnet.chain.view`
 says, so nothing else has to know. A trace gives way to whatever has only just begun (`localnet.calls.pace`).
 
-Why threads and not processes: a network in memory is in no other process, and a trace that gives way is one that nobody
-waits for: a process would answer no sooner.
+Why threads and not processes: a network in memory is in no other process, and a trace that gives way is one that no
+other request waits for: a process would answer no sooner.
 """
 
 from __future__ import annotations

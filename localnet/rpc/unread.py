@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 
 _LOOK = 1.0
 """Seconds between two looks at what waits."""
 _SLOW = 10.0
 """Seconds after which a client that reads slowly may have to go where there is no room."""
+_DUE = itemgetter(0)
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class UnreadAnswers:
                 total += size
         silent = [(waiting.read + _LOOK, waiting.size, transport) for transport, waiting in self._waiting.items()]
         slow = [(waiting.began + _SLOW, waiting.size, transport) for transport, waiting in self._waiting.items()]
-        for due, size, transport in (*sorted(silent, key=_first), *sorted(slow, key=_first)):
+        for due, size, transport in (*sorted(silent, key=_DUE), *sorted(slow, key=_DUE)):
             if total > self._most and due <= now and transport in self._waiting:
                 total -= size
                 self.drop(transport)
@@ -73,10 +75,6 @@ class UnreadAnswers:
         """Break a connection, and forget what its client has not read."""
         del self._waiting[transport]
         transport.abort()
-
-
-def _first(due: tuple[float, int, asyncio.Transport]) -> float:
-    return due[0]
 
 
 def _size(transport: asyncio.Transport, more: Callable[[], int]) -> int:

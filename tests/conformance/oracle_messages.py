@@ -58,10 +58,10 @@ LONGEST: Final = 8
 """How many sequences one state is given, and of how many messages at most."""
 BASE_FEES: Final = (0, 100, 100, 10**9)
 PLANTED_IN: Final = 100
-"""Each defect is planted once for so many messages, in one state's sequences at least for each network version."""
+"""Each defect is planted once for N messages, in one state's sequences at least for each network version."""
 FOUND: Final = PROJECT / "build" / "oracle-messages"
 MOST_FINDINGS: Final = 20
-"""After so many a run ends: what differs so often is one defect."""
+"""After N findings a run ends: what differs that often is one defect."""
 
 
 @dataclass(slots=True)
@@ -118,7 +118,7 @@ class Run:
         return self._grounds[version]
 
     def messages(self, count: int, seed: int, tally: Tally) -> None:
-        """Compare so many messages, and a few more; ends early with too many findings."""
+        """Compare `count` messages, and a few more; ends early with too many findings."""
         asked: list[tuple[MessageCase, Answers]] = []
         index = drawn = 0
         while drawn < count and len(tally.findings) < MOST_FINDINGS and not self._is_ending:

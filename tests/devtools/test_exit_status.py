@@ -259,6 +259,6 @@ def test_ctrl_c_ends_a_command_with_its_workers_and_says_nothing(
         errors = process.communicate(timeout=60)[1]
         assert time.monotonic() - began < 5 * slowness()
         assert (process.returncode, errors) == (130, "")
-        while has_processes(process.pid):  # those of `multiprocessing` itself end when they hear of nobody any more
+        while has_processes(process.pid):  # those of `multiprocessing` itself end when no process holds their pipes
             assert time.monotonic() - began < 5 * slowness()
             time.sleep(0.01)

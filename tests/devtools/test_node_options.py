@@ -302,7 +302,7 @@ def test_a_node_of_few_open_files_stays_quiet_when_more_clients_come_than_it_may
 
 
 def test_half_open_requests_keep_a_new_client_out_for_some_seconds_and_it_hears_why(tmp_path: Path) -> None:
-    """1,200 of them with 1,024 files: others are told 503 at once, and there is room though all of them stay."""
+    """1,200 of them with 1,024 files: others get 503 at once, and there is room though all of them stay."""
     allow_open_files()
     with running(tmp_path / "ready", files=1024) as (url, _), ExitStack() as opened:
         address = ("127.0.0.1", urlsplit(url).port or 0)

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.transactions import DYNAMIC_FEE, Transaction
+from hypervisor.context import DEVNET_CHAIN_ID
 from localnet.accounts import Account
+from localnet.rpc.values import as_data
 
-CHAIN_ID: Final = 31_415_926
 _ASIDE: Final = ("balance", "logs", "call", "estimate", "block")
 _TARGET: Final = EthAddress(b"\x77" * 20)
 
@@ -41,7 +42,7 @@ class Client:
     async def open(self, port: int) -> None:
         """Connect, and find out the next nonce."""
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
-        self._nonce = int(await self.ask("eth_getTransactionCount", hexed(self._account.address), "latest"), 16)
+        self._nonce = int(await self.ask("eth_getTransactionCount", as_data(self._account.address), "latest"), 16)
 
     def close(self) -> None:
         """Let the connection go."""
@@ -49,7 +50,7 @@ class Client:
             self._writer.close()
 
     async def ask(self, method: str, *params: Any) -> Any:
-        """The result of a request. Raises ConnectionError where nobody answers, RuntimeError for an error."""
+        """The result of a request. Raises ConnectionError where no node answers, RuntimeError for an error."""
         assert self._reader is not None
         assert self._writer is not None
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
@@ -72,9 +73,11 @@ class Client:
     async def transact(self) -> None:
         """A transfer, its receipt, and something else."""
         value = self._random.randrange(1, 1000)
-        transaction = Transaction(DYNAMIC_FEE, CHAIN_ID, self._nonce, _TARGET, value, b"", 5_000_000, 10**9, 10**5)
+        transaction = Transaction(
+            DYNAMIC_FEE, DEVNET_CHAIN_ID, self._nonce, _TARGET, value, b"", 5_000_000, 10**9, 10**5
+        )
         self._load.counts["sent"] += 1
-        sent = await self.ask("eth_sendRawTransaction", hexed(self._account.sign(transaction).raw()))
+        sent = await self.ask("eth_sendRawTransaction", as_data(self._account.sign(transaction).raw()))
         receipt = await self.ask("eth_getTransactionReceipt", sent)
         if receipt is None or receipt["status"] != "0x1":
             raise RuntimeError(f"transaction {sent} was taken and has the receipt {receipt}")
@@ -83,7 +86,7 @@ class Client:
         await self._aside(receipt)
 
     async def _aside(self, receipt: dict[str, Any]) -> None:
-        address, block = hexed(self._account.address), receipt["blockNumber"]
+        address, block = as_data(self._account.address), receipt["blockNumber"]
         match self._random.choice(_ASIDE):
             case "balance":
                 await self.ask("eth_getBalance", address, "latest")
@@ -118,8 +121,3 @@ async def hold(load: Load, port: int, clients: list[Client], count: int) -> None
             client.close()
 
     await asyncio.gather(*(work(client) for client in clients))
-
-
-def hexed(data: bytes) -> str:
-    """Bytes as the node writes them."""
-    return "0x" + data.hex()

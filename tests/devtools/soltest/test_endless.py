@@ -227,16 +227,30 @@ ours.send(Job(Project(Path()), [], {}))
 ours.close()
 sys.meta_path.insert(0, Stopping())
 _serve(theirs, {})
+print(Stopping.found)
 """
 
 
-@pytest.mark.parametrize(
-    "module", [1, 200, *(pytest.param(more, marks=pytest.mark.oracle) for more in (100, 300, 400))]
-)
-def test_a_worker_that_is_stopped_amid_its_imports_ends_without_a_word(module: int) -> None:
+def _stop_at(module: int) -> tuple[int, str, str]:
     command = [sys.executable, "-c", STOPPED, str(module)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def modules() -> int:
+    """How many a worker looks for; other Pythons have other numbers."""
+    status, found, errors = _stop_at(0)
+    assert (status, errors) == (0, "")
+    return int(found)
+
+
+@pytest.mark.parametrize(
+    "part", [0.0, 0.5, *(pytest.param(more, marks=pytest.mark.oracle) for more in (0.25, 0.75, 1))]
+)
+def test_a_worker_that_is_stopped_amid_its_imports_ends_without_a_word(modules: int, part: float) -> None:
+    assert modules > 100
+    assert _stop_at(max(1, int(part * modules))) == (1, "", "")
 
 
 PRESSED = """
