@@ -39,7 +39,7 @@ class Executors:
         self._chain.watchers.append(self)
         self.chain = RequestThread("network", self._publish)
         self.questions = QuestionThreads(node, self.chain.should_yield)
-        self.dispatcher = Dispatcher(node, self.chain.run, self.ask)
+        self.dispatcher = Dispatcher(node, self.chain.start, self.ask)
 
     def _publish(self) -> None:
         """Let questions that begin from now on see the chain as it is. For the chain's thread."""

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
+from math import inf
 from typing import Any, Final
 
 from localnet.calls.pace import JUST_BEGUN, Pace, Turns
@@ -29,6 +30,8 @@ from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.node_view import NodeView
 from localnet.rpc.worker import RequestThread
 
+_GONE: Final = "the client is gone"
+
 Question = Callable[[NodeReader], Any]
 
 MOST: Final = 16
@@ -38,16 +41,51 @@ MOST_TRACES: Final = 10
 
 
 class QuestionThread:
-    """A thread with a view of its own. `since`: when it began to answer what it is answering."""
+    """A thread with a view of its own."""
 
     def __init__(self, node: Node, turns: Turns) -> None:
         self._node = node
         self._view: NodeView | None = None
         self._pace = Pace(turns)
-        self.thread = RequestThread("questions")
+        self._thread = RequestThread("questions")
+        self._answer: asyncio.Future[Any] | None = None
+        self._kind = QuestionKind.QUESTION
+        self._seconds = 0.0
         self.since: float | None = None
+        """When it began with the question that it answers."""
+        self.due = inf
+        """When that has had its time."""
 
-    def answer(self, question: Question) -> Any:
+    @property
+    def is_asked(self) -> bool:
+        """Whether it answers a question, whose client may have its answer already."""
+        return self._thread.is_asked
+
+    def ask(self, question: Question, kind: QuestionKind) -> asyncio.Future[Any]:
+        """What a question will have answered, unless it is refused before. For the event loop's thread."""
+        limits = self._node.limits
+        self._kind, self._seconds = kind, limits.trace if kind is QuestionKind.TRACE else limits.question
+        self.since = time.monotonic()
+        self.due = self.since + self._seconds
+        self._answer = self._thread.start(partial(self._execute, question))
+        return self._answer
+
+    def refuse(self, reason: str) -> None:
+        """Let the question be answered with RpcError -32000, if it has no answer yet. For the event loop's thread."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(RpcError(SERVER_ERROR, reason))
+
+    def end_overdue(self, now: float) -> None:
+        """Refuse the question if it has had its time. For the event loop's thread."""
+        if self.due <= now:
+            self.due = inf
+            self.refuse(_words(self._seconds, self._kind))
+
+    def release(self) -> None:
+        """The question is answered."""
+        self._answer, self.since, self.due = None, None, inf
+
+    def _execute(self, question: Question) -> Any:
         """What a question answers, on this thread. Raises what it raises, and WentBack."""
         pace = self._pace
         if self._view is None:
@@ -63,7 +101,7 @@ class QuestionThread:
     def interrupt(self) -> None:
         """End soon what is being answered, and take nothing any more."""
         self._pace.end()
-        self.thread.interrupt()
+        self._thread.interrupt()
 
     def give_up(self, then: Callable[[], None]) -> None:
         """End soon what is being answered, and the thread with it; `then` is called there at last."""
@@ -73,11 +111,11 @@ class QuestionThread:
             self._pace.pass_on()  # it may have been interrupted where it did so
             then()
 
-        self.thread.give_up(leave)
+        self._thread.give_up(leave)
 
     def stop(self) -> None:
         """Wait for what is being answered, and end the thread."""
-        self.thread.stop()
+        self._thread.stop()
 
 
 class QuestionThreads:
@@ -90,6 +128,7 @@ class QuestionThreads:
         self.threads: set[QuestionThread] = set()
         self._idle: list[QuestionThread] = []
         self._traces = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[QuestionKind, deque[Future[QuestionThread]]] = {kind: deque() for kind in QuestionKind}
 
     async def ask(self, question: Question, kind: QuestionKind) -> Any:
@@ -101,26 +140,36 @@ class QuestionThreads:
         asker = ASKING_CLIENT.get()
         if asker is not None and asker.gone:
             self._release(thread, kind)
-            raise RpcError(SERVER_ERROR, "the client is gone")
-        limits = self._node.limits
-        seconds = limits.trace if kind is QuestionKind.TRACE else limits.question
+            raise RpcError(SERVER_ERROR, _GONE)
         try:
-            async with asyncio.timeout(seconds) as end:
-                if asker is not None:
-                    asker.give_up = partial(_end_now, end)
-                thread.since = time.monotonic()
-                return await thread.thread.run(partial(thread.answer, question))
-        except TimeoutError:
-            if not end.expired():
-                raise
-            raise RpcError(SERVER_ERROR, _words(seconds, kind)) from None
+            answer = thread.ask(question, kind)
+            if asker is not None:
+                asker.give_up = partial(thread.refuse, _GONE)
+            self._look_at(thread.due)
+            return await answer
         finally:
             if asker is not None:
                 asker.give_up = None
-            if thread.thread.is_asked:
+            if thread.is_asked:
                 thread.give_up(lambda: self._forget(thread, kind))
             else:
                 self._release(thread, kind)
+
+    def _look_at(self, due: float) -> None:
+        """Look then, or before, for questions that have had their time: one timer serves them all."""
+        if self._timer is not None and time.monotonic() < self._timer.when() <= due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(due, self._end_overdue)
+
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        for thread in tuple(self.threads):
+            thread.end_overdue(now)
+        due = min((thread.due for thread in tuple(self.threads)), default=inf)
+        if due < inf:
+            self._look_at(due)
 
     def interrupt(self) -> None:
         """End soon what is being answered, and take nothing any more."""
@@ -180,7 +229,7 @@ class QuestionThreads:
                         self._put_back(thread, kind)
 
     def _release(self, thread: QuestionThread, kind: QuestionKind) -> None:
-        thread.since = None
+        thread.release()
         with self._lock:
             self._put_back(thread, kind)
         if any(self._waiting.values()):
@@ -195,11 +244,6 @@ class QuestionThreads:
             self.threads.discard(thread)
             self._traces -= kind is QuestionKind.TRACE
         self._hand_out()
-
-
-def _end_now(end: asyncio.Timeout) -> None:
-    if not end.expired():  # else it ends already, and may not be ended once more
-        end.reschedule(0)
 
 
 def _words(seconds: float, kind: QuestionKind) -> str:

@@ -63,6 +63,10 @@ class RequestThread:
 
     async def run(self, work: Callable[[], Any]) -> Any:
         """What `work` returns or raises. Raises RpcError -32000 where it was ended."""
+        return await self.start(work)
+
+    def start(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        """What `run` will have returned or raised. The caller may settle it before; the work goes on all the same."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         with self._counting:
@@ -72,10 +76,7 @@ class RequestThread:
         except BaseException:
             self._answered()
             raise
-        try:
-            return await answer
-        except KeyboardInterrupt:
-            raise RpcError(SERVER_ERROR, "the node is stopping") from None
+        return answer
 
     def interrupt(self) -> None:
         """End soon what is being done, and take nothing any more: a message that runs leaves no trace."""
@@ -177,10 +178,12 @@ class RequestThread:
         """Execute for a request, unless it is waited for no more, and let its event loop know."""
         settle: Callable[[], None] | None = None
         try:
-            if not answer.cancelled():
+            if not answer.done():
                 if self._stopping:
                     raise KeyboardInterrupt
                 settle = partial(_settle, answer, self._do(work), None)
+        except KeyboardInterrupt:
+            settle = partial(_settle, answer, None, RpcError(SERVER_ERROR, "the node is stopping"))
         except BaseException as error:  # noqa: BLE001  # carried over to the event loop
             settle = partial(_settle, answer, None, error)
         finally:
@@ -207,7 +210,7 @@ class RequestThread:
 
 
 def _settle(answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if answer.cancelled():
+    if answer.done():
         return
     if error is None:
         answer.set_result(result)

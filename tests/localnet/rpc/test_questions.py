@@ -12,6 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from math import inf
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -83,7 +85,7 @@ def until(condition: Callable[[], bool]) -> bool:
 
 def answering(server: Server) -> int:
     """How many questions are being executed, answered or not."""
-    return sum(thread.thread.is_asked for thread in tuple(server._executors.questions.threads))
+    return sum(thread.is_asked for thread in tuple(server._executors.questions.threads))
 
 
 @pytest.mark.parametrize(
@@ -123,15 +125,9 @@ def test_what_does_not_execute_has_its_time_too(executors: Executors) -> None:
     assert asyncio.run(executors.ask(lambda _: threading.current_thread())) not in threads
 
 
-def test_a_client_may_leave_at_the_moment_at_which_the_time_is_over(
-    executors: Executors, monkeypatch: MonkeyPatch
-) -> None:
+def test_a_client_may_leave_at_the_moment_at_which_the_time_is_over(executors: Executors) -> None:
     """Clients have the same limits of time, 30 s among them; what `leave` raised would keep the connection counted."""
-    made, ends, asker = asyncio.timeout, list[asyncio.Timeout](), AskingClient()
-
-    def timeout(seconds: float | None) -> asyncio.Timeout:
-        ends.append(made(seconds))
-        return ends[-1]
+    asker = AskingClient()
 
     async def ask() -> None:
         ASKING_CLIENT.set(asker)
@@ -139,15 +135,35 @@ def test_a_client_may_leave_at_the_moment_at_which_the_time_is_over(
 
     async def leave() -> None:
         asked = asyncio.create_task(ask())
-        while not ends or not ends[0].expired():
+        await asyncio.sleep(0)
+        (thread,) = executors.questions.threads
+        while thread.due < inf:
             await asyncio.sleep(0)
         assert not asked.done()
         asker.leave()
         with pytest.raises(RpcError, match="--question-time"):
             await asked
 
-    monkeypatch.setattr(asyncio, "timeout", timeout)
     asyncio.run(leave())
+
+
+def test_each_question_has_its_own_time_whatever_was_asked_before(executors: Executors) -> None:
+    """One timer serves all: it goes off for the shorter one though the longer one set it."""
+    begun = time.monotonic()
+    ended: dict[QuestionKind, float] = {}
+    executors._node.limits = replace(SHORT, question=0.2, trace=0.6)
+
+    async def ask(kind: QuestionKind) -> None:
+        with pytest.raises(RpcError, match="timeout"):
+            await executors.ask(lambda _: time.sleep(2), kind)
+        ended[kind] = time.monotonic() - begun
+
+    async def both() -> None:
+        await asyncio.gather(ask(QuestionKind.TRACE), ask(QuestionKind.QUESTION), ask(QuestionKind.QUESTION))
+
+    asyncio.run(both())
+    assert 0.2 <= ended[QuestionKind.QUESTION] < ended[QuestionKind.TRACE]
+    assert ended[QuestionKind.TRACE] >= 0.6
 
 
 def over_http(url: str, requests: Any, padding: int = 0) -> Callable[[], None]:
