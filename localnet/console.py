@@ -18,8 +18,6 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from bridge.addresses import eth_address, to_filecoin
-from bridge.cbor import ParamsError
 from hypervisor.address import Address
 from hypervisor.errors import HypervisorError
 from hypervisor.exit_codes import ExitCode, exit_name
@@ -34,15 +32,14 @@ from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.network import Network
 from localnet.rules.call_request import CallRequest
-from localnet.state.contract_state import code_of, code_that_runs
+from localnet.state.contract_state import code_of
 from localnet.traces.call_text import call_lines, tree_console
+from localnet.traces.called_interfaces import called_interfaces
 from localnet.traces.console_log import MARK, without_logs
 from localnet.traces.failure_place import FailurePlaces
 from localnet.traces.trace import call_json, trace
 from localnet.traces.trace_command import DEFAULT_URL, trace_command
 from localnet.traces.trace_report import explain_trace
-from localnet.traces.trace_words import NamedInterface
-from store.blockstore import BlockNotFound
 from store.cid import Cid
 
 MOST_EXPLAINED: Final = 20
@@ -237,7 +234,8 @@ class Console:
 
     def _shown(self, found: dict[str, Any]) -> dict[str, Any]:
         """A trace, decoded, with the reasons of its failure."""
-        return explain_trace(found, (*self._interfaces(found["calls"]), *self._network.interfaces))
+        called = called_interfaces(self._network.machine, self._artifacts, found["calls"])
+        return explain_trace(found, (*called, *self._network.interfaces))
 
     def _print(self, lines: Sequence[str], shown: dict[str, Any] | None = None, place: str | None = None) -> None:
         """Print lines, the calls of a failure with its reasons, and its place."""
@@ -252,26 +250,6 @@ class Console:
             console.print(Text(f"{'  because' if number else '  failed:'} {reason}", style="red"))
         if place is not None:
             console.print(Text(place, style="bold red"))
-
-    def _interfaces(self, calls: Sequence[dict[str, Any]]) -> list[NamedInterface]:
-        """The interfaces of the contracts that are called, by their code, and after them all that are known."""
-        rest = [NamedInterface("contract", found.interface) for found in self._artifacts.contracts()]
-        every, own = list(calls), dict[tuple[str, str], NamedInterface]()
-        for call in every:
-            every.extend(call["calls"])
-            address = call["address"]
-            if call["actor"] == "evm" and address is not None:
-                compiled = self._artifacts.running(self._code(call))
-                if compiled is not None:
-                    own[address, compiled.name] = NamedInterface(compiled.name, compiled.interface, address)
-        return [*own.values(), *rest]
-
-    def _code(self, call: dict[str, Any]) -> bytes:
-        address = to_filecoin(eth_address(bytes.fromhex(call["address"][2:])))
-        try:
-            return code_that_runs(self._network.machine, address, call["method"], bytes.fromhex(call["params"][2:]))
-        except (ParamsError, BlockNotFound):
-            return b""
 
 
 def _calls(

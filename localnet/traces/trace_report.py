@@ -121,7 +121,8 @@ def gas_words(trace: Mapping[str, Any]) -> str:
 # --- why it failed ----------------------------------------------------------------------------------------------------
 
 
-def _has_failed(call: Mapping[str, Any]) -> bool:
+def has_failed(call: Mapping[str, Any]) -> bool:
+    """Whether a call of a trace did not end well; `console.log` always does."""
     return bool(call["exitCode"] or call["error"]) and not is_log(call["to"])  # no actor is there: it is no failure
 
 
@@ -131,7 +132,7 @@ def _path(found: Mapping[str, Any]) -> list[int] | None:
         return None
     path: list[int] = []
     calls = found["calls"]
-    place = len(calls) - 1 if calls and _has_failed(calls[-1]) else None
+    place = len(calls) - 1 if calls and has_failed(calls[-1]) else None
     while place is not None:
         path.append(place)
         place, calls = _failing_child(calls[place]), calls[place]["calls"]
@@ -145,10 +146,10 @@ def _failing_child(call: Mapping[str, Any]) -> int | None:
     """
     calls, own = call["calls"], unwrap_return(bytes.fromhex(call["return"][2:]))
     for place in reversed(range(len(calls))):
-        if own and _has_failed(calls[place]) and unwrap_return(bytes.fromhex(calls[place]["return"][2:])) == own:
+        if own and has_failed(calls[place]) and unwrap_return(bytes.fromhex(calls[place]["return"][2:])) == own:
             return place
     halted = call["actor"] == "evm" and call["exitCode"] in _HALTS  # a native actor has such a code from below
-    if not calls or not _has_failed(calls[-1]) or halted or panic_code(own) is not None:
+    if not calls or not has_failed(calls[-1]) or halted or panic_code(own) is not None:
         return None
     if call["exitCode"] == ExitCode.SYS_OUT_OF_GAS != calls[-1]["exitCode"]:
         return None
@@ -182,10 +183,13 @@ def name(call: Mapping[str, Any]) -> str:
 # --- the flame view ---------------------------------------------------------------------------------------------------
 
 
-def flame(trace: Mapping[str, Any], *, html: bool) -> str:
-    """The flame view of an explained trace: an SVG, or a page that also says why it failed."""
+def flame(trace: Mapping[str, Any], *, html: bool, by_charge: bool = False) -> str:
+    """The flame view of an explained trace: an SVG, or a page that also says why it failed.
+
+    With `by_charge` what each call was charged for itself stands under it, by the charges' names.
+    """
     title = f"transaction {trace['transactionHash']}: exit {trace['exit']}"
-    boxes = _boxes(trace)
+    boxes = _boxes(trace, by_charge)
     if not html:
         return flame_svg(title, boxes, trace["gasUsed"])
     why = trace["why"]
@@ -199,7 +203,7 @@ def save_flame(trace: Mapping[str, Any], file: Path) -> None:
     file.write_text(flame(trace, html=file.suffix == ".html"), encoding="utf-8")
 
 
-def _boxes(trace: Mapping[str, Any]) -> tuple[FlameBox, ...]:
+def _boxes(trace: Mapping[str, Any], by_charge: bool = False) -> tuple[FlameBox, ...]:
     cause: Mapping[str, Any] | None = None
     calls = trace["calls"]
     for place in trace["why"]["path"] if trace["why"] else ():
@@ -209,11 +213,19 @@ def _boxes(trace: Mapping[str, Any]) -> tuple[FlameBox, ...]:
         every.extend(call["calls"])
     made: dict[int, FlameBox] = {}
     for call in reversed(every):
-        inner = tuple(made[id(below)] for below in call["calls"])
+        inner = (*(made[id(below)] for below in call["calls"]), *(_charge_boxes(call) if by_charge else ()))
         made[id(call)] = FlameBox(
-            name(call), tuple(_details(call)), call["gas"], call["runtime"], _has_failed(call), call is cause, inner
+            name(call), tuple(_details(call)), call["gas"], call["runtime"], has_failed(call), call is cause, inner
         )
     return tuple(made[id(call)] for call in trace["calls"])
+
+
+def _charge_boxes(call: Mapping[str, Any]) -> Iterator[FlameBox]:
+    """What a call was charged for itself, largest first."""
+    for charge, milligas in sorted(call["charges"].items(), key=lambda item: -item[1]):
+        gas = milligas // MILLIGAS_PER_GAS
+        part = PART_OF.get(charge, "other")
+        yield FlameBox(charge, (f"{charge}: {gas:,} gas of {name(call)} itself", f"part: {part}"), gas, "charge")
 
 
 def _details(call: Mapping[str, Any]) -> Iterator[str]:

@@ -191,6 +191,11 @@ def _event(actor: str, event: dict[str, Any], interfaces: Sequence[NamedInterfac
         EventEntry(entry["flags"], entry["key"], entry["codec"], bytes.fromhex(entry["value"][2:]))
         for entry in event["entries"]
     ]
+    return event_words(actor, entries, interfaces)
+
+
+def event_words(actor: str, entries: Sequence[EventEntry], interfaces: Sequence[NamedInterface]) -> str:
+    """An event in words, by the name of the actor that emitted it. The words are a stranger's: see `printable`."""
     log = entries_to_log(entries)
     if log is not None:
         for named in interfaces:
