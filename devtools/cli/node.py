@@ -176,6 +176,9 @@ def node(
             metavar="SHARE", rich_help_panel=_BLOCKS, help="With --block-time: the share of epochs that have no block."
         ),
     ] = 0.0,
+    no_explorer: Annotated[
+        bool, typer.Option("--no-explorer", rich_help_panel=_SERVER, help="Serve no pages, JSON-RPC alone.")
+    ] = False,
     deferred: Annotated[bool, typer.Option("--deferred", rich_help_panel=_BLOCKS, help=_DEFERRED)] = False,
     rules: Annotated[
         str | None,
@@ -218,7 +221,7 @@ def node(
     receipt is kept, whatever happens to the process. Each transaction is printed in a line when it has one; one that
     fails with all its calls, by the names and lines of the contracts that are compiled in this folder (out/ of Foundry,
     artifacts/ of Hardhat). What contracts write with console.log is printed. Storage proofs are accepted
-    without being checked.
+    without being checked. A browser sees the chain at the address that the node answers at.
 
     --bundle takes a CAR file, or a release that `hypervisor bundle fetch` got. --swa, --sra, --orchestrator, --ramp and
     --timelock are for a new chain, or for the upgrade to network version 29 that --upgrade plans.
@@ -308,6 +311,7 @@ def node(
             artifacts,
             keep_states,
             auto_impersonate,
+            not no_explorer,
             NodeLimits(question=question_time, trace=trace_time),
         )
         if dump_state is not None:
@@ -357,11 +361,13 @@ def _serve(
     artifacts: list[Path] | None,
     keep_states: int | None,
     impersonates: bool,
+    explores: bool,
     limits: NodeLimits,
 ) -> None:
     """Serve a network until a signal ends the program."""
     from devtools.cli.node_banner import banner
     from localnet.console import Console
+    from localnet.explorer.pages import explorer
     from localnet.rpc.access import Access
     from localnet.rpc.server import Server, reaches_out
     from localnet.rpc.server import ready_file as written
@@ -379,6 +385,7 @@ def _serve(
         signs=signs,
         keep_states=keep_states,
         impersonates=impersonates,
+        pages=explorer(artifacts) if explores else None,
     )
     with written(ready_file, server.url) as write_url:
 
@@ -389,6 +396,8 @@ def _serve(
                 console.listen()
                 server.attach(console)
                 typer.echo(f"\nListening on {server.url} (chain id {network.chain_id}, block {network.block_number})")
+                if explores:
+                    typer.echo(f"Explorer at {server.url}/")
             write_url()
 
         server.run(announce)

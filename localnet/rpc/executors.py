@@ -13,7 +13,7 @@ made of what waits there; the estimate of a transaction that the node is to send
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from localnet.ledger.candidates import Candidate
@@ -25,6 +25,9 @@ from localnet.rpc.node import Node
 from localnet.rpc.node_view import WentBack
 from localnet.rpc.questions import Question, QuestionThreads
 from localnet.rpc.worker import RequestThread
+
+Ask = Callable[[Question, QuestionKind], Awaitable[Any]]
+"""Answers a question beside the chain."""
 
 _ATTEMPTS: Final = 3
 """How often a question is asked during which the chain changed what the question may have read."""

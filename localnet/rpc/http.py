@@ -1,7 +1,8 @@
 """JSON-RPC over HTTP: an ASGI application for this machine's own programs.
 
 It answers POST at `/` (and where lotus has it), `GET /healthz`, browsers' preflights, and hands WebSockets at the same
-paths to their endpoint (`localnet.rpc.websocket`). A request that `localnet.rpc.access` refuses gets status 403.
+paths to their endpoint (`localnet.rpc.websocket`), everything else to pages, where there are any. A request that
+`localnet.rpc.access` refuses gets status 403.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localnet.rpc.access import Access
@@ -31,15 +32,19 @@ MAKE_ROOM: Final = "hypervisor.room"
 """The extension of the scope by which requests that do not come are closed soon: `make()`."""
 
 
-def application(node: Node, dispatcher: Dispatcher, access: Access | None = None) -> ASGIApp:
-    """The application over a node, for this machine and whom `access` names."""
+def application(
+    node: Node, dispatcher: Dispatcher, access: Access | None = None, pages: ASGIApp | None = None
+) -> ASGIApp:
+    """The application over a node, for this machine and whom `access` names; `pages` answer what else is asked for."""
 
     async def health(_: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "block": node.network.block_number})
 
     rpc, sockets = _RpcEndpoint(dispatcher, node.limits), Sockets(node, dispatcher)
-    routes = [Route(path, rpc, methods=["POST"]) for path in PATHS]
+    routes: list[BaseRoute] = [Route(path, rpc, methods=["POST"]) for path in PATHS]
     routes.append(Route("/healthz", health, methods=["GET"]))
+    if pages is not None:
+        routes.append(Mount("/", pages))
     others = Starlette(routes=routes)
 
     async def routed(scope: Scope, receive: Receive, send: Send) -> None:

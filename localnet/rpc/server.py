@@ -20,18 +20,22 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from hypervisor.errors import InvalidInput
 from hypervisor.gil import GIL_POLICY
 from localnet.network import Network
 from localnet.rpc.access import Access
-from localnet.rpc.executors import Executors
+from localnet.rpc.executors import Ask, Executors
 from localnet.rpc.http import application
 from localnet.rpc.http_protocol import http_protocol
 from localnet.rpc.interval import Interval
 from localnet.rpc.node import Node, NodeConsole, NodeLimits
 from localnet.rpc.socket_protocol import SocketProtocol
 from localnet.rpc.unread import UnreadAnswers
+
+MakePages = Callable[[Node, Ask], ASGIApp]
+"""Makes the pages of a node, which ask it by the second argument."""
 
 _LOG = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
@@ -72,12 +76,14 @@ class Server:
         signs: bool | None = None,
         keep_states: int | None = None,
         impersonates: bool = False,
+        pages: MakePages | None = None,
     ) -> None:
         """Bind the port. `access` says who may ask beside this machine, `interval` when blocks are made by the clock.
 
         `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for no account unless it
         `signs`. With `keep_states` the states of older blocks are collected. With `impersonates` it sends from every
-        address, without a key. Raises InvalidInput where the port is taken, and where there is nothing to collect in.
+        address, without a key. `pages` makes what browsers see (`localnet.explorer`). Raises InvalidInput where the
+        port is taken, and where there is nothing to collect in.
         """
         self.network = network
         self._socket = _bind(host, port)
@@ -96,9 +102,10 @@ class Server:
             node.housekeeper.turn(0)  # says what cannot be before anybody is served
         self._executors, access = Executors(node), access or Access()
         dispatcher, unread = self._executors.dispatcher, UnreadAnswers(node.limits.held, node.limits.silence)
+        shown = None if pages is None else pages(node, self._executors.ask)
         self._server = _Uvicorn(
             uvicorn.Config(
-                application(node, dispatcher, access),
+                application(node, dispatcher, access, shown),
                 loop="asyncio",
                 http=http_protocol(  # type: ignore[arg-type]  # a factory
                     dispatcher.respond, access, _within_open_files(node.limits), unread
@@ -188,10 +195,14 @@ def _rare_collections() -> Iterator[None]:
 
 @contextlib.contextmanager
 def serving(
-    network: Network, port: int = 0, limits: NodeLimits | None = None, access: Access | None = None
+    network: Network,
+    port: int = 0,
+    limits: NodeLimits | None = None,
+    access: Access | None = None,
+    pages: MakePages | None = None,
 ) -> Iterator[str]:
     """Serve a network from a thread of this process; the URL. The network is the server's until the end."""
-    server = Server(network, port, limits, access)
+    server = Server(network, port, limits, access, pages=pages)
     ready = threading.Event()
     thread = threading.Thread(target=server.run, args=(ready.set,), name="json-rpc", daemon=True)
     thread.start()

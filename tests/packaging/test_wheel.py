@@ -16,6 +16,7 @@ TEMPLATE = "actors/template/tip_jar/"
 """What `hypervisor actor new` copies: a project of its own, with Rust and tests."""
 IMPORTED = {"devtools/soltest/solidity/FilecoinVm.sol", "localnet/solidity/FilecoinFork.sol"}
 """What people's tests import: `hypervisor test` and `hypervisor solidity` hand it out."""
+PAGES = PROJECT / "localnet" / "explorer"
 DATA = {
     "actors/releases.json",
     *(
@@ -42,6 +43,7 @@ DATA = {
     "devtools/soltest/solc.mjs",
     "devtools/soltest/solc_sha256.json",
     "localnet/preinstalled/multicall3.hex",
+    *(path.relative_to(PROJECT).as_posix() for path in PAGES.rglob("*.*") if path.suffix in (".css", ".html", ".js")),
     *(f"runtimes/evm/guests/{guest}/{guest}.{suffix}" for guest in ("bn254", "evm") for suffix in ("json", "wasm")),
     *(f"{package}/py.typed" for package in PACKAGES),
     *IMPORTED,

@@ -1,0 +1,64 @@
+"""What a page is made of before it is sent: the request as its view reads it, the answer, and refusals in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+HTML: Final = "text/html; charset=utf-8"
+SVG: Final = "image/svg+xml"
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """A request: what its address names, and its query, each name once. `url` is the node's, as the browser has it."""
+
+    url: str
+    named: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    def number(self, name: str, otherwise: int, most: int = (1 << 63) - 1) -> int:
+        """A number of the query. Raises PageError 400."""
+        given = self.query.get(name, "")
+        return otherwise if not given else parse_number(given, f"the query's '{name}'", most)
+
+
+@dataclass(frozen=True, slots=True)
+class PageAnswer:
+    """What is sent. `place` is the address that a redirection leads to."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = HTML
+    place: str | None = None
+
+
+class PageError(Exception):
+    """A page that cannot be shown: the status, a title, and what was wrong with which value."""
+
+    def __init__(self, status: int, title: str, words: str) -> None:
+        super().__init__(words)
+        self.status, self.title, self.words = status, title, words
+
+
+def not_found(words: str) -> PageError:
+    """Something well-formed that is not there."""
+    return PageError(404, "Not found", words)
+
+
+def malformed(words: str) -> PageError:
+    """An address of a page that cannot be read."""
+    return PageError(400, "This address cannot be read", words)
+
+
+def parse_number(text: str, what: str, most: int = (1 << 63) - 1) -> int:
+    """A number in decimal digits, at most `most`. Raises PageError 400."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 20) or int(text) > most:
+        raise malformed(f"{what} is {shown(text)}: expected a number from 0 to {most}")
+    return int(text)
+
+
+def shown(text: str, most: int = 80) -> str:
+    """A given value for a sentence, cut short."""
+    return f"'{text}'" if len(text) <= most else f"'{text[:most]}...' ({len(text):,} characters)"

@@ -1,0 +1,102 @@
+"""A decoded call tree as rows that fold: which `<details>` each opens, and how many close after it.
+
+Deeper than `DEEPEST` rows stand one below the other, for browsers build no deeper page; each says how deep it is.
+Without recursion: calls go 1,024 deep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from localnet.traces.console_log import is_log, line_of
+from localnet.traces.trace_report import has_failed
+
+DEEPEST: Final = 32
+PAGE: Final = 250
+"""Calls that one page shows."""
+_UNFOLDED: Final = 60
+"""Up to this many calls in all, every call is unfolded at first; of more only those that failed, and the first two
+levels."""
+
+
+@dataclass(slots=True)
+class CallRow:
+    """A call's row. `place` is its number in the order of the calls; `share` is per cent of the message's gas."""
+
+    place: int
+    depth: int
+    call: Mapping[str, Any]
+    inner: int
+    failed: bool
+    cause: bool
+    share: float
+    log: str = ""
+    opens: bool = False
+    unfolded: bool = False
+    closes: int = 0
+
+
+def call_rows(report: Mapping[str, Any], first: int = 0, most: int = PAGE) -> tuple[list[CallRow], int]:
+    """The rows from a place in the order of the calls on, and how many there are in all."""
+    gas = max(1, int(report.get("gasUsed") or sum(call["gas"] for call in report["calls"])))
+    cause, flat = _cause(report), calls_in_order(report["calls"])
+    rows = [
+        CallRow(
+            first + number,
+            depth,
+            call,
+            len(call["calls"]),
+            has_failed(call),
+            call is cause,
+            100 * call["gas"] / gas,
+            line_of(call) if is_log(call["to"]) else "",
+        )
+        for number, (depth, call) in enumerate(flat[first : first + most])
+    ]
+    _nest(rows, all_open=len(flat) <= _UNFOLDED)
+    return rows, len(flat)
+
+
+def caught(calls: Sequence[Mapping[str, Any]], most: int = 5) -> list[tuple[int, Mapping[str, Any]]]:
+    """The innermost calls that failed, with their places: of a message that succeeded, failures that were caught."""
+    return [
+        (place, call)
+        for place, (_, call) in enumerate(calls_in_order(calls))
+        if has_failed(call) and not any(has_failed(below) for below in call["calls"])
+    ][:most]
+
+
+def calls_in_order(calls: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
+    """All calls with their depths, each before those under it: a call's place is its number here."""
+    found: list[tuple[int, Mapping[str, Any]]] = []
+    todo = [(0, call) for call in reversed(calls)]
+    while todo:
+        depth, call = todo.pop()
+        found.append((depth, call))
+        todo.extend((depth + 1, below) for below in reversed(call["calls"]))
+    return found
+
+
+def _cause(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The call that explains a failure."""
+    found, calls = None, report["calls"]
+    why = report.get("why")
+    for step in why["path"] if why else ():
+        found, calls = calls[step], calls[step]["calls"]
+    return found
+
+
+def _nest(rows: Sequence[CallRow], *, all_open: bool) -> None:
+    """Which rows open a fold, and after which ones how many close."""
+    open_depths: list[int] = []
+    for number, row in enumerate(rows):
+        below = rows[number + 1].depth if number + 1 < len(rows) else -1
+        if row.inner and below > row.depth and row.depth < DEEPEST:
+            row.opens = True
+            row.unfolded = all_open or row.failed or row.depth < 2
+            open_depths.append(row.depth)
+        while open_depths and below <= open_depths[-1]:
+            open_depths.pop()
+            row.closes += 1

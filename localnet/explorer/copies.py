@@ -1,0 +1,115 @@
+"""A message as something to paste: a command of cast, a test in Python, a test in Solidity.
+
+Everything in them is ours or hex: no word of a stranger gets into code.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.addresses import checksummed
+from localnet.ledger.records import TransactionReceipt
+from localnet.rpc.shapes import transaction_json
+
+NAMES: Final = {"cast": "cast command", "python": "Python test", "solidity": "Solidity test"}
+"""What can be pasted, with what its button says."""
+
+
+def offered(receipt: TransactionReceipt) -> dict[str, str]:
+    """Those that a message has: Ethereum's tools send no method of a native actor."""
+    return NAMES if _is_ethereum(receipt) else {"python": NAMES["python"]}
+
+
+def again(receipt: TransactionReceipt, name: str, url: str) -> str | None:
+    """The text to paste; None of a name that the message does not have."""
+    if name not in offered(receipt):
+        return None
+    match name:
+        case "cast":
+            return _cast(receipt, url)
+        case "python":
+            return _python(receipt)
+        case _:
+            return _solidity(receipt, url)
+
+
+def _is_ethereum(receipt: TransactionReceipt) -> bool:
+    """Whether Ethereum's tools can send it: a transaction, or one that was made in the name of an address."""
+    return receipt.execution.message.message.from_.namespace() is not None
+
+
+def _data(receipt: TransactionReceipt) -> bytes:
+    return bytes.fromhex(transaction_json(receipt)["input"][2:])
+
+
+def _cast(receipt: TransactionReceipt, url: str) -> str:
+    done, data = receipt.execution, _data(receipt)
+    to = "--create" if done.to is None else checksummed(done.to)
+    parts = [f"cast send --rpc-url {url} --from {checksummed(done.sender)} --unlocked"]
+    parts.append(f"--gas-limit {done.message.message.gas_limit}")
+    if done.message.message.value:
+        parts.append(f"--value {done.message.message.value}")
+    parts.append(f"{to} 0x{data.hex()}" if data else to)
+    return " ".join(parts)
+
+
+def _python(receipt: TransactionReceipt) -> str:
+    done, message = receipt.execution, receipt.execution.message.message
+    ethereum = _is_ethereum(receipt)
+    target = "None" if done.to is None else f'"{checksummed(done.to)}"'
+    if ethereum:
+        call = (
+            f'network.send({target}, {message.value}, bytes.fromhex("{_data(receipt).hex()}"), '
+            f'sender="{checksummed(done.sender)}", gas_limit={message.gas_limit})'
+        )
+    else:
+        call = (
+            f'network.send_native("{message.to}", {message.method}, bytes.fromhex("{message.params.hex()}"), '
+            f'value={message.value}, sender="{message.from_}", gas_limit={message.gas_limit})'
+        )
+    lines = ["from localnet import Network", ""]
+    if not receipt.succeeded:
+        lines = ["import pytest", "", "from localnet import Network, TransactionFailed", ""]
+    lines += [
+        "",
+        "def test_the_message() -> None:",
+        "    with Network() as network:  # or the chain's folder, or Network.fork(url)",
+        *(["        with pytest.raises(TransactionFailed):"] if not receipt.succeeded else []),
+        f"        {'' if receipt.succeeded else '    '}{call}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _solidity(receipt: TransactionReceipt, url: str) -> str:
+    done, data = receipt.execution, _data(receipt)
+    value = done.message.message.value
+    if done.to is None:
+        act = (
+            f'        bytes memory code = hex"{data.hex()}";\n'
+            "        address created;\n"
+            f"        assembly {{ created := create({value}, add(code, 32), mload(code)) }}\n"
+            f"        assert{'True' if receipt.succeeded else 'False'}(created != address(0));"
+        )
+    else:
+        options = f"{{value: {value}}}" if value else ""
+        act = (
+            f'        (bool ok,) = {checksummed(done.to)}.call{options}(hex"{data.hex()}");\n'
+            f"        assert{'True' if receipt.succeeded else 'False'}(ok);"
+        )
+    return f"""// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.20;
+
+import {{Test}} from "forge-std/Test.sol";
+
+contract MessageTest is Test {{
+    function setUp() public {{
+        vm.createSelectFork("{url}", {max(0, receipt.block_number - 1)});
+    }}
+
+    function test_TheMessage() public {{
+        vm.prank({checksummed(done.sender)});
+{act}
+    }}
+}}
+"""

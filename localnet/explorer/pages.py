@@ -1,0 +1,216 @@
+"""The explorer as an ASGI application: from an address to its view, and from what a view raises to a page that says so.
+
+It answers GET and HEAD. A view runs on a thread for questions, as a question of JSON-RPC does, and is given up when the
+browser goes away. Hosts and origins are refused before it (`localnet.rpc.access`). Pages run one script, ours, and load
+nothing from elsewhere; the headers below let a browser hold them to that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hypervisor.errors import HypervisorError, InvalidInput
+from localnet.contracts.artifacts import ArtifactFolders
+from localnet.errors import UnknownBlock, UnknownTransaction
+from localnet.explorer import actor_pages, epochs, home, messages, search
+from localnet.explorer.answers import PageAnswer, PageError, PageRequest, malformed, not_found
+from localnet.explorer.rendering import ASSETS, asset, render
+from localnet.explorer.site import Site
+from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
+from localnet.rpc.errors import RpcError
+from localnet.rpc.executors import Ask
+from localnet.rpc.methods import QuestionKind
+from localnet.rpc.node import Node, NodeReader
+from store.blockstore import StoreError
+
+View = Callable[[Site, NodeReader, PageRequest], PageAnswer]
+
+_LOG = logging.getLogger(__name__)
+_LONGEST: Final = 4_096
+"""Characters of an address with its query."""
+_MOST_FIELDS: Final = 20
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_PICTURE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
+"""Of an SVG, which has its style in itself, and may do nothing else."""
+_ALWAYS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRoute:
+    """The addresses that a pattern matches as a whole, and the view of the pages there."""
+
+    pattern: re.Pattern[str]
+    view: View
+    kind: QuestionKind = QuestionKind.QUESTION
+
+
+def _route(pattern: str, view: View, kind: QuestionKind = QuestionKind.QUESTION) -> PageRoute:
+    return PageRoute(re.compile(pattern), view, kind)
+
+
+_TRACE: Final = QuestionKind.TRACE
+ROUTES: Final = (
+    _route(r"/", home.show_home),
+    _route(r"/search", search.show_search),
+    _route(r"/actor/(?P<address>[^/]*)", actor_pages.show_actor),
+    _route(r"/actors", actor_pages.show_actors),
+    _route(r"/tx/(?P<hash>[^/]*)", messages.show_message, _TRACE),
+    _route(r"/tx/(?P<hash>[^/]*)/calls\.svg", messages.show_calls_picture, _TRACE),
+    _route(r"/tx/(?P<hash>[^/]*)/flame\.svg", messages.show_flame, _TRACE),
+    _route(r"/tx/(?P<hash>[^/]*)/call/(?P<place>[^/]*)", messages.show_call, _TRACE),
+    _route(r"/tx/(?P<hash>[^/]*)/call/(?P<place>[^/]*)/(?P<what>params|return)", messages.show_call_data, _TRACE),
+    _route(r"/tx/(?P<hash>[^/]*)/again/(?P<name>[^/]*)", messages.show_again),
+    _route(r"/message/(?P<cid>[^/]*)", messages.show_message_by_cid, _TRACE),
+    _route(r"/epoch/(?P<epoch>[^/]*)", epochs.show_epoch),
+    _route(r"/epoch/(?P<epoch>[^/]*)/cron", messages.show_cron, _TRACE),
+    _route(r"/epoch/(?P<epoch>[^/]*)/cron/call/(?P<place>[^/]*)", messages.show_cron_call, _TRACE),
+    _route(r"/block/(?P<cid>[^/]*)", epochs.show_block),
+)
+
+
+def explorer(folders: Sequence[Path] | None = None) -> Callable[[Node, Ask], ASGIApp]:
+    """What makes the explorer of a node, for `localnet.rpc.server.Server`; `folders` have compiled contracts."""
+
+    def made(node: Node, ask: Ask) -> ASGIApp:
+        return Pages(Site(node, ArtifactFolders(folders)), ask)
+
+    return made
+
+
+class Pages:
+    """The application."""
+
+    def __init__(self, site: Site, ask: Ask) -> None:
+        self._site, self._ask = site, ask
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["method"] not in ("GET", "HEAD"):
+            await _send(send, PageAnswer(b"use GET, or POST at / for JSON-RPC\n", 405, "text/plain"), scope)
+            return
+        name = scope["path"].removeprefix("/assets/")
+        if name in ASSETS and scope["path"] != f"/{name}":
+            await _send(send, PageAnswer(asset(name)[0], 200, ASSETS[name]), scope, forever=b"v=" in _query(scope))
+            return
+        await _send(send, await self._with_client(receive, self._answer(scope)), scope)
+
+    async def _with_client(self, receive: Receive, answer: Awaitable[PageAnswer]) -> PageAnswer:
+        """The answer; the question is given up where the browser goes away meanwhile."""
+        asker = AskingClient()
+
+        async def leave() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            asker.leave()
+
+        ASKING_CLIENT.set(asker)  # of this request's task
+        leaving = asyncio.ensure_future(leave())
+        try:
+            return await answer
+        finally:
+            leaving.cancel()
+
+    async def _answer(self, scope: Scope) -> PageAnswer:
+        try:
+            request, route = _read(scope)
+            made: PageAnswer = await self._ask(lambda reader: route.view(self._site, reader, request), route.kind)
+            return made
+        except Exception as error:  # noqa: BLE001  # whatever it is, the browser gets a page and the node goes on
+            return await self._refused(_page_error(error))
+
+    async def _refused(self, error: PageError) -> PageAnswer:
+        """A page with the usual frame, or one without it where not even the head can be read."""
+
+        def page(reader: NodeReader) -> bytes:
+            return self._site.page(reader, "error.html", title=error.title, words=error.words, status=error.status)
+
+        try:
+            body = await self._ask(page, QuestionKind.QUESTION)
+        except Exception:  # noqa: BLE001  # what failed may be the store
+            body = render("bare.html", title=error.title, words=error.words)
+        return PageAnswer(body, error.status)
+
+
+def _read(scope: Scope) -> tuple[PageRequest, PageRoute]:
+    """The request, and the route that answers it. Raises PageError."""
+    path, query = scope["path"], _query(scope)
+    if len(path) + len(query) > _LONGEST:
+        raise malformed(f"it has {len(path) + len(query):,} characters, at most {_LONGEST:,} are read")
+    for route in ROUTES:
+        found = route.pattern.fullmatch(path)
+        if found is not None:
+            return PageRequest(_url(scope), found.groupdict(default=""), _fields(query)), route
+    raise not_found("there is no page at this address: the search finds epochs, messages, actors and blocks")
+
+
+def _url(scope: Scope) -> str:
+    """The node's address as the browser has it; its host was checked, and is written without what could end a line."""
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    return f"http://{''.join(char for char in (hosts or ['127.0.0.1'])[0] if char.isalnum() or char in '.:-[]')}"
+
+
+def _query(scope: Scope) -> bytes:
+    query: bytes = scope.get("query_string", b"")
+    return query
+
+
+def _fields(query: bytes) -> dict[str, str]:
+    try:
+        given = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise malformed(f"its query has more than {_MOST_FIELDS} fields") from None
+    return {name: value.strip() for name, value in reversed(given)}  # the first of a name holds
+
+
+def _page_error(error: Exception) -> PageError:
+    """What a person learns of an error; of one that is a defect of ours no more than that it is."""
+    match error:
+        case PageError():
+            return error
+        case UnknownTransaction() | UnknownBlock():
+            return not_found(str(error))
+        case InvalidInput():
+            return malformed(str(error))
+        case RpcError():
+            return PageError(503, "Not answered", error.message)
+        case StoreError() | HypervisorError():
+            _LOG.error("a page could not be made: %s", error)
+            return PageError(500, "This cannot be shown", f"the chain's data could not be read: {error}")
+        case _:
+            _LOG.error("a page could not be made", exc_info=error)
+            return PageError(500, "This cannot be shown", f"a defect of the explorer: {type(error).__name__}")
+
+
+async def _send(send: Send, answer: PageAnswer, scope: Scope, *, forever: bool = False) -> None:
+    is_page = answer.content_type.startswith("text/html")
+    headers = [
+        (b"content-type", answer.content_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+        (b"cache-control", b"max-age=31536000, immutable" if forever else b"no-store"),
+        (b"content-security-policy", (_POLICY if is_page else _PICTURE_POLICY).encode()),
+        *_ALWAYS,
+    ]
+    if answer.place is not None:
+        headers.append((b"location", answer.place.encode("ascii", "replace")))
+    if answer.status == 405:
+        headers.append((b"allow", b"GET, HEAD"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})

@@ -1,0 +1,105 @@
+"""Templates to pages: Jinja2 with everything escaped, and the words and numbers that templates write.
+
+Jinja2 is loaded with the first page. Text of strangers passes `bridge.printable` first, which shows what is hidden in
+it (controls, marks that turn the direction of writing, halves of characters) and cuts it; HTML is then escaped.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.addresses import EthAddress, checksummed, from_delegated
+from bridge.printable import printable
+from hypervisor.address import Address
+from store.cid import Cid, show
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HERE: Final = Path(__file__).parent
+ASSETS: Final = {"explorer.css": "text/css; charset=utf-8", "explorer.js": "text/javascript; charset=utf-8"}
+"""The files that pages load, with their types."""
+_SHORTEST_CUT: Final = 22
+_MOST_TEXT: Final = 2_000
+_LATEST: Final = 253_402_300_799
+"""Unix seconds at the end of the year 9999, after which a date has no form."""
+
+
+@cache
+def asset(name: str) -> tuple[bytes, str]:
+    """A file that pages load, and a tag that changes with it."""
+    content = (_HERE / "static" / name).read_bytes()
+    return content, sha256(content).hexdigest()[:16]
+
+
+def render(template: str, **values: Any) -> bytes:
+    """A page. What a lone half of a character is left of is shown as a question mark."""
+    return _environment().get_template(template).render(values).encode("utf-8", "replace")
+
+
+def show_address(address: Address) -> str:
+    """An address as people of both worlds write it: 0x of Ethereum's kind, else the network's own form."""
+    found = from_delegated(address)
+    return str(address) if found is None else checksummed(found)
+
+
+def show_ethereum(address: EthAddress) -> str:
+    """Twenty bytes with their checksum."""
+    return checksummed(address)
+
+
+def _cut(text: str) -> str:
+    """The beginning and the end of something long that people compare."""
+    return text if len(text) <= _SHORTEST_CUT else f"{text[:10]}…{text[-6:]}"
+
+
+def _fil(amount: int) -> str:
+    from localnet.traces.call_text import show_fil
+
+    return show_fil(amount) if amount else "0 FIL"
+
+
+def _when(timestamp: int) -> str:
+    if not 0 <= timestamp <= _LATEST:
+        return f"{timestamp} s"
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _number(value: int) -> str:
+    return f"{value:,}"
+
+
+def _text(value: object, most: int = _MOST_TEXT) -> str:
+    return printable(str(value), most)
+
+
+def _cid(value: Cid) -> str:
+    return show(value)
+
+
+def _asset_address(name: str) -> str:
+    return f"/assets/{name}?v={asset(name)[1]}"
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        autoescape=True,
+        loader=FileSystemLoader(_HERE / "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters.update({
+        "cid": _cid, "cut": _cut, "eth": show_ethereum, "fil": _fil, "n": _number, "text": _text, "when": _when,
+        "address": show_address,
+    })  # fmt: skip
+    made.globals["asset"] = _asset_address
+    return made

@@ -1,0 +1,78 @@
+"""What all pages share: facts of the node beside what a question reads, and the frame around every page.
+
+Lists that the chain's thread changes are copied here in one step, so that a page reads each as it was at one moment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.addresses import EthAddress
+from hypervisor.address import Address
+from hypervisor.network_versions import network_version
+from localnet.contracts.artifacts import ArtifactFolders
+from localnet.explorer.rendering import render
+from localnet.rpc.node import Node, NodeReader
+from localnet.traces.trace_words import NamedInterface
+
+
+@dataclass(frozen=True, slots=True)
+class PageFrame:
+    """What stands around each page: which network this is, and its newest epoch."""
+
+    head: int
+    chain_id: int
+    version: int
+    version_name: str
+    rules: str
+    client: str
+
+
+class Site:
+    """A node's facts, and its pages' frame."""
+
+    def __init__(self, node: Node, artifacts: ArtifactFolders) -> None:
+        self._node = node
+        self.artifacts = artifacts
+
+    def page(self, reader: NodeReader, template: str, **values: Any) -> bytes:
+        """A page within its frame."""
+        return render(template, frame=self._frame(reader), **values)
+
+    def interfaces(self) -> tuple[NamedInterface, ...]:
+        """The interfaces of contracts that the network knows, those of one contract first."""
+        known = self._node.network.interfaces
+        return (*(each for each in known if each.address), *(each for each in known if not each.address))
+
+    def compiled(self) -> tuple[NamedInterface, ...]:
+        """The interfaces of the contracts that are compiled in the node's folders."""
+        return tuple(NamedInterface(found.name, found.interface) for found in self.artifacts.contracts())
+
+    def accounts(self) -> tuple[EthAddress, ...]:
+        """The accounts that the node signs for."""
+        return self._node.unlocked
+
+    def native_accounts(self) -> tuple[Address, ...]:
+        """The native (f1) addresses of all accounts."""
+        return tuple(account.native for account in self._node.network.accounts)
+
+    def name_of(self, address: EthAddress) -> str:
+        """What is known by name at an address: an account of the node, a contract; nothing of others."""
+        accounts = self._node.network.accounts
+        found = next((place for place, account in enumerate(accounts) if account.address == address), None)
+        if found is not None:
+            return f"account {found}"
+        text = f"0x{address.hex()}"
+        return next((each.name for each in self._node.network.interfaces if each.address == text), "")
+
+    def _frame(self, reader: NodeReader) -> PageFrame:
+        network = reader.network
+        return PageFrame(
+            head=network.head.height,
+            chain_id=network.chain_id,
+            version=network.version,
+            version_name=network_version(network.version).name,
+            rules=network.rules.hardfork or network.rules.name,
+            client=self._node.client_version,
+        )

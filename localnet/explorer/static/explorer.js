@@ -1,0 +1,134 @@
+// The explorer in the browser: pages follow the chain, rows by keys, copies. All that is shown the server has written;
+// the one thing that a script puts into a page is another answer of the server to the page's own address.
+
+const PAUSE = 2000; // milliseconds between two looks at a chain that moves
+const main = document.getElementById("main");
+const state = document.getElementById("live");
+
+// --- following the chain ---------------------------------------------------------------------------------------------
+
+let height = null, due = false, timer = null, last = 0, wait = 500, typing = false;
+
+function follow() {
+  const kind = main.dataset.live; // "all": every block changes the page; "back": only a chain that goes back does
+  if (!kind) return;
+  const socket = new WebSocket(location.origin.replace(/^http/, "ws"));
+  socket.onopen = () => socket.send(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "Filecoin.ChainNotify", params: [] }));
+  socket.onmessage = (message) => {
+    const notice = JSON.parse(message.data);
+    if (notice.method !== "xrpc.ch.val") return;
+    for (const change of notice.params[1]) heard(change.Type, change.Val.Height, kind);
+  };
+  socket.onclose = () => {
+    show("off", "offline");
+    setTimeout(follow, wait);
+    wait = Math.min(wait * 2, 10000);
+  };
+}
+
+function heard(type, at, kind) {
+  const again = type === "current" && height !== null; // connected again: what happened meanwhile is not known
+  if (type === "current") { wait = 500; show("on", "live"); }
+  if (again || type === "revert" || (type === "apply" && kind === "all")) soon();
+  height = at;
+}
+
+function soon() {
+  due = true;
+  if (timer !== null || document.hidden) return;
+  timer = setTimeout(refresh, Math.max(0, last + PAUSE - Date.now()));
+}
+
+async function refresh() {
+  if (typing || document.hidden) { timer = null; return; } // later: when the field is left, or the page seen
+  due = false;
+  last = Date.now();
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  } catch { /* the node is away: the socket says so */ }
+  timer = null;
+  if (due) soon();
+}
+
+function replace(page) {
+  const next = page.getElementById("main");
+  if (!next) return;
+  const open = new Set([...main.querySelectorAll("details[id][open]")].map((each) => each.id));
+  const before = new Set([...main.querySelectorAll("tbody tr a:first-of-type")].map((each) => each.href));
+  const focused = main.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  for (const each of next.querySelectorAll("details[id]")) if (open.has(each.id)) each.open = true;
+  main.replaceChildren(...next.childNodes);
+  main.dataset.live = next.dataset.live;
+  for (const row of main.querySelectorAll("tbody tr")) {
+    const first = row.querySelector("a");
+    if (first && before.size && !before.has(first.href)) row.classList.add("new");
+  }
+  if (focused) main.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  document.title = page.title;
+  const footer = page.querySelector("footer");
+  if (footer) document.querySelector("footer").replaceChildren(...footer.childNodes);
+}
+
+function show(kind, words) {
+  state.className = `live ${kind}`;
+  state.textContent = words;
+}
+
+document.addEventListener("visibilitychange", () => { if (!document.hidden && due) soon(); });
+main.addEventListener("focusin", (event) => { typing = event.target.matches("input, textarea, select"); });
+main.addEventListener("focusout", () => { typing = false; if (due) soon(); });
+
+// --- copies ----------------------------------------------------------------------------------------------------------
+
+main.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-copy], button[data-copy-from]");
+  if (!button) return;
+  const words = button.textContent;
+  try {
+    const from = button.dataset.copyFrom;
+    await navigator.clipboard.writeText(from ? await (await fetch(from)).text() : button.dataset.copy);
+    button.textContent = "copied";
+    button.classList.add("done");
+  } catch {
+    button.textContent = "not allowed";
+  }
+  setTimeout(() => { button.textContent = words; button.classList.remove("done"); }, 1500);
+});
+
+// --- keys ------------------------------------------------------------------------------------------------------------
+
+const rows = () => [...main.querySelectorAll("tbody tr, details.call > summary")].filter((each) => each.offsetParent);
+
+function move(by) {
+  const all = rows();
+  const now = all.findIndex((row) => row.classList.contains("here"));
+  const next = all[Math.min(all.length - 1, Math.max(0, now + by))];
+  if (!next) return;
+  all[now]?.classList.remove("here");
+  next.classList.add("here");
+  (next.matches("summary") ? next : next.querySelector("a"))?.focus();
+  next.scrollIntoView({ block: "nearest" });
+}
+
+const KEYS = {
+  "/": () => document.getElementById("q").focus(),
+  j: () => move(1),
+  k: () => move(-1),
+  "[": () => document.querySelector("a[rel=prev]")?.click(),
+  "]": () => document.querySelector("a[rel=next]")?.click(),
+  e: () => fold(true),
+  c: () => fold(false),
+};
+
+function fold(open) {
+  for (const each of main.querySelectorAll("details")) each.open = open;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+  const act = KEYS[event.key];
+  if (act) { event.preventDefault(); act(); }
+});
+
+follow();

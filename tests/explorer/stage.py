@@ -1,0 +1,52 @@
+"""A network for pages to show: the demonstration's contracts and its native actor, and failures of each kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypervisor.types import ActorID
+from localnet import Contract, Network, TransactionFailed
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+ARTIFACTS = EXAMPLES / "solidity" / "artifacts"
+FIL = 10**18
+
+
+@dataclass
+class Stage:
+    """The network, who is on it, and the hashes of messages by what they show, as text."""
+
+    network: Network
+    bridge: Contract
+    inbox: Contract
+    counter: ActorID
+    messages: dict[str, str] = field(default_factory=dict)
+
+
+def planted(network: Network) -> Stage:
+    """The demonstration's deployment, and three failures: a caught abort, a method that is none, gas run out within."""
+    code = network.actors.install((EXAMPLES / "counter" / "counter.wasm").read_bytes())
+    counter = network.machine.create(code).id
+    network.mine()
+    bridge, inbox = network.deploy(ARTIFACTS / "Bridge.json"), network.deploy(ARTIFACTS / "Inbox.json")
+    stage = Stage(network, bridge, inbox, counter)
+    note = stage.messages
+    note["deposit"] = bridge.send("deposit", counter, value=3 * FIL).hash.hex()
+    greeting = inbox.interface.encode_call("greet", "from a contract, through native code")
+    note["two borders"] = bridge.send("callThrough", counter, inbox.address, greeting, 0).hash.hex()
+    note["caught"] = bridge.send("tryFail", counter, 42, "refused on purpose", value=FIL).hash.hex()
+    note["wrong method"] = _failing(network, bridge, "increment", 4, 5)
+    note["out of gas"] = _failing(network, bridge, "increment", counter, 5, gas_limit=4_000_000)
+    note["native"] = network.send_native(network.accounts[1].native, value=FIL).hash.hex()
+    stage.messages = {name: f"0x{found}" for name, found in note.items()}
+    return stage
+
+
+def _failing(network: Network, contract: Contract, function: str, *arguments: int, gas_limit: int = 50_000_000) -> str:
+    """The hash of a message that fails."""
+    try:
+        network.send(contract.address, 0, contract.interface.encode_call(function, *arguments), gas_limit=gas_limit)
+    except TransactionFailed:
+        return network.head.transactions[-1].hex()
+    raise AssertionError(f"{function} did not fail")
