@@ -65,6 +65,7 @@ class Network(AccountChain):
         fork: ForkSource | None = None,
         streams: StreamSettings | None = None,
         beginning: GenesisOptions | None = None,
+        keep_states: int | None = None,
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
@@ -83,7 +84,9 @@ class Network(AccountChain):
         as a `fork` of another one (`localnet.fork.forking`), with its state, actors, network version and chain id;
         accounts with less than 1 FIL there get `balance`. `streams` say who governs the block reward from network
         version 29 on, and how fast it is split (`localnet.chain.streams`): at the genesis, or at the planned upgrade
-        to that version. `beginning` is the former name of `genesis`.
+        to that version. A network in memory keeps the states of its newest blocks, `keep_states` of them (default:
+        4,100, as anvil), those of its snapshots, and all that happened in every block. `beginning` is the former name
+        of `genesis`.
 
         Raises InvalidInput for a folder of another bundle, network version, chain id, `evm` or rules, of other funds or
         fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too late, and
@@ -100,7 +103,7 @@ class Network(AccountChain):
         unlocked = accounts(mnemonic, count, derivation_path)
         opening = Opening(
             path, bundle, network, evm, unlocked, funds, genesis, chain_id, bare, rules, hardfork, fork,
-            streams=streams, funded=balance is not None, counted=counted,
+            streams=streams, funded=balance is not None, counted=counted, keep_states=keep_states,
         )  # fmt: skip
         super().__init__(opening.chain(int(clock()), upgrades), ChainClock(clock), unlocked)
         if facade:

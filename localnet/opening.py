@@ -15,13 +15,14 @@ from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import NETWORK_VERSIONS, network_version
-from hypervisor.opening import AUTO, OFFICIAL_EVM, OWN_EVM, open_store
+from hypervisor.opening import AUTO, IN_MEMORY, OFFICIAL_EVM, OWN_EVM, open_store
 from hypervisor.proofs import AcceptProofs
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
 from localnet.chain.chain import Chain
 from localnet.chain.externs import ChainExterns
 from localnet.chain.planning import plan_upgrades
+from localnet.chain.state_window import StateWindow
 from localnet.chain.streams import begin_streams, has_streams
 from localnet.fork.forking import ForkSource, open_fork
 from localnet.ledger.genesis import (
@@ -41,6 +42,7 @@ from localnet.rules.installed import rules_named, rules_of
 from localnet.rules.parts import NetworkRules
 from localnet.state.controls import set_balance
 from store.blockstore import Store
+from store.bounded import BoundedStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,15 @@ class Opening:
     funded: bool = False
     """Whether this balance is asked for, or this number of accounts (`counted`)."""
     counted: bool = False
+    keep_states: int | None = None
 
     def chain(self, timestamp: int, plan: UpgradePlan) -> Chain:
         """The chain in the folder, or a new one at a time (Unix seconds)."""
         genesis, supply = network_genesis(self.accounts, self.balance, self.genesis)
         bundle = Bundle.open(self.bundle) if isinstance(self.bundle, str | Path) else self.bundle
         with ExitStack() as undo:
-            store, origin = open_fork(undo.enter_context(closing(open_store(self.path))), self.fork)
+            opened, window = self._open()
+            store, origin = open_fork(undo.enter_context(closing(opened)), self.fork)
             index, externs = ChainIndex(store), ChainExterns()
             undo.callback(store.close)
             miners = self.genesis.miners if index.head < 0 else index.miners_to_come()
@@ -90,10 +94,22 @@ class Opening:
             fresh = NetworkRecord(
                 genesis.network_name, supply, first, evm, machine.manifest.data, rules.name, rules.hardfork
             )
-            chain = Chain(machine, externs, fresh, timestamp, origin)
+            chain = Chain(machine, externs, fresh, timestamp, origin, window)
             plan_upgrades(chain, plan, self.streams)
             undo.pop_all()
         return chain
+
+    def _open(self) -> tuple[Store, StateWindow]:
+        """The store behind the path, and what keeps its states."""
+        if str(self.path) == IN_MEMORY:
+            store = BoundedStore()
+            return store, StateWindow(store, self.keep_states)
+        if self.keep_states is not None:
+            raise InvalidInput(
+                "a number of states to keep is for a network in memory: a folder's are collected by `hypervisor gc "
+                "--states N`, or by `hypervisor node --keep-states N`"
+            )
+        return open_store(self.path), StateWindow()
 
     def _begin(self, machine: Hypervisor) -> None:
         """Make a new machine's state the network's: its chain id, what its rules expect, contracts of everywhere."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from devtools.cli.foreign_options import ForeignOptions
 
 _ONE_CHAIN = "every block and transaction of a chain is kept"
-_STATES = "--keep-states N, with --state, bounds the states that are kept"
+_STATES = "--keep-states N bounds the states that are kept (default: 4100, as anvil's 500 and 3600; with --state all)"
 _FORKED = "a fork reads blocks from its node as they are needed, and checks and keeps each"
 NOT_HERE: Final = {
     "--cache-path": "compiled modules are kept in the user's cache folder (XDG_CACHE_HOME)",
@@ -37,7 +37,7 @@ NOT_HERE: Final = {
     "--no-request-size-limit": "a request has at most 5 MiB, so that no client can exhaust the node",
     "--no-storage-caching": _FORKED,
     "--number": "a chain begins at epoch 0: hypervisor_mineAfterNullRounds lets epochs pass",
-    "--preserve-historical-states": "every state is kept unless --keep-states says otherwise",
+    "--preserve-historical-states": "--keep-states N keeps more states than 4100; with --state every one is kept",
     "--print-traces": "`hypervisor trace` shows the calls of a transaction; those of one that fails are printed anyway",
     "--prune-history": _STATES,
     "--retries": _FORKED,

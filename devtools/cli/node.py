@@ -33,7 +33,7 @@ _RULES = (
     "Whose gas, fees and blocks: filecoin, ethereum or others that are installed (default: filecoin or the folder's)."
 )
 _CHAIN_ID = "Of a new chain (default: 31415926, with --rules ethereum 31337)."
-_KEEP = "Keep the states of this many blocks and collect older ones as garbage (default: all). Needs --state."
+_KEEP = "Keep the states of this many blocks, older ones go (default: 4100; with --state all of them)."
 _FORK = "Begin as the network of another node: its state is read block by block when something touches it."
 _FORK_EPOCH = "The epoch to fork at (default: the other node's head). --fork-block-number is the same."
 _TIMESTAMP = "Let it be this time when the node starts, in Unix seconds: a new chain's first block has it."
@@ -284,6 +284,7 @@ def node(
             deferred=deferred,
             fork=_fork(fork_url, fork_epoch, silent),
             streams=asked_streams(swa=swa, sra=sra, orchestrator=orchestrator, ramp=ramp, timelock=timelock),
+            keep_states=keep_states if state is None else None,
         )
     with opened:
         if loaded is not None:
@@ -309,7 +310,7 @@ def node(
             words,
             derivation_path,
             artifacts,
-            keep_states,
+            None if state is None else keep_states,
             auto_impersonate,
             not no_explorer,
             NodeLimits(question=question_time, trace=trace_time),

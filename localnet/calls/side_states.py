@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 MOST_KEPT: Final = 256 << 20
 """Bytes of blocks that are kept for states beside the chain; beyond that all of them are forgotten."""
+MOST_BEGUN: Final = 1_000
+"""States of blocks that are held because a state beside the chain began with them; beyond that the oldest is not."""
 
 _FIRST_EXPORTED: Final = 1 << 10
 """Methods below are between a contract's actor and the machine's own parts: no contract's code answers them."""
@@ -113,6 +115,7 @@ class SideStates:
     def __init__(self, chain: Chain, most_kept: int = MOST_KEPT) -> None:
         self._chain, self._most_kept = chain, most_kept
         self._ground: Hypervisor | None = None
+        self._begun: dict[Cid, Tipset] = {}
         self._kept = 0
 
     def begin(self, tipset: Tipset) -> Cid:
@@ -120,6 +123,7 @@ class SideStates:
         machine = self._chain.machine_at(tipset)
         root = machine.root
         self._keep(machine, root)
+        self._hold(tipset)
         return root
 
     def call(self, call: SideCall) -> SideAnswer:
@@ -167,7 +171,20 @@ class SideStates:
     def _own_ground(self) -> Hypervisor:
         if self._ground is None or self._kept > self._most_kept:
             self._ground, self._kept = self._chain.machine.fork(), 0
+            while self._begun:
+                self._let_go()
         return self._ground
+
+    def _hold(self, tipset: Tipset) -> None:
+        """Keep the state of a block, which those that follow from it share most of."""
+        if tipset.state not in self._begun:
+            self._chain.states.hold(tipset)
+            self._begun[tipset.state] = tipset
+            if len(self._begun) > MOST_BEGUN:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        self._chain.states.release(self._begun.pop(next(iter(self._begun))))
 
     def _keep(self, machine: Hypervisor, root: Cid) -> None:
         blocks = machine.store.reachable(root)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -259,6 +260,7 @@ class BlockProduction(NetworkReader):
 
     def snapshot(self) -> int:
         """Remember the chain as it is now; the number is for `revert`."""
+        self.chain.states.hold(self.head)
         self._snapshots.append(_Snapshot(self.head, self.chain.record.upgrades, self.producer, self._clock.offset))
         return len(self._snapshots)
 
@@ -270,8 +272,7 @@ class BlockProduction(NetworkReader):
         if not 1 <= whole_number(snapshot, "a snapshot", None) <= len(self._snapshots):
             return False
         remembered = self._snapshots[snapshot - 1]
-        self.go_back(remembered.tipset, remembered.time_offset, remembered.upgrades)
-        del self._snapshots[snapshot - 1 :]
+        self._go_back(remembered.tipset, remembered.time_offset, remembered.upgrades, snapshot - 1)
         self.chain.producer = remembered.producer
         return True
 
@@ -280,7 +281,14 @@ class BlockProduction(NetworkReader):
 
         The clock keeps its offset, or gets another one, in seconds; planned upgrades stay, or are others.
         """
-        self.chain.go_back(tipset, upgrades)
-        self._snapshots = [kept for kept in self._snapshots if kept.tipset.height <= tipset.height]
+        left = bisect_right(self._snapshots, tipset.height, key=lambda kept: kept.tipset.height)
+        self._go_back(tipset, time_offset, upgrades, left)
+
+    def _go_back(self, tipset: Tipset, time_offset: int | None, upgrades: Upgrades | None, left: int) -> None:
+        """Go back, with the first N snapshots left; the tipset may be that of one of the others."""
+        remembered = any(kept.tipset is tipset for kept in self._snapshots[left:])
+        self.chain.go_back(tipset, upgrades, remembered=remembered)
+        while len(self._snapshots) > left:
+            self.chain.states.release(self._snapshots.pop().tipset)
         self.mempool.clear()
         self._clock.go_back(self._clock.offset if time_offset is None else time_offset)

@@ -21,6 +21,7 @@ from hypervisor.opening import learn_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.externs import ChainExterns
+from localnet.chain.state_window import StateWindow
 from localnet.chain.supply import supply_of
 from localnet.chain.view import ChainPoint, ChainReader, ChainView
 from localnet.chain.watching import Watcher
@@ -37,6 +38,7 @@ from localnet.ledger.index import (
     changed_entries,
     head_entries,
     network_entries,
+    retained_entries,
     tipset_entries,
 )
 from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
@@ -60,10 +62,12 @@ class Chain(ChainReader):
         record: NetworkRecord,
         timestamp: int,
         origin: Origin | None = None,
+        window: StateWindow | None = None,
     ) -> None:
         """Go on where the machine's folder is, or begin a chain with `record` at `timestamp` (Unix seconds).
 
-        `origin` is the node that the network was forked from: the chain begins after a tipset of that one.
+        `origin` is the node that the network was forked from: the chain begins after a tipset of that one. `window`
+        keeps the states of a network in memory; without one the store keeps all of them.
         """
         self.machine = machine
         self.watchers: list[Watcher] = []
@@ -80,6 +84,7 @@ class Chain(ChainReader):
         """The message that is being executed, or in which the last tipset that failed broke."""
         self.refused: list[tuple[Candidate, TransactionRefused]] = []
         """What the last tipset left out because no block may hold it any more, and why."""
+        self.states = window or StateWindow()
         self.index = ChainIndex(machine.base)
         externs.attach(self.index, origin)
         self._externs, self._origin = externs, origin
@@ -90,6 +95,7 @@ class Chain(ChainReader):
         self.head = self.index.tipset(self.index.head)
         if self.head.next_settings == DEFAULT_SETTINGS:  # of a folder that an older program wrote
             self.head = replace(self.head, next_settings=self.rules.settings.first_settings(machine))
+        self.states.add(self.head)
         self.index.chain_ids = self.index.chain_ids or [machine.context.chain_id]
         self.producer = producer_of(machine.base, self.head.block)
         self._enter(self.head)
@@ -110,7 +116,7 @@ class Chain(ChainReader):
 
     def view(self, point: ChainPoint) -> ChainView:
         """The chain as it was at a point, to be read on another thread, by a machine of its own. For any thread."""
-        index, externs = ChainIndex(self.machine.base), ChainExterns()
+        index, externs = ChainIndex(self.machine.base, self.index), ChainExterns()
         externs.attach(index, self._origin)
         machine = self.machine.reader(point.facts[0].state, externs)
         return ChainView(machine, index, externs, point)
@@ -229,7 +235,9 @@ class Chain(ChainReader):
         tipset = self.assemble(self.machine, blocks, parent, height, timestamp, executions)
         for execution in executions:
             put_events(blocks, [StampedEvent(event.emitter, event.entries) for event in execution.events])
-        self.machine.flush(blocks.pending.items(), tipset_entries(tipset, executions))
+        entries = {**tipset_entries(tipset, executions), **self.states.entries_with(height)}
+        self.machine.flush(blocks.pending.items(), entries)
+        self.states.add(tipset)
         self.head, self.index.head = tipset, height
         self._enter(tipset)
         return tipset
@@ -265,22 +273,26 @@ class Chain(ChainReader):
 
     # --- moving the head --------------------------------------------------------------------------------------
 
-    def go_back(self, tipset: Tipset, upgrades: Upgrades | None = None) -> None:
+    def go_back(self, tipset: Tipset, upgrades: Upgrades | None = None, *, remembered: bool = False) -> None:
         """Make an earlier tipset the head again, with the state that it has in `tipset`.
 
-        Planned upgrades are then `upgrades` (None: those of now). Raises InvalidInput where that state was collected,
-        and the store's errors, with the chain as it was.
+        Planned upgrades are then `upgrades` (None: those of now). The states of a tipset that is `remembered` are there
+        in any case. Raises InvalidInput where that state was collected, and the store's errors, with the chain as it
+        was.
         """
-        self._check_kept(tipset)
+        if not remembered:
+            self._check_kept(tipset)
         with self._undone_on_failure(self.machine.snapshot()):
             self.machine.restore(Snapshot(tipset.state, {}))
             self.record = replace(self.record, upgrades=upgrades or self.record.upgrades)
             self._enter(tipset)
             producer = producer_of(self.machine.base, tipset.block)
             self.rewritten += 1  # before the index changes: a question that reads the change must find it counted
-            self.machine.flush(
-                (), {**head_entries(tipset.height), **changed_entries(tipset), **network_entries(self.record)}
-            )
+            entries = {**head_entries(tipset.height), **changed_entries(tipset), **network_entries(self.record)}
+            if tipset.height < self.index.retained:
+                entries |= retained_entries(tipset.height)
+            self.machine.flush((), entries)
+        self.states.go_back(tipset)
         for watcher in tuple(self.watchers):  # what is above can be read until the head has moved
             watcher.reverted(self._above(tipset.height), tipset)
         self.head, self.index.head, self.producer = tipset, tipset.height, producer
@@ -338,6 +350,7 @@ class Chain(ChainReader):
         with self._undone_on_failure(Snapshot(self.head.state, {})):
             self.head = replace(self.head, state=self.machine.root)
             self.machine.flush((), changed_entries(self.head))
+        self.states.go_back(self.head)
 
     def _circulating(self, state: Cid) -> TokenAmount:
         """attoFIL in circulation at the machine's state: kept, so that going back reads nothing of the state."""

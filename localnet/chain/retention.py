@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
-from typing import Final
 
-from hypervisor.argument_checks import whole_number
 from hypervisor.errors import InvalidInput
 from localnet.chain.block_production import BlockProduction
+from localnet.chain.state_window import WORTH_IT, check_states
 from localnet.ledger.index import ChainIndex, retained_entries
 from localnet.ledger.records import Tipset
 from store.blockstore import Store, get_object
@@ -27,38 +26,29 @@ from store.roots import Roots
 
 _MESSAGES = 10
 """The place of the messages in a block header."""
-_MOST_STATES: Final = (1 << 63) - 1
-_WORTH_IT: Final = 8
-"""A collection begins once the states that may go are one for N that are kept."""
 
 
-def forget_states(store: Store, states: int, snapshots: Iterable[Tipset] = ()) -> None:
-    """Let the states of all but the newest tipsets be collected; a snapshot keeps its own and those after it.
+def forget_states(store: Store, states: int) -> None:
+    """Let the states of all but the newest tipsets be collected.
 
-    From then on none of them can be gone back to. A folder without a chain is left as it is. Raises InvalidInput for
-    less than one state.
+    From then on none of them can be gone back to, unless it is that of a snapshot (`chain_roots`). A folder without a
+    chain is left as it is. Raises InvalidInput for less than one state.
     """
-    _check_count(states)
+    check_states(states)
     index, oldest = ChainIndex(store), None
     for tipset in islice(_tipsets(store), states):
         oldest = tipset.height
     if oldest is not None:
-        kept = min([oldest, *(tipset.height for tipset in snapshots)])
-        store.commit((), {}, retained_entries(max(kept, index.retained)))
-
-
-def _check_count(states: int) -> None:
-    if whole_number(states, "a number of states", None, _MOST_STATES) < 1:
-        raise InvalidInput(f"the states of {states} tipsets: at least the head's is kept")
+        store.commit((), {}, retained_entries(max(oldest, index.retained)))
 
 
 def chain_roots(store: Store, snapshots: Iterable[Tipset] = ()) -> Roots:
-    """The roots of a chain up to its head; of the states, those that are not forgotten (`forget_states`).
+    """The roots of a chain up to its head; of the states, those that are not forgotten, and those of snapshots.
 
     A folder without a chain has none: there the head of the machine and the pins are all that counts. The iterators
     read the index as they go, and raise StoreCorrupt where it has gaps.
     """
-    remembered = tuple(tipset.state for tipset in snapshots)
+    remembered = tuple(state for tipset in snapshots for state in (tipset.before, tipset.state))
     return Roots(deep=_deep(store, remembered), shallow=(tipset.block for tipset in _tipsets(store)))
 
 
@@ -107,7 +97,7 @@ class Housekeeper:
                 "only the folder (--state) of a network that is not a fork has garbage: open one with a path"
             )
         if states is not None:
-            _check_count(states)
+            check_states(states)
         self._network, self._store, self._states = network, store, states
         self._collector: GarbageCollector | None = None
         self._due = network.block_number
@@ -117,7 +107,7 @@ class Housekeeper:
         collector = self._collector
         if collector is None:
             if states is not None:
-                forget_states(self._store, states, self._network.remembered)
+                forget_states(self._store, states)
             collector = self._collector = GarbageCollector(
                 self._store, lambda: chain_roots(self._store, self._network.remembered)
             )
@@ -137,7 +127,7 @@ class Housekeeper:
             return None
         head = self._network.block_number
         if self._collector is None:
-            if head < self._due + max(1, self._states // _WORTH_IT):
+            if head < self._due + max(1, self._states // WORTH_IT):
                 return None
             self._due = head
         return self.collect(seconds, self._states)

@@ -134,7 +134,7 @@ class ChainReader:
         if tipset.height < self.index.retained:
             raise InvalidInput(
                 f"the state of block {tipset.height} was collected as garbage: states are kept from block "
-                f"{self.index.retained} on"
+                f"{self.index.retained} on (a node keeps more with --keep-states N, a Network with keep_states=N)"
             )
 
     def _enter(self, tipset: Tipset) -> None:

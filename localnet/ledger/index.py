@@ -37,12 +37,14 @@ from localnet.ledger.records import (
 from store.blockstore import Store, StoreCorrupt
 from store.codec import decode, encode
 
-MOST_DECODED: Final = 32 << 20
-"""Bytes that the decoded entries of heights may take: 9,000 small blocks, more than a question about logs spans."""
+MOST_DECODED: Final = 16 << 20
+"""Bytes that the decoded entries of heights may take: 4,500 small blocks, more than a question about logs spans."""
 _OBJECTS: Final = 1_500
 """Bytes that the objects of a tipset take beside what grows with its entry."""
 _DECODED: Final = 4
 """Bytes of memory for a byte of an entry, the entry itself included: Python's objects are larger than their data."""
+
+_Decoded = BoundedCache[int, tuple[bytes, Tipset | NullRound]]
 
 _HEAD = b"head"
 _FIRST = b"first"
@@ -55,11 +57,12 @@ _MINERS = b"miners"
 class ChainIndex:
     """Reads of the index. `head` is the head's height, -1 before the first tipset."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, beside: ChainIndex | None = None) -> None:
+        """`beside`: another one over the same store, to share with it what was decoded."""
         self._store = store
         recorded = store.index(_HEAD)
         self.head = -1 if recorded is None else int.from_bytes(recorded, "big")
-        self._decoded = BoundedCache[int, tuple[bytes, Tipset | NullRound]](MOST_DECODED)
+        self._decoded: _Decoded = _Decoded(MOST_DECODED) if beside is None else beside._decoded
         self._logs = KeptLogs()
         recorded = store.index(_CHAIN_IDS)
         self.chain_ids: list[int] = [] if recorded is None else decode(recorded)

@@ -242,6 +242,15 @@ def test_a_node_collects_its_folder_when_told_to_and_by_itself(tmp_path: Path) -
         assert int(ask(url, "eth_getBalance", ALICE, "latest"), 16) > 0
 
 
+def test_a_node_in_memory_keeps_as_many_states_as_asked_for(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--keep-states", "5") as (url, _):
+        ask(url, "anvil_mine", "0x14")
+        assert "was collected as garbage: states are kept from block 16 on" in _balance_at(url, "0xa")
+        assert "a node keeps more with --keep-states N" in _balance_at(url, "0xa")
+        assert _balance_at(url, "0x10") == "0x0"
+        assert ask(url, "eth_getBlockByNumber", "0x3", False)["number"] == "0x3"
+
+
 def _balance_at(url: str, block: str) -> str:
     """A balance in a block, or the words of the error."""
     try:
@@ -344,7 +353,7 @@ def _heard(client: socket.socket) -> bytes:
         (["--load-state", __file__], 2, "this is not a state that a network has dumped"),
         (["--fork-epoch", "5"], 2, "say which one with --fork-url"),
         (["--fork-url", "http://127.0.0.1:9"], 1, "no node answers at http://127.0.0.1:9"),
-        (["--keep-states", "5"], 2, "only the folder (--state) of a network that is not a fork has garbage"),
+        (["--keep-states", "0"], 2, "0 is not in the range x>=1"),
         (["--null-rate", "0.5"], 2, "--null-rate 0.5 is for blocks made by the clock: give --block-time, too"),
         (["--dump-state", "absent/state"], 2, "the state cannot be written to absent/state"),
     ],

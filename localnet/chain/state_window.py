@@ -1,0 +1,108 @@
+"""Which states a network in memory keeps: those of its newest tipsets, of its snapshots, and what others hold.
+
+The states of older tipsets are let go several at a time, a part of the window, so that a question which began before
+finds its state still there. What happened in the tipsets is kept: headers, messages, receipts and the index. A folder
+keeps all states until they are collected (`localnet.chain.retention`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, NamedTuple, Protocol
+
+from hypervisor.argument_checks import whole_number
+from hypervisor.errors import InvalidInput
+from localnet.ledger.index import retained_entries
+from localnet.ledger.records import Tipset
+from store.cid import Cid
+
+DEFAULT_STATES: Final = 4_100
+"""As many as anvil keeps: 500 in memory and 3,600 on the disk (crates/anvil/src/eth/backend/mem/storage.rs)."""
+MOST_STATES: Final = (1 << 63) - 1
+WORTH_IT: Final = 8
+"""States go once those that may go are one for N that are kept."""
+
+
+def check_states(states: int) -> int:
+    """A number of states that can be kept. Raises InvalidInput."""
+    if whole_number(states, "a number of states", None, MOST_STATES) < 1:
+        raise InvalidInput(f"the states of {states} tipsets: at least the head's is kept")
+    return states
+
+
+class HoldingStore(Protocol):
+    """A store that forgets states which nothing holds (`store.bounded`)."""
+
+    def hold(self, roots: Iterable[Cid]) -> None:
+        """Keep states that are here, once more."""
+
+    def release(self, roots: Iterable[Cid]) -> None:
+        """Hold states once less than until now."""
+
+
+class _AllKept:
+    """Stands for a store that forgets nothing by itself."""
+
+    def hold(self, roots: Iterable[Cid]) -> None:
+        """They are kept."""
+
+    def release(self, roots: Iterable[Cid]) -> None:
+        """They are kept."""
+
+
+class _States(NamedTuple):
+    height: int
+    roots: tuple[Cid, Cid]
+
+
+class StateWindow:
+    """The states of a chain's newest tipsets: the one that each begins with, and the one after it."""
+
+    def __init__(self, store: HoldingStore | None = None, states: int | None = None) -> None:
+        """Keep N states in a store that forgets what is not held; None for a store that keeps all of them.
+
+        Raises InvalidInput for less than one state.
+        """
+        self._store = _AllKept() if store is None else store
+        self._most = None if store is None else check_states(DEFAULT_STATES if states is None else states)
+        self._kept: deque[_States] = deque()
+
+    def entries_with(self, height: int) -> dict[bytes, bytes | None]:
+        """The entries of the index to commit with a new head: from which height on states are kept with it."""
+        after = len(self._kept) + 1
+        if self._most is None or after < self._most + max(1, self._most // WORTH_IT):
+            return {}
+        return retained_entries(height if self._most == 1 else self._kept[after - self._most].height)
+
+    def add(self, tipset: Tipset) -> None:
+        """Keep the states of a new head; older ones go where `entries_with` has said so."""
+        if self._most is None:
+            return
+        due = bool(self.entries_with(tipset.height))
+        self._append(tipset)
+        while due and len(self._kept) > self._most:
+            self._store.release(self._kept.popleft().roots)
+
+    def go_back(self, tipset: Tipset) -> None:
+        """The head is this tipset now, or has this state; it may be one whose states were held by themselves."""
+        if self._most is None:
+            return
+        gone: list[_States] = []
+        while self._kept and self._kept[-1].height >= tipset.height:
+            gone.append(self._kept.pop())
+        self._append(tipset)
+        for states in gone:
+            self._store.release(states.roots)
+
+    def hold(self, tipset: Tipset) -> None:
+        """Keep a tipset's states, wherever the window is."""
+        self._store.hold((tipset.before, tipset.state))
+
+    def release(self, tipset: Tipset) -> None:
+        """Keep a tipset's states once less."""
+        self._store.release((tipset.before, tipset.state))
+
+    def _append(self, tipset: Tipset) -> None:
+        self.hold(tipset)
+        self._kept.append(_States(tipset.height, (tipset.before, tipset.state)))

@@ -1,0 +1,187 @@
+"""What a network in memory keeps: the states of its newest blocks and of snapshots, and all that happened."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hypervisor.errors import InvalidInput
+from localnet import Network, opening
+from localnet.chain.state_window import DEFAULT_STATES
+from localnet.ledger.records import Tipset
+from localnet.rpc.node import Node
+from store.blockstore import BlockNotFound
+from store.bounded import BoundedStore
+from store.walk import reachable
+from tests.localnet.conftest import ARTIFACTS
+
+FIL = 10**18
+ETHEREUM = {"rules": "ethereum"}
+
+
+@pytest.fixture(params=["filecoin", "ethereum"])
+def network(request: pytest.FixtureRequest) -> Iterator[Network]:
+    with Network(rules=request.param, keep_states=8, clock=lambda: 1_700_000_000) as opened:
+        yield opened
+
+
+def pay(network: Network, times: int) -> None:
+    """Pay 1 FIL to the second account, in a block each."""
+    for _ in range(times):
+        network.send(network.accounts[1].address, value=FIL)
+
+
+def settle(network: Network) -> BoundedStore:
+    """Let the store drop what it is to drop."""
+    store = network.machine.base
+    assert isinstance(store, BoundedStore)
+    while store._states._dropped:
+        store._states.drop()
+    return store
+
+
+def test_states_of_older_blocks_go_and_what_happened_is_known(network: Network) -> None:
+    pay(network, 30)
+    settle(network)
+    oldest, account = network.chain.index.retained, network.accounts[1]
+    assert 30 - 8 <= oldest <= 30 - 7
+    for height in range(oldest, 31):
+        assert network.chain.machine_at(network.block(height)).balance(account.delegated) == (10_000 + height) * FIL
+        assert network.trace(network.block(height).transactions[0]).as_json()["reproduced"]
+    for height in range(oldest):
+        with pytest.raises(InvalidInput, match=rf"block {height} was collected .* from block {oldest} on \(a node"):
+            network.chain.machine_at(network.block(height))
+    for height in range(oldest - 1):  # the oldest block that is kept begins with the state before it
+        with pytest.raises(BlockNotFound):
+            network.machine.store.get(network.block(height).state)
+    for height in range(1, 31):
+        (sent,) = network.block(height).transactions
+        assert network.receipt(sent).succeeded
+        assert network.chain.index.by_hash(network.block(height).hash) == network.block(height)
+    with pytest.raises(InvalidInput, match="block 5 was collected"):
+        network.trace(network.block(5).transactions[0])
+    with pytest.raises(InvalidInput, match="block 5 was collected"):
+        network.go_back(network.block(5))
+
+
+def test_what_is_there_is_what_the_kept_states_lead_to(network: Network) -> None:
+    inbox = network.deploy(ARTIFACTS / "Inbox.json")
+    for number in range(40):
+        inbox.send("greet", f"number {number}")
+        if number % 7 == 0:
+            network.set_balance(network.accounts[2].address, number)
+    store, retained = settle(network), network.chain.index.retained
+    tipsets = [network.block(height) for height in range(retained, network.block_number + 1)]
+    states = {state for tipset in tipsets for state in (tipset.before, tipset.state)}
+    assert set(store._states.blocks) == reachable(store, states)
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_it_answers_as_a_network_that_keeps_all_states_does(rules: str, tmp_path: Path) -> None:
+    """The same in a folder, whose store is RocksDB: blocks, states, receipts, logs, and the way back."""
+    seen: list[list[Any]] = []
+    for path in (":memory:", tmp_path / "folder"):
+        options: dict[str, Any] = {"keep_states": 8} if path == ":memory:" else {}
+        with Network(path, rules=rules, clock=lambda: 1_700_000_000, **options) as network:
+            inbox, found = network.deploy(ARTIFACTS / "Inbox.json"), list[Any]()
+            for number in range(40):
+                snapshot = network.snapshot()
+                found.append(inbox.send("greet", f"number {number}").logs)
+                network.set_balance(network.accounts[3].address, number)
+                network.mine(1, null_rounds=number % 3)
+                if number % 4 == 3:
+                    assert network.revert(snapshot)
+            tipsets = [network.chain.index.at(height) for height in range(network.block_number + 1)]
+            found += [*tipsets, network.balance(network.accounts[3].address), network.machine.root]
+            found += [network.chain.index.logs(tipset) for tipset in tipsets if isinstance(tipset, Tipset)]
+            seen.append(found)
+    assert seen[0] == seen[1]
+
+
+def test_a_snapshot_keeps_its_state_however_long(network: Network) -> None:
+    pay(network, 3)
+    network.set_balance(network.accounts[2].address, 5)
+    snapshot = network.snapshot()
+    network.set_balance(network.accounts[2].address, 6)
+    pay(network, 40)
+    settle(network)
+    assert network.revert(snapshot)
+    assert (network.block_number, network.chain.index.retained) == (3, 3)
+    assert network.balance(network.accounts[2].address) == 5
+    assert network.balance(network.accounts[1].address) == 10_003 * FIL
+    assert network.trace(network.head.transactions[0]).as_json()["reproduced"]
+    pay(network, 40)
+    settle(network)
+    assert network.balance(network.accounts[1].address) == 10_043 * FIL
+    with pytest.raises(InvalidInput, match="block 3 was collected"):
+        network.chain.machine_at(network.block(3))
+
+
+def test_snapshots_that_are_used_up_keep_nothing(network: Network) -> None:
+    pay(network, 20)
+    before = len(settle(network))
+    for _ in range(3):
+        snapshot = network.snapshot()
+        network.snapshot()
+        pay(network, 30)
+        network.snapshot()
+        assert network.revert(snapshot)
+    pay(network, 20)
+    assert len(settle(network)) < before + 60
+
+
+def test_going_back_within_the_window_keeps_what_is_below(network: Network) -> None:
+    pay(network, 20)
+    network.go_back(network.block(17))
+    network.set_balance(network.accounts[2].address, 5)
+    settle(network)
+    oldest = network.chain.index.retained
+    assert [network.chain.machine_at(network.block(h)).balance(network.accounts[1].delegated) // FIL - 10_000
+            for h in range(oldest, 18)] == [*range(oldest, 18)]  # fmt: skip
+    pay(network, 1)
+    assert network.balance(network.accounts[1].address) == 10_018 * FIL
+
+
+def test_anvils_number_of_states_is_kept_unless_another_is_asked_for(tmp_path: Path) -> None:
+    """500 in memory and 3,600 on the disk: anvil's storage.rs."""
+    assert DEFAULT_STATES == 4_100
+    with pytest.raises(InvalidInput, match="states of 0 tipsets: at least the head's"):
+        Network(keep_states=0)
+    with pytest.raises(InvalidInput, match=r"for a network in memory: .* `hypervisor gc --states N`"):
+        Network(tmp_path, keep_states=5)
+    with Network(keep_states=1) as network:
+        pay(network, 5)
+        settle(network)
+        assert network.chain.index.retained == 5
+        assert network.trace(network.head.transactions[0]).as_json()["reproduced"]
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_a_transaction_takes_less_than_a_kilobyte_once_it_is_old(rules: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stays for ever of a block with one transaction, by the bytes of its pages and the directory's records."""
+    monkeypatch.setattr(opening, "BoundedStore", partial(BoundedStore, recent=0))
+    with Network(rules=rules, keep_states=8) as network:
+        sizes = []
+        for count in (100, 400):
+            while network.block_number < count:
+                network.send(bytes([network.block_number % 250]) * 20, value=network.block_number * 7919)
+            kept = settle(network)._kept
+            sizes.append(sum(map(sys.getsizeof, kept._pages)) + sum(len(each) for each in kept._buckets if each))
+        assert sizes[1] - sizes[0] < 300 * 1_000
+
+
+def test_questions_beside_the_chain_know_what_is_kept() -> None:
+    with Network(keep_states=4) as network:
+        pay(network, 20)
+        node = Node(network)
+        view = network.chain.view(node.point)
+        pay(network, 20)
+        view.go_to(network.chain.point())
+        assert view.machine_at(network.block(39)).balance(network.accounts[1].delegated) == 10_039 * FIL
+        with pytest.raises(InvalidInput, match="block 20 was collected"):
+            view.machine_at(network.block(20))
