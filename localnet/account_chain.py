@@ -18,7 +18,6 @@ from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet.accounts import Account
 from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.calls import simulate
-from localnet.chain import admission
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock
 from localnet.development import DevelopmentChain
@@ -114,7 +113,7 @@ class AccountChain(DevelopmentChain):
         data = request.data
         account = sender if isinstance(sender, Account) else self.account(request.sender)
         address = to_filecoin(request.sender)
-        gas_limit = self.gas_limit(request) if gas_limit is None else _gas(gas_limit)
+        gas_limit = self._gas_limit(request) if gas_limit is None else _gas(gas_limit)
         premium = self.usual_premium
         transaction = Transaction(
             type=DYNAMIC_FEE,
@@ -188,11 +187,9 @@ class AccountChain(DevelopmentChain):
         message = Message(filecoin_address(to), account.native, method=call.method, params=call.params)
         return call.answer(returned_natively(self.rules, self.machine.call(message)))
 
-    def gas_limit(self, request: CallRequest) -> Gas:
-        """The gas limit of a transaction that names none. Raises TransactionRefused for funds, CallFailed."""
-        admission.check_funds(self.machine, to_filecoin(request.sender), request.sender, request.value)
+    def _gas_limit(self, request: CallRequest) -> Gas:
         with self._explaining_failures(request):
-            return simulate.estimate(self.machine, request)
+            return simulate.gas_limit(self.machine, request)
 
     def receipt(self, transaction_hash: bytes) -> TransactionReceipt:
         """The executed transaction. Raises UnknownTransaction, also while it waits."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from bridge.addresses import to_filecoin
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
@@ -19,6 +20,7 @@ from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides, overridden
 from localnet.calls.pace import adapted
 from localnet.calls.time_limit import OutOfTime, TimeLimit, explaining_time
+from localnet.chain.admission import check_funds
 from localnet.chain.execution import apply_waiting
 from localnet.errors import AllowanceExceeded, TransactionRefused
 from localnet.ledger.candidates import Candidate
@@ -64,6 +66,12 @@ def trial_result(machine: Hypervisor, request: CallRequest) -> ApplyResult:
     if result.fatal is not None:
         raise result.fatal
     return result
+
+
+def gas_limit(machine: Hypervisor, request: CallRequest) -> Gas:
+    """The gas limit of a transaction that names none. Raises TransactionRefused for funds, and as `estimate`."""
+    check_funds(machine, to_filecoin(request.sender), request.sender, request.value)
+    return estimate(machine, request)
 
 
 def estimate(

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch
 from localnet.chain.block_production import BlockProduction
 from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.reading import NetworkReader
-from localnet.ledger.block_settings import BlockSettings
-from localnet.ledger.genesis import NetworkRecord
+from localnet.chain.view import ChainPoint, ChainReader
+from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Execution, Tipset, TransactionReceipt
 from store.buffered import BufferedStore
 from store.memory import MemoryStore
@@ -43,42 +42,49 @@ def has_pending(network: NetworkReader) -> bool:
     return network.rules.features.has_pending_block and not network.chain.deferred
 
 
-_Origin = tuple[Tipset, BlockSettings, int, NetworkRecord, Address, bool, tuple[bytes, ...]]
-"""Head, settings, timestamp, plan of upgrades, producer, and what waits, in its order."""
+@dataclass(frozen=True, slots=True)
+class PendingPlan:
+    """What the block to come would be made of now, for any thread to execute; `timestamp` in Unix seconds."""
+
+    point: ChainPoint
+    timestamp: int
+    candidates: tuple[Candidate, ...]
+
+
+def plan_pending(network: BlockProduction) -> PendingPlan:
+    """What the block to come would be made of. For the chain's own thread."""
+    return PendingPlan(network.chain.point(), network.next_timestamp, tuple(network.chosen()))
 
 
 class PendingBlocks:
-    """The block to come of a network: executed once for as long as everything that it follows from stays the same."""
+    """The block to come of a chain: executed once for as long as its plan stays the same."""
 
-    def __init__(self, network: BlockProduction) -> None:
-        self._network = network
-        self._kept: tuple[_Origin, PendingBlock] | None = None
+    def __init__(self, chain: ChainReader) -> None:
+        self._chain = chain
+        self._kept: tuple[PendingPlan, PendingBlock] | None = None
 
-    def block(self) -> PendingBlock:
-        """What the next block would be, on a machine of its own, which readers leave as it is. Raises Fatal."""
-        network = self._network
-        origin: _Origin = (
-            network.head,
-            network.chain.settings_after(network.head),
-            network.next_timestamp,
-            network.chain.record,
-            network.producer,
-            network.mempool.first_come,
-            tuple(candidate.hash for candidate in network.mempool),
-        )
-        if self._kept is None or self._kept[0] != origin:
+    def block(self, plan: PendingPlan) -> PendingBlock:
+        """What the next block would be, on a machine of its own, which readers leave as it is.
+
+        The chain is at the plan's point. Raises Fatal.
+        """
+        if self._kept is None or self._kept[0] != plan:
             self._kept = None  # the machine of the one before is not kept while this one is made
-            self._kept = origin, _make(network, origin[2])
+            self._kept = plan, _make(self._chain, plan)
         return self._kept[1]
 
+    def forget(self) -> None:
+        """Make the block anew for the next reader: its machine is another thread's from now on."""
+        self._kept = None
 
-def _make(network: BlockProduction, timestamp: int) -> PendingBlock:
-    chain, head = network.chain, network.head
+
+def _make(chain: ChainReader, plan: PendingPlan) -> PendingBlock:
+    head = chain.head
     height = ChainEpoch(head.height + 1)
     machine = chain.machine_before(head, head.state)
-    begin_epoch(machine, chain.record, head, height, timestamp, chain.settings_after(head))
-    done = list(execute(machine, network.chosen()))
+    begin_epoch(machine, chain.record, head, height, plan.timestamp, chain.settings_after(head))
+    done = list(execute(machine, plan.candidates))
     end_epoch(machine, chain.producer, sum(tip for _, tip in done))
     executions = [execution for execution, _ in done]
-    tipset = chain.assemble(machine, BufferedStore(MemoryStore()), head, height, timestamp, executions)
+    tipset = chain.assemble(machine, BufferedStore(MemoryStore()), head, height, plan.timestamp, executions)
     return PendingBlock(machine, tipset, tuple(executions))

@@ -33,7 +33,7 @@ def get_block_by_hash(node: Node, block_hash: bytes, full: bool = False) -> dict
 def transaction_count_by_number(node: Node, number: BlockRef) -> str | None:
     """How many transactions the block at a height has."""
     if is_to_come(node, number):
-        return _count(node.pending.block().tipset)
+        return _count(node.pending_block().tipset)
     return _count(find(node.network, number))
 
 
@@ -57,7 +57,7 @@ def is_to_come(node: Node, ref: BlockRef) -> bool:
 
 
 def _pending(node: Node, full: bool) -> dict[str, Any]:
-    network, found = node.network, node.pending.block()
+    network, found = node.network, node.pending_block()
     transactions: list[Any] = [as_data(receipt.hash) for receipt in found.receipts()]
     if full:
         transactions = [transaction_json(receipt) for receipt in found.receipts()]

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import orjson
 
-from localnet.chain.pending import has_pending
 from localnet.rpc import (
     accounts_at,
     artifacts,
@@ -46,7 +45,7 @@ from localnet.rpc import (
     transactions,
     typed_data,
 )
-from localnet.rpc.blocks_at import PENDING
+from localnet.rpc.asking_client import ASKING_CLIENT
 from localnet.rpc.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -242,17 +241,34 @@ class Dispatcher:
         target = session if method.on_socket else self._node
         if method.inline:
             return method.call(target, params)
-        to_come = PENDING in params and has_pending(self._node.network)  # else the tag means the head
-        if method.reads and self._on_reader is not None and not to_come:
+        if method.reads and self._on_reader is not None:
             return await self._on_reader(lambda reader: method.call(reader, params), method.kind)
+        work = await self._prepared(method, params, target)
         end = time.monotonic() + self._node.limits.wait
         while True:
             try:
-                return await self._on_owner(lambda: method.call(target, params))
+                return await self._on_owner(work)
             except NotYet:
                 if time.monotonic() >= end:
                     raise
             await asyncio.sleep(_ASK_AGAIN)
+
+    async def _prepared(self, method: Method, params: list[Any], target: Any) -> Callable[[], Any]:
+        """What a method does on the owner's thread, after the question that it asks first.
+
+        That has its time, but does not end when the client goes away: what a client has sent is done.
+        """
+        preparation = method.preparation
+        if preparation is None or self._on_reader is None:
+            return lambda: method.call(target, params)
+        values = method.read(params)
+        if preparation.is_needed(self._node, **values):
+            asker = ASKING_CLIENT.set(None)
+            try:
+                values |= await self._on_reader(lambda reader: preparation.values(reader, **values), method.kind)
+            finally:
+                ASKING_CLIENT.reset(asker)
+        return lambda: method.handler(target, **values)
 
     def _within_limit(self, response: bytes, request: Any) -> bytes:
         return response if len(response) <= self._node.limits.response else self._too_large(request)

@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
+from localnet.chain.pending import PendingPlan
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.methods import QuestionKind
 from localnet.rpc.node import Node
-from localnet.rpc.node_view import WentBack
+from localnet.rpc.node_view import NeedsPlan, WentBack
 from localnet.rpc.questions import Question, QuestionThreads
 from localnet.rpc.worker import RequestThread
 
@@ -60,11 +61,16 @@ class Executors:
 
     async def ask(self, question: Question, kind: QuestionKind = QuestionKind.QUESTION) -> Any:
         """What a question answers. Raises what it raises, RpcError -32000 where it was ended, or not left in peace."""
+        plan: PendingPlan | None = None
         for _ in range(_ATTEMPTS):
             try:
-                return await self.questions.ask(question, kind)
+                try:
+                    return await self.questions.ask(question, kind, plan)
+                except NeedsPlan:
+                    plan = await self.chain.start(self._node.pending_plan)
+                    return await self.questions.ask(question, kind, plan)
             except WentBack:
-                await self.chain.run(_wait)
+                plan = await self.chain.start(self._wait if plan is None else self._node.pending_plan)
         raise RpcError(SERVER_ERROR, "the chain went back while this was answered: ask again")
 
     def interrupt(self) -> None:
@@ -82,6 +88,5 @@ class Executors:
         if self in self._chain.watchers:
             self._chain.watchers.remove(self)
 
-
-def _wait() -> None:
-    """What the chain's thread was doing is done, and published, when it comes to this."""
+    def _wait(self) -> None:
+        """What the chain's thread was doing is done, and published, when it comes to this."""

@@ -40,7 +40,7 @@ from localnet.rpc.lotus_values import (
     tipset,
     unsigned,
 )
-from localnet.rpc.methods import Method, optional
+from localnet.rpc.methods import Method, Preparation, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import anything, listed
 from localnet.rules.call_request import BlockOverride
@@ -228,6 +228,17 @@ def _with_gas(node: NodeReader, request: Message, most: TokenAmount, key: Tipset
     return request
 
 
+def _lacks_gas(node: Node, request: Message, most: TokenAmount = TokenAmount(0)) -> bool:  # noqa: ARG001
+    """Whether a message's gas limit is to be estimated, and its sender may be one that the node signs for."""
+    owner = request.from_
+    own = (name for account in _accounts(node) for name in (account.native, account.delegated))
+    return request.gas_limit == 0 and (owner.protocol is Protocol.ID or owner in own)
+
+
+def _estimated(node: NodeReader, request: Message, most: TokenAmount = TokenAmount(0)) -> dict[str, Any]:
+    return {"request": _with_gas(node, request, most, HEAD)}
+
+
 def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:
     """Premium, and the base fee after N rises by an eighth."""
     if not 0 <= blocks <= _MOST_BLOCKS:
@@ -289,7 +300,12 @@ METHODS = (
         push_batch,
         aliases=("Filecoin.MpoolBatchPushUntrusted",),
     ),
-    Method("Filecoin.MpoolPushMessage", (message, optional(send_spec)), push_message),
+    Method(
+        "Filecoin.MpoolPushMessage",
+        (message, optional(send_spec)),
+        push_message,
+        preparation=Preparation(_lacks_gas, _estimated),
+    ),
     Method("Filecoin.MpoolBatchPushMessage", (listed(message, _MOST_MESSAGES), optional(send_spec)), push_messages),
     Method("Filecoin.MpoolGetNonce", (filecoin_address,), get_nonce),
     Method("Filecoin.MpoolPending", (optional(tipset),), pending),

@@ -38,14 +38,26 @@ def optional(read: Reader) -> OptionalReader:
 
 
 @dataclass(frozen=True, slots=True)
+class Preparation:
+    """The question that a method asks before it changes the chain, so that its executions hold up no block.
+
+    `is_needed` says of a node and the values of the parameters whether there is one. `values`, on a reader, answers
+    those in whose place others come.
+    """
+
+    is_needed: Callable[..., bool]
+    values: Callable[..., dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """A method; `aliases` are other nodes' names for it.
 
     It runs on the thread that owns the network, unless it is `inline`: then it reads only what no execution changes
     half-way (of the machine's context what `Node.point` has), and is answered where the request was read. One that
-    `reads` is a question to a `NodeReader`, and runs beside the network (`localnet.rpc.executors`), unless it asks for
-    the block to come; one that `traces` may take the time of a trace. One that is `on_socket` needs a WebSocket: its
-    handler gets the session in place of the node (`localnet.rpc.socket_methods`).
+    `reads` is a question to a `NodeReader`, and runs beside the network (`localnet.rpc.executors`); one that `traces`
+    may take the time of a trace. One with a `preparation` may ask a question before it runs. One that is `on_socket`
+    needs a WebSocket: its handler gets the session in place of the node (`localnet.rpc.socket_methods`).
     """
 
     name: str
@@ -55,6 +67,7 @@ class Method:
     reads: bool = False
     traces: bool = False
     on_socket: bool = False
+    preparation: Preparation | None = None
     aliases: tuple[str, ...] = ()
     parameters: tuple[str, ...] = field(init=False)
     kind: QuestionKind = field(init=False)
@@ -68,9 +81,13 @@ class Method:
 
     def call(self, node: Any, params: list[Any]) -> Any:
         """Read the parameters and answer. Raises RpcError -32602 for parameters that do not fit."""
+        return self.handler(node, **self.read(params))
+
+    def read(self, params: list[Any]) -> dict[str, Any]:
+        """The values of the handler's parameters. Raises RpcError -32602 for parameters that do not fit."""
         if len(params) > len(self.readers):
             raise invalid_params(f"{self.name} takes at most {len(self.readers)} parameters, not {len(params)}")
-        values = {}
+        values: dict[str, Any] = {}
         for place, (name, reader) in enumerate(zip(self.parameters, self.readers, strict=True)):
             given = params[place] if place < len(params) else None
             if isinstance(reader, OptionalReader):
@@ -80,7 +97,7 @@ class Method:
                 raise invalid_params(f"{self.name} lacks parameter {place + 1} ({name})")
             else:
                 values[name] = reader(given)
-        return self.handler(node, **values)
+        return values
 
     @property
     def summary(self) -> str:

@@ -14,7 +14,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides
 from localnet.calls.side_states import SideStates
-from localnet.chain.pending import PendingBlocks, has_pending
+from localnet.chain.pending import PendingBlock, PendingBlocks, PendingPlan, has_pending, plan_pending
 from localnet.chain.reading import NetworkReader
 from localnet.chain.retention import Housekeeper
 from localnet.chain.view import ChainPoint
@@ -92,10 +92,21 @@ class NodeReader:
     network: NetworkReader
     limits: NodeLimits
     console: NodeConsole | None
+    pending: PendingBlocks
 
     def machine_at(self, ref: BlockRef) -> Hypervisor:
-        """A machine at the state after the block that is meant. Raises RpcError."""
+        """A machine at the state after the block that is meant, also the one to come. Raises RpcError."""
+        if ref.tag == PENDING and has_pending(self.network):
+            return self.pending_block().machine
         return self.network.chain.machine_at(resolve(self.network, ref))
+
+    def pending_block(self) -> PendingBlock:
+        """The block to come, where the rules have one. Raises Fatal."""
+        return self.pending.block(self.pending_plan())
+
+    def pending_plan(self) -> PendingPlan:
+        """What the block to come would be made of."""
+        raise NotImplementedError
 
     def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
         """What a call or an estimate answers, and is reported to the console. Raises what it raises."""
@@ -156,7 +167,7 @@ class Node(NodeReader):
         limits = self.limits
         self.filters = Filters(self.network)
         self.side_states = SideStates(self.network.chain)
-        self.pending = PendingBlocks(self.network)
+        self.pending = PendingBlocks(self.network.chain)
         self.subscriptions = Subscriptions(self.network, limits.subscriptions, limits.subscriptions_of_one)
 
     def close(self) -> None:
@@ -175,11 +186,9 @@ class Node(NodeReader):
             self._housekeeper = Housekeeper(self.network, self.keep_states)
         return self._housekeeper
 
-    def machine_at(self, ref: BlockRef) -> Hypervisor:
-        """A machine at the state after the block that is meant, also the one to come. Raises RpcError."""
-        if ref.tag == PENDING and has_pending(self.network):
-            return self.pending.block().machine
-        return NodeReader.machine_at(self, ref)  # a class with slots is made anew: super() does not know it
+    def pending_plan(self) -> PendingPlan:
+        """What the block to come would be made of now. For the chain's own thread."""
+        return plan_pending(self.network)
 
     @property
     def unlocked(self) -> tuple[EthAddress, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from localnet.chain.mempool import MempoolView
+from localnet.chain.pending import PendingBlocks, PendingPlan
 from localnet.chain.reading import NetworkView
 from localnet.rpc.node import Node, NodeConsole, NodeReader
 
@@ -17,6 +18,10 @@ _MOVES: Final = 100
 
 class WentBack(Exception):
     """The chain changed what the question may have read."""
+
+
+class NeedsPlan(Exception):
+    """The question is about the block to come, and only the chain's thread knows what that is made of."""
 
 
 class _Moved(Exception):
@@ -34,28 +39,39 @@ class NodeView(NodeReader):
         self._point = node.point
         self.network = NetworkView(chain.view(self._point), MempoolView(node.network.mempool, self._check_newest))
         self.limits = node.limits
+        self.pending = PendingBlocks(self.network.chain)
+        self._plan: PendingPlan | None = None
         self._reports: list[Callable[[NodeConsole], None]] = []
 
     def report(self, write: Callable[[NodeConsole], None]) -> None:
         """Let the console know once the question is answered: it may be asked again."""
         self._reports.append(write)
 
-    def answer(self, question: Callable[[NodeReader], T]) -> T:
-        """What a question answers at the newest point. Raises what it raises.
+    def pending_plan(self) -> PendingPlan:
+        """What the block to come would be made of at the question's point. Raises NeedsPlan."""
+        if self._plan is None:
+            raise NeedsPlan
+        return self._plan
 
-        Raises WentBack where the chain went back meanwhile, or forgot states: its blocks may have been others' by
-        then, and its states collected.
+    def answer(self, question: Callable[[NodeReader], T], plan: PendingPlan | None = None) -> T:
+        """What a question answers at the newest point, or at that of the plan. Raises what it raises.
+
+        Raises NeedsPlan where it needs one and has none. Raises WentBack where the chain went back meanwhile, or forgot
+        states: its blocks may have been others' by then, and its states collected; and where what waits for a block has
+        changed since the plan was made.
         """
-        self.console = self._node.console
-        for _ in range(_MOVES):
+        self.console, self._plan = self._node.console, plan
+        for _ in range(_MOVES if plan is None else 1):
             self._reports.clear()
-            point = self._point = self._node.point
+            point = self._point = self._node.point if plan is None else plan.point
             retained = self.network.chain.index.retained
             try:
                 self.network.chain.go_to(point)
                 answer = question(self)
             except _Moved:
                 continue
+            except NeedsPlan:
+                raise
             except Exception as error:
                 collected = retained != self.network.chain.index.retained
                 if collected or self._chain.rewritten != point.rewritten:
@@ -76,4 +92,6 @@ class NodeView(NodeReader):
     def _write_reports(self) -> None:
         for write in self._reports:
             NodeReader.report(self, write)
-        self._reports.clear()
+        if self._reports:
+            self.pending.forget()  # the console may execute again on its machine
+            self._reports.clear()

@@ -23,6 +23,7 @@ from math import inf
 from typing import Any, Final
 
 from localnet.calls.pace import JUST_BEGUN, Pace, Turns
+from localnet.chain.pending import PendingPlan
 from localnet.rpc.asking_client import ASKING_CLIENT
 from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.methods import QuestionKind
@@ -61,13 +62,13 @@ class QuestionThread:
         """Whether it answers a question, whose client may have its answer already."""
         return self._thread.is_asked
 
-    def ask(self, question: Question, kind: QuestionKind) -> asyncio.Future[Any]:
+    def ask(self, question: Question, kind: QuestionKind, plan: PendingPlan | None) -> asyncio.Future[Any]:
         """What a question will have answered, unless it is refused before. For the event loop's thread."""
         limits = self._node.limits
         self._kind, self._seconds = kind, limits.trace if kind is QuestionKind.TRACE else limits.question
         self.since = time.monotonic()
         self.due = self.since + self._seconds
-        self._answer = self._thread.start(partial(self._execute, question))
+        self._answer = self._thread.start(partial(self._execute, question, plan))
         return self._answer
 
     def refuse(self, reason: str) -> None:
@@ -85,15 +86,15 @@ class QuestionThread:
         """The question is answered."""
         self._answer, self.since, self.due = None, None, inf
 
-    def _execute(self, question: Question) -> Any:
-        """What a question answers, on this thread. Raises what it raises, and WentBack."""
+    def _execute(self, question: Question, plan: PendingPlan | None) -> Any:
+        """What a question answers, on this thread. Raises what it raises, and what `NodeView.answer` does."""
         pace = self._pace
         if self._view is None:
             pace.keep()
             self._view = NodeView(self._node)
         pace.began = time.monotonic()
         try:
-            return self._view.answer(question)
+            return self._view.answer(question, plan)
         finally:
             if pace.has_turn:
                 pace.pass_on()
@@ -131,8 +132,11 @@ class QuestionThreads:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[QuestionKind, deque[Future[QuestionThread]]] = {kind: deque() for kind in QuestionKind}
 
-    async def ask(self, question: Question, kind: QuestionKind) -> Any:
-        """What a question answers. Raises what it raises, WentBack, and RpcError -32000 where it was given up."""
+    async def ask(self, question: Question, kind: QuestionKind, plan: PendingPlan | None = None) -> Any:
+        """What a question answers, of the block to come by a plan.
+
+        Raises what it raises, what `NodeView.answer` does, and RpcError -32000 where it was given up.
+        """
         with self._lock:
             thread = None if self._waiting[kind] else self._take(kind)
         if thread is None:
@@ -142,7 +146,7 @@ class QuestionThreads:
             self._release(thread, kind)
             raise RpcError(SERVER_ERROR, _GONE)
         try:
-            answer = thread.ask(question, kind)
+            answer = thread.ask(question, kind, plan)
             if asker is not None:
                 asker.give_up = partial(thread.refuse, _GONE)
             self._look_at(thread.due)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.transaction_messages import message_from
 from bridge.transactions import ACCESS_LIST, LEGACY, SignedTransaction, Transaction
+from hypervisor.types import Gas
 from localnet.accounts import Account
+from localnet.calls import simulate
 from localnet.ledger.records import Tipset
 from localnet.rpc.blocks import is_to_come
 from localnet.rpc.blocks_at import BlockRef, find, number_or_tag
 from localnet.rpc.errors import SERVER_ERROR, RpcError, invalid_params
-from localnet.rpc.methods import Method
-from localnet.rpc.node import Node
+from localnet.rpc.methods import Method, Preparation
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import receipt_json, transaction_json, unsigned_json, waiting_json
 from localnet.rpc.values import address, as_data, data, hash32, quantity
@@ -145,10 +147,7 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
     sender, network = _sender(request), node.network
     request.check(network.rules)
     cap, priority = _fees(node, request)
-    gas = request.gas
-    if gas is None:
-        call = request.call(sender, network.rules)
-        gas = node.estimated(call, lambda: network.gas_limit(call))
+    gas = _gas_limit(node, request, sender) if request.gas is None else request.gas
     nonce = request.nonce if request.nonce is not None else network.pending_nonce(to_filecoin(sender))
     return Transaction(
         type=request.type,
@@ -163,6 +162,27 @@ def _complete(node: Node, request: TransactionRequest) -> Transaction:
         access_list=request.access_list,
         authorizations=request.authorizations,
     )
+
+
+def _gas_limit(node: NodeReader, request: TransactionRequest, sender: EthAddress) -> Gas:
+    call = request.call(sender, node.network.rules)
+    return node.estimated(call, lambda: simulate.gas_limit(node.network.machine, call))
+
+
+def _lacks_gas(node: Node, request: TransactionRequest) -> bool:
+    """Whether a transaction's gas limit is to be estimated, and its sender is one that the node sends for."""
+    sender = request.sender
+    if request.gas is not None or sender is None:
+        return False
+    return node.network.account(sender) is not None or node.impersonates_all or sender in node.impersonated
+
+
+def _with_gas(node: NodeReader, request: TransactionRequest) -> dict[str, Any]:
+    request.check(node.network.rules)
+    return {"request": replace(request, gas=_gas_limit(node, request, _sender(request)))}
+
+
+_ESTIMATE: Final = Preparation(_lacks_gas, _with_gas)
 
 
 def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
@@ -182,12 +202,12 @@ def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
 
 METHODS = (
     Method("eth_sendRawTransaction", (data,), send_raw_transaction),
-    Method("eth_sendTransaction", (transaction,), send_transaction),
+    Method("eth_sendTransaction", (transaction,), send_transaction, preparation=_ESTIMATE),
     Method("eth_sendRawTransactionSync", (data,), send_raw_transaction_sync),
-    Method("eth_sendTransactionSync", (transaction,), send_transaction_sync),
-    Method("eth_sendUnsignedTransaction", (transaction,), send_unsigned_transaction),
-    Method("eth_signTransaction", (transaction,), sign_transaction),
-    Method("eth_fillTransaction", (transaction,), fill_transaction),
+    Method("eth_sendTransactionSync", (transaction,), send_transaction_sync, preparation=_ESTIMATE),
+    Method("eth_sendUnsignedTransaction", (transaction,), send_unsigned_transaction, preparation=_ESTIMATE),
+    Method("eth_signTransaction", (transaction,), sign_transaction, preparation=_ESTIMATE),
+    Method("eth_fillTransaction", (transaction,), fill_transaction, preparation=_ESTIMATE),
     Method("eth_sign", (address, data), sign, inline=True),
     Method("personal_sign", (data, address), personal_sign, inline=True),
     # They see the chain before a change or after it (`ChainIndex.receipt`), so they need not wait for its thread.

@@ -18,6 +18,8 @@ from devtools.soltest.sources import read_sources
 from hypervisor.errors import InvalidInput
 from localnet.contracts.forge_builds import FORGE_CACHE, ForgeBuilds
 
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -34,6 +36,11 @@ def test_folders_that_are_written_to_are_the_projects_own(root: Path, key: str, 
     (root / "foundry.toml").write_text(f'[profile.default]\n{key} = "{place}"\n')
     with pytest.raises(InvalidInput, match=f"{key} .* out of the project"):
         load_project(root)
+
+
+@pytest.mark.parametrize("example", sorted(place.parent.name for place in EXAMPLES.glob("*/foundry.toml")))
+def test_examples_are_projects_that_may_be_run(example: str) -> None:
+    assert load_project(EXAMPLES / example).root == EXAMPLES / example
 
 
 def test_a_folder_below_another_name_of_the_project_is_its_own(root: Path) -> None:

@@ -27,6 +27,7 @@ from localnet import Network
 from localnet.calls import simulate
 from localnet.calls.overrides import Overrides
 from localnet.chain.mempool import Mempool
+from localnet.chain.pending import PendingPlan
 from localnet.chain.watching import Background, InlineBackground
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.ledger.index import ChainIndex
@@ -44,7 +45,7 @@ from localnet.rpc.values import as_json
 from localnet.rules.call_request import CallRequest
 from store.blockstore import StoreError
 from store.cid import show
-from tests.localnet.rpc.asking import ALICE, NOBODY
+from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
 
 HASHING = "0x5b6201000060002050600056"
 """KECCAK256 of 64 KiB, without an end."""
@@ -438,9 +439,9 @@ def test_every_method_that_reads_is_a_question_to_a_reader() -> None:
         assert method.reads == (first.annotation == "NodeReader"), method.name
 
 
-@pytest.mark.parametrize(("rules", "thread"), [("filecoin", "questions"), ("ethereum", "network")])
-def test_only_a_rule_with_a_block_to_come_answers_pending_on_the_chains_thread(rules: str, thread: str) -> None:
-    """Under Filecoin's rules the tag means the head: an endless call there would hold up blocks."""
+@pytest.mark.parametrize(("rules", "times"), [("filecoin", 1), ("ethereum", 2)])
+def test_questions_about_the_block_to_come_hold_up_no_block(rules: str, times: int) -> None:
+    """Under Filecoin's rules the tag means the head; else the question is asked again with what waits."""
     seen = list[str]()
 
     def balance(reader: NodeReader, owner: EthAddress, at: BlockRef) -> str:
@@ -452,10 +453,38 @@ def test_only_a_rule_with_a_block_to_come_answers_pending_on_the_chains_thread(r
         try:
             table = executors.dispatcher._methods
             table["eth_getBalance"] = replace(table["eth_getBalance"], handler=balance)
-            assert int(ask(executors, "eth_getBalance", ALICE, "pending")["result"], 16)
+            network.automine = False
+            before = int(ask(executors, "eth_getBalance", BOB, "latest")["result"], 16)
+            ask(executors, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x5", "gas": hex(10**7)})
+            seen.clear()
+            found = int(ask(executors, "eth_getBalance", BOB, "pending")["result"], 16)
         finally:
             executors.stop()
-    assert seen == [thread]
+    assert found - before == (5 if rules == "ethereum" else 0)
+    assert seen == ["questions"] * times
+
+
+def test_a_question_about_the_block_to_come_is_answered_by_what_waited_though_a_block_was_made(
+    monkeypatch: MonkeyPatch,
+) -> None:
+    """The block that it asks about is the head's successor, whatever head the plan was made at."""
+    with Network(rules="ethereum") as network:
+        executors = Executors(Node(network))
+        plan = Node.pending_plan
+
+        def late(node: Node) -> PendingPlan:
+            found = plan(node)
+            monkeypatch.setattr(Node, "pending_plan", plan)
+            node.network.mine()
+            return found
+
+        monkeypatch.setattr(Node, "pending_plan", late)
+        try:
+            network.set_code(bytes.fromhex(NOBODY[2:]), bytes.fromhex("435f5260205ff3"))  # returns NUMBER
+            answer = ask(executors, "eth_call", {"to": NOBODY}, "pending")["result"]
+        finally:
+            executors.stop()
+    assert int(answer, 16) == 1
 
 
 def test_a_receipt_is_the_asked_transactions_though_its_height_is_made_anew(monkeypatch: MonkeyPatch) -> None:

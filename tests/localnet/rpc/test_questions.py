@@ -21,6 +21,8 @@ import pytest
 import websockets.sync.client
 from _pytest.monkeypatch import MonkeyPatch
 
+from bridge.addresses import eth_address, to_filecoin
+from bridge.method_numbers import INVOKE_EVM
 from hypervisor.tracing import DebugLog, TraceEvent
 from hypervisor.types import ActorID
 from localnet import Network
@@ -44,6 +46,12 @@ COUNTS = "0x60c85b600190038060025700"
 """From 200 down to 0: PUSH1 200, then JUMPDEST, PUSH1 1, SWAP1, SUB, DUP1, PUSH1 2, JUMPI; STOP."""
 HASHING = "0x5b6201000060002050600056"
 """KECCAK256 of 64 KiB, without an end."""
+INVOKES: dict[str, Any] = {"Method": INVOKE_EVM, "Params": "QA==", "Value": "0"}
+INVOKES |= {
+    name: "t" + str(to_filecoin(eth_address(bytes.fromhex(owner[2:]))))[1:]
+    for name, owner in (("From", ALICE), ("To", NOBODY))
+}
+"""A message that calls a contract with no bytes, which are 0x40 as CBOR."""
 _SOON = 20.0
 
 
@@ -339,6 +347,27 @@ def test_a_trace_that_is_interrupted_anywhere_leaves_its_turn_to_others(where: s
         server._executors.dispatcher._node.limits = NodeLimits()
         assert client.ask(*trace)
         assert until(lambda: not server._executors.questions._traces)
+
+
+@pytest.mark.parametrize(
+    ("rules", "request_"),
+    [
+        ("ethereum", ("eth_call", {"to": NOBODY, "gas": hex(10**10)}, "pending")),
+        ("ethereum", ("debug_traceCall", {"to": BOB, "gas": hex(10**10)}, "pending", {"tracer": "prestateTracer"})),
+        ("filecoin", ("eth_sendTransaction", {"from": ALICE, "to": NOBODY})),
+        ("filecoin", ("eth_fillTransaction", {"from": ALICE, "to": NOBODY})),
+        ("filecoin", ("Filecoin.MpoolPushMessage", INVOKES)),
+    ],
+)
+def test_what_executes_before_or_for_a_block_is_a_question_too(rules: str, request_: tuple[Any, ...]) -> None:
+    """A call at the block to come, the estimate of a transaction that the node is to send: they hold up no block."""
+    with served(NodeLimits(question=0.2, trace=0.2), rules) as server, NodeClient(server.url) as client:
+        client.ask("anvil_setCode", BOB, SPINS)
+        with pytest.raises(NodeError, match="execution aborted"):
+            client.ask(*request_)
+        height = server.network.head.height
+        client.ask("evm_mine")
+        assert server.network.head.height == height + 1
 
 
 def quantile(times: list[float]) -> float:
