@@ -6,9 +6,12 @@ question touches is its own or immutable, but for the store and the runtimes, wh
 look-ups in the mempool. The views follow the chain before a request that changed it is answered: a client sees what it
 has done.
 
-On the chain's thread stay, and hold up a block for as long as they take: questions about the block to come, which is
-made of what waits there; the estimate of a transaction that the node is to send, fill in or sign; what clients have set
-(filters, side states); and what reads a bounded part of the chain, single blocks and actors.
+A question about the block to come needs to know what waits, which the chain's thread tells; it executes that itself.
+A transaction that the node sends, fills in or signs has its gas estimated as a question (`Method.preparation`).
+
+On the chain's thread stay, and hold up a block for as long as they take: what clients have set (filters, side states);
+several Filecoin messages that are completed in order; and what reads a bounded part of the chain, single blocks, the
+one to come among them, and actors.
 """
 
 from __future__ import annotations
