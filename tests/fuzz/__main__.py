@@ -13,13 +13,14 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
 from bench.data import PROJECT
 from bench.recorded import RunRecord, finish, options
+from tests.fuzz.coverage import Coverage, read_coverage
 from tests.fuzz.target import keep, kept, load, names
 
 FOUND = PROJECT / "build" / "fuzz"
@@ -31,12 +32,13 @@ KEPT, KEPT_LENGTH = 50, 1500
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one process has come to."""
+    """What one process has come to. `interesting`: inputs that reached what those before them had not."""
 
     count: int
     passed: int
     findings: list[str]
     interesting: list[bytes] = field(default_factory=list)
+    coverage: Coverage = field(default_factory=Coverage)
 
 
 def main() -> int:
@@ -126,11 +128,13 @@ def play(name: str, count: int | None, seconds: float | None, seed: int, plant: 
         found = json.loads(out.read_text())
         seeded = {path.name for path in corpus.glob("seed-*")}
         interesting = sorted(path.read_bytes() for path in corpus.iterdir() if path.name not in seeded)
+    coverage = read_coverage(log.read_text(encoding="utf-8", errors="replace"))
     if plant is None:
-        passed = found["passed"] / found["count"]
-        _say(f"{name}: {found['count']} inputs, {passed:.0%} past the decoder, {monotonic() - start:.0f} s")
+        passed, seconds = found["passed"] / found["count"], monotonic() - start
+        reached = f"{coverage.edges} edges, the last new one by input {coverage.last_new}"
+        _say(f"{name}: {found['count']} inputs, {passed:.0%} past the decoder, {reached}, {seconds:.0f} s")
     small = sorted((data for data in interesting if len(data) <= KEPT_LENGTH), key=len)
-    return Outcome(found["count"], found["passed"], found["findings"], small[:: len(small) // KEPT + 1])
+    return Outcome(found["count"], found["passed"], found["findings"], small[:: len(small) // KEPT + 1], coverage)
 
 
 def summary(outcomes: dict[str, Outcome], seed: int) -> RunRecord:
@@ -139,7 +143,8 @@ def summary(outcomes: dict[str, Outcome], seed: int) -> RunRecord:
     passed = sum(outcome.passed for outcome in outcomes.values())
     findings = [finding for outcome in outcomes.values() for finding in outcome.findings]
     details = {
-        name: {"inputs": outcome.count, "past the decoder": outcome.passed} for name, outcome in outcomes.items()
+        name: {"inputs": outcome.count, "past the decoder": outcome.passed, **asdict(outcome.coverage)}
+        for name, outcome in outcomes.items()
     }
     return RunRecord(seed, count, {"made": count, "past the decoder": passed}, findings, {}, details)
 

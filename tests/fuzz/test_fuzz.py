@@ -10,6 +10,7 @@ import pytest
 
 from bench.data import PROJECT
 from tests.fuzz.__main__ import of_turn
+from tests.fuzz.coverage import Coverage, read_coverage
 from tests.fuzz.target import kept, load, names
 
 LARGEST = 4000
@@ -22,6 +23,18 @@ def test_what_was_found_or_kept_is_no_finding_now(name: str) -> None:
     inputs = [data for data in (*target.seeds(), *kept(name)) if len(data) <= LARGEST]
     passed = sum(target.run(data) for data in inputs)
     assert passed >= len(inputs) / 10
+
+
+def test_coverage_is_read_from_what_libfuzzer_prints() -> None:
+    """Lines of a run of libFuzzer's."""
+    log = (
+        "INFO: seed corpus: files: 38 min: 1b max: 64b total: 639b rss: 49Mb\n"
+        "#39\tINITED cov: 72 ft: 172 corp: 33/521b exec/s: 0 rss: 49Mb\n"
+        "#1731\tNEW    cov: 73 ft: 174 corp: 34/553b lim: 160 exec/s: 0 rss: 49Mb L: 34/64 MS: 4 Custom-\n"
+        "#16384\tpulse  cov: 73 ft: 177 corp: 35/545b lim: 160 exec/s: 2048 rss: 49Mb\n"
+    )
+    assert read_coverage(log) == Coverage(73, 177, 1731)
+    assert read_coverage("killed") == Coverage()
 
 
 def test_all_targets_have_their_turn() -> None:

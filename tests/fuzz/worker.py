@@ -77,7 +77,7 @@ class Worker:
             f"-timeout={LONGEST}",
             f"-rss_limit_mb={RESIDENT_LIMIT}",
             f"-artifact_prefix={self._out.parent}/{self._name}-",
-            "-verbosity=0",
+            "-verbosity=1",
             "-print_final_stats=0",
             "-len_control=0",
             "-reload=0",

@@ -1,0 +1,31 @@
+"""How much of our packages a target's inputs reached, by what libFuzzer prints of it.
+
+A line is `#INPUTS EVENT cov: EDGES ft: FEATURES corp: ...` (compiler-rt lib/fuzzer/FuzzerLoop.cpp, `PrintStats`). An
+edge is a branch of a module that the target imports; a feature also says how often, in powers of two, one input passed
+it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_STATISTICS: Final = re.compile(r"^#(\d+)\s+[A-Za-z_]+\s+cov: (\d+) ft: (\d+) ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What was reached, and the number of the input that was the last to reach a new edge."""
+
+    edges: int = 0
+    features: int = 0
+    last_new: int = 0
+
+
+def read_coverage(log: str) -> Coverage:
+    """The coverage at the end of a log; nothing where it has no statistics."""
+    found = Coverage()
+    for inputs, edges, features in (map(int, line) for line in _STATISTICS.findall(log)):
+        found = Coverage(edges, features, inputs if edges > found.edges else found.last_new)
+    return found
