@@ -129,6 +129,8 @@ class Dispatcher:
         self._on_owner = on_owner
         self._on_reader = on_reader
         self._methods = method_table()
+        self._batched = 0
+        """Bytes of answers to the batches that are not wholly answered yet."""
 
     async def answer(self, body: bytes | bytearray, session: SocketSession | None = None) -> bytes:
         """The response to a request body; empty where it holds notifications only. `session` is a WebSocket's."""
@@ -172,17 +174,24 @@ class Dispatcher:
 
     async def _batch(self, requests: list[Any], session: SocketSession | None) -> bytes:
         answers: list[bytes] = []
-        room = self._node.limits.response
+        limits, size = self._node.limits, 0
         together: deque[dict[str, Any] | None] = deque()
-        for place, request in enumerate(requests):
-            if not together:
-                together.extend(await self._send_batch(requests, place))
-            response = together.popleft() if together else await self._one(request, session)
-            if response is not None:
-                encoded = _encode(response) if room > 0 else self._too_large(request)
-                room -= len(encoded)
+        try:
+            for place, request in enumerate(requests):
+                if not together:
+                    together.extend(await self._send_batch(requests, place))
+                response = together.popleft() if together else await self._one(request, session)
+                if response is None:
+                    continue
+                encoded = _encode(response) if size < limits.response else self._too_large(request)
+                if self._batched + len(encoded) > limits.held:
+                    encoded = self._busy(request)
+                size += len(encoded)
+                self._batched += len(encoded)
                 answers.append(encoded)
-        return b"[" + b",".join(answers) + b"]" if answers else b""
+            return b"[" + b",".join(answers) + b"]" if answers else b""
+        finally:
+            self._batched -= size
 
     async def _send_batch(self, requests: list[Any], place: int) -> list[dict[str, Any] | None]:
         """The responses to the transactions that follow each other from a place on, where they may share blocks."""
@@ -275,6 +284,12 @@ class Dispatcher:
 
     def _too_large(self, request: Any) -> bytes:
         message = f"response exceeds {self._node.limits.response} bytes: ask for less"
+        return _encode(_error_response(_id(request), RpcError(LIMIT_EXCEEDED, message)))
+
+    def _busy(self, request: Any) -> bytes:
+        message = (
+            f"the answers to all batches that are being answered would exceed {self._node.limits.held} bytes: ask again"
+        )
         return _encode(_error_response(_id(request), RpcError(LIMIT_EXCEEDED, message)))
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localnet.rpc.dispatch import method_table
+from localnet import Network
+from localnet.rpc.dispatch import Dispatcher, method_table
 from localnet.rpc.errors import from_exception
+from localnet.rpc.node import Node, NodeLimits
 from store.blockstore import StoreFull
 from tests.conftest import samples
 from tests.localnet.rpc.conftest import Client, Failed
@@ -115,6 +119,26 @@ class TestBatches:
         answers = narrow_rpc.send(json.dumps([request] * 3).encode())
         assert "result" in answers[0]
         assert error_of(answers[2]) == (-32000, 1)
+
+    def test_batches_that_are_answered_at_once_share_the_room_for_answers(self, network: Network) -> None:
+        request = {**CHAIN_ID, "method": "eth_getBlockByNumber", "params": ["latest", False]}
+        one = len(asyncio.run(Dispatcher(Node(network), _later).answer(json.dumps(request).encode())))
+        dispatcher = Dispatcher(Node(network, NodeLimits(held=5 * one + 500)), _later)
+        body = json.dumps([request] * 3).encode()
+
+        async def both() -> list[bytes]:
+            return await asyncio.gather(dispatcher.answer(body), dispatcher.answer(body))
+
+        first, second = map(json.loads, asyncio.run(both()))
+        refused = [answer["error"] for answer in [*first, *second] if "error" in answer]
+        assert [error["code"] for error in refused] == [-32000]
+        assert f"would exceed {5 * one + 500} bytes: ask again" in refused[0]["message"]
+        assert all("result" in answer for answer in json.loads(asyncio.run(dispatcher.answer(body)))), "room again"
+
+
+async def _later(work: Callable[[], Any]) -> Any:
+    await asyncio.sleep(0)
+    return work()
 
 
 @given(st.binary(max_size=60))
