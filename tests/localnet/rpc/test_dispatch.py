@@ -123,16 +123,16 @@ class TestBatches:
     def test_batches_that_are_answered_at_once_share_the_room_for_answers(self, network: Network) -> None:
         request = {**CHAIN_ID, "method": "eth_getBlockByNumber", "params": ["latest", False]}
         one = len(asyncio.run(Dispatcher(Node(network), _later).answer(json.dumps(request).encode())))
-        dispatcher = Dispatcher(Node(network, NodeLimits(held=5 * one + 500)), _later)
+        dispatcher = Dispatcher(Node(network, NodeLimits(held=4 * one + 500)), _later)
         body = json.dumps([request] * 3).encode()
 
-        async def both() -> list[bytes]:
+        async def both() -> tuple[bytes, bytes]:
             return await asyncio.gather(dispatcher.answer(body), dispatcher.answer(body))
 
         first, second = map(json.loads, asyncio.run(both()))
         refused = [answer["error"] for answer in [*first, *second] if "error" in answer]
         assert [error["code"] for error in refused] == [-32000]
-        assert f"would exceed {5 * one + 500} bytes: ask again" in refused[0]["message"]
+        assert f"would exceed {4 * one + 500} bytes: ask again" in refused[0]["message"]
         assert all("result" in answer for answer in json.loads(asyncio.run(dispatcher.answer(body)))), "room again"
 
 
