@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
-from localnet.chain.pending import PendingPlan
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
 from localnet.rpc.dispatch import Dispatcher
@@ -27,10 +26,10 @@ from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.methods import QuestionKind
 from localnet.rpc.node import Node
 from localnet.rpc.node_view import NeedsPlan, WentBack
-from localnet.rpc.questions import Question, QuestionThreads
+from localnet.rpc.questions import Answer, Question, QuestionThreads
 from localnet.rpc.worker import RequestThread
 
-Ask = Callable[[Question, QuestionKind], Awaitable[Any]]
+Ask = Callable[[Answer, QuestionKind], Awaitable[Any]]
 """Answers a question beside the chain."""
 
 _ATTEMPTS: Final = 3
@@ -62,18 +61,18 @@ class Executors:
     def waits(self, candidate: Candidate) -> None:
         """Nothing is kept of transactions that wait."""
 
-    async def ask(self, question: Question, kind: QuestionKind = QuestionKind.QUESTION) -> Any:
-        """What a question answers. Raises what it raises, RpcError -32000 where it was ended, or not left in peace."""
-        plan: PendingPlan | None = None
-        for _ in range(_ATTEMPTS):
+    async def ask(self, answer: Answer, kind: QuestionKind = QuestionKind.QUESTION) -> Any:
+        """What a reader answers. Raises what it raises, RpcError -32000 where it was ended, or not left in peace."""
+        question, left = Question(answer, kind), _ATTEMPTS
+        while left:
             try:
-                try:
-                    return await self.questions.ask(question, kind, plan)
-                except NeedsPlan:
-                    plan = await self.chain.start(self._node.pending_plan)
-                    return await self.questions.ask(question, kind, plan)
+                return await self.questions.ask(question)
+            except NeedsPlan:
+                question.plan = await self.chain.start(self._node.pending_plan)
             except WentBack:
-                plan = await self.chain.start(self._wait if plan is None else self._node.pending_plan)
+                left -= 1
+                planned = self._wait if question.plan is None else self._node.pending_plan
+                question.plan = await self.chain.start(planned)
         raise RpcError(SERVER_ERROR, "the chain went back while this was answered: ask again")
 
     def interrupt(self) -> None:

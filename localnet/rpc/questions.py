@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from typing import Any, Final
@@ -33,7 +34,19 @@ from localnet.rpc.worker import RequestThread
 
 _GONE: Final = "the client is gone"
 
-Question = Callable[[NodeReader], Any]
+Answer = Callable[[NodeReader], Any]
+"""What a reader answers."""
+
+
+@dataclass(slots=True)
+class Question:
+    """What is asked of a reader: of the block to come, by a plan. `spent`: seconds for which it has been answered."""
+
+    answer: Answer
+    kind: QuestionKind
+    plan: PendingPlan | None = None
+    spent: float = 0.0
+
 
 MOST: Final = 16
 """Questions that are answered at a time; what was given up and has not ended yet is one of them."""
@@ -62,13 +75,13 @@ class QuestionThread:
         """Whether it answers a question, whose client may have its answer already."""
         return self._thread.is_asked
 
-    def ask(self, question: Question, kind: QuestionKind, plan: PendingPlan | None) -> asyncio.Future[Any]:
+    def ask(self, question: Question) -> asyncio.Future[Any]:
         """What a question will have answered, unless it is refused before. For the event loop's thread."""
-        limits = self._node.limits
-        self._kind, self._seconds = kind, limits.trace if kind is QuestionKind.TRACE else limits.question
+        limits, self._kind = self._node.limits, question.kind
+        self._seconds = limits.trace if self._kind is QuestionKind.TRACE else limits.question
         self.since = time.monotonic()
-        self.due = self.since + self._seconds
-        self._answer = self._thread.start(partial(self._execute, question, plan))
+        self.due = self.since + self._seconds - question.spent
+        self._answer = self._thread.start(partial(self._execute, question))
         return self._answer
 
     def refuse(self, reason: str) -> None:
@@ -86,7 +99,7 @@ class QuestionThread:
         """The question is answered."""
         self._answer, self.since, self.due = None, None, inf
 
-    def _execute(self, question: Question, plan: PendingPlan | None) -> Any:
+    def _execute(self, question: Question) -> Any:
         """What a question answers, on this thread. Raises what it raises, and what `NodeView.answer` does."""
         pace = self._pace
         if self._view is None:
@@ -94,7 +107,7 @@ class QuestionThread:
             self._view = NodeView(self._node)
         pace.began = time.monotonic()
         try:
-            return self._view.answer(question, plan)
+            return self._view.answer(question.answer, question.plan)
         finally:
             if pace.has_turn:
                 pace.pass_on()
@@ -132,11 +145,12 @@ class QuestionThreads:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[QuestionKind, deque[Future[QuestionThread]]] = {kind: deque() for kind in QuestionKind}
 
-    async def ask(self, question: Question, kind: QuestionKind, plan: PendingPlan | None = None) -> Any:
-        """What a question answers, of the block to come by a plan.
+    async def ask(self, question: Question) -> Any:
+        """What a question answers.
 
         Raises what it raises, what `NodeView.answer` does, and RpcError -32000 where it was given up.
         """
+        kind = question.kind
         with self._lock:
             thread = None if self._waiting[kind] else self._take(kind)
         if thread is None:
@@ -146,23 +160,25 @@ class QuestionThreads:
             self._release(thread, kind)
             raise RpcError(SERVER_ERROR, _GONE)
         try:
-            answer = thread.ask(question, kind, plan)
+            answer = thread.ask(question)
             if asker is not None:
                 asker.give_up = partial(thread.refuse, _GONE)
-            self._look_at(thread.due)
+            timer = self._timer
+            if timer is None or not time.monotonic() < timer.when() <= thread.due:
+                self._look_at(thread.due)
             return await answer
         finally:
             if asker is not None:
                 asker.give_up = None
+            if thread.since is not None:
+                question.spent += time.monotonic() - thread.since
             if thread.is_asked:
                 thread.give_up(lambda: self._forget(thread, kind))
             else:
                 self._release(thread, kind)
 
     def _look_at(self, due: float) -> None:
-        """Look then, or before, for questions that have had their time: one timer serves them all."""
-        if self._timer is not None and time.monotonic() < self._timer.when() <= due:
-            return
+        """Look then for questions that have had their time: one timer serves them all."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_at(due, self._end_overdue)
