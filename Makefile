@@ -14,7 +14,7 @@ RUN := $(VENV)/bin
 # start all of ours.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page wheel supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page wheel supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -48,6 +48,9 @@ clients-foc: environment ## Filecoin's onchain cloud on a node, from the deploym
 	@$(RUN)/python -m tests.soltests.folder pdp filecoin-pay filecoin-services fvm-solidity SessionKeyRegistry
 	@scripts/clients tests/clients/foc >/dev/null
 	@CLIENTS_REQUIRED=1 $(RUN)/python -m pytest -q -s -m "" tests/clients/foc $(ARGS)
+
+explorer-test: environment ## the explorer in headless chromium (Debian's, or FVM_CHROMIUM); screenshots in build/explorer
+	@EXPLORER_REQUIRED=1 $(RUN)/python -m pytest -q -m "" tests/explorer $(ARGS)
 
 soltests: environment ## public Solidity suites by `hypervisor test` beside forge (needs Node.js; suites in FVM_SUITES)
 	@$(RUN)/python -m tests.soltests.folder

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from localnet.contracts.contract import Artifact, Contract
     from localnet.contracts.native_actor import NativeActor
     from localnet.errors import CallFailed, NetworkError, TransactionFailed, TransactionRefused
+    from localnet.explorer.serving import explore
     from localnet.ledger.genesis import GenesisOptions
     from localnet.ledger.records import TransactionReceipt
     from localnet.miners.miner import Miner
@@ -31,6 +32,7 @@ _HOMES = {
     "TransactionFailed": "localnet.errors",
     "TransactionReceipt": "localnet.ledger.records",
     "TransactionRefused": "localnet.errors",
+    "explore": "localnet.explorer.serving",
     "stream_settings": "localnet.chain.streams",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "TransactionFailed",
     "TransactionReceipt",
     "TransactionRefused",
+    "explore",
     "stream_settings",
 ]
 

@@ -38,7 +38,7 @@ from localnet.traces.called_interfaces import called_interfaces
 from localnet.traces.console_log import MARK, without_logs
 from localnet.traces.failure_place import FailurePlaces
 from localnet.traces.trace import call_json, trace
-from localnet.traces.trace_command import DEFAULT_URL, trace_command
+from localnet.traces.trace_command import DEFAULT_URL, page_of, trace_command
 from localnet.traces.trace_report import explain_trace
 from store.cid import Cid
 
@@ -59,8 +59,18 @@ _LOG: Final = logging.getLogger(__name__)
 class Console:
     """Prints to standard output what happens on a network. It is a watcher (`localnet.chain.watching`)."""
 
-    def __init__(self, network: Network, folders: Sequence[Path] | None = None, url: str = DEFAULT_URL) -> None:
-        """`folders` have compiled contracts, by default those of `ArtifactFolders`; `url` is where the node answers."""
+    def __init__(
+        self,
+        network: Network,
+        folders: Sequence[Path] | None = None,
+        url: str = DEFAULT_URL,
+        *,
+        explored: bool = False,
+    ) -> None:
+        """`folders` have compiled contracts, by default those of `ArtifactFolders`; `url` is where the node answers.
+
+        It names the page of what failed where the network is `explored` there.
+        """
         self.enabled = True
         """Whether it prints anything (`anvil_setLoggingEnabled`)."""
         self.background: Background = InlineBackground()
@@ -68,6 +78,7 @@ class Console:
         """The transaction whose line is the last that was printed."""
         self._network = network
         self._url = url
+        self._explored = explored
         self._artifacts = ArtifactFolders(folders)
         self._places = FailurePlaces(network.chain, self._artifacts)
         self._state = network.head.state
@@ -91,6 +102,8 @@ class Console:
                     continue
                 rules = self._network.rules
                 print(receipt.line(rules.views.receipt_contract(receipt), self._end(receipt.exit_code)))
+                if self._explored and not receipt.succeeded:
+                    print(f"  page: {page_of(f'0x{receipt.hash.hex()}', self._url)}")
                 self._newest = receipt.hash
                 if room and (self._logs or not receipt.succeeded):
                     room -= 1

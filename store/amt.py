@@ -13,7 +13,7 @@ from typing import Any, Final
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, bytes_head, encode
-from store.nodes import child_cid, link_bytes, load_value
+from store.nodes import changed_values, child_cid, link_bytes, load_value
 
 MAX_INDEX: Final = (1 << 64) - 2
 MAX_BIT_WIDTH: Final = 18
@@ -107,9 +107,18 @@ class Amt:
             self._height = 0
         return True
 
-    def items(self) -> Iterator[tuple[int, Any]]:
-        """All indices and values, in ascending order. The array must not change meanwhile."""
-        return self._walk(self._root, self._height, 0)
+    def items(self, first: int = 0) -> Iterator[tuple[int, Any]]:
+        """All indices from `first` on and their values, in ascending order. The array must not change meanwhile."""
+        return self._walk(self._root, self._height, 0, first)
+
+    def differences(self, after: Amt) -> Iterator[tuple[int, Any, Any]]:
+        """The indices whose values differ in another array, with both values, MISSING where there is none.
+
+        What both share is not read. Both must be flushed, and not change meanwhile.
+        """
+        if self._bit_width != after._bit_width:
+            return changed_values(dict(self.items()), dict(after.items()))
+        return self._differences((self._root, self._height), after, (after._root, after._height), 0)
 
     def flush(self) -> Cid:
         """Write the changed nodes to the store, children first; returns the root."""
@@ -169,16 +178,46 @@ class Amt:
         node.cid = None
         return True
 
-    def _walk(self, node: _AmtNode, height: int, base: int) -> Iterator[tuple[int, Any]]:
+    def _walk(self, node: _AmtNode, height: int, base: int, first: int) -> Iterator[tuple[int, Any]]:
         for slot in sorted(node.slots):
             pointer = node.slots[slot]
             index = base + (slot << (self._bit_width * height))
+            if index + (1 << (self._bit_width * height)) <= first:
+                continue  # all that is there comes before
             if height == 0:
                 yield index, pointer
             else:
                 # Nodes met for the first time are not kept: a walk over a large array stays small.
                 child = pointer if type(pointer) is _AmtNode else self._load(pointer, height - 1)
-                yield from self._walk(child, height - 1, index)
+                yield from self._walk(child, height - 1, index, first)
+
+    def _differences(
+        self, left: tuple[_AmtNode, int], after: Amt, right: tuple[_AmtNode, int], base: int
+    ) -> Iterator[tuple[int, Any, Any]]:
+        """Of two nodes with their heights, the lower of which begins where the higher one does."""
+        (old, old_height), (new, new_height) = left, right
+        if old_height < new_height:
+            old, old_height = _AmtNode({0: old} if old.slots else {}, None), old_height + 1
+            yield from self._differences((old, old_height), after, right, base)
+        elif new_height < old_height:
+            new, new_height = _AmtNode({0: new} if new.slots else {}, None), new_height + 1
+            yield from self._differences(left, after, (new, new_height), base)
+        elif old_height == 0:
+            found = changed_values(old.slots, new.slots)
+            yield from ((base + slot, before, value) for slot, before, value in found)
+        else:
+            for slot in sorted(old.slots.keys() | new.slots.keys()):
+                pointers = old.slots.get(slot), new.slots.get(slot)
+                if pointers[0] != pointers[1]:
+                    lower = (self._node_at(pointers[0], old_height - 1), after._node_at(pointers[1], old_height - 1))
+                    index = base + (slot << (self._bit_width * old_height))
+                    yield from self._differences((lower[0], old_height - 1), after, (lower[1], old_height - 1), index)
+
+    def _node_at(self, pointer: Any, height: int) -> _AmtNode:
+        """The node of a slot, an empty one where there is none."""
+        if pointer is None:
+            return _AmtNode({}, None)
+        return pointer if type(pointer) is _AmtNode else self._load(pointer, height)
 
     def _child(self, node: _AmtNode, slot: int, height: int) -> _AmtNode:
         pointer = node.slots[slot]

@@ -19,6 +19,7 @@ from store.codec import array_head, encode
 from store.links import RewrittenBlock
 from store.nodes import (
     bitfield_bytes,
+    changed_values,
     child_cid,
     cid_of_link,
     decode_node,
@@ -89,9 +90,21 @@ class Hamt:
         """Remove `key`; whether it was there."""
         return self._delete(self._root, 0, _path(key), key)
 
-    def items(self) -> Iterator[tuple[bytes, Any]]:
-        """All entries, in the order of the tree (by hash). The tree must not change meanwhile."""
-        return self._walk(self._root, 0)
+    def items(self, after: bytes | None = None) -> Iterator[tuple[bytes, Any]]:
+        """All entries, in the order of the tree (by hash); only those that follow a key, which need not be there.
+
+        The tree must not change meanwhile.
+        """
+        if after is None:
+            return self._walk(self._root, 0)
+        return self._walk_after(self._root, 0, _path(after), after)
+
+    def differences(self, after: Hamt) -> Iterator[tuple[bytes, Any, Any]]:
+        """The keys whose values differ in another tree, with both values, MISSING where there is none.
+
+        What both share is not read. Both must be of one bit width, flushed, and not change meanwhile.
+        """
+        return self._differences(self._root, after, after._root, 0)
 
     def rewritten(self, change: Callable[[bytes, Any], Any | None]) -> Cid:
         """The root of a tree with other values: what `change` answers for a key and its value, None to keep that.
@@ -184,7 +197,10 @@ class Hamt:
     def _walk(self, node: _HamtNode, level: int) -> Iterator[tuple[bytes, Any]]:
         if level == len(self._levels):
             raise self._too_deep()
-        for pointer in node.pointers:
+        yield from self._walk_pointers(node.pointers, level)
+
+    def _walk_pointers(self, pointers: list[Any], level: int) -> Iterator[tuple[bytes, Any]]:
+        for pointer in pointers:
             if type(pointer) is list:
                 for entry in pointer:
                     yield entry[0], entry[1]
@@ -192,6 +208,46 @@ class Hamt:
                 # Nodes met for the first time are not kept: a walk over a large tree stays small.
                 child = pointer if type(pointer) is _HamtNode else self._load(cid_of_link(pointer))
                 yield from self._walk(child, level + 1)
+
+    def _walk_after(self, node: _HamtNode, level: int, path: int, after: bytes) -> Iterator[tuple[bytes, Any]]:
+        if level == len(self._levels):
+            raise self._too_deep()
+        shift, mask = self._levels[level]
+        bit = 1 << (path >> shift & mask)
+        index = (node.bitfield & (bit - 1)).bit_count()
+        if node.bitfield & bit:
+            pointer = node.pointers[index]
+            if type(pointer) is list:
+                for key, value in pointer:
+                    if key > after:
+                        yield key, value
+            else:
+                child = pointer if type(pointer) is _HamtNode else self._load(cid_of_link(pointer))
+                yield from self._walk_after(child, level + 1, path, after)
+            index += 1
+        yield from self._walk_pointers(node.pointers[index:], level)
+
+    def _differences(
+        self, left: _HamtNode, after: Hamt, right: _HamtNode, level: int
+    ) -> Iterator[tuple[bytes, Any, Any]]:
+        if level == len(self._levels):
+            raise self._too_deep()
+        bits = left.bitfield | right.bitfield
+        while bits:
+            bit = bits & -bits
+            bits ^= bit
+            old, new = _pointer_at(left, bit), _pointer_at(right, bit)
+            if type(old) is bytes and old == new:
+                continue
+            if type(old) is not list and type(new) is not list:
+                yield from self._differences(self._node_at(old), after, after._node_at(new), level + 1)
+            else:
+                yield from changed_values(
+                    dict(self._walk_pointers([old], level)), dict(after._walk_pointers([new], level))
+                )
+
+    def _node_at(self, pointer: Any) -> _HamtNode:
+        return pointer if type(pointer) is _HamtNode else self._load(cid_of_link(pointer))
 
     def _rewrite(self, node: _HamtNode, level: int, change: Callable[[bytes, Any], Any | None]) -> Cid:
         if level == len(self._levels):
@@ -271,6 +327,11 @@ def _node_head(bitfield: int, pointers: int) -> bytes:
 @lru_cache(4096)
 def _path(key: bytes) -> int:
     return int.from_bytes(sha256(key).digest(), "big")
+
+
+def _pointer_at(node: _HamtNode, bit: int) -> Any:
+    """The pointer of a slot, an empty bucket where there is none."""
+    return node.pointers[(node.bitfield & (bit - 1)).bit_count()] if node.bitfield & bit else []
 
 
 def _put(bucket: list[Any], key: bytes, value: Any) -> bool:

@@ -15,7 +15,16 @@ from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, bytes_head, encode
 from store.links import RewrittenBlock
-from store.nodes import PATH_BITS, bitfield_bytes, child_cid, link_bytes, load_value, read_bitfield_node
+from store.nodes import (
+    MISSING,
+    PATH_BITS,
+    bitfield_bytes,
+    changed_values,
+    child_cid,
+    link_bytes,
+    load_value,
+    read_bitfield_node,
+)
 
 BIT_WIDTH: Final = 5
 _MASK: Final = (1 << BIT_WIDTH) - 1
@@ -119,9 +128,19 @@ class Kamt:
         else:
             self._delete(self._root, 0, slot)
 
-    def items(self) -> Iterator[tuple[int, int]]:
-        """All slots that are not zero with their values, in ascending order. The tree must not change meanwhile."""
-        return self._walk(self._root, 0)
+    def items(self, first: int = 0) -> Iterator[tuple[int, int]]:
+        """All slots from `first` on that are not zero with their values, in ascending order.
+
+        The tree must not change meanwhile.
+        """
+        return self._walk(self._root, 0, 0, first)
+
+    def differences(self, after: Kamt) -> Iterator[tuple[int, int, int]]:
+        """The slots whose values differ in another tree, with both values, 0 where nothing is stored.
+
+        What both share is not read. Both must be flushed, and not change meanwhile.
+        """
+        return self._differences(self._root, after, after._root, 0, 0)
 
     def flush(self) -> Cid:
         """Write the changed nodes to the store, children first; returns the root."""
@@ -187,17 +206,46 @@ class Kamt:
             node.touch(index)
         return True
 
-    def _walk(self, node: _KamtNode, start: int) -> Iterator[_Entry]:
-        for pointer in node.pointers:
+    def _walk(self, node: _KamtNode, start: int, prefix: int, first: int) -> Iterator[_Entry]:
+        """The entries of a node whose slots have `start` path bits in common, which are `prefix`."""
+        for slot, pointer in zip(_set_bits(node.bitfield), node.pointers, strict=True):
             if type(pointer) is tuple:
-                yield pointer
+                if pointer[0] >= first:
+                    yield pointer
             else:
                 assert type(pointer) is _Link
                 after = start + BIT_WIDTH + pointer.length
+                common = (prefix << BIT_WIDTH | slot) << pointer.length | pointer.path
+                if (common + 1) << (PATH_BITS - after) <= first:
+                    continue  # all that is there comes before
                 # Nodes met for the first time are not kept: a walk over a large tree stays small.
                 target = pointer.target
                 child = target if isinstance(target, _KamtNode) else self._load(target, after)
-                yield from self._walk(child, after)
+                yield from self._walk(child, after, common, first)
+
+    def _differences(
+        self, left: _KamtNode, after: Kamt, right: _KamtNode, start: int, prefix: int
+    ) -> Iterator[tuple[int, int, int]]:
+        olds = dict(zip(_set_bits(left.bitfield), left.pointers, strict=True))
+        news = dict(zip(_set_bits(right.bitfield), right.pointers, strict=True))
+        for slot in sorted(olds.keys() | news.keys()):
+            old, new = olds.get(slot), news.get(slot)
+            if type(old) is _Link and type(new) is _Link and (old.length, old.path) == (new.length, new.path):
+                if not (isinstance(old.target, bytes) and old.target == new.target):
+                    end = start + BIT_WIDTH + old.length
+                    common = (prefix << BIT_WIDTH | slot) << old.length | old.path
+                    below = self._node_at(old.target, end), after._node_at(new.target, end)
+                    yield from self._differences(below[0], after, below[1], end, common)
+            elif old != new:
+                entries = self._entries_at(slot, old, start, prefix), after._entries_at(slot, new, start, prefix)
+                for key, before, value in changed_values(*entries):
+                    yield key, 0 if before is MISSING else before, 0 if value is MISSING else value
+
+    def _entries_at(self, slot: int, pointer: _Entry | _Link | None, start: int, prefix: int) -> dict[int, int]:
+        return {} if pointer is None else dict(self._walk(_KamtNode(1 << slot, [pointer], None), start, prefix, 0))
+
+    def _node_at(self, target: _KamtNode | Cid, start: int) -> _KamtNode:
+        return target if isinstance(target, _KamtNode) else self._load(target, start)
 
     def _child(self, pointer: _Link, start: int) -> _KamtNode:
         target = pointer.target
@@ -243,6 +291,13 @@ class Kamt:
         target = pointer.target
         cid = self._encode(target, written) if isinstance(target, _KamtNode) else target
         return b"\xa1\x61l\x83" + link_bytes(cid) + encode(pointer.length) + _path_bytes(pointer)
+
+
+def _set_bits(bitfield: int) -> Iterator[int]:
+    while bitfield:
+        low = bitfield & -bitfield
+        yield low.bit_length() - 1
+        bitfield ^= low
 
 
 def _step(key: int, start: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from store.blockstore import Blockstore
 from store.cid import Cid
 from store.hamt import Hamt
 from store.kamt import Kamt
+from store.nodes import MISSING
 
 _NAME: Final = re.compile(r"(HAMT)([1-8])|(AMT)([1-8])?|(KAMT)5")
 
@@ -56,15 +57,36 @@ class Layout:
         tree = Hamt(store, root, self._bits)
         return (key in tree), tree.get(key)
 
-    def items(self, store: Blockstore, root: Cid) -> Iterator[tuple[bytes | int, Any]]:
-        """All entries, in the layout's own order."""
-        if self.is_list:
-            yield from self._amt(store, root).items()
+    def items(
+        self, store: Blockstore, root: Cid, after: bytes | int | None = None
+    ) -> Iterator[tuple[bytes | int, Any]]:
+        """All entries, in the layout's own order; only those that follow a key, which need not be there.
+
+        Raises LayoutError for a key that the layout cannot have.
+        """
+        if after is not None and isinstance(after, int) is not self.is_list:
+            raise LayoutError(f"the keys of {self.name} are {'numbers' if self.is_list else 'bytes'}")
+        if isinstance(after, int) or self.is_list:
+            yield from self._amt(store, root).items(0 if after is None else int(after) + 1)
         elif self._kind == "HAMT":
-            yield from Hamt(store, root, self._bits).items()
+            yield from Hamt(store, root, self._bits).items(after)
         else:
-            for key, value in Kamt(store, root).items():
+            for key, value in Kamt(store, root).items(0 if after is None else int.from_bytes(after, "big") + 1):
                 yield _slot_bytes(key, 32), _slot_bytes(value)
+
+    def differences(self, store: Blockstore, before: Cid, after: Cid) -> Iterator[tuple[bytes | int, Any, Any]]:
+        """The entries of two roots that differ: the key and both values, MISSING where there is none.
+
+        What both share is not read.
+        """
+        if self.is_list:
+            yield from self._amt(store, before).differences(self._amt(store, after))
+        elif self._kind == "HAMT":
+            yield from Hamt(store, before, self._bits).differences(Hamt(store, after, self._bits))
+        else:
+            for key, old, new in Kamt(store, before).differences(Kamt(store, after)):
+                before_value, after_value = (MISSING if value == 0 else _slot_bytes(value) for value in (old, new))
+                yield _slot_bytes(key, 32), before_value, after_value
 
     @property
     def _bits(self) -> int:

@@ -7,6 +7,7 @@ read from its most significant bit, `bit_width` bits a level; the last level tak
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from struct import Struct
 from typing import Any, Final
@@ -30,6 +31,28 @@ _MOST_LINKS: Final = 1 << 8  # in a node of the largest width
 _USUAL_LINK: Final = b"\x00" + USUAL_PREFIX
 _TAGGED_LENGTH: Final = 1 + USUAL_LENGTH
 _USUAL_ENCODED: Final = (LINK_START, LINK_HEAD + USUAL_RAW_PREFIX)
+
+
+class _Missing:
+    """Stands for a value where there is no entry: null is a value."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = _Missing()
+
+
+def changed_values(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """The keys of two maps whose values differ, with both values, MISSING where there is none."""
+    for key, value in before.items():
+        if key not in after:
+            yield key, value, MISSING
+        elif after[key] != value:
+            yield key, value, after[key]
+    for key, value in after.items():
+        if key not in before:
+            yield key, MISSING, value
 
 
 @cache

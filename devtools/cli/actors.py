@@ -158,8 +158,8 @@ def inspect(
     """
     from bridge.printable import printable
     from devtools.cli.folders import head_of, open_folder
-    from devtools.inspection import StateInspector
     from localnet.contracts.native_actor import read_interface, stored_interface
+    from localnet.state.inspection import StateInspector
 
     given = None if schema is None else read_interface(schema)
     with open_folder(state) as store:

@@ -34,8 +34,8 @@ def inspect(
 
     from bridge.printable import printable
     from devtools.cli.folders import head_of, named_block, reading
-    from devtools.inspection import StateInspector
     from localnet.contracts.native_actor import stored_interface
+    from localnet.state.inspection import StateInspector
     from store.transfer import write_blocks
 
     with reading(folder) as store:

@@ -20,6 +20,7 @@ from devtools.cli import (
     deploy,
     doctor,
     ethereum,
+    explore,
     gc,
     inspect,
     node,
@@ -56,6 +57,7 @@ app.command("deploy", cls=ArgumentsCommand, rich_help_panel=USE_IT)(deploy.deplo
 app.command("call", cls=ArgumentsCommand, rich_help_panel=USE_IT)(call.call)
 app.command("send", cls=ArgumentsCommand, rich_help_panel=USE_IT)(send.send)
 app.command("trace", rich_help_panel=USE_IT)(trace.trace)
+app.command("explore", rich_help_panel=USE_IT)(explore.explore)
 app.command("test", cls=TestCommand, rich_help_panel=USE_IT)(test.run_tests)
 app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)
 app.command("balance", rich_help_panel=USE_IT)(balance.balance)

@@ -393,7 +393,7 @@ def _serve(
         def announce() -> None:
             if not silent:
                 typer.echo(banner(network, mnemonic, path, signs=signs))
-                console = Console(network, artifacts, server.url)
+                console = Console(network, artifacts, server.url, explored=explores)
                 console.listen()
                 server.attach(console)
                 typer.echo(f"\nListening on {server.url} (chain id {network.chain_id}, block {network.block_number})")

@@ -48,6 +48,9 @@ def trace(
     ] = None,
     artifacts: Artifacts = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the tree as one JSON object.")] = False,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open its page at the node in a browser instead, and print the address.")
+    ] = False,
     flame: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a flame view too, as wide as gas: an .svg, or an .html page."),
@@ -64,7 +67,11 @@ def trace(
 
     Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
     """
-    if transaction.isascii() and transaction.isdigit() and len(transaction) < _SHORTEST_HASH:
+    is_epoch = transaction.isascii() and transaction.isdigit() and len(transaction) < _SHORTEST_HASH
+    if open_page:
+        _open(transaction if is_epoch else _wanted(transaction), rpc, state)
+        return
+    if is_epoch:
         _epoch(int(transaction), rpc, state, evm, abi or [], as_json=as_json, flame=flame)
         return
     wanted, interfaces = _wanted(transaction), [_interface(path) for path in abi or []]
@@ -93,6 +100,23 @@ def trace(
     console = tree_console()
     console.print(_title(found))
     console.print(call_lines(found["calls"]))
+
+
+def _open(wanted: bytes | str, url: str, state: Path | None) -> None:
+    """Show the page of a transaction, of a message by its CID, or of an epoch's cron."""
+    import webbrowser
+
+    from hypervisor.errors import InvalidInput
+    from localnet.traces.trace_command import page_of
+
+    if state is not None:
+        raise InvalidInput(f"--open shows a node's page: `hypervisor explore {state}` serves the chain of a folder")
+    if isinstance(wanted, bytes):
+        page = page_of(f"0x{wanted.hex()}", url)
+    else:
+        page = f"{url.rstrip('/')}/{f'epoch/{wanted}/cron' if wanted.isdigit() else f'message/{wanted}'}"
+    typer.echo(page)
+    webbrowser.open(page)
 
 
 def _epoch(

@@ -66,19 +66,19 @@ def show_message_by_cid(site: Site, reader: NodeReader, request: PageRequest) ->
 
 def show_call(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """The page of one call of a message, with all of its data."""
-    receipt = _receipt(reader, request)
+    receipt = wanted_receipt(reader, request)
     return _call_page(site, reader, request, f"/tx/0x{receipt.hash.hex()}", _report(site, reader, receipt))
 
 
 def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
     """The parameters or the return of a call as plain text: the whole of what pages cut."""
-    found = trace(reader.network.chain, _receipt(reader, request))
+    found = trace(reader.network.chain, wanted_receipt(reader, request))
     return PageAnswer(str(_call(found.calls, request)[request.named["what"]]).encode(), content_type=_PLAIN)
 
 
 def show_again(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
     """What a button of the page copies."""
-    text = again(_receipt(reader, request), request.named["name"], request.url)
+    text = again(wanted_receipt(reader, request), request.named["name"], request.url)
     if text is None:
         raise not_found(f"this message is not sent by {shown(request.named['name'])}")
     return PageAnswer(text.encode(), content_type=_PLAIN)
@@ -86,12 +86,12 @@ def show_again(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
 
 def show_calls_picture(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """The call tree as an SVG."""
-    return PageAnswer(tree_svg(_report(site, reader, _receipt(reader, request))).encode(), content_type=SVG)
+    return PageAnswer(tree_svg(_report(site, reader, wanted_receipt(reader, request))).encode(), content_type=SVG)
 
 
 def show_flame(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """The flame graph of the gas, by call or by charge."""
-    report = _report(site, reader, _receipt(reader, request))
+    report = _report(site, reader, wanted_receipt(reader, request))
     picture = flame(report, html=False, by_charge=request.query.get("by") == "charge")
     return PageAnswer(picture.encode(), content_type=SVG)
 
@@ -125,7 +125,8 @@ def _hash(text: str) -> bytes:
         raise malformed(f"{shown(text)} is not a hash: expected 0x and 64 hex digits") from None
 
 
-def _receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
+def wanted_receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
+    """The executed message that an address names by its hash. Raises PageError 400, UnknownTransaction."""
     return reader.network.receipt(_hash(request.named["hash"]))
 
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.errors import UnknownBlock, UnknownTransaction
-from localnet.explorer import actor_pages, epochs, home, messages, search
+from localnet.explorer import actor_pages, change_pages, epochs, home, messages, search, state_pages
 from localnet.explorer.answers import PageAnswer, PageError, PageRequest, malformed, not_found
 from localnet.explorer.rendering import ASSETS, asset, render
 from localnet.explorer.site import Site
@@ -71,12 +71,16 @@ ROUTES: Final = (
     _route(r"/", home.show_home),
     _route(r"/search", search.show_search),
     _route(r"/actor/(?P<address>[^/]*)", actor_pages.show_actor),
+    _route(r"/actor/(?P<address>[^/]*)/state(?P<path>/.*)?", state_pages.show_state),
+    _route(r"/actor/(?P<address>[^/]*)/proof(?P<path>/.*)?", state_pages.show_proof),
     _route(r"/actors", actor_pages.show_actors),
     _route(r"/tx/(?P<hash>[^/]*)", messages.show_message, _TRACE),
     _route(r"/tx/(?P<hash>[^/]*)/calls\.svg", messages.show_calls_picture, _TRACE),
     _route(r"/tx/(?P<hash>[^/]*)/flame\.svg", messages.show_flame, _TRACE),
     _route(r"/tx/(?P<hash>[^/]*)/call/(?P<place>[^/]*)", messages.show_call, _TRACE),
     _route(r"/tx/(?P<hash>[^/]*)/call/(?P<place>[^/]*)/(?P<what>params|return)", messages.show_call_data, _TRACE),
+    _route(r"/tx/(?P<hash>[^/]*)/changes", change_pages.show_message_changes, _TRACE),
+    _route(r"/epoch/(?P<epoch>[^/]*)/changes", change_pages.show_epoch_changes),
     _route(r"/tx/(?P<hash>[^/]*)/again/(?P<name>[^/]*)", messages.show_again),
     _route(r"/message/(?P<cid>[^/]*)", messages.show_message_by_cid, _TRACE),
     _route(r"/epoch/(?P<epoch>[^/]*)", epochs.show_epoch),

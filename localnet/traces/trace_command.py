@@ -1,4 +1,4 @@
-"""The command that shows a transaction's calls, as messages propose it, to be pasted as it is."""
+"""Where a transaction's calls are shown: the command, as messages propose it, to be pasted as it is, and the page."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ DEFAULT_URL: Final = "http://127.0.0.1:8545"
 def trace_command(transaction: str, url: str, default: str = DEFAULT_URL) -> str:
     """The command for a transaction of the node at `url`; `default` is what the command asks without an option."""
     return f"hypervisor trace {transaction}{'' if url == default else f' --rpc-url {url}'}"
+
+
+def page_of(transaction: str, url: str) -> str:
+    """The address of a transaction's page at the node at `url` (`localnet.explorer`)."""
+    return f"{url.rstrip('/')}/tx/{transaction}"

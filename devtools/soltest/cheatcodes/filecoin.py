@@ -17,7 +17,6 @@ from bridge.addresses import EthAddress, masked_id, to_ethereum, to_filecoin
 from bridge.bindings import storagepower
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
-from devtools.inspection import StateInspector
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.table import cheatcode
@@ -36,6 +35,7 @@ from localnet.miners.miner import FUNDS, WINDOW_PROOF, report_deposit
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from localnet.rules.filecoin import FilecoinBlocks
 from localnet.state.controls import set_balance
+from localnet.state.inspection import StateInspector
 from runtimes.evm.ethereum.application import block_of
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.rules import CodeLimit

@@ -10,14 +10,13 @@ const state = document.getElementById("live");
 let height = null, due = false, timer = null, last = 0, wait = 500, typing = false;
 
 function follow() {
-  const kind = main.dataset.live; // "all": every block changes the page; "back": only a chain that goes back does
-  if (!kind) return;
+  if (!main.dataset.live) return; // "all": every block changes the page; "back": only a chain that goes back does
   const socket = new WebSocket(location.origin.replace(/^http/, "ws"));
   socket.onopen = () => socket.send(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "Filecoin.ChainNotify", params: [] }));
   socket.onmessage = (message) => {
     const notice = JSON.parse(message.data);
     if (notice.method !== "xrpc.ch.val") return;
-    for (const change of notice.params[1]) heard(change.Type, change.Val.Height, kind);
+    for (const change of notice.params[1]) heard(change.Type, change.Val.Height);
   };
   socket.onclose = () => {
     show("off", "offline");
@@ -26,10 +25,10 @@ function follow() {
   };
 }
 
-function heard(type, at, kind) {
+function heard(type, at) {
   const again = type === "current" && height !== null; // connected again: what happened meanwhile is not known
   if (type === "current") { wait = 500; show("on", "live"); }
-  if (again || type === "revert" || (type === "apply" && kind === "all")) soon();
+  if (again || type === "revert" || (type === "apply" && main.dataset.live === "all")) soon();
   height = at;
 }
 

@@ -11,7 +11,8 @@ model. Nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -33,7 +34,7 @@ from store.layouts import Layout
 from store.paths import load
 from store.recorder import RecordingBlockstore
 from store.schema import Schema, SchemaError
-from store.schema.types import Advanced, Link, List, Map, Term, Type
+from store.schema.types import Advanced, Link, List, Map, Term, Type, Union, member_name
 from store.varint import VarintError, read_uvarint, write_uvarint
 
 
@@ -54,6 +55,32 @@ class StatePlace:
     layout: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StatePart:
+    """One step below a value: its name, its type's, its content in a line, and whether there is more below it.
+
+    `cid` is the block that it links, as text.
+    """
+
+    name: str
+    type: str
+    text: str
+    deeper: bool
+    cid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateView:
+    """A value, one step deep. `after` is the key that the next page begins behind; `text` is a value without parts."""
+
+    type: str
+    parts: tuple[StatePart, ...]
+    after: str | None = None
+    text: str | None = None
+    layout: str | None = None
+    cid: str | None = None
+
+
 class StateInspector:
     """The state below a root. Raises BlockNotFound and StoreCorrupt where blocks are missing or damaged.
 
@@ -63,6 +90,7 @@ class StateInspector:
     def __init__(
         self, store: Blockstore, root: Cid, interfaces: Callable[[Cid], Interface | None] = lambda _code: None
     ) -> None:
+        self.store = store
         self._store = RecordingBlockstore(store)
         self._interfaces = interfaces
         self._tree = StateTree(self._store, root)
@@ -88,13 +116,46 @@ class StateInspector:
             if steps[1] not in fields or len(steps) > 2:
                 raise NothingAtPath(f"an actor has no '{'/'.join(steps[1:])}': there are {_names([*fields, 'state'])}")
             return fields[steps[1]]
-        place = self._state(state)
+        return self._render(self.follow_link(self._place(state, steps)), most)
+
+    def browse(self, actor: str, steps: Sequence[str], after: str = "", most: int = 100) -> StateView:
+        """What is one step below a place in an actor's state, N parts from the one that follows a key on.
+
+        Raises NothingAtPath, InvalidInput.
+        """
+        _, state = self._actor(actor)
+        place = self._place(state, [actor, "state", *steps])
+        cid = show(unlink(place.value)) if place.layout is None and kind_of(place.value) == "link" else None
+        place = self.follow_link(place)
+        name, kind = _type_name(place.schema, place.term), place.schema.type_of(place.term)
+        if place.layout is not None:
+            assert isinstance(kind, Map | List)
+            start = _key_from_text(place.schema, kind, after) if after else None
+            found = list(islice(Layout(place.layout).items(self._store, place.value, start), most + 1))
+            parts = [(key_text(place.schema, kind, key), value) for key, value in found]
+            entries = [(key, entry_place(place.schema, kind, value)) for key, value in parts]
+        elif isinstance(place.value, dict | list):
+            pairs = place.value.items() if isinstance(place.value, dict) else enumerate(place.value)
+            start = int(after) + 1 if after.isdecimal() and isinstance(place.value, list) else 0
+            entries = [
+                (str(key), StatePlace(place.schema, place_term(place, str(key)), value))
+                for key, value in islice(pairs, start, start + most + 1 if isinstance(place.value, list) else None)
+            ]
+        else:
+            return StateView(name, (), text=place_text(place), cid=cid)
+        shown = entries if isinstance(place.value, dict) and place.layout is None else entries[:most]
+        last = shown[-1][0] if len(entries) > len(shown) else None
+        return StateView(name, tuple(_part(*entry) for entry in shown), last, None, place.layout, cid)
+
+    def _place(self, state: ActorState, steps: Sequence[str]) -> StatePlace:
+        """What steps lead to: the actor, `state`, and what is below."""
+        place = self.state_place(state)
         for number, step in enumerate(steps[2:], 3):
             try:
                 place = self._enter(place, step)
             except NothingAtPath as error:
                 raise NothingAtPath(f"{'/'.join(steps[: number - 1])}: {error}") from None
-        return self._render(self._follow_link(place), most)
+        return place
 
     def proof(self) -> list[tuple[Cid, bytes]]:
         """The blocks that show, from the root on, what was found since the last time."""
@@ -105,7 +166,7 @@ class StateInspector:
     def _actors(self, most: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
         for actor, state in sorted(islice(self._tree.actors(), most)):
-            shown[str(Address.id(actor))] = {"type": self._type(state.code), "balance": str(state.balance)}
+            shown[str(Address.id(actor))] = {"type": self.type_of(state.code), "balance": str(state.balance)}
         return shown
 
     def _actor(self, text: str) -> tuple[ActorID, ActorState]:
@@ -116,13 +177,14 @@ class StateInspector:
             raise NothingAtPath(f"there is no actor {text}")
         return actor, state
 
-    def _type(self, code: Cid) -> str:
+    def type_of(self, code: Cid) -> str:
+        """The name of a built-in actor's code, the CID of another one."""
         return (self._manifest and self._manifest.name_of(code)) or show(code)
 
     def _describe(self, actor: ActorID, state: ActorState) -> dict[str, Any]:
         return {
             "id": str(Address.id(actor)),
-            "type": self._type(state.code),
+            "type": self.type_of(state.code),
             "code": _link(state.code),
             "head": _link(state.head),
             "nonce": state.nonce,
@@ -143,7 +205,8 @@ class StateInspector:
         interface = self._interfaces(code)
         return None if interface is None else interface.schema
 
-    def _state(self, actor: ActorState) -> StatePlace:
+    def state_place(self, actor: ActorState) -> StatePlace:
+        """The state of an actor, by its schema where it has one."""
         data = load(self._store, actor.head)
         schema = self._schema(actor.code)
         if schema is None:
@@ -158,7 +221,7 @@ class StateInspector:
 
     # --- steps ------------------------------------------------------------------------------------------------
 
-    def _follow_link(self, place: StatePlace) -> StatePlace:
+    def follow_link(self, place: StatePlace) -> StatePlace:
         """What a link leads to, if the place is one; a layout's root stays unread."""
         if place.layout is not None or kind_of(place.value) != "link":
             return place
@@ -171,14 +234,14 @@ class StateInspector:
         return StatePlace(place.schema, expected, place.schema.read(expected, load(self._store, cid)))
 
     def _enter(self, place: StatePlace, step: str) -> StatePlace:
-        place = self._follow_link(place)
+        place = self.follow_link(place)
         kind = place.schema.type_of(place.term)
         if place.layout is not None:
             assert isinstance(kind, Map | List)
             found, value = Layout(place.layout).get(self._store, place.value, _key_from_text(place.schema, kind, step))
             if not found:
                 raise NothingAtPath(f"there is no entry {step}")
-            return _entry(place.schema, kind, value)
+            return entry_place(place.schema, kind, value)
         value = place.value
         if isinstance(value, dict):
             if step not in value:
@@ -200,9 +263,46 @@ class StateInspector:
         entries = islice(Layout(place.layout).items(self._store, place.value), most)
         shown = {}
         for key, value in entries:
-            entry = _entry(place.schema, kind, value)
-            shown[_key_as_text(place.schema, kind, key)] = as_json(entry.schema, entry.term, entry.value)
+            entry = entry_place(place.schema, kind, value)
+            shown[key_text(place.schema, kind, key)] = as_json(entry.schema, entry.term, entry.value)
         return shown
+
+
+def _part(name: str, place: StatePlace) -> StatePart:
+    """A part of a value: a link to a map or a list over several blocks is not followed."""
+    is_link = kind_of(place.value) == "link"
+    deeper = is_link or bool(isinstance(place.value, dict | list) and place.value)
+    cid = show(unlink(place.value)) if is_link else None
+    return StatePart(name, _type_name(place.schema, place.term), "" if is_link else place_text(place), deeper, cid)
+
+
+def place_text(place: StatePlace) -> str:
+    """A value in a line: text as it is, everything else as JSON."""
+    shown = as_json(place.schema, place.term, place.value)
+    return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
+
+
+def place_term(place: StatePlace, step: str) -> Term:
+    """The type of what is one step below a place in the same block."""
+    kind = place.schema.type_of(place.term)
+    if isinstance(kind, Union):
+        return next((member for member in kind.members.values() if member_name(member) == step), ANY)
+    return term_below(place.schema, place.term, step)
+
+
+def _type_name(schema: Schema, term: Term) -> str:
+    """A type as a schema has it: its name, or how it is made of others."""
+    match term:
+        case str():
+            return "" if term == ANY else term
+        case Link(expected):
+            return f"&{expected if isinstance(expected, str) else _type_name(schema, expected)}"
+        case List(value):
+            return f"[{_type_name(schema, value)}]"
+        case Map(key, value):
+            return f"{{{key}: {_type_name(schema, value)}}}"
+        case _:
+            return ""
 
 
 def parse_address(text: str) -> Address:
@@ -227,7 +327,7 @@ def _layout(kind: Type) -> str | None:
     return kind.advanced if isinstance(kind, List) else None
 
 
-def _entry(schema: Schema, kind: Map | List, value: Any) -> StatePlace:
+def entry_place(schema: Schema, kind: Map | List, value: Any) -> StatePlace:
     """An entry of a layout, by the type of its values."""
     if isinstance(kind.value, str):
         value = schema.read(kind.value, value)
@@ -291,7 +391,8 @@ def _key_from_text(schema: Schema, kind: Map | List, text: str) -> bytes | int:
         raise InvalidInput(f"'{text}' is not {expected}: {error}") from None
 
 
-def _key_as_text(schema: Schema, kind: Map | List, key: bytes | int) -> str:
+def key_text(schema: Schema, kind: Map | List, key: bytes | int) -> str:
+    """A key of a map or a list over several blocks, by the name of its type."""
     if isinstance(key, int) or isinstance(kind, List):
         return str(key)
     name = schema.name_of(kind.key)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from devtools.inspection import NothingAtPath, StateInspector
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import ActorID
 from localnet import Network
+from localnet.state.inspection import NothingAtPath, StateInspector
 from store.blockstore import put_object
 from store.cid import RAW, cid_of, show
 from tests.conftest import bundle_file

@@ -1,0 +1,50 @@
+"""`hypervisor explore`: the pages of a chain in a folder, without a node that goes on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from devtools.cli.folders import Folder
+from devtools.cli.options import Engines, engine_there
+
+
+def explore(
+    folder: Folder,
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="0 takes a free one.")
+    ] = 0,
+    evm: Annotated[
+        Engines | None,
+        typer.Option(callback=engine_there, help="Who ran contracts (default: as for `hypervisor node`)."),
+    ] = None,
+    artifacts: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Look here for compiled contracts (default: out, artifacts)."),
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the first page in a browser.")] = False,
+) -> None:
+    """Show a chain's folder in a browser, until a signal ends the program. No node may have it open.
+
+    The node's methods answer there, too, but it signs for no account.
+
+    Example: hypervisor explore chain
+    """
+    from devtools.cli.folders import open_chain
+    from localnet.explorer.pages import explorer
+    from localnet.rpc.server import Server
+
+    with open_chain(folder, evm=evm) as network:
+        network.automine = False
+        server = Server(network, port, signs=False, pages=explorer(artifacts))
+
+        def announce() -> None:
+            typer.echo(f"Explorer at {server.url}/ (chain id {network.chain_id}, block {network.block_number})")
+            if open_page:
+                import webbrowser
+
+                webbrowser.open(f"{server.url}/")
+
+        server.run(announce)

@@ -1,0 +1,19 @@
+"""A network of this process in a browser: `with explore(network) as url`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from localnet.explorer.pages import explorer
+from localnet.network import Network
+from localnet.rpc.server import serving
+
+
+def explore(network: Network, port: int = 0, artifacts: Sequence[Path] | None = None) -> AbstractContextManager[str]:
+    """Serve a network's pages, and its JSON-RPC, from a thread of this process; the URL. 0 takes a free port.
+
+    The network is the server's until the end. `artifacts` have compiled contracts (default: `out` and `artifacts`).
+    """
+    return serving(network, port, pages=explorer(artifacts))

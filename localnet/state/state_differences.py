@@ -1,0 +1,140 @@
+"""What differs between two states: by actor and path, each value before and after. What both share is not read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, Final
+
+from bridge.interfaces import Interface
+from hypervisor.address import Address
+from hypervisor.state_tree import ActorState
+from localnet.state.inspection import StateInspector, StatePlace, entry_place, key_text, place_term, place_text
+from store.blockstore import Blockstore, get_object
+from store.cid import Cid, show
+from store.codec import kind_of, unlink
+from store.layouts import Layout
+from store.nodes import MISSING
+from store.schema.types import List, Map
+
+_ACTORS: Final = Layout("HAMT5")
+_NOTHING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A value that differs: whose it is, where in the actor, and its text before and after; None for no value."""
+
+    actor: str
+    type: str
+    path: str
+    before: str | None
+    after: str | None
+
+
+def state_differences(
+    store: Blockstore, before: Cid, after: Cid, interfaces: Callable[[Cid], Interface | None] = lambda _code: None
+) -> Iterator[StateChange]:
+    """The differences of two states, by the actors' IDs. Raises BlockNotFound and StoreCorrupt as an inspector does."""
+    inspectors = StateInspector(store, before, interfaces), StateInspector(store, after, interfaces)
+    roots = (unlink(get_object(store, root)[1]) for root in (before, after))
+    found = [(Address.from_bytes(bytes(key)), pair) for key, *pair in _ACTORS.differences(store, *roots)]
+    for address, pair in sorted(found, key=lambda item: item[0].actor_id() or 0):
+        old, new = (None if fields is MISSING else ActorState.from_fields(fields) for fields in pair)
+        kept = new or old
+        assert kept is not None, "one of them is there"
+        kind = inspectors[new is not None].type_of(kept.code)
+        for path, *texts in _actor(inspectors, old, new):
+            yield StateChange(str(address), kind, path, texts[0], texts[1])
+
+
+_Change = tuple[str, str | None, str | None]
+
+
+def _actor(
+    inspectors: tuple[StateInspector, StateInspector], old: ActorState | None, new: ActorState | None
+) -> Iterator[_Change]:
+    texts = [{} if state is None else _fields(state) for state in (old, new)]
+    for name in texts[1] or texts[0]:
+        pair = texts[0].get(name), texts[1].get(name)
+        if pair[0] != pair[1]:
+            yield name, *pair
+    if old is not None and new is not None and old.head == new.head and old.code == new.code:
+        return
+    places = [
+        None if state is None else inspector.state_place(state)
+        for inspector, state in zip(inspectors, (old, new), strict=True)
+    ]
+    yield from _Differing(inspectors).places("state", places[0], places[1])
+
+
+def _fields(state: ActorState) -> dict[str, str]:
+    delegated = {} if state.delegated_address is None else {"delegated_address": str(state.delegated_address)}
+    return {"code": show(state.code), "balance": str(state.balance), "nonce": str(state.nonce), **delegated}
+
+
+class _Differing:
+    """Goes down two values at once."""
+
+    def __init__(self, inspectors: tuple[StateInspector, StateInspector]) -> None:
+        self._inspectors = inspectors
+
+    def places(self, path: str, old: StatePlace | None, new: StatePlace | None) -> Iterator[_Change]:
+        """What differs at a path and below. A value that came or went as a whole is one difference."""
+        if old is None or new is None:
+            yield path, _whole(old), _whole(new)
+            return
+        if _same(old, new):
+            return
+        old, new = self._inspectors[0].follow_link(old), self._inspectors[1].follow_link(new)
+        if old.layout is not None and old.layout == new.layout:
+            yield from self._entries(path, old, new)
+        elif old.layout is None and new.layout is None and isinstance(old.value, dict) and isinstance(new.value, dict):
+            for key in {**old.value, **new.value}:
+                yield from self.places(f"{path}/{key}", _below(old, key), _below(new, key))
+        elif old.layout is None and new.layout is None and isinstance(old.value, list) and isinstance(new.value, list):
+            for number, pair in enumerate(zip_longest(old.value, new.value, fillvalue=_NOTHING)):
+                steps = (_item(place, number, value) for place, value in zip((old, new), pair, strict=True))
+                yield from self.places(f"{path}/{number}", *steps)
+        else:
+            texts = _whole(old), _whole(new)
+            if texts[0] != texts[1]:
+                yield path, *texts
+
+    def _entries(self, path: str, old: StatePlace, new: StatePlace) -> Iterator[_Change]:
+        assert old.layout is not None
+        kinds = [place.schema.type_of(place.term) for place in (old, new)]
+        assert all(isinstance(kind, Map | List) for kind in kinds)
+        store = self._inspectors[1].store
+        for key, *pair in Layout(old.layout).differences(store, old.value, new.value):
+            entries = (
+                None if value is MISSING else entry_place(place.schema, kind, value)  # type: ignore[arg-type]
+                for place, kind, value in zip((old, new), kinds, pair, strict=True)
+            )
+            name = key_text(new.schema, kinds[1], key)  # type: ignore[arg-type]
+            yield from self.places(f"{path}/{name}", *entries)
+
+
+def _same(old: StatePlace, new: StatePlace) -> bool:
+    return old.layout is None and new.layout is None and old.value == new.value
+
+
+def _below(place: StatePlace, key: Any) -> StatePlace | None:
+    if key not in place.value:
+        return None
+    return StatePlace(place.schema, place_term(place, str(key)), place.value[key])
+
+
+def _item(place: StatePlace, number: int, value: Any) -> StatePlace | None:
+    return None if value is _NOTHING else StatePlace(place.schema, place_term(place, str(number)), value)
+
+
+def _whole(place: StatePlace | None) -> str | None:
+    if place is None:
+        return None
+    if place.layout is not None:
+        return show(place.value)
+    if kind_of(place.value) == "link":
+        return show(unlink(place.value))
+    return place_text(place)

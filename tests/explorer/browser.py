@@ -1,0 +1,162 @@
+"""A headless chromium, driven by its DevTools protocol over the WebSocket client that is a dependency anyway.
+
+Rules: https://chromedevtools.github.io/devtools-protocol/. A page keeps what went wrong in it: messages of the console,
+exceptions, and every request, so that a test can say that there was no error and no other host was asked.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from websockets.sync.client import ClientConnection, connect
+
+from tests.patience import slowness
+
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+_PATIENCE: Final = 30.0
+_PAUSE: Final = 0.05
+
+
+def chromium() -> str | None:
+    """The program, by FVM_CHROMIUM or on the path; None where there is none."""
+    return os.environ.get("FVM_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+class BrowserPage:
+    """A tab. Times in seconds, sizes in CSS pixels."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection, self._number = connection, 0
+        self.errors: list[str] = []
+        """What the console reported as an error, and exceptions that nothing caught."""
+        self.requests: list[str] = []
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.command(f"{domain}.enable")
+        self.command("Emulation.setFocusEmulationEnabled", enabled=True)
+
+    def command(self, method: str, **params: Any) -> dict[str, Any]:
+        """The result of a command."""
+        self._number += 1
+        self._connection.send(json.dumps({"id": self._number, "method": method, "params": params}))
+        while True:
+            answer = json.loads(self._connection.recv(_PATIENCE * slowness()))
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer["error"]
+                found: dict[str, Any] = answer["result"]
+                return found
+            self._note(answer)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        match event:
+            case {"method": "Runtime.exceptionThrown", "params": {"exceptionDetails": details}}:
+                self.errors.append(str(details.get("exception", {}).get("description", details["text"])))
+            case {"method": "Runtime.consoleAPICalled", "params": {"type": "error", "args": args}}:
+                self.errors.append(json.dumps(args))
+            case {"method": "Log.entryAdded", "params": {"entry": {"level": "error"} as entry}}:
+                self.errors.append(f"{entry['text']} {entry.get('url', '')}")
+            case {"method": "Network.requestWillBeSent", "params": {"request": {"url": url}}}:
+                self.requests.append(url)
+
+    def run(self, script: str) -> Any:
+        """What a JavaScript expression is, as JSON; a promise is awaited."""
+        answer = self.command(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True
+        )
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def until(self, script: str) -> Any:
+        """Wait until an expression is true; what it is then."""
+        end = time.monotonic() + _PATIENCE * slowness()
+        while not (found := self.run(script)):
+            assert time.monotonic() < end, f"never true: {script}\n{self.text()[:2000]}"
+            time.sleep(_PAUSE)
+        return found
+
+    def open(self, url: str) -> None:
+        """Go to an address, and wait until the page is there."""
+        self.command("Page.navigate", url=url)
+        self.until(f"location.href.startsWith({json.dumps(url.split('#')[0])}) && document.readyState === 'complete'")
+
+    def text(self) -> str:
+        """What a reader sees."""
+        return str(self.run("document.body.innerText"))
+
+    def press(self, key: str) -> None:
+        """A key, as a keyboard sends it."""
+        for kind in ("keyDown", "keyUp"):
+            text = {"text": "\r" if key == "Enter" else key} if kind == "keyDown" and len(key) < 6 else {}
+            code = {"windowsVirtualKeyCode": 13} if key == "Enter" else {}
+            self.command("Input.dispatchKeyEvent", type=kind, key=key, **text, **code)
+
+    def type(self, text: str) -> None:
+        """Text into the field that has the focus."""
+        self.command("Input.insertText", text=text)
+
+    def resize(self, width: int, height: int = 900, *, dark: bool = False) -> None:
+        """The size of the window, and which colours its reader prefers."""
+        self.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.command("Emulation.setEmulatedMedia", features=[scheme])
+
+    def screenshot(self, file: Path, *, whole: bool = False) -> None:
+        """What is to be seen, as a PNG."""
+        found = self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(base64.b64decode(found["data"]))
+
+    def other_hosts(self, url: str) -> list[str]:
+        """Requests to another host than a node's."""
+        own = urlsplit(url).netloc
+        return [each for each in self.requests if urlsplit(each).netloc != own and not each.startswith("data:")]
+
+
+@contextmanager
+def browsing(program: str) -> Iterator[BrowserPage]:
+    """A tab of a browser with a profile of its own."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        command = [
+            program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-extensions",
+            "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank",
+        ]  # fmt: skip
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            port = _port(process, Path(folder) / "DevToolsActivePort")
+            with connect(_tab(port), max_size=None, ping_interval=None) as connection:
+                yield BrowserPage(connection)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _port(process: subprocess.Popen[bytes], file: Path) -> int:
+    """Where the browser takes commands, as soon as it has written that."""
+    end = time.monotonic() + _PATIENCE * slowness()
+    while time.monotonic() < end and process.poll() is None:
+        lines = file.read_text().splitlines() if file.exists() else []
+        if len(lines) > 1:
+            return int(lines[0])
+        time.sleep(_PAUSE)
+    raise AssertionError("the browser did not start")
+
+
+def _tab(port: int) -> str:
+    from urllib.request import urlopen
+
+    with urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
+        tabs = json.load(answer)
+    return str(next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page"))
