@@ -8,7 +8,7 @@ kept by that collection; what it dropped meanwhile goes with the next one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from time import monotonic
 from typing import Final
@@ -73,12 +73,17 @@ class GarbageCollector:
             raise
         return True
 
-    def finish(self) -> CollectionResult:
-        """Forget the marks, and let RocksDB return the space of what was dropped."""
+    def end(self) -> CollectionResult:
+        """Forget the marks. RocksDB returns the space of what was dropped bit by bit, as it writes more."""
         last = self._collection
         self._store.end_collection()
-        self._store.compact()
         return CollectionResult(last.kept, last.dropped, self._size, self._store.size())
+
+    def finish(self) -> CollectionResult:
+        """Forget the marks, and let RocksDB return the space of what was dropped at once."""
+        done = self.end()
+        self._store.compact()
+        return replace(done, size_after=self._store.size())
 
     def run(
         self, progress: Callable[[Collection], None] | None = None, seconds: float | None = None

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -74,7 +74,8 @@ class RocksStore:
         self._write_options.sync = sync
         self._lock = RLock()
         self._count: folders.CommitCount | None = None
-        self._failed = False
+        self._failed = self._cancelled = False
+        self._compacting = Lock()
         self.commits = 0
         """How many commits the folder has seen since format 2."""
         self.path = path
@@ -274,18 +275,27 @@ class RocksStore:
     # --- the medium -------------------------------------------------------------------------------------------
 
     def compact(self) -> None:
-        """Rewrite what is stored without what was deleted or replaced: the folder shrinks."""
-        database = self._open_database()
-        options = CompactOptions()
-        options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
-        for name in (BLOCKS, METADATA, CHAIN, MARKS):
-            family = database.get_column_family(name)
+        """Rewrite what is stored without what was deleted or replaced: the folder shrinks.
+
+        Other threads may read and commit meanwhile; closing the store ends it.
+        """
+        with self._compacting:
+            database = self._open_database()
+            options = CompactOptions()
+            options.set_exclusive_manual_compaction(False)  # commits must not wait for RocksDB's own compactions
+            options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
             try:
-                self._call(family.flush)
-                self._call(family.compact_range, None, None, options)
-            finally:
-                family.close()
-        self._call(database.flush)
+                for name in (BLOCKS, METADATA, CHAIN, MARKS):
+                    family = database.get_column_family(name)
+                    try:
+                        self._call(family.flush)
+                        self._call(family.compact_range, None, None, options)
+                    finally:
+                        family.close()
+                self._call(database.flush)
+            except StoreError:
+                if not self._cancelled:
+                    raise
 
     def size(self) -> int:
         """The bytes that the folder takes, but for RocksDB's own notes (LOG)."""
@@ -312,6 +322,10 @@ class RocksStore:
             database, self._database = self._database, None
             if database is None:
                 return
+            if self._compacting.locked():
+                self._cancelled = True
+                database.cancel_all_background(wait=True)  # commits are in the log, whatever is not in its place yet
+                self._compacting.acquire()
             problem: Exception | None = None
             for part in (self._blocks, self._metadata, self._index, self._marks, database, self._count):
                 try:
@@ -319,7 +333,7 @@ class RocksStore:
                         part.close()
                 except Exception as error:  # noqa: BLE001 - whatever is wrong, the rest is released, too
                     problem = error
-            if problem is not None and not self._failed:
+            if problem is not None and not self._failed and not self._cancelled:
                 raise store_error(problem, self.path) from None
 
     def __enter__(self) -> Self:

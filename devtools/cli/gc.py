@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from store.collector import CollectionResult
 
 _UNFINISHED = 3
+_COMPACTING = 0.1
 
 
 def gc(
@@ -121,6 +122,8 @@ def _at_node(
                     return CollectionResult(kept, dropped, before, after)
                 case {"phase": str(phase), "kept": int(kept), "dropped": int(dropped)}:
                     progress(phase, kept, dropped)
+                    if phase == "compact":  # the node gives the space back beside its work
+                        sleep(_COMPACTING)
                 case _:
                     raise NodeError(f"{url} answers what is not a state of a collection: is it a node of this program?")
     return None

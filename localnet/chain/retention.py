@@ -8,9 +8,11 @@ answers what happened, but no longer what a contract held at the time. Marking a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from threading import Thread
 from time import monotonic
+from typing import Final
 
 from hypervisor.errors import InvalidInput
 from localnet.chain.block_production import BlockProduction
@@ -21,11 +23,14 @@ from store.blockstore import Store, get_object
 from store.cid import Cid
 from store.codec import unlink
 from store.collector import CollectionResult, GarbageCollector
+from store.marks import MARKING
 from store.rocks import RocksStore
 from store.roots import Roots
 
 _MESSAGES = 10
 """The place of the messages in a block header."""
+_BATCH: Final = 100
+"""Blocks that a step beside a network marks or looks at: a millisecond."""
 
 
 def forget_states(store: Store, states: int) -> None:
@@ -34,12 +39,18 @@ def forget_states(store: Store, states: int) -> None:
     From then on none of them can be gone back to, unless it is that of a snapshot (`chain_roots`). A folder without a
     chain is left as it is. Raises InvalidInput for less than one state.
     """
-    check_states(states)
-    index, oldest = ChainIndex(store), None
-    for tipset in islice(_tipsets(store), states):
-        oldest = tipset.height
-    if oldest is not None:
-        store.commit((), {}, retained_entries(max(oldest, index.retained)))
+    heights = [*newest_heights(store, states)]
+    if heights:
+        _forget_below(store, heights[-1])
+
+
+def newest_heights(store: Store, states: int) -> Iterator[int]:
+    """The heights of the newest tipsets, from the head down. Raises InvalidInput for less than one."""
+    return (tipset.height for tipset in islice(_tipsets(store), check_states(states)))
+
+
+def _forget_below(store: Store, height: int) -> None:
+    store.commit((), {}, retained_entries(max(height, ChainIndex(store).retained)))
 
 
 def chain_roots(store: Store, snapshots: Iterable[Tipset] = ()) -> Roots:
@@ -99,35 +110,96 @@ class Housekeeper:
         if states is not None:
             check_states(states)
         self._network, self._store, self._states = network, store, states
+        self._forgetting: Iterator[None] | None = None
         self._collector: GarbageCollector | None = None
+        self._compaction: _Compaction | None = None
         self._due = network.block_number
 
     def collect(self, seconds: float, states: int | None = None) -> Turn:
-        """Go on with a collection for a while, or begin one that keeps N states (None: all that are there)."""
-        collector = self._collector
-        if collector is None:
-            if states is not None:
-                forget_states(self._store, states)
-            collector = self._collector = GarbageCollector(
-                self._store, lambda: chain_roots(self._store, self._network.remembered)
-            )
+        """Go on with a collection for a while, or begin one that keeps N states (None: all that are there).
+
+        At its end the space is given back beside the network, in the phase `compact`.
+        """
+        if self._compaction is None:
+            turn = self._step(seconds, states)
+            if turn.done is None:
+                return turn
+            self._compaction = _Compaction(self._store, turn.done)
+        compaction = self._compaction
+        if not compaction.has_ended:
+            return Turn("compact", compaction.collected.kept, compaction.collected.dropped)
+        self._compaction = None
+        done = compaction.result()
+        return Turn("done", done.kept, done.dropped, done)
+
+    def turn(self, seconds: float) -> Turn | None:
+        """Do what the retention asks for now; None where nothing is to be done.
+
+        A collection looks at the whole chain, so it begins once the blocks since the last one are a share of that. The
+        space of what it dropped is given back as the folder is written to.
+        """
+        if self._states is None or self._compaction is not None:
+            return None
+        head = self._network.block_number
+        if self._collector is None and self._forgetting is None:
+            if head < self._due + max(1, self._states // WORTH_IT, head // WORTH_IT):
+                return None
+            self._due = head
+        return self._step(seconds, self._states)
+
+    def _step(self, seconds: float, states: int | None) -> Turn:
         until = monotonic() + seconds
-        while collector.step():
+        if self._collector is None:
+            if self._forgetting is None:
+                self._forgetting = self._forget(states)
+            for _ in self._forgetting:
+                if monotonic() >= until:
+                    return Turn(MARKING, 0, 0)
+            self._forgetting = None
+            self._collector = GarbageCollector(
+                self._store, lambda: chain_roots(self._store, self._network.remembered), _BATCH
+            )
+        while self._collector.step():
             if monotonic() >= until:
                 found = self._store.collection
                 assert found is not None, "a collection is in progress"
                 return Turn(found.phase, found.kept, found.dropped)
-        self._collector = None
-        done = collector.finish()
+        done, self._collector = self._collector.end(), None
         return Turn("done", done.kept, done.dropped, done)
 
-    def turn(self, seconds: float) -> Turn | None:
-        """Do what the retention asks for now; None where nothing is to be done."""
-        if self._states is None:
-            return None
-        head = self._network.block_number
-        if self._collector is None:
-            if head < self._due + max(1, self._states // WORTH_IT):
-                return None
-            self._due = head
-        return self.collect(seconds, self._states)
+    def _forget(self, states: int | None) -> Iterator[None]:
+        """Let the states of all but the newest tipsets be collected, a few tipsets at a time."""
+        if states is None:
+            return
+        oldest: int = self._network.block_number
+        for height in newest_heights(self._store, states):
+            oldest = height
+            yield
+        _forget_below(self._store, oldest)
+
+
+class _Compaction:
+    """Gives the space of a collection back on a thread of its own."""
+
+    def __init__(self, store: RocksStore, collected: CollectionResult) -> None:
+        self._store, self.collected = store, collected
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._run, name="compaction", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._store.compact()
+        except BaseException as error:  # noqa: BLE001  # it is the answer to who asks
+            self._error = error
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is a result."""
+        return not self._thread.is_alive()
+
+    def result(self) -> CollectionResult:
+        """What the collection came to. Raises the store's errors."""
+        if self._error is not None:
+            raise self._error
+        return replace(self.collected, size_after=self._store.size())

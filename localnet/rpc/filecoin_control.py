@@ -86,7 +86,8 @@ def set_producer(node: Node, miner: EthAddress | Address) -> bool:
 def collect_garbage(node: Node, states: int | None = None) -> dict[str, Any]:
     """Go on with a collection of the folder's garbage for a moment, or begin one that keeps the newest states.
 
-    Ask again until `phase` is `done`; requests are answered in between. Without a number all states are kept.
+    Ask again until `phase` is `done`; requests are answered in between, and while it is `compact`, when the folder
+    gives its space back. Without a number all states are kept.
     """
     turn = node.housekeeper.collect(_TURN, states)
     sizes = None if turn.done is None else (turn.done.size_before, turn.done.size_after)

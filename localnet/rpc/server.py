@@ -49,8 +49,10 @@ _GRACE = 1.0
 """Seconds in which what is being answered when the server is to stop may end by itself."""
 _HOUSEKEEPING = 1.0
 """Seconds between two looks for garbage."""
-_TURN = 0.02
-"""Seconds that a turn of a collection takes, and as many lie before the next one."""
+_TURN = 0.005
+"""Seconds that a turn of a collection takes: the longest that a request waits for one."""
+_BETWEEN = 0.02
+"""Seconds from one turn to the next."""
 _ACCEPTED = 8
 """Connections that are accepted before what came with those before them is looked at: each is an open file."""
 _WAITING = 2048
@@ -159,7 +161,7 @@ class Server:
                 while (
                     turn := await self._executors.chain.run(lambda: self._node.housekeeper.turn(_TURN))
                 ) and not turn.done:
-                    await asyncio.sleep(_TURN)
+                    await asyncio.sleep(_BETWEEN)
                 logged = ""
             except Exception as error:  # noqa: BLE001  # the network goes on
                 words = f"{type(error).__name__}: {error}"

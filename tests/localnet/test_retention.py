@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -10,7 +11,7 @@ from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.retention import Housekeeper, Turn, chain_roots, forget_states
 from localnet.ledger.index import ChainIndex
-from store.blockstore import BlockNotFound, get_object
+from store.blockstore import BlockNotFound, StoreFull, get_object
 from store.codec import unlink
 from store.collector import CollectionResult, GarbageCollector
 from store.rocks import RocksStore
@@ -193,6 +194,81 @@ def test_retention_collects_by_itself_once_it_is_worth_it(folder: Path) -> None:
         assert turn is not None
         assert housekeeper.turn(0) is None
         assert Housekeeper(network).turn(0) is None
+
+
+def test_a_network_goes_on_while_its_folder_gives_space_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compaction rewrites the whole folder: minutes, of a large one."""
+    may_end, compact = Event(), RocksStore.compact
+
+    def held(store: RocksStore) -> None:
+        assert may_end.wait(60)
+        compact(store)
+
+    monkeypatch.setattr(RocksStore, "compact", held)
+    with Network(folder) as network:
+        housekeeper = Housekeeper(network)
+        while (turn := housekeeper.collect(0, 2)).phase != "compact":
+            assert turn.done is None
+        assert network.send(network.accounts[1].address, value=FIL).succeeded
+        assert housekeeper.collect(0, 2) == turn
+        assert housekeeper.turn(0) is None
+        may_end.set()
+        done = finished(housekeeper, 2)
+        assert (done.kept, done.dropped) == (turn.kept, turn.dropped)
+        assert done.dropped > 0
+        assert finished(housekeeper, 2).dropped > 0  # of the block that was made meanwhile
+
+
+def test_what_fails_while_space_is_given_back_is_said_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: RocksStore) -> None:
+        raise StoreFull("no room")
+
+    with Network(folder) as network:
+        housekeeper = Housekeeper(network)
+        with monkeypatch.context() as patched:
+            patched.setattr(RocksStore, "compact", full)
+            with pytest.raises(StoreFull, match="no room"):
+                finished(housekeeper)
+        finished(housekeeper)
+
+
+def test_what_the_retention_collects_by_itself_waits_for_no_compaction(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RocksStore, "compact", lambda _: pytest.fail("it compacts"))
+    with Network(folder) as network:
+        housekeeper = Housekeeper(network, 2)
+        network.mine(4)
+        while (turn := housekeeper.turn(0)) is not None and turn.done is None:
+            pass
+        assert turn is not None
+        assert turn.done is not None
+        assert turn.done.dropped > 0
+
+
+def test_a_collection_looks_at_the_whole_chain_so_it_begins_once_that_has_grown_by_a_share(tmp_path: Path) -> None:
+    with Network(tmp_path) as network:
+        network.mine(80)
+        housekeeper = Housekeeper(network, 1)
+        network.mine(10)
+        assert housekeeper.turn(0) is None
+        network.mine(2)  # 92, of which an eighth are 11.5
+        turn = housekeeper.turn(0)
+        assert turn is not None
+        while turn is not None and turn.done is None:
+            network.mine(1)
+            turn = housekeeper.turn(0)
+        assert network.chain.index.retained >= 91
+
+
+def test_a_folder_can_be_left_while_it_gives_space_back(folder: Path) -> None:
+    network = Network(folder)
+    housekeeper = Housekeeper(network)
+    while housekeeper.collect(0, 2).phase != "compact":
+        pass
+    network.close()
+    with Network(folder) as again:
+        assert again.balance(again.accounts[1].address) == 10_005 * FIL
 
 
 def test_only_a_folder_of_its_own_has_garbage(folder: Path) -> None:
