@@ -14,7 +14,7 @@ RUN := $(VENV)/bin
 # start all of ours.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page wheel supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load long-life fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page wheel supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -117,6 +117,9 @@ migration: environment ## a million actors become those of network version 29; A
 
 load: environment ## 200 clients at once, and a kill under that load; ARGS="--count 2000" is shorter
 	@$(RUN)/python -m tests.localnet.load_run $(ARGS)
+
+long-life: environment ## a node's day of a million transactions: memory and time a request; ARGS="--count 20000" is shorter
+	@$(RUN)/python -m tests.localnet.long_life_run $(ARGS)
 
 gc-check: environment ## a million dropped blocks beside a writer; ARGS="--count 50000" is shorter
 	@$(RUN)/python -m tests.crash.collection $(ARGS)

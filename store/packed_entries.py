@@ -21,7 +21,8 @@ RECENT: Final = 1 << 20
 PAGE: Final = 32 << 10
 """Bytes of keys and values in a page: as far back as zlib looks for what it has seen."""
 
-_OPEN_PAGES: Final = 64
+OPEN_PAGES: Final = 64
+"""Pages that stay open: 4 MB."""
 _NAMES: Final = 9
 """Keys of this length at most name single things, which are read again and again: their entries stay as they are."""
 _BUCKETS: Final = 4096
@@ -43,7 +44,7 @@ class PackedEntries:
         self._size = 0
         self._pages: list[bytes] = []
         self._buckets: list[bytearray | None] = [None] * _BUCKETS
-        self._open_page = lru_cache(_OPEN_PAGES)(self._read_page)
+        self._open_page = lru_cache(OPEN_PAGES)(self._read_page)
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, None if it has none."""

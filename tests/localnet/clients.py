@@ -7,7 +7,9 @@ import json
 import random
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
@@ -51,9 +53,17 @@ class Client:
 
     async def ask(self, method: str, *params: Any) -> Any:
         """The result of a request. Raises ConnectionError where no node answers, RuntimeError for an error."""
+        return _result(method, await self._exchange(_request(method, params)))
+
+    async def ask_together(self, method: str, each: Iterable[Sequence[Any]]) -> list[Any]:
+        """The results of one batch of requests of a method. Raises as `ask`."""
+        answers = await self._exchange([_request(method, params, number) for number, params in enumerate(each)])
+        return [_result(method, answer) for answer in sorted(answers, key=itemgetter("id"))]
+
+    async def _exchange(self, content: Any) -> Any:
         assert self._reader is not None
         assert self._writer is not None
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        body = json.dumps(content).encode()
         head = f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         started = time.monotonic()
         self._writer.write(head.encode() + b"\r\n\r\n" + body)
@@ -66,9 +76,7 @@ class Client:
             raise ConnectionError(str(error)) from None
         self._load.slowest = max(self._load.slowest, time.monotonic() - started)
         self._load.counts["requests"] += 1
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']}")
-        return answer["result"]
+        return answer
 
     async def transact(self) -> None:
         """A transfer, its receipt, and something else."""
@@ -100,6 +108,16 @@ class Client:
                 found = await self.ask("eth_getBlockByNumber", block, False)
                 if receipt["transactionHash"] not in found["transactions"]:
                     raise RuntimeError(f"block {block} lacks transaction {receipt['transactionHash']}")
+
+
+def _request(method: str, params: Sequence[Any], number: int = 1) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+
+
+def _result(method: str, answer: Any) -> Any:
+    if "error" in answer:
+        raise RuntimeError(f"{method}: {answer['error']}")
+    return answer["result"]
 
 
 async def hold(load: Load, port: int, clients: list[Client], count: int) -> None:

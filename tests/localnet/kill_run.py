@@ -20,9 +20,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -69,23 +70,27 @@ class Node:
     """A node process on the run's folder, forked from one that has loaded the modules and opened nothing."""
 
     def __init__(self, run: Run) -> None:
-        ready = run.folder / "ready"
-        ready.unlink(missing_ok=True)
-        context = get_context("forkserver")
-        context.set_forkserver_preload([__name__, *LOADED])
-        arguments = (run.folder, run.bundle, run.defect, run.clients)
-        self.process = context.Process(target=serve, args=arguments, daemon=True)
-        self.process.start()
-        deadline = time.monotonic() + START
-        while not ready.exists():
-            if not self.process.is_alive() or time.monotonic() > deadline:
-                raise RuntimeError("the node did not start on the folder that it left")
-            time.sleep(0.002)
-        self.port = int(ready.read_text().strip().rsplit(":", 1)[1])
+        self.process, self.port = started(run.folder, serve, run.folder, run.bundle, run.defect, run.clients)
 
     def kill(self) -> None:
         self.process.kill()
         self.process.join()
+
+
+def started(folder: Path, serving: Callable[..., None], *arguments: object) -> tuple[BaseProcess, int]:
+    """A process that serves a node, and the node's port, which it writes to a folder's file `ready`."""
+    ready = folder / "ready"
+    ready.unlink(missing_ok=True)
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__, *LOADED])
+    process = context.Process(target=serving, args=arguments, daemon=True)
+    process.start()
+    deadline = time.monotonic() + START
+    while not ready.exists():
+        if not process.is_alive() or time.monotonic() > deadline:
+            raise RuntimeError("the node did not start on the folder that it left")
+        time.sleep(0.002)
+    return process, int(ready.read_text().strip().rsplit(":", 1)[1])
 
 
 def rounds(run: Run, kills: int, seed: int) -> None:

@@ -1,0 +1,98 @@
+"""The node of a long life (`tests.localnet.long_life_run`), with the defects that may be planted in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+RULES: Final = {"folder": "ethereum", "memory": "filecoin"}
+"""The rules of the node in a folder, and of the one in memory."""
+ACCOUNTS: Final = 10
+SUBSCRIPTIONS: Final = 200
+"""How many the node allows: more than the traffic has open at a time."""
+KEPT: Final = 1_000
+_FEWEST: Final = 20
+_LEAK: Final = 2_000
+"""Bytes a transaction."""
+
+
+def serve(folder: Path, where: str, share: float, defect: str | None) -> None:
+    """Serve a network, until killed. Its caches, and the states that it keeps, are bounded by this share."""
+    from localnet import Network
+    from localnet.rpc.node import NodeLimits
+    from localnet.rpc.server import Server, ready_file
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the day, and the day ends the node
+    shrink_caches(share)
+    keep, in_folder = max(_FEWEST, round(KEPT * share)), where == "folder"
+    path = folder / "chain" if in_folder else ":memory:"
+    with Network(path, rules=RULES[where], account_count=ACCOUNTS, keep_states=None if in_folder else keep) as network:
+        limits = NodeLimits(subscriptions=SUBSCRIPTIONS)
+        server = Server(network, 0, limits, keep_states=keep if in_folder else None)
+        if defect is not None:
+            PLANTING[defect](network)
+        with ready_file(folder / "ready", server.url) as write:
+            server.run(write)
+
+
+def shrink_caches(share: float) -> None:
+    """Let caches hold this share of what they may."""
+    from hypervisor.blocks import ScannedBlocks
+    from localnet.ledger import index
+    from localnet.ledger.kept_logs import MOST_BYTES, KeptLogs
+    from store import packed_entries
+    from store.bounded import BoundedStore
+
+    ScannedBlocks.ROOM = round(ScannedBlocks.ROOM * share)
+    index.MOST_DECODED = round(index.MOST_DECODED * share)  # type: ignore[misc]
+    packed_entries.OPEN_PAGES = max(1, round(packed_entries.OPEN_PAGES * share))  # type: ignore[misc]
+    KeptLogs.__init__.__defaults__ = (round(MOST_BYTES * share),)
+    recent = round(packed_entries.RECENT * share)
+    BoundedStore.__init__.__defaults__ = (recent, packed_entries.PAGE)
+
+
+# --- defects ----------------------------------------------------------------------------------------------------------
+
+
+def leak(network: Any) -> None:
+    """Something is kept of each transaction."""
+    kept: list[bytes] = []
+    assemble = network.chain.assemble
+
+    def leaking(*arguments: Any) -> Any:
+        tipset = assemble(*arguments)
+        kept.extend(os.urandom(_LEAK) for _ in tipset.transactions)
+        return tipset
+
+    network.chain.assemble = leaking
+
+
+def search(_: Any) -> None:
+    """A question about a state reads all heights before."""
+    from localnet.chain.view import ChainReader
+
+    machine_at = ChainReader.machine_at
+
+    def searching(chain: Any, tipset: Any) -> Any:
+        for height in range(tipset.height):
+            chain.index.at(height)
+        return machine_at(chain, tipset)
+
+    ChainReader.machine_at = searching  # type: ignore[assignment,method-assign]
+
+
+def keep_subscriptions(_: Any) -> None:
+    """Who drops a subscription hears that it is dropped."""
+    from localnet.rpc.subscriptions import Subscriptions
+
+    Subscriptions.remove = lambda *_: True  # type: ignore[method-assign]
+
+
+PLANTING: Final[dict[str, Callable[[Any], None]]] = {
+    "leak": leak,
+    "slower": search,
+    "subscription": keep_subscriptions,
+}

@@ -1,0 +1,243 @@
+"""A node's day: whether it needs more memory, or more time for a request, the longer it lives.
+
+    python -m tests.localnet.long_life_run --count 1000000 --seed 1 [--record FILE]
+
+Twenty-four simulated hours of mixed traffic (`tests.localnet.long_life_traffic`), `--count` transactions in all, first
+on a folder with `--keep-states 1000` under Ethereum's rules, then in memory under Filecoin's. At the end of each hour
+the resident memory of the node's process is read (/proc, so on Linux), and the median of what each kind of request has
+cost it, in time of the processor. In a folder no later hour may end with more than 1.2 times the memory that the first
+ended with; in memory there may be 1,000 bytes more for each transaction since. No kind of request may cost more than
+1.5 times as much in the last quarter of the day as in the first, beside what all of them cost more because the machine
+has other work by then. No request may fail, and no subscription that was dropped may report. Then the same, shorter, on
+nodes with planted defects, each of which must be found: two kilobytes kept of each transaction, a balance that is
+searched through all blocks, subscriptions that stay.
+
+In a shorter day the bounds of the node's own caches are as much smaller; for those of RocksDB, Python and the runtimes,
+which the first hour of a whole day fills, there may be more memory (`FILLING`). Ctrl-C ends the day after its round,
+and the record says how far it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any, Final
+
+from bench.recorded import NOT_RUN, RunRecord, finish, options
+from localnet.accounts import TEST_MNEMONIC, accounts
+from tests.localnet.kill_run import started
+from tests.localnet.long_life_node import ACCOUNTS, RULES, SUBSCRIPTIONS, serve
+from tests.localnet.long_life_traffic import Traffic
+
+HOURS: Final = 24
+WHOLE: Final = 1_000_000
+"""Transactions of a whole day."""
+MOST_MEMORY: Final = 1.2
+MOST_GROWTH: Final = 1_000
+"""Bytes a transaction."""
+FILLING: Final = {"folder": 192 << 20, "memory": 16 << 20}
+"""Bytes that caches may take after the first hour of a day that is next to nothing of a whole one."""
+MOST_TIME: Final = 1.5
+DRIFT: Final = 1.3
+"""How much more all requests may cost because of other programs."""
+DEFECTS: Final = {"leak": ("memory", 20_000), "slower": ("memory", 4_000), "subscription": ("folder", 2_000)}
+"""Each with the kind of node that it is planted in, and how many transactions that one gets."""
+_SAID: Final = 3
+"""Failures of a day that the record names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """An hour at its end: transactions since the beginning, resident bytes, nanoseconds by kind of request, seconds."""
+
+    sent: int
+    resident: int
+    costs: dict[str, float]
+    ninety_nine: float = 0.0
+    longest: float = 0.0
+
+
+@dataclass
+class Day:
+    """A node's day, as far as it has come."""
+
+    where: str
+    count: int
+    hours: list[Hour] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    sent: int = 0
+    subscriptions: int = 0
+    snapshots: int = 0
+    is_ending: bool = False
+
+    def end(self) -> None:
+        """End after this round."""
+        self.is_ending = True
+
+    @property
+    def growth(self) -> float:
+        """Bytes that a transaction has added since the first hour."""
+        if len(self.hours) < 2:
+            return 0.0
+        first, last = self.hours[0], self.hours[-1]
+        return (last.resident - first.resident) / (last.sent - first.sent)
+
+    def findings(self) -> list[str]:
+        """What may not be, in sentences."""
+        found = self.failures[:_SAID]
+        if len(self.failures) > _SAID:
+            found.append(f"{len(self.failures) - _SAID} more failures")
+        if self.hours:
+            found += [*self._memory(), *self._time()]
+        return [f"{self.where}: {words}" for words in found]
+
+    def _memory(self) -> list[str]:
+        first, last = self.hours[0], self.hours[-1]
+        filling = FILLING[self.where] * max(0.0, 1 - self.count / WHOLE)
+        if self.where == "memory":
+            limit = first.resident + MOST_GROWTH * (last.sent - first.sent) + filling
+        else:
+            limit = first.resident * MOST_MEMORY + filling
+        most = max(hour.resident for hour in self.hours)
+        if most <= limit:
+            return []
+        return [f"{most / 1e6:,.1f} MB of memory, {first.resident / 1e6:,.1f} after the first hour, at most "
+                f"{limit / 1e6:,.1f} are allowed: {self.growth:,.0f} bytes a transaction"]  # fmt: skip
+
+    def _time(self) -> list[str]:
+        first, last = self._quarter(slice(None, self._part)), self._quarter(slice(-self._part, None))
+        ratios = {kind: last[kind] / first[kind] for kind in first.keys() & last.keys()}
+        drift = min(max(1.0, median([*ratios.values()] or [1.0])), DRIFT)
+        return [
+            f"{kind} took the processor {first[kind] / 1e3:,.0f} us in the first quarter of the day, "
+            f"{last[kind] / 1e3:,.0f} us in the last"
+            for kind, ratio in sorted(ratios.items())
+            if ratio > MOST_TIME * drift
+        ]
+
+    @property
+    def _part(self) -> int:
+        return max(1, len(self.hours) // 4)
+
+    def _quarter(self, chosen: slice) -> dict[str, float]:
+        """What each kind of request cost in some hours."""
+        hours = self.hours[chosen]
+        kinds = {kind for hour in hours for kind in hour.costs}
+        return {kind: median(hour.costs[kind] for hour in hours if kind in hour.costs) for kind in kinds}
+
+    def details(self) -> dict[str, Any]:
+        """What else the record keeps."""
+        quarters = [self._quarter(slice(at, at + self._part)) for at in range(0, len(self.hours), self._part)]
+        return {
+            "rules": RULES[self.where],
+            "transactions": self.sent,
+            "subscriptions made and dropped": self.subscriptions,
+            "snapshots": self.snapshots,
+            "resident MB by hour": [round(hour.resident / 1e6, 1) for hour in self.hours],
+            "bytes a transaction since the first hour": round(self.growth),
+            "processor, us, by quarter": {
+                kind: [round(each.get(kind, 0) / 1e3) for each in quarters]
+                for kind in (quarters[0] if quarters else ())
+            },
+            "99 of 100 requests answered within, ms, by hour": [round(hour.ninety_nine * 1e3) for hour in self.hours],
+            "slowest request, ms, by hour": [round(hour.longest * 1e3) for hour in self.hours],
+        }
+
+
+# --- a day ------------------------------------------------------------------------------------------------------------
+
+
+def play(day: Day, seed: int, defect: str | None = None) -> Day:
+    """Live a day, on a node of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        share = min(1.0, day.count / WHOLE)
+        process, port = started(Path(folder), serve, Path(folder), day.where, share, defect)
+        try:
+            assert process.pid is not None
+            asyncio.run(_live(day, port, process.pid, seed))
+            if not process.is_alive():
+                day.failures.append(f"the node ended by itself, with status {process.exitcode}")
+        finally:
+            process.kill()
+            process.join()
+    return day
+
+
+async def _live(day: Day, port: int, process: int, seed: int) -> None:
+    traffic = Traffic(port, process, RULES[day.where], accounts(TEST_MNEMONIC, ACCOUNTS), seed)
+    await traffic.open()
+    try:
+        while traffic.sent < day.count and not day.is_ending and len(traffic.failures) < SUBSCRIPTIONS:
+            await traffic.round()
+            day.sent, day.subscriptions, day.snapshots = traffic.sent, traffic.subscriptions, traffic.snapshots
+            if traffic.sent >= (len(day.hours) + 1) * day.count / HOURS:
+                costs = {kind: median(each) for kind, each in traffic.costs.items()}
+                waits = quantiles(traffic.waits, n=100)[-1], max(traffic.waits)
+                day.hours.append(Hour(traffic.sent, resident(process), costs, *waits))
+                await traffic.next_hour()
+    except (ConnectionError, RuntimeError) as error:
+        traffic.failures.append(str(error))
+    finally:
+        day.failures += traffic.failures
+        await traffic.close()
+
+
+def resident(process: int) -> int:
+    """The bytes of memory that a process holds."""
+    pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
+
+
+def recorded(count: int, seed: int) -> RunRecord:
+    """A day in a folder and one in memory, and shorter ones with the planted defects."""
+    days = {where: Day(where, count) for where in RULES}
+    lives: list[Day] = []
+
+    def live(day: Day, defect: str | None = None) -> Day:
+        lives.append(day)
+        return play(day, seed, defect)
+
+    def end(*_: object) -> None:
+        for day in lives:
+            day.end()
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        for day in days.values():
+            if not any(each.is_ending for each in lives):
+                live(day)
+        findings = [words for day in days.values() for words in day.findings()]
+        stopped = [day for day in days.values() if day.sent < day.count]
+        findings += [f"{day.where}: the day ended after {day.sent} of {day.count} transactions" for day in stopped]
+        planted = {
+            defect: {where: len(live(Day(where, length), defect).findings())}
+            for defect, (where, length) in DEFECTS.items()
+        }
+    finally:
+        signal.signal(signal.SIGINT, before)
+    stages = {f"transactions, {where}": min(day.sent, count) for where, day in days.items()}
+    return RunRecord(seed, count, stages, findings, planted, {where: day.details() for where, day in days.items()})
+
+
+def main() -> int:
+    """The command line."""
+    chosen = options(__doc__ or "", WHOLE).parse_args()
+    if not Path("/proc/self/statm").exists():
+        print(f"{NOT_RUN}this system has no /proc, where the memory of a process is read")
+        return 0
+    started_at = time.monotonic()
+    return finish(recorded(chosen.count, chosen.seed), chosen, started_at)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

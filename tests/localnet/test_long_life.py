@@ -1,0 +1,95 @@
+"""The run of a node's day: what it looks for, on hours that were made up, and days that are short."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.localnet.long_life_run import DEFECTS, WHOLE, Day, Hour, play
+
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read in /proc")
+MB = 1_000_000
+
+
+def whole_day(where: str, resident: list[int], costs: list[float]) -> Day:
+    """A whole day of as many hours: bytes, and nanoseconds of one kind of request beside one that costs the same."""
+    hours = [
+        Hour((number + 1) * WHOLE // len(resident), each, {"a call": cost, "another": 500.0, "a third": 500.0})
+        for number, (each, cost) in enumerate(zip(resident, costs, strict=True))
+    ]
+    return Day(where, WHOLE, hours, sent=WHOLE)
+
+
+def test_in_a_folder_no_hour_ends_with_more_than_six_fifths_of_the_first() -> None:
+    steady = [1_000.0] * 4
+    assert whole_day("folder", [100 * MB, 120 * MB, 110 * MB, 119 * MB], steady).findings() == []
+    (found,) = whole_day("folder", [100 * MB, 121 * MB, 110 * MB, 100 * MB], steady).findings()
+    assert found.startswith("folder: 121.0 MB of memory, 100.0 after the first hour, at most 120.0 are allowed")
+
+
+def test_in_memory_a_transaction_may_add_a_kilobyte() -> None:
+    """Of 1,000,000 transactions 750,000 come after the first of four hours."""
+    steady = [1_000.0] * 4
+    assert whole_day("memory", [100 * MB, 350 * MB, 600 * MB, 850 * MB], steady).findings() == []
+    (found,) = whole_day("memory", [100 * MB, 350 * MB, 600 * MB, 851 * MB], steady).findings()
+    assert found == (
+        "memory: 851.0 MB of memory, 100.0 after the first hour, at most 850.0 are allowed: 1,001 bytes a transaction"
+    )
+
+
+def test_a_shorter_day_has_room_for_what_a_whole_one_fills_in_its_first_hour() -> None:
+    most = 120 * MB + (192 << 20) // 2
+    hours = [Hour((number + 1) * WHOLE // 8, each, {}) for number, each in enumerate((100 * MB, most, most, 90 * MB))]
+    assert Day("folder", WHOLE // 2, hours).findings() == []
+    hours[1] = Hour(WHOLE // 4, most + 1, {})
+    assert len(Day("folder", WHOLE // 2, hours).findings()) == 1
+
+
+def test_a_request_may_cost_half_as_much_again_but_for_what_all_cost_more() -> None:
+    flat = [100 * MB] * 8
+    assert whole_day("folder", flat, [1_000.0] * 6 + [1_499.0] * 2).findings() == []
+    (found,) = whole_day("folder", flat, [1_000.0] * 6 + [1_501_000.0] * 2).findings()
+    assert found == ("folder: a call took the processor 1 us in the first quarter of the day, 1,501 us in the last")
+    day = whole_day("folder", flat, [1_000.0] * 8)
+    for hour in day.hours[6:]:
+        hour.costs.update({"a call": 1_900.0, "another": 700.0, "a third": 700.0})
+    assert day.findings() == []  # twice 1.4 as all others, which count as 1.3
+
+
+def test_failures_are_named_and_counted() -> None:
+    assert Day("memory", 10, failures=["one", "two", "three", "four", "five"]).findings() == [
+        "memory: one", "memory: two", "memory: three", "memory: 2 more failures",
+    ]  # fmt: skip
+
+
+@ON_LINUX
+@pytest.mark.parametrize("where", ["folder", "memory"])
+def test_a_short_day_comes_to_its_end(where: str) -> None:
+    """Whether it is slow or small is not looked at: twenty transactions are no hour."""
+    day = play(Day(where, 480), seed=3)
+    assert day.failures == []
+    assert (len(day.hours), day.sent, day.subscriptions, day.snapshots) == (24, 480, 48, 4)
+    assert all(hour.resident > 10 * MB for hour in day.hours)
+    assert {"eth_sendRawTransaction", "an old receipt", "eth_unsubscribe", "eth_getLogs"} <= day.hours[-1].costs.keys()
+
+
+@ON_LINUX
+def test_subscriptions_that_stay_are_found() -> None:
+    day = play(Day("folder", 100), seed=3, defect="subscription")
+    assert "was dropped and still reports" in day.findings()[0]
+
+
+@ON_LINUX
+@pytest.mark.oracle
+def test_a_question_that_reads_the_whole_chain_is_found() -> None:
+    day = play(Day("memory", 2_000), seed=3, defect="slower")
+    assert any("took the processor" in words for words in day.findings())
+
+
+@ON_LINUX
+@pytest.mark.long
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_each_planted_defect_is_found(defect: str) -> None:
+    where, count = DEFECTS[defect]
+    assert play(Day(where, count), seed=3, defect=defect).findings()
