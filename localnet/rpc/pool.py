@@ -12,7 +12,7 @@ from typing import Any
 from bridge.addresses import EthAddress, to_filecoin
 from localnet.ledger.candidates import Candidate
 from localnet.rpc.methods import Method
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.shapes import transaction_json, waiting_json
 from localnet.rpc.values import address, as_data, as_quantity, quantity
 from localnet.state.contract_state import nonce_of
@@ -47,12 +47,11 @@ def pending_transactions(node: Node) -> list[dict[str, Any]]:
     return [waiting_json(candidate, node.network.chain_id) for candidate in node.network.mempool]
 
 
-def by_sender_and_nonce(node: Node, owner: EthAddress, nonce: int) -> dict[str, Any] | None:
+def by_sender_and_nonce(node: NodeReader, owner: EthAddress, nonce: int) -> dict[str, Any] | None:
     """The transaction of a sender with a nonce, in a block or waiting; null where there is none."""
     sender, network = to_filecoin(owner), node.network
-    for candidate in network.mempool:
-        if (candidate.bare.from_, candidate.bare.nonce) == (sender, nonce):
-            return waiting_json(candidate, network.chain_id)
+    for candidate in network.mempool.ready_of(sender, nonce):
+        return waiting_json(candidate, network.chain_id)
     if nonce >= nonce_of(network.machine, sender):
         return None
     tipset = network.head
@@ -97,5 +96,5 @@ METHODS = (
     Method("txpool_contentFrom", (address,), content_from),
     Method("txpool_inspect", (), inspect),
     Method("eth_pendingTransactions", (), pending_transactions),
-    Method("eth_getTransactionBySenderAndNonce", (address, quantity), by_sender_and_nonce),
+    Method("eth_getTransactionBySenderAndNonce", (address, quantity), by_sender_and_nonce, reads=True),
 )

@@ -104,6 +104,24 @@ def test_state_is_read_when_something_touches_it(other: Other) -> None:
         assert at_first < once == store.fetches
 
 
+def test_a_fork_in_memory_lets_its_own_old_states_go(other: Other) -> None:
+    """Of the other network's state it has no more than was read: what it lacks counts as no state's end."""
+    with Network.fork(other.url, keep_states=3, clock=Clock(START + 100)) as network:
+        begun, first = network.block_number, network.balance(network.accounts[3])
+        for _ in range(20):
+            network.send(network.accounts[3], 5)
+        counter = network.contract(other.counter.address, COUNTER)
+        counter.send("increment")
+        assert counter.call("number") == 3
+        assert network.balance(network.accounts[3]) == first + 100
+        assert [network.balance(account) > 0 for account in network.accounts] == [True] * 10
+        with pytest.raises(InvalidInput, match=f"block {begun + 5} was collected"):
+            network.chain.machine_at(network.block(begun + 5))
+        oldest = network.block(network.block_number - 2)
+        assert network.chain.machine_at(oldest).balance(network.accounts[3].delegated) >= first + 90
+    assert other.counter.call("number") == 2
+
+
 def test_messages_on_a_fork_leave_the_other_network_alone(other: Other) -> None:
     root = other.network.machine.root
     with fork(other) as network:

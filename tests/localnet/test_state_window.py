@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -15,9 +17,11 @@ from localnet import Network, opening
 from localnet.chain.state_window import DEFAULT_STATES
 from localnet.ledger.records import Tipset
 from localnet.rpc.node import Node
+from localnet.rpc.node_view import NodeView, WentBack
 from store.blockstore import BlockNotFound
 from store.bounded import BoundedStore
 from store.walk import reachable
+from tests.conftest import samples
 from tests.localnet.conftest import ARTIFACTS
 
 FIL = 10**18
@@ -185,3 +189,37 @@ def test_questions_beside_the_chain_know_what_is_kept() -> None:
         assert view.machine_at(network.block(39)).balance(network.accounts[1].delegated) == 10_039 * FIL
         with pytest.raises(InvalidInput, match="block 20 was collected"):
             view.machine_at(network.block(20))
+
+
+@pytest.mark.sampled
+def test_questions_are_answered_while_the_chain_lets_states_go() -> None:
+    """A state that goes while it is read is no answer and no failure: the question is asked again at a newer head."""
+    with Network(rules="ethereum", keep_states=2) as network:
+        pay(network, 3)
+        node, target = Node(network), network.accounts[1].delegated
+        view, answers, failed, ended = NodeView(node), list[int](), list[Exception](), Event()
+
+        def ask() -> None:
+            while not ended.is_set():
+                with suppress(WentBack):
+                    try:
+                        answers.append(view.answer(lambda reader: reader.network.machine.balance(target)))
+                    except Exception as error:
+                        failed.append(error)
+                        raise
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)
+        asking = Thread(target=ask)
+        asking.start()
+        try:
+            for _ in range(samples(200)):
+                pay(network, 1)
+                node.published = network.chain.point()
+        finally:
+            ended.set()
+            asking.join()
+            sys.setswitchinterval(interval)
+        assert failed == []
+        assert answers == sorted(answers)
+        assert all(answer % FIL == 0 for answer in answers)

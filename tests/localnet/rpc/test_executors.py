@@ -269,6 +269,7 @@ def test_what_executes_or_spans_blocks_is_answered_beside_the_chain(network: Net
         ("hypervisor_tracePlaces", [sent]),
         ("eth_getLogs", [{"fromBlock": "earliest", "toBlock": "latest"}]),
         ("eth_feeHistory", [4, "latest", [50]]),
+        ("eth_getTransactionBySenderAndNonce", [ALICE, "0x0"]),
         ("Filecoin.StateCall", [message]),
         ("Filecoin.StateReplay", [[tipset], {"/": show(receipt.execution.message.cid())}]),
         ("Filecoin.StateCompute", [height, None, [tipset]]),
@@ -288,7 +289,7 @@ def test_what_executes_or_spans_blocks_is_answered_beside_the_chain(network: Net
         beside += "result" in answer
         assert answer == {"jsonrpc": "2.0", "id": 1, **json.loads(as_json(expected))}, method
         assert table[method].reads, method
-    assert beside >= (len(questions) if network.rules.features.has_filecoin_blocks else 6)
+    assert beside >= (len(questions) if network.rules.features.has_filecoin_blocks else 7)
 
 
 class Reports:
