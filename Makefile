@@ -14,7 +14,7 @@ RUN := $(VENV)/bin
 # start all of ours.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load long-life fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page wheel supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load long-life fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page wheel wheels compiled interpreted supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -167,6 +167,15 @@ cli-page: environment ## write the commands of docs/cli.md anew, and the options
 
 wheel: environment ## dist/: the wheel, and beside it what it is made of (CycloneDX)
 	@environment=$$(mktemp -d) && trap 'rm -rf "$$environment"' EXIT && scripts/wheel dist "$$environment"
+
+wheels: environment ## dist/: the pure wheel and compiled ones, for each claimed CPython that is here (needs a C compiler)
+	@scripts/wheels dist
+
+compiled: environment ## compile the modules of compiled.toml in place: some minutes of mypyc and the C compiler
+	@$(RUN)/python hatch_build.py in-place
+
+interpreted: environment ## go back from `make compiled` to the sources
+	@$(RUN)/python hatch_build.py interpreted
 
 supply-chain: environment ## licences of all dependencies, and what is known to be wrong with their versions
 	@scripts/audit-tools $(RUN)/python

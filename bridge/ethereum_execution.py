@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from bridge.addresses import EthAddress
 from bridge.transactions import AccessList, Authorization, SignedTransaction, Transaction
 from hypervisor.errors import MessageError
 from hypervisor.types import TokenAmount
 
 if TYPE_CHECKING:
-    from bridge.addresses import EthAddress
     from hypervisor.executor import ApplyResult
     from hypervisor.message import Message
 

@@ -31,6 +31,7 @@ from hypervisor.journal import Journal
 from hypervisor.kernel import Kernel
 from hypervisor.machine_state import MachineState
 from hypervisor.memory import MemoryBudget
+from hypervisor.message_identity import MessageIdentity
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import ActorFound, CallEnded, CallStarted, Dispatched, EventEmitted
 from hypervisor.types import METHOD_SEND, NO_BLOCK, ActorID, TokenAmount
@@ -95,6 +96,7 @@ class CallManager:
         self.gas_premium = gas_premium
         self.events: list[StampedEvent] = []
         self.journal = Journal() if journal is None else journal
+        self.identity = MessageIdentity()
         self.memory = MemoryBudget()
         self.actors_created = 0
         self.invocations = 0

@@ -11,7 +11,8 @@ from typing import Final
 
 from store.blockstore import Blockstore
 from store.cid import DAG_CBOR, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid
-from store.links import RewrittenBlock, links_of
+from store.links import links_of
+from store.rewritten_block import RewrittenBlock
 from store.walk import state_codec, targets
 
 _PREFIX: Final = len(USUAL_PREFIX)

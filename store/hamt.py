@@ -16,7 +16,6 @@ from typing import Any, Final
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, encode
-from store.links import RewrittenBlock
 from store.nodes import (
     bitfield_bytes,
     changed_values,
@@ -29,6 +28,7 @@ from store.nodes import (
     read_link_node,
     split_pointers,
 )
+from store.rewritten_block import RewrittenBlock
 
 BUCKET_SIZE: Final = 3
 """How many entries a slot holds before it becomes a node of its own."""

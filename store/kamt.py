@@ -14,7 +14,6 @@ from typing import Any, Final
 from store.blockstore import Blockstore, TreeNodeError
 from store.cid import Cid, cid_of
 from store.codec import array_head, bytes_head, encode
-from store.links import RewrittenBlock
 from store.nodes import (
     MISSING,
     PATH_BITS,
@@ -25,6 +24,7 @@ from store.nodes import (
     load_value,
     read_bitfield_node,
 )
+from store.rewritten_block import RewrittenBlock
 
 BIT_WIDTH: Final = 5
 _MASK: Final = (1 << BIT_WIDTH) - 1

@@ -38,33 +38,6 @@ _MAX_INLINE: Final = (
 )
 
 
-class RewrittenBlock(bytes):
-    """A block made from another one, of which it keeps most: what it links to and the other one did not is in `fresh`.
-
-    So committing a tree again and again looks at no link twice. It counts as the bytes that it is.
-    """
-
-    before: Cid | None
-    """The block that it was made from; None: from none, and all its values are fresh."""
-    fresh: list[bytes]
-    """Its values that the other block does not have, each encoded."""
-
-    @classmethod
-    def of(cls, data: bytes, before: Cid | None, fresh: list[bytes]) -> RewrittenBlock:
-        """A block with what it was made from."""
-        revised = cls(data)
-        revised.before, revised.fresh = before, fresh
-        return revised
-
-    def fresh_links(self) -> list[Cid]:
-        """The links of its fresh values, as `links_of` gives those of a block."""
-        links: list[Cid] = []
-        for value in self.fresh:
-            if _LINK in value:  # what was encoded here is sound: without the tag it has no link
-                _scan(value, links, _MAX_INLINE)
-        return links
-
-
 def links_of(data: bytes, codec: int) -> list[Cid]:
     """The CIDs that a block links to, in order, repeated where it repeats them.
 
@@ -74,6 +47,15 @@ def links_of(data: bytes, codec: int) -> list[Cid]:
     links: list[Cid] = []
     if codec == DAG_CBOR:
         _scan(data, links, _MAX_INLINE)
+    return links
+
+
+def links_of_values(values: list[bytes]) -> list[Cid]:
+    """The links of several values that were encoded here, as `links_of` gives those of a block."""
+    links: list[Cid] = []
+    for value in values:
+        if _LINK in value:  # what was encoded here is sound: without the tag it has no link
+            _scan(value, links, _MAX_INLINE)
     return links
 
 

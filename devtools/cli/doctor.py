@@ -26,8 +26,9 @@ def doctor(
 ) -> None:
     """Check the installation, or a running node, and say what to do about what is wrong.
 
-    The installation: Python, libraries, runtimes, the embedded bundle, a message through both runtimes. A node: its
-    network, what it signs for, Filecoin's methods and precompiles, traces. Exit status 1 where anything fails.
+    The installation: Python, whether its modules run compiled, libraries, runtimes, the embedded bundle, a message
+    through both runtimes. A node: its network, what it signs for, Filecoin's methods and precompiles, traces. Exit
+    status 1 where anything fails.
 
     Example: hypervisor doctor
 
@@ -61,6 +62,12 @@ def _python() -> str:
     if not _PYTHONS[0] <= found <= _PYTHONS[1]:
         raise RuntimeError(f"Python {found[0]}.{found[1]} is outside 3.11 to 3.13: install one of those")
     return sys.version.split()[0]
+
+
+def _form() -> str:
+    from store.compiled import compiled_modules, form
+
+    return f"{form()}{f', {len(found)} modules' if (found := compiled_modules()) else ''}"
 
 
 def _libraries() -> str:
@@ -108,6 +115,7 @@ def _message() -> str:
 
 _CHECKS: tuple[Check, ...] = (
     ("Python", _python),
+    ("form", _form),
     ("libraries", _libraries),
     ("runtimes", _runtimes),
     ("embedded bundle", _bundle),

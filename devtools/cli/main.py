@@ -80,7 +80,9 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"hypervisor {version('fvm-hypervisor')}")
+        from store.compiled import form
+
+        typer.echo(f"hypervisor {version('fvm-hypervisor')} ({form()})")
         raise typer.Exit
 
 

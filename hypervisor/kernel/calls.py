@@ -16,6 +16,7 @@ from hypervisor.gas import GasTracker
 from hypervisor.journal import Journal
 from hypervisor.manifest import Manifest
 from hypervisor.memory import MemoryBudget
+from hypervisor.message_identity import MessageIdentity
 from hypervisor.prices import PriceList
 from hypervisor.proofs import ProofVerifier
 from hypervisor.state_tree import ActorState, StateTree
@@ -60,6 +61,7 @@ class Machine(Protocol):
 class Calls(Protocol):
     """A message while it is executed: what its invocations share."""
 
+    identity: MessageIdentity
     tree: StateTree
     prices: PriceList
     gas: GasTracker

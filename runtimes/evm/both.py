@@ -17,11 +17,11 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bridge.eip3155 import Instruction, instructions, line
-from bridge.gas import SLICE, GasBudget
+from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit, Fatal, HypervisorError, OutOfGas
-from hypervisor.gas import GasTracker
 from hypervisor.tracing import RuntimeEvent, StepTracer, TraceEvent
 from runtimes.evm.engine import Answer, Engine, EngineFactory, Frame, FrameOutcome, Host, Status, Step
+from runtimes.evm.replayed_gas import ReplayedGas, check_stopped
 from store.cid import Cid
 
 if TYPE_CHECKING:
@@ -131,31 +131,11 @@ class _Recording:
         return ask
 
 
-class _ReplayedGas(GasBudget):
-    """A budget that is set to what another one had left. It ends, slice by slice, where an interrupt stops that one."""
-
-    __slots__ = ("_real",)
-
-    def __init__(self, real: GasBudget) -> None:
-        self._real = real
-        super().__init__(GasTracker(0), 1, SLICE)
-
-    def become(self, left: int) -> None:
-        """Have so much EVM gas left."""
-        self._tracker = GasTracker(left)
-        self.refill()
-
-    def overdraw(self, amount: int) -> None:
-        """Grant more, as long as the real one was not stopped. Raises OutOfGas."""
-        _check_stopped(self._real)
-        super().overdraw(amount)
-
-
 class _Replaying:
     """The second engine's host: it answers what the first one was answered, and nothing else."""
 
     def __init__(self, real: GasBudget, steps: _Steps | None) -> None:
-        self.gas = _ReplayedGas(real)
+        self.gas = ReplayedGas(real)
         self.steps = steps
         self._asked: Sequence[_HostCall] = ()
         self._place = 0
@@ -287,13 +267,13 @@ class BothEngines:
         recording.asked = []
         self._stretches.append(_Stretch(answer, left, recording.asked))
         mine = _continue(self._first, self._frame, cast(Host, recording), answer)
-        _check_stopped(self._host.gas)
+        check_stopped(self._host.gas)
         replaying.begin(left, recording.asked)
         try:
             other = _continue(self._second, self._frame, cast(Host, replaying), answer)
         except _Diverged as error:
             raise self._differ(str(error)) from None
-        _check_stopped(self._host.gas)
+        check_stopped(self._host.gas)
         if mine.words() != other.words():
             raise self._differ(f"comes to {other.words():.600}, the other to {mine.words():.600}")
         if not replaying.has_replayed_all():
@@ -339,12 +319,6 @@ class BothEngines:
             except HypervisorError:  # where the two part
                 break
         return steps.events
-
-
-def _check_stopped(gas: GasBudget) -> None:
-    """Raise OutOfGas after an interrupt: engines that were stopped are not compared."""
-    if gas.stopped:
-        raise OutOfGas("interrupted")
 
 
 def _try_tree(make: EngineFactory, frame: Frame, host: Host) -> _TreeOutcome | None:

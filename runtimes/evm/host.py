@@ -36,7 +36,7 @@ class FilecoinHost:
         self.caller = caller
         self.value = value
         self.gas = syscalls.gas
-        self.message = syscalls.kernel.calls
+        self.message = syscalls.kernel.calls.identity
         self.inspector = AccountInspector(syscalls, contract, rules)
         self._memory = 0
         self._tx_context: TxContext | None = None

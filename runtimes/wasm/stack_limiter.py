@@ -8,6 +8,7 @@ included: fvm-wasm-instrument 0.4, `stack_limiter`: local *groups* are counted, 
 each instruction, never where the innermost block cannot be reached; `else` changes nothing.
 """
 
+from collections.abc import Sequence
 from itertools import accumulate
 
 from hypervisor.errors import InvalidModule
@@ -101,7 +102,7 @@ def stack_cost(
     return local_groups + state.highest
 
 
-def _straight(state: _Height, ops: bytearray, nets: list[int], start: int, end: int) -> None:
+def _straight(state: _Height, ops: Sequence[int], nets: list[int], start: int, end: int) -> None:
     """Pass the instructions between two marks; `nets[i]` is the height gained before instruction i."""
     if state.frames[-1][3]:
         for op in ops[start:end]:

@@ -13,6 +13,7 @@ from devtools.vectors.bundles import BundleFolder
 from hypervisor import Bundle
 from hypervisor.errors import BundleError
 from store.cid import cid_of
+from store.compiled import form
 from tests.conftest import data_file
 
 PROJECT = Path(__file__).resolve().parent.parent.parent / "pyproject.toml"
@@ -22,10 +23,10 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
-def test_the_version_is_that_of_the_project() -> None:
+def test_the_version_is_that_of_the_project_with_the_form_that_runs() -> None:
     version = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"]
     found = run("--version")
-    assert (found.exit_code, found.output) == (0, f"hypervisor {version}\n")
+    assert (found.exit_code, found.output) == (0, f"hypervisor {version} ({form()})\n")
 
 
 def test_without_a_command_the_commands_are_listed() -> None:

@@ -30,8 +30,9 @@ from store.cid import (
 )
 from store.codec import CodecError, encode, link, unlink
 from store.hamt import Hamt
-from store.links import RewrittenBlock, links_of
+from store.links import links_of
 from store.memory import MemoryStore
+from store.rewritten_block import RewrittenBlock
 from store.walk import reachable as walked
 from tests.conftest import samples
 

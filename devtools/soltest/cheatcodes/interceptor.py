@@ -181,7 +181,7 @@ class Cheatcodes:
             return self._end(calls, proceed(call))
         if isinstance(calls, EthereumCalls):
             result = self._send_measured(calls, call, proceed) if self.state.watches_gas else proceed(call)
-            self.unused = 0 if result.exit_code in _RETURNING else calls.rules.exhausted
+            self.unused = 0 if result.exit_code in _RETURNING else calls.ethereum_rules.exhausted
             return result
         return filecoin_calls.send(self, calls, call, proceed)
 

@@ -53,8 +53,6 @@ class TransactionEnvironment:
 class EthereumCalls(CallManager):
     """Everything that lives as long as one transaction."""
 
-    rules: EthereumCallRules
-
     def __init__(
         self,
         machine: MachineState,
@@ -68,7 +66,7 @@ class EthereumCalls(CallManager):
         """`accounts` are those of the message, if it has looked at some already."""
         filecoin_addresses = environment.block.filecoin_addresses
         self.accounts = accounts or Accounts(machine, Journal(), filecoin_addresses)
-        rules = EthereumCallRules(environment.fork, self.accounts, machine.context.network.prices)
+        self.ethereum_rules = rules = EthereumCallRules(environment.fork, self.accounts, machine.context.network.prices)
         super().__init__(machine, rules, gas, origin, origin_address, None, nonce, journal=self.accounts.journal)
         self.prices = FREE
         self.charges_access = False
@@ -105,12 +103,12 @@ class EthereumCalls(CallManager):
 
     def creation(self, call: Call) -> Call:
         """The call as one that makes the contract which it constructs. Else only the init actor may construct one."""
-        self.rules.creation = call
+        self.ethereum_rules.creation = call
         return call
 
     def exhaust(self) -> None:
         """Use up what is left in the gas frame in force."""
-        self.rules.exhaust(self)
+        self.ethereum_rules.exhaust(self)
 
     def renew_block(self) -> None:
         """Let opcodes see the machine's context as it is now."""

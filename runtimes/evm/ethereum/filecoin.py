@@ -63,7 +63,7 @@ def answer_filecoin(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -
     host.gas.settle()
     try:
         with calls.atomically():  # what the actor did is taken back where its answer cannot be paid for
-            with calls.rules.in_milligas(calls, limit):
+            with calls.ethereum_rules.in_milligas(calls, limit):
                 door = Door(Kernel(calls, kernel.context))
                 output = FILECOIN[name](door, replace(ask, gas=_ALL_GAS))  # type: ignore[arg-type]  # of a host, this
                 door.syscalls.gas.settle()

@@ -23,7 +23,7 @@ class EthereumTreeHost:
         self.fork = calls.environment.fork
         self.actor = actor
         self.address = address
-        self.message = calls
+        self.message = calls.identity
         self.depth_left = calls.max_depth - calls.depth
         self.code_limit = calls.environment.block.code_limit
 

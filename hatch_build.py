@@ -1,0 +1,207 @@
+"""Compiles modules of the packages with mypyc, from the sources that people read: `compiled.toml` says which.
+
+A build hook of hatchling: with FVM_COMPILED=1 a wheel carries the compiled modules beside their sources; without it
+nothing is compiled and no compiler is needed. As a program it builds in place, and takes that back:
+
+    python hatch_build.py in-place | interpreted
+
+A record beside `store/compiled.py` says what was compiled, for which interpreter and from which sources; that module
+refuses what does not fit. What is compiled again is what has changed (build/compiled-*): mypyc writes a file of C for
+each module, so that one edit costs its analysis, one file and the link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import sysconfig
+import tomllib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+if TYPE_CHECKING:
+    from setuptools import Extension
+
+ROOT = Path(__file__).resolve().parent
+GROUP = "fvm"
+"""One shared library holds the code of all modules (fvm__mypyc); beside each source lies one that leads there."""
+RECORD = "store/compiled.json"
+SUFFIX = EXTENSION_SUFFIXES[0]
+"""`.cpython-311-x86_64-linux-gnu.so`: the interpreter that a module is compiled for."""
+BUILD_REQUIREMENTS = ("mypy==2.4.1", "setuptools>=77")
+
+
+class CompiledWheel(BuildHookInterface):  # type: ignore[type-arg]
+    """What hatchling asks before it makes a wheel."""
+
+    def dependencies(self) -> list[str]:
+        """What a build needs beside hatchling: nothing where nothing is compiled."""
+        if not _wanted(self.target_name):
+            return []
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        return [*BUILD_REQUIREMENTS, *project["dependencies"]]  # mypy reads the types of the latter
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile, and let the wheel carry it under the tag of this interpreter."""
+        if version != "standard" or not _wanted(self.target_name):
+            return
+        libraries = compile_modules(ROOT)
+        record = _work(ROOT) / "wheel.json"
+        record.write_text(json.dumps({SUFFIX: dict.fromkeys(modules(ROOT))}, indent=1), encoding="utf-8")
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+        build_data["force_include"] |= {str(library): place for place, library in libraries.items()}
+        build_data["force_include"][str(record)] = RECORD
+
+
+def _wanted(target: str) -> bool:
+    return target == "wheel" and os.environ.get("FVM_COMPILED", "0") not in ("", "0")
+
+
+# --- which modules ---------------------------------------------------------------------------------------------
+
+
+def modules(root: Path) -> list[str]:
+    """The modules that are compiled, as paths from the root. ValueError if `compiled.toml` names what is not there."""
+    table = tomllib.loads((root / "compiled.toml").read_text(encoding="utf-8"))
+    interpreted: dict[str, str] = table["interpreted"]
+    missing = [
+        path for path in (*table["packages"], *table["package_files"], *interpreted) if not (root / path).exists()
+    ]
+    if missing:
+        raise ValueError(f"compiled.toml names {', '.join(missing)}, which is not there: take it out")
+    found = (path.relative_to(root) for package in table["packages"] for path in (root / package).rglob("*.py"))
+    return sorted(
+        path.as_posix()
+        for path in found
+        if (path.name != "__init__.py" or path.as_posix() in table["package_files"]) and not _named(path, interpreted)
+    )
+
+
+def _named(path: Path, names: Iterable[str]) -> bool:
+    return any(path == Path(name) or Path(name) in path.parents for name in names)
+
+
+# --- compiling -------------------------------------------------------------------------------------------------
+
+
+def compile_modules(root: Path) -> dict[str, Path]:
+    """The shared libraries, by their places in a wheel; what has not changed since the last time is there already."""
+    from mypyc.build import mypycify
+
+    with chdir(root):  # mypyc names modules by their paths from here
+        extensions = mypycify(
+            modules(root),
+            multi_file=True,
+            target_dir=str(_work(root).relative_to(root)),
+            group_name=GROUP,
+            opt_level=_optimization(),
+            debug_level="0",
+        )
+        return {_place(extension): library for extension, library in _build(extensions, _work(root))}
+
+
+def _work(root: Path) -> Path:
+    return root / "build" / f"compiled{SUFFIX.removesuffix('.so')}-O{_optimization()}"
+
+
+def _optimization() -> str:
+    return os.environ.get("MYPYC_OPT_LEVEL", "2")
+
+
+def _place(extension: Extension) -> str:
+    return str(extension.name).replace(".", "/") + SUFFIX
+
+
+def _build(extensions: Iterable[Extension], work: Path) -> Iterator[tuple[Extension, Path]]:
+    """Compile and link what is older than what it is made of, on all cores; setuptools alone would compile it all."""
+    from setuptools._distutils.ccompiler import new_compiler
+    from setuptools._distutils.sysconfig import customize_compiler
+
+    compiler = new_compiler()
+    customize_compiler(compiler)
+    includes = [sysconfig.get_path("include")]
+    headers = max(path.stat().st_mtime_ns for path in work.rglob("*.h"))
+
+    def compiled(extension: Extension, source: str) -> str:
+        (built,) = compiler.object_filenames([source], output_dir=str(work / "objects"))
+        if not _is_newer(Path(built), max(headers, os.stat(source).st_mtime_ns)):
+            options = [*extension.extra_compile_args, "-Wno-error"]
+            folders = includes + extension.include_dirs
+            compiler.compile([source], str(work / "objects"), include_dirs=folders, extra_postargs=options)
+        return str(built)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = [(each, [pool.submit(compiled, each, source) for source in each.sources]) for each in extensions]
+        for extension, objects in jobs:
+            made = [job.result() for job in objects]
+            library = work / "lib" / _place(extension)
+            if not _is_newer(library, max(os.stat(name).st_mtime_ns for name in made)):
+                compiler.link_shared_object(made, str(library))
+            yield extension, library
+
+
+def _is_newer(path: Path, time: int) -> bool:
+    return path.exists() and path.stat().st_mtime_ns >= time
+
+
+# --- in place --------------------------------------------------------------------------------------------------
+
+
+def build_in_place(root: Path) -> None:
+    """Put compiled modules beside their sources. The record comes last: without it they are refused."""
+    sources = {path: _state(root / path) for path in modules(root)}
+    libraries = compile_modules(root)
+    take_back(root, SUFFIX)
+    for place, library in libraries.items():
+        shutil.copy2(library, root / place)
+    _write_record(root, _read_record(root) | {SUFFIX: sources})
+    print(f"{len(sources)} modules run compiled on {SUFFIX}; `make interpreted` takes it back")
+
+
+def take_back(root: Path, suffix: str = ".so") -> None:
+    """Remove compiled modules, the record first; those of one interpreter, or all."""
+    _write_record(root, {name: sources for name, sources in _read_record(root).items() if not name.endswith(suffix)})
+    for package in root.glob("*/__init__.py"):
+        for library in package.parent.rglob(f"*{suffix}"):
+            if library.with_name(library.name.split(".")[0] + ".py").exists():
+                library.unlink()
+    for library in root.glob(f"{GROUP}__mypyc*{suffix}"):
+        library.unlink()
+
+
+def _state(source: Path) -> list[object]:
+    """What `store.compiled` compares."""
+    status = source.stat()
+    return [status.st_size, status.st_mtime_ns, hashlib.sha256(source.read_bytes()).hexdigest()]
+
+
+def _read_record(root: Path) -> dict[str, object]:
+    path = root / RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _write_record(root: Path, record: dict[str, object]) -> None:
+    if record:
+        (root / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    else:
+        (root / RECORD).unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["in-place"]:
+            build_in_place(ROOT)
+        case ["interpreted"]:
+            take_back(ROOT)
+        case _:
+            sys.exit(f"usage: python {sys.argv[0]} in-place | interpreted")

@@ -1,0 +1,290 @@
+"""Which modules `hatch_build.py` compiles, and how `store/compiled.py` refuses those that do not fit."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+from hatch_build import BUILD_REQUIREMENTS, SUFFIX, modules
+from store.compiled import SHARED, UnfitCompiledModule, check_compiled, compiled_modules, form
+from tests.packaging.project import PACKAGES, PROJECT
+
+TABLE = tomllib.loads((PROJECT / "compiled.toml").read_text(encoding="utf-8"))
+OTHER = ".cpython-399-x86_64-linux-gnu.so"
+CHECKOUT = "run `make compiled` to compile them, or `make interpreted` to go back to the sources"
+
+
+# --- the list --------------------------------------------------------------------------------------------------
+
+
+def test_every_module_of_the_compiled_packages_is_compiled_or_stays_for_a_reason() -> None:
+    assert set(TABLE["packages"]) <= set(PACKAGES) | {"runtimes/wasm", "runtimes/evm"} | set(TABLE.get("rooms", ()))
+    every = {
+        path.relative_to(PROJECT).as_posix()
+        for package in TABLE["packages"]
+        for path in (PROJECT / package).rglob("*.py")
+    }
+    left = every - set(modules(PROJECT))
+    unnamed = {
+        path for path in left if not any(path == name or path.startswith(f"{name}/") for name in TABLE["interpreted"])
+    }
+    assert {Path(path).name for path in unnamed} == {"__init__.py"}
+    assert all(len(reason) > 10 for reason in TABLE["interpreted"].values())
+
+
+def test_a_name_in_the_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "compiled.toml").write_text('packages = ["gone"]\npackage_files = []\n[interpreted]\n')
+    with pytest.raises(ValueError, match=r"compiled\.toml names gone, which is not there"):
+        modules(tmp_path)
+
+
+def test_what_the_compiled_form_cannot_have_stays_interpreted() -> None:
+    """Classes that mypyc refuses or understands otherwise, by the words of its documentation."""
+    unfit = [path for path in modules(PROJECT) for why in _unfit(PROJECT / path) if why]
+    assert unfit == []
+
+
+def _unfit(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        bases = {ast.unparse(base) for base in node.bases}
+        if bases & {"bytes", "str", "int", "threading.local"}:
+            found.append(f"{node.name} inherits from {bases}")
+        if any(isinstance(part, ast.ClassDef) for part in node.body):
+            found.append(f"{node.name} has a class within")
+        if node.keywords and {word.arg for word in node.keywords} - {"metaclass"}:
+            found.append(f"{node.name} hands arguments on to its class")
+    return found
+
+
+def test_the_modules_that_run_are_those_that_the_record_names() -> None:
+    compiled = compiled_modules()
+    assert compiled in ((), tuple(modules(PROJECT)))
+    for path in (*modules(PROJECT)[::10], *(path for path in TABLE["interpreted"] if path.endswith(".py"))):
+        module = import_module(path.removesuffix("/__init__.py").removesuffix(".py").replace("/", "."))
+        assert str(module.__file__).endswith(SUFFIX if path in compiled else ".py")
+
+
+def test_the_build_takes_mypy_in_the_version_of_the_lock() -> None:
+    lock = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
+    assert f"\n{BUILD_REQUIREMENTS[0]} \\\n" in lock
+
+
+# --- what does not fit -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder like a checkout where `make compiled` has compiled one module."""
+    (tmp_path / "store").mkdir()
+    source = tmp_path / "store" / "cid.py"
+    source.write_text("VALUE = 1\n")
+    (tmp_path / f"store/cid{SUFFIX}").touch()
+    (tmp_path / f"{SHARED}{SUFFIX}").touch()
+    status = source.stat()
+    digest = "d3d2bd8b3f6b9a5e1ddbfb3a5a9e8a54a3e6f86c5d62b5dc7ce5e6f3b9e1c7aa"
+    _record(tmp_path, {SUFFIX: {"store/cid.py": [status.st_size, status.st_mtime_ns, digest]}})
+    return tmp_path
+
+
+def _record(home: Path, record: object) -> None:
+    (home / "store" / "compiled.json").write_text(json.dumps(record))
+
+
+def refused(home: Path) -> str:
+    with pytest.raises(UnfitCompiledModule) as refusal:
+        check_compiled(home)
+    return str(refusal.value).replace(str(home), ".")
+
+
+def test_what_was_compiled_from_the_sources_that_are_there_runs(checkout: Path) -> None:
+    check_compiled(checkout)
+    assert compiled_modules(checkout) == ("store/cid.py",)
+
+
+def test_without_a_record_and_without_compiled_modules_the_sources_run(tmp_path: Path) -> None:
+    check_compiled(tmp_path)
+    assert compiled_modules(tmp_path) == ()
+
+
+def test_a_module_that_is_older_than_its_source_is_refused(checkout: Path) -> None:
+    (checkout / "store/cid.py").write_text("VALUE = 22\n")
+    assert refused(checkout) == f"./store/cid{SUFFIX} is older than its source store/cid.py: {CHECKOUT}"
+
+
+def test_a_source_that_was_only_touched_has_not_changed(checkout: Path) -> None:
+    from hashlib import sha256
+
+    source = checkout / "store/cid.py"
+    digest = sha256(source.read_bytes()).hexdigest()
+    _record(checkout, {SUFFIX: {"store/cid.py": [source.stat().st_size, 1, digest]}})
+    check_compiled(checkout)
+    source.write_text("VALUE = 2\n")  # as long as before
+    assert "is older than its source" in refused(checkout)
+
+
+def test_a_source_that_is_gone_is_refused(checkout: Path) -> None:
+    (checkout / "store/cid.py").unlink()
+    assert "is older than its source store/cid.py" in refused(checkout)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"), [("store/cid", "which other compiled modules need"), (SHARED, "the code of")]
+)
+def test_a_part_that_is_missing_is_named(checkout: Path, part: str, words: str) -> None:
+    (checkout / f"{part}{SUFFIX}").unlink()
+    said = refused(checkout)
+    assert said.startswith(f"./{part}{SUFFIX} is missing")
+    assert words in said
+
+
+def test_half_a_build_is_refused(checkout: Path) -> None:
+    (checkout / "store/compiled.json").unlink()
+    assert refused(checkout) == f"./{SHARED}{SUFFIX} and its modules have no record, as after half a build: {CHECKOUT}"
+
+
+def test_a_wheel_of_another_python_is_refused_by_name(checkout: Path) -> None:
+    (checkout / f"{SHARED}{SUFFIX}").unlink()
+    _record(checkout, {OTHER: {"store/cid.py": None}})
+    assert refused(checkout) == (
+        f"the modules below . are compiled for {OTHER}, this Python takes {SUFFIX}: "
+        "install fvm-hypervisor again, with the wheel of this Python or from source"
+    )
+
+
+def test_a_checkout_that_another_python_has_compiled_runs_interpreted_on_this_one(checkout: Path) -> None:
+    (checkout / f"{SHARED}{SUFFIX}").unlink()
+    _record(checkout, {OTHER: {"store/cid.py": [1, 1, ""]}})
+    check_compiled(checkout)
+    assert compiled_modules(checkout) == ()
+
+
+def test_a_wheels_sources_are_not_looked_at(checkout: Path) -> None:
+    _record(checkout, {SUFFIX: {"store/cid.py": None}})
+    (checkout / "store/cid.py").write_text("changed by an installer\n")
+    check_compiled(checkout)
+
+
+def test_the_form_is_a_word() -> None:
+    assert form() == ("compiled" if compiled_modules() else "interpreted")
+    assert EXTENSION_SUFFIXES[0] == SUFFIX
+
+
+# --- the build, on a project of two modules ---------------------------------------------------------------------
+
+PLAIN = '"""A package."""\n'
+EVEN = '''"""Numbers."""
+
+from __future__ import annotations
+
+
+def is_even(number: int) -> bool:
+    """Whether a number is even."""
+    return number % 2 == 0
+'''
+ODD = '''"""Other numbers."""
+
+from __future__ import annotations
+
+from store.even import is_even
+
+
+def is_odd(number: int) -> bool:
+    """Whether a number is odd."""
+    return not is_even(number)
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Two modules with the project's own build."""
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "two"\nversion = "1"\ndependencies = []\n'
+        '[tool.hatch.build.targets.wheel]\nonly-include = ["store"]\n'
+        '[tool.hatch.build.targets.wheel.hooks.custom]\npath = "hatch_build.py"\n',
+        "compiled.toml": 'packages = ["store"]\npackage_files = []\n[interpreted]\n"store/compiled.py" = "the guard"\n',
+        "store/__init__.py": (PROJECT / "store/__init__.py").read_text(encoding="utf-8"),
+        "store/compiled.py": (PROJECT / "store/compiled.py").read_text(encoding="utf-8"),
+        "store/even.py": EVEN,
+        "store/odd.py": ODD,
+        "hatch_build.py": (PROJECT / "hatch_build.py").read_text(encoding="utf-8"),
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def python(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, cwd=project, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def asked(project: Path) -> str:
+    said = python(project, "-c", "from store import compiled, odd; print(compiled.form(), odd.is_odd(3), odd.__file__)")
+    return said.stdout + said.stderr
+
+
+def test_a_wheel_is_pure_unless_it_is_wanted_otherwise(project: Path) -> None:
+    done = python(project, "-m", "build", "--wheel", "--no-isolation", ".", FVM_COMPILED="0", CC="no-such-compiler")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (project / "dist").iterdir()] == ["two-1-py2.py3-none-any.whl"]
+
+
+@pytest.mark.oracle
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on this machine")
+def test_modules_are_compiled_in_place_compiled_again_where_they_changed_and_taken_back(project: Path) -> None:
+    source = str(project / "store" / "odd.py")
+    assert asked(project) == f"interpreted True {source}\n"
+    done = python(project, "hatch_build.py", "in-place")
+    assert done.returncode == 0, done.stdout + done.stderr
+    compiled = source.removesuffix(".py") + SUFFIX
+    assert asked(project) == f"compiled True {compiled}\n"
+
+    (project / "store/odd.py").write_text(ODD.replace("not is_even(number)", "not not is_even(number)"))
+    assert f"{compiled} is older than its source store/odd.py" in asked(project)
+    objects = {path: path.stat().st_mtime_ns for path in (project / "build").rglob("*.o")}
+    assert python(project, "hatch_build.py", "in-place").returncode == 0
+    assert asked(project) == f"compiled False {compiled}\n"
+    again = {path.name for path, time in objects.items() if path.stat().st_mtime_ns != time}
+    assert again == {"__native_store___odd.o"}
+
+    assert python(project, "hatch_build.py", "interpreted").returncode == 0
+    assert asked(project) == f"interpreted False {source}\n"
+    assert [path for path in project.rglob("*.so") if "build" not in path.parts] == []
+    assert not (project / "store/compiled.json").exists()
+
+
+@pytest.mark.oracle
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on this machine")
+def test_a_compiled_wheel_carries_modules_sources_and_record(project: Path) -> None:
+    from zipfile import ZipFile
+
+    done = python(project, "-m", "build", "--wheel", "--no-isolation", ".", FVM_COMPILED="1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = (project / "dist").iterdir()
+    version = f"cp3{sys.version_info.minor}"
+    assert wheel.name.startswith(f"two-1-{version}-{version}-")
+    away = project / "elsewhere"
+    ZipFile(wheel).extractall(away)
+    found = {
+        path.relative_to(away).as_posix() for path in away.rglob("*") if path.is_file() and "dist-info" not in str(path)
+    }
+    sources = {f"store/{name}.py" for name in ("__init__", "compiled", "even", "odd")}
+    assert found == sources | {f"store/even{SUFFIX}", f"store/odd{SUFFIX}", f"{SHARED}{SUFFIX}", "store/compiled.json"}
+    assert asked(away) == f"compiled True {away / 'store' / 'odd'}{SUFFIX}\n"
