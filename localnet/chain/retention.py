@@ -18,7 +18,7 @@ from hypervisor.errors import InvalidInput
 from localnet.chain.block_production import BlockProduction
 from localnet.chain.state_window import WORTH_IT, check_states
 from localnet.ledger.index import ChainIndex, retained_entries
-from localnet.ledger.records import Tipset
+from localnet.ledger.records import GENESIS_PARENT, Tipset
 from store.blockstore import Store, get_object
 from store.cid import Cid
 from store.codec import unlink
@@ -54,7 +54,7 @@ def _forget_below(store: Store, height: int) -> None:
 
 
 def chain_roots(store: Store, snapshots: Iterable[Tipset] = ()) -> Roots:
-    """The roots of a chain up to its head; of the states, those that are not forgotten, and those of snapshots.
+    """The roots of a chain up to its head; of the states, those that are not forgotten, the first, and snapshots'.
 
     A folder without a chain has none: there the head of the machine and the pins are all that counts. The iterators
     read the index as they go, and raise StoreCorrupt where it has gaps.
@@ -67,7 +67,7 @@ def _deep(store: Store, remembered: Iterable[Cid]) -> Iterator[Cid]:
     yield from remembered
     retained = ChainIndex(store).retained
     for tipset in _tipsets(store):
-        if tipset.height >= retained:
+        if tipset.height >= retained or tipset.parent == GENESIS_PARENT:
             yield tipset.before
             yield tipset.state
         yield tipset.receipts

@@ -1,4 +1,4 @@
-"""Which states a network in memory keeps: those of its newest tipsets, of its snapshots, and what others hold.
+"""Which states a network in memory keeps: those of its newest tipsets, of the first, of its snapshots, and others' own.
 
 The states of older tipsets are let go several at a time, a part of the window, so that a question which began before
 finds its state still there. What happened in the tipsets is kept: headers, messages, receipts and the index. A folder
@@ -57,7 +57,7 @@ class _States(NamedTuple):
 
 
 class StateWindow:
-    """The states of a chain's newest tipsets: the one that each begins with, and the one after it."""
+    """The states of a chain's newest tipsets, and of the first: the one that each begins with, and the one after it."""
 
     def __init__(self, store: HoldingStore | None = None, states: int | None = None) -> None:
         """Keep N states in a store that forgets what is not held; None for a store that keeps all of them.
@@ -67,6 +67,7 @@ class StateWindow:
         self._store = _AllKept() if store is None else store
         self._most = None if store is None else check_states(DEFAULT_STATES if states is None else states)
         self._kept: deque[_States] = deque()
+        self._first: _States | None = None
 
     def entries_with(self, height: int) -> dict[bytes, bytes | None]:
         """The entries of the index to commit with a new head: from which height on states are kept with it."""
@@ -80,6 +81,8 @@ class StateWindow:
         if self._most is None:
             return
         due = bool(self.entries_with(tipset.height))
+        if self._first is None:
+            self._keep_first(tipset)
         self._append(tipset)
         while due and len(self._kept) > self._most:
             self._store.release(self._kept.popleft().roots)
@@ -92,6 +95,9 @@ class StateWindow:
         while self._kept and self._kept[-1].height >= tipset.height:
             gone.append(self._kept.pop())
         self._append(tipset)
+        if self._first is not None and tipset.height == self._first.height:
+            gone.append(self._first)
+            self._keep_first(tipset)
         for states in gone:
             self._store.release(states.roots)
 
@@ -106,3 +112,8 @@ class StateWindow:
     def _append(self, tipset: Tipset) -> None:
         self.hold(tipset)
         self._kept.append(_States(tipset.height, (tipset.before, tipset.state)))
+
+    def _keep_first(self, tipset: Tipset) -> None:
+        """Keep the states that a network goes back to when it is reset."""
+        self.hold(tipset)
+        self._first = _States(tipset.height, (tipset.before, tipset.state))

@@ -131,7 +131,9 @@ class ChainReader:
         return self.machine.fork(root)
 
     def _check_kept(self, tipset: Tipset) -> None:
-        if tipset.height < self.index.retained:
+        if tipset.height < self.index.retained and not (
+            tipset.height == self.index.first and self.machine.base.has(tipset.state)
+        ):
             raise InvalidInput(
                 f"the state of block {tipset.height} was collected as garbage: states are kept from block "
                 f"{self.index.retained} on (a node keeps more with --keep-states N, a Network with keep_states=N)"

@@ -89,6 +89,15 @@ def test_states_before_the_window_go_and_what_happened_then_is_still_known(folde
         assert network.balance(network.accounts[1].address) == 10_006 * FIL
 
 
+def test_the_first_state_stays_to_begin_anew(folder: Path) -> None:
+    collect(folder, states=1)
+    with Network(folder) as network:
+        network.go_back(network.block(0))
+        assert network.balance(network.accounts[1].address) == 10_000 * FIL
+        assert network.send(network.accounts[1].address, value=FIL).succeeded
+    assert collect(folder, states=1).dropped > 0
+
+
 def test_the_messages_of_all_blocks_stay(folder: Path) -> None:
     collect(folder, states=1)
     with RocksStore.open(folder, read_only=True) as store:

@@ -57,10 +57,10 @@ def test_states_of_older_blocks_go_and_what_happened_is_known(network: Network) 
     for height in range(oldest, 31):
         assert network.chain.machine_at(network.block(height)).balance(account.delegated) == (10_000 + height) * FIL
         assert network.trace(network.block(height).transactions[0]).as_json()["reproduced"]
-    for height in range(oldest):
+    for height in range(1, oldest):
         with pytest.raises(InvalidInput, match=rf"block {height} was collected .* from block {oldest} on \(a node"):
             network.chain.machine_at(network.block(height))
-    for height in range(oldest - 1):  # the oldest block that is kept begins with the state before it
+    for height in range(1, oldest - 1):  # the oldest block that is kept begins with the state before it
         with pytest.raises(BlockNotFound):
             network.machine.store.get(network.block(height).state)
     for height in range(1, 31):
@@ -80,7 +80,7 @@ def test_what_is_there_is_what_the_kept_states_lead_to(network: Network) -> None
         if number % 7 == 0:
             network.set_balance(network.accounts[2].address, number)
     store, retained = settle(network), network.chain.index.retained
-    tipsets = [network.block(height) for height in range(retained, network.block_number + 1)]
+    tipsets = [network.block(height) for height in (0, *range(retained, network.block_number + 1))]
     states = {state for tipset in tipsets for state in (tipset.before, tipset.state)}
     assert set(store._states.blocks) == reachable(store, states)
 
@@ -124,6 +124,24 @@ def test_a_snapshot_keeps_its_state_however_long(network: Network) -> None:
     assert network.balance(network.accounts[1].address) == 10_043 * FIL
     with pytest.raises(InvalidInput, match="block 3 was collected"):
         network.chain.machine_at(network.block(3))
+
+
+def test_the_first_state_is_there_to_begin_anew(network: Network) -> None:
+    """As anvil_reset does, however long the network has lived."""
+    network.set_balance(network.accounts[2].address, 5)
+    pay(network, 30)
+    settle(network)
+    assert network.chain.machine_at(network.block(0)).balance(network.accounts[2].delegated) == 5
+    network.go_back(network.block(0))
+    assert (network.block_number, network.chain.index.retained) == (0, 0)
+    assert network.balance(network.accounts[1].address) == 10_000 * FIL
+    network.set_balance(network.accounts[2].address, 6)
+    pay(network, 30)
+    network.go_back(network.block(0))
+    assert network.balance(network.accounts[2].address) == 6
+    with_one = len(settle(network))
+    pay(network, 1)
+    assert with_one < len(settle(network)) < with_one + 20
 
 
 def test_snapshots_that_are_used_up_keep_nothing(network: Network) -> None:
