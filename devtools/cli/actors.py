@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from devtools.cli.amounts import payment
+from localnet.contracts.amounts import payment
 
 if TYPE_CHECKING:
     from localnet import Account, Network

@@ -38,10 +38,10 @@ def call(
 
     Example: hypervisor call f410f... held 0xf39f... --abi Vault
     """
-    from devtools.cli.amounts import payment
     from devtools.cli.node_client import ethereum
     from devtools.cli.reverts import explain_revert
-    from devtools.cli.signatures import as_plain, calldata_of
+    from localnet.contracts.amounts import payment
+    from localnet.contracts.argument_texts import as_plain, calldata_of
     from localnet.fork.node_client import NodeError
 
     read = ethereum(rpc_url)
@@ -67,8 +67,8 @@ def call(
 
 def interface_of(function: str, abi: str | None, artifacts: Any) -> tuple[ContractInterface, str]:
     """The interface that a function is looked up in, and the function's name there. Raises InvalidInput."""
-    from devtools.cli.signatures import signature_interface
     from hypervisor.errors import InvalidInput
+    from localnet.contracts.argument_texts import signature_interface
     from localnet.contracts.artifacts import find_artifact
 
     if abi is not None:

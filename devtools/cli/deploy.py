@@ -39,7 +39,6 @@ def deploy(
     Example: hypervisor deploy out/Vault.sol/Vault.json 1.5fil f0100 --value 2fil
     """
     from bridge.addresses import eth_address, to_filecoin
-    from devtools.cli.amounts import payment
     from devtools.cli.node_client import (
         SendOptions,
         await_node,
@@ -49,7 +48,8 @@ def deploy(
         send_transaction,
     )
     from devtools.cli.reverts import explain_revert
-    from devtools.cli.signatures import init_code_of
+    from localnet.contracts.amounts import payment
+    from localnet.contracts.argument_texts import init_code_of
     from localnet.contracts.artifacts import find_artifact
     from localnet.fork.node_client import NodeError
     from localnet.traces.trace_words import NamedInterface

@@ -232,7 +232,6 @@ def node(
 
     Example: hypervisor node --rules ethereum
     """
-    from devtools.cli.amounts import attofil
     from devtools.cli.node_banner import config
     from devtools.cli.progress import words_line
     from hypervisor.argument_checks import whole_number
@@ -241,6 +240,7 @@ def node(
     from hypervisor.user_files import read_bounded
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
+    from localnet.contracts.amounts import attofil
     from localnet.network import Network
     from localnet.rpc.interval import Interval
     from localnet.rpc.node import NodeLimits

@@ -57,12 +57,12 @@ def send(
 
     Example: hypervisor send 0x5fbd... 'set(int256)' -- -5
     """
-    from devtools.cli.amounts import payment
     from devtools.cli.call import contract_name, interface_of
     from devtools.cli.node_client import SendOptions, ethereum, failure_lines, print_outcome, send_transaction
     from devtools.cli.reverts import explain_revert
-    from devtools.cli.signatures import calldata_of
     from hypervisor.errors import InvalidInput
+    from localnet.contracts.amounts import payment
+    from localnet.contracts.argument_texts import calldata_of
     from localnet.fork.node_client import NodeError
     from localnet.traces.trace_words import NamedInterface
 

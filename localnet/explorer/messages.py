@@ -28,7 +28,7 @@ from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.node import NodeReader
 from localnet.rpc.values import hash32
 from localnet.traces.call_places import InstructionPlaces, call_places, failure_line, placed
-from localnet.traces.called_interfaces import called_interfaces
+from localnet.traces.called_interfaces import called_interfaces, called_schemas
 from localnet.traces.trace import epoch_trace, trace
 from localnet.traces.trace_report import PART_OF, decode_calls, explain_trace, flame, has_failed
 from localnet.traces.trace_words import NamedInterface, event_words
@@ -126,8 +126,26 @@ def _hash(text: str) -> bytes:
 
 
 def wanted_receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
-    """The executed message that an address names by its hash. Raises PageError 400, UnknownTransaction."""
-    return reader.network.receipt(_hash(request.named["hash"]))
+    """The executed message that an address names by its hash, to be executed again.
+
+    Raises PageError, UnknownTransaction.
+    """
+    receipt = reader.network.receipt(_hash(request.named["hash"]))
+    _check_kept(reader, receipt.block_number)
+    return receipt
+
+
+def _check_kept(reader: NodeReader, epoch: int) -> None:
+    """PageError where the states that an epoch began with were collected: nothing can be executed again there."""
+    retained = reader.network.chain.index.retained
+    if epoch < retained:
+        raise not_found(f"the state of epoch {epoch} was collected: states are kept from epoch {retained} on")
+
+
+def _recorded(receipt: TransactionReceipt) -> dict[str, Any]:
+    """What is known of a message that cannot be executed again: its receipt."""
+    why = None if receipt.succeeded else {"calls": [receipt.words or exit_meaning(receipt.exit_code)], "path": []}
+    return {"calls": [], "why": why, "milligas": {}, "reproduced": True, "gasUsed": receipt.gas_used}
 
 
 def _report(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
@@ -140,11 +158,13 @@ def _report(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict
         if places is not None:
             found, named = placed(found, places, site.artifacts)
             interfaces = [*named, *interfaces]
-    return explain_trace(found, _known_first(interfaces, site.interfaces()))
+    schemas = called_schemas(reader.network.machine, found["calls"])
+    return explain_trace(found, _known_first(interfaces, site.interfaces()), schemas)
 
 
 def _cron_report(site: Site, reader: NodeReader, request: PageRequest) -> dict[str, Any]:
     epoch = parse_number(request.named["epoch"], "the epoch")
+    _check_kept(reader, epoch)
     found = epoch_trace(reader.network.chain, reader.network.executed_at(epoch)).as_json()
     interfaces = called_interfaces(reader.network.machine, site.artifacts, found["calls"])
     return {**found, "calls": decode_calls(found["calls"], _known_first(interfaces, site.interfaces()))}
@@ -188,7 +208,9 @@ def _waiting_page(site: Site, reader: NodeReader, wanted: bytes) -> PageAnswer:
 
 
 def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt: TransactionReceipt) -> PageAnswer:
-    report = _report(site, reader, receipt)
+    retained = reader.network.chain.index.retained
+    kept = receipt.block_number >= retained
+    report = _report(site, reader, receipt) if kept else _recorded(receipt)
     rows = RowMaker(site, reader)
     first = request.number("first", 0)
     calls, total = call_rows(report, first)
@@ -205,6 +227,7 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
             line=failure_line(report),
             caught=[] if report["why"] else caught(report["calls"]),
             reproduced=report["reproduced"],
+            retained=None if kept else retained,
             rows=calls,
             total=total,
             first=first,

@@ -21,7 +21,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.contracts.artifacts import ArtifactFolders
 from localnet.errors import UnknownBlock, UnknownTransaction
-from localnet.explorer import actor_pages, change_pages, epochs, home, messages, search, state_pages
+from localnet.explorer import (
+    actor_pages,
+    call_pages,
+    change_pages,
+    control_pages,
+    epochs,
+    home,
+    messages,
+    search,
+    state_pages,
+)
 from localnet.explorer.answers import PageAnswer, PageError, PageRequest, malformed, not_found
 from localnet.explorer.rendering import ASSETS, asset, render
 from localnet.explorer.site import Site
@@ -73,6 +83,8 @@ ROUTES: Final = (
     _route(r"/actor/(?P<address>[^/]*)", actor_pages.show_actor),
     _route(r"/actor/(?P<address>[^/]*)/state(?P<path>/.*)?", state_pages.show_state),
     _route(r"/actor/(?P<address>[^/]*)/proof(?P<path>/.*)?", state_pages.show_proof),
+    _route(r"/actor/(?P<address>[^/]*)/call", call_pages.show_call_forms),
+    _route(r"/controls", control_pages.show_controls),
     _route(r"/actors", actor_pages.show_actors),
     _route(r"/tx/(?P<hash>[^/]*)", messages.show_message, _TRACE),
     _route(r"/tx/(?P<hash>[^/]*)/calls\.svg", messages.show_calls_picture, _TRACE),

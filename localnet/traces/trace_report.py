@@ -20,7 +20,7 @@ from hypervisor.exit_codes import ExitCode, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
 from localnet.traces.call_text import show_fil
 from localnet.traces.console_log import is_log
-from localnet.traces.trace_words import NamedInterface, describe
+from localnet.traces.trace_words import NO_SCHEMAS, NamedInterface, Schemas, describe
 
 _PARTS: Final = {
     "instructions": "wasm_exec OnEvmGas",
@@ -41,10 +41,12 @@ PART_OF: Final[Mapping[str, str]] = {name: part for part, names in _PARTS.items(
 _HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CONTRACT_BAD_JUMPDEST + 1)
 
 
-def explain_trace(found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
+def explain_trace(
+    found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = (), schemas: Schemas = NO_SCHEMAS
+) -> dict[str, Any]:
     """The trace with `decoded` in each call, `why` and the whole gas by part; the shapes are in docs/bridge.md."""
     why = _path(found)
-    top = decode_calls(found["calls"], interfaces)
+    top = decode_calls(found["calls"], interfaces, schemas)
     return {
         **found,
         "why": None if why is None else _why(top, why, found["words"]),
@@ -53,12 +55,14 @@ def explain_trace(found: Mapping[str, Any], interfaces: Sequence[NamedInterface]
     }
 
 
-def decode_calls(calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInterface] = ()) -> list[dict[str, Any]]:
+def decode_calls(
+    calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInterface] = (), schemas: Schemas = NO_SCHEMAS
+) -> list[dict[str, Any]]:
     """Calls with those under them, `decoded` in each."""
     written: dict[int, dict[str, Any]] = {}
     for call in reversed(_every(calls)):
         inner = [written[id(below)] for below in call["calls"]]
-        written[id(call)] = {**call, "decoded": _decode(call, interfaces), "calls": inner}
+        written[id(call)] = {**call, "decoded": _decode(call, interfaces, schemas), "calls": inner}
     return [written[id(call)] for call in calls]
 
 
@@ -87,9 +91,9 @@ def _parts_of(call: Mapping[str, Any]) -> dict[str, int]:
     return parts
 
 
-def _decode(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> dict[str, Any]:
+def _decode(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas) -> dict[str, Any]:
     own = [named for named in interfaces if named.address is not None and named.address == call["address"]]
-    words = describe(call, [*own, *interfaces])
+    words = describe(call, [*own, *interfaces], schemas)
     return {
         "callee": words.callee,
         "function": words.function,

@@ -5,8 +5,9 @@ A pure function of the tree that `localnet.traces.trace` makes; what no interfac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.abi import AbiMismatch, ContractInterface
@@ -16,6 +17,7 @@ from bridge.cbor import ParamsError
 from bridge.events import entries_to_log
 from bridge.facade import interface
 from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
+from bridge.interfaces import Interface
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
 from bridge.printable import printable
@@ -53,9 +55,14 @@ class Words:
     events: tuple[str, ...]
 
 
-def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Words:
+Schemas = Mapping[str, Interface]
+"""The interfaces of users' native actors by their ID addresses."""
+NO_SCHEMAS: Final[Schemas] = MappingProxyType({})
+
+
+def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas = NO_SCHEMAS) -> Words:
     """A call of a tree in words, each of them printable and cut short: they are what strangers wrote."""
-    words = _describe(call, interfaces)
+    words = _describe(call, interfaces, schemas)
     return Words(
         printable(words.callee),
         printable(words.function),
@@ -65,16 +72,17 @@ def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Word
     )
 
 
-def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface]) -> Words:
+def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas) -> Words:
     data, answer = bytes.fromhex(call["params"][2:]), bytes.fromhex(call["return"][2:])
     events = tuple(_event(call["actor"], event, interfaces) for event in call["events"])
     calldata = _calldata(call, data)
     if calldata is not None:
         return _contract_call(call, calldata, answer, _known(call, interfaces), events)
-    method = actor_method(call["actor"], call["method"]) or ActorMethod(str(call["method"]))
-    arguments = _typed_text(call["actor"], method.params, data)
+    own = schemas.get(call["to"]) if schemas else None
+    schema, method = (actor_schema(call["actor"]), _method(call)) if own is None else (own.schema, _method(call, own))
+    arguments = _typed_text(schema, method.params, data)
     failed = call["exitCode"] != ExitCode.OK or call["error"]
-    result = _failure(call, answer, interfaces) if failed else _typed_text(call["actor"], method.answer, answer)
+    result = _failure(call, answer, interfaces) if failed else _typed_text(schema, method.answer, answer)
     return Words(call["actor"] or "?", method.name, f"({arguments})", result, events)
 
 
@@ -152,11 +160,17 @@ def _failure(call: dict[str, Any], answer: bytes, interfaces: Sequence[NamedInte
     return _bytes(answer) or _own_words(call)
 
 
-def _typed_text(actor: str, type_: str | None, data: bytes) -> str:
+def _method(call: dict[str, Any], own: Interface | None = None) -> ActorMethod:
+    """A native method by its number, named by it where nothing else is known."""
+    number = call["method"]
+    named = {} if own is None else dict(own.methods.values())
+    return named.get(number) or actor_method(call["actor"], number) or ActorMethod(str(number))
+
+
+def _typed_text(schema: Schema, type_: str | None, data: bytes) -> str:
     """Parameters or an answer by the type that they have in the actor's schema; as bytes where they have none."""
     if type_ is None or not data:
         return _bytes(data)
-    schema = actor_schema(actor)
     try:
         value = schema.read(type_, decode_strict(data))
     except (CodecError, SchemaError):

@@ -113,8 +113,9 @@ class BrowserPage:
         self.command("Emulation.setEmulatedMedia", features=[scheme])
 
     def screenshot(self, file: Path, *, whole: bool = False) -> None:
-        """What is to be seen, as a PNG."""
-        found = self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        """What is to be seen, in the format of the file's suffix."""
+        kind = {"format": "webp", "quality": 80} if file.suffix == ".webp" else {"format": "png"}
+        found = self.command("Page.captureScreenshot", captureBeyondViewport=whole, **kind)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(base64.b64decode(found["data"]))
 

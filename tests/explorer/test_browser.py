@@ -100,6 +100,9 @@ def addresses(stage: Stage) -> dict[str, str]:
         "actors": "/actors",
         "state": f"/actor/0x{stage.bridge.address.hex()}/state/contract_state",
         "state-entries": "/actor/f01/state/address_map",
+        "changes": f"/tx/{note['deposit']}/changes",
+        "calls": f"/actor/0x{stage.inbox.address.hex()}/call",
+        "controls": "/controls",
         "search": "/search?q=evm",
     }
 
@@ -120,6 +123,24 @@ def test_every_page_fits_its_width_with_contrasts_of_wcag_aa_and_asks_no_other_h
         assert page.run("document.documentElement.scrollWidth") <= width, name
         assert page.run(CONTRASTS) == [], name
     assert page.other_hosts(url) == []
+
+
+def test_the_pictures_of_the_docs_are_made(stage: tuple[Stage, str], page: BrowserPage) -> None:
+    """`FVM_SCREENSHOTS=DIR make explorer-test ARGS="-k docs"` writes DIR/docs, which docs/explorer has copies of."""
+    made, url = stage
+    pages = addresses(made)
+    for name, dark in (("home", False), ("failed", False), ("two-borders", True), ("changes", False), ("actor", True)):
+        page.resize(WIDE, 760, dark=dark)
+        page.open(url + pages[name])
+        page.until("document.getElementById('live').textContent === 'live'")
+        page.screenshot(SHOTS / "docs" / f"{name}.webp")
+    for name, dark in (("caught", False), ("state-entries", True)):
+        page.resize(NARROW, 760, dark=dark)
+        page.open(url + pages[name])
+        page.screenshot(SHOTS / "docs" / f"{name}.webp")
+    page.resize(WIDE, 760)
+    page.open(url + pages["controls"])
+    page.screenshot(SHOTS / "docs" / "controls.webp")
 
 
 def test_the_home_page_follows_the_chain_without_a_shift_of_what_is_there(
@@ -206,6 +227,48 @@ def test_a_failure_is_explained_one_click_from_the_home_page(
     verdict = page.run("document.querySelector('.verdict').innerText")
     assert sentence in verdict
     assert page.run("document.querySelector('.verdict').getBoundingClientRect().bottom") < 400
+
+
+def test_controls_are_obeyed_as_requests_are(stage: tuple[Stage, str], page: BrowserPage) -> None:
+    _, url = stage
+    page.open(f"{url}/controls")
+
+    def send(method: str, *values: str) -> str:
+        form = f"document.querySelector('form[data-rpc={method}]')"
+        for place, value in enumerate(values):
+            page.run(f"{form}.querySelector('[name=p{place}]').value = '{value}'; 0")
+        page.run(f"{form}.querySelector('output').textContent = ''; {form}.querySelector('button').click(); 0")
+        output = f"{form}.querySelector('output').textContent"
+        page.until(f"!['', '…'].includes({output})")
+        return str(page.run(output))
+
+    before = int(ask(url, "eth_blockNumber"), 16)
+    assert send("evm_snapshot").startswith("0x")
+    assert send("anvil_mine", "3") == "done"
+    assert int(send("hypervisor_mineAfterNullRounds", "4"), 16) == before + 8
+    assert send("anvil_setBalance", "0x" + "78" * 20, "2.5") == "done"
+    assert ask(url, "eth_getBalance", "0x" + "78" * 20, "latest") == hex(5 * 10**18 // 2)
+    assert "is not an address" in send("anvil_setBalance", "nothing", "1")
+    assert "is not an amount of FIL" in send("anvil_setBalance", "0x" + "78" * 20, "1,5")
+    revert = "document.querySelector('form[data-rpc=evm_revert]')"
+    page.run(f"{revert}.querySelector('button').click(); 0")  # to the snapshot that was taken last
+    page.until(f"{revert}.querySelector('output').textContent === 'done'")
+    assert int(ask(url, "eth_blockNumber"), 16) == before
+
+
+def test_a_form_asks_a_contract_and_sends_it_a_transaction(stage: tuple[Stage, str], page: BrowserPage) -> None:
+    made, url = stage
+    page.open(f"{url}/actor/0x{made.inbox.address.hex()}/call")
+    form = "[...document.querySelectorAll('form')].find((each) => each.f?.value === 'greet(string)')"
+    page.run(f"{form}.a0.value = 'from a browser'; {form}.querySelector('button').click(); 0")
+    page.until("document.querySelector('button.send') !== null")
+    height = int(ask(url, "eth_blockNumber"), 16)
+    page.run("document.querySelector('button.send').click(); 0")
+    page.until("document.querySelector('button.send + output a') !== null")
+    assert int(ask(url, "eth_blockNumber"), 16) == height + 1
+    page.run("document.querySelector('button.send + output a').click(); 0")
+    page.until("location.pathname.startsWith('/tx/') && document.body.innerText.includes('Succeeded')")
+    assert "from a browser" in page.text()
 
 
 def test_what_contracts_say_runs_nothing(stage: tuple[Stage, str], page: BrowserPage) -> None:

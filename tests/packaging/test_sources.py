@@ -10,7 +10,7 @@ from tests.packaging.project import PACKAGES, PROJECT, own_files
 LONGEST = 600
 WIDEST = 120
 GENERATED = ("bridge/bindings/",)
-BINARY = (".car", ".wasm", ".gz", ".png", ".xz")
+BINARY = (".car", ".wasm", ".gz", ".png", ".webp", ".xz")
 
 ONE_DOOR = "tests/conftest.py"  # to the test data outside the project
 

@@ -95,6 +95,69 @@ main.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = words; button.classList.remove("done"); }, 1500);
 });
 
+// --- requests --------------------------------------------------------------------------------------------------------
+
+const WRITTEN = { // how a field's text is written as a parameter
+  number: (text) => Number(text),
+  fil: (text) => "0x" + atto(text).toString(16),
+  text: (text) => text,
+};
+
+function atto(text) {
+  const found = /^(\d+)(?:\.(\d{1,18}))?$/.exec(text.trim());
+  if (!found) throw new Error(`'${text}' is not an amount of FIL`);
+  return BigInt(found[1]) * 10n ** 18n + BigInt((found[2] ?? "").padEnd(18, "0"));
+}
+
+async function ask(method, params) {
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+  const answer = await fetch("/", { method: "POST", headers: { "content-type": "application/json" }, body });
+  const { result, error } = await answer.json();
+  if (error) throw new Error(error.message);
+  return result;
+}
+
+async function send(method, params, output) {
+  output.className = "";
+  output.textContent = "…";
+  try {
+    const result = await ask(method, params());
+    output.className = "good";
+    output.textContent = result === null || result === true ? "done" : "";
+    const hash = typeof result === "string" && /^0x[0-9a-f]{64}$/.test(result);
+    const cid = result?.CID?.["/"];
+    if (hash || cid) output.append(link(hash ? `/tx/${result}` : `/message/${cid}`, hash ? result : cid));
+    else if (!output.textContent) output.textContent = typeof result === "string" ? result : JSON.stringify(result);
+    return result;
+  } catch (error) {
+    output.className = "bad";
+    output.textContent = error.message;
+    return undefined;
+  }
+}
+
+function link(place, words) {
+  const made = document.createElement("a");
+  made.href = place;
+  made.textContent = `${words.slice(0, 10)}…${words.slice(-6)}`;
+  return made;
+}
+
+main.addEventListener("submit", async (event) => {
+  const form = event.target.closest("form[data-rpc]");
+  if (!form) return;
+  event.preventDefault();
+  const params = () => [...form.querySelectorAll("[data-kind]")].map((each) => WRITTEN[each.dataset.kind](each.value));
+  const result = await send(form.dataset.rpc, params, form.querySelector("output"));
+  const next = form.dataset.keeps && document.querySelector("form[data-rpc=evm_revert] input");
+  if (next && typeof result === "string") next.value = result;
+});
+
+main.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-rpc]");
+  if (button) send(button.dataset.rpc, () => JSON.parse(button.dataset.params), button.nextElementSibling);
+});
+
 // --- keys ------------------------------------------------------------------------------------------------------------
 
 const rows = () => [...main.querySelectorAll("tbody tr, details.call > summary")].filter((each) => each.offsetParent);

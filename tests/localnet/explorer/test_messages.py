@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from localnet import Network, TransactionFailed
 from localnet.explorer.call_rows import PAGE, call_rows
 from localnet.rpc.node import Node
 from store.cid import show
-from tests.explorer.stage import ARTIFACTS, Stage
+from tests.explorer.stage import ARTIFACTS, FIL, Stage
 from tests.localnet.conftest import Clock
 from tests.localnet.explorer.conftest import Visit, Visitor
 
@@ -59,6 +60,19 @@ def test_a_call_across_both_runtimes_is_decoded_on_both_sides(stage: Stage, visi
     tree = page.text.split("Calls")[1].split("Events")[0]
     assert [word for word in tree.split() if word in ("evm", "wasm")] == ["evm", "wasm", "evm"]
     assert 'Inbox . greet (text="from a contract, through native code")' in tree
+
+
+def test_a_users_native_actor_is_decoded_by_the_schema_that_it_was_installed_with() -> None:
+    folder = Path(__file__).parents[3] / "actors" / "template" / "tip_jar"
+    with Network(clock=Clock()) as network:
+        code = network.actors.install(folder / "tip_jar.wasm", folder / "interface.ipldsch")
+        jar = network.actors.create(code, {"owner": network.accounts[0].native})
+        sent = jar.send("Tip", {"note": "thanks"}, value=FIL).hash.hex()
+        visit = Visitor(Node(network))
+        page = visit(f"/tx/0x{sent}")
+        visit.node.close()
+    assert 'actor . Tip (note="thanks")' in page.text
+    assert "→ 1" in page.text  # the number of tips
 
 
 def test_each_call_has_a_page_with_the_whole_of_its_data(stage: Stage, visit: Visitor) -> None:
@@ -118,6 +132,19 @@ class Lent:
         return self._network
 
     def __exit__(self, *_: object) -> None: ...
+
+
+def test_a_message_whose_state_was_collected_is_shown_without_its_calls(
+    stage: Stage, visit: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(stage.network.chain.index), "retained", 1_000)
+    page = whole(visit, "wrong method", stage)
+    assert "Failed." in page.text
+    assert "states are kept from epoch 1,000 on" in page.text
+    for below in ("call/0", "calls.svg", "flame.svg", "changes"):
+        assert visit(f"/tx/{stage.messages['wrong method']}/{below}").status == 404
+    assert (visit("/epoch/3").status, visit("/epoch/3/cron").status) == (200, 404)
+    assert visit("/epoch/3/changes").status == 404
 
 
 # --- what strangers wrote ---------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bridge.abi import AbiMismatch, ContractInterface, signature
 from hypervisor.errors import InvalidInput
+from localnet.contracts.amounts import attofil
 
 ReadAddress = Callable[[str], str]
 """Makes the Ethereum address (0x) of any form of address."""
@@ -158,8 +159,6 @@ def _plain_value(kind: str, text: str, address: ReadAddress) -> Any:
 
 
 def _number(text: str) -> int:
-    from devtools.cli.amounts import attofil
-
     if text[-1:].isalpha() and not text.lower().startswith(("0x", "-0x")):
         return attofil(text)
     if len(text) > 100:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from devtools.cli.amounts import attofil, payment
 from hypervisor.errors import InvalidInput
+from localnet.contracts.amounts import attofil, payment
 
 
 @pytest.mark.parametrize(

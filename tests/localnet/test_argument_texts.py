@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devtools.cli.signatures import as_plain, calldata_of, signature_interface, values
 from hypervisor.errors import InvalidInput
+from localnet.contracts.argument_texts import as_plain, calldata_of, signature_interface, values
 
 
 def plain(text: str) -> str:
