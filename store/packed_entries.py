@@ -51,7 +51,9 @@ class PackedEntries:
         if len(key) <= _NAMES:
             return self._names.get(key)
         value = self._recent.get(key, _ABSENT)
-        return self._packed(key) if value is _ABSENT else value
+        if value is not _ABSENT:
+            return value
+        return self._packed(key) if self._pages else None
 
     def put_all(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Set the values of keys; with None a key has none any more."""
