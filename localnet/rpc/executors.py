@@ -26,7 +26,7 @@ from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.methods import QuestionKind
 from localnet.rpc.node import Node
 from localnet.rpc.node_view import NeedsPlan, WentBack
-from localnet.rpc.questions import Answer, Question, QuestionThreads
+from localnet.rpc.questions import Answer, ReaderQuestion, QuestionThreads
 from localnet.rpc.worker import RequestThread
 
 Ask = Callable[[Answer, QuestionKind], Awaitable[Any]]
@@ -63,7 +63,7 @@ class Executors:
 
     async def ask(self, answer: Answer, kind: QuestionKind = QuestionKind.QUESTION) -> Any:
         """What a reader answers. Raises what it raises, RpcError -32000 where it was ended, or not left in peace."""
-        question, left = Question(answer, kind), _ATTEMPTS
+        question, left = ReaderQuestion(answer, kind), _ATTEMPTS
         while left:
             try:
                 return await self.questions.ask(question)

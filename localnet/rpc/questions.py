@@ -39,7 +39,7 @@ Answer = Callable[[NodeReader], Any]
 
 
 @dataclass(slots=True)
-class Question:
+class ReaderQuestion:
     """What is asked of a reader: of the block to come, by a plan. `spent`: seconds for which it has been answered."""
 
     answer: Answer
@@ -75,7 +75,7 @@ class QuestionThread:
         """Whether it answers a question, whose client may have its answer already."""
         return self._thread.is_asked
 
-    def ask(self, question: Question) -> asyncio.Future[Any]:
+    def ask(self, question: ReaderQuestion) -> asyncio.Future[Any]:
         """What a question will have answered, unless it is refused before. For the event loop's thread."""
         limits, self._kind = self._node.limits, question.kind
         self._seconds = limits.trace if self._kind is QuestionKind.TRACE else limits.question
@@ -99,7 +99,7 @@ class QuestionThread:
         """The question is answered."""
         self._answer, self.since, self.due = None, None, inf
 
-    def _execute(self, question: Question) -> Any:
+    def _execute(self, question: ReaderQuestion) -> Any:
         """What a question answers, on this thread. Raises what it raises, and what `NodeView.answer` does."""
         pace = self._pace
         if self._view is None:
@@ -145,7 +145,7 @@ class QuestionThreads:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: dict[QuestionKind, deque[Future[QuestionThread]]] = {kind: deque() for kind in QuestionKind}
 
-    async def ask(self, question: Question) -> Any:
+    async def ask(self, question: ReaderQuestion) -> Any:
         """What a question answers.
 
         Raises what it raises, what `NodeView.answer` does, and RpcError -32000 where it was given up.
