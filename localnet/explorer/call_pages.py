@@ -50,7 +50,7 @@ class CallForm:
 
 
 @dataclass(frozen=True, slots=True)
-class CallResult:
+class FormAnswer:
     """What a call answered, or why it failed; and the request of JSON-RPC that sends it, as JSON."""
 
     answer: str
@@ -117,7 +117,7 @@ def _functions(interface: ContractInterface) -> list[CallForm]:
 
 def _ask_contract(
     machine: Hypervisor, actor: FoundActor, interface: ContractInterface, form: CallForm, query: Mapping[str, str]
-) -> CallResult:
+) -> FormAnswer:
     def address(text: str) -> str:
         return f"0x{ethereum_address(machine, text).hex()}"
 
@@ -131,12 +131,12 @@ def _ask_contract(
         data = simulate.call(machine, CallRequest(to, calldata, value, sender))
     except CallFailed as failure:
         failure.name_revert(interface.decode_revert(failure.data)) if failure.data else None
-        return CallResult(str(failure), True, "eth_sendTransaction", params)
+        return FormAnswer(str(failure), True, "eth_sendTransaction", params)
     entry = interface.function(form.name)
     values = as_plain(list(interface.read_result(entry, data))) if entry.get("outputs") else []
     answer = values[0] if len(values) == 1 else values
     text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False) if values else "nothing"
-    return CallResult(text, False, "eth_sendTransaction", params)
+    return FormAnswer(text, False, "eth_sendTransaction", params)
 
 
 def _sender(machine: Hypervisor, query: Mapping[str, str]) -> EthAddress:
@@ -166,7 +166,7 @@ def _methods(store: Store, actor: FoundActor) -> list[CallForm]:
 
 def _ask_native(
     site: Site, reader: NodeReader, actor: FoundActor, form: CallForm, query: Mapping[str, str]
-) -> CallResult:
+) -> FormAnswer:
     machine = reader.network.machine
     interface = _interface(machine.base, actor)
     assert interface is not None, "it has forms"
@@ -184,13 +184,13 @@ def _ask_native(
     try:
         data = returned_natively(reader.network.rules, machine.call(message))
     except CallFailed as failure:
-        return CallResult(str(failure), True, "Filecoin.MpoolPushMessage", request)
+        return FormAnswer(str(failure), True, "Filecoin.MpoolPushMessage", request)
     try:
         answer: Any = interface.answer_json(form.name, data)
     except HypervisorError:
         answer = f"0x{data.hex()}"
     text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
-    return CallResult(text, False, "Filecoin.MpoolPushMessage", request)
+    return FormAnswer(text, False, "Filecoin.MpoolPushMessage", request)
 
 
 def _json(text: str) -> Any:

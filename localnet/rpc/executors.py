@@ -26,7 +26,7 @@ from localnet.rpc.errors import SERVER_ERROR, RpcError
 from localnet.rpc.methods import QuestionKind
 from localnet.rpc.node import Node
 from localnet.rpc.node_view import NeedsPlan, WentBack
-from localnet.rpc.questions import Answer, ReaderQuestion, QuestionThreads
+from localnet.rpc.questions import Answer, QuestionThreads, ReaderQuestion
 from localnet.rpc.worker import RequestThread
 
 Ask = Callable[[Answer, QuestionKind], Awaitable[Any]]
