@@ -41,6 +41,8 @@ class BrowserPage:
         self.errors: list[str] = []
         """What the console reported as an error, and exceptions that nothing caught."""
         self.requests: list[str] = []
+        self.frames: list[str] = []
+        """What came over WebSockets."""
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.command(f"{domain}.enable")
         self.command("Emulation.setFocusEmulationEnabled", enabled=True)
@@ -65,6 +67,8 @@ class BrowserPage:
                 self.errors.append(json.dumps(args))
             case {"method": "Log.entryAdded", "params": {"entry": {"level": "error"} as entry}}:
                 self.errors.append(f"{entry['text']} {entry.get('url', '')}")
+            case {"method": "Network.webSocketFrameReceived", "params": {"response": {"payloadData": data}}}:
+                self.frames.append(data)
             case {"method": "Network.requestWillBeSent", "params": {"request": {"url": url}}}:
                 self.requests.append(url)
 

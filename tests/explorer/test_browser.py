@@ -283,6 +283,19 @@ def test_what_contracts_say_runs_nothing(stage: tuple[Stage, str], page: Browser
     assert page.run("document.querySelectorAll('main script, main img').length") == 0
 
 
+def test_a_page_rests_while_the_chain_moves_fast_and_shows_the_newest_at_last(
+    stage: tuple[Stage, str], page: BrowserPage
+) -> None:
+    _, url = stage
+    page.open(f"{url}/")
+    page.until("document.getElementById('live').textContent === 'live'")
+    for number in range(100):
+        sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": "0x" + "9a" * 20, "value": hex(number + 1)})
+    page.until(f"document.querySelector('a[href=\"/tx/{sent}\"]') !== null")
+    applied = [frame for frame in page.frames if '"apply"' in frame]
+    assert 1 <= len(applied) < 50  # each would be one of 100, were it not to rest
+
+
 def test_a_page_that_is_out_of_sight_asks_for_nothing(stage: tuple[Stage, str], page: BrowserPage) -> None:
     _, url = stage
     page.open(f"{url}/")

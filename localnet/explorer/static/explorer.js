@@ -6,48 +6,79 @@ const main = document.getElementById("main");
 const state = document.getElementById("live");
 
 // --- following the chain ---------------------------------------------------------------------------------------------
+// A page listens until the chain has moved once, looks what that means for it, and rests before it listens again: a
+// chain that makes a thousand blocks a second costs the node one notification and one page in two seconds.
 
-let height = null, due = false, timer = null, last = 0, wait = 500, typing = false;
+let socket = null, channel = 0, asked = new Map(), seen = null, missed = false;
+let timer = null, last = 0, wait = 500, typing = false;
 
 function follow() {
   if (!main.dataset.live) return; // "all": every block changes the page; "back": only a chain that goes back does
-  const socket = new WebSocket(location.origin.replace(/^http/, "ws"));
-  socket.onopen = () => socket.send(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "Filecoin.ChainNotify", params: [] }));
+  socket = new WebSocket(location.origin.replace(/^http/, "ws"));
+  socket.onopen = () => { wait = 500; show("on", "live"); listen(); };
   socket.onmessage = (message) => {
     const notice = JSON.parse(message.data);
-    if (notice.method !== "xrpc.ch.val") return;
-    for (const change of notice.params[1]) heard(change.Type, change.Val.Height);
+    if (notice.method === "xrpc.ch.val") for (const change of notice.params[1]) heard(change.Type, change.Val);
+    else { asked.get(notice.id)?.(notice); asked.delete(notice.id); }
   };
   socket.onclose = () => {
     show("off", "offline");
+    socket = null;
+    clearTimeout(timer);
+    timer = null;
     setTimeout(follow, wait);
     wait = Math.min(wait * 2, 10000);
   };
 }
 
-function heard(type, at) {
-  const again = type === "current" && height !== null; // connected again: what happened meanwhile is not known
-  if (type === "current") { wait = 500; show("on", "live"); }
-  if (again || type === "revert" || (type === "apply" && main.dataset.live === "all")) soon();
-  height = at;
+function tell(method, params, answered) {
+  channel += 1;
+  if (answered) asked.set(channel, answered);
+  socket.send(JSON.stringify({ jsonrpc: "2.0", id: channel, method, params }));
+  return channel;
 }
 
-function soon() {
-  due = true;
-  if (timer !== null || document.hidden) return;
-  timer = setTimeout(refresh, Math.max(0, last + PAUSE - Date.now()));
+let listening = 0;
+
+function listen() {
+  timer = null;
+  if (socket?.readyState !== WebSocket.OPEN || listening) return;
+  if (document.hidden || typing) { missed = true; return; } // until the page is seen, the field left
+  listening = tell("Filecoin.ChainNotify", []);
+}
+
+function rest() {
+  if (listening) tell("xrpc.cancel", [listening]);
+  listening = 0;
+  if (timer === null) timer = setTimeout(listen, Math.max(0, last + PAUSE - Date.now()));
+}
+
+function heard(type, tipset) {
+  if (type !== "current") { if (listening) rest(); return; } // the head is looked at when it is listened again
+  const before = seen;
+  seen = { height: tipset.Height, cid: tipset.Cids[0]["/"] };
+  if (before === null) {
+    if (main.dataset.live === "all" && String(seen.height) !== main.dataset.head) refresh();
+  } else if (before.cid !== seen.cid) {
+    if (main.dataset.live === "all" || seen.height <= before.height) refresh();
+    else tell("Filecoin.ChainGetTipSetByHeight", [before.height, null], (answer) => {
+      if (answer.result?.Cids[0]["/"] !== before.cid) refresh(); // the chain went back below it, and on from there
+    });
+  }
 }
 
 async function refresh() {
-  if (typing || document.hidden) { timer = null; return; } // later: when the field is left, or the page seen
-  due = false;
   last = Date.now();
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch { /* the node is away: the socket says so */ }
-  timer = null;
-  if (due) soon();
+}
+
+function again() {
+  if (!missed) return;
+  missed = false;
+  listen();
 }
 
 function replace(page) {
@@ -59,6 +90,7 @@ function replace(page) {
   for (const each of next.querySelectorAll("details[id]")) if (open.has(each.id)) each.open = true;
   main.replaceChildren(...next.childNodes);
   main.dataset.live = next.dataset.live;
+  main.dataset.head = next.dataset.head;
   for (const row of main.querySelectorAll("tbody tr")) {
     const first = row.querySelector("a");
     if (first && before.size && !before.has(first.href)) row.classList.add("new");
@@ -74,9 +106,9 @@ function show(kind, words) {
   state.textContent = words;
 }
 
-document.addEventListener("visibilitychange", () => { if (!document.hidden && due) soon(); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) again(); });
 main.addEventListener("focusin", (event) => { typing = event.target.matches("input, textarea, select"); });
-main.addEventListener("focusout", () => { typing = false; if (due) soon(); });
+main.addEventListener("focusout", () => { typing = false; again(); });
 
 // --- copies ----------------------------------------------------------------------------------------------------------
 
