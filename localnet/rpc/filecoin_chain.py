@@ -121,7 +121,7 @@ def chain_get_events(node: Node, root: Cid) -> list[dict[str, Any]]:
     try:
         events = [event for _, event in Amt(node.network.machine.store, root, EVENTS_AMT_BIT_WIDTH).items()]
     except BlockNotFound:
-        raise _no_block(root) from None
+        raise _no_block(node, root) from None
     except AmtError:
         raise RpcError(LOTUS_ERROR, f"{show(root)} is not a root of events") from None
     return [{"Emitter": emitter, "Entries": [_entry(*entry) for entry in entries]} for emitter, entries in events]
@@ -267,11 +267,15 @@ def _stored_block(node: Node, block: Cid) -> bytes:
     try:
         return node.network.machine.store.get(block)
     except BlockNotFound:
-        raise _no_block(block) from None
+        raise _no_block(node, block) from None
 
 
-def _no_block(block: Cid) -> RpcError:
-    return RpcError(LOTUS_ERROR, f"blockstore get: ipld: could not find {show(block)}")
+def _no_block(node: Node, block: Cid) -> RpcError:
+    """In Lotus's words, and what else it may be here."""
+    words, retained = f"blockstore get: ipld: could not find {show(block)}", node.network.chain.index.retained
+    if retained:
+        words += f" (states are kept from block {retained} on: a node keeps more with --keep-states N)"
+    return RpcError(LOTUS_ERROR, words)
 
 
 def _walk(node: Node, root: Cid, seen: set[Cid]) -> tuple[int, int]:

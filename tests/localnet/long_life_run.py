@@ -8,9 +8,9 @@ the resident memory of the node's process is read (/proc, so on Linux), and the 
 cost it, in time of the processor. In a folder no later hour may end with more than 1.2 times the memory that the first
 ended with; in memory there may be 1,000 bytes more for each transaction since. No kind of request may cost more than
 1.5 times as much in the last quarter of the day as in the first, beside what all of them cost more because the machine
-has other work by then. No request may fail, and no subscription that was dropped may report. Then the same, shorter, on
-nodes with planted defects, each of which must be found: two kilobytes kept of each transaction, a balance that is
-searched through all blocks, subscriptions that stay.
+has other work by then, and what is chance where there are few. No request may fail, and no subscription that was
+dropped may report. Then the same, shorter, on nodes with planted defects, each of which must be found: two kilobytes
+kept of each transaction, a balance that is searched through all blocks, subscriptions that stay.
 
 In a shorter day the bounds of the node's own caches are as much smaller; for those of RocksDB, Python and the runtimes,
 which the first hour of a whole day fills, there may be more memory (`FILLING`). Ctrl-C ends the day after its round,
@@ -20,6 +20,7 @@ and the record says how far it came.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -45,6 +46,8 @@ MOST_GROWTH: Final = 1_000
 FILLING: Final = {"folder": 192 << 20, "memory": 16 << 20}
 """Bytes that caches may take after the first hour of a day that is next to nothing of a whole one."""
 MOST_TIME: Final = 1.5
+CHANCE: Final = 2.0
+"""By how much more the medians of a single request may differ: of N it is this over the root of N."""
 DRIFT: Final = 1.3
 """How much more all requests may cost because of other programs."""
 DEFECTS: Final = {"leak": ("memory", 20_000), "slower": ("memory", 4_000), "subscription": ("folder", 2_000)}
@@ -55,11 +58,15 @@ _SAID: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """An hour at its end: transactions since the beginning, resident bytes, nanoseconds by kind of request, seconds."""
+    """An hour at its end: transactions since the beginning, resident bytes, nanoseconds by kind of request, seconds.
+
+    `asked` is how often a kind was asked.
+    """
 
     sent: int
     resident: int
     costs: dict[str, float]
+    asked: dict[str, int] = field(default_factory=dict)
     ninety_nine: float = 0.0
     longest: float = 0.0
 
@@ -119,8 +126,13 @@ class Day:
             f"{kind} took the processor {first[kind] / 1e3:,.0f} us in the first quarter of the day, "
             f"{last[kind] / 1e3:,.0f} us in the last"
             for kind, ratio in sorted(ratios.items())
-            if ratio > MOST_TIME * drift
+            if ratio > MOST_TIME * drift * (1 + CHANCE / math.sqrt(self._asked(kind)))
         ]
+
+    def _asked(self, kind: str) -> int:
+        """How often a kind was asked in the quarter in which that was less."""
+        first, last = self.hours[: self._part], self.hours[-self._part :]
+        return max(1, min(sum(hour.asked.get(kind, 0) for hour in hours) for hours in (first, last)))
 
     @property
     def _part(self) -> int:
@@ -179,8 +191,9 @@ async def _live(day: Day, port: int, process: int, seed: int) -> None:
             day.sent, day.subscriptions, day.snapshots = traffic.sent, traffic.subscriptions, traffic.snapshots
             if traffic.sent >= (len(day.hours) + 1) * day.count / HOURS:
                 costs = {kind: median(each) for kind, each in traffic.costs.items()}
+                asked = {kind: len(each) for kind, each in traffic.costs.items()}
                 waits = quantiles(traffic.waits, n=100)[-1], max(traffic.waits)
-                day.hours.append(Hour(traffic.sent, resident(process), costs, *waits))
+                day.hours.append(Hour(traffic.sent, resident(process), costs, asked, *waits))
                 await traffic.next_hour()
     except (ConnectionError, RuntimeError) as error:
         traffic.failures.append(str(error))

@@ -14,8 +14,9 @@ MB = 1_000_000
 
 def whole_day(where: str, resident: list[int], costs: list[float]) -> Day:
     """A whole day of as many hours: bytes, and nanoseconds of one kind of request beside one that costs the same."""
+    asked = dict.fromkeys(("a call", "another", "a third"), 10**8)
     hours = [
-        Hour((number + 1) * WHOLE // len(resident), each, {"a call": cost, "another": 500.0, "a third": 500.0})
+        Hour((number + 1) * WHOLE // len(resident), each, {"a call": cost, "another": 500.0, "a third": 500.0}, asked)
         for number, (each, cost) in enumerate(zip(resident, costs, strict=True))
     ]
     return Day(where, WHOLE, hours, sent=WHOLE)
@@ -55,6 +56,19 @@ def test_a_request_may_cost_half_as_much_again_but_for_what_all_cost_more() -> N
     for hour in day.hours[6:]:
         hour.costs.update({"a call": 1_900.0, "another": 700.0, "a third": 700.0})
     assert day.findings() == []  # twice 1.4 as all others, which count as 1.3
+
+
+def test_where_few_were_asked_medians_differ_by_chance() -> None:
+    """Of four in a quarter of the day the limit is 1.5 * (1 + 2 / 2)."""
+    hours = [
+        Hour(number, MB, {"a call": 1_000.0, "another": 1_000.0, "a third": 1.0}, {"a call": 2}) for number in range(8)
+    ]
+    for hour in hours[6:]:
+        hour.costs["a call"] = 2_999.0
+    assert Day("folder", WHOLE, hours).findings() == []
+    for hour in hours[6:]:
+        hour.costs["a call"] = 3_001.0
+    assert len(Day("folder", WHOLE, hours).findings()) == 1
 
 
 def test_failures_are_named_and_counted() -> None:

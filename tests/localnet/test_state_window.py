@@ -16,10 +16,13 @@ from hypervisor.errors import InvalidInput
 from localnet import Network, opening
 from localnet.chain.state_window import DEFAULT_STATES
 from localnet.ledger.records import Tipset
+from localnet.rpc.errors import RpcError
+from localnet.rpc.filecoin_chain import chain_read_obj
 from localnet.rpc.node import Node
 from localnet.rpc.node_view import NodeView, WentBack
 from store.blockstore import BlockNotFound
 from store.bounded import BoundedStore
+from store.cid import cid_of
 from store.walk import reachable
 from tests.conftest import samples
 from tests.localnet.conftest import ARTIFACTS
@@ -124,6 +127,18 @@ def test_a_snapshot_keeps_its_state_however_long(network: Network) -> None:
     assert network.balance(network.accounts[1].address) == 10_043 * FIL
     with pytest.raises(InvalidInput, match="block 3 was collected"):
         network.chain.machine_at(network.block(3))
+
+
+def test_a_block_of_a_state_that_went_is_not_found_and_why_is_said(network: Network) -> None:
+    pay(network, 3)
+    node, old = Node(network), network.head.state
+    assert chain_read_obj(node, old)
+    with pytest.raises(RpcError, match=r"^blockstore get: ipld: could not find bafy2bza\w+$"):
+        chain_read_obj(node, cid_of(b"nothing"))
+    pay(network, 20)
+    settle(network)
+    with pytest.raises(RpcError, match=r"could not find bafy2bza\w+ \(states are kept from block \d+ on: .*--keep-st"):
+        chain_read_obj(node, old)
 
 
 def test_the_first_state_is_there_to_begin_anew(network: Network) -> None:
