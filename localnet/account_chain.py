@@ -113,7 +113,7 @@ class AccountChain(DevelopmentChain):
         data = request.data
         account = sender if isinstance(sender, Account) else self.account(request.sender)
         address = to_filecoin(request.sender)
-        gas_limit = self._gas_limit(request) if gas_limit is None else _gas(gas_limit)
+        gas_limit = self.gas_limit(request) if gas_limit is None else _gas(gas_limit)
         premium = self.usual_premium
         transaction = Transaction(
             type=DYNAMIC_FEE,
@@ -187,7 +187,8 @@ class AccountChain(DevelopmentChain):
         message = Message(filecoin_address(to), account.native, method=call.method, params=call.params)
         return call.answer(returned_natively(self.rules, self.machine.call(message)))
 
-    def _gas_limit(self, request: CallRequest) -> Gas:
+    def gas_limit(self, request: CallRequest) -> Gas:
+        """The gas limit of a transaction that names none. Raises TransactionRefused for funds, CallFailed."""
         with self._explaining_failures(request):
             return simulate.gas_limit(self.machine, request)
 

@@ -9,10 +9,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from itertools import islice
 from types import ModuleType
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -60,6 +61,7 @@ from localnet.rpc.errors import (
 from localnet.rpc.lotus_names import with_lotus_names
 from localnet.rpc.methods import Method, QuestionKind
 from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.request_order import RequestOrder
 from localnet.rpc.requests import transaction as transaction_request
 from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.values import as_data, as_json, data, shown
@@ -129,6 +131,8 @@ class Dispatcher:
         self._on_owner = on_owner
         self._on_reader = on_reader
         self._methods = method_table()
+        self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
+        """By sender, while a request of its is answered that came over HTTP."""
         self._batched = 0
         """Bytes of answers to the batches that are not wholly answered yet."""
 
@@ -174,18 +178,23 @@ class Dispatcher:
 
     async def _batch(self, requests: list[Any], session: SocketSession | None) -> bytes:
         answers: list[bytes] = []
-        limits, size = self._node.limits, 0
+        size = 0
         together: deque[dict[str, Any] | None] = deque()
         try:
             for place, request in enumerate(requests):
-                if not together:
-                    together.extend(await self._send_batch(requests, place))
-                response = together.popleft() if together else await self._one(request, session)
+                full = self._without_room(size)
+                if not together and full is None:
+                    together.extend(await self._send_batch(requests, place, session))
+                if together:
+                    response = together.popleft()
+                elif full is None:
+                    response = await self._one(request, session)
+                else:  # said before it is executed: what a client asks for again is not done twice
+                    is_notification = isinstance(request, dict) and "id" not in request
+                    response = None if is_notification else _error_response(_id(request), full)
                 if response is None:
                     continue
-                encoded = _encode(response) if size < limits.response else self._too_large(request)
-                if self._batched + len(encoded) > limits.held:
-                    encoded = self._busy(request)
+                encoded = _encode(response)
                 size += len(encoded)
                 self._batched += len(encoded)
                 answers.append(encoded)
@@ -193,7 +202,19 @@ class Dispatcher:
         finally:
             self._batched -= size
 
-    async def _send_batch(self, requests: list[Any], place: int) -> list[dict[str, Any] | None]:
+    def _without_room(self, size: int) -> RpcError | None:
+        """Why a batch whose answers have some bytes so far gets no further ones."""
+        limits = self._node.limits
+        if size >= limits.response:
+            return _too_large(limits.response)
+        if self._batched >= limits.held:
+            message = f"the answers to all batches that are being answered exceed {limits.held} bytes: ask again"
+            return RpcError(LIMIT_EXCEEDED, message)
+        return None
+
+    async def _send_batch(
+        self, requests: list[Any], place: int, session: SocketSession | None
+    ) -> list[dict[str, Any] | None]:
         """The responses to the transactions that follow each other from a place on, where they may share blocks."""
         sent: list[bytes | Callable[[], bytes]] = []
         if not self._node.network.automine:
@@ -205,8 +226,9 @@ class Dispatcher:
             sent.append(transaction)
         if len(sent) < 2:
             return []
+        order = RequestOrder() if session is None else session.order
         try:
-            answers = await self._on_owner(lambda: self._node.network.submit_together(sent))
+            answers = await order.run(lambda: self._on_owner(lambda: self._node.network.submit_together(sent)))
         except Exception as error:  # noqa: BLE001  # reported to each of them
             answers = [error] * len(sent)
         return [
@@ -252,45 +274,47 @@ class Dispatcher:
             return method.call(target, params)
         if method.reads and self._on_reader is not None:
             return await self._on_reader(lambda reader: method.call(reader, params), method.kind)
-        work = await self._prepared(method, params, target)
         end = time.monotonic() + self._node.limits.wait
         while True:
             try:
-                return await self._on_owner(work)
+                return await self._change(method, params, target, session)
             except NotYet:
                 if time.monotonic() >= end:
                     raise
             await asyncio.sleep(_ASK_AGAIN)
 
-    async def _prepared(self, method: Method, params: list[Any], target: Any) -> Callable[[], Any]:
-        """What a method does on the owner's thread, after the question that it asks first.
+    async def _change(self, method: Method, params: list[Any], target: Any, session: SocketSession | None) -> Any:
+        """What a method answers on the owner's thread, in the order of its client's requests.
 
-        That has its time, but does not end when the client goes away: what a client has sent is done.
+        What it asks first has its time, but does not end when the client goes away: what a client has sent is done.
         """
         preparation = method.preparation
         if preparation is None or self._on_reader is None:
-            return lambda: method.call(target, params)
+            if session is None:
+                return await self._on_owner(lambda: method.call(target, params))
+            return await session.order.run(lambda: self._on_owner(lambda: method.call(target, params)))
         values = method.read(params)
-        if preparation.is_needed(self._node, **values):
-            asker = ASKING_CLIENT.set(None)
-            try:
-                values |= await self._on_reader(lambda reader: preparation.values(reader, **values), method.kind)
-            finally:
-                ASKING_CLIENT.reset(asker)
-        return lambda: method.handler(target, **values)
+        request = values["request"]
+        order = (
+            self._orders.setdefault(preparation.sender(request), RequestOrder()) if session is None else session.order
+        )
+        async with order.alone():
+            question = preparation.question(self._node, request)
+            if question is not None:
+                asker = ASKING_CLIENT.set(None)
+                try:
+                    values["request"] = await self._on_reader(question, method.kind)
+                finally:
+                    ASKING_CLIENT.reset(asker)
+            return await self._on_owner(lambda: method.handler(target, **values))
 
     def _within_limit(self, response: bytes, request: Any) -> bytes:
-        return response if len(response) <= self._node.limits.response else self._too_large(request)
+        most = self._node.limits.response
+        return response if len(response) <= most else _encode(_error_response(_id(request), _too_large(most)))
 
-    def _too_large(self, request: Any) -> bytes:
-        message = f"response exceeds {self._node.limits.response} bytes: ask for less"
-        return _encode(_error_response(_id(request), RpcError(LIMIT_EXCEEDED, message)))
 
-    def _busy(self, request: Any) -> bytes:
-        message = (
-            f"the answers to all batches that are being answered would exceed {self._node.limits.held} bytes: ask again"
-        )
-        return _encode(_error_response(_id(request), RpcError(LIMIT_EXCEEDED, message)))
+def _too_large(most: int) -> RpcError:
+    return RpcError(LIMIT_EXCEEDED, f"response exceeds {most} bytes: ask for less")
 
 
 def _unreadable(error: ValueError) -> bytes:

@@ -6,7 +6,9 @@ of the gas that a message used, the fee cap suffices for 20 blocks) and chain/wa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Final
 
 from eth_hash.auto import keccak
@@ -141,7 +143,7 @@ def wallet_default(node: Node) -> str:
 
 def wallet_has(node: Node, owner: Address) -> bool:
     """Whether the node has the key of an address."""
-    return _find_account(node, owner) is not None
+    return _find_account(node, _accounts(node), owner) is not None
 
 
 def wallet_balance(node: Node, owner: Address) -> str:
@@ -211,13 +213,15 @@ def _gas_used(node: NodeReader, request: Message, key: TipsetKey) -> int:
     return result.gas_used
 
 
+def _with_gas_limit(node: NodeReader, request: Message, key: TipsetKey) -> Message:
+    numerator, denominator = _OVERESTIMATION
+    limit = _gas_used(node, request, key) * numerator // denominator
+    return replace(request, gas_limit=Gas(min(limit, node.network.rules.messages.gas_limit(node.network.machine))))
+
+
 def _with_gas(node: NodeReader, request: Message, most: TokenAmount, key: TipsetKey) -> Message:
     if request.gas_limit == 0:
-        numerator, denominator = _OVERESTIMATION
-        limit = _gas_used(node, request, key) * numerator // denominator
-        request = replace(
-            request, gas_limit=Gas(min(limit, node.network.rules.messages.gas_limit(node.network.machine)))
-        )
+        request = _with_gas_limit(node, request, key)
     if request.gas_premium == 0:
         request = replace(request, gas_premium=node.network.rules.fees.premium)
     if request.gas_fee_cap == 0:
@@ -228,15 +232,18 @@ def _with_gas(node: NodeReader, request: Message, most: TokenAmount, key: Tipset
     return request
 
 
-def _lacks_gas(node: Node, request: Message, most: TokenAmount = TokenAmount(0)) -> bool:  # noqa: ARG001
-    """Whether a message's gas limit is to be estimated, and its sender may be one that the node signs for."""
-    owner = request.from_
-    own = (name for account in _accounts(node) for name in (account.native, account.delegated))
-    return request.gas_limit == 0 and (owner.protocol is Protocol.ID or owner in own)
+def _estimate(node: Node, request: Message) -> Callable[[NodeReader], Message] | None:
+    """The question for a message's gas limit, for a sender whose key the node has; the message with it."""
+    if request.gas_limit:
+        return None
+    accounts = _accounts(node)
 
+    def ask(reader: NodeReader) -> Message:
+        if _find_account(reader, accounts, request.from_) is None:
+            raise _no_key(request.from_)
+        return _with_gas_limit(reader, request, HEAD)
 
-def _estimated(node: NodeReader, request: Message, most: TokenAmount = TokenAmount(0)) -> dict[str, Any]:
-    return {"request": _with_gas(node, request, most, HEAD)}
+    return ask
 
 
 def _fee_cap(node: NodeReader, premium: int, blocks: int) -> TokenAmount:
@@ -252,20 +259,24 @@ def _accounts(node: Node) -> tuple[Account, ...]:
     return node.network.accounts if node.signs else ()
 
 
-def _find_account(node: Node, owner: Address) -> Account | None:
-    """The account of an address that the node signs for, its f0 addresses included."""
+def _find_account(node: NodeReader, accounts: tuple[Account, ...], owner: Address) -> Account | None:
+    """The one of some accounts that has an address, f0 addresses included."""
     if owner.protocol is Protocol.ID:
         find = node.network.machine.state_tree.lookup_id
-        own = ((account, (account.native, account.delegated)) for account in _accounts(node))
+        own = ((account, (account.native, account.delegated)) for account in accounts)
         return next((account for account, names in own if owner.actor_id() in map(find, names)), None)
-    return next((a for a in _accounts(node) if owner in (a.native, a.delegated)), None)
+    return next((a for a in accounts if owner in (a.native, a.delegated)), None)
 
 
 def _account(node: Node, owner: Address) -> Account:
-    account = _find_account(node, owner)
+    account = _find_account(node, _accounts(node), owner)
     if account is None:
-        raise RpcError(LOTUS_ERROR, f"signing using key '{owner}': key not found")
+        raise _no_key(owner)
     return account
+
+
+def _no_key(owner: Address) -> RpcError:
+    return RpcError(LOTUS_ERROR, f"signing using key '{owner}': key not found")
 
 
 def _is_native(node: Node, owner: Address, account: Account) -> bool:
@@ -304,7 +315,7 @@ METHODS = (
         "Filecoin.MpoolPushMessage",
         (message, optional(send_spec)),
         push_message,
-        preparation=Preparation(_lacks_gas, _estimated),
+        preparation=Preparation(_estimate, attrgetter("from_")),
     ),
     Method("Filecoin.MpoolBatchPushMessage", (listed(message, _MOST_MESSAGES), optional(send_spec)), push_messages),
     Method("Filecoin.MpoolGetNonce", (filecoin_address,), get_nonce),

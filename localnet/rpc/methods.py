@@ -7,7 +7,7 @@ have the names that error messages use.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -39,14 +39,14 @@ def optional(read: Reader) -> OptionalReader:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """The question that a method asks before it changes the chain, so that its executions hold up no block.
+    """What a method that sends a request's transaction asks first, so that its executions hold up no block.
 
-    `is_needed` says of a node and the values of the parameters whether there is one. `values`, on a reader, answers
-    those in whose place others come.
+    `question` makes of a node and the request what a reader is asked for the whole request; None where it is whole, or
+    is refused without being executed. `sender` is whose transactions follow each other.
     """
 
-    is_needed: Callable[..., bool]
-    values: Callable[..., dict[str, Any]]
+    question: Callable[[Any, Any], Callable[[Any], Any] | None]
+    sender: Callable[[Any], Hashable]
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,8 @@ class QuestionThreads:
         self._idle: list[QuestionThread] = []
         self._traces = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """That of the timer."""
         self._waiting: dict[QuestionKind, deque[Future[QuestionThread]]] = {kind: deque() for kind in QuestionKind}
 
     async def ask(self, question: ReaderQuestion) -> Any:
@@ -163,8 +165,7 @@ class QuestionThreads:
             answer = thread.ask(question)
             if asker is not None:
                 asker.give_up = partial(thread.refuse, _GONE)
-            timer = self._timer
-            if timer is None or not time.monotonic() < timer.when() <= thread.due:
+            if self._timer is None or thread.due < self._timer.when() or self._loop is not asyncio.get_running_loop():
                 self._look_at(thread.due)
             return await answer
         finally:
@@ -181,10 +182,11 @@ class QuestionThreads:
         """Look then for questions that have had their time: one timer serves them all."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(due, self._end_overdue)
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_at(due, self._end_overdue)
 
     def _end_overdue(self) -> None:
-        now = time.monotonic()
+        self._timer, now = None, time.monotonic()
         for thread in tuple(self.threads):
             thread.end_overdue(now)
         due = min((thread.due for thread in tuple(self.threads)), default=inf)

@@ -14,6 +14,7 @@ from localnet.rpc.errors import invalid_params
 from localnet.rpc.filters import new_id
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node
+from localnet.rpc.request_order import RequestOrder
 from localnet.rpc.requests import log_request
 from localnet.rpc.subscriptions import (
     HEADS,
@@ -43,6 +44,8 @@ class SocketSession:
 
     node: Node
     connection: Channels
+    order: RequestOrder = field(default_factory=RequestOrder)
+    """That of all messages on the connection."""
     request: Any = None
     opened: list[Subscription] = field(default_factory=list)
 

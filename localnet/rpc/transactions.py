@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
@@ -36,7 +37,7 @@ def send_raw_transaction_sync(node: Node, raw: bytes) -> dict[str, Any]:
 def send_transaction(node: Node, request: TransactionRequest) -> str:
     """Take a transaction of an unlocked account, or of an address that is impersonated; its hash."""
     sender = _sender(request)
-    if node.network.account(sender) is None and (node.impersonates_all or sender in node.impersonated):
+    if _is_unsigned(node, sender):
         return send_unsigned_transaction(node, request)
     return as_data(node.network.submit(_signed(node, request)))
 
@@ -70,9 +71,9 @@ def sign_transaction(node: Node, request: TransactionRequest) -> str:
 
 def fill_transaction(node: Node, request: TransactionRequest) -> dict[str, Any]:
     """A transaction with what the request leaves out filled in, unsigned: its bytes, and its fields."""
-    sender = request.sender or node.network.accounts[0].address
-    signed = SignedTransaction(_complete(node, replace(request, sender=sender)), 0, 0, 0)
-    return {"raw": as_data(signed.raw()), "tx": unsigned_json(signed, sender)}
+    request = _with_sender(node, request)
+    signed = SignedTransaction(_complete(node, request), 0, 0, 0)
+    return {"raw": as_data(signed.raw()), "tx": unsigned_json(signed, _sender(request))}
 
 
 def sign(node: Node, owner: EthAddress, content: bytes) -> str:
@@ -169,20 +170,42 @@ def _gas_limit(node: NodeReader, request: TransactionRequest, sender: EthAddress
     return node.estimated(call, lambda: simulate.gas_limit(node.network.machine, call))
 
 
-def _lacks_gas(node: Node, request: TransactionRequest) -> bool:
-    """Whether a transaction's gas limit is to be estimated, and its sender is one that the node sends for."""
-    sender = request.sender
-    if request.gas is not None or sender is None:
-        return False
-    return node.network.account(sender) is not None or node.impersonates_all or sender in node.impersonated
+def _estimate(request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest]:
+    """The question for a transaction's gas limit; the transaction with it."""
+
+    def ask(node: NodeReader) -> TransactionRequest:
+        request.check(node.network.rules)
+        return replace(request, gas=_gas_limit(node, request, _sender(request)))
+
+    return ask
 
 
-def _with_gas(node: NodeReader, request: TransactionRequest) -> dict[str, Any]:
-    request.check(node.network.rules)
-    return {"request": replace(request, gas=_gas_limit(node, request, _sender(request)))}
+def _estimate_unsigned(_: Node, request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest] | None:
+    return _estimate(request) if request.gas is None and request.sender is not None else None
 
 
-_ESTIMATE: Final = Preparation(_lacks_gas, _with_gas)
+def _estimate_signed(node: Node, request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest] | None:
+    is_own = node.signs and request.sender is not None and node.network.account(request.sender) is not None
+    return _estimate(request) if request.gas is None and is_own else None
+
+
+def _estimate_sent(node: Node, request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest] | None:
+    if request.sender is not None and _is_unsigned(node, request.sender):
+        return _estimate_unsigned(node, request)
+    return _estimate_signed(node, request)
+
+
+def _estimate_filled(node: Node, request: TransactionRequest) -> Callable[[NodeReader], TransactionRequest] | None:
+    return _estimate(_with_sender(node, request)) if request.gas is None else None
+
+
+def _with_sender(node: Node, request: TransactionRequest) -> TransactionRequest:
+    return replace(request, sender=request.sender or node.network.accounts[0].address)
+
+
+def _is_unsigned(node: Node, sender: EthAddress) -> bool:
+    """Whether transactions of an address are taken without a signature."""
+    return node.network.account(sender) is None and (node.impersonates_all or sender in node.impersonated)
 
 
 def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
@@ -200,14 +223,26 @@ def _fees(node: Node, request: TransactionRequest) -> tuple[int, int]:
     return max(2 * base_fee + priority, node.network.least_fee), priority
 
 
+_SENDER: Final = attrgetter("sender")
+
 METHODS = (
     Method("eth_sendRawTransaction", (data,), send_raw_transaction),
-    Method("eth_sendTransaction", (transaction,), send_transaction, preparation=_ESTIMATE),
+    Method("eth_sendTransaction", (transaction,), send_transaction, preparation=Preparation(_estimate_sent, _SENDER)),
     Method("eth_sendRawTransactionSync", (data,), send_raw_transaction_sync),
-    Method("eth_sendTransactionSync", (transaction,), send_transaction_sync, preparation=_ESTIMATE),
-    Method("eth_sendUnsignedTransaction", (transaction,), send_unsigned_transaction, preparation=_ESTIMATE),
-    Method("eth_signTransaction", (transaction,), sign_transaction, preparation=_ESTIMATE),
-    Method("eth_fillTransaction", (transaction,), fill_transaction, preparation=_ESTIMATE),
+    Method(
+        "eth_sendTransactionSync",
+        (transaction,),
+        send_transaction_sync,
+        preparation=Preparation(_estimate_sent, _SENDER),
+    ),
+    Method(
+        "eth_sendUnsignedTransaction",
+        (transaction,),
+        send_unsigned_transaction,
+        preparation=Preparation(_estimate_unsigned, _SENDER),
+    ),
+    Method("eth_signTransaction", (transaction,), sign_transaction, preparation=Preparation(_estimate_signed, _SENDER)),
+    Method("eth_fillTransaction", (transaction,), fill_transaction, preparation=Preparation(_estimate_filled, _SENDER)),
     Method("eth_sign", (address, data), sign, inline=True),
     Method("personal_sign", (data, address), personal_sign, inline=True),
     # They see the chain before a change or after it (`ChainIndex.receipt`), so they need not wait for its thread.

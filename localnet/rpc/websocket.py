@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
+from localnet.rpc.request_order import RequestOrder
 from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.subscriptions import Subscription
 
@@ -177,20 +178,21 @@ class Sockets:
     async def _read(self, connection: Connection, receive: Receive) -> None:
         limits = self._node.limits
         answering: dict[asyncio.Task[None], int] = {}
+        order = RequestOrder()
         try:
             while (message := await receive())["type"] == "websocket.receive":
                 while len(answering) >= limits.requests_of_one or sum(answering.values()) > limits.body:
                     await asyncio.wait(answering, return_when=asyncio.FIRST_COMPLETED)
                 body = message.get("bytes") or (message.get("text") or "").encode("utf-8", "surrogatepass")
-                task = asyncio.ensure_future(self._answer(connection, body))
+                task = asyncio.ensure_future(self._answer(connection, order, body))
                 answering[task] = len(body)
                 task.add_done_callback(answering.pop)
         finally:
             for task in answering:
                 task.cancel()
 
-    async def _answer(self, connection: Connection, body: bytes) -> None:
-        session = SocketSession(self._node, connection)
+    async def _answer(self, connection: Connection, order: RequestOrder, body: bytes) -> None:
+        session = SocketSession(self._node, connection, order)
         answer = await self._dispatcher.answer(body, session)
         connection.answer(answer, session.opened)
 

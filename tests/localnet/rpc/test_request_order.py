@@ -1,0 +1,81 @@
+"""What one client sends without waiting takes effect in its order, though estimates run beside the chain's thread."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import websockets.sync.client
+
+from localnet import Network
+from localnet.fork.node_client import NodeClient
+from localnet.rpc.server import Server
+from tests.localnet.rpc.asking import ALICE, BOB, NOBODY
+
+
+@pytest.fixture(params=["filecoin", "ethereum"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with Network(rules=request.param) as network:
+        network.set_code(bytes.fromhex(NOBODY[2:]), code())
+        server, ready = Server(network, 0), threading.Event()
+        thread = threading.Thread(target=server.run, args=(ready.set,), daemon=True)
+        thread.start()
+        assert ready.wait(60)
+        yield server
+        server.stop()
+        thread.join()
+
+
+def code() -> bytes:
+    """CALLDATASIZE, PUSH1 9, JUMPI; slot 0 becomes 1, STOP; at 9, unless slot 0 is set, REVERT; STOP."""
+    return bytes.fromhex("36600957" + "60015f5500" + "5b" + "5f54601357" + "5f5ffd" + "00" + "5b00")
+
+
+def exchange(server: Server, requests: list[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """The answers to requests that are sent at once, in the order of the requests."""
+    with websockets.sync.client.connect(server.url.replace("http", "ws")) as client:
+        for number, (method, *params) in enumerate(requests):
+            client.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}))
+        answers = [json.loads(client.recv(60)) for _ in requests]
+    return sorted(answers, key=lambda answer: int(answer["id"]))
+
+
+def test_a_send_sees_what_the_one_before_it_did(server: Server) -> None:
+    """The second one's estimate fails on the state before the first one."""
+    sets = ("eth_sendTransaction", {"from": ALICE, "to": NOBODY})
+    needs = ("eth_sendTransaction", {"from": BOB, "to": NOBODY, "data": "0x01"})
+    assert all("result" in answer for answer in exchange(server, [sets, needs]))
+
+
+def test_nonces_are_in_the_order_of_the_requests(server: Server) -> None:
+    estimated = ("eth_sendTransaction", {"from": ALICE, "to": BOB})
+    given = ("eth_sendTransaction", {"from": ALICE, "to": BOB, "gas": hex(10**7)})
+    answers = exchange(server, [estimated, given, estimated, given])
+    with NodeClient(server.url) as client:
+        sent = [client.ask("eth_getTransactionByHash", answer["result"]) for answer in answers]
+    assert [int(one["nonce"], 16) for one in sent] == [0, 1, 2, 3]
+
+
+def test_a_block_has_what_was_sent_before_it_was_asked_for(server: Server) -> None:
+    requests = [("evm_setAutomine", False), ("eth_sendTransaction", {"from": ALICE, "to": BOB}), ("evm_mine",)]
+    answers = exchange(server, requests)
+    assert answers[1]["result"] == "0x" + server.network.head.transactions[0].hex()
+
+
+def test_sends_of_one_account_over_several_connections_have_nonces_of_their_own(server: Server) -> None:
+    """Each is estimated after the ones before it."""
+
+    def send(_: int) -> str:
+        with NodeClient(server.url) as client:
+            sent: str = client.ask("eth_sendTransaction", {"from": ALICE, "to": BOB})
+            return sent
+
+    with ThreadPoolExecutor(4) as pool:
+        sent = list(pool.map(send, range(8)))
+    with NodeClient(server.url) as client:
+        nonces = {int(client.ask("eth_getTransactionByHash", one)["nonce"], 16) for one in sent}
+    assert nonces == set(range(8))
