@@ -99,8 +99,8 @@ class FacadeFunction:
             if not self.inputs and not self.takes_tuple:
                 return b""
             return encode(values if self.takes_tuple else values[0])
-        except NotCanonical as error:
-            raise FacadeRefusal("BadCalldata", error.at, error.why) from None
+        except NotCanonical as refused:
+            raise FacadeRefusal("BadCalldata", refused.at, refused.why) from None
         except (CodecError, MessageError) as error:
             raise FacadeRefusal("BadCalldata", SELECTOR, str(error)) from None
 

@@ -7,7 +7,7 @@ takes non-minimal integers and any key order here.
 
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
@@ -121,9 +121,9 @@ class ScannedBlocks:
 
     __slots__ = ("_blocks", "_left")
 
-    ROOM = 32 << 20
+    ROOM: ClassVar = 32 << 20
     """Bytes of blocks, each with some for what is kept beside it."""
-    _BESIDE = 512
+    _BESIDE: ClassVar = 512
 
     def __init__(self) -> None:
         self._blocks: dict[Cid, Block] = {}

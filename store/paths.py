@@ -132,12 +132,12 @@ def verify(root: Cid, path: Path, blocks: Iterable[tuple[Cid, bytes]]) -> Any:
     absent = None
     try:
         value = resolve(recorder, root, path)
-    except PathAbsent as error:
-        absent = error
+    except PathAbsent as nothing:
+        absent = nothing
     except BlockNotFound as error:
         raise ProofError(f"the proof lacks the block {show(error.cid)}") from None
-    except StoreCorrupt as error:
-        raise ProofError(f"the proof holds {error}") from None
+    except StoreCorrupt as corrupt:
+        raise ProofError(f"the proof holds {corrupt}") from None
     read = recorder.take()
     if len(read) != len(proof):
         raise ProofError(f"{len(proof) - len(read)} blocks of the proof have nothing to do with the path")

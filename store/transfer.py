@@ -212,7 +212,7 @@ def _store_blocks(store: Store, path: Path, summary: CarSummary, progress: Progr
 
 
 def _is_indexed(index: IndexedCar, cid: Cid, section: int) -> bool:
-    return split_cid(cid).hash_code == IDENTITY or section in index.offsets(cid)
+    return split_cid(cid).hash_code == IDENTITY or section in tuple(index.offsets(cid))
 
 
 def _position(record: bytes | None, summary: CarSummary) -> int:

@@ -147,8 +147,9 @@ def _decode_v3(data: bytes) -> list[EventEntry]:
 
 
 def _entry_v3(field: Any) -> EventEntry:
-    match field:
-        case [int(flags), str(key), int(codec), bytes(value)] if _unsigned(flags) and _unsigned(codec):
+    if isinstance(field, list) and len(field) == 4:
+        flags, key, codec, value = field
+        if _is_unsigned(flags) and isinstance(key, str) and _is_unsigned(codec) and isinstance(value, bytes):
             if codec != RAW:
                 raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"event codec {codec:#x} is not allowed")
             if not flags & ~_ALL_FLAGS and len(key.encode()) <= _MAX_KEY_LENGTH_V3:
@@ -156,6 +157,6 @@ def _entry_v3(field: Any) -> EventEntry:
     raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{field!r:.60} is not an event entry")
 
 
-def _unsigned(number: int) -> bool:
+def _is_unsigned(value: Any) -> bool:
     """What the network's decoder takes for a number: no booleans, nothing negative."""
-    return not isinstance(number, bool) and number >= 0
+    return type(value) is int and value >= 0

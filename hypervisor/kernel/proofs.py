@@ -157,8 +157,8 @@ def _read(data: bytes, shape: Shape, what: str) -> Any:
         raise _illegal(f"{what}: {error}") from None
 
 
-def _check_window_proof(randomness: bytes, types: list[int], sectors: list[tuple[int, int, Cid]]) -> None:
-    """ValueError for what is no window proof, whatever its bytes."""
+def _check_window_proof(randomness: bytes, types: list[int], sectors: list[list[Any]]) -> None:
+    """ValueError for what is no window proof, whatever its bytes; a sector is read as `_WINDOW_PROOF` says."""
     if len(set(types)) != 1 or types[0] not in _WINDOW_POST_TYPES:
         raise ValueError(f"needs proofs of one window type, has {sorted(set(types))}")
     _check_randomness(randomness)
@@ -169,8 +169,8 @@ def _check_window_proof(randomness: bytes, types: list[int], sectors: list[tuple
         replica_commitment(sealed)
 
 
-def _check_aggregate(seal_type: int, aggregate_type: int, sectors: list[tuple[int, bytes, bytes, Cid, Cid]]) -> None:
-    """ValueError for what is no aggregate, whatever its bytes."""
+def _check_aggregate(seal_type: int, aggregate_type: int, sectors: list[list[Any]]) -> None:
+    """ValueError for what is no aggregate, whatever its bytes; a sector is read as `_AGGREGATE` says."""
     if not sectors:
         raise ValueError("there are no sectors")
     if sector_size(seal_type) is None or aggregate_type not in _AGGREGATE_TYPES:

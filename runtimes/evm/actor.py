@@ -105,8 +105,8 @@ def invoke_method(invocation: EvmInvocation) -> BlockId:
             return method(invocation)
         if number >= FIRST_CALLABLE_METHOD:
             return _handle_filecoin_method(invocation)
-    except ParamsError as error:
-        raise ActorExit(ExitCode.USR_SERIALIZATION, message=str(error)) from None
+    except ParamsError as unread:
+        raise ActorExit(ExitCode.USR_SERIALIZATION, message=str(unread)) from None
     except SyscallError as error:
         # what the official actor takes for granted and panics over: a block too large, a state that cannot be linked
         raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=str(error)) from None

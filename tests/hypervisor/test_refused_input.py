@@ -16,7 +16,7 @@ from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from hypervisor.manifest import Manifest
 from hypervisor.message import Message
-from hypervisor.state_tree import InitState, StateTree
+from hypervisor.state_tree import StateTree
 from hypervisor.types import INIT_ACTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from store.blockstore import put_object
 from store.cid import EMPTY_ARRAY_CID
@@ -112,10 +112,10 @@ def test_an_address_that_leads_to_no_id_is_fatal(machine: Hypervisor, target: An
 @pytest.mark.parametrize("next_id", [-1, "x", True, (1 << 64) - 1])
 def test_an_init_state_without_a_next_id_is_fatal(machine: Hypervisor, next_id: Any) -> None:
     tree = machine.fork().state_tree
-    state = InitState(tree.init_state().address_map, next_id, "x")
+    state = [link(tree.init_state().address_map), next_id, "x"]
     actor = tree.get_actor(INIT_ACTOR)
     assert actor is not None
-    tree.set_actor(INIT_ACTOR, replace(actor, head=put_object(tree.store, state.fields())))
+    tree.set_actor(INIT_ACTOR, replace(actor, head=put_object(tree.store, state)))
     with pytest.raises(Fatal, match="f01"):
         tree.init_state()
 

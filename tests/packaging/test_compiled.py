@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 from hatch_build import BUILD_REQUIREMENTS, SUFFIX, modules
 from store.compiled import SHARED, UnfitCompiledModule, check_compiled, compiled_modules, form
+from tests.interpreted_only import interpreted_only
 from tests.packaging.project import PACKAGES, PROJECT
 
 TABLE = tomllib.loads((PROJECT / "compiled.toml").read_text(encoding="utf-8"))
@@ -80,6 +82,21 @@ def test_the_modules_that_run_are_those_that_the_record_names() -> None:
 def test_the_build_takes_mypy_in_the_version_of_the_lock() -> None:
     lock = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
     assert f"\n{BUILD_REQUIREMENTS[0]} \\\n" in lock
+
+
+def test_few_tests_are_for_the_interpreted_form_alone_each_for_a_reason() -> None:
+    """All but those run on both forms."""
+    listed = interpreted_only()
+    functions = 0
+    for place, reason in listed.items():
+        file, _, name = place.partition("::")
+        found = set(
+            re.findall(r"^ *(?:async )?def (test_\w+)", (PROJECT / file).read_text(encoding="utf-8"), re.MULTILINE)
+        )
+        assert not name or name in found, f"{place} is not there"
+        functions += 1 if name else len(found)
+        assert len(reason) > 10
+    assert functions <= 30
 
 
 # --- what does not fit -----------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> 
     suite.mkdir(parents=True)
     (suite / "test_it.py").write_text(tests)
     (suite.parent.parent / "pytest.ini").write_text("[pytest]\nmarkers =\n    long\n    beside_official\n")
-    for name in ("__init__.py", "conftest.py", "suite_report.py"):
+    for name in ("__init__.py", "conftest.py", "suite_report.py", "interpreted_only.py", "interpreted_only.toml"):
         shutil.copy(PROJECT / "tests" / name, suite.parent)
     command = [sys.executable, "-m", "pytest", "-q", *options, "tests"]
     without = {name: value for name, value in os.environ.items() if name != "FVM_DATA"}

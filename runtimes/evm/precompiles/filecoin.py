@@ -73,8 +73,8 @@ def _call_actor(host: FilecoinHost, ask: CallAsk, by_id: bool) -> bytes:
         raise PrecompileFailure("call_actor must be delegate-called")
     try:
         call = decode_call(ask.data, by_id, hold=lambda length: host.hold(length, copies=1))
-    except AbiError as error:
-        raise PrecompileFailure(f"{error}{_of_whom(ask.data) if by_id else ''}") from None
+    except AbiError as unread:
+        raise PrecompileFailure(f"{unread}{_of_whom(ask.data) if by_id else ''}") from None
     target = Address.id(call.target) if isinstance(call.target, int) else _parse_address(call.target)
     if call.value > _U128_MAX:
         return encode_call_return(refused_exit(ErrorNumber.INSUFFICIENT_FUNDS), 0, b"")

@@ -1,0 +1,161 @@
+"""A million messages that fail in every way: `python -m tests.hypervisor.memory_run`. Exit code 1 where memory grows.
+
+For the compiled form, whose exceptions are C: one that is never freed shows here. Messages are refused, run out of gas,
+trap, abort, revert, ask the kernel for what it refuses and name what is not there; each thousand is taken
+back. After a warm-up the process may hold at most 2 % more. The same, shorter, with a machine that keeps what failed
+must be found out. The outcome is a record (bench.recorded), which says which form ran.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import cycle, islice
+from random import Random
+from time import monotonic
+from typing import Any, Final
+
+from bench.bench_memory import resident
+from bench.recorded import NOT_RUN, RunRecord, finish, options
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
+from hypervisor import Address, Genesis, Hypervisor, Message, fil
+from hypervisor.errors import HypervisorError
+from hypervisor.types import EAM_ACTOR, ActorID, Gas, MethodNumber, TokenAmount
+from store.blockstore import StoreError
+from store.cid import CidError, cid_of
+from store.codec import CodecError, decode_strict, encode
+from store.compiled import form
+from tests.runtimes.wasm.guests import guest, place, probe
+
+MORE: Final = 0.02
+"""The part by which memory may grow after the warm-up."""
+WARM_UP: Final = 20_000
+AT_ONCE: Final = 1_000
+PLANTED_COUNT: Final = 20_000
+SENDER: Final = Address.delegated(10, bytes.fromhex("a11ce00000000000000000000000000000000001"))
+NOWHERE: Final = Address.delegated(10, bytes.fromhex("b0b0000000000000000000000000000000000002"))
+
+Failing = Callable[[], str]
+"""One message or question, and a word for how it ended."""
+
+
+def main() -> int:
+    """Run it; the exit code."""
+    chosen = options(__doc__, 1_000_000).parse_args()
+    if not resident():
+        print(f"{NOT_RUN}this system does not tell a process how much memory it holds")
+        return 2
+    started = monotonic()
+    record = check(chosen.count, chosen.seed)
+    leaking = check(min(chosen.count, PLANTED_COUNT), chosen.seed, keep=True)
+    record.planted_defect["keeps what failed"] = {"findings": len(leaking.findings)}
+    return finish(record, chosen, started)
+
+
+def check(count: int, seed: int, keep: bool = False) -> RunRecord:
+    """Fail so often; `keep` plants the defect."""
+    kept: list[bytes] = []
+    with Hypervisor.open(genesis=Genesis(accounts={SENDER: fil(1_000)})) as machine:
+        failures = Failures(machine)
+        ways = failures.in_turn(Random(seed))
+        _fail(machine, ways, WARM_UP)
+        before, ended = resident(), Counter[str]()
+        while (left := count - ended.total()) > 0:
+            ended += _fail(machine, ways, min(left, AT_ONCE))
+            if keep:
+                kept.append(b"x" * (AT_ONCE << 12))
+        after = resident()
+    grown = after / before - 1
+    findings = [f"{grown:.1%} more memory, {MORE:.0%} are allowed"] if grown > MORE else []
+    details = {
+        "form": form(),
+        "bytes after the warm-up": before,
+        "bytes at the end": after,
+        "growth": f"{grown:.2%}",
+        "ends": dict(sorted(ended.items())),
+    }
+    return RunRecord(seed, count, {"failed": ended.total() - ended["exit 0"]}, findings, {}, details)
+
+
+def _fail(machine: Hypervisor, ways: Iterator[Failing], count: int) -> Counter[str]:
+    ended = Counter[str]()
+    with machine.trial():
+        for way in islice(ways, count):
+            ended[way()] += 1
+    return ended
+
+
+class Failures:
+    """A machine's actors and contracts that fail, and what makes them do so."""
+
+    def __init__(self, machine: Hypervisor) -> None:
+        self._machine = machine
+        abort = "(drop (call $exit (i32.const 42) (i32.const 0) (i32.const 0) (i32.const 0))) unreachable"
+        modules = {
+            "trap": guest("unreachable"),
+            "endless": guest("(loop (br 0)) unreachable"),
+            "abort": guest(abort, "vm.exit"),
+            "refused": probe("(call $block_open (i32.const 0) (i32.const 128))", "ipld.block_open", show=(0, 4)),
+        }
+        self._actors = {
+            name: place(machine, module, 5_000 + number) for number, (name, module) in enumerate(modules.items())
+        }
+        self._reverting = self._deploy(bytes.fromhex("60006000fd"))
+        self._invalid = self._deploy(bytes.fromhex("fe"))
+        machine.flush()
+
+    def _deploy(self, code: bytes) -> Address:
+        """A contract with that code, by init code that copies it."""
+        init = bytes.fromhex(f"60{len(code):02x}600c60003960{len(code):02x}6000f3") + code
+        result = self._machine.apply(self._message(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, encode(init)))
+        assert result.exit_code == 0, result.message
+        return Address.id(CreateReturn.decode(result.return_data).actor)
+
+    def _message(self, to: Address, method: int = 0, params: bytes = b"", **fields: Any) -> Message:
+        sender = self._machine.actor(SENDER)
+        message = Message(
+            to, SENDER, nonce=0 if sender is None else sender.nonce, method=MethodNumber(method), params=params
+        )
+        return replace(message, **fields)
+
+    def in_turn(self, random: Random) -> Iterator[Failing]:
+        """All of them again and again, in an order by the seed."""
+        ways: list[Failing] = [
+            *(lambda name=name: self._send(self._actors[name], 2, gas_limit=Gas(100_000_000)) for name in self._actors),
+            lambda: self._send(self._reverting, INVOKE_EVM),
+            lambda: self._send(self._invalid, INVOKE_EVM, gas_limit=Gas(100_000_000)),
+            lambda: self._send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, b"\xff"),
+            lambda: self._send(Address.id(EAM_ACTOR), 77),
+            lambda: self._send(Address.id(99_999)),
+            lambda: self._send(NOWHERE, value=fil(10_000)),
+            lambda: self._send(NOWHERE, gas_limit=Gas(1)),
+            lambda: self._send(NOWHERE, gas_limit=Gas(500_000)),
+            lambda: self._send(NOWHERE, nonce=random.randrange(1 << 40, 1 << 50)),
+            lambda: self._send(NOWHERE, from_=NOWHERE),
+            lambda: self._send(NOWHERE, gas_fee_cap=TokenAmount(-1)),
+            lambda: self._send(NOWHERE, gas_limit="much"),
+            lambda: self._ask(lambda: decode_strict(random.randbytes(20) + b"\xff")),
+            lambda: self._ask(lambda: self._machine.store.get(cid_of(random.randbytes(8)))),
+            lambda: self._ask(lambda: Address.parse(f"f1{random.randrange(1 << 40)}")),
+            lambda: self._ask(lambda: self._machine.storage(Address.id(ActorID(random.randrange(10_000, 1 << 30))))),
+        ]
+        random.shuffle(ways)
+        return cycle(ways)
+
+    def _send(self, to: Address, method: int = 0, params: bytes = b"", **fields: Any) -> str:
+        return self._ask(lambda: self._machine.apply(self._message(to, method, params, **fields)))
+
+    @staticmethod
+    def _ask(question: Callable[[], Any]) -> str:
+        try:
+            result = question()
+        except (HypervisorError, StoreError, CodecError, CidError, ValueError) as error:
+            return type(error).__name__
+        return f"exit {getattr(result, 'exit_code', 0)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

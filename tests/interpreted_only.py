@@ -1,0 +1,37 @@
+"""Leaves the tests that `interpreted_only.toml` lists out where modules run compiled."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from store.compiled import compiled_modules
+
+
+@cache
+def interpreted_only() -> dict[str, str]:
+    """A test's or a file's place in the project, and the reason."""
+    text = Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
+    tests: dict[str, str] = tomllib.loads(text)["tests"]
+    return tests
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects them."""
+    if not compiled_modules():
+        return
+    left = [item for item in items if _place(item) in interpreted_only() or _file(item) in interpreted_only()]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
+
+
+def _place(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
