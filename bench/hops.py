@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
@@ -285,10 +286,16 @@ def _request(method: str, params: list[Any]) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
 
 
+@cache
+def _loop() -> asyncio.Runner:
+    """The event loop of all requests, as a server has one."""
+    return asyncio.Runner()
+
+
 def _answer(dispatcher: Dispatcher, body: bytes) -> None:
     """As the server: at once where it can be, else through the network's thread."""
     found = dispatcher.respond(body)
-    answer = found if isinstance(found, bytes) else asyncio.run(found)
+    answer = found if isinstance(found, bytes) else _loop().run(found)
     if "result" not in json.loads(answer):
         raise RuntimeError(answer.decode())
 

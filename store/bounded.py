@@ -2,7 +2,8 @@
 
 The metadata's roots are held by themselves (`store.roots`), other states by those who name them (`hold`, `release`).
 What a commit brings beside the states that it names (headers, messages, receipts) stays, with the index, as
-`store.packed_entries` keeps it. A block that comes otherwise than by a state (`put`) stays, too.
+`store.packed_entries` keeps it; so does a block that comes otherwise (`put`). But a block to which a state links
+already when it comes is that state's, and goes with it.
 """
 
 from __future__ import annotations

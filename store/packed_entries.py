@@ -43,6 +43,8 @@ class PackedEntries:
         self._recent: dict[bytes, bytes | None] = {}
         self._size = 0
         self._pages: list[bytes] = []
+        self._large: set[int] = set()
+        """Pages that are too large to stay open: of an entry that fills more than one."""
         self._buckets: list[bytearray | None] = [None] * _BUCKETS
         self._open_page = lru_cache(OPEN_PAGES)(self._read_page)
 
@@ -82,6 +84,8 @@ class PackedEntries:
             if size >= self._page:
                 break
         number = len(self._pages)
+        if size > 2 * self._page:
+            self._large.add(number)
         self._pages.append(zlib.compress(encode([part for entry in oldest for part in entry])))
         for key, _ in oldest:
             place, mark = _place(key)
@@ -103,7 +107,8 @@ class PackedEntries:
         at = records.rfind(mark)
         while at >= 0:
             if at % _RECORD == 0:
-                page = self._open_page(int.from_bytes(records[at + _MARK : at + _RECORD], "big"))
+                number = int.from_bytes(records[at + _MARK : at + _RECORD], "big")
+                page = self._read_page(number) if number in self._large else self._open_page(number)
                 if key in page:
                     return page[key]
             at = records.rfind(mark, 0, at + _MARK - 1)

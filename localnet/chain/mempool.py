@@ -6,7 +6,9 @@ or it may be lost, as on every node. Rules: lotus chain/messagepool.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
 from typing import Final, Protocol
 
 from hypervisor.address import Address
@@ -41,6 +43,8 @@ class Mempool:
         self._by_hash: dict[bytes, Candidate] = {}
         self.first_come = False
         """Whether blocks take what came first, in place of the dearest premiums first."""
+        self.changes = 0
+        """How often what waits has become another."""
 
     def __len__(self) -> int:
         return len(self._by_hash)
@@ -70,12 +74,14 @@ class Mempool:
             raise TransactionRefused("full", f"txpool is full: {MAX_WAITING} transactions are waiting")
         if other is not None:
             del self._by_hash[other.hash]
+        self.changes += 1
         self._by_sender.setdefault(message.from_, {})[message.nonce] = candidate
         self._by_hash[candidate.hash] = candidate
 
     def drop(self, candidate: Candidate) -> None:
         """Forget a candidate."""
         if self._by_hash.pop(candidate.hash, None) is not None:
+            self.changes += 1
             waiting = self._by_sender[candidate.bare.from_]
             del waiting[candidate.bare.nonce]
             if not waiting:
@@ -83,6 +89,7 @@ class Mempool:
 
     def clear(self) -> None:
         """Forget every candidate."""
+        self.changes += 1
         self._by_sender.clear()
         self._by_hash.clear()
 
@@ -113,17 +120,27 @@ class Mempool:
 
         The gas limits of all of them make at most `room`.
         """
-        came = {hash_: -place for place, hash_ in enumerate(self._by_hash)} if self.first_come else None
-        queues = [self.ready_of(sender, nonce_of(sender)) for sender in self._by_sender]
+        came = {hash_: place for place, hash_ in enumerate(self._by_hash)} if self.first_come else None
+        queues = [deque(self.ready_of(sender, nonce_of(sender))) for sender in self._by_sender]
         chosen: list[Candidate] = []
-        while queues := [queue for queue in queues if queue and queue[0].bare.gas_fee_cap >= base_fee]:
-            queue = max(queues, key=lambda entries: came[entries[0].hash] if came else entries[0].bare.gas_premium)
-            candidate = queue.pop(0)
+        heads: list[tuple[int, int]] = []
+        """The rank of each queue's first candidate, the least first, and the queue's place, for candidates as dear."""
+
+        def push(place: int) -> None:
+            head = queues[place][0] if queues[place] else None
+            if head is not None and head.bare.gas_fee_cap >= base_fee:
+                heappush(heads, (came[head.hash] if came else -head.bare.gas_premium, place))
+
+        for place in range(len(queues)):
+            push(place)
+        while heads:
+            _, place = heappop(heads)
+            candidate = queues[place].popleft()
             if candidate.bare.gas_limit > room:
-                queue.clear()
                 continue
             room -= candidate.bare.gas_limit
             chosen.append(candidate)
+            push(place)
         return chosen
 
 

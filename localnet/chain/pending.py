@@ -44,16 +44,33 @@ def has_pending(network: NetworkReader) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PendingPlan:
-    """What the block to come would be made of now, for any thread to execute; `timestamp` in Unix seconds."""
+    """What the block to come would be made of now, for any thread to execute.
+
+    `timestamp` in Unix seconds; `retained` is the height from which on states were kept when it was made.
+    """
 
     point: ChainPoint
     timestamp: int
     candidates: tuple[Candidate, ...]
+    retained: int
 
 
-def plan_pending(network: BlockProduction) -> PendingPlan:
-    """What the block to come would be made of. For the chain's own thread."""
-    return PendingPlan(network.chain.point(), network.next_timestamp, tuple(network.chosen()))
+class PendingPlans:
+    """What a network's block to come would be made of: chosen once, for as long as the same waits at the same time."""
+
+    def __init__(self, network: BlockProduction) -> None:
+        self._network = network
+        self._kept: tuple[tuple[object, ...], PendingPlan] | None = None
+
+    def plan(self) -> PendingPlan:
+        """The plan as it is now. For the chain's own thread."""
+        network, mempool = self._network, self._network.mempool
+        point, timestamp = network.chain.point(), network.next_timestamp
+        origin = point, timestamp, mempool.changes, mempool.first_come, network.chain.index.retained
+        if self._kept is None or self._kept[0] != origin:
+            plan = PendingPlan(point, timestamp, tuple(network.chosen()), network.chain.index.retained)
+            self._kept = origin, plan
+        return self._kept[1]
 
 
 class PendingBlocks:

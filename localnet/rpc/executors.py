@@ -68,12 +68,14 @@ class Executors:
             try:
                 return await self.questions.ask(question)
             except NeedsPlan:
-                question.plan = await self.chain.start(self._node.pending_plan)
+                question.plan = await self.questions.wait(question, self.chain.start(self._node.pending_plan))
             except WentBack:
                 left -= 1
-                planned = self._wait if question.plan is None else self._node.pending_plan
-                question.plan = await self.chain.start(planned)
-        raise RpcError(SERVER_ERROR, "the chain went back while this was answered: ask again")
+                if question.plan is None:
+                    await self.questions.wait(question, self.chain.start(_do_nothing))
+                else:
+                    question.plan = await self.questions.wait(question, self.chain.start(self._node.pending_plan))
+        raise RpcError(SERVER_ERROR, "the chain went back, or let states go, while this was answered: ask again")
 
     def interrupt(self) -> None:
         """End soon what is being done, and take nothing any more."""
@@ -90,5 +92,6 @@ class Executors:
         if self in self._chain.watchers:
             self._chain.watchers.remove(self)
 
-    def _wait(self) -> None:
-        """What the chain's thread was doing is done, and published, when it comes to this."""
+
+def _do_nothing() -> None:
+    """What the chain's thread was doing is done, and published, when it comes to this."""

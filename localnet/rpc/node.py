@@ -14,7 +14,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.types import Gas
 from localnet.calls.overrides import NONE, Overrides
 from localnet.calls.side_states import SideStates
-from localnet.chain.pending import PendingBlock, PendingBlocks, PendingPlan, has_pending, plan_pending
+from localnet.chain.pending import PendingBlock, PendingBlocks, PendingPlan, PendingPlans, has_pending
 from localnet.chain.reading import NetworkReader
 from localnet.chain.retention import Housekeeper
 from localnet.chain.view import ChainPoint
@@ -25,6 +25,7 @@ from localnet.network import Network
 from localnet.rpc.blocks_at import PENDING, BlockRef, resolve
 from localnet.rpc.filters import Filters
 from localnet.rpc.interval import Interval
+from localnet.rpc.methods import QuestionKind
 from localnet.rpc.subscriptions import Subscriptions
 from localnet.rules.call_request import CallRequest
 
@@ -63,6 +64,10 @@ class NodeLimits:
     wait: float = 120.0
     question: float = 5.0
     trace: float = 30.0
+
+    def of(self, kind: QuestionKind) -> float:
+        """Seconds that a question may take."""
+        return self.trace if kind is QuestionKind.TRACE else self.question
 
 
 class NodeConsole(Protocol):
@@ -159,6 +164,7 @@ class Node(NodeReader):
     subscriptions: Subscriptions = field(init=False)
     side_states: SideStates = field(init=False)
     pending: PendingBlocks = field(init=False)
+    plans: PendingPlans = field(init=False)
     published: ChainPoint | None = field(init=False, default=None)
     """The chain as its own thread has left it, where other threads ask for it (`localnet.rpc.executors`)."""
     _housekeeper: Housekeeper | None = field(init=False, default=None)
@@ -168,6 +174,7 @@ class Node(NodeReader):
         self.filters = Filters(self.network)
         self.side_states = SideStates(self.network.chain)
         self.pending = PendingBlocks(self.network.chain)
+        self.plans = PendingPlans(self.network)
         self.subscriptions = Subscriptions(self.network, limits.subscriptions, limits.subscriptions_of_one)
 
     def close(self) -> None:
@@ -188,7 +195,7 @@ class Node(NodeReader):
 
     def pending_plan(self) -> PendingPlan:
         """What the block to come would be made of now. For the chain's own thread."""
-        return plan_pending(self.network)
+        return self.plans.plan()
 
     @property
     def unlocked(self) -> tuple[EthAddress, ...]:

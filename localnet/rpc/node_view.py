@@ -63,8 +63,8 @@ class NodeView(NodeReader):
         self.console, self._plan = self._node.console, plan
         for _ in range(_MOVES if plan is None else 1):
             self._reports.clear()
+            retained = self.network.chain.index.retained if plan is None else plan.retained
             point = self._point = self._node.point if plan is None else plan.point
-            retained = self.network.chain.index.retained
             try:
                 self.network.chain.go_to(point)
                 answer = question(self)

@@ -178,6 +178,27 @@ class QuestionThreads:
             else:
                 self._release(thread, kind)
 
+    async def wait(self, question: ReaderQuestion, planned: asyncio.Future[Any]) -> Any:
+        """What the chain's thread answers for a question, in the rest of its time, and while its client is there.
+
+        Raises what it raises, and RpcError -32000 where the question is given up.
+        """
+        seconds, asker, begun = self._node.limits.of(question.kind), ASKING_CLIENT.get(), time.monotonic()
+        if asker is not None:
+            asker.give_up = partial(_cancel, planned)
+        try:
+            await asyncio.wait([planned], timeout=seconds - question.spent)
+        finally:
+            if asker is not None:
+                asker.give_up = None
+            question.spent += time.monotonic() - begun
+        if asker is not None and asker.gone:
+            raise RpcError(SERVER_ERROR, _GONE)
+        if not planned.done():
+            planned.cancel()
+            raise RpcError(SERVER_ERROR, _words(seconds, question.kind))
+        return planned.result()
+
     def _look_at(self, due: float) -> None:
         """Look then for questions that have had their time: one timer serves them all."""
         if self._timer is not None:
@@ -266,6 +287,10 @@ class QuestionThreads:
             self.threads.discard(thread)
             self._traces -= kind is QuestionKind.TRACE
         self._hand_out()
+
+
+def _cancel(planned: asyncio.Future[Any]) -> None:
+    planned.cancel()
 
 
 def _words(seconds: float, kind: QuestionKind) -> str:

@@ -355,7 +355,7 @@ def test_a_question_during_which_the_chain_always_goes_back_is_refused(network: 
         on_the_chains_thread(executors, lambda: network.set_balance(network.accounts[0], len(seen)))
         return str(reader.network.machine.balance(network.accounts[0].delegated))
 
-    with pytest.raises(RpcError, match="went back while this was answered: ask again"):
+    with pytest.raises(RpcError, match="went back, or let states go, while this was answered: ask again"):
         asyncio.run(executors.ask(question))
     assert seen == ["questions"] * 3
 
