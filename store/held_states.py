@@ -39,8 +39,10 @@ class HeldStates:
         """The blocks that are here, to read."""
         self._links: dict[Cid, int] = {}
         """How many blocks that are here link to a block, each as often as it does, and how often it is held itself."""
-        self._dropped: deque[Cid] = deque()
-        """Links that are gone and still counted."""
+        self._released: deque[Cid] = deque()
+        """Roots that are held once less, and still counted."""
+        self._dead: list[Cid] = []
+        """Blocks that nothing counted leads to, and that are still here; what they link to still counts."""
         self._added = 0
         """Links that were counted since a little was dropped."""
 
@@ -53,7 +55,7 @@ class HeldStates:
 
     def release(self, roots: Iterable[Cid]) -> None:
         """Hold roots once less than until now. What only they lead to goes bit by bit (`drop`)."""
-        self._dropped.extend(_blocks_of(roots))
+        self._released.extend(_blocks_of(roots))
 
     def take(self, new: Mapping[Cid, bytes]) -> list[tuple[bytes, bytes]]:
         """Take the blocks that states link to and that were not here until now; the others of `new`, of no state."""
@@ -66,21 +68,30 @@ class HeldStates:
                 self._count(_links(cid, data), new)
         return others
 
-    def drop(self, most: int | None = None) -> None:
-        """Drop some of the blocks that nothing leads to any more: `most` links, or more than were added lately."""
-        for _ in range(_LEAST_DROPPED + 2 * self._added if most is None else most):
-            if not self._dropped:
-                break
-            cid = self._dropped.popleft()
-            count = self._links[cid] - 1
-            if count:
-                self._links[cid] = count
-                continue
-            del self._links[cid]
-            data = self.blocks.pop(cid, None)
-            if data is not None:
-                self._dropped.extend(_links(cid, data))
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to drop."""
+        return not self._released and not self._dead
+
+    def drop(self) -> None:
+        """Drop some of the blocks that nothing leads to any more: as many links as were added lately, and more."""
+        counts, dead, left = self._links, self._dead, _LEAST_DROPPED + 2 * self._added
         self._added = 0
+        while left > 0 and (dead or self._released):
+            if dead:
+                cid = dead.pop()
+                data = None if cid in counts else self.blocks.pop(cid, None)  # a new state may lead to it again
+                links = [] if data is None else _links(cid, data)
+            else:
+                links = [self._released.popleft()]
+            left -= 1 + len(links)
+            for link in links:
+                count = counts[link] - 1
+                if count:
+                    counts[link] = count
+                else:
+                    del counts[link]
+                    dead.append(link)
 
     def _count(self, todo: Sequence[Cid], new: Mapping[Cid, bytes]) -> None:
         counts, blocks = self._links, self.blocks
@@ -90,7 +101,7 @@ class HeldStates:
             for cid in todo:
                 count = counts.get(cid, 0)
                 counts[cid] = count + 1
-                if not count:
+                if not count and cid not in blocks:
                     data = new.get(cid)
                     if data is None:
                         data = self._find(cid)

@@ -47,7 +47,7 @@ def settle(network: Network) -> BoundedStore:
     """Let the store drop what it is to drop."""
     store = network.machine.base
     assert isinstance(store, BoundedStore)
-    while store._states._dropped:
+    while not store._states.is_settled:
         store._states.drop()
     return store
 

@@ -40,7 +40,7 @@ def commit(store: Store, buffered: BufferedStore, root: Cid) -> None:
 
 def settle(store: BoundedStore) -> None:
     """Drop all that is to be dropped."""
-    while store._states._dropped:
+    while not store._states.is_settled:
         store._states.drop()
 
 
@@ -127,6 +127,29 @@ def test_blocks_that_were_not_there_count_as_ends_until_they_come() -> None:
     assert [store.has(cid) for cid in (root, node, *leaves, after)] == [False, False, True, False, False, True]
     with pytest.raises(BlockNotFound):
         store.get(root)
+
+
+@pytest.mark.parametrize("brought", [False, True])
+def test_a_block_that_is_about_to_go_stays_where_a_new_state_leads_to_it_again(brought: bool) -> None:
+    """The machine has read it from the store, or made it anew: then it is among what the commit brings."""
+    store = BoundedStore()
+    buffered = BufferedStore(store)
+    leaf = put_object(buffered, [b"leaf"])
+    node = put_object(buffered, [b"node", link(leaf)])
+    blocks = {cid: buffered.get(cid) for cid in (leaf, node)}
+    root = put_object(buffered, [link(node), *[link(put_object(buffered, [number])) for number in range(2_000)]])
+    commit(store, buffered, root)
+    commit(store, buffered, put_object(buffered, [b"another"]))
+    assert not store._states.is_settled  # more is to be dropped than a commit drops
+    if brought:
+        buffered.put_many(blocks.items())
+    commit(store, buffered, put_object(buffered, [b"again", link(node)]))
+    settle(store)
+    assert [store.get(cid) for cid in blocks] == [*blocks.values()]
+    assert len(store) == 3
+    commit(store, buffered, put_object(buffered, [b"the end"]))
+    settle(store)
+    assert len(store) == 1
 
 
 def test_pins_and_installed_modules_stay() -> None:
