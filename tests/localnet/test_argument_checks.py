@@ -131,7 +131,9 @@ def test_a_collection_keeps_a_number_of_states(tmp_path: Path) -> None:
         for wrong in (1.5, "7", 1 << 255):
             with pytest.raises(InvalidInput, match=r"expected a whole number, 2\^63 - 1 or less"):
                 Housekeeper(network).collect(0.1, wrong)  # type: ignore[arg-type]  # what this is about
-        assert Housekeeper(network).collect(10.0, (1 << 63) - 1).phase == "done"
+        housekeeper = Housekeeper(network)
+        while (phase := housekeeper.collect(10.0, (1 << 63) - 1).phase) != "done":
+            assert phase in ("mark", "sweep", "compact")
 
 
 @pytest.mark.parametrize("number", [18, 19, 20])
