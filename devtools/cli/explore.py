@@ -33,7 +33,7 @@ def explore(
     Example: hypervisor explore chain
     """
     from devtools.cli.folders import open_chain
-    from localnet.explorer.pages import explorer
+    from localnet.explorer.application import explorer
     from localnet.rpc.server import Server
 
     with open_chain(folder, evm=evm) as network:

@@ -368,7 +368,7 @@ def _serve(
     """Serve a network until a signal ends the program."""
     from devtools.cli.node_banner import banner
     from localnet.console import Console
-    from localnet.explorer.pages import explorer
+    from localnet.explorer.application import explorer
     from localnet.rpc.access import Access
     from localnet.rpc.server import Server, reaches_out
     from localnet.rpc.server import ready_file as written

@@ -10,16 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from hypervisor.errors import HypervisorError, InvalidInput
-from localnet.contracts.artifacts import ArtifactFolders
 from localnet.errors import UnknownBlock, UnknownTransaction
 from localnet.explorer import (
     actor_pages,
@@ -39,7 +37,7 @@ from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
 from localnet.rpc.errors import RpcError
 from localnet.rpc.executors import Ask
 from localnet.rpc.methods import QuestionKind
-from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.node import NodeReader
 from store.blockstore import StoreError
 
 View = Callable[[Site, NodeReader, PageRequest], PageAnswer]
@@ -100,15 +98,6 @@ ROUTES: Final = (
     _route(r"/epoch/(?P<epoch>[^/]*)/cron/call/(?P<place>[^/]*)", messages.show_cron_call, _TRACE),
     _route(r"/block/(?P<cid>[^/]*)", epochs.show_block),
 )
-
-
-def explorer(folders: Sequence[Path] | None = None) -> Callable[[Node, Ask], ASGIApp]:
-    """What makes the explorer of a node, for `localnet.rpc.server.Server`; `folders` have compiled contracts."""
-
-    def made(node: Node, ask: Ask) -> ASGIApp:
-        return Pages(Site(node, ArtifactFolders(folders)), ask)
-
-    return made
 
 
 class Pages:

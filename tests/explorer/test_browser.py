@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from localnet import Network, TransactionFailed
-from localnet.explorer.pages import explorer
+from localnet.explorer.application import explorer
 from localnet.rpc.server import serving
 from tests.conftest import bundle_file, kinds
 from tests.explorer.browser import BrowserPage, browsing, chromium

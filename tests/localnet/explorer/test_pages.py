@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from localnet import Network
-from localnet.explorer.pages import explorer
+from localnet.explorer.application import explorer
 from localnet.rpc.node import NodeLimits
 from localnet.rpc.server import serving
 from store.blockstore import StoreCorrupt
@@ -235,8 +235,10 @@ def test_a_message_that_waits_has_a_page(stage: Stage, visit: Visitor) -> None:
     assert "Succeeded" in visit(f"/tx/0x{waiting.hex()}").text
 
 
-def test_templates_are_loaded_with_the_first_page() -> None:
-    program = "import localnet.explorer.pages, sys\nassert 'jinja2' not in sys.modules\n"
+def test_a_node_starts_without_the_explorers_modules_and_pages_without_their_templates() -> None:
+    program = "import localnet.explorer.application, localnet.rpc.server, sys\n"
+    program += "assert not {'jinja2', 'localnet.explorer.pages'} & {*sys.modules}\n"
+    program += "import localnet.explorer.pages\nassert 'jinja2' not in sys.modules\n"
     program += "from localnet.explorer.rendering import render\nrender('bare.html', title='t', words='w')\n"
     program += "assert 'jinja2' in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)

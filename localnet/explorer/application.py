@@ -1,0 +1,41 @@
+"""The explorer as a server takes it: its modules are loaded with the first page, so a node starts without them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from localnet.rpc.executors import Ask
+from localnet.rpc.node import Node
+
+
+def explorer(folders: Sequence[Path] | None = None) -> Callable[[Node, Ask], ASGIApp]:
+    """What makes the explorer of a node, for `localnet.rpc.server.Server`; `folders` have compiled contracts."""
+
+    def made(node: Node, ask: Ask) -> ASGIApp:
+        return _LoadedLater(node, ask, folders)
+
+    return made
+
+
+class _LoadedLater:
+    """Pages that are loaded when the first one is asked for, beside the event loop."""
+
+    def __init__(self, node: Node, ask: Ask, folders: Sequence[Path] | None) -> None:
+        self._node, self._ask, self._folders = node, ask, folders
+        self._pages: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._pages is None:
+            self._pages = await asyncio.to_thread(self._load)
+        await self._pages(scope, receive, send)
+
+    def _load(self) -> ASGIApp:
+        from localnet.contracts.artifacts import ArtifactFolders
+        from localnet.explorer.pages import Pages
+        from localnet.explorer.site import Site
+
+        return Pages(Site(self._node, ArtifactFolders(self._folders)), self._ask)
