@@ -19,13 +19,11 @@ _MESSAGES: Final = 25
 
 @dataclass(frozen=True, slots=True)
 class TipsetRow:
-    """A tipset, with the null rounds between it and its parent. Base fee in attoFIL per gas."""
+    """A tipset, with the null rounds between it and its parent."""
 
     epoch: int
     timestamp: int
     messages: int
-    gas: int
-    base_fee: int
     null_rounds: int
 
 
@@ -41,10 +39,8 @@ class UpgradeRow:
 def tipset_row(tipset: Tipset, first: int) -> TipsetRow:
     """A tipset's row."""
     parent = max(tipset.parent, first - 1)
-    return TipsetRow(
-        tipset.height, tipset.timestamp, len(tipset.transactions), tipset.gas_used, tipset.base_fee,
-        max(0, tipset.height - parent - 1),
-    )  # fmt: skip
+    nulls = max(0, tipset.height - parent - 1)
+    return TipsetRow(tipset.height, tipset.timestamp, len(tipset.transactions), nulls)
 
 
 def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001

@@ -54,7 +54,7 @@ def show_ethereum(address: EthAddress) -> str:
 
 def _cut(text: str) -> str:
     """The beginning and the end of something long that people compare."""
-    return text if len(text) <= _SHORTEST_CUT else f"{text[:10]}…{text[-6:]}"
+    return text if len(text) <= _SHORTEST_CUT else f"{text[:8]}…{text[-4:]}"
 
 
 def _fil(amount: int) -> str:

@@ -171,7 +171,7 @@ async function send(method, params, output) {
 function link(place, words) {
   const made = document.createElement("a");
   made.href = place;
-  made.textContent = `${words.slice(0, 10)}…${words.slice(-6)}`;
+  made.textContent = `${words.slice(0, 8)}…${words.slice(-4)}`;
   return made;
 }
 
