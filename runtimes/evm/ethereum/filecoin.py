@@ -34,7 +34,11 @@ class Door:
     def __init__(self, kernel: Kernel) -> None:
         self.syscalls = Syscalls(kernel, DEFAULT_RATE)
         self.rules = filecoin_rules(kernel.machine.context.network)
-        self.contract = self
+
+    @property
+    def contract(self) -> "Door":
+        """The one in whose name this sends."""
+        return self
 
     def send(
         self,
@@ -65,7 +69,7 @@ def answer_filecoin(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -
         with calls.atomically():  # what the actor did is taken back where its answer cannot be paid for
             with calls.ethereum_rules.in_milligas(calls, limit):
                 door = Door(Kernel(calls, kernel.context))
-                output = FILECOIN[name](door, replace(ask, gas=_ALL_GAS))  # type: ignore[arg-type]  # of a host, this
+                output = FILECOIN[name](door, replace(ask, gas=_ALL_GAS))
                 door.syscalls.gas.settle()
             if ask.value:
                 to = host.accounts.filecoin_address(ask.address)

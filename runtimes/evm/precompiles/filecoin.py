@@ -20,7 +20,7 @@ from hypervisor.exit_codes import ErrorNumber
 from hypervisor.types import NO_BLOCK, ActorID, MethodNumber, TokenAmount
 from runtimes.evm.engine import CallAsk, CallKind
 from runtimes.evm.gas_limits import gas_limit
-from runtimes.evm.host import FilecoinHost
+from runtimes.evm.precompile_host import PrecompileHost
 from runtimes.evm.precompiles.failure import PrecompileFailure
 
 _WORD: Final = 32
@@ -30,13 +30,13 @@ _TARGET: Final = 5 * 32
 _U128_MAX: Final = (1 << 128) - 1
 
 
-def resolve_address(host: FilecoinHost, ask: CallAsk) -> bytes:
+def resolve_address(host: PrecompileHost, ask: CallAsk) -> bytes:
     """Raw address bytes to the actor's number as a word; nothing if no actor has the address."""
     actor = host.syscalls.resolve(_parse_address(ask.data))
     return b"" if actor is None else actor.to_bytes(_WORD, "big")
 
 
-def lookup_delegated_address(host: FilecoinHost, ask: CallAsk) -> bytes:
+def lookup_delegated_address(host: PrecompileHost, ask: CallAsk) -> bytes:
     """An actor's number to its raw f4 address; nothing if it has none."""
     number = _word(ask.data)
     if number > _U64_MAX:
@@ -45,7 +45,7 @@ def lookup_delegated_address(host: FilecoinHost, ask: CallAsk) -> bytes:
     return b"" if delegated is None else delegated.to_bytes()
 
 
-def get_beacon_randomness(host: FilecoinHost, ask: CallAsk) -> bytes:
+def get_beacon_randomness(host: PrecompileHost, ask: CallAsk) -> bytes:
     """The beacon of an epoch, a signed 64-bit number. A future epoch is out of gas: the network's rule."""
     number = _word(ask.data)
     if number > _U64_MAX:
@@ -57,17 +57,17 @@ def get_beacon_randomness(host: FilecoinHost, ask: CallAsk) -> bytes:
         raise PrecompileFailure(str(error)) from None
 
 
-def call_actor(host: FilecoinHost, ask: CallAsk) -> bytes:
+def call_actor(host: PrecompileHost, ask: CallAsk) -> bytes:
     """Call an actor by its address."""
     return _call_actor(host, ask, by_id=False)
 
 
-def call_actor_id(host: FilecoinHost, ask: CallAsk) -> bytes:
+def call_actor_id(host: PrecompileHost, ask: CallAsk) -> bytes:
     """Call an actor by its number."""
     return _call_actor(host, ask, by_id=True)
 
 
-def _call_actor(host: FilecoinHost, ask: CallAsk, by_id: bool) -> bytes:
+def _call_actor(host: PrecompileHost, ask: CallAsk, by_id: bool) -> bytes:
     """Only by delegate call, so that the sender is the executing contract, and no other can speak for it."""
     if ask.kind is not CallKind.DELEGATECALL:
         raise PrecompileFailure("call_actor must be delegate-called")
@@ -90,7 +90,7 @@ def _of_whom(data: bytes) -> str:
     return f", in a call to f0{actor}" if actor <= _U64_MAX else ""
 
 
-def _send(host: FilecoinHost, target: Address, call: ActorCall, limit: int) -> bytes:
+def _send(host: PrecompileHost, target: Address, call: ActorCall, limit: int) -> bytes:
     params = host.syscalls.create(call.codec, call.params) if call.codec else NO_BLOCK
     result = host.contract.send(
         target, MethodNumber(call.method), params, TokenAmount(call.value), limit, call.read_only
@@ -111,7 +111,7 @@ def _parse_address(data: bytes) -> Address:
         raise PrecompileFailure(str(error)) from None
 
 
-FILECOIN: Final[Mapping[str, Callable[[FilecoinHost, CallAsk], bytes]]] = MappingProxyType({
+FILECOIN: Final[Mapping[str, Callable[[PrecompileHost, CallAsk], bytes]]] = MappingProxyType({
     "resolve_address": resolve_address,
     "lookup_delegated_address": lookup_delegated_address,
     "call_actor": call_actor,
