@@ -46,6 +46,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "demo": [["--state", "chain"]],
     "deploy": [["absent.json"], ["no-json"]],
     "doctor": [["--rpc", "nowhere"]],
+    "explore": [["absent"], ["no-store"], ["chain", "--evm", "geth"], ["chain", "--artifacts", "absent"]],
     "fevmtest": [["absent"]],
     "actortest": [["absent"]],
     "gc": [["absent"], ["no-store"], ["chain", "--states", "few"]],
