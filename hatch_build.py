@@ -134,10 +134,12 @@ def _build(extensions: Iterable[Extension], work: Path) -> Iterator[tuple[Extens
 
     def compiled(extension: Extension, source: str) -> str:
         (built,) = compiler.object_filenames([source], output_dir=str(work / "objects"))
-        if not _is_newer(Path(built), max(headers, os.stat(source).st_mtime_ns)):
+        newest = max(headers, os.stat(source).st_mtime_ns)
+        if not _is_newer(Path(built), newest):
             options = [*extension.extra_compile_args, "-Wno-error"]
             folders = includes + extension.include_dirs
             compiler.compile([source], str(work / "objects"), include_dirs=folders, extra_postargs=options)
+            _date(Path(built), newest)
         return str(built)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -145,9 +147,17 @@ def _build(extensions: Iterable[Extension], work: Path) -> Iterator[tuple[Extens
         for extension, objects in jobs:
             made = [job.result() for job in objects]
             library = work / "lib" / _place(extension)
-            if not _is_newer(library, max(os.stat(name).st_mtime_ns for name in made)):
+            newest = max(os.stat(name).st_mtime_ns for name in made)
+            if not _is_newer(library, newest):
                 compiler.link_shared_object(made, str(library))
+                _date(library, newest)
             yield extension, library
+
+
+def _date(path: Path, newest: int) -> None:
+    """Let what was made be no older than what it was made of: mypyc dates what it writes a second ahead."""
+    if path.stat().st_mtime_ns < newest:
+        os.utime(path, ns=(newest, newest))
 
 
 def _is_newer(path: Path, time: int) -> bool:
