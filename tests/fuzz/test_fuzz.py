@@ -25,6 +25,13 @@ def test_what_was_found_or_kept_is_no_finding_now(name: str) -> None:
     assert passed >= len(inputs) / 10
 
 
+@pytest.mark.parametrize("name", names())
+def test_what_a_target_begins_with_is_no_longer_than_its_inputs_may_be(name: str) -> None:
+    """libFuzzer cuts what is longer: vectors were none any more when their state had grown, and no input was one."""
+    target = load(name)
+    assert max(map(len, target.seeds())) <= target.longest
+
+
 def test_coverage_is_read_from_what_libfuzzer_prints() -> None:
     """Lines of a run of libFuzzer's."""
     log = (

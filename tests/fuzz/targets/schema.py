@@ -134,4 +134,4 @@ def _type(rng: Random, others: list[str]) -> str:
             return rng.choice((inline(), f"= {name()}"))
 
 
-TARGET = Target(run, seeds, mutate, share=12, longest=2000)
+TARGET = Target(run, seeds, mutate, share=12, longest=4000)

@@ -153,4 +153,4 @@ def _encoded(value: Any) -> bytes:
     return json.dumps(value, default=repr).encode()
 
 
-TARGET = Target(run, seeds, mutate, share=8, longest=6000, memory=MACHINE)
+TARGET = Target(run, seeds, mutate, share=8, longest=8000, memory=MACHINE)

@@ -38,6 +38,8 @@ OTHER = Address.secp256k1(b"\x04" + b"\x08" * 64)
 ENDLESS = 50_000_000
 """Gas that a message may have: more is time, and nothing else."""
 LARGEST = 12_000
+NETWORK = 28
+"""The version whose actors are those of the bundle that a runner has."""
 WRONG: tuple[Any, ...] = (None, "1", "", True, -1, 1.5, 1 << 70, 1 << 200, [], {})
 
 
@@ -79,7 +81,7 @@ def _bundles() -> BundleFolder:
 @cache
 def _state() -> tuple[str, str]:
     """A state without the actors' code: the root, and the CAR as vectors carry it."""
-    machine = Hypervisor.open(genesis=Genesis("fuzz", {SENDER: TokenAmount(10**20)}))
+    machine = Hypervisor.open(network=NETWORK, genesis=Genesis("fuzz", {SENDER: TokenAmount(10**20)}))
     root, store = machine.flush(), machine.base
     bundle = {cid for cid, _ in machine_bundle()}
     blocks = [(cid, store.get(cid)) for cid in sorted(reachable(store, [root])) if cid not in bundle]
@@ -110,7 +112,7 @@ def _vector(name: str, *messages: Message) -> dict[str, Any]:
             "chain_id": 1,
             "timestamp": 1_700_000_000,
             "circ_supply": 10**27,
-            "variants": [{"id": "nv28", "epoch": 10, "nv": 28}],
+            "variants": [{"id": f"nv{NETWORK}", "epoch": 10, "nv": NETWORK}],
         },
         "apply_messages": [{"bytes": base64.b64encode(message.to_cbor()).decode()} for message in messages],
         "postconditions": _expected(len(messages)),
