@@ -94,7 +94,7 @@ def find_actor(machine: Hypervisor, text: str) -> FoundActor:
     try:
         address = filecoin_address(text)
     except InvalidInput as error:
-        raise malformed(f"{shown(text)} is not an address: {error}") from None
+        raise malformed(str(error)) from None
     actor = machine.state_tree.lookup_id(address)
     state = None if actor is None else machine.state_tree.get_actor(actor)
     if actor is None or state is None:

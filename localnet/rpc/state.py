@@ -10,6 +10,7 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from hypervisor.exit_codes import ExitCode
 from localnet.calls import simulate
 from localnet.calls.overrides import Overrides
+from localnet.chain.pending import has_pending
 from localnet.rpc.blocks_at import LATEST, PENDING, BlockRef, block, resolve
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import NodeReader
@@ -80,11 +81,11 @@ def estimate_gas(
     """A gas limit that suffices: a quarter above what is used, under Ethereum's rules the least."""
     call_request = request.call(ZERO_ADDRESS, node.network.rules)
     network, sender, overrides = node.network, to_filecoin(call_request.sender), Overrides(state_overrides)
-    tipset = resolve(network, at)
-    if tipset not in (network.settled, network.head):
-        machine = network.chain.machine_at(tipset)
-        past = partial(simulate.estimate, machine, call_request, (), overrides)
-        return as_quantity(node.called(machine, call_request, overrides, past))
+    is_to_come = at.tag == PENDING and has_pending(network)
+    if is_to_come or resolve(network, at) not in (network.settled, network.head):
+        machine = node.machine_at(at)
+        elsewhere = partial(simulate.estimate, machine, call_request, (), overrides)
+        return as_quantity(node.called(machine, call_request, overrides, elsewhere))
     waiting = network.mempool.ready_of(sender, nonce_of(network.machine, sender))
     estimate = partial(simulate.estimate, network.machine, call_request, waiting, overrides)
     if state_overrides:

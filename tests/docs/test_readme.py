@@ -66,7 +66,7 @@ def test_the_python_runs(code: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [code for code in blocks("python") if "def test_" in code])
 def test_the_tests_pass(code: str, tmp_path: Path) -> None:
-    (tmp_path / "DataCapName.json").symlink_to(ROOT / "examples" / "solidity" / "artifacts" / "DataCapName.json")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "test_readme_example.py").write_text(code, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_readme_example.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

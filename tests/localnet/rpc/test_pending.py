@@ -74,6 +74,11 @@ def test_reads_and_calls_see_what_waits(rpc: Client, clock: Clock) -> None:
     assert rpc("eth_call", {"to": reader}, "pending") == f"0x{1:064x}{START + 9:064x}{0:064x}"
     assert rpc("eth_call", {"to": reader}, "latest") == f"0x{0:064x}{START:064x}{0:064x}"
     assert rpc("eth_getAccountInfo", NOBODY, "pending")["balance"] == "0x3"
+    stores = {"from": BOB, "to": NOBODY, "data": "0x" + word}
+    estimates = [int(rpc("eth_estimateGas", stores, tag), 16) for tag in ("latest", "pending")]
+    base = 21_000 + 31 * 4 + 16 + 2 + 3 + 2
+    # A cold slot is set; one is as it should be, but a store needs more than 2,300 gas to be left (EIP-2929, EIP-2200).
+    assert estimates == [base + 22_100, base + 2_301]
 
 
 def test_without_transactions_it_is_there_all_the_same(rpc: Client) -> None:
