@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
+from localnet.chain.pending import PendingPlan
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import Tipset
 from localnet.rpc.dispatch import Dispatcher
@@ -64,17 +65,16 @@ class Executors:
     async def ask(self, answer: Answer, kind: QuestionKind = QuestionKind.QUESTION) -> Any:
         """What a reader answers. Raises what it raises, RpcError -32000 where it was ended, or not left in peace."""
         question, left = ReaderQuestion(answer, kind), _ATTEMPTS
+        work: Callable[[], PendingPlan | None]
         while left:
             try:
                 return await self.questions.ask(question)
             except NeedsPlan:
-                question.plan = await self.questions.wait(question, self.chain.start(self._node.pending_plan))
+                work = self._node.pending_plan
             except WentBack:
                 left -= 1
-                if question.plan is None:
-                    await self.questions.wait(question, self.chain.start(_do_nothing))
-                else:
-                    question.plan = await self.questions.wait(question, self.chain.start(self._node.pending_plan))
+                work = _no_plan if question.plan is None else self._node.pending_plan
+            question.plan = await self.questions.wait(question, self.chain.start(work))
         raise RpcError(SERVER_ERROR, "the chain went back, or let states go, while this was answered: ask again")
 
     def interrupt(self) -> None:
@@ -93,5 +93,5 @@ class Executors:
             self._chain.watchers.remove(self)
 
 
-def _do_nothing() -> None:
+def _no_plan() -> None:
     """What the chain's thread was doing is done, and published, when it comes to this."""
