@@ -14,7 +14,7 @@ RUN := $(VENV)/bin
 # start all of ours.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz bench hops bench-store bridge crash crash-epochs gc-check lane migration load long-life fuzz records streams statetest differential engines equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page wheel wheels compiled interpreted supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration load long-life fuzz records streams statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels compiled interpreted supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ clients-foc: environment ## Filecoin's onchain cloud on a node, from the deploym
 explorer-test: environment ## the explorer in headless chromium (Debian's, or FVM_CHROMIUM); screenshots in build/explorer
 	@EXPLORER_REQUIRED=1 $(RUN)/python -m pytest -q -m "" tests/explorer $(ARGS)
 
+explorer-load: environment ## the pages of a chain of 100,000 blocks, each timed and measured; ARGS="--count 2000" is shorter
+	@$(RUN)/python -m tests.explorer.large_run $(ARGS)
+
 soltests: environment ## public Solidity suites by `hypervisor test` beside forge (needs Node.js; suites in FVM_SUITES)
 	@$(RUN)/python -m tests.soltests.folder
 	@scripts/clients tests/soltests >/dev/null
@@ -87,12 +90,18 @@ oracle-fuzz: environment ## random syscalls and whole messages on the reference 
 	@$(RUN)/python -m tests.conformance.oracle_fuzz $(ARGS)
 	@$(RUN)/python -m tests.conformance.oracle_messages $(ARGS)
 
+oracle-vectors: environment ## make the corpus of tipset vectors again, and vectors of messages, and have the reference answer them (needs Rust)
+	@$(RUN)/python -m tests.conformance.tipset_corpus $(ARGS)
+
 statetest: environment ## Ethereum's state tests, all that are here, with the cases of each fork and the slowest ones
 	@$(RUN)/hypervisor statetest $(ARGS) $(STATETESTS)
 
 differential: environment ## contracts on the EVM runtime and on the official EVM actor (needs an official bundle, Node.js)
 	@corpus=$$(scripts/corpus) && $(RUN)/python -m tests.differential.corpus $$corpus
 	@$(RUN)/python -m tests.differential $(ARGS)
+
+verify: environment ## prove the arithmetic of compiled regions for all inputs (docs/verification.md)
+	@$(RUN)/python -m tests.verification $(ARGS)
 
 engines: environment ## generated programs on the EVM engines and on pyrevm; ARGS="--count 100000" is longer
 	@$(RUN)/python -m tests.engines $(ARGS)
@@ -162,8 +171,18 @@ rpc-page: environment ## write the methods of docs/json-rpc.md anew, with exampl
 cheatcodes-page: environment ## write the table of docs/solidity-tests.md anew
 	@$(RUN)/python -m tests.docs.cheatcodes_page
 
+api-page: environment ## write docs/api.md anew, from the docstrings of the public names
+	@$(RUN)/python -m tests.docs.api_page
+
 cli-page: environment ## write the commands of docs/cli.md anew, and the options of anvil in docs/coming-from-foundry.md
 	@$(RUN)/python -m tests.docs.cli_page
+
+syscalls-page: environment ## write the tables of docs/syscalls.md and the C header actors/include/fvm.h anew
+	@$(RUN)/python -m tests.docs.syscalls_page
+
+templates: environment ## the projects of `hypervisor actor new` are built and tested, by cargo, zig and AssemblyScript
+	@scripts/actor-compilers build/compilers
+	@$(RUN)/python -m pytest -q -m "" tests/devtools/test_actor_templates.py tests/docs/test_syscalls.py tests/examples/test_frc46_token.py $(ARGS)
 
 wheel: environment ## dist/: the wheel, and beside it what it is made of (CycloneDX)
 	@environment=$$(mktemp -d) && trap 'rm -rf "$$environment"' EXIT && scripts/wheel dist "$$environment"

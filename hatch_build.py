@@ -3,7 +3,7 @@
 A build hook of hatchling: with FVM_COMPILED=1 a wheel carries the compiled modules beside their sources; without it
 nothing is compiled and no compiler is needed. As a program it builds in place, and takes that back:
 
-    python hatch_build.py in-place | interpreted
+    python hatch_build.py in-place | interpreted | lacking
 
 A record beside `store/compiled.py` says what was compiled, for which interpreter and from which sources; that module
 refuses what does not fit. What is compiled again is what has changed (build/compiled-*): mypyc writes a file of C for
@@ -54,6 +54,8 @@ class CompiledWheel(BuildHookInterface):  # type: ignore[type-arg]
         """Compile, and let the wheel carry it under the tag of this interpreter."""
         if version != "standard" or not _wanted(self.target_name):
             return
+        if lack := lacking():
+            self.app.abort(f"error: {lack}")
         libraries = compile_modules(ROOT)
         record = _work(ROOT) / "wheel.json"
         record.write_text(json.dumps({SUFFIX: dict.fromkeys(modules(ROOT))}, indent=1), encoding="utf-8")
@@ -74,17 +76,12 @@ def modules(root: Path) -> list[str]:
     """The modules that are compiled, as paths from the root. ValueError if `compiled.toml` names what is not there."""
     table = tomllib.loads((root / "compiled.toml").read_text(encoding="utf-8"))
     interpreted: dict[str, str] = table["interpreted"]
-    missing = [
-        path for path in (*table["packages"], *table["package_files"], *interpreted) if not (root / path).exists()
-    ]
+    missing = [path for path in (*table["packages"], *table["files"], *interpreted) if not (root / path).exists()]
     if missing:
         raise ValueError(f"compiled.toml names {', '.join(missing)}, which is not there: take it out")
     found = (path.relative_to(root) for package in table["packages"] for path in (root / package).rglob("*.py"))
-    return sorted(
-        path.as_posix()
-        for path in found
-        if (path.name != "__init__.py" or path.as_posix() in table["package_files"]) and not _named(path, interpreted)
-    )
+    whole = {path.as_posix() for path in found if path.name != "__init__.py" and not _named(path, interpreted)}
+    return sorted(whole | set(table["files"]))
 
 
 def _named(path: Path, names: Iterable[str]) -> bool:
@@ -92,6 +89,17 @@ def _named(path: Path, names: Iterable[str]) -> bool:
 
 
 # --- compiling -------------------------------------------------------------------------------------------------
+
+
+def lacking() -> str:
+    """What this machine lacks to compile, and what to do, in a sentence; empty where it lacks nothing."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        return f"there is no C compiler '{compiler}': install one, or name it in CC"
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if not header.exists():
+        return f"{header} is missing: install the headers of this Python, e.g. python3-dev"
+    return ""
 
 
 def compile_modules(root: Path) -> dict[str, Path]:
@@ -107,6 +115,7 @@ def compile_modules(root: Path) -> dict[str, Path]:
             opt_level=_optimization(),
             debug_level="0",
         )
+        _mend_runtime(extensions)
         return {_place(extension): library for extension, library in _build(extensions, _work(root))}
 
 
@@ -115,11 +124,32 @@ def _work(root: Path) -> Path:
 
 
 def _optimization() -> str:
-    return os.environ.get("MYPYC_OPT_LEVEL", "2")
+    return os.environ.get("MYPYC_OPT_LEVEL", "1")  # -O2 takes a third longer to build
 
 
 def _place(extension: Extension) -> str:
     return str(extension.name).replace(".", "/") + SUFFIX
+
+
+def _mend_runtime(extensions: Iterable[Extension]) -> None:
+    """Let mypyc's own C free what it forgets: it keeps each int of 2**62 or more that was made text, as by f"{n}"."""
+    leaking, mended = "PyObject_Str(CPyTagged_AsObject(n))", "PyObject_Str(CPyTagged_LongAsObject(n))"  # new; borrowed
+    for extension in extensions:
+        for place, source in enumerate(extension.sources):
+            if Path(source).name == "misc_ops.c":
+                text = Path(source).read_text(encoding="utf-8")
+                if text.count(leaking) != 2:
+                    raise ValueError(
+                        f"{source} is not that of {BUILD_REQUIREMENTS[0]}: see whether it still leaks ints"
+                    )
+                extension.sources[place] = _written(Path(source).parent / "mended.c", text.replace(leaking, mended))
+
+
+def _written(path: Path, text: str) -> str:
+    """The path, once it has that text; what has it already keeps its date."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+    return str(path)
 
 
 def _build(extensions: Iterable[Extension], work: Path) -> Iterator[tuple[Extension, Path]]:
@@ -210,8 +240,12 @@ def _write_record(root: Path, record: dict[str, object]) -> None:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["in-place"]:
+            if lack := lacking():
+                sys.exit(f"error: {lack}")
             build_in_place(ROOT)
         case ["interpreted"]:
             take_back(ROOT)
+        case ["lacking"]:
+            print(lacking())
         case _:
-            sys.exit(f"usage: python {sys.argv[0]} in-place | interpreted")
+            sys.exit(f"usage: python {sys.argv[0]} in-place | interpreted | lacking")

@@ -38,6 +38,8 @@ ORACLE = PROJECT / "examples" / "oracle"
 CALLER = PROJECT / "tests" / "actors" / "contract_caller"
 ENGINE = PROJECT / "runtimes" / "evm" / "guests" / "evm"
 ALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, ENGINE)  # each folder's name is its crate's
+# Features with which such a crate is built once more each, to `<crate>-<feature>.wasm`.
+FEATURES: dict[Path, tuple[str, ...]] = {TEMPLATE: ("upgradable", "v2")}
 # What such a crate is built with beside its folder: the workspace that it is in, and crates of this tree.
 WORKSPACE = (PROJECT / "Cargo.toml", PROJECT / "Cargo.lock")
 CALLING = (*WORKSPACE, GUESTS / "runtime", ACTORS / "contract_calls")
@@ -73,16 +75,20 @@ V19_ACTORS = ("storageminer", "storagemarket", "reward", "verifiedregistry", "da
 
 @dataclass(frozen=True)
 class Variant:
-    """A bundle in which some actors are built with features; its file keeps the code in which it differs."""
+    """A bundle in which some actors are built with features; its file keeps the code in which it differs from another
+    one, of the variant `base` or of none."""
 
     version: int
     features: tuple[str, ...]
     actors: tuple[str, ...]
+    base: str | None = None
 
 
 VARIANTS = {
     "supply-share": Variant(18, ("supply-share",), ("storageminer",)),
     "v19": Variant(19, ("v19",), V19_ACTORS),
+    "m2-native": Variant(18, ("m2-native",), ("init",)),
+    "v19-m2-native": Variant(19, ("m2-native",), ("init",), "v19"),
 }
 
 # Nothing that the consensus engine refuses: multi-value and reference types are on by default. The compressed
@@ -99,6 +105,9 @@ FLAGS = (
 ENGINE_FLAGS = (
     "-Ctarget-feature=+bulk-memory,+sign-ext,+mutable-globals,+multivalue,+simd128,+wide-arithmetic",
     "-Clink-arg=-zstack-size=262144",
+    # Compiled regions come into the table of functions (runtimes/evm/fast/regions).
+    "-Clink-arg=--export-table",
+    "-Clink-arg=--growable-table",
 )
 
 RAW, DAG_CBOR, BLAKE2B_256 = 0x55, 0x71, 0xB220
@@ -115,7 +124,15 @@ class Built:
 
     modules: dict[str, bytes]
     variants: dict[str, dict[str, bytes]]
-    alone: dict[Path, bytes]
+    alone: dict[Path, "Alone"]
+
+
+@dataclass(frozen=True)
+class Alone:
+    """The modules of a crate that stands alone: without features, and by the feature that it was built with."""
+
+    module: bytes
+    featured: dict[str, bytes]
 
 
 def main() -> int:
@@ -131,10 +148,7 @@ def main() -> int:
     except ToolchainMissing as missing:
         return report_not_rebuilt(str(missing), folders)
     try:
-        if chosen.engine:
-            fresh = outputs_alone(ENGINE, compile_crate(ENGINE, ENGINE.name), compiler)
-        else:
-            fresh = outputs(build(), compiler)
+        fresh = outputs_alone(ENGINE, compile_alone(ENGINE), compiler) if chosen.engine else outputs(build(), compiler)
     except subprocess.CalledProcessError:
         print("the guests do not compile: cargo says why above")
         return 1
@@ -200,12 +214,13 @@ def build() -> Built:
         for name, variant in VARIANTS.items()
     }
     modules = {name: compile_crate(GUESTS, crate) for name, crate in MANIFEST.items()}
-    return Built(modules, variants, compile_alone())
+    return Built(modules, variants, {folder: compile_alone(folder) for folder in ALONE})
 
 
-def compile_alone() -> dict[Path, bytes]:
-    """The modules that are no part of the bundle, by their folders."""
-    return {folder: compile_crate(folder, folder.name) for folder in ALONE}
+def compile_alone(folder: Path) -> Alone:
+    """The modules of a folder that is no part of the bundle; that without features last, as in `build`."""
+    featured = {name: compile_crate(folder, folder.name, (name,)) for name in FEATURES.get(folder, ())}
+    return Alone(compile_crate(folder, folder.name), featured)
 
 
 def flags_of(workspace: Path) -> tuple[str, ...]:
@@ -245,12 +260,14 @@ def outputs(built: Built, compiler: str) -> dict[Path, bytes]:
     }
     files = {ACTORS / "bundle.car": bundle}
     for name, others in built.variants.items():
-        files[ACTORS / f"{name}.car"], roots = write_bundle(built.modules | others, list(others))
-        actors = {actor: record_of(module) for actor, module in others.items()}
-        record["variants"][name] = {"version": VARIANTS[name].version, **roots, "actors": actors}
+        variant = VARIANTS[name]
+        below = {} if variant.base is None else built.variants[variant.base]
+        files[ACTORS / f"{name}.car"], roots = write_bundle(built.modules | below | others, list(others))
+        actors = {actor: record_of(module) for actor, module in (below | others).items()}
+        record["variants"][name] = {"version": variant.version, "base": variant.base, **roots, "actors": actors}
     files[ACTORS / "bundle.json"] = write_json(record)
-    for folder, module in built.alone.items():
-        files |= outputs_alone(folder, module, compiler)
+    for folder, alone in built.alone.items():
+        files |= outputs_alone(folder, alone, compiler)
     return files
 
 
@@ -269,16 +286,23 @@ def record_of(module: bytes) -> dict[str, Any]:
     return {"cid": show_cid(make_cid(RAW, module)), "size": len(module)}
 
 
-def outputs_alone(folder: Path, module: bytes, compiler: str) -> dict[Path, bytes]:
-    """The committed files of a crate that stands alone: the module and its record."""
+def outputs_alone(folder: Path, built: Alone, compiler: str) -> dict[Path, bytes]:
+    """The committed files of a crate that stands alone: its modules and their record."""
     record = {
-        "cid": show_cid(make_cid(RAW, module)),
-        "size": len(module),
+        **record_of(built.module),
         "source_hash": source_hash(folder),
         "compiler": compiler,
         "flags": list(flags_of(folder)),
     }
-    return {folder / f"{folder.name}.wasm": module, folder / f"{folder.name}.json": write_json(record)}
+    if built.featured:
+        record["features"] = {feature: record_of(module) for feature, module in built.featured.items()}
+    files = {module_file(folder, feature): module for feature, module in built.featured.items()}
+    return {**files, module_file(folder): built.module, folder / f"{folder.name}.json": write_json(record)}
+
+
+def module_file(folder: Path, feature: str | None = None) -> Path:
+    """Where the module of a crate that stands alone is committed."""
+    return folder / (f"{folder.name}.wasm" if feature is None else f"{folder.name}-{feature}.wasm")
 
 
 def source_hash(workspace: Path) -> str:

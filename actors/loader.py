@@ -38,9 +38,11 @@ class BundleRecord:
 
 @dataclass(frozen=True, slots=True)
 class VariantRecord:
-    """What a variant of the bundle is known by, its version, and the actors in which it differs."""
+    """What a variant of the bundle is known by, its version, the variant that it is one of, and the actors in which
+    it differs from the bundle."""
 
     version: int
+    base: str | None
     manifest_root: str
     manifest_data: str
     actors: dict[str, ActorRecord]
@@ -53,10 +55,11 @@ def bundle_bytes(variant: str | None = None) -> bytes:
     A variant of it, by a name in `bundle_record().variants`, begins with the blocks in which it differs. Raises
     FileNotFoundError for a variant that there is not.
     """
-    common = files(__package__).joinpath("bundle.car").read_bytes()
     if variant is None:
-        return common
-    return files(__package__).joinpath(f"{variant}.car").read_bytes() + common[_header_end(common) :]
+        return files(__package__).joinpath("bundle.car").read_bytes()
+    own = files(__package__).joinpath(f"{variant}.car").read_bytes()
+    below = bundle_bytes(bundle_record().variants[variant].base)
+    return own + below[_header_end(below) :]
 
 
 def _header_end(car: bytes) -> int:

@@ -22,7 +22,7 @@ from bench.rows import Row, seconds
 from bench.workloads import RULES, WORK, Workload, accounts, batch, calling, compute
 from runtimes.evm.ethereum.application import Application
 from runtimes.evm.fast import loader
-from runtimes.evm.fast.pool import Pool, pool
+from runtimes.evm.fast.pool import TIERED, Pool, pool
 from tests.differential.generator import SENDER
 from tests.engines.revm import Revm, pyrevm
 from tests.engines.scenes import Call
@@ -48,7 +48,7 @@ def rows() -> Iterator[Row]:
     yield beside_py_evm(fast)
     loader.guest_module()
     yield Row("load the engine", 1000 * seconds(load, clock=process_time), "compiled before, from the disk's cache")
-    instances = pool()._instances
+    instances = pool(TIERED)._instances
     size = max(instance._instance.memory()[1] for instance in instances) / MEBIBYTE
     yield Row("memory of an instance", size, f"the largest of {len(instances)}, after all workloads")
 
@@ -190,7 +190,7 @@ def _revm(revm: Revm, call: Call, ours: Outcome) -> float:
 def load() -> None:
     """What a process does once: bring the compiled module in, link it, make an instance."""
     loader.guest_module.cache_clear()
-    loaded = Pool()
+    loaded = Pool(TIERED)
     loaded.stacks.run(lambda: loaded.give(loaded.take(loaded)), lambda: None)
 
 

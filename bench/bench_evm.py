@@ -37,8 +37,8 @@ from runtimes.evm import actor
 from runtimes.evm.code import analyse
 from runtimes.evm.contract import EvmContract
 from runtimes.evm.engine import Frame
+from runtimes.evm.filecoin_rules import filecoin_rules
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
-from runtimes.evm.rules import filecoin_rules
 from runtimes.evm.runtime import EvmRuntime
 
 CALLS = 300

@@ -12,11 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bench.data import PROJECT
 from bridge.addresses import EthAddress
 from runtimes.evm.ethereum.alloc import AllocAccount
+from store.keccak import keccak
 from tests.differential.generator import SENDER
 from tests.differential.scenarios import Artifacts
 from tests.engines.scenes import Batch, Call

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from eth_hash.auto import keccak
-
 from bridge.abi_unfolding import check_unfolding
 from bridge.addresses import checksummed, eth_address
 from bridge.events import Log
-from bridge.printable import printable
 from bridge.reverts import error_text, revert_reason
+from hypervisor.printable import printable
+from store.keccak import keccak
 
 _SELECTOR = 4
 _MOST_NAMED = 20
@@ -159,6 +158,24 @@ class ContractInterface:
         wanted = f"'{name}'" if arguments is None or not named else f"'{name}' takes {arguments} arguments"
         known = ", ".join(sorted(named or functions)[:_MOST_NAMED]) or "no function"
         raise AbiMismatch(f"no function {wanted}; the contract has {known}")
+
+    def selectors(self, name: str) -> list[bytes]:
+        """The selectors of the functions with a name or signature, however its letters are written."""
+        wanted = name.casefold()
+        return [
+            selector
+            for selector, entry in self._functions.items()
+            if wanted in (str(entry["name"]).casefold(), signature(entry).casefold())
+        ]
+
+    def topics(self, name: str) -> list[bytes]:
+        """The first topics of the events with a name or signature, however its letters are written."""
+        wanted = name.casefold()
+        return [
+            topic
+            for (topic, _), entry in self._events.items()
+            if wanted in (str(entry["name"]).casefold(), signature(entry).casefold())
+        ]
 
     @cached_property
     def _signatures(self) -> dict[str, Mapping[str, Any]]:

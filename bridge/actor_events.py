@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from bridge.actor_schemas import ANY, actor_schema
+from bridge.actor_schemas import ANY
 from hypervisor.events import EventEntry
 from store.cid import CBOR, DAG_CBOR
 from store.codec import CodecError, decode_strict
@@ -53,9 +53,8 @@ class NativeEvent:
     values: tuple[EventValue, ...]
 
 
-def native_event(actor: str, entries: Sequence[EventEntry]) -> NativeEvent | None:
-    """A native actor's event by the actor's name; None where an entry is not CBOR."""
-    schema = actor_schema(actor)
+def native_event(schema: Schema, entries: Sequence[EventEntry]) -> NativeEvent | None:
+    """A native actor's event by the actor's schema; None where an entry is not CBOR."""
     try:
         values = [_read(schema, entry.key, _type_of(schema, entry.key), _cbor(entry)) for entry in entries]
     except CodecError:

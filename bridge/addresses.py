@@ -8,12 +8,11 @@ actor's shared address module.
 
 from typing import NewType
 
-from eth_hash.auto import keccak
-
 from bridge import rlp
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.types import EAM_NAMESPACE, ActorID
+from store.keccak import keccak
 
 EthAddress = NewType("EthAddress", bytes)
 """Twenty bytes."""

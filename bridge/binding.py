@@ -243,6 +243,8 @@ def _or_none(convert: Convert) -> Convert:
 def _of(kind: type) -> Convert:
     def convert(value: Any) -> Any:
         if type(value) is not kind:
+            if kind is bytes and isinstance(value, bytes):  # one that prints as text
+                return bytes(value)
             raise SchemaError(f"expected {kind.__name__}, found {type(value).__name__}")
         return value
 

@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import EthAddress
 from hypervisor.signatures import recover_secp256k1
+from store.keccak import keccak
 
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 HALF_ORDER: Final = ORDER // 2

@@ -12,6 +12,14 @@ from hypervisor.tracing import RuntimeEvent
 
 
 @dataclass(frozen=True, slots=True)
+class CodeBorrowed(RuntimeEvent):
+    """The call that follows runs the code at an address in the contract's own name, by an opcode (its name)."""
+
+    address: EthAddress
+    opcode: str
+
+
+@dataclass(frozen=True, slots=True)
 class EvmFrame(RuntimeEvent):
     """A frame begins: the code that it runs, and the contract in whose name. Between a call's start and its end."""
 

@@ -18,8 +18,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from bridge.abi import ContractInterface
 from bridge.actor_schemas import methods
 from bridge.exported_methods import INTERFACES, PAYABLE, exported_methods
@@ -38,6 +36,7 @@ from bridge.strict_abi import (
 from hypervisor.errors import MessageError
 from hypervisor.types import ActorID, MethodNumber
 from store.codec import CodecError, decode_strict, encode
+from store.keccak import keccak
 
 SELECTOR: Final = 4
 _FOLDER: Final = Path(__file__).parent / "solidity"

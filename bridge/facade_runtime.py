@@ -11,7 +11,7 @@ contracts, accounts and users' actors, calls without data, and calldata that mea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -48,9 +48,13 @@ class FacadeRuntime:
     def __init__(self, behind: Runtime) -> None:
         self._behind = behind
 
-    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
+    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
         """The native runtime's own."""
-        self._behind.prepare(modules)
+        self._behind.prepare(modules, features)
+
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        """The native runtime's own."""
+        return self._behind.upgrade(kernel, code, params, info)
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run a method of a native actor; a call of a function of its interface as the method that it means."""

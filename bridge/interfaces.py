@@ -19,15 +19,17 @@ from bridge.actor_schemas import AMOUNTS, OWN_NUMBERS, ActorMethod, actor_schema
 from bridge.addresses import eth_address, to_filecoin
 from bridge.method_numbers import MethodNameError
 from hypervisor.address import Address
+from hypervisor.argument_checks import octets, whole_number
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import InvalidInput
-from hypervisor.types import MethodNumber
+from hypervisor.types import METHOD_SEND, MethodNumber
 from store.cid import CidError, parse_cid, show
 from store.codec import MAX_DEPTH, CodecError, decode, encode, kind_of, link, unlink
 from store.schema import Record, Schema, SchemaError
 from store.schema.language import parse
 from store.schema.types import Bytes, Link, List, Map, Simple, Struct, Term, Union, Unit, member_name
 
+MAX_METHOD: Final = (1 << 64) - 1
 MAX_SCHEMA: Final = 1 << 18
 MAX_TYPES: Final = 200
 """The longest text that is parsed, in characters, and the most types in it: the storage miner has 91."""
@@ -73,6 +75,39 @@ class Interface:
         """The number of a method; InvalidInput names those that there are."""
         return self._method(method)[0]
 
+    def named(self, number: int) -> ActorMethod | None:
+        """The method of a number; None where the interface has none."""
+        if number == METHOD_SEND:
+            return ActorMethod("Send")
+        return next((known for each, known in self.methods.values() if each == number), None)
+
+    def method_name(self, method: str | int) -> str | None:
+        """The name of a method that is given by name or number; None for a number that the interface does not have."""
+        if isinstance(method, str):
+            return method
+        known = self.named(method)
+        return known.name if known is not None and known.name in self.methods else None
+
+    def message(self, method: str | int, value: Any = None, cbor: bytes | None = None) -> tuple[MethodNumber, bytes]:
+        """Number and parameters of a message: `method` by name or number, `cbor` in place of typed values.
+
+        InvalidInput as `params`, and for values of a method that the interface does not have.
+        """
+        name = self.method_name(method)
+        if isinstance(method, int):
+            number = MethodNumber(whole_number(method, "a method number", 0, MAX_METHOD))
+        else:
+            number = self.number(method)
+        if cbor is not None:
+            if value is not None:
+                raise InvalidInput("parameters are given twice, as values and in CBOR: leave one out")
+            return number, octets(cbor, "parameters")
+        if name is not None:
+            return number, self.params(name, value)
+        if value is not None:
+            raise InvalidInput(f"the interface has no method {method}: give its parameters in CBOR")
+        return number, b""
+
     def params(self, method: str, value: Any = None) -> bytes:
         """A method's parameters in CBOR, of Python's or JSON's values; empty for a method that takes none.
 
@@ -105,8 +140,11 @@ class Interface:
         except (SchemaError, CodecError) as error:
             raise InvalidInput(f"the answer of {method}: {error}") from None
 
-    def answer_json(self, method: str, data: bytes) -> Any:
-        """The same, ready for JSON (`as_json`)."""
+    def answer_json(self, asked: str | int, data: bytes) -> Any:
+        """The same, ready for JSON (`as_json`); bytes in hex of a method that the interface does not have."""
+        method = self.method_name(asked)
+        if method is None:
+            return f"0x{data.hex()}" if data else None
         self.answer(method, data)
         term = self._method(method)[1].answer
         if term is None or not data:
@@ -136,6 +174,10 @@ class Interface:
                 return kind.capitalize()
             case _:
                 return self.schema.name_of(term or "")
+
+
+NOTHING_KNOWN: Final = Interface(actor_schema("placeholder"), {})
+"""The interface of an actor of which nothing is known."""
 
 
 def typed(schema: Schema, term: Term, value: Any) -> Any:

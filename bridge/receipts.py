@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import EthAddress
 from bridge.cbor import ParamsError, read_byte_string
 from bridge.events import Log
@@ -24,6 +22,7 @@ from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.message import Message, Receipt
 from hypervisor.types import EAM_ACTOR, TokenAmount
 from store.cid import CBOR
+from store.keccak import keccak
 
 BLOOM_BYTES: Final = 256
 EMPTY_BLOOM: Final = bytes(BLOOM_BYTES)

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from eth_hash.auto import keccak
-
 from bridge import rlp
 from bridge.addresses import EthAddress
 from bridge.ethereum_signatures import HALF_ORDER, recover
 from hypervisor.errors import InvalidInput
+from store.keccak import keccak
 
 LEGACY: Final = 0
 ACCESS_LIST: Final = 1

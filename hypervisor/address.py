@@ -40,7 +40,19 @@ _PAYLOADS = {Protocol.SECP256K1: _HASH_PAYLOAD, Protocol.ACTOR: _HASH_PAYLOAD, P
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address: a protocol and its payload bytes (without the protocol byte). Equal by value, hashable."""
+    """An address: a protocol and its payload bytes (without the protocol byte). Equal by value, hashable.
+
+    `parse`, `from_bytes` and the constructors by protocol raise AddressError for what is no address.
+
+    >>> from hypervisor import Address
+    >>> Address.id(1000)
+    Address.parse('f01000')
+    >>> alice = Address.delegated(10, bytes.fromhex("a11ce00000000000000000000000000000000001"))
+    >>> print(alice)
+    f410fueooaaaaaaaaaaaaaaaaaaaaaaaaaaab7lzganq
+    >>> Address.parse(str(alice)) == alice, len(alice.to_bytes())
+    (True, 22)
+    """
 
     protocol: Protocol
     payload: bytes
@@ -120,6 +132,9 @@ class Address:
         if self.protocol is not Protocol.DELEGATED:
             return b""
         return self.payload[decode_uleb128(self.payload)[1] :]
+
+    def __repr__(self) -> str:
+        return f"Address.parse('{self}')"
 
     def __str__(self) -> str:
         if self.protocol is Protocol.ID:

@@ -24,7 +24,7 @@ def whole_number(value: Any, what: str, least: int | None = 0, most: int | None 
         and (least is None or least <= value)
         and (most is None or value <= most)
     ):
-        return value
+        return int(value)  # a plain one: an amount that prints in FIL would be text in what is written of it
     hint = ", 1 FIL is 10**18 attoFIL" if unit == "attoFIL" and not isinstance(value, int) else ""
     raise InvalidInput(
         f"{_shown(value)}{f' {unit}' if unit else ''} cannot be {what}: expected a whole number"

@@ -10,9 +10,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hypervisor.bundle_library import find_release, is_release_name, own_bundles, release_file, remedy
+from hypervisor.bundle_library import (
+    downloaded_releases,
+    find_release,
+    is_release_name,
+    own_bundles,
+    release_file,
+    remedy,
+    unpinned_bundles,
+)
 from hypervisor.errors import BundleError
 from hypervisor.manifest import ACTOR_NAMES, Manifest
+from hypervisor.network_versions import MachineRules
+from hypervisor.printed import cid_text, one_line
 from hypervisor.user_files import read_bounded
 from store.blockstore import BlockNotFound, StoreError
 from store.car import read_car
@@ -27,11 +37,26 @@ MARKER_SECTION = "hypervisor.runtime"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle's blocks and manifest."""
+    """A bundle of built-in actors: its root, its manifest of 16 names and code CIDs, and the blocks of their code.
+
+    Each constructor raises BundleError, which says what to do, for a bundle that cannot be had.
+
+    >>> from hypervisor import Bundle
+    >>> bundle = Bundle.embedded()
+    >>> bundle.manifest.name_of(bundle.manifest.code("reward"))
+    'reward'
+    >>> Bundle.open("missing.car")
+    Traceback (most recent call last):
+        ...
+    hypervisor.errors.BundleError: bundle missing.car cannot be read: No such file or directory
+    """
 
     root: Cid
     manifest: Manifest
     blocks: tuple[tuple[Cid, bytes], ...]
+
+    def __repr__(self) -> str:
+        return one_line("Bundle", f"{len(self.manifest.codes)} actors", cid_text(self.root))
 
     @classmethod
     def from_car(cls, data: bytes, name: str = "bundle") -> "Bundle":
@@ -57,12 +82,14 @@ class Bundle:
 
     @classmethod
     def open(cls, source: str | Path) -> "Bundle":
-        """The bundle of a name (`v18`, `v18-devnet`, `own`) or of a CAR file; BundleError if it cannot be had.
+        """The bundle of a name (`v18`, `v18-devnet`, `own`, or one that users gave) or of a CAR file; else BundleError.
 
         `hypervisor.bundle_library` has the names. A release whose manifest root is not the pinned one is refused.
         """
         if isinstance(source, str) and source in own_bundles():
             return cls.embedded(own_bundles()[source])
+        if isinstance(source, str) and source in (kept := unpinned_bundles()):
+            return cls.from_file(kept[source])
         if isinstance(source, Path) or not is_release_name(source):
             return cls.from_file(Path(source))
         release = find_release(source)
@@ -77,6 +104,12 @@ class Bundle:
             )
         return bundle
 
+    def modules_under(self, manifest: Manifest) -> Iterator[tuple[Cid, bytes]]:
+        """This bundle's modules under the code CIDs of another manifest's actors: states and roots stay comparable."""
+        modules = dict(self.blocks)
+        for code, other in zip(manifest.codes, self.manifest.codes, strict=True):
+            yield code, modules[other]
+
     @classmethod
     def from_file(cls, path: Path) -> "Bundle":
         """Read a bundle from a CAR file; BundleError if it cannot be read."""
@@ -87,24 +120,26 @@ class Bundle:
         """This project's own bundle, which the wheel carries: actors v18, or a variant of them.
 
         `supply-share` is the one whose miners bind collateral by the rule of the VM Interpreter document, `v19` that of
-        network version 29 (docs/actors.md). Raises BundleError for another variant.
+        network version 29, `m2-native` and `v19-m2-native` are those whose init actor installs code (docs/actors.md).
+        Raises BundleError for another variant.
         """
         return _embedded(variant)
 
     @classmethod
-    def for_actors(cls, version: int) -> "Bundle":
+    def for_actors(cls, version: int, rules: MachineRules | None = None) -> "Bundle":
         """This project's own bundle for networks whose built-in actors are of a version (`NetworkVersion.actors`).
 
-        Actors v18 stand in for those before them. Raises BundleError for actors that this project does not have.
+        Under rules that install code it is the one whose init actor does. Actors v18 stand in for those before them.
+        Raises BundleError for actors that this project does not have.
         """
         from actors.loader import bundle_record
 
-        record, variant = bundle_record(), f"v{version}"
-        if variant in record.variants:
-            return cls.embedded(variant)
-        if version > record.version:
+        record = bundle_record()
+        if version > record.version and f"v{version}" not in record.variants:
             raise BundleError(f"this project has no built-in actors v{version} of its own: name a bundle")
-        return cls.embedded()
+        parts = [f"v{version}"] if f"v{version}" in record.variants else []
+        parts += ["m2-native"] if rules is not None and rules.installs_code else []
+        return cls.embedded("-".join(parts) or None)
 
 
 @cache
@@ -118,6 +153,19 @@ def _embedded(variant: str | None) -> Bundle:
         known = ", ".join(bundle_record().variants)
         raise BundleError(f"the embedded bundle has no variant '{variant}': expected {known}")
     return Bundle.from_car(bundle_bytes(variant), f"the embedded bundle's variant {variant}")
+
+
+def manifest_with(code: Cid) -> Manifest | None:
+    """The manifest of a bundle that has this code, of those of our own and those that are in the user's folder."""
+    for variant in own_bundles().values():
+        embedded = Bundle.embedded(variant)
+        if code in embedded.manifest.codes:
+            return embedded.manifest
+    for path in downloaded_releases().values():
+        found = Bundle.from_file(path).manifest
+        if code in found.codes:
+            return found
+    return None
 
 
 def runtime_marker(module: bytes) -> str | None:

@@ -38,6 +38,13 @@ def is_release_name(text: str) -> bool:
     return _RELEASE_NAME.fullmatch(text) is not None
 
 
+OWN_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}", re.ASCII)
+"""A name that users may give a bundle."""
+
+_UNPINNED: Final = "unpinned"
+_VERSION: Final = re.compile(r"v\d", re.ASCII)
+
+
 def library_folder() -> Path:
     """Where releases are kept: $FVM_BUNDLE_DIR, else the user's data folder. BundleError where there is no home."""
     chosen = os.environ.get(FOLDER_VARIABLE)
@@ -152,6 +159,25 @@ def downloaded_releases() -> Mapping[str, Path]:
     except BundleError:  # no home: nothing is kept there
         return {}
     return {name: path for name, path in found.items() if path.is_file()}
+
+
+def unpinned_bundles() -> Mapping[str, Path]:
+    """The users' own bundles that are in the folder, by the names that they were given."""
+    try:
+        folder = library_folder() / _UNPINNED
+        return {file.stem: file for file in sorted(folder.glob("*.car")) if OWN_NAME.fullmatch(file.stem)}
+    except (BundleError, OSError):  # no home, or no folder: nothing is kept there
+        return {}
+
+
+def unpinned_file(name: str) -> Path:
+    """Where a user's own bundle is, or would be. BundleError for a name that means something else."""
+    if not OWN_NAME.fullmatch(name) or name in own_bundles() or _VERSION.match(name):
+        raise BundleError(
+            f"'{name}' cannot be the name of a bundle: expected a letter, then letters, digits, - and _, at most 40, "
+            "not one of this project's or of a release, as own or v18"
+        )
+    return library_folder() / _UNPINNED / f"{name}.car"
 
 
 def remedy(release: Release) -> str:

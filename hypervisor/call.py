@@ -6,6 +6,7 @@ from typing import NamedTuple
 from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
+from store.cid import Cid
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Call:
     value: TokenAmount = TokenAmount(0)
     gas_limit: int | None = None
     read_only: bool = False
+    upgraded_from: Cid | None = None
+    """The code that the receiver had, where the call enters the `upgrade` of the code that it has now."""
 
 
 class CallResult(NamedTuple):

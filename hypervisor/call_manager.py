@@ -13,6 +13,7 @@ Gas, written blocks and the count of created actors are not taken back. What dif
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from hypervisor.access import AccessTracker
@@ -22,7 +23,7 @@ from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.context import InvocationContext
 from hypervisor.deep_stack import needs_fresh_stack
-from hypervisor.errors import Fatal, OutOfGas, SyscallError
+from hypervisor.errors import Fatal, InvalidModule, OutOfGas, SyscallError, UnlinkableModule
 from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import GasTracker
@@ -35,7 +36,9 @@ from hypervisor.message_identity import MessageIdentity
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import ActorFound, CallEnded, CallStarted, Dispatched, EventEmitted
 from hypervisor.types import METHOD_SEND, NO_BLOCK, ActorID, TokenAmount
-from store.cid import Cid
+from store.blockstore import BlockNotFound
+from store.cid import CBOR, Cid, show
+from store.codec import encode, link
 
 MAX_CALL_DEPTH = 1024
 
@@ -106,6 +109,9 @@ class CallManager:
         self.charges_access = True
         """Whether looks at actors and changes of them have their price now."""
         self._access = AccessTracker(self.prices, origin, receiver)
+        upgrades = machine.context.network.rules.upgrades_actors
+        self.call_stack: list[tuple[ActorID, bool]] | None = [] if upgrades else None
+        """The actors at work, outermost first, and whether their `upgrade` is; only where actors upgrade themselves."""
 
     # --- calls ------------------------------------------------------------------------------------------------
 
@@ -186,7 +192,15 @@ class CallManager:
     def send_unresolved(self, call: Call) -> CallResult:
         """Find the receiver, then send."""
         receiver = self.rules.resolve(self, call)
-        return receiver if isinstance(receiver, CallResult) else self.send_resolved(call, receiver)
+        if isinstance(receiver, CallResult):
+            return receiver
+        if self.call_stack is None:
+            return self.send_resolved(call, receiver)
+        self.call_stack.append((receiver, call.upgraded_from is not None))
+        try:
+            return self.send_resolved(call, receiver)
+        finally:
+            self.call_stack.pop()
 
     def send_resolved(self, call: Call, actor: ActorID) -> CallResult:
         """Value, then code: the call once its receiver is known."""
@@ -218,13 +232,19 @@ class CallManager:
             value=call.value,
             gas_premium=self.gas_premium,
             read_only=call.read_only,
+            upgraded_from=call.upgraded_from,
         )
         kernel = Kernel(self, context)
         params = NO_BLOCK if call.params is None else kernel.ipld.accept(call.params)
         name, runtime = self.machine.registry.runtime_for(code)
         if self.tracer is not None:
             self.tracer.event(Dispatched(actor, code, name, state.delegated_address))
-        if needs_fresh_stack(self.depth - 1):
+        if call.upgraded_from is not None:
+            # CBOR, not DAG-CBOR: the code is not reachable by it (ref-fvm call_manager/mod.rs `into_params`).
+            info = kernel.ipld.accept(Block(CBOR, encode([link(call.upgraded_from)])))
+            enter = partial(runtime.upgrade, kernel, code, params, info)
+            outcome = self.machine.stacks.run(enter, self.gas.exhaust) if needs_fresh_stack(self.depth - 1) else enter()
+        elif needs_fresh_stack(self.depth - 1):
             outcome = self.machine.stacks.run(lambda: runtime.invoke(kernel, code, params), self.gas.exhaust)
         else:
             outcome = runtime.invoke(kernel, code, params)
@@ -239,6 +259,41 @@ class CallManager:
             else:
                 self.gas.charge("OnReturnValue", self.prices.return_per_link * len(block.links))
         return CallResult(outcome.exit_code, block, outcome.message, outcome.is_plain)
+
+    def upgrade(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
+        """Give an actor other code, and no delegated address, and make a call of the new code's `upgrade`: all of it
+        is taken back unless that exits with 0. Source: ref-fvm kernel/default.rs `upgrade_actor`.
+        """
+        mark, used = self.begin(), self.gas.used
+        if self.tracer is not None:
+            self._trace_start(call)
+        try:
+            state = self.get_actor(actor)
+            if state is None:
+                raise SyscallError(ErrorNumber.ILLEGAL_OPERATION, f"actor f0{actor} is deleted")
+            self.set_actor(actor, replace(state, code=code, delegated_address=None))
+            result = self._with_limits(replace(call, upgraded_from=state.code))
+        except BaseException as error:
+            self.rollback(mark)
+            if isinstance(error, Exception):
+                self._trace_failure(error, self.gas.used - used)
+            raise
+        if result.exit_code == ExitCode.OK:
+            self.tree.commit()
+        else:
+            self.rollback(mark)
+        if self.tracer is not None:
+            self.tracer.event(_call_ended(result, self.gas.used - used))
+        return result
+
+    def install(self, code: Cid) -> None:
+        """Have the runtime of a code check and compile its module."""
+        try:
+            self.machine.registry.runtime_for(code)[1].prepare({code: self.machine.store.get(code)})
+        except UnlinkableModule:
+            return  # found out when an actor runs it, and fatal then: the network's machine does not look now
+        except (BlockNotFound, InvalidModule) as error:
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{show(code)} cannot be installed: {error}") from error
 
     # --- actors, each access paid for -------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@
     |  |- MessageError         a message, receipt or number in it
     |  |- BundleError          a bundle of built-in actors
     |  `- InvalidModule        a WASM module that the consensus rules refuse
+    |     `- UnlinkableModule  one that compiles, but lacks its memory, an import or the type of its entry
     |- RuntimeUnavailable      no runtime of that name is installed
     |- SyscallError            goes back to the guest as an error number; the guest goes on
     |- ActorExit               an actor ended itself; unwinds to its caller
@@ -46,6 +47,13 @@ class BundleError(InvalidInput):
 
 class InvalidModule(InvalidInput):
     """A WASM module that the machine's rules refuse."""
+
+
+class UnlinkableModule(InvalidModule):
+    """A WASM module that compiles and cannot run: an import is no syscall, its memory or its `invoke` is not in order.
+
+    The network's machine finds this out when an actor runs it, not when it compiles the module.
+    """
 
 
 class RuntimeUnavailable(HypervisorError):

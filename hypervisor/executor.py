@@ -13,11 +13,13 @@ from hypervisor.call_manager import CallManager
 from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.errors import Fatal, MessageError, OutOfGas, SyscallError
 from hypervisor.events import StampedEvent, events_root
-from hypervisor.exit_codes import ExitCode, refusal_exit
+from hypervisor.exit_codes import ExitCode, exit_meaning, exit_name, refusal_exit
 from hypervisor.gas import MILLIGAS_PER_GAS, GasTracker
 from hypervisor.gas_outputs import GasOutputs, gas_outputs
 from hypervisor.machine_state import MachineState
+from hypervisor.markup import facts
 from hypervisor.message import Message, Receipt
+from hypervisor.printed import bytes_text, one_line, show_fil
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import MessageEnded, MessageStarted
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, REWARD_ACTOR, ActorID, Gas, TokenAmount
@@ -43,6 +45,27 @@ class ApplyResult:
     message: str = ""
     reason: str = ""
     fatal: Fatal | None = None
+
+    def __repr__(self) -> str:
+        end = f"exit {exit_name(self.exit_code)}"
+        events = f"{len(self.events)} events" if self.events else ""
+        failure = "fatal" if self.fatal is not None else ""
+        returned = f"return {bytes_text(self.return_data)}"
+        return one_line("ApplyResult", end, failure, f"gas {self.gas_used:,}", returned, events, self.message)
+
+    def _repr_html_(self) -> str:
+        rows = (
+            ("exit", exit_meaning(self.exit_code)),
+            ("fatal", self.fatal),
+            ("message", self.message),
+            ("reason", self.reason),
+            ("gas", f"{self.gas_used:,}"),
+            ("burnt", show_fil(self.gas.base_fee_burn + self.gas.over_estimation_burn)),
+            ("tip", show_fil(self.gas.miner_tip)),
+            ("return", bytes_text(self.return_data)),
+            ("events", len(self.events)),
+        )
+        return facts("result", rows)
 
     @property
     def exit_code(self) -> int:

@@ -7,9 +7,9 @@ frame.
 
 from hypervisor.errors import OutOfGas
 from hypervisor.tracing import GasCharged, Tracer
+from hypervisor.types import MILLIGAS_PER_GAS as MILLIGAS_PER_GAS
 from hypervisor.types import Gas, Milligas
 
-MILLIGAS_PER_GAS = 1000
 MAX_MILLIGAS = (1 << 64) - 1
 
 
@@ -29,7 +29,7 @@ class ChargeRefused(OutOfGas):
 
     def __str__(self) -> str:
         needed, left, per_gas = self._charge
-        return f"out of gas: {_in_gas(needed, per_gas)} needed, {_in_gas(left, per_gas)} left"
+        return f"out of gas: {in_gas(needed, per_gas)} needed, {in_gas(left, per_gas)} left"
 
 
 class GasTracker:
@@ -87,6 +87,8 @@ class GasTracker:
         return Gas(-(-self.used // MILLIGAS_PER_GAS))
 
 
-def _in_gas(amount: int, per_gas: int) -> str:
-    whole, rest = divmod(amount, per_gas)
-    return f"{whole:,}" if not rest else f"{whole:,}.{rest:03d}".rstrip("0")
+def in_gas(amount: int, per_gas: int = MILLIGAS_PER_GAS) -> str:
+    """Milligas as gas, for people; where a gas is one part (Ethereum's), whole gas."""
+    whole, rest = divmod(abs(amount), per_gas)
+    fraction = f".{rest:03d}".rstrip("0") if rest else ""
+    return f"{'-' if amount < 0 else ''}{whole:,}{fraction}"

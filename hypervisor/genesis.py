@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hypervisor.address import Address, Protocol, is_eth_namespace
+from hypervisor.argument_checks import whole_number
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import InvalidInput
 from hypervisor.manifest import Manifest
+from hypervisor.network_versions import LATEST, MachineRules
+from hypervisor.printed import one_line, show_fil
 from hypervisor.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import (
     ATTO_PER_FIL,
@@ -47,10 +50,21 @@ class Genesis:
     """What a new state holds besides the singletons: the network's name, and accounts with their attoFIL.
 
     Accounts are f1 or f3 addresses (account actors) or f410 addresses (Ethereum accounts); their IDs count up from 100.
+    `Hypervisor.open` raises InvalidInput for others.
+
+    >>> from hypervisor import Address, Genesis, Hypervisor, fil
+    >>> bob = Address.delegated(10, bytes.fromhex("b0b0000000000000000000000000000000000002"))
+    >>> with Hypervisor.open(genesis=Genesis(accounts={bob: fil(5)})) as machine:
+    ...     print(machine.balance(Address.id(100)))
+    5 FIL
     """
 
     network_name: str = "localnet"
     accounts: Mapping[Address, TokenAmount] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        funds = show_fil(sum(self.accounts.values()))
+        return one_line("Genesis", self.network_name, f"{len(self.accounts)} accounts with {funds}")
 
     @staticmethod
     def constructors() -> Iterator[tuple[ActorID, bytes]]:
@@ -82,11 +96,14 @@ _SYSTEM_ACCOUNTS = (
 )
 
 
-def build_genesis(store: BufferedStore, manifest: Manifest, genesis: Genesis) -> Cid:
-    """Write the first state, before any constructor has run; returns its root."""
+def build_genesis(
+    store: BufferedStore, manifest: Manifest, genesis: Genesis, rules: MachineRules = LATEST.rules
+) -> Cid:
+    """Write the first state under a machine's rules, before any constructor has run; returns its root."""
     tree = StateTree.empty(store)
     tree.set_actor(SYSTEM_ACTOR, ActorState(manifest.code("system"), put_object(store, [link(manifest.data)])))
-    init = InitState(Hamt(store, None, 5).flush(), FIRST_DYNAMIC_ACTOR, genesis.network_name)
+    installed = put_object(store, []) if rules.installs_code else None
+    init = InitState(Hamt(store, None, 5).flush(), FIRST_DYNAMIC_ACTOR, genesis.network_name, installed)
     tree.set_actor(INIT_ACTOR, ActorState(manifest.code("init"), put_object(store, init.fields())))
     for actor, name, balance in _SINGLETONS:
         tree.set_actor(actor, ActorState(manifest.code(name), EMPTY_ARRAY_CID, balance=balance))
@@ -94,7 +111,8 @@ def build_genesis(store: BufferedStore, manifest: Manifest, genesis: Genesis) ->
         head = put_object(store, [Address.id(actor).to_bytes()])
         tree.set_actor(actor, ActorState(manifest.code("account"), head, balance=balance))
     for address, balance in genesis.accounts.items():
-        _add_account(tree, manifest, address, balance)
+        amount = whole_number(balance, "a balance", None, unit="attoFIL")
+        _add_account(tree, manifest, address, TokenAmount(amount))
     return tree.flush()
 
 

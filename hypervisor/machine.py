@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypervisor.address import Address
+from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.externs import Externs
+from hypervisor.features import features_of
 from hypervisor.genesis import Genesis
 from hypervisor.machine_state import MachineState
 from hypervisor.manifest import Manifest
@@ -29,9 +31,12 @@ from hypervisor.opening import (
     first_state,
     installed_codes,
     learn_actors,
+    named_overlay,
     open_store,
     registry_factory,
 )
+from hypervisor.overlay import Overlay
+from hypervisor.printed import PrintedCid, one_line
 from hypervisor.proofs import ProofVerifier
 from hypervisor.registry import NATIVE, Registry
 from hypervisor.rules import executor_factory
@@ -66,11 +71,25 @@ class Created:
     address: Address
     result: ApplyResult
 
+    def __repr__(self) -> str:
+        return one_line("Created", f"f0{self.id}", str(self.address), f"gas {self.result.gas_used:,}")
+
 
 class Hypervisor(MachineState):
-    """A machine over a store. Make one with `Hypervisor.open`.
+    """A machine over a store: a state, the rules of a network version, and what executes actors on it.
 
-    One thread at a time may use a machine; forks may be used beside it.
+    Make one with `Hypervisor.open`. Amounts are attoFIL, gas is gas, epochs are heights of the chain. What a message's
+    execution refuses is in its receipt; what cannot be a message raises MessageError, and other wrong input
+    InvalidInput. One thread at a time may use a machine; forks may be used beside it.
+
+    >>> from hypervisor import Address, Genesis, Hypervisor, Message, fil
+    >>> alice = Address.delegated(10, bytes.fromhex("a11ce00000000000000000000000000000000001"))
+    >>> bob = Address.delegated(10, bytes.fromhex("b0b0000000000000000000000000000000000002"))
+    >>> with Hypervisor.open(genesis=Genesis(accounts={alice: fil(100)})) as machine:
+    ...     refused = machine.call(Message(to=bob, from_=alice, value=fil(1000)))
+    ...     result = machine.apply(Message(to=bob, from_=alice, value=fil(3)))
+    ...     refused.receipt, result.receipt.exit_code == 0, machine.balance(bob)
+    (Receipt(exit SYS_INSUFFICIENT_FUNDS, gas 3,681,000, return empty), True, 3 FIL)
     """
 
     def __init__(
@@ -111,6 +130,7 @@ class Hypervisor(MachineState):
         *,
         bundle: Bundle | str | Path | None = None,
         network: int | None = None,
+        overlay: Overlay | str | Path | None = None,
         rules: str | None = None,
         evm: str = OWN_EVM,
         genesis: Genesis | None = None,
@@ -125,22 +145,24 @@ class Hypervisor(MachineState):
         """Open a state folder, or `:memory:`; an empty one gets a genesis from `bundle` (default: our own).
 
         `bundle` may also be what `Bundle.open` takes: a name as `v18`, a CAR file. `network` is a network version's
-        number (default: the folder's, else the newest with the bundle's actors); `rules` names the rules, `filecoin`
+        number (default: the folder's, else the newest with the bundle's actors); `overlay` (or its file) changes prices
+        and rules of that version, and a folder that has one takes no other; `rules` names the rules, `filecoin`
         (the default) or a set that is installed; `evm` says who runs contracts: `py-evm`, `fast` or `both` (this
         project's EVM runtime, on those engines), `official` (the bundle's own EVM actor) or `auto` (that one where the
         bundle has it). Only a new state takes a `genesis`. `store` is one that is open already, in place of the path;
         it is closed with the machine.
-        Raises InvalidInput for a folder under other rules or of another bundle and (as BundleError) for a bundle that
-        cannot be had, `store.blockstore.StoreError` for a folder that cannot be opened.
+        Raises InvalidInput for a folder under other rules, with another overlay or of another bundle and (as
+        BundleError) for a bundle that cannot be had, `store.blockstore.StoreError` for a folder that cannot be opened.
         """
         registry = registry_factory(evm, options or {})
+        over = named_overlay(overlay)
         if isinstance(bundle, str | Path):
             bundle = Bundle.open(bundle)
         first = genesis or Genesis()
         base = open_store(path) if store is None else store
         try:
             head = base.metadata(HEAD)
-            begun = choose_context(base, network, rules, context, bundle)
+            begun = choose_context(base, network, rules, context, bundle, over)
             pending, root = first_state(base, bundle, first, begun.network) if head is None else ({}, Cid(head))
             machine = cls(
                 base,
@@ -224,6 +246,11 @@ class Hypervisor(MachineState):
         self.stacks.dismiss()
         self.base.close()
 
+    def __repr__(self) -> str:
+        context = self.context
+        rules = f"{context.rules}, network version {context.network.number}"
+        return one_line("Hypervisor", rules, f"epoch {context.epoch}", f"chain id {context.chain_id}")
+
     def __enter__(self) -> Hypervisor:
         return self
 
@@ -277,11 +304,11 @@ class Hypervisor(MachineState):
         name, runtime = self.registry.runtime_for(code)
         if name != NATIVE:
             raise InvalidInput(f"code {show(code)} belongs to the runtime '{name}' and cannot be installed")
-        runtime.prepare({code: module})
+        runtime.prepare({code: module}, features_of(self.context.network.overlay))
         self.store.put(code, module)
         if code not in self._installed:
             self._installed = (*self._installed, code)
-        return code
+        return PrintedCid(code)
 
     def prepare(self) -> None:
         """Compile all modules of the bundle and of users now, on all cores, instead of each at its first call."""
@@ -301,13 +328,14 @@ class Hypervisor(MachineState):
         """
         if not self.store.has(code):
             raise InvalidInput(f"no module is installed under {show(code)}: install it first")
+        balance = TokenAmount(whole_number(value, "a balance", None, unit="attoFIL"))
         tree = self.state_tree
         mark = tree.begin()
         try:
             seed = encode(Address.id(SYSTEM_ACTOR).to_bytes()) + tree.init_state().next_id.to_bytes(8, "big")
             address = Address.actor(seed + bytes(8))
             actor = tree.register_address(address)
-            tree.set_actor(actor, ActorState(code, balance=value))
+            tree.set_actor(actor, ActorState(code, balance=balance))
             result = self._construct(actor, INIT_ACTOR, params)
         except BaseException:
             tree.rollback(mark)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from hypervisor import actor_log
 from hypervisor.actor_storage import ActorHead
 from hypervisor.address import Address
 from hypervisor.blocks import ScannedBlocks
@@ -24,11 +25,12 @@ from hypervisor.migration import migrate_state
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import NetworkVersion, versions_between
 from hypervisor.opening import MACHINE, installed_record, learn_actors, machine_record
+from hypervisor.printed import PrintedAmount, PrintedCid
 from hypervisor.proofs import ProofVerifier, RefuseProofs
 from hypervisor.registry import Registry
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.tracing import Flushed, Tracer
-from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
+from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, TokenAmount
 from store.blockstore import NOTHING, BlockNotFound, Store, get_object
 from store.buffered import BufferedStore
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid
@@ -72,6 +74,9 @@ class MachineState:
         self.interceptor: Interceptor[Any] | None = None
         """It is handed the `CallManager` of the message, which stands above this."""
         self.actor_debugging = actor_debugging
+        self._is_quiet = False
+        if actor_debugging:
+            actor_log.listen()
         self.blocks = ScannedBlocks()
         self.stacks = Stacks()
         self.state_tree = StateTree(self.store, root)
@@ -96,10 +101,14 @@ class MachineState:
         actor = self.state_tree.lookup_id(address)
         return None if actor is None else self.state_tree.get_actor(actor)
 
-    def balance(self, address: Address) -> TokenAmount:
-        """The balance in attoFIL behind an address, 0 if there is no actor."""
+    def balance(self, address: Address) -> PrintedAmount:
+        """The balance in attoFIL behind an address, 0 if there is no actor. It prints in FIL."""
         state = self.actor(address)
-        return TokenAmount(0) if state is None else state.balance
+        return PrintedAmount(0 if state is None else state.balance)
+
+    def name_of(self, code: Cid) -> str:
+        """The name of code: a built-in actor's, the one that it was installed under, or `actor`."""
+        return actor_log.code_name(self.manifest, self.base, code)
 
     def storage(self, address: Address) -> Storage:
         """The state of the actor behind an address, to read and to change; InvalidInput if there is none.
@@ -109,9 +118,14 @@ class MachineState:
         return Storage(self.store, ActorHead.of(self, address))
 
     @property
-    def root(self) -> Cid:
-        """The state root with everything applied so far."""
-        return self.state_tree.flush()
+    def root(self) -> PrintedCid:
+        """The state root with everything applied so far. It prints as a CID's text."""
+        return PrintedCid(self.state_tree.flush())
+
+    @property
+    def installed(self) -> tuple[Cid, ...]:
+        """The code CIDs of users' modules that were installed here."""
+        return self._installed
 
     # --- changing ---------------------------------------------------------------------------------------------
 
@@ -190,6 +204,24 @@ class MachineState:
             self.state_tree = StateTree(self.store, root)
             self.manifest = manifest
         self.advance(network=network)
+
+    # --- what actors log --------------------------------------------------------------------------------------
+
+    def log_actor(self, actor: ActorID, text: str) -> None:
+        """Write a line of an actor's log, with its name."""
+        if self._is_quiet:
+            return
+        state = self.state_tree.get_actor(actor)
+        actor_log.write(actor, "actor" if state is None else self.name_of(state.code), text)
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Actors log nothing inside: what is executed there is only tried out, perhaps several times."""
+        before, self._is_quiet = self._is_quiet, True
+        try:
+            yield
+        finally:
+            self._is_quiet = before
 
     # --- going back -------------------------------------------------------------------------------------------
 

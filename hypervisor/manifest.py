@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hypervisor.errors import BundleError
+from hypervisor.printed import cid_text, one_line
 from store.blockstore import Blockstore
 from store.cid import Cid, cid_of, show
 from store.codec import CodecError, decode, encode, link, unlink
@@ -28,6 +29,9 @@ class Manifest:
 
     data: Cid
     codes: tuple[Cid, ...]
+
+    def __repr__(self) -> str:
+        return one_line("Manifest", f"{len(self.codes)} actors", cid_text(self.data))
 
     @classmethod
     def load(cls, store: Blockstore, data: Cid) -> Manifest:

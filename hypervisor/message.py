@@ -13,6 +13,9 @@ from typing import Any
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import AddressError, MessageError
+from hypervisor.exit_codes import exit_meaning, exit_name
+from hypervisor.markup import facts
+from hypervisor.printed import PrintedCid, bytes_text, cid_text, cut, one_line, show_fil
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from store.cid import Cid, cid_of
 from store.codec import CodecError, decode_strict, encode, link
@@ -37,6 +40,9 @@ class Signature:
     type: SignatureType
     data: bytes
 
+    def __repr__(self) -> str:
+        return one_line("Signature", self.type.name, bytes_text(self.data))
+
     def to_bytes(self) -> bytes:
         """The byte string of the wire: type, then data."""
         return bytes([self.type]) + self.data
@@ -51,7 +57,22 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to one method of one actor. Money in attoFIL; fee cap and premium in attoFIL per gas."""
+    """A message to one method of one actor. Money in attoFIL, gas in gas, fee cap and premium in attoFIL per gas.
+
+    `params` are the method's, in CBOR. `check` (which `Hypervisor.apply` calls) and `from_cbor` raise MessageError for
+    what no message may have.
+
+    >>> from hypervisor import Address, Message, fil
+    >>> message = Message(to=Address.id(1001), from_=Address.id(1000), value=fil(2))
+    >>> message
+    Message(f01000 -> f01001, method 0, 2 FIL, nonce 0)
+    >>> Message.from_cbor(message.to_cbor()) == message
+    True
+    >>> Message.from_cbor(bytes([0x80]))
+    Traceback (most recent call last):
+        ...
+    hypervisor.errors.MessageError: a message is a tuple of ten fields
+    """
 
     to: Address
     from_: Address
@@ -63,6 +84,24 @@ class Message:
     gas_fee_cap: TokenAmount = TokenAmount(0)
     gas_premium: TokenAmount = TokenAmount(0)
     version: int = 0
+
+    def __repr__(self) -> str:
+        parties = f"{cut(str(self.from_))} -> {cut(str(self.to))}"
+        value = show_fil(self.value) if self.value else ""
+        return one_line("Message", parties, f"method {self.method}", value, f"nonce {self.nonce}")
+
+    def _repr_html_(self) -> str:
+        rows = (
+            ("from", self.from_),
+            ("to", self.to),
+            ("method", self.method),
+            ("value", show_fil(self.value) if self.value else ""),
+            ("nonce", self.nonce),
+            ("params", bytes_text(self.params)),
+            ("gas limit", f"{self.gas_limit:,}"),
+            ("fee cap, premium", f"{self.gas_fee_cap:,}, {self.gas_premium:,} attoFIL per gas"),
+        )
+        return facts("message", rows)
 
     def to_cbor(self) -> bytes:
         """The tuple of ten."""
@@ -116,6 +155,8 @@ class Message:
             if _integer(getattr(self, name), name.replace("_", " ")) < 0:
                 raise MessageError(f"{name.replace('_', ' ')} is {getattr(self, name)}, expected no less than 0")
         _integer(self.value, "value")
+        for name in ("value", "gas_fee_cap", "gas_premium"):  # plain numbers: others may print as text
+            object.__setattr__(self, name, int(getattr(self, name)))
         _bytes(self.params, "params")
 
     def chain_length(self) -> int:
@@ -125,15 +166,26 @@ class Message:
 
     def cid(self) -> Cid:
         """The CID of the unsigned message."""
-        return cid_of(self.to_cbor())
+        return PrintedCid(cid_of(self.to_cbor()))
 
 
 @dataclass(frozen=True)  # no slots: what was encoded is kept
 class SignedMessage:
-    """A message with its sender's signature."""
+    """A message with its sender's signature. `from_cbor` raises MessageError.
+
+    >>> from hypervisor import Message, SignedMessage
+    >>> from localnet import Account
+    >>> account = Account.from_key(bytes(31) + bytes([1]))
+    >>> signed = account.sign_native(Message(to=account.native, from_=account.native))
+    >>> SignedMessage.from_cbor(signed.to_cbor()) == signed, len(signed.signature.data)
+    (True, 65)
+    """
 
     message: Message
     signature: Signature
+
+    def __repr__(self) -> str:
+        return one_line("SignedMessage", self.signature.type.name, repr(self.message))
 
     def to_cbor(self) -> bytes:
         """The tuple of message and signature."""
@@ -161,17 +213,37 @@ class SignedMessage:
         """The CID under which the chain knows it: the bare message's for BLS, else the signed message's."""
         if self.signature.type is SignatureType.BLS:
             return self.message.cid()
-        return cid_of(self.to_cbor())
+        return PrintedCid(cid_of(self.to_cbor()))
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the chain records of a message. Gas in gas; `events_root` None where no event was emitted."""
+    """What the chain records of a message: exit code (0 is success), return value, gas in gas.
+
+    `events_root` is the CID of the events' AMT, None where no event was emitted.
+
+    >>> from hypervisor import Receipt
+    >>> Receipt(exit_code=33, return_data=bytes(3), gas_used=1_234_567)
+    Receipt(exit EVM_CONTRACT_REVERTED, gas 1,234,567, return 0x000000)
+    >>> Receipt(0, b"", 21_000).to_cbor().hex()
+    '840040195208f6'
+    """
 
     exit_code: int
     return_data: bytes
     gas_used: Gas
     events_root: Cid | None = None
+
+    def __repr__(self) -> str:
+        root = "" if self.events_root is None else f"events {cid_text(self.events_root)}"
+        end, returned = exit_name(self.exit_code), bytes_text(self.return_data)
+        return one_line("Receipt", f"exit {end}", f"gas {self.gas_used:,}", f"return {returned}", root)
+
+    def _repr_html_(self) -> str:
+        events = "" if self.events_root is None else cid_text(self.events_root)
+        end, returned = exit_meaning(self.exit_code), bytes_text(self.return_data)
+        rows = ("exit", end), ("gas", f"{self.gas_used:,}"), ("return", returned), ("events", events)
+        return facts("receipt", rows)
 
     def to_cbor(self) -> bytes:
         """The tuple of four."""

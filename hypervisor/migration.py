@@ -30,12 +30,13 @@ from store.codec import link
 def check_migration(before: int, after: int, other_actors: bool) -> None:
     """InvalidInput where a state of one network version cannot become one of another.
 
-    `other_actors`: with other built-in actors than the state has.
+    `other_actors`: with other built-in actors than the state has, for which the version may stay the same.
     """
     network_version(after)
     passed = versions_between(before, after)
-    if not passed:
-        raise InvalidInput(f"network version nv{after} is not an upgrade of nv{before}")
+    if not passed and not (after == before and other_actors):
+        hint = ": name a bundle to exchange its built-in actors" if after == before else ""
+        raise InvalidInput(f"network version nv{after} is not an upgrade of nv{before}{hint}")
     unknown = [row.number for row in passed if row.layouts is Layouts.UNKNOWN]
     if other_actors and unknown:
         raise InvalidInput(

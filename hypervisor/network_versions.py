@@ -4,11 +4,13 @@ A row names the built-in actors' version, the price list and the machine's rules
 version is a new row. Source: ref-fvm v3 (nv18 to nv20) and v4 (nv21 to nv29), and the network's upgrades.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from hypervisor.errors import InvalidInput
+from hypervisor.overlay import Overlay
+from hypervisor.price_names import with_prices
 from hypervisor.prices import HYGGE, TEEP, WATERMELON, PriceList
 
 
@@ -29,6 +31,16 @@ class MachineRules:
     """How many epochs back a tipset CID may be asked for; None: any."""
     refused_depth_keeps_limit: bool
     """A call that is refused for its depth leaves its own gas limit in force (ref-fvm v3 call_manager `send`)."""
+    installs_code: bool = False
+    """The feature m2-native, on no network: the init actor installs code, and code that cannot run is not found."""
+    upgrades_actors: bool = False
+    """The feature upgrade-actor, on no network: an actor gives itself other code."""
+    revision: str = field(init=False)
+    """The name of the syscalls that there are: `abi`, and what the features add."""
+
+    def __post_init__(self) -> None:
+        features = ("+install_actor" if self.installs_code else "") + ("+upgrade_actor" if self.upgrades_actors else "")
+        object.__setattr__(self, "revision", self.abi + features)
 
 
 MACHINE_V3 = MachineRules(
@@ -87,6 +99,27 @@ class NetworkVersion:
     """Of the tipset after one: the rule of the version that the next epoch has."""
     layouts: Layouts = Layouts.UNKNOWN
     """What its upgrade does with the states of the version before (`hypervisor.migration`)."""
+    overlay: Overlay | None = None
+    """What an experiment changes of the network's own row; also where it begins at a later version."""
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """What stands for this row where something is kept that was derived from it."""
+        return self.number, "" if self.overlay is None else self.overlay.digest
+
+    def with_overlay(self, overlay: Overlay | None) -> "NetworkVersion":
+        """The row with what an overlay changes, if it is for this version. Raises InvalidInput for unknown names."""
+        if overlay is None:
+            return self
+        if self.number < overlay.since or (overlay.until is not None and self.number > overlay.until):
+            return replace(self, overlay=overlay)
+        prices, rules = self.prices, dict(overlay.rules)
+        if overlay.prices:
+            prices = with_prices(prices, dict(overlay.prices), f"{prices.name} with {overlay.name}")
+        base_fee = self.base_fee if "base_fee" not in rules else BaseFee[str(rules.pop("base_fee"))]
+        evm = (self.evm | set(overlay.added)) - set(overlay.removed)
+        changed = replace(self.rules, **rules)  # type: ignore[arg-type]  # the file's reader has checked the kinds
+        return replace(self, overlay=overlay, prices=prices, rules=changed, base_fee=base_fee, evm=evm)
 
     def successor(self, **changes: Any) -> "NetworkVersion":
         """The next version, different in the named fields only; it has a name and an upgrade (`layouts`) of its own."""
@@ -119,13 +152,20 @@ LATEST = NV29
 """The version of a network that does not name one."""
 
 
-def network_version(number: int) -> NetworkVersion:
-    """The row of a number; InvalidInput names the known ones."""
+def network_version(number: int, overlay: Overlay | None = None) -> NetworkVersion:
+    """The row of a number, with what an overlay changes of it; InvalidInput names the known ones."""
     try:
-        return NETWORK_VERSIONS[number]
+        row = NETWORK_VERSIONS[number]
     except KeyError:
         known = f"nv{min(NETWORK_VERSIONS)} to nv{max(NETWORK_VERSIONS)}"
         raise InvalidInput(f"network version nv{number} is not known: choose one of {known}") from None
+    return row if overlay is None else row.with_overlay(overlay)
+
+
+def versions_of(overlay: Overlay) -> list[NetworkVersion]:
+    """The rows that an overlay changes, as they are without it."""
+    last = max(NETWORK_VERSIONS) if overlay.until is None else overlay.until
+    return [row for number, row in NETWORK_VERSIONS.items() if overlay.since <= number <= last]
 
 
 def versions_between(before: int, after: int) -> list[NetworkVersion]:
@@ -136,6 +176,13 @@ def versions_between(before: int, after: int) -> list[NetworkVersion]:
 def versions_after(number: int) -> list[NetworkVersion]:
     """The rows of all later versions."""
     return versions_between(number, max(NETWORK_VERSIONS))
+
+
+def other_layouts(one: int, other: int) -> NetworkVersion | None:
+    """The first row whose upgrade changed layouts of states between built-in actors of two versions; None: no row."""
+    low, high = sorted((one, other))
+    rows = (row for row in NETWORK_VERSIONS.values() if low < row.actors <= high)
+    return next((row for row in rows if row.layouts is not Layouts.KEPT), None)
 
 
 def newest_with_actors(version: int) -> NetworkVersion | None:

@@ -13,9 +13,11 @@ from pathlib import Path
 from hypervisor.bundle import Bundle, runtime_marker
 from hypervisor.context import FILECOIN, MachineContext
 from hypervisor.errors import InvalidInput
+from hypervisor.features import features_of
 from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.manifest import Manifest
 from hypervisor.network_versions import LATEST, NetworkVersion, network_version, newest_with_actors
+from hypervisor.overlay import Overlay
 from hypervisor.registry import Registry
 from hypervisor.runtime import RuntimeServices
 from hypervisor.types import ChainEpoch
@@ -31,8 +33,10 @@ AUTO = "auto"
 OWN_EVM = "fast"
 """The default engine among this project's own."""
 OFFICIAL_EVM = "official"
-EVM_ENGINES = ("py-evm", "fast", "both", OFFICIAL_EVM, AUTO)
+EVM_ENGINES = ("py-evm", "fast", "fast:interpret", "fast:compile", "both", OFFICIAL_EVM, AUTO)
 MACHINE = b"machine"
+_INSTALLS = b"install_actor"
+"""The import of an init actor that installs code."""
 
 _RECORDED_NUMBERS = ("network", "epoch", "timestamp", "chain_id")
 
@@ -50,36 +54,85 @@ def first_state(
     base: Store, bundle: Bundle | None, genesis: Genesis, network: NetworkVersion
 ) -> tuple[dict[Cid, bytes], Cid]:
     """The blocks and the root of a new machine's state; without a bundle, of our own actors for a network version."""
-    bundle = bundle or Bundle.for_actors(network.actors)
+    if bundle is None:
+        bundle = Bundle.for_actors(network.actors, network.rules)
+    elif network.rules.installs_code and _INSTALLS not in dict(bundle.blocks)[bundle.manifest.code("init")]:
+        raise InvalidInput(
+            f"the init actor of the bundle {show(bundle.root)} installs no code, which the feature m2-native is for: "
+            "leave the bundle out, or name one whose init actor does (`own-m2-native`, `own-v19-m2-native`)"
+        )
     seed = BufferedStore(base)
     seed.put_many(bundle.blocks)
-    root = build_genesis(seed, bundle.manifest, genesis)
+    root = build_genesis(seed, bundle.manifest, genesis, network.rules)
     return seed.pending, root
 
 
 def machine_record(context: MachineContext) -> bytes:
     """The folder's record of its machine."""
-    return _record(context.rules, context.network.number, context.epoch, context.timestamp, context.chain_id)
+    network = context.network
+    return _record(context.rules, network.number, context.epoch, context.timestamp, context.chain_id, network.overlay)
 
 
 @lru_cache(1)
-def _record(rules: str, network: int, epoch: int, timestamp: int, chain_id: int) -> bytes:
+def _record(
+    rules: str, network: int, epoch: int, timestamp: int, chain_id: int, overlay: Overlay | None = None
+) -> bytes:
     # Messages that are flushed one by one have the same one.
-    return encode({"rules": rules, "network": network, "epoch": epoch, "timestamp": timestamp, "chain_id": chain_id})
+    over = {} if overlay is None else {"overlay": overlay.fields()}
+    numbers = {"network": network, "epoch": epoch, "timestamp": timestamp, "chain_id": chain_id}
+    return encode({"rules": rules, **numbers, **over})
 
 
 def choose_context(
-    base: Store, network: int | None, rules: str | None, context: MachineContext | None, bundle: Bundle | None = None
+    base: Store,
+    network: int | None,
+    rules: str | None,
+    context: MachineContext | None,
+    bundle: Bundle | None = None,
+    overlay: Overlay | None = None,
 ) -> MachineContext:
-    """The context to run under: what the caller gives, else what the folder says, else the defaults for a bundle."""
+    """The context to run under: what the caller gives, else what the folder says, else the defaults for a bundle.
+
+    Raises InvalidInput for a folder under other rules, or with another overlay than the one that is named.
+    """
     if rules is None:
         rules = FILECOIN if context is None else context.rules
     record = base.metadata(MACHINE)
     recorded = None if record is None else _recorded_context(record, rules)
     chosen = replace(context or recorded or MachineContext(default_network(bundle)), rules=rules)
-    if network is not None:
-        chosen = replace(chosen, network=network_version(network))
+    named = chosen.network.overlay if overlay is None and context is not None else overlay
+    if recorded is not None:
+        check_same_overlay(recorded.network.overlay, named)
+    if network is not None or named != chosen.network.overlay:
+        chosen = replace(chosen, network=network_version(network or chosen.network.number, named))
+    if chosen.rules != FILECOIN and features_of(named):
+        raise InvalidInput(f"{' and '.join(features_of(named))} is for Filecoin's rules, not for '{chosen.rules}'")
     return chosen
+
+
+def named_overlay(given: Overlay | str | Path | None) -> Overlay | None:
+    """An overlay as a caller names it: itself, or its file. Raises InvalidInput."""
+    if not isinstance(given, str | Path):
+        return given
+    from hypervisor.overlay_file import read_overlay  # with a reader of TOML, which few machines need
+
+    return read_overlay(Path(given))
+
+
+def check_same_overlay(recorded: Overlay | None, named: Overlay | None) -> None:
+    """InvalidInput where a folder's states were made with another overlay than the one that is named, or with none."""
+    if recorded == named:
+        return
+    if recorded is None:
+        raise InvalidInput(
+            f"the folder's states were made without an overlay, not with {named}: leave the overlay out, or name "
+            "another folder"
+        )
+    other = "and none is named" if named is None else f"not with {named}"
+    raise InvalidInput(
+        f"the folder's states were made with the overlay {recorded}, {other}: name the same one (--overlay FILE, or "
+        "overlay=...), or another folder"
+    )
 
 
 def default_network(bundle: Bundle | None) -> NetworkVersion:
@@ -100,9 +153,14 @@ def _recorded_context(recorded: bytes, rules: str) -> MachineContext:
         network, epoch, timestamp, chain_id = (record[name] for name in _RECORDED_NUMBERS)
         if not all(isinstance(number, int) for number in (network, epoch, timestamp, chain_id)):
             raise TypeError(f"{', '.join(_RECORDED_NUMBERS)} are numbers")
-    except (CodecError, KeyError, TypeError) as error:
+        overlay = Overlay.from_fields(record["overlay"]) if "overlay" in record else None
+    except (CodecError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidInput):
+            raise
         raise InvalidInput(f"the folder's record of its machine cannot be read: {error}") from None
-    return MachineContext(network_version(network), ChainEpoch(epoch), timestamp, chain_id=chain_id, rules=rules)
+    return MachineContext(
+        network_version(network, overlay), ChainEpoch(epoch), timestamp, chain_id=chain_id, rules=rules
+    )
 
 
 def check_bundle(bundle: Bundle | None, manifest: Manifest) -> None:

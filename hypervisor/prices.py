@@ -1,7 +1,8 @@
 """Price lists as data. Every amount is in milligas (a thousandth of a gas) unless its name says otherwise.
 
-A network version names one list; two lists differ only in the fields that their rows name. The prices of WASM
-instructions belong to `runtimes.wasm`. Source: ref-fvm fvm/src/gas/price_list.rs (v4: Watermelon, Teep; v3: Hygge).
+A network version names one list; two lists differ only in the fields that their rows name. Which WASM instructions pay
+the price of one is `runtimes.wasm`'s to say. Source: ref-fvm fvm/src/gas/price_list.rs (v4: Watermelon, Teep; v3:
+Hygge).
 """
 
 from collections.abc import Mapping
@@ -101,6 +102,9 @@ class PriceList:
     event_utf8: Price = Price(500 * _G, 16 * _G)
     # history
     lookback: Price = Price(146_200 * _G, 75 * _G)
+    # WASM code
+    wasm_instruction: int = 4 * _G
+    wasm_memory_per_byte: int = 400
     # cryptography
     hashes: Mapping[int, Price] = field(default_factory=lambda: _HASHES)
     verify_secp256k1: Price = Price(1_637_292 * _G, 10 * _G)

@@ -7,9 +7,9 @@ the entry-point group `hypervisor.runtimes` and loaded when the first actor need
 import threading
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from importlib.metadata import entry_points
 
 from hypervisor.errors import RuntimeUnavailable
+from hypervisor.installed import registered
 from hypervisor.runtime import Runtime, RuntimeServices
 from store.cid import Cid, show
 
@@ -41,6 +41,16 @@ class Registry:
         runtime = self._runtimes.get(name)
         return name, runtime if runtime is not None else self._load(name, code)
 
+    def make(self, name: str) -> Runtime:
+        """A new runtime of a name, for one use, with nothing before it; RuntimeUnavailable if it is not installed."""
+        factory = self._factories.get(name) or _installed(name)
+        if factory is None:
+            raise RuntimeUnavailable(
+                f"the runtime '{name}' is not installed: install this package again (in a clone: `make environment`), "
+                f"or the one that registers it under the entry-point group '{ENTRY_POINT_GROUP}'"
+            )
+        return factory(self._services)
+
     @property
     def options(self) -> Mapping[str, str]:
         """The machine's options for its runtimes."""
@@ -57,6 +67,12 @@ class Registry:
             if name in self._runtimes:
                 self._runtimes[name] = wrapper(self._runtimes[name])
 
+    def wrapped(self, name: str, runtime: Runtime) -> Runtime:
+        """A runtime that takes the place of that of a name, with what was put before that one."""
+        for wrapper in self._wrappers.get(name, ()):
+            runtime = wrapper(runtime)
+        return runtime
+
     def names(self) -> Mapping[Cid, str]:
         """The code CIDs that are not executed by `wasm`, with their runtimes."""
         return dict(self._names)
@@ -71,16 +87,13 @@ class Registry:
         with self._lock:
             runtime = self._runtimes.get(name)  # another thread may have been first
             if runtime is None:
-                runtime = factory(self._services)
-                for wrapper in self._wrappers.get(name, ()):
-                    runtime = wrapper(runtime)
-                self._runtimes[name] = runtime
+                runtime = self._runtimes[name] = self.wrapped(name, factory(self._services))
         return runtime
 
 
 @lru_cache
 def _installed(name: str) -> RuntimeFactory | None:
-    for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+    for entry_point in registered(group=ENTRY_POINT_GROUP).select(name=name):
         factory: RuntimeFactory = entry_point.load()
         return factory
     return None

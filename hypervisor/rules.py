@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import Protocol
 
 from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.executor import ApplyResult
+from hypervisor.installed import registered
 from hypervisor.machine_state import MachineState
 from hypervisor.message import Message
 
@@ -45,13 +45,13 @@ class RuleSet:
 
 def rule_names() -> tuple[str, ...]:
     """The names of the sets of rules that are installed, the machine's own first."""
-    return tuple(sorted(entry_points(group=ENTRY_POINT_GROUP).names, key=lambda name: (name != FILECOIN, name)))
+    return tuple(sorted(registered(group=ENTRY_POINT_GROUP).names, key=lambda name: (name != FILECOIN, name)))
 
 
 @lru_cache
 def rule_set(name: str) -> RuleSet:
     """The set of rules of a name; InvalidInput lists those that are installed."""
-    for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+    for entry_point in registered(group=ENTRY_POINT_GROUP).select(name=name):
         found = entry_point.load()
         if isinstance(found, RuleSet):
             return found

@@ -4,7 +4,7 @@ A runtime is built once and may serve several machines: it keeps caches that dep
 else of the kernel of the invocation. Runtimes register under the entry-point group `hypervisor.runtimes`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,5 +43,15 @@ class Runtime(Protocol):
         (exit 4). OutOfGas and Fatal propagate.
         """
 
-    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
-        """Check and compile modules before their first invocation; raises InvalidModule if the rules refuse one."""
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        """Run the code's `upgrade`, of an actor that had `kernel.context.upgraded_from` until now.
+
+        The blocks are the parameters (0 = none) and the CBOR tuple of that code's CID. Code that offers none exits
+        with SYS_INVALID_RECEIVER. The rest is as for `invoke`.
+        """
+
+    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+        """Check and compile modules before their first invocation; raises InvalidModule if the rules refuse one.
+
+        With `features`, those of a network, a module that needs another one is refused, too.
+        """

@@ -16,6 +16,7 @@ from hypervisor.address import Address, Protocol
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.errors import Fatal
 from hypervisor.leb128 import encode_uleb128
+from hypervisor.printed import cid_text, one_line, show_fil
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from hypervisor.undo_map import UndoMap
 from store.blockstore import BlockNotFound, Blockstore, TreeNodeError, get_object, put_object
@@ -42,6 +43,12 @@ class ActorState:
     nonce: int = 0
     balance: TokenAmount = TokenAmount(0)
     delegated_address: Address | None = None
+
+    def __repr__(self) -> str:
+        address = "" if self.delegated_address is None else str(self.delegated_address)
+        code, head = f"code ...{cid_text(self.code)[-8:]}", f"state ...{cid_text(self.head)[-8:]}"
+        balance = show_fil(self.balance) if self.balance else "0 FIL"
+        return one_line("ActorState", balance, f"nonce {self.nonce}", address, code, head)
 
     def fields(self) -> list[Any]:
         """The tuple of five that the tree holds."""
@@ -86,23 +93,28 @@ _UNREAD = ActorState(Cid(b""))
 
 @dataclass(frozen=True, slots=True)
 class InitState:
-    """The init actor's state: the HAMT of addresses, the next free ID, the network's name."""
+    """The init actor's state: the HAMT of addresses, the next free ID, the network's name; with the feature m2-native
+    the list of installed code, too."""
 
     address_map: Cid
     next_id: int
     network_name: str
+    installed: Cid | None = None
 
     def fields(self) -> list[Any]:
-        """The tuple of three."""
-        return [link(self.address_map), self.next_id, self.network_name]
+        """The tuple of three, or of four."""
+        common = [link(self.address_map), self.next_id, self.network_name]
+        return common if self.installed is None else [*common, link(self.installed)]
 
     @classmethod
     def from_fields(cls, fields: Any) -> "InitState":
-        """Read the tuple of three; ValueError or TypeError if it is none."""
-        address_map, next_id, name = fields
+        """Read the tuple of three or four, whatever the features; ValueError or TypeError if it is none."""
+        address_map, next_id, name, *installed = fields
+        if len(installed) > 1:
+            raise ValueError(f"the tuple has {len(fields)} fields")
         if not _is_id(next_id) or not isinstance(name, str):
             raise ValueError(f"the next ID is {next_id!r:.40} and the network's name {name!r:.40}")
-        return cls(unlink(address_map), next_id, name)
+        return cls(unlink(address_map), next_id, name, unlink(installed[0]) if installed else None)
 
 
 @dataclass(frozen=True, slots=True)

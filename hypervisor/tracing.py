@@ -4,14 +4,16 @@ Call trees, gas profiles and traces are pure functions of this stream (`call_tre
 elsewhere). Without a listener the tracer is None and no event object is built.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from hypervisor.address import Address
-from hypervisor.exit_codes import ExitCode
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.markup import TreeLine, tree
+from hypervisor.printed import bytes_text, cid_text, cut, one_line, show_fil
 from hypervisor.state_tree import ActorState
-from hypervisor.types import ActorID, MethodNumber, TokenAmount
+from hypervisor.types import MILLIGAS_PER_GAS, ActorID, MethodNumber, TokenAmount
 from store.cid import Cid
 
 
@@ -24,6 +26,10 @@ class MessageStarted:
     method: MethodNumber
     nonce: int
     implicit: bool
+
+    def __repr__(self) -> str:
+        parties, kind = f"{cut(str(self.from_))} -> {cut(str(self.to))}", "implicit" if self.implicit else ""
+        return one_line("MessageStarted", parties, f"method {self.method}", f"nonce {self.nonce}", kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,10 @@ class CallStarted:
     read_only: bool
     gas_available: int
 
+    def __repr__(self) -> str:
+        parties, value = f"f0{self.from_} -> {cut(str(self.to))}", show_fil(self.value) if self.value else ""
+        return one_line("CallStarted", parties, f"method {self.method}", value, f"params {bytes_text(self.params)}")
+
 
 @dataclass(frozen=True, slots=True)
 class ActorCreated:
@@ -54,6 +64,9 @@ class ActorCreated:
 
     actor: ActorID
     address: Address
+
+    def __repr__(self) -> str:
+        return one_line("ActorCreated", f"f0{self.actor}", str(self.address))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,10 @@ class Dispatched:
     runtime: str
     delegated: Address | None = None
 
+    def __repr__(self) -> str:
+        address = "" if self.delegated is None else str(self.delegated)
+        return one_line("Dispatched", f"f0{self.actor}", self.runtime, address, f"code ...{cid_text(self.code)[-8:]}")
+
 
 @dataclass(frozen=True, slots=True)
 class ActorFound:
@@ -72,6 +89,9 @@ class ActorFound:
 
     actor: ActorID
     state: ActorState
+
+    def __repr__(self) -> str:
+        return one_line("ActorFound", f"f0{self.actor}", repr(self.state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +101,9 @@ class BlockOpened:
     cid: Cid
     size: int
 
+    def __repr__(self) -> str:
+        return one_line("BlockOpened", cid_text(self.cid), f"{self.size:,} bytes")
+
 
 @dataclass(frozen=True, slots=True)
 class BlockLinked:
@@ -88,6 +111,9 @@ class BlockLinked:
 
     cid: Cid
     size: int
+
+    def __repr__(self) -> str:
+        return one_line("BlockLinked", cid_text(self.cid), f"{self.size:,} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +133,11 @@ class CallEnded:
     message: str = ""
     is_plain: bool = False
 
+    def __repr__(self) -> str:
+        end = self.error or exit_name(self.exit_code)
+        gas, returned = f"gas {-(-self.gas_used // MILLIGAS_PER_GAS):,}", f"return {bytes_text(self.return_data)}"
+        return one_line("CallEnded", f"exit {end}", gas, returned, self.message)
+
 
 @dataclass(frozen=True, slots=True)
 class KernelSend:
@@ -114,6 +145,9 @@ class KernelSend:
 
     from_: ActorID
     to: Address
+
+    def __repr__(self) -> str:
+        return one_line("KernelSend", f"f0{self.from_} -> {cut(str(self.to))}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +159,50 @@ class GasCharged:
     other: int = 0
 
 
+class GuestBytes(Protocol):
+    """The memory of a native actor, while it waits for a syscall."""
+
+    def read(self, offset: int, length: int, /) -> bytes:
+        """The bytes of a slice. Raises SyscallError where the memory does not reach so far."""
+
+    def follow(self) -> int:
+        """How many bytes it has now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyscallEntered:
+    """A WASM actor has called a function of the machine, such as `ipld::block_link`; its charges follow.
+
+    `arguments` are those of the import; `memory` is the actor's, as long as the call lasts.
+    """
+
+    name: str
+    arguments: tuple[int, ...] = ()
+    memory: GuestBytes | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SyscallLeft:
+    """The syscall returns: the error number, with what the machine says of it, or 0 and what the actor gets."""
+
+    error: int
+    result: bytes = b""
+    message: str = ""
+
+    def __repr__(self) -> str:
+        return one_line("SyscallLeft", f"error {self.error}", bytes_text(self.result), self.message)
+
+
 @dataclass(frozen=True, slots=True)
 class EventEmitted:
     """An actor emitted an event: entries of (flags, key, codec, value)."""
 
     emitter: ActorID
     entries: tuple[tuple[int, str, int, bytes], ...]
+
+    def __repr__(self) -> str:
+        words = (f"{key}={bytes_text(value)}" for _, key, _, value in self.entries)
+        return one_line("EventEmitted", f"f0{self.emitter}", *words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +212,9 @@ class DebugLog:
     actor: ActorID
     text: str
 
+    def __repr__(self) -> str:
+        return one_line("DebugLog", f"f0{self.actor}", self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
@@ -147,6 +222,9 @@ class Flushed:
 
     root: Cid
     blocks: int
+
+    def __repr__(self) -> str:
+        return one_line("Flushed", cid_text(self.root), f"{self.blocks:,} blocks")
 
 
 class RuntimeEvent:
@@ -167,6 +245,8 @@ TraceEvent = (
     | CallEnded
     | KernelSend
     | GasCharged
+    | SyscallEntered
+    | SyscallLeft
     | EventEmitted
     | DebugLog
     | Flushed
@@ -200,13 +280,46 @@ class PlaceTracer(StepTracer, Protocol):
         """Take the program counter of an instruction of the innermost frame that is about to run."""
 
 
+@runtime_checkable
+class PausingTracer(StepTracer, Protocol):
+    """Who looks at some instructions: at the first one of each frame, and then at those that it asks for.
+
+    An engine that offers it calls `pause` in place of `step`, except for an instruction's fault; what is left out runs
+    as fast as it can. Of an engine that does not offer it every instruction comes by `step`.
+    """
+
+    def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
+        """Take an instruction of the innermost frame that is about to run: its number (from 1) and program counter.
+
+        `look` shows it. Answers how many of the frame's instructions to leave out; none after a call is left out.
+        """
+
+    def left(self, number: int, counter: int, /) -> None:
+        """The innermost frame has begun N instructions, the last one at a program counter; it ends now, or waits."""
+
+
 class Recorder:
-    """A tracer that keeps everything but instructions."""
+    """A tracer that keeps everything but instructions: `events`, in the order in which things happened.
+
+    Gas in events is milligas. It keeps all of them until it is dropped: give a machine one for what you look at.
+
+    >>> from hypervisor import Address, Hypervisor, Message, Recorder
+    >>> recorder = Recorder()
+    >>> with Hypervisor.open(tracer=recorder) as machine:
+    ...     recorder.events.clear()
+    ...     _ = machine.call(Message(to=Address.id(6), from_=Address.id(80)))
+    >>> recorder.events[1]
+    CallStarted(f080 -> f06, method 0, params empty)
+    """
 
     def __init__(self) -> None:
         self.events: list[TraceEvent] = []
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.events):,} events)"
+
     def event(self, event: TraceEvent, /) -> None:
+        """Keep the event."""
         self.events.append(event)
 
 
@@ -218,12 +331,16 @@ class StepRecorder(Recorder):
         self.events.append(event)
 
 
+MOST_LOGGED: Final = 10_000
+"""The lines of actors' logs that a call tree keeps."""
+
+
 @dataclass(slots=True)
 class CallNode:
     """One call of a call tree, with the calls and events under it in order.
 
     `calls_before` says for each of the events how many of the calls came before it. `charges` are the call's own, in
-    milligas by name, in the order in which each name was last charged.
+    milligas by name, in the order in which each name was last charged. `logs` are its actor's lines.
     """
 
     start: CallStarted
@@ -237,6 +354,14 @@ class CallNode:
     events: list[EventEmitted] = field(default_factory=list)
     calls_before: list[int] = field(default_factory=list)
     charges: dict[str, int] = field(default_factory=dict)
+    logs: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        below = f"{len(self.calls)} calls below" if self.calls else ""
+        return one_line("CallNode", call_words(self), below)
+
+    def _repr_html_(self) -> str:
+        return tree("calls", _lines(self), "go through `calls` of the node")
 
     @property
     def succeeded(self) -> bool:
@@ -244,12 +369,45 @@ class CallNode:
         return self.end is not None and not self.end.error and self.end.exit_code == ExitCode.OK
 
 
+def call_words(node: CallNode) -> str:
+    """A call in a line: runtime, receiver, method, value, how it ended, gas."""
+    start, end = node.start, node.end
+    receiver = str(start.to) if node.actor is None else f"f0{node.actor}"
+    value = f", {show_fil(start.value)}" if start.value else ""
+    if end is None:
+        return f"{node.runtime or '-'} {receiver} method {start.method}{value}, did not end"
+    outcome, gas = end.error or exit_name(end.exit_code), -(-end.gas_used // MILLIGAS_PER_GAS)
+    return f"{node.runtime or '-'} {receiver} method {start.method}{value}, exit {outcome}, gas {gas:,}"
+
+
+def _lines(root: CallNode) -> Iterator[TreeLine]:
+    """A tree for `hypervisor.markup`. Without recursion: calls go 1,024 deep."""
+    todo = [(0, root)]
+    while todo:
+        depth, node = todo.pop()
+        yield TreeLine(depth, call_words(node), tuple(_notes(node)), not node.succeeded)
+        todo.extend((depth + 1, below) for below in reversed(node.calls))
+
+
+def _notes(node: CallNode) -> Iterator[str]:
+    for event in node.events:
+        yield f"event {', '.join(f'{key}={bytes_text(value)}' for _, key, _, value in event.entries)}"
+    if node.end is not None and node.end.return_data:
+        yield f"return {bytes_text(node.end.return_data)}"
+    if node.end is not None and node.end.message:
+        yield node.end.message
+
+
 class CallTrees:
-    """A tracer that keeps the calls as trees, one for each top-level call in order, and nothing else."""
+    """A tracer that keeps the calls as trees, one for each top-level call in order, and nothing else.
+
+    Of what actors log it keeps the first MOST_LOGGED lines.
+    """
 
     def __init__(self) -> None:
         self.roots: list[CallNode] = []
         self._open: list[CallNode] = []
+        self._logged = 0
 
     def event(self, event: TraceEvent, /) -> None:
         """Put an event in its place."""
@@ -260,10 +418,19 @@ class CallTrees:
                 self._open.append(node)
             case CallEnded():
                 self._open.pop().end = event
+            case DebugLog():
+                self._log(event)
             case _ if self._open:
                 _note(self._open[-1], event)
             case _:
                 pass
+
+    def _log(self, line: DebugLog) -> None:
+        self._logged += 1
+        if self._open and self._logged <= MOST_LOGGED:
+            self._open[-1].logs.append(line.text)
+            if self._logged == MOST_LOGGED:
+                self._open[-1].logs.append("... what is logged from here on is left out")
 
 
 def _note(node: CallNode, event: TraceEvent) -> None:
@@ -283,7 +450,17 @@ def _note(node: CallNode, event: TraceEvent) -> None:
 
 
 def call_tree(events: Iterable[TraceEvent]) -> list[CallNode]:
-    """The calls of a stream as trees, one for each top-level call, in order."""
+    """The calls of a stream as trees, one for each top-level call, in order. Gas in milligas, value in attoFIL.
+
+    >>> from hypervisor import Address, Hypervisor, Message, Recorder, call_tree
+    >>> recorder = Recorder()
+    >>> with Hypervisor.open(tracer=recorder) as machine:
+    ...     recorder.events.clear()
+    ...     _ = machine.call(Message(to=Address.id(7), from_=Address.id(80), method=2))
+    >>> (call,) = call_tree(recorder.events)
+    >>> call.succeeded, call.runtime, call.calls
+    (False, 'wasm', [])
+    """
     trees = CallTrees()
     for event in events:
         trees.event(event)

@@ -12,11 +12,27 @@ ActorID = NewType("ActorID", int)
 """The number of an actor in the state tree (f0...)."""
 
 TokenAmount = NewType("TokenAmount", int)
-"""An amount of money in attoFIL (10^-18 FIL)."""
+_OF_AMOUNTS = """An amount of money in attoFIL (10^-18 FIL): a plain `int` that type checkers keep apart.
+
+`Hypervisor.balance` and `Network.balance` answer amounts that print in FIL (`hypervisor.printed.PrintedAmount`), which
+are numbers all the same.
+
+>>> from hypervisor import TokenAmount, fil
+>>> TokenAmount(1_500_000_000_000_000_000) == 3 * fil(1) // 2
+True
+"""
+setattr(TokenAmount, "__doc__", _OF_AMOUNTS)  # noqa: B010  # mypyc refuses the plain form: to it this is a class
 
 
 def fil(amount: int) -> TokenAmount:
-    """An amount of FIL in attoFIL."""
+    """An amount of whole FIL in attoFIL. Raises TypeError for what is no whole number: 1.5 FIL are `3 * fil(1) // 2`.
+
+    >>> from hypervisor import fil
+    >>> fil(3)
+    3000000000000000000
+    """
+    if not isinstance(amount, int):
+        raise TypeError(f"{amount!r:.40} is not a whole number of FIL: write 3 * fil(1) // 2 for 1.5 FIL")
     return TokenAmount(amount * ATTO_PER_FIL)
 
 
@@ -25,6 +41,8 @@ Gas = NewType("Gas", int)
 
 Milligas = NewType("Milligas", int)
 """A thousandth of a gas, the unit in which everything is charged."""
+
+MILLIGAS_PER_GAS = 1000
 
 ChainEpoch = NewType("ChainEpoch", int)
 """The height of a tipset."""
@@ -38,6 +56,8 @@ BlockId = NewType("BlockId", int)
 NO_BLOCK = BlockId(0)
 METHOD_SEND = MethodNumber(0)
 METHOD_CONSTRUCTOR = MethodNumber(1)
+METHOD_UPGRADE = MethodNumber(932_083)
+"""What the `upgrade` of an actor finds as its method (ref-fvm call_manager/mod.rs)."""
 
 SYSTEM_ACTOR = ActorID(0)
 INIT_ACTOR = ActorID(1)

@@ -39,3 +39,19 @@ def read_bounded(path: Path, most: int, what: str, kind: type[InvalidInput] = In
     if len(data) > most:
         raise kind(f"{what} {path} is longer than {most:,} bytes")
     return data
+
+
+def check_output(path: Path | None, what: str) -> None:
+    """InvalidInput unless a file can be written at a path, so that this is said before the work, not after it.
+
+    None is a file that was not asked for.
+    """
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InvalidInput(f"there is no folder {path.parent} to write {what} {path.name} to: make it, or name another")
+    if path.is_dir():
+        raise InvalidInput(f"{what} {path} is a folder: name a file")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise InvalidInput(f"{what} {path} may not be written: name another file")

@@ -71,3 +71,8 @@ def __getattr__(name: str) -> object:
     value: object = getattr(import_module(home), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    """With the names that are not loaded yet, for `help` and completion."""
+    return sorted({*globals(), *__all__})

@@ -5,37 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, to_filecoin
+from bridge.printed_address import PrintedAddress
 from bridge.transaction_messages import message_from
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message
+from hypervisor.printed import PrintedAmount
 from hypervisor.types import Gas, MethodNumber, TokenAmount
 from localnet.accounts import Account
 from localnet.addresses import Target, ethereum_address, filecoin_address
 from localnet.calls import simulate
 from localnet.chain.chain import Chain
 from localnet.chain.clock import ChainClock
+from localnet.contracts.named_interface import NamedInterface
 from localnet.development import DevelopmentChain
 from localnet.errors import CallFailed
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.call_request import CallRequest
 from localnet.rules.failures import returned_natively, transaction_failed
 from localnet.state.contract_state import nonce_of
-from localnet.traces.failed_call import failed_call
-from localnet.traces.trace import EpochTrace, Trace, epoch_trace, trace
-from localnet.traces.trace_words import NamedInterface
 
 if TYPE_CHECKING:
     from bridge.binding import Call, R
+    from localnet.contracts.kept_interfaces import KeptInterfaces
+    from localnet.state.inspected import InspectedState
+    from localnet.traces.changes import StateChanges
+    from localnet.traces.guest_profile import GuestProfile
+    from localnet.traces.trace import EpochTrace, Trace
 
 _LARGEST_METHOD: Final = (1 << 64) - 1
-MOST_INTERFACES: Final = 1_000
-"""The most interfaces of contracts that are kept (`Network.add_interface`)."""
 
 
 class AccountChain(DevelopmentChain):
@@ -45,7 +49,6 @@ class AccountChain(DevelopmentChain):
         super().__init__(chain, clock)
         self.accounts = accounts
         self._by_address = {account.address: account for account in accounts}
-        self._interfaces: dict[EthAddress | str, NamedInterface] = {}
 
     # --- facts ------------------------------------------------------------------------------------------------
 
@@ -53,10 +56,9 @@ class AccountChain(DevelopmentChain):
         """The unlocked account with an Ethereum address."""
         return self._by_address.get(EthAddress(address))
 
-    def balance(self, target: Target) -> TokenAmount:
-        """attoFIL of an account, contract or actor; 0 where there is none."""
-        actor = self.machine.actor(filecoin_address(target))
-        return TokenAmount(0) if actor is None else actor.balance
+    def balance(self, target: Target) -> PrintedAmount:
+        """attoFIL of an account, contract or actor; 0 where there is none. It prints in FIL."""
+        return self.machine.balance(filecoin_address(target))
 
     def nonce(self, target: Target) -> int:
         """The next nonce: of an account, or Ethereum's of a contract; 0 where there is none."""
@@ -64,7 +66,7 @@ class AccountChain(DevelopmentChain):
 
     def address(self, target: Target) -> EthAddress:
         """The Ethereum address of a target: f410 where it has one, else the masked ID."""
-        return ethereum_address(self.machine, target)
+        return PrintedAddress(ethereum_address(self.machine, target))
 
     # --- interfaces -------------------------------------------------------------------------------------------
 
@@ -74,22 +76,28 @@ class AccountChain(DevelopmentChain):
         Entries that cannot be read are left out. Raises InvalidInput for what is no ABI, or one too many.
         """
         from localnet.contracts.abi_entries import readable_interface
+        from localnet.contracts.kept_interfaces import MOST_INTERFACES
 
         interface, at = readable_interface(abi), None if address is None else self.address(address)
-        if len(self._interfaces) >= MOST_INTERFACES:
+        named = NamedInterface(name, interface, None if at is None else f"0x{at.hex()}")
+        if not self._interfaces.keep(name if at is None else EthAddress(bytes(at)), named):
             raise InvalidInput(f"{MOST_INTERFACES} interfaces are known, and no more are kept")
-        self._interfaces[name if at is None else at] = NamedInterface(
-            name, interface, None if at is None else f"0x{at.hex()}"
-        )
 
     @property
     def interfaces(self) -> tuple[NamedInterface, ...]:
         """The interfaces of contracts that traces know."""
-        return tuple(self._interfaces.values())
+        return tuple(self._interfaces.known.values())
 
     def know_contract(self, address: EthAddress, interface: ContractInterface, name: str) -> None:
-        """Let traces know the interface of a contract."""
-        self._interfaces[address] = NamedInterface(name or "contract", interface, f"0x{address.hex()}")
+        """Let traces know the interface of a contract, unless they know as many as they may."""
+        named = NamedInterface(name or "contract", interface, f"0x{address.hex()}")
+        self._interfaces.keep(EthAddress(bytes(address)), named)
+
+    @cached_property
+    def _interfaces(self) -> KeptInterfaces:
+        from localnet.contracts.kept_interfaces import KeptInterfaces
+
+        return KeptInterfaces(self.machine.base)
 
     # --- transactions -----------------------------------------------------------------------------------------
 
@@ -120,7 +128,7 @@ class AccountChain(DevelopmentChain):
             chain_id=self.chain_id,
             nonce=self.pending_nonce(address),
             to=request.to,
-            value=value,
+            value=request.value,
             data=data,
             gas_limit=gas_limit,
             max_fee=2 * self.base_fee + premium,
@@ -229,8 +237,42 @@ class AccountChain(DevelopmentChain):
         """The call tree of an executed transaction, across both runtimes. Raises UnknownTransaction."""
         return self._trace(self.receipt(transaction_hash))
 
+    def changes(self, transaction_hash: bytes, most: int = 500) -> StateChanges:
+        """What a transaction changed in the state: the first N values, each before and after.
+
+        Raises UnknownTransaction.
+        """
+        from localnet.traces.changes import StateChanges, message_changes
+
+        found = message_changes(self.chain, self.receipt(transaction_hash))
+        return StateChanges.first(f"0x{transaction_hash.hex()}", found, most)
+
+    def epoch_changes(self, epoch: int, most: int = 500) -> StateChanges:
+        """What an epoch changed in the state, reward and cron included: the first N values. Raises UnknownBlock."""
+        from localnet.traces.changes import StateChanges, epoch_changes
+
+        return StateChanges.first(f"epoch {epoch}", epoch_changes(self.chain, self.executed_at(epoch)), most)
+
+    def inspect(self, path: str = "", most: int = 100) -> InspectedState:
+        """What is at a path in the state: actors, fields, entries, by the names of the actors' schemas.
+
+        `network.inspect("f04/state/claims")`; of long maps and lists N entries. Raises NothingAtPath, InvalidInput.
+        """
+        from localnet.contracts.native_actor import stored_interface
+        from localnet.state.inspected import InspectedState
+
+        return InspectedState.at(self.machine, path, most, partial(stored_interface, self.machine.base))
+
+    def profile(self, transaction_hash: bytes) -> GuestProfile:
+        """Gas and time of a transaction by function of native actors, and by syscall. Raises UnknownTransaction."""
+        from localnet.traces.guest_profile import guest_profile
+
+        return guest_profile(self.chain, self.receipt(transaction_hash))
+
     def epoch_trace(self, epoch: int) -> EpochTrace:
         """The calls after the messages of an epoch's tipset: reward and cron. Raises UnknownBlock."""
+        from localnet.traces.trace import epoch_trace
+
         return epoch_trace(self.chain, self.executed_at(epoch), self.interfaces)
 
     @contextmanager
@@ -239,10 +281,14 @@ class AccountChain(DevelopmentChain):
         try:
             yield
         except CallFailed as failure:
+            from localnet.traces.failed_call import failed_call
+
             failure.again = lambda failed: failed_call(self.machine, request, failed, self.interfaces)
             raise
 
     def _trace(self, receipt: TransactionReceipt) -> Trace:
+        from localnet.traces.trace import trace
+
         return trace(self.chain, receipt, self.interfaces)
 
 

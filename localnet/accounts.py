@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.ethereum_signatures import key_address
+from bridge.printed_address import PrintedAddress
 from bridge.transactions import SignedTransaction, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
@@ -37,7 +38,17 @@ _MESSAGE_PREFIX = b"\x19Ethereum Signed Message:\n"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A key and its addresses. Equal by value; `repr` does not show the key."""
+    """A secp256k1 key and its addresses: Ethereum's (20 bytes) and the native one (f1). `repr` does not show the key.
+
+    `from_key` raises InvalidInput for bytes that are no key.
+
+    >>> from localnet import Account
+    >>> account = Account.from_key(bytes(31) + bytes([1]))
+    >>> account.address  # as in Ethereum's own tests
+    0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf
+    >>> account.native
+    Address.parse('f1wcuzrs736zqzbbjjdgl2wvyyufuk4pefbymzf2i')
+    """
 
     private_key: bytes
     address: EthAddress
@@ -47,7 +58,8 @@ class Account:
     def from_key(cls, private_key: bytes) -> Account:
         """The account of a 32-byte private key."""
         public_key = secp256k1_public_key(private_key)
-        return cls(private_key, key_address(public_key), Address.secp256k1(public_key))
+        address = PrintedAddress(key_address(public_key))
+        return cls(private_key, address, Address.secp256k1(public_key))
 
     @property
     def delegated(self) -> Address:
@@ -66,7 +78,7 @@ class Account:
 
     def sign_text(self, text: bytes) -> bytes:
         """Sign a text as wallets do (EIP-191): 65 bytes r, s, v with v 27 or 28."""
-        from eth_hash.auto import keccak
+        from store.keccak import keccak
 
         signature = self.sign_digest(keccak(_MESSAGE_PREFIX + str(len(text)).encode() + text))
         return signature[:64] + bytes([27 + signature[64]])

@@ -25,11 +25,29 @@ FailureText = Callable[[str | None], str]
 
 
 class NetworkError(HypervisorError):
-    """The root of this package's errors."""
+    """The root of this package's errors; the tree is drawn at the top of `localnet.errors`.
+
+    >>> from localnet import Network, NetworkError
+    >>> with Network() as network:
+    ...     try:
+    ...         network.block(7)
+    ...     except NetworkError as error:
+    ...         print(f"{type(error).__name__}: {error}")
+    UnknownBlock: block 7 is above the head, 0
+    """
 
 
 class TransactionRefused(NetworkError):
-    """The network does not take the transaction; nothing has changed."""
+    """The network does not take the transaction; nothing has changed. `reason` is a word for programs.
+
+    >>> from localnet import Network, TransactionRefused
+    >>> with Network() as network:
+    ...     try:
+    ...         network.send_native("f0100", value=network.balance("f0100") * 2)
+    ...     except TransactionRefused as refused:
+    ...         print(refused.reason)
+    funds
+    """
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -37,7 +55,19 @@ class TransactionRefused(NetworkError):
 
 
 class CallFailed(NetworkError):
-    """A call that exited with another code than 0; `data` is revert data, where there is any, `words` the machine's."""
+    """A call that exited with another code than 0; `data` is revert data, where there is any, `words` the machine's.
+
+    Nothing has changed. `trace` is the tree of the call, made anew.
+
+    >>> from localnet import CallFailed, Network
+    >>> with Network() as network:
+    ...     contract = network.deploy("examples/solidity/artifacts/DataCapName.json")
+    ...     try:
+    ...         network.call(contract, bytes(4))  # no function has this selector
+    ...     except CallFailed as failed:
+    ...         failed.exit_code == 33, failed.data, failed.trace
+    (True, b'', FailedCall(exit EVM_CONTRACT_REVERTED, 1 calls))
+    """
 
     def __init__(self, exit_code: int, data: bytes, words: str, text: FailureText | None = None) -> None:
         """`text` is what the error says (default: as Lotus does)."""
@@ -63,7 +93,17 @@ class AllowanceExceeded(CallFailed):
 
 
 class TransactionFailed(NetworkError):
-    """A transaction that a block holds and whose execution failed."""
+    """A transaction that a block holds and whose execution failed. `receipt` has it all: gas, exit code, its trace.
+
+    >>> from localnet import Network, TransactionFailed
+    >>> with Network() as network:
+    ...     contract = network.deploy("examples/solidity/artifacts/DataCapName.json")
+    ...     try:
+    ...         network.send(contract, data=bytes(4), gas_limit=10_000_000)
+    ...     except TransactionFailed as failed:
+    ...         failed.receipt.block_number, failed.exit_code
+    (2, 33)
+    """
 
     def __init__(self, receipt: TransactionReceipt, text: FailureText) -> None:
         """`text` is what the error says."""

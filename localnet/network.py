@@ -21,7 +21,9 @@ from bridge.addresses import EthAddress
 from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle
 from hypervisor.migration_nv29 import StreamSettings
-from hypervisor.opening import AUTO, IN_MEMORY
+from hypervisor.opening import AUTO, IN_MEMORY, named_overlay
+from hypervisor.overlay import Overlay
+from hypervisor.printed import one_line
 from hypervisor.types import TokenAmount
 from localnet.account_chain import AccountChain
 from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC, Account, accounts
@@ -40,7 +42,20 @@ if TYPE_CHECKING:
 
 
 class Network(AccountChain):
-    """A local network: accounts with funds, a chain, a mempool, a machine."""
+    """A local network: accounts with funds, a chain, a mempool, a machine.
+
+    Money in attoFIL, gas in gas, fees in attoFIL per gas, time in Unix seconds, heights in epochs. What the network
+    refuses and what fails on it are the errors of `localnet.errors`; wrong input raises InvalidInput.
+
+    >>> from hypervisor import fil
+    >>> from localnet import Network
+    >>> with Network() as network:
+    ...     alice, bob = network.accounts[:2]
+    ...     before = network.balance(bob)
+    ...     receipt = network.send(bob, fil(3), sender=alice)
+    ...     network.balance(bob) - before, receipt.succeeded, network.block_number
+    (3 FIL, True, 1)
+    """
 
     def __init__(
         self,
@@ -49,6 +64,7 @@ class Network(AccountChain):
         bundle: Bundle | str | Path | None = None,
         evm: str = AUTO,
         network: int | None = None,
+        overlay: Overlay | str | Path | None = None,
         rules: str | None = None,
         hardfork: str = "",
         mnemonic: str = TEST_MNEMONIC,
@@ -66,11 +82,15 @@ class Network(AccountChain):
         streams: StreamSettings | None = None,
         beginning: GenesisOptions | None = None,
         keep_states: int | None = None,
+        actor_debugging: bool = False,
+        read_only: bool = False,
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
         `bundle` is a bundle of built-in actors or its CAR file (default: this project's own), `network` the network
         version (default: the newest, or the newest with the actors of the bundle that is named); a folder keeps both.
+        An `overlay` (itself, or its file) changes prices and rules of the network versions (`hypervisor.overlay_file`);
+        a folder that was made with one is opened with the same again.
         `rules` are `filecoin` (the default) or `ethereum`, with a `hardfork` of Ethereum (default: the newest); a
         folder keeps them, too. `evm` says who runs contracts (`hypervisor.machine`). The mnemonic's accounts below the
         path are unlocked (default: ten); in a new network each has `balance` attoFIL (default: 10,000 FIL) under both
@@ -85,12 +105,14 @@ class Network(AccountChain):
         accounts with less than 1 FIL there get `balance`. `streams` say who governs the block reward from network
         version 29 on, and how fast it is split (`localnet.chain.streams`): at the genesis, or at the planned upgrade
         to that version. A network in memory keeps the states of its newest blocks, `keep_states` of them (default:
-        4,100, as anvil), those of its snapshots, and all that happened in every block. `beginning` is the former name
-        of `genesis`.
+        4,100, as anvil), those of its snapshots, and all that happened in every block. With `actor_debugging`, native
+        actors log (`hypervisor.actor_log`), which they pay gas for; a folder does not keep that. With `read_only` a
+        folder's chain is read as it is now, beside a node that has it open, too: what happens on this network stays in
+        memory. `beginning` is the former name of `genesis`.
 
-        Raises InvalidInput for a folder of another bundle, network version, chain id, `evm` or rules, of other funds or
-        fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too late, and
-        the errors of `Hypervisor.open`.
+        Raises InvalidInput for a folder of another bundle, network version, overlay, chain id, `evm` or rules, of other
+        funds or fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too
+        late, and the errors of `Hypervisor.open`.
         """
         if beginning is not None:
             if genesis is not NOTHING_MORE:
@@ -103,7 +125,8 @@ class Network(AccountChain):
         unlocked = accounts(mnemonic, count, derivation_path)
         opening = Opening(
             path, bundle, network, evm, unlocked, funds, genesis, chain_id, bare, rules, hardfork, fork,
-            streams=streams, funded=balance is not None, counted=counted, keep_states=keep_states,
+            streams=streams, overlay=named_overlay(overlay), funded=balance is not None, counted=counted,
+            keep_states=keep_states, actor_debugging=actor_debugging, read_only=read_only,
         )  # fmt: skip
         super().__init__(opening.chain(int(clock()), upgrades), ChainClock(clock), unlocked)
         if facade:
@@ -182,6 +205,10 @@ class Network(AccountChain):
         from localnet.miners.miner import create_miner
 
         return create_miner(self, owner or self.accounts[0], sectors, claims=claims, expiration=expiration)
+
+    def __repr__(self) -> str:
+        rules = f"{self.rules.name}, network version {self.version}"
+        return one_line("Network", rules, f"block {self.block_number}", f"{len(self.accounts)} accounts")
 
     # --- the end ----------------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from hypervisor.genesis import Genesis
 from hypervisor.machine import Hypervisor
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.network_versions import NETWORK_VERSIONS, network_version
-from hypervisor.opening import AUTO, IN_MEMORY, OFFICIAL_EVM, OWN_EVM, open_store
+from hypervisor.opening import AUTO, IN_MEMORY, OFFICIAL_EVM, OWN_EVM, check_same_overlay, open_store
+from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
@@ -36,13 +37,13 @@ from localnet.ledger.genesis import (
 )
 from localnet.ledger.index import ChainIndex, miners_entries
 from localnet.ledger.upgrades import UpgradePlan, Upgrades, check_not_ahead
-from localnet.miners.datacap import grant_on
 from localnet.preinstalled import preinstall
 from localnet.rules.installed import rules_named, rules_of
 from localnet.rules.parts import NetworkRules
 from localnet.state.controls import set_balance
 from store.blockstore import Store
 from store.bounded import BoundedStore
+from store.overlay import OverlayStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,13 @@ class Opening:
     hardfork: str = ""
     fork: ForkSource | None = None
     streams: StreamSettings | None = None
+    overlay: Overlay | None = None
     funded: bool = False
     """Whether this balance is asked for, or this number of accounts (`counted`)."""
     counted: bool = False
     keep_states: int | None = None
+    actor_debugging: bool = False
+    read_only: bool = False
 
     def chain(self, timestamp: int, plan: UpgradePlan) -> Chain:
         """The chain in the folder, or a new one at a time (Unix seconds)."""
@@ -73,9 +77,11 @@ class Opening:
         bundle = Bundle.open(self.bundle) if isinstance(self.bundle, str | Path) else self.bundle
         with ExitStack() as undo:
             opened, window = self._open()
-            store, origin = open_fork(undo.enter_context(closing(opened)), self.fork)
+            store, origin = open_fork(undo.enter_context(closing(opened)), self.fork, self.overlay)
             index, externs = ChainIndex(store), ChainExterns()
             undo.callback(store.close)
+            if self.read_only and index.head < 0:
+                raise InvalidInput(f"{self.path} holds no chain to be read: leave read_only out to begin one there")
             miners = self.genesis.miners if index.head < 0 else index.miners_to_come()
             if len(miners) > len(self.accounts):
                 raise InvalidInput(f"{len(self.accounts)} accounts cannot own {len(miners)} miners, one each")
@@ -92,7 +98,14 @@ class Opening:
             first, evm = Upgrades(machine.context.network.number), machine.registry.options["evm"]
             rules = rules_of(machine)
             fresh = NetworkRecord(
-                genesis.network_name, supply, first, evm, machine.manifest.data, rules.name, rules.hardfork
+                genesis.network_name,
+                supply,
+                first,
+                evm,
+                machine.manifest.data,
+                rules.name,
+                rules.hardfork,
+                self.overlay,
             )
             chain = Chain(machine, externs, fresh, timestamp, origin, window)
             plan_upgrades(chain, plan, self.streams)
@@ -102,6 +115,8 @@ class Opening:
     def _open(self) -> tuple[Store, StateWindow]:
         """The store behind the path, and what keeps its states."""
         if str(self.path) == IN_MEMORY:
+            if self.read_only:
+                raise InvalidInput("a network in memory has nothing to be read: name a folder, or leave read_only out")
             store = BoundedStore()
             return store, StateWindow(store, self.keep_states)
         if self.keep_states is not None:
@@ -109,6 +124,10 @@ class Opening:
                 "a number of states to keep is for a network in memory: a folder's are collected by `hypervisor gc "
                 "--states N`, or by `hypervisor node --keep-states N`"
             )
+        if self.read_only:
+            from store.rocks import RocksStore
+
+            return OverlayStore(RocksStore.open(self.path, read_only=True), closes=True), StateWindow()
         return open_store(self.path), StateWindow()
 
     def _begin(self, machine: Hypervisor) -> None:
@@ -118,8 +137,7 @@ class Opening:
         rules.settings.begin(machine)
         if not self.bare:
             preinstall(machine)
-        for client, size in self.genesis.verified.items():
-            grant_on(machine, client, size)
+        self._grant_datacap(machine)
         if self.streams is not None and has_streams(machine):
             begin_streams(machine, self.streams)
 
@@ -133,11 +151,17 @@ class Opening:
             if actor is None or actor.balance < min(amount, ATTO_PER_FIL):
                 made += amount - (0 if actor is None else actor.balance)
                 set_balance(machine, address, amount)
-        for client, size in self.genesis.verified.items():
-            grant_on(machine, client, size)
+        self._grant_datacap(machine)
         if self.chain_id is not None:
             machine.advance(chain_id=self.chain_id)
         return TokenAmount(made)
+
+    def _grant_datacap(self, machine: Hypervisor) -> None:
+        if self.genesis.verified:
+            from localnet.miners.datacap import grant_on  # the registries' bindings take a moment to load
+
+            for client, size in self.genesis.verified.items():
+                grant_on(machine, client, size)
 
     def _machine(
         self, store: Store, index: ChainIndex, bundle: Bundle | None, genesis: Genesis, externs: ChainExterns
@@ -159,6 +183,7 @@ class Opening:
             now = record.upgrades.version_at(index.head)
             name = None if self.genesis == NOTHING_MORE else self.genesis.name
             check_same(record, bundle, network, None if evm == AUTO else evm, name, now)
+            check_same_overlay(record.overlay, self.overlay)
             bundle, network = None, None
             if evm == AUTO:
                 evm = OFFICIAL_EVM if record.evm == OFFICIAL_EVM else OWN_EVM
@@ -170,11 +195,13 @@ class Opening:
             store=store,
             bundle=bundle,
             network=network,
+            overlay=self.overlay,
             rules=rules.name,
             evm=evm,
             genesis=genesis,
             externs=externs,
             proofs=AcceptProofs(),
+            actor_debugging=self.actor_debugging,
         )
         rules.settings.prepare(machine)
         if record is not None and self.chain_id not in (None, machine.context.chain_id):

@@ -10,9 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from hypervisor.errors import InvalidInput
+from store.keccak import keccak
 
 Types = Mapping[str, list[dict[str, str]]]
 

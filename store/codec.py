@@ -75,6 +75,8 @@ def kind_of(value: Any) -> str:
     known = PLAIN_KINDS.get(type(value))
     if known is not None:
         return known
+    if isinstance(value, bytes):  # a class of its own, as that of a CID that prints as text
+        return "bytes"
     return "link" if type(value) is CBORTag and value.tag == LINK_TAG else type(value).__name__
 
 

@@ -11,10 +11,10 @@ from store.memory import MemoryStore
 
 
 class OverlayStore:
-    """A `Store` that reads through to `base` and never writes to it."""
+    """A `Store` that reads through to `base` and never writes to it. With `closes` it closes that one with itself."""
 
-    def __init__(self, base: Store) -> None:
-        self._base = base
+    def __init__(self, base: Store, *, closes: bool = False) -> None:
+        self._base, self._closes = base, closes
         self._own = MemoryStore()
         self._metadata: dict[bytes, bytes | None] = {}
         self._index: dict[bytes, bytes | None] = {}
@@ -68,4 +68,6 @@ class OverlayStore:
         return self._index[key] if key in self._index else self._base.index(key)
 
     def close(self) -> None:
-        """Nothing to release: the base has another owner."""
+        """Close the base, if it is this store's to close; else it has another owner."""
+        if self._closes:
+            self._base.close()

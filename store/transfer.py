@@ -25,7 +25,7 @@ from store.second_reader import check_twice
 from store.walk import blocks_below
 
 BATCH: Final = 4 << 20
-"""Bytes of blocks that an import commits at a time."""
+"""Bytes of blocks that an import commits at a time, where nothing else is said."""
 
 Progress = Callable[[int], None]
 """Called with the bytes that are done."""
@@ -150,9 +150,11 @@ def import_car(
     partial: bool = False,
     strict: bool = False,
     progress: Progress | None = None,
+    batch: int = BATCH,
 ) -> CarSummary:
     """Verify a CAR, store its blocks, and then set metadata to CIDs in it, such as {b"pin/NAME": root}.
 
+    Blocks are committed `batch` bytes at a time.
     Raises CarError where a root or a link leads out of the file (links only unless `partial`), and whatever
     `verify_car` raises: then nothing was stored. After an error of the store the same call goes on where this one was.
     """
@@ -161,7 +163,7 @@ def import_car(
     _check(Path(path), summary, names, partial)
     while True:
         try:
-            record = _store_blocks(store, Path(path), summary, progress)
+            record = _store_blocks(store, Path(path), summary, progress, batch)
             store.commit((), {**names, IMPORT: None}, expected={IMPORT: record})
             return summary
         except HeadMoved:  # a garbage collection has begun, and may drop what was stored before: store it again
@@ -194,7 +196,7 @@ def _links(cid: Cid, data: bytes, strict: bool = False) -> list[Cid]:
         raise CarError(f"CAR block {show(cid)}: {error}") from None
 
 
-def _store_blocks(store: Store, path: Path, summary: CarSummary, progress: Progress | None) -> bytes | None:
+def _store_blocks(store: Store, path: Path, summary: CarSummary, progress: Progress | None, size: int) -> bytes | None:
     """Store the blocks, from where an earlier import of this file has stopped; returns the record of that."""
     with path.open("rb") as file:
         reader = read_car(file)
@@ -202,7 +204,7 @@ def _store_blocks(store: Store, path: Path, summary: CarSummary, progress: Progr
         done = _position(record, summary)
         if done:
             reader.go_to(done)
-        for batch in _batches(reader):
+        for batch in _batches(reader, size):
             new = encode([summary.digest, reader.position])
             store.commit(batch, {IMPORT: new}, expected={IMPORT: record})
             record = new
@@ -223,13 +225,13 @@ def _position(record: bytes | None, summary: CarSummary) -> int:
     return position if digest == summary.digest else 0
 
 
-def _batches(reader: CarReader) -> Iterator[list[tuple[Cid, bytes]]]:
+def _batches(reader: CarReader, size: int) -> Iterator[list[tuple[Cid, bytes]]]:
     batch: list[tuple[Cid, bytes]] = []
-    size = 0
+    held = 0
     for cid, data in reader:
         batch.append((cid, data))
-        size += len(data)
-        if size >= BATCH:
+        held += len(data)
+        if held >= size:
             yield batch
-            batch, size = [], 0
+            batch, held = [], 0
     yield batch

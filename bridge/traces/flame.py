@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from bridge.printable import printable
+from hypervisor.printable import printable
 
 MOST_BOXES: Final = 20_000
 _WIDTH: Final = 1200

@@ -1,21 +1,25 @@
-"""The calls of a transaction as Ethereum knows them, out of the tracer's stream under Filecoin's rules.
+"""The calls of a transaction as Ethereum knows them, out of the tracer's stream.
 
 A call tree holds more than Ethereum has: a creation is a call of the address manager that calls the init actor that
 calls a constructor, a delegate call asks for the code and then calls the contract itself, and code is asked for by
 calls too. Here each becomes one frame or none; a native actor's frame has for input the calldata of
-handle_filecoin_method and for output the same three words as the call_actor precompile's. Rules: the trace_ methods of
+handle_filecoin_method and for output the same three words as the call_actor precompile's. Under Ethereum's rules a
+creation is one call, of the constructor, with the init code as it is. Rules: the trace_ methods of
 Filecoin's nodes (lotus node/impl/eth/trace.go).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from bridge.addresses import EthAddress, from_delegated, masked_id
+from bridge.addresses import EthAddress, create_address, from_delegated, masked_id
 from bridge.cbor import CborReader, ParamsError
 from bridge.events import Log, entries_to_log
+from bridge.evm_steps import CodeBorrowed
 from bridge.filecoin_call import NO_CODEC, encode_call_return, encode_method_calldata
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import (
@@ -30,9 +34,9 @@ from hypervisor.address import Address
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
-from hypervisor.tracing import CallEnded, CallNode, MessageEnded, TraceEvent, call_tree
+from hypervisor.tracing import CallEnded, CallNode, CallStarted, MessageEnded, TraceEvent, call_tree
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
-from store.cid import Cid
+from store.cid import RAW, Cid
 
 UNKNOWN_CODE: Final = b"\xfe"
 """Stands for code that no contract can have (EIP-3541): what a creation made is not part of the stream."""
@@ -55,6 +59,9 @@ class Directory(Protocol):
 
     def is_contract(self, code: Cid) -> bool:
         """Whether code is the EVM actor's."""
+
+    def nonce(self, actor: ActorID) -> int:
+        """The nonce with which an actor creates next, after the message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +102,30 @@ class EthereumFrame:
 def ethereum_frames(events: Iterable[TraceEvent], directory: Directory) -> list[EthereumFrame]:
     """The frames of each of a stream's top-level calls. A top-level call always has one."""
     listed = list(events)
-    frames = [_Fold(directory).top(node) for node in call_tree(listed)]
+    constructs = (event for event in listed if isinstance(event, CallStarted) and event.method == METHOD_CONSTRUCTOR)
+    creations = Counter(event.from_ for event in constructs)
+    borrowed = _borrowed_codes(listed)
+    frames = [_Fold(directory, creations, borrowed).top(node) for node in call_tree(listed)]
     ends = [event.exit_code for event in listed if isinstance(event, MessageEnded)]
     if len(ends) == len(frames):
         # of a call that could not be made at all, the executor alone knows the exit code
         for frame, exit_code in zip(frames, ends, strict=True):
             frame.exit_code = exit_code
     return frames
+
+
+def _borrowed_codes(events: Sequence[TraceEvent]) -> dict[int, CodeBorrowed]:
+    """Whose code the delegate calls of a stream run, by their beginnings, where the stream says so."""
+    found: dict[int, CodeBorrowed] = {}
+    last: CodeBorrowed | None = None
+    for event in events:
+        if isinstance(event, CodeBorrowed):
+            last = event
+        elif isinstance(event, CallStarted):
+            if last is not None and event.method == _INVOKE_DELEGATE:
+                found[id(event)] = last
+            last = None
+    return found
 
 
 @dataclass(slots=True)
@@ -114,9 +138,13 @@ class _Caller:
 
 
 class _Fold:
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, creations: Counter[ActorID], borrowed: Mapping[int, CodeBorrowed]) -> None:
+        """`creations`: how many calls of constructors each actor makes. `borrowed`: see `_borrowed_codes`."""
+        self._borrowed = borrowed
         self._directory = directory
         self._names: dict[ActorID, EthAddress] = {}
+        self._by_nonce: dict[ActorID, Set[EthAddress]] = {}
+        self._creations = creations
 
     def top(self, node: CallNode) -> EthereumFrame:
         caller = _Caller(self._name(node.start.from_))
@@ -168,6 +196,8 @@ class _Fold:
             return self._creation(node, caller)
         if start.to == Address.id(INIT_ACTOR) and start.method in (_EXEC, _EXEC4):
             return self._native_creation(node, caller)
+        if start.method == METHOD_CONSTRUCTOR and start.params_codec == RAW:
+            return self._ethereum_creation(node, caller), node
         if caller.is_contract and 0 < start.method < _FIRST_PUBLIC_METHOD:
             return self._private(node, caller)
         return self._native(node, caller), node
@@ -215,6 +245,29 @@ class _Fold:
         self._learn_created(node, constructor)
         return frame, constructor
 
+    def _ethereum_creation(self, node: CallNode, caller: _Caller) -> EthereumFrame:
+        """A creation under Ethereum's rules: the call of the constructor itself. A failed one has no address."""
+        end, address = node.end or _UNFINISHED, from_delegated(node.start.to)
+        kind = "CREATE" if address in self._created_by_nonce(node.start.from_, caller.address) else "CREATE2"
+        frame = _make_frame(kind, node, caller.address, None, node.start.params, b"")
+        if frame.exit_code == ExitCode.OK:
+            frame.to, frame.output = address, UNKNOWN_CODE
+        else:
+            with suppress(ParamsError):
+                frame.output = _payload_of(end)
+        return frame
+
+    def _created_by_nonce(self, creator: ActorID, address: EthAddress) -> Set[EthAddress]:
+        """Where a creator's CREATE puts contracts in this message: the stream does not say which opcode it was.
+
+        The nonce is known after the message, which adds one to it for each creation unless all is taken back.
+        """
+        if creator not in self._by_nonce:
+            most, after = self._creations[creator] + 1, self._directory.nonce(creator)
+            nonces = range(max(0, after - most), after + most)
+            self._by_nonce[creator] = {create_address(address, nonce) for nonce in nonces}
+        return self._by_nonce[creator]
+
     def _native_creation(self, node: CallNode, caller: _Caller) -> tuple[EthereumFrame, CallNode] | None:
         """An actor's creation by the init actor: there is no init code to show."""
         constructor = next((call for call in node.calls if call.start.method == METHOD_CONSTRUCTOR), None)
@@ -233,13 +286,16 @@ class _Fold:
         if start.method == _GET_BYTECODE:
             actor = self._actor(node)
             caller.last_code = self._name(actor) if actor is not None and end.exit_code == ExitCode.OK else None
-        if start.method != _INVOKE_DELEGATE or caller.last_code is None:
+        borrowed = self._borrowed.get(id(start))
+        code = caller.last_code if borrowed is None else borrowed.address
+        if start.method != _INVOKE_DELEGATE or code is None:
             return None
         try:
             params, output = DelegateCallParams.decode(start.params), _payload_of(end)
         except ParamsError:
             return None
-        frame = _make_frame("DELEGATECALL", node, caller.address, caller.last_code, params.calldata, output)
+        kind = "DELEGATECALL" if borrowed is None else borrowed.opcode
+        frame = _make_frame(kind, node, caller.address, code, params.calldata, output)
         frame.value = params.value
         return frame, node
 

@@ -20,6 +20,7 @@ from hypervisor.bundle_library import (
     release_file,
     release_of,
     remedy_offline,
+    unpinned_file,
 )
 from hypervisor.errors import BundleError
 from store.car import write_car
@@ -82,18 +83,36 @@ def add(path: Path, name: str | None = None) -> tuple[Release, Path]:
     assert release is not None, "it has a name, or its root is known"
     target = release_file(release)
     with _writing(target.parent):
-        _forget_drafts(target.parent)
-        handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=_DRAFT)
-        try:
-            with open(handle, "wb") as file:
-                write_car(file, [bundle.root], bundle.blocks)
-                file.flush()
-                os.fsync(handle)
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
+        _write_bundle(bundle, target)
     return release, target
+
+
+def add_unpinned(path: Path, name: str) -> tuple[str, Path]:
+    """Keep a bundle under a name of the user's own, in the place of one that has it; its manifest root, and its file.
+
+    BundleError for a file that is damaged or incomplete, and for a name that means something else.
+    """
+    bundle, target = Bundle.from_file(path), unpinned_file(name)
+    _check_nothing_else(bundle, str(path))
+    with _writing(target.parent):
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_bundle(bundle, target)
+    return show(bundle.root), target
+
+
+def _write_bundle(bundle: Bundle, target: Path) -> None:
+    """Write a bundle's file, whole or not at all."""
+    _forget_drafts(target.parent)
+    handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=_DRAFT)
+    try:
+        with open(handle, "wb") as file:
+            write_car(file, [bundle.root], bundle.blocks)
+            file.flush()
+            os.fsync(handle)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
 
 
 def _forget_drafts(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,12 +13,13 @@ from localnet.contracts.amounts import payment
 if TYPE_CHECKING:
     from localnet import Account, Network
 
-app = typer.Typer(help="Your own actors: new, install, create, call and inspect.", no_args_is_help=True)
+app = typer.Typer(help="Your own actors: new, test, install, create, call, replace and inspect.", no_args_is_help=True)
 
 _State = Annotated[
-    Path,
+    Path | None,
     typer.Option("--state", metavar="DIR", help="The folder of a chain; no node may have it open.", show_default=False),
 ]
+_Rpc = Annotated[str | None, typer.Option("--rpc", metavar="URL", help="A running node, instead of a folder.")]
 _Schema = Annotated[
     Path | None, typer.Option("--schema", metavar="FILE", help="The interface, where it is not known of the code.")
 ]
@@ -27,6 +28,7 @@ _Params = Annotated[
 ]
 _Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Money to send with it, as 1.5fil.")]
 _Target = Annotated[str, typer.Argument(metavar="ADDRESS", help="f0... to f4..., or 0x...", show_default=False)]
+_LONGEST_NUMBER = 20
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -34,27 +36,56 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits and _.", show_default=False)],
     into: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write the project into.")] = Path(),
+    lang: Annotated[Literal["rust", "c", "assemblyscript"], typer.Option(help="The language.")] = "rust",
     as_json: _AsJson = False,
 ) -> None:
-    """Write a small actor project in Rust, with its interface and a test in Python.
+    """Write a small actor project, with its interface and a test in Python.
+
+    Its compiler is cargo, zig (`pip install ziglang`) or npm's assemblyscript, as its README.md says.
 
     Example: hypervisor actor new guest_book
+
+    Example: hypervisor actor new tally --lang c
     """
     from devtools.actor_project import new_project
 
-    folder = new_project(name, into)
+    folder = new_project(name, into, lang)
     if as_json:
         typer.echo(json.dumps({"project": str(folder)}))
         return
     typer.echo(f"{folder} is there: its README.md says how to build, test and install the actor")
 
 
+@app.command("test")
+def build_and_test(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The project.")] = Path(),
+    no_build: Annotated[bool, typer.Option("--no-build", help="Test what was built before.")] = False,
+) -> None:
+    """Build the actor project in a folder, and run its tests in Python.
+
+    It is built by cargo, make or npm, whichever's file is there (Cargo.toml, Makefile, package.json), and tested by
+    pytest. Exit status: that of the first program that fails, 2 where there is no project.
+
+    Example: hypervisor actor test guest_book
+    """
+    from devtools.actor_project import project_commands
+
+    for command in project_commands(folder, build=not no_build):
+        status = _run(command, folder)
+        if status:
+            raise typer.Exit(status)
+
+
 @app.command("install")
 def install(
     wasm: Annotated[Path, typer.Argument(metavar="WASM", help="The compiled actor.", show_default=False)],
-    state: _State,
+    state: _State = None,
+    rpc: _Rpc = None,
     schema: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The IPLD schema of its interface, to be kept with the code.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What traces and logs call it (default: the file's name).")
     ] = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -66,53 +97,94 @@ def install(
     Example: hypervisor actor install guest_book.wasm --schema interface.ipldsch --state chain
     """
     from devtools.cli.folders import open_chain
+    from devtools.cli.node_actors import install_actor
     from localnet import Network
     from localnet.contracts.native_actor import read_interface, read_module
     from store.cid import show
 
-    data = read_module(wasm)
-    if not state.exists():  # no folder is made for what is refused
-        _check_module(data)
-        if schema is not None:
-            read_interface(schema)
-    with open_chain(state) if state.exists() else Network(state) as network:
-        code = show(network.actors.install(data, schema))
+    data, label = read_module(wasm), wasm.stem if name is None else name
+    if rpc is not None and state is None:
+        code = install_actor(rpc, data, schema, label)
+    elif state is not None and rpc is None:
+        if not state.exists():  # no folder is made for what is refused
+            _check_module(data)
+            if schema is not None:
+                read_interface(schema)
+        with open_chain(state) if state.exists() else Network(state) as network:
+            code = show(network.actors.install(data, schema, name=label))
+    else:
+        raise _no_chain()
     typer.echo(json.dumps({"code": code}) if as_json else code)
 
 
 @app.command("create")
 def create(
     code: Annotated[str, typer.Argument(metavar="CODE", help="The CID that `install` printed.", show_default=False)],
-    state: _State,
     params: _Params = "",
+    state: _State = None,
+    rpc: _Rpc = None,
     value: Annotated[str, typer.Option(metavar="AMOUNT", help="Its first balance, which comes from nowhere.")] = "0",
     as_json: _AsJson = False,
 ) -> None:
     """Create an actor with installed code, by its constructor, and print its addresses.
 
+    The parameters may also be CBOR: 0x and hex digits.
+
     Example: hypervisor actor create bafk... '{"owner": "f0100"}' --state chain
     """
     from devtools.cli.folders import named_block, open_chain
+    from devtools.cli.node_actors import create_actor
     from hypervisor.address import Address
 
-    wanted, given, money = named_block(code), _json(params), payment(value)
-    with open_chain(state) as network:
-        actor = network.actors.create(wanted, given, value=money)
-        number = network.machine.state_tree.lookup_id(actor.address)
-        assert number is not None, "an actor that was created has an ID"
-        found = {"id": str(Address.id(number)), "address": str(actor.address), "code": code}
+    wanted, (given, cbor), money = named_block(code), _read_params(params), payment(value)
+    if rpc is not None and state is None:
+        found = {**create_actor(rpc, code, given, cbor, money), "code": code}
+    elif state is not None and rpc is None:
+        with open_chain(state) as network:
+            actor = network.actors.create(wanted, given, value=money, cbor=cbor)
+            number = network.machine.state_tree.lookup_id(actor.address)
+            assert number is not None, "an actor that was created has an ID"
+            found = {"id": str(Address.id(number)), "address": str(actor.address), "code": code}
+    else:
+        raise _no_chain()
     typer.echo(json.dumps(found) if as_json else f"{found['id']}  {found['address']}")
+
+
+@app.command("replace")
+def replace(
+    address: _Target,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The CID that `install` printed.", show_default=False)],
+    state: _State = None,
+    rpc: _Rpc = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Give an actor other code: installed, or a built-in actor's. Its state, balance and nonce stay.
+
+    The network has no message for this; the new code must read the state that the old one has left.
+
+    Example: hypervisor actor replace f0123 bafk... --rpc http://127.0.0.1:8545
+    """
+    from devtools.cli.folders import named_block, open_chain
+    from devtools.cli.node_actors import replace_actor
+
+    wanted = named_block(code)
+    if rpc is not None and state is None:
+        replace_actor(rpc, address, code)
+    elif state is not None and rpc is None:
+        with open_chain(state) as network:
+            network.actors.replace(address, wanted)
+    else:
+        raise _no_chain()
+    typer.echo(json.dumps({"address": address, "code": code}) if as_json else f"{address} has the code {code}")
 
 
 @app.command("call")
 def call(
     address: _Target,
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="By its name.", show_default=False)],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="By its name or number.", show_default=False)],
     params: _Params = "",
-    state: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder of a chain; no node may have it open.")
-    ] = None,
-    rpc: Annotated[str | None, typer.Option(metavar="URL", help="A running node, instead of a folder.")] = None,
+    state: _State = None,
+    rpc: _Rpc = None,
     value: _Value = "0",
     account: Annotated[int, typer.Option(min=0, max=9, help="Which of the ten accounts sends it.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Keep nothing of it.")] = False,
@@ -121,22 +193,26 @@ def call(
 ) -> None:
     """Send a message to a method of an actor, yours or a built-in one, and print its answer.
 
-    On a node an actor of yours needs its --schema. Exit status: 0 if the actor exited with 0, 1 if not (then nothing of
-    the call remains), 2 for malformed input.
+    The parameters may also be CBOR: 0x and hex digits. A number that no interface knows takes nothing else, and its
+    answer is printed as it is. Exit status: 0 if the actor exited with 0, 1 if not (then nothing of the call remains),
+    2 for malformed input.
 
     Example: hypervisor actor call f0123 Tip '{"note": "thanks"}' --value 1.5fil --state chain
+
+    Example: hypervisor actor call f0123 633974955 0x81667468616e6b73 --rpc http://127.0.0.1:8545
     """
     from devtools.cli.folders import open_chain
     from devtools.cli.node_actors import call_actor
 
-    given, money = _json(params), payment(value)
+    (given, cbor), money = _read_params(params), payment(value)
+    wanted = int(method) if method.isascii() and method.isdigit() and len(method) <= _LONGEST_NUMBER else method
     if rpc is not None and state is None:
-        found = call_actor(rpc, address, method, given, money, account, dry_run, schema)
+        found = call_actor(rpc, address, wanted, given, money, account, dry_run, schema, cbor)
     elif state is not None and rpc is None:
         with open_chain(state) as network:
-            found = _call(network, address, method, given, money, network.accounts[account], dry_run, schema)
+            found = _call(network, address, wanted, given, cbor, money, network.accounts[account], dry_run, schema)
     else:
-        raise typer.BadParameter("name a folder with --state, or a node with --rpc", param_hint="--state")
+        raise _no_chain()
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -156,8 +232,8 @@ def inspect(
 
     Example: hypervisor actor inspect f0123 --state chain
     """
-    from bridge.printable import printable
     from devtools.cli.folders import head_of, open_folder
+    from hypervisor.printable import printable
     from localnet.contracts.native_actor import read_interface, stored_interface
     from localnet.state.inspection import StateInspector
 
@@ -177,22 +253,35 @@ def inspect(
             typer.echo(f"{name:<18} {printable(line) if isinstance(line, str) else json.dumps(line)}")
 
 
+def _run(command: list[str], folder: Path) -> int:
+    """A program's exit status. Raises InvalidInput where it is not installed."""
+    import subprocess
+
+    from hypervisor.errors import InvalidInput
+
+    try:
+        return subprocess.run(command, cwd=folder, check=False).returncode  # noqa: S603  # the user's own project
+    except FileNotFoundError:
+        raise InvalidInput(f"{command[0]} is not installed: the project's README.md says what builds it") from None
+
+
 def _check_module(data: bytes) -> None:
-    """InvalidModule where the machine's rules refuse a module."""
+    """InvalidModule where the machine's rules refuse a module, or where it needs a feature."""
     from hypervisor.registry import Registry
     from hypervisor.runtime import RuntimeServices
     from store.cid import RAW, cid_of
 
     code = cid_of(data, RAW)
     _, runtime = Registry(RuntimeServices(), {}).runtime_for(code)
-    runtime.prepare({code: data})
+    runtime.prepare({code: data}, features=())
 
 
 def _call(
     network: Network,
     address: str,
-    method: str,
+    method: str | int,
     params: Any,
+    cbor: bytes | None,
     value: int,
     account: Account,
     dry_run: bool,
@@ -200,16 +289,34 @@ def _call(
 ) -> dict[str, Any]:
     from localnet.contracts.native_actor import actor_return
 
-    actor = network.actors.at(address, schema)
+    actors = network.actors
+    is_raw = schema is None and isinstance(method, int)
+    actor = actors.unknown(address) if is_raw else actors.at(address, schema)
     if dry_run:
-        data = actor.call_raw(method, params, value=value, sender=account)
+        data = actor.call_raw(method, params, value=value, sender=account, cbor=cbor)
         return {"answer": actor.interface.answer_json(method, data)}
-    receipt = actor.send(method, params, value=value, sender=account)
+    receipt = actor.send(method, params, value=value, sender=account, cbor=cbor)
     return {
         "answer": actor.interface.answer_json(method, actor_return(receipt)),
         "transaction": "0x" + receipt.hash.hex(),
         "gas_used": int(receipt.gas_used),
     }
+
+
+def _no_chain() -> typer.BadParameter:
+    return typer.BadParameter("name a folder with --state, or a node with --rpc", param_hint="--state")
+
+
+def _read_params(text: str) -> tuple[Any, bytes | None]:
+    """Parameters as JSON, or in CBOR where they are 0x and hex digits."""
+    from hypervisor.errors import InvalidInput
+
+    if not text.startswith("0x"):
+        return _json(text), None
+    try:
+        return None, bytes.fromhex(text[2:])
+    except ValueError:
+        raise InvalidInput(f"the parameters {text!r:.80} are not CBOR in hex: expected pairs of hex digits") from None
 
 
 def _json(text: str) -> Any:

@@ -28,8 +28,8 @@ def balance(
     from devtools.cli.node_client import ask_of_actor, ethereum
     from devtools.cli.rpc_client import ask
     from hypervisor.errors import InvalidInput
+    from hypervisor.printed import show_fil
     from localnet.addresses import filecoin_address
-    from localnet.traces.call_text import show_fil
 
     parsed = filecoin_address(address)
     if block is None and from_delegated(parsed) is None:  # it may have no Ethereum address yet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from hypervisor.bundle import Bundle
 
-app = typer.Typer(help="Bundles of built-in actors: fetch, add, list and verify.", no_args_is_help=True)
+app = typer.Typer(help="Bundles of built-in actors: fetch, add, make, build, list and verify.", no_args_is_help=True)
 
 _BUNDLE = "A name (own, v18, v18-devnet) or a CAR file"
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -61,21 +62,38 @@ def add(
             "--as", metavar="vN-NETWORK", help="Which release it is, where this program does not know its manifest CID."
         ),
     ] = None,
+    unpinned: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A name of your own for a bundle that is not a release."),
+    ] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Keep a copy of an official bundle that somebody downloaded, under its release's name.
+    """Keep a copy of a bundle: a downloaded official one under its release's name, or one of your own.
 
     Of a release that is newer than this program, --as says which one the file is: its manifest CID, which the makers
-    publish, is then known in this folder.
+    publish, is then known in this folder. --unpinned gives any bundle a name, which then means what this file is now:
+    another file may take its place.
 
     Example: hypervisor bundle add builtin-actors-mainnet.car
 
+    Example: hypervisor bundle add mine.car --unpinned mine
+
     Example: hypervisor bundle add builtin-actors-devnet.car --as v19-devnet
     """
-    from pathlib import Path
-
     from devtools.bundles.keeping import add as add_release
+    from devtools.bundles.keeping import add_unpinned
+    from hypervisor.errors import BundleError
 
+    if unpinned is not None:
+        if name is not None:
+            raise BundleError("--as names a release and --unpinned a bundle of your own: give one of them")
+        root, path = add_unpinned(Path(car), unpinned)
+        typer.echo(
+            json.dumps({"name": unpinned, "manifest_root": root, "path": str(path)})
+            if as_json
+            else f"{unpinned} ({root}) is there\n{path}"
+        )
+        return
     release, path = add_release(Path(car), name)
     if as_json:
         found = {"release": release.name, "manifest_root": release.manifest_root, "path": str(path)}
@@ -131,9 +149,67 @@ def verify(
     typer.echo(f"{found['manifest_root']}: {len(found['actors'])} actors, all valid{known}")
 
 
+@app.command("build")
+def build(
+    base: Annotated[str, typer.Argument(metavar="BUNDLE", help=f"{_BUNDLE}, to take the other actors from.")],
+    actor: Annotated[
+        list[str], typer.Option("--actor", metavar="NAME=WASM", help="Another module for an actor; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="CAR", help="The file to write.")],
+    as_json: _AsJson = False,
+) -> None:
+    """Write a bundle like another one, with other code for some actors: for `node --bundle`, upgrades and `compare`.
+
+    Example: hypervisor bundle build own-v19 --actor datacap=datacap.wasm --out mine.car
+    """
+    from devtools.bundles.building import build as build_bundle
+    from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
+    from hypervisor.errors import BundleError
+    from hypervisor.user_files import check_output, read_bounded
+    from store.cid import show
+
+    check_output(out, "the bundle")
+    modules: dict[str, bytes] = {}
+    for text in actor:
+        name, sign, file = text.partition("=")
+        if not sign or not file:
+            raise BundleError(f"--actor {text!r:.80}: expected NAME=FILE, as in datacap=datacap.wasm")
+        modules[name] = read_bounded(Path(file), MAX_BUNDLE_BYTES, "module", BundleError)
+    data = build_bundle(_open(base), modules)
+    out.write_bytes(data)
+    root = show(Bundle.from_car(data).root)
+    typer.echo(json.dumps({"manifest_root": root, "path": str(out)}) if as_json else f"{out}: manifest root {root}")
+
+
+@app.command("make")
+def make(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Modules, named after their actors: datacap.wasm.")],
+    out: Annotated[Path, typer.Option("--out", metavar="CAR", help="The file to write.")],
+    base: Annotated[
+        str | None, typer.Option(metavar="BUNDLE", help=f"{_BUNDLE}, to take the actors from that are not there.")
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Write a bundle of the modules in a folder.
+
+    A running network takes it at its own version: `hypervisor_upgrade`, `network.upgrade(29, "mine.car")`.
+
+    Example: hypervisor bundle make build --base own-v19 --out mine.car
+    """
+    from devtools.bundles.building import make as make_bundle
+    from devtools.bundles.building import modules_in
+    from hypervisor.bundle import Bundle
+    from store.cid import show
+
+    data = make_bundle(modules_in(folder), None if base is None else _open(base))
+    out.write_bytes(data)
+    root = show(Bundle.from_car(data).root)
+    typer.echo(json.dumps({"manifest_root": root, "path": str(out)}) if as_json else f"{out}: manifest root {root}")
+
+
 def _at_hand() -> list[dict[str, Any]]:
     from hypervisor.bundle import Bundle
-    from hypervisor.bundle_library import downloaded_releases, known_releases, own_bundles
+    from hypervisor.bundle_library import downloaded_releases, known_releases, own_bundles, unpinned_bundles
     from store.cid import show
 
     own = [
@@ -141,10 +217,23 @@ def _at_hand() -> list[dict[str, Any]]:
         for name, variant in own_bundles().items()
     ]
     known = known_releases()
-    return own + [
+    kept = [
         {"name": name, "manifest_root": known[name].manifest_root, "path": str(path)}
         for name, path in downloaded_releases().items()
     ]
+    return [*own, *kept, *map(_unpinned_row, unpinned_bundles().items())]
+
+
+def _unpinned_row(kept: tuple[str, Path]) -> dict[str, Any]:
+    from hypervisor.bundle import Bundle
+    from hypervisor.errors import BundleError
+    from store.cid import show
+
+    name, path = kept
+    try:
+        return {"name": name, "manifest_root": show(Bundle.from_file(path).root), "path": str(path)}
+    except BundleError:
+        return {"name": name, "manifest_root": "(damaged)", "path": str(path)}
 
 
 def _list_actors(bundle: str, as_json: bool) -> None:

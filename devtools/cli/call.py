@@ -74,7 +74,10 @@ def interface_of(function: str, abi: str | None, artifacts: Any) -> tuple[Contra
     if abi is not None:
         return find_artifact(abi, artifacts).interface, function
     if "(" not in function:
-        raise InvalidInput(f"{function!r:.60} has no types: write {function}(types)(types returned), or name --abi")
+        raise InvalidInput(
+            f"{function!r:.60} has no types: write {function}(types)(types returned), or name --abi; methods of native "
+            "actors are called by `hypervisor actor call`"
+        )
     return signature_interface(function)
 
 

@@ -29,7 +29,7 @@ def deploy(
     rpc_url: RpcUrl = URL,
     as_json: AsJson = False,
 ) -> None:
-    """Deploy a compiled contract, of solc, forge or Hardhat.
+    """Deploy a compiled contract, of solc, forge or Hardhat. A node of ours knows its names then, in traces and pages.
 
     Addresses may be f0... to f4..., t0... to t4... or 0x...; amounts 1.5fil; lists [1,2]; tuples (1,0x02). Negative
     numbers need -- before the arguments.
@@ -44,15 +44,16 @@ def deploy(
         await_node,
         ethereum,
         failure_lines,
+        make_known,
         print_outcome,
         send_transaction,
     )
-    from devtools.cli.reverts import explain_revert
+    from devtools.cli.reverts import explain_revert, interfaces_with
     from localnet.contracts.amounts import payment
     from localnet.contracts.argument_texts import init_code_of
     from localnet.contracts.artifacts import find_artifact
+    from localnet.contracts.named_interface import NamedInterface
     from localnet.fork.node_client import NodeError
-    from localnet.traces.trace_words import NamedInterface
 
     found, money = find_artifact(artifact, artifacts), payment(value)
     if wait:
@@ -64,8 +65,10 @@ def deploy(
     except NodeError as error:
         raise explain_revert(error, found.interface, artifacts) from None
     if int(receipt["status"], 16) != 1:
-        named = NamedInterface(found.name, found.interface)
-        print_outcome(rpc_url, receipt, failure_lines(rpc_url, receipt["transactionHash"], [named]), as_json)
+        make_known(rpc_url, found.interface.abi, found.name)  # its page has the constructor's own errors then
+        known = interfaces_with(NamedInterface(found.name, found.interface), artifacts)
+        print_outcome(rpc_url, receipt, failure_lines(rpc_url, receipt["transactionHash"], known), as_json)
     address = str(receipt["contractAddress"])
+    make_known(rpc_url, found.interface.abi, found.name, address)
     native = to_filecoin(eth_address(bytes.fromhex(address[2:])))
     print_outcome(rpc_url, receipt, (), as_json, contract=found.name, address=address, native=str(native))

@@ -24,21 +24,29 @@ def explore(
         list[Path] | None,
         typer.Option(metavar="DIR", help="Look here for compiled contracts (default: out, artifacts)."),
     ] = None,
+    index: Annotated[
+        bool, typer.Option("--index", help="Keep an index by address and topic in the folder, for old messages.")
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the first page in a browser.")] = False,
 ) -> None:
-    """Show a chain's folder in a browser, until a signal ends the program. No node may have it open.
+    """Show a chain's folder in a browser, until a signal ends the program. A node may have it open.
 
-    The node's methods answer there, too, but it signs for no account.
+    The chain is shown as it was when the program began. The node's methods answer there, too, but it signs for no
+    account, and what a client changes stays in memory: the folder is read only, unless --index keeps an index there.
 
     Example: hypervisor explore chain
     """
     from devtools.cli.folders import open_chain
+    from devtools.cli.node_vectors import vector_of
     from localnet.explorer.application import explorer
+    from localnet.ledger.address_index import FILE, AddressIndex
     from localnet.rpc.server import Server
 
-    with open_chain(folder, evm=evm) as network:
+    with open_chain(folder, evm=evm, read_only=True) as network:
         network.automine = False
-        server = Server(network, port, signs=False, pages=explorer(artifacts))
+        addresses = AddressIndex(folder / FILE) if index else None
+        pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted))
+        server = Server(network, port, signs=False, pages=pages, addresses=addresses)
 
         def announce() -> None:
             typer.echo(f"Explorer at {server.url}/ (chain id {network.chain_id}, block {network.block_number})")

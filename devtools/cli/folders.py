@@ -46,17 +46,22 @@ def reading(folder: Path) -> Iterator[RocksStore]:
             raise StoreError(f"{error}: {folder} holds a fork, which has only the blocks that were read") from None
 
 
-def open_chain(folder: Path, *, evm: str | None = None) -> Network:
-    """The network whose chain a folder holds; InvalidInput if it holds none, StoreError while a node has it open."""
+def open_chain(folder: Path, *, evm: str | None = None, read_only: bool = False) -> Network:
+    """The network whose chain a folder holds; InvalidInput if it holds none, StoreError while a node has it open.
+
+    With `read_only` a node may have it open, and what happens on the network stays in memory.
+    """
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import AUTO
     from localnet import Network
     from localnet.ledger.index import ChainIndex
 
     with open_folder(folder) as store:
-        if ChainIndex(store).head < 0:  # a network would begin a chain there
+        index = ChainIndex(store)
+        record = index.network()
+        if index.head < 0 or record is None:  # a network would begin a chain there
             raise InvalidInput(f"{folder} holds no chain: `hypervisor node --state DIR` makes one")
-    return Network(folder, evm=evm or AUTO)
+    return Network(folder, evm=evm or AUTO, overlay=record.overlay, read_only=read_only)
 
 
 def named_block(text: str) -> Cid:

@@ -16,17 +16,22 @@ from devtools.cli import (
     bundles,
     call,
     car,
+    compare,
     demo,
     deploy,
     doctor,
     ethereum,
     explore,
+    extract,
+    gas,
     gc,
     inspect,
     node,
+    profile,
     replay,
     send,
     solidity,
+    step,
     test,
     trace,
     vectors,
@@ -57,6 +62,8 @@ app.command("deploy", cls=ArgumentsCommand, rich_help_panel=USE_IT)(deploy.deplo
 app.command("call", cls=ArgumentsCommand, rich_help_panel=USE_IT)(call.call)
 app.command("send", cls=ArgumentsCommand, rich_help_panel=USE_IT)(send.send)
 app.command("trace", rich_help_panel=USE_IT)(trace.trace)
+app.command("step", cls=ArgumentsCommand, rich_help_panel=USE_IT)(step.step)
+app.command("profile", rich_help_panel=USE_IT)(profile.profile)
 app.command("explore", rich_help_panel=USE_IT)(explore.explore)
 app.command("test", cls=TestCommand, rich_help_panel=USE_IT)(test.run_tests)
 app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)
@@ -66,7 +73,10 @@ app.command("solidity", rich_help_panel=USE_IT)(solidity.solidity)
 app.add_typer(wallet.app, name="wallet", rich_help_panel=USE_IT)
 app.command("gc", rich_help_panel=STATE)(gc.gc)
 app.command("replay", rich_help_panel=CHECK_IT)(replay.replay)
+app.command("compare", rich_help_panel=CHECK_IT)(compare.compare)
+app.command("gas", rich_help_panel=CHECK_IT)(gas.gas)
 app.command("conformance", rich_help_panel=CHECK_IT)(vectors.conformance)
+app.command("extract", rich_help_panel=CHECK_IT)(extract.extract)
 app.command("fevmtest", rich_help_panel=CHECK_IT)(vectors.fevmtest)
 app.command("actortest", rich_help_panel=CHECK_IT)(vectors.actortest)
 app.command("statetest", rich_help_panel=CHECK_IT)(ethereum.statetest)

@@ -6,13 +6,24 @@ import json
 import logging
 import os
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from devtools.cli.node_upgrades import PANEL, Orchestrator, Ramp, Sra, Swa, Timelock, Upgrades, Version
+from devtools.cli.node_upgrades import (
+    PANEL,
+    Features,
+    NodeOverlay,
+    Orchestrator,
+    Ramp,
+    Sra,
+    Swa,
+    Timelock,
+    Upgrades,
+    Version,
+)
 from devtools.cli.node_upgrades import planned as planned_upgrades
 from devtools.cli.node_upgrades import streams as asked_streams
 from devtools.cli.options import Engines, checked_rules, engine_there, parsed_network
@@ -20,6 +31,7 @@ from devtools.cli.options import Engines, checked_rules, engine_there, parsed_ne
 if TYPE_CHECKING:
     from localnet import Network
     from localnet.fork.forking import ForkSource
+    from localnet.ledger.address_index import AddressIndex
     from localnet.rpc.interval import Interval
     from localnet.rpc.node import NodeLimits
 
@@ -29,6 +41,10 @@ _FOLDER = "Keep the chain in this folder, and go on with what it holds (default:
 _LOAD = "Begin with the state of a file that --dump-state or anvil_dumpState made here."
 _HOST = "The address to listen at. Beyond this machine the node signs for no account, unless --unlock is given."
 _DEFERRED = "Let receipts be known one block later, as on the network: `latest` is then not yet `pending`."
+_INDEX = (
+    "Keep an index by address and topic beside the chain, for old messages and events in pages and in ots_ methods."
+)
+_ACTOR_LOGS = "Print what native actors log, as `f0105 tip_jar: ...`. They pay gas for it, so messages cost more."
 _RULES = (
     "Whose gas, fees and blocks: filecoin, ethereum or others that are installed (default: filecoin or the folder's)."
 )
@@ -179,6 +195,7 @@ def node(
     no_explorer: Annotated[
         bool, typer.Option("--no-explorer", rich_help_panel=_SERVER, help="Serve no pages, JSON-RPC alone.")
     ] = False,
+    index: Annotated[bool, typer.Option("--index", rich_help_panel=_SERVER, help=_INDEX)] = False,
     deferred: Annotated[bool, typer.Option("--deferred", rich_help_panel=_BLOCKS, help=_DEFERRED)] = False,
     rules: Annotated[
         str | None,
@@ -207,12 +224,15 @@ def node(
         ),
     ] = None,
     network: Version = None,
+    overlay: NodeOverlay = None,
+    feature: Features = None,
     upgrade: Upgrades = None,
     swa: Swa = None,
     sra: Sra = None,
     orchestrator: Orchestrator = None,
     ramp: Ramp = None,
     timelock: Timelock = None,
+    actor_logs: Annotated[bool, typer.Option("--actor-logs", rich_help_panel=PANEL, help=_ACTOR_LOGS)] = False,
     abi_facade: Annotated[bool, typer.Option("--abi-facade", rich_help_panel=PANEL, help=_FACADE)] = False,
 ) -> None:
     """Run a local network that Ethereum's tools can talk to.
@@ -236,7 +256,8 @@ def node(
     from devtools.cli.progress import words_line
     from hypervisor.argument_checks import whole_number
     from hypervisor.errors import InvalidInput
-    from hypervisor.opening import AUTO, IN_MEMORY
+    from hypervisor.features import with_features
+    from hypervisor.opening import AUTO, IN_MEMORY, named_overlay
     from hypervisor.user_files import read_bounded
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
@@ -262,6 +283,8 @@ def node(
         _check_writable(dump_state)
     if ready_file is not None and ready_file.is_file():
         ready_file.unlink()  # of a node that was killed: no program may read it while this one starts
+    if actor_logs and not silent:
+        _print_actor_logs()
     if silent:
         logging.disable(logging.WARNING)  # of requests that are no HTTP; a defect is still reported
     with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):
@@ -270,6 +293,7 @@ def node(
             bundle=bundle,
             evm=evm or AUTO,
             network=version,
+            overlay=with_features(feature or (), named_overlay(overlay)),
             rules=rules,
             hardfork=hardfork,
             upgrades=planned_upgrades(upgrade),
@@ -285,6 +309,7 @@ def node(
             fork=_fork(fork_url, fork_epoch, silent),
             streams=asked_streams(swa=swa, sra=sra, orchestrator=orchestrator, ramp=ramp, timelock=timelock),
             keep_states=keep_states if state is None else None,
+            actor_debugging=actor_logs,
         )
     with opened:
         if loaded is not None:
@@ -313,10 +338,26 @@ def node(
             None if state is None else keep_states,
             auto_impersonate,
             not no_explorer,
+            _addresses(state) if index else None,
             NodeLimits(question=question_time, trace=trace_time),
         )
         if dump_state is not None:
             _write(dump_state, opened.dump_state())
+
+
+def _print_actor_logs() -> None:
+    """Print the lines of actors' logs to standard output, each as it stands."""
+    from hypervisor.actor_log import LOGGER, MOST_CHARACTERS
+    from hypervisor.printable import printable
+
+    class Printer(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            with suppress(OSError):  # standard output is closed: the node goes on
+                print(printable(record.getMessage(), 2 * MOST_CHARACTERS), flush=True)
+
+    log = logging.getLogger(LOGGER)
+    log.addHandler(Printer())
+    log.propagate = False
 
 
 def _set_gas_limit(network: Network, limit: int | None) -> None:
@@ -331,6 +372,13 @@ def _set_gas_limit(network: Network, limit: int | None) -> None:
             f"{network.rules.limits.block_gas:,}; leave it out, or give --rules ethereum"
         )
     network.set_default_block_gas_limit(LARGEST_GAS_LIMIT if limit is None else limit)
+
+
+def _addresses(folder: Path | None) -> AddressIndex:
+    """The index by address of a chain, in its folder or in memory."""
+    from localnet.ledger.address_index import FILE, AddressIndex
+
+    return AddressIndex(None if folder is None else folder / FILE)
 
 
 def _fork(url: str | None, epoch: int | None, silent: bool) -> ForkSource | None:
@@ -363,10 +411,12 @@ def _serve(
     keep_states: int | None,
     impersonates: bool,
     explores: bool,
+    addresses: AddressIndex | None,
     limits: NodeLimits,
 ) -> None:
     """Serve a network until a signal ends the program."""
     from devtools.cli.node_banner import banner
+    from devtools.cli.node_vectors import vector_of
     from localnet.console import Console
     from localnet.explorer.application import explorer
     from localnet.rpc.access import Access
@@ -386,7 +436,8 @@ def _serve(
         signs=signs,
         keep_states=keep_states,
         impersonates=impersonates,
-        pages=explorer(artifacts) if explores else None,
+        pages=explorer(artifacts, lambda wanted: vector_of(server.url, wanted)) if explores else None,
+        addresses=addresses,
     )
     with written(ready_file, server.url) as write_url:
 

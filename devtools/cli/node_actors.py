@@ -7,30 +7,58 @@ from binascii import Error as Base64Error
 from pathlib import Path
 from typing import Any
 
-from bridge.interfaces import Interface
-from bridge.printable import printable
+from bridge.interfaces import NOTHING_KNOWN, Interface
 from devtools.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
+from hypervisor.printable import printable
 from localnet.addresses import filecoin_address
-from localnet.contracts.native_actor import read_interface
+from localnet.contracts.native_actor import read_interface, read_schema
 from localnet.fork.node_client import NodeError
 
 
+def install_actor(url: str, module: bytes, schema: Path | None, name: str) -> str:
+    """The code CID of a module that a node keeps from now on. Raises InvalidInput, NodeError."""
+    text = None if schema is None else read_schema(schema)
+    return _cid(url, ask(url, "hypervisor_installActor", b64encode(module).decode(), text, name))
+
+
+def create_actor(url: str, code: str, params: Any, cbor: bytes | None, value: int) -> dict[str, str]:
+    """The addresses of a new actor on a node. Raises NodeError."""
+    given = params if cbor is None else f"0x{cbor.hex()}"
+    found = ask(url, "hypervisor_createActor", {"/": code}, given, hex(value))
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("id", "address")):
+        raise NodeError(f"{url} answers no addresses of an actor: {found!r:.60}")
+    return {name: printable(found[name]) for name in ("id", "address")}
+
+
+def replace_actor(url: str, target: str, code: str) -> None:
+    """Give an actor on a node other code. Raises NodeError."""
+    ask(url, "hypervisor_setActorCode", str(filecoin_address(target)), {"/": code})
+
+
 def call_actor(
-    url: str, target: str, method: str, params: Any, value: int, account: int, dry_run: bool, schema: Path | None
+    url: str,
+    target: str,
+    method: str | int,
+    params: Any,
+    value: int,
+    account: int,
+    dry_run: bool,
+    schema: Path | None,
+    cbor: bytes | None = None,
 ) -> dict[str, Any]:
     """The answer of a method, and the CID of the message if one was sent; `value` in attoFIL.
 
     Raises InvalidInput, and NodeError also where the actor exits with another code than 0.
     """
     address = str(filecoin_address(target))
-    interface = _built_in(url, address) if schema is None else read_interface(schema)
-    data = interface.params(method, params)
+    interface = _known(url, address, isinstance(method, int)) if schema is None else read_interface(schema)
+    number, data = interface.message(method, params, cbor)
     request = {
         "To": address,
         "From": _sender(url, account),
         "Value": str(value),
-        "Method": interface.number(method),
+        "Method": number,
         "Params": b64encode(data).decode(),
     }
     if dry_run:
@@ -39,6 +67,30 @@ def call_actor(
     sent = ask(url, "Filecoin.MpoolPushMessage", request, None)
     waited = ask(url, "Filecoin.StateWaitMsg", sent["CID"], 0, -1, True)
     return {"answer": _answer(url, interface, method, waited, "Receipt"), "message": sent["CID"]["/"]}
+
+
+def _cid(url: str, found: Any) -> str:
+    if not isinstance(found, dict) or not isinstance(found.get("/"), str):
+        raise NodeError(f"{url} answers no code CID: {found!r:.60}")
+    return printable(found["/"])
+
+
+def _known(url: str, address: str, by_number: bool) -> Interface:
+    """The interface that a node knows of an actor's code; with `by_number` it may know none."""
+    try:
+        found = ask(url, "hypervisor_actorInterface", address)
+    except NodeError as error:
+        if not error.answered:
+            raise
+        found = {}  # another kind of node
+    if isinstance(found, dict) and isinstance(found.get("schema"), str):
+        return Interface.parse(found["schema"], f"the schema of {address}")
+    try:
+        return _built_in(url, address)
+    except InvalidInput:
+        if not by_number:
+            raise
+        return NOTHING_KNOWN
 
 
 def _built_in(url: str, address: str) -> Interface:
@@ -57,7 +109,7 @@ def _sender(url: str, account: int) -> str:
     return native[account]
 
 
-def _answer(url: str, interface: Interface, method: str, found: dict[str, Any], receipt: str) -> Any:
+def _answer(url: str, interface: Interface, method: str | int, found: dict[str, Any], receipt: str) -> Any:
     try:
         code, returned = found[receipt]["ExitCode"], found[receipt]["Return"]
         data = b64decode(returned or "", validate=True)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from bridge.addresses import checksummed
 from hypervisor.bundle_library import release_of
 from hypervisor.network_versions import network_version
+from hypervisor.printed import show_fil
 from localnet.fork.forking import recorded_fork
 from localnet.fork.node_client import shown_url
-from localnet.traces.call_text import show_fil
 from store.cid import show
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def banner(network: Network, mnemonic: str, path: str, *, signs: bool) -> str:
             f"Rules:           {f'{network.rules.name} {network.rules.hardfork}'.strip()}",
             f"Version:         nv{network.version}",
             *(f"Upgrade:         nv{planned.version} after epoch {planned.epoch}" for planned in _planned(network)),
+            *_overlay(network),
             f"Actors:          {_actors(network)}",
             *_mismatch(network),
             *_origin(network),
@@ -72,6 +73,12 @@ def _actors(network: Network) -> str:
     root = network.machine.manifest.root
     release = release_of(root)
     return f"manifest {show(root)}" if release is None else f"{release.name} (manifest {show(root)})"
+
+
+def _overlay(network: Network) -> list[str]:
+    """What differs from the network version's own prices and rules."""
+    overlay = network.chain.record.overlay
+    return [] if overlay is None else [f"Overlay:         {overlay}"]
 
 
 def _mismatch(network: Network) -> list[str]:

@@ -7,8 +7,8 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from bridge.printable import printable
 from devtools.cli.rpc_client import ask
+from hypervisor.printable import printable
 from localnet.chain.streams import streams_in_words
 from localnet.fork.node_client import NodeError
 from store.cid import Cid, parse_cid, show

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,16 +86,30 @@ def await_node(url: str, timeout: float) -> None:
 
 def send_transaction(sending: SendOptions, to: str | None, data: bytes, value: int) -> dict[str, Any]:
     """The receipt of a transaction. Raises NodeError where it is refused, or has no receipt in time."""
-    request = {"to": to, "data": f"0x{data.hex()}", "value": hex(value)}
-    if sending.gas_limit is not None:
-        request["gas"] = hex(sending.gas_limit)
-    request = {name: field for name, field in request.items() if field is not None}
+    request = request_of(sending, to, data, value)
     if sending.key is None:
-        sender = _account(sending.url, sending.sender)
-        transaction = ask(sending.url, "eth_sendTransaction", {"from": sender, **request})
+        transaction = ask(sending.url, "eth_sendTransaction", request)
     else:
         transaction = ask(sending.url, "eth_sendRawTransaction", _sign(sending, to, data, value, request))
     return _wait_for_receipt(sending.url, str(transaction), sending.timeout)
+
+
+def request_of(sending: SendOptions, to: str | None, data: bytes, value: int) -> dict[str, Any]:
+    """A transaction as a node is asked to call or send it."""
+    request = {"to": to, "data": f"0x{data.hex()}", "value": hex(value)}
+    if sending.gas_limit is not None:
+        request["gas"] = hex(sending.gas_limit)
+    if sending.key is None:
+        sender = _account(sending.url, sending.sender)
+    else:
+        sender = f"0x{account_of(sending.key).address.hex()}"
+    return {"from": sender, **{name: field for name, field in request.items() if field is not None}}
+
+
+def make_known(url: str, abi: Sequence[Any], name: str, address: str | None = None) -> None:
+    """Let a node's call trees and pages know a contract's names; nothing of a node that has no such method."""
+    with suppress(NodeError):
+        ask(url, "hypervisor_addAbi", list(abi), address, name)
 
 
 def failure_lines(url: str, transaction: str, interfaces: Sequence[Any] = ()) -> list[str]:

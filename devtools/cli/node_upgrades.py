@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -19,6 +20,25 @@ Version = Annotated[
         metavar="nvN",
         rich_help_panel=PANEL,
         help="The network version of a new chain (default: the newest, or the newest with the bundle's actors).",
+    ),
+]
+NodeOverlay = Annotated[
+    Path | None,
+    typer.Option(
+        "--overlay",
+        metavar="FILE",
+        rich_help_panel=PANEL,
+        help="Other prices or rules than the network versions': a TOML file. A folder that has one needs it again.",
+    ),
+]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--feature",
+        metavar="NAME",
+        rich_help_panel=PANEL,
+        help="Turn on what the reference has behind a switch, m2-native or upgrade-actor: see docs/actors.md; may be "
+        "repeated. A folder that has one needs it again.",
     ),
 ]
 Upgrades = Annotated[

@@ -48,13 +48,22 @@ Key = Annotated[
 Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Money to send along: 1.5fil, 20wei, ...")]
 GasLimit = Annotated[int | None, typer.Option("--gas-limit", min=1, help="(default: the node's estimate)")]
 Timeout = Annotated[float, typer.Option(min=0.0, help="Seconds to wait for the receipt.")]
+OverlayFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--overlay",
+        metavar="FILE",
+        help="Other prices or rules than the network version's: a TOML file.",
+        show_default=False,
+    ),
+]
 Artifacts = Annotated[
     list[Path] | None,
     typer.Option("--artifacts", metavar="DIR", help="Where compiled contracts are (default: out, artifacts)."),
 ]
 EVM: Final = typer.Option("--evm", help="Who runs contracts.", callback=engine_there)
-OwnEngine = Annotated[Literal["py-evm", "fast", "both"], EVM]
-Engines = Literal["py-evm", "fast", "both", "official"]
+OwnEngine = Annotated[Literal["py-evm", "fast", "fast:interpret", "fast:compile", "both"], EVM]
+Engines = Literal["py-evm", "fast", "fast:interpret", "fast:compile", "both", "official"]
 OWN_ENGINE: Final = "fast"
 """The default where the bundle has no EVM actor of its own: `hypervisor.opening.OWN_EVM`."""
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="f..., t... or 0x...", show_default=False)]

@@ -51,7 +51,7 @@ def _words(error: OSError) -> str:
 
 
 def _end(lines: list[str], status: int) -> NoReturn:
-    from bridge.printable import printable
+    from hypervisor.printable import printable
 
     words = "\n".join(printable(line, _MOST_SHOWN) for line in lines)
     sys.stderr.write(f"error: {words}\n")

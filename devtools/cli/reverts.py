@@ -11,6 +11,7 @@ from localnet.fork.node_client import NodeError
 
 if TYPE_CHECKING:
     from bridge.abi import ContractInterface
+    from localnet.contracts.named_interface import NamedInterface
 
 
 def explain_revert(error: NodeError, own: ContractInterface | None, folders: Sequence[Path] | None = None) -> NodeError:
@@ -29,6 +30,15 @@ def explain_revert(error: NodeError, own: ContractInterface | None, folders: Seq
     if words is None or words == plain or words in str(error):
         return error
     return NodeError(f"{error}: {words}", error.data, code=error.code, answered=error.answered)
+
+
+def interfaces_with(own: NamedInterface | None, folders: Sequence[Path] | None = None) -> list[NamedInterface]:
+    """An interface that is known, and those compiled below the folders: a custom error may be a callee's."""
+    from localnet.contracts.artifacts import ArtifactFolders
+    from localnet.contracts.named_interface import NamedInterface
+
+    compiled = [NamedInterface(found.name, found.interface) for found in ArtifactFolders(folders).contracts()]
+    return compiled if own is None else [own, *compiled]
 
 
 def _revert_data(data: Any) -> bytes:

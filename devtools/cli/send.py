@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +23,8 @@ from devtools.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bridge.abi import ContractInterface
+    from devtools.cli.node_client import SendOptions
+    from localnet.contracts.named_interface import NamedInterface
 
 
 def send(
@@ -59,12 +61,12 @@ def send(
     """
     from devtools.cli.call import contract_name, interface_of
     from devtools.cli.node_client import SendOptions, ethereum, failure_lines, print_outcome, send_transaction
-    from devtools.cli.reverts import explain_revert
+    from devtools.cli.reverts import explain_revert, interfaces_with
     from hypervisor.errors import InvalidInput
     from localnet.contracts.amounts import payment
     from localnet.contracts.argument_texts import calldata_of
+    from localnet.contracts.named_interface import NamedInterface
     from localnet.fork.node_client import NodeError
-    from localnet.traces.trace_words import NamedInterface
 
     read, interface, data = ethereum(rpc_url), None, b""
     if function is not None and function.startswith("0x"):
@@ -80,22 +82,24 @@ def send(
         interface, name = interface_of(function, abi, artifacts)
         data = calldata_of(interface, name, arguments or [], read)
     sending, money = SendOptions(rpc_url, sender, private_key, gas_limit, timeout), payment(value)
+    own = None if interface is None else NamedInterface(contract_name(abi), interface)
     receiver = read(address)
     if interface is not None and not force:
         _check_receiver(rpc_url, receiver, data)
     try:
         receipt = send_transaction(sending, receiver, data, money)
     except NodeError as error:
+        if trace and error.answered and not as_json:
+            _print_refused_calls(sending, receiver, data, money, interfaces_with(own, artifacts))
         raise explain_revert(error, interface, artifacts) from None
     failure = []
     if int(receipt["status"], 16) != 1:
-        named = () if interface is None else (NamedInterface(contract_name(abi), interface),)
-        failure = failure_lines(rpc_url, receipt["transactionHash"], named)
+        failure = failure_lines(rpc_url, receipt["transactionHash"], interfaces_with(own, artifacts))
     try:
         print_outcome(rpc_url, receipt, failure, as_json)
     finally:
         if trace and not as_json:
-            _print_calls(rpc_url, receipt["transactionHash"], interface, abi)
+            _print_calls(rpc_url, receipt["transactionHash"], interfaces_with(own, artifacts))
 
 
 def _check_receiver(url: str, receiver: str, data: bytes) -> None:
@@ -114,12 +118,26 @@ def _check_receiver(url: str, receiver: str, data: bytes) -> None:
         raise NodeError(f"{without_code(url, receiver)}; --force sends it anyway")
 
 
-def _print_calls(url: str, transaction: str, interface: ContractInterface | None, abi: str | None) -> None:
-    from devtools.cli.call import contract_name
-    from devtools.cli.trace_client import ask_trace
-    from localnet.traces.call_text import call_lines, tree_console
-    from localnet.traces.trace_report import explain_trace
-    from localnet.traces.trace_words import NamedInterface
+def _print_refused_calls(
+    sending: SendOptions, to: str, data: bytes, value: int, interfaces: Sequence[NamedInterface]
+) -> None:
+    """The calls of what no block holds: its estimate failed, so the transaction was never sent."""
+    from devtools.cli.node_client import request_of
+    from devtools.cli.trace_client import ask_call_trace
 
-    named = () if interface is None else (NamedInterface(contract_name(abi), interface),)
-    tree_console().print(call_lines(explain_trace(ask_trace(url, transaction), named)["calls"]))
+    found = ask_call_trace(sending.url, request_of(sending, to, data, value))
+    if found is not None and found["calls"]:
+        _print_tree(found, interfaces)
+
+
+def _print_calls(url: str, transaction: str, interfaces: Sequence[NamedInterface]) -> None:
+    from devtools.cli.trace_client import ask_trace
+
+    _print_tree(ask_trace(url, transaction), interfaces)
+
+
+def _print_tree(found: dict[str, Any], interfaces: Sequence[NamedInterface]) -> None:
+    from localnet.traces.call_text import call_lines, tree_console
+    from localnet.traces.trace_report import decode_calls
+
+    tree_console().print(call_lines(decode_calls(found["calls"], interfaces)))

@@ -7,7 +7,7 @@ itself.
 import signal
 import sys
 
-from devtools.cli.exit_status import INTERRUPTED, TERMINATED
+from devtools.cli.exit_status import FAILED, INTERRUPTED, TERMINATED
 
 
 def _terminate(*_: object) -> None:
@@ -24,3 +24,14 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except ImportError as error:
+        if not _is_unfit(error):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+def _is_unfit(error: ImportError) -> bool:
+    """Whether a compiled module may not be imported; the package that says so could not be imported, either."""
+    guard = sys.modules.get("store.compiled")
+    return guard is not None and isinstance(error, guard.UnfitCompiledModule)

@@ -121,6 +121,7 @@ def run_tests(
     from devtools.soltest.session import Options, SuiteSession
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import OFFICIAL_EVM
+    from hypervisor.user_files import check_output
     from localnet.rules.installed import rules_named
 
     if not isfinite(timeout):
@@ -131,6 +132,7 @@ def run_tests(
         )
     numbers = [_number(word) for word in network.split(",")] if network else [None]
     collected = _report(gas_report, coverage or lcov is not None, len(numbers))
+    check_output(lcov, "the coverage")
     place = path.resolve()
     if not place.exists():
         raise InvalidInput(f"there is no file or folder {place}")

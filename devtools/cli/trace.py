@@ -12,10 +12,12 @@ from devtools.cli.options import URL, Artifacts, Engines, RpcUrl, engine_there
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from localnet.traces.trace_words import NamedInterface
+    from localnet import Network
+    from localnet.contracts.named_interface import NamedInterface
 
 _NOT_REPRODUCED = (
-    "executed again, it gave another receipt: contracts ran under another --evm, or another version of this program"
+    "executed again, it gave another receipt: contracts ran under another --evm, actors logged (--actor-logs), or it "
+    "was another version of this program"
 )
 _OTHER_STATE = "executed again, it gave another state: it was changed by hand, or by another version of this program"
 _SHORTEST_HASH = 64
@@ -67,19 +69,22 @@ def trace(
 
     Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
     """
+    from hypervisor.user_files import check_output
+
+    check_output(flame, "the flame view")
     is_epoch = transaction.isascii() and transaction.isdigit() and len(transaction) < _SHORTEST_HASH
     if open_page:
-        _open(transaction if is_epoch else _wanted(transaction), rpc, state)
+        _open(transaction if is_epoch else wanted_transaction(transaction), rpc, state)
         return
     if is_epoch:
         _epoch(int(transaction), rpc, state, evm, abi or [], as_json=as_json, flame=flame)
         return
-    wanted, interfaces = _wanted(transaction), [_interface(path) for path in abi or []]
+    wanted, interfaces = wanted_transaction(transaction), [_interface(path) for path in abi or []]
     from localnet.contracts.artifacts import ArtifactFolders
+    from localnet.contracts.named_interface import NamedInterface
     from localnet.traces.call_places import placed
     from localnet.traces.call_text import call_lines, tree_console
     from localnet.traces.trace_report import explain_trace, save_flame
-    from localnet.traces.trace_words import NamedInterface
 
     folders = ArtifactFolders(artifacts)
     compiled = folders.contracts()
@@ -146,7 +151,7 @@ def _epoch(
 def _epoch_of_folder(folder: Path, evm: str | None, epoch: int) -> dict[str, Any]:
     from devtools.cli.folders import open_chain
 
-    with open_chain(folder, evm=evm) as network:
+    with open_chain(folder, evm=evm, read_only=True) as network:
         return network.epoch_trace(epoch).as_json()
 
 
@@ -156,7 +161,7 @@ def _epoch_of_node(url: str, epoch: int) -> dict[str, Any]:
     return ask_epoch_trace(url, epoch)
 
 
-def _wanted(text: str) -> bytes | str:
+def wanted_transaction(text: str) -> bytes | str:
     """A transaction's hash; or the CID of a message, as text."""
     from hypervisor.errors import InvalidInput
     from store.cid import CidError, parse_cid, show
@@ -177,27 +182,41 @@ def _wanted(text: str) -> bytes | str:
 
 def _of_folder(folder: Path, evm: str | None, wanted: bytes | str, places: bool) -> Traced:
     from devtools.cli.folders import open_chain
-    from localnet.rpc.filecoin_chain import hash_of
-    from localnet.rpc.node import Node
     from localnet.traces.call_places import InstructionPlaces, call_places
-    from store.cid import parse_cid
 
-    with open_chain(folder, evm=evm) as network:
-        transaction = hash_of(Node(network), parse_cid(wanted)) if isinstance(wanted, str) else wanted
-        if transaction is None:
-            raise _no_message(str(wanted))
-        receipt = network.receipt(transaction)
+    with open_chain(folder, evm=evm, read_only=True) as network:
+        receipt = network.receipt(transaction_of(network, wanted))
         found = receipt.trace.as_json()
         return found, call_places(network.chain, receipt, InstructionPlaces()) if places else None
 
 
 def _of_node(url: str, wanted: bytes | str, places: bool) -> Traced:
-    from devtools.cli.trace_client import ask_hash, ask_places, ask_trace
+    from devtools.cli.trace_client import ask_places, ask_trace
+
+    text = hash_at_node(url, wanted)
+    return ask_trace(url, text), ask_places(url, text) if places else None
+
+
+def transaction_of(network: Network, wanted: bytes | str) -> bytes:
+    """The hash of a transaction that is wanted by it or by its message's CID. Raises UnknownTransaction."""
+    from localnet.rpc.filecoin_chain import hash_of
+    from localnet.rpc.node import Node
+    from store.cid import parse_cid
+
+    found = hash_of(Node(network), parse_cid(wanted)) if isinstance(wanted, str) else wanted
+    if found is None:
+        raise _no_message(str(wanted))
+    return found
+
+
+def hash_at_node(url: str, wanted: bytes | str) -> str:
+    """The same in hex, asked of a node. Raises UnknownTransaction, NodeError."""
+    from devtools.cli.trace_client import ask_hash
 
     text = ask_hash(url, wanted) if isinstance(wanted, str) else f"0x{wanted.hex()}"
     if text is None:
         raise _no_message(str(wanted))
-    return ask_trace(url, text), ask_places(url, text) if places else None
+    return text
 
 
 def _no_message(cid: str) -> Exception:
@@ -208,7 +227,7 @@ def _no_message(cid: str) -> Exception:
 
 def _interface(path: Path) -> NamedInterface:
     from localnet import Artifact
-    from localnet.traces.trace_words import NamedInterface
+    from localnet.contracts.named_interface import NamedInterface
 
     return NamedInterface(path.stem, Artifact.load(path).interface)
 

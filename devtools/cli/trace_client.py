@@ -22,6 +22,20 @@ def ask_trace(url: str, transaction: str) -> dict[str, Any]:
     return _check_answer(url, ask(url, "hypervisor_trace", transaction), _TRACE)
 
 
+def ask_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | None:
+    """What `hypervisor_traceCall` answers for a request; None of a node that refuses, as those without the method.
+
+    Raises NodeError for what is no call tree.
+    """
+    try:
+        answer = ask(url, "hypervisor_traceCall", request)
+    except NodeError as error:
+        if error.answered:
+            return None
+        raise
+    return _check_answer(url, answer, _CALL_TRACE)
+
+
 def ask_hash(url: str, message: str) -> str | None:
     """The transaction's hash of a message by its CID; None where the node knows no such message. Raises NodeError."""
     answer = ask(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
@@ -42,6 +56,7 @@ def _check_answer(url: str, answer: Any, fields: Mapping[str, Holds]) -> dict[st
     for call in calls:  # without recursion: calls go 1,024 deep
         _check(url, "a call", call, _CALL)
         calls.extend(call["calls"])
+        _check(url, "a call", {**_LATER, **call}, _LATER_HOLDS)
         for event in call["events"]:
             _check(url, "an event", event, _EVENT)
             for entry in event["entries"]:
@@ -128,6 +143,14 @@ def _are_hex(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_hex, value))
 
 
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_schemas(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
+
+
 def _are_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_number, value))
 
@@ -154,6 +177,7 @@ _TRACE: Final[Mapping[str, Holds]] = {
     "reproduced": _is_truth,
     "calls": _is_list,
 }
+_CALL_TRACE: Final[Mapping[str, Holds]] = {name: _TRACE[name] for name in ("exitCode", "gasUsed", "words", "calls")}
 _EPOCH_TRACE: Final[Mapping[str, Holds]] = {"epoch": _is_number, "reproduced": _is_truth, "calls": _is_list}
 _CALL: Final[Mapping[str, Holds]] = {
     **dict.fromkeys(("runtime", "from", "to", "actor", "error"), _is_name),
@@ -167,5 +191,10 @@ _CALL: Final[Mapping[str, Holds]] = {
     "plain": _is_truth,
     "charges": _are_charges,
 }
+_LATER: Final[Mapping[str, Any]] = {"code": None, "name": "", "logs": [], "schemas": {}}
+"""What older nodes' calls have not."""
+_LATER_HOLDS: Final[Mapping[str, Holds]] = {
+    "code": _is_name_or_none, "name": _is_name, "logs": _are_texts, "schemas": _are_schemas,
+}  # fmt: skip
 _EVENT: Final[Mapping[str, Holds]] = {"emitter": _is_name, "address": _is_name_or_none, "entries": _is_list}
 _ENTRY: Final[Mapping[str, Holds]] = {"flags": _is_number, "codec": _is_number, "key": _is_text, "value": _is_hex}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from devtools.cli.options import DASK, EVM, OWN_ENGINE, Engines
+from devtools.cli.options import DASK, EVM, OWN_ENGINE, Engines, OverlayFile
 
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders.", show_default=False)]
 Workers = Annotated[int, typer.Option(min=1, help="Processes to use.", show_default="the number of cores")]
@@ -41,14 +42,30 @@ def conformance(
     against: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare every charge with those that FILE keeps.")
     ] = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CAR|vN", help="Run these actors in the place of those that the vectors name.", show_default=False
+        ),
+    ] = None,
+    overlay: OverlayFile = None,
 ) -> None:
-    """Run Filecoin's official message vectors: exit code, return value, gas and state root must be exact.
+    """Run Filecoin's official vectors: exit code, return value, gas and state root must be exact.
+
+    They are of class message or of class tipset, which also states the roots of receipts.
 
     With --diff a failing vector shows its charges by name and in order, and the first nodes of the state that differ.
     With --against, which takes what --trace kept (at another commit, over another boundary) or what the reference
     oracle's `run --trace` printed, the first charge that differs.
 
-    Exit status: 0 if every vector passed, 1 if one failed, 2 if none was found.
+    With --bundle other actors run, such as those that you are changing, on the states of the vectors, which must be of
+    the same layouts: what they do otherwise is a failure.
+
+    --overlay runs them with other prices or rules, to see which vectors notice; `hypervisor compare` says why.
+
+    Vectors whose built-in actors are not here are not run; the last line counts them and says how to get the actors.
+
+    Exit status: 0 if every vector passed, 1 if one failed or was not run, 2 if none was found.
 
     Example: hypervisor conformance vectors/fvm-nv18 --workers 2
     """
@@ -57,12 +74,18 @@ def conformance(
     from devtools.vectors import conformance as room
     from devtools.vectors.pool import run_all
     from devtools.vectors.run_files import RunOptions, run_file
+    from hypervisor.bundle import Bundle
+    from hypervisor.opening import named_overlay
+    from hypervisor.user_files import check_output
 
+    check_output(trace, "the traces")
     found = room.find_vectors(vectors)
     skipped = [path for path in found if room.is_skipped(path)]
     todo = [path for path in found if path not in skipped]
-    wanted = RunOptions(diff, trace is not None, against)
-    work = partial(run_file, folder=bundle_dir or _data("bundles"), wanted=wanted)
+    if bundle is not None:
+        Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
+    wanted = RunOptions(diff, trace is not None, against, named_overlay(overlay), bundle)
+    work = partial(run_file, folder=bundle_dir or data_folder("bundles"), wanted=wanted)
     records: Iterator[dict[str, Any]]
     records = (record for results in run_all(work, todo, workers, "vectors", dask) for record in results)
     if trace is not None:
@@ -97,7 +120,7 @@ def fevmtest(
 
     files = room.find_files(paths)
     if bundle is None:
-        given = _data("bundles") / "v18-devnet.car"
+        given = data_folder("bundles") / "v18-devnet.car"
         bundle = str(given) if given.is_file() else given.stem
     Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
     work = partial(room.run_file, bundle=bundle, evm=evm)
@@ -128,7 +151,7 @@ def actortest(
     report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
 
 
-def _data(folder: str) -> Path:
+def data_folder(folder: str) -> Path:
     """A folder of the test data outside the project."""
     return Path(os.environ.get("FVM_DATA", "../shared")) / folder
 
@@ -137,6 +160,14 @@ def _place(record: dict[str, Any]) -> str:
     """What a person looks for: the vector or the case, of a state test with its fork and index."""
     name = str(record.get("vector") or record.get("name") or record.get("file"))
     return f"{name} {record['fork']} {record['index']}" if record.get("fork") else name
+
+
+def _remedy(actors: int, count: int) -> str:
+    """What to do about vectors whose built-in actors are not here."""
+    return (
+        f"{count:,} vectors were not run, since their built-in actors, v{actors}, are not here: `hypervisor bundle "
+        f"fetch v{actors}` gets mainnet's (--network another network's), or name a folder of bundles with --bundle-dir"
+    )
 
 
 def _keep_traces(records: Iterable[dict[str, Any]], path: Path) -> Iterator[dict[str, Any]]:
@@ -151,17 +182,23 @@ def _keep_traces(records: Iterable[dict[str, Any]], path: Path) -> Iterator[dict
 def report(records: Iterable[dict[str, Any]], as_json: bool, notes: list[str]) -> None:
     """Print every record, or the failures and a summary; end with the status that the contract names."""
     passed = failed = 0
+    lacking = Counter[int]()
     for record in records:
         passed, failed = passed + record["pass"], failed + (not record["pass"])
+        if "lacks" in record:
+            lacking[record["lacks"]] += 1
         if as_json:
             typer.echo(json.dumps(record))
-        elif not record["pass"]:
+        elif not record["pass"] and "lacks" not in record:
             typer.echo(f"FAIL  {_place(record)}: {record['error']}")
             for line in record.get("diff", ()):
                 typer.echo(f"      {line}")
     for note in notes:
         sys.stderr.write(f"{note}\n")
-    sys.stderr.write(f"{passed} passed, {failed} failed, {len(notes)} skipped\n")
+    not_run = f", {lacking.total()} not run" if lacking else ""
+    sys.stderr.write(f"{passed} passed, {failed - lacking.total()} failed{not_run}, {len(notes)} skipped\n")
+    for actors, count in sorted(lacking.items()):
+        sys.stderr.write(f"{_remedy(actors, count)}\n")
     if not passed and not failed:
         sys.stderr.write("error: no case was found: name files or folders of the right format\n")
         raise typer.Exit(_NOTHING_FOUND)

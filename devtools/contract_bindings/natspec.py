@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bridge.printable import printable
+from hypervisor.printable import printable
 from store.json_text import parse_json
 
 MOST_WORDS: Final = 2_000

@@ -7,13 +7,13 @@ from typing import Any
 
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
-from eth_hash.auto import keccak
 
 from devtools.soltest.artifact import Artifacts, ContractArtifact
 from devtools.soltest.discovery import signature
 from devtools.soltest.value_text import arguments_text
 from devtools.soltest.values import types
 from hypervisor.errors import InvalidInput
+from store.keccak import keccak
 
 
 class KnownErrors:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from eth_hash.auto import keccak
 
 from devtools.soltest.artifact import ArtifactPlace
 from devtools.soltest.compiled_cache import CompiledSource
@@ -22,6 +21,7 @@ from devtools.soltest.sources import Sources, declared_contracts
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 from localnet.contracts.forge_builds import LARGEST_BUILD_INFO, ForgeBuilds
+from store.keccak import keccak
 
 
 def forge_artifacts(project: Project, sources: Sources, version: str | None) -> dict[str, CompiledSource]:

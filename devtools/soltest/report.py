@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from bridge.printable import printable
 from devtools.soltest.results import CaseStatus, SuiteResult, TestResult
+from hypervisor.printable import printable
 
 _MOST_WORDS: Final = 10_000
 """Characters of a line with words of a contract or a project; what is not printable is shown as its escape."""

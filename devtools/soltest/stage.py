@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import ETHEREUM
 from bridge.evm_state import EvmState
@@ -26,6 +24,7 @@ from runtimes.evm.code import CODE_TOO_LONG
 from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import EMPTY_ARRAY_CID
 from store.kamt import Kamt
+from store.keccak import keccak
 
 
 class SetUpFailed(Exception):

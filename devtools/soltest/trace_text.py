@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
-from eth_hash.auto import keccak
-
 from bridge.abi import AbiMismatch, ContractInterface
+from bridge.actor_schemas import actor_schema
 from bridge.addresses import EthAddress, checksummed, unmask_id
 from bridge.evm_steps import PrecompileRefusal
-from bridge.printable import printable
 from devtools.soltest.cheatcodes.console import log_interface
 from devtools.soltest.cheatcodes.failures import said
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
@@ -28,9 +26,11 @@ from devtools.soltest.withheld import UNNAMED, all_withheld, answer_withheld, wi
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.manifest import Manifest
+from hypervisor.printable import printable
 from hypervisor.tracing import EventEmitted
 from localnet.traces.console_log import CONSOLE, log_signatures
 from localnet.traces.trace_words import describe, native_words
+from store.keccak import keccak
 
 VM: Final = EthAddress(bytes(keccak(b"hevm cheat code"))[12:])
 MOST_LINES: Final = 20_000
@@ -281,7 +281,7 @@ def _event(event: EventEmitted, frame: CallFrame, names: Names) -> str:
     log = log_of(event)
     if log is None:
         entries = [EventEntry(*entry) for entry in event.entries]
-        words = native_words(names.actor(frame), entries)
+        words = native_words(actor_schema(names.actor(frame)), entries)
         plain_words = ", ".join(f"{key}=0x{value.hex()}" for _, key, _, value in entries)
         return f"emit {printable(words or plain_words, _MOST_BYTES)}"
     found = None if not log.topics else names.known.events.get((log.topics[0], len(log.topics)))

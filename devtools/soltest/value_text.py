@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, checksummed
-from bridge.printable import printable
+from hypervisor.printable import printable
 
 LONGEST: Final = 4_096
 """Characters of one value."""

@@ -5,17 +5,27 @@ A folder of bundles is looked into first, then the releases that were fetched (`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from hypervisor.bundle import Bundle
 from hypervisor.bundle_library import downloaded_releases, library_folder, own_bundles
 from hypervisor.errors import BundleError
-from store.blockstore import StoreError
+from hypervisor.manifest import Manifest
+from store.blockstore import Blockstore, StoreError
 from store.car import read_car
 from store.cid import Cid, show
 from store.codec import CodecError, decode, unlink
 from store.memory import MemoryStore
+
+NOTHING_CARRIED: Final[Mapping[Cid, bytes]] = MappingProxyType({})
+
+
+class BundleMissing(BundleError):
+    """The bundle that a state was made with is not here."""
 
 
 class BundleFolder:
@@ -24,18 +34,42 @@ class BundleFolder:
     Only the manifests are read until a bundle is asked for.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-        self._stores: dict[Cid, MemoryStore] = {}
+    def __init__(self, folder: Path | None, instead: Bundle | None = None) -> None:
+        """`instead` is a bundle whose actors run in the place of those that states name."""
+        self.folder, self._instead = folder, instead
+        self._stores: dict[Cid, MemoryStore | None] = {}
 
-    def store(self, manifest: Cid) -> MemoryStore:
-        """The blocks of the bundle whose manifest data has this CID; BundleError if it is not here."""
-        known = self._stores.get(manifest)
-        if known is None:
-            known = self._stores[manifest] = self._load(manifest)
-        return known
+    def store(self, manifest: Cid, carried: Mapping[Cid, bytes] = NOTHING_CARRIED) -> MemoryStore:
+        """The blocks of the bundle whose manifest data has this CID; none where it is here no more than in `carried`.
 
-    def _load(self, manifest: Cid) -> MemoryStore:
+        Raises BundleMissing where it is in neither.
+        """
+        found = self.find(manifest)
+        if found is not None:
+            return found
+        if manifest in carried:
+            return MemoryStore()
+        where = f"in {self.folder} or {library_folder()}" if self.folder else f"in {library_folder()}"
+        raise BundleMissing(
+            f"no bundle with the manifest {show(manifest)} is {where}: `hypervisor bundle fetch` gets one, or name a "
+            "folder of bundles with --bundle-dir"
+        )
+
+    def exchange(self, store: Blockstore, manifest: Cid) -> None:
+        """Put the modules of the bundle that was given, if one was, under the code CIDs of a state's manifest.
+
+        So states and their roots stay comparable. Raises BundleError for a manifest that cannot be read.
+        """
+        if self._instead is not None:
+            store.put_many(self._instead.modules_under(Manifest.load(store, manifest)))
+
+    def find(self, manifest: Cid) -> MemoryStore | None:
+        """The blocks of the bundle with this manifest data, None if it is not here."""
+        if manifest not in self._stores:
+            self._stores[manifest] = self._load(manifest)
+        return self._stores[manifest]
+
+    def _load(self, manifest: Cid) -> MemoryStore | None:
         store = MemoryStore()
         path = self._files.get(manifest)
         if path is not None:
@@ -47,11 +81,7 @@ class BundleFolder:
             if embedded.manifest.data == manifest:
                 store.put_many(embedded.blocks)
                 return store
-        where = f"in {self.folder} or {library_folder()}" if self.folder else f"in {library_folder()}"
-        raise BundleError(
-            f"no bundle with the manifest {show(manifest)} is {where}: `hypervisor bundle fetch` gets one, or name a "
-            "folder of bundles with --bundle-dir"
-        )
+        return None
 
     @cached_property
     def _files(self) -> dict[Cid, Path]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hypervisor.errors import InvalidInput
-from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.gas import in_gas
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, GasCharged, MessageStarted, TraceEvent
 from store.cid import show
 from store.json_text import parse_json
@@ -97,7 +97,7 @@ class Charge:
 
     def __str__(self) -> str:
         calls = " > ".join(self.calls) or "before any call"
-        return f"{self.name} {gas(self.milligas)}, in all {gas(self.total)} ({calls})"
+        return f"{self.name} {in_gas(self.milligas)}, in all {in_gas(self.total)} ({calls})"
 
 
 def charges_of(message: Iterable[Any]) -> Iterator[Charge]:
@@ -161,10 +161,3 @@ def totals(message: Iterable[Any]) -> dict[str, tuple[int, int]]:
         count, milligas = sums.get(charge.name, (0, 0))
         sums[charge.name] = count + 1, milligas + charge.milligas
     return dict(sorted(sums.items(), key=lambda item: -item[1][1]))
-
-
-def gas(milligas: int) -> str:
-    """Milligas as gas, for people."""
-    whole, rest = divmod(abs(milligas), MILLIGAS_PER_GAS)
-    fraction = f".{rest:03}".rstrip("0") if rest else ""
-    return f"{'-' if milligas < 0 else ''}{whole:,}{fraction}"

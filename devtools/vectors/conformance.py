@@ -1,8 +1,8 @@
-"""Runs message vectors, the official ones and this project's golden ones, and compares everything that they state.
+"""Runs vectors, the official ones and this project's golden ones, and compares everything that they state.
 
-A vector is a JSON object: a CAR of the state before, messages, their receipts and the state root after them. Official
-ones are a file each; golden ones (tests/golden) stand one a line in a compressed file. The world around a vector is
-`devtools.vectors.world`'s; official bundles are data of the caller.
+A vector is a JSON object: a CAR of the state before, messages or tipsets (`devtools.vectors.tipset_class`), their
+receipts and the state root after them. Official ones are a file each; golden ones (tests/golden) stand one a line in a
+compressed file. The world around a vector is `devtools.vectors.world`'s; official bundles are data of the caller.
 """
 
 import base64
@@ -14,19 +14,23 @@ from typing import Any
 
 from devtools.vectors.bundles import BundleFolder
 from devtools.vectors.files import files_of
+from devtools.vectors.tipset_class import MESSAGE, TIPSET, VectorTipset, message_count, read_tipsets
 from devtools.vectors.world import ReplayExterns, context_of, proofs_of, read_number
 from hypervisor.address import Protocol
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult
+from hypervisor.features import with_features
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.opening import AUTO
+from hypervisor.overlay import Overlay
 from hypervisor.state_tree import StateTree
 from hypervisor.tracing import Tracer
 from hypervisor.types import SYSTEM_ACTOR
 from hypervisor.user_files import read_bounded
-from store.blockstore import Store, StoreError, get_object
+from localnet.chain.tipset_execution import execute_tipset
+from store.blockstore import BlockNotFound, Store, StoreError, get_object
 from store.car import read_car
 from store.cid import Cid, parse_cid, show
 from store.codec import unlink
@@ -47,10 +51,10 @@ MALFORMED = (AttributeError, KeyError, TypeError, ValueError, StoreError)
 
 
 class BadVector(InvalidInput):
-    """A file that is no message vector."""
+    """A file that is no vector."""
 
     def __init__(self, path: Path, problem: Exception) -> None:
-        super().__init__(f"{path} is not a message vector: {type(problem).__name__}: {problem}")
+        super().__init__(f"{path} is not a vector: {type(problem).__name__}: {problem}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Expected:
     gas_used: int
     events_root: Cid | None = None
     penalty: int | None = None
+    lacks: Cid | None = field(default=None, compare=False)
+    """The code that was not there to be executed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,12 @@ class VectorResult:
     def passed(self) -> bool:
         """No difference."""
         return not self.differences
+
+    @property
+    def lacks_actors(self) -> bool:
+        """Whether a built-in actor's code was not there: the vector was not run, whatever the differences say."""
+        codes = self.machine.manifest.codes
+        return any(got.lacks in codes for got, _ in self.receipts if got.lacks is not None)
 
 
 def find_vectors(paths: Iterable[Path]) -> list[Path]:
@@ -138,13 +150,16 @@ def parse_vector(text: bytes, path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class VectorVariant:
-    """One variant of a vector, ready to run: a machine at the state before, the messages, and what comes after."""
+    """One variant of a vector, ready to run: a machine at the state before, its messages or its tipsets, and what comes
+    after.
+    """
 
     vector: str
     name: str
     machine: Hypervisor
     messages: tuple[Mapping[str, Any], ...]
     after: Mapping[str, Any]
+    tipsets: tuple[VectorTipset, ...] = ()
 
 
 def open_vector(
@@ -157,7 +172,7 @@ def open_vector(
 
     The state names the bundle that it was made with.
 
-    Raises BadVector for a file that is no message vector, BundleError where its bundle is not at hand.
+    Raises BadVector for a file that is no vector, BundleError where its bundle is not at hand.
     """
     for vector in read_vectors(path):
         yield from variants_of(vector, path, bundles, tracer, wanted)
@@ -169,8 +184,9 @@ def variants_of(
     bundles: BundleFolder,
     tracer: Tracer | None = None,
     wanted: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _after: True,
+    overlay: Overlay | None = None,
 ) -> Iterator[VectorVariant]:
-    """The variants of one vector of a file, as `open_vector` gives them."""
+    """The variants of one vector of a file, as `open_vector` gives them; under an overlay's prices and rules."""
     try:
         variants = list(vector["preconditions"]["variants"])
         blocks = dict(read_car(io.BytesIO(gunzip(base64.b64decode(vector["car"])))))
@@ -181,12 +197,13 @@ def variants_of(
         manifest = _manifest_of(state, root)
     except MALFORMED as error:
         raise BadVector(path, error) from None
-    bundle = bundles.store(manifest)
+    bundle = bundles.store(manifest, blocks)
     for variant in variants:
         try:
             own = {**vector, **variant}
-            _check(own)
-            context = context_of(vector, variant, network_version(variant["nv"]))
+            tipsets = _check(own, variant["epoch"])
+            changed = with_features(vector.get("features", ()), overlay)
+            context = context_of(vector, variant, network_version(variant["nv"]).with_overlay(changed))
             externs, proofs = ReplayExterns(vector), proofs_of(vector)
         except MALFORMED as error:
             raise BadVector(path, error) from None
@@ -194,8 +211,10 @@ def variants_of(
             continue
         store = OverlayStore(bundle)
         store.put_many(blocks.items())
+        bundles.exchange(store, manifest)
         machine = Hypervisor.at(store, root, context, evm=AUTO, externs=externs, proofs=proofs, tracer=tracer)
-        yield VectorVariant(name, variant["id"], machine, tuple(own["apply_messages"]), own["postconditions"])
+        messages = () if tipsets else tuple(own["apply_messages"])
+        yield VectorVariant(name, variant["id"], machine, messages, own["postconditions"], tipsets)
 
 
 def name_of(vector: Mapping[str, Any]) -> str:
@@ -215,9 +234,23 @@ def _manifest_of(store: Store, root: Cid) -> Cid:
     return unlink(get_object(store, system.head)[0])
 
 
-def _check(own: Mapping[str, Any]) -> None:
-    """What is read while a variant runs is there: its name, its messages, a receipt for each, the root after them."""
-    messages, after = own["apply_messages"], own["postconditions"]
+def _check(own: Mapping[str, Any], epoch: Any) -> tuple[VectorTipset, ...]:
+    """What is read while a variant runs is there: its name, its messages, a receipt for each, the root after them.
+
+    Of a vector of class tipset, the tipsets.
+    """
+    after, kind = own["postconditions"], own.get("class", MESSAGE)
+    if kind not in (MESSAGE, TIPSET):
+        raise ValueError(f"its class is {kind!r:.40}, known are {MESSAGE} and {TIPSET}")
+    parse_cid(after["state_tree"]["root_cid"]["/"])
+    if kind == TIPSET:
+        tipsets = read_tipsets(own, own["preconditions"], read_number(epoch, "epoch"))
+        if not own["id"] or len(after["receipts"]) != message_count(tipsets):
+            raise ValueError("a variant has a name, and a receipt for each message, reward and cron of its tipsets")
+        for receipt in after["receipts"]:
+            _read_expected(receipt)
+        return tipsets
+    messages = own["apply_messages"]
     if not own["id"] or not messages or len(messages) != len(after["receipts"]):
         raise ValueError("a variant has a name, messages, and as many receipts")
     for applied, receipt in zip(messages, after["receipts"], strict=True):
@@ -225,45 +258,77 @@ def _check(own: Mapping[str, Any]) -> None:
         read_number(applied.get("raw_length", 0), "raw_length")
         if "refused" not in receipt:
             _read_expected(receipt)
-    parse_cid(after["state_tree"]["root_cid"]["/"])
+    return ()
 
 
 def run_variant(variant: VectorVariant) -> VectorResult:
-    """Apply a variant's messages, and compare."""
-    differences: list[str] = []
-    receipts = []
-    for applied, receipt in zip(variant.messages, variant.after["receipts"], strict=True):
-        got, expected, found = _apply(variant.machine, applied, receipt)
-        receipts.append((got, expected))
-        differences += found
+    """Apply a variant's messages or tipsets, and compare."""
+    found = [*(_apply_tipsets(variant) if variant.tipsets else _apply_messages(variant))]
+    differences = [difference for *_, words in found for difference in words]
     root = variant.machine.root
     wanted = parse_cid(variant.after["state_tree"]["root_cid"]["/"])
     if root != wanted:
         differences.append(f"state root {show(root)}, expected {show(wanted)}")
-    return VectorResult(
-        variant.vector, variant.name, tuple(receipts), root, wanted, tuple(differences), variant.machine
-    )
+    receipts = tuple((got, expected) for got, expected, _ in found)
+    return VectorResult(variant.vector, variant.name, receipts, root, wanted, tuple(differences), variant.machine)
 
 
-def _apply(
-    machine: Hypervisor, applied: Mapping[str, Any], receipt: Mapping[str, Any]
-) -> tuple[Expected, Expected, list[str]]:
-    """What came out of one message, what should, and every difference."""
+_Compared = tuple[Expected, Expected, list[str]]
+"""What came out of a message, what should, and every difference."""
+
+
+def _apply_messages(variant: VectorVariant) -> Iterator[_Compared]:
+    for applied, receipt in zip(variant.messages, variant.after["receipts"], strict=True):
+        yield _apply(variant.machine, applied, receipt)
+
+
+def _apply_tipsets(variant: VectorVariant) -> Iterator[_Compared]:
+    receipts = iter(variant.after["receipts"])
+    for tipset in variant.tipsets:
+        outcome = execute_tipset(variant.machine, tipset.work, tipset.supply)
+        roots = []
+        if outcome.receipts_root != tipset.receipts:
+            roots = [
+                f"receipts of epoch {tipset.work.epoch}: {show(outcome.receipts_root)}, not {show(tipset.receipts)}"
+            ]
+        for number, (result, receipt) in enumerate(zip(outcome.results, receipts, strict=False), 1):
+            got, expected = _got(result), _read_expected(receipt)
+            words = [
+                f"result {number} of epoch {tipset.work.epoch}: {word}"
+                for word in _compare(got, expected, _words(result, receipt))
+            ]
+            yield got, expected, words + (roots if number == len(outcome.results) else [])
+
+
+def _apply(machine: Hypervisor, applied: Mapping[str, Any], receipt: Mapping[str, Any]) -> _Compared:
     try:
         result = apply_message(machine, *read_message(applied))
     except MessageError as error:
         nothing = Expected(-1, b"", 0)
         found = [] if "refused" in receipt else [f"the message was refused: {error}"]
         return nothing, nothing if not found else _read_expected(receipt), found
-    got = Expected(
-        result.exit_code, result.return_data, result.gas_used, result.receipt.events_root, result.gas.miner_penalty
-    )
+    got = _got(result)
     if "refused" in receipt:
         nothing = Expected(-1, b"", 0)
         return got, nothing, [f"exit code {got.exit_code}, but the reference refuses the message: {receipt['refused']}"]
     expected = _read_expected(receipt)
-    words = f"{result.message}; expected: {receipt['words']}" if "words" in receipt else result.message
-    return got, expected, list(_compare(got, expected, words))
+    return got, expected, list(_compare(got, expected, _words(result, receipt)))
+
+
+def _got(result: ApplyResult) -> Expected:
+    cause = None if result.fatal is None else result.fatal.__cause__
+    return Expected(
+        result.exit_code,
+        result.return_data,
+        result.gas_used,
+        result.receipt.events_root,
+        result.gas.miner_penalty,
+        cause.cid if isinstance(cause, BlockNotFound) else None,
+    )
+
+
+def _words(result: ApplyResult, receipt: Mapping[str, Any]) -> str:
+    return f"{result.message}; expected: {receipt['words']}" if "words" in receipt else result.message
 
 
 def read_message(applied: Mapping[str, Any]) -> tuple[Message, int | None]:

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from devtools.vectors.charges import Trace, charges_of, first_difference, gas, totals
+from devtools.vectors.charges import Trace, charges_of, first_difference, totals
 from devtools.vectors.conformance import VectorResult
 from devtools.vectors.state_diff import state_differences
+from hypervisor.gas import in_gas
 from hypervisor.manifest import ACTOR_NAMES
 
 MOST_CHARGES = 200
@@ -44,11 +45,11 @@ def _by_name(message: list[Any], difference: int) -> Iterator[str]:
     for name, (count, milligas) in sums.items():
         each, rest = divmod(difference, count)
         hint = f"   {abs(each)} too {'much' if each > 0 else 'little'} each would explain it" if not rest else ""
-        yield f"  {gas(milligas):>18} {name} ({count}){hint}"
+        yield f"  {in_gas(milligas):>18} {name} ({count}){hint}"
     charges = list(charges_of(message))
     yield "charges in order, with the sum so far:"
     for charge in charges[:MOST_CHARGES]:
-        yield f"  {gas(charge.total):>18} {gas(charge.milligas):>16} {charge.name} ({' > '.join(charge.calls)})"
+        yield f"  {in_gas(charge.total):>18} {in_gas(charge.milligas):>16} {charge.name} ({' > '.join(charge.calls)})"
     if len(charges) > MOST_CHARGES:
         yield f"  and {len(charges) - MOST_CHARGES} more: --trace FILE keeps them all"
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from devtools.vectors.bundles import BundleFolder
+from devtools.vectors.bundles import BundleFolder, BundleMissing
 from devtools.vectors.charges import Trace, TraceFile, first_difference, trace_of
 from devtools.vectors.conformance import (
     BadVector,
@@ -22,7 +22,10 @@ from devtools.vectors.conformance import (
     variants_of,
 )
 from devtools.vectors.explain import explain
+from hypervisor.bundle import Bundle
 from hypervisor.errors import HypervisorError
+from hypervisor.network_versions import network_version
+from hypervisor.overlay import Overlay
 from hypervisor.tracing import Recorder
 from store.blockstore import StoreError
 
@@ -31,11 +34,17 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What to tell beside the results. `against` is a file of traces, and charges that differ from it a failure."""
+    """What to tell beside the results. `against` is a file of traces, and charges that differ from it a failure.
+
+    `overlay` changes prices or rules, so that gas is another than the vectors state; the actors of `bundle` run in the
+    place of those that the vectors name.
+    """
 
     diff: bool = False
     trace: bool = False
     against: Path | None = None
+    overlay: Overlay | None = None
+    bundle: str | None = None
 
     @property
     def listening(self) -> bool:
@@ -60,7 +69,11 @@ def _run(text: bytes, path: Path, folder: Path, wanted: RunOptions) -> Iterator[
     try:
         vector = parse_vector(text, path)
         name = name_of(vector)
-        yield from _records(vector, path, folder, wanted)
+        try:
+            yield from _records(vector, path, folder, wanted)
+        except BundleMissing as error:
+            numbers = [variant["nv"] for variant in vector["preconditions"]["variants"]]
+            yield {**_failed_record(name or path.stem, error), "lacks": network_version(numbers[0]).actors}
     except (HypervisorError, StoreError) as error:
         yield _failed_record(name or path.stem, error)
 
@@ -72,8 +85,12 @@ def _failed_record(name: str, error: Exception) -> Record:
 
 def _records(vector: Record, path: Path, folder: Path, wanted: RunOptions) -> Iterator[Record]:
     recorder = Recorder() if wanted.listening else None
-    for result in map(run_variant, variants_of(vector, path, _bundles(folder), recorder)):
+    for result in map(
+        run_variant, variants_of(vector, path, _bundles(folder, wanted.bundle), recorder, overlay=wanted.overlay)
+    ):
         record = {**result.record(), "vector": result.vector or path.stem}
+        if result.lacks_actors:
+            record["lacks"] = result.machine.context.network.actors
         if recorder is not None:
             trace = trace_of(recorder.events)
             recorder.events.clear()
@@ -109,9 +126,9 @@ def _against(trace: Trace, expected: Trace | None) -> str:
 
 
 @lru_cache(maxsize=1)
-def _bundles(folder: Path) -> BundleFolder:
+def _bundles(folder: Path, instead: str | None) -> BundleFolder:
     """One worker's bundles, kept over its vectors."""
-    return BundleFolder(folder)
+    return BundleFolder(folder, None if instead is None else Bundle.open(instead))
 
 
 @lru_cache(maxsize=1)

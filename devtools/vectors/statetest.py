@@ -16,8 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import EthAddress
 from bridge.eip3155 import instructions, line, summary
 from bridge.ethereum_block import EthereumBlock
@@ -53,6 +51,7 @@ from runtimes.evm.ethereum.block_run import logs_hash
 from runtimes.evm.ethereum.forks import FORKS
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from store.cid import Cid
+from store.keccak import keccak
 
 RULES = "ethereum"
 EXCESS_BITS = 32

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eth_hash.auto import keccak
 
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import invoke_params, unwrap_return
@@ -15,6 +14,7 @@ from examples.conftest import Refused, actor_id, masked, shown
 from hypervisor.machine import CreationFailed
 from localnet import Account, Contract, NativeActor, Network, TransactionFailed, TransactionReceipt
 from store.codec import decode
+from store.keccak import keccak
 
 HERE = Path(__file__).parent
 FEED = HERE / "PriceFeed.json"

@@ -12,8 +12,9 @@ opcode reaches the world through the same ones. The parts mirror the syscall mod
 
 from dataclasses import dataclass
 
+from hypervisor.actor_log import shortened
 from hypervisor.address import Address
-from hypervisor.call import Call
+from hypervisor.call import Call, CallResult
 from hypervisor.context import InvocationContext
 from hypervisor.errors import Fatal, SyscallError
 from hypervisor.exit_codes import ErrorNumber
@@ -30,7 +31,7 @@ from hypervisor.kernel.self_state import SelfOps
 from hypervisor.memory import MemoryBudget
 from hypervisor.prices import PriceList
 from hypervisor.tracing import DebugLog, KernelSend, Tracer
-from hypervisor.types import NO_BLOCK, BlockId, MethodNumber, TokenAmount
+from hypervisor.types import METHOD_UPGRADE, NO_BLOCK, ActorID, BlockId, MethodNumber, TokenAmount
 from store.blockstore import BlockNotFound
 from store.cid import Cid
 
@@ -115,6 +116,32 @@ class Kernel:
         call = Call(self.context.receiver, to, method, block, value, limit, read_only)
         result = self.calls.send(call)
         # return
+        return self._taken_over(result)
+
+    def upgrade(self, code: Cid, params: BlockId = NO_BLOCK) -> SendResult:
+        """Give this actor other code and run its `upgrade`; the delegated address is lost. An exit with 0 ends this
+        invocation, too; otherwise all is as before.
+
+        Errors: READ_ONLY, FORBIDDEN (the actor is at work further out), INVALID_HANDLE, LIMIT_EXCEEDED (no room for a
+        returned block, depth), ILLEGAL_OPERATION (it is deleted), NOT_FOUND. OutOfGas and Fatal propagate.
+        Source: ref-fvm kernel/default.rs `upgrade_actor`, feature upgrade-actor.
+        """
+        # check
+        context = self.context
+        if context.read_only:
+            raise SyscallError(ErrorNumber.READ_ONLY, "a read-only call cannot upgrade its actor")
+        if _is_called_around(self.calls.call_stack or [], context.receiver):
+            raise SyscallError(ErrorNumber.FORBIDDEN, f"f0{context.receiver} is being called further out")
+        block = self.ipld.find(params)
+        self.ipld.check_room()
+        # charge and do
+        receiver = context.receiver
+        call = Call(context.caller, Address.id(receiver), METHOD_UPGRADE, block)
+        result = self.calls.upgrade(call, receiver, code)
+        # return
+        return self._taken_over(result)
+
+    def _taken_over(self, result: CallResult) -> SendResult:
         if result.block is None:
             return SendResult(result.exit_code, message=result.message)
         handle = self.ipld.accept(result.block)
@@ -133,6 +160,16 @@ class Kernel:
             raise Fatal(f"the code of f0{self.context.receiver} is missing: {error}") from error
 
     def debug_log(self, text: str) -> None:
-        """A line of the actor's log, for the tracer."""
+        """A line of the actor's log: the tracer's where there is one, else Python's (`hypervisor.actor_log`)."""
         if self.tracer is not None:
-            self.tracer.event(DebugLog(self.context.receiver, text))
+            self.tracer.event(DebugLog(self.context.receiver, shortened(text)))
+        elif self.machine.actor_debugging:
+            self.machine.log_actor(self.context.receiver, shortened(text))
+
+
+def _is_called_around(stack: list[tuple[ActorID, bool]], actor: ActorID) -> bool:
+    """Whether others are at work between an actor's outermost method and now: its own upgrades do not count."""
+    for place, frame in enumerate(stack):
+        if frame == (actor, False):
+            return any(inner != (actor, True) for inner in stack[place + 1 :])
+    return False

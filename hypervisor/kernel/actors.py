@@ -69,6 +69,17 @@ class ActorOps:
         # charge and do
         self._calls.create_actor(actor, code, delegated)
 
+    def install_actor(self, code: Cid) -> None:
+        """Have a module checked and compiled, so that actors may have it for code. Errors: ILLEGAL_ARGUMENT.
+
+        Every actor may ask; which code an actor is created with is the init actor's to decide.
+        Source: ref-fvm kernel/default.rs `install_actor`, feature m2-native.
+        """
+        # do
+        self._calls.install(code)
+        # charge
+        self._calls.gas.charge("OnInstallActor", 0)
+
     def balance_of(self, actor: ActorID) -> TokenAmount:
         """The actor's balance in attoFIL. Errors: NOT_FOUND."""
         return self._existing(actor).balance

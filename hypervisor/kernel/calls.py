@@ -57,6 +57,9 @@ class Machine(Protocol):
     def actor_debugging(self) -> bool:
         """Whether actors log."""
 
+    def log_actor(self, actor: ActorID, text: str) -> None:
+        """Write a line of an actor's log."""
+
 
 class Calls(Protocol):
     """A message while it is executed: what its invocations share."""
@@ -79,6 +82,16 @@ class Calls(Protocol):
 
     def send(self, call: Call) -> CallResult:
         """Make a call. Raises SyscallError, OutOfGas, Fatal."""
+
+    @property
+    def call_stack(self) -> list[tuple[ActorID, bool]] | None:
+        """The actors at work, outermost first, and whether their `upgrade` is; None where no actor upgrades itself."""
+
+    def upgrade(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
+        """Give an actor other code and run its `upgrade`. Raises SyscallError, OutOfGas, Fatal."""
+
+    def install(self, code: Cid) -> None:
+        """Check and compile a module that the store has. Raises SyscallError."""
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
         """Look an actor up, at its price."""

@@ -5,14 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from types import MappingProxyType
 
-from eth_hash.auto import keccak
-
 from hypervisor import signatures
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel.calls import Calls
 from hypervisor.message import SignatureType
+from store.keccak import keccak
 
 
 def ripemd160(data: bytes | memoryview) -> bytes:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eth_hash.auto import keccak
-
 from bridge.evm_state import EvmState
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from localnet.state.contract_state import contract_state, nonce_of, storage_of
 from store.cid import Cid, split_cid
+from store.keccak import keccak
 from store.paths import Path, PathStep, prove
 
 _ACTORS, _HEAD = PathStep("1"), PathStep("1")

@@ -23,7 +23,6 @@ from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
-from hypervisor.network_versions import network_version
 from hypervisor.state_tree import StateTree
 from hypervisor.tracing import CallNode, CallTrees
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
@@ -164,7 +163,7 @@ class SideStates:
             timestamp=call.time,
             base_fee=tipset.base_fee,
             circulating_supply=supply_of(machine, chain.record.vested).circulating,
-            network=network_version(chain.record.upgrades.version_at(tipset.height)),
+            network=chain.record.network_at(tipset.height),
         )
         return machine
 
@@ -238,7 +237,7 @@ def _prepare(machine: Hypervisor, call: SideCall) -> None:
         set_code(machine, to_filecoin(address), _asking(call.precompile))
     for address in call.accounts:
         filecoin = to_filecoin(address)
-        set_balance(machine, filecoin, machine.balance(filecoin))
+        set_balance(machine, filecoin, TokenAmount(machine.balance(filecoin)))
     set_balance(machine, to_filecoin(call.sender), call.balance)
 
 

@@ -62,7 +62,8 @@ def traced_call(
 
 def trial_result(machine: Hypervisor, request: CallRequest) -> ApplyResult:
     """What would come of the request in a block, whether it fails or not."""
-    result = _trial_run(machine, request, _highest(machine, request)).result
+    with machine.quiet():
+        result = _trial_run(machine, request, _highest(machine, request)).result
     if result.fatal is not None:
         raise result.fatal
     return result
@@ -81,7 +82,7 @@ def estimate(
 
     Raises CallFailed, AllowanceExceeded where no limit would do, and the errors of `overridden`.
     """
-    with overridden(machine, overrides):
+    with overridden(machine, overrides), machine.quiet():
         rules = rules_of(machine)
         apply_waiting(machine, pending)
         highest = _highest(machine, request)

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import EthAddress, to_ethereum, to_filecoin
 from bridge.events import Log, entries_to_log
 from bridge.receipts import EmittedLog
@@ -37,6 +35,7 @@ from localnet.rules.filecoin import sender_of
 from localnet.rules.installed import rules_of
 from localnet.state.contract_state import nonce_of
 from store.buffered import BufferedStore
+from store.keccak import keccak
 from store.memory import MemoryStore
 
 MOST_BLOCKS: Final = 256

@@ -14,18 +14,17 @@ from bridge.transactions import SignedTransaction, TransactionError
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.message import Message, SignatureType, SignedMessage
 from hypervisor.signatures import verify_bls, verify_secp256k1
 from hypervisor.types import EAM_ACTOR, TokenAmount
 from localnet.addresses import shown_address
 from localnet.errors import TransactionRefused
-from localnet.ledger.candidates import Candidate
+from localnet.ledger.candidates import NO_SIGNATURE, Candidate
 from localnet.ledger.records import IMPERSONATED, NATIVE
 from localnet.rules.installed import rules_of
 from localnet.rules.parts import MessageRules, SenderInfo
 from store.cid import show
 
-_NO_SIGNATURE = Signature(SignatureType.DELEGATED, bytes(65))
 _MAX_VALUE = 2_000_000_000 * 10**18
 
 
@@ -83,7 +82,7 @@ def from_native(machine: Hypervisor, signed: SignedMessage) -> Candidate:
 def from_impersonated(machine: Hypervisor, message: Message) -> Candidate:
     """The candidate of an unsigned message. Raises TransactionRefused."""
     _require_unsigned_amounts(message)
-    signed = SignedMessage(message, _NO_SIGNATURE)
+    signed = SignedMessage(message, NO_SIGNATURE)
     digest = bytes(signed.cid()[-32:])
     return Candidate(digest, IMPERSONATED, signed, shown_address(machine, message.from_), _receiver(machine, message))
 
@@ -123,11 +122,11 @@ def check_funds(machine: Hypervisor, sender: Address, shown: EthAddress, needed:
     _require_funds(machine.balance(sender), shown, needed)
 
 
-def _require_funds(balance: TokenAmount, shown: EthAddress, needed: int) -> None:
+def _require_funds(balance: int, shown: EthAddress, needed: int) -> None:
     if balance < needed:
         raise TransactionRefused(
             "funds",
-            f"insufficient funds for gas * price + value: 0x{shown.hex()} has {balance} attoFIL, "
+            f"insufficient funds for gas * price + value: 0x{shown.hex()} has {balance:d} attoFIL, "
             f"the transaction may cost {needed}",
         )
 

@@ -238,9 +238,10 @@ class BlockProduction(NetworkReader):
 
         Built-in actors get the code of `bundle` (a bundle, or what `Bundle.open` takes), their states stay; without one
         they stay as they are and only the rules change. Network version 29 writes states anew: it comes with our own
-        actors v19 unless a bundle is named, and with `streams`, else with the network's own. Raises InvalidInput where
-        that is no upgrade, where layouts of states would have to change in a way that is not known, or where this
-        state cannot be upgraded.
+        actors v19 unless a bundle is named, and with `streams`, else with the network's own. At the network's own
+        version the actors of another bundle take the place of those that it has, and read their states. Raises
+        InvalidInput where that is no upgrade, where layouts of states would have to change in a way that is not known,
+        or where this state cannot be upgraded.
         """
         whole_number(version, "a network version", None)
         before = self.chain.record.upgrades

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from hypervisor.bigint import decode_bigint
 from hypervisor.bundle_library import release_of
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
@@ -21,6 +20,7 @@ from hypervisor.opening import AUTO
 from hypervisor.state_tree import StateTree
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.forking import ForkPoint, begin_fork
+from localnet.ledger.headers import read_tipset
 from localnet.rules.installed import rules_named
 from store.blockstore import BlockNotFound, Blockstore, Store, get_object
 from store.cid import Cid, show
@@ -29,8 +29,6 @@ from store.roots import HEAD
 
 CHAIN_IDS: Final = {"mainnet": 314, "calibrationnet": 314159}
 """Of the networks that have one of their own, by the name in the init actor's state."""
-_HEADER_FIELDS: Final = 16
-_PARENTS, _HEIGHT, _STATE, _TIMESTAMP, _BASE_FEE = 5, 7, 8, 12, 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +51,16 @@ def read_chain_snapshot(store: Blockstore, roots: Sequence[Cid]) -> ChainSnapsho
         first = get_object(store, roots[0]) if roots else None
         if isinstance(first, dict):
             version, blocks = int(first["Version"]), tuple(unlink(block) for block in first["HeadTipsetKey"])
-        headers = [_header(get_object(store, block)) for block in blocks]
     except (BlockNotFound, CodecError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"this is not a snapshot of a chain: {error}") from None
-    if not headers or version not in (1, 2):
-        raise InvalidInput(f"a snapshot of version {version} with {len(headers)} blocks at its head cannot be read")
-    head = headers[0]
-    if any(header[:3] != head[:3] for header in headers):
-        raise InvalidInput("the blocks at the snapshot's head are of different tipsets")
-    height, parents, state, _, base_fee = head
-    timestamp = min(header[3] for header in headers)
-    return ChainSnapshot(version, blocks, ChainEpoch(height), parents, state, timestamp, TokenAmount(base_fee))
-
-
-def _header(fields: Any) -> tuple[int, tuple[Cid, ...], Cid, int, int]:
-    if not isinstance(fields, list) or len(fields) != _HEADER_FIELDS:
-        raise ValueError(f"a block's header has {_HEADER_FIELDS} fields")
-    height, timestamp = fields[_HEIGHT], fields[_TIMESTAMP]
-    if not isinstance(height, int) or not isinstance(timestamp, int):
-        raise ValueError("a header's height and timestamp are numbers")
-    parents = tuple(unlink(parent) for parent in fields[_PARENTS])
-    return height, parents, unlink(fields[_STATE]), timestamp, decode_bigint(fields[_BASE_FEE])
+    if not blocks or version not in (1, 2):
+        raise InvalidInput(f"a snapshot of version {version} with {len(blocks)} blocks at its head cannot be read")
+    try:
+        head = read_tipset(store, blocks)
+    except (BlockNotFound, InvalidInput) as error:
+        raise InvalidInput(f"this is not a snapshot of a chain: {error}") from None
+    base_fee = head.blocks[0].base_fee
+    return ChainSnapshot(version, blocks, head.height, head.parents, head.state, head.timestamp, base_fee)
 
 
 def network_of(store: Store, snapshot: ChainSnapshot) -> int:

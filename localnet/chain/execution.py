@@ -14,7 +14,6 @@ from hypervisor.address import Address
 from hypervisor.events import StampedEvent
 from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
-from hypervisor.network_versions import network_version
 from hypervisor.types import (
     ChainEpoch,
     TokenAmount,
@@ -75,7 +74,7 @@ def _enter(
         epoch=ChainEpoch(epoch),
         timestamp=timestamp,
         circulating_supply=circulating,
-        network=network_version(record.upgrades.version_at(epoch)),
+        network=record.network_at(epoch),
     )
 
 

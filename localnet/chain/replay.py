@@ -41,7 +41,7 @@ class Replayed:
 
 
 def heights(folder: Path, first: int | None = None, last: int | None = None) -> list[int]:
-    """The heights of a folder's tipsets that execute something, from `first` to `last` (None: from end to end).
+    """The heights of a folder's own tipsets that execute something, from `first` to `last` (None: from end to end).
 
     Raises InvalidInput for a folder without a chain, and where there is none of them.
     """
@@ -52,8 +52,10 @@ def heights(folder: Path, first: int | None = None, last: int | None = None) -> 
         lowest = max(first or 0, index.retained)
         found: list[int] = [tipset.height for tipset in _tipsets(index, index.head if last is None else last, lowest)]
         if not found:
+            asked = f"from {first or 0} to {index.head if last is None else last}"
             raise InvalidInput(
-                f"the chain in {folder} executes nothing there: its states reach from {lowest} to {index.head}"
+                f"the chain in {folder} executes nothing {asked}: "
+                f"its states reach from {index.retained} to {index.head}"
             )
         return found[::-1]
 
@@ -99,7 +101,9 @@ def _chain(folder: Path) -> Chain:
         raise InvalidInput(f"{folder} holds no chain")
     rules = rules_named(record.rules, record.hardfork)
     evm = OFFICIAL_EVM if record.evm == OFFICIAL_EVM else OWN_EVM
-    machine = Hypervisor.open(store=store, rules=rules.name, evm=evm, externs=externs, proofs=AcceptProofs())
+    machine = Hypervisor.open(
+        store=store, overlay=record.overlay, rules=rules.name, evm=evm, externs=externs, proofs=AcceptProofs()
+    )
     rules.settings.prepare(machine)
     fork = recorded_fork(store)
     # What a fork has asked its origin is kept in the folder: executing it again asks no node.

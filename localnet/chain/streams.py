@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from bridge.actor_schemas import actor_schema
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
@@ -23,7 +22,6 @@ from localnet.state.controls import set_balance
 from store.blockstore import get_object
 from store.cid import Cid
 from store.codec import unlink
-from store.schema.types import SchemaError
 
 _LAYOUT, _LAYOUT_BEFORE = "StateV19", "State"
 """The types in the schema of the reward actor whose state has streams, and of the one before."""
@@ -37,7 +35,16 @@ def stream_settings(
     ramp: int = DEVELOPMENT.ramp,
     timelock: int = DEVELOPMENT.timelock,
 ) -> StreamSettings:
-    """Settings with these roles, each an address in any form (default: f00), and epochs (default: a devnet's)."""
+    """Settings with these roles, each an address in any form (default: f00), and epochs (default: a devnet's).
+
+    `swa` may write the streams of the block reward, `sra` the shares of the second one. Raises AddressError and
+    InvalidInput for what they cannot be.
+
+    >>> from localnet import stream_settings
+    >>> settings = stream_settings(swa="f0100", ramp=90)
+    >>> settings.authority, settings.ramp
+    (Address.parse('f0100'), 90)
+    """
     roles = (DEVELOPMENT.authority if role is None else filecoin_address(role) for role in (swa, sra, orchestrator))
     settings = StreamSettings(timelock, ramp, *roles)
     settings.check()
@@ -128,6 +135,9 @@ def _reward(machine: Hypervisor) -> Any:
 
 def _read(layout: str, state: Any) -> dict[str, Any] | None:
     """The fields of a state by their names; None for a state of another layout."""
+    from bridge.actor_schemas import actor_schema  # a network of another version never needs the schemas
+    from store.schema.types import SchemaError
+
     try:
         fields: dict[str, Any] = actor_schema("reward").read(layout, state)
     except SchemaError:

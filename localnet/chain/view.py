@@ -15,7 +15,6 @@ from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.message import Message
-from hypervisor.network_versions import network_version
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
 from localnet.chain.execution import enter_settings
 from localnet.chain.externs import ChainExterns
@@ -89,7 +88,7 @@ class ChainReader:
         block = header.put(blocks)
         bids = [_bid(execution.message.message) for execution in executions]
         gas_used = Gas(sum(execution.receipt.gas_used for execution in executions))
-        version = self.record.upgrades.version_at(height + 2)
+        version = self.record.network_at(height + 2)
         # A new version's rule for the base fee holds for the tipset of its epoch already: facts of FIP-0115.
         return Tipset(
             height=height,
@@ -155,7 +154,7 @@ class ChainReader:
             timestamp=tipset.timestamp,
             base_fee=tipset.base_fee,
             circulating_supply=circulating,
-            network=network_version(self.record.upgrades.version_at(tipset.height)),
+            network=self.record.network_at(tipset.height),
         )
 
 

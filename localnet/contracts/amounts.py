@@ -1,16 +1,17 @@
-"""Amounts of money as people type them."""
+"""Amounts of money as people type and read them."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-from hypervisor.types import TokenAmount
+from hypervisor.types import ATTO_PER_FIL, TokenAmount
 
 _UNITS: Final = {
     "": 18, "fil": 18, "ether": 18, "eth": 18, "millifil": 15, "mfil": 15, "microfil": 12, "ufil": 12,
     "nanofil": 9, "nfil": 9, "gwei": 9, "picofil": 6, "femtofil": 3, "attofil": 0, "afil": 0, "wei": 0,
 }  # fmt: skip
+_DECIMALS: Final = len(str(ATTO_PER_FIL)) - 1
 _AMOUNT: Final = re.compile(r"([0-9]{1,40})(?:\.([0-9]{1,18}))? ?([a-z]*)", re.ASCII | re.IGNORECASE)
 
 

@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from bridge.abi import ContractInterface, DecodedLog
 from bridge.addresses import EthAddress
+from bridge.printed_address import PrintedAddress
 from bridge.reverts import error_text
 from hypervisor.errors import InvalidInput
+from hypervisor.printed import one_line
 from localnet.addresses import Target
 from localnet.contracts.network import Transactions
 from localnet.errors import CallFailed, TransactionFailed
@@ -26,11 +28,22 @@ _MOST_NAMED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A compiled contract: its interface, its init code without arguments, and its name where that is known."""
+    """A compiled contract: its interface, its init code without arguments, and its name where that is known.
+
+    `load` reads what solc, forge or Hardhat left, and raises InvalidInput for what is no artifact.
+
+    >>> from localnet import Artifact
+    >>> artifact = Artifact.load("examples/solidity/artifacts/DataCapName.json")
+    >>> artifact.name, [selector.hex() for selector in artifact.interface.selectors("name")]
+    ('DataCapName', ['06fdde03'])
+    """
 
     interface: ContractInterface
     bytecode: bytes
     name: str = ""
+
+    def __repr__(self) -> str:
+        return one_line("Artifact", self.name or "unnamed", f"{len(self.bytecode):,} bytes")
 
     @classmethod
     def load(cls, source: str | Path | Mapping[str, Any]) -> Artifact:
@@ -85,11 +98,21 @@ def named_errors(interface: ContractInterface) -> Iterator[None]:
 
 
 class Contract:
-    """A contract on a network. Functions by name (or signature): `call` reads, `send` makes a transaction."""
+    """A contract on a network. Functions by name (or signature): `call` reads, `send` makes a transaction.
+
+    Values in attoFIL. What fails raises CallFailed or TransactionFailed, with the contract's own errors by their names;
+    arguments that do not fit raise AbiMismatch.
+
+    >>> from localnet import Network
+    >>> with Network() as network:
+    ...     contract = network.deploy("examples/solidity/artifacts/DataCapName.json")
+    ...     contract.call("name")
+    'DataCap'
+    """
 
     def __init__(self, network: Transactions, address: EthAddress, interface: ContractInterface) -> None:
         self._network = network
-        self.address = address
+        self.address = PrintedAddress(address)
         self.interface = interface
 
     def call(self, function: str, *arguments: Any, value: int = 0, sender: Target | None = None) -> Any:

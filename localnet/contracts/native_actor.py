@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 from warnings import warn
 
-from bridge.interfaces import Interface, typed
+from bridge.interfaces import NOTHING_KNOWN, Interface, typed
+from hypervisor.actor_log import NAME_PREFIX
 from hypervisor.address import Address
-from hypervisor.argument_checks import whole_number
+from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
+from hypervisor.printable import printable
 from hypervisor.state_tree import ActorState
 from hypervisor.types import TokenAmount
 from hypervisor.user_files import read_bounded
@@ -30,6 +32,7 @@ from localnet.contracts.network import Messages
 from localnet.ledger.genesis import LARGEST_BALANCE
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.failures import returned_natively
+from localnet.state.controls import set_actor_code
 from store.blockstore import Store, get_object
 from store.cid import Cid, show
 from store.schema import SchemaError
@@ -37,29 +40,59 @@ from store.schema import SchemaError
 MAX_MODULE: Final = 8 << 20
 """The longest file that is read as a module, in bytes: a block can be no longer."""
 
+MOST_NAME: Final = 64
+"""Characters of the name of users' code."""
+
 _INTERFACE_PREFIX: Final = b"interface/"
 """The metadata beside a chain that hold a schema's text, by the code CID that it is of."""
 
 
 class NativeActor:
-    """An actor on a network. Methods by name: `call` reads, `send` makes a message."""
+    """An actor on a network. Methods by name: `call` reads, `send` makes a message, `state` is its state by its schema.
+
+    Values in attoFIL. Raises InvalidInput for methods and parameters that the interface does not have, CallFailed or
+    TransactionFailed where the actor refuses.
+
+    >>> from localnet import Network
+    >>> with Network() as network:
+    ...     datacap = network.actors.at("f07")
+    ...     datacap.call("Name"), datacap.state.governor
+    ('DataCap', Address.parse('f06'))
+    """
 
     def __init__(self, network: Messages, address: Address, interface: Interface) -> None:
         self._network = network
         self.address = address
         self.interface = interface
 
-    def call(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> Any:
+    def call(
+        self,
+        method: str | int,
+        params: Any = None,
+        *,
+        value: int = 0,
+        sender: Account | None = None,
+        cbor: bytes | None = None,
+    ) -> Any:
         """What a method answers, typed, with nothing kept; `params` as `Interface.params` takes them.
 
-        `value` in attoFIL. Raises CallFailed, InvalidInput.
+        `value` in attoFIL; `method` by name or number, `cbor` the parameters as they are sent. The answer of a number
+        that the interface does not have is bytes. Raises CallFailed, InvalidInput.
         """
-        return self.interface.answer(method, self.call_raw(method, params, value=value, sender=sender))
+        return self._answer(method, self.call_raw(method, params, value=value, sender=sender, cbor=cbor))
 
-    def call_raw(self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None) -> bytes:
+    def call_raw(
+        self,
+        method: str | int,
+        params: Any = None,
+        *,
+        value: int = 0,
+        sender: Account | None = None,
+        cbor: bytes | None = None,
+    ) -> bytes:
         """What a method returns, in CBOR, with nothing kept. Raises CallFailed, InvalidInput."""
         from_ = (sender or self._network.accounts[0]).native
-        number, data = self.interface.number(method), self.interface.params(method, params)
+        number, data = self.interface.message(method, params, cbor)
         whole_number(value, "a value", None, unit="attoFIL")
         limit = self._network.rules.limits.call_gas
         message = Message(self.address, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
@@ -71,25 +104,36 @@ class NativeActor:
         return self.call_raw(method, params, value=value, sender=sender)
 
     def send(
-        self, method: str, params: Any = None, *, value: int = 0, sender: Account | None = None
+        self,
+        method: str | int,
+        params: Any = None,
+        *,
+        value: int = 0,
+        sender: Account | None = None,
+        cbor: bytes | None = None,
     ) -> TransactionReceipt:
         """A message of an account's native address that calls a method; `answer` reads what it returned.
 
-        `value` in attoFIL. Raises InvalidInput, and the errors of `Network.send_native`.
+        `value` in attoFIL; method and parameters as `call` takes them. Raises InvalidInput, and the errors of
+        `Network.send_native`.
         """
-        data = self.interface.params(method, params)
+        number, data = self.interface.message(method, params, cbor)
         return self._network.send_native(
             self.address,
-            self.interface.number(method),
+            number,
             data,
             value=value,
             sender=sender,
             gas_limit=self._network.rules.limits.large_message_gas,
         )
 
-    def answer(self, method: str, receipt: TransactionReceipt) -> Any:
-        """What a message to a method actor_return, typed. Raises InvalidInput for what the schema does not say."""
-        return self.interface.answer(method, actor_return(receipt))
+    def answer(self, method: str | int, receipt: TransactionReceipt) -> Any:
+        """What a message to a method returned, typed. Raises InvalidInput for what the schema does not say."""
+        return self._answer(method, actor_return(receipt))
+
+    def _answer(self, method: str | int, data: bytes) -> Any:
+        name = self.interface.method_name(method)
+        return data if name is None else self.interface.answer(name, data)
 
     @property
     def state(self) -> Any:
@@ -110,7 +154,7 @@ class NativeActor:
 
 
 def actor_return(receipt: TransactionReceipt) -> bytes:
-    """What an actor actor_return, as it is: the receipt's own `return_data` is what Ethereum's tools are shown."""
+    """What an actor returned, as it is: the receipt's own `return_data` is what Ethereum's tools are shown."""
     return receipt.execution.receipt.return_data
 
 
@@ -120,33 +164,48 @@ class NativeActors:
     def __init__(self, network: Messages) -> None:
         self._network = network
 
-    def install(self, module: str | Path | bytes, interface: str | Path | None = None) -> Cid:
+    def install(
+        self, module: str | Path | bytes, interface: str | Path | None = None, *, name: str | None = None
+    ) -> Cid:
         """Keep a user's WASM module (a file, or its bytes) and the schema's file of its interface; its code CID.
 
+        Traces and logs name the code by `name`, by default that of the file.
         Raises InvalidInput for files that cannot be read and a schema that is none, InvalidModule where the machine's
         rules refuse the module; nothing has changed then.
         """
-        text = None if interface is None else _schema(interface)
+        text = None if interface is None else read_schema(interface)
+        called = "" if isinstance(module, bytes) else Path(module).stem
+        data = module if isinstance(module, bytes) else read_module(module)
+        return self.keep(data, text, called if name is None else name)
+
+    def keep(self, module: bytes, schema: str | None = None, name: str = "") -> Cid:
+        """`install`, with the module's bytes and the schema's text."""
+        if schema is not None:
+            Interface.parse(schema)
         machine = self._network.machine
-        code = machine.install(module if isinstance(module, bytes) else read_module(module))
+        code = machine.install(module)
         self._network.chain.keep_changes()
-        if text is not None:
-            machine.base.commit((), {_INTERFACE_PREFIX + code: text.encode()})
+        given = {_INTERFACE_PREFIX + code: schema, NAME_PREFIX + code: code_label(name) or None}
+        known = {key: value.encode() for key, value in given.items() if value is not None}
+        if known:
+            machine.base.commit((), known)
         return code
 
-    def create(self, code: Cid, params: Any = None, *, value: int = 0) -> NativeActor:
-        """Create an actor with installed code: `params` are its constructor's, typed by the schema.
+    def create(self, code: Cid, params: Any = None, *, value: int = 0, cbor: bytes | None = None) -> NativeActor:
+        """Create an actor with installed code: `params` are its constructor's, typed by the schema, or `cbor` as it is.
 
         `value` in attoFIL comes from nowhere. Raises InvalidInput, CreationFailed; nothing has changed then.
         """
         machine = self._network.machine
         interface = stored_interface(machine.base, code)
+        if interface is None and cbor is not None:
+            interface = NOTHING_KNOWN
         if interface is None:
             raise InvalidInput(
                 f"the interface of {show(code)} is not known: install its module on this chain with its schema, as "
                 "`hypervisor actor install WASM --schema FILE` does"
             )
-        data = interface.params("Constructor", params)
+        data = interface.params("Constructor", params) if cbor is None else octets(cbor, "parameters")
         whole_number(value, "a balance", 0, LARGEST_BALANCE, unit="attoFIL")
         created = machine.create(code, data, TokenAmount(value))
         self._network.chain.keep_changes()
@@ -161,11 +220,33 @@ class NativeActors:
         actor = existing_actor(machine, address)
         if interface is not None:
             return NativeActor(self._network, address, read_interface(interface))
-        name = machine.manifest.name_of(actor.code)
-        known = stored_interface(machine.base, actor.code) if name is None else Interface.built_in(name)
+        known = known_interface(machine, actor)
         if known is None:
             raise InvalidInput(f"the interface of {address} is not known: name its schema")
         return NativeActor(self._network, address, known)
+
+    def unknown(self, target: Target) -> NativeActor:
+        """An actor that is there, called by numbers and CBOR where nothing is known of it. Raises as `at`."""
+        address, machine = filecoin_address(target), self._network.machine
+        return NativeActor(
+            self._network, address, known_interface(machine, existing_actor(machine, address)) or NOTHING_KNOWN
+        )
+
+    def replace(self, target: Target, code: Cid) -> NativeActor:
+        """Give an actor other code, of a built-in actor or installed; its state, balance and nonce stay.
+
+        Its interface is then that of the code. Raises AddressError, InvalidInput; nothing has changed then.
+        """
+        address, machine = filecoin_address(target), self._network.machine
+        set_actor_code(machine, address, code)
+        self._network.chain.keep_changes()
+        return self.unknown(address)
+
+
+def known_interface(machine: Hypervisor, actor: ActorState) -> Interface | None:
+    """The interface of a built-in actor, or the one that an actor's code was installed with; None if there is none."""
+    name = machine.manifest.name_of(actor.code)
+    return stored_interface(machine.base, actor.code) if name is None else Interface.built_in(name)
 
 
 def existing_actor(machine: Hypervisor, address: Address) -> ActorState:
@@ -176,15 +257,26 @@ def existing_actor(machine: Hypervisor, address: Address) -> ActorState:
     return actor
 
 
+def code_label(name: str) -> str:
+    """A name for code, as traces and logs show it: printable, at most 64 characters."""
+    return printable(name)[:MOST_NAME]
+
+
 def stored_interface(store: Store, code: Cid) -> Interface | None:
     """The interface that a module was installed with, None if it was installed without."""
+    text = stored_schema(store, code)
+    return None if text is None else Interface.parse(text, f"the schema of {show(code)}")
+
+
+def stored_schema(store: Store, code: Cid) -> str | None:
+    """The schema's text that a module was installed with, None if it was installed without."""
     text = store.metadata(_INTERFACE_PREFIX + code)
-    return None if text is None else Interface.parse(text.decode(), f"the schema of {show(code)}")
+    return None if text is None else text.decode()
 
 
 def read_interface(path: str | Path) -> Interface:
     """The interface in a schema's file. Raises InvalidInput."""
-    return Interface.parse(_schema(path), str(path))
+    return Interface.parse(read_schema(path), str(path))
 
 
 def read_module(path: str | Path) -> bytes:
@@ -192,7 +284,7 @@ def read_module(path: str | Path) -> bytes:
     return read_bounded(Path(path), MAX_MODULE, "the module")
 
 
-def _schema(path: str | Path) -> str:
+def read_schema(path: str | Path) -> str:
     """The text of a schema's file, which is an interface."""
     try:
         text = read_bounded(Path(path), MAX_MODULE, "the schema").decode("utf-8")

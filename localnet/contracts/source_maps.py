@@ -20,6 +20,18 @@ _WHOLE: Final = (b"contract ", b"abstract contract ", b"library ", b"interface "
 """How the span begins that stands for code that no statement has: dispatch, checks of the compiler."""
 
 
+_FUNCTION: Final = (b"function ", b"function(", b"constructor", b"receive()", b"fallback(", b"modifier ")
+
+
+@dataclass(frozen=True, slots=True)
+class CodePlace:
+    """The line of an instruction, 0 for none, and what a jump there does: `i` into a function, `o` out, `-` neither."""
+
+    path: str
+    line: int
+    jump: str
+
+
 @dataclass(frozen=True, slots=True)
 class CodeMap:
     """A contract's code with its source map; `paths` are the sources by their numbers, `read` gives their text."""
@@ -44,6 +56,42 @@ class CodeMap:
                 if found is not None:
                     return found
         return None
+
+    def places(self) -> dict[int, CodePlace]:
+        """What each program counter of a known statement stands for, and each jump into a function or out of one.
+
+        A function as a whole is no statement: so the code that takes its parameters and leaves it has no line.
+        """
+        try:
+            found = spans(self.text)
+        except ValueError:
+            return {}
+        known: dict[tuple[int, int], tuple[str, int]] = {}
+        places: dict[int, CodePlace] = {}
+        for counter, number in instruction_numbers(self.code).items():
+            if number >= len(found):
+                break
+            start, _, source, jump = found[number]
+            if (start, source) not in known:
+                known[start, source] = self._statement(start, source)
+            path, line = known[start, source]
+            if line > 0 or (jump != "-" and (line == 0 or jump == "o")):
+                places[counter] = CodePlace(path, max(line, 0), jump)
+        return places
+
+    def _statement(self, start: int, source: int) -> tuple[str, int]:
+        """Path and line of a statement; line 0 of what is in no known source, -1 of what is no statement.
+
+        Those are a function as a whole, and the value of a constant, which stands in the code wherever it is used.
+        """
+        line = self._line(start, source)
+        if line is None:
+            return "", 0
+        path, _, number = line.rpartition(":")
+        text = self.read(path) or b""
+        declared = text[text.rfind(b"\n", 0, start) + 1 : start]
+        is_whole = text[start : start + 20].startswith(_FUNCTION) or b" constant " in declared
+        return (path, -1) if is_whole else (path, int(number))
 
     def _line(self, start: int, source: int) -> str | None:
         path = self.paths.get(source)

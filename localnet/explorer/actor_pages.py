@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 from urllib.parse import quote
@@ -15,9 +15,12 @@ from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID
 from localnet.addresses import filecoin_address
+from localnet.chain.finding import MOST_TIPSETS, TipsetSearch, receipts_back
 from localnet.explorer.answers import PageAnswer, PageRequest, malformed, not_found, shown
-from localnet.explorer.message_rows import MOST_TIPSETS, MessageRow, RowMaker, receipts_back, tipsets_back
+from localnet.explorer.event_rows import EventRow, EventRows
+from localnet.explorer.message_rows import MessageRow, RowMaker
 from localnet.explorer.site import Site
+from localnet.ledger.address_keys import emitter_key, message_key, native_key
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.node import NodeReader
 from localnet.state.contract_state import contract_state
@@ -25,6 +28,9 @@ from store.blockstore import BlockNotFound, get_object
 from store.codec import CodecError
 
 _MESSAGES: Final = 25
+_EVENTS: Final = 25
+"""As many messages, or events, and no older tipset is looked at for a page."""
+_MOST_EVENTS: Final = 200
 _ACTORS: Final = 100
 _KEYED: Final = ("account",)
 
@@ -60,8 +66,11 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
     actor = find_actor(reader.network.machine, request.named["address"])
     machine, rows = reader.network.machine, RowMaker(site, reader)
     ethereum = from_delegated(actor.state.delegated_address) or masked_id(actor.id)
+    keys = list(_key_of(machine, actor)) if actor.kind in _KEYED else []
+    delegated = () if actor.state.delegated_address is None else (actor.state.delegated_address,)
+    looked = _Looked(reader, rows, actor, _Forms(ethereum, (actor.address, *delegated, *keys)))
     below = request.number("below", reader.network.settled.height + 1)
-    messages, looked_to = _messages(reader, rows, actor, ethereum, below - 1)
+    found = looked.activity(EventRows(site, rows), min(below - 1, reader.network.settled.height))
     contract = contract_state(machine, actor.state) if actor.kind == "evm" else None
     return PageAnswer(
         site.page(
@@ -70,11 +79,15 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
             actor=actor,
             at=f"/actor/{quote(request.named['address'])}",
             title=rows.party(actor.address).name or actor.kind or "actor",
-            forms=_forms(machine, actor, ethereum),
+            forms=_forms(actor, ethereum, keys),
             contract=contract,
-            messages=messages,
+            messages=found.messages,
+            events=found.events[:_MOST_EVENTS],
+            more_events=max(0, len(found.events) - _MOST_EVENTS),
             below=None if below > reader.network.settled.height else below,
-            older=looked_to,
+            older=found.older,
+            indexed=reader.addresses is not None,
+            looked_at=MOST_TIPSETS,
         )
     )
 
@@ -114,14 +127,12 @@ def _row(machine: Hypervisor, rows: RowMaker, actor: ActorID, state: ActorState)
     )
 
 
-def _forms(machine: Hypervisor, actor: FoundActor, ethereum: EthAddress) -> list[tuple[str, str]]:
+def _forms(actor: FoundActor, ethereum: EthAddress, keys: Sequence[Address]) -> list[tuple[str, str]]:
     """The actor's addresses, each with what it is."""
     forms = [("ID", str(actor.address)), ("Ethereum", checksummed(ethereum))]
     if actor.state.delegated_address is not None:
         forms.append(("Delegated", str(actor.state.delegated_address)))
-    if actor.kind in _KEYED:
-        forms += [("Key", str(key)) for key in _key_of(machine, actor)]
-    return forms
+    return [*forms, *(("Key", str(key)) for key in keys)]
 
 
 def _key_of(machine: Hypervisor, actor: FoundActor) -> Iterator[Address]:
@@ -133,25 +144,61 @@ def _key_of(machine: Hypervisor, actor: FoundActor) -> Iterator[Address]:
         return
 
 
-def _messages(
-    reader: NodeReader, rows: RowMaker, actor: FoundActor, ethereum: EthAddress, height: int
-) -> tuple[list[MessageRow], int | None]:
-    """An actor's newest messages up to a height, and the height below which older ones may be; None at the first."""
-    index = reader.network.chain.index
-    looked, found = 0, list[MessageRow]()
-    lowest = height
-    for tipset in tipsets_back(index, min(height, index.head), MOST_TIPSETS):
-        looked, lowest = looked + 1, tipset.height
-        if tipset.transactions:
-            receipts = receipts_back(index, [tipset])
-            found += [rows.row(each) for each in receipts if _concerns(rows, each, actor, ethereum)]
-        if len(found) >= _MESSAGES:
-            break
-    return found, lowest if lowest > index.first and (looked == MOST_TIPSETS or len(found) >= _MESSAGES) else None
+@dataclass(slots=True)
+class _Activity:
+    """What an actor did in the tipsets that were looked at. `older`: the height at which to look on, None at the end.
+
+    `events` are the newest first.
+    """
+
+    messages: list[MessageRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    older: int | None = None
 
 
-def _concerns(rows: RowMaker, receipt: TransactionReceipt, actor: FoundActor, ethereum: EthAddress) -> bool:
-    done = receipt.execution
-    if ethereum in (done.sender, done.to, receipt.contract_address):
-        return True
-    return actor.id in (rows.id_of(done.message.message.from_), rows.id_of(done.message.message.to))
+class _Looked:
+    """An actor by all that a message or an event may name it by."""
+
+    def __init__(self, reader: NodeReader, rows: RowMaker, actor: FoundActor, forms: _Forms) -> None:
+        self._reader, self._rows, self._actor, self._forms = reader, rows, actor, forms
+
+    def activity(self, events: EventRows, height: int) -> _Activity:
+        """The newest of it, up to a height."""
+        found, index = _Activity(), self._reader.network.chain.index
+        search = TipsetSearch(index, self._reader.addresses, self._forms.keys)
+        for tipset in search.back(height):
+            for receipt in receipts_back(index, tipset):
+                if self._concerns(receipt):
+                    found.messages.append(self._rows.row(receipt))
+                emitted = list(enumerate(receipt.execution.events))
+                found.events += [
+                    events.row(receipt, place, event)
+                    for place, event in reversed(emitted)
+                    if event.emitter == self._actor.id
+                ]
+            if len(found.messages) >= _MESSAGES or len(found.events) >= _EVENTS:
+                break
+        if not search.ended and search.reached > index.first:
+            found.older = search.reached
+        return found
+
+    def _concerns(self, receipt: TransactionReceipt) -> bool:
+        done = receipt.execution
+        if self._forms.ethereum in (done.sender, done.to, receipt.contract_address):
+            return True
+        message = done.message.message
+        return self._actor.id in (self._rows.id_of(message.from_), self._rows.id_of(message.to))
+
+
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """The addresses of an actor: the one that contracts see, and those of Filecoin."""
+
+    ethereum: EthAddress
+    natives: tuple[Address, ...]
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """What the index by address has its messages and events under."""
+        natives = map(native_key, self.natives)
+        return message_key(self.ethereum), emitter_key(self.ethereum), *natives

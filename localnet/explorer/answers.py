@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 HTML: Final = "text/html; charset=utf-8"
 SVG: Final = "image/svg+xml"
+KEEPS_MORE: Final = "a node keeps more with --keep-states N, a Network with keep_states=N"
+"""What to do where a state is no longer kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,13 @@ class PageAnswer:
     place: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LaterAnswer:
+    """What makes the answer beside the questions: it asks the node itself, and must hold none of their threads."""
+
+    make: Callable[[], PageAnswer]
+
+
 class PageError(Exception):
     """A page that cannot be shown: the status, a title, and what was wrong with which value."""
 
@@ -50,6 +59,11 @@ def not_found(words: str) -> PageError:
 def malformed(words: str) -> PageError:
     """An address of a page that cannot be read."""
     return PageError(400, "This address cannot be read", words)
+
+
+def collected(epoch: int, retained: int) -> str:
+    """What is said of a state that is no longer kept, and what keeps more of them."""
+    return f"the state of epoch {epoch} was collected: states are kept from epoch {retained} on ({KEEPS_MORE})"
 
 
 def parse_number(text: str, what: str, most: int = (1 << 63) - 1) -> int:

@@ -12,11 +12,16 @@ from localnet.rpc.executors import Ask
 from localnet.rpc.node import Node
 
 
-def explorer(folders: Sequence[Path] | None = None) -> Callable[[Node, Ask], ASGIApp]:
-    """What makes the explorer of a node, for `localnet.rpc.server.Server`; `folders` have compiled contracts."""
+def explorer(
+    folders: Sequence[Path] | None = None, vectors: Callable[[str], str] | None = None
+) -> Callable[[Node, Ask], ASGIApp]:
+    """What makes the explorer of a node, for `localnet.rpc.server.Server`; `folders` have compiled contracts.
+
+    `vectors` makes the test vector of a transaction by its hash, or raises `localnet.explorer.site.NoVector`.
+    """
 
     def made(node: Node, ask: Ask) -> ASGIApp:
-        return _LoadedLater(node, ask, folders)
+        return _LoadedLater(node, ask, folders, vectors)
 
     return made
 
@@ -24,8 +29,10 @@ def explorer(folders: Sequence[Path] | None = None) -> Callable[[Node, Ask], ASG
 class _LoadedLater:
     """Pages that are loaded when the first one is asked for, beside the event loop."""
 
-    def __init__(self, node: Node, ask: Ask, folders: Sequence[Path] | None) -> None:
-        self._node, self._ask, self._folders = node, ask, folders
+    def __init__(
+        self, node: Node, ask: Ask, folders: Sequence[Path] | None, vectors: Callable[[str], str] | None
+    ) -> None:
+        self._node, self._ask, self._folders, self._vectors = node, ask, folders, vectors
         self._pages: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,4 +45,4 @@ class _LoadedLater:
         from localnet.explorer.pages import Pages
         from localnet.explorer.site import Site
 
-        return Pages(Site(self._node, ArtifactFolders(self._folders)), self._ask)
+        return Pages(Site(self._node, ArtifactFolders(self._folders), self._vectors), self._ask)

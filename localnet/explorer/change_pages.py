@@ -7,13 +7,13 @@ from itertools import islice
 from typing import Final
 
 from localnet.contracts.native_actor import stored_interface
-from localnet.explorer.answers import PageAnswer, PageRequest, not_found, parse_number
+from localnet.explorer.answers import PageAnswer, PageRequest, collected, not_found, parse_number
 from localnet.explorer.messages import wanted_receipt
 from localnet.explorer.site import Site
 from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rpc.node import NodeReader
 from localnet.state.state_differences import StateChange, state_differences
-from localnet.traces.trace import Replay
+from localnet.traces.changes import message_changes
 from store.blockstore import Blockstore
 from store.cid import Cid
 
@@ -24,11 +24,7 @@ MOST: Final = 500
 def show_message_changes(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
     """What one message changed, by executing it again."""
     receipt = wanted_receipt(reader, request)
-    replay = Replay(reader.network.chain, receipt.tipset, receipt.index)
-    machine = replay.machine
-    before = machine.state_tree.flush()
-    replay.next(None)
-    found = _differences(reader, machine.store, before, machine.state_tree.flush())
+    found = list(islice(message_changes(reader.network.chain, receipt), MOST + 1))
     hash_ = f"0x{receipt.hash.hex()}"
     return _page(site, reader, found, title=f"message {hash_}", back=f"/tx/{hash_}", since=None, epoch=None)
 
@@ -73,5 +69,5 @@ def _tipset(reader: NodeReader, height: int) -> Tipset:
     if found is None:
         raise not_found(f"epoch {height} is not on this chain, whose head is {head}")
     if found.height < index.retained:
-        raise not_found(f"the state of epoch {height} was collected: states are kept from epoch {index.retained} on")
+        raise not_found(collected(height, index.retained))
     return found

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from localnet.explorer.answers import PageAnswer, PageRequest, malformed, not_found, parse_number, shown
 from localnet.explorer.message_rows import RowMaker
 from localnet.explorer.site import Site
 from localnet.ledger.blocks import block_hash, producer_of, tipset_key
 from localnet.ledger.records import GENESIS_PARENT, NullRound, Tipset
+from localnet.rpc.lotus_shapes import header_json
 from localnet.rpc.node import NodeReader
 from store.blockstore import BlockNotFound
 from store.cid import DAG_CBOR, Cid, CidError, codec_of, parse_cid, show
@@ -18,6 +22,15 @@ from store.dag_json import encode_json
 _MESSAGES: Final = 100
 _LARGEST_SHOWN: Final = 64 << 10
 """Bytes of a stored block that a page shows as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderField:
+    """A field of a block's header: the CIDs that it links, or its value as JSON."""
+
+    name: str
+    cids: tuple[str, ...]
+    text: str
 
 
 def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
@@ -78,6 +91,8 @@ def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: T
             reader,
             "epoch.html",
             tipset=tipset,
+            header=_header(header_json(network, tipset.block)),
+            raw=f"0x{network.machine.store.get(tipset.block).hex()}",
             producer=producer_of(network.machine.store, tipset.block),
             version=network.chain.record.upgrades.version_at(tipset.height),
             before=None if tipset.parent < index.first else tipset.parent,
@@ -89,3 +104,13 @@ def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: T
             more=None if places.stop >= len(tipset.transactions) else places.stop,
         )
     )
+
+
+def _header(fields: Mapping[str, Any]) -> list[HeaderField]:
+    """A header's fields as Filecoin's nodes name them."""
+    found = []
+    for name, value in fields.items():
+        links = value if isinstance(value, list) else [value]
+        cids = tuple(str(each["/"]) for each in links if isinstance(each, dict) and set(each) == {"/"})
+        found.append(HeaderField(name, cids, "" if cids else json.dumps(value)))
+    return found

@@ -7,8 +7,9 @@ from itertools import islice
 from typing import Final
 
 from hypervisor.network_versions import network_version
+from localnet.chain.finding import MOST_TIPSETS, receipts_back, tipsets_back
 from localnet.explorer.answers import PageAnswer, PageRequest
-from localnet.explorer.message_rows import MOST_TIPSETS, RowMaker, receipts_back, tipsets_back
+from localnet.explorer.message_rows import RowMaker
 from localnet.explorer.site import Site
 from localnet.ledger.records import Tipset
 from localnet.rpc.node import NodeReader
@@ -48,7 +49,7 @@ def show_home(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswe
     network = reader.network
     index, rows = network.chain.index, RowMaker(site, reader)
     tipsets = [tipset_row(tipset, index.first) for tipset in tipsets_back(index, network.head.height, _TIPSETS)]
-    newest = receipts_back(index, tipsets_back(index, network.settled.height, MOST_TIPSETS))
+    newest = (each for tipset in tipsets_back(index, network.settled.height) for each in receipts_back(index, tipset))
     upgrades = [
         UpgradeRow(planned.epoch, planned.version, network_version(planned.version).name)
         for planned in network.chain.record.upgrades.planned

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 from bridge.actor_schemas import actor_method
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import ParamsError
+from bridge.interfaces import Interface
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import calldata_of
 from hypervisor.address import Address
@@ -17,16 +17,13 @@ from hypervisor.exit_codes import exit_name
 from hypervisor.message import Message
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.addresses import shown_address
+from localnet.contracts.named_interface import NamedInterface
+from localnet.contracts.native_actor import stored_interface
 from localnet.explorer.rendering import show_address
 from localnet.explorer.site import Site
-from localnet.ledger.index import ChainIndex
-from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.node import NodeReader
-from localnet.traces.trace_words import NamedInterface
 from store.cid import CBOR
-
-MOST_TIPSETS: Final = 1_000
-"""The newest tipsets among which messages are looked for, unless more are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +57,7 @@ class RowMaker:
         self._site, self._machine, self._rules = site, reader.network.machine, reader.network.rules
         self._parties: dict[Address, Party] = {}
         self._kinds: dict[Address, str] = {}
+        self._own: dict[Address, Interface | None] = {}
         self._ids: dict[Address, ActorID | None] = {}
         self._interfaces: Sequence[NamedInterface] | None = None
 
@@ -88,8 +86,10 @@ class RowMaker:
         """An end of a message."""
         found = self._parties.get(address)
         if found is None:
-            kind = self.kind(address)
+            kind = self.kind(address) or self._own_name(address)
             named = self._site.name_of(self._ethereum(address)) or self._native_accounts.get(self.id_of(address), "")
+            if not named and kind == "evm" and self._has_compiled:
+                named = self._site.compiled_name(self._machine, address)
             plain = "" if kind in ("account", "ethaccount", "evm", "placeholder", "") else kind
             found = self._parties[address] = Party(show_address(address), named or plain)
         return found
@@ -97,6 +97,11 @@ class RowMaker:
     def party_of(self, address: Address, ethereum: EthAddress) -> Party:
         """An actor by the address that contracts see, with its name."""
         return Party(show_address(to_filecoin(ethereum)), self.party(address).name)
+
+    @cached_property
+    def _has_compiled(self) -> bool:
+        """Whether there are compiled contracts; what has changed in their folders is read again."""
+        return bool(self._site.artifacts.contracts())
 
     @cached_property
     def _native_accounts(self) -> dict[ActorID | None, str]:
@@ -117,12 +122,25 @@ class RowMaker:
             self._kinds[address] = "" if state is None else self._machine.manifest.name_of(state.code) or ""
         return self._kinds[address]
 
+    def own_interface(self, address: Address) -> Interface | None:
+        """The interface that a user's actor was installed with; None for other actors, and for one without."""
+        if address not in self._own:
+            state = None if self.kind(address) else self._machine.actor(address)
+            self._own[address] = None if state is None else stored_interface(self._machine.base, state.code)
+        return self._own[address]
+
+    def _own_name(self, address: Address) -> str:
+        """The name of a user's code; nothing where there is no actor."""
+        state = self._machine.actor(address)
+        return "" if state is None else self._machine.name_of(state.code)
+
     def method(self, message: Message) -> str:
         """The function or method that a message calls, by name where one is known."""
         kind = self.kind(message.to)
         if message.method == INVOKE_EVM and (kind == "evm" or not message.params):
             return self._function(message)
-        known = actor_method(kind, message.method)
+        own = self.own_interface(message.to)
+        known = actor_method(kind, message.method) if own is None else own.named(message.method)
         return f"method {message.method}" if known is None else known.name
 
     def _function(self, message: Message) -> str:
@@ -141,19 +159,3 @@ class RowMaker:
 
     def _ethereum(self, address: Address) -> EthAddress:
         return shown_address(self._machine, address)
-
-
-def tipsets_back(index: ChainIndex, height: int, most: int) -> Iterator[Tipset]:
-    """The tipsets from a height on, newest first, N at most."""
-    found = index.tipset_before(height)
-    while found is not None and most > 0:
-        yield found
-        most -= 1
-        found = index.tipset(found.parent) if found.parent >= index.first else None
-
-
-def receipts_back(index: ChainIndex, tipsets: Iterable[Tipset]) -> Iterator[TransactionReceipt]:
-    """Their executed messages, newest first."""
-    for tipset in tipsets:
-        for place in reversed(range(len(tipset.transactions))):
-            yield index.receipt_at(tipset, place)

@@ -8,18 +8,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from hypervisor.address import Address
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
 from localnet.contracts.artifacts import ArtifactFolders
-from localnet.explorer.answers import SVG, PageAnswer, PageRequest, malformed, not_found, parse_number, shown
+from localnet.contracts.named_interface import NamedInterface
+from localnet.explorer.answers import (
+    KEEPS_MORE,
+    SVG,
+    PageAnswer,
+    PageRequest,
+    collected,
+    malformed,
+    not_found,
+    parse_number,
+    shown,
+)
 from localnet.explorer.call_rows import PAGE, call_rows, calls_in_order, caught
 from localnet.explorer.copies import again, offered
 from localnet.explorer.epochs import read_cid
-from localnet.explorer.message_rows import Party, RowMaker
+from localnet.explorer.event_rows import EventRow, EventRows
+from localnet.explorer.message_rows import RowMaker
 from localnet.explorer.site import Site
 from localnet.explorer.tree_svg import tree_svg
 from localnet.ledger.records import TransactionReceipt
@@ -28,22 +38,13 @@ from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.node import NodeReader
 from localnet.rpc.values import hash32
 from localnet.traces.call_places import InstructionPlaces, call_places, failure_line, placed
-from localnet.traces.called_interfaces import called_interfaces, called_schemas
-from localnet.traces.trace import epoch_trace, trace
+from localnet.traces.called_interfaces import called_interfaces
+from localnet.traces.trace import epoch_trace, recorded_call, trace
 from localnet.traces.trace_report import PART_OF, decode_calls, explain_trace, flame, has_failed
-from localnet.traces.trace_words import NamedInterface, event_words
 from store.cid import show
 
 _MOST_EVENTS: Final = 1_000
 _PLAIN: Final = "text/plain; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """An event that a message left."""
-
-    emitter: Party
-    words: str
 
 
 def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
@@ -139,13 +140,17 @@ def _check_kept(reader: NodeReader, epoch: int) -> None:
     """PageError where the states that an epoch began with were collected: nothing can be executed again there."""
     retained = reader.network.chain.index.retained
     if epoch < retained:
-        raise not_found(f"the state of epoch {epoch} was collected: states are kept from epoch {retained} on")
+        raise not_found(collected(epoch, retained))
 
 
-def _recorded(receipt: TransactionReceipt) -> dict[str, Any]:
-    """What is known of a message that cannot be executed again: its receipt."""
-    why = None if receipt.succeeded else {"calls": [receipt.words or exit_meaning(receipt.exit_code)], "path": []}
-    return {"calls": [], "why": why, "milligas": {}, "reproduced": True, "gasUsed": receipt.gas_used}
+def _recorded(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
+    """What is known of a message that cannot be executed again: its first call, by its receipt."""
+    machine, outcome = reader.network.machine, receipt.execution.receipt
+    calls = [recorded_call(machine, receipt)]
+    found = {"calls": calls, "exitCode": outcome.exit_code, "words": receipt.words or exit_meaning(outcome.exit_code)}
+    interfaces = _known_first(called_interfaces(machine, site.artifacts, calls), site.interfaces())
+    explained = explain_trace({**found, "gasUsed": receipt.gas_used, "reproduced": True}, interfaces)
+    return {**explained, "milligas": {}}
 
 
 def _report(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
@@ -158,8 +163,7 @@ def _report(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict
         if places is not None:
             found, named = placed(found, places, site.artifacts)
             interfaces = [*named, *interfaces]
-    schemas = called_schemas(reader.network.machine, found["calls"])
-    return explain_trace(found, _known_first(interfaces, site.interfaces()), schemas)
+    return explain_trace(found, _known_first(interfaces, site.interfaces()))
 
 
 def _cron_report(site: Site, reader: NodeReader, request: PageRequest) -> dict[str, Any]:
@@ -210,7 +214,7 @@ def _waiting_page(site: Site, reader: NodeReader, wanted: bytes) -> PageAnswer:
 def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt: TransactionReceipt) -> PageAnswer:
     retained = reader.network.chain.index.retained
     kept = receipt.block_number >= retained
-    report = _report(site, reader, receipt) if kept else _recorded(receipt)
+    report = _report(site, reader, receipt) if kept else _recorded(site, reader, receipt)
     rows = RowMaker(site, reader)
     first = request.number("first", 0)
     calls, total = call_rows(report, first)
@@ -228,6 +232,7 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
             caught=[] if report["why"] else caught(report["calls"]),
             reproduced=report["reproduced"],
             retained=None if kept else retained,
+            keeps_more=KEEPS_MORE,
             rows=calls,
             total=total,
             first=first,
@@ -243,6 +248,7 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
             params=f"0x{message.params.hex()}",
             returned=f"0x{outcome.return_data.hex()}",
             copies=offered(receipt),
+            has_vector=kept and site.makes_vectors(reader),
         )
     )
 
@@ -259,14 +265,8 @@ def _call_page(site: Site, reader: NodeReader, request: PageRequest, at: str, re
 
 
 def _events(site: Site, rows: RowMaker, receipt: TransactionReceipt) -> list[EventRow]:
-    interfaces = [*site.interfaces(), *site.compiled()]
-    found = []
-    for event in receipt.execution.events[:_MOST_EVENTS]:
-        emitter, text = Address.id(event.emitter), f"0x{event.address.hex()}"
-        ordered = sorted(interfaces, key=lambda each: each.address != text)
-        words = event_words(rows.kind(emitter), event.entries, ordered)
-        found.append(EventRow(rows.party_of(emitter, event.address), words))
-    return found
+    made = EventRows(site, rows)
+    return [made.row(receipt, place, event) for place, event in enumerate(receipt.execution.events[:_MOST_EVENTS])]
 
 
 def _parts(report: Mapping[str, Any]) -> list[tuple[str, int, float]]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -19,19 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from localnet.errors import UnknownBlock, UnknownTransaction
-from localnet.explorer import (
-    actor_pages,
-    call_pages,
-    change_pages,
-    control_pages,
-    epochs,
-    home,
-    messages,
-    search,
-    state_pages,
-)
-from localnet.explorer.answers import PageAnswer, PageError, PageRequest, malformed, not_found
+from localnet.explorer.answers import LaterAnswer, PageAnswer, PageError, PageRequest, malformed, not_found
+from localnet.explorer.home import show_home
 from localnet.explorer.rendering import ASSETS, asset, render
+from localnet.explorer.routes import PageRoute, page_route
 from localnet.explorer.site import Site
 from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
 from localnet.rpc.errors import RpcError
@@ -39,8 +29,6 @@ from localnet.rpc.executors import Ask
 from localnet.rpc.methods import QuestionKind
 from localnet.rpc.node import NodeReader
 from store.blockstore import StoreError
-
-View = Callable[[Site, NodeReader, PageRequest], PageAnswer]
 
 _LOG = logging.getLogger(__name__)
 _LONGEST: Final = 4_096
@@ -61,43 +49,10 @@ _ALWAYS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PageRoute:
-    """The addresses that a pattern matches as a whole, and the view of the pages there."""
-
-    pattern: re.Pattern[str]
-    view: View
-    kind: QuestionKind = QuestionKind.QUESTION
-
-
-def _route(pattern: str, view: View, kind: QuestionKind = QuestionKind.QUESTION) -> PageRoute:
-    return PageRoute(re.compile(pattern), view, kind)
-
-
-_TRACE: Final = QuestionKind.TRACE
-ROUTES: Final = (
-    _route(r"/", home.show_home),
-    _route(r"/search", search.show_search),
-    _route(r"/actor/(?P<address>[^/]*)", actor_pages.show_actor),
-    _route(r"/actor/(?P<address>[^/]*)/state(?P<path>/.*)?", state_pages.show_state),
-    _route(r"/actor/(?P<address>[^/]*)/proof(?P<path>/.*)?", state_pages.show_proof),
-    _route(r"/actor/(?P<address>[^/]*)/call", call_pages.show_call_forms),
-    _route(r"/controls", control_pages.show_controls),
-    _route(r"/actors", actor_pages.show_actors),
-    _route(r"/tx/(?P<hash>[^/]*)", messages.show_message, _TRACE),
-    _route(r"/tx/(?P<hash>[^/]*)/calls\.svg", messages.show_calls_picture, _TRACE),
-    _route(r"/tx/(?P<hash>[^/]*)/flame\.svg", messages.show_flame, _TRACE),
-    _route(r"/tx/(?P<hash>[^/]*)/call/(?P<place>[^/]*)", messages.show_call, _TRACE),
-    _route(r"/tx/(?P<hash>[^/]*)/call/(?P<place>[^/]*)/(?P<what>params|return)", messages.show_call_data, _TRACE),
-    _route(r"/tx/(?P<hash>[^/]*)/changes", change_pages.show_message_changes, _TRACE),
-    _route(r"/epoch/(?P<epoch>[^/]*)/changes", change_pages.show_epoch_changes),
-    _route(r"/tx/(?P<hash>[^/]*)/again/(?P<name>[^/]*)", messages.show_again),
-    _route(r"/message/(?P<cid>[^/]*)", messages.show_message_by_cid, _TRACE),
-    _route(r"/epoch/(?P<epoch>[^/]*)", epochs.show_epoch),
-    _route(r"/epoch/(?P<epoch>[^/]*)/cron", messages.show_cron, _TRACE),
-    _route(r"/epoch/(?P<epoch>[^/]*)/cron/call/(?P<place>[^/]*)", messages.show_cron_call, _TRACE),
-    _route(r"/block/(?P<cid>[^/]*)", epochs.show_block),
-)
+_APART: Final = 2
+"""Threads of answers that ask the node themselves."""
+_FIRST: Final = "/"
+_HOME: Final = page_route(_FIRST, show_home)
 
 
 class Pages:
@@ -105,6 +60,10 @@ class Pages:
 
     def __init__(self, site: Site, ask: Ask) -> None:
         self._site, self._ask = site, ask
+        self._routes: tuple[PageRoute, ...] = ()
+        """The routes of all pages but the first, once they are loaded."""
+        self._loading: asyncio.Task[None] | None = None
+        self._apart: ThreadPoolExecutor | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -115,7 +74,15 @@ class Pages:
         if name in ASSETS and scope["path"] != f"/{name}":
             await _send(send, PageAnswer(asset(name)[0], 200, ASSETS[name]), scope, forever=b"v=" in _query(scope))
             return
+        if scope["path"] != _FIRST and not self._routes:
+            await self._load()
         await _send(send, await self._with_client(receive, self._answer(scope)), scope)
+        if not self._routes and self._loading is None:
+            self._loading = asyncio.create_task(self._load())  # while the reader reads
+
+    async def _load(self) -> None:
+        """Load the other pages, beside the event loop."""
+        self._routes = await asyncio.to_thread(_further)
 
     async def _with_client(self, receive: Receive, answer: Awaitable[PageAnswer]) -> PageAnswer:
         """The answer; the question is given up where the browser goes away meanwhile."""
@@ -135,11 +102,19 @@ class Pages:
 
     async def _answer(self, scope: Scope) -> PageAnswer:
         try:
-            request, route = _read(scope)
-            made: PageAnswer = await self._ask(lambda reader: route.view(self._site, reader, request), route.kind)
-            return made
+            request, route = _read(scope, (_HOME, *self._routes))
+            made: PageAnswer | LaterAnswer = await self._ask(
+                lambda reader: route.view(self._site, reader, request), route.kind
+            )
+            return await self._made_later(made) if isinstance(made, LaterAnswer) else made
         except Exception as error:  # noqa: BLE001  # whatever it is, the browser gets a page and the node goes on
             return await self._refused(_page_error(error))
+
+    async def _made_later(self, answer: LaterAnswer) -> PageAnswer:
+        """Make an answer on a thread of the pages' own: those for questions are for what it asks the node."""
+        if self._apart is None:
+            self._apart = ThreadPoolExecutor(_APART, "explorer")
+        return await asyncio.get_running_loop().run_in_executor(self._apart, answer.make)
 
     async def _refused(self, error: PageError) -> PageAnswer:
         """A page with the usual frame, or one without it where not even the head can be read."""
@@ -154,16 +129,22 @@ class Pages:
         return PageAnswer(body, error.status)
 
 
-def _read(scope: Scope) -> tuple[PageRequest, PageRoute]:
+def _read(scope: Scope, routes: tuple[PageRoute, ...]) -> tuple[PageRequest, PageRoute]:
     """The request, and the route that answers it. Raises PageError."""
     path, query = scope["path"], _query(scope)
     if len(path) + len(query) > _LONGEST:
         raise malformed(f"it has {len(path) + len(query):,} characters, at most {_LONGEST:,} are read")
-    for route in ROUTES:
+    for route in routes:
         found = route.pattern.fullmatch(path)
         if found is not None:
             return PageRequest(_url(scope), found.groupdict(default=""), _fields(query)), route
     raise not_found("there is no page at this address: the search finds epochs, messages, actors and blocks")
+
+
+def _further() -> tuple[PageRoute, ...]:
+    from localnet.explorer.further_pages import ROUTES
+
+    return ROUTES
 
 
 def _url(scope: Scope) -> str:

@@ -1,7 +1,7 @@
 """Templates to pages: Jinja2 with everything escaped, and the words and numbers that templates write.
 
-Jinja2 is loaded with the first page. Text of strangers passes `bridge.printable` first, which shows what is hidden in
-it (controls, marks that turn the direction of writing, halves of characters) and cuts it; HTML is then escaped.
+Jinja2 is loaded with the first page. Text of strangers passes `hypervisor.printable` first, which shows what is hidden
+in it (controls, marks that turn the direction of writing, halves of characters) and cuts it; HTML is then escaped.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.addresses import EthAddress, checksummed, from_delegated
-from bridge.printable import printable
 from hypervisor.address import Address
+from hypervisor.printable import printable
+from hypervisor.printed import show_fil
 from store.cid import Cid, show
 
 if TYPE_CHECKING:
@@ -58,8 +59,6 @@ def _cut(text: str) -> str:
 
 
 def _fil(amount: int) -> str:
-    from localnet.traces.call_text import show_fil
-
     return show_fil(amount) if amount else "0 FIL"
 
 

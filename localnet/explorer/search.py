@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
-from urllib.parse import quote
 
-from actors.schemas import NAMES
-from bridge.actor_schemas import methods
 from bridge.addresses import eth_address, to_filecoin
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.types import ActorID
-from localnet.chain.logs import LogFilter, logs_in
+from localnet.chain.finding import MOST_TIPSETS
 from localnet.explorer.answers import PageAnswer, PageRequest, malformed, shown
-from localnet.explorer.message_rows import MOST_TIPSETS, tipsets_back
+from localnet.explorer.named_pages import MOST_ACTORS, FoundPage, by_name, by_selector, by_topic
 from localnet.explorer.site import Site
 from localnet.rpc.filecoin_chain import receipt_of
 from localnet.rpc.node import NodeReader
+from localnet.state.contract_state import contract_state
 from store.cid import RAW, Cid, CidError, codec_of, parse_cid, show
 
 _LONGEST: Final = 200
 _MOST_FOUND: Final = 50
-_MOST_ACTORS: Final = 20_000
-"""Actors of a state that are looked through for a code or a name."""
 _HEX: Final = re.compile(r"0x[0-9a-fA-F]*")
 _ADDRESS: Final = re.compile(r"[ft][0-4][0-9a-z]+")
-
-
-@dataclass(frozen=True, slots=True)
-class FoundPage:
-    """A page that fits a search: its address, its name, and what it is."""
-
-    place: str
-    name: str
-    what: str
 
 
 def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
@@ -45,30 +31,37 @@ def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageAns
     text = request.query.get("q", "")
     if len(text) > _LONGEST:
         raise malformed(f"the search has {len(text):,} characters, at most {_LONGEST} are read")
-    found = list(islice(_found(reader, text), _MOST_FOUND)) if text else []
+    found = list(islice(_found(site, reader, text), _MOST_FOUND)) if text else []
     if len(found) == 1:
         return PageAnswer(b"", 302, place=found[0].place)
     status = 200 if found or not text else 404
-    return PageAnswer(site.page(reader, "search.html", text=text, found=found, looked_at=MOST_TIPSETS), status)
+    return PageAnswer(
+        site.page(
+            reader, "search.html", text=text, found=found, looked_at=MOST_TIPSETS, indexed=reader.addresses is not None
+        ),
+        status,
+    )
 
 
-def _found(reader: NodeReader, text: str) -> Iterator[FoundPage]:
+def _found(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
     if text.isascii() and text.isdigit():
         yield from _epoch(reader, text)
     elif _HEX.fullmatch(text):
-        yield from _BY_LENGTH.get(len(text), _nothing)(reader, bytes.fromhex(text[2:]) if len(text) % 2 == 0 else b"")
+        yield from _BY_LENGTH.get(len(text), _nothing)(
+            site, reader, bytes.fromhex(text[2:]) if len(text) % 2 == 0 else b""
+        )
     elif _ADDRESS.fullmatch(text):
         yield from _address(text)
     else:
         try:
             cid = parse_cid(text)
         except CidError:
-            yield from _by_name(reader, text)
+            yield from by_name(site, reader, text)
         else:
             yield from _by_cid(reader, cid)
 
 
-def _nothing(reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
+def _nothing(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
     return iter(())
 
 
@@ -87,11 +80,11 @@ def _address(text: str) -> Iterator[FoundPage]:
     yield FoundPage(f"/actor/{address}", str(address), "actor")
 
 
-def _ethereum_address(reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
+def _ethereum_address(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
     yield FoundPage(f"/actor/0x{data.hex()}", str(to_filecoin(eth_address(data))), "actor")
 
 
-def _hash(reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
+def _hash(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
     """A transaction, a block, or the topic of events."""
     network = reader.network
     if network.find_receipt(data) is not None or network.mempool.get(data) is not None:
@@ -101,15 +94,16 @@ def _hash(reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
     if block is not None:
         yield FoundPage(f"/epoch/{block.height}", str(block.height), "epoch")
         return
-    wanted = [LogFilter(topics=((),) * place + ((data,),)) for place in range(4)]
-    for tipset in tipsets_back(network.chain.index, network.settled.height, MOST_TIPSETS):
-        for each in wanted:
-            for receipt, place, emitted in logs_in(network.chain.index, tipset, each):
-                what = f"log {place} of 0x{emitted.address.hex()} at epoch {tipset.height}"
-                yield FoundPage(f"/tx/0x{receipt.hash.hex()}#events", f"0x{receipt.hash.hex()}", what)
+    yield from by_topic(reader, data)
 
 
-_BY_LENGTH: Final[dict[int, Callable[[NodeReader, bytes], Iterator[FoundPage]]]] = {42: _ethereum_address, 66: _hash}
+def _short(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
+    """The selector of a function."""
+    return by_selector(site, reader, {data})
+
+
+_ByLength = Callable[[Site, NodeReader, bytes], Iterator[FoundPage]]
+_BY_LENGTH: Final[dict[int, _ByLength]] = {10: _short, 42: _ethereum_address, 66: _hash}
 
 
 def _by_cid(reader: NodeReader, cid: Cid) -> Iterator[FoundPage]:
@@ -119,22 +113,9 @@ def _by_cid(reader: NodeReader, cid: Cid) -> Iterator[FoundPage]:
         yield FoundPage(f"/message/{show(cid)}", show(cid), "message")
         return
     name = machine.manifest.name_of(cid)
-    for actor, state in islice(machine.state_tree.actors(), _MOST_ACTORS if codec_of(cid) == RAW else 0):
-        if state.code == cid:
+    for actor, state in islice(machine.state_tree.actors(), MOST_ACTORS if codec_of(cid) == RAW else 0):
+        contract = None if name else contract_state(machine, state)
+        if state.code == cid or (contract is not None and contract.bytecode == cid):
             yield FoundPage(f"/actor/f0{actor}", f"f0{actor}", name or "actor of this code")
     if machine.store.has(cid):
         yield FoundPage(f"/block/{show(cid)}", show(cid), f"code of {name}" if name else "block")
-
-
-def _by_name(reader: NodeReader, text: str) -> Iterator[FoundPage]:
-    """Built-in actors by their name, or by that of a method."""
-    wanted = text.casefold()
-    for actor, state in islice(reader.network.machine.state_tree.actors(), _MOST_ACTORS):
-        kind = reader.network.machine.manifest.name_of(state.code) or ""
-        if kind == wanted:
-            yield FoundPage(f"/actor/f0{actor}", f"f0{actor}", kind)
-    for kind in NAMES:
-        named = {number: method.name for number, method in methods(kind).items() if method.name.casefold() == wanted}
-        if named:
-            what = f"method {' or '.join(map(str, sorted(named)))}"
-            yield FoundPage(f"/search?q={quote(kind)}", f"{kind}.{next(iter(named.values()))}", what)

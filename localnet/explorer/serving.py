@@ -15,5 +15,12 @@ def explore(network: Network, port: int = 0, artifacts: Sequence[Path] | None = 
     """Serve a network's pages, and its JSON-RPC, from a thread of this process; the URL. 0 takes a free port.
 
     The network is the server's until the end. `artifacts` have compiled contracts (default: `out` and `artifacts`).
+    Raises OSError where the port is taken.
+
+    >>> from urllib.request import urlopen
+    >>> from localnet import Network, explore
+    >>> with Network() as network, explore(network) as url:
+    ...     urlopen(f"{url}/epoch/0").status
+    200
     """
     return serving(network, port, pages=explorer(artifacts))

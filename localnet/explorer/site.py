@@ -5,16 +5,26 @@ Lists that the chain's thread changes are copied here in one step, so that a pag
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from bridge.addresses import EthAddress
 from hypervisor.address import Address
+from hypervisor.machine import Hypervisor
 from hypervisor.network_versions import network_version
 from localnet.contracts.artifacts import ArtifactFolders
+from localnet.contracts.named_interface import NamedInterface
 from localnet.explorer.rendering import render
 from localnet.rpc.node import Node, NodeReader
-from localnet.traces.trace_words import NamedInterface
+from localnet.state.contract_state import code_of
+
+MakeVector = Callable[[str], str]
+"""The test vector of a transaction by its hash, as JSON. Raises NoVector."""
+
+
+class NoVector(Exception):
+    """A message that no vector can be made of, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +42,19 @@ class PageFrame:
 class Site:
     """A node's facts, and its pages' frame."""
 
-    def __init__(self, node: Node, artifacts: ArtifactFolders) -> None:
+    def __init__(self, node: Node, artifacts: ArtifactFolders, vectors: MakeVector | None = None) -> None:
+        """`vectors` makes the test vector of a transaction by its hash (`localnet.explorer.vectors`)."""
         self._node = node
         self.artifacts = artifacts
+        self.vectors = vectors
 
     def page(self, reader: NodeReader, template: str, **values: Any) -> bytes:
         """A page within its frame."""
         return render(template, frame=self._frame(reader), **values)
+
+    def makes_vectors(self, reader: NodeReader) -> bool:
+        """Whether messages are offered as vectors: of Filecoin's rules, where there is a tool that makes them."""
+        return self.vectors is not None and reader.network.rules.features.has_filecoin_blocks
 
     def interfaces(self) -> tuple[NamedInterface, ...]:
         """The interfaces of contracts that the network knows, those of one contract first."""
@@ -65,6 +81,11 @@ class Site:
             return f"account {found}"
         text = f"0x{address.hex()}"
         return next((each.name for each in self._node.network.interfaces if each.address == text), "")
+
+    def compiled_name(self, machine: Hypervisor, address: Address) -> str:
+        """The name of the compiled contract (as last looked) whose code runs at an address; nothing without one."""
+        found = self.artifacts.running(code_of(machine, address))
+        return "" if found is None else found.name
 
     def _frame(self, reader: NodeReader) -> PageFrame:
         network = reader.network

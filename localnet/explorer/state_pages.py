@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 from localnet.contracts.native_actor import stored_interface
 from localnet.explorer.actor_pages import FoundActor, find_actor
-from localnet.explorer.answers import PageAnswer, PageRequest, not_found
+from localnet.explorer.answers import PageAnswer, PageRequest, collected, not_found
 from localnet.explorer.site import Site
 from localnet.ledger.records import Tipset
 from localnet.rpc.node import NodeReader
@@ -82,7 +82,7 @@ def _read(reader: NodeReader, request: PageRequest) -> tuple[str, list[str], Tip
     if tipset is None:
         raise not_found(f"epoch {height} is above the head, {network.head.height}")
     if tipset.height < index.retained:
-        raise not_found(f"the state of epoch {height} was collected: states are kept from epoch {index.retained} on")
+        raise not_found(collected(height, index.retained))
     steps = [unquote(step) for step in request.named["path"].split("/") if step]
     store = network.machine.store
     interfaces = partial(stored_interface, network.machine.base)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any, Final
 
-from bridge.printable import printable
+from hypervisor.printable import printable
 from localnet.explorer.call_rows import DEEPEST, CallRow, call_rows
 
 MOST_LINES: Final = 2_000

@@ -7,10 +7,6 @@ bytes are checked against its CID. What else a node says (its head, its fees, it
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
-from binascii import Error as Base64Error
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -19,25 +15,24 @@ from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
 from hypervisor.network_versions import network_version
 from hypervisor.opening import MACHINE, machine_record
+from hypervisor.overlay import Overlay
 from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.fork.answers import amount, cid_json, cid_of_json, digest, key_of, number, quantity, text, tipset_blocks
+from localnet.fork.node_blocks import read_block
 from localnet.fork.node_client import NodeClient, NodeError, shown_url
 from localnet.fork.timed_socket import Waited
 from localnet.ledger.blocks import tipset_key
 from localnet.ledger.index import first_entries
 from store.blockstore import Store
-from store.cid import Cid, parse_cid, show
+from store.cid import Cid
 from store.codec import decode, encode, link, unlink
-from store.remote import RemoteStore, RemoteUnavailable
+from store.remote import RemoteStore
 from store.roots import HEAD
 
 _PATIENCE: Final = 20
 """Seconds that a request to a network's origin may take."""
 _FORK: Final = b"fork"
 _ANSWER: Final = b"fork/"
-_NO_BLOCK: Final = ("could not find", "not found")
-"""How nodes say that they do not have a block."""
-_DIGEST: Final = 32
-"""Bytes of a randomness digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +100,7 @@ def recorded_fork(store: Store) -> ForkPoint | None:
     )
 
 
-def open_fork(store: Store, asked: ForkSource | None) -> tuple[Store, Origin | None]:
+def open_fork(store: Store, asked: ForkSource | None, overlay: Overlay | None = None) -> tuple[Store, Origin | None]:
     """The store of a network that is a fork, or is to become one, with the node behind it; else the store as it is.
 
     Raises NodeError, InvalidInput.
@@ -113,7 +108,7 @@ def open_fork(store: Store, asked: ForkSource | None) -> tuple[Store, Origin | N
     point = recorded_fork(store)
     if asked is not None and point is None and store.metadata(HEAD) is None:
         point = find_fork_point(asked)
-        begin_fork(store, point)
+        begin_fork(store, point, overlay)
     elif asked is not None:
         _check_same(point, asked)
     if point is None:
@@ -122,9 +117,9 @@ def open_fork(store: Store, asked: ForkSource | None) -> tuple[Store, Origin | N
     return RemoteStore(store, origin) if origin.point.url else store, origin  # a snapshot brought all that there is
 
 
-def begin_fork(store: Store, point: ForkPoint) -> None:
+def begin_fork(store: Store, point: ForkPoint, overlay: Overlay | None = None) -> None:
     """Let a folder without a state be a fork: the state's root, the machine's context and the point, in one step."""
-    version = network_version(point.network)
+    version = network_version(point.network, overlay)
     context = MachineContext(version, point.height, point.timestamp, chain_id=point.chain_id, rules=FILECOIN)
     entries = {**point.entries(), **first_entries(point.height)}
     store.commit((), {HEAD: bytes(point.state), MACHINE: machine_record(context)}, entries)
@@ -165,26 +160,26 @@ def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
                 f"epoch {asked.epoch} cannot be forked: {shown_url(asked.url)} is at epoch {head['Height']}"
             )
         tipset = client.ask("Filecoin.ChainGetTipSetByHeight", asked.epoch, head["Cids"])
-    height, cids, block = _number(tipset["Height"]), tipset["Cids"], tipset["Blocks"][0]
+    height, cids, block = number(tipset["Height"]), tipset["Cids"], tipset["Blocks"][0]
     if height == head["Height"]:
         state = client.ask("Filecoin.StateCompute", height, None, cids)["Root"]
-        next_fee = _quantity(client.ask("eth_feeHistory", "0x1", hex(height), [])["baseFeePerGas"][-1])
+        next_fee = quantity(client.ask("eth_feeHistory", "0x1", hex(height), [])["baseFeePerGas"][-1])
     else:
         child = client.ask("Filecoin.ChainGetTipSetAfterHeight", height + 1, head["Cids"])["Blocks"][0]
-        state, next_fee = child["ParentStateRoot"], _amount(child["ParentBaseFee"])
+        state, next_fee = child["ParentStateRoot"], amount(child["ParentBaseFee"])
     return ForkPoint(
         url=client.url,
         epoch=height if asked.epoch is None else asked.epoch,
         height=ChainEpoch(height),
-        blocks=_blocks(tipset),
-        timestamp=_number(block["Timestamp"]),
-        base_fee=_amount(block["ParentBaseFee"]),
+        blocks=tipset_blocks(tipset),
+        timestamp=number(block["Timestamp"]),
+        base_fee=amount(block["ParentBaseFee"]),
         next_base_fee=TokenAmount(next_fee),
-        state=_cid(state),
-        network=_number(client.ask("Filecoin.StateNetworkVersion", cids)),
-        chain_id=_number(_quantity(client.ask("eth_chainId"))),
-        name=_text(client.ask("Filecoin.StateNetworkName")),
-        vested=_amount(client.ask("Filecoin.StateVMCirculatingSupplyInternal", cids)["FilVested"]),
+        state=cid_of_json(state),
+        network=number(client.ask("Filecoin.StateNetworkVersion", cids)),
+        chain_id=number(quantity(client.ask("eth_chainId"))),
+        name=text(client.ask("Filecoin.StateNetworkName")),
+        vested=amount(client.ask("Filecoin.StateVMCirculatingSupplyInternal", cids)["FilVested"]),
     )
 
 
@@ -213,34 +208,26 @@ class Origin:
     def __init__(self, point: ForkPoint, store: Store) -> None:
         self.point = point
         self._store = store
-        self._name = shown_url(point.url)
         self._client = NodeClient(point.url, seconds=_PATIENCE) if point.url else None
 
     def block(self, cid: Cid) -> bytes | None:
         """The bytes that the node has under a CID, None if it says that it has none. Raises RemoteUnavailable."""
         if self._client is None:
             return None
-        try:
-            return b64decode(self._client.ask("Filecoin.ChainReadObj", _json(cid)), validate=True)
-        except NodeError as error:
-            if error.answered and any(words in str(error) for words in _NO_BLOCK):
-                return None
-            raise RemoteUnavailable(f"block {show(cid)} is not here, and {error}") from None
-        except (Base64Error, TypeError, ValueError):
-            raise RemoteUnavailable(f"block {show(cid)} is not here, and {self._name} answers no base64") from None
+        return read_block(self._client, cid)
 
     def tipset_cid(self, epoch: int) -> Cid:
         """The key's CID of the tipset at an epoch or before it. Raises ExternError."""
-        kept = self._cached("tipset", epoch, "Filecoin.ChainGetTipSetByHeight", _key_of)
+        kept = self._cached("tipset", epoch, "Filecoin.ChainGetTipSetByHeight", key_of)
         return Cid(kept)
 
     def chain_randomness(self, epoch: int) -> bytes:
         """The tickets' digest of an epoch. Raises ExternError."""
-        return self._cached("chain", epoch, "Filecoin.StateGetRandomnessDigestFromTickets", _digest)
+        return self._cached("chain", epoch, "Filecoin.StateGetRandomnessDigestFromTickets", digest)
 
     def beacon_randomness(self, epoch: int) -> bytes:
         """The beacon's digest of an epoch. Raises ExternError."""
-        return self._cached("beacon", epoch, "Filecoin.StateGetRandomnessDigestFromBeacon", _digest)
+        return self._cached("beacon", epoch, "Filecoin.StateGetRandomnessDigestFromBeacon", digest)
 
     def _cached(self, kind: str, epoch: int, method: str, read: Any) -> bytes:
         key = _ANSWER + f"{kind}/{epoch}".encode()
@@ -250,7 +237,7 @@ class Origin:
         if self._client is None:
             raise ExternError(f"epoch {epoch} is before this network began, and there is no node that could be asked")
         try:
-            answer = bytes(read(self._client.ask(method, epoch, [_json(block) for block in self.point.blocks])))
+            answer = bytes(read(self._client.ask(method, epoch, [cid_json(block) for block in self.point.blocks])))
         except (NodeError, KeyError, TypeError, ValueError) as error:
             raise ExternError(f"epoch {epoch} is before the fork, and its origin does not answer: {error}") from None
         self._store.commit((), {}, {key: answer})
@@ -260,57 +247,3 @@ class Origin:
         """Release the connection."""
         if self._client is not None:
             self._client.close()
-
-
-# --- what nodes answer: everything else is a ValueError, TypeError or KeyError ----------------------------------------
-
-
-def _key_of(tipset: Mapping[str, Any]) -> Cid:
-    return tipset_key(_blocks(tipset))
-
-
-def _blocks(tipset: Mapping[str, Any]) -> tuple[Cid, ...]:
-    cids = tipset["Cids"]
-    if not isinstance(cids, list) or not cids:
-        raise ValueError(f"a tipset of the blocks {cids!r:.60}")
-    return tuple(_cid(cid) for cid in cids)
-
-
-def _cid(value: Mapping[str, Any]) -> Cid:
-    return parse_cid(_text(value["/"]))
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r:.60} in the place of text")
-    return value
-
-
-def _number(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError(f"{value!r:.60} in the place of a number")
-    return value
-
-
-def _amount(value: Any) -> TokenAmount:
-    """attoFIL, decimal digits in text."""
-    if not re.fullmatch(r"[0-9]{1,78}", _text(value)):
-        raise ValueError(f"{value!r:.60} in the place of an amount")
-    return TokenAmount(int(value))
-
-
-def _quantity(value: Any) -> int:
-    if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", _text(value)):
-        raise ValueError(f"{value!r:.60} in the place of a quantity")
-    return int(value, 16)
-
-
-def _digest(value: Any) -> bytes:
-    digest = b64decode(_text(value), validate=True)
-    if len(digest) != _DIGEST:
-        raise ValueError(f"a digest of {len(digest)} bytes")
-    return digest
-
-
-def _json(cid: Cid) -> dict[str, str]:
-    return {"/": show(cid)}

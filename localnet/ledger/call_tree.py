@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+
+def every_call(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Calls and those under them; without recursion: calls go 1,024 deep."""
+    every = list(calls)
+    for call in every:
+        every.extend(call["calls"])
+    return every
 
 
 class CallTree(Protocol):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from bridge.addresses import EthAddress
 from bridge.transaction_messages import from_signed_message
-from bridge.transactions import SignedTransaction
-from hypervisor.message import Message, SignedMessage
+from bridge.transactions import SignedTransaction, TransactionError
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
 from localnet.ledger.records import UNTYPED, TransactionReceipt
+from store.cid import Cid
+
+NO_SIGNATURE: Final = Signature(SignatureType.DELEGATED, bytes(65))
+"""What stands in the place of a signature in a message that was sent in the name of its sender."""
 
 
 @dataclass(frozen=True)  # no slots: what is looked up again and again is kept
@@ -49,3 +56,13 @@ def candidate_of(receipt: TransactionReceipt) -> Candidate:
     """The candidate that was executed, for executing it again."""
     done = receipt.execution
     return Candidate(done.hash, done.kind, done.message, done.sender, done.to, chain_id=receipt.chain_id)
+
+
+def message_hashes(signed: SignedMessage | None, cid: Cid, chain_ids: Iterable[int]) -> Iterator[bytes]:
+    """The hashes that a message on chain may have: a transaction's depends on its block's chain id."""
+    if signed is None or signed.signature.type is not SignatureType.DELEGATED or signed.signature == NO_SIGNATURE:
+        yield bytes(cid[-32:])
+        return
+    for chain_id in chain_ids:
+        with suppress(TransactionError):  # the signature of a legacy one is for one of the ids
+            yield from_signed_message(signed, chain_id).hash()

@@ -17,7 +17,10 @@ from hypervisor.bundle import Bundle
 from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.genesis import Genesis
+from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
 from hypervisor.opening import OFFICIAL_EVM
+from hypervisor.overlay import Overlay
+from hypervisor.printed import one_line
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
 from localnet.accounts import Account
 from localnet.ledger.upgrades import Upgrade, Upgrades
@@ -39,6 +42,8 @@ OTHER_FOLDER: Final = "or name another folder"
 """What a user can do instead who asks for what a folder's network is not."""
 
 _FORMAT: Final = 3
+_FORMAT_WITH_OVERLAY: Final = 4
+"""Of a network with other prices or rules than its version's: older programs, which know of none, refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +52,25 @@ class GenesisOptions:
 
     `balances`: attoFIL of further f1, f3 and f410 addresses, or other amounts for the accounts' addresses; `verified`:
     bytes of DataCap of clients, 256 at least; `miners`: for each of the first accounts a storage miner with so many
-    sectors, which come in the first blocks (on an official bundle after a day of null rounds for each).
+    sectors, which come in the first blocks (on an official bundle after a day of null rounds for each). `Network`
+    raises InvalidInput for what cannot be.
+
+    >>> from hypervisor import Address, fil
+    >>> from localnet import GenesisOptions, Network
+    >>> bob = Address.delegated(10, bytes.fromhex("b0b0000000000000000000000000000000000002"))
+    >>> with Network(genesis=GenesisOptions(balances={bob: fil(7)}, miners=[2])) as network:
+    ...     network.balance(bob), network.block_number
+    (7 FIL, 3)
     """
 
     name: str = NETWORK_NAME
     balances: Mapping[Address, TokenAmount] = field(default_factory=dict)
     verified: Mapping[Address, int] = field(default_factory=dict)
     miners: Sequence[int] = ()
+
+    def __repr__(self) -> str:
+        rows = (self.balances, "balances"), (self.verified, "verified clients"), (self.miners, "miners")
+        return one_line("GenesisOptions", self.name, *(f"{len(given)} {what}" for given, what in rows if given))
 
 
 NOTHING_MORE: Final = GenesisOptions()
@@ -89,7 +106,7 @@ class NetworkRecord:
 
     Its name, the attoFIL that are vested (from the first, and for ever: the accounts' funds at genesis), the network
     versions, who runs contracts, the manifest (data CID) of the built-in actors at genesis, the rules' name, and their
-    fork of Ethereum where they have one.
+    fork of Ethereum where they have one. `overlay` is what an experiment changes of the network versions' rows.
     """
 
     name: str
@@ -99,6 +116,13 @@ class NetworkRecord:
     actors: Cid
     rules: str = FILECOIN
     hardfork: str = ""
+    overlay: Overlay | None = None
+
+    def network_at(self, epoch: int) -> NetworkVersion:
+        """The network version whose rules an epoch's messages follow, with the overlay."""
+        number = self.upgrades.version_at(epoch)
+        row = NETWORK_VERSIONS.get(number) if self.overlay is None else None  # asked for by every call
+        return network_version(number, self.overlay) if row is None else row
 
     def manifests(self) -> tuple[Cid, ...]:
         """The manifests of the network's life, by data CID: the first, and those of its upgrades."""
@@ -109,22 +133,27 @@ class NetworkRecord:
         supply, upgrades = self.vested.to_bytes(16, "big"), self.upgrades
         planned = [upgrade.fields() for upgrade in upgrades.planned]
         names = self.evm, link(self.actors), self.rules, self.hardfork
-        return encode([_FORMAT, self.name, supply, upgrades.first, planned, *names])
+        fields = [self.name, supply, upgrades.first, planned, *names]
+        if self.overlay is None:
+            return encode([_FORMAT, *fields])
+        return encode([_FORMAT_WITH_OVERLAY, *fields, self.overlay.fields()])
 
     @classmethod
     def decode(cls, data: bytes) -> NetworkRecord:
         """The inverse of `encode`; InvalidInput for another program's or version's record."""
         try:
             version, *fields = decode_strict(data)
-            if version != _FORMAT:
+            if version not in (_FORMAT, _FORMAT_WITH_OVERLAY):
                 raise InvalidInput(
-                    f"the folder's network has record format {version!r:.40}, this program reads {_FORMAT}: go on with "
+                    f"the folder's network has record format {version!r:.40}, this program reads {_FORMAT} "
+                    f"and {_FORMAT_WITH_OVERLAY}: go on with "
                     f"the release that wrote it, {OTHER_FOLDER} (--load-state takes what anvil_dumpState gives there)"
                 )
+            overlay = Overlay.from_fields(fields.pop()) if version == _FORMAT_WITH_OVERLAY else None
             name, supply, first, planned, evm, actors, rules, hardfork = fields
             upgrades = Upgrades(first, tuple(Upgrade.from_fields(upgrade) for upgrade in planned))
             vested = TokenAmount(int.from_bytes(supply, "big"))
-            return cls(name, vested, upgrades, evm, unlink(actors), rules, hardfork)
+            return cls(name, vested, upgrades, evm, unlink(actors), rules, hardfork, overlay)
         except (CodecError, TypeError, ValueError) as error:
             if isinstance(error, InvalidInput):
                 raise

@@ -11,12 +11,15 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.events import entries_to_log
+from bridge.printed_address import PrintedAddress
 from bridge.receipts import EmittedLog, created_contract, effective_gas_price, return_bytes
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.events import EventEntry
-from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.exit_codes import ExitCode, exit_meaning, exit_name
+from hypervisor.markup import facts
 from hypervisor.message import Receipt, SignedMessage
+from hypervisor.printed import bytes_text, cid_text, one_line, show_fil
 from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
 from localnet.ledger.block_settings import DEFAULT_SETTINGS, BlockSettings
 from localnet.ledger.blocks import block_hash
@@ -61,6 +64,10 @@ class Tipset:
     transactions: tuple[bytes, ...]
     settings: BlockSettings = DEFAULT_SETTINGS
     next_settings: BlockSettings = DEFAULT_SETTINGS
+
+    def __repr__(self) -> str:
+        messages = f"{len(self.transactions)} messages"
+        return one_line("Tipset", f"{self.height}", cid_text(self.key), messages, f"gas {self.gas_used:,}")
 
     @property
     def hash(self) -> bytes:
@@ -146,6 +153,10 @@ class Execution:
     events: tuple[Emitted, ...]
     words: str
 
+    def __repr__(self) -> str:
+        end = f"exit {exit_name(self.receipt.exit_code)}"
+        return one_line("Execution", f"0x{self.hash.hex()}", end, f"gas {self.receipt.gas_used:,}")
+
     def logs(self) -> list[EmittedLog]:
         """The events that have a log's shape."""
         if not self.events:
@@ -184,7 +195,13 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class TransactionReceipt:
-    """An executed message in its place on the chain.
+    """An executed message in its place on the chain. Gas in gas, money in attoFIL.
+
+    >>> from localnet import Network
+    >>> with Network() as network:
+    ...     receipt = network.send(network.accounts[1], 10**18)
+    ...     receipt.block_number, receipt.index, receipt.exit_code, receipt.trace.calls[0]["value"]
+    (1, 0, 0, '1000000000000000000')
 
     `chain_id` is the one that its block was executed with, and its signature is for. `tracer` executes it again, where
     a network gave the receipt.
@@ -198,6 +215,27 @@ class TransactionReceipt:
     gas_before: int = 0
     """Gas of the messages before it in the tipset."""
     tracer: Callable[[TransactionReceipt], TransactionTree] | None = field(default=None, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        end, place = f"exit {exit_name(self.exit_code)}", f"block {self.block_number}"
+        return one_line("TransactionReceipt", f"0x{self.hash.hex()}", place, end, f"gas {self.gas_used:,}")
+
+    def _repr_html_(self) -> str:
+        done, created = self.execution, self.contract_address
+        rows = (
+            ("hash", f"0x{self.hash.hex()}"),
+            ("block", self.block_number),
+            ("end", "ok" if self.succeeded else f"failed: {exit_meaning(self.exit_code)}"),
+            ("words", self.words),
+            ("from", f"0x{done.sender.hex()}, {self.from_}"),
+            ("to", "" if done.to is None else f"0x{done.to.hex()}"),
+            ("new contract", "" if created is None else f"0x{created.hex()}"),
+            ("value", show_fil(done.message.message.value)),
+            ("gas", f"{self.gas_used:,}, for {show_fil(done.paid)}"),
+            ("return", bytes_text(self.return_data)),
+            ("logs", len(self.logs)),
+        )
+        return facts("transaction", rows)
 
     @property
     def trace(self) -> TransactionTree:
@@ -239,7 +277,8 @@ class TransactionReceipt:
     @property
     def contract_address(self) -> EthAddress | None:
         """The contract that the message created."""
-        return created_contract(self.execution.message.message, self.execution.receipt)
+        created = created_contract(self.execution.message.message, self.execution.receipt)
+        return None if created is None else PrintedAddress(created)
 
     @property
     def return_data(self) -> bytes:

@@ -113,7 +113,8 @@ class Upgrades:
         return next((upgrade for upgrade in self.planned if upgrade.epoch == epoch), None)
 
     def with_more(self, more: Iterable[Upgrade], head: int) -> Upgrades:
-        """These and others, none of them before the head, each to a higher version than the one before it.
+        """These and others, none of them before the head, each to a higher version than the one before it, or to
+        other built-in actors at the same version.
 
         One that is there already is taken for what it is. Raises InvalidInput.
         """
@@ -169,9 +170,9 @@ def _bundle_for(named: Bundle | str | Path | None, passed: Sequence[NetworkVersi
     """The actors that come with an upgrade past some versions, up to `number`. Raises BundleError, InvalidInput."""
     anew = first_state_migration(passed)
     if named is None:
-        return None if anew is None else Bundle.for_actors(anew.actors)
+        return None if anew is None else Bundle.for_actors(anew.actors, anew.rules)
     bundle = _open(named)
-    version = actors_version(bundle.manifest)
+    version, anew = actors_version(bundle.manifest), first_state_migration(versions_between(0, number))
     if anew is not None and version is not None and version < anew.actors:
         raise InvalidInput(
             f"the bundle has actors v{version}, which cannot read the states that nv{anew.number} writes: take actors "
@@ -208,7 +209,8 @@ def upgrade_machine(machine: Hypervisor, upgrade: Upgrade) -> None:
             _LOG.warning("the upgrade to nv%d has looked at %d actors", upgrade.version, actors)
 
     manifest = None if upgrade.actors is None else Manifest.load(machine.store, upgrade.actors)
-    machine.upgrade(network_version(upgrade.version), manifest, upgrade.streams, progress)
+    row = network_version(upgrade.version, machine.context.network.overlay)
+    machine.upgrade(row, manifest, upgrade.streams, progress)
 
 
 def rehearse_upgrade(machine: Hypervisor, upgrade: Upgrade, before: int) -> None:

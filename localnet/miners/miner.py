@@ -60,11 +60,23 @@ class SectorState:
 
 
 class Miner:
-    """A miner on a network, and the sectors that it was made with."""
+    """A miner on a network, and the sectors that it was made with. Power in bytes, money in attoFIL, time in epochs.
+
+    What its actor refuses raises TransactionFailed; a sector that is not there, InvalidInput.
+
+    >>> from localnet import Network
+    >>> with Network() as network:
+    ...     miner = network.create_miner(sectors=2)
+    ...     miner.power()[0], miner.sector(miner.sectors[0]).status
+    (4096, 'active')
+    """
 
     def __init__(self, network: MinerNetwork, actor: ActorID, owner: Account) -> None:
         self.network, self.id, self.owner = network, actor, owner
         self.sectors: tuple[int, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Miner(f0{self.id}, {len(self.sectors)} sectors)"
 
     @property
     def address(self) -> Address:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.addresses import EthAddress, to_filecoin
+from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from localnet.fork.forking import recorded_fork
 from localnet.fork.node_client import shown_url
+from localnet.rpc.blocks_at import LATEST, BlockRef, block
 from localnet.rpc.errors import LIMIT_EXCEEDED, RpcError, invalid_params
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.requests import TransactionRequest, transaction
 from localnet.rpc.shapes import block_json
 from localnet.rpc.values import address, anything, as_data, as_quantity, boolean, field, fields, hash32, number, text
+from localnet.traces.failed_call import call_trace
 from localnet.traces.trace import epoch_trace
 from localnet.traces.trace import trace as trace_receipt
 
@@ -217,6 +220,18 @@ def trace(node: NodeReader, transaction_hash: bytes) -> dict[str, Any]:
     return trace_receipt(node.network.chain, node.network.receipt(transaction_hash)).as_json()
 
 
+def profile(node: NodeReader, transaction_hash: bytes) -> dict[str, Any]:
+    """A transaction's gas and time by function of native actors, and by syscall."""
+    from localnet.traces.guest_profile import guest_profile
+
+    return guest_profile(node.network.chain, node.network.receipt(transaction_hash)).as_json()
+
+
+def trace_call(node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
+    """The tree of all calls of a call, in both runtimes, with nothing kept."""
+    return call_trace(node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules))
+
+
 def trace_epoch(node: NodeReader, height: int) -> dict[str, Any]:
     """The tree of all calls after the messages of an epoch: the block's reward and cron, with their events."""
     return epoch_trace(node.network.chain, node.network.executed_at(height)).as_json()
@@ -277,6 +292,8 @@ METHODS = (
     Method("anvil_metadata", (), metadata, aliases=("hardhat_metadata",)),
     Method("hypervisor_mineAfterNullRounds", (number,), mine_after_null_rounds),
     Method("hypervisor_trace", (hash32,), trace, reads=True, traces=True),
+    Method("hypervisor_profile", (hash32,), profile, reads=True, traces=True),
+    Method("hypervisor_traceCall", (transaction, optional(block)), trace_call, reads=True, traces=True),
     Method("hypervisor_traceEpoch", (number,), trace_epoch, reads=True, traces=True),
     Method("Filecoin.EthAddressToFilecoinAddress", (address,), filecoin_address, inline=True),
     Method("Filecoin.FilecoinAddressToEthAddress", (text, optional(text)), ethereum_address),

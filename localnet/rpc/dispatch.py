@@ -11,41 +11,12 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from itertools import islice
-from types import ModuleType
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import orjson
 
-from localnet.rpc import (
-    accounts_at,
-    artifacts,
-    block_control,
-    blocks,
-    control,
-    fees,
-    filecoin,
-    filecoin_control,
-    fork_config,
-    headers,
-    info,
-    log_methods,
-    pool,
-    proofs,
-    raw_transactions,
-    refused,
-    reorg,
-    side_states,
-    simulate,
-    socket_methods,
-    state,
-    state_control,
-    tokens,
-    trace_filter,
-    traces,
-    transactions,
-    typed_data,
-)
+from localnet.rpc import transactions
 from localnet.rpc.asking_client import ASKING_CLIENT
 from localnet.rpc.errors import (
     INTERNAL_ERROR,
@@ -58,7 +29,7 @@ from localnet.rpc.errors import (
     from_exception,
     invalid_params,
 )
-from localnet.rpc.lotus_names import with_lotus_names
+from localnet.rpc.method_table import MethodTable
 from localnet.rpc.methods import Method, QuestionKind
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.request_order import RequestOrder
@@ -72,52 +43,12 @@ OnOwner = Callable[[Callable[[], Any]], Awaitable[Any]]
 OnReader = Callable[[Callable[[NodeReader], Any], QuestionKind], Awaitable[Any]]
 """Answers a question elsewhere, by what it gives to the function."""
 
-_MODULES: Final[tuple[ModuleType, ...]] = (
-    info,
-    state,
-    proofs,
-    accounts_at,
-    blocks,
-    transactions,
-    fees,
-    log_methods,
-    traces,
-    trace_filter,
-    simulate,
-    control,
-    block_control,
-    fork_config,
-    filecoin_control,
-    state_control,
-    reorg,
-    tokens,
-    side_states,
-    artifacts,
-    socket_methods,
-    filecoin,
-    pool,
-    raw_transactions,
-    typed_data,
-    headers,
-    refused,
-)
 _ASK_AGAIN: Final = 0.05
 """Seconds after which the network is asked again for what is not there yet."""
 
 _SEND: Final = "eth_sendTransaction"
 _SEND_RAW: Final = "eth_sendRawTransaction"
 _LOG = logging.getLogger(__name__)
-
-
-def modules() -> tuple[ModuleType, ...]:
-    """The modules of methods; each ends with its rows, `METHODS`."""
-    return _MODULES
-
-
-def method_table() -> dict[str, Method]:
-    """Every method by each of its names."""
-    rows = with_lotus_names(row for module in _MODULES for row in module.METHODS)
-    return {name: row for row in rows for name in (row.name, *row.aliases)}
 
 
 class Dispatcher:
@@ -130,7 +61,7 @@ class Dispatcher:
         self._node = node
         self._on_owner = on_owner
         self._on_reader = on_reader
-        self._methods = method_table()
+        self.methods = MethodTable()
         self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
         """By sender, while a request of its is answered that came over HTTP."""
         self._batched = 0
@@ -151,7 +82,7 @@ class Dispatcher:
         except ValueError as error:
             return _unreadable(error)
         name = request.get("method") if isinstance(request, dict) else None
-        method = self._methods.get(name) if isinstance(name, str) else None
+        method = self.methods[name] if isinstance(name, str) else None
         if method is None or not method.inline or method.on_socket:
             return self._answer(request, None)
         try:
@@ -264,7 +195,7 @@ class Dispatcher:
         return None if "id" not in request else {"jsonrpc": "2.0", "id": request["id"], "result": result}
 
     async def _run(self, name: str, params: list[Any], session: SocketSession | None) -> Any:
-        method = self._methods.get(name)
+        method = self.methods[name]
         if method is None:
             raise RpcError(METHOD_NOT_FOUND, f"the method {shown(name)} does not exist or is not available")
         if method.on_socket and session is None:

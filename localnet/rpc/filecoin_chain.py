@@ -7,16 +7,13 @@ A tipset is executed when it is made. Its messages' receipts are named by the ne
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import Any
 
-from bridge.transaction_messages import from_signed_message
-from bridge.transactions import TransactionError
 from hypervisor.blocks import scan_links
 from hypervisor.errors import MessageError
 from hypervisor.events import EVENTS_AMT_BIT_WIDTH
 from hypervisor.message import Message, SignatureType, SignedMessage
+from localnet.ledger.candidates import message_hashes
 from localnet.ledger.records import NullRound, Tipset, TransactionReceipt
 from localnet.rpc.blocks_at import BlockRef, resolve
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
@@ -204,20 +201,10 @@ def hash_of(node: Node, message: Cid) -> bytes | None:
     except RpcError:
         return None
     index, mempool = node.network.chain.index, node.network.mempool
-    for found in _hashes(signed, message, [node.network.chain_id, *index.chain_ids]):
+    for found in message_hashes(signed, message, [node.network.chain_id, *index.chain_ids]):
         if index.receipt(found) is not None or mempool.get(found) is not None:
             return found
     return None
-
-
-def _hashes(signed: SignedMessage | None, message: Cid, chain_ids: Iterable[int]) -> Iterator[bytes]:
-    """The hashes that a message may have: a transaction's depends on its block's chain id."""
-    if signed is None or signed.signature.type is not SignatureType.DELEGATED:
-        yield bytes(message[-32:])
-        return
-    for chain_id in chain_ids:
-        with suppress(TransactionError):  # the signature of a legacy one is for one of the ids
-            yield from_signed_message(signed, chain_id).hash()
 
 
 def receipt_of(node: NodeReader, message: Cid) -> TransactionReceipt | None:
@@ -227,7 +214,7 @@ def receipt_of(node: NodeReader, message: Cid) -> TransactionReceipt | None:
     except RpcError:
         return None
     index, settled = node.network.chain.index, node.network.chain.settled
-    executed = map(index.receipt, _hashes(signed, message, [node.network.chain_id, *index.chain_ids]))
+    executed = map(index.receipt, message_hashes(signed, message, [node.network.chain_id, *index.chain_ids]))
     receipt = next(filter(None, executed), None)
     return None if receipt is None or receipt.tipset.height > settled.height else receipt
 

@@ -11,8 +11,6 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from bridge import transaction_messages
 from bridge.addresses import from_delegated
 from bridge.transaction_messages import transaction_of
@@ -47,6 +45,7 @@ from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import anything, listed
 from localnet.rules.call_request import BlockOverride
 from localnet.state.contract_state import nonce_of, nonce_of_actor
+from store.keccak import keccak
 
 _OVERESTIMATION: Final = (5, 4)
 _FEE_CAP_BLOCKS: Final = 20
@@ -148,7 +147,7 @@ def wallet_has(node: Node, owner: Address) -> bool:
 
 def wallet_balance(node: Node, owner: Address) -> str:
     """The balance of an address in attoFIL; 0 where no actor has it."""
-    return str(machine_at(node, HEAD).balance(owner))
+    return f"{machine_at(node, HEAD).balance(owner):d}"
 
 
 def wallet_sign(node: Node, owner: Address, content: bytes) -> dict[str, Any]:

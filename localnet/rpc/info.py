@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import ZERO_ADDRESS
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node
 from localnet.rpc.values import as_data, as_quantity, data
+from store.keccak import keccak
 
 MODULES: Final = (
-    "anvil", "debug", "erigon", "eth", "evm", "hardhat", "hypervisor", "net", "personal", "rpc", "tenderly", "trace",
-    "txpool", "web3",
+    "anvil", "debug", "erigon", "eth", "evm", "hardhat", "hypervisor", "net", "ots", "personal", "rpc", "tenderly",
+    "trace", "txpool", "web3",
 )  # fmt: skip
 
 

@@ -14,8 +14,8 @@ from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.message import Message, Receipt, SignedMessage
 from hypervisor.state_tree import ActorState
+from localnet.chain.reading import NetworkReader
 from localnet.ledger.records import Tipset
-from localnet.network import Network
 from store.blockstore import get_object
 from store.cid import Cid, show
 from store.codec import unlink
@@ -83,12 +83,12 @@ def key_json(tipset: Tipset) -> list[dict[str, str]]:
     return [cid_json(tipset.block)]
 
 
-def tipset_json(network: Network, tipset: Tipset) -> dict[str, Any]:
+def tipset_json(network: NetworkReader, tipset: Tipset) -> dict[str, Any]:
     """A tipset with its block."""
     return {"Cids": key_json(tipset), "Blocks": [header_json(network, tipset.block)], "Height": tipset.height}
 
 
-def header_json(network: Network, block: Cid) -> dict[str, Any]:
+def header_json(network: NetworkReader, block: Cid) -> dict[str, Any]:
     """A block's header as the store has it. Raises BlockNotFound."""
     (
         miner, ticket, election, beacon, proofs, parents, weight, height, state, receipts, messages, aggregate,

@@ -1,7 +1,7 @@
 """One row of the table of methods: its name, how its parameters are read, what answers.
 
-Each module of methods ends with its rows; `localnet.rpc.dispatch` has them all. A handler's parameters, after the node,
-have the names that error messages use.
+Each module of methods ends with its rows; `localnet.rpc.method_table` has them all. A handler's parameters, after the
+node, have the names that error messages use.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bridge.addresses import EthAddress
 from hypervisor.machine import Hypervisor
@@ -28,6 +28,9 @@ from localnet.rpc.interval import Interval
 from localnet.rpc.methods import QuestionKind
 from localnet.rpc.subscriptions import Subscriptions
 from localnet.rules.call_request import CallRequest
+
+if TYPE_CHECKING:
+    from localnet.ledger.address_index import AddressIndex
 
 T = TypeVar("T")
 
@@ -98,6 +101,8 @@ class NodeReader:
     limits: NodeLimits
     console: NodeConsole | None
     pending: PendingBlocks
+    addresses: AddressIndex | None
+    """The index by address, where the node has one."""
 
     def machine_at(self, ref: BlockRef) -> Hypervisor:
         """A machine at the state after the block that is meant, also the one to come. Raises RpcError."""
@@ -159,6 +164,7 @@ class Node(NodeReader):
     interval: Interval = field(default_factory=Interval)
     keep_states: int | None = None
     """Of how many blocks a folder keeps the states, the older ones being collected (None: of all)."""
+    addresses: AddressIndex | None = None
     instance: str = field(default_factory=lambda: secrets.token_hex(32))
     filters: Filters = field(init=False)
     subscriptions: Subscriptions = field(init=False)

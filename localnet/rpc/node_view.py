@@ -38,7 +38,7 @@ class NodeView(NodeReader):
         self._node, self._chain = node, chain
         self._point = node.point
         self.network = NetworkView(chain.view(self._point), MempoolView(node.network.mempool, self._check_newest))
-        self.limits = node.limits
+        self.limits, self.addresses = node.limits, node.addresses
         self.pending = PendingBlocks(self.network.chain)
         self._plan: PendingPlan | None = None
         self._reports: list[Callable[[NodeConsole], None]] = []

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from bridge.addresses import EthAddress, to_filecoin
+from localnet.chain.finding import message_with_nonce
 from localnet.ledger.candidates import Candidate
 from localnet.rpc.methods import Method
 from localnet.rpc.node import Node, NodeReader
@@ -54,13 +55,8 @@ def by_sender_and_nonce(node: NodeReader, owner: EthAddress, nonce: int) -> dict
         return waiting_json(candidate, network.chain_id)
     if nonce >= nonce_of(network.machine, sender):
         return None
-    tipset = network.head
-    while tipset.parent >= 0:
-        for receipt in network.chain.index.receipts(tipset):
-            if (receipt.from_, receipt.execution.message.message.nonce) == (sender, nonce):
-                return transaction_json(receipt)
-        tipset = network.chain.index.tipset(tipset.parent)
-    return None
+    found = message_with_nonce(network.chain.index, node.addresses, owner, nonce, network.head.height)
+    return None if found is None else transaction_json(found)
 
 
 def _split(node: Node, waiting: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -33,6 +33,10 @@ from localnet.rpc.interval import Interval
 from localnet.rpc.node import Node, NodeConsole, NodeLimits
 from localnet.rpc.socket_protocol import SocketProtocol
 from localnet.rpc.unread import UnreadAnswers
+
+if TYPE_CHECKING:
+    from localnet.ledger.address_index import AddressIndex
+    from localnet.rpc.index_follower import IndexFollower
 
 MakePages = Callable[[Node, Ask], ASGIApp]
 """Makes the pages of a node, which ask it by the second argument."""
@@ -79,13 +83,15 @@ class Server:
         keep_states: int | None = None,
         impersonates: bool = False,
         pages: MakePages | None = None,
+        addresses: AddressIndex | None = None,
     ) -> None:
         """Bind the port. `access` says who may ask beside this machine, `interval` when blocks are made by the clock.
 
         `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for no account unless it
         `signs`. With `keep_states` the states of older blocks are collected. With `impersonates` it sends from every
-        address, without a key. `pages` makes what browsers see (`localnet.explorer`). Raises InvalidInput where the
-        port is taken, and where there is nothing to collect in.
+        address, without a key. `pages` makes what browsers see (`localnet.explorer`). An index by `addresses`
+        follows the chain, and is closed at the end. Raises InvalidInput where the port is taken, and where there is
+        nothing to collect in.
         """
         self.network = network
         self._socket = _bind(host, port)
@@ -99,7 +105,9 @@ class Server:
             signs=signs,
             keep_states=keep_states,
             impersonates_all=impersonates,
+            addresses=addresses,
         )
+        self._follower = None if addresses is None else _follower(node, addresses)
         if keep_states is not None:
             node.housekeeper.turn(0)  # says what cannot be before anybody is served
         self._executors, access = Executors(node), access or Access()
@@ -141,16 +149,21 @@ class Server:
         sys.setswitchinterval(_SWITCH_INTERVAL)
         try:
             with GIL_POLICY.releasing(), _rare_collections():
+                if self._follower is not None:
+                    self._follower.start()
                 self._server.run(sockets=[self._socket])
                 self._executors.stop()  # no guest may be left when Python ends
         finally:
             sys.setswitchinterval(before)
             self._executors.stop()
+            if self._follower is not None:
+                self._follower.stop()
             self._node.close()
             self._socket.close()
 
     async def _background(self) -> None:
-        await asyncio.gather(self._node.interval.run(self._mine), self._keep_house())
+        load = asyncio.to_thread(self._executors.dispatcher.methods.load_all)
+        await asyncio.gather(load, self._node.interval.run(self._mine), self._keep_house())
 
     async def _keep_house(self) -> None:
         """Collect garbage in short turns, requests between them. The same failure is logged once."""
@@ -202,9 +215,10 @@ def serving(
     limits: NodeLimits | None = None,
     access: Access | None = None,
     pages: MakePages | None = None,
+    addresses: AddressIndex | None = None,
 ) -> Iterator[str]:
     """Serve a network from a thread of this process; the URL. The network is the server's until the end."""
-    server = Server(network, port, limits, access, pages=pages)
+    server = Server(network, port, limits, access, pages=pages, addresses=addresses)
     ready = threading.Event()
     thread = threading.Thread(target=server.run, args=(ready.set,), name="json-rpc", daemon=True)
     thread.start()
@@ -282,6 +296,13 @@ class _Uvicorn(uvicorn.Server):
             await super().shutdown(sockets=sockets)
         finally:
             overdue.cancel()
+
+
+def _follower(node: Node, addresses: AddressIndex) -> IndexFollower:
+    """What lets an index follow the chain; loaded for a node that has one."""
+    from localnet.rpc.index_follower import IndexFollower
+
+    return IndexFollower(node, addresses)
 
 
 def reaches_out(host: str) -> bool:

@@ -20,7 +20,6 @@ from localnet.rpc.shapes import access_json
 from localnet.rpc.values import address, as_data, as_quantity, word
 from localnet.rules.call_request import SAME_BLOCK, BlockOverride
 from localnet.state.contract_state import code_of, nonce_of, storage_of
-from localnet.traces import ethereum_traces
 
 
 def get_balance(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
@@ -62,8 +61,10 @@ def call(
 
 def create_access_list(node: NodeReader, request: TransactionRequest, at: BlockRef = LATEST) -> dict[str, Any]:
     """The accounts and slots that a call touches, and its gas with such a list, which no Filecoin message carries."""
+    from localnet.traces.ethereum_traces import access_list
+
     machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
-    touched = ethereum_traces.access_list(machine, called)
+    touched = access_list(machine, called)
     listed = replace(called, access_list=tuple((owner, tuple(slots)) for owner, slots in touched))
     result = simulate.trial_result(machine, listed)
     answer: dict[str, Any] = {"accessList": access_json(touched), "gasUsed": as_quantity(result.gas_used)}

@@ -33,9 +33,10 @@ from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import exit_meaning
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
+from hypervisor.network_versions import NetworkVersion
 from hypervisor.rules import executor_factory
 from hypervisor.state_tree import ActorState
-from hypervisor.tracing import StepTracer, Tracer
+from hypervisor.tracing import PausingTracer, StepTracer, Tracer
 from hypervisor.types import Gas, TokenAmount
 from localnet.errors import TransactionRefused
 from localnet.ledger.block_settings import BlockSettings
@@ -45,7 +46,7 @@ from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.base_fee import GasBid
 from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
-from localnet.rules.gas_events import InThousandths, StepsInThousandths
+from localnet.rules.gas_events import InThousandths, PausesInThousandths, StepsInThousandths
 from localnet.rules.parts import CallAnswer, NetworkRules, SenderInfo
 from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of_actor
 from localnet.state.controls import set_code
@@ -208,7 +209,9 @@ class EthereumBlocks:
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
         """Nothing: tips were paid transaction by transaction, and there is neither reward nor cron."""
 
-    def next_base_fee(self, version: int, base_fee: int, gas_used: int, bids: Iterable[GasBid]) -> TokenAmount:
+    def next_base_fee(
+        self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
+    ) -> TokenAmount:
         """By how much of the gas limit was used (EIP-1559)."""
         return TokenAmount(next_base_fee(base_fee, gas_used, self._limits.block_gas))
 
@@ -303,6 +306,8 @@ class EthereumQuestions:
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """One that gets thousandths of Ethereum's gas."""
+        if isinstance(tracer, PausingTracer):
+            return PausesInThousandths(tracer)
         return StepsInThousandths(tracer) if isinstance(tracer, StepTracer) else InThousandths(tracer)
 
 

@@ -24,7 +24,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
-from hypervisor.network_versions import network_version
+from hypervisor.network_versions import NetworkVersion
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import (
@@ -150,17 +150,18 @@ class FilecoinBlocks:
 
     def null_round(self, machine: Hypervisor) -> None:
         """Cron."""
-        _cron(machine)
+        tick_cron(machine)
 
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
         """The block's reward, with the tips, and cron."""
-        params = encode([producer.to_bytes(), encode_bigint(0), encode_bigint(tips), _WIN_COUNT])
-        _implicit(machine, REWARD_ACTOR, _AWARD_BLOCK_REWARD, params, _REWARD_GAS)
-        _cron(machine)
+        award_block(machine, producer, 0, tips, _WIN_COUNT)
+        tick_cron(machine)
 
-    def next_base_fee(self, version: int, base_fee: int, gas_used: int, bids: Iterable[GasBid]) -> TokenAmount:
+    def next_base_fee(
+        self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
+    ) -> TokenAmount:
         """By the version's rule (`localnet.rules.base_fee`)."""
-        return next_base_fee(network_version(version).base_fee, base_fee, bids)
+        return next_base_fee(version.base_fee, base_fee, bids)
 
 
 class FilecoinMessages:
@@ -280,16 +281,24 @@ def inclusion_gas(machine: Hypervisor, length: int) -> int:
     return -(-machine.context.network.prices.message_inclusion(length) // MILLIGAS_PER_GAS)
 
 
-def _cron(machine: Hypervisor) -> None:
-    _implicit(machine, CRON_ACTOR, _EPOCH_TICK, b"", _CRON_GAS)
+def award_block(machine: Hypervisor, producer: Address, penalty: int, tips: int, win_count: int) -> ApplyResult:
+    """The reward of a block with `win_count` wins: its producer owes a penalty and gets the tips, both in attoFIL."""
+    params = encode([producer.to_bytes(), encode_bigint(penalty), encode_bigint(tips), win_count])
+    return _implicit(machine, REWARD_ACTOR, _AWARD_BLOCK_REWARD, params, _REWARD_GAS)
 
 
-def _implicit(machine: Hypervisor, to: ActorID, method: MethodNumber, params: bytes, gas: Gas) -> None:
+def tick_cron(machine: Hypervisor) -> ApplyResult:
+    """An epoch's cron."""
+    return _implicit(machine, CRON_ACTOR, _EPOCH_TICK, b"", _CRON_GAS)
+
+
+def _implicit(machine: Hypervisor, to: ActorID, method: MethodNumber, params: bytes, gas: Gas) -> ApplyResult:
     system = Address.id(SYSTEM_ACTOR)
     message = Message(Address.id(to), system, nonce=machine.context.epoch, method=method, params=params, gas_limit=gas)
     result = machine.apply_implicit(message)
     if result.exit_code != ExitCode.OK:  # on the network the tipset would be invalid
         raise result.fatal or Fatal(f"f0{to} exited with {result.exit_code} in the epoch's work: {result.message}")
+    return result
 
 
 def _message(machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:

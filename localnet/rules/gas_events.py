@@ -7,6 +7,7 @@ other call in whole gas (`runtimes.evm.ethereum`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +20,7 @@ from hypervisor.tracing import (
     Dispatched,
     GasCharged,
     KernelSend,
+    PausingTracer,
     RuntimeEvent,
     StepTracer,
     TraceEvent,
@@ -73,6 +75,22 @@ class StepsInThousandths(InThousandths):
     def step(self, event: RuntimeEvent, /) -> None:
         """Tell an instruction on."""
         self._steps.step(event)
+
+
+class PausesInThousandths(StepsInThousandths):
+    """The same for a tracer that pauses at instructions."""
+
+    def __init__(self, tracer: PausingTracer) -> None:
+        super().__init__(tracer)
+        self._pausing = tracer
+
+    def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
+        """Tell an instruction on, and the answer back."""
+        return self._pausing.pause(number, counter, look)
+
+    def left(self, number: int, counter: int, /) -> None:
+        """Tell on that a frame is left."""
+        self._pausing.left(number, counter)
 
 
 def _thousandths(gas: int, is_milligas: bool) -> int:

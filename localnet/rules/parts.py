@@ -17,6 +17,7 @@ from hypervisor.address import Address
 from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, SignedMessage
+from hypervisor.network_versions import NetworkVersion
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import Gas, TokenAmount
@@ -82,7 +83,9 @@ class BlockRules(Protocol):
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
         """What happens after a block's messages, which paid `tips` attoFIL as tips."""
 
-    def next_base_fee(self, version: int, base_fee: int, gas_used: int, bids: Iterable[GasBid]) -> TokenAmount:
+    def next_base_fee(
+        self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
+    ) -> TokenAmount:
         """The base fee after a block with these messages; `version` is the network's of the block to come."""
 
 

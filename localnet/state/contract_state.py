@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bridge.evm_state import EvmState
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
@@ -22,6 +20,7 @@ from hypervisor.types import SYSTEM_ACTOR, MethodNumber
 from store.cid import RAW, Cid, cid_of
 from store.codec import decode, encode
 from store.kamt import Kamt
+from store.keccak import keccak
 
 _GET_STORAGE_AT: Final = MethodNumber(5)
 _INVOKE_DELEGATE: Final = 6

@@ -20,6 +20,7 @@ from hypervisor.types import ActorID, TokenAmount
 from localnet.ledger.genesis import LARGEST_BALANCE
 from localnet.state.contract_state import ContractState, contract_state, put_contract_state
 from store.blockstore import put_object
+from store.cid import Cid, show
 
 _LARGEST_NONCE: Final = (1 << 64) - 2
 _LARGEST_WORD: Final = (1 << 256) - 1
@@ -35,8 +36,8 @@ def set_balance(machine: Hypervisor, owner: Owner, amount: TokenAmount) -> None:
 
     Raises AddressError for an f0 or f2 address without an actor, InvalidInput for an amount that actors cannot hold.
     """
-    whole_number(amount, "a balance", 0, LARGEST_BALANCE, unit="attoFIL")
-    _change(machine, owner, lambda actor: actor.with_balance(amount))
+    checked = whole_number(amount, "a balance", 0, LARGEST_BALANCE, unit="attoFIL")
+    _change(machine, owner, lambda actor: actor.with_balance(checked))
 
 
 def set_nonce(machine: Hypervisor, owner: Owner, nonce: int) -> None:
@@ -74,6 +75,20 @@ def set_code(machine: Hypervisor, owner: Owner, code: bytes) -> None:
         return replace(actor, code=machine.manifest.code("evm"), head=put_contract_state(machine, state, code=code))
 
     _change(machine, owner, changed)
+
+
+def set_actor_code(machine: Hypervisor, owner: Address, code: Cid) -> None:
+    """Give an actor other code, a built-in actor's or installed; its state, balance and nonce stay.
+
+    Raises InvalidInput for code that is not there, and where there is no actor.
+    """
+    actor = machine.state_tree.lookup_id(owner)
+    state = None if actor is None else machine.state_tree.get_actor(actor)
+    if actor is None or state is None:
+        raise InvalidInput(f"there is no actor {owner}")
+    if machine.manifest.name_of(code) is None and code not in machine.installed:
+        raise InvalidInput(f"no module is installed under {show(code)}: install it first")
+    machine.state_tree.set_actor(actor, replace(state, code=code))
 
 
 def set_storage(

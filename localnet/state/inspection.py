@@ -84,21 +84,22 @@ class StateView:
 class StateInspector:
     """The state below a root. Raises BlockNotFound and StoreCorrupt where blocks are missing or damaged.
 
-    `interfaces` knows the interface of users' actors by their code CID, where there is one.
+    `interfaces` knows the interface of users' actors by their code CID, where there is one; `manifest` names built-in
+    actors where the store lacks the state's own names, as a proof's blocks do.
     """
 
     def __init__(
-        self, store: Blockstore, root: Cid, interfaces: Callable[[Cid], Interface | None] = lambda _code: None
+        self,
+        store: Blockstore,
+        root: Cid,
+        interfaces: Callable[[Cid], Interface | None] = lambda _code: None,
+        manifest: Manifest | None = None,
     ) -> None:
         self.store = store
         self._store = RecordingBlockstore(store)
         self._interfaces = interfaces
         self._tree = StateTree(self._store, root)
-        system = StateTree(store, root).get_actor(SYSTEM_ACTOR)  # for names alone, so no part of a proof
-        self._manifest: Manifest | None = None
-        if system is not None:
-            (data,) = get_object(store, system.head)
-            self._manifest = Manifest.load(store, unlink(data))
+        self._manifest = manifest or _manifest_of(store, root)  # for names alone, so no part of a proof
 
     def look(self, path: str, most: int = 100) -> Any:
         """What is at a path, ready for JSON; of maps and lists that are spread over blocks `most` entries at most.
@@ -117,6 +118,10 @@ class StateInspector:
                 raise NothingAtPath(f"an actor has no '{'/'.join(steps[1:])}': there are {_names([*fields, 'state'])}")
             return fields[steps[1]]
         return self._render(self.follow_link(self._place(state, steps)), most)
+
+    def look_into(self, actor: str, state: ActorState, steps: Sequence[str], most: int = 100) -> Any:
+        """What is at a path in the state of an actor as it is given, which may not be committed. Raises as `look`."""
+        return self._render(self.follow_link(self._place(state, [actor, "state", *steps])), most)
 
     def browse(self, actor: str, steps: Sequence[str], after: str = "", most: int = 100) -> StateView:
         """What is one step below a place in an actor's state, N parts from the one that follows a key on.
@@ -266,6 +271,14 @@ class StateInspector:
             entry = entry_place(place.schema, kind, value)
             shown[key_text(place.schema, kind, key)] = as_json(entry.schema, entry.term, entry.value)
         return shown
+
+
+def _manifest_of(store: Blockstore, root: Cid) -> Manifest | None:
+    system = StateTree(store, root).get_actor(SYSTEM_ACTOR)
+    if system is None:
+        return None
+    (data,) = get_object(store, system.head)
+    return Manifest.load(store, unlink(data))
 
 
 def _part(name: str, place: StatePlace) -> StatePart:

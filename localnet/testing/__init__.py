@@ -1,4 +1,4 @@
-"""Testing contracts and actors: expected failures, and the pytest plugin (`localnet.testing.plugin`).
+"""Testing contracts and actors: expected failures, messages to native actors, and the pytest plugin (`plugin`).
 
     def test_only_the_owner_withdraws(network, accounts, deploy):
         wallet = deploy("Wallet.json")
@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from localnet.testing.expected import exits, reverts
+    from localnet.testing.messages import Applied, ExpectedMessage, MessageTester
 
-__all__ = ["exits", "reverts"]
+__all__ = ["Applied", "ExpectedMessage", "MessageTester", "exits", "reverts"]
+
+_MESSAGES = ("Applied", "ExpectedMessage", "MessageTester")
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'localnet.testing' has no attribute '{name}'")
-    from localnet.testing import expected
+    from localnet.testing import expected, messages
 
-    return getattr(expected, name)
+    return getattr(messages if name in _MESSAGES else expected, name)

@@ -21,6 +21,7 @@ from localnet.testing.versions import RecordedTest, differences, read_versions
 if TYPE_CHECKING:
     from localnet.accounts import Account
     from localnet.contracts.contract import Contract
+    from localnet.errors import CallFailed, TransactionFailed
     from localnet.network import Network
 
 _RECORDS = pytest.StashKey[dict[str, dict[str, RecordedTest]]]()
@@ -47,6 +48,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="whose gas and fees: filecoin (the default), ethereum or others that are installed",
     )
+    group.addoption(
+        "--explore",
+        dest="hypervisor_explore",
+        action="store_true",
+        help="show the network of each test that fails in a browser, and wait for Enter before the next test",
+    )
+    group.addoption(
+        "--actor-logs",
+        dest="hypervisor_actor_debugging",
+        action="store_true",
+        default=None,
+        help="let native actors log, for `caplog` and the report of a test that fails; they pay gas for it",
+    )
     group.addoption("--evm", dest="hypervisor_evm", metavar="NAME", help="who runs contracts (default: the fastest)")
 
 
@@ -65,6 +79,10 @@ def pytest_configure(config: pytest.Config) -> None:
     except ValueError as error:
         raise pytest.UsageError(f"--network: {error}") from None
     config.stash[_RECORDS] = {}
+    if config.getoption("hypervisor_explore") and (
+        config.getoption("numprocesses", None) or hasattr(config, "workerinput")
+    ):
+        raise pytest.UsageError("--explore waits at a terminal: leave out -n, whose tests run in other processes")
 
 
 def _check_evm(name: str) -> None:
@@ -101,7 +119,9 @@ def _known(versions: tuple[int, ...]) -> tuple[int, ...]:
 @pytest.fixture(scope="session")
 def network_options(pytestconfig: pytest.Config) -> Mapping[str, Any]:
     """What `Network` is opened with. Override it to choose balances, a bundle, the number of accounts."""
-    given = {name: pytestconfig.getoption(f"hypervisor_{name}") for name in ("bundle", "evm", "rules")}
+    given = {
+        name: pytestconfig.getoption(f"hypervisor_{name}") for name in ("bundle", "evm", "rules", "actor_debugging")
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -201,6 +221,17 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
+    """With `--explore`: the network of a test that failed, in a browser."""
+    if call.excinfo is None or call.when != "call" or not node.config.getoption("hypervisor_explore"):
+        return
+    from localnet.errors import TransactionFailed
+    from localnet.testing.exploring import show
+
+    failure = _failure(call.excinfo.value)
+    show(node, failure if isinstance(failure, TransactionFailed) else None)  # type: ignore[arg-type]  # of a call
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """What changed from version to version."""
     versions = [f"nv{version}" for version in config.stash[_VERSIONS]]
@@ -227,17 +258,27 @@ def _call_tree(error: BaseException | None) -> str:
     """The tree of a failed transaction or call, also where that caused what the test saw; nothing for other errors."""
     if "localnet.errors" not in sys.modules:  # then none was raised; a project may have names of ours for its own
         return ""
-    from localnet.errors import CallFailed, TransactionFailed
+    from localnet.errors import CallFailed
     from store.blockstore import StoreClosed
+
+    failure = _failure(error)
+    if failure is None:
+        return ""
+    try:
+        trace = failure.trace if isinstance(failure, CallFailed) else failure.receipt.trace
+        return "" if trace is None else "\n".join((*trace.why, str(trace)))
+    except StoreClosed as why:  # the test's own network, in a folder: the report must not fail
+        return f"cannot be told any more: {why}"
+
+
+def _failure(error: BaseException | None) -> CallFailed | TransactionFailed | None:
+    """The failed transaction or call that a test saw, or that caused what it saw; None of other errors."""
+    from localnet.errors import CallFailed, TransactionFailed
 
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         if isinstance(error, CallFailed | TransactionFailed):
-            try:
-                trace = error.trace if isinstance(error, CallFailed) else error.receipt.trace
-                return "" if trace is None else "\n".join((*trace.why, str(trace)))
-            except StoreClosed as why:  # the test's own network, in a folder: the report must not fail
-                return f"cannot be told any more: {why}"
+            return error
         error = error.__cause__ or error.__context__
-    return ""
+    return None

@@ -23,11 +23,11 @@ from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.calls.time_limit import OutOfTime, TimeLimit
 from localnet.chain.view import ChainReader
 from localnet.contracts.artifacts import ArtifactFolders, CompiledContract
+from localnet.contracts.named_interface import NamedInterface
 from localnet.contracts.source_maps import CodeMap
 from localnet.ledger.records import TransactionReceipt
 from localnet.state.contract_state import code_that_runs
 from localnet.traces.trace import Replay
-from localnet.traces.trace_words import NamedInterface
 from store.blockstore import BlockNotFound
 from store.cid import Cid
 

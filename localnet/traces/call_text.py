@@ -5,7 +5,7 @@ Lines are rich's `Text`, so no word of a stranger is taken for markup.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -13,7 +13,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from hypervisor.exit_codes import exit_name
-from hypervisor.types import ATTO_PER_FIL
+from hypervisor.markup import TreeLine
+from hypervisor.printable import printable
+from hypervisor.printed import show_fil
 from localnet.traces.console_log import is_log, line_of
 
 GUIDE_STYLE = "dim"
@@ -26,7 +28,6 @@ MOST_CALLS: Final = 5_000
 """The most calls of a tree that are shown as lines."""
 DEEPEST: Final = 32
 """Calls that are deeper than this are shown one below the other: indented, 1,024 of them would be megabytes."""
-_DECIMALS = len(str(ATTO_PER_FIL)) - 1
 
 
 def tree_console() -> Console:
@@ -88,6 +89,19 @@ def call_lines(calls: Sequence[Mapping[str, Any]]) -> Tree:
     return tree
 
 
+def tree_lines(calls: Sequence[Mapping[str, Any]]) -> Iterator[TreeLine]:
+    """The same lines for a view that folds them. Without recursion: calls go 1,024 deep."""
+    todo: list[tuple[int, Mapping[str, Any]]] = [(0, call) for call in reversed(calls)]
+    while todo:
+        depth, call = todo.pop()
+        if is_log(call["to"]):
+            yield TreeLine(depth, f"console.log: {line_of(call)}")
+            continue
+        failed = bool(call["exitCode"] or call["error"])
+        yield TreeLine(depth, _line_of(call).plain, tuple(note.plain for note in _notes(call)), failed)
+        todo.extend((depth + 1, below) for below in reversed(call["calls"]))
+
+
 def _deep(depth: int, line: Text) -> Text:
     """A line with its depth in front, where the tree does not show it."""
     return line if depth <= DEEPEST else Text.assemble((f"[{depth}] ", GUIDE_STYLE), line)
@@ -106,9 +120,10 @@ def _line_of(call: Mapping[str, Any]) -> Text:
 
 
 def _notes(call: Mapping[str, Any]) -> list[Text]:
-    """The lines under a call's: events and result."""
+    """The lines under a call's: what its actor logs, events and result."""
     decoded, failed = call["decoded"], bool(call["exitCode"] or call["error"])
-    notes = [Text(f"event {event}", style=EVENT_STYLE) for event in decoded["events"]]
+    notes = [Text(f"log {printable(line)}", style=LOG_STYLE) for line in call.get("logs", ())]
+    notes += [Text(f"event {event}", style=EVENT_STYLE) for event in decoded["events"]]
     if decoded["result"]:
         notes.append(Text(f"-> {decoded['result']}", style="red" if failed else "green"))
     return notes
@@ -119,15 +134,6 @@ def _size(call: Mapping[str, Any]) -> int:
     for item in calls:
         calls.extend(item["calls"])
     return len(calls)
-
-
-def show_fil(amount: int) -> str:
-    """attoFIL in FIL, exactly: `1.5 FIL`, `0.000000000000000001 FIL`, and `0` for nothing."""
-    if not amount:
-        return "0"
-    whole, atto = divmod(abs(amount), ATTO_PER_FIL)
-    fraction = f"{atto:0{_DECIMALS}}".rstrip("0")
-    return f"{'-' if amount < 0 else ''}{whole}{'.' if fraction else ''}{fraction} FIL"
 
 
 def _exit(code: int) -> str:

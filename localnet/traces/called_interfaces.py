@@ -7,13 +7,10 @@ from typing import Any
 
 from bridge.addresses import eth_address, to_filecoin
 from bridge.cbor import ParamsError
-from bridge.interfaces import Interface
-from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from localnet.contracts.artifacts import ArtifactFolders
-from localnet.contracts.native_actor import stored_interface
+from localnet.contracts.named_interface import NamedInterface
 from localnet.state.contract_state import code_that_runs
-from localnet.traces.trace_words import NamedInterface
 from store.blockstore import BlockNotFound
 
 
@@ -31,19 +28,6 @@ def called_interfaces(
             if compiled is not None:
                 own[address, compiled.name] = NamedInterface(compiled.name, compiled.interface, address)
     return [*own.values(), *rest]
-
-
-def called_schemas(machine: Hypervisor, calls: Sequence[Mapping[str, Any]]) -> dict[str, Interface]:
-    """The interfaces of the users' native actors that are called, as they were installed, by their ID addresses."""
-    every, found = list(calls), dict[str, Interface]()
-    for call in every:
-        every.extend(call["calls"])
-        if call["actor"] == "actor" and call["to"] not in found:
-            state = machine.actor(Address.parse(call["to"]))
-            known = None if state is None else stored_interface(machine.base, state.code)
-            if known is not None:
-                found[call["to"]] = known
-    return found
 
 
 def _code(machine: Hypervisor, call: Mapping[str, Any]) -> bytes:

@@ -13,12 +13,11 @@ from functools import cache
 from itertools import product
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import EthAddress, checksummed, to_filecoin
 from bridge.cbor import ParamsError
 from bridge.params import calldata_of
-from bridge.printable import printable
+from hypervisor.printable import printable
+from store.keccak import keccak
 
 CONSOLE: Final = EthAddress(bytes.fromhex("000000000000000000636f6e736f6c652e6c6f67"))
 MARK: Final = b"console.log"

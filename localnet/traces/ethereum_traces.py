@@ -29,7 +29,7 @@ from localnet.chain.view import ChainReader
 from localnet.errors import NotReproduced
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.call_request import CallRequest
-from localnet.state.contract_state import code_of
+from localnet.state.contract_state import code_of, nonce_of_actor
 from localnet.traces.prestate import changes, state_of
 from localnet.traces.trace import Replay
 from store.cid import Cid
@@ -214,7 +214,7 @@ class _MachineDirectory:
     """What a machine knows of its actors."""
 
     def __init__(self, machine: Hypervisor) -> None:
-        self._tree = machine.state_tree
+        self._machine, self._tree = machine, machine.state_tree
         self._evm = machine.manifest.code("evm")
 
     def lookup(self, address: Address) -> ActorID | None:
@@ -229,3 +229,8 @@ class _MachineDirectory:
     def is_contract(self, code: Cid) -> bool:
         """Whether code is the EVM actor's."""
         return code == self._evm
+
+    def nonce(self, actor: ActorID) -> int:
+        """The nonce with which an actor creates next."""
+        state = self._tree.get_actor(actor)
+        return 0 if state is None else nonce_of_actor(self._machine, state)

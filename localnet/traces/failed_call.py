@@ -1,4 +1,4 @@
-"""The call tree of a call or an estimate that failed: no block holds it, so it is made again, with a tracer.
+"""The call tree of a call, or of an estimate that failed: no block holds it, so it is made again, with a tracer.
 
 It is `localnet.traces.trace`'s tree, explained by `localnet.traces.trace_report`; a call pays no gas, so nothing is
 said of gas by part.
@@ -9,13 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.machine import Hypervisor
+from hypervisor.markup import tree
+from hypervisor.printed import one_line
 from hypervisor.tracing import CallTrees
 from localnet.calls.simulate import traced_call
+from localnet.contracts.named_interface import NamedInterface
 from localnet.errors import CallFailed
+from localnet.ledger.call_tree import every_call
 from localnet.rules.call_request import CallRequest
 from localnet.traces.trace import call_json
-from localnet.traces.trace_words import NamedInterface
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,15 @@ class FailedCall:
 
         return tree_text(self._report()["calls"])
 
+    def __repr__(self) -> str:
+        return one_line("FailedCall", f"exit {exit_name(self.exit_code)}", f"{len(every_call(self.calls))} calls")
+
+    def _repr_html_(self) -> str:
+        from localnet.traces.call_text import tree_lines
+
+        title = f"exit {exit_name(self.exit_code)}{''.join(f'; {words}' for words in self.why[-1:])}"
+        return tree(title, tree_lines(self._report()["calls"]), "print the tree")
+
     def _report(self) -> dict[str, Any]:
         from localnet.traces.trace_report import explain_trace
 
@@ -50,6 +63,22 @@ def failed_call(
     machine: Hypervisor, request: CallRequest, failure: CallFailed, interfaces: tuple[NamedInterface, ...]
 ) -> FailedCall:
     """Make a call again that has failed, and take it back."""
+    return FailedCall(failure.exit_code, failure.words, tuple(_calls(machine, request)), interfaces)
+
+
+def call_trace(machine: Hypervisor, request: CallRequest) -> dict[str, Any]:
+    """The tree of a call of which nothing is kept, as that of a transaction; without calls where it is refused."""
+    calls = _calls(machine, request)
+    exit_code = calls[-1]["exitCode"] if calls else int(ExitCode.OK)
+    return {
+        "exitCode": exit_code,
+        "exit": exit_name(exit_code),
+        "gasUsed": calls[-1]["gas"] if calls else 0,
+        "words": calls[-1]["words"] if calls else "",
+        "calls": calls,
+    }
+
+
+def _calls(machine: Hypervisor, request: CallRequest) -> list[dict[str, Any]]:
     trees = CallTrees()
-    calls = traced_call(machine, request, trees, lambda: tuple(call_json(machine, call) for call in trees.roots))
-    return FailedCall(failure.exit_code, failure.words, calls, interfaces)
+    return traced_call(machine, request, trees, lambda: [call_json(machine, call) for call in trees.roots])

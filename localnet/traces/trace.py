@@ -17,20 +17,25 @@ from bridge.addresses import to_ethereum
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
+from hypervisor.markup import tree
 from hypervisor.message import Receipt
-from hypervisor.tracing import CallNode, CallTrees, EventEmitted, Tracer
+from hypervisor.printed import one_line
+from hypervisor.tracing import CallEnded, CallNode, CallStarted, CallTrees, EventEmitted, Tracer
 from hypervisor.types import ActorID, ChainEpoch
 from localnet.calls.pace import adapted
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.view import ChainReader
+from localnet.contracts.native_actor import stored_schema
 from localnet.ledger.blocks import producer_of
+from localnet.ledger.call_tree import every_call
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.installed import rules_of
+from store.cid import CBOR, Cid, show
 
 if TYPE_CHECKING:
-    from localnet.traces.trace_words import NamedInterface
+    from localnet.contracts.named_interface import NamedInterface
 
 T = TypeVar("T")
 
@@ -59,6 +64,15 @@ class Trace:
         return self.report(more)
 
     @property
+    def charges(self) -> dict[str, int]:
+        """What all calls were charged, without the message itself: milligas by name, the largest first."""
+        sums: dict[str, int] = {}
+        for call in every_call(self.calls):
+            for name, milligas in call["charges"].items():
+                sums[name] = sums.get(name, 0) + milligas
+        return dict(sorted(sums.items(), key=lambda item: -item[1]))
+
+    @property
     def why(self) -> tuple[str, ...]:
         """Why the transaction failed: from its call to the innermost one that explains it; nothing where it did not."""
         why = self.report()["why"]
@@ -75,6 +89,19 @@ class Trace:
         from localnet.traces.call_text import tree_text
 
         return tree_text(self.report()["calls"])
+
+    def __repr__(self) -> str:
+        end = f"exit {exit_name(self.receipt.exit_code)}"
+        calls = f"{len(every_call(self.calls))} calls"
+        return one_line("Trace", f"0x{self.receipt.hash.hex()}", end, calls, "" if self.same else "not reproduced")
+
+    def _repr_html_(self) -> str:
+        from localnet.traces.call_text import tree_lines
+
+        report = self.report()
+        why = "".join(f"; {words}" for words in self.why[-1:])
+        title = f"0x{self.receipt.hash.hex()}: exit {report['exit']}, gas {report['gasUsed']:,}{why}"
+        return tree(title, tree_lines(report["calls"]), "print the trace for them, or `save_flame` a picture")
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: the transaction, and its calls as `call_json` writes them."""
@@ -120,6 +147,15 @@ class EpochTrace:
         from localnet.traces.call_text import tree_text
 
         return tree_text(self.report()["calls"])
+
+    def __repr__(self) -> str:
+        same = "" if self.same else "not reproduced"
+        return one_line("EpochTrace", f"epoch {self.epoch}", f"{len(every_call(self.calls))} calls", same)
+
+    def _repr_html_(self) -> str:
+        from localnet.traces.call_text import tree_lines
+
+        return tree(f"epoch {self.epoch}: reward and cron", tree_lines(self.report()["calls"]), "print the trace")
 
     def as_json(self) -> dict[str, Any]:
         """Plain data: the epoch, and its calls as `call_json` writes them."""
@@ -208,7 +244,10 @@ class Replay:
 
 
 def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
-    """A call with the calls under it. Gas in gas, its own charges in milligas, value in attoFIL (decimal text)."""
+    """A call with the calls under it. Gas in gas, its own charges in milligas, value in attoFIL (decimal text).
+
+    `schemas` of the whole tree are those that the users' code in it was installed with, by code CID.
+    """
     nodes = [call]
     for node in nodes:  # without recursion: calls go 1,024 deep
         nodes.extend(node.calls)
@@ -216,7 +255,27 @@ def call_json(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     for node in reversed(nodes):
         inner = [written.pop(id(below)) for below in node.calls]
         written[id(node)] = {**_call(machine, node), "calls": inner}
-    return written[id(call)]
+    return {**written[id(call)], "schemas": _schemas(machine, nodes)}
+
+
+def recorded_call(machine: Hypervisor, receipt: TransactionReceipt) -> dict[str, Any]:
+    """The first call of a message as its receipt has it, where it cannot be executed again: without those under it."""
+    done, message = receipt.execution, receipt.execution.message.message
+    sender, actor = (machine.state_tree.lookup_id(address) for address in (message.from_, message.to))
+    outcome, gas = done.receipt, message.gas_limit * MILLIGAS_PER_GAS
+    state = None if actor is None else machine.state_tree.get_actor(actor)
+    node = CallNode(
+        CallStarted(
+            ActorID(0) if sender is None else sender, message.to, message.method, message.value, message.params, CBOR,
+            False, gas,
+        ),
+        actor=actor,
+        code=None if state is None else state.code,
+        end=CallEnded(
+            outcome.exit_code, outcome.return_data, CBOR, outcome.gas_used * MILLIGAS_PER_GAS, message=done.words
+        ),
+    )  # fmt: skip
+    return call_json(machine, node)
 
 
 def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
@@ -224,12 +283,17 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     start, end = call.start, call.end
     actor = call.actor if call.actor is not None else machine.state_tree.lookup_id(start.to)
     code = end.exit_code if end else ExitCode.SYS_ASSERTION_FAILED
+    runs = _code_of(machine, call, actor)
+    kind = "" if runs is None else machine.manifest.name_of(runs) or "actor"
+    own = runs if kind == "actor" else None
     return {
         "runtime": call.runtime,
         "from": f"f0{start.from_}",
         "to": str(start.to) if actor is None else f"f0{actor}",
         "address": None if actor is None else _address_of(machine, call, actor),
-        "actor": _kind(machine, call, actor),
+        "actor": kind,
+        "code": None if own is None else show(own),
+        "name": kind if own is None else machine.name_of(own),
         "method": start.method,
         "value": str(start.value),
         "params": f"0x{start.params.hex()}",
@@ -244,6 +308,7 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
         "returnCodec": end.return_codec if end else 0,
         "gas": -(-end.gas_used // MILLIGAS_PER_GAS) if end else 0,
         "charges": _charges(call),
+        "logs": list(call.logs),
         "events": [_event(machine, event) for event in call.events],
     }
 
@@ -279,12 +344,14 @@ def _address_of(machine: Hypervisor, call: CallNode, actor: ActorID) -> str:
     return _ethereum(machine, actor)
 
 
-def _kind(machine: Hypervisor, call: CallNode, actor: ActorID | None) -> str:
-    """The built-in actor's name by the code that ran; `actor` for other code, nothing where there is no actor."""
-    code = call.code
-    if code is None:
-        state = None if actor is None else machine.state_tree.get_actor(actor)
-        if state is None:
-            return ""
-        code = state.code
-    return machine.manifest.name_of(code) or "actor"
+def _code_of(machine: Hypervisor, call: CallNode, actor: ActorID | None) -> Cid | None:
+    """The code that ran, or that the called actor has; None where there is no actor."""
+    if call.code is not None or actor is None:
+        return call.code
+    state = machine.state_tree.get_actor(actor)
+    return None if state is None else state.code
+
+
+def _schemas(machine: Hypervisor, nodes: Sequence[CallNode]) -> dict[str, str]:
+    found = {code: stored_schema(machine.base, code) for code in {node.code for node in nodes} if code is not None}
+    return {show(code): text for code, text in sorted(found.items()) if text is not None}

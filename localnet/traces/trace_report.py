@@ -12,21 +12,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.params import unwrap_return
-from bridge.printable import printable
 from bridge.reverts import panic_code
 from bridge.traces.flame import FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode, exit_meaning
 from hypervisor.gas import MILLIGAS_PER_GAS
-from localnet.traces.call_text import show_fil
+from hypervisor.printable import printable
+from hypervisor.printed import show_fil
+from localnet.contracts.named_interface import NamedInterface
+from localnet.ledger.call_tree import every_call
 from localnet.traces.console_log import is_log
-from localnet.traces.trace_words import NO_SCHEMAS, NamedInterface, Schemas, describe
+from localnet.traces.trace_words import Schemas, describe, schemas_of
 
 _PARTS: Final = {
     "instructions": "wasm_exec OnEvmGas",
     "code and memory": "wasm_memory_init wasm_table_init OnEvmFrame OnEvmCode OnEvmMemory",
     "calls": "OnSyscall OnMethodInvocation OnReturnValue OnChainReturnValue OnValueTransfer OnFacade",
-    "actors": "OnActorLookup OnActorUpdate OnCreateActor",
+    "actors": "OnActorLookup OnActorUpdate OnCreateActor OnInstallActor",
     "blocks": "OnActorGetRoot OnActorSetRoot OnBlockOpenBase OnBlockOpen OnBlockCreate OnBlockRead OnBlockLink"
     " OnScanIpldLinks OnEvmNode",
     "events": "OnActorEvent OnActorEventValidate OnActorEventAccept",
@@ -41,37 +43,26 @@ PART_OF: Final[Mapping[str, str]] = {name: part for part, names in _PARTS.items(
 _HALTS: Final = range(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, ExitCode.EVM_CONTRACT_BAD_JUMPDEST + 1)
 
 
-def explain_trace(
-    found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = (), schemas: Schemas = NO_SCHEMAS
-) -> dict[str, Any]:
+def explain_trace(found: Mapping[str, Any], interfaces: Sequence[NamedInterface] = ()) -> dict[str, Any]:
     """The trace with `decoded` in each call, `why` and the whole gas by part; the shapes are in docs/bridge.md."""
     why = _path(found)
-    top = decode_calls(found["calls"], interfaces, schemas)
+    top = decode_calls(found["calls"], interfaces)
     return {
         **found,
         "why": None if why is None else _why(top, why, found["words"]),
-        "milligas": _by_part(found, _every(found["calls"])),
+        "milligas": _by_part(found, every_call(found["calls"])),
         "calls": top,
     }
 
 
-def decode_calls(
-    calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInterface] = (), schemas: Schemas = NO_SCHEMAS
-) -> list[dict[str, Any]]:
-    """Calls with those under them, `decoded` in each."""
+def decode_calls(calls: Sequence[dict[str, Any]], interfaces: Sequence[NamedInterface] = ()) -> list[dict[str, Any]]:
+    """Calls with those under them, `decoded` in each: contracts by the interfaces, users' actors by their schemas."""
+    schemas = schemas_of(calls)
     written: dict[int, dict[str, Any]] = {}
-    for call in reversed(_every(calls)):
+    for call in reversed(every_call(calls)):
         inner = [written[id(below)] for below in call["calls"]]
         written[id(call)] = {**call, "decoded": _decode(call, interfaces, schemas), "calls": inner}
     return [written[id(call)] for call in calls]
-
-
-def _every(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Calls and those under them, each before its own; without recursion: calls go 1,024 deep."""
-    every = list(calls)
-    for call in every:
-        every.extend(call["calls"])
-    return every
 
 
 def _by_part(found: Mapping[str, Any], every: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -6,11 +6,12 @@ A pure function of the tree that `localnet.traces.trace` makes; what no interfac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from bridge.abi import AbiMismatch, ContractInterface
+from bridge.abi import AbiMismatch
 from bridge.actor_events import EventValue, native_event
 from bridge.actor_schemas import ActorMethod, actor_method, actor_schema, meaning, term_below
 from bridge.cbor import ParamsError
@@ -20,10 +21,12 @@ from bridge.filecoin_call import HANDLE_FILECOIN_METHOD
 from bridge.interfaces import Interface
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
-from bridge.printable import printable
 from bridge.reverts import revert_reason, reverted_with
+from hypervisor.errors import InvalidInput
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
+from hypervisor.printable import printable
+from localnet.contracts.named_interface import NamedInterface
 from store.cid import show
 from store.codec import CodecError, decode_strict, kind_of, unlink
 from store.schema import Schema, SchemaError
@@ -33,15 +36,6 @@ _DELEGATE: Final = 6
 _MAX_SHOWN: Final = 96
 MOST_WORDS: Final = 2_000
 """Characters of arguments, of a result, of an event."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedInterface:
-    """A contract's interface with the contract's name, and its address (`0x` and hex) where one contract has it."""
-
-    name: str
-    interface: ContractInterface
-    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +50,21 @@ class Words:
 
 
 Schemas = Mapping[str, Interface]
-"""The interfaces of users' native actors by their ID addresses."""
+"""The interfaces of users' native actors by the CIDs of their code."""
 NO_SCHEMAS: Final[Schemas] = MappingProxyType({})
+_MOST_SCHEMAS: Final = 64
+
+
+def schemas_of(calls: Sequence[Mapping[str, Any]]) -> Schemas:
+    """The interfaces that trees of calls carry; one that cannot be read is left out."""
+    found: dict[str, Interface] = {}
+    for call in calls:
+        for code, text in call.get("schemas", {}).items():
+            if code in found or len(found) >= _MOST_SCHEMAS:
+                continue
+            with suppress(InvalidInput):
+                found[code] = Interface.parse(text)
+    return found
 
 
 def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas = NO_SCHEMAS) -> Words:
@@ -74,16 +81,17 @@ def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas
 
 def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas) -> Words:
     data, answer = bytes.fromhex(call["params"][2:]), bytes.fromhex(call["return"][2:])
-    events = tuple(_event(call["actor"], event, interfaces) for event in call["events"])
+    own = schemas.get(call.get("code") or "")
+    schema = actor_schema(call["actor"]) if own is None else own.schema
+    events = tuple(_event(schema, event, interfaces) for event in call["events"])
     calldata = _calldata(call, data)
     if calldata is not None:
         return _contract_call(call, calldata, answer, _known(call, interfaces), events)
-    own = schemas.get(call["to"]) if schemas else None
-    schema, method = (actor_schema(call["actor"]), _method(call)) if own is None else (own.schema, _method(call, own))
+    method = _method(call, own)
     arguments = _typed_text(schema, method.params, data)
     failed = call["exitCode"] != ExitCode.OK or call["error"]
     result = _failure(call, answer, interfaces) if failed else _typed_text(schema, method.answer, answer)
-    return Words(call["actor"] or "?", method.name, f"({arguments})", result, events)
+    return Words(call.get("name") or call["actor"] or "?", method.name, f"({arguments})", result, events)
 
 
 def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:
@@ -163,8 +171,8 @@ def _failure(call: dict[str, Any], answer: bytes, interfaces: Sequence[NamedInte
 def _method(call: dict[str, Any], own: Interface | None = None) -> ActorMethod:
     """A native method by its number, named by it where nothing else is known."""
     number = call["method"]
-    named = {} if own is None else dict(own.methods.values())
-    return named.get(number) or actor_method(call["actor"], number) or ActorMethod(str(number))
+    known = None if own is None else own.named(number)
+    return known or actor_method(call["actor"], number) or ActorMethod(str(number))
 
 
 def _typed_text(schema: Schema, type_: str | None, data: bytes) -> str:
@@ -173,8 +181,8 @@ def _typed_text(schema: Schema, type_: str | None, data: bytes) -> str:
         return _bytes(data)
     try:
         value = schema.read(type_, decode_strict(data))
-    except (CodecError, SchemaError):
-        return _bytes(data)
+    except (CodecError, SchemaError) as error:
+        return f"{_bytes(data)}, which is not {type_}: {error}"
     words = _value(schema, type_, value)
     return words[1:-1] if isinstance(schema.type_of(type_), Struct) else words
 
@@ -200,16 +208,16 @@ def _value(schema: Schema, term: Term, value: Any) -> str:
             return show(unlink(value)) if kind_of(value) == "link" else str(value)
 
 
-def _event(actor: str, event: dict[str, Any], interfaces: Sequence[NamedInterface]) -> str:
+def _event(schema: Schema, event: dict[str, Any], interfaces: Sequence[NamedInterface]) -> str:
     entries = [
         EventEntry(entry["flags"], entry["key"], entry["codec"], bytes.fromhex(entry["value"][2:]))
         for entry in event["entries"]
     ]
-    return event_words(actor, entries, interfaces)
+    return event_words(schema, entries, interfaces)
 
 
-def event_words(actor: str, entries: Sequence[EventEntry], interfaces: Sequence[NamedInterface]) -> str:
-    """An event in words, by the name of the actor that emitted it. The words are a stranger's: see `printable`."""
+def event_words(schema: Schema, entries: Sequence[EventEntry], interfaces: Sequence[NamedInterface]) -> str:
+    """An event in words, by the schema of the actor that emitted it. The words are a stranger's: see `printable`."""
     log = entries_to_log(entries)
     if log is not None:
         for named in interfaces:
@@ -217,18 +225,17 @@ def event_words(actor: str, entries: Sequence[EventEntry], interfaces: Sequence[
             if decoded is not None:
                 values = ", ".join(f"{name}={_shown(value)}" for name, value in decoded.arguments.items())
                 return f"{decoded.event}({values})"
-    return native_words(actor, entries) or ", ".join(f"{entry.key}={_bytes(entry.value)}" for entry in entries)
+    return native_words(schema, entries) or ", ".join(f"{entry.key}={_bytes(entry.value)}" for entry in entries)
 
 
-def native_words(actor: str, entries: Sequence[EventEntry]) -> str | None:
-    """A native actor's event in words, by the actor's name: `claim-payout(stream-id=2, recipient=103, amount=5)`.
+def native_words(schema: Schema, entries: Sequence[EventEntry]) -> str | None:
+    """A native actor's event in words, by the actor's schema: `claim-payout(stream-id=2, recipient=103, amount=5)`.
 
     Without a kind the values alone; None for entries that are not CBOR. The words are a stranger's: see `printable`.
     """
-    event = native_event(actor, entries)
+    event = native_event(schema, entries)
     if event is None:
         return None
-    schema = actor_schema(actor)
     values = ", ".join(f"{each.key}={_event_value(schema, each)}" for each in event.values)
     return values if event.kind is None else f"{event.kind}({values})"
 

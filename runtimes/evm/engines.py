@@ -1,13 +1,12 @@
 """The engines by name: which there are, whether one is there, and what makes one for a set of rules.
 
-`py-evm` is the plain one, `fast` the quick one, `both` runs the one beside the other. An engine's packages are imported
-when the first contract runs.
+`py-evm` is the plain one, `fast` the quick one, `both` runs the one beside the other. `fast:interpret` and
+`fast:compile` force one of its tiers, for tests. An engine's packages are imported when the first contract runs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from types import MappingProxyType
 from typing import Final, cast
 
 from hypervisor.errors import RuntimeUnavailable
@@ -16,6 +15,8 @@ from runtimes.evm.imports import recursion_limit_kept
 
 PLAIN: Final = "py-evm"
 FAST: Final = "fast"
+INTERPRET: Final = "fast:interpret"
+COMPILE: Final = "fast:compile"
 BOTH: Final = "both"
 
 _FAST_PACKAGE: Final = "runtimes.evm.fast"
@@ -28,22 +29,28 @@ def _plain(rules: EngineRules) -> EngineFactory:
     return PyEvmTable(rules).engine
 
 
-def _fast(rules: EngineRules) -> EngineFactory:
-    table = import_module(_FAST_PACKAGE).FastTable(rules)
+def _fast(tier: str) -> Callable[[EngineRules], EngineFactory]:
+    def make(rules: EngineRules) -> EngineFactory:
+        package = import_module(_FAST_PACKAGE)
+        table = package.FastTable(rules, package.TIERS[tier])
+        return cast(EngineFactory, table.engine)
 
-    return cast(EngineFactory, table.engine)
+    return make
 
 
 def _both(rules: EngineRules) -> EngineFactory:
     from runtimes.evm.both import paired
 
-    return paired((PLAIN, _plain(rules)), (FAST, _fast(rules)))
+    return paired((PLAIN, MAKERS[PLAIN](rules)), (FAST, MAKERS[FAST](rules)))
 
 
-_MAKERS: Final[Mapping[str, Callable[[EngineRules], EngineFactory]]] = MappingProxyType(
-    {PLAIN: _plain, FAST: _fast, BOTH: _both}
-)
-ENGINES: Final = tuple(_MAKERS)
+MAKERS: Final[dict[str, Callable[[EngineRules], EngineFactory]]] = {
+    PLAIN: _plain,
+    **{tier: _fast(tier) for tier in (FAST, INTERPRET, COMPILE)},
+    BOTH: _both,
+}
+"""What makes each engine; a test that plants a defect exchanges one."""
+ENGINES: Final = tuple(MAKERS)
 
 
 def check_there(name: str) -> None:
@@ -57,4 +64,4 @@ def check_there(name: str) -> None:
 def engine_factory(name: str, rules: EngineRules) -> EngineFactory:
     """What makes an engine for each frame under a set of rules. RuntimeUnavailable as `check_there` raises it."""
     check_there(name)
-    return _MAKERS[name](rules)
+    return MAKERS[name](rules)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import ParamsError, read_byte_string
 from hypervisor.address import Address
@@ -23,6 +21,7 @@ from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from store.cid import Cid
 from store.codec import CodecError, decode, unlink
+from store.keccak import keccak
 
 GET_BYTECODE: Final = MethodNumber(3)
 GET_BYTECODE_HASH: Final = MethodNumber(4)

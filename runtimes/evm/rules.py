@@ -1,7 +1,7 @@
 """What a contract may use and what it pays, as data: one `EvmRules` object for each set of rules.
 
-The Filecoin sets differ by network version only in the features that the version's row names. Engines, host and actor
-read this object and never ask for a version. Rules: FIP-0054 and its successors; builtin-actors actors/evm.
+Engines, host and actor read this object and never ask for a version. The Filecoin sets are made by
+`runtimes.evm.filecoin_rules`, Ethereum's are `runtimes.evm.ethereum.forks`.
 """
 
 from collections.abc import Mapping
@@ -11,19 +11,29 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from bridge.gas import DEFAULT_RATE
-from hypervisor.network_versions import NetworkVersion
+from hypervisor.network_versions import LATEST
+from hypervisor.prices import PriceList
 from hypervisor.types import ActorID
 from runtimes.evm.gas_table import CANCUN_GAS, GasTable
-from runtimes.evm.opcodes import FILECOIN_OPCODES, NUMBERS, Opcode
-from store.cid import CBOR, DAG_CBOR
+from runtimes.evm.opcodes import Opcode
+from store.cid import DAG_CBOR
 
 _PAGE = 65536
-_WASM_MEMORY_PER_BYTE = 400
 _OFFICIAL_PAGES = 17
 _OFFICIAL_INSTRUCTIONS = 23_500
 _OFFICIAL_SYSCALLS = 2
-_WASM_INSTRUCTION = 4_000
-_SYSCALL = 14_000_000
+_PRICES = LATEST.prices
+
+
+def frame_price_at(prices: PriceList) -> int:
+    """What the official module pays before it runs an opcode, in milligas."""
+    memory = _OFFICIAL_PAGES * _PAGE * prices.wasm_memory_per_byte
+    return memory + _OFFICIAL_INSTRUCTIONS * prices.wasm_instruction + _OFFICIAL_SYSCALLS * prices.syscall
+
+
+def work_at(prices: PriceList, measured: int) -> int:
+    """What measured work of the official module's code, in milligas, costs under another price of an instruction."""
+    return max(1, measured * prices.wasm_instruction // _PRICES.wasm_instruction)
 
 
 def precompile_address(prefix: int, index: int) -> EthAddress:
@@ -39,11 +49,8 @@ BLS12_381_SLOTS: Final = MappingProxyType({
     0x0B: "bls12_g1add", 0x0C: "bls12_g1msm", 0x0D: "bls12_g2add", 0x0E: "bls12_g2msm",
     0x0F: "bls12_pairing_check", 0x10: "bls12_map_fp_to_g1", 0x11: "bls12_map_fp2_to_g2",
 })  # fmt: skip
-_FILECOIN_SLOTS: Final = MappingProxyType({
-    1: "resolve_address", 2: "lookup_delegated_address", 3: "call_actor", 5: "call_actor_id",
-})  # fmt: skip
 P256_ADDRESS: Final = precompile_address(0, 0x100)
-_FILECOIN_PREFIX: Final = 0xFE
+FILECOIN_PREFIX: Final = 0xFE
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +96,7 @@ class EvmRules:
     """What is left of a WASM instance's 512 MiB beside the official module's own data (measured)."""
     gas_rate: int = DEFAULT_RATE
     """Milligas for one EVM gas."""
-    frame_price: int = (
-        _OFFICIAL_PAGES * _PAGE * _WASM_MEMORY_PER_BYTE
-        + _OFFICIAL_INSTRUCTIONS * _WASM_INSTRUCTION
-        + _OFFICIAL_SYSCALLS * _SYSCALL
-    )
+    frame_price: int = frame_price_at(_PRICES)
     """An invocation of the EVM actor: what the official module (v18) pays for its first memory and for no opcode."""
     first_memory: int = (_OFFICIAL_PAGES + 1) * _PAGE
     """What an invocation holds of the memory that all live calls share: the first memory, and a page for its heap."""
@@ -103,8 +106,8 @@ class EvmRules:
     """Decoding a node of a storage tree, for each byte (measured); opening its block has the machine's price."""
     node_write_price: int = 350_000
     """Encoding one, for each byte (measured)."""
-    memory_fill_price: int = _WASM_MEMORY_PER_BYTE
-    memory_growth_price: int = _WASM_MEMORY_PER_BYTE
+    memory_fill_price: int = _PRICES.wasm_memory_per_byte
+    memory_growth_price: int = _PRICES.wasm_memory_per_byte
     """A byte of memory is zeroed, and where it lies beyond `free_memory` the instance grows by it: linear prices."""
     free_memory: int = _PAGE
     copied_bytes_per_gas: int = 1024
@@ -130,39 +133,4 @@ class EvmRules:
         """Whether an address belongs to the precompiles, implemented or not."""
         if any(address[1:19]):
             return address in self.reserved
-        return address[0] in (0, _FILECOIN_PREFIX) and address[19] != 0
-
-
-def filecoin_rules(network: NetworkVersion) -> EvmRules:
-    """The rules of the Filecoin EVM in a network version."""
-    features = network.evm
-    absent = set()
-    if "MCOPY" not in features:
-        absent.add("MCOPY")
-    if "TRANSIENT" not in features:
-        absent |= {"TLOAD", "TSTORE"}
-    if "CLZ" not in features:
-        absent.add("CLZ")
-    gone = {NUMBERS[name] for name in absent}
-    slots = {precompile_address(0, index): name for index, name in ETHEREUM_SLOTS.items()}
-    slots.update({precompile_address(_FILECOIN_PREFIX, index): name for index, name in _FILECOIN_SLOTS.items()})
-    if "BEACON_RANDOMNESS" in features:
-        slots[precompile_address(_FILECOIN_PREFIX, 6)] = "get_beacon_randomness"
-    if "BLS12_381" in features:
-        slots.update({precompile_address(0, index): name for index, name in BLS12_381_SLOTS.items()})
-    reserved = frozenset[EthAddress]()
-    if "P256" in features:
-        slots[P256_ADDRESS] = "p256_verify"
-        reserved = frozenset({P256_ADDRESS})
-    return EvmRules(
-        name=f"filecoin nv{network.number}",
-        opcodes=MappingProxyType({number: op for number, op in FILECOIN_OPCODES.items() if number not in gone}),
-        precompiles=MappingProxyType(slots),
-        transient_storage="TRANSIENT" in features,
-        creation_returns="CREATION_RETURNS" in features,
-        tombstone_reloads="TOMBSTONE_RELOADS" in features,
-        questions_take_params="STRICT_QUESTIONS" not in features,
-        bytecode_codec=CBOR if "PLAIN_BYTECODE" in features else DAG_CBOR,
-        delegate_any_cbor="STRICT_DELEGATE" not in features,
-        reserved=reserved,
-    )
+        return address[0] in (0, FILECOIN_PREFIX) and address[19] != 0

@@ -1,6 +1,6 @@
 """`EvmRuntime`: the EVM actor as a runtime of the machine, chosen by the code CID of the manifest's `evm` entry."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, cast
 
 from bridge.ethereum_block import ETHEREUM
@@ -8,13 +8,15 @@ from hypervisor.errors import ActorExit
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.opening import OWN_EVM
+from hypervisor.overlay import Overlay
 from hypervisor.runtime import Outcome, RuntimeServices
 from hypervisor.types import BlockId
 from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
 from runtimes.evm.engines import FAST, check_there, engine_factory
-from runtimes.evm.rules import EvmRules, filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_rules
+from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from runtimes.evm.tree_engine import TreeEngine
 from store.cid import Cid
@@ -29,7 +31,7 @@ class EvmRuntime:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
         check_there(self._name)
         self.codes = CodeCache()
-        self._rules: dict[int, EvmRules] = {}
+        self._rules: dict[tuple[int, Overlay | None], EvmRules] = {}
         self._engines: dict[str, EngineFactory] = {}
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
@@ -51,18 +53,23 @@ class EvmRuntime:
         syscalls.gas.settle()
         return outcome
 
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        """No actor becomes a contract by an upgrade: the EVM actor's module exports no `upgrade`."""
+        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the EVM actor exports no function `upgrade`")
+
     def tree_engine(self, rules: EngineRules) -> TreeEngine | None:
         """The fast engine, where it is the one (`runtimes.evm.tree_engine.TreeRuntime`)."""
         return cast(TreeEngine, self._engine(rules)) if self._name == FAST else None
 
-    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
+    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
         """Nothing to do before the first contract runs: the actor's code is this package."""
 
     def _rules_of(self, kernel: Kernel) -> EvmRules:
         network = kernel.machine.context.network
-        rules = self._rules.get(network.number)
+        key = network.number, network.overlay
+        rules = self._rules.get(key)
         if rules is None:
-            rules = self._rules[network.number] = filecoin_rules(network)
+            rules = self._rules[key] = filecoin_rules(network)
         return rules
 
     def _invoke_ethereum(self, kernel: Kernel, params: BlockId) -> Outcome:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.kernel import Kernel
+from hypervisor.tracing import SyscallEntered, SyscallLeft
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.syscalls import actor, crypto, debug, event, gas, ipld, network, rand, self_, send, vm
 from runtimes.wasm.syscalls.table import Syscall
@@ -37,13 +38,20 @@ _SHARED = (
     crypto.SYSCALLS, gas.SYSCALLS, debug.SYSCALLS, rand.SYSCALLS,
 )  # fmt: skip
 
+_V4 = (*_SHARED, crypto.SYSCALLS_V4)
+
 REVISIONS: MappingProxyType[str, Revision] = MappingProxyType(
     {
-        "v4": _revision(*_SHARED, crypto.SYSCALLS_V4),
+        "v4": _revision(*_V4),
         "v3": _revision(*_SHARED, self_.SYSCALLS_V3, event.SYSCALLS_V3, rand.SYSCALLS_V3),
+        "v4+install_actor": _revision(*_V4, actor.SYSCALLS_INSTALL),
+        "v4+upgrade_actor": _revision(*_V4, actor.SYSCALLS_UPGRADE),
+        "v4+install_actor+upgrade_actor": _revision(*_V4, actor.SYSCALLS_INSTALL, actor.SYSCALLS_UPGRADE),
     }
 )
-"""Syscalls by import name: v3 for network versions 18 to 20, v4 from 21 on."""
+"""Syscalls by import name and `MachineRules.revision`: v3 for network versions 18 to 20, v4 from 21 on."""
+FULLEST = "v4+install_actor+upgrade_actor"
+"""The revision that has all of v4's, and those of every feature."""
 
 
 class Guest(Protocol):
@@ -68,6 +76,9 @@ class Guest(Protocol):
     def enter(self, argument: int) -> int:
         """Call the function that was found, (i32) -> i32; raises Trap."""
 
+    def enter_with(self, first: int, second: int) -> int:
+        """Call the function that was found, (i32, i32) -> i32; raises Trap."""
+
     def start(self) -> None:
         """Call the function that was found, () -> (); raises Trap."""
 
@@ -86,6 +97,8 @@ class WasmInvocation:
     """What ended the invocation inside a host function, to be raised once the guest has unwound."""
     around: WasmInvocation | None = None
     """The invocation in which this one was begun on its thread, where the boundary keeps that here."""
+    profile: Any = None
+    """What a profile notes of it (`profiling`)."""
 
     def charge_execution(self) -> None:
         """Charge what the guest has used since its counter was set; raises OutOfGas where its counter is negative."""
@@ -108,6 +121,7 @@ class WasmInvocation:
 def performer(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
     """What a syscall does from its charges to its error number, 0 for none."""
     handler, size = syscall.handler, syscall.result
+    name = f"{syscall.module}::{syscall.name}"
 
     def perform(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
         kernel, memory, counter = invocation.kernel, invocation.memory, invocation.instance.counter
@@ -118,6 +132,8 @@ def performer(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], i
             gas.used = total
         else:
             gas.charge("wasm_exec", used if used > 0 else 0)
+            if gas.tracer is not None:
+                gas.tracer.event(SyscallEntered(name, arguments, memory))
             gas.charge("OnSyscall", kernel.prices.syscall)
         if size and arguments[0] + size > memory.size and not memory.reaches(arguments[0] + size):
             return ErrorNumber.ILLEGAL_ARGUMENT  # without `set_gas_counter`: the network's oversight, see above
@@ -127,10 +143,14 @@ def performer(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], i
             else:
                 handler(invocation, *arguments)
         except SyscallError as error:
+            if gas.tracer is not None:
+                gas.tracer.event(SyscallLeft(error.number, message=error.message))
             return error.number
         finally:
             left = gas.limit - gas.used
             counter.value = invocation.counter_start = left if left < MAX_COUNTER else MAX_COUNTER
+        if gas.tracer is not None:
+            gas.tracer.event(SyscallLeft(0, memory.read(arguments[0], size) if size else b""))
         return 0
 
     return perform

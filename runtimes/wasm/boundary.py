@@ -73,11 +73,12 @@ class RawBoundary:
 
     Guests find their invocation by their thread, on which at most one of them runs, and those that it was called from
     wait: so one linker serves every invocation on every thread. `live` holds the innermost invocation of each thread,
-    and `strays` the errors of host functions that did not find theirs.
+    and `strays` the errors of host functions that did not find theirs. A guest may have `memories` of its own.
     """
 
-    def __init__(self, engine: WasmtimeEngine, revision: Revision) -> None:
+    def __init__(self, engine: WasmtimeEngine, revision: Revision, memories: int = 1) -> None:
         self.engine = engine
+        self.memories = memories
         self.live: dict[int, WasmInvocation | None] = {}
         self.strays: dict[int, BaseException] = {}
         self._callbacks = [(syscall, HostFunction(self._host_function(syscall))) for syscall in revision.values()]
@@ -86,7 +87,7 @@ class RawBoundary:
 
     def link(self, module: CompiledModule) -> Linked:
         """Resolve a module's imports; raises InvalidModule."""
-        return _RawLinked(self, module)
+        return RawLinked(self, module)
 
     def linker(self, engine: WasmtimeEngine) -> Linker:
         """The host functions for an engine: this boundary's own, or its spare one."""
@@ -98,10 +99,14 @@ class RawBoundary:
                     linker.define(syscall.module, syscall.name, syscall.wasm_params, syscall.wasm_results, callback)
         return linker
 
+    def _performer(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
+        """What a syscall does."""
+        return performer(syscall)
+
     def _host_function(self, syscall: Syscall) -> Callable[[int, int, int, int], int]:
         live, strays, new_trap = self.live, self.strays, self.engine.lib.trap_new
         arguments_of, unpack = _argument_reader(syscall)
-        perform, put = performer(syscall), _ERROR_NUMBER.pack_into
+        perform, put = self._performer(syscall), _ERROR_NUMBER.pack_into
 
         def host_function(_environment: int, _caller: int, arguments: int, _count: int) -> int:
             invocation = None
@@ -120,7 +125,7 @@ class RawBoundary:
         return host_function
 
 
-class _RawLinked:
+class RawLinked:
     """Instances are made in the engine's places; where those are taken, or too small, in its spare engine."""
 
     def __init__(self, boundary: RawBoundary, module: CompiledModule) -> None:
@@ -137,8 +142,9 @@ class _RawLinked:
         placed = self._engine.take_place()
         engine = self._linked_for(placed).linker.engine
         instance = Instance(
-            engine.lib, engine.pointer, memory_bytes, table_elements, placed=placed, places=self._places
-        )
+            engine.lib, engine.pointer, memory_bytes, table_elements, placed=placed, places=self._places,
+            memories=self._boundary.memories,
+        )  # fmt: skip
         thread, memory = get_ident(), GuestMemory(instance.memory)
         invocation = self._live[thread] = WasmInvocation(kernel, instance, memory, around=self._live.get(thread))
         return invocation

@@ -20,18 +20,19 @@ from runtimes.wasm.opcodes import (
     ELSE,
     END,
     IF,
-    INSTRUCTION_PRICE,
-    LINEAR_PRICE,
+    LINEAR_BYTES,
     LOOP,
+    NETWORK_PRICES,
     PRICE,
     RETURN,
+    WasmPrices,
 )
 
-COUNTED_CALL_PRICE = 13 * INSTRUCTION_PRICE
+COUNTED_CALL = 13
 """A call of a function of the module, with the network's count of the stack around it: the counter's sum before, its
 check, the call, the counter's sum after; fifteen instructions, of which unreachable and end are free."""
 
-_STRAIGHT_PRICE = [price if op != CALL else 0 for op, price in enumerate(PRICE)]
+_STRAIGHT = [count if op != CALL else 0 for op, count in enumerate(PRICE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +106,20 @@ class _Meter:
                 top.farthest = target
 
 
-def charges(body: Instructions, code_at: int, imported: int) -> Charges:
+def charges(body: Instructions, code_at: int, imported: int, prices: WasmPrices = NETWORK_PRICES) -> Charges:
     """The charges of one function whose code begins at `code_at`; functions below `imported` are the host's."""
+    each = prices.instruction
     meter = _Meter(code_at)
     operand_charges: list[tuple[int, int, int]] = []
     returns: list[tuple[int, int, int]] = []
-    prices = list(accumulate(map(_STRAIGHT_PRICE.__getitem__, body.ops), initial=0))
+    counts = list(accumulate(map(_STRAIGHT.__getitem__, body.ops), initial=0))
     paid = 0
     for index, op, offset, behind, operands in body.marks:
         top = meter.stack[-1]
-        top.price += prices[index + 1] - paid
-        paid = prices[index + 1]
+        top.price += each * (counts[index + 1] - paid)
+        paid = counts[index + 1]
         if op == CALL:
-            top.price += INSTRUCTION_PRICE if operands[0] < imported else COUNTED_CALL_PRICE
+            top.price += each if operands[0] < imported else COUNTED_CALL * each
         elif op == END:
             meter.close(index, behind)
         elif op in (BR, BR_IF, BR_TABLE, RETURN):
@@ -130,8 +132,8 @@ def charges(body: Instructions, code_at: int, imported: int) -> Charges:
             meter.open(index + 1, behind, len(meter.stack), op == LOOP)
         elif op == ELSE:
             meter.finish(index, behind)
-        elif op in LINEAR_PRICE:
-            unit = LINEAR_PRICE[op]
+        elif op in LINEAR_BYTES:
+            unit = LINEAR_BYTES[op] * prices.memory_byte
             if operands:
                 top.price += _linear(unit, operands[0])
             else:

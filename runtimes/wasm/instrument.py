@@ -1,7 +1,7 @@
 """The two passes over a whole module: limit the stack, meter the gas, write the result.
 
-`REVISION` stands for what `validate` accepts and what the passes write: a change of either counts it up, since a
-compiled module is kept on disk under the revision that made it.
+`REVISION` stands for what `validate` accepts and finds, and for what the passes write: a change of these counts it up,
+since a compiled module is kept on disk under the revision that made it.
 """
 
 from hypervisor.errors import InvalidModule
@@ -9,12 +9,13 @@ from runtimes.wasm.code import decode
 from runtimes.wasm.encode import Encoder, Instrumented
 from runtimes.wasm.gas_metering import charges
 from runtimes.wasm.module import WasmModule
+from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
 from runtimes.wasm.stack_limiter import stack_cost
 
-REVISION = 3
+REVISION = 4
 
 
-def instrument(module: WasmModule) -> bytes:
+def instrument(module: WasmModule, prices: WasmPrices = NETWORK_PRICES, encoder: type[Encoder] = Encoder) -> bytes:
     """The instrumented form of a module that `validate` and wasmtime have accepted; raises InvalidModule."""
     types = module.types
     signatures = [types[index] for index in module.function_type_indices()]
@@ -26,7 +27,7 @@ def instrument(module: WasmModule) -> bytes:
             instructions = decode(module.data, body.code_at, body.end)
             results = len(signature.results)
             costs.append(stack_cost(instructions, body.local_groups, results, types, signatures))
-            functions.append(Instrumented(instructions, charges(instructions, body.code_at, imported)))
+            functions.append(Instrumented(instructions, charges(instructions, body.code_at, imported, prices)))
     except IndexError:
         raise InvalidModule("a function's control flow or an index in it is broken") from None
-    return Encoder(module, functions, costs).encode()
+    return encoder(module, functions, costs, prices.instruction).encode()

@@ -7,19 +7,21 @@ import threading
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
-from hypervisor.errors import InvalidModule
+from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.recent import Recent
 from runtimes.wasm import instrument
 from runtimes.wasm.abi import REVISIONS, Revision
 from runtimes.wasm.boundary import RAW, Boundary, Linked, RawBoundary
-from runtimes.wasm.module import parse
-from runtimes.wasm.validate import ModuleFacts, check
+from runtimes.wasm.module import WasmModule, parse
+from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
+from runtimes.wasm.validate import ModuleFacts, check, check_entry, check_linked
 from runtimes.wasmtime.cache import ModuleCache, cache_key, cpu_features
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.raw import WASMTIME_VERSION
 from store.cid import Cid, show
 
-_FACTS = struct.Struct("<II???")
+_FACTS = struct.Struct("<II?????")
+_PRICES = struct.Struct("<QQ")
 _log = logging.getLogger(__name__)
 
 
@@ -51,45 +53,51 @@ class GuestModules:
         self._engine = engine
         self._cache = cache
         self._boundary = boundary
-        self._ready: Recent[Cid, _Ready] = Recent(room)
+        self._ready: Recent[bytes, _Ready] = Recent(room)
         self._boundaries: dict[str, Boundary] = {}
         self._lock = threading.Lock()
-        self._locks: dict[Cid, threading.Lock] = {}
+        self._locks: dict[bytes, threading.Lock] = {}
 
-    def find(self, code: Cid, revision: str) -> GuestModule | None:
-        """The module if it is ready."""
-        ready = self._ready.get(code)
+    def find(self, code: Cid, revision: str, prices: WasmPrices = NETWORK_PRICES) -> GuestModule | None:
+        """The module if it is ready, with what its code costs put in."""
+        ready = self._ready.get(code if prices is NETWORK_PRICES else _name(code, prices))
         return None if ready is None else ready.linked.get(revision)
 
-    def load(self, code: Cid, wasm: bytes, revision: str) -> GuestModule:
-        """The module for a revision of the ABI; raises InvalidModule."""
-        ready = self.compile(code, wasm)
+    def load(self, code: Cid, wasm: bytes, revision: str, prices: WasmPrices = NETWORK_PRICES) -> GuestModule:
+        """The module for a revision of the ABI and the prices of a list; raises InvalidModule."""
+        ready = self.compile(code, wasm, prices)
         with self._lock:
             boundary = self._boundaries.get(revision)
             if boundary is None:
-                boundary = _open_boundary(self._boundary, self._engine, REVISIONS[revision])
+                boundary = self._open(REVISIONS[revision])
                 self._boundaries[revision] = boundary
-        return ready.linked.setdefault(revision, GuestModule(boundary.link(ready.compiled), ready.facts))
+        try:
+            linked = boundary.link(ready.compiled)
+        except UnlinkableModule:
+            check_linked(parse(bytes(wasm)), REVISIONS[revision])  # says what to do
+            raise
+        return ready.linked.setdefault(revision, GuestModule(linked, ready.facts))
 
-    def compile(self, code: Cid, wasm: bytes) -> _Ready:
+    def compile(self, code: Cid, wasm: bytes, prices: WasmPrices = NETWORK_PRICES) -> _Ready:
         """The compiled module: from memory, from disk, or made now. Raises InvalidModule."""
-        ready = self._ready.get(code)
+        name = _name(code, prices)
+        ready = self._ready.get(name)
         if ready is None:
             with self._lock:
-                lock = self._locks.setdefault(code, threading.Lock())
+                lock = self._locks.setdefault(name, threading.Lock())
             try:
                 with lock:
-                    ready = self._ready.get(code)
+                    ready = self._ready.get(name)
                     if ready is None:
-                        made = self._from_disk(code) or self._make(code, bytes(wasm))
-                        ready = self._ready.keep(code, _Ready(*made), len(wasm))
+                        made = self._from_disk(code, prices) or self._make(code, bytes(wasm), prices)
+                        ready = self._ready.keep(name, _Ready(*made), len(wasm))
             finally:
                 with self._lock:
-                    self._locks.pop(code, None)
+                    self._locks.pop(name, None)
         return ready
 
     def compile_all(self, modules: Mapping[Cid, bytes]) -> None:
-        """Get several modules ready on all cores. Raises InvalidModule.
+        """Get several modules ready on all cores. Raises InvalidModule, also where one's `invoke` cannot be entered.
 
         Compiling, loading and checking digests leave the GIL to others, so that while one module is compiled, the next
         is instrumented. The small ones come first: the first has nothing to overlap with.
@@ -97,21 +105,23 @@ class GuestModules:
         waiting = sorted(modules.items(), key=lambda item: len(item[1]))
         if len(waiting) < 2:
             for code, wasm in waiting:
-                self.compile(code, wasm)
+                check_entry(self.compile(code, wasm).facts)
             return
         from concurrent.futures import ThreadPoolExecutor  # only where there is something to share
 
         with ThreadPoolExecutor(1 + (os.cpu_count() or 1)) as pool:
-            for _ in pool.map(lambda item: self.compile(*item), waiting):
-                pass
+            for ready in pool.map(lambda item: self.compile(*item), waiting):
+                check_entry(ready.facts)
 
-    def _key(self, code: Cid) -> bytes:
+    def _key(self, code: Cid, prices: WasmPrices = NETWORK_PRICES) -> bytes:
         revision = instrument.REVISION.to_bytes(4, "big")
-        return cache_key(code, revision, self._engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features())
+        return cache_key(
+            _name(code, prices), revision, self._engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features()
+        )
 
-    def _from_disk(self, code: Cid) -> tuple[CompiledModule, ModuleFacts] | None:
+    def _from_disk(self, code: Cid, prices: WasmPrices) -> tuple[CompiledModule, ModuleFacts] | None:
         """What an earlier machine compiled; None where it cannot be used, so that it is compiled again."""
-        stored = self._cache.load(self._key(code))
+        stored = self._cache.load(self._key(code, prices))
         if stored is None:
             return None
         try:
@@ -121,14 +131,27 @@ class GuestModules:
             _log.warning("the compiled module of %s on disk is of no use: %s", show(code), problem)
             return None
 
-    def _make(self, code: Cid, wasm: bytes) -> tuple[CompiledModule, ModuleFacts]:
+    def _open(self, revision: Revision) -> Boundary:
+        """The boundary of a revision."""
+        return _open_boundary(self._boundary, self._engine, revision)
+
+    def _instrument(self, module: WasmModule, prices: WasmPrices) -> bytes:
+        """The form of a module that is compiled. Raises InvalidModule."""
+        return instrument.instrument(module, prices)
+
+    def _make(self, code: Cid, wasm: bytes, prices: WasmPrices) -> tuple[CompiledModule, ModuleFacts]:
         module = parse(wasm)
         facts = check(module)
         self._engine.validate(wasm)
-        compiled = self._engine.compile(instrument.instrument(module))
+        compiled = self._engine.compile(self._instrument(module, prices))
         packed = _FACTS.pack(*astuple(facts))
-        self._cache.store(self._key(code), packed + compiled.serialize())
+        self._cache.store(self._key(code, prices), packed + compiled.serialize())
         return compiled, facts
+
+
+def _name(code: Cid, prices: WasmPrices) -> bytes:
+    """What stands for a module with the prices of its code put in."""
+    return code if prices == NETWORK_PRICES else code + _PRICES.pack(*prices)
 
 
 def _open_boundary(name: str, engine: WasmtimeEngine, revision: Revision) -> Boundary:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import wasmtime
 
-from hypervisor.errors import InvalidModule
+from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.kernel import Kernel
 from runtimes.wasm.abi import Revision, WasmInvocation, performer
 from runtimes.wasm.boundary import Linked
@@ -50,7 +50,7 @@ class PlainBoundary:
         for item in own.imports:
             syscall = self.revision.get((item.module, item.name or ""))
             if syscall is None or not _fits(item.type, syscall):
-                raise InvalidModule(f"WASM module cannot be linked: import {item.module}.{item.name}")
+                raise UnlinkableModule(f"WASM module cannot be linked: import {item.module}.{item.name}")
             syscalls.append(syscall)
         return _PlainLinked(self.engine, own, syscalls)
 
@@ -208,9 +208,16 @@ class PlainInstance:
 
     def enter(self, argument: int) -> int:
         """Call the function that was found, (i32) -> i32; raises Trap. Both numbers are unsigned."""
+        return self._enter(argument)
+
+    def enter_with(self, first: int, second: int) -> int:
+        """The same with two arguments."""
+        return self._enter(first, second)
+
+    def _enter(self, *arguments: int) -> int:
         assert self._function is not None
         try:
-            answer = self._function(self.store, argument - ((argument & _SIGN) << 1))
+            answer = self._function(self.store, *(number - ((number & _SIGN) << 1) for number in arguments))
         except _Stopped:
             raise Trap(TRAP_UNREACHABLE, TRAP_NAMES[TRAP_UNREACHABLE]) from None
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
@@ -232,7 +239,8 @@ def _trap(failure: wasmtime.Trap | wasmtime.WasmtimeError) -> Trap:
     code = failure.trap_code if isinstance(failure, wasmtime.Trap) else None
     if code is None or code.value >= len(TRAP_NAMES):
         return Trap(None, str(failure))
-    return Trap(code.value, TRAP_NAMES[code.value])
+    frames = tuple(frame.func_index for frame in failure.frames) if isinstance(failure, wasmtime.Trap) else ()
+    return Trap(code.value, TRAP_NAMES[code.value], frames)
 
 
 class PlainMemory(GuestMemory):

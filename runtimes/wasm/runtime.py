@@ -5,29 +5,33 @@ charged, the guest's counter set to what is left, entered, and its last work cha
 so that running out of gas wins over every trap and exit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
-from hypervisor.errors import ActorExit, Fatal, InvalidModule, OutOfGas, SyscallError
-from hypervisor.exit_codes import ExitCode
+from hypervisor.errors import ActorExit, Fatal, InvalidModule, OutOfGas, SyscallError, UnlinkableModule
+from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
+from hypervisor.prices import PriceList
 from hypervisor.runtime import Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
 from runtimes.wasm.abi import WasmInvocation
 from runtimes.wasm.boundary import chosen
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.modules import GuestModule, GuestModules
-from runtimes.wasm.opcodes import PAGE_BYTES, PAGE_PRICE, TABLE_ENTRY_PRICE
-from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS
+from runtimes.wasm.names import function_count, function_label, function_names
+from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
+from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, UPGRADE, check_features
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.engine import guest_engine, trap_signals
 from runtimes.wasmtime.raw import Trap
 from store.cid import RAW, Cid, cid_of, show
 
 TABLE_ELEMENT_BYTES = 8
-_GAS, _START, _ENTRY = GAS_EXPORT.encode(), START_EXPORT.encode(), ENTRY_POINT.encode()
+_GAS, _START = GAS_EXPORT.encode(), START_EXPORT.encode()
+_ENTRY, _UPGRADE = ENTRY_POINT.encode(), UPGRADE.encode()
 
 
 class WasmRuntime:
@@ -41,10 +45,14 @@ class WasmRuntime:
         folder = None if services.options.get("module_cache") == "off" else default_folder()
         self._modules = _modules(folder, chosen(services.options))
         self._digests: dict[Cid, Cid] = {}
+        self._priced: tuple[PriceList | None, WasmPrices] = (None, NETWORK_PRICES)
         self._trap_signals = trap_signals()
 
-    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
+    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
         """Check and compile modules before their first invocation, on all cores; raises InvalidModule."""
+        if features is not None:
+            for wasm in modules.values():
+                check_features(wasm, features)
         self._modules.compile_all({self._digest(code, wasm): wasm for code, wasm in modules.items()})
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
@@ -53,11 +61,19 @@ class WasmRuntime:
         Every result of the guest is an Outcome: a return, an exit, a trap (exit 4), no `invoke` (exit 5), a handle
         of no block (exit 11). OutOfGas propagates, and Fatal: code that is missing, refused or unlinkable.
         """
-        module = self._module(kernel, code)
+        return self._run(kernel, code, params, None)
+
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        """Run the actor's `upgrade` with two blocks; a module without one exits with 5. The rest is as for `invoke`."""
+        return self._run(kernel, code, params, info)
+
+    def _run(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId | None) -> Outcome:
+        prices = self._code_prices(kernel.machine.context.network.prices)
+        module = self._module(kernel, code, prices)
         facts = module.facts
         if facts.table_is_paid:
-            kernel.gas.charge("wasm_table_init", TABLE_ENTRY_PRICE * facts.table_elements)
-        kernel.gas.charge("wasm_memory_init", PAGE_PRICE * facts.pages)
+            kernel.gas.charge("wasm_table_init", prices.table_entry * facts.table_elements)
+        kernel.gas.charge("wasm_memory_init", prices.page * facts.pages)
         table_bytes = TABLE_ELEMENT_BYTES * facts.table_elements
         room = min(MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY - kernel.memory.used - table_bytes)
         size = PAGE_BYTES * facts.pages
@@ -68,20 +84,35 @@ class WasmRuntime:
             invocation.counted = size
             if invocation.around is None:  # between two guests on one thread the handlers stay
                 self._trap_signals.keep()
-            return _run(invocation, module, params)
+            return _run(invocation, module, code, params, info)
         finally:
             module.linked.end(invocation)
 
-    def _module(self, kernel: Kernel, code: Cid) -> GuestModule:
-        revision = kernel.machine.context.network.rules.abi
+    def _code_prices(self, prices: PriceList) -> WasmPrices:
+        """What code costs by a list, which is the same for nearly all invocations."""
+        known, found = self._priced
+        if known is not prices:
+            found = WasmPrices(prices.wasm_instruction, prices.wasm_memory_per_byte)
+            found = NETWORK_PRICES if found == NETWORK_PRICES else found
+            self._priced = prices, found
+        return found
+
+    def _module(self, kernel: Kernel, code: Cid, prices: WasmPrices) -> GuestModule:
+        rules = kernel.machine.context.network.rules
+        revision = rules.revision
+        if rules.installs_code and not kernel.machine.store.has(code):  # whatever this process has compiled before
+            raise SyscallError(ErrorNumber.NOT_FOUND, f"there is no code {show(code)}")
         digest = self._digests.get(code)
-        module = None if digest is None else self._modules.find(digest, revision)
+        module = None if digest is None else self._modules.find(digest, revision, prices)
         if module is None:
             wasm = kernel.load_code(code)
             try:
-                module = self._modules.load(self._digest(code, wasm), wasm, revision)
+                module = self._modules.load(self._digest(code, wasm), wasm, revision, prices)
             except InvalidModule as error:
-                raise Fatal(f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}") from error
+                words = f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}"
+                if rules.installs_code and not isinstance(error, UnlinkableModule):
+                    raise SyscallError(ErrorNumber.NOT_FOUND, words) from error
+                raise Fatal(words) from error
         return module
 
     def _digest(self, code: Cid, wasm: bytes) -> Cid:
@@ -95,23 +126,31 @@ def _modules(folder: Path | None, boundary: str) -> GuestModules:
     return GuestModules(guest_engine(), ModuleCache(folder), boundary)
 
 
-def _run(invocation: WasmInvocation, module: GuestModule, params: BlockId) -> Outcome:
+def _run(invocation: WasmInvocation, module: GuestModule, code: Cid, params: BlockId, info: BlockId | None) -> Outcome:
+    """From the empty store to the outcome; with `info` its `upgrade` is entered, else its `invoke`."""
     instance = invocation.instance
     try:
         module.linked.instantiate(invocation)
     except Trap as trap:
         return _not_instantiated(trap)
     if module.facts.has_start:
-        failed = _start(invocation, module)
+        failed = _start(invocation, module, code)
         if failed is not None:
             return failed
-    if not module.facts.has_entry or not instance.find_function(_ENTRY):
+    if info is not None:
+        if not instance.find_function(_UPGRADE):
+            return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module exports no function `upgrade`")
+        if module.facts.has_odd_upgrade:
+            raise Fatal("the module's `upgrade` does not take two i32 and return one")
+    elif not module.facts.has_entry or not instance.find_function(_ENTRY):
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module exports no function `invoke`")
+    elif module.facts.has_odd_entry:
+        raise Fatal("the module's `invoke` does not take one i32 and return one")
     _find(invocation)
     invocation.set_gas_counter()
     handle, trap_ = 0, None
     try:
-        handle = instance.enter(params)
+        handle = instance.enter(params) if info is None else instance.enter_with(params, info)
     except Trap as caught:
         trap_ = caught
     failure = invocation.failure or (module.linked.stray(invocation) if trap_ else None)
@@ -123,7 +162,7 @@ def _run(invocation: WasmInvocation, module: GuestModule, params: BlockId) -> Ou
     if failure is not None:
         raise failure
     if trap_ is not None:
-        return _trap_outcome(trap_)
+        return _trap_outcome(trap_, invocation.kernel, code)
     return _return_outcome(invocation.kernel, handle)
 
 
@@ -133,7 +172,7 @@ def _find(invocation: WasmInvocation) -> None:
         raise Fatal("a compiled module lacks its memory or its gas counter")
 
 
-def _start(invocation: WasmInvocation, module: GuestModule) -> Outcome | None:
+def _start(invocation: WasmInvocation, module: GuestModule, code: Cid) -> Outcome | None:
     """Run the start function, which is part of instantiating; what became of it where it fails."""
     instance = invocation.instance
     if not instance.find_function(_START):
@@ -155,14 +194,14 @@ def _start(invocation: WasmInvocation, module: GuestModule) -> Outcome | None:
     invocation.charge_execution()
     if trap is None:
         return None
-    return _not_instantiated(trap)
+    return _not_instantiated(trap, _place(trap, invocation.kernel, code))
 
 
-def _not_instantiated(trap: Trap) -> Outcome:
+def _not_instantiated(trap: Trap, place: str = "") -> Outcome:
     """Its limits are checked before: what is no trap of the guest is ours, and depends on this machine."""
     if trap.code is None:
         raise Fatal(f"an actor's instance cannot be made: {trap}")
-    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}")
+    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}{place}")
 
 
 def _exit(kernel: Kernel, failure: ActorExit) -> Outcome:
@@ -173,10 +212,29 @@ def _exit(kernel: Kernel, failure: ActorExit) -> Outcome:
     return Outcome(failure.code, BlockId(failure.block), failure.message)
 
 
-def _trap_outcome(trap: Trap) -> Outcome:
+def _trap_outcome(trap: Trap, kernel: Kernel, code: Cid) -> Outcome:
     if trap.code is None:
         raise Fatal(f"the guest ended in an unexpected way: {trap}")
-    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=str(trap))
+    return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"{trap}{_place(trap, kernel, code)}")
+
+
+def _place(trap: Trap, kernel: Kernel, code: Cid) -> str:
+    """Where a guest trapped: ` in parse, called by dispatch, invoke`. The functions that stand for others are left out.
+
+    An instrumented module has the functions of the original at their indices, and after them its own.
+    """
+    if not trap.frames:
+        return ""
+    wasm = kernel.load_code(code)
+    names, count = function_names(wasm), function_count(wasm)
+    frames = [function_label(names, index) for index in trap.frames if index < count]
+    shown = [f"{label} ({times} times)" if times > 1 else label for label, times in _runs(frames)]
+    return f" in {shown[0]}{', called by ' if shown[1:] else ''}{', '.join(shown[1:])}" if shown else ""
+
+
+def _runs(labels: Sequence[str]) -> list[tuple[str, int]]:
+    """Each label with how often it stands there in a row."""
+    return [(label, len(list(same))) for label, same in groupby(labels)]
 
 
 def _return_outcome(kernel: Kernel, handle: int) -> Outcome:

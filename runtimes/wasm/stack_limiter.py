@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from hypervisor.errors import InvalidModule
-from runtimes.wasm.binary import signed, u32
 from runtimes.wasm.code import Instructions
 from runtimes.wasm.module import FunctionType
 from runtimes.wasm.opcodes import (
@@ -33,6 +32,7 @@ from runtimes.wasm.opcodes import (
     SELECT,
     UNREACHABLE,
 )
+from runtimes.wasmtime.encoding import signed, u32
 
 STACK_LIMIT = 2_048
 FRAME_COST = 2

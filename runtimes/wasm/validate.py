@@ -5,34 +5,43 @@ imports outside the ABI, one memory that is exported, tables and memories of bou
 fvm/src/engine and fvm/src/syscalls; fvm-wasm-instrument 0.4.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from hypervisor.errors import InvalidModule
+from hypervisor.errors import InvalidModule, UnlinkableModule
+from hypervisor.features import FEATURES, feature_of_syscall
 from hypervisor.memory import MAX_INSTANCE_MEMORY
-from runtimes.wasm.abi import REVISIONS, Revision
+from runtimes.wasm.abi import FULLEST, REVISIONS, Revision
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.module import I32, ExternKind, FunctionType, WasmModule
+from runtimes.wasm.module import I32, ExternKind, FunctionType, WasmModule, parse
 from runtimes.wasm.opcodes import PAGE_BYTES
 
 MAX_TABLE_ELEMENTS = 20_000
 ENTRY_POINT = "invoke"
 ENTRY_TYPE = FunctionType(bytes((I32,)), bytes((I32,)))
+UPGRADE = "upgrade"
+UPGRADE_TYPE = FunctionType(bytes((I32, I32)), bytes((I32,)))
 
 
 @dataclass(frozen=True, slots=True)
 class ModuleFacts:
     """What an invocation must know of a module: pages and table elements at the start, whether the table is paid for
-    (it is if it is exported as `table`), whether there is an `invoke` to enter, and a start function before it."""
+    (it is if it is exported as `table`), whether there is an `invoke` to enter, and a start function before it; whether
+    `invoke` and `upgrade` are of another type than is entered, which is fatal where it is tried."""
 
     pages: int
     table_elements: int
     table_is_paid: bool
     has_entry: bool
     has_start: bool = False
+    has_odd_entry: bool = False
+    has_odd_upgrade: bool = False
 
 
 def check(module: WasmModule) -> ModuleFacts:
     """Raise InvalidModule, with a sentence, unless the rules allow the module."""
+    if not module.bodies:
+        raise InvalidModule("the module has no code")
     _check_imports(module)
     if len(module.tables) > 1:
         raise InvalidModule(f"the module has {len(module.tables)} tables, at most one is allowed")
@@ -42,21 +51,60 @@ def check(module: WasmModule) -> ModuleFacts:
     pages = _check_memory(module)
     if module.export(GAS_EXPORT) is not None or module.export(START_EXPORT) is not None:
         raise InvalidModule("the module exports a name that is kept for the gas counter or the start function")
-    if not module.bodies:
-        raise InvalidModule("the module has no code")
     table = module.export("table")
     paid = table is not None and table.kind == ExternKind.TABLE
-    return ModuleFacts(pages, elements, paid, _has_entry(module), module.start is not None)
+    entry, upgrade = _type_of(module, ENTRY_POINT), _type_of(module, UPGRADE)
+    odd_entry = entry is not None and entry != ENTRY_TYPE
+    odd_upgrade = upgrade is not None and upgrade != UPGRADE_TYPE
+    # Invoking an actor without `invoke` exits with 5, it is not refused.
+    return ModuleFacts(pages, elements, paid, entry is not None, module.start is not None, odd_entry, odd_upgrade)
+
+
+def check_entry(facts: ModuleFacts) -> None:
+    """Raise UnlinkableModule for a module that can be compiled, and whose `invoke` cannot be entered."""
+    if facts.has_odd_entry:
+        raise UnlinkableModule("the module's `invoke` does not take one i32 and return one")
+
+
+def check_linked(module: WasmModule, revision: Revision) -> None:
+    """Raise UnlinkableModule, with a sentence, unless a revision of the ABI has all syscalls that a module imports."""
+    words = _missing(module, revision)
+    if words:
+        raise UnlinkableModule(words)
+
+
+def check_features(wasm: bytes, features: Collection[str]) -> None:
+    """Raise UnlinkableModule for a module that needs a feature that is not among those of a network."""
+    lacking = [feature for feature in FEATURES.values() if feature.name not in features]
+    if not any(feature.syscall.partition(".")[2].encode() in wasm for feature in lacking):
+        return  # most modules: parsing takes a while
+    for item in parse(wasm).imported_functions:
+        feature = feature_of_syscall(f"{item.module}.{item.name}")
+        if feature in lacking:
+            raise UnlinkableModule(_not_a_syscall(item.module, item.name))
+
+
+def _not_a_syscall(module: str, name: str) -> str:
+    """Why an import cannot be had."""
+    feature = feature_of_syscall(f"{module}.{name}")
+    if feature is None:
+        return f"the import {module}.{name} is not a syscall"
+    return (
+        f"the import {module}.{name} is a syscall of the feature {feature.name}, which this network does not have: "
+        f"make a new one with `hypervisor node --feature {feature.name}`"
+    )
 
 
 def _check_imports(module: WasmModule) -> None:
     """Every import must be a syscall, and one revision of the ABI must have them all."""
     for item in module.imports:
         if item.kind != ExternKind.FUNCTION:
-            raise InvalidModule(f"the import {item.module}.{item.name} is not a function")
+            # An imported global moves the gas counter's place: the network's instrumentation refuses the module.
+            error = InvalidModule if item.kind == ExternKind.GLOBAL else UnlinkableModule
+            raise error(f"the import {item.module}.{item.name} is not a function")
     refusals = {name: _missing(module, revision) for name, revision in REVISIONS.items()}
     if all(refusals.values()):
-        raise InvalidModule(next(iter(refusals.values())))
+        raise UnlinkableModule(refusals[FULLEST])
 
 
 def _missing(module: WasmModule, revision: Revision) -> str:
@@ -64,7 +112,7 @@ def _missing(module: WasmModule, revision: Revision) -> str:
     for item in module.imports:
         syscall = revision.get((item.module, item.name))
         if syscall is None:
-            return f"the import {item.module}.{item.name} is not a syscall"
+            return _not_a_syscall(item.module, item.name)
         if module.types[item.type_index] != FunctionType(syscall.wasm_params, syscall.wasm_results):
             return f"the import {item.module}.{item.name} has another signature than the syscall"
     return ""
@@ -72,20 +120,20 @@ def _missing(module: WasmModule, revision: Revision) -> str:
 
 def _check_memory(module: WasmModule) -> int:
     if len(module.memories) != 1:
-        raise InvalidModule(f"the module has {len(module.memories)} memories, exactly one is needed")
+        error = InvalidModule if module.memories else UnlinkableModule
+        raise error(f"the module has {len(module.memories)} memories, exactly one is needed")
     export = module.export("memory")
     if export is None or export.kind != ExternKind.MEMORY:
-        raise InvalidModule("the module does not export its memory as `memory`")
+        raise UnlinkableModule("the module does not export its memory as `memory`")
     pages = module.memories[0].minimum
     if pages * PAGE_BYTES > MAX_INSTANCE_MEMORY:
         raise InvalidModule(f"the module begins with {pages} pages of memory, {MAX_INSTANCE_MEMORY >> 20} MiB at most")
     return pages
 
 
-def _has_entry(module: WasmModule) -> bool:
-    export = module.export(ENTRY_POINT)
+def _type_of(module: WasmModule, name: str) -> FunctionType | None:
+    """The type of an exported function; None where there is none."""
+    export = module.export(name)
     if export is None or export.kind != ExternKind.FUNCTION:
-        return False  # invoking such an actor exits with 5, it is not refused
-    if module.types[module.function_type_indices()[export.index]] != ENTRY_TYPE:
-        raise InvalidModule("the module's `invoke` does not take one i32 and return one")
-    return True
+        return None
+    return module.types[module.function_type_indices()[export.index]]

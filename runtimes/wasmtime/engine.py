@@ -15,7 +15,7 @@ from ctypes import c_bool, c_char_p, c_size_t, c_uint8, c_uint64
 from types import MappingProxyType
 from typing import Any
 
-from hypervisor.errors import InvalidModule
+from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.once import once
 from runtimes.wasmtime.places import PLACES, can_reserve, reserve
 from runtimes.wasmtime.raw import ByteVector, HostFunction, Library, library
@@ -217,7 +217,7 @@ class Linker:
             self.pointer, module.pointer, ctypes.byref(pointer)
         )
         if error:
-            raise InvalidModule(f"WASM module cannot be linked: {lib.take_error(error).splitlines()[0]}")
+            raise UnlinkableModule(f"WASM module cannot be linked: {lib.take_error(error).splitlines()[0]}")
         return LinkedModule(self, pointer.value)
 
 
@@ -271,3 +271,10 @@ def trap_signals() -> TrapSignals:
 def own_engine() -> WasmtimeEngine:
     """The engine of modules that this project ships."""
     return WasmtimeEngine(library(), OWN_SETTINGS)
+
+
+@once
+def profiling_engine() -> WasmtimeEngine:
+    """The engine of profiled actors: that of actors, with a second memory for what is counted, and with ticks."""
+    settings = GUEST_SETTINGS | {"wasm_multi_memory": True, "epoch_interruption": True}
+    return WasmtimeEngine(library(), MappingProxyType(settings))

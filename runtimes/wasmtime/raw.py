@@ -61,8 +61,12 @@ TRAP_NAMES = (
 HostFunction = ctypes.PYFUNCTYPE(c_size_t, c_size_t, c_size_t, c_size_t, c_size_t)
 """A host function: (environment, caller, arguments and results, their number) -> trap, 0 for none."""
 
+EpochCallback = ctypes.PYFUNCTYPE(c_size_t, c_size_t, c_size_t, c_size_t, c_size_t)
+"""What is called at a tick: (context, environment, ticks until the next call, what to do then) -> error, 0 for none."""
+
+EXTERN_FUNCTION, EXTERN_MEMORY = 0, 3
 _EXTERN_FUNCTION, _EXTERN_GLOBAL, _EXTERN_MEMORY = 0, 1, 3
-_VALUE_I64 = 1
+_VALUE_I64, _VALUE_FUNCTION = 1, 5
 _CONTEXT_OF_FUNCTION = 24
 _OWN_CONTEXT = int.from_bytes(b"core", "little")
 """What an instance's context begins with; that of a host function begins with something else."""
@@ -80,6 +84,8 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...] | None]] = {
     "wasmtime_store_delete": (None, (c_size_t,)),
     "wasmtime_store_context": (c_size_t, (c_size_t,)),
     "wasmtime_store_limiter": (None, (c_size_t, c_int64, c_int64, c_int64, c_int64, c_int64)),
+    "wasmtime_store_epoch_deadline_callback": (None, (c_size_t, EpochCallback, c_size_t, c_size_t)),
+    "wasmtime_context_set_epoch_deadline": (None, (c_size_t, ctypes.c_uint64)),
     "wasmtime_caller_context": (c_size_t, (c_size_t,)),
     "wasmtime_instance_pre_instantiate": (c_size_t, (c_size_t, c_size_t, c_size_t, c_size_t)),
     "wasmtime_instance_export_get": (c_bool, (c_size_t, c_size_t, ctypes.c_char_p, c_size_t, c_size_t)),
@@ -93,6 +99,9 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...] | None]] = {
     "wasmtime_trap_code": (c_bool, (c_size_t, c_void_p)),
     "wasm_trap_message": (None, (c_size_t, c_void_p)),
     "wasm_trap_delete": (None, (c_size_t,)),
+    "wasm_trap_trace": (None, (c_size_t, c_void_p)),
+    "wasm_frame_func_index": (c_uint32, (c_size_t,)),
+    "wasm_frame_vec_delete": (None, (c_void_p,)),
     "wasmtime_error_message": (None, (c_size_t, c_void_p)),
     "wasmtime_error_delete": (None, (c_size_t,)),
     "wasm_byte_vec_delete": (None, (c_void_p,)),
@@ -106,15 +115,23 @@ class WasmtimeUnusable(HypervisorError):
 class Trap(Exception):
     """A guest ended in a trap (`code`: one of `TRAP_NAMES`), or wasmtime reported something else (None)."""
 
-    def __init__(self, code: int | None, message: str) -> None:
+    def __init__(self, code: int | None, message: str, frames: tuple[int, ...] = ()) -> None:
         super().__init__(message)
         self.code = code
+        self.frames = frames
+        """The functions that the guest was in, by their indices, the innermost first; as many as wasmtime keeps."""
 
 
 class ByteVector(ctypes.Structure):
     """wasm_byte_vec_t: bytes that wasmtime allocated."""
 
     _fields_ = (("size", c_size_t), ("data", c_void_p))
+
+
+class _FrameVector(ctypes.Structure):
+    """wasm_frame_vec_t: pointers to frames that wasmtime allocated."""
+
+    _fields_ = (("size", c_size_t), ("data", ctypes.POINTER(c_size_t)))
 
 
 class Library:
@@ -134,6 +151,8 @@ class Library:
         self.store_delete: Callable[..., None] = held.wasmtime_store_delete
         self.store_context: Callable[..., int] = held.wasmtime_store_context
         self.store_limiter: Callable[..., None] = held.wasmtime_store_limiter
+        self.epoch_callback: Callable[..., None] = held.wasmtime_store_epoch_deadline_callback
+        self.epoch_deadline: Callable[..., None] = held.wasmtime_context_set_epoch_deadline
         self.caller_context: Callable[..., int] = held.wasmtime_caller_context
         self.instantiate: Callable[..., int] = held.wasmtime_instance_pre_instantiate
         self.export_get: Callable[..., bool] = held.wasmtime_instance_export_get
@@ -146,6 +165,9 @@ class Library:
         self.trap_new: Callable[..., int] = held.wasmtime_trap_new_code
         self.trap_code: Callable[..., bool] = held.wasmtime_trap_code
         self.trap_delete: Callable[..., None] = held.wasm_trap_delete
+        self.trap_trace: Callable[..., None] = held.wasm_trap_trace
+        self.frame_function: Callable[..., int] = held.wasm_frame_func_index
+        self.frames_delete: Callable[..., None] = held.wasm_frame_vec_delete
         self.trap_message: Callable[..., None] = held.wasm_trap_message
         self.error_delete: Callable[..., None] = held.wasmtime_error_delete
         self.error_message: Callable[..., None] = held.wasmtime_error_message
@@ -184,9 +206,17 @@ class Library:
         known = self.trap_code(trap, ctypes.byref(code)) and code.value < len(TRAP_NAMES)
         text = ByteVector()
         self.trap_message(trap, ctypes.byref(text))
+        frames = self._frames(trap) if known else ()
         self.trap_delete(trap)
         message = self.take_bytes(text).rstrip(b"\0").decode(errors="replace")
-        return Trap(code.value, TRAP_NAMES[code.value]) if known else Trap(None, message)
+        return Trap(code.value, TRAP_NAMES[code.value], frames) if known else Trap(None, message)
+
+    def _frames(self, trap: int) -> tuple[int, ...]:
+        frames = _FrameVector()
+        self.trap_trace(trap, ctypes.byref(frames))
+        found = tuple(self.frame_function(frames.data[place]) for place in range(frames.size))
+        self.frames_delete(ctypes.byref(frames))
+        return found
 
 
 @once
@@ -247,11 +277,13 @@ class Instance:
     engine's places, for the caller to count; `counter` is its gas counter, once that was found.
     """
 
-    __slots__ = ("_at", "_home", "_lib", "_memory", "_places", "_store", "_words", "context", "counter", "placed")
+    __slots__ = (
+        "_at", "_home", "_lib", "_limits", "_memory", "_places", "_store", "_words", "context", "counter", "placed",
+    )  # fmt: skip
 
     # Places in the block of words that is handed to wasmtime by address.
-    _INSTANCE, _MEMORY, _GLOBAL, _FUNCTION, _VALUE, _CALL, _TRAP = 0, 2, 6, 10, 14, 18, 20
-    _Words = c_int64 * 21
+    _INSTANCE, _MEMORY, _GLOBAL, _FUNCTION, _VALUE, _CALL, _TRAP = 0, 2, 6, 10, 14, 18, 22
+    _Words = c_int64 * 23
 
     def __init__(
         self,
@@ -262,8 +294,10 @@ class Instance:
         *,
         placed: bool = False,
         places: Places | None = None,
+        instances: int = 1,
+        memories: int = 1,
     ) -> None:
-        """`places` is shared by the instances of a module."""
+        """`places` is shared by the instances of a module; the store may have so many `instances` and `memories`."""
         self._lib = lib
         self._places = places or Places()
         self.counter: Counter
@@ -274,7 +308,17 @@ class Instance:
         self.context = lib.store_context(self._store)
         self._home = 0
         self._memory: Any = None
-        lib.store_limiter(self._store, memory_bytes, table_elements, 1, 1, 1)
+        self._limits = table_elements, instances, 1, memories
+        self.limit_memory(memory_bytes)
+
+    def limit_memory(self, size: int) -> None:
+        """Let no memory be made or grow beyond so many bytes from now on; one that is larger stays."""
+        self._lib.store_limiter(self._store, size, *self._limits)
+
+    def follow_epochs(self, callback: Any) -> None:
+        """Let the guest call back on its thread at the next tick of its engine. The caller keeps the callback."""
+        self._lib.epoch_callback(self._store, callback, 0, 0)
+        self._lib.epoch_deadline(self.context, 1)
 
     def instantiate(self, pre: int) -> None:
         """Make the instance; raises Trap where it is larger than its limits or a segment does not fit."""
@@ -301,6 +345,16 @@ class Instance:
             places.memory = self._distance_of_memory(home)
         self._memory = _Memory.from_address(home + places.memory)
         return True
+
+    def exported_memory(self, name: bytes) -> tuple[int, int]:
+        """Address and size in bytes of an exported memory, as they are now; raises Trap where there is none."""
+        found = (c_int64 * 4)()
+        at = ctypes.addressof(found)
+        there = self._lib.export_get(self.context, self._at, name, len(name), at)
+        if not there or found[0] & 0xFF != _EXTERN_MEMORY:
+            raise Trap(None, f"no memory {name.decode()}")
+        item = c_size_t(self.context), c_size_t(at + 8)
+        return self._lib.memory_data(*item), self._lib.memory_size(*item)
 
     def find_function(self, name: bytes) -> bool:
         """Find the function to enter."""
@@ -364,13 +418,18 @@ class Instance:
             raise RuntimeError("a guest may not be entered on the main thread: a signal handler could run inside it")
         return self.enter_alone(argument)
 
+    def enter_with(self, first: int, second: int) -> int:
+        """Call the function that was found, (i32, i32) -> i32; raises Trap. All numbers are unsigned."""
+        self._words[self._CALL + 2] = second
+        return self.enter(first)
+
     def enter_alone(self, argument: int) -> int:
         """The same on any thread, for what calls no host function."""
         words, at = self._words, self._at
         words[self._CALL] = argument
         words[self._TRAP] = 0
         call = self._lib.call_released if GIL_POLICY.releases else self._lib.call
-        error = call(self.context, at + 80 + 8, at + 144, 1, at + 160)
+        error = call(self.context, at + 80 + 8, at + 144, 2, at + 176)
         if error or words[self._TRAP]:
             failure = self._lib.take_failure(error, words[self._TRAP])
             if failure is not None:
@@ -381,11 +440,58 @@ class Instance:
         """Call the function that was found, () -> (); raises Trap."""
         self.enter(0)  # a longer array of arguments than the function has is allowed
 
+    def add_function(self, module: int, name: bytes, imports: tuple[tuple[bytes, int], ...], table: bytes) -> int:
+        """Make an instance of another module in this store, and put its function `name` into this instance's table.
+
+        `imports` are exports of this instance by name and kind, in the module's order. Returns the place in the table;
+        raises Trap. It is kept until the store goes.
+        """
+        lib, context = self._lib, self.context
+        given = (_Extern * len(imports))()
+        found, made, trap = _Extern(), (c_int64 * 2)(), c_size_t()
+        tables = _Extern()
+        for item, (export, kind) in zip(given, imports, strict=True):
+            if not lib.export_get(context, self._at, export, len(export), ctypes.addressof(item)) or item.kind != kind:
+                raise Trap(None, f"no export {export.decode()}")
+        if not lib.export_get(context, self._at, table, len(table), ctypes.addressof(tables)):
+            raise Trap(None, f"no table {table.decode()}")
+        make = lib.bind("wasmtime_instance_new", c_size_t, *(c_size_t,) * 6)
+        error = make(
+            context, module, ctypes.addressof(given), len(imports), ctypes.addressof(made), ctypes.addressof(trap)
+        )
+        failure = lib.take_failure(error, trap.value)
+        if failure is not None:
+            raise failure
+        lib.export_get(context, ctypes.addressof(made), name, len(name), ctypes.addressof(found))
+        value = _Value(_VALUE_FUNCTION, found.item[:2])
+        before = c_size_t()
+        grow = lib.bind("wasmtime_table_grow", c_size_t, *(c_size_t,) * 5)
+        at = ctypes.addressof(tables) + _Extern.item.offset
+        error = grow(context, at, 1, ctypes.addressof(value), ctypes.addressof(before))
+        if error:
+            raise Trap(None, lib.take_error(error))
+        return before.value
+
     def close(self) -> None:
         """Delete the store and all that is in it. The counter is not to be looked at any more."""
         store, self._store = self._store, 0
         if store:
             self._lib.store_delete(store)
+
+
+class _Extern(ctypes.Structure):
+    """wasmtime_extern_t."""
+
+    _fields_ = (("kind", c_uint8), ("item", c_int64 * 3))
+
+
+class _Value(ctypes.Structure):
+    """wasmtime_val_t with a function."""
+
+    _fields_ = (("kind", c_uint8), ("item", c_int64 * 3))
+
+    def __init__(self, kind: int, item: list[int]) -> None:
+        super().__init__(kind, (c_int64 * 3)(*item))
 
 
 class _AskedCounter:

@@ -92,10 +92,12 @@ def test_the_bundle_was_built_from_the_sources_in_the_tree() -> None:
 @pytest.mark.parametrize("folder", build.ALONE, ids=attrgetter("name"))
 def test_a_module_that_stands_alone_is_the_recorded_one(folder: Path) -> None:
     record = json.loads((folder / f"{folder.name}.json").read_text())
-    module = (folder / f"{folder.name}.wasm").read_bytes()
     assert record["source_hash"] == build.source_hash(folder), "run `make bundle`"
-    assert record["size"] == len(module)
-    assert CID.decode(record["cid"]).digest == multihash.digest(module, "blake2b-256")
+    assert tuple(record.get("features", ())) == build.FEATURES.get(folder, ())
+    for feature, entry in {None: record, **record.get("features", {})}.items():
+        module = build.module_file(folder, feature).read_bytes()
+        assert entry["size"] == len(module)
+        assert CID.decode(entry["cid"]).digest == multihash.digest(module, "blake2b-256")
 
 
 def test_the_bundle_is_smaller_than_the_official_one() -> None:

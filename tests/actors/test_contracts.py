@@ -6,13 +6,13 @@ import hashlib
 import re
 
 import pytest
-from eth_hash.auto import keccak
 
 from bridge.addresses import EthAddress, masked_id, to_filecoin
 from bridge.method_numbers import method_number
 from bridge.params import invoke_return
 from hypervisor import Address
 from store.codec import encode
+from store.keccak import keccak
 from tests.actors.world import EXAMPLES, World, answer, artifact, interface
 
 CONTRACTS = ("Bridge", "Counter", "Inbox", "Recursion")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import rlp
-from eth_hash.auto import keccak
 
 from bridge.addresses import EthAddress, masked_id, to_filecoin
 from bridge.params import CREATE2_METHOD, CREATE_EXTERNAL_METHOD, CREATE_METHOD, CreateReturn
@@ -12,6 +11,7 @@ from hypervisor import Address
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, ActorID
 from store.codec import encode
+from store.keccak import keccak
 from tests.actors.world import ETH_ACCOUNT, KEY_ACCOUNT, World
 
 EAM = Address.id(EAM_ACTOR)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from eth_abi.abi import encode as abi_encode
-from eth_hash.auto import keccak
+
+from store.keccak import keccak
 
 
 def error_data(signature: str, *arguments: Any) -> bytes:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode as abi_encode
 from eth_abi.tools import get_abi_strategy  # type: ignore[attr-defined]  # documented, not marked as exported
-from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 from web3 import Web3
 
 from bridge.abi import AbiMismatch, ContractInterface, DecodedCall, DecodedLog
 from bridge.events import Log
+from store.keccak import keccak
 from tests.bridge.errors import error_data
 
 TRANSFER = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")

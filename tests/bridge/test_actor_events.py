@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.actor_events import native_event
+from bridge.actor_schemas import actor_schema
 from hypervisor.address import Address
 from hypervisor.events import EventEntry
 from hypervisor.types import ActorID
@@ -21,13 +22,15 @@ def entries(*parts: tuple[str, Any]) -> list[EventEntry]:
 
 
 def told(actor: str, *parts: tuple[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    event = native_event(actor, entries(*parts))
+    event = native_event(actor_schema(actor), entries(*parts))
     assert event is not None
     return event.kind, {value.key: value.value for value in event.values}
 
 
 def test_amounts_stay_in_their_encoding_and_have_their_type() -> None:
-    event = native_event("reward", entries(("$type", "claim-payout"), ("stream-id", 2), ("amount", b"\x00\x05")))
+    event = native_event(
+        actor_schema("reward"), entries(("$type", "claim-payout"), ("stream-id", 2), ("amount", b"\x00\x05"))
+    )
     assert event is not None
     assert event.kind == "claim-payout"
     assert [(value.key, value.type) for value in event.values] == [("stream-id", "StreamID"), ("amount", "TokenAmount")]
@@ -78,7 +81,7 @@ def test_events_of_an_actor_without_declared_types_are_read_as_cbor() -> None:
 
 @pytest.mark.parametrize("broken", [EventEntry(1, "id", RAW, b"\x07"), EventEntry(1, "id", CBOR, b"\xff")])
 def test_an_event_with_another_encoding_is_none(broken: EventEntry) -> None:
-    assert native_event("reward", [*entries(("$type", "x")), broken]) is None
+    assert native_event(actor_schema("reward"), [*entries(("$type", "x")), broken]) is None
 
 
 def test_a_kind_that_is_not_text_is_a_value() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import pytest
@@ -40,8 +40,11 @@ class Impostor:
     answer: Answer | None = None
     entered: int = 0
 
-    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
-        self.behind.prepare(modules)
+    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+        self.behind.prepare(modules, features)
+
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        return self.behind.upgrade(kernel, code, params, info)
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         if self.answer is None or kernel.context.receiver != DATACAP_ACTOR:

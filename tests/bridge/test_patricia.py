@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import rlp
-from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 from trie.hexary import HexaryTrie
 
 from bridge.patricia import EMPTY_ROOT, list_root, root, secure_root
+from store.keccak import keccak
 
 
 def root_of_py_trie(entries: dict[bytes, bytes]) -> bytes:

@@ -162,3 +162,60 @@ def test_nodes_say_the_same_of_themselves_in_the_same_words(both: Both) -> None:
 def _shape(value: dict[str, Any]) -> dict[str, Any]:
     """The types of an object's fields."""
     return {name: _shape(field) if isinstance(field, dict) else type(field) for name, field in value.items()}
+
+
+def test_otterscans_methods(tmp_path: Path) -> None:
+    child = "600160005360016000f3"
+    runtime = f"69{child}600052600a60166000f0506007600a60166000f5506000600060006000600560995af15000"
+    init = f"60{len(runtime) // 2:02x}600c60003960{len(runtime) // 2:02x}6000f3{runtime}"
+    with (
+        anvil() as theirs,
+        node_process(tmp_path, "--rules", "ethereum", "--index") as ours,
+        NodeClient(theirs) as one,
+        NodeClient(ours) as other,
+    ):
+        both = Both(one, other)
+        factory = both.send(data=f"0x{init}", gas="0x989680")
+        for request in (
+            {"to": factory, "value": "0x64", "gas": "0x989680"}, {"to": NOBODY, "value": "0x7"},
+            {"data": "0x600b380380600b5f395ff3" + "5f5ffd", "gas": "0x989680"},
+        ):  # fmt: skip
+            both.send(**request)
+        sent = [
+            both.each("eth_getTransactionByBlockNumberAndIndex", hex(height), "0x0") for height in range(1, 5)
+        ]  # fmt: skip
+        for a, b in sent:
+            answers = (
+                one.ask("ots_getInternalOperations", a["hash"]),
+                other.ask("ots_getInternalOperations", b["hash"]),
+            )
+            assert answers[0] == answers[1]
+            calls = (one.ask("ots_traceTransaction", a["hash"]), other.ask("ots_traceTransaction", b["hash"]))
+            assert calls[0] == [call for call in calls[1] if not call["type"].startswith("CREATE")]  # anvil has none
+            errors = (one.ask("ots_getTransactionError", a["hash"]), other.ask("ots_getTransactionError", b["hash"]))
+            assert errors[0] == errors[1]
+        for address in (factory, NOBODY, ALICE):
+            both.ask("ots_hasCode", address, "latest")
+            assert _creator(one, address) == _creator(other, address)
+            # At a page that is full anvil ends at the next block, whether it has more of the address or not.
+            pages = ((0, 25), (0, 2), (3, 1), (2, 25)) if address == ALICE else ((0, 25), (2, 25))
+            for direction in ("Before", "After"):
+                for page in pages:
+                    asked = (f"ots_searchTransactions{direction}", address, *page)
+                    assert _history(one, *asked) == _history(other, *asked), asked
+        for height in range(5):
+            shown = both.each("ots_getBlockDetails", height)
+            assert [each["block"]["transactionCount"] for each in shown] == [int(height > 0)] * 2
+            assert shown[0]["issuance"] == shown[1]["issuance"]
+            assert set(shown[0]["block"]) - set(shown[1]["block"]) <= {"requestsHash", "withdrawals", "withdrawalsRoot"}
+        assert both.ask("ots_getApiLevel") == 8
+
+
+def _history(client: NodeClient, *request: Any) -> tuple[list[str], bool, bool]:
+    found = client.ask(*request)
+    return [each["blockNumber"] for each in found["txs"]], found["firstPage"], found["lastPage"]
+
+
+def _creator(client: NodeClient, address: str) -> Any:
+    found = client.ask("ots_getContractCreator", address)
+    return found and found["creator"]

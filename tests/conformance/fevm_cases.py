@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
 from bridge.evm_state import EvmState
@@ -27,6 +25,7 @@ from store.blockstore import put_object
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of, show
 from store.hamt import Hamt
 from store.kamt import Kamt
+from store.keccak import keccak
 from store.memory import MemoryStore
 from tests.conftest import data_file
 from tests.runtimes.evm.assembler import assemble

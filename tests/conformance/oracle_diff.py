@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from devtools.vectors.conformance import find_vectors, read_vectors
-from tests.conformance.coverage import GOLDEN
+from tests.conformance.coverage import GOLDEN, MESSAGE_FILES
 from tests.conftest import fvm_data
 
 ORACLE = GOLDEN.parent / "oracle"
@@ -38,7 +38,7 @@ def main() -> int:
     options.add_argument("--count", type=int, default=20, help="how many vectors (default 20)")
     options.add_argument("--seed", type=int, default=1, help="which ones (default 1)")
     chosen = options.parse_args()
-    wanted = sample([by_id(path) for path in find_vectors([GOLDEN])], chosen.count, chosen.seed)
+    wanted = sample([by_id(path) for path in MESSAGE_FILES], chosen.count, chosen.seed)
     try:
         made = make_again(wanted)
     except CannotRun as lack:

@@ -19,9 +19,9 @@ from eth.vm.execution_context import ExecutionContext
 from eth.vm.forks.cancun import CancunVM
 from eth.vm.forks.prague import PragueVM
 from eth_account import Account
-from eth_hash.auto import keccak
 from eth_typing import Address, BlockNumber, Hash32
 
+from store.keccak import keccak
 from tests.conftest import OWN_DATA
 from tests.runtimes.evm.assembler import assemble, deployer
 

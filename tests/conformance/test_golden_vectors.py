@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.conformance import VectorResult, find_vectors, run_vector
+from devtools.vectors.conformance import VectorResult, run_vector
 from hypervisor.network_versions import NetworkVersion, network_version
-from tests.conformance.coverage import BUILT_IN_ACTORS_RUN, GOLDEN, VERSIONS
+from tests.conformance.coverage import BUILT_IN_ACTORS_RUN, MESSAGE_FILES, VERSIONS
 from tests.conformance.oracle_diff import Vectors, by_id, sample
 from tests.conftest import bundle_folder, fvm_data
 
@@ -26,7 +26,7 @@ SEED = 1
 def chosen() -> Vectors:
     """Some of every file, at every network version; without official bundles, of those that need only manifests."""
     left_out = () if fvm_data() else BUILT_IN_ACTORS_RUN
-    files = (by_id(path) for path in find_vectors([GOLDEN]))
+    files = (by_id(path) for path in MESSAGE_FILES)
     kept = ({name: one for name, one in file.items() if not name.startswith(left_out)} for file in files)
     return sample([file for file in kept if file], COUNT, SEED)
 

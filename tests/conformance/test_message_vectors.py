@@ -18,7 +18,7 @@ from devtools.vectors.conformance import find_vectors, is_skipped, read_vectors,
 from hypervisor.network_versions import NV18, network_version
 from hypervisor.prices import HYGGE
 from hypervisor.tracing import Recorder
-from tests.conformance.coverage import BUILT_IN_ACTORS_RUN, GOLDEN
+from tests.conformance.coverage import BUILT_IN_ACTORS_RUN, GOLDEN, MESSAGE_FILES
 from tests.conftest import bundle_folder, data_file, fvm_data
 
 FEW = 5
@@ -33,7 +33,7 @@ def vectors() -> list[Path]:
     """Every vector at hand but those that the reference's driver skips too."""
     data = fvm_data()
     if data is None:
-        return [path for path in find_vectors([GOLDEN]) if not f"{name_of(path)}/".startswith(BUILT_IN_ACTORS_RUN)]
+        return [path for path in MESSAGE_FILES if not f"{name_of(path)}/".startswith(BUILT_IN_ACTORS_RUN)]
     return [path for path in find_vectors([data / "vectors/fvm-nv18"]) if not is_skipped(path)]
 
 

@@ -8,20 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from devtools.vectors.conformance import find_vectors
 from tests.conformance import oracle_diff
-from tests.conformance.coverage import GOLDEN
+from tests.conformance.coverage import MESSAGE_FILES
 from tests.conformance.oracle_diff import NOT_RUN, Vectors, by_id, differences, main, sample
 
 
 def files() -> list[Vectors]:
-    return [by_id(path) for path in find_vectors([GOLDEN])]
+    return [by_id(path) for path in MESSAGE_FILES]
 
 
 def test_a_sample_is_spread_over_the_files_and_the_same_for_a_seed() -> None:
     chosen = sample(files(), 20, 1)
     assert len(chosen) == 20
-    assert {name.partition("/")[0] for name in chosen} == {path.name.split(".")[0] for path in find_vectors([GOLDEN])}
+    assert {name.partition("/")[0] for name in chosen} == {path.name.split(".")[0] for path in MESSAGE_FILES}
     assert list(sample(files(), 20, 1)) == list(chosen)
     assert list(sample(files(), 20, 2)) != list(chosen)
 

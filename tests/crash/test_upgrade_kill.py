@@ -28,7 +28,7 @@ PLACES = {
     "between the two states": ("hypervisor.migration.migrate_market", False),
     "behind the migration": ("hypervisor.machine.Hypervisor.upgrade", True),
     "before the block is committed": ("localnet.chain.chain.tipset_entries", True),
-    "behind the commit": ("hypervisor.machine.Hypervisor.flush", True),
+    "behind the commit": ("store.rocks.RocksStore.commit", True),
 }
 """What is called where the process dies, and whether it dies behind the call, in the block with the upgrade."""
 

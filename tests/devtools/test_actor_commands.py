@@ -21,10 +21,12 @@ from devtools.cli.main import app, main
 from localnet import Network
 from localnet.rpc.server import serving
 from store.cid import RAW, cid_of, show
+from tests.runtimes.wasm.guests import guest
 
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDER = PROJECT / "actors" / "template" / TEMPLATE
 MODULE, SCHEMA = FOLDER / f"{TEMPLATE}.wasm", FOLDER / "interface.ipldsch"
+UPGRADABLE = build.module_file(FOLDER, "upgradable")
 CODE = show(cid_of(MODULE.read_bytes(), RAW))
 FIL = 10**18
 
@@ -113,6 +115,36 @@ def test_a_chain_that_a_node_has_open_is_left_alone_but_may_be_looked_at(chain: 
         assert as_json("actor", "inspect", jar, "--state", folder)["state"]["tips"] == 0
 
 
+def test_a_method_is_called_by_number_with_cbor(chain: tuple[Path, str]) -> None:
+    folder, jar = chain
+    common = ["actor", "call", jar, "--state", folder, "--dry-run", "--value", "1fil"]
+    assert as_json(*common, "633974955", "0x81626869") == {"answer": 1}
+    assert as_json(*common, "633974955", '["hi"]') == {"answer": 1}
+    assert as_json(*common, "0") == {"answer": None}
+    bare = ["actor", "call", "f0100", "--state", folder, "--dry-run"]
+    assert as_json(*bare, "2")["answer"].startswith("f1")  # an account's address, by its interface
+
+
+def test_a_running_node_gets_code_an_actor_and_other_code(hypervisor: Command, tmp_path: Path) -> None:
+    silent = tmp_path / "silent.wasm"
+    silent.write_bytes(guest("(i32.const 0)"))
+    with Network() as network, serving(network) as url:
+        assert hypervisor("actor", "install", MODULE, "--schema", SCHEMA, "--rpc", url) == (0, f"{CODE}\n")
+        jar = as_json("actor", "create", CODE, '{"owner": "f0100"}', "--value", "0.5", "--rpc", url)
+        assert as_json("actor", "call", jar["id"], "Tip", '["hi"]', "--value", "1fil", "--rpc", url)["answer"] == 1
+        other = as_json("actor", "install", silent, "--name", "quiet", "--rpc", url)["code"]
+        assert hypervisor("actor", "replace", jar["id"], other, "--rpc", url) == (
+            0,
+            f"{jar['id']} has the code {other}\n",
+        )
+        assert as_json("actor", "call", jar["id"], "633974955", "0x81626869", "--rpc", url)["answer"] is None
+        refused = hypervisor("actor", "call", jar["id"], "Tip", '["hi"]', "--rpc", url)
+        assert refused[0] == 2
+        assert "name its schema with --schema" in refused[1]
+        for command in ("install", "create", "replace"):
+            assert hypervisor("actor", command, MODULE, *([CODE] * (command == "replace")))[0] == 2
+
+
 def test_a_running_node_is_called_by_its_url(hypervisor: Command) -> None:
     with Network() as network:
         jar = network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
@@ -126,7 +158,9 @@ def test_a_running_node_is_called_by_its_url(hypervisor: Command) -> None:
             for arguments, status, words in (
                 ([*common, "Withdraw", "[1]", "--account", 1], 1, "only the owner withdraws"),
                 ([*common, "Withdraw", "[1]", "--account", 1, "--dry-run"], 1, "Withdraw exits with 18: "),
-                ([jar.address, "Total", "--rpc", url], 2, "name its schema with --schema"),
+                ([jar.address, "Nothing", "--rpc", url], 2, "the interface has no method 'Nothing'"),
+                ([jar.address, "7", "[1]", "--rpc", url], 2, "the interface has no method 7: give its parameters in"),
+                ([jar.address, "7", "0x1", "--rpc", url], 2, "are not CBOR in hex"),
                 ([jar.address, "Total", "--rpc", "nowhere"], 2, "'nowhere' is not a URL of a node"),
                 ([jar.address, "Total"], 2, "--rpc"),
                 ([jar.address, "Total", "--rpc", url, "--state", "chain"], 2, "--rpc"),
@@ -173,6 +207,8 @@ def test_malformed_input_is_status_2_and_one_sentence(
         (["create", "zz", "--state", "CHAIN"], "'zz' is not a CID"),
         (["create", "bafkqaaa", "--state", "CHAIN"], "install its module on this chain with its schema"),
         (["install", "/etc/passwd", "--state", "new"], "not a WASM module"),
+        (["install", str(UPGRADABLE), "--state", "new"], "one with `hypervisor node --feature upgrade-actor`"),
+        (["install", str(UPGRADABLE), "--state", "CHAIN"], "one with `hypervisor node --feature upgrade-actor`"),
         (["install", str(MODULE), "--schema", "/etc/passwd", "--state", "new"], "is not an interface"),
         (["install", "absent.wasm", "--state", "CHAIN"], "the module absent.wasm cannot be read"),
         (["new", "../up"], "is not a valid name for an actor"),
@@ -199,8 +235,9 @@ def test_a_new_project_is_the_template_under_another_name(hypervisor: Command, t
     assert (status, words.startswith("guest_book is there")) == (0, True)
     written = {path.relative_to("guest_book").as_posix() for path in Path("guest_book").rglob("*") if path.is_file()}
     assert written == {
-        ".cargo/config.toml", ".gitignore", "Cargo.lock", "Cargo.toml", "README.md", "interface.ipldsch",
-        "rust-toolchain.toml", "rustfmt.toml", "src/lib.rs", "src/vm.rs", "tests/test_actor.py",
+        ".cargo/config.toml", ".gitignore", "Cargo.lock", "Cargo.toml", "README.md", "interface-upgradable.ipldsch",
+        "interface-v2.ipldsch", "interface.ipldsch", "rust-toolchain.toml", "rustfmt.toml", "src/lib.rs",
+        "src/upgrade.rs", "src/vm.rs", "tests/test_actor.py",
     }  # fmt: skip
     assert all(TEMPLATE not in (Path("guest_book") / name).read_text() for name in written)
     assert tomllib.loads(Path("guest_book/Cargo.toml").read_text())["package"]["name"] == "guest_book"

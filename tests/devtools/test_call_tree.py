@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localnet.traces.call_text import DEEPEST, MOST_CALLS, call_line, call_lines, show_fil, tree_console
+from hypervisor.printed import show_fil
+from localnet.traces.call_text import DEEPEST, MOST_CALLS, call_line, call_lines, tree_console
 from localnet.traces.trace_report import explain_trace
 from tests.localnet.traces import found, plain_call
 

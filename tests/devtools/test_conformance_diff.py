@@ -13,12 +13,13 @@ import pytest
 from typer.testing import CliRunner
 
 from devtools.cli.main import app
-from devtools.vectors.charges import TraceFile, charges_of, first_difference, gas, totals
+from devtools.vectors.charges import TraceFile, charges_of, first_difference, totals
 from devtools.vectors.conformance import find_vectors
 from devtools.vectors.run_files import Record, RunOptions, run_file
 from devtools.vectors.state_diff import state_differences
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
+from hypervisor.gas import in_gas
 from hypervisor.network_versions import NV18, NV28
 from hypervisor.prices import HYGGE
 from hypervisor.state_tree import ActorState, StateTree
@@ -27,6 +28,7 @@ from store.blockstore import put_object
 from store.cid import RAW, Cid, cid_of
 from store.codec import link
 from store.hamt import Hamt
+from store.kamt import Kamt
 from store.memory import MemoryStore
 from tests.conftest import data_file
 
@@ -46,6 +48,25 @@ def vector(tmp_path: Path) -> Path:
     path = tmp_path / "vector.json"
     path.write_text(line, encoding="utf-8")
     return path
+
+
+def test_vectors_without_their_actors_are_counted_in_a_sentence(vector: Path, tmp_path: Path) -> None:
+    line = vector.read_text(encoding="utf-8")
+    many = tmp_path / "many.jsonl.gz"
+    many.write_bytes(gzip.compress((line * 40).encode()))
+    nowhere = tmp_path / "no bundles"
+    nowhere.mkdir()
+    done = CliRunner().invoke(
+        app,
+        ["conformance", str(many), "--bundle-dir", str(nowhere), "--workers", "1"],
+        env={"XDG_DATA_HOME": str(nowhere)},
+    )
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "0 passed, 0 failed, 40 not run, 0 skipped",
+        "40 vectors were not run, since their built-in actors, v18, are not here: `hypervisor bundle fetch v18` gets "
+        "mainnet's (--network another network's), or name a folder of bundles with --bundle-dir",
+    ]
 
 
 @pytest.fixture
@@ -195,7 +216,7 @@ def test_charges_know_their_calls_and_sums() -> None:
         ("c", 31, ()),
     ]
     assert totals(message) == {"c": (1, 16), "b": (2, 10), "a": (2, 5)}
-    assert [gas(amount) for amount in (1_234_500, 14_000_000, -400, 0)] == ["1,234.5", "14,000", "-0.4", "0"]
+    assert [in_gas(amount) for amount in (1_234_500, 14_000_000, -400, 0)] == ["1,234.5", "14,000", "-0.4", "0"]
 
 
 @pytest.mark.parametrize("text", ["{}\n", "no json\n", '{"id": 7, "trace": []}\n', '{"trace": [], "id": "a"}\n'])
@@ -278,3 +299,17 @@ def test_what_lies_behind_a_missing_block_is_not_compared_and_said(world: World)
     assert nonce == "f01001 (counter) nonce: 1, expected 2"
     (line,) = world.differences(ours, gone)
     assert "cannot be compared" in line
+
+
+def test_a_tree_that_only_looks_like_a_hamt_at_its_root_is_shown_by_its_cids(world: World) -> None:
+    """A contract's storage of many slots: the root has links alone, as a HAMT's may; its entries lie further down."""
+    heads = []
+    for last in (1, 2):
+        storage = Kamt(world.store)
+        for slot in range(2_000):
+            storage.set(slot << 200 | slot, last if slot == 1_999 else 7)
+        root = storage.flush()
+        heads.append(put_object(world.store, [link(root)]))
+    ours, expected = (world.state(f01000=ActorState(CODE, head=head)) for head in heads)
+    (line,) = world.differences(ours, expected)
+    assert line.startswith("f01000 (counter) state.0: bafy")

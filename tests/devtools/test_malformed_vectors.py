@@ -18,6 +18,7 @@ from devtools.vectors.conformance import read_vectors
 from devtools.vectors.run_files import run_file
 from store.car import read_car, write_car
 from tests.conformance.coverage import GOLDEN
+from tests.conformance.tipset_corpus import file_of
 from tests.conftest import bundle_folder
 
 Vector = dict[str, Any]
@@ -81,7 +82,56 @@ def test_a_damaged_vector_is_a_failed_record(damage: Callable[[Vector], object],
     path = tmp_path / "damaged.json"
     path.write_text(json.dumps(damaged(damage)))
     (error,) = errors(path)
-    assert error.startswith(f"{path} is not a message vector: ")
+    assert error.startswith(f"{path} is not a vector: ")
+
+
+@cache
+def sound_tipset() -> Vector:
+    """One with null rounds and a message, of actors whose manifest is in the tree."""
+    vectors = read_vectors(file_of(27))
+    return next(one for one in vectors if "null_rounds" in _tipset(one) and _block(one)["messages"])
+
+
+def _tipset(vector: Vector) -> Vector:
+    tipset: Vector = vector["apply_tipsets"][0]
+    return tipset
+
+
+def _block(vector: Vector) -> Vector:
+    block: Vector = _tipset(vector)["blocks"][0]
+    return block
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda vector: vector.update({"class": "blockseq"}),
+        lambda vector: vector.pop("apply_tipsets"),
+        lambda vector: vector.update(apply_tipsets=[]),
+        lambda vector: vector["postconditions"].pop("receipts_roots"),
+        lambda vector: vector["postconditions"].update(receipts_roots=[]),
+        lambda vector: vector["postconditions"]["receipts"].pop(),
+        lambda vector: _tipset(vector).pop("basefee"),
+        lambda vector: _tipset(vector).update(epoch_offset=-1),
+        lambda vector: _tipset(vector).update(epoch_offset="1"),
+        lambda vector: _tipset(vector).update(epoch_offset=1 << 60),
+        lambda vector: _tipset(vector)["null_rounds"][0].update(epoch_offset=99),
+        lambda vector: _tipset(vector)["null_rounds"][0].update(circ_supply=None),
+        lambda vector: _tipset(vector).update(blocks=[]),
+        lambda vector: _block(vector).update(miner_addr="f0x"),
+        lambda vector: _block(vector).update(win_count="1"),
+        lambda vector: _block(vector)["messages"].pop(),
+        lambda vector: _block(vector).update(messages=["gA=="]),
+        lambda vector: _block(vector).update(raw_lengths=[]),
+    ],
+)
+def test_half_a_tipset_is_a_failed_record(damage: Callable[[Vector], object], tmp_path: Path) -> None:
+    vector = copy.deepcopy(sound_tipset())
+    damage(vector)
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(vector))
+    (error,) = errors(path)
+    assert error.startswith(f"{path} is not a vector: "), error
 
 
 def test_a_damaged_vector_takes_no_result_of_another_with_it(tmp_path: Path) -> None:
@@ -101,7 +151,7 @@ def test_a_damaged_file_keeps_the_results_before_the_damage(tmp_path: Path) -> N
     path.write_bytes(gzip.compress(json.dumps(sound()).encode() + b"\n") + b"\x1f\x8b\x08 and no more")
     first, last = run_file(path, bundle_folder())
     assert (first["pass"], last["pass"], last["vector"]) == (True, False, "cut.jsonl")
-    assert "is not a message vector: " in last["error"]
+    assert "is not a vector: " in last["error"]
 
 
 def test_a_damaged_file_of_golden_vectors_is_a_failed_record(tmp_path: Path) -> None:
@@ -109,7 +159,7 @@ def test_a_damaged_file_of_golden_vectors_is_a_failed_record(tmp_path: Path) -> 
     whole = gzip.compress(json.dumps(sound()).encode() + b"\n")
     path.write_bytes(whole[:40] + b"\xff" * 20 + whole[60:])
     (error,) = errors(path)
-    assert error.startswith(f"{path} is not a message vector: ")
+    assert error.startswith(f"{path} is not a vector: ")
 
 
 def test_a_state_that_lacks_a_block_is_a_failed_record(tmp_path: Path) -> None:
@@ -138,5 +188,5 @@ def test_a_bomb_in_a_vector_or_around_it_is_a_failed_record(tmp_path: Path) -> N
         file.truncate((64 << 20) + 1)
     for path in (inside, around, long):
         (error,) = errors(path)
-        assert f"{path} is not a message vector: " in error
+        assert f"{path} is not a vector: " in error
         assert "than 67,108,864 bytes" in error

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from devtools.cli.main import app, main
 from localnet import Network
-from store.car import read_car
+from store.car import read_car, write_car
 from store.cid import cid_of, show
 from store.paths import Path as StatePath
 from store.paths import verify
@@ -62,6 +62,41 @@ def test_a_proof_shows_what_inspect_showed_without_the_folder(chain: Path, tmp_p
     # state tree [version, actors, info]; the cron actor f03 [code, head, ...]; its state [[[receiver, method], ...]]
     path = StatePath.parse("1/HAMT5:0x0003/1/0/0/0")
     assert verify(reader.roots[0], path, blocks) == bytes([0, 4])
+
+
+def test_a_proof_is_looked_into_without_the_folder(chain: Path, tmp_path: Path) -> None:
+    proof, root = tmp_path / "proof.car", root_of(chain)
+    shown = run("inspect", chain, "f03/state", "--proof", proof)
+    found = run("inspect", "f03/state", "--verify", proof, "--root", root)
+    assert (found.exit_code, found.stdout, found.stderr) == (0, shown.stdout, "")
+    unrooted = run("inspect", "f03/state", "--verify", proof)
+    assert (unrooted.stdout, f"the file's own root is {root}" in unrooted.stderr) == (shown.stdout, True)
+    assert run("inspect", "f03/balance", "--verify", proof, "--root", root).stdout == "0\n"
+
+
+def test_what_a_proof_does_not_show_is_one_sentence(chain: Path, tmp_path: Path) -> None:
+    proof, root = tmp_path / "proof.car", root_of(chain)
+    assert run("inspect", chain, "f03/state", "--proof", proof).exit_code == 0
+    other = run("inspect", "f04/state", "--verify", proof, "--root", root)
+    assert (other.exit_code, "does not show what is at 'f04/state' of the state" in other.stderr) == (1, True)
+    elsewhere = run("inspect", "f03/state", "--verify", proof, "--root", show(cid_of(b"another state")))
+    assert (elsewhere.exit_code, "does not show what is at" in elsewhere.stderr) == (1, True), elsewhere.stderr
+    with proof.open("rb") as file:
+        reader = read_car(file)
+        blocks = list(reader)
+    for place in range(len(blocks)):  # one byte of a block is another one
+        cid, data = blocks[place]
+        damaged = [*blocks[:place], (cid, data[:-1] + bytes([data[-1] ^ 1])), *blocks[place + 1 :]]
+        with (tmp_path / "damaged.car").open("wb") as file:
+            write_car(file, reader.roots, damaged)
+        found = run("inspect", "f03/state", "--verify", tmp_path / "damaged.car", "--root", root)
+        assert (found.exit_code, show(cid) in found.stderr) in [(1, True), (2, True)], found.stderr
+        with (tmp_path / "lacking.car").open("wb") as file:
+            write_car(file, reader.roots, [*blocks[:place], *blocks[place + 1 :]])
+        found = run("inspect", "f03/state", "--verify", tmp_path / "lacking.car", "--root", root)
+        assert (found.exit_code, f"block {show(cid)} is not in the store" in found.stderr) == (1, True), found.stderr
+    for wrong in ([chain, "f03/state", "--verify", proof], ["--verify", proof, "--proof", proof], []):
+        assert run("inspect", *wrong).exit_code == 2
 
 
 def test_a_state_that_is_exported_and_imported_has_the_same_root(chain: Path, tmp_path: Path) -> None:

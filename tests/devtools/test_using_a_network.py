@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
-from eth_hash.auto import keccak
 from typer.testing import CliRunner, Result
 
 from devtools.cli.main import app
 from localnet import Network
+from localnet.explorer.application import explorer
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
+from store.keccak import keccak
 from tests.localnet.test_artifacts import PROJECT
 
 ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
@@ -30,7 +32,7 @@ BOB = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with Network() as network, serving(network) as url:
+    with Network() as network, serving(network, pages=explorer([])) as url:
         yield url
 
 
@@ -101,6 +103,33 @@ def test_a_failure_says_why_and_ends_with_1(url: str, vault: str, options: list[
         found = json.loads(run(url, "send", vault, "put", "9", "--abi", "Vault", "--json", *options).stdout)
         assert (found["status"], len(found["why"])) == ("failed", 1)
     assert "TooMuch(9, 5)" in run(url, "call", vault, "put", "9", "--abi", "Vault").stderr
+
+
+@pytest.mark.parametrize("function", [["put", "9", "--abi", "Caller"], ["put(uint256)", "9"]])
+@pytest.mark.parametrize("options", [[], ["--gas-limit=500000000"], ["--gas-limit=500000000", "--trace"], ["--trace"]])
+def test_a_custom_error_of_an_inner_contract_keeps_its_name(
+    url: str, project: Path, function: list[str], options: list[str]
+) -> None:
+    caller = as_json(url, "deploy", "Caller")["address"]
+    done = run(url, "send", caller, *function, *options)
+    assert (done.exit_code, "TooMuch(9, 5)" in done.stderr) == (1, True), done.stderr
+    assert ("TooMuch(9, 5)" in done.stdout) == ("--trace" in options), done.stdout
+
+
+def test_an_estimate_that_failed_shows_its_calls_where_they_are_asked_for(url: str, vault: str) -> None:
+    for options in ([], ["--private-key", BOB_KEY]):
+        done = run(url, "send", vault, "put", "9", "--abi", "Vault", "--trace", *options)
+        assert done.exit_code == 1
+        assert "Vault put(amount=9)" in done.stdout
+        assert "TooMuch(9, 5)" in done.stdout
+        assert "TooMuch(9, 5)" in done.stderr
+        assert "Vault put" not in run(url, "send", vault, "put", "9", "--abi", "Vault", *options).stdout
+
+
+def test_a_node_knows_the_names_of_what_was_deployed(url: str, vault: str, tmp_path: Path) -> None:
+    sent = as_json(url, "send", vault, "put(uint256)", "3")["transaction"]
+    with urlopen(f"{url}/tx/{sent}") as page:
+        assert "Vault" in page.read().decode()
 
 
 def test_the_hint_at_a_failures_calls_can_be_pasted(url: str, vault: str) -> None:

@@ -11,8 +11,9 @@ from unittest.mock import patch
 
 from hypervisor.network_versions import NetworkVersion
 from runtimes.evm.contract import EvmContract
+from runtimes.evm.filecoin_rules import filecoin_rules
 from runtimes.evm.opcodes import NUMBERS
-from runtimes.evm.rules import EvmRules, filecoin_rules
+from runtimes.evm.rules import EvmRules
 
 
 @contextmanager

@@ -9,11 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, create2_address, create_address
 from runtimes.evm.ethereum.alloc import AllocAccount
+from store.keccak import keccak
 from tests.differential.twins import CallOf, Case
 
 ALICE, BOB, CAROL = (EthAddress(bytes([0xE0 + index]) * 20) for index in range(3))

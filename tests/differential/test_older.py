@@ -16,7 +16,8 @@ import pytest
 from hypervisor.bundle import Bundle
 from hypervisor.bundle_library import downloaded_releases
 from hypervisor.network_versions import NETWORK_VERSIONS, NetworkVersion, network_version
-from runtimes.evm.rules import EvmRules, filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_rules
+from runtimes.evm.rules import EvmRules
 from tests.conftest import data_file, with_data
 from tests.differential.generator import generate
 from tests.differential.older import older

@@ -22,6 +22,7 @@ from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.node import Node
 from localnet.rpc.socket_methods import SocketSession
 from localnet.rpc.subscriptions import Subscription
+from store.cid import show
 from store.codec import decode, encode, link
 from tests.localnet.conftest import ARTIFACTS, START
 
@@ -30,6 +31,11 @@ _ON_OLDER: Final = ("hypervisor_upgrade", "hypervisor_grantDatacap")
 """Methods that are asked of a network of version 28: to be upgraded, and with DataCap that is not frozen."""
 _IN_FOLDER: Final = ("hypervisor_collectGarbage",)
 """Methods that are asked of a network in a folder."""
+
+_MODULE: Final = bytes.fromhex(
+    "0061736d0100000001060160017f017f030201000503010001071302066d656d6f7279020006696e766f6b6500000a0601040041000b"
+)
+"""An actor that answers nothing to everything."""
 
 _CALL: Final = {"from": "$ALICE", "to": "$CONTRACT", "data": "$CALLDATA"}
 _PAYMENT: Final = {"from": "$ALICE", "to": "$BOB", "value": "0x1"}
@@ -105,7 +111,21 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "trace_filter": [{"fromBlock": "0x1", "toBlock": "latest", "toAddress": ["$CONTRACT"]}],
     "trace_replayTransaction": ["$TRANSACTION", ["trace"]],
     "trace_get": ["$TRANSACTION", []],
+    # Otterscan's
+    "ots_hasCode": ["$CONTRACT", "latest"],
+    "ots_getBlockDetails": [2],
+    "ots_getBlockDetailsByHash": ["$BLOCK"],
+    "ots_getBlockTransactions": [2, 0, 25],
+    "ots_getInternalOperations": ["$TRANSACTION"],
+    "ots_traceTransaction": ["$TRANSACTION"],
+    "ots_getTransactionError": ["$TRANSACTION"],
+    "ots_searchTransactionsBefore": ["$CONTRACT", 0, 25],
+    "ots_searchTransactionsAfter": ["$CONTRACT", 0, 25],
+    "ots_getTransactionBySenderAndNonce": ["$ALICE", 1],
+    "ots_getContractCreator": ["$CONTRACT"],
     "hypervisor_trace": ["$TRANSACTION"],
+    "hypervisor_profile": ["$TRANSACTION"],
+    "hypervisor_traceCall": [_CALL, "latest"],
     "hypervisor_traceEpoch": [1],
     "hypervisor_tracePlaces": ["$TRANSACTION"],
     "hypervisor_addAbi": [[{"type": "function", "name": "greet", "inputs": [], "outputs": []}], "$CONTRACT", "Inbox"],
@@ -134,6 +154,10 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
         None,
         {"swa": "$ALICE", "sra": "$ALICE", "orchestrator": "$BOB", "ramp": 90, "timelock": 5},
     ],
+    "hypervisor_installActor": ["$MODULE", "type GreetReturn string", "greeter"],
+    "hypervisor_createActor": ["$USERS_CODE", "0x", "0x0"],
+    "hypervisor_setActorCode": ["$USERS_ACTOR", "$USERS_CODE"],
+    "hypervisor_actorInterface": ["$USERS_ACTOR"],
     "hypervisor_createMiner": ["$BOB", 2],
     "hypervisor_grantDatacap": ["$F1_ALICE", 1048576],
     "hypervisor_setProducer": ["$MINER"],
@@ -292,6 +316,7 @@ class Examples:
         miner = network.create_miner(bob, sectors=0)
         signers = encode([[alice.native.to_bytes()], 1, 0, 0])
         code = link(network.machine.manifest.code("multisig"))
+        users = network.actors.keep(_MODULE, name="greeter")
         token = network.deploy(DUAL_TOKEN, 1_000)
         multisig = network.send_native(Address.id(INIT_ACTOR), 2, encode([code, signers]), sender=bob)
         names = {
@@ -311,6 +336,9 @@ class Examples:
             "$F1_BOB": str(network.accounts[2].native),
             "$F4_ALICE": str(alice.delegated),
             "$MINER": str(Address.id(miner.id)),
+            "$MODULE": f"0x{_MODULE.hex()}",
+            "$USERS_CODE": {"/": show(users)},
+            "$USERS_ACTOR": str(network.actors.create(users, cbor=b"").address),
             "$MULTISIG": str(Address.from_bytes(decode(multisig.return_data)[0])),
         }
         self.names = names

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from localnet.rpc.dispatch import modules
 from localnet.rpc.lotus_names import with_lotus_names
+from localnet.rpc.method_table import modules
 from localnet.rpc.methods import Method, OptionalReader
 from localnet.rpc.refused import REASONS, UNDER_ETHEREUMS_RULES
 from tests.docs.json_rpc_examples import EXAMPLES, examples
@@ -32,7 +32,8 @@ AREAS: Final = {
     "Logs and filters": "log_methods",
     "Over a WebSocket": "socket_methods",
     "Traces": "traces trace_filter artifacts",
-    "Time, blocks and the state by hand": "control state_control reorg tokens filecoin_control",
+    "Otterscan's methods": "otterscan",
+    "Time, blocks and the state by hand": "control state_control actor_control reorg tokens filecoin_control",
     "Beside the chain": "side_states",
     "Filecoin's methods": "filecoin",
 }
@@ -50,6 +51,11 @@ PARTIAL: Final = {
     "eth_signTransaction": "the bytes alone",
     "eth_simulateV1": "no gas limit, recipient or precompile is overridden",
     "eth_subscribe": "`syncing` never tells anything",
+    "ots_getBlockDetails": "no issuance",
+    "ots_getBlockDetailsByHash": "no issuance",
+    "ots_getInternalOperations": "self-destructs are no operations of their own",
+    "ots_searchTransactionsAfter": "without contracts that were called inside and emitted nothing",
+    "ots_searchTransactionsBefore": "without contracts that were called inside and emitted nothing",
     "trace_call": "the kind `trace` only",
     "trace_replayBlockTransactions": "the kind `trace` only",
     "trace_replayTransaction": "the kind `trace` only",
@@ -65,7 +71,6 @@ PARTIAL: Final = {
 """What of a method is not there."""
 
 MISSING: Final = (
-    (r"ots_", "Otterscan's own"),
     (
         r"anvil_(set(FeeToken|ValidatorFeeToken|FeeAmmLiquidity)|dealTIP20|classifyTransaction)",
         "of chains with fee tokens",

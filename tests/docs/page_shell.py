@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 ROOT = Path(__file__).parent.parent.parent
 FAILS: Final = "fails"
 BIN: Final = Path(sys.executable).parent
-REPLACED: Final = {
+REPLACED: Final[dict[str, str]] = {
     "make demo": "hypervisor demo",  # .ci/run does it in a clone
     "make test": ":",  # would run these tests without end
     "python3 -m venv .venv": ":",  # the environment of the tests stands in for the new one

@@ -99,6 +99,6 @@ def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (tmp_path / name).symlink_to(PAGE.parents[1] / "actors" / "template" / "tip_jar" / name)
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     for code in blocks:
         exec(compile(code, str(PAGE), "exec"), {})

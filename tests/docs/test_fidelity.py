@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from devtools.vectors.conformance import find_vectors, read_vectors
+from devtools.vectors.conformance import read_vectors
 from tests.actors.official import OTHERS
-from tests.conformance.coverage import GOLDEN, VERSIONS, golden_coverage
+from tests.conformance.coverage import MESSAGE_FILES, VERSIONS, golden_coverage
 
 TESTS = Path(__file__).resolve().parent.parent
 PAGE = (TESTS.parent / "docs" / "fidelity.md").read_text(encoding="utf-8")
@@ -22,7 +22,7 @@ QUIRKS = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| `([^|`]+)::([^|`]+)` 
 @cache
 def names() -> frozenset[str]:
     """Golden vectors, without their network versions."""
-    vectors = (vector for path in find_vectors([GOLDEN]) for vector in read_vectors(path))
+    vectors = (vector for path in MESSAGE_FILES for vector in read_vectors(path))
     return frozenset(vector["_meta"]["id"].partition("@")[0] for vector in vectors)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from localnet.accounts import TEST_MNEMONIC
 from localnet.rpc import errors
-from localnet.rpc.dispatch import method_table
 from localnet.rpc.http import PATHS
+from localnet.rpc.method_table import method_table
 from localnet.rpc.methods import OptionalReader
 from localnet.rpc.node import NodeLimits
 from localnet.rpc.refused import REASONS

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.docs.page_shell import run_page
+import pytest
+
+from actors import build
+from tests.docs.page_shell import REPLACED, commands, run_page
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+UPGRADE = PAGE.partition("\n## An actor that upgrades itself\n")[2].partition("\n## ")[0]
+MODULE = "target/wasm32-unknown-unknown/release/tip_jar.wasm"
 FILES = dict(re.findall(r"^```python\n# (test_\w+\.py)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 
 BEFORE_FOUNDRY = PAGE.partition("\n## A deployment with Foundry\n")[0]
@@ -28,6 +33,21 @@ def test_every_command_does_what_the_page_says_in_its_order_in_one_shell(tmp_pat
     assert "test_leading_zeros_are_counted: failed on nv27, passed on nv28" in versions.output
 
 
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The committed modules, which `make bundle` holds equal to what the compiler makes, in place of the compiler."""
+    for feature in build.FEATURES[build.TEMPLATE]:
+        copied = f"mkdir -p {Path(MODULE).parent} && cp {build.module_file(build.TEMPLATE, feature)} {MODULE}"
+        monkeypatch.setitem(REPLACED, f"cargo build --release --features {feature}", copied)
+
+
+@pytest.mark.usefixtures("built")
+def test_the_actor_upgrades_itself_as_the_page_says(tmp_path: Path) -> None:
+    assert sum(bool(expected) for _, expected in commands(UPGRADE)) == 8
+    for ran in run_page(UPGRADE, tmp_path / "page"):
+        ran.check()
+
+
 def test_the_pages_that_it_names_are_there() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", PAGE):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", PAGE):
         assert (ROOT / "docs" / target).exists(), target

@@ -26,9 +26,9 @@ from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
 from runtimes.evm.both import EnginesDiffer, paired
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Answer, EngineFactory, EngineRules, Frame, FrameOutcome, Status
-from runtimes.evm.engines import FAST, PLAIN, engine_factory
+from runtimes.evm.engines import COMPILE, FAST, INTERPRET, PLAIN, engine_factory
 from runtimes.evm.ethereum.forks import FORKS
-from runtimes.evm.fast.pool import pool
+from runtimes.evm.fast.pool import INTERPRETED, pool
 from tests.differential.grammar import THEMES
 from tests.differential.newer_opcodes import known_only
 from tests.engines.grammar import EngineGrammar
@@ -39,7 +39,13 @@ from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.fake_host import CALLER, MYSELF, OTHER, FakeHost
 
 RULES: Final = (*FORKS, *FILECOIN)
-PLANTS: Final = {"fast: MULMOD one gas dearer": (FAST, "MULMOD"), "py-evm: SLOAD one gas dearer": (PLAIN, "SLOAD")}
+PAIRS: Final = {"engines": (PLAIN, FAST), "tiers": (INTERPRET, COMPILE)}
+"""What is compared: the engines, or the fast one's interpreter with what it has compiled."""
+PLANTS: Final = {
+    "fast: MULMOD one gas dearer": (FAST, "MULMOD"),
+    "py-evm: SLOAD one gas dearer": (PLAIN, "SLOAD"),
+    "fast:compile: MULMOD one gas dearer": (COMPILE, "MULMOD"),
+}
 RAN, FINISHED = "ran on both engines", "came to an end of their own"
 _CHUNK: Final = 2_000
 _BLOCK: Final = 50 * _CHUNK
@@ -98,12 +104,12 @@ class PricedHost(FakeHost):
 
 
 @cache
-def engines(name: str, plant: str) -> tuple[EngineRules, EngineFactory]:
+def engines(name: str, plant: str, pair: str = "engines") -> tuple[EngineRules, EngineFactory]:
     """A set of rules, and what makes both engines for it, one of them with a defect perhaps."""
     rules = rules_by_name(name)
     bent, opcode = PLANTS.get(plant, ("", ""))
     first, second = (
-        (engine, engine_factory(engine, dearer(rules, opcode) if engine == bent else rules)) for engine in (PLAIN, FAST)
+        (engine, engine_factory(engine, dearer(rules, opcode) if engine == bent else rules)) for engine in PAIRS[pair]
     )
     return rules, paired(first, second)
 
@@ -153,15 +159,15 @@ def run(random: Random, rules: EngineRules, make: EngineFactory, code: bytes) ->
     return step.status.name
 
 
-def compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
+def compare_some(seed: int, count: int, plant: str, pair: str, start: int) -> Tally:
     """One chunk of the programs, on a thread on which guests may run."""
-    return pool().stacks.run(lambda: _compare_some(seed, count, plant, start), lambda: None)
+    return pool(INTERPRETED).stacks.run(lambda: _compare_some(seed, count, plant, pair, start), lambda: None)
 
 
-def _compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
+def _compare_some(seed: int, count: int, plant: str, pair: str, start: int) -> Tally:
     tally, random = Tally(), Random(f"frames:{seed}:{start}")
     name = RULES[start // _CHUNK % len(RULES)]
-    rules, make = engines(name, plant)
+    rules, make = engines(name, plant, pair)
     for number, code in enumerate(programs(random, name, min(_CHUNK, count - start))):
         tally.count += 1
         try:
@@ -177,17 +183,17 @@ def _compare_some(seed: int, count: int, plant: str, start: int) -> Tally:
     return tally
 
 
-def _in_worker(seed: int, count: int, plant: str, start: int) -> Tally:
+def _in_worker(seed: int, count: int, plant: str, pair: str, start: int) -> Tally:
     gc.collect()
     gc.freeze()
     gc.disable()
-    return compare_some(seed, count, plant, start)
+    return compare_some(seed, count, plant, pair, start)
 
 
-def compare(seed: int, count: int, workers: int, plant: str = "", seconds: float = inf) -> Tally:
+def compare(seed: int, count: int, workers: int, plant: str = "", pair: str = "engines", seconds: float = inf) -> Tally:
     """The first `count` programs of a seed, or as many blocks of them as are begun within some seconds."""
     total, started = Tally(), monotonic()
-    work = partial(compare_some if workers == 1 else _in_worker, seed, count, plant)
+    work = partial(compare_some if workers == 1 else _in_worker, seed, count, plant, pair)
     for block in range(0, count, _BLOCK):
         if monotonic() - started > seconds:
             break
@@ -207,10 +213,15 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=inf, help="begin nothing more after so long; the count is less"
     )
+    parser.add_argument("--pair", choices=[*PAIRS], default="engines", help="what is compared; default: engines")
     chosen = parser.parse_args()
     started = monotonic()
-    tally = compare(chosen.seed, chosen.count, chosen.workers, seconds=chosen.seconds)
-    planted = {name: dict(compare(chosen.seed, 10_000, chosen.workers, name).found_by_rules) for name in PLANTS}
+    tally = compare(chosen.seed, chosen.count, chosen.workers, pair=chosen.pair, seconds=chosen.seconds)
+    planted = {
+        name: dict(compare(chosen.seed, 10_000, chosen.workers, name, chosen.pair).found_by_rules)
+        for name, (engine, _) in PLANTS.items()
+        if engine in PAIRS[chosen.pair]
+    }
     stages = {name: tally.stages[name] for name in (RAN, FINISHED)}
     record = RunRecord(chosen.seed, tally.count, stages, tally.findings[:20], planted, dict(tally.counts))
     return finish(record, chosen, started)

@@ -10,9 +10,8 @@ from types import MappingProxyType
 from typing import Any, Final
 from unittest.mock import patch
 
-from runtimes.evm.both import paired
-from runtimes.evm.engine import EngineFactory, EngineRules
-from runtimes.evm.engines import BOTH, FAST, PLAIN, engine_factory
+from runtimes.evm.engine import EngineRules
+from runtimes.evm.engines import MAKERS
 from runtimes.evm.fast.numbers import AccountFlag
 from tests.runtimes.evm.assembler import NUMBERS
 
@@ -32,13 +31,8 @@ def dearer(rules: Any, name: str) -> EngineRules:
 @contextmanager
 def planted(engine: str, name: str) -> Iterator[None]:
     """One opcode costs one gas more in an engine."""
-
-    def bent(asked: str, rules: EngineRules) -> EngineFactory:
-        if asked == BOTH:
-            return paired((PLAIN, bent(PLAIN, rules)), (FAST, bent(FAST, rules)))
-        return engine_factory(asked, dearer(rules, name) if asked == engine else rules)
-
-    with patch("runtimes.evm.runtime.engine_factory", bent):
+    make = MAKERS[engine]
+    with patch.dict(MAKERS, {engine: lambda rules: make(dearer(rules, name))}):
         yield
 
 

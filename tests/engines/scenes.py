@@ -13,7 +13,6 @@ from random import Random
 from typing import Final
 
 from coincurve import PrivateKey
-from eth_hash.auto import keccak
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, create2_address
 from bridge.transactions import Authorization
@@ -23,7 +22,8 @@ from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.contract_states import DELEGATION_PREFIX
 from runtimes.evm.ethereum.forks import FORKS, fork_names
 from runtimes.evm.ethereum.prices import AUTHORIZATION
-from runtimes.evm.rules import filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_rules
+from store.keccak import keccak
 from tests.differential.generator import SENDER, helpers
 from tests.differential.grammar import THEMES, WORDS
 from tests.engines.grammar import INITS, futures, program

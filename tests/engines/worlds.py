@@ -22,7 +22,7 @@ from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, Toke
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.ethereum.validation import InvalidTransaction
-from runtimes.evm.rules import filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_rules
 from store.cid import cid_of
 from tests.differential.generator import SENDER
 from tests.engines.scenes import COINBASE, ETHEREUM, Batch, Call

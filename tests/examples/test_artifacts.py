@@ -12,7 +12,9 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = PROJECT / "examples"
-FOLDERS = sorted(page.parent for page in EXAMPLES.glob("*/README.md"))
+NATIVE = EXAMPLES / "frc46-token"
+"""A native actor alone: its test is `test_frc46_token.py` beside this."""
+FOLDERS = sorted(page.parent for page in EXAMPLES.glob("*/README.md") if page.parent != NATIVE)
 ARTIFACTS = sorted(
     path for folder in FOLDERS for path in folder.glob("*.json") if "abi" in json.loads(path.read_text())
 )
@@ -41,7 +43,18 @@ def test_seven_examples_are_here() -> None:
     assert [folder.name for folder in FOLDERS] == names
 
 
-PAGES = [EXAMPLES / "README.md", *(folder / "README.md" for folder in FOLDERS), PROJECT / "docs" / "bridge.md"]
+def test_the_native_example_has_a_page_an_interface_and_a_lock() -> None:
+    for name in ("README.md", "interface.ipldsch", "Cargo.lock", "src/lib.rs"):
+        assert (NATIVE / name).exists()
+    assert f"({NATIVE.name}/README.md)" in (EXAMPLES / "README.md").read_text()
+
+
+PAGES = [
+    EXAMPLES / "README.md",
+    NATIVE / "README.md",
+    *(folder / "README.md" for folder in FOLDERS),
+    PROJECT / "docs" / "bridge.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)

@@ -118,7 +118,7 @@ class BrowserPage:
 
     def screenshot(self, file: Path, *, whole: bool = False) -> None:
         """What is to be seen, in the format of the file's suffix."""
-        kind = {"format": "webp", "quality": 80} if file.suffix == ".webp" else {"format": "png"}
+        kind = {"format": "webp", "quality": 60} if file.suffix == ".webp" else {"format": "png"}
         found = self.command("Page.captureScreenshot", captureBeyondViewport=whole, **kind)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(base64.b64decode(found["data"]))

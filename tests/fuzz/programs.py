@@ -11,7 +11,7 @@ from functools import cache
 from random import Random
 
 from hypervisor.address import Address
-from runtimes.wasm.abi import REVISIONS
+from runtimes.wasm.abi import FULLEST, REVISIONS
 from tests.fuzz import trees
 from tests.runtimes.wasm.guests import imports, wasm
 
@@ -46,6 +46,10 @@ OTHERS = {
 """Instructions beyond the syscalls: text of the guest's code, and how many arguments."""
 
 
+FEATURED = tuple(sorted(item for item in REVISIONS[FULLEST].items() if item[0] not in REVISIONS["v4"]))
+"""The syscalls of features: the last instructions, which do nothing in a guest without them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One instruction: its number and its arguments, each an unsigned number of 64 bits."""
@@ -58,8 +62,16 @@ class Operation:
         return bytes((self.number,)) + b"".join(argument.to_bytes(8, "little") for argument in self.arguments)
 
 
-NAMES = (*(f"{module}.{name}" for (module, name), _ in SYSCALLS), *OTHERS)
-COUNTS = (*(len(syscall.letters) for _, syscall in SYSCALLS), *(count for _, count in OTHERS.values()))
+NAMES = (
+    *(f"{module}.{name}" for (module, name), _ in SYSCALLS),
+    *OTHERS,
+    *(f"{module}.{name}" for (module, name), _ in FEATURED),
+)
+COUNTS = (
+    *(len(syscall.letters) for _, syscall in SYSCALLS),
+    *(count for _, count in OTHERS.values()),
+    *(len(syscall.letters) for _, syscall in FEATURED),
+)
 _NUMBERS = {name: at for at, name in enumerate(NAMES)}
 
 
@@ -90,17 +102,21 @@ def write(operations: list[Operation]) -> bytes:
 
 
 @cache
-def guest() -> bytes:
-    """The module."""
-    cases = [_syscall(name, module, syscall.letters) for (module, name), syscall in SYSCALLS]
+def guest(*, featured: bool = False) -> bytes:
+    """The module; with the syscalls of features, it has an `upgrade` as well, which does what its parameters say."""
+    cases = [_syscall(name, syscall.letters) for (_, name), syscall in SYSCALLS]
     cases += [_other(code, count) for code, count in OTHERS.values()]
+    for (_, name), syscall in FEATURED:
+        cases.append(_syscall(name, syscall.letters) if featured else _step(len(syscall.letters)))
+    imported = (*SYSCALLS, *(FEATURED if featured else ()))
+    upgrade = '(func (export "upgrade") (param i32 i32) (result i32) (call $invoke (local.get 0)))' if featured else ""
     blocks = "(block $default " + "".join(f"(block $c{at} " for at in reversed(range(len(cases))))
     labels = " ".join(f"$c{at}" for at in range(len(cases)))
     modulo = f"(i32.rem_u (i32.load8_u (local.get $at)) (i32.const {len(cases)}))"
     bodies = "".join(f") {case} (br $next) " for case in cases)
     own = "".join(f"\\{byte:02x}" for byte in GUEST.to_bytes())
     return wasm(f"""(module
-        {imports(*(f"{module}.{name}" for (module, name), _ in SYSCALLS))}
+        {imports(*(f"{module}.{name}" for (module, name), _ in imported))}
         (memory (export "memory") 2)
         (table 10 funcref) (elem (i32.const 0) func $recurse $invoke)
         (elem func $recurse $recurse)
@@ -121,7 +137,8 @@ def guest() -> bytes:
                 {bodies}
             )
             unreachable)
-            (i32.const 0)))""")
+            (i32.const 0))
+        {upgrade})""")
 
 
 def _argument(at: int, count: int) -> str:
@@ -133,7 +150,7 @@ def _step(count: int) -> str:
     return f"(local.set $at (i32.add (local.get $at) (i32.const {1 + 8 * count})))"
 
 
-def _syscall(name: str, module: str, letters: str) -> str:
+def _syscall(name: str, letters: str) -> str:
     count = len(letters)
     values = (
         _argument(at, count) if letter in "qQ" else f"(i32.wrap_i64 {_argument(at, count)})"

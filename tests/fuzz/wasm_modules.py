@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from runtimes.wasm.binary import name, section, signed, u32, vector
 from runtimes.wasm.module import I32, I64, MAGIC
+from runtimes.wasmtime.encoding import name, section, signed, u32, vector
 
 F32, F64 = 0x7D, 0x7C
 TYPES = ((b"\x7f", b"\x7f"), (b"\x7f\x7e", b"\x7e"), (b"", b""), (b"\x7e", b"\x7f"), (b"\x7d\x7c", b"\x7c"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -52,8 +52,11 @@ class Before:
     def __init__(self, behind: Runtime) -> None:
         self.behind = behind
 
-    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
-        self.behind.prepare(modules)
+    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+        self.behind.prepare(modules, features)
+
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        return self.behind.upgrade(kernel, code, params, info)
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         return self.behind.invoke(kernel, code, params)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from eth_hash.auto import keccak
 
 from hypervisor.address import Address
 from hypervisor.message import Message, signing_digest
@@ -23,6 +22,7 @@ from hypervisor.signatures import (
 from hypervisor.types import Gas, TokenAmount
 from store.cid import parse_cid
 from store.codec import decode, encode
+from store.keccak import keccak
 from tests.conftest import data_file
 
 SECP_KEY = b64decode("8VcW07ADswS4BV2cxi5rnIadVsyTDDhY1NfDH19T8Uo=")

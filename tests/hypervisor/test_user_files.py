@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor.errors import BundleError, InvalidInput
-from hypervisor.user_files import read_bounded, user_folder
+from hypervisor.user_files import check_output, read_bounded, user_folder
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,15 @@ def test_a_file_is_read_up_to_its_bound_and_no_further(tmp_path: Path) -> None:
         read_bounded(pipe, 5, "bundle", BundleError)
     with pytest.raises(BundleError, match=f"bundle {tmp_path} cannot be read: Is a directory"):
         read_bounded(tmp_path, 5, "bundle", BundleError)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for sound in (None, Path("new.csv"), tmp_path / "new.csv"):
+        check_output(sound, "the table")
+    with pytest.raises(InvalidInput, match=r"there is no folder no to write the table costs\.csv to: make it"):
+        check_output(Path("no/costs.csv"), "the table")
+    with pytest.raises(InvalidInput, match=r"the table .* is a folder: name a file"):
+        check_output(tmp_path, "the table")

@@ -6,7 +6,7 @@ kernel and the handle of the parameters, as a guest does, and returns an `Outcom
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -83,7 +83,10 @@ class ScriptedRuntime:
         except ActorExit as exited:
             return Outcome(exited.code, BlockId(exited.block), exited.message)
 
-    def prepare(self, modules: Mapping[Cid, bytes]) -> None:
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        return self.invoke(kernel, code, params)
+
+    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
         if any(module.startswith(b"bad") for module in modules.values()):
             raise InvalidModule("the module starts with 'bad'")
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import pytest
-from eth_hash.auto import keccak
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +34,7 @@ from hypervisor.signatures import secp256k1_public_key
 from hypervisor.types import EAM_ACTOR, MARKET_ACTOR, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install
 from store.codec import decode
+from store.keccak import keccak
 from tests.conftest import bundle_file, evms, samples
 from tests.differential.comparison import BUNDLE
 from tests.runtimes.evm.assembler import assemble, deployer

@@ -6,6 +6,7 @@ from functools import cache
 
 from hypervisor.address import Address
 from tests.actors.contracts import call_data
+from tests.endless import ENDLESS
 from tests.runtimes.wasm.guests import guest
 
 MEBIBYTE = 1 << 20
@@ -110,7 +111,7 @@ def vanishing() -> bytes:
 
 # --- contracts --------------------------------------------------------------------------------------------------------
 
-SPIN = bytes.fromhex("5b5f56")
+SPIN = ENDLESS
 REFUSE = bytes.fromhex("5f5ffd")
 VANISH = bytes.fromhex("33ff")
 RECURSE = bytes.fromhex("5f5f5f5f5f305af15f5260205ff3")

@@ -6,7 +6,7 @@ a cron event that does something. What the same epochs come to without an attack
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,11 @@ from typing import Any
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
-from hypervisor.executor import ApplyResult
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
+from hypervisor.errors import Fatal, OutOfGas
+from hypervisor.events import StampedEvent
+from hypervisor.exit_codes import ExitCode
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import CallNode, CallTrees
@@ -60,44 +64,51 @@ class Tick:
 class Stage:
     """The network. Each attack runs inside `attacked`, which takes everything back."""
 
+    is_armed = False
+    watched: frozenset[bytes] = frozenset()
+
     def __init__(self, bundle: Bundle | Path | None, version: int) -> None:
         self.network = Network(bundle=bundle, network=version, clock=Clock())
         self.producer: Miner = self.network.create_miner(self.network.accounts[1], sectors=1)
         self.network.set_producer(self.producer.address)
         self.network.mine()
         self.attacker, self.victim = self.network.accounts[5], self.network.accounts[6]
+        self.breaks: Callable[[Call], bool] = lambda call: False
+        """A defect of the machine: the calls that break it."""
         self.ticks: list[Tick] = []
         self.expected: list[Tick] = []
         self._waiting: list[bytes] = []
         self._placed = 0
-        self._watch()
+        self.network.machine.interceptor = self
         self._approach()
 
-    def _watch(self) -> None:
-        """Keep what the chain's own messages come to; all others run without a tracer."""
-        machine = self.network.machine
-        apply = machine.apply_implicit
+    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        """As the machine's interceptor: keep what the chain's own messages come to. Others run without a tracer."""
+        if self.breaks(call):
+            raise Fatal("a defect")
+        if calls.depth > 0 or call.from_ != SYSTEM_ACTOR or call.to not in (REWARD, CRON):
+            return proceed(call)
+        calls.tracer = trees = CallTrees()
+        try:
+            result = proceed(call)
+        except OutOfGas:
+            self._note(call.to, ExitCode.SYS_OUT_OF_GAS, trees.roots[0])
+            raise
+        finally:
+            calls.tracer = None
+        self._note(call.to, result.exit_code, trees.roots[0])
+        return result
 
-        def watched(message: Message) -> ApplyResult:
-            if message.from_ != Address.id(SYSTEM_ACTOR) or message.to not in (REWARD, CRON):
-                return apply(message)
-            machine.tracer = trees = CallTrees()
-            try:
-                result = apply(message)
-            finally:
-                machine.tracer = None
-            self._note(message, result, trees.roots[0])
-            return result
+    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
+        """As the machine's interceptor: events are of no account here."""
 
-        setattr(machine, "apply_implicit", watched)  # noqa: B010 - not a form that a type checker takes
-
-    def _note(self, message: Message, result: ApplyResult, root: CallNode) -> None:
+    def _note(self, to: Address, exit_code: int, root: CallNode) -> None:
         epoch = self.network.machine.context.epoch
         if not self.ticks or self.ticks[-1].epoch != epoch:
             self.ticks.append(Tick(epoch))
         tick = self.ticks[-1]
-        tick.exits.append((str(message.to), result.exit_code))
-        if message.to == REWARD:
+        tick.exits.append((str(to), exit_code))
+        if to == REWARD:
             tick.award = root
         else:
             tick.cron = root

@@ -18,7 +18,7 @@ from hypervisor.errors import Fatal, InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
-from hypervisor.message import Message, SignedMessage
+from hypervisor.message import Message
 from hypervisor.network_versions import NV28
 from hypervisor.types import BURNT_FUNDS_ACTOR, MARKET_ACTOR, SYSTEM_ACTOR, Gas
 from localnet import Account
@@ -171,15 +171,7 @@ def test_a_message_that_breaks_the_machine_stops_one_block_and_no_more(
     """A defect of the machine that one message meets: the pool forgets it, and the next block has all others."""
     stage = the_stage(stages, "own")
     with stage.attacked():
-        machine = stage.network.machine
-        apply = machine.apply
-
-        def broken(message: SignedMessage, *rest: int) -> ApplyResult:
-            if message.message.value == 13:
-                raise Fatal("a defect")
-            return apply(message, *rest)
-
-        monkeypatch.setattr(machine, "apply", broken)
+        monkeypatch.setattr(stage, "breaks", lambda call: call.value == 13)
         stage.fire(stage.victim.native, 0, value=1, gas=10_000_000)
         stage.fire(stage.victim.native, 0, value=13, gas=10_000_000, sender=stage.network.accounts[7])
         with pytest.raises(Fatal, match="a defect"):

@@ -69,12 +69,16 @@ def before_nv29(request: pytest.FixtureRequest) -> Iterator[Network]:
 def _taken_back(network: Network) -> Iterator[Network]:
     """Lend a network: what a snapshot does not hold is put back, too."""
     snapshot, chain, clock = network.snapshot(), network.chain, network._clock
-    interfaces, watchers, now = dict(network._interfaces), list(chain.watchers), getattr(clock._clock, "now", None)
+    interfaces, watchers, now = (
+        dict(network._interfaces.known),
+        list(chain.watchers),
+        getattr(clock._clock, "now", None),
+    )
     yield network
     assert network.revert(snapshot), (
         "a test went back further than to where it began: its chain would be the next one's"
     )
     network.automine, chain.deferred, clock.interval = True, False, None
-    network._interfaces, chain.watchers = interfaces, watchers
+    network._interfaces.known, chain.watchers = interfaces, watchers
     if isinstance(clock._clock, Clock) and now is not None:
         clock._clock.now = now

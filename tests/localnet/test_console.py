@@ -24,6 +24,7 @@ from localnet.rules.call_request import CallRequest
 from localnet.state.contract_state import code_of
 from localnet.traces import failure_place
 from localnet.traces.trace_command import DEFAULT_URL
+from tests.endless import ENDLESS
 from tests.localnet.conftest import ARTIFACTS
 from tests.localnet.rpc.conftest import Client, Failed
 from tests.localnet.test_artifacts import PROJECT, SOURCES
@@ -322,7 +323,7 @@ class Collected:
         return self.wanted
 
 
-LOOP = bytes.fromhex("5b600056")
+LOOP = ENDLESS
 
 
 @pytest.mark.parametrize("asked", ["transaction", "estimate", "call"])

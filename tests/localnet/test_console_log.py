@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 from eth_abi.abi import encode
-from eth_hash.auto import keccak
 
 from localnet.traces.console_log import MOST_CHARACTERS, log_line
+from store.keccak import keccak
 
 EXAMPLES = {
     "uint256": (7, "7"),

@@ -10,7 +10,6 @@ import io
 from collections.abc import Callable
 
 import pytest
-from eth_hash.auto import keccak
 
 from bridge.addresses import EthAddress, masked_id, to_filecoin
 from hypervisor.address import Address, Protocol
@@ -26,6 +25,7 @@ from localnet.state.contract_state import code_of, storage_of
 from store.car import read_car
 from store.cid import cid_of
 from store.codec import decode, encode
+from store.keccak import keccak
 from store.transfer import write_blocks
 from tests.localnet.conftest import ARTIFACTS, START, Clock
 

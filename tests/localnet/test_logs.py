@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from localnet import Contract, Network
 from localnet.chain.logs import LogFilter, logs_between, logs_in
 from localnet.ledger.kept_logs import KeptLogs
 from localnet.ledger.records import Execution, decode_height
+from store.keccak import keccak
 from tests.localnet.conftest import ARTIFACTS
 
 GREETED = keccak(b"Greeted(address,uint256,string,uint256)")

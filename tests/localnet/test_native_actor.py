@@ -147,3 +147,22 @@ def test_the_numbers_of_the_compiled_actor_are_those_of_the_interface(jar: Nativ
         name: method_number(name) for name in ("Tip", "Total", "Withdraw")
     }
     assert jar.call("Withdraw", {"amount": 0}) is None
+
+
+def test_a_trace_has_the_words_of_the_installed_schema(network: Network, jar: NativeActor) -> None:
+    receipt = jar.send("Tip", {"note": "thanks"}, value=FIL)
+    number = network.machine.state_tree.lookup_id(jar.address)
+    text = str(receipt.trace)
+    assert f'f0{number} tip_jar Tip(note="thanks")' in text
+    assert "-> 1" in text
+    assert 'event tipped(from=100, amount=1000000000000000000, note="thanks")' in text
+
+
+def test_parameters_that_do_not_fit_the_schema_are_bytes_and_a_sentence(network: Network, jar: NativeActor) -> None:
+    number = jar.interface.number("Tip")
+    with pytest.raises(TransactionFailed) as caught:
+        network.send_native(jar.address, number, bytes.fromhex("8105"), value=1, gas_limit=10**9)
+    assert caught.value.receipt is not None
+    assert "Tip(0x8105, which is not TipParams: note: expected a string, found an integer)" in str(
+        caught.value.receipt.trace
+    )

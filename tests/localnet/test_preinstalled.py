@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from eth_hash.auto import keccak
 
 from bridge.addresses import to_filecoin
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 from localnet.state.contract_state import code_of
+from store.keccak import keccak
 
 CODE_HASHES = {  # what explorers and deployment scripts of many chains pin
     MULTICALL3: "d5c15df687b16f2ff992fc8d767b4216323184a2bbc6ee2f9c398c318e770891",

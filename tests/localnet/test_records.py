@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hypervisor.errors import InvalidInput
+from hypervisor.overlay import Overlay
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network
 from localnet.ledger.genesis import NetworkRecord
 from localnet.ledger.records import Execution, NullRound, Tipset, decode_height
 from localnet.ledger.upgrades import Upgrade, Upgrades
 from store.cid import cid_of
-from store.codec import encode, link
+from store.codec import decode, encode, link
 from tests.localnet.conftest import ARTIFACTS
 
 
@@ -57,16 +59,24 @@ def test_a_record_that_is_none_is_refused(data: bytes) -> None:
         NetworkRecord.decode(data)
 
 
+def test_a_record_with_an_overlay_is_read_back_and_one_without_is_as_ever() -> None:
+    plain = NetworkRecord("localnet", TokenAmount(1), Upgrades(28), "fast", cid_of(b"first"))
+    with_one = replace(plain, overlay=Overlay("dearer", 28, None, (("syscall", 1),)))
+    assert NetworkRecord.decode(with_one.encode()) == with_one
+    assert decode(plain.encode())[0] == 3
+    assert decode(with_one.encode())[0] == 4
+
+
 @pytest.mark.parametrize(
     ("version", "fields"),
     [
         (1, ["localnet", b""]),
         (2, ["localnet", b"", 28, [], "fast", link(cid_of(b"first"))]),
-        (4, []),
+        (5, []),
     ],
 )
 def test_a_record_of_another_format_names_both_and_says_what_to_do(version: int, fields: list[Any]) -> None:
-    said = f"record format {version}, this program reads 3: go on with the release that wrote it, or name another"
+    said = f"record format {version}, this program reads 3 and 4: go on with the release that wrote it, or name another"
     with pytest.raises(InvalidInput, match=said) as refused:
         NetworkRecord.decode(encode([version, *fields]))
     assert "--load-state" in str(refused.value)

@@ -100,7 +100,7 @@ def test_a_range_is_what_the_chain_has_states_of(tmp_path: Path) -> None:
         GarbageCollector(store, lambda: chain_roots(store)).run()
     assert heights(tmp_path, 2) == [4, 5]
     assert [replay(tmp_path, height).difference for height in heights(tmp_path)] == ["", ""]
-    with pytest.raises(InvalidInput, match="executes nothing there: its states reach from 9 to 5"):
+    with pytest.raises(InvalidInput, match=r"executes nothing from 9 to 5: its states reach from [34] to 5"):
         heights(tmp_path, 9)
     with RocksStore.open(tmp_path / "empty") as store:
         assert store.metadata(b"head") is None

@@ -15,8 +15,9 @@ from hypervisor.tracing import CallEnded, CallStarted, call_tree
 from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
 from localnet import CallFailed, Network, TransactionFailed
 from localnet.contracts.contract import Artifact
+from localnet.contracts.named_interface import NamedInterface
 from localnet.traces.trace import Trace, call_json
-from localnet.traces.trace_words import NamedInterface, describe
+from localnet.traces.trace_words import describe
 from store.cid import RAW, cid_of, show
 from store.codec import encode, link
 from tests.conftest import data_file
@@ -182,8 +183,9 @@ def test_values_of_native_methods_are_told_by_the_names_of_their_schema() -> Non
 
 
 @pytest.mark.parametrize("data", [b"\xff", encode(5), encode([1, 2]), encode([b"\x09\x09", 5, b""])])
-def test_a_value_of_another_shape_stays_bytes(data: bytes) -> None:
-    assert describe(native_call("datacap", 80475954, data), []).arguments == f"(0x{data.hex()})"
+def test_a_value_of_another_shape_stays_bytes_and_why_is_said(data: bytes) -> None:
+    words = describe(native_call("datacap", 80475954, data), []).arguments
+    assert words.startswith(f"(0x{data.hex()}, which is not TransferParams: ")
 
 
 def test_a_method_that_nobody_knows_is_its_number() -> None:

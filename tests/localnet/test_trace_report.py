@@ -13,9 +13,9 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.printable import printable
 from bridge.traces.flame import MOST_BOXES, FlameBox, flame_html, flame_svg
 from hypervisor.errors import InvalidInput
+from hypervisor.printable import printable
 from localnet import Network, TransactionFailed
 from localnet.traces.trace_report import PART_OF, explain_trace, flame, gas_words
 from tests.localnet.conftest import ARTIFACTS

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from eth_account.messages import encode_typed_data
-from eth_hash.auto import keccak
 
 from hypervisor.errors import InvalidInput
 from localnet.typed_data import typed_data_digest
+from store.keccak import keccak
 
 MAIL: dict[str, Any] = {  # the example of EIP-712
     "types": {

@@ -70,6 +70,17 @@ def test_the_readmes_two_commands_run_in_the_clone(tmp_path: Path) -> None:
     assert made[0] == wanted[0]
 
 
+@pytest.mark.parametrize("second", ["", "python3.13"])
+def test_where_nothing_can_be_compiled_the_compiled_form_is_not_run(tmp_path: Path, second: str) -> None:
+    place = f'"$scratch/clone/.venv{"-3.13" if second else ""}/bin"'
+    program = "#!/bin/sh\\necho $2: there is no C compiler\\n"
+    lacks = (
+        f"mkdir -p {place}; printf '{program}' >{place}/python; chmod +x {place}/python; minor_of() {{ echo 3.13; }}"
+    )
+    said = run_in_the_clone(f"{lacks}\nsecond={second}\nthe_compiled_form\necho went on", tmp_path)
+    assert said == "\n=== compiled form: NOT RUN, lacking: there is no C compiler\nwent on\n"
+
+
 def test_the_minutes_of_its_steps_are_those_of_the_page_and_an_hour_in_all() -> None:
     page = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|*]+) \| (\d+) \|$", page, re.MULTILINE)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from hatch_build import BUILD_REQUIREMENTS, SUFFIX, modules
+from hatch_build import BUILD_REQUIREMENTS, SUFFIX, lacking, modules
 from store.compiled import SHARED, UnfitCompiledModule, check_compiled, compiled_modules, form
 from tests.interpreted_only import interpreted_only
 from tests.packaging.project import PACKAGES, PROJECT
@@ -45,7 +45,7 @@ def test_every_module_of_the_compiled_packages_is_compiled_or_stays_for_a_reason
 
 
 def test_a_name_in_the_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "compiled.toml").write_text('packages = ["gone"]\npackage_files = []\n[interpreted]\n')
+    (tmp_path / "compiled.toml").write_text('packages = ["gone"]\nfiles = []\n[interpreted]\n')
     with pytest.raises(ValueError, match=r"compiled\.toml names gone, which is not there"):
         modules(tmp_path)
 
@@ -210,6 +210,11 @@ from __future__ import annotations
 def is_even(number: int) -> bool:
     """Whether a number is even."""
     return number % 2 == 0
+
+
+def in_words(number: int) -> str:
+    """A number in a sentence."""
+    return f"{number} is even" if is_even(number) else "It is odd: " + str(number)
 '''
 ODD = '''"""Other numbers."""
 
@@ -232,7 +237,7 @@ def project(tmp_path: Path) -> Path:
         '[project]\nname = "two"\nversion = "1"\ndependencies = []\n'
         '[tool.hatch.build.targets.wheel]\nonly-include = ["store"]\n'
         '[tool.hatch.build.targets.wheel.hooks.custom]\npath = "hatch_build.py"\n',
-        "compiled.toml": 'packages = ["store"]\npackage_files = []\n[interpreted]\n"store/compiled.py" = "the guard"\n',
+        "compiled.toml": 'packages = ["store"]\nfiles = []\n[interpreted]\n"store/compiled.py" = "the guard"\n',
         "store/__init__.py": (PROJECT / "store/__init__.py").read_text(encoding="utf-8"),
         "store/compiled.py": (PROJECT / "store/compiled.py").read_text(encoding="utf-8"),
         "store/even.py": EVEN,
@@ -263,8 +268,38 @@ def test_a_wheel_is_pure_unless_it_is_wanted_otherwise(project: Path) -> None:
     assert [path.name for path in (project / "dist").iterdir()] == ["two-1-py2.py3-none-any.whl"]
 
 
+def test_without_a_compiler_nothing_is_touched_and_a_sentence_says_so(project: Path) -> None:
+    done = python(project, "hatch_build.py", "in-place", CC="no-such-compiler -O2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: there is no C compiler 'no-such-compiler': install one, or name it in CC\n"
+    assert not (project / "build").exists()
+
+
+def test_a_compiled_wheel_is_not_made_without_a_compiler(project: Path) -> None:
+    done = python(project, "-m", "build", "--wheel", "--no-isolation", ".", FVM_COMPILED="1", CC="no-such-compiler")
+    assert done.returncode != 0
+    assert "error: there is no C compiler 'no-such-compiler': install one" in done.stdout + done.stderr
+    assert not list(project.rglob("*.whl"))
+
+
+def test_the_command_says_what_does_not_fit_in_a_sentence(checkout: Path) -> None:
+    for name in ("store/__init__.py", "store/compiled.py", "devtools/cli/start.py", "devtools/cli/exit_status.py"):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, checkout / name)
+    for name in ("devtools/__init__.py", "devtools/cli/__init__.py"):
+        (checkout / name).touch()
+    (checkout / "devtools/cli/main.py").write_text("import store.cid\n")
+    (checkout / "store/cid.py").write_text("VALUE = 22\n")
+    command = ["-c", "from devtools.cli.start import main; main()"]
+    said = python(checkout, *command)
+    words = f"error: {checkout}/store/cid{SUFFIX} is older than its source store/cid.py: {CHECKOUT}\n"
+    assert (said.returncode, said.stdout, said.stderr) == (1, "", words)
+    (checkout / "devtools/cli/main.py").write_text("import no_such_module\n")
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in python(checkout, *command).stderr
+
+
 @pytest.mark.oracle
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on this machine")
+@pytest.mark.skipif(bool(lacking()), reason=lacking() or "nothing is lacking")
 def test_modules_are_compiled_in_place_compiled_again_where_they_changed_and_taken_back(project: Path) -> None:
     source = str(project / "store" / "odd.py")
     assert asked(project) == f"interpreted True {source}\n"
@@ -272,6 +307,13 @@ def test_modules_are_compiled_in_place_compiled_again_where_they_changed_and_tak
     assert done.returncode == 0, done.stdout + done.stderr
     compiled = source.removesuffix(".py") + SUFFIX
     assert asked(project) == f"compiled True {compiled}\n"
+
+    references = (
+        "import sys; from store.even import in_words; n = {}; before = sys.getrefcount(n); in_words(n); "
+        "print(sys.getrefcount(n) - before)"
+    )
+    for number in ("2**62", "-2**62 - 1", "10**22 + 1"):
+        assert python(project, "-c", references.format(number)).stdout == "0\n", number
 
     (project / "store/odd.py").write_text(ODD.replace("not is_even(number)", "not not is_even(number)"))
     assert f"{compiled} is older than its source store/odd.py" in asked(project)
@@ -288,7 +330,7 @@ def test_modules_are_compiled_in_place_compiled_again_where_they_changed_and_tak
 
 
 @pytest.mark.oracle
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler on this machine")
+@pytest.mark.skipif(bool(lacking()), reason=lacking() or "nothing is lacking")
 def test_a_compiled_wheel_carries_modules_sources_and_record(project: Path) -> None:
     from zipfile import ZipFile
 

@@ -12,12 +12,14 @@ import pytest
 from actors.schemas import NAMES
 from tests.packaging.project import PACKAGES, PROJECT
 
-TEMPLATE = "actors/template/tip_jar/"
-"""What `hypervisor actor new` copies: a project of its own, with Rust and tests."""
+TEMPLATES = "actors/template/"
+"""What `hypervisor actor new` copies: projects of their own, with sources and tests."""
+TEMPLATE = f"{TEMPLATES}tip_jar/"
 IMPORTED = {"devtools/soltest/solidity/FilecoinVm.sol", "localnet/solidity/FilecoinFork.sol"}
 """What people's tests import: `hypervisor test` and `hypervisor solidity` hand it out."""
 PAGES = PROJECT / "localnet" / "explorer"
 DATA = {
+    "actors/include/fvm.h",
     "actors/releases.json",
     *(
         f"{TEMPLATE}{name}"
@@ -27,17 +29,37 @@ DATA = {
             "Cargo.lock",
             "Cargo.toml",
             "README.md",
+            "interface-upgradable.ipldsch",
+            "interface-v2.ipldsch",
             "interface.ipldsch",
             "rust-toolchain.toml",
             "rustfmt.toml",
             "src/lib.rs",
+            "src/upgrade.rs",
             "src/vm.rs",
+        )
+    ),
+    *(
+        f"actors/template/c/tally/{name}"
+        for name in (".gitignore", "Makefile", "README.md", "interface.ipldsch", "src/actor.c")
+    ),
+    *(
+        f"actors/template/assemblyscript/tally/{name}"
+        for name in (
+            ".gitignore",
+            "README.md",
+            "assembly/actor.ts",
+            "assembly/fvm.ts",
+            "interface.ipldsch",
+            "package.json",
         )
     ),
     "actors/bundle.car",
     "actors/bundle.json",
     "actors/supply-share.car",
     "actors/v19.car",
+    "actors/m2-native.car",
+    "actors/v19-m2-native.car",
     *(f"actors/schemas/{name}.ipldsch" for name in ("common", *NAMES)),
     "devtools/demo/compiled/counter/counter.wasm",
     "devtools/soltest/solc.mjs",
@@ -80,7 +102,7 @@ def test_beside_python_it_has_the_data_and_nothing_else(names: set[str]) -> None
 
 def test_no_sources_of_guests_or_contracts_no_tests_no_examples_no_tools_of_the_build(names: set[str]) -> None:
     unwanted = ("tests", "examples", "target", "node_modules", "build.py")
-    own = [name for name in names - IMPORTED if not name.startswith((TEMPLATE, INTERFACES))]
+    own = [name for name in names - IMPORTED if not name.startswith((TEMPLATES, INTERFACES))]
     assert [name for name in own if set(Path(name).parts) & set(unwanted)] == []
     assert [name for name in own if name.endswith((".rs", ".toml", ".lock", ".sol"))] == []
 

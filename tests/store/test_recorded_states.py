@@ -18,7 +18,7 @@ from typing import Any
 
 from cbor2 import CBORTag
 
-from devtools.vectors.conformance import find_vectors, read_vectors
+from devtools.vectors.conformance import read_vectors
 from store.amt import Amt, AmtError
 from store.blockstore import BlockNotFound, get_object
 from store.car import read_car
@@ -27,7 +27,7 @@ from store.codec import decode, decode_strict, encode, unlink
 from store.hamt import Hamt, HamtError
 from store.links import SECTOR_CODECS, links_of
 from store.memory import MemoryStore
-from tests.conformance.coverage import GOLDEN
+from tests.conformance.coverage import MESSAGE_FILES
 from tests.conftest import data_file, fvm_data
 
 PER_METHOD = 2  # the smallest vectors of each method of an actor
@@ -37,7 +37,7 @@ PER_FILE = 20  # the first golden vectors
 @cache
 def recorded() -> tuple[tuple[dict[str, Any], dict[Cid, bytes]], ...]:
     if fvm_data() is None:
-        files = (islice(read_vectors(path), PER_FILE) for path in find_vectors([GOLDEN]))
+        files = (islice(read_vectors(path), PER_FILE) for path in MESSAGE_FILES)
         return tuple((vector, _archive(vector)) for vectors in files for vector in vectors)
     folder = data_file("vectors/fvm-nv18")
     paths = sorted(folder.rglob("*.json"), key=lambda path: (path.stat().st_size, path.name))

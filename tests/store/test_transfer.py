@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -208,12 +209,9 @@ class Interrupted(MemoryStore):
         super().commit(blocks, metadata, index, expected)
 
 
-@pytest.fixture
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "BATCH", 10_000)
+import_in_parts = partial(import_car, batch=10_000)
 
 
-@pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize("indexed", [False, True])
 def test_an_import_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, indexed: bool) -> None:
     source = MemoryStore()
@@ -222,19 +220,18 @@ def test_an_import_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, ind
     with path.open("wb") as file:
         count = export_car(source, [root], file, indexed=indexed)
     needed = Interrupted(0)
-    import_car(needed, path, {HEAD: root})
+    import_in_parts(needed, path, {HEAD: root})
     assert needed.commits > 15
     for fail_at in range(1, needed.commits + 1):
         store = Interrupted(fail_at)
         with pytest.raises(StoreFull):
-            import_car(store, path, {HEAD: root})
+            import_in_parts(store, path, {HEAD: root})
         assert store.metadata(HEAD) is None
-        import_car(store, path, {HEAD: root})
+        import_in_parts(store, path, {HEAD: root})
         assert store.metadata(HEAD) == root
         assert len(store) == store.stored == count, "a block was stored twice, or not at all"
 
 
-@pytest.mark.usefixtures("small_batches")
 def test_another_file_does_not_go_on_where_the_first_one_was(tmp_path: Path) -> None:
     source = MemoryStore()
     paths = []
@@ -245,12 +242,11 @@ def test_another_file_does_not_go_on_where_the_first_one_was(tmp_path: Path) -> 
             export_car(source, [root], file)
     store = Interrupted(8)
     with pytest.raises(StoreFull):
-        import_car(store, paths[0])
-    import_car(store, paths[1], {HEAD: root})
+        import_in_parts(store, paths[0])
+    import_in_parts(store, paths[1], {HEAD: root})
     assert reachable(store, [root]) == reachable(source, [root])
 
 
-@pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize("when", range(0, 20, 4))
 def test_a_collection_during_an_import_takes_nothing_from_it(tmp_path: Path, when: int) -> None:
     source = MemoryStore()
@@ -268,6 +264,6 @@ def test_a_collection_during_an_import_takes_nothing_from_it(tmp_path: Path, whe
                 if steps == when:
                     GarbageCollector(store).run()
 
-        import_car(store, path, {HEAD: root}, progress=collect_now)
+        import_in_parts(store, path, {HEAD: root}, progress=collect_now)
         assert steps >= when
         assert reachable(store, [root]) == reachable(source, [root])

@@ -134,7 +134,7 @@ def _compute2_default(_context: Context, salt: bytes, code_hash: bytes) -> EthAd
 
 
 def _create2(deployer: EthAddress, salt: bytes, code_hash: bytes) -> EthAddress:
-    from eth_hash.auto import keccak
+    from store.keccak import keccak
 
     return EthAddress(bytes(keccak(b"\xff" + deployer + salt + code_hash))[12:])
 

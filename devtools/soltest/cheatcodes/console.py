@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from bridge.abi import ContractInterface
 from bridge.addresses import EthAddress, checksummed
 from bridge.events import Log
-from bridge.printable import printable
+from hypervisor.printable import printable
 from localnet.traces.console_log import MOST_CHARACTERS, MOST_LINES, log_text
+from store.keccak import keccak
 
 _ONE: Final = {
     "log": "string", "logs": "bytes", "log_address": "address", "log_bytes32": "bytes32", "log_int": "int256",

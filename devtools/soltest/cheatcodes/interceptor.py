@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import EthAddress
 from bridge.cbor import byte_string
 from bridge.ethereum_block import ETHEREUM
@@ -57,6 +55,7 @@ from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from store.cid import CBOR, Cid, cid_of
+from store.keccak import keccak
 
 _RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _KEEPING: Final = ("serialize", "mock", "expect", "setEnv", "label", "etch")

@@ -14,7 +14,7 @@ from hypervisor.types import ActorID, TokenAmount
 from localnet.state.contract_state import code_of, contract_state, nonce_of
 from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
 from runtimes.evm.ethereum.accounts import Accounts
-from runtimes.evm.rules import filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_rules
 from store.kamt import Kamt
 
 LARGEST_NONCE: Final = (1 << 64) - 1

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from bridge import rlp
 from bridge.addresses import EthAddress
 from devtools.soltest.cheatcodes.context import Context
@@ -15,6 +13,7 @@ from devtools.soltest.cheatcodes.table import cheatcode
 from hypervisor.errors import InvalidInput
 from hypervisor.signatures import secp256k1_public_key
 from localnet.accounts import DERIVATION_PATH, HARDENED, Account, derived_key, read_path
+from store.keccak import keccak
 
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, TypeVar
 
-from eth_hash.auto import keccak
-
 from devtools.soltest.cheatcodes.values import split
+from store.keccak import keccak
 
 MODULES: Final = (
     "accounts",

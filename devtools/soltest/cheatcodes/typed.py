@@ -10,8 +10,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from eth_hash.auto import keccak
-
 from devtools.soltest.cheatcodes import documents
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
@@ -21,6 +19,7 @@ from devtools.soltest.cheatcodes.table import cheatcode
 from devtools.soltest.cheatcodes.values import decode
 from hypervisor.errors import InvalidInput
 from localnet.typed_data import DOMAIN, hash_struct, type_text, typed_data_digest
+from store.keccak import keccak
 
 _BINDINGS: Final = "utils/JsonBindings.sol"
 _SCHEMA: Final = re.compile(r'string\s+constant\s+schema_(\w+)\s*=\s*"([^"]*)"')

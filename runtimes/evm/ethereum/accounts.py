@@ -12,8 +12,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, unmask_id
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import Fatal
@@ -35,6 +33,7 @@ from runtimes.evm.storage import EMPTY_KAMT
 from runtimes.evm.tree_engine import AccountView
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.kamt import Kamt
+from store.keccak import keccak
 
 # Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) and nothing before; a slot
 # is named by its bytes, little-endian: their hash has a seed, while numbers with one hash are 2**61 - 1 apart.

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bridge import rlp
 from bridge.addresses import EthAddress
 from bridge.evm_state import EvmState
@@ -26,6 +24,7 @@ from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import RAW, cid_of
 from store.hamt import Hamt
 from store.kamt import Kamt
+from store.keccak import keccak
 
 _WORD: Final = 32
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress, create2_address, create_address
 from bridge.cbor import byte_string
-from bridge.evm_steps import EvmCost
+from bridge.evm_steps import CodeBorrowed, EvmCost
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
@@ -95,6 +95,8 @@ def _call(host: EthereumHost, ask: CallAsk, code_address: EthAddress, limit: int
         caller, shown = host.caller if who.actor == host.actor else who.address, host.value
     else:
         caller, shown = who.address, ask.value
+    if host.calls.tracer is not None:
+        host.calls.tracer.event(CodeBorrowed(ask.address, ask.kind.name))
     code = host.accounts.code_cid(host.accounts.find(code_address))
     params = Block(DAG_CBOR, DelegateCallParams(code, ask.data, caller, TokenAmount(shown)).encode())
     return Call(who.actor, Address.id(who.actor), INVOKE_CONTRACT_DELEGATE, params, gas_limit=limit, read_only=static)

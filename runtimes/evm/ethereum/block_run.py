@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bridge import rlp
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import BLOCK_HASHES
@@ -24,6 +22,7 @@ from runtimes.evm.ethereum.application import TransactionResult, block_limits, b
 from runtimes.evm.ethereum.executor import EthereumExecutor, InvalidBlock
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.validation import BlockLimits, blob_gas
+from store.keccak import keccak
 
 BEACON_ROOTS: Final = EthAddress(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0beac02"))
 WITHDRAWAL_REQUESTS: Final = EthAddress(bytes.fromhex("00000961ef480eb55e80d19ad83579a64c007002"))

@@ -21,16 +21,16 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import GasTracker
 from hypervisor.journal import Journal
 from hypervisor.machine_state import MachineState
-from hypervisor.network_versions import network_version
+from hypervisor.network_versions import LATEST
 from hypervisor.tracing import EventEmitted
 from hypervisor.types import ActorID
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.call_rules import FREE, EthereumCallRules
 from runtimes.evm.ethereum.forks import Fork
+from runtimes.evm.filecoin_rules import filecoin_rules
 from runtimes.evm.interception import stands_between_frames
 from runtimes.evm.precompiles.filecoin import FILECOIN
-from runtimes.evm.rules import filecoin_rules
 
 MAX_FRAMES: Final = 1025
 """A transaction's first frame and 1,024 below it."""
@@ -75,7 +75,7 @@ class EthereumCalls(CallManager):
         self.frames = self.interceptor if stands_between_frames(self.interceptor) else None
         self.filecoin_precompiles = _NONE
         if filecoin_addresses:
-            self.filecoin_precompiles = filecoin_precompiles(machine.context.network.number)
+            self.filecoin_precompiles = filecoin_precompiles(machine.context.network.evm)
 
     # --- calls ------------------------------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class EthereumCalls(CallManager):
 
 
 @lru_cache
-def filecoin_precompiles(network: int) -> Mapping[EthAddress, str]:
-    """Filecoin's own precompiles in a network version, by address."""
-    precompiles = filecoin_rules(network_version(network)).precompiles
+def filecoin_precompiles(features: frozenset[str]) -> Mapping[EthAddress, str]:
+    """Filecoin's own precompiles by address, where contracts may use some features (`NetworkVersion.evm`)."""
+    precompiles = filecoin_rules(replace(LATEST, evm=features)).precompiles
     return MappingProxyType({address: name for address, name in precompiles.items() if name in FILECOIN})

@@ -16,10 +16,10 @@ from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.kernel import Kernel, SendResult
 from hypervisor.types import METHOD_SEND, NO_BLOCK, BlockId, Gas, MethodNumber, TokenAmount
 from runtimes.evm.engine import Answer, CallAsk
+from runtimes.evm.filecoin_rules import filecoin_rules
 from runtimes.evm.memory import hold
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
-from runtimes.evm.rules import filecoin_rules
 from runtimes.evm.syscalls import Syscalls
 
 if TYPE_CHECKING:

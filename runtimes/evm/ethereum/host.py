@@ -7,8 +7,6 @@ raises OutOfGas; the runtime lets it end there.
 from collections.abc import Sequence
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import EthAddress
 from bridge.events import Log
 from bridge.gas import SLICE, GasBudget
@@ -23,6 +21,7 @@ from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.ethereum.tree_host import EthereumTreeHost
 from store.cid import split_cid
+from store.keccak import keccak
 
 _BLOCK_HASHES: Final = 256
 _MAPPING_KEY: Final = 64

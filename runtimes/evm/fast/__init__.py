@@ -4,6 +4,16 @@ The guest is `runtimes/evm/guests/evm`; docs/engines.md explains how the two sid
 loads nothing: the module is loaded when the first contract runs.
 """
 
-from runtimes.evm.fast.engine import FastEngine, FastTable
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
-__all__ = ["FastEngine", "FastTable"]
+from runtimes.evm.fast.engine import FastEngine, FastTable
+from runtimes.evm.fast.pool import COMPILED, INTERPRETED, TIERED, Tier
+
+TIERS: Final[Mapping[str, Tier]] = MappingProxyType(
+    {"fast": TIERED, "fast:interpret": INTERPRETED, "fast:compile": COMPILED}
+)
+"""By the engine's name."""
+
+__all__ = ["TIERS", "FastEngine", "FastTable", "Tier"]

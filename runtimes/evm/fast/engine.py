@@ -6,12 +6,13 @@ enough for other threads to run between them.
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final, cast
 from weakref import ref
 
 from bridge.evm_steps import EvmCost, EvmFault
 from hypervisor.errors import Fatal, HypervisorError, OutOfGas
-from hypervisor.tracing import PlaceTracer
+from hypervisor.tracing import PausingTracer, PlaceTracer, RuntimeEvent
 from runtimes.evm.engine import (
     Answer,
     CallAsk,
@@ -27,7 +28,7 @@ from runtimes.evm.engine import (
 from runtimes.evm.fast.changes import Changes
 from runtimes.evm.fast.instance import FastInstance, address_of
 from runtimes.evm.fast.numbers import GuestCommand, GuestExit, TreeFlag
-from runtimes.evm.fast.pool import Pool, pool
+from runtimes.evm.fast.pool import INTERPRETED, Pool, Tier, pool
 from runtimes.evm.fast.tree import Trees, features, put_answer, put_tree_start
 from runtimes.evm.tree_engine import AccountView, TreeFrameHost, TreeHost
 from store.blockstore import StoreError
@@ -36,6 +37,9 @@ SLICE: Final = 2_000_000
 """Gas that the guest uses in a few milliseconds, a fifth of a second at worst (copies under Filecoin's rules)."""
 
 _ENDS: Final = {int(status): status for status in (Status.SUCCESS, Status.REVERT)}
+_BEGUN: Final = 6
+"""Where the guest says after a traced run how many instructions of the frame have begun."""
+_MOST_LEFT_OUT: Final = 1 << 62
 _MOST_ANSWERS: Final = 64
 """How often a tree that runs alone gets an answer."""
 _CREATE2: Final = 0xF5
@@ -56,8 +60,9 @@ _FAULTS: Final = {
 class FastTable:
     """What frames under one set of rules share."""
 
-    def __init__(self, rules: EngineRules) -> None:
-        self.pool: Pool = pool()
+    def __init__(self, rules: EngineRules, tier: Tier = INTERPRETED) -> None:
+        self.pool: Pool = pool(tier)
+        self.waits = tier.waits
         self.rules = rules
         self.trees = Trees()
         self.features = features(rules)
@@ -77,7 +82,7 @@ class FastTable:
 class FastEngine:
     """Runs one frame."""
 
-    __slots__ = ("_code", "_frame", "_host", "_instance", "_kind", "_table")
+    __slots__ = ("_code", "_frame", "_host", "_instance", "_kind", "_shown_next", "_table")
 
     def __init__(self, table: FastTable) -> None:
         self._table = table
@@ -86,6 +91,8 @@ class FastEngine:
         self._code = b""
         self._frame: int | None = None
         self._kind: CallKind | None = None
+        self._shown_next = 1
+        """The number of the instruction at which a tracer that pauses is asked next."""
 
     def start(self, frame: Frame, host: Host) -> Step:
         """Run until the frame ends or asks."""
@@ -110,7 +117,10 @@ class FastEngine:
         try:
             instance.features = table.features
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
-            put_tree_start(instance, frame, host, rules, instance.code_number(code), TreeFlag.ALONE, found)
+            number = instance.code_number(code)
+            if table.waits:
+                instance.prepare(number, rules)
+            put_tree_start(instance, frame, host, rules, number, TreeFlag.ALONE, found)
             exit_code, left = instance.run_alone(GuestCommand.START_TREE, gas)
             answered = 0
             while exit_code == GuestExit.UNTOLD and answered < _MOST_ANSWERS and instance.tell(cast(Host, host)):
@@ -145,6 +155,8 @@ class FastEngine:
         try:
             rules = instance.rules_number(table.rules, table.copied_bytes_per_gas)
             code = instance.code_number(self._code)
+            if table.waits:
+                instance.prepare(code, rules)
             way = table.trees.way(self._code, host)
             if way is not None:
                 instance.features = table.features
@@ -235,12 +247,19 @@ class FastEngine:
         instance.running, instance.names, instance.before = self._code, self._table.names, None
         steps = host.steps
         instance.place = steps.place if steps is not None and isinstance(steps, PlaceTracer) else None
+        pausing = steps if steps is not None and isinstance(steps, PausingTracer) else None
+        instance.pause = None if pausing is None else partial(self._pause, pausing)
         try:
             exit_code = instance.run(command, host)
         except OutOfGas:
-            if host.steps is not None and instance.before is not None:
+            if host.steps is not None and (instance.before is not None or pausing is not None):
                 host.steps.step(EvmFault(OutOfGas.__name__))
             raise
+        finally:
+            if pausing is not None:
+                begun = instance.numbers[_BEGUN]
+                self._shown_next = begun + 1
+                pausing.left(begun, instance.position)
         if exit_code == GuestExit.NO_ROOM:
             raise Fatal("the EVM engine has no room for a frame")
         if exit_code != GuestExit.ASK:
@@ -248,11 +267,16 @@ class FastEngine:
         self._tell_cost(instance, host)
         return self._read_ask(instance, host)
 
+    def _pause(self, tracer: PausingTracer, counter: int, look: Callable[[], RuntimeEvent]) -> int:
+        left_out = min(tracer.pause(self._shown_next, counter, look), _MOST_LEFT_OUT)
+        self._shown_next += 1 + left_out
+        return left_out
+
     def _frame_end(self, instance: FastInstance, host: Host, status: Status) -> FrameOutcome:
         if status in (Status.SUCCESS, Status.REVERT):
             self._tell_cost(instance, host)
             return FrameOutcome(status, instance.read(instance.numbers[0], instance.numbers[1]))
-        if host.steps is not None and instance.before is not None:
+        if host.steps is not None and (instance.before is not None or instance.pause is not None):
             host.steps.step(EvmFault(_FAULTS.get(status, status.name)))
         return FrameOutcome(status)
 

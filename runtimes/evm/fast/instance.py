@@ -17,9 +17,12 @@ from weakref import ref
 
 from bridge.addresses import EthAddress
 from hypervisor.errors import Fatal
+from hypervisor.tracing import RuntimeEvent
 from hypervisor.types import ActorID
 from runtimes.evm.engine import EngineRules, Host
 from runtimes.evm.fast.numbers import EXCHANGE, GuestCommand
+from runtimes.evm.fast.regions.compiler import RegionCompiler
+from runtimes.evm.fast.regions.installed import MOST_INSTANCES, InstanceRegions
 from runtimes.wasmtime.engine import LinkedModule
 from runtimes.wasmtime.raw import Instance, Trap
 
@@ -32,6 +35,8 @@ _WORD: Final = 32
 _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
 _SEED_BYTES: Final = 80
+_HOT_BYTES: Final = 8 * (1 + 3 * 8)
+"""The number of hot landings, and each of them (`Mailbox` in guests/evm/src/host.rs)."""
 _NO_OPCODE: Final = (1 << 64) - 1
 KEPT_MEMORY: Final = 16 << 20
 """An instance that has grown beyond this is given up when none of its frames waits any more."""
@@ -49,6 +54,8 @@ class Questions:
     """Those of a tree that runs alone that can be answered before it begins again."""
     account_code: int
     """The one of these that is answered with code."""
+    at_ease: frozenset[int]
+    """Those whose answers are no numbers, and that come at long intervals."""
 
 
 def address_of(word: int) -> EthAddress:
@@ -59,7 +66,15 @@ def address_of(word: int) -> EthAddress:
 class FastInstance:
     """One instance. `numbers` are the mailbox's; `host` answers what the running frame asks."""
 
-    def __init__(self, linked: LinkedModule, live: "dict[int, FastInstance]", questions: Questions) -> None:
+    def __init__(
+        self,
+        linked: LinkedModule,
+        live: "dict[int, FastInstance]",
+        questions: Questions,
+        heat: int = 0,
+        compiler: RegionCompiler | None = None,
+    ) -> None:
+        """`heat` is after how many landings a code is compiled, by `compiler`."""
         engine = linked.linker.engine
         self._questions = questions
         self._functions = questions.functions
@@ -73,6 +88,7 @@ class FastInstance:
         """The actors of a tree's addresses, once they were found."""
         self.before: int | None = None
         self.place: Callable[[int], None] | None = None
+        self.pause: Callable[[int, Callable[[], RuntimeEvent]], int] | None = None
         self.features = (0, 0)
         self.waiting = 0
         self.owner: ref[object] | None = None
@@ -80,7 +96,7 @@ class FastInstance:
         self.orphans: list[int] = []
         self.broken = False
         self._live = live
-        self._instance = Instance(engine.lib, engine.pointer, _MEMORY, 1024)
+        self._instance = Instance(engine.lib, engine.pointer, _MEMORY, 1024, instances=MOST_INSTANCES)
         live[self._instance.context] = self
         self._instance.instantiate(linked.pointer)
         if not self._instance.find_memory() or not self._instance.find_function(b"enter"):
@@ -88,6 +104,7 @@ class FastInstance:
         self._codes: OrderedDict[bytes, int] = OrderedDict()
         self._code_bytes = 0
         self._rules: dict[str, int] = {}
+        self._rule_sets: list[EngineRules] = []
         self._follow()
         place = self._instance.enter_alone(GuestCommand.MAILBOX)
         self._mail = self._view[place : place + 8 * _HEAD].cast("Q")
@@ -96,6 +113,11 @@ class FastInstance:
         words = place + 8 * _HEAD
         self._words = self._view[words : words + (_WORDS + 1) * _WORD]  # the last one: who runs
         self._exchange = words + (_WORDS + 1) * _WORD
+        hot = self._exchange + EXCHANGE + 8
+        reported = self._view[hot : hot + _HOT_BYTES].cast("Q")
+        self.regions = None if compiler is None else InstanceRegions(self, self._instance, compiler, reported)
+        self.numbers[0] = heat
+        self._instance.enter_alone(GuestCommand.HEAT)
         self.bring(os.urandom(_SEED_BYTES))  # of the guest's maps, on whose order nothing depends
         self._instance.enter_alone(GuestCommand.SEED)
 
@@ -174,6 +196,7 @@ class FastInstance:
             self.numbers[2] = rules.creation_returns
             self._instance.enter_alone(GuestCommand.ADD_RULES)
             number = self._rules[rules.name] = self.numbers[0]
+            self._rule_sets.append(rules)
         return number
 
     def code_number(self, code: bytes) -> int:
@@ -275,11 +298,25 @@ class FastInstance:
                 raise Fatal("the EVM engine asks while no frame runs")
             gas = host.gas
             gas.remaining = mail[0]
-            self._functions[mail[1]](self, host)
+            number = mail[1]
+            self._functions[number](self, host)
+            regions = self.regions
+            if regions is not None and (regions.hot[0] or regions.awaited) and number in self._questions.at_ease:
+                self.look_for_regions()
             mail[0] = gas.remaining
         except BaseException as error:  # noqa: BLE001  # nothing may leave a callback
             self.failure = error
             mail[2] = 1
+
+    def look_for_regions(self) -> None:
+        """See to what is hot, and to what was compiled meanwhile: between runs, or where the guest asks for gas."""
+        if self.regions is not None:
+            self.regions.look(self._instance.enter_alone, self._rule_sets)
+
+    def prepare(self, code: int, rules: int) -> None:
+        """Have a code compiled that is about to run, where that is forced."""
+        if self.regions is not None:
+            self.regions.compile_now(code, rules, self._instance.enter_alone, self._rule_sets[rules])
 
     def close(self) -> None:
         """Delete the instance."""

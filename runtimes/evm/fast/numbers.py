@@ -26,6 +26,10 @@ class GuestCommand:
     SEED: Final = 10
     RESUME_TREE: Final = 11
     GO_ON: Final = 12
+    HEAT: Final = 13
+    HOT_CODE: Final = 14
+    ADD_REGION: Final = 15
+    REPORT_CODE: Final = 16
 
 
 class GuestExit:

@@ -4,16 +4,20 @@ No frame of a message runs on an instance where another message's frames wait: i
 memory, and take them with it where the engine fails.
 """
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from weakref import ref
 
 from hypervisor.deep_stack import Stacks
 from hypervisor.errors import Fatal
-from hypervisor.once import once
 from runtimes.evm.fast.instance import FastInstance, Questions
 from runtimes.evm.fast.loader import guest_module
-from runtimes.evm.fast.questions import QUESTIONS, TX_CONTEXT
-from runtimes.evm.fast.tree import TREE_ANSWERABLE, TREE_QUESTIONS
+from runtimes.evm.fast.questions import OVERDRAW, QUESTIONS, TX_CONTEXT
+from runtimes.evm.fast.regions.blocks import MOST_INSTRUCTIONS
+from runtimes.evm.fast.regions.compiler import RegionCompiler
+from runtimes.evm.fast.tree import TICK, TREE_ANSWERABLE, TREE_QUESTIONS
+from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.engine import Linker, WasmtimeEngine, own_engine, trap_signals
 from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction
 
@@ -21,14 +25,37 @@ QUESTIONS_OF_ALL: Final = Questions(
     functions=QUESTIONS + TREE_QUESTIONS,
     answerable=frozenset({TX_CONTEXT} | {len(QUESTIONS) + number for number in TREE_ANSWERABLE}),
     account_code=len(QUESTIONS) + TREE_ANSWERABLE[-1],
+    at_ease=frozenset({OVERDRAW, len(QUESTIONS) + TICK}),
 )
 
 
-class Pool:
-    """The instances of a process."""
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """When code is compiled: after `heat` landings (0: never), and whether the first to ask `waits` for it.
 
-    def __init__(self) -> None:
+    `most` instructions make a region.
+    """
+
+    heat: int
+    waits: bool = False
+    most: int = MOST_INSTRUCTIONS
+
+
+_REGIONS: Final = "regions"
+INTERPRETED: Final = Tier(heat=0)
+COMPILED: Final = Tier(heat=1, waits=True, most=20_000)
+TIERED: Final = Tier(heat=20_000)
+
+
+class Pool:
+    """The instances of a process that share a tier."""
+
+    def __init__(self, tier: Tier) -> None:
         engine: WasmtimeEngine = own_engine()
+        self._heat = tier.heat
+        folder = default_folder()
+        modules = ModuleCache(None if folder is None else folder / _REGIONS)  # where they push out no actor
+        self._compiler = RegionCompiler(engine, modules, tier.waits, tier.most) if tier.heat else None
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)
         self._linker.define("host", "ask", b"", b"", HostFunction(self._ask))
@@ -63,7 +90,7 @@ class Pool:
         return self._new()
 
     def _new(self) -> FastInstance:
-        instance = FastInstance(self._linked, self._live, QUESTIONS_OF_ALL)
+        instance = FastInstance(self._linked, self._live, QUESTIONS_OF_ALL, self._heat, self._compiler)
         instance.lock.acquire()
         self._instances.append(instance)
         return instance
@@ -78,8 +105,12 @@ class Pool:
             raise Fatal("the EVM engine failed in another frame of this message")
 
     def give(self, instance: FastInstance) -> None:
-        """Let others use it; one that is broken or too large is not used again."""
-        if instance.broken or (instance.waiting == 0 and instance.is_large):
+        """Let others use it; one that is broken, too large or full is not used again."""
+        regions = instance.regions
+        if regions is not None and (regions.hot[0] or regions.awaited) and not instance.broken:
+            instance.look_for_regions()
+        is_full = regions is not None and regions.is_full
+        if instance.broken or (instance.waiting == 0 and (is_full or instance.is_large)):
             instance.broken = True
             if instance in self._instances:
                 self._instances.remove(instance)
@@ -88,7 +119,7 @@ class Pool:
         instance.lock.release()
 
 
-@once
-def pool() -> Pool:
-    """The process's pool, made when the first contract runs."""
-    return Pool()
+@lru_cache
+def pool(tier: Tier) -> Pool:
+    """The process's pool of a tier, made when the first contract runs."""
+    return Pool(tier)

@@ -116,30 +116,38 @@ def _selfdestruct(guest: FastInstance, host: Host) -> None:
 
 
 def _step(guest: FastInstance, host: Host) -> None:
-    """Tell the tracer what the instruction before has cost, and show the next one."""
-    if guest.place is not None:
+    """Tell the tracer what the instruction before has cost, and show the next one; say how many to leave out then."""
+    left_out = 0
+    if guest.pause is not None:
+        left_out = guest.pause(guest.numbers[0], lambda: _instruction(guest, host))
+    elif guest.place is not None:
         guest.place(guest.numbers[0])
-        return
-    tracer, left = host.steps, host.gas.left
-    if tracer is None:
-        raise Fatal("the guest traces a frame without a listener")
-    if guest.before is not None:
-        tracer.step(EvmCost(guest.before - left))
-    guest.before = left
+    else:
+        tracer, left = host.steps, host.gas.left
+        if tracer is None:
+            raise Fatal("the guest traces a frame without a listener")
+        if guest.before is not None:
+            tracer.step(EvmCost(guest.before - left))
+        guest.before = left
+        tracer.step(_instruction(guest, host))
+    guest.numbers[0] = left_out
+
+
+def _instruction(guest: FastInstance, host: Host) -> EvmStep:
+    """The instruction that is about to run."""
     position, stack, depth, memory, size, returned, length = guest.numbers
     words = guest.read(stack, depth * _WORD)
     opcode = guest.opcode_at(position)
-    event = EvmStep(
+    return EvmStep(
         pc=position,
         opcode=opcode,
         name=guest.names.get(opcode, f"opcode 0x{opcode:02x} not defined"),
-        gas=left,
+        gas=host.gas.left,
         stack=tuple(int.from_bytes(words[at : at + _WORD], "little") for at in range(0, len(words), _WORD)),
         memory=guest.read(memory, size),
         return_data=guest.read(returned, length),
         refund=host.get_refund(),
     )
-    tracer.step(event)
 
 
 QUESTIONS: Final[tuple[Callable[[FastInstance, Host], None], ...]] = (
@@ -148,4 +156,5 @@ QUESTIONS: Final[tuple[Callable[[FastInstance, Host], None], ...]] = (
     _blob_hash, _blob_base_fee, _keccak256, _log, _selfdestruct, _step,
 )  # fmt: skip
 """By number."""
+OVERDRAW: Final = QUESTIONS.index(_overdraw)
 TX_CONTEXT: Final = QUESTIONS.index(_context)

@@ -247,6 +247,7 @@ TREE_QUESTIONS: Final = cast(
     (_tick, _account, _slot, _transient, _account_code, _take, _precompile),
 )
 """By number, after those of `questions`."""
+TICK: Final = TREE_QUESTIONS.index(cast(Any, _tick))
 TREE_ANSWERABLE: Final = tuple(
     TREE_QUESTIONS.index(cast(Any, each)) for each in (_account, _slot, _transient, _account_code)
 )

@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from eth_hash.auto import keccak
-
 from hypervisor.kernel import crypto
 from runtimes.evm.precompiles import bls12_381, bn254
 from runtimes.evm.precompiles.failure import PrecompileFailure
+from store.keccak import keccak
 
 _SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _P256_FIELD: Final = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF

@@ -1,9 +1,9 @@
 """Syscalls `actor.*`: other actors, their addresses and code. Source: ref-fvm syscalls/actor.rs."""
 
-from hypervisor.errors import SyscallError
-from hypervisor.exit_codes import ErrorNumber
-from hypervisor.types import ActorID
-from runtimes.wasm.syscalls.table import I32_RESULT, TOKEN_AMOUNT, U32, U64, Caller, Syscall, token_amount
+from hypervisor.errors import ActorExit, SyscallError
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.types import ActorID, BlockId
+from runtimes.wasm.syscalls.table import I32_RESULT, SEND, TOKEN_AMOUNT, U32, U64, Caller, Syscall, token_amount
 
 ACTOR_ADDRESS_LENGTH = 21
 _U32_MASK = 0xFFFF_FFFF
@@ -87,13 +87,38 @@ def balance_of(call: Caller, actor: int) -> bytes:
     return token_amount(call.kernel.actors.balance_of(ActorID(actor)))
 
 
+def install_actor(call: Caller, cid_offset: int) -> None:
+    """Have the module of a code CID checked and compiled."""
+    # check
+    cid = call.memory.read_cid(cid_offset)
+    # do and charge
+    call.kernel.actors.install_actor(cid)
+
+
+def upgrade_actor(call: Caller, cid_offset: int, params: int) -> bytes:
+    """Give this actor other code and run its `upgrade`: where that succeeds this invocation ends with its answer."""
+    # check
+    cid = call.memory.read_cid(cid_offset)
+    # charge and do
+    call.account_memory()
+    result = call.kernel.upgrade(cid, BlockId(params))
+    # return
+    if result.exit_code == ExitCode.OK:
+        raise ActorExit(ExitCode.OK, result.block_id, is_plain=True)
+    return SEND.pack(result.exit_code, result.block_id, result.codec, result.size)
+
+
 SYSCALLS = (
-    Syscall("actor", "resolve_address", resolve_address, "II", U64.size),
-    Syscall("actor", "lookup_delegated_address", lookup_delegated_address, "QII", U32.size),
-    Syscall("actor", "get_actor_code_cid", get_actor_code_cid, "QII", U32.size),
-    Syscall("actor", "get_builtin_actor_type", get_builtin_actor_type, "I", I32_RESULT.size),
-    Syscall("actor", "get_code_cid_for_type", get_code_cid_for_type, "iII", U32.size),
-    Syscall("actor", "next_actor_address", next_actor_address, "II", U32.size),
-    Syscall("actor", "create_actor", create_actor, "QIII"),
-    Syscall("actor", "balance_of", balance_of, "Q", TOKEN_AMOUNT.size),
+    Syscall("actor", "resolve_address", resolve_address, "rI", U64),
+    Syscall("actor", "lookup_delegated_address", lookup_delegated_address, "QwI", U32),
+    Syscall("actor", "get_actor_code_cid", get_actor_code_cid, "QwI", U32),
+    Syscall("actor", "get_builtin_actor_type", get_builtin_actor_type, "r", I32_RESULT),
+    Syscall("actor", "get_code_cid_for_type", get_code_cid_for_type, "iwI", U32),
+    Syscall("actor", "next_actor_address", next_actor_address, "wI", U32),
+    Syscall("actor", "create_actor", create_actor, "QrrI"),
+    Syscall("actor", "balance_of", balance_of, "Q", TOKEN_AMOUNT),
 )
+SYSCALLS_INSTALL = (Syscall("actor", "install_actor", install_actor, "r"),)
+"""With the feature m2-native."""
+SYSCALLS_UPGRADE = (Syscall("actor", "upgrade_actor", upgrade_actor, "rI", SEND),)
+"""With the feature upgrade-actor."""

@@ -6,10 +6,9 @@ from typing import overload
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
 from hypervisor.signatures import BLS_PUBLIC_KEY_LENGTH, BLS_SIGNATURE_LENGTH, SECP_SIGNATURE_LENGTH
-from runtimes.wasm.syscalls.table import CONSENSUS_FAULT, I32_RESULT, NO, U32, YES, Caller, Syscall
+from runtimes.wasm.syscalls.table import CONSENSUS_FAULT, I32_RESULT, NO, PUBLIC_KEY, U32, YES, Caller, Syscall
 
 DIGEST_LENGTH = 32
-SECP_PUBLIC_KEY_LENGTH = 65
 _MAX_U32 = 0xFFFF_FFFF
 
 
@@ -163,14 +162,14 @@ class _Keys(Sequence[bytes]):
 
 
 SYSCALLS = (
-    Syscall("crypto", "verify_signature", verify_signature, "IIIIIII", I32_RESULT.size),
-    Syscall("crypto", "recover_secp_public_key", recover_secp_public_key, "II", SECP_PUBLIC_KEY_LENGTH),
-    Syscall("crypto", "hash", hash_, "QIIII", U32.size),
-    Syscall("crypto", "compute_unsealed_sector_cid", compute_unsealed_sector_cid, "qIIII", U32.size),
-    Syscall("crypto", "verify_post", verify_post, "II", I32_RESULT.size),
-    Syscall("crypto", "verify_consensus_fault", verify_consensus_fault, "IIIIII", CONSENSUS_FAULT.size),
-    Syscall("crypto", "verify_aggregate_seals", verify_aggregate_seals, "II", I32_RESULT.size),
-    Syscall("crypto", "verify_replica_update", verify_replica_update, "II", I32_RESULT.size),
-    Syscall("crypto", "batch_verify_seals", batch_verify_seals, "III"),
+    Syscall("crypto", "verify_signature", verify_signature, "IrIrIrI", I32_RESULT),
+    Syscall("crypto", "recover_secp_public_key", recover_secp_public_key, "rr", PUBLIC_KEY),
+    Syscall("crypto", "hash", hash_, "QrIwI", U32),
+    Syscall("crypto", "compute_unsealed_sector_cid", compute_unsealed_sector_cid, "qrIwI", U32),
+    Syscall("crypto", "verify_post", verify_post, "rI", I32_RESULT),
+    Syscall("crypto", "verify_consensus_fault", verify_consensus_fault, "rIrIrI", CONSENSUS_FAULT),
+    Syscall("crypto", "verify_aggregate_seals", verify_aggregate_seals, "rI", I32_RESULT),
+    Syscall("crypto", "verify_replica_update", verify_replica_update, "rI", I32_RESULT),
+    Syscall("crypto", "batch_verify_seals", batch_verify_seals, "rIw"),
 )
-SYSCALLS_V4 = (Syscall("crypto", "verify_bls_aggregate", verify_bls_aggregate, "IIIII", I32_RESULT.size),)
+SYSCALLS_V4 = (Syscall("crypto", "verify_bls_aggregate", verify_bls_aggregate, "Irrrr", I32_RESULT),)

@@ -37,7 +37,7 @@ def store_artifact(call: Caller, name_offset: int, name_length: int, offset: int
 
 
 SYSCALLS = (
-    Syscall("debug", "enabled", enabled, "", I32_RESULT.size),
-    Syscall("debug", "log", log, "II"),
-    Syscall("debug", "store_artifact", store_artifact, "IIII"),
+    Syscall("debug", "enabled", enabled, "", I32_RESULT),
+    Syscall("debug", "log", log, "rI"),
+    Syscall("debug", "store_artifact", store_artifact, "rIrI"),
 )

@@ -15,7 +15,7 @@ def emit_event(
     key_bytes = call.memory.view(keys, keys_length)
     value_bytes = call.memory.view(values, values_length)
     # charge and do
-    call.kernel.events.emit_buffers(count, list(EVENT_ENTRY.iter_unpack(raw)), key_bytes, value_bytes)
+    call.kernel.events.emit_buffers(count, list(EVENT_ENTRY.packing.iter_unpack(raw)), key_bytes, value_bytes)
 
 
 def emit_event_block(call: Caller, offset: int, length: int) -> None:
@@ -27,5 +27,5 @@ def emit_event_block(call: Caller, offset: int, length: int) -> None:
     call.kernel.events.emit_block(data)
 
 
-SYSCALLS = (Syscall("event", "emit_event", emit_event, "IIIIII"),)
-SYSCALLS_V3 = (Syscall("event", "emit_event", emit_event_block, "II"),)
+SYSCALLS = (Syscall("event", "emit_event", emit_event, "rIrIrI"),)
+SYSCALLS_V3 = (Syscall("event", "emit_event", emit_event_block, "rI"),)

@@ -19,6 +19,6 @@ def available(call: Caller) -> bytes:
 
 
 SYSCALLS = (
-    Syscall("gas", "charge", charge, "IIQ"),
-    Syscall("gas", "available", available, "", U64.size),
+    Syscall("gas", "charge", charge, "rIQ"),
+    Syscall("gas", "available", available, "", U64),
 )

@@ -53,9 +53,9 @@ def block_link(call: Caller, block: int, hash_code: int, hash_length: int, buffe
 
 
 SYSCALLS = (
-    Syscall("ipld", "block_open", block_open, "I", IPLD_OPEN.size),
-    Syscall("ipld", "block_create", block_create, "QII", U32.size),
-    Syscall("ipld", "block_read", block_read, "IIII", I32_RESULT.size),
-    Syscall("ipld", "block_stat", block_stat, "I", IPLD_STAT.size),
-    Syscall("ipld", "block_link", block_link, "IQIII", U32.size),
+    Syscall("ipld", "block_open", block_open, "r", IPLD_OPEN),
+    Syscall("ipld", "block_create", block_create, "QrI", U32),
+    Syscall("ipld", "block_read", block_read, "IIwI", I32_RESULT),
+    Syscall("ipld", "block_stat", block_stat, "I", IPLD_STAT),
+    Syscall("ipld", "block_link", block_link, "IQIwI", U32),
 )

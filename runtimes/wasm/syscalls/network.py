@@ -37,7 +37,7 @@ def total_fil_circ_supply(call: Caller) -> bytes:
 
 
 SYSCALLS = (
-    Syscall("network", "context", context, "", NETWORK_CONTEXT.size),
-    Syscall("network", "tipset_cid", tipset_cid, "qII", U32.size),
-    Syscall("network", "total_fil_circ_supply", total_fil_circ_supply, "", TOKEN_AMOUNT.size),
+    Syscall("network", "context", context, "", NETWORK_CONTEXT),
+    Syscall("network", "tipset_cid", tipset_cid, "qwI", U32),
+    Syscall("network", "total_fil_circ_supply", total_fil_circ_supply, "", TOKEN_AMOUNT),
 )

@@ -1,9 +1,7 @@
 """Syscalls `rand.*`: randomness of the chain, in the two forms. Source: ref-fvm syscalls/rand.rs; FIP-0075."""
 
 from hypervisor.types import ChainEpoch
-from runtimes.wasm.syscalls.table import Caller, Syscall
-
-DIGEST_LENGTH = 32
+from runtimes.wasm.syscalls.table import RANDOMNESS, Caller, Syscall
 
 
 def get_chain_randomness(call: Caller, epoch: int) -> bytes:
@@ -35,10 +33,10 @@ def draw_beacon_randomness(call: Caller, tag: int, epoch: int, offset: int, leng
 
 
 SYSCALLS = (
-    Syscall("rand", "get_chain_randomness", get_chain_randomness, "q", DIGEST_LENGTH),
-    Syscall("rand", "get_beacon_randomness", get_beacon_randomness, "q", DIGEST_LENGTH),
+    Syscall("rand", "get_chain_randomness", get_chain_randomness, "q", RANDOMNESS),
+    Syscall("rand", "get_beacon_randomness", get_beacon_randomness, "q", RANDOMNESS),
 )
 SYSCALLS_V3 = (
-    Syscall("rand", "get_chain_randomness", draw_chain_randomness, "qqII", DIGEST_LENGTH),
-    Syscall("rand", "get_beacon_randomness", draw_beacon_randomness, "qqII", DIGEST_LENGTH),
+    Syscall("rand", "get_chain_randomness", draw_chain_randomness, "qqrI", RANDOMNESS),
+    Syscall("rand", "get_beacon_randomness", draw_beacon_randomness, "qqrI", RANDOMNESS),
 )

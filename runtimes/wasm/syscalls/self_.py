@@ -42,9 +42,9 @@ def self_destruct_to(call: Caller, offset: int, length: int) -> None:
 
 
 SYSCALLS = (
-    Syscall("self", "root", root, "II", U32.size),
-    Syscall("self", "set_root", set_root, "I"),
-    Syscall("self", "current_balance", current_balance, "", TOKEN_AMOUNT.size),
+    Syscall("self", "root", root, "wI", U32),
+    Syscall("self", "set_root", set_root, "r"),
+    Syscall("self", "current_balance", current_balance, "", TOKEN_AMOUNT),
     Syscall("self", "self_destruct", self_destruct, "I"),
 )
-SYSCALLS_V3 = (Syscall("self", "self_destruct", self_destruct_to, "II"),)
+SYSCALLS_V3 = (Syscall("self", "self_destruct", self_destruct_to, "rI"),)

@@ -14,23 +14,57 @@ from hypervisor.kernel import Kernel
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import I32, I64
 
-U32 = struct.Struct("<I")
-I32_RESULT = struct.Struct("<i")
-U64 = struct.Struct("<Q")
-TOKEN_AMOUNT = struct.Struct("<QQ")
+
+class Structure:
+    """What a syscall writes or reads in the guest's memory: its name in C, and the letters of `struct` of its fields.
+
+    A scalar has no names of fields.
+    """
+
+    __slots__ = ("fields", "letters", "name", "pack", "packing", "size")
+
+    def __init__(self, name: str, letters: str, fields: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.letters = letters
+        self.fields = fields
+        self.packing = struct.Struct("<" + letters)
+        self.size = self.packing.size
+        """In bytes."""
+        self.pack: Callable[..., bytes] = self.packing.pack
+        """The values of the fields as bytes; struct.error for what does not fit."""
+
+
+U32 = Structure("uint32_t", "I")
+I32_RESULT = Structure("int32_t", "i")
+U64 = Structure("uint64_t", "Q")
+RANDOMNESS = Structure("fvm_randomness", "32s", ("bytes",))
+PUBLIC_KEY = Structure("fvm_public_key", "65s", ("bytes",))
+TOKEN_AMOUNT = Structure("fvm_token_amount", "QQ", ("low", "high"))
 """Low and high half of an attoFIL amount."""
-IPLD_OPEN = struct.Struct("<QII")
-IPLD_STAT = struct.Struct("<QI")
-SEND = struct.Struct("<IIQI")
-MESSAGE_CONTEXT = struct.Struct("<QQQQQ16s16sQ")
-NETWORK_CONTEXT = struct.Struct("<qQ16sQI")
-CONSENSUS_FAULT = struct.Struct("<qQI")
-EVENT_ENTRY = struct.Struct("<QQII")
+IPLD_OPEN = Structure("fvm_ipld_open", "QII", ("codec", "block", "size"))
+IPLD_STAT = Structure("fvm_ipld_stat", "QI", ("codec", "size"))
+SEND = Structure("fvm_send_result", "IIQI", ("exit_code", "block", "codec", "size"))
+MESSAGE_CONTEXT = Structure(
+    "fvm_message_context",
+    "QQQQQ16s16sQ",
+    ("origin", "nonce", "caller", "receiver", "method", "value", "gas_premium", "flags"),
+)
+NETWORK_CONTEXT = Structure(
+    "fvm_network_info", "qQ16sQI", ("epoch", "timestamp", "base_fee", "chain_id", "network_version")
+)
+CONSENSUS_FAULT = Structure("fvm_consensus_fault", "qQI", ("epoch", "target", "kind"))
+EVENT_ENTRY = Structure("fvm_event_entry", "QQII", ("flags", "codec", "key_length", "value_length"))
+STRUCTURES = (
+    TOKEN_AMOUNT, IPLD_OPEN, IPLD_STAT, SEND, MESSAGE_CONTEXT, NETWORK_CONTEXT, CONSENSUS_FAULT, EVENT_ENTRY,
+    RANDOMNESS, PUBLIC_KEY,
+)  # fmt: skip
+"""Those with fields. One of 16 bytes within another is a TOKEN_AMOUNT."""
 
 YES, NO = I32_RESULT.pack(0), I32_RESULT.pack(-1)
 """What verifying syscalls answer."""
 
 _HALF = (1 << 64) - 1
+_POINTERS = str.maketrans("rw", "II")
 
 
 class Caller(Protocol):
@@ -48,19 +82,25 @@ Handler = Callable[..., bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Syscall:
-    """One syscall. `params` has a letter for each argument as in `struct` (i, I: i32; q, Q: i64), without the pointer
-    for the result; `result` is the result's size in bytes, 0 for none."""
+    """One syscall. `params` has a letter for each argument, without the pointer for the result: as in `struct`
+    (i, I: i32; q, Q: i64), or for a pointer to what it reads (r) or writes (w). `returns` is what is written at the
+    pointer for the result, None where there is none."""
 
     module: str
     name: str
     handler: Handler
     params: str = ""
-    result: int = 0
+    returns: Structure | None = None
+
+    @property
+    def result(self) -> int:
+        """The size of the result in bytes, 0 for none."""
+        return 0 if self.returns is None else self.returns.size
 
     @property
     def letters(self) -> str:
-        """All arguments of the import, the pointer for the result first."""
-        return ("I" if self.result else "") + self.params
+        """All arguments of the import as `struct` has them, the pointer for the result first."""
+        return ("I" if self.result else "") + self.params.translate(_POINTERS)
 
     @property
     def wasm_params(self) -> bytes:

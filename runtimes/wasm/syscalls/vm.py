@@ -49,6 +49,6 @@ def message_context(call: Caller) -> bytes:
 
 
 SYSCALLS = (
-    Syscall("vm", "exit", exit_, "IIII"),
-    Syscall("vm", "message_context", message_context, "", MESSAGE_CONTEXT.size),
+    Syscall("vm", "exit", exit_, "IIrI"),
+    Syscall("vm", "message_context", message_context, "", MESSAGE_CONTEXT),
 )

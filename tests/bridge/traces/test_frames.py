@@ -38,6 +38,9 @@ class Directory:
     def is_contract(self, code: Cid) -> bool:
         return code == EVM
 
+    def nonce(self, actor: ActorID) -> int:
+        return {ALICE: 7, ONE: 3}.get(actor, 0)
+
 
 def call(
     from_: ActorID,
@@ -188,3 +191,35 @@ def test_a_thousand_calls_deep_needs_no_recursion() -> None:
 )
 def test_failures_have_the_words_of_filecoins_nodes(exit_code: int, words: str) -> None:
     assert failure(exit_code) == words
+
+
+def constructs(by: ActorID, address: EthAddress, exit_code: int = 0, data: bytes = b"") -> list[TraceEvent]:
+    """A creation under Ethereum's rules."""
+    to = Address.delegated(EAM_NAMESPACE, address)
+    answer = (byte_string(data), CBOR) if data else (b"", 0)
+    return [call(by, to, 1, INIT_CODE, RAW), Dispatched(TWO, EVM, "evm"), ended(exit_code, *answer)]
+
+
+def test_a_creation_under_ethereums_rules_is_the_constructors_call() -> None:
+    address = create_address(ADDRESSES[ALICE], 6)  # the account's nonce was 6, and is 7
+    frame = top(*constructs(ALICE, address))
+    assert (frame.kind, frame.sender, frame.to, frame.input) == ("CREATE", ADDRESSES[ALICE], address, INIT_CODE)
+    (trace,) = flat_traces(frame)
+    assert (trace["type"], trace["result"]["address"]) == ("create", f"0x{address.hex()}")
+
+
+def test_an_address_that_is_of_no_nonce_was_made_by_create2() -> None:
+    first, second, salted = (
+        create_address(ADDRESSES[ONE], 1),
+        create_address(ADDRESSES[ONE], 2),
+        EthAddress(b"\x5a" * 20),
+    )
+    frame = in_contract(*constructs(ONE, first), *constructs(ONE, salted), *constructs(ONE, second))
+    assert [(inner.kind, inner.to) for inner in frame.frames] == [
+        ("CREATE", first), ("CREATE2", salted), ("CREATE", second)
+    ]  # fmt: skip
+
+
+def test_a_creation_under_ethereums_rules_that_reverts_has_no_address() -> None:
+    frame = top(*constructs(ALICE, create_address(ADDRESSES[ALICE], 7), 33, b"why"))  # its nonce was taken back
+    assert (frame.kind, frame.to, frame.exit_code, frame.output) == ("CREATE", None, 33, b"why")

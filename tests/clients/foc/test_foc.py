@@ -13,6 +13,7 @@ import pytest
 
 from tests.clients.conftest import INSTALLED, start
 from tests.clients.conftest import installed as packages
+from tests.clients.every_page import wrong_pages
 from tests.clients.nodes import node_process
 from tests.conftest import data_file
 from tests.soltests.folder import public_suites
@@ -48,4 +49,5 @@ def test_a_data_set_is_created_proved_and_paid_for_and_synapse_reads_it(
         report.write_text(lived.stdout, encoding="utf-8")
         seen = start(cloud, "node", "synapse.mjs", url, report, folder=cloud)
         assert seen.returncode == 0, seen.stderr
+        assert list(wrong_pages(url)) == []  # the explorer's, of all that was done
     print(lived.stderr + seen.stderr)

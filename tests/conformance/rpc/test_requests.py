@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from localnet.rpc.dispatch import method_table
+from localnet.rpc.method_table import method_table
 from localnet.rpc.refused import REASONS
 from tests.conformance.rpc.chain import Lived, lived
 from tests.conformance.rpc.spec import Exchange, exchanges

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from localnet import Network
-from localnet.rpc.dispatch import method_table
+from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS
 from tests.conformance.rpc.chain import Lived, lived

@@ -54,7 +54,8 @@ def test_fetch_list_and_use_by_name(hypervisor: Command, tmp_path: Path) -> None
         "path": str(tmp_path / "bundles" / "v18-devnet.car"),
         "fetched": False,
     }
-    assert [row["name"] for row in as_json("bundle", "list")] == ["own", "own-supply-share", "own-v19", "v18-devnet"]
+    own = ["own", "own-supply-share", "own-v19", "own-m2-native", "own-v19-m2-native"]
+    assert [row["name"] for row in as_json("bundle", "list")] == [*own, "v18-devnet"]
     assert as_json("bundle", "verify", "v18-devnet")["release"] == "v18-devnet"
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eth_hash.auto import keccak
 
 from devtools.soltest.compiled_cache import CompiledSource
 from devtools.soltest.forge_artifacts import forge_artifacts
 from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.sources import Sources, declared_contracts
+from store.keccak import keccak
 from tests.devtools.soltest.contracts import forge_out, write
 
 FILE = "test/Pair.t.sol"

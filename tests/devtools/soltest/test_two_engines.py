@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from eth_hash.auto import keccak
 
 from devtools.soltest.results import CaseStatus, TestResult
 from devtools.soltest.stage import selector
+from store.keccak import keccak
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 

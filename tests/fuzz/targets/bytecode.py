@@ -62,7 +62,7 @@ def _machine() -> tuple[Hypervisor, Snapshot]:
 
 def _put(machine: Hypervisor, code: bytes) -> None:
     """A contract with this code, without its constructor."""
-    from eth_hash.auto import keccak
+    from store.keccak import keccak
 
     cid = cid_of(code, RAW)
     machine.store.put(cid, code)

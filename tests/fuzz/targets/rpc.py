@@ -12,8 +12,9 @@ from typing import Any
 from bridge.transactions import Transaction
 from localnet import Network
 from localnet.accounts import accounts
-from localnet.rpc.dispatch import Dispatcher, method_table
+from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR
+from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeLimits
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target

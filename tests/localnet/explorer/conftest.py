@@ -58,7 +58,8 @@ class Visitor:
     node: Node
 
     def __post_init__(self) -> None:
-        self._pages = Pages(Site(self.node, ArtifactFolders([ARTIFACTS])), self._ask)
+        self.site = Site(self.node, ArtifactFolders([ARTIFACTS]))
+        self._pages = Pages(self.site, self._ask)
 
     async def _ask(self, question: Callable[[NodeReader], Any], kind: QuestionKind) -> Any:
         return question(self.node)
@@ -101,10 +102,10 @@ def planted_network() -> Iterator[Stage]:
 def stage(planted_network: Stage) -> Iterator[Stage]:
     """The demonstration's network; what a test does to it is taken back."""
     network = planted_network.network
-    snapshot, interfaces = network.snapshot(), dict(network._interfaces)
+    snapshot, interfaces = network.snapshot(), dict(network._interfaces.known)
     yield planted_network
     assert network.revert(snapshot)
-    network._interfaces, network.automine = interfaces, True
+    network._interfaces.known, network.automine = interfaces, True
 
 
 @pytest.fixture

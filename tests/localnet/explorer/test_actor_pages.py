@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from bridge.addresses import checksummed, masked_id
 from hypervisor import Address
+from localnet.ledger.address_index import AddressIndex
 from tests.explorer.stage import Stage
 from tests.localnet.explorer.conftest import Visitor
 
@@ -66,3 +69,40 @@ def test_all_actors_are_listed(stage: Stage, visit: Visitor) -> None:
     machine = stage.network.machine
     links = set(visit("/actors").links)
     assert {f"/actor/f0{actor}" for actor, _ in machine.state_tree.actors()} <= links
+
+
+def test_an_actor_has_its_events(stage: Stage, visit: Visitor) -> None:
+    page = visit(f"/actor/0x{stage.bridge.address.hex()}")
+    hash_ = stage.messages["caught"]
+    (logged,) = stage.network.receipt(bytes.fromhex(hash_[2:])).logs
+    assert logged.address == stage.bridge.address
+    assert f"/tx/{hash_}#event-0" in page.links
+    assert "Caught" in page.text.split("Events")[-1]
+    assert "None emitted here" in visit(f"/actor/{stage.network.accounts[1].native}").text
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_the_index_by_address_shows_what_a_look_through_the_chain_shows(
+    stage: Stage, visit: Visitor, indexed: bool
+) -> None:
+    network, bridge = stage.network, f"/actor/0x{stage.bridge.address.hex()}"
+    expected = [link for link in visit(bridge).links if link.startswith("/tx/")]
+    for _ in range(1_001):
+        network.mine()
+    with closing(AddressIndex()) as addresses:
+        if indexed:
+            visit.node.addresses = addresses
+            while addresses.follow(network.chain.index):
+                pass
+        _check_both(stage, visit, bridge, expected, indexed)
+
+
+def _check_both(stage: Stage, visit: Visitor, bridge: str, expected: list[str], indexed: bool) -> None:
+    page = visit(bridge)
+    assert [link for link in page.links if link.startswith("/tx/")] == (expected if indexed else [])
+    older = [link for link in page.links if "below=" in link]
+    assert bool(older) is not indexed
+    if older:
+        assert [link for link in visit(older[0]).links if link.startswith("/tx/")] == expected
+    topic = stage.network.receipt(bytes.fromhex(stage.messages["caught"][2:])).logs[0].log.topics[0]
+    assert visit(f"/search?q=0x{topic.hex()}").status == (302 if indexed else 404)

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from bridge.addresses import checksummed
-from localnet.rpc.dispatch import method_table
+from localnet.rpc.method_table import method_table
 from tests.explorer.stage import FIL, Stage
 from tests.localnet.explorer.conftest import Visit, Visitor
 from tests.localnet.rpc.conftest import Client

@@ -71,7 +71,7 @@ def test_a_users_native_actor_is_decoded_by_the_schema_that_it_was_installed_wit
         visit = Visitor(Node(network))
         page = visit(f"/tx/0x{sent}")
         visit.node.close()
-    assert 'actor . Tip (note="thanks")' in page.text
+    assert 'tip_jar . Tip (note="thanks")' in page.text
     assert "→ 1" in page.text  # the number of tips
 
 
@@ -140,7 +140,11 @@ def test_a_message_whose_state_was_collected_is_shown_without_its_calls(
     monkeypatch.setattr(type(stage.network.chain.index), "retained", 1_000)
     page = whole(visit, "wrong method", stage)
     assert "Failed." in page.text
-    assert "states are kept from epoch 1,000 on" in page.text
+    assert "states are kept from epoch 1,000 on (a node keeps more with --keep-states N" in page.text
+    assert "NativeCallFailed(2922929132, 22)" in page.text.split("Calls")[0]  # decoded without a trace
+    assert "(actor=4, by=5)" in page.text.split("Calls")[1]
+    assert not [link for link in page.links if link.endswith((".svg", "/changes"))]
+    assert "--keep-states N" in visit("/epoch/3/changes").text
     for below in ("call/0", "calls.svg", "flame.svg", "changes"):
         assert visit(f"/tx/{stage.messages['wrong method']}/{below}").status == 404
     assert (visit("/epoch/3").status, visit("/epoch/3/cron").status) == (200, 404)

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from localnet import Network
-from localnet.rpc.dispatch import Dispatcher, method_table
+from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.errors import from_exception
+from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeLimits
 from store.blockstore import StoreFull
 from tests.conftest import samples

@@ -147,3 +147,28 @@ def test_what_cannot_be_one_of_several_tracers(rpc: Client, inner: dict[str, obj
     with pytest.raises(Failed) as failed:
         rpc("debug_traceCall", {"to": BOB}, "latest", {"tracer": "muxTracer", "tracerConfig": inner})
     assert failed.value.code == -32602
+
+
+def test_every_kind_of_call_and_creation_is_a_frame_of_its_opcode(rpc: Client) -> None:
+    """As the code says, opcode by opcode: what go-ethereum's callTracer shows of it."""
+    rpc("anvil_setCode", INNER, "0x602a5f5260205ff3")
+    called = [
+        f"5f5f5f5f{value}73{INNER[2:]}5a{opcode}50"
+        for opcode, value in (("f4", ""), ("fa", ""), ("f2", "5f"), ("f1", "5f"))
+    ]
+    rpc("anvil_setCode", OUTER, f"0x{''.join(called)}00")
+    account = rpc("eth_accounts")[0]
+    sent = rpc("eth_sendTransaction", {"from": account, "to": OUTER, "gas": "0xf4240"})
+    trace = rpc("debug_traceTransaction", sent, {"tracer": "callTracer"})
+    assert [(call["type"], call["from"], call["to"], call["output"]) for call in trace["calls"]] == [
+        (kind, OUTER, INNER, f"0x{42:064x}") for kind in ("DELEGATECALL", "STATICCALL", "CALLCODE", "CALL")
+    ]
+    flat = rpc("trace_transaction", sent)
+    assert [each["action"]["callType"] for each in flat] == ["call", "delegatecall", "staticcall", "callcode", "call"]
+    made = rpc("eth_sendTransaction", {"from": account, "data": "0x602a5f5360015ff3"})
+    created = rpc("eth_getTransactionReceipt", made)["contractAddress"]
+    trace = rpc("debug_traceTransaction", made, {"tracer": "callTracer"})
+    assert (trace["type"], trace["to"], trace["input"]) == ("CREATE", created, "0x602a5f5360015ff3")
+    assert trace["output"] == "0x2a"
+    (flat,) = rpc("trace_transaction", made)
+    assert (flat["type"], flat["result"]["address"]) == ("create", created)

@@ -35,9 +35,9 @@ from localnet.ledger.kept_logs import KeptLogs
 from localnet.ledger.records import FoundLog, Tipset
 from localnet.rpc import state
 from localnet.rpc.blocks_at import BlockRef
-from localnet.rpc.dispatch import method_table
 from localnet.rpc.errors import RpcError, from_exception
 from localnet.rpc.executors import Executors
+from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.questions import MOST
 from localnet.rpc.server import serving
@@ -409,7 +409,7 @@ def test_a_view_that_could_not_go_to_a_point_goes_there_again(network: Network, 
     before = network.chain.point()
     network.mine(1)
     with monkeypatch.context() as patched:
-        patched.setattr(view, "_enter", _fail)
+        patched.setattr("localnet.chain.view.enter_settings", _fail)
         with pytest.raises(StoreError):
             view.go_to(network.chain.point())
     view.go_to(before)
@@ -417,7 +417,7 @@ def test_a_view_that_could_not_go_to_a_point_goes_there_again(network: Network, 
     assert view.machine.root == network.block(0).state
 
 
-def _fail(_: Tipset) -> None:
+def _fail(*_: object) -> None:
     raise StoreError("the disk has gone")
 
 
@@ -452,8 +452,7 @@ def test_questions_about_the_block_to_come_hold_up_no_block(rules: str, times: i
     with Network(rules=rules) as network:
         executors = Executors(Node(network))
         try:
-            table = executors.dispatcher._methods
-            table["eth_getBalance"] = replace(table["eth_getBalance"], handler=balance)
+            executors.dispatcher.methods.put(replace(method_table()["eth_getBalance"], handler=balance))
             network.automine = False
             before = int(ask(executors, "eth_getBalance", BOB, "latest")["result"], 16)
             ask(executors, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x5", "gas": hex(10**7)})
@@ -514,14 +513,13 @@ def test_a_change_of_what_was_is_counted_before_it_can_be_read(
     """Else a question that reads the change between the two would be answered as if nothing had happened."""
     snapshot, chain, counts = network.snapshot(), network.chain, list[int]()
     network.mine()
-    flush, before = type(network.machine).flush, chain.rewritten
+    commit, before = network.machine.base.commit, chain.rewritten
 
-    def flushed(self: Any, *args: Any) -> Any:
-        if self is network.machine:
-            counts.append(chain.rewritten)
-        return flush(self, *args)
+    def committed(*given: Any) -> None:
+        counts.append(chain.rewritten)
+        commit(*given)
 
-    monkeypatch.setattr(type(network.machine), "flush", flushed)
+    monkeypatch.setattr(network.machine.base, "commit", committed)
     if change == "reverts":
         network.revert(snapshot)
     else:

@@ -528,6 +528,6 @@ def test_every_name_that_lotus_gives_to_ethereums_methods_is_there(rpc: Client) 
 
 
 def _keccak(data: bytes) -> bytes:
-    from eth_hash.auto import keccak
+    from store.keccak import keccak
 
     return bytes(keccak(data))

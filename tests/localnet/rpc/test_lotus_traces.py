@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.conformance import find_vectors, read_vectors, run_variant, variants_of
+from devtools.vectors.conformance import read_vectors, run_variant, variants_of
 from hypervisor.address import Address
 from hypervisor.message import Message
 from hypervisor.tracing import CallEnded, CallStarted
@@ -24,7 +24,7 @@ from localnet.calls.pace import Ended, Pace, Turns
 from localnet.rpc.filecoin_messages import state_call
 from localnet.rpc.lotus_shapes import address_json
 from localnet.rpc.lotus_traces import NO_CALL, ExecutionTraces
-from tests.conformance.coverage import BUILT_IN_ACTORS_RUN, GOLDEN
+from tests.conformance.coverage import BUILT_IN_ACTORS_RUN, MESSAGE_FILES
 from tests.conftest import bundle_folder, with_data
 from tests.localnet.rpc.asking import ALICE, INBOX, calldata, deploy
 from tests.localnet.rpc.conftest import Client
@@ -106,7 +106,7 @@ def flat(trace: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def traced(name: str) -> list[dict[str, Any]]:
     """The traces of a golden vector's messages on this machine."""
-    path = next(path for path in find_vectors([GOLDEN]) if path.name.startswith(name.partition("/")[0]))
+    path = next(path for path in MESSAGE_FILES if path.name.startswith(name.partition("/")[0]))
     vector = next(vector for vector in read_vectors(path) if vector["_meta"]["id"] == name)
     traces = ExecutionTraces()
     (variant,) = variants_of(vector, path, BundleFolder(bundle_folder()), traces)

@@ -9,7 +9,7 @@ from eth_account import Account as Oracle
 
 from localnet import Network
 from localnet.chain.retention import forget_states
-from localnet.rpc.dispatch import method_table
+from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
 from localnet.rpc.refused import REASONS, UNDER_ETHEREUMS_RULES
 from store.rocks import RocksStore

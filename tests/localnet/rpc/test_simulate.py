@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from eth_hash.auto import keccak
 
 from localnet import Network
 from localnet.rpc.node import Node
+from store.keccak import keccak
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, BOB, COUNTER, NOBODY, calldata, deploy
 from tests.localnet.rpc.conftest import Client, Failed

@@ -10,11 +10,12 @@ import pytest
 from localnet import Network
 from localnet.console import Console
 from localnet.rpc.node import Node
+from tests.endless import ENDLESS
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE
 from tests.localnet.rpc.conftest import Client, Failed
 
-LOOP = "0x5b600056"
+LOOP = f"0x{ENDLESS.hex()}"
 UNDERFLOW = "0x5ffd"
 PANIC = "0x634e487b7160e01b5f52600160045260245ffd"
 """Init code that reverts with `Panic(1)`."""

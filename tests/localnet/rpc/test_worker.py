@@ -28,6 +28,7 @@ from localnet.rpc.questions import QuestionThread
 from localnet.rpc.server import Server
 from localnet.rpc.worker import MOST_LATER, RequestThread
 from localnet.traces.trace import trace
+from tests.endless import ENDLESS
 from tests.localnet.rpc.asking import ALICE, NOBODY
 from tests.patience import slowness
 
@@ -311,7 +312,7 @@ def test_a_transaction_that_fails_is_answered_before_it_is_explained(
     monkeypatch.setattr(console, "trace", explain)
     with Network(rules=rules) as network:
         with served(network) as (client, _):
-            client.ask("anvil_setCode", NOBODY, "0x5b600056")  # a loop without an end
+            client.ask("anvil_setCode", NOBODY, f"0x{ENDLESS.hex()}")
             sent = client.ask("eth_sendTransaction", {"from": ALICE, "to": NOBODY, "gas": hex(5_000_000)})
             assert client.ask("eth_getTransactionReceipt", sent)["status"] == "0x0"
             answered.set()

@@ -16,8 +16,10 @@ from typer.testing import CliRunner
 
 from hypervisor import rules
 from hypervisor.errors import InvalidInput
-from hypervisor.executor import Executor
+from hypervisor.executor import ApplyResult, Executor
 from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import MachineState
+from hypervisor.message import Message
 from hypervisor.rules import ENTRY_POINT_GROUP, RuleSet, executor_factory, rule_names, rule_set
 from hypervisor.types import TokenAmount
 from localnet import Network
@@ -29,8 +31,14 @@ from tests.packaging.project import PROJECT
 CHEAP = TokenAmount(7)
 
 
-class CheapExecutor(Executor):
-    """The machine's own executor, which a third package would have changed."""
+class CheapExecutor:
+    """The machine's own executor, before which a third package would have put something."""
+
+    def __init__(self, machine: MachineState) -> None:
+        self._executor = Executor(machine)
+
+    def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
+        return self._executor.apply(message, raw_length, implicit)
 
 
 class Impersonal(FilecoinMessages):
@@ -56,7 +64,7 @@ def third_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A made-up set, as an installed package would register it."""
     added = EntryPoint("cheap", f"{__name__}:CHEAP_SET", ENTRY_POINT_GROUP)
     installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), added))
-    monkeypatch.setattr(rules, "entry_points", lambda **given: installed.select(**given))
+    monkeypatch.setattr(rules, "registered", lambda **given: installed.select(**given))
     known: tuple[Callable[..., Any], ...] = (rule_set, executor_factory, rules_named)
     for function in known:
         function.cache_clear()  # type: ignore[attr-defined]
@@ -129,6 +137,6 @@ def test_an_installation_of_another_release_is_named(
     monkeypatch: pytest.MonkeyPatch, third_set: None, registered: dict[str, str], words: str
 ) -> None:
     points = EntryPoints(EntryPoint(name, place, ENTRY_POINT_GROUP) for name, place in registered.items())
-    monkeypatch.setattr(rules, "entry_points", lambda **given: points.select(**given))
+    monkeypatch.setattr(rules, "registered", lambda **given: points.select(**given))
     with pytest.raises(InvalidInput, match=words):
         rule_set("filecoin")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from eth_hash.auto import keccak
 
 from hypervisor.exit_codes import ExitCode
 from localnet import Network
 from localnet.errors import TransactionRefused
 from localnet.testing import exits, reverts
+from store.keccak import keccak
 from tests.localnet.conftest import ARTIFACTS
 
 INBOX = ARTIFACTS / "Inbox.json"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 import localnet
+from localnet import Network
+from localnet.errors import CallFailed
 from tests.localnet.conftest import ARTIFACTS
 
 LOCALNET = Path(localnet.__file__).parent
@@ -15,6 +18,15 @@ from localnet.testing import reverts
 
 COUNTER = {str(ARTIFACTS / "Counter.json")!r}
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def everything_is_imported() -> None:
+    """What a run in this process imports first, it forgets at its end, while what is remembered keeps its classes."""
+    with Network() as network:
+        network.set_code(b"\x99" * 20, bytes.fromhex("5f5ffd"))
+        with pytest.raises(CallFailed):
+            network.call(b"\x99" * 20)
 
 
 def run(pytester: pytest.Pytester, tests: str, *arguments: str) -> pytest.RunResult:
@@ -122,6 +134,43 @@ def test_it(network):
     assert "contract.fallback" in done.stdout.str()
 
 
+def test_a_failed_tests_network_is_shown_until_enter(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, shown = [], list[bytes]()
+
+    def wait(words: str) -> str:
+        pages.append(words)
+        with urlopen(words.split("is at ")[1].split(" ")[0]) as page:
+            shown.append(page.read())
+        return ""
+
+    monkeypatch.setattr("builtins.input", wait)
+    tests = """
+def test_a_transaction(network):
+    network.set_code(b"\\x99" * 20, bytes.fromhex("5f5ffd"))
+    network.send(b"\\x99" * 20, gas_limit=100_000_000)
+
+def test_a_call(network):
+    network.set_code(b"\\x99" * 20, bytes.fromhex("5f5ffd"))
+    network.call(b"\\x99" * 20)
+
+def test_passes(network):
+    network.mine()
+
+def test_without_a_network():
+    assert False
+"""
+    done = run(pytester, tests, "--explore")
+    assert "3 failed, 1 passed" in done.stdout.str(), done.stdout.str()
+    assert [words.split()[0] for words in pages] == ["test_a_transaction", "test_a_call"]
+    assert b"Failed." in shown[0]
+    assert b"The newest messages" in shown[1] or b"No message yet" in shown[1]
+    pages.clear()
+    assert "1 failed" in run(pytester, "def test_it(network): assert False\n").stdout.str()
+    assert pages == []
+
+
 def test_two_versions_are_compared(pytester: pytest.Pytester) -> None:
     # CLZ (0x1e) is an instruction since network version 28 (FIP-0116).
     done = run(
@@ -209,7 +258,7 @@ def test_the_engine_of_the_tests_is_an_option(pytester: pytest.Pytester, evm: st
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--evm", "geth", "'geth' is not known: choose one of py-evm, fast, both, official, auto"),
+        ("--evm", "geth", "'geth' is not known: choose one of py-evm, fast, *both, official, auto"),
         ("--rules", "eth", "rules 'eth' are not known: choose one of filecoin, ethereum"),
         ("--bundle", "nope", "bundle nope cannot be read: *"),
     ],

@@ -76,6 +76,9 @@ fn vector(plan: &Plan, version: u32, bundles: &Bundles, reference: &Reference) -
         "car": BASE64.encode(gzip(&car::write(&root, &blocks))),
     });
     let fields = vector.as_object_mut().expect("it is an object");
+    if !features().is_empty() {
+        fields.insert("features".into(), features().into());
+    }
     world_fields(&scene.world, fields);
     let number = |amount: &fvm_shared::econ::TokenAmount| Number::from_string_unchecked(amount.atto().to_string());
     fields.insert(
@@ -119,6 +122,12 @@ fn fill(vector: &mut Value, scene: &mut Scene, bundles: &Bundles, reference: &Re
         place["postconditions"] = postconditions(&outcome);
     }
     Ok(())
+}
+
+/// The features that the reference was built with.
+fn features() -> Vec<&'static str> {
+    let all = [("m2-native", cfg!(feature = "m2-native")), ("upgrade-actor", cfg!(feature = "upgrade-actor"))];
+    all.into_iter().filter_map(|(name, is_on)| is_on.then_some(name)).collect()
 }
 
 fn own(mut row: Value, variant: &Variant) -> Value {

@@ -39,6 +39,8 @@ const SYSCALLS: &[(&str, &str, u32)] = &[
     ("actor.next_actor_address", "ii", 4),
     ("actor.create_actor", "Iiii", 0),
     ("actor.balance_of", "I", 16),
+    ("actor.install_actor", "i", 0),
+    ("actor.upgrade_actor", "ii", 20),
     ("crypto.verify_signature", "iiiiiii", 4),
     ("crypto.verify_bls_aggregate", "iiiii", 4),
     ("crypto.recover_secp_public_key", "ii", 65),
@@ -96,6 +98,7 @@ pub struct Guest {
     body: String,
     outside: String,
     memory: String,
+    upgrade: Option<String>,
 }
 
 impl Guest {
@@ -106,7 +109,14 @@ impl Guest {
             body: String::new(),
             outside: String::new(),
             memory: "1".to_owned(),
+            upgrade: None,
         }
+    }
+
+    /// What was said so far is what `upgrade` does, the rest is for `invoke`; `$info` is the handle of the old code.
+    pub fn upgrade(mut self) -> Self {
+        self.upgrade = Some(std::mem::take(&mut self.body));
+        self
     }
 
     /// Constants in memory at an address.
@@ -202,6 +212,10 @@ impl Guest {
         }
         write!(text, "{}", self.outside).unwrap();
         write!(text, "{}", PRELUDE.replace("OUT", &OUT.to_string())).unwrap();
+        if let Some(body) = &self.upgrade {
+            let entry = "(func (export \"upgrade\") (param $params i32) (param $info i32) (result i32)";
+            write!(text, "  {entry}\n{body}    (call $finish))\n").unwrap();
+        }
         write!(text, "  (func (export \"invoke\") (param $params i32) (result i32)\n{}", self.body).unwrap();
         text + "    (call $finish)))\n"
     }

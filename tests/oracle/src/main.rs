@@ -17,6 +17,7 @@ mod replay;
 mod scene;
 mod store;
 mod time;
+mod tipset;
 mod vector;
 mod world;
 

@@ -114,7 +114,7 @@ pub fn check(bundles: &Bundles, files: &[PathBuf], only: &[String], sample: Opti
     let step = sample.map_or(1, |wanted| all.len().div_ceil(wanted.max(1)).max(1));
     let (mut equal, mut different) = (0, 0);
     for job in all.iter().step_by(step) {
-        let found = postconditions(&job.run(&reference, false)?);
+        let found = stated(postconditions(&job.run(&reference, false)?), &job.expected);
         if found == job.expected {
             equal += 1;
         } else {
@@ -124,4 +124,15 @@ pub fn check(bundles: &Bundles, files: &[PathBuf], only: &[String], sample: Opti
     }
     eprintln!("{equal} equal, {different} different");
     Ok(different == 0)
+}
+
+/// What came out, without the words of failures where the vector states none: they are the reference's alone.
+fn stated(mut found: Value, expected: &Value) -> Value {
+    let receipts = found["receipts"].as_array_mut().into_iter().flatten();
+    for (receipt, expected) in receipts.zip(expected["receipts"].as_array().into_iter().flatten()) {
+        if expected["words"].is_null() {
+            receipt.as_object_mut().expect("a receipt is an object").shift_remove("words");
+        }
+    }
+    found
 }

@@ -176,6 +176,24 @@ impl<'a> Scene<'a> {
         cid
     }
 
+    /// A module that the state leads to: a vector has no other blocks.
+    pub fn hold(&mut self, module: &[u8]) -> Cid {
+        let code = self.raw_block(module);
+        self.keep(code);
+        code
+    }
+
+    /// Have the state lead to code, as that of an actor that no case calls.
+    pub fn keep(&mut self, code: Cid) {
+        let id = 40_000 + self.actors.len() as u64;
+        self.actor(id, code, empty(), 0);
+    }
+
+    /// The module that an actor was given.
+    pub fn module_of(&self, id: u64) -> Vec<u8> {
+        self.store.get(&self.actors[&id].code).expect("memory fails nobody").expect("the code is there")
+    }
+
     /// Give an actor a state of these bytes.
     pub fn state(&mut self, id: u64, data: &[u8]) -> Cid {
         let state = self.keyed_block(DAG_CBOR, data);
@@ -262,7 +280,12 @@ impl<'a> Scene<'a> {
             map.set(BytesKey(address.to_bytes()), *id).expect("memory takes everything");
         }
         let addresses = map.flush().expect("memory takes everything");
-        let state = self.block(&(addresses, NEXT_ID, "golden"));
+        let state = if cfg!(feature = "m2-native") {
+            let installed = self.block(&Vec::<Cid>::new());
+            self.block(&(addresses, NEXT_ID, "golden", installed))
+        } else {
+            self.block(&(addresses, NEXT_ID, "golden"))
+        };
         self.actor(INIT, self.bundle.code("init"), state, 0)
     }
 

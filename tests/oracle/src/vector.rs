@@ -1,4 +1,4 @@
-//! Vectors: the official test-vector JSON for messages, with what newer network versions need.
+//! Vectors: the official test-vector JSON for messages and tipsets, with what newer network versions need.
 //!
 //! Beyond the official fields: `bundle` (the CID of the built-in actors' manifest, whose blocks the CAR leaves out),
 //! `timestamp`, `chain_id`, `tipsets`, `proofs`, `consensus_fault`; for a message its length on chain and whether it is
@@ -22,6 +22,7 @@ use crate::bundles::Bundles;
 use crate::car;
 use crate::kernel::Proofs;
 use crate::store::Layered;
+use crate::tipset::{Tipset, execute, tipsets_of};
 use crate::world::{Applied, Fault, Outcome, Reference, World, encoded, words};
 
 /// The version of the `fvm` crate that the answers come from.
@@ -37,7 +38,7 @@ pub fn cid_of(value: &Value) -> Result<Cid> {
     Cid::try_from(text).with_context(|| text.to_owned())
 }
 
-fn amount(value: &Value, default: u128) -> Result<TokenAmount> {
+pub fn amount(value: &Value, default: u128) -> Result<TokenAmount> {
     if value.is_null() {
         return Ok(TokenAmount::from_atto(default));
     }
@@ -146,7 +147,11 @@ fn message_of(value: &Value) -> Result<Applied> {
 
 pub fn postconditions(outcome: &Outcome) -> Value {
     let receipts: Vec<Value> = outcome.answers.iter().map(receipt_value).collect();
-    json!({ "receipts": receipts, "state_tree": { "root_cid": cid_value(&outcome.root) } })
+    let mut after = json!({ "receipts": receipts, "state_tree": { "root_cid": cid_value(&outcome.root) } });
+    if !outcome.receipts.is_empty() {
+        after["receipts_roots"] = outcome.receipts.iter().map(cid_value).collect::<Vec<_>>().into();
+    }
+    after
 }
 
 fn receipt_value(answer: &Result<ApplyRet, String>) -> Value {
@@ -181,6 +186,8 @@ pub struct Job {
     pub store: Layered,
     pub root: Cid,
     pub messages: Vec<Applied>,
+    /// Of a vector of class tipset, in place of messages.
+    pub tipsets: Vec<Tipset>,
     pub expected: Value,
 }
 
@@ -201,13 +208,15 @@ pub fn jobs(vector: &Value, bundles: &Bundles) -> Result<Vec<Job>> {
         store.extend(&blocks);
         let own = |field: &str| if variant[field].is_null() { vector[field].clone() } else { variant[field].clone() };
         let messages = own("apply_messages");
+        let epoch = variant["epoch"].as_i64().context("a variant of no epoch")?;
         jobs.push(Job {
             id: format!("{id}:{}", variant["id"].as_str().unwrap_or_default()),
             version,
-            world: world_of(vector, variant["epoch"].as_i64().context("a variant of no epoch")?)?,
+            world: world_of(vector, epoch)?,
             store,
             root,
             messages: messages.as_array().into_iter().flatten().map(message_of).collect::<Result<_>>()?,
+            tipsets: tipsets_of(&own("apply_tipsets"), before, epoch)?,
             expected: own("postconditions"),
         });
     }
@@ -217,6 +226,9 @@ pub fn jobs(vector: &Value, bundles: &Bundles) -> Result<Vec<Job>> {
 impl Job {
     pub fn run(&self, reference: &Reference, trace: bool) -> Result<Outcome> {
         let store = self.store.fork();
+        if !self.tipsets.is_empty() {
+            return execute(reference, self.version, &self.world, &store, &self.root, &self.tipsets, trace);
+        }
         reference.apply(self.version, &self.world, &store, &self.root, &self.messages, trace)
     }
 }

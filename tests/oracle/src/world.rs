@@ -120,6 +120,18 @@ pub struct Outcome {
     /// Processor time of each message's execution, which is on one thread.
     pub elapsed: Vec<Duration>,
     pub root: Cid,
+    /// Of tipsets, the root of each one's receipts.
+    pub receipts: Vec<Cid>,
+}
+
+impl Outcome {
+    /// What comes after this.
+    pub fn extend(&mut self, next: Self) {
+        self.answers.extend(next.answers);
+        self.elapsed.extend(next.elapsed);
+        self.receipts.extend(next.receipts);
+        self.root = next.root;
+    }
 }
 
 type Machine = DefaultMachine<Layered, World>;
@@ -145,6 +157,24 @@ impl Reference {
         messages: &[Applied],
         trace: bool,
     ) -> Result<Outcome> {
+        self.apply_each(version, world, store, root, trace, |apply| {
+            messages.iter().for_each(|applied| {
+                apply(applied);
+            });
+            Ok(())
+        })
+    }
+
+    /// The same for messages that depend on the answers: `work` gets what applies one, and its answer where there is one.
+    pub fn apply_each(
+        &self,
+        version: u32,
+        world: &World,
+        store: &Layered,
+        root: &Cid,
+        trace: bool,
+        work: impl FnOnce(&mut dyn FnMut(&Applied) -> Option<ApplyRet>) -> Result<()>,
+    ) -> Result<Outcome> {
         let mut network = NetworkConfig::new(NetworkVersion::new(version));
         network.chain_id(ChainID::from(world.chain_id));
         let mut context = network.for_epoch(world.epoch, world.timestamp, *root);
@@ -157,15 +187,16 @@ impl Reference {
         let machine = Machine::new(&context, store.clone(), world.clone())?;
         let mut executor = DefaultExecutor::<Kernel>::new(self.engines.get(&network)?, machine)?;
         let (mut answers, mut elapsed) = (Vec::new(), Vec::new());
-        for applied in messages {
+        work(&mut |applied| {
             let kind = if applied.implicit { ApplyKind::Implicit } else { ApplyKind::Explicit };
             let message = applied.message.clone();
             let start = processor_time();
             let answer = executor.execute_message(message, kind, applied.raw_length);
             elapsed.push(processor_time() - start);
             answers.push(answer.map_err(|error| format!("{error:#}")));
-        }
-        Ok(Outcome { answers, elapsed, root: executor.flush()? })
+            answers.last().and_then(|answer| answer.as_ref().ok()).cloned()
+        })?;
+        Ok(Outcome { answers, elapsed, root: executor.flush()?, receipts: Vec::new() })
     }
 }
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eth_hash.auto import keccak
-
 from bridge.addresses import ZERO_ADDRESS, EthAddress
 from bridge.gas import GasBudget
 from hypervisor.errors import ActorExit
@@ -14,8 +12,10 @@ from hypervisor.network_versions import LATEST, network_version
 from hypervisor.tracing import StepTracer
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame, Step, TreeMode, TxContext
+from runtimes.evm.filecoin_rules import filecoin_rules
 from runtimes.evm.py_evm import PyEvmEngine, PyEvmTable
-from runtimes.evm.rules import EvmRules, filecoin_rules
+from runtimes.evm.rules import EvmRules
+from store.keccak import keccak
 
 RULES = filecoin_rules(LATEST)
 TABLE = PyEvmTable(RULES)

@@ -14,7 +14,6 @@ from bridge.ethereum_block import EthereumBlock
 from hypervisor.context import MachineContext
 from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.machine import Hypervisor
-from hypervisor.memory import MAX_TOTAL_MEMORY, MemoryBudget
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import TokenAmount
 from runtimes.evm.both import EnginesDiffer, paired
@@ -27,7 +26,7 @@ from tests.engines.plants import planted
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 from tests.runtimes.evm.fake_host import OTHER, RULES, TABLE, FakeHost, frame_of
-from tests.runtimes.evm.tree_twins import CALLEE, LEFT, Twins, call
+from tests.runtimes.evm.tree_twins import CALLEE, LEFT, Twins, call, nearly_full
 
 EVERYTHING = f"""
     1 2 MUL 0 MSTORE  64 0 KECCAK256 5 SSTORE  5 SLOAD 6 TSTORE  6 TLOAD POP
@@ -215,19 +214,13 @@ def test_watched_transactions_come_to_what_each_engine_comes_to(
 
 @pytest.mark.parametrize("leaves", ["", LEFT], ids=["a tree", "a tree that is left"])
 def test_memory_of_what_was_tried_is_given_back(
-    watched: dict[str, Hypervisor], trees: Counter[str], leaves: str, monkeypatch: pytest.MonkeyPatch
+    watched: dict[str, Hypervisor], trees: Counter[str], leaves: str
 ) -> None:
     """A message has three pages left of its memory, and its first frame takes two."""
-    start = MemoryBudget.__init__
-
-    def nearly_full(budget: MemoryBudget) -> None:
-        start(budget)
-        budget.used = MAX_TOTAL_MEMORY - 3 * PAGE
-
-    monkeypatch.setattr(MemoryBudget, "__init__", nearly_full)
     twins, program = Twins(watched, trees), f"1 {2 * PAGE - 32} MSTORE {leaves} {call(CALLEE)} 2 SSTORE"
     for _ in range(2):
-        both, plain = (twins.on(engine, program, f"1 {PAGE - 32} MSTORE") for engine in ("both", "py-evm"))
+        with nearly_full(twins, free=3 * PAGE):
+            both, plain = (twins.on(engine, program, f"1 {PAGE - 32} MSTORE") for engine in ("both", "py-evm"))
         assert both == plain
         assert both.slots[2] == 1
 

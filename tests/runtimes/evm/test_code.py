@@ -6,13 +6,11 @@ import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from eth.vm.code_stream import CodeStream
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtimes.evm import code as code_module
-from runtimes.evm.code import Code, CodeCache, analyse
+from runtimes.evm.code import CodeCache, analyse
 from runtimes.evm.opcodes import NUMBERS
 from store.cid import RAW, cid_of
 
@@ -47,24 +45,6 @@ def test_the_cache_drops_the_least_recently_used_code() -> None:
 def test_code_larger_than_the_cache_is_still_analysed() -> None:
     cache, code = CodeCache(max_bytes=10), bytes([JUMPDEST]) * 100
     assert len(cache.get(cid_of(code, RAW), code).jump_destinations) == 100
-
-
-def test_code_that_two_threads_analyse_at_once_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = CodeCache(max_bytes=250)
-    codes = [bytes([number]) * 100 for number in range(2)]
-    cids = [cid_of(code, RAW) for code in codes]
-    others: list[Code] = []
-
-    def overtaken(data: bytes) -> Code:
-        """While this thread analyses, another one asks for the same code and is ready first."""
-        monkeypatch.setattr(code_module, "analyse", analyse)
-        others.append(cache.get(cids[0], data))
-        return analyse(data)
-
-    monkeypatch.setattr(code_module, "analyse", overtaken)
-    assert cache.get(cids[0], codes[0]) is others[0]
-    cache.get(cids[1], codes[1])
-    assert cache.get(cids[0], codes[0]) is others[0]
 
 
 def test_many_threads_may_share_a_cache_that_is_too_small_for_their_codes() -> None:

@@ -25,7 +25,9 @@ def test_the_machine_and_the_commands_know_the_engines_and_one_default() -> None
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(RuntimeUnavailable, match="'geth': choose one of py-evm, fast, both"):
+    with pytest.raises(
+        RuntimeUnavailable, match="'geth': choose one of py-evm, fast, fast:interpret, fast:compile, both"
+    ):
         EvmRuntime(RuntimeServices({"evm": "geth"}))
 
 

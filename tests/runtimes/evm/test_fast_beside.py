@@ -17,7 +17,7 @@ from hypervisor.types import INIT_ACTOR
 from runtimes.evm.engine import Frame, Host, Step
 from runtimes.evm.fast.engine import FastEngine
 from runtimes.evm.fast.instance import FastInstance
-from runtimes.evm.fast.pool import Pool, pool
+from runtimes.evm.fast.pool import TIERED, Pool, pool
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain
 from tests.runtimes.evm.test_fast_robust import open_under
@@ -83,7 +83,7 @@ def test_an_engine_that_fails_beside_a_message_does_not_break_it(monkeypatch: py
     assert answer == 1
     with pytest.raises(Fatal, match="a defect"):
         other()
-    assert not any(instance.broken for instance in pool()._instances)
+    assert not any(instance.broken for instance in pool(TIERED)._instances)
 
 
 def test_a_message_has_one_instance_however_many_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,13 +98,13 @@ def test_a_message_has_one_instance_however_many_are_free(monkeypatch: pytest.Mo
     with open_under("filecoin") as machine:
         chain = Chain(machine)
         contract = chain.deploy(assemble(_CALLS.format(chain.deploy(_INNER).hex())))
-        first = pool().take(chain)  # held while the message begins, and free when its callee does
+        first = pool(TIERED).take(chain)  # held while the message begins, and free when its callee does
         monkeypatch.setattr(Pool, "take", noted)
         start = FastEngine._start
 
         def watched(engine: FastEngine, frame: Frame, host: Host) -> Step:
             if frame.code.data == _INNER:
-                pool().give(first)
+                pool(TIERED).give(first)
             return start(engine, frame, host)
 
         monkeypatch.setattr(FastEngine, "_start", watched)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import pytest
 
 from bridge.addresses import EthAddress, masked_id
-from hypervisor.memory import MemoryBudget
 from hypervisor.types import FIRST_DYNAMIC_ACTOR
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.contract_states import DELEGATION_PREFIX
@@ -27,6 +26,7 @@ from tests.runtimes.evm.tree_twins import (
     WRITER,
     Twins,
     call,
+    nearly_full,
     word,
 )
 
@@ -61,40 +61,24 @@ def test_the_deepest_frame_neither_creates_nor_calls(twins: Twins, begins: str, 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
 
-TWO_GIB, PAGE = 2 << 30, 1 << 14
+PAGE = 1 << 14
 
 
 @pytest.mark.parametrize(("pages", "fits"), [(4, True), (5, False)])
-def test_memory_of_all_frames_is_counted_together(
-    twins: Twins, begins: str, pages: int, fits: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_of_all_frames_is_counted_together(twins: Twins, begins: str, pages: int, fits: bool) -> None:
     """The frames of a message hold 2 GiB; here all but eight pages are taken before it begins."""
-    start = MemoryBudget.__init__
-
-    def nearly_full(budget: MemoryBudget) -> None:
-        start(budget)
-        budget.used = TWO_GIB - 8 * PAGE
-
-    monkeypatch.setattr(MemoryBudget, "__init__", nearly_full)
     takes = f"1 {4 * PAGE - 32} MSTORE"
     callee = f"1 {pages * PAGE - 32} MSTORE"
-    after = twins.run(f"{begins} {takes} {call(CALLEE)} 2 SSTORE {call(CALLEE)} 3 SSTORE", callee)
+    with nearly_full(twins, free=8 * PAGE):
+        after = twins.run(f"{begins} {takes} {call(CALLEE)} 2 SSTORE {call(CALLEE)} 3 SSTORE", callee)
     assert (after.slots.get(2, 0), after.slots.get(3, 0)) == (fits, fits)
 
 
 @pytest.mark.parametrize("ends", ["STOP", "0 0 REVERT", "INVALID"])
-def test_memory_of_a_frame_that_has_ended_is_given_back(
-    twins: Twins, begins: str, ends: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start = MemoryBudget.__init__
-
-    def nearly_full(budget: MemoryBudget) -> None:
-        start(budget)
-        budget.used = TWO_GIB - 3 * PAGE
-
-    monkeypatch.setattr(MemoryBudget, "__init__", nearly_full)
+def test_memory_of_a_frame_that_has_ended_is_given_back(twins: Twins, begins: str, ends: str) -> None:
     callee = f"1 {2 * PAGE - 32} MSTORE CALLDATASIZE @keeps JUMPI {ends} keeps: STOP"
-    after = twins.run(f"{begins} {call(CALLEE)} POP {call(CALLEE)} POP {call(CALLEE, size=1)} 2 SSTORE", callee)
+    with nearly_full(twins, free=3 * PAGE):
+        after = twins.run(f"{begins} {call(CALLEE)} POP {call(CALLEE)} POP {call(CALLEE, size=1)} 2 SSTORE", callee)
     assert after.slots[2] == 1
 
 

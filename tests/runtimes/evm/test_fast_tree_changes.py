@@ -7,11 +7,11 @@ which must know what those before them did. Expected: the plain engine's results
 from __future__ import annotations
 
 import pytest
-from eth_hash.auto import keccak
 
 from bridge.addresses import create2_address, create_address
 from bridge.ethereum_block import MAX_CODE_SIZE, EthereumBlock
 from runtimes.evm.ethereum.alloc import AllocAccount
+from store.keccak import keccak
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.tree_twins import (
     BLAKE,

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from eth_hash.auto import keccak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +27,7 @@ from hypervisor.tracing import Recorder
 from hypervisor.types import INIT_ACTOR, Gas
 from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.precompiles.ethereum import blake2f, ripemd160
+from store.keccak import keccak
 from tests.conftest import samples
 from tests.runtimes.evm.assembler import assemble, deployer
 

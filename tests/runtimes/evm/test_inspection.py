@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 
-from hypervisor.address import Address
-from hypervisor.errors import ActorExit, SyscallError
-from hypervisor.exit_codes import ErrorNumber
-from hypervisor.kernel import SendResult
-from runtimes.evm.inspection import AccountInspector
-from tests.runtimes.evm.fake_host import RULES
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
+from hypervisor.errors import SyscallError
+from hypervisor.events import StampedEvent
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from runtimes.evm.inspection import GET_BYTECODE
+from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.chain import Chain, open_machine
 
-OTHER = Address.id(100)
 
-
+@dataclass
 class Refusing:
-    """A contract whose sends end as they are told."""
+    """Answers for any contract that is asked for its code."""
 
-    def __init__(self, end: int | SyscallError) -> None:
-        self._end = end
+    end: int | SyscallError
+    is_armed: bool = True
+    watched: frozenset[bytes] = frozenset()
+    asked: int = 0
 
-    def send(self, *_: object, **__: object) -> SendResult:
-        if isinstance(self._end, SyscallError):
-            raise self._end
-        return SendResult(self._end)
+    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        if call.method != GET_BYTECODE:
+            return proceed(call)
+        self.asked += 1
+        if isinstance(self.end, SyscallError):
+            raise self.end
+        return CallResult(ExitCode(self.end))
+
+    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
+        """No contract here emits one."""
 
 
-def exit_of(end: int | SyscallError) -> int:
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    with open_machine() as machine:
+        yield Chain(machine)
+
+
+def exit_of(chain: Chain, end: int | SyscallError) -> int:
     """The exit code of a frame that asks for a contract's code and gets this."""
-    sending: Any = Refusing(end)
-    syscalls: Any = None
-    with pytest.raises(ActorExit) as ended:
-        AccountInspector(syscalls, sending, RULES).bytecode_cid(OTHER)
-    return ended.value.code
+    other = chain.deploy(assemble("STOP"))
+    asking = chain.deploy(assemble(f"0x{other.hex()} EXTCODESIZE"))
+    assert chain.invoke(asking).exit_code == 0
+    chain.machine.interceptor = refusing = Refusing(end)
+    try:
+        return chain.invoke(asking).exit_code
+    finally:
+        chain.machine.interceptor = None
+        assert refusing.asked == 1
 
 
 @pytest.mark.parametrize(
@@ -42,10 +62,10 @@ def exit_of(end: int | SyscallError) -> int:
     # builtin-actors runtime/src/actor_error.rs, `ActorError::checked`
     [(1, 24), (2, 24), (4, 23), (5, 24), (6, 24), (7, 24), (9, 23), (10, 24), (11, 23), (16, 16), (21, 21), (33, 33)],
 )
-def test_an_exit_code_of_the_system_is_not_passed_on(exit_code: int, expected: int) -> None:
-    assert exit_of(exit_code) == expected
+def test_an_exit_code_of_the_system_is_not_passed_on(chain: Chain, exit_code: int, expected: int) -> None:
+    assert exit_of(chain, exit_code) == expected
 
 
-def test_a_question_that_cannot_be_asked_is_unspecified() -> None:
+def test_a_question_that_cannot_be_asked_is_unspecified(chain: Chain) -> None:
     # builtin-actors actors/evm interpreter/system.rs, `System::send`
-    assert exit_of(SyscallError(ErrorNumber.LIMIT_EXCEEDED, "calls nest deeper than 1024")) == 23
+    assert exit_of(chain, SyscallError(ErrorNumber.LIMIT_EXCEEDED, "calls nest deeper than 1024")) == 23

@@ -21,13 +21,14 @@ from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, Gas, TokenAmount
 from tests.alarm import alarm_clock
+from tests.endless import ENDLESS_WORDS
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
 MOST_GAS = (1 << 63) - 1
-FOREVER = assemble("loop: @loop JUMP")
-LEFT_AND_FOREVER = assemble(f"0x{masked_id(INIT_ACTOR).hex()} BALANCE loop: @loop JUMP")
+FOREVER = assemble(f"loop: {ENDLESS_WORDS} @loop JUMP")
+LEFT_AND_FOREVER = assemble(f"0x{masked_id(INIT_ACTOR).hex()} BALANCE loop: {ENDLESS_WORDS} @loop JUMP")
 """The same behind something that a tree of calls in the fast engine's guest does not know."""
 
 

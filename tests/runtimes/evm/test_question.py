@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from bridge.addresses import to_filecoin
 from bridge.ethereum_execution import Question
+from bridge.evm_state import EvmState
 from bridge.params import CreateReturn
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from runtimes.evm.ethereum.accounts import Accounts
+from hypervisor.machine import Hypervisor
 from runtimes.evm.ethereum.executor import EthereumExecutor
+from store.cid import Cid
 from tests.runtimes.evm.assembler import assemble, deployer
 from tests.runtimes.evm.test_fast_trees import CONTRACT, SENDER, machine
 
@@ -28,48 +31,40 @@ class Deaf:
         """Nothing is listened to."""
 
 
-@pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> list[Accounts]:
-    """Whose changes were written."""
-    seen: list[Accounts] = []
-    write_back = Accounts.write_back
-
-    def watched(accounts: Accounts) -> None:
-        seen.append(accounts)
-        write_back(accounts)
-
-    monkeypatch.setattr(Accounts, "write_back", watched)
-    return seen
+def head(made: Hypervisor) -> Cid:
+    """The contract's state, as it is written now."""
+    actor = made.actor(to_filecoin(CONTRACT))
+    assert actor is not None
+    return actor.head
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
-def test_a_question_has_the_transactions_answer_and_writes_nothing(written: list[Accounts], evm: str) -> None:
+def test_a_question_has_the_transactions_answer_and_writes_nothing(evm: str) -> None:
     with machine(WRITES, evm=evm) as made:
-        executor = EthereumExecutor(made)
-        written.clear()
+        executor, before = EthereumExecutor(made), head(made)
         with made.trial():
             asked = executor.ask(Question(SENDER, CONTRACT, GAS))
-        assert not written
+            assert head(made) == before
         done = executor.apply_transaction(Transaction(DYNAMIC_FEE, None, 0, CONTRACT, 0, b"", GAS, 0, 0), SENDER)
-        assert written
+        assert head(made) != before
     assert (asked.exit_code, asked.gas_used, asked.return_data) == (done.exit_code, done.gas_used, done.output)
     assert asked.events == done.events
     assert len(asked.events) == 1
 
 
-def test_whoever_traces_a_question_sees_what_it_writes(written: list[Accounts]) -> None:
+def test_a_question_that_is_traced_writes_for_the_tracer_to_see() -> None:
     with machine(WRITES) as made:
-        made.tracer = Deaf()
-        written.clear()
+        made.tracer, before = Deaf(), head(made)
         with made.trial():
             EthereumExecutor(made).ask(Question(SENDER, CONTRACT, GAS))
-            assert len(written) == 1
+            assert head(made) != before
 
 
-def test_code_that_a_question_creates_can_be_read(written: list[Accounts]) -> None:
+def test_code_that_a_question_creates_can_be_read() -> None:
     with machine("") as made, made.trial():
-        written.clear()
         asked = EthereumExecutor(made).ask(Question(SENDER, None, GAS, data=deployer(assemble(WRITES))))
         created = CreateReturn.decode(asked.return_data).actor
-        assert made.state_tree.get_actor(created) is not None
-        assert len(written) == 1
+        actor = made.state_tree.get_actor(created)
+        assert actor is not None
+        state = EvmState.decode(made.store.get(actor.head))
+        assert made.store.get(state.bytecode) == assemble(WRITES)

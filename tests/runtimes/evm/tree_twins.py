@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.addresses import EthAddress, masked_id
 from bridge.ethereum_block import EthereumBlock
 from bridge.transactions import ACCESS_LIST, Transaction
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
 from hypervisor.machine import Hypervisor
+from hypervisor.memory import MAX_TOTAL_MEMORY
 from hypervisor.types import INIT_ACTOR
 from runtimes.evm.ethereum import EthereumExecutor
 from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from runtimes.evm.ethereum.application import TransactionResult
 from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.test_interception import Frames
 
 SENDER, CONTRACT, CALLEE, OTHER, EMPTY, NOBODY, KILLER, LENDER, TAKEN, WRITER = (
     EthAddress(bytes([number]) * 20) for number in range(0xA1, 0xAB)
@@ -106,3 +111,26 @@ class Twins:
         finally:
             machine.restore(before)
             machine.context = context
+
+
+@dataclass
+class NearlyFull(Frames):
+    """Takes memory before a message's first call, and sees nothing else."""
+
+    is_armed: bool = False
+    taken: int = 0
+
+    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        if calls.depth == 0:
+            calls.memory.used = self.taken
+        return proceed(call)
+
+
+@contextmanager
+def nearly_full(twins: Twins, free: int) -> Iterator[None]:
+    """Leave messages so many bytes of the memory that all frames share."""
+    for machine in twins.machines.values():
+        machine.interceptor = NearlyFull(taken=MAX_TOTAL_MEMORY - free)
+    yield
+    for machine in twins.machines.values():
+        machine.interceptor = None

@@ -6,9 +6,9 @@ read ours back into this form (`read_back`).
 
 from __future__ import annotations
 
-from runtimes.wasm.binary import name, section, signed, u32, vector
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.module import ExternKind, Section, WasmModule
+from runtimes.wasmtime.encoding import name, section, signed, u32, vector
 from tests.runtimes.wasm.plain_passes import Instruction, counted_call, disassemble, metered, stack_costs
 
 CHARGE_TYPE = b"\x60\x01\x7e\x00"

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
-from runtimes.wasm.binary import BinaryReader, section, signed, u32
+from runtimes.wasm.binary import BinaryReader
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import MAGIC, Section, parse
 from runtimes.wasm.validate import check
+from runtimes.wasmtime.encoding import section, signed, u32
 from runtimes.wasmtime.engine import guest_engine
 from tests.conftest import bundle_file, samples
 from tests.patience import slowness

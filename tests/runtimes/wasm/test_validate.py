@@ -27,7 +27,7 @@ INVOKE = '(func (export "invoke") (param i32) (result i32) (i32.const 0))'
         (f'(import "gas" "gas_counter" (global (mut i64))) {MEMORY} {INVOKE}', "gas.gas_counter is not a function"),
         (f'(import "vm" "exit" (func (param i32))) {MEMORY} {INVOKE}', "vm.exit has another signature"),
         (f'(import "vm" "exit" (func (param i32 i32 i32 i64) (result i32))) {MEMORY} {INVOKE}', "another signature"),
-        (f'(import "actor" "upgrade_actor" (func)) {MEMORY} {INVOKE}', "actor.upgrade_actor is not a syscall"),
+        (f'(import "actor" "upgrade_actor" (func)) {MEMORY} {INVOKE}', "of the feature upgrade-actor"),
         (f'(import "env" "memory" (memory 1)) {INVOKE}', "env.memory is not a function"),
         (INVOKE, "0 memories"),
         (f"(memory 1) {INVOKE}", "does not export its memory"),
@@ -60,6 +60,12 @@ INVOKE = '(func (export "invoke") (param i32) (result i32) (i32.const 0))'
 def test_what_the_rules_refuse(machine: Hypervisor, fields: str, words: str) -> None:
     with pytest.raises(InvalidModule, match=words):
         machine.install(wasm(f"(module {fields})"))
+
+
+def test_a_syscall_of_a_feature_has_one_signature() -> None:
+    module = parse(wasm(f'(module (import "actor" "upgrade_actor" (func)) {MEMORY} {INVOKE})'))
+    with pytest.raises(InvalidModule, match=r"actor\.upgrade_actor has another signature"):
+        check(module)
 
 
 def test_a_table_of_20000_elements_and_8192_pages_are_accepted(machine: Hypervisor) -> None:

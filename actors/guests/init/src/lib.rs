@@ -1,5 +1,7 @@
 //! The init actor, f01: it gives out actor ids, keeps the map from addresses to ids, and creates actors.
 
+#[cfg(feature = "m2-native")]
+mod install;
 mod state;
 
 use actor_runtime::kind::code_of;
@@ -51,6 +53,10 @@ fn dispatch(call: Call) -> Reply {
         ids::CONSTRUCTOR => construct(call),
         EXEC => exec(call),
         EXEC4 => exec4(call),
+        #[cfg(feature = "m2-native")]
+        install::INSTALL_CODE | install::INSTALL_CODE_EXPORTED => install::install_code(call),
+        #[cfg(feature = "m2-native")]
+        install::EXEC_EXPORTED => exec(call),
         unknown => Err(ActorError::unknown_method(unknown)),
     }
 }
@@ -67,7 +73,7 @@ fn exec(call: Call) -> Reply {
     let ExecParams { code, constructor_params } = call.params.decode()?;
     let creator = fvm_sdk::message::caller();
     let creator_code = code_of(creator).ok_or_else(|| ActorError::illegal_state("the caller has no code"))?;
-    if !may_create(&creator_code, &code) {
+    if !may_create(&creator_code, &code) && !is_installed(&code)? {
         return Err(ActorError::forbidden(format!("f0{creator} may not create an actor of this code")));
     }
     let robust_address = fvm_sdk::actor::next_actor_address();
@@ -112,6 +118,18 @@ fn start(id: ActorID, code: &Cid, delegated: Option<Address>, constructor_params
     send(&id_address, ids::CONSTRUCTOR, constructor_params.into(), fvm_sdk::message::value_received())
         .map_err(|error| error.during("constructor"))?;
     params::reply(&ExecReturn { id_address, robust_address: robust })
+}
+
+/// Of installed code anyone may create actors.
+#[cfg(feature = "m2-native")]
+fn is_installed(code: &Cid) -> Result<bool, ActorError> {
+    let state: State = actor_runtime::state::load()?;
+    Ok(state.installed()?.contains(code))
+}
+
+#[cfg(not(feature = "m2-native"))]
+fn is_installed(_: &Cid) -> Result<bool, ActorError> {
+    Ok(false)
 }
 
 /// Multisigs and payment channels are for everyone, miners for the power actor; all else is made by other ways.

@@ -2,6 +2,8 @@
 //! layout too, when it resolves addresses and creates accounts by itself.
 
 use actor_runtime::map::{self, Map};
+#[cfg(feature = "m2-native")]
+use actor_runtime::store;
 use actor_runtime::{ActorError, ids, key};
 use cid::Cid;
 use fvm_ipld_encoding::tuple::*;
@@ -14,12 +16,21 @@ pub struct State {
     address_map: Cid,
     next_id: ActorID,
     network_name: String,
+    /// The code that was installed, a list in a block of its own.
+    #[cfg(feature = "m2-native")]
+    installed: Cid,
 }
 
 impl State {
     pub fn new(network_name: String) -> Result<Self, ActorError> {
         let address_map = map::empty::<ActorID>().flush()?;
-        Ok(Self { address_map, next_id: ids::FIRST_FREE, network_name })
+        Ok(Self {
+            address_map,
+            next_id: ids::FIRST_FREE,
+            network_name,
+            #[cfg(feature = "m2-native")]
+            installed: put_installed(&[])?,
+        })
     }
 
     /// A new id, known by the robust address.
@@ -44,6 +55,17 @@ impl State {
         Ok((id, known.is_some()))
     }
 
+    #[cfg(feature = "m2-native")]
+    pub fn installed(&self) -> Result<Vec<Cid>, ActorError> {
+        store::get_object(&self.installed)
+    }
+
+    #[cfg(feature = "m2-native")]
+    pub fn set_installed(&mut self, codes: &[Cid]) -> Result<(), ActorError> {
+        self.installed = put_installed(codes)?;
+        Ok(())
+    }
+
     fn take_id(&mut self) -> ActorID {
         let id = self.next_id;
         self.next_id += 1;
@@ -57,4 +79,9 @@ fn insert_new(addresses: &mut Map<ActorID>, address: &Address, id: ActorID) -> R
         return Ok(());
     }
     Err(ActorError::forbidden("the new actor's robust address is taken"))
+}
+
+#[cfg(feature = "m2-native")]
+fn put_installed(codes: &[Cid]) -> Result<Cid, ActorError> {
+    store::put_object(&codes)
 }

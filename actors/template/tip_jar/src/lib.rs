@@ -2,6 +2,7 @@
 //!
 //! `interface.ipldsch` declares state, parameters and answers: the types here have the same fields in the same order.
 
+mod upgrade;
 mod vm;
 
 use frc42_dispatch::method_hash;
@@ -24,6 +25,8 @@ struct State {
     owner: Address,
     tips: u64,
     received: TokenAmount,
+    #[cfg(feature = "v2")]
+    last_note: String,
 }
 
 #[derive(Deserialize_tuple)]
@@ -62,6 +65,8 @@ fn dispatch(method: MethodNum, params: Params) -> Answer {
             total()
         }
         WITHDRAW => withdraw(params.decode()?),
+        #[cfg(feature = "upgradable")]
+        upgrade::UPGRADE => upgrade::ask(params.decode()?),
         _ => Err(Abort::new(ExitCode::USR_UNHANDLED_MESSAGE, "this actor has no such method")),
     }
 }
@@ -74,7 +79,13 @@ fn construct(params: ConstructorParams) -> Answer {
     let Some(owner) = fvm_sdk::actor::resolve_address(&params.owner) else {
         return Err(Abort::new(ExitCode::USR_ILLEGAL_ARGUMENT, "nobody has the owner's address"));
     };
-    vm::save(&State { owner: Address::new_id(owner), tips: 0, received: TokenAmount::default() })?;
+    vm::save(&State {
+        owner: Address::new_id(owner),
+        tips: 0,
+        received: TokenAmount::default(),
+        #[cfg(feature = "v2")]
+        last_note: String::new(),
+    })?;
     Ok(None)
 }
 
@@ -86,6 +97,8 @@ fn tip(params: TipParams) -> Answer {
     let mut state: State = vm::load()?;
     state.tips += 1;
     state.received += &amount;
+    #[cfg(feature = "v2")]
+    state.last_note.clone_from(&params.note);
     vm::save(&state)?;
     let from = fvm_sdk::message::caller();
     emit("tipped", &[("from", to_vec(&from)?), ("amount", to_vec(&amount)?), ("note", to_vec(&params.note)?)])?;

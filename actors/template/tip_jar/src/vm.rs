@@ -7,6 +7,8 @@ use fvm_sdk::error::StateUpdateError;
 use fvm_shared::MethodNum;
 use fvm_shared::error::ExitCode;
 use fvm_shared::event::{ActorEvent, Entry, Flags};
+#[cfg(feature = "v2")]
+use fvm_shared::upgrade::UpgradeInfo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -59,8 +61,22 @@ impl Params {
 /// Runs one call, and gives the handle of its return block (0 for none).
 pub fn run(params: u32, dispatch: fn(MethodNum, Params) -> Answer) -> u32 {
     fvm_sdk::vm::set_panic_handler();
-    let block = fvm_sdk::message::params_raw(params).expect("the parameters are a block of this call");
-    match dispatch(fvm_sdk::message::method_number(), Params(block)) {
+    finish(dispatch(fvm_sdk::message::method_number(), given(params)))
+}
+
+/// Runs the call that this code gets when it takes another one's place; gives the handle of its return block.
+#[cfg(feature = "v2")]
+pub fn run_upgrade(params: u32, info: u32, take_over: fn(Params, UpgradeInfo) -> Answer) -> u32 {
+    fvm_sdk::vm::set_panic_handler();
+    finish(given(info).decode().and_then(|info| take_over(given(params), info)))
+}
+
+fn given(handle: u32) -> Params {
+    Params(fvm_sdk::message::params_raw(handle).expect("the handle is that of a block of this call"))
+}
+
+fn finish(answer: Answer) -> u32 {
+    match answer {
         Ok(None) => fvm_sdk::NO_DATA_BLOCK_ID,
         Ok(Some(block)) => fvm_sdk::ipld::put_block(block.codec, &block.data).expect("the answer fits a block"),
         Err(Abort { code, message }) => fvm_sdk::vm::abort(code.value(), Some(&message)),

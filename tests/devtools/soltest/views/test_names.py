@@ -13,7 +13,6 @@ from typing import cast
 
 import pytest
 from eth_abi.abi import encode
-from eth_hash.auto import keccak
 
 from bridge.addresses import EthAddress
 from bridge.cbor import byte_string
@@ -32,6 +31,7 @@ from hypervisor.tracing import CallEnded, CallStarted, EventEmitted
 from hypervisor.types import ActorID, TokenAmount
 from runtimes.evm.engine import Answer, CallKind
 from store.cid import CBOR
+from store.keccak import keccak
 
 RAW = EthAddress(b"\0" * 18 + b"\xab\xcd")
 SENDER = "0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38"

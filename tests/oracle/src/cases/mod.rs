@@ -5,6 +5,8 @@ mod crypto;
 mod decoder;
 mod events;
 mod evm;
+#[cfg(all(feature = "m2-native", feature = "upgrade-actor"))]
+mod features;
 mod fees;
 mod ipld;
 mod metering;
@@ -20,6 +22,12 @@ use crate::plan::{Plan, Plans};
 /// All cases, in order.
 pub fn plans() -> Vec<Plan> {
     let mut plans = Plans::new();
+    #[cfg(all(feature = "m2-native", feature = "upgrade-actor"))]
+    {
+        features::plans(&mut plans);
+        return plans.all;
+    }
+    #[allow(unreachable_code)]
     ipld::plans(&mut plans);
     own::plans(&mut plans);
     actor::plans(&mut plans);

@@ -1,9 +1,11 @@
 //! A frame: one piece of code in the name of one contract, with its stack and memory, between two runs of the loop.
 
 pub use crate::tables::exit::*;
+use crate::compiled::heat;
 use crate::tables::GasTable;
 use crate::words;
 use revm_primitives::U256;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 /// The bytes before the code that a push may look at, and those behind it that it may read.
@@ -23,6 +25,7 @@ pub const MOST_MEMORY: usize = 1 << 20;
 
 /// A set of rules: the flat price of each opcode, the others, and what else the loop needs to know of them.
 pub struct Rules {
+    pub number: u32,
     pub prices: [u64; 256],
     pub gas: GasTable,
     pub ethereum: bool,
@@ -48,6 +51,21 @@ pub struct Code {
     padded: Vec<u8>,
     pub size: usize,
     landings: Vec<u64>,
+    /// Landings until it is reported as hot.
+    pub heat: Cell<u32>,
+    regions: OnceCell<Regions>,
+}
+
+/// Gas that a region has to use when it is entered: going in and out takes as long as the interpreter takes for so much.
+const GAS_OF_AN_ENTRY: i64 = 15;
+const LEAST_CREDIT: i32 = -10_000;
+const MOST_CREDIT: i64 = 1_000_000;
+
+/// Where compiled regions of a code can be entered, under one set of rules: for each place a slot of the table, or 0, and
+/// the gas that was used from there beyond `GAS_OF_AN_ENTRY`.
+struct Regions {
+    rules: u32,
+    slots: Box<[(Cell<u16>, Cell<i32>)]>,
 }
 
 impl Code {
@@ -66,7 +84,7 @@ impl Code {
             }
             place += 1;
         }
-        Code { padded, size, landings }
+        Code { padded, size, landings, heat: Cell::new(heat()), regions: OnceCell::new() }
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -76,6 +94,35 @@ impl Code {
     #[inline(always)]
     pub fn start(&self) -> usize {
         self.padded.as_ptr() as usize + BEFORE
+    }
+
+    /// The region that is to be entered at a place, under a set of rules; 0 for none.
+    #[inline(always)]
+    pub fn region(&self, place: usize, rules: &Rules) -> u16 {
+        match self.regions.get() {
+            Some(regions) if regions.rules == rules.number => regions.slots.get(place).map_or(0, |(slot, _)| slot.get()),
+            _ => 0,
+        }
+    }
+
+    /// Note what gas a region has used that was entered at a place; where that is too little for long it is entered no more.
+    #[inline(always)]
+    pub fn note_entry(&self, place: usize, gas: u64) {
+        let Some((slot, credit)) = self.regions.get().and_then(|regions| regions.slots.get(place)) else { return };
+        let more = gas.min(MOST_CREDIT as u64) as i64 - GAS_OF_AN_ENTRY;
+        credit.set((credit.get() as i64 + more).min(MOST_CREDIT) as i32);
+        if credit.get() < LEAST_CREDIT {
+            slot.set(0);
+        }
+    }
+
+    /// Let a region be entered at a place under a set of rules; another set's regions stay alone.
+    pub fn add_region(&self, place: usize, rules: u32, slot: u16) {
+        let none = || vec![(Cell::new(0), Cell::new(0)); self.size + 1].into();
+        let regions = self.regions.get_or_init(|| Regions { rules, slots: none() });
+        if let (true, Some((entry, _))) = (regions.rules == rules, regions.slots.get(place)) {
+            entry.set(slot);
+        }
     }
 
     /// Where the code lets a jump land that names this destination.
@@ -139,6 +186,9 @@ pub struct Frame {
     pub output: (usize, usize),
     /// Block and message, once they were asked for.
     pub context: Option<Box<[U256; 8]>>,
+    /// Traced: how many instructions have begun, and the number of the one that is shown next.
+    pub steps: u64,
+    pub shown_next: u64,
 }
 
 impl Frame {
@@ -164,6 +214,8 @@ impl Frame {
             ask: Ask::NONE,
             output: (0, 0),
             context: None,
+            steps: 0,
+            shown_next: 0,
         }
     }
 
@@ -184,6 +236,7 @@ impl Frame {
         self.return_data.clear();
         self.output = (0, 0);
         self.context = None;
+        self.steps = 0;
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@
 //! written to the frame around every question to the host and at the end.
 
 use crate::arithmetic;
+use crate::compiled;
 use crate::frame::*;
 use crate::host::{Host, mailbox};
 use crate::words::{self, ONE, ZERO};
@@ -23,6 +24,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
     let mut pc = frame.pc;
     let mut gas = frame.gas;
     let mut top = frame.top;
+    let mut heat = code.heat.get();
     mailbox().running = frame.address;
 
     macro_rules! written {
@@ -35,7 +37,28 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             result
         }};
     }
+    if !TRACE {
+        let region = code.region(pc, &rules);
+        if region != 0 {
+            let ended;
+            (pc, gas, top, ended) = compiled::run(frame, host, region, pc, gas, top, limit);
+            if let Some(exit) = ended {
+                (frame.pc, frame.gas, frame.top) = (pc, gas, top);
+                return exit;
+            }
+        }
+    }
     let exit = 'frame: loop {
+        // Let the compiled region run that begins here.
+        macro_rules! enter {
+            ($region:expr) => {{
+                let ended;
+                (pc, gas, top, ended) = compiled::run(frame, host, $region, pc, gas, top, limit);
+                if let Some(exit) = ended {
+                    break 'frame exit;
+                }
+            }};
+        }
         macro_rules! ask {
             ($call:expr) => {
                 match written!($call) {
@@ -130,16 +153,40 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 match code.landing($destination) {
                     Some(place) if TRACE => pc = place,
                     Some(place) => {
-                        pc = place + 1; // the landing itself does nothing but cost
-                        pay!(prices[JUMPDEST]);
+                        let region = code.region(place, &rules);
+                        if region != 0 {
+                            pc = place;
+                            enter!(region);
+                        } else {
+                            pc = place + 1; // the landing itself does nothing but cost
+                            pay!(prices[JUMPDEST]);
+                            heat -= 1;
+                            if heat == 0 {
+                                heat = compiled::report(&code, &rules, place);
+                            }
+                        }
                     }
                     None => break 'frame BAD_JUMPDEST,
                 }
             }};
         }
+        // Behind what a region leaves to the interpreter, it may go on.
+        macro_rules! back {
+            () => {
+                if !TRACE {
+                    let region = code.region(pc, &rules);
+                    if region != 0 {
+                        enter!(region);
+                    }
+                }
+            };
+        }
 
         if TRACE {
-            ask!(host.step(frame));
+            frame.steps += 1;
+            if frame.steps >= frame.shown_next {
+                ask!(host.step(frame));
+            }
         }
         mailbox().position = pc as u64;
         // SAFETY: behind the code there are zeros, which end the frame
@@ -178,6 +225,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 let (number, exponent) = (*peek!(0), *peek!(1));
                 pay!(rules.gas.exp_byte * ((256 - exponent.leading_zeros() as u64 + 7) / 8));
                 replace!(2, arithmetic::power(&number, &exponent));
+                back!();
             }
             0x0b => binary!(|size: &U256, word: &U256| words::sign_extend(word, size)),
             0x10 => binary!(|a: &U256, b: &U256| words::truth(words::less(a, b))),
@@ -209,6 +257,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 let region = region!(peek!(0), peek!(1));
                 let word = ask!(host.keccak256(frame, region));
                 replace!(2, word);
+                back!();
             }
             0x30 => push!(frame.address),
             0x31 => {
@@ -221,7 +270,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             0x34 => push!(frame.value),
             0x35 => {
                 need!(1);
-                replace!(1, calldata_word(&frame.calldata, peek!(0)));
+                replace!(1, words::calldata_word(&frame.calldata, peek!(0)));
             }
             0x36 => push!(U256::from(frame.calldata.len())),
             0x37 | 0x39 => {
@@ -232,6 +281,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 let source = if opcode == 0x37 { &frame.calldata[..] } else { code.bytes() };
                 Frame::fill(&mut frame.memory, region, source, &offset);
                 top -= 96;
+                back!();
             }
             0x38 => push!(U256::from(code.size)),
             0x3a => push!(ask!(host.context(frame, 0))),
@@ -258,16 +308,17 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             0x3e => {
                 need!(3);
                 let (start, offset, size) = (*peek!(0), *peek!(1), *peek!(2));
-                if rules.ethereum && !within(&offset, &size, frame.return_data.len()) {
+                if rules.ethereum && !words::within(&offset, &size, frame.return_data.len()) {
                     break ILLEGAL_MEMORY_ACCESS;
                 }
                 let region = region!(&start, &size);
-                if !within(&offset, &size, frame.return_data.len()) {
+                if !words::within(&offset, &size, frame.return_data.len()) {
                     break ILLEGAL_MEMORY_ACCESS;
                 }
                 pay!(rules.copy_gas(region.1 as u64));
                 Frame::fill(&mut frame.memory, region, &frame.return_data, &offset);
                 top -= 96;
+                back!();
             }
             0x3f => {
                 need!(1);
@@ -279,9 +330,15 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 let word = ask!(host.block_hash(frame, peek!(0)));
                 replace!(1, word);
             }
-            0x41..=0x43 => push!(ask!(host.context(frame, (opcode - 0x40) as usize))),
+            0x41..=0x43 => {
+                push!(ask!(host.context(frame, (opcode - 0x40) as usize)));
+                back!();
+            }
             0x44 => push!(ask!(host.prev_randao(frame))),
-            0x45 | 0x46 => push!(ask!(host.context(frame, (opcode - 0x41) as usize))),
+            0x45 | 0x46 => {
+                push!(ask!(host.context(frame, (opcode - 0x41) as usize)));
+                back!();
+            }
             0x47 => push!(ask!(host.self_balance(frame))),
             0x48 => push!(ask!(host.context(frame, 6))),
             0x49 => {
@@ -317,12 +374,14 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 need!(1);
                 let word = ask!(host.get_storage(frame, peek!(0)));
                 replace!(1, word);
+                back!();
             }
             0x55 => {
                 need!(2);
                 writable!();
                 ask!(host.set_storage(frame, peek!(0), peek!(1)));
                 top -= 64;
+                back!();
             }
             0x56 => {
                 need!(1);
@@ -342,7 +401,10 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             }
             0x58 => push!(U256::from(pc - 1)),
             0x59 => push!(U256::from(frame.memory.len())),
-            0x5a => push!(ask!(host.gas_left(frame))),
+            0x5a => {
+                push!(ask!(host.gas_left(frame)));
+                back!();
+            }
             0x5b => {}
             0x5c => {
                 need!(1);
@@ -366,6 +428,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                     frame.memory.copy_within(from..from + length, to);
                 }
                 top -= 96;
+                back!();
             }
             0x5f => push!(ZERO),
             0x60 => {
@@ -418,6 +481,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
                 }
                 ask!(host.log(frame, region, &topics[..count]));
                 top -= 32 * (2 + count);
+                back!();
             }
             0xf0 | 0xf5 => {
                 let count = if opcode == 0xf5 { 4 } else { 3 };
@@ -479,6 +543,7 @@ pub fn run<H: Host, const TRACE: bool>(frame: &mut Frame, host: &mut H) -> Exit 
             _ => break UNDEFINED_INSTRUCTION,
         }
     };
+    code.heat.set(heat);
     frame.pc = pc;
     frame.gas = gas;
     frame.top = top;
@@ -527,28 +592,3 @@ pub fn take_answer<H: Host>(frame: &mut Frame, host: &mut H, success: bool) -> R
 }
 
 const WORD: U256 = U256::from_limbs([32, 0, 0, 0]);
-
-fn within(offset: &U256, size: &U256, length: usize) -> bool {
-    match (words::small(offset), words::small(size)) {
-        (Some(offset), Some(size)) => offset.checked_add(size).is_some_and(|end| end <= length as u64),
-        _ => false,
-    }
-}
-
-#[inline(always)]
-fn calldata_word(calldata: &[u8], offset: &U256) -> U256 {
-    let Some(offset) = words::small(offset) else { return ZERO };
-    if offset >= calldata.len() as u64 {
-        return ZERO;
-    }
-    let rest = &calldata[offset as usize..];
-    if rest.len() >= 32 {
-        let mut word = ZERO;
-        // SAFETY: 32 bytes on both sides
-        unsafe { words::copy_reversed(rest.as_ptr() as usize, &raw mut word as usize) };
-        return word;
-    }
-    let mut bytes = [0; 32];
-    bytes[..rest.len()].copy_from_slice(rest);
-    U256::from_be_bytes(bytes)
-}

@@ -6,6 +6,7 @@
 mod arithmetic;
 #[path = "../../bn254/src/curve.rs"]
 mod bn254;
+mod compiled;
 mod frame;
 mod host;
 mod interpreter;
@@ -65,6 +66,10 @@ pub extern "C" fn enter(command: u32) -> u32 {
         SEED => guest.seed(),
         RESUME_TREE => guest.resume_tree(),
         GO_ON => guest.go_on(),
+        HEAT => guest.heat(),
+        HOT_CODE => guest.hot_code(),
+        REPORT_CODE => guest.report_code(),
+        ADD_REGION => guest.add_region(),
         _ => NO_ROOM,
     }
 }
@@ -107,6 +112,7 @@ impl Guest {
         let gas = GasTable::of(&numbers[256..]);
         let [copied_bytes_per_gas, ethereum, creation_returns, ..] = mail.numbers;
         let rules = Rules {
+            number: self.rules.len() as u32,
             prices,
             gas,
             ethereum: ethereum != 0,
@@ -122,6 +128,40 @@ impl Guest {
     fn add_code(&mut self) -> Exit {
         let code = Rc::new(Code::new(incoming(self, mailbox().numbers[0] as usize)));
         mailbox().numbers[0] = keep(&mut self.codes, &mut self.free_codes, code) as u64;
+        DONE
+    }
+
+    /// numbers: landings after which code is reported as hot, 0 for never.
+    fn heat(&mut self) -> Exit {
+        compiled::set_heat(mailbox().numbers[0] as u32);
+        DONE
+    }
+
+    /// numbers: a code that was reported, from 0 on; afterwards where its bytes are, and how many.
+    fn hot_code(&mut self) -> Exit {
+        let mail = mailbox();
+        let Some(code) = compiled::reported().get(mail.numbers[0] as usize) else { return NO_ROOM };
+        mail.numbers[..2].copy_from_slice(&[code.start() as u64, code.size as u64]);
+        DONE
+    }
+
+    /// numbers: a code; afterwards its number among those that were reported.
+    fn report_code(&mut self) -> Exit {
+        let mail = mailbox();
+        let Some(Some(code)) = self.codes.get(mail.numbers[0] as usize) else { return NO_ROOM };
+        let Some(number) = compiled::number(code) else { return NO_ROOM };
+        mail.numbers[0] = number as u64;
+        DONE
+    }
+
+    /// numbers: a code that was reported, rules, the slot of the table, the number of places; they come in, four bytes each.
+    fn add_region(&mut self) -> Exit {
+        let [code, rules, slot, count, ..] = mailbox().numbers;
+        let Some(code) = compiled::reported().get(code as usize) else { return NO_ROOM };
+        for place in incoming(self, 4 * count as usize).chunks_exact(4) {
+            let place = u32::from_le_bytes([place[0], place[1], place[2], place[3]]);
+            code.add_region(place as usize, rules as u32, slot as u16);
+        }
         DONE
     }
 
@@ -279,16 +319,21 @@ impl Guest {
     }
 
     fn run(&mut self, mut frame: Box<Frame>, traced: bool) -> Exit {
-        let exit = if traced {
-            interpreter::run::<_, true>(&mut frame, &mut Outside)
-        } else {
-            interpreter::run::<_, false>(&mut frame, &mut Outside)
-        };
-        self.end(frame, exit)
+        if !traced {
+            let exit = interpreter::run::<_, false>(&mut frame, &mut Outside);
+            return self.end(frame, exit);
+        }
+        frame.shown_next = 0; // the first one of each run is shown
+        let exit = interpreter::run::<_, true>(&mut frame, &mut Outside);
+        let steps = frame.steps;
+        let exit = self.end(frame, exit);
+        mailbox().numbers[6] = steps;
+        exit
     }
 
     /// Tell Python how the run ended. numbers of an ask: frame, opcode, place and size of the input; words: gas, to,
-    /// value, salt. Of an end: the place and the size of the output, the position; the pages of memory in the last but one.
+    /// value, salt. Of an end: the place and the size of the output, the position; the pages of memory in the last but
+    /// one. Traced, the last one has how many instructions have begun.
     fn end(&mut self, frame: Box<Frame>, exit: Exit) -> Exit {
         let mail = mailbox();
         mail.gas = frame.gas;

@@ -17,6 +17,10 @@ pub mod command {
     pub const SEED: u32 = 10;
     pub const RESUME_TREE: u32 = 11;
     pub const GO_ON: u32 = 12;
+    pub const HEAT: u32 = 13;
+    pub const HOT_CODE: u32 = 14;
+    pub const ADD_REGION: u32 = 15;
+    pub const REPORT_CODE: u32 = 16;
 }
 
 pub mod exit {

@@ -188,3 +188,30 @@ pub fn sign_extend(word: &U256, size: &U256) -> U256 {
         _ => *word,
     }
 }
+
+/// Whether a part of something of this length lies wholly within.
+pub fn within(offset: &U256, size: &U256, length: usize) -> bool {
+    match (small(offset), small(size)) {
+        (Some(offset), Some(size)) => offset.checked_add(size).is_some_and(|end| end <= length as u64),
+        _ => false,
+    }
+}
+
+/// The word of calldata from an offset on, with zeros behind their end.
+#[inline(always)]
+pub fn calldata_word(calldata: &[u8], offset: &U256) -> U256 {
+    let Some(offset) = small(offset) else { return ZERO };
+    if offset >= calldata.len() as u64 {
+        return ZERO;
+    }
+    let rest = &calldata[offset as usize..];
+    if rest.len() >= 32 {
+        let mut word = ZERO;
+        // SAFETY: 32 bytes on both sides
+        unsafe { copy_reversed(rest.as_ptr() as usize, &raw mut word as usize) };
+        return word;
+    }
+    let mut bytes = [0; 32];
+    bytes[..rest.len()].copy_from_slice(rest);
+    U256::from_be_bytes(bytes)
+}

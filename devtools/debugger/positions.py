@@ -1,0 +1,126 @@
+"""Places in an execution, counted so that each can be reached again, and the record by which one goes backwards.
+
+A mark is a call's beginning or end, or a syscall; marks are numbered from 1. Between marks a contract's frame runs
+instructions, numbered from 1 in each frame. Both numbers are the same in every execution of a message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+
+class MarkKind(Enum):
+    """What a mark stands for."""
+
+    CALL = "call"
+    RETURN = "return"
+    SYSCALL = "syscall"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """After a mark; before the instruction with a number of the call's frame, or 0: at the mark itself."""
+
+    mark: int
+    number: int = 0
+    call: int = field(default=0, compare=False)
+    """The number of the call that runs, from 0 in the order of their beginnings."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCall:
+    """A call that runs, and how many of its instructions have begun. No call: before the first, after the last one."""
+
+    call: int = -1
+    begun: int = 0
+
+
+NOTHING: Final = RunningCall()
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionMark:
+    """A mark with what ran before it and what runs after it. A call that ends still runs at its own mark."""
+
+    kind: MarkKind
+    call: int
+    before: RunningCall
+    after: RunningCall
+
+
+class MarkRecord:
+    """The marks of an execution as far as it has come."""
+
+    def __init__(self) -> None:
+        self.marks: list[ExecutionMark] = []
+        self.parents: list[int] = []
+        """The caller of each call; -1 for the first one."""
+        self.begins: list[int] = []
+        """The mark of each call's beginning."""
+
+    def add(self, mark: ExecutionMark, parent: int = -1) -> None:
+        """Note a mark."""
+        self.marks.append(mark)
+        if mark.kind is MarkKind.CALL:
+            self.parents.append(parent)
+            self.begins.append(len(self.marks))
+
+    def at(self, mark: int) -> ExecutionMark:
+        """The mark with a number."""
+        return self.marks[mark - 1]
+
+    def before(self, place: Position) -> Position | None:
+        """The place right before another one, in whatever call; None at the first one."""
+        if place.number:
+            after = self.at(place.mark).after
+            if after.call != place.call or place.number - 1 > after.begun:
+                return Position(place.mark, place.number - 1, place.call)
+            return self.of_mark(place.mark)
+        if place.mark <= 1:
+            return None
+        ran, since = self.at(place.mark).before, self.at(place.mark - 1).after
+        if ran.begun > (since.begun if since.call == ran.call else 0):
+            return Position(place.mark - 1, ran.begun, ran.call)
+        return self.of_mark(place.mark - 1)
+
+    def of_mark(self, mark: int) -> Position:
+        """The place at a mark."""
+        return Position(mark, 0, self.at(mark).call)
+
+    def over_before(self, place: Position) -> Position | None:
+        """The place before another one of the same call, calls below left out; of its first one, that of the caller."""
+        if place.number > 1:
+            return self.of_instruction(place.call, place.number - 1, place.mark)
+        if place.number == 1:
+            return self.of_mark(self.begins[place.call])
+        here = self.at(place.mark)
+        if here.kind is MarkKind.CALL:
+            return self.caller(place.call)
+        if here.before.begun:
+            return self.of_instruction(place.call, here.before.begun, place.mark - 1)
+        return self._own_mark(place.call, place.mark)
+
+    def _own_mark(self, call: int, before: int) -> Position:
+        """The newest mark of a call before another mark: a syscall's, or the call's beginning."""
+        marks = range(before - 1, self.begins[call] - 1, -1)
+        return self.of_mark(next(mark for mark in marks if self.at(mark).call == call))
+
+    def caller(self, call: int) -> Position | None:
+        """Where a call was made: the caller's instruction or syscall; None of the message itself."""
+        start = self.begins[call]
+        made = self.at(start).before
+        if made.call < 0:
+            return None
+        if made.begun:
+            return self.of_instruction(made.call, made.begun, start - 1)
+        return self._own_mark(made.call, start)
+
+    def of_instruction(self, call: int, number: int, latest: int) -> Position:
+        """The place before an instruction of a call, which no mark after `latest` comes before."""
+        for mark in range(latest, self.begins[call], -1):
+            after = self.at(mark).after
+            if after.call == call and after.begun < number:
+                return Position(mark, number, call)
+        return Position(self.begins[call], number, call)

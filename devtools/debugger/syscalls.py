@@ -1,0 +1,25 @@
+"""The names of syscalls' parameters, as the handlers of the syscall table have them."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+
+from runtimes.wasm.abi import REVISIONS
+
+
+@cache
+def argument_names(name: str) -> tuple[str, ...]:
+    """The parameters of `module::name` in the newest revision that has it; the place of the result first."""
+    module, _, function = name.partition("::")
+    for revision in REVISIONS.values():
+        syscall = revision.get((module, function))
+        if syscall is not None:
+            names = list(inspect.signature(syscall.handler).parameters)[1:]
+            return (*(["result"] if syscall.result else []), *names)
+    return ()
+
+
+def syscall_names() -> list[str]:
+    """All syscalls, as `module::name`."""
+    return sorted({"::".join(key) for revision in REVISIONS.values() for key in revision})

@@ -1,0 +1,192 @@
+"""What a message cost, call by call: charges by name and by the syscall that made them, with how often each was made.
+
+`CostTracer` makes it of the machine's stream of events. Amounts are milligas. A charge that ran out of gas counts with
+what there was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from bridge.actor_schemas import actor_method
+from hypervisor.manifest import Manifest
+from hypervisor.tracing import (
+    CallEnded,
+    CallStarted,
+    Dispatched,
+    EventEmitted,
+    GasCharged,
+    MessageEnded,
+    MessageStarted,
+    SyscallEntered,
+    TraceEvent,
+)
+from hypervisor.types import ActorID, MethodNumber
+from store.cid import Cid, show
+
+EXECUTION: Final = "wasm_exec"
+"""The charge for instructions, with which the machine settles before each syscall."""
+MESSAGE: Final = "message"
+"""In place of an actor: what a message pays before it calls any."""
+Key = tuple[str, str]
+"""The name of a syscall, "" for none, and of a charge."""
+Event = tuple[tuple[int, str, int, bytes], ...]
+
+
+@dataclass(slots=True)
+class CallCost:
+    """One call: what it is, how it ended, what it cost itself (`own`, with how often), and the calls in it."""
+
+    to: str
+    method: MethodNumber
+    value: int
+    params: bytes
+    actor: ActorID | None = None
+    code: Cid | None = None
+    runtime: str = ""
+    exit_code: int = 0
+    error: str = ""
+    returned: bytes = b""
+    milligas: int = 0
+    """With the calls in it."""
+    own: dict[Key, list[int]] = field(default_factory=dict)
+    """By syscall and charge: how often, and how much."""
+    calls: list[CallCost] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    syscalls: dict[str, int] = field(default_factory=dict)
+    last: Key = ("", "")
+    syscall: str = ""
+
+    @property
+    def own_milligas(self) -> int:
+        """Without the calls in it."""
+        return sum(milligas for _, milligas in self.own.values())
+
+    def charge(self, name: str, milligas: int) -> None:
+        """Count a charge, under the syscall that is at work."""
+        if name == EXECUTION:
+            self.syscall = ""
+        key = self.last = self.syscall, name
+        found = self.own.get(key)
+        if found is None:
+            self.own[key] = [1, milligas]
+        else:
+            found[0] += 1
+            found[1] += milligas
+
+
+@dataclass(slots=True)
+class MessageCost:
+    """One message: what it paid before its calls, the calls, and the gas of its receipt."""
+
+    implicit: bool
+    head: CallCost
+    calls: list[CallCost] = field(default_factory=list)
+    exit_code: int = 0
+    gas_used: int = 0
+
+    def every(self) -> Iterator[CallCost]:
+        """The part before the calls, and every call before those in it; without recursion: calls go 1,024 deep."""
+        yield self.head
+        waiting = self.calls[::-1]
+        while waiting:
+            call = waiting.pop()
+            yield call
+            waiting += call.calls[::-1]
+
+
+class CostTracer:
+    """A tracer that keeps the cost of each message."""
+
+    def __init__(self) -> None:
+        self.messages: list[MessageCost] = []
+        self._open: list[CallCost] = []
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Put an event in its place."""
+        kind = type(event)
+        if kind is GasCharged:  # most are
+            assert isinstance(event, GasCharged)
+            if event.milligas:
+                self._innermost.charge(event.name, event.milligas)
+        elif isinstance(event, SyscallEntered):
+            call = self._innermost
+            call.syscall = event.name
+            call.syscalls[event.name] = call.syscalls.get(event.name, 0) + 1
+        elif isinstance(event, CallStarted):
+            self._start(event)
+        elif isinstance(event, CallEnded):
+            self._end(event)
+        elif isinstance(event, Dispatched):
+            call = self._innermost
+            call.actor, call.code, call.runtime = event.actor, event.code, event.runtime
+        elif isinstance(event, EventEmitted):
+            self._innermost.events.append(event.entries)
+        elif isinstance(event, MessageStarted):
+            head = CallCost(MESSAGE, MethodNumber(0), 0, b"")
+            self.messages.append(MessageCost(event.implicit, head))
+            self._open = [head]
+        elif isinstance(event, MessageEnded):
+            self.messages[-1].exit_code, self.messages[-1].gas_used = event.exit_code, event.gas_used
+            self._open = []
+
+    def take(self) -> list[MessageCost]:
+        """The messages so far, which are then forgotten."""
+        taken, self.messages = self.messages, []
+        return taken
+
+    @property
+    def _innermost(self) -> CallCost:
+        return self._open[-1]
+
+    def _start(self, event: CallStarted) -> None:
+        call = CallCost(str(event.to), event.method, event.value, event.params)
+        (self._open[-1].calls if len(self._open) > 1 else self.messages[-1].calls).append(call)
+        self._open.append(call)
+
+    def _end(self, event: CallEnded) -> None:
+        call = self._open.pop()
+        call.exit_code, call.error = event.exit_code, event.error
+        call.returned, call.milligas = event.return_data, event.gas_used
+        excess = call.own_milligas + sum(inner.milligas for inner in call.calls) - call.milligas
+        if excess > 0 and call.own:  # the last charge was more than there was
+            last = call.own[call.last]
+            last[1] = max(0, last[1] - excess)
+
+
+class CallNames:
+    """What actors and methods are called: built-in actors by a manifest, others by their code."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._actors: dict[Cid, str] = {}
+        self._methods: dict[tuple[str, int], str] = {}
+
+    def actor(self, call: CallCost) -> str:
+        """The built-in actor's name, `actor` and the code of another one; the address where no code ran."""
+        if call.code is None:
+            return MESSAGE if call.to == MESSAGE else "account" if call.method == 0 else call.to
+        known = self._actors.get(call.code)
+        if known is None:
+            known = self._actors[call.code] = self._manifest.name_of(call.code) or f"actor {show(call.code)}"
+        return known
+
+    def method(self, call: CallCost) -> str:
+        """`storagepower.EnrollCronEvent`, or with the number of a method that has no name here."""
+        if call.to == MESSAGE:
+            return MESSAGE
+        actor = self.actor(call)
+        known = self._methods.get((actor, call.method))
+        if known is None:
+            method = actor_method(actor, call.method)
+            known = self._methods[actor, call.method] = f"{actor}.{call.method if method is None else method.name}"
+        return known
+
+
+@lru_cache(8)
+def names_of(manifest: Manifest) -> CallNames:
+    """The names by a manifest, which learn as they are asked."""
+    return CallNames(manifest)

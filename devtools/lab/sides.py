@@ -1,0 +1,225 @@
+"""One side of a comparison: the rules, prices and code under which messages are executed, whatever they come from.
+
+Other code runs under the code CIDs of the state as it is: so state roots of two sides differ where state differs, and
+for nothing else. Nothing of it is written anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
+from hypervisor.bundle_library import actors_version
+from hypervisor.errors import BundleError, InvalidInput
+from hypervisor.manifest import ACTOR_NAMES, Manifest
+from hypervisor.network_versions import NetworkVersion, network_version, other_layouts
+from hypervisor.overlay import Overlay
+from hypervisor.overlay_file import check_names, parse_price, price_overlay, read_overlay
+from hypervisor.user_files import read_bounded
+from store.blockstore import Store
+from store.cid import CidError, parse_cid
+from store.overlay import OverlayStore
+
+AS_RECORDED: Final = "as recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What differs from how a message was recorded; None and nothing: as it was."""
+
+    network: int | None = None
+    overlay: Overlay | None = None
+    prices: tuple[tuple[str, int], ...] = ()
+    """Milligas by the names of `hypervisor.price_names`."""
+    bundle: Bundle | None = None
+    actors: tuple[tuple[str, bytes], ...] = ()
+    """Modules by the name of a built-in actor, or the code CID of another one."""
+    words: str = AS_RECORDED
+
+    def row(self, recorded: NetworkVersion) -> NetworkVersion:
+        """The network version to execute under, for messages of a recorded one. Raises InvalidInput."""
+        number = recorded.number if self.network is None else self.network
+        return _row(number, recorded.overlay if self.overlay is None else self.overlay, self.prices)
+
+    def overlay_for(self, rows: Sequence[NetworkVersion], recorded: Overlay | None) -> Overlay | None:
+        """The overlay on some network versions, in the place of a recorded one. Raises InvalidInput."""
+        overlay = recorded if self.overlay is None else self.overlay
+        return price_overlay(dict(self.prices), rows, overlay) if self.prices else overlay
+
+    @property
+    def changes_code(self) -> bool:
+        """Whether other modules run than the state's."""
+        return self.bundle is not None or bool(self.actors)
+
+    def ground(self, base: Store, manifest: Manifest) -> OverlayStore:
+        """A store over a state's, which is not written to, with this side's modules under the state's code CIDs.
+
+        Raises InvalidInput for a bundle that reads states of another layout, and for a module of code that no state
+        has.
+        """
+        ground = OverlayStore(base)
+        if self.bundle is not None:
+            _check_layouts(manifest, self.bundle)
+            ground.put_many(self.bundle.modules_under(manifest))
+        for name, module in self.actors:
+            code = manifest.code(name) if name in ACTOR_NAMES else parse_cid(name)
+            if name not in ACTOR_NAMES and not base.has(code):
+                raise InvalidInput(f"no module has the code CID {name} in these states")
+            ground.put(code, module)
+        return ground
+
+
+@lru_cache(64)
+def _row(number: int, overlay: Overlay | None, prices: tuple[tuple[str, int], ...]) -> NetworkVersion:
+    # Asked for by every case.
+    row = network_version(number)
+    return network_version(number, price_overlay(dict(prices), [row], overlay) if prices else overlay)
+
+
+def _check_layouts(manifest: Manifest, bundle: Bundle) -> None:
+    made, asked = actors_version(manifest), actors_version(bundle.manifest)
+    changed = None if made is None or asked is None else other_layouts(made, asked)
+    if changed is not None:
+        raise InvalidInput(
+            f"actors v{asked} cannot run on states of actors v{made}: nv{changed.number} changed the layouts of their "
+            f"states; take a bundle of v{made}, or messages of a later network version"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a user asked for, as texts: one value is for side B, `A,B` for both."""
+
+    bundle: str | None = None
+    network: str | None = None
+    overlay: str | None = None
+    actors: Sequence[str] = ()
+    prices: Sequence[str] = ()
+
+
+def two_sides(choices: Choices) -> tuple[Side, Side]:
+    """The two sides that a user asked for. Raises InvalidInput, also where they do not differ."""
+    bundles, networks = _pair(choices.bundle, "--bundle"), _pair(choices.network, "--network")
+    overlays = _pair(choices.overlay, "--overlay")
+    actors = [_actor_pair(text) for text in choices.actors]
+    prices = [_price_pair(text) for text in choices.prices]
+    first, second = (
+        _side(
+            bundles[at],
+            networks[at],
+            overlays[at],
+            [(name, pair[at]) for name, pair in actors],
+            [f"{name}={pair[at]}" for name, pair in prices if pair[at] is not None],
+        )
+        for at in (0, 1)
+    )
+    if first == second:
+        raise InvalidInput(
+            "nothing differs between the two runs: say what does, with --bundle, --network, --overlay, --price or "
+            "--actor (one value is for run B, two for A and B)"
+        )
+    return first, second
+
+
+def one_side(choices: Choices) -> Side:
+    """The one side that a user asked for, where one run is made. Raises InvalidInput."""
+    actors = [_actor_pair(text) for text in choices.actors]
+    if any(pair[0] is not None for _, pair in actors):
+        raise InvalidInput("two modules for one actor: `hypervisor compare` runs two")
+    return _side(
+        choices.bundle, choices.network, choices.overlay, [(name, pair[1]) for name, pair in actors], choices.prices
+    )
+
+
+def _pair(text: str | None, option: str) -> tuple[str | None, str | None]:
+    """Of one value and of `A,B`: A's, or None, and B's."""
+    if text is None:
+        return None, None
+    parts = text.split(",")
+    if len(parts) > 2 or not all(parts):
+        raise InvalidInput(f"{option} {text!r:.80}: expected one value, for run B, or two with a comma between them")
+    return (parts[0], parts[1]) if len(parts) == 2 else (None, parts[0])
+
+
+def _actor_pair(text: str) -> tuple[str, tuple[str | None, str | None]]:
+    name, sign, files = text.partition("=")
+    if not sign or not files:
+        raise InvalidInput(f"--actor {text!r:.80}: expected NAME=FILE, or NAME=FILE,FILE")
+    if name not in ACTOR_NAMES:
+        try:
+            parse_cid(name)
+        except CidError:
+            check_names([name], ACTOR_NAMES, "a bundle")
+    return name, _pair(files, f"--actor {name}")
+
+
+def _price_pair(text: str) -> tuple[str, tuple[str | None, str | None]]:
+    name, sign, values = text.partition("=")
+    if not sign or not name:
+        raise InvalidInput(f"--price {text!r:.80}: expected NAME=GAS, or NAME=GAS,GAS")
+    return name, _pair(values, f"--price {name}")
+
+
+def _side(
+    bundle: str | None,
+    network: str | None,
+    overlay: str | None,
+    actors: Sequence[tuple[str, str | None]],
+    prices: Sequence[str],
+) -> Side:
+    words = [f"bundle {bundle}" if bundle else "", network or "", f"overlay {overlay}" if overlay else ""]
+    words += [f"{name} of {file}" for name, file in actors if file]
+    words += [f"{price}" for price in prices]
+    named = [price.partition("=")[0] for price in prices]
+    for name in named:
+        if named.count(name) > 1:
+            raise InvalidInput(f"--price {name} is given {named.count(name)} times: expected one price for a name")
+    return Side(
+        None if network is None else _number(network),
+        None if overlay is None else read_overlay(Path(overlay)),
+        tuple(sorted(_price(text) for text in prices)),
+        None if bundle is None else Bundle.open(bundle),
+        tuple((name, _module(name, Path(file))) for name, file in actors if file is not None),
+        ", ".join(filter(None, words)) or AS_RECORDED,
+    )
+
+
+def _number(text: str) -> int:
+    digits = text.removeprefix("nv")
+    if not digits.isascii() or not digits.isdigit():
+        raise InvalidInput(f"{text!r:.40} is not a network version: expected nv29, for example")
+    return network_version(int(digits)).number
+
+
+def _price(text: str) -> tuple[str, int]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise InvalidInput(f"--price {text!r:.80}: expected NAME=VALUE, in gas")
+    return name, parse_price(name, value)
+
+
+def _module(name: str, file: Path) -> bytes:
+    """A module that the machine's rules take. Raises InvalidInput."""
+    from runtimes.wasm.module import parse
+    from runtimes.wasm.validate import check
+
+    data = read_bounded(file, MAX_BUNDLE_BYTES, "module", BundleError)
+    try:
+        check(parse(data))
+    except InvalidInput as error:
+        raise InvalidInput(f"module {file} of {name}: {error}") from None
+    return data
+
+
+def described(side: Side) -> Mapping[str, object]:
+    """A side as plain data."""
+    return {
+        "words": side.words,
+        "network": side.network,
+        "overlay": None if side.overlay is None else side.overlay.digest,
+        "prices": dict(side.prices),
+    }

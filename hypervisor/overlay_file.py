@@ -1,0 +1,223 @@
+"""Overlays as files: TOML, read and checked as a whole, so that what is wrong is said before anything runs.
+
+    since = 29                     # the first network version that it is for (default: the oldest that is known)
+    until = 29                     # the last one (default: all later ones)
+
+    [prices]                       # in gas, by the names that `hypervisor compare --list-prices` prints
+    block_persist_compute = 86_000
+    invoke.flat = 100_000
+
+    [rules]                        # of `MachineRules`, and base_fee: "fullness" or "premium"
+    tipset_lookback = 900          # "any": no limit
+
+    [evm]                          # features of contracts (`NetworkVersion.evm`)
+    add = ["CLZ"]
+    remove = ["P256"]
+
+docs/laboratory.md has what each part does.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from hypervisor.errors import InvalidInput
+from hypervisor.features import check_feature_rules
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.network_versions import NETWORK_VERSIONS, BaseFee, MachineRules, NetworkVersion, versions_of
+from hypervisor.overlay import Overlay, RuleValue
+from hypervisor.price_names import COUNTS, check_price_name, price_values
+from hypervisor.user_files import read_bounded
+
+MOST_BYTES: Final = 1 << 20
+_TABLES: Final = ("name", "since", "until", "prices", "rules", "evm")
+_FIXED: Final = "abi"
+"""Which syscalls there are is the machine's generation: it is chosen with the network version."""
+_ANY: Final = "any"
+_LONGEST_NAME: Final = 100
+_MOST_PARTS: Final = 3
+"""Of a price's name, as `hashes.keccak_256.per_unit`."""
+_MOST_MILLIGAS: Final = (1 << 63) - 1
+_DECIMALS: Final = 3
+_MOST_BITS: Final = 64
+"""Of a number that is looked at as a price; of one with a fraction, digits before its point, or zeros after it."""
+_MOST: Final[Mapping[str, int]] = MappingProxyType({"wasm_instruction": 1_000_000, "wasm_memory_per_byte": 30})
+"""Gas of the prices that code has built in: what a guest counts in 64 bits must not overflow."""
+
+
+def read_overlay(path: Path) -> Overlay:
+    """The overlay of a file, named after it where it has no name. Raises InvalidInput."""
+    data = read_bounded(path, MOST_BYTES, "overlay")
+    try:
+        table = tomllib.loads(data.decode(), parse_float=Decimal)
+    except (ValueError, RecursionError) as error:  # ValueError alone: a number of over 4,300 digits
+        raise InvalidInput(f"overlay {path} is not TOML: {error}") from None
+    try:
+        return parse_overlay(table, path.stem)
+    except (ValueError, RecursionError) as error:  # other ones than InvalidInput: what is too long or deep to be shown
+        raise InvalidInput(f"overlay {path}: {error}") from None
+
+
+def parse_overlay(table: Mapping[str, Any], name: str) -> Overlay:
+    """The overlay of a parsed file. Raises InvalidInput."""
+    check_names(table, _TABLES, "the file")
+    added, removed = _features(_table(table, "evm"))
+    overlay = Overlay(
+        _name(table.get("name", name)),
+        _version(table, "since", min(NETWORK_VERSIONS)),
+        _version(table, "until", max(NETWORK_VERSIONS)) if "until" in table else None,
+        tuple(sorted((key, parse_price(key, value)) for key, value in _flat(_table(table, "prices")))),
+        tuple(sorted(_rule(key, value) for key, value in _table(table, "rules").items())),
+        added,
+        removed,
+    )
+    check_overlay(overlay)
+    return overlay
+
+
+def price_overlay(prices: Mapping[str, int], rows: Sequence[NetworkVersion], base: Overlay | None = None) -> Overlay:
+    """An overlay of some prices (milligas) on network versions that follow each other, on top of another overlay.
+
+    Raises InvalidInput for a price that one of them lacks, and for a version that the other overlay is not for.
+    """
+    for row in rows:
+        for name in prices:
+            check_price_name(name, price_values(row.prices), f"nv{row.number}")
+    if base is None:
+        return Overlay("prices", rows[0].number, rows[-1].number, tuple(sorted(prices.items())))
+    outside = [row.number for row in rows if row not in versions_of(base)]
+    if outside:
+        raise InvalidInput(f"the overlay '{base.name}' is not for nv{outside[0]}: no price can be changed on top of it")
+    both = tuple(sorted({**dict(base.prices), **prices}.items()))
+    joined = Overlay(base.name, base.since, base.until, both, base.rules, base.added, base.removed)
+    check_overlay(joined)
+    return joined
+
+
+def check_overlay(overlay: Overlay) -> None:
+    """InvalidInput for one that is for no version, changes nothing, or changes what one of its versions lacks."""
+    rows = versions_of(overlay)
+    if not rows:
+        raise InvalidInput(f"since {overlay.since} until {overlay.until} is no network version")
+    if not (overlay.prices or overlay.rules or overlay.added or overlay.removed):
+        raise InvalidInput("it changes nothing: expected [prices], [rules] or [evm]")
+    check_feature_rules(overlay)
+    known = {name: value for row in NETWORK_VERSIONS.values() for name, value in price_values(row.prices).items()}
+    for name, _ in overlay.prices:
+        check_price_name(name, known, "the price list")
+        lacking = [row.number for row in rows if name not in price_values(row.prices)]
+        if lacking:
+            having = [row.number for row in NETWORK_VERSIONS.values() if name in price_values(row.prices)]
+            raise InvalidInput(
+                f"nv{lacking[0]} has no price {name}: nv{having[0]} to nv{having[-1]} have it, say so with `since` and "
+                "`until`"
+            )
+
+
+def parse_price(name: str, value: object) -> int:
+    """The milligas of a price in gas, a number of TOML or a text. Raises InvalidInput."""
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+            raise InvalidOperation
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            raise InvalidInput(f"the price {name} has {value.bit_length():,} bits: expected {_MOST_BITS} at most")
+        amount = Decimal(value.replace("_", "") if isinstance(value, str) else value)
+        if not amount.is_finite() or abs(amount.adjusted()) > _MOST_BITS:  # no arithmetic with what takes for ever
+            raise InvalidOperation
+    except InvalidOperation:
+        raise InvalidInput(f"the price {name} is {value!s:.80}: expected a number, in gas") from None
+    if amount < 0:
+        raise InvalidInput(f"the price {name} is {amount:,f} gas: expected 0 or more")
+    if name in COUNTS:
+        if amount != int(amount) or amount > _MOST_MILLIGAS:
+            raise InvalidInput(f"{name} is {amount:,f}: expected a whole number of bytes")
+        return int(amount)
+    most = _MOST.get(name, _MOST_MILLIGAS // MILLIGAS_PER_GAS)
+    if amount > most:
+        raise InvalidInput(f"the price {name} is over {most:,} gas")
+    if amount != round(amount, _DECIMALS):
+        raise InvalidInput(f"the price {name} is {amount:f} gas: the machine counts thousandths of a gas, no less")
+    return int(amount * MILLIGAS_PER_GAS)
+
+
+def check_names(found: Iterable[str], known: Iterable[str], where: str) -> None:
+    """InvalidInput for a name that is not among the known ones of a place, with the nearest."""
+    for name in found:
+        if name not in known:
+            near = get_close_matches(name, list(known), n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            raise InvalidInput(f"{where} has no {name!r:.80}: {hint}")
+
+
+def _table(table: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = table.get(name, {})
+    if not isinstance(found, Mapping):
+        raise InvalidInput(f"{name} is {found!r:.80}: expected a table, [{name}]")
+    return found
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise InvalidInput(f"the name is {name!r:.80}: expected a text of 1 to {_LONGEST_NAME} letters")
+    return name
+
+
+def _version(table: Mapping[str, Any], key: str, default: int) -> int:
+    number = table.get(key, default)
+    if not isinstance(number, int) or isinstance(number, bool) or number not in NETWORK_VERSIONS:
+        oldest, newest = min(NETWORK_VERSIONS), max(NETWORK_VERSIONS)
+        raise InvalidInput(f"{key} is {number!r:.80}: expected a network version, {oldest} to {newest}")
+    return number
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a table and those in it, by their dotted names."""
+    if before.count(".") >= _MOST_PARTS:
+        raise InvalidInput(f"[prices] has no {before!r:.80}: names have at most {_MOST_PARTS} parts")
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def _rule(name: str, value: Any) -> tuple[str, RuleValue]:
+    kinds = {each.name: each.type for each in fields(MachineRules) if each.init and each.name != _FIXED}
+    check_names([name], [*kinds, "base_fee"], "[rules]")
+    if name == "base_fee":
+        names = [each.name.lower() for each in BaseFee]
+        if not isinstance(value, str) or value not in names:
+            raise InvalidInput(f"the rule base_fee is {value!r:.80}: expected {' or '.join(names)}")
+        return name, value.upper()
+    if kinds[name] in (bool, "bool"):
+        if not isinstance(value, bool):
+            raise InvalidInput(f"the rule {name} is {value!r:.80}: expected true or false")
+        return name, value
+    if value == _ANY:
+        return name, None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        raise InvalidInput(f"the rule {name} is {value!r:.80}: expected a number of epochs, or {_ANY!r}")
+    return name, value
+
+
+def _features(table: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    check_names(table, ("add", "remove"), "[evm]")
+    known = sorted(frozenset[str]().union(*(row.evm for row in NETWORK_VERSIONS.values())))
+    found = []
+    for key in ("add", "remove"):
+        names = table.get(key, [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InvalidInput(f"{key} of [evm] is {names!r:.80}: expected a list of names")
+        check_names(names, known, "[evm]")
+        found.append(tuple(sorted(set(names))))
+    both = set(found[0]) & set(found[1])
+    if both:
+        raise InvalidInput(f"[evm] adds and removes {', '.join(sorted(both))}")
+    return found[0], found[1]

@@ -1,0 +1,97 @@
+"""Looking through a chain for what concerns an address or a topic: from a height down, or up.
+
+With an index by address the tipsets that it names are looked at, and those above its newest one; without it one after
+the other, N at most. Either way the caller sees for itself what a tipset holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from bridge.addresses import EthAddress
+from localnet.ledger.address_keys import nonce_key
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import NullRound, Tipset, TransactionReceipt
+
+if TYPE_CHECKING:
+    from localnet.ledger.address_index import AddressIndex
+
+MOST_TIPSETS: Final = 1_000
+"""Tipsets that are looked at one after the other, unless more are asked for."""
+
+
+class TipsetSearch:
+    """The tipsets of a chain that may concern any of some keys (`localnet.ledger.address_keys`).
+
+    `reached` is the height that the search has come to, `ended` whether nothing is left in that direction.
+    """
+
+    def __init__(
+        self, index: ChainIndex, addresses: AddressIndex | None, keys: tuple[int, ...], most: int = MOST_TIPSETS
+    ) -> None:
+        self._index, self._addresses, self._keys, self._most = index, addresses, keys, most
+        self._top = None if addresses is None else addresses.top_on(index)
+        self.reached = -1
+        self.ended = False
+
+    def back(self, height: int) -> Iterator[Tipset]:
+        """From a height down, newest first."""
+        self.reached, left = height, self._most
+        found = self._index.tipset_before(min(height, self._index.head))
+        while found is not None and (self._top is None or found.height > self._top):
+            if not left:
+                return
+            self.reached, left = found.height, left - 1
+            yield found
+            found = self._index.tipset(found.parent) if found.parent >= self._index.first else None
+        if found is not None and self._addresses is not None:
+            yield from self._at(self._addresses.back(self._keys, found.height))
+        self.reached, self.ended = self._index.first, True
+
+    def forth(self, height: int) -> Iterator[Tipset]:
+        """From a height up, oldest first."""
+        height, left = max(height, self._index.first), self._most
+        self.reached = height
+        if self._top is not None and self._addresses is not None and height <= self._top:
+            yield from self._at(each for each in self._addresses.forth(self._keys, height) if each <= self._top)
+            height = self._top + 1
+        while (found := self._index.at(height)) is not None:
+            if isinstance(found, NullRound):
+                height = found.after
+                continue
+            if not left:
+                return
+            self.reached, left, height = height, left - 1, height + 1
+            yield found
+        self.reached, self.ended = self._index.head, True
+
+    def _at(self, heights: Iterator[int]) -> Iterator[Tipset]:
+        for height in heights:
+            found = self._index.at(height)
+            if isinstance(found, Tipset):
+                self.reached = height
+                yield found
+
+
+def tipsets_back(index: ChainIndex, height: int, most: int = MOST_TIPSETS) -> Iterator[Tipset]:
+    """The tipsets from a height on, newest first, N at most."""
+    return TipsetSearch(index, None, (), most).back(height)
+
+
+def receipts_back(index: ChainIndex, tipset: Tipset) -> Iterator[TransactionReceipt]:
+    """The executed messages of a tipset, newest first."""
+    for place in reversed(range(len(tipset.transactions))):
+        yield index.receipt_at(tipset, place)
+
+
+def message_with_nonce(
+    index: ChainIndex, addresses: AddressIndex | None, sender: EthAddress, nonce: int, height: int
+) -> TransactionReceipt | None:
+    """The executed message of a sender with a nonce, up to a height; None where there is none."""
+    search = TipsetSearch(index, addresses, (nonce_key(sender, nonce),), most=index.head + 1)
+    for tipset in search.back(height):
+        for receipt in receipts_back(index, tipset):
+            if receipt.execution.sender == sender and receipt.execution.message.message.nonce == nonce:
+                return receipt
+    return None

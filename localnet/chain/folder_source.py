@@ -1,0 +1,277 @@
+"""The past of a chain in a folder: its own tipsets, and below a fork point what headers of a snapshot lead to.
+
+Own tipsets are known by the index. Of a snapshot there are headers alone: randomness is drawn from their tickets and
+beacon entries, and what vests by a schedule outside of the state counts as nothing, as for a network that begins there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from hypervisor.context import FILECOIN
+from hypervisor.errors import InvalidInput, MessageError
+from hypervisor.externs import ExternError, Externs
+from hypervisor.message import SignedMessage
+from hypervisor.opening import choose_context
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.chain.chain_snapshot import read_chain_snapshot
+from localnet.chain.externs import ChainExterns
+from localnet.chain.tipset_sources import ChainResult, FoundMessage, parse_reference
+from localnet.fork.forking import ForkPoint, Origin, recorded_fork
+from localnet.fork.node_blocks import NodeBlocks
+from localnet.fork.node_client import NodeClient
+from localnet.ledger.candidates import message_hashes
+from localnet.ledger.genesis import NetworkRecord
+from localnet.ledger.headers import TipsetHeaders, digest, read_tipset
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import Tipset, TransactionReceipt
+from store.blockstore import BlockNotFound, Store
+from store.cid import Cid
+from store.overlay import OverlayStore
+from store.remote import RemoteStore
+from store.rocks import RocksStore
+from store.roots import pins
+
+_EPOCH_SECONDS: Final = 30
+
+
+class OtherRules(InvalidInput):
+    """A chain's tipsets are not what a network version alone makes of them."""
+
+
+class FolderSource:
+    """See `localnet.chain.tipset_sources.TipsetSource`. The folder is read only; a node may go on with it."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises InvalidInput for a folder without a chain, and for one under other rules than Filecoin's."""
+        self._path = path
+        self._folder = RocksStore.open(path, read_only=True)
+        try:
+            self._open()
+        except BaseException:
+            self._folder.close()
+            raise
+
+    def _open(self) -> None:
+        self._client: NodeClient | None = None
+        self._walked: list[TipsetHeaders] = []
+        self._index = ChainIndex(self._folder)
+        self._fork = recorded_fork(self._folder)
+        self._record = self._index.network()
+        if self._record is None and self._fork is None:
+            raise InvalidInput(f"{self._path} holds no chain: `hypervisor node --state DIR` makes one")
+        if self._record is not None and self._record.rules != FILECOIN:
+            raise OtherRules(
+                f"the chain in {self._path} is under the rules '{self._record.rules}': tipsets are Filecoin's"
+            )
+        if self._record is not None and self._record.overlay is not None:
+            raise OtherRules(
+                f"the chain in {self._path} follows the overlay {self._record.overlay}: its tipsets are of no network "
+                "version alone"
+            )
+        self.store: Store = self._folder
+        self.chain_id = choose_context(self._folder, None, None, None).chain_id
+        self._index.chain_ids = self._index.chain_ids or [self.chain_id]
+        self.name = self._fork.name if self._record is None and self._fork is not None else self._own.name
+        self._externs = ChainExterns()
+        origin = None
+        if self._fork is not None:
+            # What the fork has asked its origin is kept in the folder; of its origin's blocks those that were read.
+            origin = Origin(replace(self._fork, url=""), self._folder)
+        if self._fork is not None and self._fork.url:
+            self._client = NodeClient(self._fork.url)
+            self.store = RemoteStore(OverlayStore(self._folder), NodeBlocks(self._client))
+        self._externs.attach(self._index, origin)
+
+    # --- finding ----------------------------------------------------------------------------------------------
+
+    def tipset_at(self, epoch: int) -> Sequence[Cid]:
+        """The blocks of the tipset at an epoch."""
+        if self._fork is not None and epoch <= self._fork.height:
+            return self._before_fork(self._fork, epoch)
+        found = self._index.at(epoch)
+        if found is None:
+            raise InvalidInput(
+                f"the chain in {self._path} has no epoch {epoch}: it reaches from {self._index.first} to "
+                f"{self._index.head}"
+            )
+        if not isinstance(found, Tipset):
+            raise InvalidInput(f"epoch {epoch} is a null round: the tipset before it is at {found.before}")
+        return (found.block,)
+
+    def _before_fork(self, fork: ForkPoint, epoch: int) -> Sequence[Cid]:
+        """The blocks of a tipset at or below the fork point, as far as headers lead."""
+        try:
+            for tipset in self._past(fork):
+                if tipset.height == epoch:
+                    return tipset.cids
+                if tipset.height < epoch:
+                    raise InvalidInput(f"epoch {epoch} is a null round: the tipset before it is at {tipset.height}")
+        except BlockNotFound as error:
+            raise InvalidInput(f"{self._path} does not reach back to epoch {epoch}: {error}") from None
+        raise InvalidInput(f"{self._path} has no epoch {epoch}")
+
+    def _past(self, fork: ForkPoint) -> Iterator[TipsetHeaders]:
+        """The tipsets from the fork point down; each is read once. Raises BlockNotFound where headers end."""
+        place = 0
+        while True:
+            if place == len(self._walked):
+                parents = self._walked[-1].parents if self._walked else fork.blocks
+                if not parents:
+                    return
+                self._walked.append(read_tipset(self.store, parents))
+            yield self._walked[place]
+            place += 1
+
+    def is_own(self, height: int) -> bool:
+        """Whether a tipset is the folder's own, made after a fork point if there is one."""
+        return self._fork is None or height > self._fork.height
+
+    def headers_at(self, epoch: int) -> TipsetHeaders:
+        """The tipset at an epoch. Raises as `tipset_at`."""
+        return read_tipset(self.store, self.tipset_at(epoch))
+
+    def past_with_states(self) -> Iterator[TipsetHeaders]:
+        """The tipsets of a snapshot that can be executed again: those whose first state is there, newest first."""
+        if self._fork is None or self._fork.url:
+            return
+        with suppress(BlockNotFound):
+            for tipset in self._past(self._fork):
+                if not tipset.parents or not self.store.has(tipset.state):
+                    return
+                if self.store.has(tipset.parents[0]):
+                    yield tipset
+
+    def find_message(self, text: str) -> FoundMessage:
+        """The message of a transaction's hash or a CID, of the folder's own tipsets."""
+        named = parse_reference(text)
+        receipt = self._index.receipt(named.hash) if named.cid is None else self._receipt_of(named.cid)
+        if receipt is None:
+            raise InvalidInput(f"no message {text} was executed on the chain in {self._path}")
+        return FoundMessage((receipt.tipset.block,), receipt.execution.message.cid())
+
+    def _receipt_of(self, cid: Cid) -> TransactionReceipt | None:
+        try:
+            signed = SignedMessage.from_cbor(self.store.get(cid))
+        except BlockNotFound:
+            return None
+        except MessageError:
+            signed = None  # a bare one, of a BLS key
+        found = map(self._index.receipt, message_hashes(signed, cid, self._index.chain_ids))
+        return next(filter(None, found), None)
+
+    # --- what headers do not tell -----------------------------------------------------------------------------
+
+    def result_of(self, tipset: TipsetHeaders) -> ChainResult:
+        """As the index has it; at a fork point and below, as the tipset after it names it."""
+        if self._fork is None or tipset.height > self._fork.height:
+            own = self._index.tipset(tipset.height)
+            return ChainResult(own.state, own.receipts)
+        if tipset.cids == self._fork.blocks:
+            return ChainResult(self._fork.state, self._head_receipts(self._fork))
+        child = None
+        for found in self._past(self._fork):
+            if found.cids == tipset.cids:
+                break
+            child = found
+        assert child is not None, "a tipset below the fork point has one after it"
+        return ChainResult(child.state, child.blocks[0].receipts)
+
+    def _head_receipts(self, fork: ForkPoint) -> Cid | None:
+        """The receipts of a snapshot's newest executed tipset, which its head's headers name."""
+        for root in pins(self.store).values():
+            try:
+                head = read_tipset(self.store, read_chain_snapshot(self.store, [root]).blocks)
+            except (BlockNotFound, InvalidInput):
+                continue
+            if head.parents == fork.blocks:
+                return head.blocks[0].receipts
+        return None
+
+    def version_at(self, tipset: TipsetHeaders) -> int:
+        """As the network's record has it; at a fork point and below, that of the fork."""
+        if self._fork is not None and tipset.height <= self._fork.height:
+            return self._fork.network
+        return self._own.upgrades.version_at(tipset.height)
+
+    def vested_at(self, tipset: TipsetHeaders, epoch: ChainEpoch) -> TokenAmount:
+        """From the first and for ever."""
+        return self._own.vested if self._fork is None else self._fork.vested
+
+    def null_time(self, parent: TipsetHeaders, epoch: ChainEpoch) -> int:
+        """This network's own null rounds have the time of the tipset before them; others 30 seconds an epoch."""
+        if self._fork is not None and epoch <= self._fork.height:
+            return parent.timestamp + _EPOCH_SECONDS * (epoch - parent.height)
+        return parent.timestamp
+
+    def externs_for(self, tipset: TipsetHeaders) -> Externs:
+        """The index's answers; at a fork point and below, what headers tell."""
+        if self._fork is not None and tipset.height <= self._fork.height:
+            return HeaderExterns(self.store, tipset)
+        self._externs.executing = tipset.height
+        return self._externs.at_rest()
+
+    def close(self) -> None:
+        """Release the folder, and the connection to the node that it was forked from."""
+        if self._client is not None:
+            self._client.close()
+        self._folder.close()
+
+    @property
+    def _own(self) -> NetworkRecord:
+        assert self._record is not None, "the folder has tipsets of its own"
+        return self._record
+
+
+class HeaderExterns:
+    """Randomness and tipsets of the past, as the headers below a tipset tell them. Rules: lotus chain/rand."""
+
+    def __init__(self, store: Store, tipset: TipsetHeaders) -> None:
+        self._store, self._tipset = store, tipset
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        """Of the least ticket at an epoch; a null round has that of the tipset after it. Raises ExternError."""
+        after, _ = self._around(epoch)
+        return digest(after.ticket)
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        """Of the beacon's entry of an epoch; a tipset after null rounds has one for each. Raises ExternError."""
+        after, before = self._around(epoch)
+        entries = after.blocks[0].beacon
+        place = epoch - after.height - 1 if epoch > 0 else -1
+        if before is None or len(entries) < -place:
+            raise ExternError(f"the headers of the chain have no beacon entry of epoch {epoch}")
+        return digest(entries[place])
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        """The key's CID of the tipset at an epoch or before it. Raises ExternError."""
+        after, before = self._around(epoch)
+        found = after if after.height == epoch or before is None else before
+        return found.key
+
+    def _around(self, epoch: int) -> tuple[TipsetHeaders, TipsetHeaders | None]:
+        """The tipset at an epoch or after it, and the one before that."""
+        if epoch > self._tipset.height:
+            raise ExternError(f"epoch {epoch} is in the future")
+        after = self._tipset
+        try:
+            for tipset in _backwards(self._store, self._tipset):
+                if tipset.height < epoch:
+                    return after, tipset
+                after = tipset
+        except BlockNotFound:
+            raise ExternError(f"the headers of the chain do not reach back to epoch {epoch}") from None
+        return after, None
+
+
+def _backwards(store: Store, tipset: TipsetHeaders) -> Iterator[TipsetHeaders]:
+    """A tipset and those before it, as far back as headers lead. Raises BlockNotFound where one is missing."""
+    while True:
+        yield tipset
+        if not tipset.parents:
+            return
+        tipset = read_tipset(store, tipset.parents)

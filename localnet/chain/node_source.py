@@ -1,0 +1,209 @@
+"""The past of a node's chain, asked block by block: of Lotus, Forest, or this project's own node.
+
+Methods and shapes: lotus api/api_full.go. A block cannot be forged; the rest of what a node says is believed, and what
+it leads to is compared with the chain's own receipts and states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from hypervisor.errors import InvalidInput
+from hypervisor.externs import ExternError
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.chain.tipset_sources import ChainResult, FoundMessage, parse_reference
+from localnet.fork.answers import amount, cid_json, cid_of_json, digest, key_of, number, quantity, text, tipset_blocks
+from localnet.fork.node_blocks import NodeBlocks
+from localnet.fork.node_client import NodeClient, NodeError
+from localnet.ledger.headers import TipsetHeaders, read_messages, read_tipset
+from store.blockstore import Store
+from store.cid import Cid, show
+from store.memory import MemoryStore
+from store.remote import RemoteStore
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 60
+"""Seconds that a request may take: a node computes a state for some of them."""
+_EPOCH_SECONDS: Final = 30
+
+
+class NodeSource:
+    """See `localnet.chain.tipset_sources.TipsetSource`. Blocks that were fetched are kept in `kept`."""
+
+    def __init__(self, url: str, kept: Store | None = None, watch: Callable[[int], None] = lambda _asked: None) -> None:
+        """Raises NodeError where no node answers, InvalidInput for what is no URL."""
+        self._client = NodeClient(url, seconds=_PATIENCE)
+        self.blocks = NodeBlocks(self._client, watch)
+        self.kept = MemoryStore() if kept is None else kept
+        self.store: Store = RemoteStore(self.kept, self.blocks)
+        self.name = self._read("Filecoin.StateNetworkName", text)
+        self.chain_id = self._read("eth_chainId", quantity)
+        self._answers: dict[tuple[Any, ...], Any] = {}
+
+    # --- finding ----------------------------------------------------------------------------------------------
+
+    def tipset_at(self, epoch: int) -> Sequence[Cid]:
+        """The blocks of the tipset at an epoch."""
+        head = self._read("Filecoin.ChainHead", lambda tipset: number(tipset["Height"]))
+        if not 0 <= epoch <= head:
+            raise InvalidInput(f"{self._client.name} has no epoch {epoch}: its chain reaches from 0 to {head}")
+        height, cids = self._read("Filecoin.ChainGetTipSetByHeight", _height_and_blocks, epoch, None)
+        if height != epoch:
+            raise InvalidInput(f"epoch {epoch} is a null round: the tipset before it is at {height}")
+        return cids
+
+    def head(self) -> TipsetHeaders:
+        """The node's newest tipset."""
+        _, cids = self._read("Filecoin.ChainHead", _height_and_blocks)
+        return read_tipset(self.store, cids)
+
+    def find_message(self, text: str) -> FoundMessage:
+        """The message of a transaction's hash or a CID."""
+        cid = self._named_message(text)
+        found = self._read("Filecoin.StateSearchMsg", _looked_up, [], cid_json(cid), -1, True)
+        if found is None:
+            raise InvalidInput(
+                f"{self._client.name} has no receipt of the message {text}: it waits, or is not on chain"
+            )
+        at, cid = found
+        # Lotus names the tipset after the one that holds the message, where its receipt is; our node the holding one.
+        tipset = read_tipset(self.store, at)
+        for candidate in (tipset.cids, tipset.parents):
+            if candidate and self._holds(candidate, cid):
+                return FoundMessage(candidate, cid)
+        raise InvalidInput(f"{self._client.name} says that message {show(cid)} is in a tipset that does not hold it")
+
+    def _named_message(self, given: str) -> Cid:
+        named = parse_reference(given)
+        if named.cid is not None:
+            return named.cid
+        found: Cid | None = self._read(
+            "Filecoin.EthGetMessageCidByTransactionHash",
+            lambda answer: None if answer is None else cid_of_json(answer),
+            given,
+        )
+        if found is None:
+            raise InvalidInput(f"{self._client.name} knows no transaction {given}")
+        return found
+
+    def _holds(self, cids: Sequence[Cid], message: Cid) -> bool:
+        blocks = read_tipset(self.store, cids).blocks
+        carried = (one for block in blocks for one in read_messages(self.store, block))
+        return any(message in (one.cid, one.message.cid()) for one in carried)
+
+    # --- what headers do not tell -----------------------------------------------------------------------------
+
+    def result_of(self, tipset: TipsetHeaders) -> ChainResult:
+        """What the tipset after it names; of the head, what the node computes."""
+        head, cids = self._read("Filecoin.ChainHead", _height_and_blocks)
+        if tipset.height >= head:
+            computed = self._read(
+                "Filecoin.StateCompute", lambda answer: cid_of_json(answer["Root"]), tipset.height, None, _key(tipset)
+            )
+            return ChainResult(computed, None)
+        _, after = self._read("Filecoin.ChainGetTipSetAfterHeight", _height_and_blocks, tipset.height + 1, _json(cids))
+        child = read_tipset(self.store, after)
+        if set(child.parents) != set(tipset.cids):
+            raise InvalidInput(f"epoch {tipset.height} is on no chain that {self._client.name} follows now")
+        return ChainResult(child.state, child.blocks[0].receipts)
+
+    def version_at(self, tipset: TipsetHeaders) -> int:
+        """As the node says."""
+        return self._remembered("Filecoin.StateNetworkVersion", number, _key(tipset))
+
+    def vested_at(self, tipset: TipsetHeaders, epoch: ChainEpoch) -> TokenAmount:
+        """As the node says of the tipset; of a null round before it, in proportion from its parent on."""
+        vested = self._vested(_key(tipset))
+        if epoch == tipset.height:
+            return vested
+        parent = read_tipset(self.store, tipset.parents)
+        before = self._vested(_key(parent))
+        share = (vested - before) * (epoch - parent.height) // (tipset.height - parent.height)
+        return TokenAmount(before + share)
+
+    def _vested(self, key: list[dict[str, str]]) -> TokenAmount:
+        return self._remembered(
+            "Filecoin.StateVMCirculatingSupplyInternal", lambda answer: amount(answer["FilVested"]), key
+        )
+
+    def null_time(self, parent: TipsetHeaders, epoch: ChainEpoch) -> int:
+        """30 seconds an epoch since the first block, as Lotus has it."""
+        begun = self._remembered("Filecoin.ChainGetGenesis", lambda tipset: number(tipset["Blocks"][0]["Timestamp"]))
+        return begun + _EPOCH_SECONDS * epoch
+
+    def externs_for(self, tipset: TipsetHeaders) -> NodeExterns:
+        """The node's answers, as of the tipset."""
+        return NodeExterns(self, tipset)
+
+    def ask_past(self, method: str, read: Callable[[Any], T], epoch: int, tipset: TipsetHeaders) -> T:
+        """An answer about the past of a tipset. Raises ExternError."""
+        try:
+            return self._remembered(method, read, epoch, _key(tipset))
+        except NodeError as error:
+            if error.answered:
+                raise ExternError(f"the node has no answer for epoch {epoch}: {error}") from None
+            raise
+
+    def close(self) -> None:
+        """Release the connection."""
+        self.store.close()
+        self._client.close()
+
+    def _remembered(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
+        key = (method, repr(params))
+        if key not in self._answers:
+            self._answers[key] = self._read(method, read, *params)
+        known: T = self._answers[key]
+        return known
+
+    def _read(self, method: str, read: Callable[[Any], T], *params: Any) -> T:
+        answer = self._client.ask(method, *params)
+        try:
+            return read(answer)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise NodeError(
+                f"{self._client.name} answers {method} as no Filecoin node would ({error!r:.200}): is it one?"
+            ) from None
+
+
+class NodeExterns:
+    """Randomness and tipsets of the past, as a node says of a tipset's chain."""
+
+    def __init__(self, source: NodeSource, tipset: TipsetHeaders) -> None:
+        self._source, self._tipset = source, tipset
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        """The tickets' digest of an epoch. Raises ExternError."""
+        return self._ask("Filecoin.StateGetRandomnessDigestFromTickets", digest, epoch)
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        """The beacon's digest of an epoch. Raises ExternError."""
+        return self._ask("Filecoin.StateGetRandomnessDigestFromBeacon", digest, epoch)
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        """The key's CID of the tipset at an epoch or before it. Raises ExternError."""
+        return Cid(self._ask("Filecoin.ChainGetTipSetByHeight", key_of, epoch))
+
+    def _ask(self, method: str, read: Callable[[Any], Any], epoch: ChainEpoch) -> bytes:
+        return bytes(self._source.ask_past(method, read, epoch, self._tipset))
+
+
+def _height_and_blocks(tipset: Any) -> tuple[int, tuple[Cid, ...]]:
+    return number(tipset["Height"]), tipset_blocks(tipset)
+
+
+def _looked_up(answer: Any) -> tuple[tuple[Cid, ...], Cid] | None:
+    """The tipset of a message look-up, and the message: another one than was asked for where it was replaced."""
+    if answer is None:
+        return None
+    return tuple(cid_of_json(block) for block in answer["TipSet"]), cid_of_json(answer["Message"])
+
+
+def _key(tipset: TipsetHeaders) -> list[dict[str, str]]:
+    return _json(tipset.cids)
+
+
+def _json(cids: Sequence[Cid]) -> list[dict[str, str]]:
+    return [cid_json(cid) for cid in cids]

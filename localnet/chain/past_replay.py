@@ -1,0 +1,193 @@
+"""Tipsets of another chain's past executed again and compared: of a snapshot in a folder, or of a node.
+
+Blocks that a node was asked for are handed back with the result, so that the process that owns the folder keeps them;
+they are checked against their CIDs before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.message import Receipt
+from localnet.chain.folder_source import FolderSource, OtherRules
+from localnet.chain.node_source import NodeSource
+from localnet.chain.replay import Replayed, heights, replay
+from localnet.chain.tipset_execution import TipsetOutcome, execute_tipset
+from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
+from localnet.fork.node_client import NodeError
+from localnet.ledger.headers import TipsetHeaders, read_receipts, read_tipset
+from store.blockstore import Store, StoreError
+from store.cid import Cid, has_digest, show
+from store.overlay import OverlayStore
+from store.remote import RemoteUnavailable
+from store.rocks import RocksStore
+
+S = TypeVar("S", bound=TipsetSource)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedOfNode:
+    """A tipset of a node's chain that was executed again, and the blocks that the node was asked for."""
+
+    tipset: Replayed
+    fetched: tuple[tuple[Cid, bytes], ...]
+
+
+def replay_past(source: TipsetSource, headers: TipsetHeaders) -> Replayed:
+    """Execute a tipset of a source again. What keeps it from being executed is its difference.
+
+    Raises NodeError and RemoteUnavailable where the source does not answer.
+    """
+    messages = 0
+    try:
+        past = read_past_tipset(source, headers.cids)
+        messages = len([*past.work.messages()])
+        outcome = execute_tipset(machine_for(source, past), past.work, SourceSupply(source, past.headers))
+        return Replayed(headers.height, messages, difference_from_chain(source, past, outcome))
+    except (NodeError, RemoteUnavailable):
+        raise
+    except (HypervisorError, StoreError) as error:
+        return Replayed(headers.height, messages, f"cannot be executed again: {error}")
+
+
+def difference_from_chain(source: TipsetSource, past: PastTipset, outcome: TipsetOutcome) -> str:
+    """What a tipset gives that is not the chain's, in words; empty where all is the same."""
+    chain = source.result_of(past.headers)
+    if chain.receipts is not None and outcome.receipts_root != chain.receipts:
+        found = difference_of_receipts(source, past, outcome.receipts, chain.receipts)
+        return found or f"{len(outcome.receipts)} receipts, the chain has others, {show(chain.receipts)}"
+    if outcome.state != chain.state:
+        return f"state {show(outcome.state)}, the chain has {show(chain.state)}"
+    return ""
+
+
+def difference_of_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence[Receipt], root: Cid) -> str:
+    """The first of a tipset's first receipts that is not the chain's, in words; empty where there is none."""
+    known = read_receipts(source.store, root)
+    for number, (got, carried) in enumerate(zip(receipts, past.work.messages(), strict=False)):
+        expected = known[number] if number < len(known) else None
+        if got != expected:
+            has = "none" if expected is None else f"{expected.exit_code} and {expected.gas_used}"
+            return (
+                f"message {number}, {show(carried.cid)}: exit code {got.exit_code} and gas {got.gas_used}, the chain "
+                f"has {has}"
+            )
+    return ""
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+
+def heights_of_folder(folder: Path, first: int | None = None, last: int | None = None) -> list[int]:
+    """The heights of the tipsets in a folder that can be executed again: a snapshot's, and the chain's own after it.
+
+    Raises InvalidInput for a folder without a chain, and where there is none of them.
+    """
+    try:
+        source = FolderSource(folder)
+    except OtherRules:  # such a chain has no past but its own
+        return heights(folder, first, last)
+    try:
+        past: list[int] = [
+            tipset.height
+            for tipset in source.past_with_states()
+            if (first or 0) <= tipset.height and (last is None or tipset.height <= last)
+        ]
+    finally:
+        source.close()
+    try:
+        return past[::-1] + heights(folder, first, last)
+    except InvalidInput:
+        if not past:
+            raise
+        return past[::-1]
+
+
+def replay_in_folder(folder: Path, height: int) -> Replayed:
+    """Execute a tipset of a folder again, of a snapshot or of its own chain. For worker processes."""
+    try:
+        source = _folder(folder)
+    except OtherRules:
+        return replay(folder, height)
+    return replay(folder, height) if source.is_own(height) else replay_past(source, source.headers_at(height))
+
+
+def _folder(folder: Path) -> FolderSource:
+    def opened(undo: ExitStack) -> FolderSource:
+        return undo.enter_context(closing(FolderSource(folder)))
+
+    return _opened(("", folder), opened)
+
+
+# --- nodes ------------------------------------------------------------------------------------------------------------
+
+
+def tipsets_of_node(source: NodeSource, first: int, last: int | None) -> list[tuple[Cid, ...]]:
+    """The tipsets of a node's chain from `first` to `last` (None: the newest that has a tipset after it), in order.
+
+    Raises InvalidInput where there are none, and NodeError.
+    """
+    head = source.head()
+    if not 0 < first <= head.height:
+        raise InvalidInput(f"--from is {first}, the node's chain has tipsets to execute from 1 to {head.height}")
+    most = head.height - 1 if last is None else last
+    found = [tipset.cids for tipset in _down_to(source.store, head, first) if tipset.height <= most]
+    if not found:
+        raise InvalidInput(f"the node's chain executes nothing from {first} to {most}")
+    return found[::-1]
+
+
+def _down_to(store: Store, tipset: TipsetHeaders, lowest: int) -> Iterator[TipsetHeaders]:
+    while tipset.height >= lowest and tipset.parents:
+        yield tipset
+        tipset = read_tipset(store, tipset.parents)
+
+
+def replay_of_node(url: str, folder: Path | None, cids: Sequence[Cid]) -> ReplayedOfNode:
+    """Execute a tipset of a node's chain again, with the blocks that `folder` has. For worker processes."""
+    source = _source(url, folder)
+    done = replay_past(source, read_tipset(source.store, cids))
+    return ReplayedOfNode(done, source.blocks.take())
+
+
+def _source(url: str, folder: Path | None) -> NodeSource:
+    """One worker's, which keeps its connection and what it has fetched."""
+
+    def opened(undo: ExitStack) -> NodeSource:
+        kept = None
+        if folder is not None:
+            kept = OverlayStore(undo.enter_context(closing(RocksStore.open(folder, read_only=True))))
+        return undo.enter_context(closing(NodeSource(url, kept)))
+
+    return _opened((url, folder), opened)
+
+
+def keep_blocks(store: Store, fetched: Sequence[tuple[Cid, bytes]]) -> None:
+    """Keep what workers fetched, if it is what the CIDs name."""
+    store.put_many((cid, data) for cid, data in fetched if has_digest(cid, data))
+
+
+_OPEN: Final[dict[tuple[str, Path | None], tuple[Any, ExitStack]]] = {}
+"""The source that this process executes tipsets of, kept from one to the next, and what releases it."""
+
+
+def _opened(key: tuple[str, Path | None], make: Callable[[ExitStack], S]) -> S:
+    if key not in _OPEN:
+        close_sources()
+        with ExitStack() as undo:
+            made = make(undo)
+            _OPEN[key] = made, undo.pop_all()
+    found: S = _OPEN[key][0]
+    return found
+
+
+def close_sources() -> None:
+    """Release what this process has open for executing tipsets. Worker processes release it as they end."""
+    while _OPEN:
+        _, (_, undo) = _OPEN.popitem()
+        undo.close()

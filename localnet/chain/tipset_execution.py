@@ -1,0 +1,157 @@
+"""A tipset of Filecoin's network executed: cron of the null rounds before it, its blocks' messages and rewards, cron.
+
+This is the network's own form, of several blocks with wins and penalties, for tipsets that another chain or a vector
+tells. This network's own tipsets, of one block, are `localnet.chain.execution`'s. What an award and a tick of cron are
+is the rules' (`localnet.rules.filecoin`). Rules: lotus chain/consensus/compute_state.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.executor import ApplyResult
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Receipt
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.ledger.blocks import put_receipts
+from localnet.ledger.headers import CarriedMessage
+from localnet.rules.filecoin import award_block, tick_cron
+from store.buffered import BufferedStore
+from store.cid import Cid
+from store.memory import MemoryStore
+
+MOST_NULL_ROUNDS: Final = 100_000
+"""Before one tipset, in epochs: five weeks. Each is executed, and a stranger's header may say any number."""
+
+
+def null_epochs(parent: int, epoch: int) -> Iterator[ChainEpoch]:
+    """The epochs between a tipset and its parent. Raises InvalidInput where there cannot be so many, or so few."""
+    if parent >= epoch:
+        raise InvalidInput(f"the tipset of epoch {epoch} has a parent at epoch {parent}: expected an earlier one")
+    if epoch - parent - 1 > MOST_NULL_ROUNDS:
+        raise InvalidInput(
+            f"{epoch - parent - 1:,} null rounds lie before epoch {epoch}, at most {MOST_NULL_ROUNDS:,} are executed: "
+            "name another epoch"
+        )
+    return map(ChainEpoch, range(parent + 1, epoch))
+
+
+@dataclass(frozen=True, slots=True)
+class MinedBlock:
+    """A block: who produced it, with how many wins, and its messages in the order of their execution."""
+
+    producer: Address
+    win_count: int
+    messages: tuple[CarriedMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NullRoundBefore:
+    """A null round before a tipset, with the time of its cron in Unix seconds."""
+
+    epoch: ChainEpoch
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class TipsetWork:
+    """What a tipset executes, after the null rounds before it. Unix seconds, attoFIL per gas."""
+
+    epoch: ChainEpoch
+    timestamp: int
+    base_fee: TokenAmount
+    blocks: tuple[MinedBlock, ...]
+    null_rounds: tuple[NullRoundBefore, ...] = ()
+
+    def messages(self) -> Iterator[CarriedMessage]:
+        """The messages that are executed, each once, in order."""
+        seen: set[Cid] = set()
+        for block in self.blocks:
+            yield from new_messages(block, seen)
+
+
+@dataclass(frozen=True, slots=True)
+class TipsetOutcome:
+    """What became of a tipset: every result in order, of rewards and cron too, and the receipts of its messages."""
+
+    results: tuple[ApplyResult, ...]
+    receipts: tuple[Receipt, ...]
+    receipts_root: Cid
+    state: Cid
+
+
+Supply = Callable[[Hypervisor, ChainEpoch], TokenAmount]
+"""attoFIL in circulation at an epoch, in the state that the machine has."""
+
+
+def execute_tipset(machine: Hypervisor, work: TipsetWork, supply: Supply) -> TipsetOutcome:
+    """Execute a tipset on the state that its parent left. Network version and chain id are the machine's.
+
+    Raises Fatal where a reward or cron fails, or a message could not go on; MessageError for a malformed message.
+    """
+    steps = [*tipset_steps(machine, work, supply)]
+    receipts = tuple(step.result.receipt for step in steps if step.carried is not None)
+    return TipsetOutcome(tuple(step.result for step in steps), receipts, receipts_root(receipts), machine.root)
+
+
+@dataclass(frozen=True, slots=True)
+class TipsetStep:
+    """A result of a tipset; `carried` is the message of a block, None of a reward or of cron."""
+
+    carried: CarriedMessage | None
+    result: ApplyResult
+
+
+def tipset_steps(
+    machine: Hypervisor, work: TipsetWork, supply: Supply, before: Cid | None = None
+) -> Iterator[TipsetStep]:
+    """Execute a tipset step by step. It ends before the message with the CID `before`, which is next on the machine.
+
+    Raises as `execute_tipset`.
+    """
+    machine.advance(base_fee=work.base_fee)
+    for null in work.null_rounds:
+        _advance(machine, null.epoch, null.timestamp, supply)
+        yield TipsetStep(None, tick_cron(machine))
+    _advance(machine, work.epoch, work.timestamp, supply)
+    seen: set[Cid] = set()
+    for block in work.blocks:
+        penalty = tips = 0
+        for carried in new_messages(block, seen):
+            if before in (carried.cid, carried.message.cid()):
+                return
+            result = apply_carried(machine, carried)
+            penalty, tips = penalty + result.gas.miner_penalty, tips + result.gas.miner_tip
+            yield TipsetStep(carried, result)
+        yield TipsetStep(None, award_block(machine, block.producer, penalty, tips, block.win_count))
+    yield TipsetStep(None, tick_cron(machine))
+
+
+def apply_carried(machine: Hypervisor, carried: CarriedMessage) -> ApplyResult:
+    """Apply a message of a block. Raises as `execute_tipset`."""
+    result = machine.apply(carried.message, carried.length)
+    if result.fatal is not None:
+        raise result.fatal
+    return result
+
+
+def new_messages(block: MinedBlock, seen: set[Cid]) -> Iterator[CarriedMessage]:
+    """The messages of a block that no block before it holds; `seen` has those, by the CIDs without signatures."""
+    for carried in block.messages:
+        cid = carried.message.cid()
+        if cid not in seen:
+            seen.add(cid)
+            yield carried
+
+
+def receipts_root(receipts: Iterable[Receipt]) -> Cid:
+    """The root that the next tipset's headers have for these receipts."""
+    return put_receipts(BufferedStore(MemoryStore()), receipts)
+
+
+def _advance(machine: Hypervisor, epoch: ChainEpoch, timestamp: int, supply: Supply) -> None:
+    machine.advance(epoch=epoch, timestamp=timestamp, circulating_supply=supply(machine, epoch))

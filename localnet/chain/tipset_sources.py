@@ -1,0 +1,165 @@
+"""Chains whose tipsets can be executed again: what every source must tell, and what is read of its blocks.
+
+A source is a folder (`localnet.chain.folder_source`) or a node (`localnet.chain.node_source`). Its blocks are asked of
+its store, which checks each against its CID; what blocks do not tell (network versions, what vests, randomness of the
+past) is the source's word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput
+from hypervisor.externs import Externs
+from hypervisor.machine import Hypervisor
+from hypervisor.network_versions import network_version
+from hypervisor.opening import AUTO
+from hypervisor.proofs import AcceptProofs
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.chain.supply import supply_of
+from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork, null_epochs
+from localnet.ledger.headers import TipsetHeaders, read_messages, read_tipset
+from store.blockstore import Store
+from store.cid import Cid, CidError, parse_cid
+from store.overlay import OverlayStore
+
+_HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ChainResult:
+    """What the chain has after a tipset: the state, and the root of the receipts where it is known."""
+
+    state: Cid
+    receipts: Cid | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMessage:
+    """A message's tipset, and the CID under which it stands there."""
+
+    tipset: Sequence[Cid]
+    cid: Cid
+
+
+class TipsetSource(Protocol):
+    """A chain that is asked for its past. Its methods raise InvalidInput for what it does not have, and NodeError."""
+
+    store: Store
+    name: str
+    """Of the network, for people."""
+    chain_id: int
+
+    def tipset_at(self, epoch: int) -> Sequence[Cid]:
+        """The blocks of the tipset at an epoch. InvalidInput for a null round, and outside of the chain."""
+
+    def find_message(self, text: str) -> FoundMessage:
+        """The message of a transaction's hash (0x...) or a CID. InvalidInput where there is none."""
+
+    def result_of(self, tipset: TipsetHeaders) -> ChainResult:
+        """What the chain has after a tipset."""
+
+    def version_at(self, tipset: TipsetHeaders) -> int:
+        """The number of the network version of a tipset's epoch."""
+
+    def vested_at(self, tipset: TipsetHeaders, epoch: ChainEpoch) -> TokenAmount:
+        """attoFIL that are vested at an epoch: the tipset's, or that of a null round before it."""
+
+    def null_time(self, parent: TipsetHeaders, epoch: ChainEpoch) -> int:
+        """The time of a null round after a tipset, in Unix seconds."""
+
+    def externs_for(self, tipset: TipsetHeaders) -> Externs:
+        """The chain's answers to a machine that executes a tipset."""
+
+    def close(self) -> None:
+        """Release what the source holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastTipset:
+    """A tipset that can be executed again: what it executes, where it begins, and under which rules."""
+
+    headers: TipsetHeaders
+    parent: TipsetHeaders
+    work: TipsetWork
+    network: int
+
+    @property
+    def context(self) -> MachineContext:
+        """The context before it: epoch, time and fee are the work's to set."""
+        return MachineContext(network_version(self.network))
+
+
+def read_past_tipset(source: TipsetSource, cids: Sequence[Cid]) -> PastTipset:
+    """Read a tipset with its messages.
+
+    Raises InvalidInput for one that cannot be executed by itself: the first one, or one with an upgrade before it.
+    """
+    headers = read_tipset(source.store, cids)
+    if not headers.parents:
+        raise InvalidInput(f"epoch {headers.height} is the chain's first: nothing is executed there")
+    parent = read_tipset(source.store, headers.parents)
+    before, network = source.version_at(parent), source.version_at(headers)
+    if before != network:
+        raise InvalidInput(
+            f"the network went from nv{before} to nv{network} before epoch {headers.height}: its state is migrated "
+            "there, which no vector can say; name another epoch"
+        )
+    null_rounds = tuple(
+        NullRoundBefore(epoch, source.null_time(parent, epoch)) for epoch in null_epochs(parent.height, headers.height)
+    )
+    blocks = tuple(
+        MinedBlock(block.producer, block.win_count, read_messages(source.store, block)) for block in headers.blocks
+    )
+    work = TipsetWork(headers.height, headers.timestamp, headers.blocks[0].base_fee, blocks, null_rounds)
+    return PastTipset(headers, parent, work, network)
+
+
+def machine_for(source: TipsetSource, past: PastTipset, store: Store | None = None) -> Hypervisor:
+    """A machine at the state that a tipset begins with, which writes nothing to the source's store."""
+    machine = Hypervisor.at(
+        OverlayStore(source.store if store is None else store),
+        past.headers.state,
+        past.context,
+        evm=AUTO,
+        externs=source.externs_for(past.headers),
+        proofs=AcceptProofs(),
+    )
+    machine.advance(chain_id=source.chain_id)
+    return machine
+
+
+class SourceSupply:
+    """The circulating supply in a source's states, as `execute_tipset` asks for it. It remembers what it answered."""
+
+    def __init__(self, source: TipsetSource, tipset: TipsetHeaders) -> None:
+        self._source, self._tipset = source, tipset
+        self.answered: dict[ChainEpoch, TokenAmount] = {}
+
+    def __call__(self, machine: Hypervisor, epoch: ChainEpoch) -> TokenAmount:
+        """attoFIL."""
+        found = supply_of(machine, self._source.vested_at(self._tipset, epoch)).circulating
+        self.answered[epoch] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReference:
+    """A message as a person names it: by its CID, or by its transaction's hash."""
+
+    cid: Cid | None = None
+    hash: bytes = b""
+
+
+def parse_reference(text: str) -> MessageReference:
+    """Read a CID or 0x and 64 hex digits. Raises InvalidInput."""
+    if _HASH.fullmatch(text):
+        return MessageReference(hash=bytes.fromhex(text[2:]))
+    try:
+        return MessageReference(parse_cid(text))
+    except CidError as error:
+        raise InvalidInput(f"'{text}' is neither an epoch, a transaction's hash (0x...) nor a CID: {error}") from None

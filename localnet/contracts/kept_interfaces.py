@@ -1,0 +1,61 @@
+"""The interfaces of contracts, kept beside the chain: a node that begins again knows the names that it was given."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.abi import AbiMismatch
+from bridge.addresses import EthAddress
+from hypervisor.errors import InvalidInput
+from localnet.contracts.abi_entries import readable_interface
+from localnet.contracts.named_interface import NamedInterface
+from store.blockstore import Store
+from store.codec import CodecError, decode, encode
+
+_PREFIX: Final = b"contract interface/"
+"""The metadata that hold a name, an address and an ABI, by that address, or by the name where there is none."""
+
+MOST_INTERFACES: Final = 1_000
+"""The most interfaces of contracts that are known, in memory and in the folder."""
+
+Key = EthAddress | str
+
+
+class KeptInterfaces:
+    """The interfaces that a chain knows: those that its folder keeps, and those that came since, which it then keeps.
+
+    `known` has them by a contract's address, or by the name of what every contract with such functions has.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.known = _kept(store)
+
+    def keep(self, key: Key, named: NamedInterface) -> bool:
+        """Know and keep an interface, in the place of the one under its key; False where it would be one too many."""
+        before = self.known.get(key)
+        if before is None and len(self.known) >= MOST_INTERFACES:
+            return False
+        if before is None or (before.name, before.interface.abi) != (named.name, named.interface.abi):
+            entries = [dict(entry) for entry in named.interface.abi]
+            self._store.commit((), {_place(key): encode([named.name, named.address, entries])})
+            self.known[key] = named
+        return True
+
+
+def _kept(store: Store) -> dict[Key, NamedInterface]:
+    """What was kept, by address or name, in the order of these. What cannot be read (any more) is left out."""
+    found: dict[Key, NamedInterface] = {}
+    for place, data in store.all_metadata().items():
+        if place.startswith(_PREFIX):
+            try:
+                name, address, entries = decode(data)
+                named = NamedInterface(str(name), readable_interface(entries), address)
+                found[str(name) if address is None else EthAddress(bytes.fromhex(address[2:]))] = named
+            except (AbiMismatch, AttributeError, CodecError, InvalidInput, TypeError, ValueError):
+                continue
+    return found
+
+
+def _place(key: Key) -> bytes:
+    return _PREFIX + (key.encode() if isinstance(key, str) else key.hex().encode())

@@ -1,0 +1,77 @@
+"""What nodes answer, read with distrust: another shape than the documented one is a ValueError, TypeError or KeyError.
+
+Shapes: lotus api/api_full.go and chain/types.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any, Final
+
+from hypervisor.types import TokenAmount
+from localnet.ledger.blocks import tipset_key
+from store.cid import Cid, parse_cid, show
+
+_DIGEST_BYTES: Final = 32
+"""Of randomness."""
+
+
+def key_of(tipset: Mapping[str, Any]) -> Cid:
+    """The CID of a tipset's key."""
+    return tipset_key(tipset_blocks(tipset))
+
+
+def tipset_blocks(tipset: Mapping[str, Any]) -> tuple[Cid, ...]:
+    """The blocks of a tipset."""
+    cids = tipset["Cids"]
+    if not isinstance(cids, list) or not cids:
+        raise ValueError(f"a tipset of the blocks {cids!r:.60}")
+    return tuple(cid_of_json(cid) for cid in cids)
+
+
+def cid_of_json(value: Mapping[str, Any]) -> Cid:
+    """A CID as a link."""
+    return parse_cid(text(value["/"]))
+
+
+def text(value: Any) -> str:
+    """Text."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.60} in the place of text")
+    return value
+
+
+def number(value: Any) -> int:
+    """A number of 63 bits without a sign."""
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise ValueError(f"{value!r:.60} in the place of a number")
+    return value
+
+
+def amount(value: Any) -> TokenAmount:
+    """attoFIL, decimal digits in text."""
+    if not re.fullmatch(r"[0-9]{1,78}", text(value)):
+        raise ValueError(f"{value!r:.60} in the place of an amount")
+    return TokenAmount(int(value))
+
+
+def quantity(value: Any) -> int:
+    """One of Ethereum's numbers."""
+    if not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", text(value)):
+        raise ValueError(f"{value!r:.60} in the place of a quantity")
+    return int(value, 16)
+
+
+def digest(value: Any) -> bytes:
+    """32 bytes in base64."""
+    found = b64decode(text(value), validate=True)
+    if len(found) != _DIGEST_BYTES:
+        raise ValueError(f"a digest of {len(found)} bytes")
+    return found
+
+
+def cid_json(cid: Cid) -> dict[str, str]:
+    """A CID as Filecoin's nodes take it."""
+    return {"/": show(cid)}

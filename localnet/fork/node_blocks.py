@@ -1,0 +1,56 @@
+"""Blocks of a node's store, by `Filecoin.ChainReadObj`: the far side of a `store.remote.RemoteStore`."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable
+from typing import Final
+
+from localnet.fork.answers import cid_json
+from localnet.fork.node_client import NodeClient, NodeError
+from store.cid import Cid, show
+from store.remote import RemoteUnavailable
+
+_NO_BLOCK: Final = ("could not find", "not found")
+"""How nodes say that they do not have a block."""
+
+
+class NodeBlocks:
+    """See `store.remote.Remote`. The client is another one's to close."""
+
+    def __init__(self, client: NodeClient, watch: Callable[[int], None] = lambda _asked: None) -> None:
+        """`watch` is handed the number of blocks that the node was asked for."""
+        self._client, self._watch = client, watch
+        self.asked = 0
+        self._fetched: list[tuple[Cid, bytes]] = []
+
+    def block(self, cid: Cid) -> bytes | None:
+        """The bytes that the node has under a CID, None if it says that it has none. Raises RemoteUnavailable."""
+        self.asked += 1
+        self._watch(self.asked)
+        data = read_block(self._client, cid)
+        if data is not None:
+            self._fetched.append((cid, data))
+        return data
+
+    def take(self) -> tuple[tuple[Cid, bytes], ...]:
+        """What the node has answered since the last time, unchecked."""
+        fetched = tuple(self._fetched)
+        self._fetched.clear()
+        return fetched
+
+    def close(self) -> None:
+        """Nothing: the client has another owner."""
+
+
+def read_block(client: NodeClient, cid: Cid) -> bytes | None:
+    """The bytes that a node has under a CID, None if it says that it has none. Raises RemoteUnavailable."""
+    try:
+        return b64decode(client.ask("Filecoin.ChainReadObj", cid_json(cid)), validate=True)
+    except NodeError as error:
+        if error.answered and any(words in str(error) for words in _NO_BLOCK):
+            return None
+        raise RemoteUnavailable(f"block {show(cid)} is not here, and {error}") from None
+    except (Base64Error, TypeError, ValueError):
+        raise RemoteUnavailable(f"block {show(cid)} is not here, and {client.name} answers no base64") from None

@@ -1,0 +1,158 @@
+"""An index by address and topic, beside the chain's own: which heights may concern an address, a topic or a nonce.
+
+It is optional, and holds nothing that the chain's index does not say: it is made of that one, follows it, and is made
+anew where it is missing or cannot be read. It is never trusted over the chain: what it names is looked up there, so an
+entry that is wrong costs one look, and it counts only as far as its newest tipset is on the chain.
+
+It is an SQLite database, in the chain's folder or in memory:
+
+    tipsets   HEIGHT, eight bytes of the tipset's hash
+    places    eight bytes of a hash of what was concerned, HEIGHT
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from localnet.ledger.address_keys import keys_of
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import NullRound, Tipset
+from store.blockstore import StoreCorrupt, StoreError
+
+FILE: Final = "addresses.sqlite"
+"""Its name in a chain's folder."""
+_FORMAT: Final = 1
+"""Changed whenever entries mean something else: an index of another format is made anew."""
+_MOST_BACK: Final = 10_000
+"""Tipsets that went back and have not been forgotten yet: with more of them the index counts as empty."""
+_PAGE: Final = 200
+"""Heights that are read at a time."""
+_SCHEMA: Final = f"""
+    DROP TABLE IF EXISTS tipsets;
+    DROP TABLE IF EXISTS places;
+    CREATE TABLE tipsets (height INTEGER PRIMARY KEY, hash BLOB NOT NULL);
+    CREATE TABLE places (key INTEGER NOT NULL, height INTEGER NOT NULL, PRIMARY KEY (key, height)) WITHOUT ROWID;
+    PRAGMA user_version = {_FORMAT};
+"""
+
+
+class AddressIndex:
+    """The index. One thread lets it `follow` the chain, any may read it."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        """Open the index in a file, or make a new one there or in memory. Raises StoreError."""
+        self._database, self._name = _open(file), file
+
+    def follow(self, chain: ChainIndex, most: int = 200) -> bool:
+        """Take in tipsets that are new on the chain, N at most; whether there are more. Raises the store's errors."""
+        top = self.top_on(chain)
+        height, wanted = chain.first if top is None else top + 1, most
+        with self._transaction():
+            self._database.execute("DELETE FROM tipsets WHERE height > ?", (-1 if top is None else top,))
+            while wanted and (found := chain.at(height)) is not None:
+                if isinstance(found, NullRound):
+                    height = found.after
+                elif self._add(chain, found):
+                    height, wanted = found.height + 1, wanted - 1
+                else:
+                    return True  # the chain went back meanwhile
+        return chain.at(height) is not None
+
+    def top_on(self, chain: ChainIndex) -> int | None:
+        """The height up to which the index is that of this chain; None where it says nothing of it."""
+        height = chain.head
+        for _ in range(_MOST_BACK // _PAGE):
+            newest = "SELECT height, hash FROM tipsets WHERE height <= ? ORDER BY height DESC LIMIT ?"
+            page = self._read(newest, (height, _PAGE if height < chain.head else 1))
+            for each, digest in page:
+                found = chain.at(each)
+                if isinstance(found, Tipset) and found.hash[:8] == digest:
+                    return int(each)
+            if not page:
+                return None
+            height = page[-1][0] - 1
+        return None
+
+    def back(self, keys: tuple[int, ...], height: int) -> Iterator[int]:
+        """The heights that may concern any of the keys, from a height downwards."""
+        yield from self._heights("<=", "DESC", keys, height, -1)
+
+    def forth(self, keys: tuple[int, ...], height: int) -> Iterator[int]:
+        """The heights that may concern any of the keys, from a height upwards."""
+        yield from self._heights(">=", "ASC", keys, height, 1)
+
+    def _heights(self, where: str, order: str, keys: tuple[int, ...], height: int, step: int) -> Iterator[int]:
+        marks = ", ".join("?" * len(keys))
+        query = f"SELECT DISTINCT height FROM places WHERE key IN ({marks}) AND height {where} ? "  # noqa: S608
+        query += f"ORDER BY height {order} LIMIT {_PAGE}"  # of marks and our own words alone
+        while True:
+            page = self._read(query, (*keys, height))
+            for (found,) in page:
+                yield int(found)
+            if len(page) < _PAGE:
+                return
+            height = page[-1][0] + step
+
+    def _read(self, query: str, values: tuple[int, ...]) -> list[Any]:
+        """The rows of a query. Raises StoreCorrupt."""
+        try:
+            return self._database.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StoreCorrupt(f"the index by address cannot be read ({error}): remove {self._name}") from None
+
+    def _add(self, chain: ChainIndex, tipset: Tipset) -> bool:
+        """Add a tipset; False where the height was made anew while its messages were read."""
+        keys = {key for receipt in chain.receipts(tipset) for key in keys_of(receipt)}
+        now = chain.at(tipset.height)
+        if not isinstance(now, Tipset) or now.key != tipset.key:
+            return False
+        self._database.executemany("INSERT OR IGNORE INTO places VALUES (?, ?)", [(key, tipset.height) for key in keys])
+        self._database.execute("INSERT OR REPLACE INTO tipsets VALUES (?, ?)", (tipset.height, tipset.hash[:8]))
+        return True
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+def _open(file: Path | None) -> sqlite3.Connection:
+    try:
+        return _connect(file)
+    except sqlite3.DatabaseError as error:
+        if file is None or isinstance(error, sqlite3.OperationalError):
+            raise StoreError(
+                f"the index by address {file} cannot be opened ({error}): let its folder be written, or remove the "
+                "file, which is made again of the chain"
+            ) from None
+        for each in (file, *(file.with_name(f"{file.name}-{part}") for part in ("wal", "shm"))):
+            each.unlink(missing_ok=True)  # it cannot be read, and all of it is on the chain
+        return _connect(file)
+
+
+def _connect(file: Path | None) -> sqlite3.Connection:
+    # One connection serves all threads: SQLite takes one after the other.
+    database = sqlite3.connect(file or ":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        if database.execute("PRAGMA user_version").fetchone() != (_FORMAT,):
+            database.executescript(_SCHEMA)
+        database.execute("SELECT max(height) FROM tipsets").fetchone()
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
+    return database

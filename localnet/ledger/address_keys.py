@@ -1,0 +1,52 @@
+"""What an index by address has heights under: short names of all that a message concerns (`address_index`)."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from bridge.addresses import EthAddress
+from hypervisor.address import Address
+from localnet.ledger.records import TransactionReceipt
+
+
+def message_key(address: EthAddress) -> int:
+    """Of messages from or to an address, or that created a contract there."""
+    return _key(b"m", address)
+
+
+def native_key(address: Address) -> int:
+    """Of messages from or to an address, as the message itself writes it."""
+    return _key(b"n", address.to_bytes())
+
+
+def emitter_key(address: EthAddress) -> int:
+    """Of events of an actor."""
+    return _key(b"e", address)
+
+
+def topic_key(topic: bytes) -> int:
+    """Of logs with a topic, at any place."""
+    return _key(b"t", topic)
+
+
+def nonce_key(sender: EthAddress, nonce: int) -> int:
+    """Of the message with a sender's nonce."""
+    return _key(b"s", sender + nonce.to_bytes(8, "big"))
+
+
+def _key(kind: bytes, what: bytes) -> int:
+    return int.from_bytes(blake2b(what, digest_size=8, person=kind).digest(), "big", signed=True)
+
+
+def keys_of(receipt: TransactionReceipt) -> set[int]:
+    """All that an executed message concerns."""
+    done, message = receipt.execution, receipt.execution.message.message
+    ends = (done.sender, done.to, receipt.contract_address)
+    return {
+        *(message_key(each) for each in ends if each is not None),
+        native_key(message.from_),
+        native_key(message.to),
+        nonce_key(done.sender, message.nonce),
+        *(emitter_key(event.address) for event in done.events),
+        *(topic_key(topic) for emitted in receipt.logs for topic in emitted.log.topics),
+    }

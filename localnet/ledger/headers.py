@@ -1,0 +1,209 @@
+"""Tipsets as the blocks of a chain tell them: headers, messages and receipts, read from a store.
+
+What `localnet.ledger.blocks` writes is read here, and what any node of Filecoin writes: a tipset of several blocks,
+with tickets, beacon entries and an election's wins. Layouts: lotus chain/types/blockheader.go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint
+from hypervisor.errors import AddressError, InvalidInput, MessageError
+from hypervisor.message import Message, Receipt, SignedMessage
+from hypervisor.types import ChainEpoch, Gas, TokenAmount
+from localnet.ledger.blocks import tipset_key
+from store.amt import Amt
+from store.blockstore import Blockstore, TreeNodeError, get_object, put_object
+from store.buffered import BufferedStore
+from store.cid import Cid, show
+from store.codec import CodecError, unlink
+
+_HEADER_FIELDS: Final = 16
+_LIST_BIT_WIDTH: Final = 3
+_MALFORMED: Final = (AddressError, CodecError, IndexError, KeyError, MessageError, TreeNodeError, TypeError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedMessage:
+    """A message as a block carries it: its CID on chain, and its length there in bytes."""
+
+    message: Message
+    cid: Cid
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A block; `state` and `receipts` are what the tipset before it left. Unix seconds, attoFIL per gas."""
+
+    cid: Cid
+    producer: Address
+    ticket: bytes
+    win_count: int
+    beacon: tuple[bytes, ...]
+    parents: tuple[Cid, ...]
+    height: ChainEpoch
+    state: Cid
+    receipts: Cid
+    messages: Cid
+    timestamp: int
+    base_fee: TokenAmount
+
+
+@dataclass(frozen=True, slots=True)
+class TipsetHeaders:
+    """The blocks of one tipset, in its order."""
+
+    blocks: tuple[Header, ...]
+
+    @property
+    def cids(self) -> tuple[Cid, ...]:
+        """The blocks' CIDs, which are the tipset's key."""
+        return tuple(block.cid for block in self.blocks)
+
+    @property
+    def key(self) -> Cid:
+        """The CID of the key."""
+        return tipset_key(self.cids)
+
+    @property
+    def height(self) -> ChainEpoch:
+        """The epoch."""
+        return self.blocks[0].height
+
+    @property
+    def parents(self) -> tuple[Cid, ...]:
+        """The blocks of the tipset before it."""
+        return self.blocks[0].parents
+
+    @property
+    def state(self) -> Cid:
+        """The state that its execution begins with."""
+        return self.blocks[0].state
+
+    @property
+    def timestamp(self) -> int:
+        """The least of its blocks, in Unix seconds: what the machine is given."""
+        return min(block.timestamp for block in self.blocks)
+
+    @property
+    def ticket(self) -> bytes:
+        """The least ticket, by its hash: the tipset's randomness."""
+        return min((block.ticket for block in self.blocks), key=digest)
+
+
+def digest(data: bytes) -> bytes:
+    """Blake2b-256, as randomness is drawn from tickets and beacon entries."""
+    return hashlib.blake2b(data, digest_size=32).digest()
+
+
+def read_tipset(store: Blockstore, cids: Sequence[Cid]) -> TipsetHeaders:
+    """The tipset of these blocks. Raises InvalidInput for what is none, BlockNotFound, and the store's errors."""
+    headers = tuple(_header(cid, _object(store, cid, "a block's header")) for cid in cids)
+    if not headers:
+        raise InvalidInput("a tipset has at least one block")
+    for other in headers[1:]:
+        if (other.height, other.parents, other.state) != (headers[0].height, headers[0].parents, headers[0].state):
+            raise InvalidInput(f"the blocks {show(headers[0].cid)} and {show(other.cid)} are of different tipsets")
+    return TipsetHeaders(headers)
+
+
+def _header(cid: Cid, fields: Any) -> Header:
+    try:
+        if not isinstance(fields, list) or len(fields) != _HEADER_FIELDS:
+            raise ValueError(f"it has {_HEADER_FIELDS} fields")
+        producer, ticket, election, entries, _, parents, _, height, state, receipts, messages = fields[:11]
+        return Header(
+            cid=cid,
+            producer=Address.from_bytes(producer),
+            ticket=b"" if ticket is None else _bytes(ticket[0]),
+            win_count=0 if election is None else _number(election[0]),
+            beacon=tuple(_bytes(entry[1]) for entry in entries or ()),
+            parents=tuple(unlink(parent) for parent in parents),
+            height=ChainEpoch(_number(height)),
+            state=unlink(state),
+            receipts=unlink(receipts),
+            messages=unlink(messages),
+            timestamp=_number(fields[12]),
+            base_fee=TokenAmount(decode_bigint(fields[15])),
+        )
+    except _MALFORMED as error:
+        raise InvalidInput(f"the block {show(cid)} is not a block's header: {error}") from None
+
+
+def read_messages(store: Blockstore, header: Header) -> tuple[CarriedMessage, ...]:
+    """The messages of a block in the order of their execution: those with BLS signatures first. Raises as above."""
+    lists = _object(store, header.messages, "a block's lists of messages")
+    try:
+        bare, signed = (unlink(root) for root in lists)
+    except _MALFORMED as error:
+        raise InvalidInput(f"{show(header.messages)} is not a block's lists of messages: {error}") from None
+    return (*_carried(store, bare, _bare), *_carried(store, signed, _signed))
+
+
+def read_receipts(store: Blockstore, root: Cid) -> list[Receipt]:
+    """The receipts of a tipset, in the order of execution. Raises as above."""
+    try:
+        return [_receipt(*fields) for fields in _list(store, root)]
+    except _MALFORMED as error:
+        raise InvalidInput(f"{show(root)} is not a list of receipts: {error}") from None
+
+
+def _carried(store: Blockstore, root: Cid, read: Any) -> Iterator[CarriedMessage]:
+    try:
+        cids = [unlink(entry) for entry in _list(store, root)]
+    except _MALFORMED as error:
+        raise InvalidInput(f"{show(root)} is not a list of messages: {error}") from None
+    for cid in cids:
+        data = store.get(cid)
+        try:
+            message = read(data)
+        except _MALFORMED as error:
+            raise InvalidInput(f"the block {show(cid)} is not a message: {error}") from None
+        yield CarriedMessage(message, cid, len(data))
+
+
+def _bare(data: bytes) -> Message:
+    return Message.from_cbor(data)
+
+
+def _signed(data: bytes) -> Message:
+    return SignedMessage.from_cbor(data).message
+
+
+def _receipt(exit_code: Any, return_data: Any, gas_used: Any, events: Any = None) -> Receipt:
+    root = None if events is None else unlink(events)
+    return Receipt(_number(exit_code), _bytes(return_data), Gas(_number(gas_used)), root)
+
+
+def _list(store: Blockstore, root: Cid) -> Iterable[Any]:
+    """The values of an AMT of the older kind, whose root does not say its width of 8."""
+    fields = get_object(store, root)
+    if not isinstance(fields, list) or len(fields) != 3:
+        raise ValueError("the root of such a list has three fields")
+    beside = BufferedStore(store)
+    return [value for _, value in Amt(beside, put_object(beside, [_LIST_BIT_WIDTH, *fields])).items()]
+
+
+def _object(store: Blockstore, cid: Cid, what: str) -> Any:
+    try:
+        return get_object(store, cid)
+    except CodecError as error:
+        raise InvalidInput(f"the block {show(cid)} is not {what}: {error}") from None
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError(f"{value!r:.40} in the place of a number")
+    return value
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise TypeError(f"{value!r:.40} in the place of bytes")
+    return value

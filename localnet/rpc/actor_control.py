@@ -1,0 +1,70 @@
+"""Methods that bring users' native actors onto a running network: their code, new actors, other code for those there.
+
+A real network has no such messages; here they change the head's state by hand, as `anvil_setCode` does for contracts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypervisor.address import Address
+from hypervisor.machine import CreationFailed
+from localnet.contracts.native_actor import existing_actor, stored_schema
+from localnet.rpc.errors import LOTUS_ERROR, RpcError
+from localnet.rpc.lotus_shapes import cid_json
+from localnet.rpc.lotus_values import base64_bytes, cid, filecoin_address
+from localnet.rpc.methods import Method, optional
+from localnet.rpc.node import Node, NodeReader
+from localnet.rpc.values import anything, data, number, text
+from store.cid import Cid
+
+
+def module(value: Any) -> bytes:
+    """A reader: the bytes of a WASM module, in hex or base64."""
+    return data(value) if isinstance(value, str) and value.startswith("0x") else base64_bytes(value)
+
+
+def install_actor(node: Node, wasm: bytes, schema: str | None = None, name: str | None = None) -> dict[str, str]:
+    """Keep a WASM module, if the machine's rules take it, with its interface and its name; its code CID."""
+    return cid_json(node.network.actors.keep(wasm, schema, "" if name is None else name))
+
+
+def create_actor(node: Node, code: Cid, params: Any = None, value: int = 0) -> dict[str, str]:
+    """Create an actor with installed code by its constructor; `params` as its schema has them, or CBOR in hex.
+
+    The balance, in attoFIL, comes from nowhere.
+    """
+    actors = node.network.actors
+    is_raw = isinstance(params, str) and params.startswith("0x")
+    try:
+        if is_raw:
+            created = actors.create(code, cbor=data(params), value=value)
+        else:
+            created = actors.create(code, params, value=value)
+    except CreationFailed as error:
+        raise RpcError(LOTUS_ERROR, str(error)) from None
+    found = node.network.machine.state_tree.lookup_id(created.address)
+    assert found is not None, "an actor that was created has an ID"
+    return {"id": str(Address.id(found)), "address": str(created.address)}
+
+
+def set_actor_code(node: Node, address: Address, code: Cid) -> bool:
+    """Give an actor other code, of a built-in actor or installed; its state, balance and nonce stay."""
+    node.network.actors.replace(address, code)
+    return True
+
+
+def actor_interface(node: NodeReader, address: Address) -> dict[str, Any]:
+    """An actor's code, the name of it, and the schema that it was installed with: null of a built-in one."""
+    machine = node.network.machine
+    state = existing_actor(machine, address)
+    schema = None if machine.manifest.name_of(state.code) else stored_schema(machine.base, state.code)
+    return {"code": cid_json(state.code), "name": machine.name_of(state.code), "schema": schema}
+
+
+METHODS = (
+    Method("hypervisor_installActor", (module, optional(text), optional(text)), install_actor),
+    Method("hypervisor_createActor", (cid, optional(anything), optional(number)), create_actor),
+    Method("hypervisor_setActorCode", (filecoin_address, cid), set_actor_code),
+    Method("hypervisor_actorInterface", (filecoin_address,), actor_interface, reads=True),
+)

@@ -1,0 +1,78 @@
+"""Lets an index by address follow a node's chain: on a thread of its own, a little at a time, beside the requests."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from localnet.ledger.address_index import AddressIndex
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.index import ChainIndex
+from localnet.ledger.records import Tipset
+from localnet.rpc.node import Node
+from store.blockstore import StoreError
+
+_LOG = logging.getLogger(__name__)
+_AT_ONCE: Final = 50
+"""Tipsets that are taken in at a time: some milliseconds."""
+_PAUSE: Final = 0.01
+"""Seconds between two such steps of an index that has much to take in."""
+_REST: Final = 0.25
+"""Seconds for which it rests when it is at the head: of a chain that moves fast it takes in many tipsets at once."""
+
+
+class IndexFollower:
+    """The thread. What it has not taken in yet is found without it."""
+
+    def __init__(self, node: Node, addresses: AddressIndex) -> None:
+        self._node, self._addresses = node, addresses
+        self._moved, self._stopped = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="addresses", daemon=True)
+
+    def start(self) -> None:
+        """Begin where the index ends."""
+        self._node.network.chain.watchers.append(self)
+        self._moved.set()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and close the index."""
+        if self in self._node.network.chain.watchers:
+            self._node.network.chain.watchers.remove(self)
+        self._stopped.set()
+        self._moved.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._addresses.close()
+
+    def applied(self, tipset: Tipset) -> None:
+        """There is something new."""
+        self._moved.set()
+
+    def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
+        """What is no longer there is forgotten with the next step."""
+        self._moved.set()
+
+    def waits(self, candidate: Candidate) -> None:
+        """Nothing is kept of transactions that wait."""
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.is_set():
+                self._moved.wait()
+                self._moved.clear()
+                while not self._stopped.is_set() and self._addresses.follow(self._chain(), _AT_ONCE):
+                    self._stopped.wait(_PAUSE)
+                self._stopped.wait(_REST)
+        except (StoreError, sqlite3.Error) as error:  # what is not taken in is looked for tipset by tipset
+            _LOG.error("the index by address stands still: %s", error)
+
+    def _chain(self) -> ChainIndex:
+        """The chain's index as it was published last, for this thread."""
+        chain, point = self._node.network.chain, self._node.point
+        index = ChainIndex(chain.machine.base, chain.index)
+        index.head, index.chain_ids = point.facts[0].height, list(point.chain_ids)
+        return index

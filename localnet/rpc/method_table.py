@@ -1,0 +1,79 @@
+"""Every method by each of its names.
+
+What the first requests of wallets and tools ask for is loaded with the node; `further_methods` when a name is not among
+these: loading all of them would take a third of the time in which a node is ready.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Final
+
+from localnet.rpc import (
+    accounts_at,
+    blocks,
+    fees,
+    info,
+    log_methods,
+    pool,
+    raw_transactions,
+    socket_methods,
+    state,
+    transactions,
+)
+from localnet.rpc.lotus_names import with_lotus_names
+from localnet.rpc.methods import Method
+
+_FIRST: Final[tuple[ModuleType, ...]] = (
+    info,
+    state,
+    accounts_at,
+    blocks,
+    transactions,
+    fees,
+    log_methods,
+    raw_transactions,
+    pool,
+    socket_methods,
+)
+
+
+class MethodTable(dict[str, Method | None]):
+    """The methods by name, None for what is none. Of any thread."""
+
+    def __init__(self) -> None:
+        super().__init__(_by_name(_FIRST))
+        self._is_whole = False
+
+    def __missing__(self, name: str) -> Method | None:
+        if self._is_whole:
+            return None
+        self.load_all()
+        return self.get(name)
+
+    def put(self, method: Method) -> None:
+        """Let a method answer to its names, in place of those that have done so."""
+        self.update(dict.fromkeys((method.name, *method.aliases), method))
+
+    def load_all(self) -> None:
+        """Load the methods that are not loaded yet."""
+        for name, method in method_table().items():
+            self.setdefault(name, method)
+        self._is_whole = True
+
+
+def modules() -> tuple[ModuleType, ...]:
+    """The modules of methods; each ends with its rows, `METHODS`."""
+    from localnet.rpc.further_methods import FURTHER
+
+    return (*_FIRST, *FURTHER)
+
+
+def method_table() -> dict[str, Method]:
+    """Every method by each of its names."""
+    return _by_name(modules())
+
+
+def _by_name(found: tuple[ModuleType, ...]) -> dict[str, Method]:
+    rows = with_lotus_names(row for module in found for row in module.METHODS)
+    return {name: row for row in rows for name in (row.name, *row.aliases)}

@@ -1,0 +1,83 @@
+"""What was found at a path of the state (`Network.inspect`), cut where it is long."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.interfaces import Interface
+from hypervisor.argument_checks import whole_number
+from hypervisor.machine import Hypervisor
+from hypervisor.markup import table
+from hypervisor.printed import one_line, show_fil
+from localnet.state.inspection import StateInspector
+from store.cid import Cid
+
+Interfaces = Callable[[Cid], Interface | None]
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedState:
+    """A value of the state, ready for JSON (`localnet.state.inspection`): amounts in decimal attoFIL, links as CIDs.
+
+    `complete` says whether all entries of a map or a list are in it.
+    """
+
+    path: str
+    value: Any
+    complete: bool = True
+
+    @classmethod
+    def at(cls, machine: Hypervisor, path: str, most: int, interfaces: Interfaces) -> InspectedState:
+        """What is at a path of a machine's state, with N entries at most. Raises NothingAtPath, InvalidInput.
+
+        `interfaces` knows those of users' actors by their code CID.
+        """
+        whole_number(most, "a number of entries", 1)
+        inspector = StateInspector(machine.store, machine.root, interfaces)
+        found = inspector.look(path, most + 1)
+        long = isinstance(found, dict | list) and len(found) > most
+        if isinstance(found, dict) and long:
+            found = {key: found[key] for key in list(found)[:most]}
+        return cls(path, found[:most] if isinstance(found, list) and long else found, not long)
+
+    def __getitem__(self, step: str | int) -> Any:
+        return self.value[step]
+
+    def __repr__(self) -> str:
+        count = f"{len(self.value)} entries" if isinstance(self.value, dict | list) else _text(self.value)
+        return one_line("InspectedState", self.path or "actors", count, "" if self.complete else "more are there")
+
+    def _repr_html_(self) -> str:
+        more = ""
+        if not self.complete:
+            command = f"hypervisor inspect DIR {self.path}".rstrip()
+            more = (
+                f"{len(self.value):,} entries are shown, and more are there: `network.inspect({self.path!r}, most=N)` "
+                f"has N of them, and so has `{command} --limit N` of a chain in a folder."
+            )
+        return table(self.path or "actors", (), self._rows(), more)
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        match self.value:
+            case dict() if not self.path.strip("/"):
+                for actor, each in self.value.items():
+                    yield actor, each["type"], show_fil(int(each["balance"]))
+            case dict():
+                yield from ((str(key), _text(each)) for key, each in self.value.items())
+            case list():
+                yield from ((str(place), _text(each)) for place, each in enumerate(self.value))
+            case _:
+                yield "", _text(self.value)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case {"/": str(cid)} if len(value) == 1:
+            return cid
+        case _:
+            return json.dumps(value, ensure_ascii=False)

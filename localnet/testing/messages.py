@@ -1,0 +1,231 @@
+"""Messages to native actors as a test writes them: sent in anybody's name, with the calls that they are to make.
+
+    vm = MessageTester(network)
+    owner, other = vm.accounts(2)
+    jar = vm.create(code, {"owner": owner})
+    applied = vm.apply(owner, jar, "Withdraw", {"amount": 5})
+    assert applied.exit_code == 0
+    applied.check(ExpectedMessage(jar, "Withdraw", calls=[ExpectedMessage(owner, 0, value=5)]))
+
+A failure is an answer here, with its exit code and words. Senders need no key and pay no gas; what a message changes is
+kept in the head's state, without a block, so tests of one actor are fast. `Network` is for messages as a chain has
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bridge.interfaces import NOTHING_KNOWN, Interface
+from hypervisor.address import Address
+from hypervisor.argument_checks import whole_number
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.tracing import CallNode, CallTrees
+from hypervisor.types import ATTO_PER_FIL, ActorID, TokenAmount
+from localnet.addresses import Target, filecoin_address
+from localnet.contracts.native_actor import NativeActor, existing_actor, known_interface
+from localnet.network import Network
+from store.cid import Cid
+
+FUNDS: Final = TokenAmount(10_000 * ATTO_PER_FIL)
+_SEED: Final = b"message tester".ljust(57, b"\0")
+
+Party = Address | NativeActor | Target
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedMessage:
+    """A call that a message is to make. What is left out may be anything; `calls` are all of its own, in order.
+
+    `method` is a name of the callee's interface, or a number; `value` in attoFIL; `params` as the interface takes them.
+    """
+
+    to: Party
+    method: str | int
+    exit_code: int = ExitCode.OK
+    from_: Party | None = None
+    value: int | None = None
+    params: Any = None
+    answer: Any = None
+    calls: Sequence[ExpectedMessage] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How a message ended: exit code, the typed answer (None of a failure), the actor's words, gas, its calls."""
+
+    exit_code: int
+    answer: Any
+    message: str
+    gas_used: int
+    returned: bytes
+    call: CallNode | None
+    _tester: MessageTester = field(repr=False)
+
+    def check(self, expected: ExpectedMessage) -> None:
+        """AssertionError, with the path of the call, where the message did not make the expected calls."""
+        if self.call is None:
+            raise AssertionError(f"the message made no call: exit code {_code(self.exit_code)} {self.message}")
+        self._tester.check(self.call, expected, "the message")
+
+
+class MessageTester:
+    """Applies messages on a network's machine, one by one."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._machine: Hypervisor = network.machine
+        self._made = 0
+
+    def accounts(self, count: int, balance: TokenAmount = FUNDS) -> list[Address]:
+        """New accounts by their ID addresses, each with `balance` attoFIL that comes from nowhere."""
+        made = []
+        for _ in range(whole_number(count, "a number of accounts", 1, 1000)):
+            self._made += 1
+            key = Address.secp256k1(_SEED + self._made.to_bytes(8, "big"))
+            self._network.set_balance(key, balance)
+            made.append(self._id(key))
+        return made
+
+    def create(self, code: Cid, params: Any = None, *, value: int = 0, cbor: bytes | None = None) -> NativeActor:
+        """A new actor with installed code (`Network.actors.install`). Raises as `NativeActors.create`."""
+        return self._network.actors.create(code, _plain(params), value=value, cbor=cbor)
+
+    def apply(
+        self,
+        sender: Party,
+        to: Party,
+        method: str | int,
+        params: Any = None,
+        *,
+        value: int = 0,
+        cbor: bytes | None = None,
+    ) -> Applied:
+        """Apply a message, and keep what it changes if it exits with 0; value in attoFIL.
+
+        Raises InvalidInput for parameters that the interface does not take, and for a sender that is not there.
+        """
+        from_, target = self._id(sender), self._address(to)
+        interface = self._interface(to)
+        number, data = interface.message(method, _plain(params), cbor)
+        whole_number(value, "a value", 0, unit="attoFIL")
+        limit = self._network.rules.limits.call_gas
+        message = Message(target, from_, 0, TokenAmount(value), number, data, gas_limit=limit)
+        trees, before = CallTrees(), self._machine.tracer
+        self._machine.tracer = trees
+        try:
+            result = self._machine.apply_implicit(message)
+        finally:
+            self._machine.tracer = before
+        if result.fatal is not None:
+            raise result.fatal
+        self._network.chain.keep_changes()
+        receipt = result.receipt
+        name = interface.method_name(method)
+        answer: Any = None
+        if not result.exit_code:
+            answer = interface.answer(name, receipt.return_data) if name else receipt.return_data
+        call = trees.roots[-1] if trees.roots else None
+        return Applied(result.exit_code, answer, result.message, int(result.gas_used), receipt.return_data, call, self)
+
+    def state(self, actor: Party) -> Any:
+        """An actor's state by the type `State` of its schema. Raises InvalidInput."""
+        return NativeActor(self._network, self._address(actor), self._interface(actor)).state
+
+    def balance(self, of: Party) -> int:
+        """The balance of an address in attoFIL."""
+        return self._machine.balance(self._address(of))
+
+    def total_balance(self) -> int:
+        """attoFIL of all actors: no message changes it."""
+        return sum(state.balance for _, state in self._machine.state_tree.actors())
+
+    # --- expected calls ---------------------------------------------------------------------------------------
+
+    def check(self, call: CallNode, expected: ExpectedMessage, path: str) -> None:
+        """AssertionError where a call, or one of those under it, is not the expected one."""
+        waiting = [(call, expected, path)]
+        while waiting:  # without recursion: calls go 1,024 deep
+            found, wanted, where = waiting.pop()
+            self._check_one(found, wanted, where)
+            if wanted.calls is None:
+                continue
+            if len(found.calls) != len(wanted.calls):
+                made = ", ".join(f"{below.start.to} method {below.start.method}" for below in found.calls) or "none"
+                raise AssertionError(f"{where} makes {len(found.calls)} calls ({made}), expected {len(wanted.calls)}")
+            pairs = zip(found.calls, wanted.calls, strict=True)
+            waiting += [(*pair, f"{where}, call {place}") for place, pair in enumerate(pairs)]
+
+    def _check_one(self, call: CallNode, expected: ExpectedMessage, where: str) -> None:
+        interface = self._interface(expected.to)
+        number = interface.message(expected.method, cbor=b"")[0]
+        self._same(where, "goes to", self._number(call.start.to), self._number(self._address(expected.to)))
+        self._same(where, "calls method", call.start.method, number)
+        if expected.from_ is not None:
+            self._same(where, "comes from", call.start.from_, self._number(self._address(expected.from_)))
+        if expected.value is not None:
+            self._same(where, "has the value", call.start.value, expected.value)
+        if expected.params is not None:
+            wanted = interface.message(expected.method, _plain(expected.params))[1]
+            self._same(where, "has the parameters", call.start.params.hex(), wanted.hex())
+        ended = call.end
+        code = ExitCode.SYS_ASSERTION_FAILED if ended is None else ended.exit_code
+        words = "" if ended is None else ended.message
+        self._same(where, "exits with", int(code), int(expected.exit_code), f" {words}" if words else "")
+        if expected.answer is not None and ended is not None:
+            name = interface.method_name(expected.method)
+            found = interface.answer(name, ended.return_data) if name else ended.return_data
+            self._same(where, "answers", found, _plain(expected.answer))
+
+    def _same(self, where: str, what: str, found: Any, wanted: Any, more: str = "") -> None:
+        if found != wanted:
+            raise AssertionError(f"{where} {what} {found!r:.200}{more}, expected {wanted!r:.200}")
+
+    # --- addresses --------------------------------------------------------------------------------------------
+
+    def _address(self, party: Party) -> Address:
+        if isinstance(party, NativeActor):
+            return party.address
+        return party if isinstance(party, Address) else filecoin_address(party)
+
+    def _number(self, address: Address) -> ActorID | str:
+        found = self._machine.state_tree.lookup_id(address)
+        return str(address) if found is None else found
+
+    def _id(self, party: Party) -> Address:
+        address = self._address(party)
+        found = self._machine.state_tree.lookup_id(address)
+        if found is None:
+            raise InvalidInput(f"there is no actor {address}: `accounts` makes some")
+        return Address.id(found)
+
+    def _interface(self, party: Party) -> Interface:
+        if isinstance(party, NativeActor):
+            return party.interface
+        address = self._address(party)
+        if self._machine.actor(address) is None:
+            return NOTHING_KNOWN
+        return known_interface(self._machine, existing_actor(self._machine, address)) or NOTHING_KNOWN
+
+
+def _plain(params: Any) -> Any:
+    """Parameters with actors as their addresses."""
+    match params:
+        case NativeActor():
+            return params.address
+        case dict():
+            return {name: _plain(value) for name, value in params.items()}
+        case list() | tuple():
+            return [_plain(value) for value in params]
+        case _:
+            return params
+
+
+def _code(code: int) -> str:
+    name = exit_name(code)
+    return name if name == str(code) else f"{code} {name}"

@@ -1,0 +1,81 @@
+"""What a message changed in the state, found by executing it again, and what an epoch did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Final
+
+from hypervisor.markup import table
+from hypervisor.printed import one_line, show_fil
+from localnet.chain.view import ChainReader
+from localnet.contracts.native_actor import stored_interface
+from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.state.state_differences import StateChange, state_differences
+from localnet.traces.trace import Replay
+
+_NOTHING: Final = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanges:
+    """What differs between two states, value by value: the first ones, by the actors' IDs. It is a sequence.
+
+    `of` says what changed the state, `complete` whether these are all the differences.
+    """
+
+    of: str
+    changes: tuple[StateChange, ...]
+    complete: bool = True
+
+    @classmethod
+    def first(cls, of: str, found: Iterable[StateChange], most: int) -> StateChanges:
+        """The first N of what was found."""
+        taken = tuple(islice(found, most + 1))
+        return cls(of, taken[:most], len(taken) <= most)
+
+    def __iter__(self) -> Iterator[StateChange]:
+        return iter(self.changes)
+
+    def __len__(self) -> int:
+        return len(self.changes)
+
+    def __getitem__(self, place: int) -> StateChange:
+        return self.changes[place]
+
+    def __repr__(self) -> str:
+        return one_line("StateChanges", self.of, f"{len(self)}{'' if self.complete else ' or more'} differences")
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (f"{each.actor} {each.type}" if len(each.type) < 24 else each.actor, each.path, *_pair(each))
+            for each in self.changes
+        ]
+        more = "" if self.complete else f"The first {len(self):,}, by the actors' IDs: `most` gives more."
+        return table(f"state changes of {self.of}", ("actor", "path", "before", "after"), rows, more)
+
+
+def _pair(change: StateChange) -> tuple[str, str]:
+    before, after = (
+        _NOTHING if each is None else show_fil(int(each)) if change.path == "balance" else each
+        for each in (change.before, change.after)
+    )
+    return before, after
+
+
+def message_changes(chain: ChainReader, receipt: TransactionReceipt) -> Iterator[StateChange]:
+    """What one message changed, by executing its tipset again up to it."""
+    replay = Replay(chain, receipt.tipset, receipt.index)
+    machine = replay.machine
+    before = machine.state_tree.flush()
+    replay.next(None)
+    interfaces = partial(stored_interface, chain.machine.base)
+    return state_differences(machine.store, before, machine.state_tree.flush(), interfaces)
+
+
+def epoch_changes(chain: ChainReader, tipset: Tipset) -> Iterator[StateChange]:
+    """What the execution of a tipset changed: its messages, the block's reward and cron."""
+    interfaces = partial(stored_interface, chain.machine.base)
+    return state_differences(chain.machine.store, tipset.before, tipset.state, interfaces)

@@ -1,0 +1,163 @@
+"""Which part of a code becomes a region: the blocks that a hot landing reaches, within a bound.
+
+A block begins at a landing, after an instruction that is left to the interpreter, or where the one before may fall
+through; it ends before the next landing, with a jump, or before what is left. A conditional jump does not end it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+MOST_INSTRUCTIONS: Final = 800
+"""Of a region: some ten milliseconds of the compiler's time."""
+_MOST_IN_BLOCK: Final = 250
+
+JUMP, JUMPI, JUMPDEST = 0x56, 0x57, 0x5B
+PUSH0, PUSH32, DUP1, DUP16, SWAP1, SWAP16 = 0x5F, 0x7F, 0x80, 0x8F, 0x90, 0x9F
+
+_OPERANDS: Final = {
+    **dict.fromkeys((0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x0B), (2, 1)),
+    **dict.fromkeys((0x10, 0x11, 0x12, 0x13, 0x14, 0x16, 0x17, 0x18, 0x1A, 0x1B, 0x1C, 0x1D), (2, 1)),
+    **dict.fromkeys((0x08, 0x09), (3, 1)),
+    **dict.fromkeys((0x15, 0x19, 0x35, 0x51), (1, 1)),
+    **dict.fromkeys((0x30, 0x33, 0x34, 0x36, 0x38, 0x3D, 0x58, 0x59), (0, 1)),
+    **dict.fromkeys((0x52, 0x53), (2, 0)),
+    0x50: (1, 0),
+    JUMP: (1, 0),
+    JUMPI: (2, 0),
+    JUMPDEST: (0, 0),
+    **dict.fromkeys(range(PUSH0, PUSH32 + 1), (0, 1)),
+    **{DUP1 + depth: (depth + 1, depth + 2) for depth in range(16)},
+    **{SWAP1 + depth: (depth + 2, depth + 2) for depth in range(16)},
+}
+"""What a region does itself, with the words that it takes and puts."""
+_COMES_BACK: Final = frozenset({
+    0x0A, 0x20, 0x37, 0x39, 0x3E, 0x41, 0x42, 0x43, 0x45, 0x46, 0x54, 0x55, 0x5A, 0x5E, *range(0xA0, 0xA5),
+    0xF0, 0xF1, 0xF2, 0xF4, 0xF5, 0xFA,
+})  # fmt: skip
+"""What is left to the interpreter, which looks for a region after it (`back!` in guests/evm/src/interpreter.rs), or
+when the frame goes on after a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionInstruction:
+    """One instruction; `value` is what a push pushes, `price` its flat price."""
+
+    pc: int
+    opcode: int
+    value: int
+    price: int
+
+    @property
+    def operands(self) -> tuple[int, int]:
+        """Words taken, words put."""
+        return _OPERANDS[self.opcode]
+
+
+@dataclass(slots=True)
+class RegionBlock:
+    """Instructions in a row. `after` is where the next one is; `falls`: whether the block goes on there."""
+
+    start: int
+    instructions: list[RegionInstruction]
+    after: int
+    falls: bool
+    needs: int = 0
+    """Words that have to be on the stack."""
+    grows: int = 0
+    """Words that there has to be room for."""
+
+    def __post_init__(self) -> None:
+        height = lowest = highest = 0
+        for instruction in self.instructions:
+            taken, put = instruction.operands
+            lowest = min(lowest, height - taken)
+            height += put - taken
+            highest = max(highest, height)
+        self.needs, self.grows = -lowest, highest
+
+
+@dataclass(slots=True)
+class Region:
+    """Blocks in the order of their places. `entries` are those at which the interpreter may enter."""
+
+    blocks: list[RegionBlock]
+    landings: frozenset[int]
+    """Those of the whole code."""
+    entries: list[int] = field(default_factory=list)
+
+
+def landings_of(code: bytes) -> frozenset[int]:
+    """Where jumps may land."""
+    found, place, size = [], 0, len(code)
+    while place < size:
+        opcode = code[place]
+        if opcode == JUMPDEST:
+            found.append(place)
+        elif PUSH0 < opcode <= PUSH32:
+            place += opcode - PUSH0
+        place += 1
+    return frozenset(found)
+
+
+def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], most: int = MOST_INSTRUCTIONS) -> Region:
+    """The region around some places, with prices by opcode of those that exist."""
+    landings = landings_of(code)
+    found: dict[int, RegionBlock] = {}
+    waiting, left = deque(roots), most
+    while waiting and left > 0:
+        start = waiting.popleft()
+        if start in found or start >= len(code):
+            continue
+        block = found[start] = _decode(code, start, prices, landings)
+        left -= len(block.instructions) + 1
+        waiting.extend(_next_places(code, block, landings))
+    blocks = [found[start] for start in sorted(found)]
+    blocks = [block for block in blocks if block.instructions]
+    resumed = {
+        block.after + 1
+        for block in found.values()
+        if not block.falls and _goes_on(block) and block.after < len(code) and code[block.after] in _COMES_BACK
+    }
+    entries = [block.start for block in blocks if block.start == 0 or block.start in landings or block.start in resumed]
+    return Region(blocks, landings, entries)
+
+
+def _decode(code: bytes, start: int, prices: Mapping[int, int], landings: frozenset[int]) -> RegionBlock:
+    instructions: list[RegionInstruction] = []
+    place = start
+    while place < len(code):
+        opcode = code[place]
+        if (
+            opcode not in _OPERANDS
+            or opcode not in prices
+            or (instructions and place in landings)
+            or len(instructions) >= _MOST_IN_BLOCK
+        ):
+            falls = bool(instructions) and (place in landings or len(instructions) >= _MOST_IN_BLOCK)
+            return RegionBlock(start, instructions, place, falls)
+        size = opcode - PUSH0 if PUSH0 <= opcode <= PUSH32 else 0
+        data = code[place + 1 : place + 1 + size]
+        value = int.from_bytes(data, "big") << 8 * (size - len(data))
+        instructions.append(RegionInstruction(place, opcode, value, prices[opcode]))
+        place += 1 + size
+        if opcode == JUMP:
+            return RegionBlock(start, instructions, place, falls=False)
+    return RegionBlock(start, instructions, place, falls=False)
+
+
+def _next_places(code: bytes, block: RegionBlock, landings: frozenset[int]) -> list[int]:
+    """Where it may go on: what follows, landings that it pushes, what comes after an instruction that is left."""
+    places = [each.value for each in block.instructions if PUSH0 < each.opcode <= PUSH32 and each.value in landings]
+    if block.falls:
+        places.insert(0, block.after)
+    elif block.after < len(code) and code[block.after] in _COMES_BACK and _goes_on(block):
+        places.insert(0, block.after + 1)
+    return places
+
+
+def _goes_on(block: RegionBlock) -> bool:
+    return not block.instructions or block.instructions[-1].opcode != JUMP

@@ -1,0 +1,137 @@
+"""Compiled regions of the process: what is asked for is compiled on a thread of its own, and kept by code and rules."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Final
+
+from hypervisor.errors import InvalidModule
+from runtimes.evm.engine import EngineRules
+from runtimes.evm.fast.regions.blocks import MOST_INSTRUCTIONS, choose, landings_of
+from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
+from runtimes.wasmtime.cache import ModuleCache
+from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
+from runtimes.wasmtime.kept_modules import kept_or_compiled
+
+_MOST_CODES: Final = 512
+_MOST_KEPT: Final = 2_000
+"""Regions of all codes: some 100 MB, 400 at worst."""
+_MOST_REGIONS: Final = 64
+"""Of one code."""
+_MOST_AT_ONCE: Final = 4
+"""Regions of one code that wait: what the first of them has may make the others needless."""
+_MOST_WAITING: Final = 64
+"""Regions that wait to be compiled: further ones are asked for again."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRegion:
+    """A compiled region, and the places at which it is entered."""
+
+    module: CompiledModule
+    entries: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class CodeRegions:
+    """What is compiled of one code under one set of rules.
+
+    `places` are the entries, `refused` the roots of which nothing came, `waiting` how many regions are on their way.
+    """
+
+    compiled: list[CompiledRegion] = field(default_factory=list)
+    places: set[int] = field(default_factory=set)
+    refused: set[int] = field(default_factory=set)
+    waiting: int = 0
+
+
+class RegionCompiler:
+    """Compiles regions. With `waits` a request is done when it returns, else on a thread."""
+
+    def __init__(
+        self, engine: WasmtimeEngine, modules: ModuleCache, waits: bool, most: int = MOST_INSTRUCTIONS
+    ) -> None:
+        self._engine = engine
+        self._modules = modules
+        self.waits = waits
+        self._most = most
+        self._codes: OrderedDict[tuple[bytes, str], CodeRegions] = OrderedDict()
+        self._lock = threading.Lock()
+        self._queue: SimpleQueue[tuple[CodeRegions, bytes, EngineRules, int]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def regions(self, code: bytes, rules: EngineRules) -> CodeRegions:
+        """What there is of a code under a set of rules."""
+        key = code, rules.name
+        with self._lock:
+            found = self._codes.get(key)
+            if found is None:
+                found = self._codes[key] = CodeRegions()
+                kept = sum(len(each.compiled) for each in self._codes.values())
+                while len(self._codes) > _MOST_CODES or (kept > _MOST_KEPT and len(self._codes) > 1):
+                    kept -= len(self._codes.popitem(last=False)[1].compiled)
+            self._codes.move_to_end(key)
+        return found
+
+    def ask(self, found: CodeRegions, code: bytes, rules: EngineRules, root: int) -> None:
+        """Have the region around a landing compiled, unless that was asked before, or others of the code wait."""
+        with self._lock:
+            if self._queue.qsize() >= _MOST_WAITING or found.waiting >= _MOST_AT_ONCE:
+                return
+            if root in found.places or root in found.refused:
+                return
+            if len(found.compiled) + len(found.refused) >= _MOST_REGIONS:
+                return
+            found.waiting += 1
+            if not self.waits and (self._thread is None or not self._thread.is_alive()):  # a fork has none
+                self._thread = threading.Thread(target=self._work, name="evm-regions", daemon=True)
+                self._thread.start()
+        if self.waits:
+            self._compile(found, code, rules, root)
+        else:
+            self._queue.put((found, code, rules, root))
+
+    def compile_whole(self, found: CodeRegions, code: bytes, rules: EngineRules) -> None:
+        """Compile all of a code now, but for what is unreachable from any landing."""
+        if not found.compiled and not found.refused:
+            with self._lock:
+                found.waiting += 1
+            self._compile(found, code, rules, 0, *sorted(landings_of(code)))
+
+    def _work(self) -> None:
+        while True:
+            self._compile(*self._queue.get())
+
+    def _compile(self, found: CodeRegions, code: bytes, rules: EngineRules, *roots: int) -> None:
+        try:
+            if found.places.issuperset(roots):
+                return
+            prices = {number: row.gas for number, row in rules.opcodes.items()}
+            region = choose(code, roots, prices, self._most)
+            new = tuple(place for place in region.entries if place not in found.places)
+            if not new:
+                self._refuse(found, roots[0])
+                return
+            wasm = emit(region, len(code))
+            made = CompiledRegion(kept_or_compiled(self._engine, wasm, self._modules, "region of EVM code"), new)
+            with self._lock:
+                found.places.update(new)
+                found.compiled.append(made)
+        except (RegionTooLarge, InvalidModule) as problem:
+            self._refuse(found, roots[0])
+            _log.info("a region of %d bytes of EVM code stays interpreted: %r", len(code), problem)
+        except Exception:  # noqa: BLE001  # a defect: the code stays interpreted, and the thread goes on
+            self._refuse(found, roots[0])
+            _log.exception("a region of %d bytes of EVM code was not compiled", len(code))
+        finally:
+            with self._lock:
+                found.waiting -= 1
+
+    def _refuse(self, found: CodeRegions, root: int) -> None:
+        with self._lock:
+            found.refused.add(root)

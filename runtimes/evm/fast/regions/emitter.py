@@ -1,0 +1,293 @@
+"""Writes a region as a WASM module: one function that runs blocks on the interpreter's own stack and memory.
+
+Between blocks the words lie in the stack's memory, as the interpreter has them; within one they are in locals, and what
+has changed is written back at its end. A block takes its flat prices at its beginning and gives back what it has not
+done where it is left in the middle. Whatever is not as usual (too little gas, a stack that is too short or too long,
+memory that cannot be had, a jump to nowhere) is left to the interpreter, from the instruction on that met it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runtimes.evm.fast.regions import shared, wasm
+from runtimes.evm.fast.regions.blocks import (
+    DUP1,
+    JUMP,
+    JUMPDEST,
+    JUMPI,
+    PUSH0,
+    PUSH32,
+    SWAP1,
+    Region,
+    RegionBlock,
+    RegionInstruction,
+)
+from runtimes.evm.fast.regions.operations import OF_THE_FRAME, RegionOperations
+from runtimes.evm.fast.regions.stack import (
+    BASE,
+    FROM,
+    GAS,
+    LENGTHEN,
+    LIMIT,
+    PC,
+    REGION,
+    RUNNING,
+    TEMPORARY,
+    TOP,
+    UNDO,
+    UNDO_GAS,
+    WORD,
+    Value,
+)
+from runtimes.evm.fast.regions.words import constant, known, multiplication
+from runtimes.wasmtime.encoding import name, section, vector
+
+ENTRY: Final = "region"
+
+_NOWHERE: Final = 0xFFFF_FFFF
+_FARTHEST: Final = 0xFFFF_0000
+"""The last place of memory that a region asks for by itself."""
+_GAS_OF_NOTHING: Final = -1
+_MOST_BYTES: Final = 1 << 17
+"""Of a region's instructions: some tenth of a second of the compiler's time. Usual ones have a tenth of that."""
+
+
+class RegionTooLarge(Exception):
+    """What was made of a region is longer than may be: its code was written against compilers."""
+
+
+def emit(region: Region, code_size: int) -> bytes:
+    """The module. Raises RegionTooLarge."""
+    function, locals_count = _Emitter(region, code_size).function()
+    product, product_locals = multiplication(8)
+    i32, i64 = wasm.I32, wasm.I64
+    types = [
+        wasm.function_type((i32,), ()),
+        wasm.function_type((i64,), (i32,)),
+        wasm.function_type((i32, i32), ()),
+        wasm.function_type((i64,) * 8, (i64,) * 4),
+        wasm.function_type((i32, i64, i64, i64, i64), (i64,)),
+    ]
+    imports = [
+        name("evm") + name("memory") + b"\x02\x00\x01",
+        name("evm") + name("lengthen") + b"\x00\x01",
+        name("evm") + name("operate") + b"\x00\x02",
+    ]
+    bodies = [
+        wasm.body([(product_locals, i64)], product),
+        wasm.body([(1, i64)], _reach()),
+        wasm.body([(8, i32), (5, i64), (1, wasm.V128), (locals_count, i64)], function),
+    ]
+    return b"".join((
+        b"\0asm\1\0\0\0",
+        section(1, vector(types)),
+        section(2, vector(imports)),
+        section(3, vector((b"\x03", b"\x04", b"\x00"))),
+        section(7, vector([name(ENTRY) + b"\x00" + wasm.index(REGION)])),
+        section(10, vector(bodies)),
+    ))  # fmt: skip
+
+
+def _reach() -> bytes:
+    """(running, start, size, gas, cost) -> gas: have memory paid for and made longer, then take what comes later.
+
+    -1 where that cannot be done; then `running` has the gas that is left, the flat price of this instruction taken.
+    """
+    running, start, length, gas, cost, left = range(6)
+    return b"".join((
+        wasm.get(running), wasm.get(gas), wasm.store_i64(shared.GAS),
+        wasm.get(start), wasm.i64(_FARTHEST), wasm.I64_GT_U,
+        wasm.IF, wasm.i64(_GAS_OF_NOTHING), wasm.RETURN, wasm.END,
+        wasm.get(start), wasm.get(length), wasm.I64_ADD, wasm.call(LENGTHEN), wasm.I32_EQZ,
+        wasm.IF, wasm.i64(_GAS_OF_NOTHING), wasm.RETURN, wasm.END,
+        wasm.get(running), wasm.load_i64(shared.GAS), wasm.tee(left), wasm.get(cost), wasm.I64_LT_U,
+        wasm.IF, wasm.i64(_GAS_OF_NOTHING), wasm.RETURN, wasm.END,
+        wasm.get(left), wasm.get(cost), wasm.I64_SUB,
+    ))  # fmt: skip
+
+
+class _Emitter(RegionOperations):
+    """Writes blocks, and the jumps between them."""
+
+    def function(self) -> tuple[bytes, int]:
+        """The region's instructions, and how many temporary locals they use."""
+        blocks = self._region.blocks
+        code = self._code
+        first, last = blocks[0].start, blocks[-1].start
+        count = len(blocks)
+        span = last - first + 1
+        if span > _MOST_BYTES:  # its table alone is longer: the code of a creation may have megabytes
+            raise RegionTooLarge
+        for local, place in (
+            (TOP, shared.TOP),
+            (PC, shared.PC),
+            (BASE, shared.BASE),
+            (LIMIT, shared.LIMIT),
+        ):
+            code += wasm.get(RUNNING) + wasm.load_i32(place) + wasm.put(local)
+        code += wasm.get(RUNNING) + wasm.load_i64(shared.GAS) + wasm.put(GAS)
+        self._look_at_memory()
+        # the interpreter enters at more places than jumps may go to: those are the second half of the table
+        code += wasm.get(PC) + wasm.i32(span) + wasm.I32_ADD + wasm.put(PC)
+        code += wasm.BLOCK + wasm.LOOP + wasm.BLOCK + wasm.BLOCK * count
+        jumps, entries = [count] * span, [count] * span
+        for number, block in enumerate(blocks):
+            if block.start in self._region.landings:
+                jumps[block.start - first] = number
+        for entry in self._region.entries:
+            entries[entry - first] = self._numbers[entry]
+        code += wasm.get(PC) + wasm.i32(first) + wasm.I32_SUB + wasm.branch_table(jumps + entries, count)
+        for number, block in enumerate(blocks):
+            code += wasm.END
+            self._number = number
+            self._block(block)
+        code += wasm.END
+        # a jump to where the region does not go: back to before it
+        code += wasm.get(TOP) + wasm.get(UNDO) + wasm.I32_ADD + wasm.put(TOP)
+        code += wasm.get(GAS) + wasm.get(UNDO_GAS) + wasm.I64_ADD + wasm.put(GAS)
+        code += wasm.get(FROM) + wasm.put(PC) + wasm.branch(1)
+        code += wasm.END + wasm.END
+        code += wasm.get(RUNNING) + wasm.get(GAS) + wasm.store_i64(shared.GAS)
+        code += wasm.get(RUNNING) + wasm.get(PC) + wasm.store_i32(shared.PC)
+        code += wasm.get(RUNNING) + wasm.get(TOP) + wasm.store_i32(shared.TOP)
+        return bytes(code), self._words.most - TEMPORARY
+
+    # --- blocks -----------------------------------------------------------------------------------------------
+
+    def _block(self, block: RegionBlock) -> None:
+        self._words.next = self._words.first
+        self._bottom = block.needs
+        self._stack = [Value(place=place) for place in range(-block.needs, 0)]
+        self._check_stack(block)
+        parts = _parts(block)
+        for number, part in enumerate(parts):
+            self._pay(part)
+            for instruction in part:
+                self._instruction(instruction)
+                self._rest -= instruction.price
+                if len(self._code) > _MOST_BYTES:
+                    raise RegionTooLarge
+            if part[-1].opcode == JUMP:
+                return
+            if number + 1 == len(parts):
+                self._write(self._stack)
+                self._move_top(len(self._stack))
+                if not (block.falls and self._numbers.get(block.after) == self._number + 1):
+                    self._leave(block.after, 0)
+
+    def _check_stack(self, block: RegionBlock) -> None:
+        code = self._code
+        checks = 0
+        if block.needs:
+            code += wasm.get(TOP) + wasm.get(BASE) + wasm.I32_SUB + wasm.i32(WORD * block.needs) + wasm.I32_LT_U
+            checks += 1
+        if block.grows:
+            code += wasm.get(LIMIT) + wasm.get(TOP) + wasm.I32_SUB + wasm.i32(WORD * block.grows) + wasm.I32_LT_U
+            checks += 1
+        if checks == 2:
+            code += wasm.I32_OR
+        if checks:
+            code += wasm.IF
+            self._leave(block.start, 1)
+            code += wasm.END
+
+    def _pay(self, part: list[RegionInstruction]) -> None:
+        """Take the flat prices of instructions of which none is left out."""
+        price = self._rest = sum(instruction.price for instruction in part)
+        if not price:
+            return
+        code = self._code
+        code += wasm.get(GAS) + wasm.i64(price) + wasm.I64_LT_U + wasm.IF
+        self._leave_here(part[0].pc, self._stack, 0, 1)
+        code += wasm.END
+        code += wasm.get(GAS) + wasm.i64(price) + wasm.I64_SUB + wasm.put(GAS)
+
+    def _instruction(self, instruction: RegionInstruction) -> None:
+        opcode, stack = instruction.opcode, self._stack
+        if PUSH0 <= opcode <= PUSH32:
+            self._push(constant(instruction.value))
+        elif DUP1 <= opcode < SWAP1:
+            stack.append(stack[DUP1 - 1 - opcode])
+        elif opcode >= SWAP1:
+            other = SWAP1 - 2 - opcode
+            stack[-1], stack[other] = stack[other], stack[-1]
+        elif opcode == 0x50:
+            stack.pop()
+        elif opcode == JUMPDEST:
+            pass
+        elif opcode == JUMP:
+            self._jump(instruction)
+        elif opcode == JUMPI:
+            self._jump_if(instruction)
+        elif opcode in (0x51, 0x52, 0x53):
+            self._memory(instruction)
+        elif opcode == 0x35:
+            self._calldata(instruction)
+        elif opcode in OF_THE_FRAME or opcode in (0x38, 0x58, 0x59):
+            self._of_the_frame(instruction)
+        else:
+            self._arithmetic(instruction)
+
+    # --- jumps ------------------------------------------------------------------------------------------------
+
+    def _jump(self, instruction: RegionInstruction) -> None:
+        destination = known(self._limbs(self._stack[-1]))
+        if destination is not None and destination not in self._region.landings:
+            self._leave_here(instruction.pc, self._stack, self._rest, 0)
+        elif destination is not None:
+            self._stack.pop()
+            self._write(self._stack)
+            self._move_top(len(self._stack))
+            self._go_to(destination, 0)
+        else:
+            limbs, code = self._limbs(self._stack[-1]), self._code
+            self._write(self._stack)
+            self._move_top(len(self._stack) - 1)
+            code += wasm.i32(instruction.pc) + wasm.put(FROM) + wasm.i32(WORD) + wasm.put(UNDO)
+            code += wasm.i64(self._rest) + wasm.put(UNDO_GAS)
+            self._words.push(limbs[0])
+            code += wasm.WRAP + wasm.i32(_NOWHERE)
+            # what lies after the first half of the table is no place of this region
+            self._words.push(limbs[0])
+            code += wasm.i64(self._region.blocks[-1].start) + wasm.I64_GT_U + wasm.EXTEND_U
+            for limb in limbs[1:]:
+                if limb != 0:
+                    self._words.push(limb)
+                    code += wasm.I64_OR
+            code += wasm.I64_EQZ + wasm.SELECT + wasm.put(PC)
+            code += wasm.branch(len(self._region.blocks) - self._number)
+
+    def _jump_if(self, instruction: RegionInstruction) -> None:
+        code = self._code
+        before = list(self._stack)
+        destination = known(self._limbs(self._stack.pop()))
+        condition = self._pop()
+        truth = known(condition)
+        if truth == 0:
+            return
+        leaves = destination is None or destination not in self._region.landings
+        if truth is None:
+            self._words.any_bits(condition)
+            code += wasm.i64(0) + wasm.I64_NE + wasm.IF
+        else:
+            code += wasm.BLOCK
+        if leaves:
+            self._leave_here(instruction.pc, before, self._rest, 1)
+        else:
+            assert destination is not None
+            self._write(self._stack, remember=False)
+            # what comes next runs where the jump is not taken: the top moves on this way alone
+            self._move_top(len(self._stack))
+            self._go_to(destination, 1)
+        code += wasm.END
+
+
+def _parts(block: RegionBlock) -> list[list[RegionInstruction]]:
+    """A block's instructions, parted after conditional jumps: what comes then is paid for when it comes."""
+    parts: list[list[RegionInstruction]] = [[]]
+    for instruction in block.instructions:
+        parts[-1].append(instruction)
+        if instruction.opcode == JUMPI and instruction is not block.instructions[-1]:
+            parts.append([])
+    return parts

@@ -1,0 +1,117 @@
+"""The compiled regions of one instance of the guest: what it reports as hot is asked for, what is there is put in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from runtimes.evm.engine import EngineRules
+from runtimes.evm.fast.numbers import GuestCommand
+from runtimes.evm.fast.regions.compiler import CodeRegions, CompiledRegion, RegionCompiler
+from runtimes.evm.fast.regions.emitter import ENTRY
+from runtimes.wasmtime.raw import EXTERN_FUNCTION, EXTERN_MEMORY, Instance
+
+_IMPORTS: Final = ((b"memory", EXTERN_MEMORY), (b"lengthen", EXTERN_FUNCTION), (b"operate", EXTERN_FUNCTION))
+"""In the order of a region's imports."""
+_TABLE: Final = b"__indirect_function_table"
+_MOST_CODES: Final = 240
+"""Codes that an instance has reported before it is given up: the guest has 256 numbers."""
+MOST_INSTANCES: Final = 256
+"""Regions of one instance, and the guest itself."""
+
+
+class RegionGuest(Protocol):
+    """What an instance of the guest is asked for here."""
+
+    numbers: memoryview
+
+    def read(self, place: int, size: int) -> bytes:
+        """Bytes of its memory."""
+
+    def bring(self, data: bytes) -> None:
+        """Lay data before it."""
+
+
+@dataclass(slots=True)
+class _HotCode:
+    """A code that the guest has reported: its number there, the rules' number, how many of its regions are put in."""
+
+    number: int
+    rules: int
+    found: CodeRegions
+    put_in: int = 0
+
+
+class InstanceRegions:
+    """Looks after one instance, between its runs and where it asks for gas."""
+
+    def __init__(self, guest: RegionGuest, instance: Instance, compiler: RegionCompiler, hot: memoryview) -> None:
+        self._guest = guest
+        self._instance = instance
+        self._compiler = compiler
+        self.hot = hot
+        self.is_full = False
+        """Whether the guest cannot report further codes, or there is no room for further regions."""
+        self._codes: dict[tuple[int, int], _HotCode] = {}
+        self.awaited: list[_HotCode] = []
+        self._slots: dict[int, int] = {}
+        self.kept: list[CompiledRegion] = []
+        """Modules whose functions are in the table."""
+
+    def look(self, command: Callable[[int], int], rules: Sequence[EngineRules]) -> None:
+        """See to what is hot, and to what was compiled meanwhile. `command` enters the guest."""
+        count = self.hot[0]
+        if count:
+            self.hot[0] = 0
+            for place in range(count):
+                number, landing, which = self.hot[3 * place + 1 : 3 * place + 4]
+                data = self._data(number, command)
+                code = self._code(number, which, data, rules[which])
+                self._compiler.ask(code.found, data, rules[which], landing)
+                if code not in self.awaited:
+                    self.awaited.append(code)
+        if self.awaited:
+            self.awaited = [code for code in self.awaited if not self._put_in(code, command)]
+
+    def compile_now(self, number: int, which: int, command: Callable[[int], int], rules: EngineRules) -> None:
+        """Let all of a code be compiled that is about to run."""
+        self._guest.numbers[0] = number
+        if command(GuestCommand.REPORT_CODE):
+            return
+        reported = self._guest.numbers[0]
+        data = self._data(reported, command)
+        code = self._code(reported, which, data, rules)
+        self._compiler.compile_whole(code.found, data, rules)
+        self._put_in(code, command)
+
+    def _code(self, number: int, which: int, data: bytes, rules: EngineRules) -> _HotCode:
+        known = self._codes.get((number, which))
+        if known is None:
+            known = self._codes[number, which] = _HotCode(number, which, self._compiler.regions(data, rules))
+            self.is_full = self.is_full or len(self._codes) >= _MOST_CODES
+        return known
+
+    def _data(self, number: int, command: Callable[[int], int]) -> bytes:
+        self._guest.numbers[0] = number
+        command(GuestCommand.HOT_CODE)
+        return self._guest.read(self._guest.numbers[0], self._guest.numbers[1])
+
+    def _put_in(self, code: _HotCode, command: Callable[[int], int]) -> bool:
+        """Put in what is there; whether nothing more is to come."""
+        found = code.found
+        done = found.waiting == 0
+        while code.put_in < len(found.compiled) and len(self.kept) < MOST_INSTANCES - 1:
+            region = found.compiled[code.put_in]
+            code.put_in += 1
+            slot = self._slots.get(id(region))
+            if slot is None:
+                slot = self._instance.add_function(region.module.pointer, ENTRY.encode(), _IMPORTS, _TABLE)
+                self._slots[id(region)] = slot
+                self.kept.append(region)
+                self.is_full = self.is_full or len(self.kept) >= MOST_INSTANCES - 1
+            self._guest.bring(b"".join(entry.to_bytes(4, "little") for entry in region.entries))
+            numbers = self._guest.numbers
+            numbers[0], numbers[1], numbers[2], numbers[3] = code.number, code.rules, slot, len(region.entries)
+            command(GuestCommand.ADD_REGION)
+        return done

@@ -1,0 +1,267 @@
+"""What a region does with words: arithmetic, memory, calldata, facts of the frame."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runtimes.evm.fast.regions import shared, wasm
+from runtimes.evm.fast.regions.blocks import Region, RegionInstruction
+from runtimes.evm.fast.regions.stack import (
+    AT,
+    GAS,
+    LEFT,
+    MEMORY,
+    OPERATE,
+    REACH,
+    ROOM,
+    RUNNING,
+    SIZE,
+    TOP,
+    VECTOR,
+    WORD,
+    RegionStack,
+    Value,
+)
+from runtimes.evm.fast.regions.words import Limb, Limbs, constant, known, size
+
+OF_THE_FRAME: Final = {
+    0x30: shared.ADDRESS,
+    0x33: shared.CALLER,
+    0x34: shared.VALUE,
+    0x36: shared.CALLDATA_SIZE,
+    0x3D: shared.RETURN_SIZE,
+}
+
+
+class RegionOperations(RegionStack):
+    """Writes the instructions that are no jumps."""
+
+    def __init__(self, region: Region, code_size: int) -> None:
+        super().__init__(region)
+        self._code_size = code_size
+
+    # --- memory, calldata, the frame --------------------------------------------------------------------------
+
+    def _memory(self, instruction: RegionInstruction) -> None:
+        before, code = list(self._stack), self._code
+        start = self._pop()
+        value = self._stack.pop() if instruction.opcode != 0x51 else None
+        if value is not None:
+            self._limbs(value)
+        length = 1 if instruction.opcode == 0x53 else WORD
+        upper = [limb for limb in start[1:] if limb != 0]
+        self._words.push(start[0])
+        code += wasm.get(SIZE if length == 1 else ROOM) + wasm.I64_GE_U
+        if upper:
+            self._words.any_bits(start[1:])
+            code += wasm.i64(0) + wasm.I64_NE + wasm.I32_OR
+        code += wasm.IF
+        code += wasm.get(RUNNING)
+        self._words.push(start[0])
+        if upper:
+            code += wasm.i64(-1)
+            self._words.any_bits(start[1:])
+            code += wasm.I64_EQZ + wasm.SELECT
+        own, later = instruction.price, self._rest - instruction.price
+        code += wasm.i64(length) + wasm.get(GAS) + wasm.i64(later) + wasm.I64_ADD + wasm.i64(later)
+        code += wasm.call(REACH) + wasm.tee(LEFT) + wasm.i64(0) + wasm.I64_LT_S + wasm.IF
+        code += wasm.get(RUNNING) + wasm.load_i64(shared.GAS) + wasm.put(GAS)
+        self._leave_here(instruction.pc, before, own, 2)
+        code += wasm.END
+        code += wasm.get(LEFT) + wasm.put(GAS)
+        self._look_at_memory()
+        code += wasm.END
+        code += wasm.get(MEMORY)
+        self._words.push(start[0])
+        code += wasm.WRAP + wasm.I32_ADD
+        if value is None:
+            self._push(self._read_reversed())
+        elif length == 1:
+            self._words.push(self._limbs(value)[0])
+            code += wasm.store_byte(0)
+        else:
+            self._write_reversed(self._limbs(value))
+
+    def _read_reversed(self) -> Limbs:
+        """The big-endian word at the address on WASM's stack."""
+        code = self._code
+        code += wasm.put(AT)
+        limbs: list[Limb] = []
+        for offset in (16, 0):
+            code += wasm.get(AT) + wasm.load_v128(offset) + wasm.tee(VECTOR) + wasm.get(VECTOR) + wasm.REVERSE
+            code += wasm.tee(VECTOR) + wasm.lane_i64(0)
+            limbs.append(self._words.take())
+            code += wasm.get(VECTOR) + wasm.lane_i64(1)
+            limbs.append(self._words.take())
+        return limbs[0], limbs[1], limbs[2], limbs[3]
+
+    def _write_reversed(self, limbs: Limbs) -> None:
+        """Write a word, big-endian, to the address on WASM's stack."""
+        code = self._code
+        code += wasm.put(AT)
+        for offset, (low, high) in ((16, limbs[:2]), (0, limbs[2:])):
+            code += wasm.get(AT)
+            self._words.push(low)
+            code += wasm.SPLAT_I64
+            self._words.push(high)
+            code += wasm.SET_LANE_1 + wasm.tee(VECTOR) + wasm.get(VECTOR) + wasm.REVERSE + wasm.store_v128(offset)
+
+    def _calldata(self, instruction: RegionInstruction) -> None:
+        """A word of the calldata where it lies wholly within; the interpreter does the others."""
+        before, code = list(self._stack), self._code
+        start = self._pop()
+        self._words.push(start[0])
+        code += wasm.i64(WORD - 1) + wasm.I64_ADD
+        code += wasm.get(RUNNING) + wasm.load_i64_32(shared.CALLDATA_SIZE) + wasm.I64_GE_U
+        # a start near 2^64 has come round
+        self._words.push(start[0])
+        code += wasm.i64(32) + wasm.I64_SHR_U
+        for limb in start[1:]:
+            if limb != 0:
+                self._words.push(limb)
+                code += wasm.I64_OR
+        code += wasm.i64(0) + wasm.I64_NE + wasm.I32_OR
+        code += wasm.IF
+        self._leave_here(instruction.pc, before, self._rest, 1)
+        code += wasm.END
+        code += wasm.get(RUNNING) + wasm.load_i32(shared.CALLDATA)
+        self._words.push(start[0])
+        code += wasm.WRAP + wasm.I32_ADD
+        self._push(self._read_reversed())
+
+    def _of_the_frame(self, instruction: RegionInstruction) -> None:
+        opcode, code = instruction.opcode, self._code
+        if opcode == 0x38:
+            self._push(constant(self._code_size))
+        elif opcode == 0x58:
+            self._push(constant(instruction.pc))
+        elif opcode == 0x59:
+            code += wasm.get(SIZE)
+            self._push((self._words.take(), 0, 0, 0))
+        elif opcode in (0x36, 0x3D):
+            code += wasm.get(RUNNING) + wasm.load_i64_32(OF_THE_FRAME[opcode])
+            self._push((self._words.take(), 0, 0, 0))
+        else:
+            code += wasm.get(RUNNING) + wasm.load_i32(OF_THE_FRAME[opcode]) + wasm.put(AT)
+            self._push(self._read())
+
+    # --- arithmetic -------------------------------------------------------------------------------------------
+
+    def _arithmetic(self, instruction: RegionInstruction) -> None:
+        opcode, stack, words = instruction.opcode, self._stack, self._words
+        if opcode in (0x15, 0x19):
+            self._push(words.is_zero(self._pop()) if opcode == 0x15 else words.inverse(self._pop()))
+            return
+        made: Limbs | None = None
+        if opcode not in (0x08, 0x09):
+            a, b = self._limbs(stack[-1]), self._limbs(stack[-2])
+            made = self._made(opcode, a, b)
+        if made is not None:
+            del stack[-2:]
+            self._push(made)
+        elif opcode in (0x04, 0x06):
+            self._divide(opcode)
+        else:
+            self._operate(opcode, instruction.operands[0])
+
+    def _made(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
+        """What an opcode makes of two words, the upper one first; None where that is a function's work."""
+        words = self._words
+        match opcode:
+            case 0x01:
+                return words.add(a, b)
+            case 0x02:
+                return words.multiply(a, b)
+            case 0x03:
+                return words.subtract(a, b)
+            case 0x10:
+                return words.less(a, b)
+            case 0x11:
+                return words.less(b, a)
+            case 0x12:
+                return words.less(a, b, is_signed=True)
+            case 0x13:
+                return words.less(b, a, is_signed=True)
+            case 0x14:
+                return words.equal(a, b)
+            case 0x16:
+                return words.both(a, b)
+            case 0x17:
+                return words.either(a, b)
+            case 0x18:
+                return words.differ(a, b)
+        return self._made_with_constant(opcode, a, b)
+
+    def _made_with_constant(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
+        """The same where one of the words is known."""
+        words = self._words
+        number, divisor = known(a), known(b)
+        if number is not None:
+            match opcode:
+                case 0x0B:
+                    return words.sign_extend(b, min(number, 31))
+                case 0x1A:
+                    return words.byte(b, min(number, 32))
+                case 0x1B:
+                    return words.shift_left(b, min(number, 256))
+                case 0x1C:
+                    return words.shift_right(b, min(number, 256))
+        if opcode in (0x04, 0x06) and divisor is not None:
+            if divisor == 0:
+                return constant(0)
+            if divisor & (divisor - 1) == 0:
+                bits = divisor.bit_length() - 1
+                return words.shift_right(a, bits) if opcode == 0x04 else words.both(a, constant(divisor - 1))
+        return None
+
+    def _divide(self, opcode: int) -> None:
+        """Quotient or remainder: of machine words where both operands are that small, else a function's."""
+        stack, words, code = self._stack, self._words, self._code
+        a, b = self._limbs(stack[-1]), self._limbs(stack[-2])
+        operation = wasm.I64_DIV_U if opcode == 0x04 else wasm.I64_REM_U
+        if size(a) <= 1 and size(b) <= 1 and isinstance(b[0], int):
+            words.push(a[0])
+            words.push(b[0])
+            code += operation
+            del stack[-2:]
+            self._push((words.take(), 0, 0, 0))
+            return
+        upper, lower = stack.pop(), stack.pop()
+        place = len(stack) - self._bottom
+        for at in (place, place + 1):
+            self._claim(at, [upper, lower])
+        result = words.local(), words.local(), words.local(), words.local()
+        words.any_bits((*a[1:], *b[1:]))
+        code += wasm.i64(0) + wasm.I64_NE
+        words.push(b[0])
+        code += wasm.I64_EQZ + wasm.I32_OR + wasm.IF
+        self._store(b, place)
+        self._store(a, place + 1)
+        self._call_operate(opcode, place + 1)
+        offset = self._address(place)
+        code += wasm.put(AT)
+        for number, local in enumerate(result):
+            code += wasm.get(AT) + wasm.load_i64(offset + 8 * number) + wasm.put(local)
+        code += wasm.ELSE
+        words.push(a[0])
+        words.push(b[0])
+        code += operation + wasm.put(result[0])
+        for local in result[1:]:
+            code += wasm.i64(0) + wasm.put(local)
+        code += wasm.END
+        self._push(((result[0],), (result[1],), (result[2],), (result[3],)))
+
+    def _operate(self, opcode: int, count: int) -> None:
+        """Let the interpreter's module do it, with the operands on the stack's memory."""
+        operands = [self._stack.pop() for _ in range(count)]
+        lowest = len(self._stack) - self._bottom
+        words = [self._limbs(value) for value in operands]
+        for depth in range(count):
+            self._claim(lowest + depth, operands)
+        for depth, limbs in enumerate(reversed(words)):
+            self._store(limbs, lowest + depth)
+        self._call_operate(opcode, lowest + count - 1)
+        self._stack.append(Value(place=lowest))
+
+    def _call_operate(self, opcode: int, place: int) -> None:
+        self._code += wasm.i32(opcode) + wasm.get(TOP) + wasm.i32(WORD * place) + wasm.I32_ADD + wasm.call(OPERATE)

@@ -1,0 +1,131 @@
+"""Writes WASM: numbers, sections, and the instructions that compiled regions consist of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from runtimes.wasmtime.encoding import signed, u32, vector
+
+I32, I64, V128, EMPTY = 0x7F, 0x7E, 0x7B, 0x40
+
+BLOCK, LOOP, IF = b"\x02\x40", b"\x03\x40", b"\x04\x40"
+ELSE, END, RETURN = b"\x05", b"\x0b", b"\x0f"
+SELECT: Final = b"\x1b"
+I32_EQZ, I32_LT_U = b"\x45", b"\x49"
+I32_ADD, I32_SUB, I32_OR = b"\x6a", b"\x6b", b"\x72"
+I64_EQZ, I64_EQ, I64_NE, I64_LT_S, I64_LT_U, I64_GT_U, I64_GE_U = (
+    b"\x50", b"\x51", b"\x52", b"\x53", b"\x54", b"\x56", b"\x5a",
+)  # fmt: skip
+I64_ADD, I64_SUB, I64_MUL, I64_DIV_U, I64_REM_U = b"\x7c", b"\x7d", b"\x7e", b"\x80", b"\x82"
+I64_AND, I64_OR, I64_XOR, I64_SHL, I64_SHR_S, I64_SHR_U = b"\x83", b"\x84", b"\x85", b"\x86", b"\x87", b"\x88"
+WRAP, EXTEND_U = b"\xa7", b"\xad"
+ADD128, SUB128, MUL_WIDE_U = b"\xfc\x13", b"\xfc\x14", b"\xfc\x16"
+SPLAT_I64: Final = b"\xfd\x12"
+SET_LANE_1: Final = b"\xfd\x1e\x01"
+REVERSE: Final = b"\xfd\x0d" + bytes(range(15, -1, -1))
+"""Of two vectors, which have to be the same, the bytes of the first in the other order."""
+
+
+_SMALL: Final = [u32(number) for number in range(1024)]
+
+
+def index(number: int) -> bytes:
+    """An unsigned number, quick where it is small."""
+    return _SMALL[number] if number < 1024 else u32(number)
+
+
+def i32(number: int) -> bytes:
+    """i32.const; a number from 2^31 on is the negative one with the same bits."""
+    return b"\x41" + signed(number - (1 << 32) if number >> 31 == 1 else number)
+
+
+def i64(number: int) -> bytes:
+    """i64.const; a number from 2^63 on is the negative one with the same bits."""
+    return b"\x42" + signed(number - (1 << 64) if number >> 63 == 1 else number)
+
+
+def get(local: int) -> bytes:
+    """local.get"""
+    return b"\x20" + index(local)
+
+
+def put(local: int) -> bytes:
+    """local.set"""
+    return b"\x21" + index(local)
+
+
+def tee(local: int) -> bytes:
+    """local.tee"""
+    return b"\x22" + index(local)
+
+
+def call(function: int) -> bytes:
+    """call"""
+    return b"\x10" + index(function)
+
+
+def branch(depth: int) -> bytes:
+    """br"""
+    return b"\x0c" + index(depth)
+
+
+def branch_table(depths: list[int], default: int) -> bytes:
+    """br_table"""
+    return b"\x0e" + u32(len(depths)) + b"".join(map(index, depths)) + index(default)
+
+
+def load_i32(offset: int) -> bytes:
+    """i32.load"""
+    return b"\x28\x00" + index(offset)
+
+
+def load_i64(offset: int) -> bytes:
+    """i64.load"""
+    return b"\x29\x00" + index(offset)
+
+
+def load_i64_32(offset: int) -> bytes:
+    """i64.load32_u"""
+    return b"\x35\x00" + index(offset)
+
+
+def store_i32(offset: int) -> bytes:
+    """i32.store"""
+    return b"\x36\x00" + index(offset)
+
+
+def store_i64(offset: int) -> bytes:
+    """i64.store"""
+    return b"\x37\x00" + index(offset)
+
+
+def store_byte(offset: int) -> bytes:
+    """i64.store8"""
+    return b"\x3c\x00" + index(offset)
+
+
+def load_v128(offset: int) -> bytes:
+    """v128.load"""
+    return b"\xfd\x00\x00" + index(offset)
+
+
+def store_v128(offset: int) -> bytes:
+    """v128.store"""
+    return b"\xfd\x0b\x00" + index(offset)
+
+
+def lane_i64(lane: int) -> bytes:
+    """i64x2.extract_lane"""
+    return b"\xfd\x1d" + bytes((lane,))
+
+
+def function_type(params: Iterable[int], results: Iterable[int]) -> bytes:
+    """The type of a function."""
+    return b"\x60" + vector(bytes((kind,)) for kind in params) + vector(bytes((kind,)) for kind in results)
+
+
+def body(groups: Iterable[tuple[int, int]], code: bytes) -> bytes:
+    """A function's body: its locals as (how many, which type), and its instructions without the last `end`."""
+    content = vector(u32(count) + bytes((kind,)) for count, kind in groups if count) + code + END
+    return u32(len(content)) + content

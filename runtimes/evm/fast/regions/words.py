@@ -1,0 +1,342 @@
+"""256-bit words in WASM: each is four limbs of 64 bits, lowest first, and a limb is a constant or a local.
+
+What is known when a region is compiled is worked out then: comparisons have three limbs of zero, masks cut limbs off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Final, NewType
+
+from runtimes.evm.fast.regions import wasm
+
+Local = NewType("Local", int)
+Limb = int | tuple[Local]
+"""A constant, or the local in which it is."""
+Limbs = tuple[Limb, Limb, Limb, Limb]
+
+ONES: Final = (1 << 64) - 1
+ZERO: Final[Limbs] = (0, 0, 0, 0)
+_BITS: Final = 256
+_WORD: Final = (1 << _BITS) - 1
+
+
+def constant(value: int) -> Limbs:
+    """The limbs of a number."""
+    return value & ONES, value >> 64 & ONES, value >> 128 & ONES, value >> 192 & ONES
+
+
+def known(limbs: Limbs) -> int | None:
+    """The number, where it is known."""
+    a, b, c, d = limbs
+    if isinstance(a, int) and isinstance(b, int) and isinstance(c, int) and isinstance(d, int):
+        return a | b << 64 | c << 128 | d << 192
+    return None
+
+
+def size(limbs: Limbs) -> int:
+    """How many limbs there are below those that are known to be zero."""
+    return next((4 - place for place, limb in enumerate(reversed(limbs)) if limb != 0), 0)
+
+
+class WordEmitter:
+    """Emits operations on words into `code`; temporary locals are numbered from `first` on."""
+
+    def __init__(self, first: int, multiply: int) -> None:
+        self.code = bytearray()
+        self.first = self.next = self.most = first
+        self._multiply = multiply
+        """The function that multiplies two words: eight limbs to four."""
+
+    def local(self) -> Local:
+        """A new local."""
+        number = self.next
+        self.next += 1
+        self.most = max(self.most, self.next)
+        return Local(number)
+
+    def push(self, limb: Limb) -> None:
+        """Put a limb on WASM's stack."""
+        self.code += wasm.i64(limb) if isinstance(limb, int) else wasm.get(limb[0])
+
+    def take(self) -> tuple[Local]:
+        """The limb that lies on WASM's stack, in a new local."""
+        local = self.local()
+        self.code += wasm.put(local)
+        return (local,)
+
+    # --- numbers ----------------------------------------------------------------------------------------------
+
+    def add(self, a: Limbs, b: Limbs) -> Limbs:
+        """a + b"""
+        limbs: list[Limb] = []
+        carry: Limb = 0
+        limb: Limb
+        for left, right in zip(a[:3], b[:3], strict=True):
+            if isinstance(left, int) and isinstance(right, int) and isinstance(carry, int):
+                total = left + right + carry
+                limb, carry = total & ONES, total >> 64
+            elif left == 0 and right == 0:
+                limb, carry = carry, 0
+            elif carry == 0 and 0 in (left, right):
+                limb = right if left == 0 else left
+            else:
+                limb, carry = self._add_with_carry(left, right, carry)
+            limbs.append(limb)
+        limbs.append(self.low_add(self.low_add(a[3], b[3]), carry))
+        return limbs[0], limbs[1], limbs[2], limbs[3]
+
+    def _add_with_carry(self, left: Limb, right: Limb, carry: Limb) -> tuple[Limb, Limb]:
+        self._wide(left, 0)
+        self._wide(right, 0)
+        self.code += wasm.ADD128
+        if carry != 0:
+            self._wide(carry, 0)
+            self.code += wasm.ADD128
+        high = self.take()
+        return self.take(), high
+
+    def subtract(self, a: Limbs, b: Limbs) -> Limbs:
+        """a - b"""
+        limbs: list[Limb] = []
+        limb: Limb
+        borrow: Limb = 0  # or all ones
+        for left, right in zip(a[:3], b[:3], strict=True):
+            if isinstance(left, int) and isinstance(right, int) and isinstance(borrow, int):
+                difference = left - right - (borrow & 1)
+                limb, borrow = difference & ONES, ONES if difference < 0 else 0
+            elif right == 0 and borrow == 0:
+                limb = left
+            else:
+                self._wide(left, 0)
+                self._wide(right, 0)
+                self.code += wasm.SUB128
+                if borrow != 0:
+                    self._wide(borrow, borrow)
+                    self.code += wasm.ADD128
+                borrow = self.take()
+                limb = self.take()
+            limbs.append(limb)
+        difference_limb = a[3] if b[3] == 0 else self._limb(wasm.I64_SUB, a[3], b[3], lambda x, y: x - y)
+        limbs.append(self.low_add(difference_limb, borrow))
+        return limbs[0], limbs[1], limbs[2], limbs[3]
+
+    def multiply(self, a: Limbs, b: Limbs) -> Limbs:
+        """a * b"""
+        if size(a) < size(b):
+            a, b = b, a
+        if size(b) == 0:
+            return ZERO
+        if known(b) == 1:
+            return a
+        if size(b) == 1:
+            return self._multiply_short(a, b[0])
+        for limb in (*a, *b):
+            self.push(limb)
+        self.code += wasm.call(self._multiply)
+        limbs = [self.take() for _ in range(4)]
+        return limbs[3], limbs[2], limbs[1], limbs[0]
+
+    def _multiply_short(self, a: Limbs, b: Limb) -> Limbs:
+        limbs: list[Limb] = []
+        carry: Limb = 0
+        for limb in a[:3]:
+            if limb == 0:
+                limbs.append(carry)
+                carry = 0
+                continue
+            self.push(limb)
+            self.push(b)
+            self.code += wasm.MUL_WIDE_U
+            if carry != 0:
+                self._wide(carry, 0)
+                self.code += wasm.ADD128
+            carry = self.take()
+            limbs.append(self.take())
+        last = 0 if a[3] == 0 else self._limb(wasm.I64_MUL, a[3], b, lambda x, y: x * y)
+        limbs.append(self.low_add(last, carry))
+        return limbs[0], limbs[1], limbs[2], limbs[3]
+
+    def add_row(self, sums: Limbs, a: Limbs, b: Limb, place: int) -> Limbs:
+        """sums + (a * b << 64 * place), as written products are added up row by row."""
+        added: list[Limb] = list(sums)
+        carry: Limb = 0
+        for at, limb in zip(range(place, 3), a, strict=False):
+            self.push(limb)
+            self.push(b)
+            self.code += wasm.MUL_WIDE_U
+            for more in (sums[at], carry):
+                if more != 0:
+                    self._wide(more, 0)
+                    self.code += wasm.ADD128
+            carry = self.take()
+            added[at] = self.take()
+        last = self._limb(wasm.I64_MUL, a[3 - place], b, lambda x, y: x * y)
+        added[3] = self.low_add(self.low_add(last, sums[3]), carry)
+        return added[0], added[1], added[2], added[3]
+
+    def low_add(self, a: Limb, b: Limb) -> Limb:
+        """The sum of two limbs without its carry."""
+        if a == 0:
+            return b
+        return a if b == 0 else self._limb(wasm.I64_ADD, a, b, lambda x, y: x + y)
+
+    def _wide(self, low: Limb, high: Limb) -> None:
+        self.push(low)
+        self.push(high)
+
+    def _limb(self, opcode: bytes, a: Limb, b: Limb, worked_out: Callable[[int, int], int]) -> Limb:
+        if isinstance(a, int) and isinstance(b, int):
+            return worked_out(a, b) & ONES
+        self.push(a)
+        self.push(b)
+        self.code += opcode
+        return self.take()
+
+    # --- bits -------------------------------------------------------------------------------------------------
+
+    def both(self, a: Limbs, b: Limbs) -> Limbs:
+        """a & b"""
+        return self._each(a, b, self._and)
+
+    def either(self, a: Limbs, b: Limbs) -> Limbs:
+        """a | b"""
+        return self._each(a, b, self._or)
+
+    def differ(self, a: Limbs, b: Limbs) -> Limbs:
+        """a ^ b"""
+        return self._each(a, b, self._xor)
+
+    @staticmethod
+    def _each(a: Limbs, b: Limbs, of: Callable[[Limb, Limb], Limb]) -> Limbs:
+        return of(a[0], b[0]), of(a[1], b[1]), of(a[2], b[2]), of(a[3], b[3])
+
+    def _and(self, a: Limb, b: Limb) -> Limb:
+        if 0 in (a, b):
+            return 0
+        if a == ONES:
+            return b
+        return a if b == ONES else self._limb(wasm.I64_AND, a, b, lambda x, y: x & y)
+
+    def _or(self, a: Limb, b: Limb) -> Limb:
+        if a == 0:
+            return b
+        return a if b == 0 else self._limb(wasm.I64_OR, a, b, lambda x, y: x | y)
+
+    def _xor(self, a: Limb, b: Limb) -> Limb:
+        if a == 0:
+            return b
+        return a if b == 0 else self._limb(wasm.I64_XOR, a, b, lambda x, y: x ^ y)
+
+    def inverse(self, a: Limbs) -> Limbs:
+        """~a"""
+        return self.differ(a, (ONES, ONES, ONES, ONES))
+
+    def shift_left(self, a: Limbs, by: int) -> Limbs:
+        """a << by, a constant."""
+        places, bits = divmod(min(by, _BITS), 64)
+        return self._shifted([a[place - places] if place >= places else 0 for place in range(-1, 4)], bits)
+
+    def shift_right(self, a: Limbs, by: int) -> Limbs:
+        """a >> by, a constant, without a sign."""
+        if by == 0:
+            return a
+        places, bits = divmod(min(by, _BITS), 64)
+        moved = [a[place + places] if place + places < 4 else 0 for place in range(5)]
+        if bits == 0:
+            return moved[0], moved[1], moved[2], moved[3]
+        return self._shifted(moved, 64 - bits)
+
+    def _shifted(self, limbs: list[Limb], bits: int) -> Limbs:
+        """Four limbs of five, from the second on, shifted to the left by less than 64 bits."""
+        if bits == 0:
+            return limbs[1], limbs[2], limbs[3], limbs[4]
+        found: list[Limb] = []
+        for low, limb in pairwise(limbs):
+            upper = 0 if limb == 0 else self._limb(wasm.I64_SHL, limb, bits, lambda x, y: x << y)
+            lower = 0 if low == 0 else self._limb(wasm.I64_SHR_U, low, 64 - bits, lambda x, y: x >> y)
+            found.append(self._or(upper, lower))
+        return found[0], found[1], found[2], found[3]
+
+    def byte(self, a: Limbs, place: int) -> Limbs:
+        """The byte at a constant place, counted from the highest one."""
+        if place >= 32:
+            return ZERO
+        limb, byte = divmod(31 - place, 8)
+        moved = a[limb] if byte == 0 else self._limb(wasm.I64_SHR_U, a[limb], 8 * byte, lambda x, y: x >> y)
+        return self._and(moved, 0xFF), 0, 0, 0
+
+    def sign_extend(self, a: Limbs, last: int) -> Limbs:
+        """The sign of the bytes up to a constant one, carried on."""
+        if last >= 31:
+            return a
+        place, bit = divmod(8 * last + 7, 64)
+        top = a[place]
+        if bit < 63:
+            by = 63 - bit
+            moved = self._limb(wasm.I64_SHL, top, by, lambda x, y: x << y)
+            top = self._limb(wasm.I64_SHR_S, moved, by, lambda x, y: _signed(x) >> y)
+        sign = self._limb(wasm.I64_SHR_S, top, 63, lambda x, y: _signed(x) >> y)
+        limbs: list[Limb] = [*a[:place], top, *[sign] * (3 - place)]
+        return limbs[0], limbs[1], limbs[2], limbs[3]
+
+    # --- comparisons ------------------------------------------------------------------------------------------
+
+    def less(self, a: Limbs, b: Limbs, is_signed: bool = False) -> Limbs:
+        """a < b"""
+        x, y = known(a), known(b)
+        if x is not None and y is not None:
+            return int(_signed(x, _BITS) < _signed(y, _BITS) if is_signed else x < y), 0, 0, 0
+        count = 4 if is_signed else max(size(a), size(b), 1)
+        self._compare(wasm.I64_LT_S if is_signed and count == 1 else wasm.I64_LT_U, a[0], b[0])
+        for place in range(1, count):
+            self._compare(wasm.I64_LT_S if is_signed and place == 3 else wasm.I64_LT_U, a[place], b[place])
+            self._compare(wasm.I64_EQ, a[place], b[place])
+            # of the two below, the lower comparison where these limbs are equal
+            self.code += wasm.SELECT
+        self.code += wasm.EXTEND_U
+        return self.take(), 0, 0, 0
+
+    def equal(self, a: Limbs, b: Limbs) -> Limbs:
+        """a == b"""
+        return self.is_zero(self.differ(a, b))
+
+    def is_zero(self, a: Limbs) -> Limbs:
+        """a == 0"""
+        if any(isinstance(limb, int) and limb for limb in a):
+            return ZERO
+        if known(a) == 0:
+            return 1, 0, 0, 0
+        self.any_bits(a)
+        self.code += wasm.I64_EQZ + wasm.EXTEND_U
+        return self.take(), 0, 0, 0
+
+    def any_bits(self, limbs: tuple[Limb, ...]) -> None:
+        """Put a number on WASM's stack that is zero where all of these limbs are."""
+        counted = [limb for limb in limbs if limb != 0] or [0]
+        self.push(counted[0])
+        for limb in counted[1:]:
+            self.push(limb)
+            self.code += wasm.I64_OR
+
+    def _compare(self, opcode: bytes, a: Limb, b: Limb) -> None:
+        self.push(a)
+        self.push(b)
+        self.code += opcode
+
+
+def _signed(number: int, bits: int = 64) -> int:
+    return number - (1 << bits) if number >> (bits - 1) else number
+
+
+def multiplication(first: int) -> tuple[bytes, int]:
+    """The function that multiplies: eight parameters, four results; its instructions, and how many locals it has."""
+    words = WordEmitter(first, multiply=-1)
+    a: Limbs = (Local(0),), (Local(1),), (Local(2),), (Local(3),)
+    sums = ZERO
+    for place in range(4):
+        sums = words.add_row(sums, a, (Local(4 + place),), place)
+    for limb in sums:
+        words.push(limb)
+    return bytes(words.code), words.most - first

@@ -1,0 +1,214 @@
+//! Hot code that was compiled to WASM: where it is entered, what it shares with the interpreter, how it becomes known.
+//!
+//! A region is a function of another module in the same store, in this module's table. It runs blocks of one piece of
+//! code as the interpreter would, on the same stack and memory, and gives back the place from which the interpreter
+//! goes on; it has no way to end a frame and to run out of gas: before what it cannot do it gives back.
+
+use crate::arithmetic;
+use crate::frame::{Code, Exit, Frame, Rules};
+use crate::host::{Host, MOST_HOT, mailbox};
+use crate::words;
+use revm_primitives::U256;
+use std::rc::Rc;
+
+/// What a region reads and writes; `runtimes/evm/fast/regions/shared.py` has the same places.
+#[repr(C)]
+struct Running {
+    gas: u64,
+    pc: u32,
+    top: u32,
+    base: u32,
+    limit: u32,
+    memory: u32,
+    memory_size: u32,
+    calldata: u32,
+    calldata_size: u32,
+    return_size: u32,
+    address: u32,
+    caller: u32,
+    value: u32,
+    frame: u32,
+    host: u32,
+    grow: Option<fn(&mut Frame, u32, u64) -> Result<(), Exit>>,
+    /// How the frame ends, where memory could not be had.
+    end: Option<Exit>,
+}
+
+static mut RUNNING: Running = Running {
+    gas: 0,
+    pc: 0,
+    top: 0,
+    base: 0,
+    limit: 0,
+    memory: 0,
+    memory_size: 0,
+    calldata: 0,
+    calldata_size: 0,
+    return_size: 0,
+    address: 0,
+    caller: 0,
+    value: 0,
+    frame: 0,
+    host: 0,
+    grow: None,
+    end: None,
+};
+
+fn running() -> &'static mut Running {
+    // SAFETY: one thread, and regions do not nest
+    unsafe { &mut *(&raw mut RUNNING) }
+}
+
+/// How many codes are kept that were reported.
+const MOST_CODES: usize = 256;
+/// Landings after which a code is reported; 0 is never.
+static mut HEAT: u32 = 0;
+static mut REPORTED: Vec<Rc<Code>> = Vec::new();
+
+/// What a code counts down from.
+pub fn heat() -> u32 {
+    // SAFETY: one thread
+    match unsafe { HEAT } {
+        0 => u32::MAX,
+        landings => landings,
+    }
+}
+
+pub fn set_heat(landings: u32) {
+    // SAFETY: one thread
+    unsafe { HEAT = landings }
+}
+
+pub fn reported() -> &'static mut Vec<Rc<Code>> {
+    // SAFETY: one thread, and nobody holds on to it
+    unsafe { &mut *(&raw mut REPORTED) }
+}
+
+/// Say that a code is hot at a landing, unless too many wait to be looked at. Returns the next count.
+#[inline(never)]
+pub fn report(code: &Rc<Code>, rules: &Rules, place: usize) -> u32 {
+    let mail = mailbox();
+    if (mail.hot_count as usize) < MOST_HOT {
+        if let Some(number) = number(code) {
+            mail.hot[mail.hot_count as usize] = [number as u64, place as u64, rules.number as u64];
+            mail.hot_count += 1;
+        }
+    }
+    heat()
+}
+
+/// The number under which a code is known from now on; None where there are too many.
+pub fn number(code: &Rc<Code>) -> Option<usize> {
+    let codes = reported();
+    match codes.iter().position(|known| Rc::ptr_eq(known, code)) {
+        Some(number) => Some(number),
+        None if codes.len() == MOST_CODES => None,
+        None => {
+            codes.push(code.clone());
+            Some(codes.len() - 1)
+        }
+    }
+}
+
+/// Let the region of a table slot run from a place on; where the interpreter goes on, its gas, its stack, and how the frame
+/// ends where it does.
+#[inline(never)]
+pub fn run<H: Host>(
+    frame: &mut Frame,
+    host: &mut H,
+    slot: u16,
+    place: usize,
+    gas: u64,
+    top: usize,
+    limit: usize,
+) -> (usize, u64, usize, Option<Exit>) {
+    let state = running();
+    *state = Running {
+        gas,
+        pc: place as u32,
+        top: top as u32,
+        base: frame.base() as u32,
+        limit: limit as u32,
+        memory: frame.memory.as_ptr() as u32,
+        memory_size: frame.memory.len() as u32,
+        calldata: frame.calldata.as_ptr() as u32,
+        calldata_size: frame.calldata.len() as u32,
+        return_size: frame.return_data.len() as u32,
+        address: &raw const frame.address as u32,
+        caller: &raw const frame.caller as u32,
+        value: &raw const frame.value as u32,
+        frame: &raw mut *frame as u32,
+        host: &raw mut *host as *mut u8 as u32,
+        grow: Some(grow::<H>),
+        end: None,
+    };
+    let code = frame.code.clone();
+    let mut slot = slot;
+    loop {
+        let (pc, gas) = (state.pc, state.gas);
+        // SAFETY: the slot holds a function of this type: the host has put it there, and wasmtime checks the type
+        let region: extern "C" fn(u32) = unsafe { core::mem::transmute(slot as usize) };
+        region(state as *mut Running as u32);
+        code.note_entry(pc as usize, gas.saturating_sub(state.gas));
+        // another region may go on from here; one that has not moved would leave again
+        slot = code.region(state.pc as usize, &frame.rules);
+        if slot == 0 || state.end.is_some() || (state.pc, state.gas) == (pc, gas) {
+            break;
+        }
+    }
+    match state.end {
+        None => (state.pc as usize, state.gas, state.top as usize, None),
+        end => (state.pc as usize + 1, frame.gas, state.top as usize, end), // within that instruction
+    }
+}
+
+fn grow<H: Host>(frame: &mut Frame, host: u32, end: u64) -> Result<(), Exit> {
+    // SAFETY: `run` has the only reference, and waits
+    let host = unsafe { &mut *(host as usize as *mut H) };
+    if end > frame.granted {
+        host.grow(frame, (end + 31) & !31)?;
+    }
+    frame.lengthen(end)
+}
+
+/// For regions: make memory hold `end` bytes, at most 2^32 of them, and pay for it; 0 where the frame ends with that.
+#[unsafe(no_mangle)]
+pub extern "C" fn lengthen(end: u64) -> u32 {
+    let state = running();
+    let Some(grow) = state.grow else { return 0 };
+    // SAFETY: `run` has the only other reference, and waits
+    let frame = unsafe { &mut *(state.frame as usize as *mut Frame) };
+    frame.gas = state.gas;
+    frame.top = state.top as usize;
+    let done = grow(frame, state.host, end);
+    let state = running();
+    state.gas = frame.gas;
+    state.end = done.err();
+    (state.memory, state.memory_size) = (frame.memory.as_ptr() as u32, frame.memory.len() as u32);
+    state.end.is_none() as u32
+}
+
+/// For regions: what an opcode makes of the words at and below a place of the stack, put where the lowest of them lies.
+#[unsafe(no_mangle)]
+pub extern "C" fn operate(opcode: u32, place: u32) {
+    let word = |depth: u32| {
+        // SAFETY: the region has looked that there are so many words
+        unsafe { &mut *((place - 32 * depth) as usize as *mut U256) }
+    };
+    let (a, b) = (*word(0), *word(1));
+    match opcode {
+        0x02 => *word(1) = a.wrapping_mul(b),
+        0x04 => *word(1) = arithmetic::divide(&a, &b),
+        0x05 => *word(1) = arithmetic::divide_signed(&a, &b),
+        0x06 => *word(1) = arithmetic::remainder(&a, &b),
+        0x07 => *word(1) = arithmetic::remainder_signed(&a, &b),
+        0x08 => *word(2) = arithmetic::add_modulo(&a, &b, word(2)),
+        0x09 => *word(2) = arithmetic::multiply_modulo(&a, &b, word(2)),
+        0x0b => *word(1) = words::sign_extend(&b, &a),
+        0x1a => *word(1) = words::byte(&b, &a),
+        0x1b => *word(1) = words::shift_left(&b, &a),
+        0x1c => *word(1) = words::shift_right(&b, &a),
+        0x1d => *word(1) = words::shift_right_signed(&b, &a),
+        _ => {}
+    }
+}

@@ -1,0 +1,100 @@
+"""The names of a module's functions: its custom section `name`, which compilers write unless they are told to strip it.
+
+Names say nothing of what a module does, so whatever is malformed there is no error: such a module has no names. Rules:
+WebAssembly core specification 2.0, appendix on custom sections.
+"""
+
+import re
+from functools import lru_cache
+
+from hypervisor.errors import InvalidModule
+from runtimes.wasm.binary import BinaryReader
+from runtimes.wasm.module import MAGIC, ExternKind, Section, parse
+
+MOST_CHARACTERS = 120
+"""Of a name: longer ones are cut in their middle."""
+
+_FUNCTIONS = 1
+_DIGITS, _MOST_DIGITS = re.compile(r"[0-9]+"), 4
+_ESCAPE = re.compile(r"\$(SP|BP|RF|LT|GT|LP|RP|C|u[0-9a-f]{1,4})\$")
+_ESCAPES = {"SP": "@", "BP": "*", "RF": "&", "LT": "<", "GT": ">", "LP": "(", "RP": ")", "C": ","}
+_RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
+
+
+@lru_cache(16)
+def function_names(wasm: bytes) -> dict[int, str]:
+    """The functions' names by their indices, Rust's without the hash; of others the names of their exports."""
+    try:
+        exported = {item.index: _shown(item.name) for item in parse(wasm).exports if item.kind == ExternKind.FUNCTION}
+    except InvalidModule:
+        return {}
+    try:
+        return exported | _names(wasm)
+    except InvalidModule:
+        return exported
+
+
+@lru_cache(16)
+def function_count(wasm: bytes) -> int:
+    """How many functions a module has that the rules have taken, with the imported ones."""
+    return len(parse(wasm).function_type_indices())
+
+
+def function_label(names: dict[int, str], index: int) -> str:
+    """A function's name, or its number."""
+    return names.get(index) or f"function {index}"
+
+
+def _names(wasm: bytes) -> dict[int, str]:
+    reader = BinaryReader(wasm, len(MAGIC))
+    while not reader.done:
+        number, size = reader.byte(), reader.u32()
+        end = reader.position + size
+        if number == Section.CUSTOM and end <= reader.end:
+            section = BinaryReader(wasm, reader.position, end)
+            if section.name() == "name":
+                return _functions(section)
+        reader.take(size)
+    return {}
+
+
+def _functions(section: BinaryReader) -> dict[int, str]:
+    while not section.done:
+        kind, size = section.byte(), section.u32()
+        if kind == _FUNCTIONS:
+            return {section.u32(): _shown(section.name()) for _ in range(section.count())}
+        section.take(size)
+    return {}
+
+
+def _demangled(name: str) -> str:
+    """A name in Rust's older mangling as its path, `_ZN3cid4read17h...E`: others as they are."""
+    if not (name.startswith("_ZN") and name.endswith("E")):
+        return name
+    parts, rest = [], name[3:-1]
+    while rest:
+        digits = _DIGITS.match(rest)
+        if digits is None or len(digits[0]) > _MOST_DIGITS:
+            return name
+        start = digits.end()
+        end = start + int(digits[0])
+        if end > len(rest):
+            return name
+        parts.append(rest[start:end])
+        rest = rest[end:]
+    path = "::".join(part.removeprefix("_") if part.startswith("_$") else part for part in parts)
+    return _ESCAPE.sub(_unescaped, path.replace("..", "::"))
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = found[1]
+    if code in _ESCAPES:
+        return _ESCAPES[code]
+    return chr(int(code[1:], 16)) if code[1:] else found[0]
+
+
+def _shown(name: str) -> str:
+    plain = _RUST_HASH.sub("", _demangled(name))
+    text = "".join(char if char.isprintable() else "?" for char in plain)
+    half = MOST_CHARACTERS // 2
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:half]}...{text[-half:]}"

@@ -1,0 +1,160 @@
+"""Writes an instrumented module whose functions keep the tree of their calls, in a second memory: for `profiling`.
+
+Each function notes on its way in and out where the call tree is and what the gas counter says; so does a call of a
+syscall. Nothing of this is charged. A node of the tree is 32 bytes: function, the caller's node, the next node of its
+bucket, (unused), milligas of its own, calls. The first 32 bytes of the memory are the innermost node, the end of the
+nodes, and the counter when it was last looked at. A node is found by its caller and its function in a hash table of
+node addresses after the nodes, in at most `STEPS` steps: a call costs the same in whatever tree.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+from runtimes.wasm.encode import Encoder
+from runtimes.wasm.module import ExternKind, Section, parse
+from runtimes.wasm.opcodes import CALL
+from runtimes.wasmtime.encoding import name, signed, u32, vector
+
+PROFILE_EXPORT: Final = "\0profile"
+_NODES_END: Final = 256 << 16
+"""Room for half a million nodes. What does not fit counts with the innermost node that does."""
+_BUCKET_BITS: Final = 17
+PAGES: Final = (_NODES_END + (4 << _BUCKET_BITS)) >> 16
+"""Of the second memory: the nodes and their table."""
+STEPS: Final = 64
+"""Nodes of a bucket: its functions beyond them count with their caller, which takes a module that is made for it."""
+
+NODE: Final = struct.Struct("<IIIIqQ")
+HEAD: Final = struct.Struct("<IIq")
+ROOT: Final = NODE.size
+HELPERS: Final = f"""(module
+    (global (mut i64) (i64.const 0))
+    (memory 1) (memory {PAGES})
+    (func $enter (param $function i32) (result i32)
+            (local $at i32) (local $node i32) (local $bucket i32) (local $steps i32)
+        (local.set $at (i32.load 1 (i32.const 0)))
+        (i64.store 1 offset=16 (local.get $at) (i64.add (i64.load 1 offset=16 (local.get $at))
+            (i64.sub (i64.load 1 offset=8 (i32.const 0)) (global.get 0))))
+        (i64.store 1 offset=8 (i32.const 0) (global.get 0))
+        (local.set $bucket (i32.shl (i32.shr_u
+            (i32.mul (i32.xor (i32.mul (local.get $at) (i32.const 0x9E3779B1)) (local.get $function))
+                (i32.const 0x85EBCA6B))
+            (i32.const {32 - _BUCKET_BITS})) (i32.const 2)))
+        (local.set $node (i32.load 1 offset={_NODES_END} (local.get $bucket)))
+        (block $found
+            (loop $next
+                (if (i32.eqz (local.get $node)) (then
+                    (local.set $node (i32.load 1 offset=4 (i32.const 0)))
+                    (if (i32.ge_u (local.get $node) (i32.const {_NODES_END}))
+                        (then (return (local.get $at))))
+                    (i32.store 1 offset=4 (i32.const 0) (i32.add (local.get $node) (i32.const {NODE.size})))
+                    (i32.store 1 (local.get $node) (local.get $function))
+                    (i32.store 1 offset=4 (local.get $node) (local.get $at))
+                    (i32.store 1 offset=8 (local.get $node) (i32.load 1 offset={_NODES_END} (local.get $bucket)))
+                    (i32.store 1 offset={_NODES_END} (local.get $bucket) (local.get $node))
+                    (br $found)))
+                (br_if $found (i32.and (i32.eq (i32.load 1 (local.get $node)) (local.get $function))
+                    (i32.eq (i32.load 1 offset=4 (local.get $node)) (local.get $at))))
+                (local.set $steps (i32.add (local.get $steps) (i32.const 1)))
+                (if (i32.eq (local.get $steps) (i32.const {STEPS})) (then (return (local.get $at))))
+                (local.set $node (i32.load 1 offset=8 (local.get $node)))
+                (br $next)))
+        (i64.store 1 offset=24 (local.get $node) (i64.add (i64.load 1 offset=24 (local.get $node)) (i64.const 1)))
+        (i32.store 1 (i32.const 0) (local.get $node))
+        (local.get $at))
+    (func $leave (param $before i32) (local $at i32)
+        (local.set $at (i32.load 1 (i32.const 0)))
+        (i64.store 1 offset=16 (local.get $at) (i64.add (i64.load 1 offset=16 (local.get $at))
+            (i64.sub (i64.load 1 offset=8 (i32.const 0)) (global.get 0))))
+        (i64.store 1 offset=8 (i32.const 0) (global.get 0))
+        (i32.store 1 (i32.const 0) (local.get $before))))"""
+_I32: Final = b"\x7f"
+_ENTER_TYPE, _LEAVE_TYPE = b"\x60" + vector([_I32]) + vector([_I32]), b"\x60" + vector([_I32]) + vector([])
+
+
+@lru_cache(1)
+def _helpers() -> tuple[bytes, ...]:
+    """The bodies of `enter` and `leave`, with their local variables."""
+    from wasmtime import wat2wasm
+
+    module = parse(bytes(wat2wasm(HELPERS)))
+    return tuple(u32(body.local_groups) + module.data[body.locals_at : body.end] for body in module.bodies)
+
+
+class ProfilingEncoder(Encoder):
+    """Writes an instrumented module whose functions keep the tree of their calls."""
+
+    def encode(self) -> bytes:
+        """The instrumented module, with the second memory."""
+        raw, count = self.module.raw, len(self.module.types)
+        kept = dict(raw)
+        types = raw[Section.TYPE][len(u32(count)) :]
+        raw[Section.TYPE] = u32(count + 2) + types + _ENTER_TYPE + _LEAVE_TYPE
+        memories = raw[Section.MEMORY][len(u32(1)) :]
+        raw[Section.MEMORY] = u32(2) + memories + b"\x01" + u32(PAGES) + u32(PAGES)
+        try:
+            return super().encode()
+        finally:
+            raw.clear()
+            raw.update(kept)
+
+    @property
+    def _enter(self) -> int:
+        return len(self.stack_costs) + len(self.thunks) + len(self.uncounted)
+
+    def _function_section(self) -> bytes:
+        first = len(self.module.types)
+        return _longer(super()._function_section(), self._functions_written, [u32(first), u32(first + 1)])
+
+    def _export_section(self) -> bytes:
+        export = name(PROFILE_EXPORT) + bytes((ExternKind.MEMORY,)) + u32(1)
+        has_start = self.module.start is not None
+        return _longer(super()._export_section(), len(self.module.exports) + (2 if has_start else 1), [export])
+
+    def _code_section(self) -> bytes:
+        bodies = [u32(len(body)) + body for body in _helpers()]
+        return _longer(super()._code_section(), self._functions_written, bodies)
+
+    @property
+    def _functions_written(self) -> int:
+        return len(self.functions) + len(self.thunks) + len(self.uncounted)
+
+    def _own_locals(self) -> bytes:
+        return b"\x02\x7f"  # the node around this function, and that around a syscall: two i32
+
+    def _prologue(self, position: int) -> bytes:
+        return self._entered(self.imported + position, self._own_local(position))
+
+    def _epilogue(self, position: int) -> bytes:
+        return self._left(self._own_local(position))
+
+    def _edits(self, position: int) -> list[tuple[int, int, bytes]]:
+        edits = super()._edits(position)
+        around = self._own_local(position) + 1
+        data = self.module.data
+        for _, op, start, end, operands in self.functions[position].instructions.marks:
+            if op == CALL and operands[0] < self.imported:
+                code = self._entered(operands[0], around) + data[start:end] + self._left(around)
+                edits.append((start, end, code))
+        edits.sort(key=lambda edit: edit[0])
+        return edits
+
+    def _own_local(self, position: int) -> int:
+        return self._temporary(position) + (1 if self.functions[position].charges.operands else 0)
+
+    def _entered(self, function: int, local: int) -> bytes:
+        return b"\x41" + signed(function) + b"\x10" + u32(self._enter) + b"\x21" + u32(local)
+
+    def _left(self, local: int) -> bytes:
+        return b"\x20" + u32(local) + b"\x10" + u32(self._enter + 1)
+
+
+def _longer(written: bytes, count: int, items: Iterable[bytes]) -> bytes:
+    """An encoded vector of `count` items with more at its end."""
+    more = list(items)
+    assert written.startswith(u32(count)), "the count is what it begins with"
+    return u32(count + len(more)) + written[len(u32(count)) :] + b"".join(more)

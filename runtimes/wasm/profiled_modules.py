@@ -1,0 +1,27 @@
+"""The modules of profiled runs: instrumented with the tree of their calls, compiled by an engine of their own."""
+
+from __future__ import annotations
+
+from runtimes.wasm import instrument
+from runtimes.wasm.abi import Revision
+from runtimes.wasm.boundary import Boundary
+from runtimes.wasm.module import WasmModule
+from runtimes.wasm.modules import GuestModules
+from runtimes.wasm.opcodes import WasmPrices
+from runtimes.wasm.profile_encode import ProfilingEncoder
+from runtimes.wasm.profiling_boundary import ProfilingBoundary
+from runtimes.wasmtime.cache import ModuleCache
+from runtimes.wasmtime.engine import profiling_engine
+
+
+class ProfiledModules(GuestModules):
+    """As `GuestModules`, for profiled runs; nothing of them is kept on disk."""
+
+    def __init__(self) -> None:
+        super().__init__(profiling_engine(), ModuleCache(None))
+
+    def _open(self, revision: Revision) -> Boundary:
+        return ProfilingBoundary(self._engine, revision)
+
+    def _instrument(self, module: WasmModule, prices: WasmPrices) -> bytes:
+        return instrument.instrument(module, prices, ProfilingEncoder)

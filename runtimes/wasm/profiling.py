@@ -1,0 +1,152 @@
+"""Gas and time by guest function: a runtime that runs actors with the tree of their calls beside them.
+
+What is counted is exact, and charges and results are those of a plain run. `hypervisor.profile` has what comes of it,
+and finds this runtime by its entry point.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from time import perf_counter_ns
+from typing import Final
+
+from hypervisor.kernel import Kernel
+from hypervisor.once import once
+from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, total_milligas
+from hypervisor.runtime import RuntimeServices
+from runtimes.wasm.abi import WasmInvocation
+from runtimes.wasm.boundary import Linked
+from runtimes.wasm.module import parse
+from runtimes.wasm.modules import GuestModule
+from runtimes.wasm.names import function_label, function_names
+from runtimes.wasm.opcodes import PAGE_BYTES, WasmPrices
+from runtimes.wasm.profile_encode import HEAD, NODE, PAGES, PROFILE_EXPORT, ROOT
+from runtimes.wasm.profiled_modules import ProfiledModules
+from runtimes.wasm.runtime import WasmRuntime
+from runtimes.wasmtime.raw import Instance
+from store.cid import Cid
+
+_PROFILE: Final = PROFILE_EXPORT.encode()
+
+
+class ProfilingRuntime(WasmRuntime):
+    """The native runtime, profiled for one machine."""
+
+    def __init__(self, services: RuntimeServices) -> None:
+        super().__init__(services)
+        self.recorder = ProfileRecorder()
+        self._profiled: dict[tuple[Cid, str, WasmPrices], GuestModule] = {}
+
+    def _module(self, kernel: Kernel, code: Cid, prices: WasmPrices) -> GuestModule:
+        revision = kernel.machine.context.network.rules.revision
+        found = self._profiled.get((code, revision, prices))
+        if found is None:
+            super()._module(kernel, code, prices)  # refuses what it refuses in a plain run
+            wasm = kernel.load_code(code)
+            plain = _modules().load(self._digest(code, wasm), wasm, revision, prices)
+            linked = _ProfilingLinked(plain.linked, self.recorder, code, _labels(wasm))
+            found = self._profiled[code, revision, prices] = GuestModule(linked, plain.facts)
+        return found
+
+
+class _ProfilingLinked:
+    """A profiled module: `boundary.Linked` with notes."""
+
+    def __init__(self, linked: Linked, recorder: ProfileRecorder, code: Cid, labels: Labels) -> None:
+        self._linked = linked
+        self._recorder = recorder
+        self._code = code
+        self._labels = labels
+        self.detach, self.attach, self.stray = linked.detach, linked.attach, linked.stray
+
+    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
+        # A limit is for every memory: the guest's own has it once that of the profile, which does not grow, is there.
+        invocation = self._linked.begin(kernel, max(memory_bytes, PAGES * PAGE_BYTES), table_elements)
+        context = kernel.context
+        notes = ProfiledInvocation(context.receiver, context.method, self._code, ProfileNode("?"), room=memory_bytes)
+        notes.begun = perf_counter_ns()
+        self._recorder.begin(notes)
+        invocation.profile = notes
+        return invocation
+
+    def instantiate(self, invocation: WasmInvocation) -> None:
+        self._linked.instantiate(invocation)
+        instance = invocation.instance
+        assert isinstance(instance, Instance)
+        instance.limit_memory(invocation.profile.room)
+        address, _ = instance.exported_memory(_PROFILE)
+        ctypes.memmove(address, HEAD.pack(ROOT, ROOT + NODE.size, 0), HEAD.size)
+        invocation.profile.place = lambda: _current(instance)
+        invocation.profile.functions = lambda: _functions(instance, self._labels)
+
+    def end(self, invocation: WasmInvocation) -> None:
+        notes: ProfiledInvocation = invocation.profile
+        try:
+            if notes.place is not None:
+                notes.root = _tree(notes, invocation, self._labels)
+        finally:
+            self._linked.end(invocation)
+            self._recorder.end()
+
+
+@once
+def _modules() -> ProfiledModules:
+    """The profiled modules of this process."""
+    return ProfiledModules()
+
+
+def _current(instance: Instance) -> int:
+    """The innermost node of a guest at work."""
+    address, _ = instance.exported_memory(_PROFILE)
+    current: int = HEAD.unpack(ctypes.string_at(address, HEAD.size))[0]
+    return current
+
+
+def _functions(instance: Instance, labels: Labels) -> list[str]:
+    """The functions that a guest at work is in, the innermost first."""
+    address, _ = instance.exported_memory(_PROFILE)
+    current, end, _ = HEAD.unpack(ctypes.string_at(address, HEAD.size))
+    data = ctypes.string_at(address, end)
+    syscalls, names = labels
+    found: list[str] = []
+    while current != ROOT:
+        function, caller, *_ = NODE.unpack_from(data, current)
+        if function >= len(syscalls):
+            found.append(function_label(names, function))
+        current = caller
+    return found
+
+
+Labels = tuple[tuple[str, ...], dict[int, str]]
+"""The syscalls that a module imports, in order, and the names of its functions."""
+
+
+@lru_cache(16)
+def _labels(wasm: bytes) -> Labels:
+    imported = parse(wasm).imported_functions
+    return tuple(f"{item.module}::{item.name}" for item in imported), function_names(wasm)
+
+
+def _tree(notes: ProfiledInvocation, invocation: WasmInvocation, labels: Labels) -> ProfileNode:
+    """The tree of an invocation that is over, with what it has called."""
+    instance = invocation.instance
+    assert isinstance(instance, Instance)
+    address, _ = instance.exported_memory(_PROFILE)
+    current, end, last = HEAD.unpack(ctypes.string_at(address, HEAD.size))
+    data = ctypes.string_at(address, end)
+    syscalls, names = labels
+    nodes: dict[int, ProfileNode] = {ROOT: ProfileNode("")}
+    for at in range(ROOT + NODE.size, end, NODE.size):
+        function, caller, _, _, milligas, count = NODE.unpack_from(data, at)
+        is_syscall = function < len(syscalls)
+        label = syscalls[function] if is_syscall else function_label(names, function)
+        nodes[at] = ProfileNode(label, is_syscall, milligas, count)
+        nodes[caller].calls.append(nodes[at])  # a caller's node is made before
+    if current != ROOT:
+        nodes[current].milligas += last - max(0, instance.counter.value)
+    for at, called in notes.under:
+        nodes[at].invocations.append(called)
+        nodes[at].milligas -= total_milligas(called.root)
+    nodes[ROOT].milligas = 0
+    return nodes[ROOT]

@@ -1,0 +1,89 @@
+"""The boundary of profiled runs: as `boundary.RawBoundary`, with the time that each syscall takes.
+
+Their code takes a multiple of the time that plain code takes. So a guest is looked at in its midst, too: where an
+interrupt has taken its message's gas away, so that it ends by its own counter.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from threading import get_ident
+from time import perf_counter_ns
+from typing import Any, Protocol
+
+from hypervisor.kernel import Kernel
+from runtimes.wasm.abi import Revision, WasmInvocation, performer
+from runtimes.wasm.boundary import Linked, RawBoundary, RawLinked
+from runtimes.wasm.syscalls.table import Syscall
+from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
+from runtimes.wasmtime.raw import EpochCallback, Instance
+from runtimes.wasmtime.ticks import Ticks
+
+
+class TimedInvocation(Protocol):
+    """What is noted of an invocation."""
+
+    nested_ns: int
+    """What the invocations that it has made took."""
+    syscall_ns: dict[str, int]
+    """What its syscalls took themselves, by name."""
+
+
+class ProfilingBoundary(RawBoundary):
+    """Syscalls are timed, and guests have a second memory."""
+
+    def __init__(self, engine: WasmtimeEngine, revision: Revision) -> None:
+        super().__init__(engine, revision, memories=2)
+        self._ticks = Ticks(engine)
+        self._at_tick = EpochCallback(self._look)
+
+    def link(self, module: CompiledModule) -> Linked:
+        """Resolve a module's imports; raises InvalidModule."""
+        return _TickedLinked(self, module, self._ticks, self._at_tick)
+
+    def _performer(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
+        perform, name = performer(syscall), f"{syscall.module}::{syscall.name}"
+
+        def timed(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
+            notes: TimedInvocation = invocation.profile
+            nested, begun = notes.nested_ns, perf_counter_ns()
+            try:
+                return perform(invocation, arguments)
+            finally:
+                own = perf_counter_ns() - begun - (notes.nested_ns - nested)
+                notes.syscall_ns[name] = notes.syscall_ns.get(name, 0) + own
+
+        return timed
+
+    def _look(self, _context: int, _environment: int, ticks: int, _kind: int) -> int:
+        ctypes.c_uint64.from_address(ticks).value = 1
+        invocation = self.live.get(get_ident())
+        if invocation is not None and invocation.kernel.gas.stopped:
+            invocation.instance.counter.value = -1
+        return 0
+
+
+class _TickedLinked(RawLinked):
+    """Its instances are looked at with each tick of the engine."""
+
+    def __init__(self, boundary: RawBoundary, module: CompiledModule, ticks: Ticks, callback: Any) -> None:
+        super().__init__(boundary, module)
+        self._ticks = ticks
+        self._callback = callback
+
+    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
+        self._ticks.begin()
+        try:
+            invocation = super().begin(kernel, memory_bytes, table_elements)
+        except BaseException:
+            self._ticks.end()
+            raise
+        instance = invocation.instance
+        assert isinstance(instance, Instance)
+        instance.follow_epochs(self._callback)
+        return invocation
+
+    def end(self, invocation: WasmInvocation) -> None:
+        self._ticks.end()
+        super().end(invocation)

@@ -1,0 +1,44 @@
+"""The compilers of actors that are on this machine: `make templates` puts them into build/compilers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+FOLDER: Final = Path(__file__).resolve().parent.parent / "build" / "compilers"
+"""An environment of Python with ziglang, and a folder of npm with assemblyscript."""
+
+C_FLAGS: Final = (
+    "-target", "wasm32-freestanding", "-mcpu=mvp+bulk_memory+sign_ext+mutable_globals", "-Os", "-nostdlib", "-Wall",
+    "-Wextra", "-Werror", "-Wl,--no-entry", "-Wl,--export=invoke",
+)  # fmt: skip
+
+
+def zig() -> list[str] | None:
+    """What runs zig, None where it is not here."""
+    own = FOLDER / "python" / "bin" / "python"
+    if own.exists():
+        return [str(own), "-m", "ziglang"]
+    if find_spec("ziglang") is not None:
+        return [sys.executable, "-m", "ziglang"]
+    found = shutil.which("zig")
+    return None if found is None else [found]
+
+
+def assemblyscript() -> str | None:
+    """AssemblyScript's compiler, None where it is not here."""
+    return shutil.which("asc", path=f"{FOLDER / 'npm' / 'node_modules' / '.bin'}:{os.environ.get('PATH', '')}")
+
+
+def needed_zig() -> list[str]:
+    """What runs zig; skips the test where it is not here."""
+    found = zig()
+    if found is None:
+        pytest.skip("no zig, which compiles C to WASM: `make templates` gets it, or `pip install ziglang`")
+    return found

@@ -1,0 +1,82 @@
+"""The corpus of tipset vectors: what is in it, and a sample of it run; `make conformance` runs all of them.
+
+`make oracle-vectors` makes it again and has the reference answer it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from devtools.vectors.conformance import read_vectors
+from devtools.vectors.run_files import run_file
+from hypervisor.network_versions import NetworkVersion, network_version
+from tests.conformance.coverage import VERSIONS
+from tests.conformance.tipset_corpus import SEVERAL, SOURCE, TIPSETS, blocks_file_of, file_of, results_of
+from tests.conftest import data_file
+
+FEWEST, LARGEST = 300, 3_000_000
+EVERY = 12
+EXIT_CODES = {0, 5, 7, 16, 17, 18, 21, 22, 33, 34}
+"""No such actor, out of gas, forbidden, not found and what else the network's actors and its machine end with."""
+
+
+def test_the_corpus_is_of_every_network_version_and_rich() -> None:
+    counts, codes = Counter[int](), Counter[int]()
+    null_rounds = wins = 0
+    for version in VERSIONS:
+        vectors = [*read_vectors(file_of(version))]
+        counts[version] = len(vectors)
+        codes.update(receipt["exit_code"] for receipt in results_of(vectors))
+        for vector in vectors:
+            assert vector["class"] == "tipset"
+            assert {"source": SOURCE} in vector["_meta"]["gen"]
+            assert [variant["nv"] for variant in vector["preconditions"]["variants"]] == [version]
+            (tipset,) = vector["apply_tipsets"]
+            null_rounds += len(tipset.get("null_rounds", []))
+            wins += sum(block["win_count"] for block in tipset["blocks"])
+    assert counts.total() >= FEWEST
+    assert min(counts.values()) >= FEWEST // len(VERSIONS)
+    assert codes.keys() >= EXIT_CODES
+    assert null_rounds > counts.total()
+    assert wins == counts.total()
+    assert sum(path.stat().st_size for path in TIPSETS.iterdir()) < LARGEST
+
+
+def test_some_tipsets_have_blocks_that_share_messages_and_one_that_owes_a_penalty() -> None:
+    for version in VERSIONS:
+        vectors = [*read_vectors(blocks_file_of(version))]
+        assert len(vectors) == SEVERAL
+        for vector in vectors:
+            (tipset,) = vector["apply_tipsets"]
+            first, second, third = tipset["blocks"]
+            assert set(first["messages"]) & set(second["messages"])
+            assert [block["win_count"] for block in tipset["blocks"]] == [1, 3, 2]
+            assert len(third["messages"]) == 1
+            penalties = [int(receipt["penalty"]) for receipt in vector["postconditions"]["receipts"]]
+            assert max(penalties) > 0
+
+
+def test_this_machine_answers_as_the_reference_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundles = data_file("bundles")
+    sample = [vector for version in VERSIONS for vector in [*read_vectors(file_of(version))][version % 3 :: EVERY]]
+    sample += [next(read_vectors(blocks_file_of(version))) for version in VERSIONS]
+    file = tmp_path / "sample.jsonl.gz"
+    file.write_bytes(gzip.compress("".join(json.dumps(vector) + "\n" for vector in sample).encode()))
+    records = run_file(file, bundles)
+    assert {record["vector"]: record["error"] for record in records if not record["pass"]} == {}
+    assert [record["vector"] for record in records] == [vector["_meta"]["id"] for vector in sample]
+
+    def planted(number: int) -> NetworkVersion:
+        row = network_version(number)
+        return replace(row, prices=replace(row.prices, name="planted", syscall=row.prices.syscall + 1000))
+
+    monkeypatch.setattr("devtools.vectors.conformance.network_version", planted)
+    noticed = [record for record in run_file(file, bundles) if not record["pass"]]
+    assert len(noticed) == len(sample)  # each tipset has a reward and cron at least
+    assert all(" of epoch " in record["error"] for record in noticed)

@@ -1,0 +1,81 @@
+"""A small client of the Debug Adapter Protocol: messages with a Content-Length header over two streams."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, BinaryIO
+
+
+class DapClient:
+    """Asks one request after the other; events that come meanwhile are kept."""
+
+    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+        self._reader, self._writer = reader, writer
+        self._number = 0
+        self.events: list[dict[str, Any]] = []
+
+    def send(self, command: str, **arguments: Any) -> int:
+        """Send a request; its number."""
+        self._number += 1
+        request = {"seq": self._number, "type": "request", "command": command, "arguments": arguments}
+        data = json.dumps(request).replace("Infinity", "1e999").encode()
+        self._writer.write(f"Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        self._writer.flush()
+        return self._number
+
+    def read(self) -> dict[str, Any] | None:
+        """The next message; None at the end."""
+        length = None
+        while line := self._reader.readline().strip():
+            name, _, value = line.partition(b": ")
+            assert name == b"Content-Length"
+            length = int(value)
+        if length is None:
+            return None
+        message: dict[str, Any] = json.loads(self._reader.read(length))
+        return message
+
+    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """The body of an answer that is a success."""
+        answer = self.answer(command, **arguments)
+        assert answer["success"], answer
+        body: dict[str, Any] = answer["body"]
+        return body
+
+    def answer(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """The answer to a request."""
+        number = self.send(command, **arguments)
+        while True:
+            message = self.read()
+            assert message is not None, f"no answer to {command}"
+            if message["type"] == "response" and message["request_seq"] == number:
+                assert message["command"] == command
+                return message
+            self.events.append(message)
+
+    def event(self, name: str) -> dict[str, Any]:
+        """The body of the next event of a name."""
+        while True:
+            for place, message in enumerate(self.events):
+                if message.get("event") == name:
+                    del self.events[: place + 1]
+                    body: dict[str, Any] = message.get("body", {})
+                    return body
+            found = self.read()
+            assert found is not None, f"no event {name}"
+            self.events.append(found)
+
+    def launch(self, **arguments: Any) -> None:
+        """Initialize and launch; breakpoints are to be set now."""
+        assert self.ask("initialize", adapterID="hypervisor")["supportsStepBack"]
+        self.ask("launch", **arguments)
+        self.event("initialized")
+
+    def variables(self, reference: int) -> dict[str, dict[str, Any]]:
+        """Variables by their names."""
+        return {each["name"]: each for each in self.ask("variables", variablesReference=reference)["variables"]}
+
+    def scope(self, frame: int, name: str) -> dict[str, dict[str, Any]]:
+        """What a scope of a frame has."""
+        scopes = self.ask("scopes", frameId=frame)["scopes"]
+        return self.variables(next(each["variablesReference"] for each in scopes if each["name"] == name))

@@ -1,0 +1,145 @@
+"""A node of another kind in the tests: it answers as Lotus does, over a chain that a network of this project made.
+
+No Lotus runs here. The shapes are those that Lotus documents (documentation/en/api-v1-unstable-methods.md,
+api/api_full.go), and where it differs from our own node it answers its way: a message look-up names the tipset after
+the one that holds the message, and a block that is not there is an error of the blockstore.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from localnet import Network
+from localnet.chain.externs import ChainExterns
+from localnet.ledger.records import NullRound, Tipset
+from store.blockstore import BlockNotFound
+from store.cid import Cid, parse_cid, show
+
+
+class LotusNode:
+    """The methods that extraction asks for, and how often each block was asked for."""
+
+    def __init__(self, network: Network) -> None:
+        self._chain = network.chain
+        self._network = network
+        self.blocks: Counter[Cid] = Counter()
+        self.damaged: dict[Cid, bytes] = {}
+        """Blocks that it answers with other bytes."""
+        self.methods: dict[str, Callable[..., Any]] = {
+            "eth_chainId": lambda: hex(network.chain_id),
+            "Filecoin.StateNetworkName": lambda: network.chain.record.name,
+            "Filecoin.ChainHead": lambda: self._json(self._head),
+            "Filecoin.ChainGetGenesis": lambda: self._json(self._chain.index.tipset(0)),
+            "Filecoin.ChainGetTipSetByHeight": self._by_height,
+            "Filecoin.ChainGetTipSetAfterHeight": self._after_height,
+            "Filecoin.ChainReadObj": self._read,
+            "Filecoin.EthGetMessageCidByTransactionHash": self._message_of,
+            "Filecoin.StateSearchMsg": self._search,
+            "Filecoin.StateNetworkVersion": lambda _key: network.version,
+            "Filecoin.StateVMCirculatingSupplyInternal": lambda _key: {"FilVested": str(network.chain.record.vested)},
+            "Filecoin.StateGetRandomnessDigestFromTickets": self._tickets,
+            "Filecoin.StateGetRandomnessDigestFromBeacon": self._beacon,
+        }
+
+    @property
+    def _head(self) -> Tipset:
+        return self._chain.head
+
+    @staticmethod
+    def _json(tipset: Tipset) -> dict[str, Any]:
+        block = {"Height": tipset.height, "Timestamp": tipset.timestamp, "ParentBaseFee": str(tipset.base_fee)}
+        return {"Cids": [{"/": show(tipset.block)}], "Blocks": [block], "Height": tipset.height}
+
+    def _by_height(self, height: int, _key: Any) -> Any:
+        found = self._chain.index.tipset_before(height)
+        assert found is not None
+        return self._json(found)
+
+    def _after_height(self, height: int, _key: Any) -> Any:
+        found = self._chain.index.at(height)
+        return self._json(self._chain.index.tipset(found.after) if isinstance(found, NullRound) else found)  # type: ignore[arg-type]
+
+    def _read(self, link: dict[str, str]) -> str:
+        cid = parse_cid(link["/"])
+        self.blocks[cid] += 1
+        try:
+            return b64encode(self.damaged.get(cid) or self._network.machine.base.get(cid)).decode()
+        except BlockNotFound:
+            raise LookupError(f"blockstore get: ipld: could not find {show(cid)}") from None
+
+    def _message_of(self, transaction_hash: str) -> Any:
+        receipt = self._chain.index.receipt(bytes.fromhex(transaction_hash[2:]))
+        return None if receipt is None else {"/": show(receipt.execution.message.cid())}
+
+    def _search(self, _from: Any, message: dict[str, str], _limit: int, _replaced: bool) -> Any:
+        for height in range(1, self._head.height):
+            tipset = self._chain.index.at(height)
+            if not isinstance(tipset, Tipset):
+                continue
+            for receipt in self._chain.index.receipts(tipset):
+                if show(receipt.execution.message.cid()) == message["/"]:
+                    after = self._after_height(height + 1, None)
+                    shown = {"ExitCode": 0, "Return": None, "GasUsed": receipt.gas_used, "EventsRoot": None}
+                    look_up = {"Message": message, "Receipt": shown, "ReturnDec": None, "TipSet": after["Cids"]}
+                    return look_up | {"Height": after["Height"]}
+        return None
+
+    def _externs(self) -> ChainExterns:
+        externs = ChainExterns()
+        externs.attach(self._chain.index)
+        externs.executing = self._head.height
+        return externs
+
+    def _tickets(self, epoch: int, _key: Any) -> str:
+        return b64encode(self._externs().chain_randomness(epoch)).decode()  # type: ignore[arg-type]
+
+    def _beacon(self, epoch: int, _key: Any) -> str:
+        return b64encode(self._externs().beacon_randomness(epoch)).decode()  # type: ignore[arg-type]
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one request of JSON-RPC."""
+        method = self.methods.get(request["method"])
+        if method is None:
+            error: dict[str, Any] = {"code": -32601, "message": f"method '{request['method']}' not found"}
+        else:
+            try:
+                return {"jsonrpc": "2.0", "id": request["id"], "result": method(*request["params"])}
+            except LookupError as words:
+                error = {"code": 1, "message": str(words.args[0])}
+        return {"jsonrpc": "2.0", "id": request["id"], "error": error}
+
+
+@contextmanager
+def served(node: LotusNode) -> Iterator[str]:
+    """The node's URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            body = json.dumps(node.answer(request)).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,48 @@
+"""`help` of every public name says units and errors and has an example that runs; docs/api.md is made of the same."""
+
+from __future__ import annotations
+
+import doctest
+import pydoc
+import re
+from pathlib import Path
+
+import pytest
+
+import hypervisor
+import localnet
+from tests.docs.api_page import PAGE, PublicName, page, public_names
+
+PROJECT = Path(__file__).resolve().parents[2]
+NAMES = [name for package in (hypervisor, localnet) for name in public_names(package)]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: name.full)
+def test_the_example_of_a_public_name_runs(name: PublicName, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    example = doctest.DocTestParser().get_doctest(name.docstring, {}, name.full, None, None)
+    assert example.examples, f"{name.full} has no example"
+    report: list[str] = []
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    runner.run(example, out=report.append)
+    assert not runner.failures, "".join(report)
+
+
+def test_the_page_is_what_the_docstrings_say() -> None:
+    assert page() == PAGE.read_text(encoding="utf-8"), "run `make api-page`"
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: name.full)
+def test_every_public_method_has_a_docstring_and_types(name: PublicName) -> None:
+    bare = [member.name for member in name.members if not member.docstring]
+    assert not bare, f"{name.full}: without a docstring are {', '.join(bare)}"
+    untyped = [member.name for member in name.members if "->" not in member.signature]
+    assert not untyped, f"{name.full}: without types are {', '.join(untyped)}"
+
+
+@pytest.mark.parametrize("package", [hypervisor, localnet], ids=lambda package: package.__name__)
+def test_help_of_a_package_shows_every_public_name(package: object) -> None:
+    shown = re.sub(".\x08", "", pydoc.render_doc(package))  # names are struck twice, to be bold
+    names: list[str] = package.__all__  # type: ignore[attr-defined]
+    assert [name for name in names if name not in shown] == []
+    assert set(names) <= set(dir(package))

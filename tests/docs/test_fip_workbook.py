@@ -1,0 +1,55 @@
+"""The workbook's commands do what the page says, and its tables add up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.page_shell import Ran, run_page
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = (ROOT / "docs" / "fip-workbook.md").read_text(encoding="utf-8")
+WRITE = 86_000
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> list[Ran]:
+    return run_page(PAGE, tmp_path_factory.mktemp("workbook") / "page")
+
+
+def output(followed: list[Ran], command: str, number: int = 0) -> str:
+    """What a command printed, without the spaces of its columns."""
+    found = [ran for ran in followed if command in ran.command][number]
+    return "\n".join(" ".join(line.split()) for line in found.output.splitlines())
+
+
+def test_every_command_does_what_the_page_says(followed: list[Ran]) -> None:
+    for ran in followed:
+        ran.check()
+
+
+def test_the_changed_price_is_one_charge_and_86_000_gas_a_write(followed: list[Ran]) -> None:
+    text = output(followed, "compare corpus --network")
+    (charges,) = re.findall(r"^by charge .*\n((?:\S.*\n)+)", text, re.MULTILINE)
+    row = re.fullmatch(r"OnBlockLink ([\d,]+)x \S+ \S+ -([\d,]+)\n", charges)
+    assert row is not None, charges
+    assert int(row[2].replace(",", "")) == WRITE * int(row[1].replace(",", ""))
+    table = re.findall(r"^\| (\S+) \| (\d+) \| ([\d,]+) \| ([\d,]+) \|", output(followed, "table.py"), re.MULTILINE)
+    assert {"reward.AwardBlockReward", "evm.InvokeEVM"} <= {name for name, *_ in table}
+    saved = [int(before.replace(",", "")) - int(after.replace(",", "")) for _, _, before, after in table]
+    assert all(round(each / WRITE) * WRITE - each in (-1, 0, 1) for each in saved)  # rounded to whole gas
+
+
+def test_the_changed_method_is_what_parts_and_nothing_else(followed: list[Ran]) -> None:
+    text = output(followed, "compare corpus --actor")
+    assert ": 4 differ (gas 4, events 4)" in text
+    assert re.findall(r"^by actor .*\n(\S+ 4x) .*\n\n", text, re.MULTILINE) == ["ethaccount 4x"]
+    assert text.count("event::emit_event: A calls it 0 times, B 1") == 4
+    assert text.count("events: A emits 0, B 1") == 4
+
+
+def test_the_pages_that_it_names_are_there() -> None:
+    for target in re.findall(r"\]\(([^)#]+)", PAGE):
+        assert (ROOT / "docs" / target).exists(), target

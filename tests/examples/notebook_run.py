@@ -1,0 +1,28 @@
+"""Runs a notebook in a kernel of its own and prints what its cells show: HTML where there is some, else text; as JSON.
+
+python -m tests.examples.notebook_run NOTEBOOK FOLDER      FOLDER is for the kernel's sockets, and has a short name
+
+A process of its own: nbclient leaves sockets open at its end, which is a warning, and a failure among the tests.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+
+
+def main(path: Path, folder: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    manager = AsyncKernelManager(transport="ipc", ip=str(folder / "kernel"))
+    NotebookClient(notebook, km=manager, timeout=None, resources={"metadata": {"path": str(path.parent)}}).execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    print(json.dumps([output.data.get("text/html") or output.data["text/plain"] for output in outputs]))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

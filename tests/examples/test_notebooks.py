@@ -1,0 +1,83 @@
+"""The notebooks of examples/notebooks run from the first cell to the last, in a kernel, and show what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.hypervisor.test_markup import Page
+
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def shown() -> dict[str, list[str]]:
+    """What the cells of each notebook show, by its name."""
+    return {path.name: run(path) for path in NOTEBOOKS}
+
+
+def run(path: Path) -> list[str]:
+    """A folder with a short name, since the path of a socket has at most 107 letters, has all that Jupyter writes."""
+    with TemporaryDirectory(prefix="nb") as folder:
+        places = dict.fromkeys(("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"), folder)
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.examples.notebook_run", str(path), folder],
+            env=os.environ | places | {"JUPYTER_PLATFORM_DIRS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
+def words(shown: list[str]) -> list[str]:
+    return [Page(each).words if each.startswith("<div>") else each for each in shown]
+
+
+def test_a_network_a_contract_a_trace_gas_changes_and_prices_are_shown(shown: dict[str, list[str]]) -> None:
+    said = words(shown["inside-a-message.ipynb"])
+    expected = [
+        r"Network\(filecoin, network version 29, block 0, 10 accounts\)",
+        r"\(Contract\(0x[0-9a-f]{40}\), 'DataCap'\)",
+        r"transaction.*block2endok",
+        r"evm  f0\d+ DataCapName keep\(\).*wasm f07 datacap Name\(\).*-> \"DataCap\"",
+        r"gas by partpartgasblocks[\d,]+",
+        r"gas by chargechargegasOnBlockLink[\d,]+",
+        r"state changes of 0x.*f0\d+ ethaccountnonce12",
+        r"f07/stategovernorf06",
+        r"5 entries are shown, and more are there",
+        r"exit EVM_CONTRACT_REVERTED",
+        r"prices, nv24 and nv25",
+        r"gas today, .*OnBlockLink[\d,]+$",
+    ]
+    assert len(said) == len(expected)
+    for words_of_cell, pattern in zip(said, expected, strict=True):
+        assert re.search(pattern, words_of_cell, re.DOTALL), f"{pattern}: {words_of_cell}"
+
+
+def test_other_prices_change_what_they_are_for_and_nothing_else(shown: dict[str, list[str]]) -> None:
+    """Twice the price of a written block: OnBlockLink grows by 172,000 gas for each block that the message writes."""
+    last = shown["inside-a-message.ipynb"][-1]
+    totals = re.search(r"<b>([\d,]+) gas today, ([\d,]+) with dearer blocks</b>", last)
+    assert totals is not None
+    today, dearer, before, after = (
+        int(number.replace(",", "")) for number in (*totals.groups(), *re.findall(r">([\d,]+)</td>", last))
+    )
+    assert dearer - today == after - before
+    assert (after - before) % 172_000 == 0
+
+
+def test_every_notebook_is_in_the_page_of_the_examples_and_has_no_stored_output() -> None:
+    page = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in NOTEBOOKS if f"(notebooks/{path.name})" not in page] == []
+    assert [path.name for path in NOTEBOOKS if '"output_type"' in path.read_text(encoding="utf-8")] == []

@@ -1,0 +1,265 @@
+"""The pages of a large chain: what each costs, how large it is, and whether it grows with the chain.
+
+    python -m tests.explorer.large_run --count 100000 --seed 1 [--record FILE]
+
+A chain of 1,100 blocks and `--count` more with a message each, most of them to a new address, so its state ends with as
+many actors and the map of addresses with as many entries. Before and after these each kind of page is asked for, in
+this process, and timed by the processor: at most `MOST_TIME` and `MOST_SIZE`, and no more than `MOST_GROWTH` times what
+it cost before. So are, of two messages, a tree of 1,024 levels and one of 10,000 calls, whose time is that of their
+execution and is written down only. The first page of a new process is timed too. A page that looks through the whole
+chain is planted, and must be found.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Final
+
+from bench.recorded import RunRecord, finish, options
+from bridge.addresses import EthAddress
+from hypervisor.address import Address
+from localnet import Network
+from localnet.chain.finding import tipsets_back
+from localnet.development import LARGEST_GAS_LIMIT
+from localnet.explorer import home
+from localnet.explorer.answers import PageAnswer, PageRequest
+from localnet.explorer.site import Site
+from localnet.ledger.address_index import AddressIndex
+from localnet.rpc.node import Node, NodeReader
+from store.cid import show
+from tests.explorer.stage import ARTIFACTS
+from tests.localnet.explorer.conftest import Visitor
+
+MOST_TIME: Final = 0.1
+"""Seconds of the processor."""
+MOST_SIZE: Final = 200_000
+MOST_GROWTH: Final = 1.6
+FIRST_BLOCKS: Final = 1_100
+"""With that number a page that looks at the newest 1,000 tipsets costs what it will cost later."""
+LEAST_BLOCKS: Final = 1_000
+"""With fewer more a page that looks through the whole chain would not show; a replay has these at least."""
+SHORTEST: Final = 0.01
+"""Seconds below which a page has not grown, whatever it cost before."""
+FIRST_PAGE: Final = 0.05
+LEVELS: Final = 1_024
+CALLS: Final = 10_000
+DEFECT: Final = "a page that looks through the whole chain"
+BUSY: Final = EthAddress(b"\xde" * 20)
+GAS: Final = 1 << 42
+RECURSES: Final = "5f5f5f5f5f305af100"
+"""A contract that calls itself until it may not."""
+_TIMES: Final = 5
+_PROGRAM: Final = """
+import time, localnet.rpc.server, localnet.rpc.further_methods
+from localnet import Network
+from localnet.rpc.node import Node
+with Network() as network:
+    node, begun = Node(network), time.process_time()
+    from localnet.contracts.artifacts import ArtifactFolders
+    from localnet.explorer.pages import Pages, PageRequest
+    from localnet.explorer.site import Site
+    from localnet.explorer.home import show_home
+    show_home(Site(node, ArtifactFolders(None)), node, PageRequest("http://127.0.0.1"))
+    print(time.process_time() - begun)
+"""
+
+
+@dataclass
+class LargeChain:
+    """The chain as it is made, and what is known of it."""
+
+    network: Network
+    draw: random.Random
+    addresses: AddressIndex = field(default_factory=AddressIndex)
+    greeted: list[str] = field(default_factory=list)
+    """The hashes of messages with an event, as text."""
+
+    def __post_init__(self) -> None:
+        self.inbox = self.network.deploy(ARTIFACTS / "Inbox.json")
+
+    def grow(self, blocks: int) -> None:
+        """Make blocks, and let the index take them in."""
+        for number in range(blocks):
+            if number % 20 == 0:
+                self.greeted.append(f"0x{self.inbox.send('greet', f'number {number}').hash.hex()}")
+            elif number % 53 == 0:
+                self.network.mine(null_rounds=2)
+            else:
+                self.network.send(EthAddress(self.draw.randbytes(20)), 1)
+        while self.addresses.follow(self.network.chain.index):
+            pass
+
+    def pages(self) -> dict[str, str]:
+        """Each kind of page, with an address of it somewhere in the chain."""
+        index, first = self.network.chain.index, self.greeted[0]
+        middle = index.tipset_before(self.network.block_number // 2)
+        assert middle is not None, "the chain has a middle"
+        last = self.network.head.transactions
+        topic = self.network.receipt(bytes.fromhex(first[2:])).logs[0].log.topics[0].hex()
+        inbox = f"0x{self.inbox.address.hex()}"
+        return {
+            "home": "/",
+            "epoch": f"/epoch/{middle.height}",
+            "block": f"/block/{show(middle.block)}",
+            "a message with an event": f"/tx/{self.greeted[-1]}",
+            "the newest message": f"/tx/0x{last[0].hex()}" if last else f"/tx/{self.greeted[-1]}",
+            "what a message changed": f"/tx/{self.greeted[-1]}/changes",
+            "what an epoch changed": f"/epoch/{self.network.head.height}/changes",
+            "reward and cron": f"/epoch/{self.network.head.height}/cron",
+            "a contract": f"/actor/{inbox}",
+            "an account": f"/actor/{self.network.accounts[0].native}",
+            "older messages": f"/actor/{inbox}?below={middle.height}",
+            "actors": "/actors",
+            "a map of as many entries": "/actor/f01/state/address_map",
+            "an entry's neighbours": f"/actor/f01/state/address_map?after={Address.id(99)}",
+            "a contract's slots": f"/actor/{inbox}/state/contract_state",
+            "forms": f"/actor/{inbox}/call",
+            "a topic": f"/search?q=0x{topic}",
+            "a function": "/search?q=greet",
+            "controls": "/controls",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PageCost:
+    """Seconds of the processor, and bytes."""
+
+    seconds: float
+    size: int
+
+
+def cost(visit: Visitor, address: str) -> PageCost:
+    """What a page costs that was asked for before: the median of several times."""
+    taken = []
+    for _ in range(_TIMES):
+        begun = time.process_time()
+        page = visit(address)
+        taken.append(time.process_time() - begun)
+        assert page.status in (200, 302), (address, page.status, page.text[:300])
+    return PageCost(median(taken), len(page.body))
+
+
+def findings(before: dict[str, PageCost], after: dict[str, PageCost]) -> list[str]:
+    """What is wrong with the costs, in sentences."""
+    found = []
+    for name, now in after.items():
+        then = before[name]
+        if now.seconds > MOST_TIME:
+            found.append(f"{name} takes {now.seconds * 1000:.0f} ms")
+        if now.size > MOST_SIZE:
+            found.append(f"{name} has {now.size:,} bytes")
+        if now.seconds > MOST_GROWTH * max(then.seconds, SHORTEST):
+            found.append(f"{name} grows: {then.seconds * 1000:.1f} ms, then {now.seconds * 1000:.1f} ms")
+    return found
+
+
+def large_messages() -> dict[str, dict[str, float]]:
+    """A tree of 1,024 levels and one of 10,000 calls: each page's seconds, bytes and calls.
+
+    Under Ethereum's rules: Filecoin's gas for a message ends such a tree at some 300 levels.
+    """
+    found = {}
+    with Network(rules="ethereum", hardfork="Prague") as network:
+        network.set_default_block_gas_limit(LARGEST_GAS_LIMIT)
+        network.set_balance(network.accounts[0], 1 << 100)
+        visit = Visitor(Node(network))
+        codes = ("levels", LEVELS + 1, RECURSES), ("calls", CALLS + 1, many_calls(network.accounts[1].address))
+        for name, least, code in codes:
+            network.set_code(BUSY, bytes.fromhex(code))
+            network.send(BUSY, 0, gas_limit=GAS)
+            address = f"/tx/0x{network.head.transactions[0].hex()}"
+            begun = time.process_time()
+            page = visit(address)
+            taken = time.process_time() - begun
+            assert page.status == 200, page.text[:300]
+            calls = int(page.text.split("Calls ")[1].split()[0].replace(",", ""))
+            assert calls >= least, (name, calls)
+            found[f"a tree of {name}"] = {"seconds": round(taken, 3), "bytes": len(page.body), "calls": calls}
+    return found
+
+
+def many_calls(target: EthAddress) -> str:
+    """The code of a contract that calls an account 10,000 times."""
+    call = f"5f5f5f5f5f73{target.hex()}5af150"
+    return f"61{CALLS:04x}5b{call}6001900380600357" + "00"
+
+
+def _planted(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    list(tipsets_back(reader.network.chain.index, reader.network.head.height, reader.network.head.height))
+    return home.show_home(site, reader, request)
+
+
+def measured(chain: LargeChain, visit: Visitor) -> tuple[dict[str, PageCost], PageCost]:
+    """The costs of all pages, and that of the planted one."""
+    costs = {name: cost(visit, address) for name, address in chain.pages().items()}
+    site, request = visit.site, PageRequest("http://127.0.0.1")
+    return costs, PageCost(median(_timed(lambda: _planted(site, visit.node, request)) for _ in range(_TIMES)), 0)
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+def first_page() -> float:
+    """Seconds of the processor for the first page of a process that serves a node."""
+    done = [
+        subprocess.run([sys.executable, "-c", _PROGRAM], check=True, capture_output=True, text=True).stdout
+        for _ in range(_TIMES)
+    ]
+    return min(map(float, done))
+
+
+def run(count: int, seed: int) -> RunRecord:
+    """The whole run."""
+    with Network() as network:
+        chain = LargeChain(network, random.Random(seed))
+        node = Node(network, addresses=chain.addresses)
+        visit = Visitor(node)
+        chain.grow(FIRST_BLOCKS)
+        before, planted_before = measured(chain, visit)
+        chain.grow(max(count, LEAST_BLOCKS))
+        after, planted_after = measured(chain, visit)
+        found = findings(before, after)
+        planted = findings({DEFECT: planted_before}, {DEFECT: planted_after})
+        large = large_messages()
+        found += [f"{name} has {each['bytes']:,} bytes" for name, each in large.items() if each["bytes"] > MOST_SIZE]
+        first = first_page()
+        if first > MOST_TIME:
+            found.append(f"the first page takes {first * 1000:.0f} ms")
+        indexed = chain.addresses.top_on(network.chain.index) or 0
+        entries = sum(1 for _ in network.machine.state_tree.actors())
+        node.close()
+        chain.addresses.close()
+    return RunRecord(
+        seed=seed,
+        count=count,
+        stages={"blocks": count, "blocks in the index": min(count, indexed)},
+        findings=found,
+        planted_defect={DEFECT: {"pages": len(planted)}},
+        details={
+            "actors": entries,
+            "milliseconds": {name: round(each.seconds * 1000, 1) for name, each in after.items()},
+            "bytes": {name: each.size for name, each in after.items()},
+            "large messages": large,
+            "first page milliseconds": round(first * 1000, 1),
+            "first page goal milliseconds": FIRST_PAGE * 1000,
+        },
+    )
+
+
+def main() -> int:
+    """The program."""
+    started, chosen = time.monotonic(), options(__doc__, 100_000).parse_args()
+    return finish(run(chosen.count, chosen.seed), chosen, started)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,29 @@
+"""A cache that drops what was used longest ago, and that several threads share."""
+
+from __future__ import annotations
+
+from hypervisor.recent import Recent
+
+
+def test_what_two_threads_make_at_once_is_the_first_ones_and_is_counted_once() -> None:
+    """Neither has found it; the second one comes with its own when the first has kept its."""
+    cache: Recent[str, object] = Recent(250)
+    first, second, other = object(), object(), object()
+    assert cache.get("shared") is None
+    assert cache.get("shared") is None
+    assert cache.keep("shared", first, 100) is first
+    assert cache.keep("shared", second, 100) is first
+    assert cache.keep("other", other, 100) is other
+    assert cache.get("shared") is first
+    assert len(cache) == 2
+
+
+def test_the_newest_stays_whatever_its_size_and_what_was_used_last_stays_longer() -> None:
+    cache: Recent[str, str] = Recent(100)
+    for name in ("a", "b"):
+        cache.keep(name, name, 50)
+    assert cache.get("a") == "a"
+    cache.keep("c", "c", 50)
+    assert (cache.get("a"), cache.get("b"), cache.get("c")) == ("a", None, "c")
+    cache.keep("large", "large", 1_000)
+    assert (cache.get("a"), cache.get("c"), cache.get("large")) == (None, None, "large")

@@ -1,0 +1,39 @@
+"""A node's index by address follows its chain beside the requests, and is closed with it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from bridge.addresses import EthAddress
+from localnet import Network
+from localnet.explorer.application import explorer
+from localnet.ledger.address_index import FILE, AddressIndex
+from localnet.ledger.address_keys import message_key
+from localnet.rpc.server import serving
+from tests.localnet.rpc.asking import ALICE, BOB
+from tests.localnet.rpc.test_http import ask
+from tests.patience import slowness
+
+
+def test_it_follows_a_node_and_stays_in_the_folder(tmp_path: Path) -> None:
+    folder, target = tmp_path / "chain", EthAddress(bytes.fromhex(BOB[2:]))
+    with Network(folder) as network:
+        addresses = AddressIndex(folder / FILE)
+        with serving(network, pages=explorer([]), addresses=addresses) as url:
+            snapshot = ask(url, "evm_snapshot")
+            ask(url, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+            ask(url, "evm_revert", snapshot)
+            ask(url, "anvil_mine", 5)
+            sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x2"})
+            end = time.monotonic() + 30 * slowness()
+            while addresses.top_on(network.chain.index) != 6:
+                assert time.monotonic() < end, "it does not follow"
+                time.sleep(0.02)
+            found = ask(url, "ots_searchTransactionsBefore", BOB, 0, 25)
+            assert [each["hash"] for each in found["txs"]] == [sent]
+        assert network.chain.watchers == []
+        again = AddressIndex(folder / FILE)
+        assert again.top_on(network.chain.index) == 6
+        assert 6 in list(again.back((message_key(target),), 6))
+        again.close()

@@ -1,0 +1,125 @@
+"""What native actors log: lines with their names, in Python's log, in traces, and of a node."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from devtools.cli.node_actors import call_actor
+from hypervisor.actor_log import LOGGER, MOST_CHARACTERS
+from hypervisor.tracing import MOST_LOGGED, CallStarted, CallTrees, DebugLog
+from hypervisor.types import ActorID
+from localnet import NativeActor, Network
+from localnet.traces.trace import trace
+from tests.devtools.test_node import START, running
+from tests.runtimes.wasm.guests import data, guest
+
+SCHEMA = "type State any\ntype GreetParams unit representation null\ntype GreetReturn unit representation null\n"
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    """An actor that logs `hello` whatever it is asked."""
+    file = tmp_path / "greeter.wasm"
+    file.write_bytes(
+        guest("(drop (call $log (i32.const 0) (i32.const 5))) (i32.const 0)", "debug.log", fields=data(0, b"hello"))
+    )
+    (tmp_path / "greeter.ipldsch").write_text(SCHEMA)
+    return file
+
+
+def greeter(network: Network, module: Path, name: str | None = None) -> NativeActor:
+    code = network.actors.install(module, module.with_suffix(".ipldsch"), name=name)
+    return network.actors.create(code)
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    found = [record.getMessage() for record in caplog.records if record.name == LOGGER]
+    caplog.clear()
+    return found
+
+
+def test_a_message_and_a_call_log_each_line_once_with_the_actors_name(
+    module: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Network(actor_debugging=True) as network:
+        actor = greeter(network, module)
+        number = network.machine.state_tree.lookup_id(actor.address)
+        assert lines(caplog) == [f"f0{number} greeter: hello"]  # of its constructor
+        receipt = actor.send("Greet")
+        assert lines(caplog) == [f"f0{number} greeter: hello"]
+        actor.call("Greet")
+        assert lines(caplog) == [f"f0{number} greeter: hello"]
+        found = trace(network.chain, receipt)
+        assert lines(caplog) == []  # executed again, for the trace
+        assert found.same
+        assert found.calls[0]["logs"] == ["hello"]
+        assert "greeter Greet()" in str(found)
+        assert "log hello" in str(found)
+
+
+def test_an_estimate_logs_nothing(module: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Network(actor_debugging=True) as network:
+        actor = greeter(network, module)
+        caplog.clear()
+        assert network.estimate_gas(actor.address, b"\x01") > 0
+        assert lines(caplog) == []
+        network.send(actor.address, data=b"\x01", gas_limit=10**9)
+        assert len(lines(caplog)) == 1
+
+
+def test_without_debugging_nothing_is_logged_and_less_is_paid(module: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Network() as network:
+        assert greeter(network, module).send("Greet").trace.calls[0]["logs"] == []
+        assert lines(caplog) == []
+
+
+def test_a_name_of_ones_own_is_made_printable(module: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Network(actor_debugging=True) as network:
+        actor = greeter(network, module, name="a\nb" + "x" * 100)
+        (line,) = lines(caplog)
+        assert line.endswith("a\\nb" + "x" * 60 + ": hello")
+        assert actor.address == network.actors.at(actor.address).address
+
+
+def test_long_lines_are_cut(caplog: pytest.LogCaptureFixture) -> None:
+    long = guest(
+        "(drop (call $log (i32.const 0) (i32.const 65536))) (i32.const 0)",
+        "debug.log",
+        fields='(data (i32.const 0) "a")',
+    )
+    with Network(actor_debugging=True) as network:
+        network.machine.create(network.machine.install(long))
+    (line,) = lines(caplog)
+    assert len(line) < MOST_CHARACTERS + 60
+    assert line.endswith("... (65,536 characters)")
+
+
+def test_a_call_tree_keeps_so_many_lines_and_says_that_there_were_more() -> None:
+    trees = CallTrees()
+    trees.event(CallStarted(ActorID(100), None, 0, 0, b"", 0, False, 0))  # type: ignore[arg-type]
+    for _ in range(MOST_LOGGED + 5):
+        trees.event(DebugLog(ActorID(100), "x"))
+    assert len(trees.roots[0].logs) == MOST_LOGGED + 1
+    assert "left out" in trees.roots[0].logs[-1]
+
+
+def test_a_log_that_was_set_up_keeps_its_level(module: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, LOGGER)
+    with Network(actor_debugging=True) as network:
+        greeter(network, module)
+    assert lines(caplog) == []
+
+
+def test_a_node_prints_them(module: Path, tmp_path: Path) -> None:
+    with Network(tmp_path / "chain") as network:
+        actor = greeter(network, module)
+        number = network.machine.state_tree.lookup_id(actor.address)
+    with running(tmp_path / "ready", "--state", str(tmp_path / "chain"), "--actor-logs") as (url, process):
+        found = call_actor(url, str(actor.address), "Greet", None, 0, 0, False, module.with_suffix(".ipldsch"))
+        assert found["answer"] is None
+        process.terminate()
+        output = process.communicate(timeout=START)[0]
+    assert f"f0{number} greeter: hello" in output

@@ -1,0 +1,159 @@
+"""A network with the features that no network has: code that users install, and actors that upgrade themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_abi.abi import decode as decode_abi
+from eth_abi.abi import encode as encode_abi
+
+from bridge.addresses import EthAddress
+from bridge.method_numbers import method_number
+from hypervisor.address import Address
+from hypervisor.bundle import Bundle
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.features import with_features
+from hypervisor.types import INIT_ACTOR
+from localnet import Network
+from store.cid import RAW, cid_of
+from store.codec import decode, encode, link
+from tests.runtimes.evm.assembler import assemble, deployer
+from tests.runtimes.wasm.guests import data, guest, wasm
+
+INSTALL, EXEC = method_number("InstallCode"), method_number("Exec")
+CALL_ACTOR_BY_ID = "0xfe00000000000000000000000000000000000005"
+CBOR = 0x51
+FORWARDER = (
+    "CALLDATASIZE PUSH0 PUSH0 CALLDATACOPY PUSH0 PUSH0 CALLDATASIZE PUSH0 "
+    f"{CALL_ACTOR_BY_ID} GAS DELEGATECALL POP RETURNDATASIZE PUSH0 PUSH0 RETURNDATACOPY RETURNDATASIZE PUSH0 RETURN"
+)
+"""Gives its calldata to the precompile that calls an actor by its ID, and answers what that answers."""
+UPGRADING = """(module
+    (import "actor" "upgrade_actor" (func $upgrade (param i32 i32 i32) (result i32)))
+    (import "ipld" "block_read" (func $read (param i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "invoke") (param i32) (result i32)
+        (if (local.get 0) (then
+            (if (call $read (i32.const 0) (local.get 0) (i32.const 0) (i32.const 100) (i32.const 38))
+                (then unreachable))
+            (if (call $upgrade (i32.const 0) (i32.const 100) (i32.const 0)) (then unreachable))))
+        (i32.const 0)))"""
+"""Takes the CID of the code that it is to have as its parameters."""
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    with Network(overlay=with_features(["m2-native", "upgrade-actor"])) as opened:
+        yield opened
+
+
+def answering(text: bytes) -> bytes:
+    """An actor that answers a text, whatever it is asked; its `upgrade` answers nothing."""
+    body = (
+        f"(drop (call $block_create (i32.const 100) (i64.const 0x55) (i32.const 0) (i32.const {len(text)})))"
+        "(i32.load (i32.const 100))"
+    )
+    upgrade = '(func (export "upgrade") (param i32 i32) (result i32) (i32.const 0))'
+    return guest(body, "ipld.block_create", fields=data(0, text) + upgrade)
+
+
+def asked(method: int, params: bytes) -> bytes:
+    """The precompile's input for a call of the init actor."""
+    types = ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"]
+    return encode_abi(types, [method, 0, 0, CBOR, params, INIT_ACTOR])
+
+
+def through(network: Network, contract: EthAddress, method: int, params: bytes) -> tuple[int, Any]:
+    """A contract calls the init actor in a transaction: the exit code and what that answers, decoded."""
+    exit_code, _codec, answer = decode_abi(["int256", "uint64", "bytes"], network.call(contract, asked(method, params)))
+    network.send(contract, 0, asked(method, params))
+    return exit_code, decode(answer) if answer else None
+
+
+@pytest.fixture
+def contract(network: Network) -> EthAddress:
+    return forwarder(network)
+
+
+def forwarder(network: Network) -> EthAddress:
+    address = network.send(None, 0, deployer(assemble(FORWARDER))).contract_address
+    assert address is not None
+    return address
+
+
+def created(network: Network, contract: EthAddress, module: bytes) -> Address:
+    """Install a module and create an actor of it, both from a contract."""
+    code = cid_of(module, RAW)
+    assert through(network, contract, INSTALL, encode([module])) == (0, [link(code), True])
+    exit_code, (id_address, _robust) = through(network, contract, EXEC, encode([link(code), b""]))
+    assert exit_code == 0
+    return Address.from_bytes(id_address)
+
+
+def test_a_contract_installs_a_module_and_creates_an_actor_of_it(network: Network, contract: EthAddress) -> None:
+    actor = created(network, contract, answering(b"hello"))
+    assert actor_answer(network, actor) == b"hello"
+
+
+def actor_answer(network: Network, actor: Address) -> bytes:
+    return network.actors.unknown(actor).call_raw(2)
+
+
+def test_code_is_installed_once(network: Network, contract: EthAddress) -> None:
+    module = answering(b"hello")
+    through(network, contract, INSTALL, encode([module]))
+    assert through(network, contract, INSTALL, encode([module])) == (0, [link(cid_of(module, RAW)), False])
+
+
+def test_what_is_no_module_is_not_installed(network: Network, contract: EthAddress) -> None:
+    exit_code, _ = through(network, contract, INSTALL, encode([b"no module"]))
+    assert exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
+
+
+def test_of_code_that_is_not_installed_nobody_creates_an_actor(network: Network, contract: EthAddress) -> None:
+    exit_code, _ = through(network, contract, EXEC, encode([link(cid_of(b"else", RAW)), b""]))
+    assert exit_code == ExitCode.USR_FORBIDDEN
+
+
+def test_without_the_feature_the_init_actor_has_no_such_method() -> None:
+    with Network() as network:
+        contract = forwarder(network)
+        exit_code, _ = through(network, contract, INSTALL, encode([answering(b"hello")]))
+        assert exit_code == ExitCode.USR_UNHANDLED_MESSAGE
+
+
+def test_an_installed_actor_upgrades_itself(network: Network, contract: EthAddress) -> None:
+    actor = created(network, contract, wasm(UPGRADING))
+    later = answering(b"later")
+    through(network, contract, INSTALL, encode([later]))
+    network.actors.unknown(actor).send(2, cbor=cid_of(later, RAW))
+    assert actor_answer(network, actor) == b"later"
+
+
+def test_a_folder_has_its_features_for_good(tmp_path: Path) -> None:
+    both = with_features(["m2-native", "upgrade-actor"])
+    with Network(tmp_path, overlay=both) as network:
+        contract = forwarder(network)
+        actor = created(network, contract, answering(b"hello"))
+    with Network(tmp_path, overlay=both) as network:
+        assert actor_answer(network, actor) == b"hello"
+    with pytest.raises(InvalidInput, match="made with the overlay 'm2-native and upgrade-actor'"):
+        Network(tmp_path)
+
+
+@pytest.mark.parametrize("version", [21, 28, 29])
+def test_the_feature_takes_an_init_actor_that_installs(version: int) -> None:
+    feature = with_features(["m2-native"])
+    with Network(network=version, overlay=feature) as network:
+        assert network.machine.state_tree.init_state().installed is not None
+    with pytest.raises(InvalidInput, match="installs no code"):
+        Network(network=version, bundle=Bundle.for_actors(19 if version == 29 else 18), overlay=feature)
+
+
+def test_features_are_for_filecoins_rules() -> None:
+    with pytest.raises(InvalidInput, match="upgrade-actor is for Filecoin's rules, not for 'ethereum'"):
+        Network(rules="ethereum", overlay=with_features(["upgrade-actor"]))

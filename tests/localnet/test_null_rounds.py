@@ -1,0 +1,37 @@
+"""Null rounds before a tipset of a stranger's chain are bounded: each is executed, and a header may say any number."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hypervisor.errors import InvalidInput
+from localnet.chain import tipset_sources
+from localnet.chain.tipset_execution import MOST_NULL_ROUNDS, null_epochs
+from localnet.chain.tipset_sources import read_past_tipset
+
+
+def test_the_epochs_between_a_tipset_and_its_parent_are_null_rounds() -> None:
+    assert list(null_epochs(7, 10)) == [8, 9]
+    assert list(null_epochs(7, 8)) == []
+    assert len(list(null_epochs(0, MOST_NULL_ROUNDS + 1))) == MOST_NULL_ROUNDS
+
+
+@pytest.mark.parametrize(
+    ("height", "words"),
+    [
+        ((1 << 63) - 1, "null rounds lie before epoch 9,223|null rounds lie before epoch 9223372036854775807"),
+        (MOST_NULL_ROUNDS + 9, "100,001 null rounds lie before epoch 100009, at most 100,000 are executed"),
+        (7, "the tipset of epoch 7 has a parent at epoch 7: expected an earlier one"),
+    ],
+)
+def test_a_header_that_says_any_height_is_refused_in_a_sentence(
+    height: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {b"child": SimpleNamespace(height=height, parents=b"parent"), b"parent": SimpleNamespace(height=7)}
+    monkeypatch.setattr(tipset_sources, "read_tipset", lambda _store, cids: found[cids])
+    source: Any = SimpleNamespace(store=None, version_at=lambda _headers: 29, null_time=lambda _parent, _epoch: 0)
+    with pytest.raises(InvalidInput, match=words):
+        read_past_tipset(source, b"child")  # type: ignore[arg-type]

@@ -1,0 +1,123 @@
+"""Compiled regions beside the interpreter: the same ends and gas at every limit of gas, and what stays out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from hypervisor.errors import ActorExit, OutOfGas
+from runtimes.evm.code import analyse
+from runtimes.evm.engine import Frame, FrameOutcome
+from runtimes.evm.engines import COMPILE, INTERPRET, engine_factory
+from runtimes.evm.fast.regions import wasm
+from runtimes.evm.fast.regions.blocks import MOST_INSTRUCTIONS, choose
+from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
+from tests.engines.frames import PricedHost
+from tests.engines.scenes import rules_by_name
+from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.fake_host import CALLER, MYSELF
+
+RULES: Final = rules_by_name("Osaka")
+PRICES: Final = {number: row.gas for number, row in RULES.opcodes.items()}
+SUM: Final = """
+    0 0                              ; total i
+    loop: DUP1 24 GT ISZERO @done JUMPI
+    SWAP1 DUP2 DUP1 MUL 7 DUP2 MOD ADD ADD SWAP1
+    1 ADD @loop JUMP
+    done: POP 0 MSTORE 32 0 RETURN
+"""
+MEMORY: Final = """
+    0
+    loop: DUP1 5 GT ISZERO @done JUMPI
+    DUP1 DUP1 64 MUL MSTORE DUP1 DUP1 33 MUL MSTORE8
+    DUP1 32 MUL MLOAD DUP2 SSTORE
+    1 ADD @loop JUMP
+    done: MSIZE 0 MSTORE 200 0 RETURN
+"""
+CALLS: Final = """
+    3 @back @double JUMP
+    back: 0 MSTORE 32 0 RETURN
+    double: SWAP1 DUP1 ADD 4 SDIV SWAP1 JUMP
+"""
+
+
+def outcome(engine: str, code: bytes, gas: int, calldata: bytes = b"") -> tuple[str, bytes, int, dict[int, int]]:
+    """How a frame ends, with what, with how much gas left, and its storage."""
+    host, made = PricedHost(gas), engine_factory(engine, RULES)()
+    frame = Frame(RULES, analyse(code), calldata, CALLER, MYSELF, 0, False)
+    try:
+        step = made.start(frame, host)
+    except (OutOfGas, ActorExit) as error:
+        return type(error).__name__, b"", 0, host.storage
+    assert isinstance(step, FrameOutcome)
+    return step.status.name, step.data, host.gas.left, host.storage
+
+
+@pytest.mark.parametrize("program", [SUM, MEMORY, CALLS], ids=["sum", "memory", "calls"])
+def test_a_program_ends_as_in_the_interpreter_with_every_amount_of_gas(program: str) -> None:
+    code = assemble(program)
+    name, output, left, _ = outcome(INTERPRET, code, 1_000_000)
+    assert (name, len(output)) in [("SUCCESS", 32), ("SUCCESS", 200)]
+    used = 1_000_000 - left
+    for gas in (*range(0, used, 7), *range(used - 30, used + 2)):
+        assert outcome(COMPILE, code, gas) == outcome(INTERPRET, code, gas), gas
+    assert outcome(COMPILE, code, used)[0] == "SUCCESS"
+    assert outcome(COMPILE, code, used - 1)[0] != "SUCCESS"
+
+
+def test_the_sum_is_what_python_says() -> None:
+    expected = 0
+    for number in range(24):
+        expected += number * number + number * number % 7
+    assert int.from_bytes(outcome(COMPILE, assemble(SUM), 1_000_000)[1], "big") == expected
+
+
+@pytest.mark.parametrize(
+    ("destination", "why"),
+    [
+        ("5", "after a SLOAD, where a region may be entered but no jump lands"),
+        ("4", "within a push"),
+        ("27", "the other half of the region's table"),
+        ("0x10000000000000006", "beyond 64 bits"),
+        ("0x100000006", "beyond 32 bits"),
+        ("6", "a landing"),
+    ],
+)
+def test_a_jump_lands_only_where_the_code_lets_it(destination: str, why: str) -> None:
+    """0 SLOAD is at 1 to 3, the landing at 6; the destination is not known when the region is compiled."""
+    code = assemble("JUMPDEST 0 SLOAD POP") + b"\x5b" + assemble(f"5 POP {destination} CALLDATASIZE ADD JUMP JUMPDEST")
+    assert outcome(COMPILE, code, 3_000) == outcome(INTERPRET, code, 3_000), why
+
+
+def test_code_made_against_compilers_stays_interpreted() -> None:
+    code = b"\x5b" + b"\x5f\x51" * 400
+    with pytest.raises(RegionTooLarge):
+        emit(choose(code, [0], PRICES), len(code))
+    assert outcome(COMPILE, code, 20_000) == outcome(INTERPRET, code, 20_000)
+
+
+def test_a_region_that_reaches_too_far_has_no_table_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    far = 1 << 20
+    code = b"\x5b" + assemble(f"{far} JUMP")
+    region = choose(code + bytes(far - len(code)) + b"\x5b", [0], PRICES)
+    assert [block.start for block in region.blocks] == [0, far]
+    monkeypatch.setattr(wasm, "branch_table", lambda *_: pytest.fail("two million rows"))
+    with pytest.raises(RegionTooLarge):
+        emit(region, far + 1)
+
+
+@pytest.mark.parametrize("code", [b"\x5b" * 24_576, (b"\x5b" + b"\x80\x02" * 400) * 30, (b"\x5b\x35\x56") * 8_000])
+def test_a_region_is_bounded(code: bytes) -> None:
+    region = choose(code, [0], PRICES)
+    assert sum(len(block.instructions) for block in region.blocks) <= MOST_INSTRUCTIONS + 250
+    assert len(emit(region, len(code))) < 1 << 18
+
+
+def test_a_region_has_what_its_root_reaches() -> None:
+    code = assemble("0 @a JUMP other: STOP a: 1 ADD @b JUMPI 0 SLOAD b: @a JUMP")
+    region = choose(code, [code.index(b"\x5b\x60\x01")], PRICES)
+    starts = [block.start for block in region.blocks]
+    assert code.index(b"\x00\x5b") - 1 not in starts, "what no push of the region names is left out"
+    assert [code[start] for start in starts] == [0x5B, 0x5B]
+    assert region.entries == starts

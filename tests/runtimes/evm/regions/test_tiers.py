@@ -1,0 +1,93 @@
+"""When code becomes a compiled region: after a number of landings, on a thread beside, while the frame goes on."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from runtimes.evm.code import analyse
+from runtimes.evm.engine import Frame, FrameOutcome, Status
+from runtimes.evm.fast.engine import FastTable
+from runtimes.evm.fast.instance import FastInstance
+from runtimes.evm.fast.pool import INTERPRETED, TIERED, Pool, Tier, pool
+from tests.engines.frames import PricedHost
+from tests.patience import slowness
+from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.chain import Chain
+from tests.runtimes.evm.fake_host import CALLER, MYSELF
+from tests.runtimes.evm.regions.test_regions import RULES
+from tests.runtimes.evm.test_fast_robust import open_under
+
+_HOT = Tier(heat=500)
+_LOOP = "0 loop: 1 ADD DUP1 {} GT @loop JUMPI 0 MSTORE 32 0 RETURN"
+
+
+def run(tier: Tier, code: bytes, gas: int = 10**9) -> int:
+    """Run code that returns a word; the word."""
+    host, engine = PricedHost(gas), FastTable(RULES, tier).engine()
+    step = engine.start(Frame(RULES, analyse(code), b"", CALLER, MYSELF, 0, False), host)
+    assert isinstance(step, FrameOutcome)
+    assert step.status is Status.SUCCESS
+    return int.from_bytes(step.data, "big")
+
+
+def put_in(tier: Tier) -> int:
+    """How many regions the instances of a tier have."""
+    return sum(0 if instance.regions is None else len(instance.regions.kept) for instance in pool(tier)._instances)
+
+
+def test_hot_code_is_compiled_beside_and_put_in() -> None:
+    code, before = assemble(_LOOP.format(30_000)), put_in(_HOT)
+    end = time.monotonic() + 30 * slowness()
+    while put_in(_HOT) == before:
+        assert time.monotonic() < end, "a loop was not compiled"
+        assert run(_HOT, code) == 30_000
+    assert run(_HOT, code) == 30_000
+
+
+def test_a_frame_changes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a loop's head, where the frame asks for its next slice of gas."""
+    look, seen, before = FastInstance.look_for_regions, list[tuple[bool, int]](), 0
+
+    def watched(instance: FastInstance) -> None:
+        look(instance)
+        regions = instance.regions
+        seen.append((instance.host is not None, 0 if regions is None else len(regions.kept) - before))
+
+    monkeypatch.setattr(FastInstance, "look_for_regions", watched)
+    end, number = time.monotonic() + 30 * slowness(), 0
+    with open_under("ethereum") as machine:
+        chain = Chain(machine)
+        while not any(is_running and count for is_running, count in seen):
+            assert time.monotonic() < end, "no frame changed over"
+            seen.clear()
+            number += 1
+            contract = chain.deploy(assemble(f"{number} POP " + _LOOP.format(400_000)))
+            before = put_in(TIERED)
+            assert int.from_bytes(chain.call(contract), "big") == 400_000
+
+
+def test_cold_code_stays_interpreted() -> None:
+    own = Tier(heat=TIERED.heat, most=199)  # code of other tests may still become a region of the usual tier's
+    assert run(own, assemble(_LOOP.format(100))) == 100
+    assert put_in(own) == 0
+    code = assemble("1 POP " + _LOOP.format(60_000))
+    assert run(INTERPRETED, code) == 60_000
+    assert put_in(INTERPRETED) == 0
+
+
+def test_an_instance_that_has_reported_many_codes_is_given_up() -> None:
+    tier = Tier(heat=1, waits=True, most=301)
+    seen = set[int]()
+    for number in range(300):
+        assert run(tier, assemble(f"{number + 256} POP " + _LOOP.format(3))) == 3
+        seen |= {id(instance) for instance in pool(tier)._instances}
+        assert not any(instance.regions and instance.regions.is_full for instance in pool(tier)._instances)
+    assert len(pool(tier)._instances) <= 2
+
+
+def test_each_tier_has_a_pool_of_its_own() -> None:
+    assert pool(TIERED) is pool(TIERED)
+    assert isinstance(pool(INTERPRETED), Pool)
+    assert pool(TIERED) is not pool(INTERPRETED)

@@ -1,0 +1,47 @@
+"""Profiled guests, and how they end when the profile is given up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import cast
+
+import pytest
+
+from hypervisor.deep_stack import ExecutionThread, large_stacks
+from hypervisor.gil import GIL_POLICY
+from hypervisor.machine import Hypervisor
+from hypervisor.profile import ProfiledRegistry
+from hypervisor.registry import Registry
+from tests.runtimes.wasm.guests import call, guest, place
+
+ENDLESS = guest(
+    "(drop (call $message_context (i32.const 200))) (loop $on (br $on)) (i32.const 0)", "vm.message_context"
+)
+TRILLION = 10**12
+"""Gas for minutes of its loop."""
+_SOON = 60.0
+
+
+def test_a_guest_that_computes_ends_soon_after_its_profile_was_given_up() -> None:
+    with Hypervisor.open() as machine, GIL_POLICY.releasing():
+        registry, own, interrupted = ProfiledRegistry(machine.registry), ExecutionThread(), threading.Event()
+        machine.registry = cast(Registry, registry)
+        address = place(machine, ENDLESS)
+
+        def profile() -> None:
+            own.adopt()
+            with pytest.raises(KeyboardInterrupt):
+                call(machine, address, gas_limit=TRILLION)
+            interrupted.set()
+
+        with large_stacks():
+            thread = threading.Thread(target=profile, daemon=True)
+            thread.start()
+        invocations, end = registry.recorder.open, time.monotonic() + _SOON
+        while not (invocations and invocations[-1].syscall_ns) and time.monotonic() < end:
+            time.sleep(0.01)  # its only syscall is over: it loops
+        own.interrupt()
+        assert interrupted.wait(_SOON)
+        thread.join()
+        assert not invocations
