@@ -12,7 +12,8 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, run
@@ -48,7 +49,7 @@ class Table:
 
 
 def main() -> int:
-    found = [*licence_findings(_packages(), Table.read())]
+    found = [*licence_findings(_packages(), Table.read(), several_versions(PROJECT / lock for lock in _LOCKS))]
     print(f"licences: {len(found)} findings" if found else "licences: all allowed")
     reports = [_audit(lock) for lock in _LOCKS]
     asked = [report for report in reports if was_run(report)]
@@ -62,10 +63,11 @@ def main() -> int:
     return 1 if found or advisories else 0
 
 
-def licence_findings(packages: Iterable[Mapping[str, Any]], table: Table) -> list[str]:
+def licence_findings(packages: Iterable[Mapping[str, Any]], table: Table, elsewhere: Collection[str] = ()) -> list[str]:
     """A line for each package (a component of CycloneDX) whose licence is not allowed, or not known.
 
-    So, too, for a row of the table that no package needs.
+    So, too, for a row of the table that no package needs, unless it is of a package that has another version
+    `elsewhere`, on another Python.
     """
     found, needed = [], set()
     for package in packages:
@@ -79,7 +81,17 @@ def licence_findings(packages: Iterable[Mapping[str, Any]], table: Table) -> lis
                 continue
             names = {table.stated[name]}
         found += [f"{name}: {one} is not among the allowed licences" for one in sorted(names) if not _fits(one, table)]
-    return found + [f"{name}: no package needs this row of {_TABLE.name}" for name in sorted({*table.stated} - needed)]
+    unneeded = sorted({*table.stated} - needed - {*elsewhere})
+    return found + [f"{name}: no package needs this row of {_TABLE.name}" for name in unneeded]
+
+
+def several_versions(locks: Iterable[Path]) -> set[str]:
+    """The packages that a lock pins to more than one version, each for some of the claimed Pythons."""
+    found: set[str] = set()
+    for lock in locks:
+        pinned = Counter(re.findall(r"^([\w.-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE))
+        found |= {name for name, versions in pinned.items() if versions > 1}
+    return found
 
 
 def licences(package: Mapping[str, Any]) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.packaging import supply_chain
-from tests.packaging.supply_chain import Table, advisory_findings, licence_findings, main, was_run
+from tests.packaging.supply_chain import Table, advisory_findings, licence_findings, main, several_versions, was_run
 
 TABLE = Table(frozenset({"MIT", "Apache-2.0", "BSD-3-Clause"}), {"silent": "MIT"})
 SILENT: dict[str, Any] = {"name": "silent"}
@@ -63,6 +63,13 @@ def test_a_package_that_does_not_say_needs_a_row(licences: list[dict[str, Any]])
 def test_a_row_that_no_package_needs_is_a_finding() -> None:
     (found,) = licence_findings([], TABLE)
     assert found.startswith("silent: no package needs this row")
+
+
+def test_a_row_may_be_needed_on_another_python_alone(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text("silent==1.0 ; python_full_version < '3.12'\nsilent==1.1 ; python_full_version >= '3.12'\none==2\n")
+    assert several_versions([lock]) == {"silent"}
+    assert licence_findings([], TABLE, several_versions([lock])) == []
 
 
 def test_rows_are_of_allowed_licences() -> None:
