@@ -232,7 +232,6 @@ class CallManager:
             value=call.value,
             gas_premium=self.gas_premium,
             read_only=call.read_only,
-            upgraded_from=call.upgraded_from,
         )
         kernel = Kernel(self, context)
         params = NO_BLOCK if call.params is None else kernel.ipld.accept(call.params)

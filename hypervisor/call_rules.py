@@ -37,7 +37,7 @@ class FilecoinCallRules:
         address = call.to
         is_key = address.protocol in (Protocol.SECP256K1, Protocol.BLS)
         if not is_key and not is_eth_namespace(address):
-            raise SyscallError(ErrorNumber.NOT_FOUND, f"nobody has the address {address}")
+            raise SyscallError(ErrorNumber.NOT_FOUND, f"no actor has the address {address}")
         if call.read_only:
             raise SyscallError(ErrorNumber.READ_ONLY, f"a read-only call cannot create {address}")
         if address.protocol is Protocol.BLS and address.payload == _ZERO_BLS_KEY:

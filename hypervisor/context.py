@@ -6,7 +6,6 @@ from typing import Final
 from hypervisor.address import Address
 from hypervisor.network_versions import LATEST, NetworkVersion
 from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
-from store.cid import Cid
 
 DEVNET_CHAIN_ID = 31_415_926
 FILECOIN: Final = "filecoin"
@@ -42,5 +41,3 @@ class InvocationContext:
     value: TokenAmount
     gas_premium: TokenAmount
     read_only: bool
-    upgraded_from: Cid | None = None
-    """The code that the receiver had until now, where its `upgrade` is entered and not a method."""

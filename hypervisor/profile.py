@@ -1,15 +1,16 @@
 """A profile of a message's native actors: each invocation's functions and syscalls as a tree, with their gas.
 
-What runs them so is a runtime of its own (`PROFILING`), found by its entry point as any: `ProfiledRegistry` puts it in
-the place of the native one for one machine. Charges and results are those of a plain run.
+What runs them so is a runtime of its own (`PROFILING`), found by its entry point as any: `profiled` puts it in the
+place of the native one for one machine. Charges and results are those of a plain run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from hypervisor.registry import NATIVE, Registry
 from hypervisor.runtime import Runtime
@@ -43,6 +44,8 @@ class ProfiledInvocation:
     method: MethodNumber
     code: Cid
     root: ProfileNode
+    milligas: int = 0
+    """All that it took, with what it called, once it is over."""
     room: int = 0
     """Bytes that the guest's memory may have."""
     nested_ns: int = 0
@@ -88,12 +91,12 @@ class RecordingRuntime(Runtime, Protocol):
     recorder: ProfileRecorder
 
 
-class ProfiledRegistry:
+class _ProfiledRegistry:
     """A registry whose native runtime is profiled; all else is that of another registry, and what stands before it."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        native: RecordingRuntime = registry.make(PROFILING)  # type: ignore[assignment]  # by its name
+        native = cast(RecordingRuntime, registry.make(PROFILING))
         self._native = registry.wrapped(NATIVE, native)
         self.recorder = native.recorder
         self.options = registry.options
@@ -105,12 +108,18 @@ class ProfiledRegistry:
         return (name, self._native) if name == NATIVE else (name, runtime)
 
 
-def total_milligas(root: ProfileNode) -> int:
-    """What a tree has used, with the invocations in it. Without recursion: guests call deep."""
-    total, waiting = 0, [root]
-    while waiting:
-        node = waiting.pop()
-        total += node.milligas
-        waiting += node.calls
-        waiting += [called.root for called in node.invocations]
-    return total
+class HasRuntimes(Protocol):
+    """A machine, as far as it is needed here."""
+
+    registry: Registry
+
+
+@contextmanager
+def profiled(machine: HasRuntimes) -> Iterator[ProfileRecorder]:
+    """Profile the native actors of what a machine executes from here on, until the block ends."""
+    plain, registry = machine.registry, _ProfiledRegistry(machine.registry)
+    machine.registry = cast(Registry, registry)  # it offers the same
+    try:
+        yield registry.recorder
+    finally:
+        machine.registry = plain

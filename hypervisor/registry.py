@@ -43,13 +43,7 @@ class Registry:
 
     def make(self, name: str) -> Runtime:
         """A new runtime of a name, for one use, with nothing before it; RuntimeUnavailable if it is not installed."""
-        factory = self._factories.get(name) or _installed(name)
-        if factory is None:
-            raise RuntimeUnavailable(
-                f"the runtime '{name}' is not installed: install this package again (in a clone: `make environment`), "
-                f"or the one that registers it under the entry-point group '{ENTRY_POINT_GROUP}'"
-            )
-        return factory(self._services)
+        return self._factory(name, f"the runtime '{name}'")(self._services)
 
     @property
     def options(self) -> Mapping[str, str]:
@@ -78,17 +72,21 @@ class Registry:
         return dict(self._names)
 
     def _load(self, name: str, code: Cid) -> Runtime:
-        factory = self._factories.get(name) or _installed(name)
-        if factory is None:
-            raise RuntimeUnavailable(
-                f"code {show(code)} asks for the runtime '{name}', which is not installed: "
-                f"install the package that registers it under the entry-point group '{ENTRY_POINT_GROUP}'"
-            )
+        factory = self._factory(name, f"the runtime '{name}', which code {show(code)} asks for,")
         with self._lock:
             runtime = self._runtimes.get(name)  # another thread may have been first
             if runtime is None:
                 runtime = self._runtimes[name] = self.wrapped(name, factory(self._services))
         return runtime
+
+    def _factory(self, name: str, subject: str) -> RuntimeFactory:
+        factory = self._factories.get(name) or _installed(name)
+        if factory is None:
+            raise RuntimeUnavailable(
+                f"{subject} is not installed: install this package again (in a clone: `make environment`), "
+                f"or the one that registers it under the entry-point group '{ENTRY_POINT_GROUP}'"
+            )
+        return factory
 
 
 @lru_cache

@@ -44,10 +44,10 @@ class Runtime(Protocol):
         """
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """Run the code's `upgrade`, of an actor that had `kernel.context.upgraded_from` until now.
+        """Run the code's `upgrade` for the receiver, which had other code until now.
 
-        The blocks are the parameters (0 = none) and the CBOR tuple of that code's CID. Code that offers none exits
-        with SYS_INVALID_RECEIVER. The rest is as for `invoke`.
+        The blocks are the parameters (0 = none) and the CBOR tuple of the CID of that other code. Code without
+        an `upgrade` exits with SYS_INVALID_RECEIVER. The rest is as for `invoke`.
         """
 
     def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:

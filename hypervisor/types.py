@@ -25,7 +25,7 @@ setattr(TokenAmount, "__doc__", _OF_AMOUNTS)  # noqa: B010  # mypyc refuses the 
 
 
 def fil(amount: int) -> TokenAmount:
-    """An amount of whole FIL in attoFIL. Raises TypeError for what is no whole number: 1.5 FIL are `3 * fil(1) // 2`.
+    """An amount of whole FIL in attoFIL. Raises TypeError for anything but an int: 1.5 FIL is `3 * fil(1) // 2`.
 
     >>> from hypervisor import fil
     >>> fil(3)

@@ -102,18 +102,17 @@ def install(
     from localnet.contracts.native_actor import read_interface, read_module
     from store.cid import show
 
+    chain = _chain(state, rpc)
     data, label = read_module(wasm), wasm.stem if name is None else name
-    if rpc is not None and state is None:
-        code = install_actor(rpc, data, schema, label)
-    elif state is not None and rpc is None:
-        if not state.exists():  # no folder is made for what is refused
+    if isinstance(chain, str):
+        code = install_actor(chain, data, schema, label)
+    else:
+        if not chain.exists():  # no folder is made for what is refused
             _check_module(data)
             if schema is not None:
                 read_interface(schema)
-        with open_chain(state) if state.exists() else Network(state) as network:
+        with open_chain(chain) if chain.exists() else Network(chain) as network:
             code = show(network.actors.install(data, schema, name=label))
-    else:
-        raise _no_chain()
     typer.echo(json.dumps({"code": code}) if as_json else code)
 
 
@@ -136,17 +135,16 @@ def create(
     from devtools.cli.node_actors import create_actor
     from hypervisor.address import Address
 
+    chain = _chain(state, rpc)
     wanted, (given, cbor), money = named_block(code), _read_params(params), payment(value)
-    if rpc is not None and state is None:
-        found = {**create_actor(rpc, code, given, cbor, money), "code": code}
-    elif state is not None and rpc is None:
-        with open_chain(state) as network:
+    if isinstance(chain, str):
+        found = {**create_actor(chain, code, given, cbor, money), "code": code}
+    else:
+        with open_chain(chain) as network:
             actor = network.actors.create(wanted, given, value=money, cbor=cbor)
             number = network.machine.state_tree.lookup_id(actor.address)
             assert number is not None, "an actor that was created has an ID"
             found = {"id": str(Address.id(number)), "address": str(actor.address), "code": code}
-    else:
-        raise _no_chain()
     typer.echo(json.dumps(found) if as_json else f"{found['id']}  {found['address']}")
 
 
@@ -167,14 +165,12 @@ def replace(
     from devtools.cli.folders import named_block, open_chain
     from devtools.cli.node_actors import replace_actor
 
-    wanted = named_block(code)
-    if rpc is not None and state is None:
-        replace_actor(rpc, address, code)
-    elif state is not None and rpc is None:
-        with open_chain(state) as network:
-            network.actors.replace(address, wanted)
+    chain, wanted = _chain(state, rpc), named_block(code)
+    if isinstance(chain, str):
+        replace_actor(chain, address, code)
     else:
-        raise _no_chain()
+        with open_chain(chain) as network:
+            network.actors.replace(address, wanted)
     typer.echo(json.dumps({"address": address, "code": code}) if as_json else f"{address} has the code {code}")
 
 
@@ -204,15 +200,13 @@ def call(
     from devtools.cli.folders import open_chain
     from devtools.cli.node_actors import call_actor
 
-    (given, cbor), money = _read_params(params), payment(value)
+    chain, (given, cbor), money = _chain(state, rpc), _read_params(params), payment(value)
     wanted = int(method) if method.isascii() and method.isdigit() and len(method) <= _LONGEST_NUMBER else method
-    if rpc is not None and state is None:
-        found = call_actor(rpc, address, wanted, given, money, account, dry_run, schema, cbor)
-    elif state is not None and rpc is None:
-        with open_chain(state) as network:
-            found = _call(network, address, wanted, given, cbor, money, network.accounts[account], dry_run, schema)
+    if isinstance(chain, str):
+        found = call_actor(chain, address, wanted, given, money, account, dry_run, schema, cbor)
     else:
-        raise _no_chain()
+        with open_chain(chain) as network:
+            found = _call(network, address, wanted, given, cbor, money, network.accounts[account], dry_run, schema)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -303,8 +297,12 @@ def _call(
     }
 
 
-def _no_chain() -> typer.BadParameter:
-    return typer.BadParameter("name a folder with --state, or a node with --rpc", param_hint="--state")
+def _chain(state: Path | None, rpc: str | None) -> Path | str:
+    """The one of them that is given: a chain's folder, or a node's address."""
+    chain = rpc if state is None else state
+    if chain is None or (state is not None and rpc is not None):
+        raise typer.BadParameter("name a folder with --state, or a node with --rpc", param_hint="--state")
+    return chain
 
 
 def _read_params(text: str) -> tuple[Any, bytes | None]:

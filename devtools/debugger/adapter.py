@@ -157,6 +157,9 @@ class Adapter:
 
     @property
     def _launched(self) -> Session:
+        return self._check_launched()
+
+    def _check_launched(self) -> Session:
         if self._session is None:
             raise InvalidInput("nothing is launched")
         return self._session
@@ -181,7 +184,7 @@ class Adapter:
         self._report(state)
 
     def _needs_launch(self, _: Mapping[str, Any]) -> None:
-        self._launched  # noqa: B018  # it raises where nothing is launched
+        self._check_launched()
 
     def _only_answered(self, _: Mapping[str, Any]) -> None:
         pass
@@ -189,7 +192,7 @@ class Adapter:
     def _moves(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The answer before a step is made."""
         self._by_instruction = arguments.get("granularity") == "instruction"
-        self._launched.site  # noqa: B018  # it raises at the message's end
+        self._launched.check_open()
         return {"allThreadsContinued": True}
 
     # --- breakpoints ------------------------------------------------------------------------------------------

@@ -132,8 +132,7 @@ def _back(terminal: Terminal, words: list[str]) -> str:
 
 
 def _back_instruction(terminal: Terminal, words: list[str]) -> str:
-    go = lambda: terminal.session.back(into=True, by_instruction=True)  # noqa: E731
-    return terminal.go(lambda: _repeat(words, go))
+    return terminal.go(lambda: _repeat(words, lambda: terminal.session.back(into=True, by_instruction=True)))
 
 
 def _repeat(words: list[str], go: Callable[[], Stop | End]) -> Stop | End:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
 
 from bridge.evm_steps import EvmStep
 from devtools.debugger.breakpoints import Breakpoints
@@ -20,8 +19,8 @@ from devtools.debugger.positions import MarkRecord, Position
 from devtools.debugger.sources import SourceLines
 from devtools.debugger.subjects import Subject
 from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.profile import ProfiledRegistry
-from hypervisor.registry import NATIVE, Registry
+from hypervisor.profile import profiled
+from hypervisor.registry import NATIVE
 
 _FIRST = Position(1)
 _WINDOW, _LARGEST_WINDOW = 1 << 12, 1 << 18
@@ -197,9 +196,14 @@ class Session:
     @property
     def site(self) -> StopSite:
         """Where it stops. Raises InvalidInput at the message's end."""
+        self.check_open()
+        assert isinstance(self.state, Stop)
+        return self.state.site
+
+    def check_open(self) -> None:
+        """Raises InvalidInput at the message's end."""
         if isinstance(self.state, End):
             raise InvalidInput(f"{self.state.text}: go back, or start again")
-        return self.state.site
 
     @property
     def listener(self) -> StepListener:
@@ -245,19 +249,16 @@ class Session:
         native = [one.number for one in self.listener.calls if one.node.runtime == NATIVE]
         if call.number not in native or call.node.end is not None:
             return []
-        plain, profiled = machine.registry, ProfiledRegistry(machine.registry)
         with self._back_here():
             self.close()
-            machine.registry = cast(Registry, profiled)  # it offers the same
-            try:
-                self._run_again(RunTo(place))
-                invocations = profiled.recorder.open
-                at = native.index(call.number)
-                read = invocations[at].functions if at < len(invocations) else None
-                found = [] if read is None else read()
-            finally:
-                self.close()
-                machine.registry = plain
+            with profiled(machine) as recorder:
+                try:
+                    self._run_again(RunTo(place))
+                    at = native.index(call.number)
+                    read = recorder.open[at].functions if at < len(recorder.open) else None
+                    found = [] if read is None else read()
+                finally:
+                    self.close()
         return found
 
     # --- coming back ------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def frame(session: Session, number: int) -> FrameView:
 
 def call_of(session: Session, number: int) -> OpenCall:
     """The open call with a number, from the innermost one. Raises InvalidInput."""
-    session.site  # noqa: B018  # it raises at the message's end
+    session.check_open()
     calls = session.listener.calls
     if not 0 <= number < len(calls):
         raise InvalidInput(f"there is no frame {number}: there are 0 to {len(calls) - 1}")
@@ -252,7 +252,7 @@ def storage(session: Session, number: int, first: int = 0) -> StorageView:
 def state(session: Session, who: str, path: str, most: int = 100) -> Any:
     """What is at a path in an actor's state, as it is now, by its schema; ready for JSON."""
     machine = session.subject.machine
-    session.site  # noqa: B018  # it raises at the message's end
+    session.check_open()
     address = parse_address(who)
     actor = machine.state_tree.lookup_id(address)
     found: ActorState | None = None if actor is None else machine.state_tree.get_actor(actor)

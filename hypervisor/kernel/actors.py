@@ -24,7 +24,7 @@ class ActorOps:
         """The ID behind an address; an ID address is echoed, existing or not. Errors: NOT_FOUND."""
         actor = self._calls.tree.lookup_id(address)
         if actor is None:
-            raise SyscallError(ErrorNumber.NOT_FOUND, f"nobody has the address {address}")
+            raise SyscallError(ErrorNumber.NOT_FOUND, f"no actor has the address {address}")
         return actor
 
     def lookup_delegated_address(self, actor: ActorID) -> Address | None:

@@ -29,7 +29,7 @@ MOST_NULL_ROUNDS: Final = 100_000
 
 
 def null_epochs(parent: int, epoch: int) -> Iterator[ChainEpoch]:
-    """The epochs between a tipset and its parent. Raises InvalidInput where there cannot be so many, or so few."""
+    """The epochs between a tipset and its parent. Raises InvalidInput for none or too many."""
     if parent >= epoch:
         raise InvalidInput(f"the tipset of epoch {epoch} has a parent at epoch {parent}: expected an earlier one")
     if epoch - parent - 1 > MOST_NULL_ROUNDS:

@@ -32,6 +32,7 @@ from localnet.explorer.event_rows import EventRow, EventRows
 from localnet.explorer.message_rows import RowMaker
 from localnet.explorer.site import Site
 from localnet.explorer.tree_svg import tree_svg
+from localnet.ledger.call_tree import all_charges
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.errors import RpcError
 from localnet.rpc.filecoin_chain import receipt_of
@@ -255,7 +256,7 @@ def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt:
 
 def _call_page(site: Site, reader: NodeReader, request: PageRequest, at: str, report: Mapping[str, Any]) -> PageAnswer:
     call = _call(report["calls"], request)
-    charges = [(name, milligas // MILLIGAS_PER_GAS) for name, milligas in _largest_first(call["charges"])]
+    charges = [(name, milligas // MILLIGAS_PER_GAS) for name, milligas in Counter(call["charges"]).most_common()]
     return PageAnswer(
         site.page(
             reader, "call.html", at=at, place=request.named["place"], call=call, failed=has_failed(call),
@@ -281,15 +282,7 @@ def _parts(report: Mapping[str, Any]) -> list[tuple[str, int, float]]:
 
 def _charges(report: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     """All charges of a message by name, largest first, each with its part."""
-    total = Counter[str]()
-    every = list(report["calls"])
-    for call in every:
-        every.extend(call["calls"])
-        total.update(call["charges"])
     return [
-        (name, PART_OF.get(name, "other"), milligas // MILLIGAS_PER_GAS) for name, milligas in _largest_first(total)
+        (name, PART_OF.get(name, "other"), milligas // MILLIGAS_PER_GAS)
+        for name, milligas in all_charges(report["calls"]).items()
     ]
-
-
-def _largest_first(charges: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(charges.items(), key=lambda item: -item[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +14,14 @@ def every_call(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for call in every:
         every.extend(call["calls"])
     return every
+
+
+def all_charges(calls: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """What calls and those under them were charged: milligas by name, the largest first."""
+    total = Counter[str]()
+    for call in every_call(calls):
+        total.update(call["charges"])
+    return dict(total.most_common())
 
 
 class CallTree(Protocol):

@@ -51,8 +51,8 @@ class GenesisOptions:
     """What a new network has besides the funds of its accounts.
 
     `balances`: attoFIL of further f1, f3 and f410 addresses, or other amounts for the accounts' addresses; `verified`:
-    bytes of DataCap of clients, 256 at least; `miners`: for each of the first accounts a storage miner with so many
-    sectors, which come in the first blocks (on an official bundle after a day of null rounds for each). `Network`
+    bytes of DataCap of clients, 256 at least; `miners`: the number of sectors of a storage miner for each of the first
+    accounts; they come in the first blocks (on an official bundle after a day of null rounds for each). `Network`
     raises InvalidInput for what cannot be.
 
     >>> from hypervisor import Address, fil

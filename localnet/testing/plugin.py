@@ -268,7 +268,7 @@ def _call_tree(error: BaseException | None) -> str:
         trace = failure.trace if isinstance(failure, CallFailed) else failure.receipt.trace
         return "" if trace is None else "\n".join((*trace.why, str(trace)))
     except StoreClosed as why:  # the test's own network, in a folder: the report must not fail
-        return f"cannot be told any more: {why}"
+        return f"cannot be shown any more: {why}"
 
 
 def _failure(error: BaseException | None) -> CallFailed | TransactionFailed | None:

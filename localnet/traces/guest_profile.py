@@ -18,7 +18,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
 from hypervisor.printable import printable
-from hypervisor.profile import ProfiledInvocation, ProfiledRegistry, ProfileNode, ProfileRecorder
+from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, profiled
 from localnet.chain.view import ChainReader
 from localnet.contracts.native_actor import stored_interface
 from localnet.ledger.records import TransactionReceipt
@@ -82,10 +82,9 @@ class GuestProfile:
 def guest_profile(chain: ChainReader, receipt: TransactionReceipt) -> GuestProfile:
     """The profile of a transaction. Under rules that run no native actors it has no rows."""
     replay = Replay(chain, receipt.tipset, receipt.index)
-    registry = ProfiledRegistry(replay.machine.registry)
-    replay.machine.registry = registry  # type: ignore[assignment]  # it offers the same
-    same = replay.next(None) == receipt.execution.receipt
-    reading = _Reading(replay.machine, registry.recorder)
+    with profiled(replay.machine) as recorder:
+        same = replay.next(None) == receipt.execution.receipt
+    reading = _Reading(replay.machine, recorder)
     return GuestProfile(reading.rows(), reading.boxes(), receipt.gas_used, same)
 
 

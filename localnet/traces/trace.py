@@ -28,7 +28,7 @@ from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.view import ChainReader
 from localnet.contracts.native_actor import stored_schema
 from localnet.ledger.blocks import producer_of
-from localnet.ledger.call_tree import every_call
+from localnet.ledger.call_tree import all_charges, every_call
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.installed import rules_of
@@ -66,11 +66,7 @@ class Trace:
     @property
     def charges(self) -> dict[str, int]:
         """What all calls were charged, without the message itself: milligas by name, the largest first."""
-        sums: dict[str, int] = {}
-        for call in every_call(self.calls):
-            for name, milligas in call["charges"].items():
-                sums[name] = sums.get(name, 0) + milligas
-        return dict(sorted(sums.items(), key=lambda item: -item[1]))
+        return all_charges(self.calls)
 
     @property
     def why(self) -> tuple[str, ...]:

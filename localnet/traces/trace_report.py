@@ -102,7 +102,7 @@ def _exit_of(call: dict[str, Any]) -> str:
     if call["error"] == "FATAL":
         return "exit FATAL, the machine could not go on"
     if call["error"] not in ("", "OUT_OF_GAS"):
-        return f"exit {call['error']}, which the caller was told in place of an exit code"
+        return f"exit {call['error']}, which the caller got in place of an exit code"
     return call.get("end") or f"exit {exit_meaning(call['exitCode'])}"
 
 

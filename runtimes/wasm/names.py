@@ -1,4 +1,4 @@
-"""The names of a module's functions: its custom section `name`, which compilers write unless they are told to strip it.
+"""The names of a module's functions: its custom section `name`, which compilers write unless asked to strip it.
 
 Names say nothing of what a module does, so whatever is malformed there is no error: such a module has no names. Rules:
 WebAssembly core specification 2.0, appendix on custom sections.

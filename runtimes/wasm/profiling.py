@@ -13,7 +13,7 @@ from typing import Final
 
 from hypervisor.kernel import Kernel
 from hypervisor.once import once
-from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, total_milligas
+from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder
 from hypervisor.runtime import RuntimeServices
 from runtimes.wasm.abi import WasmInvocation
 from runtimes.wasm.boundary import Linked
@@ -147,6 +147,7 @@ def _tree(notes: ProfiledInvocation, invocation: WasmInvocation, labels: Labels)
         nodes[current].milligas += last - max(0, instance.counter.value)
     for at, called in notes.under:
         nodes[at].invocations.append(called)
-        nodes[at].milligas -= total_milligas(called.root)
+        nodes[at].milligas -= called.milligas
     nodes[ROOT].milligas = 0
+    notes.milligas = sum(node.milligas for node in nodes.values()) + sum(called.milligas for _, called in notes.under)
     return nodes[ROOT]

@@ -84,7 +84,7 @@ class WasmRuntime:
             invocation.counted = size
             if invocation.around is None:  # between two guests on one thread the handlers stay
                 self._trap_signals.keep()
-            return _run(invocation, module, code, params, info)
+            return _call(invocation, module, code, params, info)
         finally:
             module.linked.end(invocation)
 
@@ -126,7 +126,7 @@ def _modules(folder: Path | None, boundary: str) -> GuestModules:
     return GuestModules(guest_engine(), ModuleCache(folder), boundary)
 
 
-def _run(invocation: WasmInvocation, module: GuestModule, code: Cid, params: BlockId, info: BlockId | None) -> Outcome:
+def _call(invocation: WasmInvocation, module: GuestModule, code: Cid, params: BlockId, info: BlockId | None) -> Outcome:
     """From the empty store to the outcome; with `info` its `upgrade` is entered, else its `invoke`."""
     instance = invocation.instance
     try:

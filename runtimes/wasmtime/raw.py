@@ -297,7 +297,7 @@ class Instance:
         instances: int = 1,
         memories: int = 1,
     ) -> None:
-        """`places` is shared by the instances of a module; the store may have so many `instances` and `memories`."""
+        """`places` is shared by the instances of a module; the store may have `instances` and `memories` of them."""
         self._lib = lib
         self._places = places or Places()
         self.counter: Counter
@@ -312,7 +312,7 @@ class Instance:
         self.limit_memory(memory_bytes)
 
     def limit_memory(self, size: int) -> None:
-        """Let no memory be made or grow beyond so many bytes from now on; one that is larger stays."""
+        """Let no memory be made or grow beyond `size` bytes from now on; one that is larger stays."""
         self._lib.store_limiter(self._store, size, *self._limits)
 
     def follow_epochs(self, callback: Any) -> None:

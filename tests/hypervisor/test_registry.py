@@ -81,7 +81,10 @@ def test_a_runtime_is_put_before_another_one_under_its_name(loaded: bool) -> Non
 
 def test_a_runtime_that_nobody_installed_is_an_error_that_says_what_to_install() -> None:
     registry = Registry(RuntimeServices(), {CODE: "jvm"})
-    with pytest.raises(RuntimeUnavailable, match=f"{show(CODE)} asks for the runtime 'jvm'.*hypervisor.runtimes"):
+    with pytest.raises(
+        RuntimeUnavailable,
+        match=f"runtime 'jvm', which code {show(CODE)} asks for, is not installed.*hypervisor.runtimes",
+    ):
         registry.runtime_for(CODE)
 
 

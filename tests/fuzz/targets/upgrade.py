@@ -1,8 +1,8 @@
 """Installs and upgrades: modules that cannot load, upgrades during a call of the same actor, code that is too long.
 
 An input is a few modules and a few steps on a network with the features: the init actor installs a module or creates an
-actor of it, and a guest that does what it is told (`programs`) upgrades itself. Each step is a message: it ends with an
-exit code, within its gas, and where that is not 0, the state is as it was. The plain boundary answers the same.
+actor of it, and a guest that follows its parameters (`programs`) upgrades itself. Each step is a message: it ends with
+an exit code, within its gas, and where that is not 0, the state is as it was. The plain boundary answers the same.
 """
 
 from __future__ import annotations

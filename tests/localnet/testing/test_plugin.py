@@ -116,7 +116,7 @@ def test_it(tmp_path):
     )
     assert done.ret == 1
     assert "TransactionFailed" in done.stdout.str()
-    done.stdout.fnmatch_lines(["*Call tree of what failed*", "cannot be told any more: the store in *chain is closed"])
+    done.stdout.fnmatch_lines(["*Call tree of what failed*", "cannot be shown any more: the store in *chain is closed"])
 
 
 def test_what_failed_is_shown_with_its_calls(pytester: pytest.Pytester) -> None:

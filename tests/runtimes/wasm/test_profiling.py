@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import cast
 
 import pytest
 
 from hypervisor.deep_stack import ExecutionThread, large_stacks
 from hypervisor.gil import GIL_POLICY
 from hypervisor.machine import Hypervisor
-from hypervisor.profile import ProfiledRegistry
-from hypervisor.registry import Registry
+from hypervisor.profile import profiled
 from tests.runtimes.wasm.guests import call, guest, place
 
 ENDLESS = guest(
@@ -24,9 +22,8 @@ _SOON = 60.0
 
 
 def test_a_guest_that_computes_ends_soon_after_its_profile_was_given_up() -> None:
-    with Hypervisor.open() as machine, GIL_POLICY.releasing():
-        registry, own, interrupted = ProfiledRegistry(machine.registry), ExecutionThread(), threading.Event()
-        machine.registry = cast(Registry, registry)
+    with Hypervisor.open() as machine, profiled(machine) as recorder, GIL_POLICY.releasing():
+        own, interrupted = ExecutionThread(), threading.Event()
         address = place(machine, ENDLESS)
 
         def profile() -> None:
@@ -38,7 +35,7 @@ def test_a_guest_that_computes_ends_soon_after_its_profile_was_given_up() -> Non
         with large_stacks():
             thread = threading.Thread(target=profile, daemon=True)
             thread.start()
-        invocations, end = registry.recorder.open, time.monotonic() + _SOON
+        invocations, end = recorder.open, time.monotonic() + _SOON
         while not (invocations and invocations[-1].syscall_ns) and time.monotonic() < end:
             time.sleep(0.01)  # its only syscall is over: it loops
         own.interrupt()
