@@ -26,8 +26,8 @@ from hypervisor.signatures import sign_secp256k1
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, MARKET_ACTOR, VERIFIED_REGISTRY_ACTOR
 from localnet import Account, Miner, Network, TransactionFailed, TransactionReceipt
 from localnet.contracts.contract import Artifact
-from localnet.miners.datacap import DATACAP_PER_BYTE
-from localnet.miners.onboarding import PROVING_PERIOD, unsealed_cid
+from localnet.miners.onboarding import unsealed_cid
+from localnet.miners.policy import DATACAP_PER_BYTE, PROVING_PERIOD
 from store.codec import decode, encode, link
 
 HERE = Path(__file__).resolve().parent

@@ -22,11 +22,9 @@ from hypervisor.types import DATACAP_ACTOR, VERIFIED_REGISTRY_ACTOR, ActorID, Ch
 from localnet.accounts import BLS_ACCOUNT, Account
 from localnet.chain.chain import Chain
 from localnet.miners.network import MinerNetwork
-from localnet.miners.onboarding import PROVING_PERIOD, Piece, unsealed_cid
+from localnet.miners.onboarding import Piece, unsealed_cid
+from localnet.miners.policy import DATACAP_PER_BYTE, PROVING_PERIOD
 from store.codec import encode
-
-DATACAP_PER_BYTE: Final = 10**18
-"""Units of the token for each byte."""
 
 _SHORTEST_TERM: Final = 180 * PROVING_PERIOD
 _LONGEST_TERM: Final = 5 * 1_051_897

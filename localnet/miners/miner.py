@@ -26,7 +26,8 @@ from localnet.ledger.index import miners_entries
 from localnet.miners import onboarding
 from localnet.miners.datacap import allocate
 from localnet.miners.network import MinerNetwork
-from localnet.miners.onboarding import DEADLINE, PROVING_PERIOD, NewSector, Piece
+from localnet.miners.onboarding import NewSector, Piece
+from localnet.miners.policy import DEADLINE, PROVING_PERIOD
 from store.blockstore import get_object
 from store.codec import encode
 

@@ -16,12 +16,9 @@ from bridge.bindings import storageminer
 from bridge.bindings.common import BatchReturn
 from hypervisor.sector_commitments import POSEIDON_BLS12_381_A1_FC1, SHA2_256_TRUNC254_PADDED
 from hypervisor.types import ActorID, ChainEpoch
+from localnet.miners.policy import DEADLINE, PROVING_PERIOD
 from store.cid import FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED, Cid
 from store.varint import write_uvarint
-
-PROVING_PERIOD: Final = 2880
-DEADLINE: Final = 60
-"""Epochs: sectors are proven once in a period, in one of its 48 deadlines."""
 
 PROVE_COMMIT_DELAY: Final = 150
 """Epochs between promise and proof, of the slowest networks; development networks ask for 10."""

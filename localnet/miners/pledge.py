@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hypervisor.types import ATTO_PER_FIL, TokenAmount
-from localnet.miners.onboarding import PROVING_PERIOD
+from localnet.miners.policy import PROVING_PERIOD
 
 _DIGITS: Final = 128
 _PROJECTION: Final = 20 * PROVING_PERIOD

@@ -15,8 +15,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import DATACAP_ACTOR, MARKET_ACTOR, POWER_ACTOR, SYSTEM_ACTOR, VERIFIED_REGISTRY_ACTOR
-from localnet.miners.datacap import DATACAP_PER_BYTE
-from localnet.miners.onboarding import DEADLINE, PROVING_PERIOD
+from localnet.miners.policy import DATACAP_PER_BYTE, DEADLINE, PROVING_PERIOD
 from localnet.rpc.actor_states import read_linked, shown, state_fields
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.filecoin_state import actor_of, id_of, machine_at

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -55,3 +57,23 @@ def test_a_state_finds_the_bundle_that_it_was_made_with_among_the_fetched_ones(
     (tmp_path / "v18-devnet.car").symlink_to(official)
     manifest = Bundle.from_file(official).manifest
     assert BundleFolder(None).store(manifest.data).has(manifest.code("evm"))
+
+
+LOADING = """
+import gc, sys
+from devtools.cli.start import main
+usual = gc.get_threshold()
+sys.argv = ["hypervisor", "--version"]
+try:
+    main()
+except SystemExit:
+    pass
+print(gc.get_threshold()[0] > usual[0])
+kept = [[] for _ in range(300_000)]
+print(gc.get_threshold() == usual, gc.get_freeze_count() > 0)
+"""
+
+
+def test_garbage_is_looked_for_once_the_command_is_loaded() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1:] == ["True", "True True"]

@@ -25,8 +25,9 @@ from hypervisor.types import (
 )
 from localnet import Network
 from localnet.accounts import Account
-from localnet.miners.datacap import DATACAP_PER_BYTE, allocate
-from localnet.miners.onboarding import PROVING_PERIOD, bitfield, unsealed_cid
+from localnet.miners.datacap import allocate
+from localnet.miners.onboarding import bitfield, unsealed_cid
+from localnet.miners.policy import DATACAP_PER_BYTE, PROVING_PERIOD
 from store.blockstore import get_object
 from store.codec import unlink
 from store.hamt import Hamt

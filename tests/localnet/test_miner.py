@@ -18,7 +18,8 @@ from hypervisor.types import DATACAP_ACTOR, POWER_ACTOR, ChainEpoch, MethodNumbe
 from localnet import CallFailed, Contract, Network, TransactionFailed
 from localnet.calls.simulate import call
 from localnet.miners.miner import Miner, SectorState
-from localnet.miners.onboarding import PROVING_PERIOD, bitfield
+from localnet.miners.onboarding import bitfield
+from localnet.miners.policy import PROVING_PERIOD
 from localnet.rules.call_request import CallRequest
 from store.blockstore import get_object
 from store.codec import encode
