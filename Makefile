@@ -14,7 +14,7 @@ RUN := $(VENV)/bin
 # start all of ours.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration load long-life fuzz records streams statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels compiled interpreted supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels compiled interpreted supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -86,7 +86,11 @@ golden-coverage: environment ## golden vectors by network version, and by syscal
 oracle-diff: environment ## make 20 golden vectors again with the reference and compare (needs Rust)
 	@$(RUN)/python -m tests.conformance.oracle_diff $(ARGS)
 
-oracle-fuzz: environment ## random syscalls and whole messages on the reference and on this machine; ARGS="--count 80000" is longer (needs Rust)
+oracle-labs: environment ## the labs over 10,000 random programs each, and a miner's proof in a flood of 100,000 messages (docs/labs)
+	@$(RUN)/python -m tests.labs.lanes $(ARGS)
+	@$(RUN)/python -m tests.labs.flood $(ARGS)
+
+fuzz: environment ## random syscalls and whole messages on the reference and on this machine; ARGS="--count 80000" is longer (needs Rust)
 	@$(RUN)/python -m tests.conformance.oracle_fuzz $(ARGS)
 	@$(RUN)/python -m tests.conformance.oracle_messages $(ARGS)
 

@@ -39,7 +39,7 @@ from hypervisor.overlay import Overlay
 from hypervisor.printed import PrintedCid, one_line
 from hypervisor.proofs import ProofVerifier
 from hypervisor.registry import NATIVE, Registry
-from hypervisor.rules import executor_factory
+from hypervisor.rules import canonical_rules, executor_factory
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
@@ -162,7 +162,8 @@ class Hypervisor(MachineState):
         base = open_store(path) if store is None else store
         try:
             head = base.metadata(HEAD)
-            begun = choose_context(base, network, rules, context, bundle, over)
+            named = None if rules is None else canonical_rules(rules)
+            begun = choose_context(base, network, named, context, bundle, over)
             pending, root = first_state(base, bundle, first, begun.network) if head is None else ({}, Cid(head))
             machine = cls(
                 base,

@@ -16,6 +16,7 @@ from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.executor import ApplyResult
 from hypervisor.installed import registered
+from hypervisor.labs import PREFIX, labs_of, rules_with_labs
 from hypervisor.machine_state import MachineState
 from hypervisor.message import Message
 
@@ -41,6 +42,8 @@ class RuleSet:
     """What makes the executor of a machine, an `ExecutorFactory`."""
     network: str
     """What makes the rules of a network (`localnet.rules.installed`); a machine by itself needs none."""
+    takes_labs: bool = False
+    """Whether the name goes on with labs (`hypervisor.labs`), which `network` then gets as its third argument."""
 
 
 def rule_names() -> tuple[str, ...]:
@@ -50,15 +53,25 @@ def rule_names() -> tuple[str, ...]:
 
 @lru_cache
 def rule_set(name: str) -> RuleSet:
-    """The set of rules of a name; InvalidInput lists those that are installed."""
-    for entry_point in registered(group=ENTRY_POINT_GROUP).select(name=name):
+    """The set of rules of a name, `lab:NAME,...` among them; InvalidInput lists those that are installed."""
+    base, _, labs = name.partition(":")
+    for entry_point in registered(group=ENTRY_POINT_GROUP).select(name=base):
         found = entry_point.load()
         if isinstance(found, RuleSet):
+            if found.takes_labs:
+                labs_of(f"{PREFIX}{labs}")
+            elif base != name:
+                raise InvalidInput(f"the rules '{base}' take no labs: leave ':{labs}' out, or say lab:{labs}")
             return found
         raise InvalidInput(f"rules '{name}' are registered as {entry_point.value}, which is not a RuleSet: {_AGAIN}")
     if FILECOIN not in rule_names():
         raise InvalidInput(f"no rules '{FILECOIN}' are registered: {_AGAIN}")
-    raise InvalidInput(f"rules '{name}' are not known: choose one of {', '.join(rule_names())}")
+    raise InvalidInput(f"rules '{base}' are not known: choose one of {', '.join(rule_names())}")
+
+
+def canonical_rules(name: str) -> str:
+    """A name as folders keep it: labs in the order of their names. Raises InvalidInput for labs that are not known."""
+    return rules_with_labs(map(str, labs_of(name))) if name.startswith(PREFIX) else name
 
 
 @lru_cache

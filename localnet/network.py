@@ -24,6 +24,7 @@ from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.opening import AUTO, IN_MEMORY, named_overlay
 from hypervisor.overlay import Overlay
 from hypervisor.printed import one_line
+from hypervisor.rules import canonical_rules
 from hypervisor.types import TokenAmount
 from localnet.account_chain import AccountChain
 from localnet.accounts import DERIVATION_PATH, TEST_MNEMONIC, Account, accounts
@@ -91,24 +92,24 @@ class Network(AccountChain):
         version (default: the newest, or the newest with the actors of the bundle that is named); a folder keeps both.
         An `overlay` (itself, or its file) changes prices and rules of the network versions (`hypervisor.overlay_file`);
         a folder that was made with one is opened with the same again.
-        `rules` are `filecoin` (the default) or `ethereum`, with a `hardfork` of Ethereum (default: the newest); a
-        folder keeps them, too. `evm` says who runs contracts (`hypervisor.machine`). The mnemonic's accounts below the
-        path are unlocked (default: ten); in a new network each has `balance` attoFIL (default: 10,000 FIL) under both
-        of its addresses; a folder's accounts have what they have. `clock` gives Unix seconds. Storage proofs are taken
-        for valid unseen (`AcceptProofs`). `upgrades` are planned by epoch
-        (`upgrade` says what one does); a folder keeps them, too, and may get more. With `facade`, contracts and
-        transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on no real network;
-        a folder does not keep that. With `deferred`, receipts are known one block later, as on the network. A new
-        network has the chain id 31415926 (31337 under Ethereum's rules), or `chain_id`, and the contracts of
-        `localnet.preinstalled` unless it is `bare`; `genesis` says what else it begins with. A new network may begin
-        as a `fork` of another one (`localnet.fork.forking`), with its state, actors, network version and chain id;
-        accounts with less than 1 FIL there get `balance`. `streams` say who governs the block reward from network
-        version 29 on, and how fast it is split (`localnet.chain.streams`): at the genesis, or at the planned upgrade
-        to that version. A network in memory keeps the states of its newest blocks, `keep_states` of them (default:
-        4,100, as anvil), those of its snapshots, and all that happened in every block. With `actor_debugging`, native
-        actors log (`hypervisor.actor_log`), which they pay gas for; a folder does not keep that. With `read_only` a
-        folder's chain is read as it is now, beside a node that has it open, too: what happens on this network stays in
-        memory. `beginning` is the former name of `genesis`.
+        `rules` are `filecoin` (the default), `lab:NAME,...` for these with labs on (docs/labs), or `ethereum`, with a
+        `hardfork` of Ethereum (default: the newest); a folder keeps them, too. `evm` says who runs contracts
+        (`hypervisor.machine`). The mnemonic's accounts below the path are unlocked (default: ten); in a new network
+        each has `balance` attoFIL (default: 10,000 FIL) under both of its addresses; a folder's accounts have what
+        they have. `clock` gives Unix seconds. Storage proofs are taken for valid unseen (`AcceptProofs`). `upgrades`
+        are planned by epoch (`upgrade` says what one does); a folder keeps them, too, and may get more. With `facade`,
+        contracts and transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on
+        no real network; a folder does not keep that. With `deferred`, receipts are known one block later, as on the
+        network. A new network has the chain id 31415926 (31337 under Ethereum's rules), or `chain_id`, and the
+        contracts of `localnet.preinstalled` unless it is `bare`; `genesis` says what else it begins with. A new
+        network may begin as a `fork` of another one (`localnet.fork.forking`), with its state, actors, network version
+        and chain id; accounts with less than 1 FIL there get `balance`. `streams` say who governs the block reward
+        from network version 29 on, and how fast it is split (`localnet.chain.streams`): at the genesis, or at the
+        planned upgrade to that version. A network in memory keeps the states of its newest blocks, `keep_states` of
+        them (default: 4,100, as anvil), those of its snapshots, and all that happened in every block. With
+        `actor_debugging`, native actors log (`hypervisor.actor_log`), which they pay gas for; a folder does not keep
+        that. With `read_only` a folder's chain is read as it is now, beside a node that has it open, too: what happens
+        on this network stays in memory. `beginning` is the former name of `genesis`.
 
         Raises InvalidInput for a folder of another bundle, network version, overlay, chain id, `evm` or rules, of other
         funds or fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too
@@ -124,7 +125,8 @@ class Network(AccountChain):
         count = whole_number(account_count, "a number of accounts", 1) if counted else 10
         unlocked = accounts(mnemonic, count, derivation_path)
         opening = Opening(
-            path, bundle, network, evm, unlocked, funds, genesis, chain_id, bare, rules, hardfork, fork,
+            path, bundle, network, evm, unlocked, funds, genesis, chain_id, bare,
+            None if rules is None else canonical_rules(rules), hardfork, fork,
             streams=streams, overlay=named_overlay(overlay), funded=balance is not None, counted=counted,
             keep_states=keep_states, actor_debugging=actor_debugging, read_only=read_only,
         )  # fmt: skip

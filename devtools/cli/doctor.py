@@ -102,6 +102,12 @@ def _runtimes() -> str:
     return ", ".join(names)
 
 
+def _labs() -> str:
+    from hypervisor.labs import lab, lab_names
+
+    return ", ".join(f"{name} ({lab(name).what})" for name in lab_names()) or "none"
+
+
 def _message() -> str:
     import tempfile
     from pathlib import Path
@@ -118,6 +124,7 @@ _CHECKS: tuple[Check, ...] = (
     ("form", _form),
     ("libraries", _libraries),
     ("runtimes", _runtimes),
+    ("labs", _labs),
     ("embedded bundle", _bundle),
     ("both runtimes", _message),
 )

@@ -26,7 +26,7 @@ from devtools.cli.node_upgrades import (
 )
 from devtools.cli.node_upgrades import planned as planned_upgrades
 from devtools.cli.node_upgrades import streams as asked_streams
-from devtools.cli.options import Engines, checked_rules, engine_there, parsed_network
+from devtools.cli.options import Engines, checked_rules, engine_there, named_rules, parsed_network
 
 if TYPE_CHECKING:
     from localnet import Network
@@ -48,6 +48,7 @@ _ACTOR_LOGS = "Print what native actors log, as `f0105 tip_jar: ...`. They pay g
 _RULES = (
     "Whose gas, fees and blocks: filecoin, ethereum or others that are installed (default: filecoin or the folder's)."
 )
+_LAB = "With --rules lab: Filecoin's rules with these labs on (docs/labs; `hypervisor doctor` lists them)."
 _CHAIN_ID = "Of a new chain (default: 31415926, with --rules ethereum 31337)."
 _KEEP = "Keep the states of this many blocks, older ones go (default: 4100; with --state all of them)."
 _FORK = "Begin as the network of another node: its state is read block by block when something touches it."
@@ -201,6 +202,7 @@ def node(
         str | None,
         typer.Option(metavar="NAME", rich_help_panel=_CHAIN, help=_RULES, callback=checked_rules),
     ] = None,
+    lab: Annotated[str | None, typer.Option(metavar="NAME[=OPTION][,...]", rich_help_panel=_CHAIN, help=_LAB)] = None,
     hardfork: Annotated[
         str,
         typer.Option(
@@ -251,6 +253,8 @@ def node(
     Example: hypervisor node --bundle v18-devnet --state chain --port 1234
 
     Example: hypervisor node --rules ethereum
+
+    Example: hypervisor node --rules lab --lab lanes
     """
     from devtools.cli.node_banner import config
     from devtools.cli.progress import words_line
@@ -294,7 +298,7 @@ def node(
             evm=evm or AUTO,
             network=version,
             overlay=with_features(feature or (), named_overlay(overlay)),
-            rules=rules,
+            rules=named_rules(rules, lab),
             hardfork=hardfork,
             upgrades=planned_upgrades(upgrade),
             facade=abi_facade,

@@ -84,9 +84,21 @@ def checked_rules(name: str | None) -> str | None:
     if name is not None:
         from hypervisor.rules import rule_names
 
-        if name not in rule_names():
+        if name.partition(":")[0] not in rule_names():
             raise typer.BadParameter(f"'{name}' is not one of {', '.join(rule_names())}")
     return name
+
+
+def named_rules(rules: str | None, labs: str | None) -> str | None:
+    """The name of rules with labs on, as `--rules` and `--lab` give it. Raises InvalidInput."""
+    from hypervisor.errors import InvalidInput
+    from hypervisor.labs import rules_with_labs
+
+    if labs is None:
+        return rules
+    if rules != "lab":
+        raise InvalidInput(f"--lab {labs} is for --rules lab, which are Filecoin's with labs on: give that, too")
+    return rules_with_labs(labs.split(","))
 
 
 _OF_ANVIL = ("ethereum", "optimism", "tempo")

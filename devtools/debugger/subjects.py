@@ -14,7 +14,6 @@ from pathlib import Path
 from bridge.gas import DEFAULT_RATE
 from devtools.vectors.bundles import BundleFolder
 from devtools.vectors.conformance import VectorVariant, apply_message, open_vector, read_message
-from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
@@ -26,6 +25,7 @@ from localnet.chain.tipset_execution import apply_carried, tipset_steps
 from localnet.chain.tipset_sources import SourceSupply, TipsetSource, machine_for, read_past_tipset
 from localnet.network import Network
 from localnet.rules.call_request import CallRequest
+from localnet.rules.installed import rules_of
 from localnet.traces.trace import Replay
 from store.cid import Cid, parse_cid
 
@@ -43,7 +43,7 @@ class Subject:
     @property
     def rate(self) -> int:
         """Milligas for one gas of an EVM engine, as tracers get them (`bridge.gas`)."""
-        return DEFAULT_RATE if self.machine.context.rules == FILECOIN else MILLIGAS_PER_GAS
+        return DEFAULT_RATE if rules_of(self.machine).features.has_filecoin_blocks else MILLIGAS_PER_GAS
 
     @property
     def steps_contracts(self) -> bool:

@@ -9,6 +9,7 @@ import logging
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hypervisor.address import Address
@@ -52,7 +53,7 @@ class BlockProduction(NetworkReader):
 
     def __init__(self, chain: Chain, clock: ChainClock) -> None:
         self.chain = chain
-        self.mempool = Mempool()
+        self.mempool = _mempool(chain)
         self.automine = True
         self._clock = clock
         self._snapshots: list[_Snapshot] = []
@@ -293,3 +294,11 @@ class BlockProduction(NetworkReader):
             self.chain.states.release(self._snapshots.pop().tipset)
         self.mempool.clear()
         self._clock.go_back(self._clock.offset if time_offset is None else time_offset)
+
+
+def _mempool(chain: Chain) -> Mempool:
+    """What waits for a chain's blocks, with the rules' own way to build them where they have one."""
+    building = chain.rules.building
+    if building is None:
+        return Mempool()
+    return Mempool(partial(building.choose, chain.machine), partial(building.places, chain.machine))

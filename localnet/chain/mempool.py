@@ -7,8 +7,9 @@ or it may be lost, as on every node. Rules: lotus chain/messagepool.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
+from itertools import takewhile
 from typing import Final, Protocol
 
 from hypervisor.address import Address
@@ -20,6 +21,10 @@ MAX_NONCE_GAP: Final = 1_000
 _REPLACEMENT_PERCENT: Final = 110
 
 NonceOf = Callable[[Address], int]
+Choose = Callable[[Sequence[Sequence[Candidate]], Callable[[Candidate], int], int], list[Candidate]]
+"""What a block takes of each sender's queue, by rank, in a room: see `localnet.rules.parts.BuildingRules`."""
+Places = Callable[[Candidate, int], int]
+"""How many may wait for a message to be taken, instead of the usual number: see there."""
 
 
 class WaitingMessages(Protocol):
@@ -38,7 +43,9 @@ class WaitingMessages(Protocol):
 class Mempool:
     """Candidates by sender and nonce, and by hash."""
 
-    def __init__(self) -> None:
+    def __init__(self, choose: Choose | None = None, places: Places | None = None) -> None:
+        """Rules may `choose` what a block takes, and say for how many `places` a message may wait."""
+        self._choose, self._places = choose, places
         self._by_sender: dict[Address, dict[int, Candidate]] = {}
         self._by_hash: dict[bytes, Candidate] = {}
         self.first_come = False
@@ -71,7 +78,9 @@ class Mempool:
         if message.nonce > next_nonce + MAX_NONCE_GAP:
             raise TransactionRefused("nonce", f"nonce too high: next nonce {next_nonce}, tx nonce {message.nonce}")
         if other is None and len(self._by_hash) >= MAX_WAITING:
-            raise TransactionRefused("full", f"txpool is full: {MAX_WAITING} transactions are waiting")
+            most = MAX_WAITING if self._places is None else self._places(candidate, MAX_WAITING)
+            if len(self._by_hash) >= most:
+                raise TransactionRefused("full", f"txpool is full: {most} transactions are waiting")
         if other is not None:
             del self._by_hash[other.hash]
         self.changes += 1
@@ -118,10 +127,13 @@ class Mempool:
     def select(self, nonce_of: NonceOf, base_fee: int, room: int) -> list[Candidate]:
         """What the next block takes: the dearest premiums first, or what came first (`first_come`), nonces in order.
 
-        The gas limits of all of them make at most `room`.
+        The gas limits of all of them make at most `room`. Rules may choose otherwise, by the same rank.
         """
         came = {hash_: place for place, hash_ in enumerate(self._by_hash)} if self.first_come else None
         queues = [deque(self.ready_of(sender, nonce_of(sender))) for sender in self._by_sender]
+        if self._choose is not None:
+            affordable = [list(takewhile(lambda one: one.bare.gas_fee_cap >= base_fee, queue)) for queue in queues]
+            return self._choose(affordable, lambda one: came[one.hash] if came else -one.bare.gas_premium, room)
         chosen: list[Candidate] = []
         heads: list[tuple[int, int]] = []
         """The rank of each queue's first candidate, the least first, and the queue's place, for candidates as dear."""

@@ -25,5 +25,7 @@ def rules_named(name: str, hardfork: str = "", gas_limit: int | None = None) -> 
 
     `gas_limit` is that of blocks, where it can be set (None: as the rules have it).
     """
-    rules: NetworkRules = resolve_name(rule_set(name).network)(hardfork, gas_limit)
+    found = rule_set(name)
+    labs = (name,) if found.takes_labs else ()
+    rules: NetworkRules = resolve_name(found.network)(hardfork, gas_limit, *labs)
     return rules

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -117,6 +117,25 @@ class MessageRules(Protocol):
         """Apply a message of a simulation that does not look at nonces and fees. Raises TransactionRefused."""
 
 
+Rank = Callable[[Candidate], int]
+"""A waiting message's rank, the least first: by its premium, or by when it came."""
+
+
+class BuildingRules(Protocol):
+    """Which of the waiting messages a block takes, where that is not the dearest first."""
+
+    def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> int:
+        """How many messages may wait for this one to be taken; `usual` is the number without such rules."""
+
+    def choose(
+        self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
+    ) -> list[Candidate]:
+        """What the next block takes: their gas limits make at most `room`.
+
+        A queue holds what one sender may have executed now, in the order of its nonces.
+        """
+
+
 class QuestionRules(Protocol):
     """Calls of which nothing is kept, and what listens to executions."""
 
@@ -171,5 +190,7 @@ class NetworkRules:
     messages: MessageRules
     questions: QuestionRules
     views: ViewRules
+    building: BuildingRules | None = None
+    """None: the dearest premiums first (`localnet.chain.mempool`)."""
     hardfork: str = ""
     """The fork of Ethereum, where the rules have one; empty otherwise."""

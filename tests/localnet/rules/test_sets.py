@@ -73,9 +73,9 @@ def third_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         function.cache_clear()  # type: ignore[attr-defined]
 
 
-def test_both_sets_of_this_project_are_registered() -> None:
-    assert rule_names() == ("filecoin", "ethereum")
-    assert {rules_named(name).name for name in rule_names()} == {"filecoin", "ethereum"}
+def test_the_sets_of_this_project_are_registered() -> None:
+    assert rule_names() == ("filecoin", "ethereum", "lab")
+    assert {rules_named(name).name for name in ("filecoin", "ethereum")} == {"filecoin", "ethereum"}
 
 
 @pytest.mark.parametrize("name", ["filecoin", "ethereum"])
@@ -91,7 +91,7 @@ def test_a_machine_by_itself_loads_no_networks_part(name: str) -> None:
 
 @pytest.mark.usefixtures("third_set")
 def test_a_third_set_is_listed_after_the_machines_own() -> None:
-    assert rule_names() == ("filecoin", "cheap", "ethereum")
+    assert rule_names() == ("filecoin", "cheap", "ethereum", "lab")
     with pytest.raises(InvalidInput, match="rules 'dear' are not known: choose one of filecoin, cheap, ethereum"):
         rules_named("dear")
 

@@ -1,0 +1,143 @@
+"""The lab `lanes`: each class of messages has a share of a block's gas that no other class can take from it.
+
+Terms, messages, gas, invariants: docs/labs/lanes.md. Which message is of which class is `LaneBuilding.lane_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from typing import Final
+
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.labs import Lab
+from hypervisor.machine import Hypervisor
+from hypervisor.state_tree import ActorState
+from hypervisor.types import METHOD_SEND
+from localnet.ledger.bounded_cache import BoundedCache
+from localnet.ledger.candidates import Candidate
+from localnet.rules.parts import NetworkRules, Rank
+from store.blockstore import get_object
+from store.cid import Cid
+from store.codec import unlink
+
+LAB: Final = Lab(
+    what="shares of a block's gas for system, storage providers and users",
+    network=f"{__name__}:with_lanes",
+    option="the per cent of system, providers and users, as 10/40/50",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A class of messages and its share of a block's gas, in per cent."""
+
+    name: str
+    share: int
+
+
+LANES: Final = (Lane("system", 10), Lane("providers", 40), Lane("users", 50))
+"""The lanes and their shares where none are given; the last one takes what is of no other class."""
+
+UPKEEP: Final = frozenset({"storagepower", "reward", "verifiedregistry"})
+"""Built-in actors whose messages are the network's upkeep."""
+REPORT_CONSENSUS_FAULT: Final = 15
+"""Anybody may send it to a miner, and the network depends on that somebody does."""
+
+_SYSTEM, _PROVIDERS, _USERS = range(3)
+_INFO, _OWNER, _WORKER, _CONTROLS = 0, 0, 1, 2
+"""Fields of a miner's state, and of its info."""
+_KEPT_INFOS: Final = 4_096
+
+
+def with_lanes(rules: NetworkRules, option: str) -> NetworkRules:
+    """Rules whose blocks are filled by lanes. Raises InvalidInput for a lane of none, or not 100 in all."""
+    return replace(rules, building=LaneBuilding(shares_of(option) if option else LANES))
+
+
+def shares_of(option: str) -> tuple[Lane, ...]:
+    """The lanes with the shares of an option such as `10/40/50`. Raises InvalidInput."""
+    names = "/".join(lane.name for lane in LANES)
+    words = option.split("/")
+    if len(words) != len(LANES) or not all(word.isascii() and word.isdigit() and len(word) < 4 for word in words):
+        raise InvalidInput(f"lanes={option}: expected three whole per cents, {names}, such as lanes=10/40/50")
+    shares = [int(word) for word in words]
+    for lane, share in zip(LANES, shares, strict=True):
+        if share == 0:
+            raise InvalidInput(f"lanes={option}: the lane '{lane.name}' has no gas: give each lane 1 per cent or more")
+    if sum(shares) != 100:
+        raise InvalidInput(f"lanes={option}: the shares make {sum(shares)} per cent, not 100: change one of them")
+    return tuple(Lane(lane.name, share) for lane, share in zip(LANES, shares, strict=True))
+
+
+class LaneBuilding:
+    """See `localnet.rules.parts.BuildingRules`."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        self.lanes = tuple(lanes)
+        self._infos = BoundedCache[Cid, frozenset[Address]](_KEPT_INFOS)
+
+    def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> int:
+        """A flood of users fills the usual places; the shares of the other lanes come on top, the system's last."""
+        lane = self.lane_of(machine, candidate)
+        return usual + sum(usual * other.share // 100 for other in self.lanes[lane:_USERS])
+
+    def choose(
+        self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
+    ) -> list[Candidate]:
+        """First each lane within its share, then whatever still fits; by rank, each sender's in order, both times."""
+        left = [room * lane.share // 100 for lane in self.lanes]
+        places = [0] * len(queues)
+        chosen: list[Candidate] = []
+        for by_lane in (True, False):
+            heads = [(rank(queue[place]), at) for at, queue in enumerate(queues) if (place := places[at]) < len(queue)]
+            heads.sort()
+            while heads:
+                _, at = heappop(heads)
+                candidate = queues[at][places[at]]
+                limit = candidate.bare.gas_limit
+                if by_lane:
+                    lane = self.lane_of(machine, candidate)
+                    if limit > left[lane]:
+                        continue  # the sender's others wait for this one, which may fit what is left over
+                    left[lane] -= limit
+                elif limit > room:
+                    continue
+                room -= limit
+                chosen.append(candidate)
+                places[at] += 1
+                if places[at] < len(queues[at]):
+                    heappush(heads, (rank(queues[at][places[at]]), at))
+        return chosen
+
+    def lane_of(self, machine: Hypervisor, candidate: Candidate) -> int:
+        """The place in `lanes` of a message's class, at the state of the head.
+
+        Of storage providers: a method of a miner actor, sent by its owner, worker or a control address. Of the system:
+        a report of a consensus fault, or a method of an actor of `UPKEEP`.
+        """
+        message = candidate.bare
+        actor = None if message.method == METHOD_SEND else machine.actor(message.to)
+        kind = None if actor is None else machine.manifest.name_of(actor.code)
+        if kind in UPKEEP:
+            return _SYSTEM
+        if kind != "storageminer" or actor is None:
+            return _USERS
+        if message.method == REPORT_CONSENSUS_FAULT:
+            return _SYSTEM
+        sender = machine.state_tree.lookup_id(message.from_)
+        operates = sender is not None and Address.id(sender) in self._operators(machine, actor)
+        return _PROVIDERS if operates else _USERS
+
+    def _operators(self, machine: Hypervisor, miner: ActorState) -> frozenset[Address]:
+        """The f0 addresses of those who may act for a miner."""
+        info = unlink(get_object(machine.store, miner.head)[_INFO])
+        known = self._infos.get(info)
+        if known is None:
+            fields = get_object(machine.store, info)
+            named = (fields[_OWNER], fields[_WORKER], *fields[_CONTROLS])
+            known = frozenset(map(Address.from_bytes, named))
+            self._infos.keep(info, known, 1)
+        return known

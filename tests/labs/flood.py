@@ -1,0 +1,153 @@
+"""A flood of users' messages, and a miner whose deadline closes: with the lab `lanes`, and without, as a recorded run.
+
+Users offer a hundred times the miner's premium, for a contract and for native actors, until N messages are through;
+the base fee is held where it is, so that none gives up. The miner's proof is sent once, when its deadline opens.
+Without lanes it waits for the end of the flood: the planted defect.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from bench.recorded import RunRecord, finish, options
+from bridge.addresses import to_filecoin
+from bridge.binding import Call
+from bridge.bindings import storageminer
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import invoke_params
+from hypervisor.address import Address
+from hypervisor.exit_codes import ExitCode
+from hypervisor.message import Message
+from hypervisor.types import METHOD_SEND, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet import Network
+from localnet.chain.mempool import MAX_WAITING
+from localnet.ledger.records import TransactionReceipt
+from localnet.miners import onboarding
+from localnet.miners.miner import WINDOW_PROOF, Miner
+from tests.localnet.conftest import ARTIFACTS, START
+
+STAGES: Final = ("was taken", "was executed")
+GAS_LIMIT: Final = Gas(50_000_000)
+"""A user's: 200 of them fill a block."""
+CHEAP, DEAR = TokenAmount(100), TokenAmount(10_000)
+CAP: Final = TokenAmount(1_000_000)
+_USERS: Final = 20
+_PROVE_REPLICA: Final = MethodNumber(5)
+"""SubmitWindowedPoSt, which a user sends to the miner without being its worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """What a flood came to. `waited`: blocks between the proof's arrival and its own."""
+
+    taken: int
+    executed: int
+    blocks: int
+    waited: int
+    proof: TransactionReceipt
+    closes: int
+    """The epoch after the deadline's last."""
+
+    @property
+    def in_time(self) -> bool:
+        """Whether the proof landed, and was taken by the miner actor, while its deadline was open."""
+        return self.proof.succeeded and self.proof.block_number < self.closes
+
+
+def flood(rules: str, count: int, bundle: Path | None = None) -> Flood:
+    """N messages of users under the rules of a name, beside a miner's proof; with a bundle's actors, or our own."""
+    with Network(rules=rules, bundle=bundle, account_count=_USERS + 1, clock=lambda: START) as network:
+        counter = network.deploy(ARTIFACTS / "Counter.json")
+        miner = network.create_miner(sectors=2)
+        sector = miner.sector(miner.sectors[0])
+        opens = miner.opening(sector.deadline)
+        if opens < network.block_number + 2:  # it is open, and proven: on official actors sectors begin so
+            opens += onboarding.PROVING_PERIOD
+        network.mine(null_rounds=opens - network.block_number - 2)
+        network.automine = False
+        data = invoke_params(counter.interface.encode_call("increment"))
+        pending = _messages(network, to_filecoin(counter.address), data, miner.address, count)
+        first, base_fee, sent = network.block_number, network.base_fee, _send_some(network, pending)
+        proof = _prove(network, miner, sector.deadline, sector.partition)
+        while len(network.mempool):
+            network.set_next_base_fee(base_fee)
+            network.mine()
+            sent += _send_some(network, pending)
+        receipt = network.receipt(proof)
+        assert receipt is not None, "what waits for a block gets one in the end"
+        tipsets = [network.chain.index.tipset(height) for height in range(first + 1, network.block_number + 1)]
+        executed = sum(len(tipset.transactions) for tipset in tipsets) - 1
+        waited = receipt.block_number - first - 1
+        return Flood(sent, executed, len(tipsets), waited, receipt, opens + onboarding.DEADLINE)
+
+
+def _messages(network: Network, contract: Address, data: bytes, miner: Address, count: int) -> Iterator[Message]:
+    """The users' messages, one after the other: to a contract, to an account, and to the miner, which refuses them."""
+    users = [account.native for account in network.accounts[1:]]
+    states = [network.machine.actor(user) for user in users]
+    nonces = [0 if state is None else state.nonce for state in states]
+    for number in range(count):
+        user = number % _USERS
+        kinds = (
+            (contract, INVOKE_EVM, data),
+            (users[0], METHOD_SEND, b""),
+            (miner, _PROVE_REPLICA, b""),
+        )
+        to, method, params = kinds[number // _USERS % len(kinds)]
+        yield Message(
+            to, users[user], nonces[user], method=method, params=params, gas_limit=GAS_LIMIT, gas_fee_cap=CAP,
+            gas_premium=DEAR,
+        )  # fmt: skip
+        nonces[user] += 1
+
+
+def _send_some(network: Network, pending: Iterator[Message]) -> int:
+    """Fill the usual places of the mempool; how many messages that took."""
+    sent = 0
+    while len(network.mempool) < MAX_WAITING and (message := next(pending, None)) is not None:
+        network.submit_unsigned(message)
+        sent += 1
+    return sent
+
+
+def _prove(network: Network, miner: Miner, deadline: int, partition: int) -> bytes:
+    """Send the proof of a deadline at the least premium; its hash."""
+    owner = miner.owner.native
+    call: Call[Any] = storageminer.development_only_prove_deadline()
+    unknown = network.machine.call(Message(miner.address, owner, method=call.method, params=b"\x00"))
+    if unknown.exit_code == ExitCode.USR_UNHANDLED_MESSAGE:  # an official bundle
+        before = ChainEpoch(network.block_number)
+        ticket = network.machine.externs.chain_randomness(before)
+        call = onboarding.window_post(WINDOW_PROOF, deadline, [partition], before, ticket)
+    actor = network.machine.actor(owner)
+    assert actor is not None, "the miner's owner has sent messages"
+    proof = Message(
+        miner.address, owner, actor.nonce, method=call.method, params=call.params, gas_limit=Gas(10**9),
+        gas_fee_cap=CAP, gas_premium=CHEAP,
+    )  # fmt: skip
+    return network.submit_unsigned(proof)
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    chosen = options(__doc__, 100_000).parse_args()
+    started = monotonic()
+    with_lanes, without = flood("lab:lanes", chosen.count), flood("filecoin", min(chosen.count, 20_000))
+    findings = [] if with_lanes.in_time else ["the proof came too late"]
+    findings += [f"the proof waited {with_lanes.waited} blocks" for _ in range(with_lanes.waited > 0)]
+    stages = {STAGES[0]: with_lanes.taken, STAGES[1]: with_lanes.executed}
+    details = {
+        "with lanes": {"blocks": with_lanes.blocks, "blocks waited": with_lanes.waited, "in time": with_lanes.in_time},
+        "without": {"blocks": without.blocks, "blocks waited": without.waited, "in time": without.in_time},
+    }
+    planted = {"no lanes": {"blocks waited": without.waited}}
+    return finish(RunRecord(chosen.seed, chosen.count, stages, findings, planted, details), chosen, started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""Random waiting messages, and the blocks that the lab `lanes` fills from them, as a recorded run.
+
+What docs/labs/lanes.md lists as invariants is checked of each block by its messages alone, and the block is compared
+with the rule carried out word by word. The planted defects are other builders, which must be found.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+from time import monotonic
+from typing import Any, Final, cast
+
+from bench.recorded import RunRecord, finish, options
+from bridge.addresses import EthAddress
+from hypervisor.address import Address
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, Signature, SignatureType, SignedMessage
+from hypervisor.types import ActorID, Gas, TokenAmount
+from localnet.chain.mempool import Mempool
+from localnet.ledger.candidates import Candidate
+from localnet.ledger.records import IMPERSONATED
+from localnet.rules.labs.lanes import Lane, LaneBuilding
+from localnet.rules.parts import Rank
+
+NAMES: Final = ("system", "providers", "users")
+BASE_FEE: Final = 60
+STAGES: Final = ("kept every invariant", "left a message out")
+NO_MACHINE: Final = cast(Hypervisor, None)
+
+Build = Callable[[LaneBuilding, Sequence[Sequence[Candidate]], Rank, int], list[Candidate]]
+
+
+class GivenLanes(LaneBuilding):
+    """Lanes by the receiver's number in place of what it is in a state."""
+
+    def lane_of(self, machine: Hypervisor, candidate: Candidate) -> int:
+        return (candidate.bare.to.actor_id() or 0) % 3
+
+
+def message(sender: int, nonce: int, lane: int, premium: int, limit: int, cap: int) -> Candidate:
+    """A message of a lane, for the mempool."""
+    bare = Message(
+        Address.id(ActorID(300 + lane)), Address.id(ActorID(sender)), nonce, gas_limit=Gas(limit),
+        gas_fee_cap=TokenAmount(cap), gas_premium=TokenAmount(premium),
+    )  # fmt: skip
+    signed = SignedMessage(bare, Signature(SignatureType.DELEGATED, b""))
+    return Candidate(b"%d %d" % (sender, nonce), IMPERSONATED, signed, EthAddress(bytes(20)), None)
+
+
+def lanes_builder(
+    building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
+) -> list[Candidate]:
+    """The lab's own."""
+    return building.choose(NO_MACHINE, queues, rank, room)
+
+
+def without_shares(
+    building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
+) -> list[Candidate]:
+    """A defect: the dearest first, as a network without the lab has it."""
+    none = GivenLanes([Lane(lane.name, 0) for lane in building.lanes])
+    return none.choose(NO_MACHINE, queues, rank, room)
+
+
+def without_leftovers(
+    building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
+) -> list[Candidate]:
+    """A defect: what a lane does not use is lost."""
+    left, taken, held = [room * lane.share // 100 for lane in building.lanes], [], set[int]()
+    for chosen in building.choose(NO_MACHINE, queues, rank, room):
+        lane, sender = building.lane_of(NO_MACHINE, chosen), chosen.bare.from_.actor_id() or 0
+        if chosen.bare.gas_limit <= left[lane] and sender not in held:
+            left[lane] -= chosen.bare.gas_limit
+            taken.append(chosen)
+        else:
+            held.add(sender)
+    return taken
+
+
+def without_order(
+    building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
+) -> list[Candidate]:
+    """A defect: each message is a queue of its own."""
+    return building.choose(NO_MACHINE, [[one] for queue in queues for one in queue], rank, room)
+
+
+PLANTS: Final[dict[str, Build]] = {
+    "the dearest first": without_shares,
+    "what a lane leaves is lost": without_leftovers,
+    "nonces in any order": without_order,
+}
+
+
+def word_by_word(
+    building: LaneBuilding, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
+) -> list[Candidate]:
+    """The rule of the page, carried out without any thought of speed."""
+    waiting, chosen = [list(queue) for queue in queues], list[Candidate]()
+    left = [room * lane.share // 100 for lane in building.lanes]
+    for shared in (True, False):
+        skipped = set[int]()
+        while True:
+            heads = [(rank(queue[0]), at) for at, queue in enumerate(waiting) if queue and at not in skipped]
+            if not heads:
+                break
+            at = min(heads)[1]
+            one = waiting[at][0]
+            lane, limit = building.lane_of(NO_MACHINE, one), one.bare.gas_limit
+            if limit > (left[lane] if shared else room):
+                skipped.add(at)
+                continue
+            left[lane] -= limit
+            room -= limit
+            chosen.append(waiting[at].pop(0))
+    return chosen
+
+
+def play(seed: int, build: Build = lanes_builder) -> tuple[list[str], bool]:
+    """One program: its findings, and whether its block had no room for all."""
+    random = Random(seed)
+    cuts = sorted(random.sample(range(1, 100), 2))
+    building = GivenLanes(
+        [Lane(*pair) for pair in zip(NAMES, (cuts[0], cuts[1] - cuts[0], 100 - cuts[1]), strict=True)]
+    )
+    room, queues_seen = random.randrange(20, 250), list[list[Candidate]]()
+
+    def choose(queues: Sequence[Sequence[Candidate]], rank: Rank, given: int) -> list[Candidate]:
+        queues_seen.extend(map(list, queues))
+        return build(building, queues, rank, given)
+
+    mempool = Mempool(choose)
+    mempool.first_come = random.random() < 0.3
+    waiting = [(sender, nonce) for sender in range(1, 9) for nonce in range(random.randrange(6))]
+    random.shuffle(waiting)
+    alone = {sender: random.choice((None, 0, 1, 2)) for sender in range(1, 9)}
+    for sender, nonce in waiting:
+        own = alone[sender]
+        lane = random.randrange(3) if own is None else own
+        fees = random.randrange(5), random.choice((5, 10, 40)), random.choice((50, 100, 100))
+        mempool.add(message(sender, nonce, lane, *fees), 0)
+    came = {one.hash: place for place, one in enumerate(mempool)} if mempool.first_come else None
+    chosen = mempool.select(lambda _: 0, BASE_FEE, room)
+    plain = word_by_word(building, queues_seen, lambda one: came[one.hash] if came else -one.bare.gas_premium, room)
+    findings = [*broken(building, queues_seen, chosen, room)]
+    findings += ["rule: another block than the rule's" for _ in range(chosen != plain)]
+    return findings, len(chosen) < sum(map(len, queues_seen))
+
+
+def broken(
+    building: LaneBuilding, queues: Sequence[Sequence[Candidate]], chosen: Sequence[Candidate], room: int
+) -> list[str]:
+    """The invariants of the page that a block does not have."""
+    findings, used = [], Counter[int]()
+    for one in chosen:
+        used[building.lane_of(NO_MACHINE, one)] += one.bare.gas_limit
+    if sum(used.values()) > room:
+        findings.append("room: the block is over its gas")
+    if any(one.bare.gas_fee_cap < BASE_FEE for one in chosen):
+        findings.append("fee: a message cannot pay the base fee")
+    for queue in queues:
+        mine = [one for one in chosen if one.bare.from_ == queue[0].bare.from_] if queue else []
+        if mine != list(queue)[: len(mine)]:
+            findings.append("nonce: a sender's messages are not in order")
+        elif len(mine) < len(queue):
+            head = queue[len(mine)]
+            if head.bare.gas_limit <= room - sum(used.values()):
+                findings.append("leftover: a message would have fit")
+            lanes = {building.lane_of(NO_MACHINE, one) for one in queue[: len(mine) + 1]}
+            lane = building.lane_of(NO_MACHINE, head)
+            if len(lanes) == 1 and used[lane] + head.bare.gas_limit <= room * building.lanes[lane].share // 100:
+                findings.append("share: a lane did not get its share")
+    return findings
+
+
+def run(seed: int, count: int, build: Build = lanes_builder) -> tuple[dict[str, int], list[str], dict[str, int]]:
+    """Stages, findings and findings by kind of N programs."""
+    stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
+    for program in range(seed << 32, (seed << 32) + count):
+        found, full = play(program, build)
+        findings += [f"{program}: {words}" for words in found]
+        kinds.update({words.partition(":")[0] for words in found})
+        stages.update([STAGES[0]] * (not found) + [STAGES[1]] * (not found and full))
+    return {name: stages[name] for name in STAGES}, findings, dict(sorted(kinds.items()))
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    chosen = options(__doc__, 10_000).parse_args()
+    started = monotonic()
+    stages, findings, _ = run(chosen.seed, chosen.count)
+    planted = {name: run(chosen.seed, max(chosen.count // 50, 60), build)[2] for name, build in PLANTS.items()}
+    details: dict[str, Any] = {}
+    return finish(RunRecord(chosen.seed, chosen.count, stages, findings[:20], planted, details), chosen, started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Labs: on by name, part of the rules' name, and nothing at all where they are off."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from devtools.cli.main import app
+from hypervisor import labs
+from hypervisor.errors import InvalidInput
+from hypervisor.labs import ENTRY_POINT_GROUP, Lab, lab, lab_names, labs_of, rules_with_labs
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import MachineState
+from hypervisor.rules import canonical_rules, rule_set
+from hypervisor.types import Gas
+from localnet import Network
+from localnet.rules.installed import rules_named
+from localnet.rules.parts import NetworkRules
+from tests.packaging.project import PROJECT
+
+PAGES = PROJECT / "docs" / "labs"
+TWO_SCREENS = 100
+MACHINES: list[MachineState] = []
+
+HALVED = Lab(what="blocks of half the gas", network=f"{__name__}:with_half", machine=f"{__name__}:met")
+BARE = Lab(what="nothing")
+NO_LAB = "a text"
+
+
+def with_half(rules: NetworkRules, option: str) -> NetworkRules:
+    return replace(rules, limits=replace(rules.limits, block_gas=Gas(rules.limits.block_gas // 2)))
+
+
+def met(machine: MachineState) -> None:
+    MACHINES.append(machine)
+
+
+@pytest.fixture
+def third_labs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Labs as another package would register them."""
+    added = [
+        EntryPoint(name, f"{__name__}:{value}", ENTRY_POINT_GROUP)
+        for name, value in (("halved", "HALVED"), ("bare", "BARE"), ("broken", "NO_LAB"))
+    ]
+    installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), *added))
+    monkeypatch.setattr(labs, "registered", lambda **given: installed.select(**given))
+    for function in (labs_of, rule_set, rules_named):
+        function.cache_clear()
+    yield
+    for function in (labs_of, rule_set, rules_named):
+        function.cache_clear()
+
+
+@pytest.mark.usefixtures("third_labs")
+def test_a_lab_of_another_package_is_a_choice() -> None:
+    MACHINES.clear()
+    with Network(rules="lab:lanes,halved") as network:
+        assert network.rules.name == "lab:halved,lanes"
+        assert network.rules.limits.block_gas == 5_000_000_000
+        assert network.rules.building is not None
+        assert MACHINES[0] is network.machine
+        receipt = network.send(network.accounts[1], 5)
+        assert receipt.succeeded
+
+
+@pytest.mark.usefixtures("third_labs")
+def test_what_is_registered_and_no_lab_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"'broken' is registered as .*NO_LAB, which is not a Lab"):
+        Network(rules="lab:broken")
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ("lab", "name one of lanes"),
+        ("lab:", "name one of lanes"),
+        ("lab:lanez", "lab 'lanez' is not known: choose of"),
+        ("lab:lanes,lanes", "lab 'lanes' is named twice"),
+        ("lab:lanes,", "'' names no lab"),
+        ("lab:Lanes", "'Lanes' names no lab"),
+        ("lab:lanes=" + "9" * 65, "names no lab"),
+        ("lab:lanes=10 40 50", "names no lab"),
+        ("filecoin:lanes", "the rules 'filecoin' take no labs"),
+        ("nothing:lanes", "rules 'nothing' are not known"),
+    ],
+)
+def test_what_names_no_labs_is_refused(rules: str, said: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(said)):
+        Network(rules=rules)
+    with pytest.raises(InvalidInput, match=re.escape(said)):
+        Hypervisor.open(rules=rules)
+
+
+@pytest.mark.usefixtures("third_labs")
+def test_an_option_for_a_lab_that_takes_none_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="lab 'bare' takes no option: leave '=1' out"):
+        rules_with_labs(["bare=1"])
+
+
+def test_a_folder_keeps_its_labs(tmp_path: Path) -> None:
+    with Network(tmp_path, rules="lab:lanes=10/30/60") as network:
+        network.send(network.accounts[1], 5)
+    with Network(tmp_path) as network:
+        assert network.rules.name == "lab:lanes=10/30/60"
+    with pytest.raises(InvalidInput, match="under the rules 'lab:lanes=10/30/60', not 'lab:lanes'"):
+        Network(tmp_path, rules="lab:lanes")
+    with pytest.raises(InvalidInput, match="under the rules 'lab:lanes=10/30/60'"):
+        Network(tmp_path, rules="filecoin")
+
+
+def test_a_name_of_rules_is_its_own_canonical_one() -> None:
+    assert canonical_rules("filecoin") == "filecoin"
+    assert canonical_rules("lab:lanes") == "lab:lanes"
+
+
+def test_the_same_messages_end_the_same_with_a_lab_that_changes_no_rule() -> None:
+    """Gas, receipts and the state are those of the network without the lab."""
+    ends = []
+    for rules in ("filecoin", "lab:lanes"):
+        with Network(rules=rules, clock=lambda: 1_700_000_000) as network:
+            receipt = network.send(network.accounts[1], 5)
+            ends.append((receipt.execution.receipt, network.head.state))
+    assert ends[0] == ends[1]
+
+
+def test_a_network_without_labs_imports_none() -> None:
+    program = (
+        "import sys; from localnet import Network\n"
+        "with Network() as network: network.mine()\n"
+        "print(*[name for name in sys.modules if name.startswith('localnet.rules.labs')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+class TestCommandLine:
+    def test_labs_are_for_the_rules_lab(self) -> None:
+        done = CliRunner().invoke(app, ["node", "--lab", "lanes"])
+        assert done.exit_code != 0
+        assert "--lab lanes is for --rules lab" in " ".join(done.output.split())
+
+    def test_a_lab_that_is_not_there_is_refused(self) -> None:
+        done = CliRunner().invoke(app, ["node", "--rules", "lab", "--lab", "lanez"])
+        assert "lab 'lanez' is not known" in " ".join(done.output.split())
+
+
+class TestPages:
+    @pytest.mark.parametrize("name", lab_names())
+    def test_each_lab_has_a_page_of_two_screens(self, name: str) -> None:
+        lines = (PAGES / f"{name}.md").read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= TWO_SCREENS
+        headings = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
+        assert {"Terms", "Gas", "Invariants", "Cost when on", "Left open"} <= set(headings)
+
+    def test_the_index_has_each_lab_once(self) -> None:
+        listed = re.findall(r"^\| `([a-z-]+)` \| (.+) \| \[", (PAGES / "README.md").read_text(encoding="utf-8"), re.M)
+        assert sorted(listed) == [(name, lab(name).what) for name in lab_names()]
+        assert {page.stem for page in PAGES.glob("*.md")} == {"README", *lab_names()}
+
+    def test_the_lab_of_the_page_is_one(self, tmp_path: Path) -> None:
+        text = (PAGES / "README.md").read_text(encoding="utf-8")
+        (source,) = re.findall(r"```python\n(# mylab.*?)```", text, re.S)
+        module: dict[str, object] = {}
+        exec(source, module)
+        assert isinstance(module["LAB"], Lab)
+        halved = module["with_half"](rules_named("filecoin"), "")  # type: ignore[operator]
+        assert halved.limits.block_gas == 5_000_000_000

@@ -1,0 +1,101 @@
+"""The lab `lanes`: its invariants over random mempools, and a miner's proof in a flood."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.bindings import storageminer
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.message import Message
+from hypervisor.types import Gas, TokenAmount
+from localnet import Network
+from localnet.chain.mempool import MAX_WAITING
+from localnet.errors import TransactionRefused
+from localnet.rules.labs.lanes import LANES, LaneBuilding, shares_of
+from tests.conftest import bundle_file, samples
+from tests.labs.flood import flood
+from tests.labs.lanes import NO_MACHINE, PLANTS, GivenLanes, message, run
+from tests.localnet.conftest import BUNDLE
+
+
+@pytest.mark.sampled
+def test_blocks_of_random_mempools_keep_every_invariant() -> None:
+    assert run(7, samples(2_000))[1] == []
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_builder_with_a_defect_is_found(plant: str) -> None:
+    kinds = run(7, 60, PLANTS[plant])[2]
+    assert set(kinds) - {"rule"}, "the invariants alone find it, without the second builder"
+
+
+def test_a_miners_proof_lands_at_once_in_a_flood() -> None:
+    flooded = flood("lab:lanes", 1_000)
+    assert (flooded.waited, flooded.in_time, flooded.executed) == (0, True, 1_000)
+
+
+def test_without_lanes_it_waits_for_the_end_of_the_flood() -> None:
+    assert flood("filecoin", 1_000).waited == 5
+
+
+@pytest.mark.beside_official
+def test_the_networks_own_proof_lands_on_official_actors() -> None:
+    flooded = flood("lab:lanes", 400, bundle_file(BUNDLE))
+    assert (flooded.waited, flooded.in_time) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("0/50/50", "the lane 'system' has no gas"),
+        ("50/50/0", "the lane 'users' has no gas"),
+        ("10/40/51", "make 101 per cent, not 100"),
+        ("10/90", "expected three whole per cents"),
+        ("10/-40/130", "expected three whole per cents"),
+        ("1e1/40/50", "expected three whole per cents"),
+        ("99999999999/0/0", "expected three whole per cents"),
+    ],
+)
+def test_shares_that_cannot_be_are_refused(option: str, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        Network(rules=f"lab:lanes={option}")
+
+
+def test_the_shares_of_an_option_are_the_lanes() -> None:
+    assert shares_of("10/40/50") == LANES
+    assert [lane.share for lane in shares_of("1/2/97")] == [1, 2, 97]
+
+
+def test_a_message_larger_than_its_share_goes_into_what_is_left_over() -> None:
+    building, big = GivenLanes(LANES), message(1, 0, 1, premium=1, limit=90, cap=100)
+    assert building.choose(NO_MACHINE, [[big]], lambda _: 0, 100) == [big]
+    assert building.choose(NO_MACHINE, [[big], []], lambda _: 0, 89) == []
+
+
+def test_users_cannot_fill_the_places_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localnet.chain.mempool.MAX_WAITING", 10)
+    with Network(rules="lab:lanes") as network:
+        assert isinstance(network.rules.building, LaneBuilding)
+        miner = network.create_miner(sectors=1)
+        network.automine = False
+        sent = [message(network_user, 0, 0, 1, 1, 1) for network_user in range(1)]
+        assert network.rules.building.places(network.machine, sent[0], MAX_WAITING) == MAX_WAITING
+        users = network.accounts[1:]
+        for number in range(10):
+            network.submit_unsigned(_transfer(users[number % 9].native, number // 9))
+        with pytest.raises(TransactionRefused, match="10 transactions are waiting"):
+            network.submit_unsigned(_transfer(users[8].native, 2))
+        owner = network.machine.actor(miner.owner.native)
+        assert owner is not None
+        call = storageminer.development_only_prove_deadline()
+        proof = Message(
+            miner.address, miner.owner.native, owner.nonce, method=call.method, params=call.params,
+            gas_limit=Gas(10**8), gas_fee_cap=TokenAmount(10**6),
+        )  # fmt: skip
+        network.submit_unsigned(proof)
+        assert len(network.mempool) == 11
+
+
+def _transfer(sender: Address, nonce: int) -> Message:
+    return Message(sender, sender, nonce, gas_limit=Gas(10**7), gas_fee_cap=TokenAmount(10**6))
