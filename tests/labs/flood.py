@@ -35,6 +35,7 @@ STAGES: Final = ("was taken", "was executed")
 GAS_LIMIT: Final = Gas(50_000_000)
 """A user's: 200 of them fill a block."""
 CHEAP, DEAR = TokenAmount(100), TokenAmount(10_000)
+"""The miner's premium, and the least of the users': the earlier a message, the dearer, so that no sender runs ahead."""
 CAP: Final = TokenAmount(1_000_000)
 _USERS: Final = 20
 _PROVE_REPLICA: Final = MethodNumber(5)
@@ -101,7 +102,7 @@ def _messages(network: Network, contract: Address, data: bytes, miner: Address, 
         to, method, params = kinds[number // _USERS % len(kinds)]
         yield Message(
             to, users[user], nonces[user], method=method, params=params, gas_limit=GAS_LIMIT, gas_fee_cap=CAP,
-            gas_premium=DEAR,
+            gas_premium=TokenAmount(DEAR + count - number),
         )  # fmt: skip
         nonces[user] += 1
 
