@@ -86,11 +86,7 @@ golden-coverage: environment ## golden vectors by network version, and by syscal
 oracle-diff: environment ## make 20 golden vectors again with the reference and compare (needs Rust)
 	@$(RUN)/python -m tests.conformance.oracle_diff $(ARGS)
 
-oracle-labs: environment ## the labs over 10,000 random programs each, and a miner's proof in a flood of 100,000 messages (docs/labs)
-	@$(RUN)/python -m tests.labs.lanes $(ARGS)
-	@$(RUN)/python -m tests.labs.flood $(ARGS)
-
-fuzz: environment ## random syscalls and whole messages on the reference and on this machine; ARGS="--count 80000" is longer (needs Rust)
+oracle-fuzz: environment ## random syscalls and whole messages on the reference and on this machine; ARGS="--count 80000" is longer (needs Rust)
 	@$(RUN)/python -m tests.conformance.oracle_fuzz $(ARGS)
 	@$(RUN)/python -m tests.conformance.oracle_messages $(ARGS)
 
@@ -142,6 +138,10 @@ lane: environment ## attacks of users' actors on cron and rewards, on our own bu
 
 streams: environment ## random programs of governance, awards and claims at the reward actor; ARGS="--count 10000" is longer
 	@$(RUN)/python -m tests.streams --count 500 $(ARGS)
+
+labs: environment ## the labs over 10,000 random programs each, and a miner's proof in a flood of 100,000 messages (docs/labs)
+	@$(RUN)/python -m tests.labs.lanes $(ARGS)
+	@$(RUN)/python -m tests.labs.flood $(ARGS)
 
 fuzz: environment ## every decoder and the machine, a minute for each target; ARGS="--targets codec rlp" are some of them
 	@$(RUN)/python -m tests.fuzz --seconds 60 $(ARGS)

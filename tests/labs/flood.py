@@ -29,6 +29,7 @@ from localnet.chain.mempool import MAX_WAITING
 from localnet.ledger.records import TransactionReceipt
 from localnet.miners import onboarding
 from localnet.miners.miner import WINDOW_PROOF, Miner
+from localnet.miners.policy import DEADLINE, PROVING_PERIOD
 from tests.localnet.conftest import ARTIFACTS, START
 
 STAGES: Final = ("was taken", "was executed")
@@ -68,7 +69,7 @@ def flood(rules: str, count: int, bundle: Path | None = None) -> Flood:
         sector = miner.sector(miner.sectors[0])
         opens = miner.opening(sector.deadline)
         if opens < network.block_number + 2:  # it is open, and proven: on official actors sectors begin so
-            opens += onboarding.PROVING_PERIOD
+            opens += PROVING_PERIOD
         network.mine(null_rounds=opens - network.block_number - 2)
         network.automine = False
         data = invoke_params(counter.interface.encode_call("increment"))
@@ -84,7 +85,7 @@ def flood(rules: str, count: int, bundle: Path | None = None) -> Flood:
         tipsets = [network.chain.index.tipset(height) for height in range(first + 1, network.block_number + 1)]
         executed = sum(len(tipset.transactions) for tipset in tipsets) - 1
         waited = receipt.block_number - first - 1
-        return Flood(sent, executed, len(tipsets), waited, receipt, opens + onboarding.DEADLINE)
+        return Flood(sent, executed, len(tipsets), waited, receipt, opens + DEADLINE)
 
 
 def _messages(network: Network, contract: Address, data: bytes, miner: Address, count: int) -> Iterator[Message]:
