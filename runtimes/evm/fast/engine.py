@@ -120,7 +120,8 @@ class FastEngine:
             number = instance.code_number(code)
             if table.waits:
                 instance.prepare(number, rules)
-            put_tree_start(instance, frame, host, rules, number, TreeFlag.ALONE, found)
+            flags = TreeFlag.ALONE | TreeFlag.ASKS if host.listens else TreeFlag.ALONE  # its logs, though it fails
+            put_tree_start(instance, frame, host, rules, number, flags, found)
             exit_code, left = instance.run_alone(GuestCommand.START_TREE, gas)
             answered = 0
             while exit_code == GuestExit.UNTOLD and answered < _MOST_ANSWERS and instance.tell(cast(Host, host)):
