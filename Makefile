@@ -180,6 +180,7 @@ api-page: environment ## write docs/api.md anew, from the docstrings of the publ
 
 cli-page: environment ## write the commands of docs/cli.md anew, and the options of anvil in docs/coming-from-foundry.md
 	@$(RUN)/python -m tests.docs.cli_page
+	@$(RUN)/python -m tests.docs.foundry_flags_page
 
 syscalls-page: environment ## write the tables of docs/syscalls.md and the C header actors/include/fvm.h anew
 	@$(RUN)/python -m tests.docs.syscalls_page

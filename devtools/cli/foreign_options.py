@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 from typer.core import TyperCommand
@@ -23,7 +24,10 @@ class ForeignOptions(TyperCommand):
             return super().parse_args(ctx, args)
         except Exception as error:
             name = getattr(error, "option_name", None) or ""
-            if name not in self.reasons:
+            own = [option for parameter in self.params for option in parameter.opts]
+            (near,) = get_close_matches(name, [*own, *self.reasons], 1) or ("",)
+            if near not in self.reasons:
                 raise
-            words = f"{name} is an option of {self.origin} that {self.here} does not have: {self.reasons[name]}"
+            asked = name if name == near else f"there is no option {name}; {near}"
+            words = f"{asked} is an option of {self.origin} that {self.here} does not have: {self.reasons[near]}"
             raise InvalidInput(words) from None

@@ -2,57 +2,82 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from devtools.cli.foreign_options import ForeignOptions
+from devtools.cli.foundry_settings import setting_options, with_words
 
 _FORK = "tests run on a state of their own; `forge test --fork-url URL` runs them on a fork of `hypervisor node`"
-_TOML = "the compiler's settings are those of foundry.toml: "
-_BLOCK = "foundry.toml has it, as in forge: "
+_CHAIN = "contracts run by Ethereum's rules or Filecoin's: --rules"
+_TRACES = "-vvvvv prints every call with its slots, and a failure has its lines of Solidity"
+_NO_FORK = "it is for requests to a node, and tests make none"
+_COMPILER = "the compiler is asked for what tests need: forge build makes the rest"
+_WATCHED = "the folders src, test and script are watched, and a run is never stopped for the next"
+_REUSED = "only what has changed is compiled: delete out/ and cache/ to compile everything"
 NOT_HERE: Final = {
-    "--allow-failure": "the exit status is 1 where a test fails",
-    "--block-base-fee-per-gas": f"{_BLOCK}block_base_fee_per_gas",
-    "--block-coinbase": f"{_BLOCK}block_coinbase",
-    "--block-number": f"{_BLOCK}block_number",
-    "--block-timestamp": f"{_BLOCK}block_timestamp",
-    "--chain": f"{_BLOCK}chain_id",
-    "--contracts": f"{_TOML}src",
-    "--debug": "there is no debugger: -vvvvv prints every call",
-    "--decode-internal": "-vvvvv prints every call, and a failure has its lines of Solidity",
-    "--evm-version": f"{_TOML}evm_version",
+    "--always-use-create-2-factory": "CREATE2 is executed where the contract says it, as in forge without it",
+    "--ast": _COMPILER,
+    "--block-difficulty": "the chain has had no difficulty since the merge: vm.prevrandao sets the word in its place",
+    "--block-prevrandao": "vm.prevrandao sets it in a test",
+    "--build-info": "build-info is written with the artifacts: there is nothing to switch on",
+    "--build-info-path": "build-info goes into out/build-info, as forge's does",
+    "--celo": _CHAIN,
+    "--color": "the text has no colours",
+    "--compute-units-per-second": _NO_FORK,
+    "--config-path": "the project's own foundry.toml is read: --root names its folder",
+    "--create2-deployer": "the deployer is at 0x4e59b44847b379578588920cA78FbF26c0B4956C, as in forge without it",
+    "--debug": "`hypervisor step` debugs a transaction of a node or a folder; of a test " + _TRACES,
+    "--decode-internal": _TRACES,
+    "--deny": "warnings are the compiler's words for people: forge build --deny fails for them",
+    "--disable-block-gas-limit": "--gas-limit sets the limit",
+    "--disable-labels": "names in traces are those of contracts and vm.label",
+    "--dump": "`hypervisor step` debugs a transaction; of a test " + _TRACES,
+    "--dynamic-test-linking": "only what has changed is compiled, whatever tests deploy",
+    "--enable-tx-gas-limit": "a test is one transaction with the gas that --gas-limit says",
+    "--etherscan-api-key": "no service is asked for sources: traces name the project's own contracts",
+    "--extra-output": _COMPILER,
+    "--extra-output-files": _COMPILER,
+    "--flamechart": "--gas-report has the gas by contract and function",
     "--flamegraph": "--gas-report has the gas by contract and function",
-    "--force": "only what has changed is compiled: delete out/ and cache/ to compile everything",
+    "--force": _REUSED,
     "--fork-block-number": _FORK,
+    "--fork-retries": _NO_FORK,
+    "--fork-retry-backoff": _NO_FORK,
     "--fork-url": _FORK,
-    "--fuzz-timeout": "--timeout bounds each test, and --fuzz-runs the number of its inputs",
-    "--gas-price": "a test's transactions pay nothing for gas",
-    "--initial-balance": f"{_BLOCK}initial_balance",
+    "--gas-price": "a test's transactions pay nothing for gas: vm.txGasPrice sets what they see",
+    "--ignored-error-codes": "warnings of the compiler are not printed",
+    "--insecure": _NO_FORK,
     "--isolate": "a test is one transaction, as in forge without it",
-    "--junit": "--json prints one JSON object with all results",
-    "--lib-paths": f"{_TOML}libs",
     "--libraries": "libraries are deployed and linked by themselves",
-    "--no-cache": "only what has changed is compiled: delete out/ and cache/ to compile everything",
-    "--optimize": f"{_TOML}optimizer",
-    "--optimizer-runs": f"{_TOML}optimizer_runs",
-    "--out": f"{_TOML}out",
-    "--remappings": f"{_TOML}remappings, or remappings.txt",
-    "--rerun": "the failed tests of a run are listed at its end: --match-test takes their names",
-    "--root": "the project is the argument: hypervisor test PATH",
+    "--live-logs": "-vv prints what tests write when their suite has ended",
+    "--md": "--json prints one JSON object with all results, --junit JUnit's XML",
+    "--memory-limit": "memory is bounded by its gas",
+    "--no-auto-detect": "the compiler is the one that foundry.toml or --use names",
+    "--no-cache": _REUSED,
+    "--no-proxy": _NO_FORK,
+    "--no-restart": _WATCHED,
+    "--no-rpc-rate-limit": _NO_FORK,
+    "--no-storage-caching": _NO_FORK,
+    "--offline": "the network is asked only where --use names a compiler that npm has to bring",
+    "--remappings-env": "remappings come from foundry.toml, remappings.txt and --remappings",
+    "--revert-strings": _COMPILER,
+    "--rpc-timeout": _NO_FORK,
     "--rpc-url": _FORK,
-    "--sender": f"{_BLOCK}sender",
-    "--show-progress": "a terminal shows what runs for long by itself",
-    "--skip": f"{_TOML}skip; --no-match-path leaves out tests",
-    "--summary": "the figures of all suites are printed at the end; --json has them for programs",
-    "--via-ir": f"{_TOML}via_ir",
-    "--watch": "it runs once: what has not changed is not compiled again",
+    "--trace-depth": "-vvv prints the calls of failures, to their ends",
+    "--tx-origin": "vm.prank sets it in a test; without it is the sender",
+    "--use-literal-content": _COMPILER,
+    "--watch-delay": "a run begins as soon as files stop changing",
 }
-_SHORT: Final = {
-    "-C": "--contracts",
-    "-R": "--remappings",
-    "-o": "--out",
+ALIASES: Final = {
+    "--no-block-gas-limit": "--disable-block-gas-limit",
+    "--no-gas-limit": "--disable-block-gas-limit",
+    "--no-rate-limit": "--no-rpc-rate-limit",
+    "--tx-gas-limit": "--enable-tx-gas-limit",
+    "-D": "--deny",
+    "-k": "--insecure",
     "-r": "--rpc-url",
-    "-w": "--watch",
 }
+"""Other names of the same options."""
 
 
 class TestCommand(ForeignOptions):
@@ -61,4 +86,13 @@ class TestCommand(ForeignOptions):
     __test__ = False  # for pytest, which takes the name for one of its own
     origin = "forge"
     here = "this command"
-    reasons: ClassVar = {**NOT_HERE, **{short: NOT_HERE[name] for short, name in _SHORT.items()}}
+    reasons: ClassVar = {**NOT_HERE, **{short: NOT_HERE[name] for short, name in ALIASES.items()}}
+
+    def __init__(self, name: str | None, **given: Any) -> None:
+        """Make the command, with the options for keys of foundry.toml after its own."""
+        super().__init__(name, **given)
+        self.params += setting_options()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As typer does it; an option that may stand without its value gets it."""
+        return super().parse_args(ctx, with_words(args))

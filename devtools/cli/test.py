@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
+from enum import StrEnum
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from devtools.cli.exit_status import INTERRUPTED
 from devtools.cli.options import EVM, OWN_ENGINE, Engines, checked_rules
 from devtools.cli.vectors import CORES
 
 if TYPE_CHECKING:
     from devtools.soltest.project import Project
-    from devtools.soltest.results import SuiteResult
-    from devtools.soltest.session import SuiteSession
 
 _FILTERS = "Which tests"
 _FUZZ = "Fuzz and invariant tests"
 _REPORTS = "Reports"
+_WATCH = "Again and again"
+
+
+class CoverageKind(StrEnum):
+    """In what form coverage is shown."""
+
+    SUMMARY = "summary"
+    LCOV = "lcov"
+    DEBUG = "debug"
+    BYTECODE = "bytecode"
 
 
 def _filter(name: str, short: str, what: str) -> typer.models.OptionInfo:
@@ -32,6 +39,7 @@ def _filter(name: str, short: str, what: str) -> typer.models.OptionInfo:
 
 
 def run_tests(
+    context: typer.Context,
     path: Annotated[Path, typer.Argument(help="The project, or a file or folder of its tests.")] = Path(),
     match_test: Annotated[str | None, _filter("match-test", "mt", "RE")] = None,
     no_match_test: Annotated[str | None, _filter("no-match-test", "nmt", "RE")] = None,
@@ -39,10 +47,29 @@ def run_tests(
     no_match_contract: Annotated[str | None, _filter("no-match-contract", "nmc", "RE")] = None,
     match_path: Annotated[str | None, _filter("match-path", "mp", "GLOB")] = None,
     no_match_path: Annotated[str | None, _filter("no-match-path", "nmp", "GLOB")] = None,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Those that failed in the last run, or all.", rich_help_panel=_FILTERS)
+    ] = False,
+    root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The project's folder; PATH is looked for in it.")
+    ] = None,
     verbosity: Annotated[
         int, typer.Option("--verbosity", "-v", count=True, help="-vv logs, -vvv traces of failures, up to -vvvvv.")
     ] = 0,
+    suppress_successful_traces: Annotated[
+        bool, typer.Option("--suppress-successful-traces", "-s", help="Traces of failures alone, also from -vvvv.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing: the exit status says it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    junit: Annotated[bool, typer.Option("--junit", help="Print JUnit's XML.")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="A table of suites at the end.")] = False,
+    detailed: Annotated[bool, typer.Option("--detailed", help="The same with files and times.")] = False,
+    show_progress: Annotated[
+        bool, typer.Option("--show-progress", help="A line for each suite as it ends; results at the end.")
+    ] = False,
+    allow_failure: Annotated[
+        bool, typer.Option("--allow-failure", envvar="FORGE_ALLOW_FAILURE", help="Exit status 0 though tests fail.")
+    ] = False,
     rules: Annotated[
         str,
         typer.Option(
@@ -70,6 +97,14 @@ def run_tests(
     fuzz_seed: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="Repeats a run.", rich_help_panel=_FUZZ)
     ] = None,
+    fuzz_timeout: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="SECONDS", help="After which a fuzz test ends well.", rich_help_panel=_FUZZ),
+    ] = None,
+    fuzz_input_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A kept failure that fuzz tests begin with.", rich_help_panel=_FUZZ),
+    ] = None,
     invariant_runs: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
     invariant_depth: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one test may take.")] = 300.0,
@@ -77,9 +112,6 @@ def run_tests(
     real_filecoin: Annotated[
         bool, typer.Option("--real-filecoin", help="Leave out what tests etch at Filecoin's precompiles.")
     ] = False,
-    code_size_limit: Annotated[
-        int | None, typer.Option(min=0, metavar="BYTES", help="The longest code of a contract that a test deploys.")
-    ] = None,
     gas_snapshot_check: Annotated[
         Literal["true", "false"] | None, typer.Option(help="Compare measured gas with snapshots/.", show_default=False)
     ] = None,
@@ -89,7 +121,13 @@ def run_tests(
     workers: Annotated[
         int,
         typer.Option(
-            "--workers", "-j", "--threads", min=1, help="Processes to use.", show_default="the number of cores"
+            "--workers",
+            "-j",
+            "--threads",
+            "--jobs",
+            min=0,
+            help="Processes to use; 0: as many as cores.",
+            show_default="the number of cores",
         ),
     ] = CORES,
     lists: Annotated[bool, typer.Option("--list", "-l", help="Print the tests without running them.")] = False,
@@ -101,10 +139,43 @@ def run_tests(
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Lines, statements, branches, functions.", rich_help_panel=_REPORTS)
     ] = False,
+    report: Annotated[
+        list[CoverageKind] | None,
+        typer.Option(help="The coverage in this form; may be given several times.", rich_help_panel=_REPORTS),
+    ] = None,
+    report_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where lcov goes: lcov.info.", rich_help_panel=_REPORTS)
+    ] = None,
+    no_match_coverage: Annotated[
+        str | None,
+        typer.Option(
+            "--no-match-coverage", "--nmco", metavar="RE", help="Sources not to count.", rich_help_panel=_REPORTS
+        ),
+    ] = None,
     lcov: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the coverage to a file, too.", rich_help_panel=_REPORTS),
     ] = None,
+    snapshot: Annotated[
+        Literal["write", "check", "diff"] | None,
+        typer.Option(help="The gas of all tests in .gas-snapshot, as of forge snapshot.", rich_help_panel=_REPORTS),
+    ] = None,
+    snap: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Another file than .gas-snapshot.", rich_help_panel=_REPORTS)
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(min=0, metavar="PERCENT", help="What --snapshot check lets pass.", rich_help_panel=_REPORTS),
+    ] = 0.0,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Run again when a source changes: its tests.", rich_help_panel=_WATCH)
+    ] = False,
+    run_all: Annotated[
+        bool, typer.Option("--run-all", help="With --watch: all tests again.", rich_help_panel=_WATCH)
+    ] = False,
+    rerun_failed: Annotated[
+        bool, typer.Option("--rerun-failed", help="With --watch: those that failed.", rich_help_panel=_WATCH)
+    ] = False,
 ) -> None:
     """Run a Foundry project's tests; calls of Filecoin's precompiles and actors are executed.
 
@@ -115,10 +186,13 @@ def run_tests(
 
     Example: hypervisor test --match-contract Counter -vvv
     """
-    from devtools.cli.progress import running_line
+    from devtools.cli.foundry_settings import given_settings
+    from devtools.cli.suites import Reports, SuiteRuns
     from devtools.soltest.discovery import SuiteFilter
+    from devtools.soltest.gas_snapshot_file import SEED
+    from devtools.soltest.kept_failures import failed_names
     from devtools.soltest.project import find_root, load_project
-    from devtools.soltest.session import Options, SuiteSession
+    from devtools.soltest.session import Options
     from hypervisor.errors import InvalidInput
     from hypervisor.opening import OFFICIAL_EVM
     from hypervisor.user_files import check_output
@@ -131,42 +205,97 @@ def run_tests(
             f"the rules '{rules}' need this project's own EVM: choose another --evm, or --rules filecoin"
         )
     numbers = [_number(word) for word in network.split(",")] if network else [None]
-    collected = _report(gas_report, coverage or lcov is not None, len(numbers))
+    kinds = set(report or ()) | ({CoverageKind.SUMMARY} if coverage or (lcov and not report) else set())
+    if CoverageKind.LCOV in kinds:
+        lcov = lcov or report_file or Path("lcov.info")
+    collected = _report(gas_report, bool(kinds) or lcov is not None, len(numbers))
+    _check_together({
+        "--json": as_json, "--junit": junit, "--quiet": quiet, "--show-progress": show_progress and not quiet,
+    })  # fmt: skip
+    if watch and (as_json or junit or quiet or lists or len(numbers) > 1):
+        raise typer.BadParameter("--watch prints results for people: leave out --json, --junit, --quiet and --list")
     check_output(lcov, "the coverage")
-    place = path.resolve()
+    named = None if root is None else _root(root)
+    place = path.resolve() if named is None else (named / path).resolve()
     if not place.exists():
         raise InvalidInput(f"there is no file or folder {place}")
-    root = find_root(place if place.is_dir() else place.parent)
-    project = load_project(root, profile)
+    home = named or find_root(place if place.is_dir() else place.parent)
+    settings, seed = given_settings(context), _seed(fuzz_seed)
+
+    def load() -> Project:
+        project = load_project(home, profile, settings)
+        usual = SEED if snapshot and project.fuzz.seed is None else None
+        project = _with_options(
+            project, (fuzz_runs, usual if seed is None else seed), (invariant_runs, invariant_depth), ffi
+        )
+        check, emit = gas_snapshot_check, gas_snapshot_emit
+        return replace(
+            project,
+            fuzz=replace(
+                project.fuzz,
+                timeout=project.fuzz.timeout if fuzz_timeout is None else fuzz_timeout,
+                input_file=None if fuzz_input_file is None else str(_file(fuzz_input_file)),
+            ),
+            gas_snapshot_check=project.gas_snapshot_check if check is None else check == "true",
+            gas_snapshot_emit=project.gas_snapshot_emit if emit is None else emit == "true",
+        )
+
+    project = load()
+    verbosity = verbosity or project.verbosity
     match = project.match
+    failed = failed_names(project) if rerun else None
     wanted = SuiteFilter(
-        test=match_test or match.get("match_test"),
+        test=match_test or failed or match.get("match_test"),
         no_test=no_match_test or match.get("no_match_test"),
         contract=match_contract or match.get("match_contract"),
         no_contract=no_match_contract or match.get("no_match_contract"),
         path=match_path or match.get("match_path"),
         no_path=no_match_path or match.get("no_match_path"),
-        inside=None if place == root else place.relative_to(root).as_posix(),
-    )
-    fuzz = (fuzz_runs, _seed(fuzz_seed))
-    project = _with_options(project, fuzz, (invariant_runs, invariant_depth), ffi, code_size_limit)
-    shows_logs = verbosity >= 2 or as_json
-    project = replace(
-        project,
-        gas_snapshot_check=project.gas_snapshot_check if gas_snapshot_check is None else gas_snapshot_check == "true",
-        gas_snapshot_emit=project.gas_snapshot_emit if gas_snapshot_emit is None else gas_snapshot_emit == "true",
+        inside=None if place == home else place.relative_to(home).as_posix(),
     )
     options = Options(
-        rules, evm, bundle, use, solc_from_project, timeout, workers, verbosity, real_filecoin, shows_logs, collected
-    )
-    session = SuiteSession(project, wanted, options, lambda line: typer.echo(line, err=True), running_line())
-    session.prepare()
+        rules, evm, bundle, use, solc_from_project, timeout, workers or CORES, verbosity, real_filecoin,
+        shows_logs=verbosity >= 2 or as_json or junit, report=collected, hides_passed=suppress_successful_traces,
+    )  # fmt: skip
+    reports = Reports(
+        form="json" if as_json else "junit" if junit else "none" if quiet else "text",
+        summary=summary or detailed, detailed=detailed, at_end=show_progress or project.shows_progress,
+        allow_failure=allow_failure, fail_fast=fail_fast, lcov=lcov, kinds=kinds,
+        no_match_coverage=no_match_coverage or match.get("no_match_coverage"),
+        snapshot=snapshot, snap=snap or home / ".gas-snapshot", tolerance=tolerance,
+    )  # fmt: skip
+    runs = SuiteRuns(project, wanted, options, reports)
     if lists:
-        _list(session, as_json)
-        return
-    if len(numbers) > 1:
-        raise typer.Exit(_compare(session, [number for number in numbers if number is not None], as_json))
-    raise typer.Exit(_run(session, numbers[0], as_json, lcov, fail_fast))
+        runs.print_list()
+    elif watch:
+        runs.watch(load, run_all=run_all, failed_first=rerun_failed)
+    elif len(numbers) > 1:
+        raise typer.Exit(runs.compare([number for number in numbers if number is not None]))
+    else:
+        raise typer.Exit(runs.once(numbers[0]))
+
+
+def _root(folder: Path) -> Path:
+    from devtools.soltest.project import CONFIG_FILE
+    from hypervisor.errors import InvalidInput
+
+    if not (folder / CONFIG_FILE).is_file():
+        raise InvalidInput(f"there is no {CONFIG_FILE} in {folder}: --root names the folder of a Foundry project")
+    return folder.resolve()
+
+
+def _file(path: Path) -> Path:
+    from hypervisor.errors import InvalidInput
+
+    if not path.is_file():
+        raise InvalidInput(f"there is no file {path}: --fuzz-input-file names a kept failure")
+    return path.resolve()
+
+
+def _check_together(given: dict[str, bool]) -> None:
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise typer.BadParameter(f"{names[0]} and {names[1]} do not go together: choose one form of results")
 
 
 def _report(gas: bool, coverage: bool, versions: int) -> str:
@@ -175,116 +304,6 @@ def _report(gas: bool, coverage: bool, versions: int) -> str:
     if versions > 1 and (gas or coverage):
         raise typer.BadParameter("--gas-report and --coverage are of one network version: --network names several")
     return "gas" if gas else "coverage" if coverage else ""
-
-
-def _list(session: SuiteSession, as_json: bool) -> None:
-    """Print the names of the tests by file and contract, as forge does."""
-    files: dict[str, dict[str, list[str]]] = {}
-    for suite in sorted(session.suites, key=lambda suite: (suite.file, suite.contract)):
-        files.setdefault(suite.file, {})[suite.contract] = [test.name for test in suite.tests]
-    if as_json:
-        typer.echo(_json(files))
-        return
-    for file, contracts in files.items():
-        typer.echo(file)
-        for contract, names in contracts.items():
-            typer.echo("\n    ".join([f"  {contract}", *names]) + "\n")
-
-
-def _run(session: SuiteSession, network: int | None, as_json: bool, lcov: Path | None, fail_fast: bool) -> int:
-    """Run and print; the exit status."""
-    from time import perf_counter
-
-    from devtools.soltest import report
-    from devtools.soltest.results import CaseStatus
-
-    begin = perf_counter()
-    suites: list[SuiteResult] = []
-    is_interrupted = False
-    try:
-        for suite in session.run(network):
-            suites.append(suite)
-            if not as_json:
-                typer.echo("\n".join(report.suite_lines(suite, session.options.verbosity)))
-            if fail_fast and suite.count(CaseStatus.FAILURE):
-                break
-    except KeyboardInterrupt:  # the results so far are printed
-        is_interrupted = True
-    if as_json:
-        typer.echo(_json(report.as_json(suites)))
-    elif not suites:
-        sys.stderr.write(f"no tests found in the project{_with_filter(session)}\n")
-    else:
-        typer.echo("\n".join(report.summary_lines(suites, perf_counter() - begin)))
-    if is_interrupted:
-        return INTERRUPTED
-    if session.options.report:
-        _print_reports(session, suites, as_json, lcov)
-    is_same = _keep_snapshots(session, suites)
-    return int(any(suite.count(CaseStatus.FAILURE) for suite in suites) or not is_same)
-
-
-def _keep_snapshots(session: SuiteSession, suites: list[SuiteResult]) -> bool:
-    """Compare and write what tests have measured; whether nothing differs. Gas of Filecoin's is not forge's."""
-    from bridge.ethereum_block import ETHEREUM
-    from devtools.soltest.gas_snapshots import differences, measured, write
-
-    project = session.project
-    if session.options.rules != ETHEREUM:
-        return True
-    found, folder = measured(suites), project.root / project.snapshots
-    lines = list(differences(found, folder)) if project.gas_snapshot_check else []
-    if lines:
-        typer.echo("\n".join([*lines, "\nError: Snapshots differ from previous run"]), err=True)
-    elif project.gas_snapshot_emit:
-        write(found, folder, project.root)
-    return not lines
-
-
-def _with_filter(session: SuiteSession) -> str:
-    words = session.wanted.text()
-    hint = "; a test's name is that of its signature, test_a(uint256)" if session.wanted.test else ""
-    return f" by {words}{hint}" if words else ""
-
-
-def _print_reports(session: SuiteSession, suites: list[SuiteResult], as_json: bool, lcov: Path | None) -> None:
-    """Print the report; with --json as one more object, on a line of its own."""
-    from devtools.soltest import coverage, gas_report
-    from devtools.soltest.collecting import merge
-
-    if session.options.report == "gas":
-        found = merge(part for suite in suites for part in suite.collected)
-        typer.echo(_json(gas_report.gas_json(found)) if as_json else "\n".join(gas_report.gas_lines(found)))
-        return
-    files = session.coverage(suites)
-    if lcov is not None:
-        lcov.write_text(coverage.lcov(files), encoding="utf-8")
-    typer.echo(_json(coverage.coverage_json(files)) if as_json else "\n".join(["", *coverage.coverage_lines(files)]))
-    for suite in suites:
-        for name in (name for part in suite.collected for name in part.cut):
-            sys.stderr.write(f"counted in part, since it is long: {suite.contract}.{name}\n")
-
-
-def _compare(session: SuiteSession, numbers: list[int], as_json: bool) -> int:
-    """Run under each network version and print what differs; the exit status."""
-    from devtools.soltest import report
-    from devtools.soltest.compare import column, compare_lines, differences
-    from devtools.soltest.results import CaseStatus
-
-    found = {f"nv{number}": list(session.run(number)) for number in numbers}
-    columns = {name: column(suites) for name, suites in found.items()}
-    if as_json:
-        typer.echo(_json({name: report.as_json(suites) for name, suites in found.items()}))
-    else:
-        typer.echo("\n".join(compare_lines(columns, session.options.verbosity)))
-    failed = any(suite.count(CaseStatus.FAILURE) for suites in found.values() for suite in suites)
-    return int(failed or bool(differences(columns)))
-
-
-def _json(found: object) -> str:
-    import orjson
-
-    return orjson.dumps(found).decode()
 
 
 def _number(word: str) -> int:
@@ -304,9 +323,8 @@ def _seed(text: str | None) -> int | None:
 
 
 def _with_options(
-    project: Project, fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None], ffi: bool,
-    code_size_limit: int | None,
-) -> Project:  # fmt: skip
+    project: Project, fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None], ffi: bool
+) -> Project:
     """The project with what the command line says in its place."""
     runs, seed = fuzz
     sequences, depth = invariant
@@ -319,5 +337,4 @@ def _with_options(
             depth=depth or project.invariant.depth,
         ),
         ffi=ffi or project.ffi,
-        code_size_limit=project.code_size_limit if code_size_limit is None else code_size_limit,
     )

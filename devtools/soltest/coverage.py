@@ -8,11 +8,13 @@ Text as forge prints it, and lcov's format (geninfo(1)).
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 from devtools.soltest.collecting import SuiteCoverage
@@ -21,7 +23,11 @@ from devtools.soltest.known_code import KnownCode, KnownContract, SourceSpan
 from devtools.soltest.solidity_text import SourceText
 from devtools.soltest.stack_trace import SourceTexts
 from devtools.soltest.text_table import table
+from hypervisor.errors import InvalidInput
+from hypervisor.printable import printable
 
+_MOST_SHOWN: Final = 60
+"""Characters of an item's text."""
 _PUSH1, _PUSH4, _JUMPI = 0x60, 0x63, 0x57
 
 
@@ -170,6 +176,37 @@ def coverage_lines(files: Sequence[FileCoverage]) -> list[str]:
     rows = [(found.file, *(_share(found.counts()[name]) for name in _NAMES)) for found in files]
     whole = [tuple(map(sum, zip(*(found.counts()[name] for found in files), strict=True))) for name in _NAMES]
     return table(_HEAD, [*rows, ("Total", *(_share((part[0], part[1]) if part else (0, 0)) for part in whole))])
+
+
+def without(files: Sequence[FileCoverage], pattern: str | None) -> list[FileCoverage]:
+    """The files whose paths do not fit a regular expression. Raises InvalidInput for what is none."""
+    try:
+        refused = None if pattern is None else re.compile(pattern)
+    except re.error as error:
+        raise InvalidInput(f"'{pattern}' is not a valid regular expression: {error}") from None
+    return [found for found in files if refused is None or not refused.search(found.file)]
+
+
+def item_lines(files: Sequence[FileCoverage], root: Path) -> Iterator[str]:
+    """Each item with its place, how often it ran, and its text."""
+    sources = SourceTexts(root)
+    for found in files:
+        source = sources.get(found.file)
+        yield ""
+        yield f"{found.file}:"
+        for covered in found.items:
+            item = covered.item
+            text = b"" if source is None else source.text[item.start : item.end]
+            words = " ".join(text.decode("utf-8", "replace").split())
+            name = f' "{item.name}"' if item.name else ""
+            way = f" (branch: {item.branch}, path: {item.way})" if item.kind is ItemKind.BRANCH else ""
+            place = f"line {covered.line}, bytes {item.start}..{item.end}"
+            yield f"- {item.kind.value.capitalize()}{name}{way} ({place}, hits: {covered.hits}) -> {_short(words)}"
+
+
+def _short(words: str) -> str:
+    shown = words if len(words) <= _MOST_SHOWN else f"{words[: _MOST_SHOWN // 2]}...{words[-_MOST_SHOWN // 2 :]}"
+    return f'"{printable(shown)}"'
 
 
 def _share(count: tuple[int, int]) -> str:

@@ -12,8 +12,9 @@ from random import Random
 from time import monotonic
 from typing import Any, Final
 
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.state import VM_ADDRESS
-from devtools.soltest.cheatcodes.values import encode
+from devtools.soltest.cheatcodes.values import decode, encode
 from devtools.soltest.discovery import TestFunction
 from devtools.soltest.frames import FrameTracer, by_end
 from devtools.soltest.project import FuzzSettings
@@ -59,6 +60,8 @@ class FuzzRun:
     ready: Handle
     dictionary: Dictionary
     progress: Callable[[TestResult], None] = lambda _: None
+    kept: bytes | None = None
+    """The calldata with which it has failed before: its first run."""
     gases: list[int] = field(default_factory=list)
     rejects: int = 0
 
@@ -66,11 +69,11 @@ class FuzzRun:
         """Call until all runs are done, or one fails."""
         name = f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
         values = Values(Random(name), self.dictionary, self.settings.dictionary_weight)  # noqa: S311  # repeatable
-        due = Deadline(self.settings.timeout)
+        due, kept = Deadline(self.settings.timeout), self._kept_arguments()
         while len(self.gases) < self.settings.runs and not due.over():
             if due.now():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
-            arguments = values.arguments(self.test.entry["inputs"])
+            arguments, kept = kept or values.arguments(self.test.entry["inputs"]), None
             outcome = self._call(arguments)
             if is_rejected(outcome):
                 self.rejects += 1
@@ -88,6 +91,16 @@ class FuzzRun:
             self.gases.append(outcome.gas_used)
             self.dictionary.add_output(outcome.output)
         return self._result(CaseStatus.SUCCESS, None)
+
+    def _kept_arguments(self) -> list[Any] | None:
+        """What it has failed with; None where that is not known, or is another function's."""
+        data, inputs = self.kept, types(self.test.entry["inputs"])
+        if data is None or not inputs or data[:4] != selector(self.test.signature):
+            return None
+        try:
+            return list(decode(inputs, data[4:]))
+        except CheatcodeFailure:
+            return None
 
     def calldata(self, arguments: list[Any]) -> bytes:
         """What the test is called with."""

@@ -7,7 +7,7 @@ is called, by any sender, at any function that changes state. A sequence that br
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 
@@ -16,10 +16,13 @@ from eth_abi.exceptions import DecodingError
 
 from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.artifact import ContractArtifact
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.values import decode as decode_arguments
 from devtools.soltest.discovery import TestFunction, signature
 from devtools.soltest.fuzz import Deadline
+from devtools.soltest.kept_failures import KeptCall
 from devtools.soltest.project import InvariantSettings
-from devtools.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
+from devtools.soltest.results import CallMetrics, CaseKind, CaseStatus, CounterExample, TestResult
 from devtools.soltest.shrinking import shortened
 from devtools.soltest.stage import SuiteStage, is_rejected, selector
 from devtools.soltest.value_text import arguments_text
@@ -183,6 +186,8 @@ class InvariantRun:
     ready: Handle
     dictionary: Dictionary
     progress: Callable[[TestResult], None] = lambda _: None
+    kept: Sequence[KeptCall] = ()
+    """The sequence with which it has failed before: it fails again, or is searched for anew."""
     runs: int = 0
     calls: int = 0
     reverts: int = 0
@@ -190,6 +195,7 @@ class InvariantRun:
     _senders: list[EthAddress] = field(default_factory=list)
     _strangers: float = 0.0
     _due: Deadline = field(default_factory=Deadline)
+    _metrics: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def run(self) -> TestResult:
         """Sequences until all runs are done, or one breaks the invariant."""
@@ -214,6 +220,9 @@ class InvariantRun:
         broken = self._check()
         if broken is not None:
             return self._result(CaseStatus.FAILURE, broken)
+        again = self._kept_failure()
+        if again is not None:
+            return again
         self._due = Deadline(self.settings.timeout)
         while self.runs < self.settings.runs and not self._due.over():
             stage.world.restore(self.ready)
@@ -222,6 +231,32 @@ class InvariantRun:
             if failure is not None:
                 return self._failure(*failure)
         return self._result(CaseStatus.SUCCESS, None)
+
+    def _kept_failure(self) -> TestResult | None:
+        """The failure of an earlier run, if its calls can be made and still break the invariant."""
+        steps = self._kept_steps()
+        found = self._replay(steps) if steps else None
+        if found is None:
+            return None
+        self.runs = self.calls = self.reverts = 1  # as forge says of a failure that it replays
+        count, why = found
+        examples = tuple(step.example() for step in steps[:count])
+        return replace(self._result(CaseStatus.FAILURE, why, examples, len(steps)), is_replayed=True)
+
+    def _kept_steps(self) -> list[SequenceStep]:
+        """The kept calls; none where one of them is no call of a target."""
+        targets = {(target.address, target.selector): target for target in self._targets}
+        steps = []
+        for call in self.kept:
+            target = targets.get((EthAddress(call.address), call.calldata[:4]))
+            if target is None:
+                return []
+            try:
+                arguments = tuple(decode_arguments(target.types, call.calldata[4:]))
+            except CheatcodeFailure:
+                return []
+            steps.append(SequenceStep(EthAddress(call.sender), target, arguments))
+        return steps
 
     def _sequence(
         self, rng: Random, values: Values, excluded: set[EthAddress]
@@ -233,6 +268,7 @@ class InvariantRun:
                 self.progress(self._result(CaseStatus.SUCCESS, None))
             step = self._step(rng, values, excluded)
             outcome = self._take(step)
+            self._count(step, outcome)
             if is_rejected(outcome):
                 rejects += 1
                 if rejects > self.settings.max_assume_rejects:
@@ -258,6 +294,13 @@ class InvariantRun:
 
     def _take(self, step: SequenceStep) -> CallOutcome:
         return self.stage.world.call(step.sender, step.target.address, step.calldata)
+
+    def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
+        counts = self._metrics.setdefault((step.target.contract, str(step.target.entry["name"])), [0, 0, 0])
+        is_discarded = is_rejected(outcome)
+        counts[0] += 1
+        counts[1] += not outcome.success and not is_discarded
+        counts[2] += is_discarded
 
     def _after(self, outcome: CallOutcome) -> str | None:
         """Why the sequence ends here; None where it goes on."""
@@ -306,5 +349,9 @@ class InvariantRun:
     ) -> TestResult:
         return TestResult(
             self.test.signature, CaseKind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
-            reverts=self.reverts, seed=self.seed, counterexample=example, shrunk_from=steps,
+            reverts=self.reverts, seed=self.seed, counterexample=example, shrunk_from=steps, metrics=self._table(),
         )  # fmt: skip
+
+    def _table(self) -> tuple[CallMetrics, ...]:
+        shown = self._metrics if self.settings.shows_metrics else {}
+        return tuple(CallMetrics(*place, *counts) for place, counts in sorted(shown.items()))

@@ -29,4 +29,6 @@ class Job:
     """Whether what tests write is shown."""
     report: str = ""
     """What is collected: `gas`, `coverage`, or nothing."""
+    hides_passed: bool = False
+    """Whether tests that pass have no trace, whatever the verbosity."""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -36,6 +36,10 @@ class FuzzSettings:
     dictionary_weight: int = 40
     fail_on_revert: bool = True
     timeout: int | None = None
+    failures: str = "cache/fuzz"
+    """The folder of inputs that have failed, in `failures/<contract>/<test>`."""
+    input_file: str | None = None
+    """The file of the input that a test begins with, in place of those that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class InvariantSettings:
     max_assume_rejects: int = 65536
     dictionary_weight: int = 80
     timeout: int | None = None
+    failures: str = "cache/invariant"
+    shows_metrics: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +94,15 @@ class Project:
     allow_internal_expect_revert: bool = False
     gas_limit: int = 1 << 30
     snapshots: str = "snapshots"
+    test_failures: str = "cache/test-failures"
+    """The file that names the tests that failed in the last run."""
     gas_snapshot_check: bool = False
     gas_snapshot_emit: bool = True
+    shows_progress: bool = False
+    verbosity: int = 0
+    gas_reports: tuple[str, ...] = ("*",)
+    """Contracts of the gas report: all of them where `*` is among the names, or none is given."""
+    gas_reports_ignore: tuple[str, ...] = ()
     code_size_limit: int | None = None
     """Bytes; None: no limit under Ethereum's rules, as in forge, under Filecoin's the network's."""
     block_number: int = 1
@@ -102,6 +115,11 @@ class Project:
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)
     match: Mapping[str, str] = field(default_factory=dict)
     """Filters of the project itself: `match_test`, `no_match_path` and so on."""
+
+    def in_gas_report(self, contract: str) -> bool:
+        """Whether a contract is in the gas report."""
+        wanted = not self.gas_reports or "*" in self.gas_reports or contract in self.gas_reports
+        return wanted and contract not in self.gas_reports_ignore
 
     def is_skipped(self, path: str) -> bool:
         """Whether a source is left out, by the globs of `skip` (`test` and `script` stand for their files)."""
@@ -118,8 +136,11 @@ def find_root(start: Path) -> Path:
     raise InvalidInput(f"there is no {CONFIG_FILE} in {start} or above: name the folder of a Foundry project")
 
 
-def load_project(root: Path, profile: str | None = None) -> Project:
-    """Read a project. `profile`: default FOUNDRY_PROFILE, else `default`. Raises InvalidInput."""
+def load_project(root: Path, profile: str | None = None, settings: Mapping[str, Any] | None = None) -> Project:
+    """Read a project. `profile`: default FOUNDRY_PROFILE, else `default`; `settings` stand before what the file has.
+
+    Raises InvalidInput, for `settings` with their keys.
+    """
     file = root / CONFIG_FILE
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -130,12 +151,36 @@ def load_project(root: Path, profile: str | None = None) -> Project:
     name = profile or os.environ.get("FOUNDRY_PROFILE", "default")
     try:
         table = Table(_merge_profiles(Table(content), name))
-        project, automatic = _project(root, name, table), table.flag("auto_detect_remappings", True)
-        for key, folder in (("out", project.out), ("cache_path", project.cache), ("snapshots", project.snapshots)):
-            check_inside(root, root / folder, key)
+        project, automatic = _checked_project(root, name, table), table.flag("auto_detect_remappings", True)
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
+    if settings:
+        try:
+            project = _checked_project(root, name, Table(_with_settings(table, settings)))
+        except InvalidInput as error:
+            raise InvalidInput(f"of the command line's options, {error}") from None
     return replace(project, remappings=all_remappings(root, project.remappings, project.libs, automatic))
+
+
+def _checked_project(root: Path, name: str, table: Table) -> Project:
+    project = _project(root, name, table)
+    folders = {
+        "out": project.out, "cache_path": project.cache, "snapshots": project.snapshots,
+        "fuzz.failure_persist_dir": project.fuzz.failures, "invariant.failure_persist_dir": project.invariant.failures,
+        "test_failures_file": project.test_failures,
+    }  # fmt: skip
+    for key, folder in folders.items():
+        check_inside(root, root / folder, key)
+    return project
+
+
+_ADDED: Final = ("remappings", "skip")
+"""Keys whose values come before those of the file, not in their place."""
+
+
+def _with_settings(table: Table, settings: Mapping[str, Any]) -> dict[str, Any]:
+    added = {key: [*value, *table.texts(key)] for key, value in settings.items() if key in _ADDED}
+    return {**table.all_values(), **settings, **added}
 
 
 def _merge_profiles(content: Table, profile: str) -> dict[str, Any]:
@@ -173,8 +218,13 @@ def _project(root: Path, name: str, table: Table) -> Project:
         allow_internal_expect_revert=table.flag("allow_internal_expect_revert", False),
         gas_limit=min(table.number("gas_limit", 1 << 30, U64), U64 >> 1),
         snapshots=table.text("snapshots", "snapshots"),
+        test_failures=table.text("test_failures_file", "cache/test-failures"),
         gas_snapshot_check=_switch(table, "gas_snapshot_check", "FORGE_SNAPSHOT_CHECK", False),
         gas_snapshot_emit=_switch(table, "gas_snapshot_emit", "FORGE_SNAPSHOT_EMIT", True),
+        shows_progress=table.flag("show_progress", False),
+        verbosity=table.number("verbosity", 0),
+        gas_reports=table.texts("gas_reports", ("*",)),
+        gas_reports_ignore=table.texts("gas_reports_ignore"),
         code_size_limit=table.number_or_none("code_size_limit", U64),
         block_number=table.number("block_number", 1, U64),
         timestamp=table.number("block_timestamp", 1, U64),
@@ -200,6 +250,7 @@ def _switch(table: Table, name: str, variable: str, default: bool) -> bool:
 
 _FILTERS: Final = (
     "match_test", "no_match_test", "match_contract", "no_match_contract", "match_path", "no_match_path",
+    "no_match_coverage",
 )  # fmt: skip
 
 
@@ -226,6 +277,7 @@ def _fuzz(table: Table) -> FuzzSettings:
         dictionary_weight=min(table.number("dictionary_weight", 40), 100),
         fail_on_revert=table.flag("fail_on_revert", True),
         timeout=table.number_or_none("timeout"),
+        failures=table.text("failure_persist_dir", "cache/fuzz"),
     )
 
 
@@ -238,6 +290,8 @@ def _invariant(table: Table) -> InvariantSettings:
         max_assume_rejects=table.number("max_assume_rejects", 65536),
         dictionary_weight=min(table.number("dictionary_weight", 80), 100),
         timeout=table.number_or_none("timeout"),
+        failures=table.text("failure_persist_dir", "cache/invariant"),
+        shows_metrics=table.flag("show_metrics", True),
     )
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from devtools.soltest.results import CaseStatus, SuiteResult, TestResult
+from devtools.soltest.text_table import table
 from hypervisor.printable import printable
 
 _MOST_WORDS: Final = 10_000
 """Characters of a line with words of a contract or a project; what is not printable is shown as its escape."""
+_STATUSES: Final = (CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SKIPPED)
 _TAGS = {CaseStatus.SUCCESS: "PASS", CaseStatus.FAILURE: "FAIL", CaseStatus.SKIPPED: "SKIP"}
 
 
@@ -21,6 +23,8 @@ def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
     if len(test.counterexample) == 1 and not test.counterexample[0].contract:
         why += f"; counterexample: {test.counterexample[0].text()}"
     yield f"[{tag}{why}]{_sequence(test)} {test.signature} {test.figures()}"
+    if test.metrics:
+        yield from ("", *_metrics_lines(test), "")
     if verbosity >= 2 and test.logs:
         yield "Logs:"
         yield from (f"  {line}" for line in test.logs)
@@ -35,6 +39,15 @@ def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
         if test.note:
             yield f"  ({test.note})"
         yield ""
+
+
+def _metrics_lines(test: TestResult) -> list[str]:
+    """What an invariant test has called, as a table."""
+    rows = [
+        (row.contract.rpartition(":")[2], row.function, str(row.calls), str(row.reverts), str(row.discards))
+        for row in sorted(test.metrics, key=lambda row: (row.contract, row.function))
+    ]
+    return table(("Contract", "Selector", "Calls", "Reverts", "Discards"), rows, left=True)
 
 
 def _sequence(test: TestResult) -> str:
@@ -52,22 +65,35 @@ def suite_lines(suite: SuiteResult, verbosity: int = 0) -> Iterator[str]:
     yield from (f"Warning: {printable(warning, _MOST_WORDS)}" for warning in suite.warnings)
     for test in sorted(suite.tests, key=lambda test: test.signature):
         yield from lines_of(test, verbosity)
-    passed, failed, skipped = (
-        suite.count(status) for status in (CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SKIPPED)
-    )
-    verdict = "FAILED" if failed else "ok"
-    yield (
-        f"Suite result: {verdict}. {passed} passed; {failed} failed; {skipped} skipped; "
+    yield verdict(suite)
+
+
+def verdict(suite: SuiteResult) -> str:
+    """The line with a suite's figures."""
+    passed, failed, skipped = (suite.count(status) for status in _STATUSES)
+    return (
+        f"Suite result: {'FAILED' if failed else 'ok'}. {passed} passed; {failed} failed; {skipped} skipped; "
         f"finished in {duration(suite.duration)}"
     )
 
 
+def summary_table(suites: Sequence[SuiteResult], *, detailed: bool = False) -> list[str]:
+    """The suites with their figures, a row each; with their files and times, if it is to be detailed."""
+    head = ["Test Suite", "Passed", "Failed", "Skipped", *(["File Path", "Duration"] if detailed else [])]
+    rows = [
+        [
+            printable(suite.contract),
+            *(str(suite.count(status)) for status in _STATUSES),
+            *([printable(suite.file), duration(suite.duration)] if detailed else []),
+        ]
+        for suite in sorted(suites, key=lambda suite: suite.name)
+    ]
+    return ["", *table(head, rows, left=True)]
+
+
 def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str]:
     """The last lines: figures of all, and once more what failed."""
-    passed, failed, skipped = (
-        sum(suite.count(status) for suite in suites)
-        for status in (CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SKIPPED)
-    )
+    passed, failed, skipped = (sum(suite.count(status) for suite in suites) for status in _STATUSES)
     total = passed + failed + skipped
     yield ""
     yield (
@@ -84,9 +110,10 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
             count = len(broken)
             yield f"Encountered {count} failing test{'' if count == 1 else 's'} in {printable(suite.name)}"
             for test in broken:
-                yield from lines_of(replace(test, trace="", stack=(), note=""))
+                yield from lines_of(replace(test, trace="", stack=(), note="", metrics=()))
             yield ""
     yield f"Encountered a total of {failed} failing tests, {passed} tests succeeded"
+    yield f"\nTip: Run `hypervisor test --rerun` to retry only the {failed} failed test{'' if failed == 1 else 's'}"
     yield from seed_lines([test for suite in suites for test in suite.tests])
 
 

@@ -56,6 +56,17 @@ class CounterExample:
 
 
 @dataclass(frozen=True, slots=True)
+class CallMetrics:
+    """How often an invariant test has called a function, and how often it reverted or refused its inputs."""
+
+    contract: str
+    function: str
+    calls: int
+    reverts: int
+    discards: int
+
+
+@dataclass(frozen=True, slots=True)
 class TestResult:
     """One test. Gas in the rules' own gas, `duration` in seconds; `trace` and `stack` are texts, empty if not asked."""
 
@@ -75,6 +86,9 @@ class TestResult:
     seed: int | None = None
     counterexample: tuple[CounterExample, ...] = ()
     shrunk_from: int = 0
+    metrics: tuple[CallMetrics, ...] = ()
+    is_replayed: bool = False
+    """Whether it is the failure of an earlier run, without a new search."""
     logs: tuple[str, ...] = ()
     measured: tuple[tuple[str, str, int], ...] = ()
     """Group, name and value of what it has measured."""
@@ -100,7 +114,14 @@ class TestResult:
             gases = self.gases or (0,)
             kind = {"Fuzz": {"runs": self.runs, "mean_gas": int(mean(gases)), "median_gas": int(median(gases))}}
         elif self.kind is CaseKind.INVARIANT:
-            kind = {"Invariant": {"runs": self.runs, "calls": self.calls, "reverts": self.reverts}}
+            metrics = {
+                f"{row.contract}.{row.function}": {
+                    "calls": row.calls, "reverts": row.reverts, "discards": row.discards,
+                }
+                for row in self.metrics
+            }  # fmt: skip
+            figures = {"runs": self.runs, "calls": self.calls, "reverts": self.reverts}
+            kind = {"Invariant": figures | {"metrics": metrics}}
         return {
             "status": self.status.value,
             "reason": self.reason,

@@ -15,6 +15,7 @@ from devtools.soltest.endless import LoopTracer
 from devtools.soltest.fuzz import FuzzRun
 from devtools.soltest.inline import flag, inline_settings, with_settings
 from devtools.soltest.invariants import InvariantRun, call_sequence
+from devtools.soltest.kept_failures import kept_input, kept_sequence
 from devtools.soltest.literals import own_literals
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import CaseKind, CaseStatus, TestResult
@@ -223,10 +224,15 @@ class SuiteRun:
         """How a test of this kind is run."""
         if test.kind is CaseKind.UNIT:
             return lambda: self._unit(stage, test)
+        contract, name = self.suite.contract, test.signature
         if test.kind is CaseKind.FUZZ:
-            return lambda: FuzzRun(stage, test, fuzz, self.seed, ready, Dictionary(words, numbers), self.progress).run()
+            kept = kept_input(self.project, contract, name)
+            return lambda: FuzzRun(
+                stage, test, fuzz, self.seed, ready, Dictionary(words, numbers), self.progress, kept
+            ).run()
+        sequence = kept_sequence(self.project, contract, name)
         return lambda: InvariantRun(
-            stage, test, invariant, self.seed, ready, Dictionary(words, numbers), self.progress
+            stage, test, invariant, self.seed, ready, Dictionary(words, numbers), self.progress, sequence
         ).run()
 
     def _unit(self, stage: SuiteStage, test: TestFunction) -> TestResult:

@@ -39,7 +39,7 @@ class SuiteServer:
         self._artifacts = Artifacts(job.project.root, job.places, job.sources)
         self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
         self._world = World(setting_of(job), self._cheatcodes)
-        self._viewer = TestViewer(self._artifacts, job.rules, job.verbosity)
+        self._viewer = TestViewer(self._artifacts, job.rules, job.verbosity, hides_passed=job.hides_passed)
         self._collector = None if not job.report else self._viewer.collector(self._world.machine, job.report)
 
     def run(self, suite: Suite) -> None:

@@ -45,6 +45,8 @@ class Options:
     shows_logs: bool = False
     report: str = ""
     """What is collected: `gas`, `coverage`, or nothing."""
+    hides_passed: bool = False
+    """Whether tests that pass have no trace, whatever the verbosity."""
 
 
 @dataclass(slots=True)
@@ -141,5 +143,6 @@ class SuiteSession:
             real_filecoin=options.real_filecoin,
             shows_logs=options.shows_logs,
             report=options.report,
+            hides_passed=options.hides_passed,
             environment=dict(os.environ),
         )

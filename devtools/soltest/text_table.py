@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table; the first column is left-aligned, numbers in the others right-aligned."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: bool = False) -> list[str]:
+    """The lines of a table; the first column is left-aligned, numbers in the others right-aligned unless `left`."""
     widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
     line = "|" + "+".join("-" * (width + 2) for width in widths) + "|"
-    lines = ["╭" + line[1:-1] + "╮", _row(head, widths), "+" + "=" * (len(line) - 2) + "+"]
+    lines = ["╭" + line[1:-1] + "╮", _row(head, widths, left), "+" + "=" * (len(line) - 2) + "+"]
     for place, row in enumerate(rows):
         lines += [line] if place else []
-        lines.append(_row(row, widths))
+        lines.append(_row(row, widths, left))
     return [*lines, "╰" + line[1:-1] + "╯"]
 
 
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+def _row(cells: Sequence[str], widths: Sequence[int], left: bool) -> str:
     padded = (
-        cell.rjust(width) if cell[:1].isdigit() and place and "%" not in cell else cell.ljust(width)
+        cell.rjust(width) if cell[:1].isdigit() and place and "%" not in cell and not left else cell.ljust(width)
         for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
     )
     return f"| {' | '.join(padded)} |"

@@ -92,6 +92,10 @@ class Table:
         """What a table in this one holds, unchecked."""
         return dict(self._of(name, dict, {}, "a table"))
 
+    def all_values(self) -> dict[str, Any]:
+        """What this table holds, unchecked."""
+        return dict(self._values)
+
     def is_table(self, name: str) -> bool:
         """Whether there is a table in this one."""
         return isinstance(self._values.get(name), dict)

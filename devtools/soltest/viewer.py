@@ -40,10 +40,10 @@ class TestViewer:
 
     __test__ = False  # for pytest, which takes the name for one of its own
 
-    def __init__(self, artifacts: Artifacts, rules: str, verbosity: int) -> None:
+    def __init__(self, artifacts: Artifacts, rules: str, verbosity: int, *, hides_passed: bool = False) -> None:
         self._known = KnownCode(artifacts)
         self._sources = SourceTexts(artifacts.root)
-        self._rules, self._verbosity = rules, verbosity
+        self._rules, self._verbosity, self._hides_passed = rules, verbosity, hides_passed
 
     def wants(self, result: TestResult) -> bool:
         """Whether a test is to be run once more: all that failed, for where they did; all others from -vvvv.
@@ -51,7 +51,7 @@ class TestViewer:
         One that took long is not, but for its trace: of many runs or sequences only one is repeated.
         """
         if result.status is not CaseStatus.FAILURE:
-            return shows_trace(self._verbosity, failed=False)
+            return not self._hides_passed and shows_trace(self._verbosity, failed=False)
         short = result.kind is not CaseKind.UNIT or result.duration <= LONGEST_REPEATED
         return short or shows_trace(self._verbosity, failed=True)
 

@@ -1,6 +1,6 @@
 """Writes the commands of docs/cli.md, from the command line itself: what `--help` says.
 
-And into docs/coming-from-foundry.md the options of anvil and forge that are not here, in the words of their refusal.
+And into docs/coming-from-foundry.md the options of anvil that are not here, in the words of their refusal.
 
 python -m tests.docs.cli_page     make both anew (`make cli-page`)
 """
@@ -15,7 +15,7 @@ from typing import Final
 
 from typer.testing import CliRunner
 
-from devtools.cli import anvil_options, forge_options
+from devtools.cli import anvil_options
 from devtools.cli.main import app
 
 _DOCS: Final = Path(__file__).resolve().parent.parent.parent / "docs"
@@ -23,7 +23,7 @@ PAGE: Final = _DOCS / "cli.md"
 BEGIN: Final = "<!-- commands: make cli-page -->\n"
 END: Final = "<!-- end of commands -->\n"
 OPTIONS_PAGE: Final = _DOCS / "coming-from-foundry.md"
-_OPTIONS: Final = {"anvil": anvil_options.NOT_HERE, "forge test": forge_options.NOT_HERE}
+_OPTIONS: Final = {"anvil": anvil_options.NOT_HERE}
 _OPTIONS_END: Final = "<!-- end of options -->\n"
 _PANEL: Final = re.compile(r"^╭─ (.*?) ─+╮\n(.*?)^╰─+╯$", re.MULTILINE | re.DOTALL)
 _COMMAND: Final = re.compile(r"^│ (\w\S*) +\S", re.MULTILINE)
@@ -37,7 +37,7 @@ def replaced(page: str) -> str:
 
 
 def with_options(page: str) -> str:
-    """The page with the options of anvil and forge that the commands refuse, each with what they say."""
+    """The page with the options of anvil that the command refuses, each with what they say."""
     for program, reasons in _OPTIONS.items():
         begin = f"<!-- options of {program}: make cli-page -->\n"
         before, rest = page.split(begin)

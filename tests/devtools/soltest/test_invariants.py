@@ -19,6 +19,7 @@ Run = Callable[..., dict[str, dict[str, TestResult]]]
 # x is the first argument
 X = "600435"
 STORE_ONE = ["60015f5500"]
+CALL_ANOTHER = "5f5f5f5f5f61dead5af150"
 
 
 @pytest.mark.oracle
@@ -165,3 +166,17 @@ def test_an_invariant_calls_no_contract_that_is_excluded(run_contracts: Run) -> 
     suite = counting_suite(counter, "60035f5110") | {"excludeContracts()": answers("address[]", [COUNTER])}
     test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
     assert test.reason == "failed to set up invariant testing environment: No contracts to fuzz."
+
+
+def test_calls_that_revert_by_themselves_are_counted_on_the_fast_engine(run_contracts: Run) -> None:
+    """What a failed frame has logged is asked for where cheatcodes listen: the guest has to have written it."""
+    counter = artifact({"up()": ["5f546001015f5500"], "fail()": [CALL_ANOTHER, *FAIL], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "61ffff5f5110")  # count() is less than 65,535
+    found = {
+        evm: run_contracts({"Suite": suite, "Counter": counter}, evm=evm)["Suite"]["invariantFew()"]
+        for evm in ("fast", "py-evm")
+    }
+    fast, plain = found.values()
+    assert (fast.status, fast.reason) == (CaseStatus.SUCCESS, None)
+    assert (fast.calls, fast.reverts, fast.metrics) == (plain.calls, plain.reverts, plain.metrics)
+    assert fast.reverts > 0

@@ -1,0 +1,76 @@
+"""The names of forge's options and of the keys of its `foundry.toml`, recorded in forge_names.toml.
+
+python -m tests.docs.forge_names FORGE > tests/docs/forge_names.toml     of another release: `FORGE` is its program
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+RECORD: Final = Path(__file__).with_name("forge_names.toml")
+COMMANDS: Final = ("test", "coverage", "snapshot")
+_OPTION: Final = re.compile(r"^ {2,6}(?:(-\w), )?(--[a-z][a-z0-9-]*)", re.MULTILINE)
+_ALIASES: Final = re.compile(r"^ +\[aliases: (.*)\]$", re.MULTILINE)
+_OF_OTHERS: Final = ("fmt", "lint", "doc", "bind_json", "vyper", "labels")
+"""Tables of forge's other commands, and those whose keys are a project's own."""
+
+
+def recorded() -> dict[str, Any]:
+    """The names of a release: options by command, `keys` with dots, and `version`."""
+    return tomllib.loads(RECORD.read_text(encoding="utf-8"))
+
+
+def options_of(help_text: str) -> list[str]:
+    """The long options of a command's `--help`, with their other names."""
+    found = [option for _, option in _OPTION.findall(help_text)]
+    for names in _ALIASES.findall(help_text):
+        found += [name.strip() for name in names.split(",") if name.strip().startswith("--")]
+    return sorted(set(found) - {"--help"})
+
+
+def keys_of(config: Mapping[str, Any]) -> list[str]:
+    """The keys of a profile, those of tables with dots. `config` is what `forge config --json` prints."""
+    found = set()
+    for key, value in config.items():
+        if key in _OF_OTHERS:
+            found.add(f"[{key}]")
+        elif key in ("fuzz", "invariant", "rpc_storage_caching") and isinstance(value, dict):
+            found |= {f"{key}.{inner}" for inner in value}
+        else:
+            found.add(key)
+    return sorted(found)
+
+
+def asked(forge: str) -> dict[str, Any]:
+    """What a program answers, in the form of `recorded`."""
+    found: dict[str, Any] = {"version": _output(forge, "--version").split()[2]}
+    for command in COMMANDS:
+        found[command] = options_of(_output(forge, command, "--help"))
+    found["coverage"], found["snapshot"] = (sorted({*found[name]} - {*found["test"]}) for name in COMMANDS[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "foundry.toml").touch()
+        found["keys"] = keys_of(json.loads(_output(forge, "config", "--json", "--root", folder)))
+    return found
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    lines = [f'version = "{found["version"]}"']
+    for name in (*COMMANDS, "keys"):
+        lines += [f"{name} = [", *(f'    "{each}",' for each in found[name]), "]"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(_text(asked(sys.argv[1])))

@@ -1,0 +1,27 @@
+"""docs/foundry-flags.md has all that forge has, and says of each whether it is here."""
+
+from __future__ import annotations
+
+import re
+
+from devtools.cli.forge_options import ALIASES, NOT_HERE
+from tests.docs.forge_names import recorded
+from tests.docs.foundry_flags_page import ELSEWHERE, KEYS, PAGE, own_options, reads, replaced
+
+TEXT = PAGE.read_text(encoding="utf-8")
+NAMES = recorded()
+
+
+def test_the_page_is_as_the_command_is() -> None:
+    assert replaced(TEXT) == TEXT, "run `make cli-page`"
+
+
+def test_each_option_and_key_of_forge_has_its_row() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| (?:yes|no: |[^|]{10})", TEXT, re.MULTILINE)
+    assert rows == [*NAMES["test"], *NAMES["coverage"], *NAMES["snapshot"], *NAMES["keys"]]
+
+
+def test_no_reason_is_left_of_what_is_there_or_is_not_forges() -> None:
+    assert set(NOT_HERE) | set(ALIASES) <= {*NAMES["test"], "-D", "-k", "-r"}
+    assert set(ELSEWHERE) <= {*NAMES["coverage"], *NAMES["snapshot"]} - own_options()
+    assert set(KEYS) == {key for key in NAMES["keys"] if not reads(key)}
