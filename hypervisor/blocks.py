@@ -28,6 +28,7 @@ from store.cid import (
     split_cid,
 )
 from store.codec import LINK_HEAD, LINK_TAG
+from store.links import STEPS
 
 MAX_BLOCK_SIZE = 1 << 20
 MAX_BLOCKS = (1 << 31) - 1
@@ -165,7 +166,7 @@ class _Scanner:
             self.fields += 1
             if position >= size:
                 raise _ScanStopped(ErrorNumber.SERIALIZATION)
-            step, change = _STEPS[data[position]]
+            step, change = STEPS[data[position]]
             if step:
                 if step == 1 and remaining >= _LONG:
                     run = _ONE_BYTE_VALUES.match(data, position, min(position + remaining, size))
@@ -253,22 +254,9 @@ def _header(data: bytes, position: int) -> tuple[int, int, int]:
     return major, int.from_bytes(data[position:end], "big"), end
 
 
-def _step(first: int) -> tuple[int, int]:
-    """By the first byte of a value: how far to the next, and the change of the values to come; (0, 0): see `_rare`."""
-    major, low = first >> 5, first & 0x1F
-    if major in (0, 1, 7) and low < 28:
-        return (1 if low < 24 else 1 + (1 << (low - 24))), -1
-    if low < 24 and major in (2, 3):
-        return 1 + low, -1
-    if low < 24 and major in (4, 5):
-        return 1, low * (major - 3) - 1
-    return 0, 0
-
-
-_STEPS = tuple(map(_step, range(256)))
 _USUAL_LINK = LINK_HEAD + USUAL_PREFIX
 _USUAL_LINK_LENGTH = len(LINK_HEAD) + USUAL_LENGTH
-_ONE_BYTE = bytes(first for first in range(256) if _STEPS[first] == (1, -1))
+_ONE_BYTE = bytes(first for first in range(256) if STEPS[first] == (1, -1))
 _LONG = 64
 _ONE_BYTE_VALUES = re.compile(b"[%b]{%d,}" % (re.escape(_ONE_BYTE), _LONG // 2))
 """A block of a mebibyte can hold as many values, each of which costs gas: the network's machine takes 2 ms for it."""

@@ -74,13 +74,14 @@ def _step(first: int) -> tuple[int, int]:
     return 0, 0
 
 
-_STEPS: Final = tuple(_step(first) for first in range(256))
+STEPS: Final = tuple(_step(first) for first in range(256))
+"""By the first byte of a CBOR value: see `_step`."""
 
 
 def _scan(data: bytes, links: list[Cid], inline: int) -> None:
     at = 0
     remaining = 1
-    steps = _STEPS
+    steps = STEPS
     try:
         while remaining:
             step, change = steps[data[at]]

@@ -12,8 +12,6 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 from localnet import Network
@@ -21,6 +19,7 @@ from localnet.chain.externs import ChainExterns
 from localnet.ledger.records import NullRound, Tipset
 from store.blockstore import BlockNotFound
 from store.cid import Cid, parse_cid, show
+from tests.web_server import Handler, serving
 
 
 class LotusNode:
@@ -120,26 +119,9 @@ class LotusNode:
 def served(node: LotusNode) -> Iterator[str]:
     """The node's URL."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Answering(Handler):
         def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            body = json.dumps(node.answer(request)).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(json.dumps(node.answer(json.loads(self.posted()))).encode())
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Answering) as url:
+        yield url

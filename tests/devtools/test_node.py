@@ -7,12 +7,10 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +24,7 @@ from hypervisor.errors import InvalidInput
 from localnet.fork.node_client import NodeError
 from tests import prepared
 from tests.prepared import Program
+from tests.web_server import Handler, serving
 
 ARTIFACTS = Path(__file__).resolve().parent.parent.parent / "examples" / "solidity" / "artifacts"
 ALICE = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
@@ -261,19 +260,13 @@ def test_a_folder_without_a_chain_is_no_chains_and_stays_as_it_is(tmp_path: Path
 
 @pytest.mark.parametrize("answer", [b"[]", b"5", b"{}", b'{"error": "no"}', b'{"error": {}}'])
 def test_a_server_that_is_no_node_is_told(answer: bytes) -> None:
-    class Handler(BaseHTTPRequestHandler):
+    class Odd(Handler):
         def do_POST(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(answer)
+            self.posted()
+            self.answer(answer)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.handle_request).start()
-        with pytest.raises(NodeError, match="answered what is not JSON-RPC"):
-            ask(f"http://127.0.0.1:{server.server_port}", "eth_chainId")
+    with serving(Odd) as url, pytest.raises(NodeError, match="answered what is not JSON-RPC"):
+        ask(url, "eth_chainId")
 
 
 def test_an_error_of_the_node_is_told(tmp_path: Path) -> None:

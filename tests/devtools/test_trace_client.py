@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from devtools.cli.trace_client import ask_trace
 from localnet import Network
 from localnet.fork.node_client import NodeError
 from localnet.traces.trace_report import explain_trace
+from tests.web_server import Handler, serving
 
 HASH = "0x" + "11" * 32
 Answering = Callable[[Any], str]
@@ -24,29 +23,18 @@ def node() -> Iterator[Answering]:
     """`node(answer)`: the URL of a node that answers this to everything."""
     answers: list[Any] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": answers[-1]}).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.posted()
+            self.answer(json.dumps({"jsonrpc": "2.0", "id": 1, "result": answers[-1]}).encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(Answering) as url:
 
         def answering(answer: Any) -> str:
             answers.append(answer)
-            return f"http://127.0.0.1:{server.server_port}"
+            return url
 
         yield answering
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from socket import create_server, socket
 from threading import Barrier, BrokenBarrierError, Event, Thread
 from time import monotonic, sleep
@@ -21,6 +20,7 @@ from hypervisor.errors import InvalidInput
 from localnet.fork import forking, timed_socket
 from localnet.fork.node_client import NodeClient, NodeError, shown_url
 from tests.patience import slowness
+from tests.web_server import Handler, serving
 
 
 @pytest.mark.parametrize(
@@ -57,28 +57,14 @@ def test_errors_show_no_password() -> None:
 def answering(status: int, body: bytes) -> Iterator[str]:
     """The URL of a server that answers every request alike, and then closes the connection without saying so."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Closing(Handler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
+            self.posted()
             self.close_connection = True
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(body, status)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Closing) as url:
+        yield url
 
 
 @pytest.mark.parametrize(
@@ -115,35 +101,18 @@ def waiting_for_two() -> Iterator[str]:
     """The URL of a server that answers a request once another one has come, on another connection."""
     both = Barrier(2)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Waiting(Handler):
         def do_POST(self) -> None:
-            asked = self.rfile.read(int(self.headers["content-length"]))
-            if b"silent" in asked:
+            if b"silent" in self.posted():
                 sleep(0.5)
             else:
                 with suppress(BrokenBarrierError):
                     both.wait(5)
-            body = b'{"result": 7}'
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
             with suppress(OSError):
-                self.wfile.write(body)
+                self.answer(b'{"result": 7}')
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Waiting) as url:
+        yield url
 
 
 def test_one_threads_question_waits_for_no_other_threads() -> None:

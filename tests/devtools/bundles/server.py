@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+
+from tests import web_server
+from tests.web_server import Handler
 
 
 @dataclass
@@ -26,7 +27,9 @@ class Site:
 def serving(site: Site) -> Iterator[Site]:
     """The site on a free port until the block ends."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Misbehaving(Handler):
+        protocol_version = "HTTP/1.0"
+
         def do_GET(self) -> None:
             match self.path:
                 case "/file":
@@ -50,23 +53,12 @@ def serving(site: Site) -> Iterator[Site]:
                 case _:
                     self.send_error(404, "Not here")
 
-        def log_message(self, *_: object) -> None:
-            """Nothing is printed."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    site.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with web_server.serving(Misbehaving) as url:
+        site.url = url
         yield site
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-def _file(handler: BaseHTTPRequestHandler, site: Site) -> None:
+def _file(handler: Handler, site: Site) -> None:
     asked = handler.headers.get("Range", "")
     site.asked.append(asked)
     found = re.fullmatch(r"bytes=(\d+)-", asked) if site.ranges else None
@@ -86,7 +78,7 @@ def _file(handler: BaseHTTPRequestHandler, site: Site) -> None:
     handler.wfile.write(site.content[start:end])
 
 
-def _endless(handler: BaseHTTPRequestHandler) -> None:
+def _endless(handler: Handler) -> None:
     try:
         while True:
             handler.wfile.write(bytes(1 << 16))

@@ -1,0 +1,42 @@
+"""A web server on this machine that answers as a test's handler does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+
+class Handler(BaseHTTPRequestHandler):
+    """A handler that logs nothing and keeps a connection open."""
+
+    protocol_version = "HTTP/1.1"
+
+    def posted(self) -> bytes:
+        """The request's body."""
+        return self.rfile.read(int(self.headers["content-length"]))
+
+    def answer(self, body: bytes, status: int = 200) -> None:
+        """Send a whole answer."""
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is printed."""
+
+
+@contextmanager
+def serving(handler: type[Handler]) -> Iterator[str]:
+    """The URL of a server on a free port, until the block ends."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
