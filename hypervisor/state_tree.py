@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
+from typing import Protocol as TypingProtocol
 
 from cbor2 import CBORTag
 
@@ -23,6 +24,7 @@ from store.blockstore import BlockNotFound, Blockstore, TreeNodeError, get_objec
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
 from store.codec import LINK_TAG, CodecError, link, unlink
 from store.hamt import Hamt
+from store.words import StoredWords
 
 STATE_TREE_VERSION = 5
 HAMT_BIT_WIDTH = 5
@@ -125,6 +127,22 @@ class TreeImage:
     actors: Mapping[ActorID, ActorState | None]
 
 
+class StateOrigin(TypingProtocol):
+    """Where actors come from that a tree does not hold, nor any block: of a state that is read when it is asked for.
+
+    A fork of a network whose node hands out accounts, and no blocks, begins at such a state (`StateTree.read_from`).
+    """
+
+    def lookup_id(self, address: Address) -> ActorID | None:
+        """The ID behind an address whose actor is the origin's, or was and is written in the tree."""
+
+    def actor(self, actor: ActorID) -> ActorState | None:
+        """The state of one of the origin's actors."""
+
+    def words(self, root: Cid) -> StoredWords | None:
+        """What a contract of the origin's keeps under a root; None where a block has that root."""
+
+
 class StateTree:
     """The actors under one state root."""
 
@@ -145,6 +163,8 @@ class StateTree:
         self._dirty: set[ActorID] = set()
         self._address_map: tuple[Cid, Hamt] | None = None
         self._transactions = 0
+        self.origin: StateOrigin | None = None
+        """Whose the actors are that were not written and are not in the tree."""
 
     def _load_root(self, root: Cid) -> tuple[int, Any, Any]:
         fields = get_object(self.store, root)
@@ -162,6 +182,11 @@ class StateTree:
         actors = Hamt(store, None, HAMT_BIT_WIDTH).flush()
         return cls(store, put_object(store, [STATE_TREE_VERSION, link(actors), link(EMPTY_ARRAY_CID)]))
 
+    def read_from(self, origin: StateOrigin | None) -> None:
+        """Take actors that are neither written nor in the tree from an origin; None: there are none such."""
+        self.origin = origin
+        self._read.clear()
+
     # --- actors -----------------------------------------------------------------------------------------------
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
@@ -177,6 +202,8 @@ class StateTree:
             state = None if fields is None else ActorState.from_fields(fields)
         except _MALFORMED as error:
             raise _unreadable(f"actor f0{actor} in the state tree", error) from error
+        if state is None and self.origin is not None:
+            return self.origin.actor(actor)
         if len(self._read) >= NODES_HELD:
             self._read.clear()
         self._read[actor] = state
@@ -250,6 +277,8 @@ class StateTree:
         """The ID behind an address, None if no actor has it. An ID address is its own answer, existing or not."""
         if address.protocol is Protocol.ID:
             return address.actor_id()
+        if self.origin is not None:
+            return self._lookup_with(self.origin, address)
         known = self._resolved.get(address)
         if known is not None:
             return known
@@ -268,6 +297,18 @@ class StateTree:
         self._resolved.set(address, ActorID(found))
         book[address] = ActorID(found)
         return ActorID(found)
+
+    def _lookup_with(self, origin: StateOrigin, address: Address) -> ActorID | None:
+        """The ID behind an address: the tree's own where its actor is there, else the origin's, if it has one."""
+        self.origin = None
+        try:
+            found = self.lookup_id(address)
+        finally:
+            self.origin = origin
+        if found is not None and self.get_actor(found) is not None:
+            return found
+        known = origin.lookup_id(address)
+        return found if known is None else known
 
     def _book(self) -> dict[Address, ActorID]:
         """What was found in the init actor's state as it is now."""
@@ -339,27 +380,43 @@ class StateTree:
 
     def image(self) -> TreeImage:
         """The tree as it is now, within a transaction too, to come back to with `go_back_to`."""
-        return TreeImage(self._root, dict(self._actors.items()))
+        return TreeImage(self._root, {actor: state for actor, state in self._actors.items() if state is not _UNREAD})
 
     def current_root(self) -> Cid:
         """The root that the tree would have were it flushed now; within a transaction too. Nothing changes."""
         copy = StateTree(self.store, self._root)
         for actor, state in self._actors.items():
-            if state != copy.get_actor(actor):
+            if state is not _UNREAD and state != copy.get_actor(actor):
                 copy.delete_actor(actor) if state is None else copy.set_actor(actor, state)
         return copy.flush()
 
     def go_back_to(self, image: TreeImage) -> None:
         """Write the actors as an image has them: a change like any other, undone as those are. Addresses too."""
+        if image.root == self._root:
+            self._go_back_within(image)
+            return
         before = StateTree(self.store, image.root)
         actors = {actor for actor, _ in self._actors.items()} | set(image.actors)
-        if image.root != self._root:
-            actors |= {actor for actor, _ in before.actors()} | {actor for actor, _ in self.actors()}
+        actors |= {actor for actor, _ in before.actors()} | {actor for actor, _ in self.actors()}
         for actor in sorted(actors):
             state = image.actors[actor] if actor in image.actors else before.get_actor(actor)
             if state != self.get_actor(actor):
                 self._actors.set(actor, state)
                 self._dirty.add(actor)
+        self._resolve_again()
+
+    def _go_back_within(self, image: TreeImage) -> None:
+        """The same where the tree has the image's root: what the image did not write is as the root, or the origin,
+        has it.
+        """
+        for actor in sorted({actor for actor, _ in self._actors.items()} | set(image.actors)):
+            state = image.actors.get(actor, _UNREAD)
+            if state is _UNREAD or state != self.get_actor(actor):
+                self._actors.set(actor, state)
+                self._dirty.add(actor)
+        self._resolve_again()
+
+    def _resolve_again(self) -> None:
         addresses = self._address_hamt(self.init_state())
         for address, known in list(self._resolved.items()):
             found = addresses.get(address.to_bytes())

@@ -7,10 +7,9 @@ from typing import Any, ClassVar, Final
 from devtools.cli.foreign_options import ForeignOptions
 from devtools.cli.foundry_settings import setting_options, with_words
 
-_FORK = "tests run on a state of their own; `forge test --fork-url URL` runs them on a fork of `hypervisor node`"
 _CHAIN = "contracts run by Ethereum's rules or Filecoin's: --rules"
 _TRACES = "-vvvvv prints every call with its slots, and a failure has its lines of Solidity"
-_NO_FORK = "it is for requests to a node, and tests make none"
+_NO_FORK = "a node has 20 seconds for an answer, and its URL may have a user and a token"
 _COMPILER = "the compiler is asked for what tests need: forge build makes the rest"
 _WATCHED = "the folders src, test and script are watched, and a run is never stopped for the next"
 _REUSED = "only what has changed is compiled: delete out/ and cache/ to compile everything"
@@ -40,10 +39,8 @@ NOT_HERE: Final = {
     "--flamechart": "--gas-report has the gas by contract and function",
     "--flamegraph": "--gas-report has the gas by contract and function",
     "--force": _REUSED,
-    "--fork-block-number": _FORK,
     "--fork-retries": _NO_FORK,
     "--fork-retry-backoff": _NO_FORK,
-    "--fork-url": _FORK,
     "--gas-price": "a test's transactions pay nothing for gas: vm.txGasPrice sets what they see",
     "--ignored-error-codes": "warnings of the compiler are not printed",
     "--insecure": _NO_FORK,
@@ -57,12 +54,10 @@ NOT_HERE: Final = {
     "--no-proxy": _NO_FORK,
     "--no-restart": _WATCHED,
     "--no-rpc-rate-limit": _NO_FORK,
-    "--no-storage-caching": _NO_FORK,
     "--offline": "the network is asked only where --use names a compiler that npm has to bring",
     "--remappings-env": "remappings come from foundry.toml, remappings.txt and --remappings",
     "--revert-strings": _COMPILER,
     "--rpc-timeout": _NO_FORK,
-    "--rpc-url": _FORK,
     "--trace-depth": "-vvv prints the calls of failures, to their ends",
     "--tx-origin": "vm.prank sets it in a test; without it is the sender",
     "--use-literal-content": _COMPILER,
@@ -75,7 +70,6 @@ ALIASES: Final = {
     "--tx-gas-limit": "--enable-tx-gas-limit",
     "-D": "--deny",
     "-k": "--insecure",
-    "-r": "--rpc-url",
 }
 """Other names of the same options."""
 

@@ -29,6 +29,8 @@ class Job:
     """Whether what tests write is shown."""
     report: str = ""
     """What is collected: `gas`, `coverage`, or nothing."""
+    fork_url: str | None = None
+    fork_number: int | None = None
     hides_passed: bool = False
     """Whether tests that pass have no trace, whatever the verbosity."""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -113,6 +113,11 @@ class Project:
     initial_balance: int = (1 << 96) - 1
     sender: str = DEFAULT_SENDER
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)
+    eth_rpc_url: str | None = None
+    """The node whose network tests begin at, by its URL or its name in `rpc_endpoints`."""
+    fork_block_number: int | None = None
+    keeps_answers: str = "remote"
+    """Of which nodes answers are kept on disk: `all`, `remote` (those of other machines) or `none`."""
     match: Mapping[str, str] = field(default_factory=dict)
     """Filters of the project itself: `match_test`, `no_match_path` and so on."""
 
@@ -234,6 +239,9 @@ def _project(root: Path, name: str, table: Table) -> Project:
         initial_balance=table.number("initial_balance", (1 << 96) - 1, U256),
         sender=table.address("sender", DEFAULT_SENDER),
         rpc_endpoints=_endpoints(table.table("rpc_endpoints")),
+        eth_rpc_url=table.first_text("eth_rpc_url"),
+        fork_block_number=table.number_or_none("fork_block_number", U64),
+        keeps_answers=_keeps(table),
         match={key: table.text(key, "") for key in _FILTERS if key in table},
     )
 
@@ -299,6 +307,18 @@ def _permission(row: Table) -> tuple[str, str]:
     if "access" not in row or "path" not in row:
         raise InvalidInput("a row of fs_permissions lacks its access or its path")
     return row.access("access"), row.text("path", "")
+
+
+def _keeps(table: Table) -> str:
+    """Of which nodes answers are kept on disk. forge's patterns of URLs stand for those of other machines."""
+    if table.flag("no_storage_caching", False):
+        return "none"
+    caching = table.table("rpc_storage_caching")
+    endpoints = caching.text("endpoints", "remote")
+    chains = caching.all_values().get("chains", "all")
+    if not isinstance(chains, str | list):
+        raise InvalidInput(f"rpc_storage_caching.chains is {chains!r:.60}, expected all, none or a list of chains")
+    return "none" if chains == "none" else "all" if endpoints == "all" else "remote"
 
 
 def _endpoints(table: Table) -> dict[str, str]:

@@ -119,6 +119,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         rpc_endpoints=dict(project.rpc_endpoints),
         real_filecoin=job.real_filecoin,
         shows_logs=job.shows_logs,
+        keeps_answers=project.keeps_answers,
     )
 
 
@@ -140,6 +141,8 @@ def setting_of(job: Job) -> Setting:
         coinbase=_address(project.coinbase),
         sender=_address(project.sender),
         balance=project.initial_balance,
+        fork_url=job.fork_url,
+        fork_number=job.fork_number,
     )
 
 

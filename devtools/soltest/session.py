@@ -66,6 +66,8 @@ class SuiteSession:
     seed: int = 0
     artifacts: Artifacts = field(default_factory=lambda: Artifacts(Path(), (), {}))
     _early: SuiteWorker | None = None
+    _fork: tuple[str, int] | None = None
+    """The node that tests begin at, and the block."""
 
     def prepare(self) -> None:
         """Compile and find the tests, while a worker makes itself ready. Raises InvalidInput, CompileError."""
@@ -78,6 +80,26 @@ class SuiteSession:
             return  # nothing of what is there is wanted
         self.artifacts = self._compiled(sources)
         self.suites, self.corrupt = find_suites(self.artifacts, sources.own, self.wanted)
+
+    def _fork_point(self) -> tuple[str, int] | None:
+        """The node that tests begin at and one block for all of them. Raises NodeError, InvalidInput."""
+        name = self.project.eth_rpc_url
+        if name is None:
+            return None
+        if self.options.rules != ETHEREUM:
+            raise InvalidInput(
+                f"a fork by accounts and slots is Ethereum's: run {name} with --rules ethereum, or "
+                "`hypervisor node --fork-url` for a network under Filecoin's rules"
+            )
+        from devtools.soltest.forks.endpoints import endpoint_url
+        from devtools.soltest.forks.remote import RemoteChain
+
+        url = endpoint_url(name, self.project.rpc_endpoints, os.environ)
+        chain = RemoteChain(url)
+        try:
+            return url, chain.block(self.project.fork_block_number).number
+        finally:
+            chain.close()
 
     def _compiled(self, sources: Sources) -> Artifacts:
         """What forge has compiled of the sources as they are, and the rest, compiled now or before."""
@@ -119,11 +141,12 @@ class SuiteSession:
         return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))
 
     def run(self, network: int | None = None) -> Iterator[SuiteResult]:
-        """Results as suites end; what could not be read comes first."""
+        """Results as suites end; what could not be read comes first. Raises NodeError of the node of a fork."""
         for file, contract, reason in self.corrupt:
             broken = TestResult("setUp()", CaseKind.UNIT, CaseStatus.FAILURE, reason)
             yield SuiteResult(file, contract, [broken])
         if self.suites:
+            self._fork = self._fork or self._fork_point()
             early, self._early = self._early, None
             yield from run_suites(self._job(network), self.suites, self.options.workers, early, self.watch)
 
@@ -144,5 +167,7 @@ class SuiteSession:
             shows_logs=options.shows_logs,
             report=options.report,
             hides_passed=options.hides_passed,
+            fork_url=None if self._fork is None else self._fork[0],
+            fork_number=None if self._fork is None else self._fork[1],
             environment=dict(os.environ),
         )

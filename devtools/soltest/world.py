@@ -20,6 +20,8 @@ from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, u
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes, Kept
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
+from devtools.soltest.forks.book import NetworkFork
+from devtools.soltest.forks.environment import block_context
 from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.events import StampedEvent
@@ -58,6 +60,10 @@ class Setting:
     coinbase: EthAddress = ZERO_ADDRESS
     sender: EthAddress = DEFAULT_SENDER
     balance: int = (1 << 96) - 1
+    fork_url: str | None = None
+    """The node whose network's state tests begin with."""
+    fork_number: int | None = None
+    """After which of its blocks; None: its newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,21 @@ class World:
         self.machine.state_tree.flush()
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
         self._sent = 0
+        if setting.fork_url is not None:
+            self._begin_at(setting.fork_url, setting.fork_number)
         self.machine.state_tree.begin()  # for good: marks hold only within a transaction
+
+    def _begin_at(self, url: str, number: int | None) -> None:
+        """Begin with the state of a node's network, which is fork 0 of every test. Raises NodeError."""
+        cheats, machine = self.cheatcodes, self.machine
+        origin, chain = cheats.needed_origin(), cheats.remotes.chain(url)
+        block = chain.state(number).block
+        fork = NetworkFork(url, cheats.state.forks.place(url, block.number), chain.chain_id, block)
+        cheats.state.forks.forks.append(fork)
+        marked, mark = origin.mark(0, fork.place)
+        machine.state_tree.set_actor(marked, mark)
+        machine.context = block_context(machine.context, block, chain.chain_id)
+        cheats.state.block = replace(cheats.state.block, prevrandao=block.randomness)
 
     def _bring_people(self) -> None:
         people = {self.setting.sender: self.setting.balance, LIBRARY_DEPLOYER: self.setting.balance}
@@ -312,5 +332,6 @@ class World:
         self._nonces = dict(handle.nonces)
 
     def close(self) -> None:
-        """Release the machine."""
+        """Release the machine, and the nodes of forks."""
         self.machine.close()
+        self.cheatcodes.remotes.close()

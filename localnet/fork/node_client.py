@@ -41,11 +41,14 @@ class NodeError(HypervisorError):
     """A node that does not answer, or answers with an error.
 
     `data` is what came with it, of a revert its bytes; `code` is its number in JSON-RPC; `answered` says whether a node
-    answered at all.
+    answered at all, and `words` are its own.
     """
 
-    def __init__(self, message: str, data: Any = None, *, code: Any = None, answered: bool = False) -> None:
+    def __init__(
+        self, message: str, data: Any = None, *, code: Any = None, answered: bool = False, words: str = ""
+    ) -> None:
         super().__init__(message)
+        self.words = words or message
         self.data = data
         self.code = code
         self.answered = answered
@@ -116,7 +119,11 @@ class NodeClient:
         match answer:
             case {"error": {"message": str(words)} as error}:
                 raise NodeError(
-                    f"{self.name} answered: {words}", error.get("data"), code=error.get("code"), answered=True
+                    f"{self.name} answered: {words}",
+                    error.get("data"),
+                    code=error.get("code"),
+                    answered=True,
+                    words=words,
                 )
             case {"result": result}:
                 return result

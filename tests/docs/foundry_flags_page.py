@@ -39,7 +39,7 @@ ELSEWHERE: Final = {
 _CORPUS = "no: inputs are drawn anew in each run; what failed is kept"
 _DICTIONARY = "no: the dictionary has bounds of its own"
 _BY_TEST = "no: a cheatcode sets it in a test"
-_NODE = "no: tests ask no node, but by `vm.rpc` with the URL that it names"
+_NODE = "no: a node has 20 seconds for an answer, and its URL may have a user and a token"
 _OUTPUT = "no: the compiler is asked for what tests need; forge build makes the rest"
 _WARNINGS = "no: warnings of the compiler are not printed"
 _PROFILES = "no: all sources have the same settings"
@@ -80,12 +80,10 @@ KEYS: Final = {
     "eth_rpc_jwt": _NODE,
     "eth_rpc_no_proxy": _NODE,
     "eth_rpc_timeout": _NODE,
-    "eth_rpc_url": _NODE,
     "etherscan_api_key": "no: no service is asked for sources",
     "extra_output": _OUTPUT,
     "extra_output_files": _OUTPUT,
     "force": "no: delete `out/` and `cache/` to compile everything",
-    "fork_block_number": _NODE,
     "fuzz.corpus_dir": _CORPUS,
     "fuzz.corpus_gzip": _CORPUS,
     "fuzz.corpus_min_mutations": _CORPUS,
@@ -134,12 +132,9 @@ KEYS: Final = {
     "names": "no: it is of forge build",
     "network": "no: `--rules` and `--network` name Filecoin's",
     "no_rpc_rate_limit": _NODE,
-    "no_storage_caching": _NODE,
     "offline": "no: the network is asked only where `--use` names a compiler that is not there",
     "prompt_timeout": "no: there is no terminal in a test",
     "revert_strings": _OUTPUT,
-    "rpc_storage_caching.chains": _NODE,
-    "rpc_storage_caching.endpoints": _NODE,
     "script_execution_protection": "no: it is of forge script",
     "sizes": "no: it is of forge build",
     "soldeer": "no: it is soldeer's",

@@ -15,6 +15,7 @@ from devtools.soltest.cheatcodes.emits import KnownEvents
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, said
 from devtools.soltest.cheatcodes.ledger import Ledger
 from devtools.soltest.cheatcodes.state import State
+from devtools.soltest.forks.origin import ForkOrigin, Remotes
 from hypervisor.address import Address
 from hypervisor.call_manager import CallManager
 from hypervisor.machine import Hypervisor
@@ -63,6 +64,8 @@ class Settings:
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)
     real_filecoin: bool = False
     shows_logs: bool = False
+    keeps_answers: str = "remote"
+    """Of which nodes answers are kept on disk: `all`, `remote` or `none`."""
     internal_reverts: bool = False
     """Whether a revert in the test itself is one that `expectRevert` expects (`allow_internal_expect_revert`)."""
 
@@ -76,6 +79,11 @@ class Cheats(Protocol):
     console: LogConsole
     test: Address | None
     unused: int
+    origin: ForkOrigin | None
+    remotes: Remotes
+
+    def needed_origin(self) -> ForkOrigin:
+        """What hands out the accounts of forks, from the first fork on."""
 
     @property
     def is_armed(self) -> bool:

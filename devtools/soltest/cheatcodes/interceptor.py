@@ -23,10 +23,11 @@ from devtools.soltest.cheatcodes.console import LogConsole
 from devtools.soltest.cheatcodes.context import Context, Settings
 from devtools.soltest.cheatcodes.diffs import note_slot
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, said
+from devtools.soltest.cheatcodes.fork_diagnosis import missing_contract
 from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, trace_answer
 from devtools.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
 from devtools.soltest.cheatcodes.limits import MOST_KEPT, check_size
-from devtools.soltest.cheatcodes.signatures import FORKING, ONE_STATE, name_of
+from devtools.soltest.cheatcodes.signatures import name_of
 from devtools.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
     CREATE2_DEPLOYER,
@@ -39,6 +40,7 @@ from devtools.soltest.cheatcodes.state import (
 )
 from devtools.soltest.cheatcodes.table import Cheatcode, table
 from devtools.soltest.cheatcodes.values import decode, encode
+from devtools.soltest.forks.origin import ForkOrigin, Remotes
 from hypervisor.address import Address
 from hypervisor.blocks import Block as DataBlock
 from hypervisor.call import Call, CallResult
@@ -95,7 +97,9 @@ class TestExterns:
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         """A block's hash as the digest of a CID: the keccak-256 of its number in words, as forge has it."""
-        known = self._cheats.state.block.hashes.get(epoch)
+        known, origin = self._cheats.state.block.hashes.get(epoch), self._cheats.origin
+        if known is None and origin is not None:
+            known = origin.block_hash(epoch)
         digest = bytes(keccak(str(epoch).encode())) if known is None else known
         return Cid(cid_of(b"")[: -len(digest)] + digest)
 
@@ -121,6 +125,8 @@ class Cheatcodes:
         self._apart = 0
         self.test: Address | None = None
         """The contract whose test runs."""
+        self.remotes = Remotes(self.settings.keeps_answers)
+        self.origin: ForkOrigin | None = None
         self.unused = 0
         """Gas that was left when the last call failed, had it not been used up by its failure."""
 
@@ -147,8 +153,18 @@ class Cheatcodes:
     def restore(self, kept: Kept, machine: Hypervisor) -> None:
         """Go back to what was kept; the machine's state is the world's to bring back."""
         self.state = State.of_image(kept.state)
+        if self.origin is not None:
+            self.origin.book = self.state.forks
         machine.context = kept.context
         self.console.lines = list(kept.lines)
+
+    def needed_origin(self) -> ForkOrigin:
+        """What hands out the accounts of forks, from the first fork on."""
+        if self.origin is None:
+            self.origin = ForkOrigin(self.machine, self.remotes)
+            self.origin.book = self.state.forks
+            self.machine.state_tree.read_from(self.origin)
+        return self.origin
 
     @cached_property
     def _table(self) -> dict[bytes, Cheatcode]:
@@ -208,6 +224,8 @@ class Cheatcodes:
             answer = answers.answer(host, ask)
         if self.state.deals:
             self._keep_deals(host, answer)
+        if self.state.forks.forks and answer.success and isinstance(ask, CallAsk):
+            self.state.missing = missing_contract(self, host, ask) or self.state.missing
         return answer
 
     def _keep_deals(self, host: EthereumHost, answer: Answer) -> None:
@@ -314,8 +332,9 @@ class Cheatcodes:
                 return _revert_result(ended.output)
             if self.settings.internal_reverts:
                 return CallResult(ExitCode.OK)
+        missing, state.missing = state.missing, None
         if result.exit_code != ExitCode.OK:
-            return result
+            return result if missing is None else _revert_result(encode(["string"], [missing]))
         message = state.failure or _missing_call(state) or emits.left_over(state) or _missing_creation(state)
         state.failure = None
         return result if message is None else _revert_result(failure_data(message))
@@ -373,8 +392,7 @@ def _unknown(selector: bytes) -> str:
             f"unknown cheatcode with selector 0x{selector.hex()}; you may have a mismatch between the `Vm` interface "
             "(likely in `forge-std`) and the `forge` version"
         )
-    more = f": {ONE_STATE}" if name in FORKING else ""
-    return f"vm.{name}: this cheatcode is not supported{more}"
+    return f"vm.{name}: this cheatcode is not supported"
 
 
 def _revert_result(output: bytes) -> CallResult:

@@ -11,18 +11,10 @@ from typing import Final
 from devtools.soltest.cheatcodes.table import selector, table
 
 MISSING: Final[tuple[str, ...]] = (
-    "activeFork()",
     "assumeImplicitApproval(address)",
     "broadcastRawTransaction(bytes)",
     "cool(address)",
     "coolSlot(address,bytes32)",
-    "createFork(string)",
-    "createFork(string,bytes32)",
-    "createFork(string,uint256)",
-    "createSelectFork(string)",
-    "createSelectFork(string,bytes32)",
-    "createSelectFork(string,uint256)",
-    "eth_getLogs(uint256,uint256,address,bytes32[])",
     "executeTransaction(bytes)",
     "expectLogoURIUpdated(address,address,string)",
     "expectSafeMemory(uint64,uint64)",
@@ -33,15 +25,6 @@ MISSING: Final[tuple[str, ...]] = (
     "getRawBlockHeader(uint256)",
     "getStorageSlots(address,string)",
     "isImplicitlyApproved(address)",
-    "rollFork(bytes32)",
-    "rollFork(uint256)",
-    "rollFork(uint256,bytes32)",
-    "rollFork(uint256,uint256)",
-    "rpc(string,string)",
-    "rpc(string,string,string)",
-    "rpcJson(string,string)",
-    "rpcJson(string,string,string)",
-    "selectFork(uint256)",
     "setArbitraryStorage(address)",
     "setArbitraryStorage(address,bool)",
     "setEvmVersion(string)",
@@ -50,18 +33,7 @@ MISSING: Final[tuple[str, ...]] = (
     "startDebugTraceRecording()",
     "stopAndReturnDebugTraceRecording()",
     "stopExpectSafeMemory()",
-    "transact(bytes32)",
-    "transact(uint256,bytes32)",
 )
-
-FORKING: Final = frozenset({
-    "activeFork", "createFork", "createSelectFork", "rollFork", "selectFork", "transact",
-})  # fmt: skip
-ONE_STATE: Final = (
-    "tests run on one state of their own; to begin with that of a network, run `hypervisor node --fork-url URL` and "
-    "`forge test --fork-url` against that node"
-)
-"""The answer to cheatcodes of forks."""
 
 
 @cache

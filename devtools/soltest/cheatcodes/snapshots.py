@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from typing import Any
+
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, StateSnapshot
 from devtools.soltest.cheatcodes.table import cheatcode
@@ -47,7 +50,10 @@ def _go_back(context: Context, number: int) -> bool:
     calls = context.calls
     context.state.has_failed |= context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
     calls.tree.go_back_to(kept.tree)
-    calls.journal.go_back_to(kept.journal)
+    names: dict[Hashable, Any] = {
+        key: value for key, value in calls.journal.items() if isinstance(key, tuple) and key[0] == "address"
+    }
+    calls.journal.go_back_to({**names, **kept.journal})  # whose logs they were stays known
     context.machine.context = kept.context
     context.state.block = kept.block
     context.cheats.renew(calls)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.events import Log
+from devtools.soltest.forks.book import ForkBook
 from hypervisor.context import MachineContext
 from hypervisor.state_tree import TreeImage
 from runtimes.evm.engine import CallKind
@@ -252,6 +253,8 @@ class State:
     open_diffs: list[AccountAccess] = field(default_factory=list)
     failure: str | None = None
     """What makes the call fail that runs now, at its end."""
+    missing: str | None = None
+    """What was called that the active fork lacks, in words."""
     has_failed: bool = False
     """Whether `FAILED_SLOT` was set when the test went back to an earlier state."""
     snapshots: dict[int, StateSnapshot] = field(default_factory=dict)
@@ -261,6 +264,7 @@ class State:
     """The nonces of the last delegations that were attached, by who lends itself code."""
     persistent: set[EthAddress] = field(default_factory=lambda: {VM_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER})
     """The accounts that a change of forks would leave, beside the test contract."""
+    forks: ForkBook = field(default_factory=ForkBook)
     keys: dict[EthAddress, int] = field(default_factory=dict)
     """Private keys of wallets, by address."""
     environment: dict[str, str] = field(default_factory=dict)
@@ -322,6 +326,7 @@ class State:
             or self.logs is not None
             or self.intercept_code
             or self.watches_gas
+            or self.forks.forks
             or self.watches_logs
         )
 

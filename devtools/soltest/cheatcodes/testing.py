@@ -11,6 +11,8 @@ from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, CheatcodeFailure
 from devtools.soltest.cheatcodes.state import AcceptableRevert, AssumeNoRevert
 from devtools.soltest.cheatcodes.table import cheatcode
+from devtools.soltest.forks.endpoints import endpoint_url
+from hypervisor.errors import InvalidInput
 
 _LONGEST_SLEEP = 10.0
 
@@ -117,17 +119,17 @@ def _is_context(_context: Context, kind: int) -> bool:
 
 @cheatcode("rpcUrl(string)", returns="string")
 def _rpc_url(context: Context, alias: str) -> str:
-    url = context.settings.rpc_endpoints.get(alias)
-    if url is None:
-        raise CheatcodeFailure(f"invalid rpc url: {alias}")
-    return url
+    try:
+        return endpoint_url(alias, context.settings.rpc_endpoints, context.settings.environment)
+    except InvalidInput as error:
+        raise CheatcodeFailure(str(error)) from None
 
 
 @cheatcode("rpcUrls()", returns="string[2][]")
 def _rpc_urls(context: Context) -> list[list[str]]:
-    return [[alias, url] for alias, url in context.settings.rpc_endpoints.items()]
+    return [[alias, _rpc_url(context, alias)] for alias in context.settings.rpc_endpoints]
 
 
 @cheatcode("rpcUrlStructs()", returns="(string,string)[]")
 def _rpc_structs(context: Context) -> list[tuple[str, str]]:
-    return list(context.settings.rpc_endpoints.items())
+    return [(alias, _rpc_url(context, alias)) for alias in context.settings.rpc_endpoints]

@@ -32,7 +32,6 @@ from runtimes.evm.inspection import NATIVE_CODE_HASH
 from runtimes.evm.storage import EMPTY_KAMT
 from runtimes.evm.tree_engine import AccountView
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
-from store.kamt import Kamt
 from store.keccak import keccak
 
 # Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) and nothing before; a slot
@@ -233,7 +232,7 @@ class Accounts:
         state = self._tree.existing(actor)
         known: dict[int, int] = {}
         if state.code == self.evm_code and self._contracts.of(state).storage != EMPTY_KAMT:
-            known.update(Kamt(self._store, self._contracts.of(state).storage).items())
+            known.update(self._contracts.storage(self._contracts.of(state).storage).items())
         for key, word in self._journal.items():
             if word is not None and isinstance(key, tuple) and len(key) == 2 and key[0] == actor:
                 known[int.from_bytes(key[1], "little")] = word

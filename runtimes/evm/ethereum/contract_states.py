@@ -19,6 +19,7 @@ from store.blockstore import BlockNotFound
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import CodecError
 from store.kamt import Kamt
+from store.words import StoredWords
 
 EMPTY_CODE: Final = cid_of(b"", RAW)
 NATIVE_CODE_CID: Final = cid_of(NATIVE_CODE, RAW)
@@ -58,7 +59,7 @@ class KnownContracts:
 
     def __init__(self) -> None:
         self.states: dict[Cid, EvmState] = {}
-        self.trees: dict[Cid, Kamt] = {}
+        self.trees: dict[Cid, StoredWords] = {}
         self.forget()
 
     def trim(self) -> None:
@@ -80,6 +81,7 @@ class ContractStates:
 
     def __init__(self, machine: MachineState, known: KnownContracts) -> None:
         self._store = machine.store
+        self._tree = machine.state_tree
         self.evm_code = machine.manifest.code("evm")
         self._manifest = machine.manifest
         self._states, self._trees = known.states, known.trees
@@ -95,12 +97,16 @@ class ContractStates:
             self._states[state.head] = contract
         return contract
 
-    def storage(self, root: Cid) -> Kamt:
+    def storage(self, root: Cid) -> StoredWords:
         """The slots under a root, to read."""
-        tree = self._trees.get(root)
-        if tree is None:
-            tree = self._trees[root] = Kamt(self._store, None if root == EMPTY_KAMT else root)
-        return tree
+        words = self._trees.get(root)
+        if words is None:
+            origin = self._tree.origin
+            words = None if origin is None else origin.words(root)
+            if words is None:
+                words = Kamt(self._store, None if root == EMPTY_KAMT else root)
+            self._trees[root] = words
+        return words
 
     def write_slots(self, root: Cid, slots: Sequence[tuple[int, int]]) -> Cid:
         """The root of a storage with these words in it."""

@@ -45,8 +45,7 @@ def test_every_option_of_forge_is_there_or_refused_with_the_remedy() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--fork-url", "http://127.0.0.1:1"], "`forge test --fork-url URL` runs them on a fork of `hypervisor node`"),
-        (["-k"], "-k is an option of forge that this command does not have: it is for requests to a node"),
+        (["-k"], "-k is an option of forge that this command does not have: a node has 20 seconds for an answer"),
         (["--isolat"], "there is no option --isolat; --isolate is an option of forge that this command does not have"),
         (["--optimise"], "Possible options: --optimize"),
     ],

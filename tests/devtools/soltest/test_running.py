@@ -91,13 +91,12 @@ def test_an_unknown_cheatcode_fails_with_its_selector(run_contracts: Run) -> Non
     assert found["testFine()"].status is CaseStatus.SUCCESS
 
 
-def test_a_fork_is_refused_with_the_cheatcodes_name_and_what_to_do(run_contracts: Run) -> None:
+def test_a_cheatcode_that_is_not_there_is_refused_with_its_name(run_contracts: Run) -> None:
     vm = "7109709ecfa91a80626ff3989d68f67f5b1dd12d"
-    asks = selector("createFork(string)").hex()
+    asks = selector("isImplicitlyApproved(address)").hex()
     calls = [f"63{asks}60e01b5f525f5f60045f5f73{vm}5af1", "3d5f5f3e", "@good", "57", "3d5ffd", "good:", "00"]
-    found = run_contracts({"Forks": {"testForks()": calls, "testFine()": PASS}})["Forks"]
-    assert (found["testForks()"].reason or "").startswith("vm.createFork: this cheatcode is not supported: ")
-    assert "hypervisor node --fork-url" in (found["testForks()"].reason or "")
+    found = run_contracts({"Lacks": {"testLacks()": calls, "testFine()": PASS}})["Lacks"]
+    assert (found["testLacks()"].reason or "").startswith("vm.isImplicitlyApproved: this cheatcode is not supported")
     assert found["testFine()"].status is CaseStatus.SUCCESS
 
 

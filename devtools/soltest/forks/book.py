@@ -1,0 +1,69 @@
+"""What a test knows of its forks: which there are, which is active, and the state of those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from devtools.soltest.forks.remote import RemoteBlock
+from devtools.soltest.forks.transactions import ReadTransaction
+from hypervisor.context import MachineContext
+from hypervisor.journal import Journal
+from hypervisor.state_tree import ActorState
+from hypervisor.types import ActorID
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFork:
+    """A fork of a node's network: `place` is where it begins, in `ForkBook.places`."""
+
+    url: str
+    place: int
+    chain_id: int
+    block: RemoteBlock
+
+    def __deepcopy__(self, _memo: object) -> NetworkFork:
+        """Itself: nothing of it ever changes."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class LeftState:
+    """A fork that was left: its actors as they were written, what the message says of them besides, and the block.
+
+    `entries` are of the journal of one message, and say nothing to another.
+    """
+
+    actors: Mapping[ActorID, ActorState | None]
+    entries: Mapping[Any, Any]
+    message: Journal
+    context: MachineContext | None = None
+    randomness: bytes = bytes(32)
+
+    def __deepcopy__(self, _memo: object) -> LeftState:
+        """Itself: nothing of it ever changes."""
+        return self
+
+
+@dataclass(slots=True)
+class ForkBook:
+    """The forks by their numbers.
+
+    A place is a state at which a fork begins: each `createFork` and `rollFork` makes one, so that two forks of one
+    block share nothing that a test writes.
+    """
+
+    forks: list[NetworkFork] = field(default_factory=list)
+    places: list[tuple[str, int]] = field(default_factory=list)
+    """URL and block number."""
+    left: dict[int, LeftState] = field(default_factory=dict)
+    pending: dict[int, tuple[ReadTransaction, ...]] = field(default_factory=dict)
+    """What a fork executes before it is first used: the transactions of its block that come before the wanted one."""
+    first: LeftState | None = None
+    """What was created in the message that has selected a fork for the first time: every fork begins with it."""
+
+    def place(self, url: str, number: int) -> int:
+        """A new place."""
+        self.places.append((url, number))
+        return len(self.places) - 1

@@ -1,0 +1,233 @@
+"""`ForkOrigin`: the accounts of the fork that is active, as actors of the machine's state tree.
+
+Which fork is active is written in the tree itself, under an ID that no actor ever has, so it is taken back with what
+was done in it. A remote account has an ID of its own at each place where a fork begins. A contract's storage begins
+with what the node has: `RemoteWords` keeps what was written over it, zeros too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from bridge.addresses import EthAddress, unmask_id
+from bridge.evm_state import EvmState
+from devtools.soltest.forks.book import ForkBook, LeftState
+from devtools.soltest.forks.remote import RemoteChain, RemoteState, is_local
+from hypervisor.address import Address
+from hypervisor.machine import Hypervisor
+from hypervisor.state_tree import ActorState
+from hypervisor.types import EAM_NAMESPACE, ActorID, TokenAmount
+from runtimes.evm.code import EMPTY_CODE_HASH
+from runtimes.evm.ethereum.accounts import ethereum_address
+from runtimes.evm.storage import EMPTY_KAMT
+from store.blockstore import Blockstore
+from store.cid import RAW, Cid, cid_of, codec_of
+from store.codec import decode, encode, link, unlink
+from store.kamt import Kamt
+from store.keccak import keccak
+
+_FIRST_ID: Final = 1 << 40
+"""From here on IDs are those of remote accounts: no init actor ever gets so far."""
+_MARK: Final = ActorID((1 << 63) - 1)
+"""Under which the active fork is written: its number as a nonce, its place as a balance."""
+_NOBODY: Final = cid_of(b"fork", RAW)
+_WORD: Final = 32
+
+
+class Remotes:
+    """The nodes that are asked, by URL. `caches` says of a node whether its answers may be kept on disk."""
+
+    def __init__(self, keeps: str = "remote") -> None:
+        """`keeps`: `all`, `remote` for those of other machines, or `none`."""
+        self._keeps = keeps
+        self._chains: dict[str, RemoteChain] = {}
+
+    def chain(self, url: str) -> RemoteChain:
+        """A node. InvalidInput for what is no URL."""
+        found = self._chains.get(url)
+        if found is None:
+            caches = self._keeps == "all" or (self._keeps == "remote" and not is_local(url))
+            found = self._chains[url] = RemoteChain(url, caches)
+        return found
+
+    def close(self) -> None:
+        """Release all connections and files."""
+        for chain in self._chains.values():
+            chain.close()
+
+
+class ForkOrigin:
+    """See `hypervisor.state_tree.StateOrigin`; of one machine."""
+
+    def __init__(self, machine: Hypervisor, remotes: Remotes) -> None:
+        self._machine = machine
+        self.remotes = remotes
+        self.book = ForkBook()
+        """That of the test which runs."""
+        self._ids: dict[tuple[int, EthAddress], ActorID] = {}
+        self._names: dict[ActorID, tuple[int, EthAddress]] = {}
+        self._of_address: dict[EthAddress, list[ActorID]] = {}
+
+    # --- which fork ---------------------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> int | None:
+        """The number of the active fork."""
+        mark = self._machine.state_tree.get_actor(_MARK)
+        return None if mark is None else mark.nonce
+
+    def mark(self, number: int, place: int) -> tuple[ActorID, ActorState]:
+        """What a tree holds whose active fork is this one."""
+        return _MARK, ActorState(_NOBODY, nonce=number, balance=TokenAmount(place))
+
+    def state_at(self, place: int) -> RemoteState:
+        """The network's state at a place. Raises NodeError."""
+        url, number = self.book.places[place]
+        return self.remotes.chain(url).state(number)
+
+    def block_hash(self, number: int) -> bytes | None:
+        """The hash of a block of the active fork's network; None where no fork is active, or the block is later."""
+        place = self._place
+        if place is None:
+            return None
+        state = self.state_at(place)
+        return state.block_hash(number) if number <= state.block.number else None
+
+    @property
+    def _place(self) -> int | None:
+        mark = self._machine.state_tree.get_actor(_MARK)
+        return None if mark is None else mark.balance
+
+    # --- actors -------------------------------------------------------------------------------------------------
+
+    def lookup_id(self, address: Address) -> ActorID | None:
+        """The ID behind the address of an account that the network has, or that was carried here from another fork."""
+        who = ethereum_address(address)
+        place = None if who is None or unmask_id(who) is not None else self._place
+        if who is None or place is None:
+            return None
+        tree = self._machine.state_tree
+        for known in self._of_address.get(who, ()):
+            if self._names[known][0] != place and tree.get_actor(known) is not None:
+                return known
+        actor = self._ids.get((place, who))
+        if actor is None:
+            if self.state_at(place).account(who) is None:
+                return None
+            actor = self._ids[place, who] = ActorID(_FIRST_ID + len(self._ids))
+            self._names[actor] = place, who
+            self._of_address.setdefault(who, []).append(actor)
+        return actor if tree.get_actor(actor) is not None else None
+
+    def actor(self, actor: ActorID) -> ActorState | None:
+        """The state of an account that the network has. Raises NodeError."""
+        named = self._names.get(actor)
+        if actor == _MARK or named is None or named[0] != self._place:
+            return None
+        place, who = named
+        account = self.state_at(place).account(who)
+        if account is None:
+            return None
+        manifest, address = self._machine.manifest, Address.delegated(EAM_NAMESPACE, who)
+        if not account.code:
+            return ActorState(
+                manifest.code("ethaccount"),
+                nonce=account.nonce,
+                balance=TokenAmount(account.balance),
+                delegated_address=address,
+            )
+        store, code = self._machine.store.base, cid_of(account.code, RAW)
+        root, block = _root(place, who)
+        contract = EvmState(code, bytes(keccak(account.code)) or EMPTY_CODE_HASH, root, None, account.nonce, None)
+        data = contract.encode()
+        for cid, content in ((code, account.code), (root, block), (cid_of(data), data)):
+            if not store.has(cid):
+                store.put(cid, content)
+        return ActorState(
+            manifest.code("evm"), cid_of(data), balance=TokenAmount(account.balance), delegated_address=address
+        )
+
+    def address_of(self, actor: ActorID) -> EthAddress | None:
+        """The address of one of the network's accounts."""
+        named = self._names.get(actor)
+        return None if named is None else named[1]
+
+    def holds(self, left: LeftState, address: EthAddress) -> bool:
+        """Whether there is a contract at an address on a fork that was left, as far as was written there."""
+        tree, evm = self._machine.state_tree, self._machine.manifest.code("evm")
+        own = tree.lookup_id(Address.delegated(EAM_NAMESPACE, address))
+        known = {*self.others_of(address), *(() if own is None else (own,))}
+        found = (left.actors.get(actor) for actor in known)
+        return any(state is not None and state.code == evm for state in found)
+
+    def others_of(self, address: EthAddress) -> list[ActorID]:
+        """The IDs that an address has had as the network's account."""
+        return self._of_address.get(address, [])
+
+    # --- slots --------------------------------------------------------------------------------------------------
+
+    def words(self, root: Cid) -> RemoteWords | None:
+        """A remote contract's storage under its root; None for the root of a contract that was created here."""
+        return RemoteWords(self._machine.store, self, root) if codec_of(root) == RAW else None
+
+    def at_place(self, root: Cid, place: int) -> Cid:
+        """A storage's root with the network's state at another place behind what was written."""
+        words = self.words(root)
+        return root if words is None else words.moved(place)
+
+
+class RemoteWords:
+    """See `store.words.StoredWords`: what the network has in a contract's slots, and what was written over it."""
+
+    def __init__(self, store: Blockstore, origin: ForkOrigin, root: Cid) -> None:
+        self._store, self._origin = store, origin
+        place, address, written, cleared = decode(store.get(root))
+        self._place, self._address = place, EthAddress(address)
+        written = unlink(written)
+        self._written = Kamt(store, None if written == EMPTY_KAMT else written)
+        self._cleared = {int.from_bytes(cleared[at : at + _WORD], "big") for at in range(0, len(cleared), _WORD)}
+
+    @property
+    def held(self) -> int:
+        """Nodes in memory."""
+        return self._written.held + len(self._cleared)
+
+    def get(self, slot: int) -> int:
+        """The word of a slot. Raises NodeError."""
+        word = self._written.get(slot)
+        if word or slot in self._cleared:
+            return word
+        return self._origin.state_at(self._place).word(self._address, slot)
+
+    def set(self, slot: int, value: int) -> None:
+        """Write a slot."""
+        self._written.set(slot, value)
+        if value:
+            self._cleared.discard(slot)
+        else:
+            self._cleared.add(slot)
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """The slots that were written here and hold something: nodes do not list a contract's slots."""
+        return self._written.items()
+
+    def flush(self) -> Cid:
+        """Put what changed into the store; the new root."""
+        written = EMPTY_KAMT if self._written.is_empty else self._written.flush()
+        root, block = _root(self._place, self._address, written, self._cleared)
+        self._store.put(root, block)
+        return root
+
+    def moved(self, place: int) -> Cid:
+        """The root of what was written over the network's state at another place."""
+        self._place = place
+        return self.flush()
+
+
+def _root(
+    place: int, address: EthAddress, written: Cid = EMPTY_KAMT, cleared: set[int] | frozenset[int] = frozenset()
+) -> tuple[Cid, bytes]:
+    slots = b"".join(slot.to_bytes(_WORD, "big") for slot in sorted(cleared))
+    block = encode([place, bytes(address), link(written), slots])
+    return cid_of(block, RAW), block

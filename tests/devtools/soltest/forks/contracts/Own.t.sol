@@ -1,0 +1,39 @@
+pragma solidity ^0.8.20;
+import {Vm, vm, console} from "./Vm.sol";
+import {Counter} from "./Counter.sol";
+
+/// What is otherwise than in forge 1.7.1, on purpose.
+contract OwnForks {
+    Counter constant C = Counter(0x5FbDB2315678afecb367f032d93F642f64180aa3);
+    uint256 a; uint256 b;
+    function setUp() public { a = vm.createFork("first"); b = vm.createFork("second", 3); }
+    function inner() external { vm.selectFork(b); C.set(123); revert("x"); }
+    /// forge stays on the fork that a call has selected which reverted, and keeps what it wrote there.
+    function test_revertedSelection() public {
+        vm.selectFork(a); C.set(8); try this.inner() {} catch {}
+        require(vm.activeFork() == a && C.number() == 8, "the selection was not taken back");
+        vm.selectFork(b); require(C.number() == 86020, "what was written was not taken back");
+    }
+    /// forge checks the chain id of the fork that is active.
+    function test_transactOnAnother() public {
+        uint256 f = vm.createFork("first", 5); vm.selectFork(b); vm.transact(f, vm.envBytes32("TX1"));
+        require(vm.activeFork() == b && block.chainid == 777 && block.number == 3, "another fork is active");
+        vm.selectFork(f); require(C.number() == 86013, "not executed");
+    }
+    /// forge's forks share one block between tests, and these two would disturb each other.
+    function test_rolled() public { vm.selectFork(a); require(block.number == 7, "rolled"); vm.roll(50); }
+    function test_rolledToo() public { vm.selectFork(a); require(block.number == 7, "rolled"); vm.roll(50); }
+    function test_deadNode() public { vm.createSelectFork("http://127.0.0.1:9"); }
+    function test_badParameters() public { vm.rpc("first", "eth_chainId", "{"); }
+    function test_noArray() public { vm.rpc("first", "eth_chainId", "{}"); }
+    function test_persistentCode() public {
+        vm.selectFork(a); vm.makePersistent(address(C)); C.set(0);
+        vm.selectFork(b); require(C.number() == 0, "a zero that was written is carried");
+    }
+    function test_json() public { require(keccak256(bytes(vm.rpcJson("eth_chainId", "[]"))) == 0, "no fork"); }
+}
+
+/// On a fork of a node that answers what it should not.
+contract HostileFork {
+    function test_word() public { vm.createSelectFork("hostile"); Counter(0x5FbDB2315678afecb367f032d93F642f64180aa3).number(); }
+}

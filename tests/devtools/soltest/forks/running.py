@@ -1,0 +1,62 @@
+"""Runs the contracts' tests on forks, in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from devtools.soltest.artifact import ArtifactPlace, Artifacts
+from devtools.soltest.cheatcodes import Cheatcodes
+from devtools.soltest.discovery import SuiteFilter, find_suites
+from devtools.soltest.job import Job
+from devtools.soltest.project import CompilerSettings, FuzzSettings, Project
+from devtools.soltest.results import TestResult
+from devtools.soltest.run_test import SuiteRun
+from devtools.soltest.serving import setting_of, settings_of
+from devtools.soltest.world import World
+from tests.devtools.soltest.forks.golden import GOLDEN
+
+Results = dict[str, dict[str, TestResult]]
+
+
+def run(folder: Path, contracts: str, environment: Mapping[str, str], tests: str | None = None, **job: Any) -> Results:
+    """Results by contract and signature. `tests` is a pattern of names; what else is given is the job's."""
+    places = []
+    for number, (place, artifact) in enumerate(GOLDEN["artifacts"].items()):
+        file = folder / "out" / f"{number}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(artifact), encoding="utf-8")
+        source, name = place.split(":")
+        places.append(ArtifactPlace(source, name, file))
+    (folder / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
+    endpoints = {
+        "hostile": "${HOSTILE_URL}",
+        "first": "${FIRST_URL}",
+        "second": "${SECOND_URL}",
+        "missing": "${NOT_THERE_URL}",
+    }
+    keeps = job.pop("keeps_answers", "none")
+    project = Project(
+        folder,
+        rpc_endpoints=endpoints,
+        keeps_answers=keeps,
+        compiler=CompilerSettings(evm_version="prague"),
+        fuzz=FuzzSettings(runs=16, seed=1),
+    )
+    artifacts = Artifacts(folder, places, {})
+    files = sorted({place.file for place in places})
+    suites, corrupt = find_suites(artifacts, files, SuiteFilter(contract=contracts, test=tests))
+    assert not corrupt
+    made = Job(project, places, {}, environment=dict(environment), shows_logs=True, seed=1, **job)
+    found = {}
+    for suite in suites:
+        world = World(setting_of(made), Cheatcodes(settings_of(made, artifacts)))
+        try:
+            found[suite.contract] = {
+                test.signature: test for test in SuiteRun(world, artifacts, project, suite, 1).run()
+            }
+        finally:
+            world.close()
+    return found

@@ -1,0 +1,68 @@
+"""Every test on forks ends as it does in forge on forks of anvil: the same status, words, logs, and gas but for a few.
+
+Expected: what forge said (`golden.json.gz`; `make clients` asks it again). The networks here are this project's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from devtools.soltest.results import TestResult
+from tests.devtools.soltest.forks.golden import GOLDEN
+from tests.devtools.soltest.forks.running import run
+
+OTHER_GAS: Final = {
+    "test_createdBefore()": "what was created before the first fork is cold on the second",
+    "test_roll()": "a fork that was rolled begins cold",
+    "test_same()": "two forks of a block are two states, each of which begins cold",
+    "test_transact()": "after a transaction of the network all slots are cold",
+    "test_a()": "a fork that is entered for the first time begins cold",
+}  # fmt: skip
+OTHER_WORDS: Final = {
+    "test_rpcError()": "a node has words of its own for an unknown method",
+}
+"""Tests that fail with words of the node."""
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("contract", sorted(GOLDEN["forge"]))
+def test_forks_end_as_in_forge(contract: str, evm: str, networks: Mapping[str, str], tmp_path: Path) -> None:
+    _compare(GOLDEN["forge"][contract], run(tmp_path, f"^{contract}$", networks, evm=evm)[contract])
+
+
+def test_tests_that_begin_on_a_fork_end_as_in_forge(networks: Mapping[str, str], tmp_path: Path) -> None:
+    found = run(tmp_path, "^UrlTest$", networks, fork_url=networks["FIRST_URL"], fork_number=7)
+    _compare(GOLDEN["url"]["UrlTest"], found["UrlTest"])
+
+
+def _compare(wanted: dict[str, dict[str, object]], found: dict[str, TestResult]) -> None:
+    ours = {name: (test.status.value, test.reason or "", list(test.logs)) for name, test in found.items()}
+    said = {name: (test["status"], test["reason"], test["logs"]) for name, test in wanted.items()}
+    for name in OTHER_WORDS.keys() & ours.keys():
+        assert ours.pop(name)[0] == said.pop(name)[0]
+    assert ours == said
+    gas = {name for name, test in wanted.items() if test["gas"] and test["gas"] != found[name].gas}
+    assert gas <= OTHER_GAS.keys() | OTHER_WORDS.keys()
+
+
+def test_every_gas_that_differs_belongs_to_a_test() -> None:
+    names = {name for tests in GOLDEN["forge"].values() for name in tests}
+    assert OTHER_GAS.keys() | OTHER_WORDS.keys() <= names
+
+
+def test_what_differs_from_forge_on_purpose(networks: Mapping[str, str], tmp_path: Path) -> None:
+    reasons = {name: test.reason or "" for name, test in run(tmp_path, "^OwnForks$", networks)["OwnForks"].items()}
+    assert reasons.pop("test_deadNode()").startswith("vm.createSelectFork: no node answers at http://127.0.0.1:9 ")
+    assert "the parameters are not JSON" in reasons.pop("test_badParameters()")
+    assert "the parameters are not a JSON array" in reasons.pop("test_noArray()")
+    assert reasons.pop("test_json()") == "vm.rpcJson: no active fork URL found"
+    assert set(reasons.values()) == {""}
+
+
+def test_under_filecoins_rules_a_fork_is_refused_with_the_remedy(networks: Mapping[str, str], tmp_path: Path) -> None:
+    found = run(tmp_path, "^ForksTest$", networks, tests=r"test_ids\(", rules="filecoin")["ForksTest"]
+    assert "--rules ethereum" in (found["setUp()"].reason or "")

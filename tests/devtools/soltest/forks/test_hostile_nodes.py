@@ -1,0 +1,178 @@
+"""Nodes that answer what they should not: the test fails with the node, the method and the value, within bounds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
+from typing import Any, Final
+
+import pytest
+
+from devtools.soltest.forks import remote
+from devtools.soltest.forks.remote import LARGEST_CODE, RemoteChain, is_local
+from devtools.soltest.results import TestResult
+from localnet.fork.node_client import NodeError
+from tests.devtools.soltest.forks.chains import COUNTER
+from tests.devtools.soltest.forks.running import run
+
+_BLOCK: Final = {
+    "number": "0x7", "hash": "0x" + "11" * 32, "timestamp": "0x5", "gasLimit": "0x1c9c380", "baseFeePerGas": "0x1",
+    "miner": "0x" + "00" * 20, "mixHash": "0x" + "22" * 32,
+}  # fmt: skip
+_SOUND: Final[Mapping[str, Any]] = {
+    "eth_chainId": "0x1", "eth_blockNumber": "0x7", "eth_getBlockByNumber": _BLOCK, "eth_getBalance": "0x0",
+    "eth_getTransactionCount": "0x1", "eth_getCode": "0x60005460005260206000f3", "eth_getStorageAt": "0x" + "00" * 32,
+}  # fmt: skip
+
+
+@contextmanager
+def node(answers: Mapping[str, Any], asked: list[str] | None = None) -> Iterator[str]:
+    """The URL of a node that answers each method alike; a number is a status, an Event a wait."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            method = json.loads(self.rfile.read(int(self.headers["content-length"])))["method"]
+            if asked is not None:
+                asked.append(method)
+            answer = answers[method]
+            if isinstance(answer, Event):
+                answer.wait()
+                answer = None
+            status, body = 200, json.dumps({"jsonrpc": "2.0", "id": 1, "result": answer}).encode()
+            if isinstance(answer, int):
+                status, body = answer, b"elsewhere"
+            if isinstance(answer, dict) and "error" in answer:
+                body = json.dumps({"jsonrpc": "2.0", "id": 1, **answer}).encode()
+            self.send_response(status)
+            if status == 302:
+                self.send_header("location", "http://127.0.0.1:9/")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+_CODE: Final = bytes.fromhex("60005460005260206000f3")
+"""It returns what is in slot 0."""
+_WRONG: Final[list[tuple[str, Any, str]]] = [
+    ("eth_chainId", "one", "eth_chainId with 'one'"),
+    ("eth_chainId", "0x" + "f" * 64, "number of 64 bits"),
+    ("eth_blockNumber", None, "eth_blockNumber with None"),
+    ("eth_blockNumber", 302, "302"),
+    ("eth_getBlockByNumber", [], "no object"),
+    ("eth_getBlockByNumber", {**_BLOCK, "number": "0x8"}, "answered with block 8 where 7 was asked for"),
+    ("eth_getBlockByNumber", {**_BLOCK, "hash": "0x11"}, "1 bytes in the place of 32"),
+    ("eth_getBlockByNumber", {"number": "0x7"}, "hash"),
+    ("eth_getBlockByNumber", None, "failed to get block number: 7; latest block number: 7"),
+    ("eth_getBalance", "-0x1", "eth_getBalance with '-0x1'"),
+    ("eth_getBalance", {"a": 1}, "eth_getBalance with {'a': 1}"),
+    ("eth_getTransactionCount", "0x1" + "0" * 16, "number of 64 bits"),
+    ("eth_getCode", "0x1", "in the place of bytes"),
+    ("eth_getCode", "0x" + "00" * (LARGEST_CODE + 1), f"at most {LARGEST_CODE} are read"),
+    ("eth_getStorageAt", "0x" + "00" * 33, "eth_getStorageAt with"),
+    ("eth_getStorageAt", {"error": {"code": -32000, "message": "missing trie node 12"}}, "name an archive node"),
+]
+
+
+@pytest.mark.parametrize(("method", "answer", "words"), _WRONG)
+def test_a_wrong_answer_is_named(method: str, answer: Any, words: str, tmp_path: Path) -> None:
+    with node({**_SOUND, method: answer}) as url:
+        found = _word(tmp_path, url)
+    assert found.status.value == "Failure"
+    assert words in (found.reason or ""), found.reason
+
+
+def test_sound_answers_are_taken(tmp_path: Path) -> None:
+    with node(_SOUND) as url:
+        found = _word(tmp_path, url)
+    assert found.reason is None
+
+
+def test_a_node_that_hangs_has_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(remote, "PATIENCE", 0.3)
+    hangs, begin = Event(), monotonic()
+    try:
+        with node({**_SOUND, "eth_getStorageAt": hangs}) as url:
+            found = _word(tmp_path, url)
+            hangs.set()
+    finally:
+        hangs.set()
+    assert "has not answered eth_getStorageAt within 0.3 s" in (found.reason or "")
+    assert monotonic() - begin < 15
+
+
+def test_a_token_in_a_url_is_not_shown() -> None:
+    with pytest.raises(NodeError, match=r"at http://\*\*\*@127"):
+        RemoteChain("http://me:secret@127.0.0.1:9/").block()
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://localhost:1", True),
+        ("http://127.0.0.1", True),
+        ("http://[::1]:8", True),
+        ("https://node.example", False),
+    ],
+)
+def test_a_local_node_is_known(url: str, local: bool) -> None:
+    assert is_local(url) is local
+
+
+def test_what_was_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked: list[str] = []
+    with node(_SOUND, asked) as url:
+        for _ in range(2):
+            chain = RemoteChain(url, caches=True)
+            state = chain.state(7)
+            account = state.account(_counter())
+            assert account is not None
+            assert (account.nonce, account.code, state.word(_counter(), 3)) == (1, _CODE, 0)
+            chain.close()
+    assert [asked.count(method) for method in ("eth_getCode", "eth_getStorageAt", "eth_getBlockByNumber")] == [1, 1, 2]
+    (file,) = (tmp_path / "cache").rglob("*.sqlite")
+    assert file.name == "7-1111111111111111.sqlite"
+    assert file.parent.name == "1"
+
+
+def test_a_file_of_answers_that_is_none_is_passed_by(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with node(_SOUND) as url:
+        chain = RemoteChain(url, caches=True)
+        chain.state(7).account(_counter())
+        chain.close()
+        (file,) = (tmp_path / "cache").rglob("*.sqlite")
+        file.write_bytes(b"not a base" * 1000)
+        again = RemoteChain(url, caches=True)
+        account = again.state(7).account(_counter())
+        again.close()
+    assert account is not None
+    assert account.code == _CODE
+
+
+def _counter() -> Any:
+    return bytes.fromhex(COUNTER[2:])
+
+
+def _word(folder: Path, url: str) -> TestResult:
+    return run(folder, "^HostileFork$", {"HOSTILE_URL": url})["HostileFork"]["test_word()"]
