@@ -14,7 +14,7 @@ RUN := $(VENV)/bin
 # start all of ours.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels compiled interpreted supply-chain lock environment
+.PHONY: help demo test oracles lint check first-node clients clients-foc explorer-test explorer-load soltests examples quickstart conformance golden-coverage oracle-diff oracle-fuzz oracle-vectors bench hops bench-store bridge crash crash-epochs gc-check lane migration parallel load long-life fuzz records streams labs statetest differential engines verify equality boot bundle engine bindings actors-page rpc-page cheatcodes-page cli-page api-page syscalls-page templates wheel wheels compiled interpreted supply-chain lock environment
 
 help:
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | awk -F '|' '{ printf "%-21s %s\n", $$1, $$2 }'
@@ -52,7 +52,11 @@ clients-foc: environment ## Filecoin's onchain cloud on a node, from the deploym
 explorer-test: environment ## the explorer in headless chromium (Debian's, or FVM_CHROMIUM); screenshots in build/explorer
 	@EXPLORER_REQUIRED=1 $(RUN)/python -m pytest -q -m "" tests/explorer $(ARGS)
 
-explorer-load: environment ## the pages of a chain of 100,000 blocks, each timed and measured; ARGS="--count 2000" is shorter
+explorer-parallel: environment ## all vectors and golden cases with --parallel 2, and random blocks serially and in parallel; ARGS="--count 10000" is longer
+	@$(RUN)/hypervisor conformance --parallel 2 $(VECTORS)
+	@$(RUN)/python -m tests.parallel --count 500 $(ARGS)
+
+load: environment ## the pages of a chain of 100,000 blocks, each timed and measured; ARGS="--count 2000" is shorter
 	@$(RUN)/python -m tests.explorer.large_run $(ARGS)
 
 soltests: environment ## public Solidity suites by `hypervisor test` beside forge (needs Node.js; suites in FVM_SUITES)

@@ -240,13 +240,8 @@ class Executor:
         return replace(result, gas=outputs)
 
     def _credit(self, actor: ActorID, amount: TokenAmount) -> None:
-        if amount == 0:
-            return
-        tree = self._machine.state_tree
-        state = tree.get_actor(actor)
-        if state is None:
+        if amount and not self._machine.state_tree.credit(actor, amount):
             raise Fatal(f"actor f0{actor} is missing, so {amount} attoFIL of gas money have nowhere to go")
-        tree.set_actor(actor, state.with_balance(state.balance + amount))
 
 
 def _failure(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:

@@ -5,7 +5,7 @@ It also keeps the address book, which is state of the init actor that the machin
 Source: ref-fvm fvm/src/state_tree.rs. Only version 5 (network version 18 on).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -225,10 +225,31 @@ class StateTree:
         self._actors.set(actor, state)
         self._dirty.add(actor)
 
+    def credit(self, actor: ActorID, amount: int) -> bool:
+        """Add attoFIL to an actor's balance, whatever that is; whether there is such an actor.
+
+        An addition gives the same in any order: where messages run beside each other, it is no conflict.
+        """
+        state = self.get_actor(actor)
+        if state is None:
+            return False
+        self._actors.set(actor, state.with_balance(state.balance + amount))
+        self._dirty.add(actor)
+        return True
+
     def delete_actor(self, actor: ActorID) -> None:
         """Take an actor out of the tree. Its addresses stay in the address book."""
         self._actors.set(actor, None)
         self._dirty.add(actor)
+
+    @property
+    def flushed_root(self) -> Cid:
+        """The root that the tree was flushed to last."""
+        return self._root
+
+    def written_since(self, flushed: Cid) -> Set[ActorID] | None:
+        """At least the actors that were written since the tree was at a root; None: it was flushed meanwhile."""
+        return self._dirty if self._root == flushed else None
 
     def actors(self) -> Iterator[tuple[ActorID, ActorState]]:
         """Every actor of the flushed tree, in the tree's own order."""

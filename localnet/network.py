@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from warnings import warn
@@ -85,6 +86,7 @@ class Network(AccountChain):
         keep_states: int | None = None,
         actor_debugging: bool = False,
         read_only: bool = False,
+        parallel: int = 1,
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
@@ -109,7 +111,8 @@ class Network(AccountChain):
         them (default: 4,100, as anvil), those of its snapshots, and all that happened in every block. With
         `actor_debugging`, native actors log (`hypervisor.actor_log`), which they pay gas for; a folder does not keep
         that. With `read_only` a folder's chain is read as it is now, beside a node that has it open, too: what happens
-        on this network stays in memory. `beginning` is the former name of `genesis`.
+        on this network stays in memory. `parallel` processes share the messages of a block (`hypervisor.parallel`),
+        with the same results. `beginning` is the former name of `genesis`.
 
         Raises InvalidInput for a folder of another bundle, network version, overlay, chain id, `evm` or rules, of other
         funds or fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too
@@ -136,6 +139,11 @@ class Network(AccountChain):
 
             offer_facade(self.chain.machine)
         self.chain.deferred = deferred
+        if parallel != 1:
+            from hypervisor.parallel import Parallel
+            from localnet.chain.side_by_side import SideBySide
+
+            self.chain.start_block = partial(SideBySide.start, Parallel(parallel))
         if self.chain.index.miners_to_come():
             from localnet.miners.miner import create_first_miners
 

@@ -59,6 +59,7 @@ _GAS_LIMIT = "With --rules ethereum: the gas limit of blocks from the next one o
 _NO_GAS_LIMIT = "With --rules ethereum: as good as no gas limit of blocks."
 _QUESTION_TIME = "How long a call, an estimate or another question may take before it ends with an error."
 _TRACE_TIME = "How long a question may take that executes transactions again, or a call, for a trace."
+_PARALLEL = "Processes that share the messages of a block; what comes out is the same."
 _OPEN_FILES = 10_240
 """The most that macOS takes."""
 _FUNDS = (
@@ -187,6 +188,7 @@ def node(
             "--block-time", "-b", metavar="SECONDS", rich_help_panel=_BLOCKS, help="Make a block every SECONDS seconds."
         ),
     ] = None,
+    parallel: Annotated[int, typer.Option(min=1, max=256, metavar="N", rich_help_panel=_BLOCKS, help=_PARALLEL)] = 1,
     null_rate: Annotated[
         float,
         typer.Option(
@@ -314,6 +316,7 @@ def node(
             streams=asked_streams(swa=swa, sra=sra, orchestrator=orchestrator, ramp=ramp, timelock=timelock),
             keep_states=keep_states if state is None else None,
             actor_debugging=actor_logs,
+            parallel=parallel,
         )
     with opened:
         if loaded is not None:

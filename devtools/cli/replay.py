@@ -41,6 +41,9 @@ def replay(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes to use.", show_default="the number of cores")
     ] = os.cpu_count() or 1,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=256, metavar="N", help="Processes for the messages within a tipset.")
+    ] = 1,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK, show_default=False)] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,20 +57,31 @@ def replay(
     each is checked against its CID, and kept in DIR where one is named: a second run asks for none again. `hypervisor
     extract` makes a vector of a tipset, and `hypervisor compare` says what differs.
 
+    --workers counts tipsets that are executed at once, --parallel processes that share the messages of one: what each
+    message has read is compared when its turn comes, so what comes out is the same. With it, --json says of each tipset
+    how many messages were taken over and how many executed again, and for which actors.
+
     Exit status: 0 if all came out the same, 1 if one did not.
 
     Example: hypervisor replay chain --from 100 --to 200 --workers 8
 
     Example: hypervisor replay kept --fork-url http://127.0.0.1:1234/rpc/v1 --from 4461000 --to 4461010
     """
-    found = _of_folder(folder, first, last) if fork_url is None else _of_node(fork_url, folder, first, last)
+    if parallel > 1:
+        from hypervisor.parallel import Parallel
+
+        Parallel(parallel)  # refused before anything is executed
+    if fork_url is None:
+        found = _of_folder(folder, first, last, parallel)
+    else:
+        found = _of_node(fork_url, folder, first, last, parallel)
     tipsets = messages = different = 0
     for done in found(workers, dask):
         tipsets += 1
         messages += done.messages
         different += bool(done.difference)
         if as_json:
-            typer.echo(json.dumps(asdict(done)))
+            typer.echo(json.dumps({name: value for name, value in asdict(done).items() if value is not None}))
         elif done.difference:
             typer.echo(f"{done.height}: {done.difference}")
     if not as_json:
@@ -80,7 +94,7 @@ _Work = Callable[[int, str | None], "Iterator[Replayed]"]
 """Executes what was found, with a number of processes, or by Dask."""
 
 
-def _of_folder(folder: Path | None, first: int | None, last: int | None) -> _Work:
+def _of_folder(folder: Path | None, first: int | None, last: int | None, parallel: int) -> _Work:
     from functools import partial
 
     from devtools.cli.folders import open_folder
@@ -91,7 +105,7 @@ def _of_folder(folder: Path | None, first: int | None, last: int | None) -> _Wor
     if folder is None:
         raise InvalidInput("name the folder of a chain, or a node with --fork-url")
     open_folder(folder).close()
-    work = partial(room.replay_in_folder, folder.resolve())
+    work = partial(room.replay_in_folder, folder.resolve(), parallel=parallel)
     found = room.heights_of_folder(folder, first, last)
 
     def execute(workers: int, dask: str | None) -> Iterator[Replayed]:
@@ -103,16 +117,16 @@ def _of_folder(folder: Path | None, first: int | None, last: int | None) -> _Wor
     return execute
 
 
-def _of_node(url: str, folder: Path | None, first: int | None, last: int | None) -> _Work:
+def _of_node(url: str, folder: Path | None, first: int | None, last: int | None, parallel: int) -> _Work:
     from hypervisor.errors import InvalidInput
 
     if first is None:
         raise InvalidInput("a node's chain is long: name the first epoch with --from")
-    return lambda workers, dask: _replay_node(url, folder, first, last, workers, dask)
+    return lambda workers, dask: _replay_node(url, folder, first, last, parallel, workers, dask)
 
 
 def _replay_node(
-    url: str, folder: Path | None, first: int, last: int | None, workers: int, dask: str | None
+    url: str, folder: Path | None, first: int, last: int | None, parallel: int, workers: int, dask: str | None
 ) -> Iterator[Replayed]:
     """This process alone writes to the folder: the others hand it what they fetched."""
     from contextlib import ExitStack
@@ -137,7 +151,7 @@ def _replay_node(
         finally:
             source.close()
         undo.callback(room.close_sources)
-        work = partial(room.replay_of_node, url, None if folder is None else folder.resolve())
+        work = partial(room.replay_of_node, url, None if folder is None else folder.resolve(), parallel=parallel)
         for done in run_all(work, found, workers, "tipsets", dask):
             if kept is not None:
                 room.keep_blocks(kept, done.fetched)

@@ -49,6 +49,10 @@ def conformance(
         ),
     ] = None,
     overlay: OverlayFile = None,
+    parallel: Annotated[
+        int,
+        typer.Option(min=1, max=256, metavar="N", help="Processes that execute a vector's messages beside each other."),
+    ] = 1,
 ) -> None:
     """Run Filecoin's official vectors: exit code, return value, gas and state root must be exact.
 
@@ -60,6 +64,9 @@ def conformance(
 
     With --bundle other actors run, such as those that you are changing, on the states of the vectors, which must be of
     the same layouts: what they do otherwise is a failure.
+
+    --workers counts vectors that run at once, --parallel processes that execute the messages of one, as `hypervisor
+    replay` has it: the same must come out.
 
     --overlay runs them with other prices or rules, to see which vectors notice; `hypervisor compare` says why.
 
@@ -84,7 +91,7 @@ def conformance(
     todo = [path for path in found if path not in skipped]
     if bundle is not None:
         Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
-    wanted = RunOptions(diff, trace is not None, against, named_overlay(overlay), bundle)
+    wanted = RunOptions(diff, trace is not None, against, named_overlay(overlay), bundle, parallel)
     work = partial(run_file, folder=bundle_dir or data_folder("bundles"), wanted=wanted)
     records: Iterator[dict[str, Any]]
     records = (record for results in run_all(work, todo, workers, "vectors", dask) for record in results)

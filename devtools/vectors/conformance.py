@@ -8,7 +8,9 @@ compressed file. The world around a vector is `devtools.vectors.world`'s; offici
 import base64
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from devtools.vectors.bundles import BundleFolder
 from devtools.vectors.files import files_of
 from devtools.vectors.tipset_class import MESSAGE, TIPSET, VectorTipset, message_count, read_tipsets
 from devtools.vectors.world import ReplayExterns, context_of, proofs_of, read_number
-from hypervisor.address import Protocol
+from hypervisor.address import Address, Protocol
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult
 from hypervisor.features import with_features
@@ -25,6 +27,7 @@ from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.opening import AUTO
 from hypervisor.overlay import Overlay
+from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
 from hypervisor.state_tree import StateTree
 from hypervisor.tracing import Tracer
 from hypervisor.types import SYSTEM_ACTOR
@@ -224,7 +227,7 @@ def name_of(vector: Mapping[str, Any]) -> str:
 
 def run_vector(path: Path, bundles: BundleFolder, tracer: Tracer | None = None) -> Iterator[VectorResult]:
     """Run every variant of a file's vectors. Raises as `open_vector`."""
-    return map(run_variant, open_vector(path, bundles, tracer))
+    return (run_variant(variant) for variant in open_vector(path, bundles, tracer))
 
 
 def _manifest_of(store: Store, root: Cid) -> Cid:
@@ -261,9 +264,14 @@ def _check(own: Mapping[str, Any], epoch: Any) -> tuple[VectorTipset, ...]:
     return ()
 
 
-def run_variant(variant: VectorVariant) -> VectorResult:
-    """Apply a variant's messages or tipsets, and compare."""
-    found = [*(_apply_tipsets(variant) if variant.tipsets else _apply_messages(variant))]
+def run_variant(variant: VectorVariant, workers: int = 1) -> VectorResult:
+    """Apply a variant's messages or tipsets, and compare.
+
+    With more than one worker, each message that can be is executed in another process and taken over, a block of one
+    message, too.
+    """
+    parallel = None if workers <= 1 else Parallel(workers, fewest=1, takes_part=False)
+    found = [*(_apply_tipsets(variant, parallel) if variant.tipsets else _apply_messages(variant, parallel))]
     differences = [difference for *_, words in found for difference in words]
     root = variant.machine.root
     wanted = parse_cid(variant.after["state_tree"]["root_cid"]["/"])
@@ -277,15 +285,34 @@ _Compared = tuple[Expected, Expected, list[str]]
 """What came out of a message, what should, and every difference."""
 
 
-def _apply_messages(variant: VectorVariant) -> Iterator[_Compared]:
-    for applied, receipt in zip(variant.messages, variant.after["receipts"], strict=True):
-        yield _apply(variant.machine, applied, receipt)
+def _apply_messages(variant: VectorVariant, parallel: Parallel | None) -> Iterator[_Compared]:
+    with nullcontext() if parallel is None else ParallelBlock(variant.machine, _block(variant), parallel) as beside:
+        for number, (applied, receipt) in enumerate(zip(variant.messages, variant.after["receipts"], strict=True)):
+            apply = partial(_apply_read, variant.machine, applied) if beside is None else partial(beside.apply, number)
+            yield _apply(apply, receipt)
 
 
-def _apply_tipsets(variant: VectorVariant) -> Iterator[_Compared]:
+def _block(variant: VectorVariant) -> list[BlockMessage]:
+    """The messages of a variant, for workers; of one that cannot be read the sender does not matter."""
+    block = []
+    for applied in variant.messages:
+        apply = partial(_apply_read, variant.machine, applied)
+        try:
+            message, _ = read_message(applied)
+            block.append(BlockMessage(apply, message.from_, message.to, message.value > 0))
+        except MessageError:
+            block.append(BlockMessage(apply, Address.id(SYSTEM_ACTOR), None))
+    return block
+
+
+def _apply_read(machine: Hypervisor, applied: Mapping[str, Any]) -> ApplyResult:
+    return apply_message(machine, *read_message(applied))
+
+
+def _apply_tipsets(variant: VectorVariant, parallel: Parallel | None) -> Iterator[_Compared]:
     receipts = iter(variant.after["receipts"])
     for tipset in variant.tipsets:
-        outcome = execute_tipset(variant.machine, tipset.work, tipset.supply)
+        outcome = execute_tipset(variant.machine, tipset.work, tipset.supply, parallel)
         roots = []
         if outcome.receipts_root != tipset.receipts:
             roots = [
@@ -300,9 +327,9 @@ def _apply_tipsets(variant: VectorVariant) -> Iterator[_Compared]:
             yield got, expected, words + (roots if number == len(outcome.results) else [])
 
 
-def _apply(machine: Hypervisor, applied: Mapping[str, Any], receipt: Mapping[str, Any]) -> _Compared:
+def _apply(apply: Callable[[], ApplyResult], receipt: Mapping[str, Any]) -> _Compared:
     try:
-        result = apply_message(machine, *read_message(applied))
+        result = apply()
     except MessageError as error:
         nothing = Expected(-1, b"", 0)
         found = [] if "refused" in receipt else [f"the message was refused: {error}"]

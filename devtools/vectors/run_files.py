@@ -37,7 +37,7 @@ class RunOptions:
     """What to tell beside the results. `against` is a file of traces, and charges that differ from it a failure.
 
     `overlay` changes prices or rules, so that gas is another than the vectors state; the actors of `bundle` run in the
-    place of those that the vectors name.
+    place of those that the vectors name. With `parallel` above 1 workers execute the messages.
     """
 
     diff: bool = False
@@ -45,6 +45,7 @@ class RunOptions:
     against: Path | None = None
     overlay: Overlay | None = None
     bundle: str | None = None
+    parallel: int = 1
 
     @property
     def listening(self) -> bool:
@@ -85,9 +86,8 @@ def _failed_record(name: str, error: Exception) -> Record:
 
 def _records(vector: Record, path: Path, folder: Path, wanted: RunOptions) -> Iterator[Record]:
     recorder = Recorder() if wanted.listening else None
-    for result in map(
-        run_variant, variants_of(vector, path, _bundles(folder, wanted.bundle), recorder, overlay=wanted.overlay)
-    ):
+    for variant in variants_of(vector, path, _bundles(folder, wanted.bundle), recorder, overlay=wanted.overlay):
+        result = run_variant(variant, wanted.parallel)
         record = {**result.record(), "vector": result.vector or path.stem}
         if result.lacks_actors:
             record["lacks"] = result.machine.context.network.actors

@@ -19,7 +19,7 @@ from hypervisor.machine_state import Snapshot
 from hypervisor.message import SignatureType
 from hypervisor.opening import learn_actors
 from hypervisor.types import ChainEpoch, Gas, TokenAmount
-from localnet.chain.execution import begin_epoch, end_epoch, execute
+from localnet.chain.execution import BlockStarter, begin_epoch, end_epoch, execute
 from localnet.chain.externs import ChainExterns
 from localnet.chain.state_window import StateWindow
 from localnet.chain.supply import supply_of
@@ -75,6 +75,8 @@ class Chain(ChainReader):
         """Whether receipts are known one tipset later, as on the network: `settled` tells."""
         self.default_gas_limit: Gas | None = None
         """The node's own block gas limit, where no other is set: not kept in the folder. None: the rules'."""
+        self.start_block: BlockStarter | None = None
+        """What starts the blocks that are made here; None: nothing, they are executed serially."""
         self.rewritten = 0
         """How often the chain has changed what was on it: went back, or had its head's state changed by hand."""
         self._supplies = BoundedCache[Cid, TokenAmount](_KEPT_SUPPLIES)
@@ -168,9 +170,14 @@ class Chain(ChainReader):
         # On the network, too, the messages of a block with BLS signatures come first.
         ordered = sorted(candidates, key=lambda candidate: candidate.message.signature.type is not SignatureType.BLS)
         executions: list[tuple[Execution, int]] = []
-        for candidate in ordered:
-            self.executing = candidate
-            executions += execute(self.machine, [candidate], refuse=self._refuse)
+        started = None if self.start_block is None else self.start_block(self.machine, ordered)
+        try:
+            for candidate in ordered:
+                self.executing = candidate
+                executions += execute(self.machine, [candidate], self._refuse, started)
+        finally:
+            if started is not None:
+                started.close()
         self.executing = None
         end_epoch(self.machine, self.producer, sum(tip for _, tip in executions))
         return self._commit(parent, height, timestamp, [execution for execution, _ in executions])

@@ -6,8 +6,9 @@ depends on the set of rules is that object's (`localnet.rules.parts`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from bridge.addresses import to_ethereum
 from hypervisor.address import Address
@@ -83,31 +84,52 @@ def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> None:
     rules_of(machine).blocks.end_block(machine, producer, tips)
 
 
+class StartedBlock(Protocol):
+    """A block whose candidates are applied in their order, though others may have been at work on them before."""
+
+    def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+        """As the function `apply`."""
+
+    def close(self) -> None:
+        """Let go of those others."""
+
+
+BlockStarter = Callable[[Hypervisor, Sequence[Candidate]], StartedBlock]
+"""Starts a block of candidates on the state that the first one finds (`localnet.chain.side_by_side`)."""
+
+
 def execute(
     machine: Hypervisor,
     candidates: Iterable[Candidate],
     refuse: Callable[[Candidate, TransactionRefused], None] = lambda _, __: None,
+    started: StartedBlock | None = None,
 ) -> Iterator[tuple[Execution, int]]:
     """Each candidate that nonce, funds, fee cap and the rules let execute, with its tip in attoFIL. Raises Fatal.
 
-    `refuse` is called with one that no block may hold any more: the settings have changed since it was taken.
+    `refuse` is called with one that no block may hold any more: the settings have changed since it was taken. `started`
+    applies them where their block was started.
     """
     for candidate in candidates:
         if is_admissible(machine, candidate, machine.context.base_fee):
             try:
-                executed = execute_one(machine, candidate)
+                executed = execute_one(machine, candidate, started=started)
             except TransactionRefused as error:
                 refuse(candidate, error)
             else:
                 yield executed
 
 
-def execute_one(machine: Hypervisor, candidate: Candidate, *, simulated: bool = False) -> tuple[Execution, int]:
+def execute_one(
+    machine: Hypervisor, candidate: Candidate, *, simulated: bool = False, started: StartedBlock | None = None
+) -> tuple[Execution, int]:
     """The execution of a candidate, whether a block would take it or not, and its tip in attoFIL. Raises Fatal.
 
     With `simulated`, nonces and fees are of no account where the rules allow it (`MessageRules.apply_simulated`).
     """
-    result = rules_of(machine).messages.apply_simulated(machine, candidate) if simulated else apply(machine, candidate)
+    if simulated:
+        result = rules_of(machine).messages.apply_simulated(machine, candidate)
+    else:
+        result = apply(machine, candidate) if started is None else started.apply(machine, candidate)
     if result.fatal is not None:
         raise result.fatal
     return _execution(machine, candidate, result), result.gas.miner_tip

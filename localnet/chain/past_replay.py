@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.message import Receipt
@@ -27,6 +27,9 @@ from store.overlay import OverlayStore
 from store.remote import RemoteUnavailable
 from store.rocks import RocksStore
 
+if TYPE_CHECKING:
+    from hypervisor.parallel import Parallel
+
 S = TypeVar("S", bound=TipsetSource)
 
 
@@ -38,21 +41,32 @@ class ReplayedOfNode:
     fetched: tuple[tuple[Cid, bytes], ...]
 
 
-def replay_past(source: TipsetSource, headers: TipsetHeaders) -> Replayed:
-    """Execute a tipset of a source again. What keeps it from being executed is its difference.
+def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) -> Replayed:
+    """Execute a tipset of a source again, its messages in so many processes. What keeps it from being executed is its
+    difference.
 
     Raises NodeError and RemoteUnavailable where the source does not answer.
     """
-    messages = 0
+    messages, parallel = 0, _parallel(workers)
     try:
         past = read_past_tipset(source, headers.cids)
         messages = len([*past.work.messages()])
-        outcome = execute_tipset(machine_for(source, past), past.work, SourceSupply(source, past.headers))
-        return Replayed(headers.height, messages, difference_from_chain(source, past, outcome))
+        supply = SourceSupply(source, past.headers)
+        outcome = execute_tipset(machine_for(source, past), past.work, supply, parallel)
+        difference = difference_from_chain(source, past, outcome)
+        return Replayed(headers.height, messages, difference, None if parallel is None else parallel.record())
     except (NodeError, RemoteUnavailable):
         raise
     except (HypervisorError, StoreError) as error:
         return Replayed(headers.height, messages, f"cannot be executed again: {error}")
+
+
+def _parallel(workers: int) -> Parallel | None:
+    if workers <= 1:
+        return None
+    from hypervisor.parallel import Parallel
+
+    return Parallel(workers)
 
 
 def difference_from_chain(source: TipsetSource, past: PastTipset, outcome: TipsetOutcome) -> str:
@@ -108,13 +122,15 @@ def heights_of_folder(folder: Path, first: int | None = None, last: int | None =
         return past[::-1]
 
 
-def replay_in_folder(folder: Path, height: int) -> Replayed:
+def replay_in_folder(folder: Path, height: int, parallel: int = 1) -> Replayed:
     """Execute a tipset of a folder again, of a snapshot or of its own chain. For worker processes."""
     try:
         source = _folder(folder)
     except OtherRules:
-        return replay(folder, height)
-    return replay(folder, height) if source.is_own(height) else replay_past(source, source.headers_at(height))
+        return replay(folder, height, parallel)
+    if source.is_own(height):
+        return replay(folder, height, parallel)
+    return replay_past(source, source.headers_at(height), parallel)
 
 
 def _folder(folder: Path) -> FolderSource:
@@ -148,10 +164,10 @@ def _down_to(store: Store, tipset: TipsetHeaders, lowest: int) -> Iterator[Tipse
         tipset = read_tipset(store, tipset.parents)
 
 
-def replay_of_node(url: str, folder: Path | None, cids: Sequence[Cid]) -> ReplayedOfNode:
+def replay_of_node(url: str, folder: Path | None, cids: Sequence[Cid], parallel: int = 1) -> ReplayedOfNode:
     """Execute a tipset of a node's chain again, with the blocks that `folder` has. For worker processes."""
     source = _source(url, folder)
-    done = replay_past(source, read_tipset(source.store, cids))
+    done = replay_past(source, read_tipset(source.store, cids), parallel)
     return ReplayedOfNode(done, source.blocks.take())
 
 

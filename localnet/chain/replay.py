@@ -8,9 +8,11 @@ handed from one tipset to the next, and the results are those of one process.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
@@ -21,9 +23,9 @@ from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.externs import ChainExterns
 from localnet.fork.forking import Origin, recorded_fork
 from localnet.ledger.blocks import producer_of, put_receipts
-from localnet.ledger.candidates import candidate_of
+from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.index import ChainIndex
-from localnet.ledger.records import GENESIS_PARENT, Tipset
+from localnet.ledger.records import GENESIS_PARENT, Execution, Tipset
 from localnet.rules.installed import rules_named
 from store.buffered import BufferedStore
 from store.cid import show
@@ -33,11 +35,15 @@ from store.rocks import RocksStore
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A tipset that was executed again: how many messages it has, and what came otherwise (empty: nothing)."""
+    """A tipset that was executed again: how many messages it has, and what came otherwise (empty: nothing).
+
+    `parallel` says what workers did of it, where there were some (`hypervisor.parallel.Parallel.record`).
+    """
 
     height: int
     messages: int
     difference: str
+    parallel: dict[str, Any] | None = None
 
 
 def heights(folder: Path, first: int | None = None, last: int | None = None) -> list[int]:
@@ -68,10 +74,11 @@ def _tipsets(index: ChainIndex, last: int, first: int) -> Iterator[Tipset]:
         tipset = index.tipset(tipset.parent)
 
 
-def replay(folder: Path, height: int) -> Replayed:
+def replay(folder: Path, height: int, parallel: int = 1) -> Replayed:
     """Execute the tipset at a height again, null rounds before it and cron after it included. Changes nothing.
 
-    A state that was changed without a message comes out otherwise. The folder stays open in this process.
+    A state that was changed without a message comes out otherwise. The folder stays open in this process. `parallel`
+    processes execute its messages (`hypervisor.parallel`).
     """
     chain = _chain(folder)
     tipset = chain.index.tipset(height)
@@ -79,7 +86,7 @@ def replay(folder: Path, height: int) -> Replayed:
     parent = chain.index.tipset(tipset.parent)
     begin_epoch(machine, chain.record, parent, tipset.height, tipset.timestamp, tipset.settings)
     candidates = [candidate_of(receipt) for receipt in chain.index.receipts(tipset)]
-    executed = list(execute(machine, candidates))
+    executed, done = _executed(machine, candidates, parallel)
     end_epoch(machine, producer_of(machine.base, tipset.block), sum(tip for _, tip in executed))
     receipts = put_receipts(BufferedStore(MemoryStore()), [execution.receipt for execution, _ in executed])
     machine.state_tree.flush()
@@ -88,7 +95,21 @@ def replay(folder: Path, height: int) -> Replayed:
         difference = f"receipts {show(receipts)}, the chain has {show(tipset.receipts)}"
     elif machine.root != tipset.state:
         difference = f"state {show(machine.root)}, the chain has {show(tipset.state)}"
-    return Replayed(height, len(tipset.transactions), difference)
+    return Replayed(height, len(tipset.transactions), difference, done)
+
+
+def _executed(
+    machine: Hypervisor, candidates: list[Candidate], workers: int
+) -> tuple[list[tuple[Execution, int]], dict[str, Any] | None]:
+    if workers <= 1:
+        return list(execute(machine, candidates)), None
+    from hypervisor.parallel import Parallel
+    from localnet.chain.side_by_side import SideBySide
+
+    parallel = Parallel(workers)
+    with closing(SideBySide.start(parallel, machine, candidates)) as started:
+        executed = list(execute(machine, candidates, started=started))
+    return executed, parallel.record()
 
 
 @lru_cache(maxsize=1)

@@ -8,8 +8,10 @@ is the rules' (`localnet.rules.filecoin`). Rules: lotus chain/consensus/compute_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
@@ -23,6 +25,9 @@ from localnet.rules.filecoin import award_block, tick_cron
 from store.buffered import BufferedStore
 from store.cid import Cid
 from store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from hypervisor.parallel import Parallel, ParallelBlock
 
 MOST_NULL_ROUNDS: Final = 100_000
 """Before one tipset, in epochs: five weeks. Each is executed, and a stranger's header may say any number."""
@@ -88,12 +93,15 @@ Supply = Callable[[Hypervisor, ChainEpoch], TokenAmount]
 """attoFIL in circulation at an epoch, in the state that the machine has."""
 
 
-def execute_tipset(machine: Hypervisor, work: TipsetWork, supply: Supply) -> TipsetOutcome:
+def execute_tipset(
+    machine: Hypervisor, work: TipsetWork, supply: Supply, parallel: Parallel | None = None
+) -> TipsetOutcome:
     """Execute a tipset on the state that its parent left. Network version and chain id are the machine's.
 
-    Raises Fatal where a reward or cron fails, or a message could not go on; MessageError for a malformed message.
+    With `parallel`, workers execute some of its messages before their turn; what comes out is the same. Raises Fatal
+    where a reward or cron fails, or a message could not go on; MessageError for a malformed message.
     """
-    steps = [*tipset_steps(machine, work, supply)]
+    steps = [*tipset_steps(machine, work, supply, parallel=parallel)]
     receipts = tuple(step.result.receipt for step in steps if step.carried is not None)
     return TipsetOutcome(tuple(step.result for step in steps), receipts, receipts_root(receipts), machine.root)
 
@@ -107,11 +115,15 @@ class TipsetStep:
 
 
 def tipset_steps(
-    machine: Hypervisor, work: TipsetWork, supply: Supply, before: Cid | None = None
+    machine: Hypervisor,
+    work: TipsetWork,
+    supply: Supply,
+    before: Cid | None = None,
+    parallel: Parallel | None = None,
 ) -> Iterator[TipsetStep]:
     """Execute a tipset step by step. It ends before the message with the CID `before`, which is next on the machine.
 
-    Raises as `execute_tipset`.
+    `parallel` and what it raises are as in `execute_tipset`.
     """
     machine.advance(base_fee=work.base_fee)
     for null in work.null_rounds:
@@ -119,21 +131,44 @@ def tipset_steps(
         yield TipsetStep(None, tick_cron(machine))
     _advance(machine, work.epoch, work.timestamp, supply)
     seen: set[Cid] = set()
-    for block in work.blocks:
-        penalty = tips = 0
-        for carried in new_messages(block, seen):
-            if before in (carried.cid, carried.message.cid()):
-                return
-            result = apply_carried(machine, carried)
-            penalty, tips = penalty + result.gas.miner_penalty, tips + result.gas.miner_tip
-            yield TipsetStep(carried, result)
-        yield TipsetStep(None, award_block(machine, block.producer, penalty, tips, block.win_count))
+    with ExitStack() as stack:
+        beside = None if parallel is None else stack.enter_context(_beside(machine, work, parallel))
+        number = 0
+        for block in work.blocks:
+            penalty = tips = 0
+            for carried in new_messages(block, seen):
+                if before in (carried.cid, carried.message.cid()):
+                    return
+                result = apply_carried(machine, carried) if beside is None else _unless_fatal(beside.apply(number))
+                number += 1
+                penalty, tips = penalty + result.gas.miner_penalty, tips + result.gas.miner_tip
+                yield TipsetStep(carried, result)
+            yield TipsetStep(None, award_block(machine, block.producer, penalty, tips, block.win_count))
     yield TipsetStep(None, tick_cron(machine))
+
+
+def _beside(machine: Hypervisor, work: TipsetWork, parallel: Parallel) -> ParallelBlock:
+    """The messages of all blocks of a tipset, for workers to execute."""
+    from hypervisor.parallel import BlockMessage, ParallelBlock
+
+    messages = [
+        BlockMessage(
+            partial(machine.apply, carried.message, carried.length),
+            carried.message.from_,
+            carried.message.to,
+            carried.message.value > 0,
+        )
+        for carried in work.messages()
+    ]
+    return ParallelBlock(machine, messages, parallel)
 
 
 def apply_carried(machine: Hypervisor, carried: CarriedMessage) -> ApplyResult:
     """Apply a message of a block. Raises as `execute_tipset`."""
-    result = machine.apply(carried.message, carried.length)
+    return _unless_fatal(machine.apply(carried.message, carried.length))
+
+
+def _unless_fatal(result: ApplyResult) -> ApplyResult:
     if result.fatal is not None:
         raise result.fatal
     return result

@@ -106,3 +106,29 @@ def test_a_range_is_what_the_chain_has_states_of(tmp_path: Path) -> None:
         assert store.metadata(b"head") is None
     with pytest.raises(InvalidInput, match="holds no chain"):
         heights(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("kind", [*kinds(), "ethereum"])
+def test_blocks_that_are_made_and_replayed_in_parallel_are_those_of_one_process(tmp_path: Path, kind: str) -> None:
+    bundle = data_file(BUNDLE) if kind == "official" else None
+    rules = "ethereum" if kind == "ethereum" else None
+    tipsets, gas = [], 1_200_000 if kind == "ethereum" else 50_000_000
+    for workers in (1, 2):
+        with Network(tmp_path / str(workers), bundle=bundle, rules=rules, clock=Clock(), parallel=workers) as network:
+            network.automine = False
+            for number in range(24):
+                sender, receiver = network.accounts[number % 8], network.accounts[number % 8 ^ 1]
+                message = Transaction(
+                    DYNAMIC_FEE, network.chain_id, number // 8, receiver.address, 7, b"", gas, 10**12, 10**9
+                )
+                network.submit(sender.sign(message).raw())
+            tipset = network.mine()
+            assert len(tipset.transactions) == 24
+            tipsets.append(tipset)
+    assert tipsets[0] == tipsets[1]
+    (height,) = heights(tmp_path / "1", 1)
+    done = replay(tmp_path / "1", height, parallel=2)
+    assert done.difference == ""
+    assert done.parallel is not None
+    assert done.parallel["workers"] == 2
+    assert done.parallel["taken"] + done.parallel["executed_again"] > 0

@@ -18,7 +18,7 @@ from hypervisor.errors import Fatal
 from hypervisor.journal import Journal
 from hypervisor.machine_state import MachineState
 from hypervisor.state_tree import ActorState
-from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
+from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, INIT_ACTOR, ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
 from runtimes.evm.ethereum.contract_states import (
@@ -146,6 +146,17 @@ class Accounts:
         """Credit, or debit where `amount` is negative."""
         state = self._tree.existing(actor)
         self._tree.set_actor(actor, state.with_balance(state.balance + amount))
+
+    def pay(self, address: EthAddress, amount: int) -> None:
+        """Credit an address without a look at what is there; where nothing is, an account comes into being."""
+        actor = self._tree.lookup_id(self.filecoin_address(address))
+        if actor is None or not self._tree.credit(actor, amount):
+            self.add_balance(self.create_account(address), amount)
+
+    def burn(self, amount: int) -> None:
+        """Credit the actor of burnt funds. Raises Fatal where it is missing."""
+        if not self._tree.credit(BURNT_FUNDS_ACTOR, amount):
+            raise Fatal(f"actor f0{BURNT_FUNDS_ACTOR} is missing")
 
     def nonce(self, actor: ActorID) -> int:
         """Ethereum's nonce: the contract's own, or the account's count of messages."""

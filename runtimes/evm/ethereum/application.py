@@ -22,7 +22,6 @@ from hypervisor.gas import GasTracker
 from hypervisor.gas_outputs import GasOutputs
 from hypervisor.machine_state import MachineState
 from hypervisor.types import (
-    BURNT_FUNDS_ACTOR,
     METHOD_CONSTRUCTOR,
     SYSTEM_ACTOR,
     ActorID,
@@ -301,15 +300,14 @@ class Application:
     def _pay_coinbase(self, used: int) -> tuple[int, int]:
         """Pay the tip and burn the rest; both in attoFIL."""
         accounts, base_fee = self._accounts, self._machine.context.base_fee if self._paid else 0
-        coinbase = self._block.coinbase
         tip = used * (self._price - base_fee)
-        accounts.touch(coinbase)
-        if tip:
-            actor = accounts.find(coinbase)
-            accounts.add_balance(accounts.create_account(coinbase) if actor is None else actor, tip)
+        if tip:  # an account that is paid is not empty, so it need not be remembered as touched
+            accounts.pay(self._block.coinbase, tip)
+        else:
+            accounts.touch(self._block.coinbase)
         burnt = used * base_fee + validation.blob_gas(self._transaction) * self._limits.blob_base_fee
         if burnt:
-            accounts.add_balance(BURNT_FUNDS_ACTOR, burnt)
+            accounts.burn(burnt)
         return tip, burnt
 
     def _logs(self) -> list[tuple[EthAddress, Log]]:

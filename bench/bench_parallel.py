@@ -1,0 +1,194 @@
+"""Blocks in parallel: how much sooner a block is executed on two cores than on one, and what it costs where it is not.
+
+Wall time, since processes are what it is about; each block is executed serially and in parallel in turns on forks of
+one machine, and the least time of each counts. Each run must give the same receipts and the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import perf_counter
+
+from wasmtime import wat2wasm
+
+from bench.rows import Row
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.transaction_messages import message_from
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from hypervisor.address import Address
+from hypervisor.executor import ApplyResult
+from hypervisor.genesis import Genesis
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
+from hypervisor.state_tree import ActorState
+from hypervisor.types import ActorID, Gas, MethodNumber, TokenAmount
+from store.cid import RAW, cid_of
+from tests.runtimes.evm.assembler import assemble, deployer
+
+WORKERS = 2
+ROUNDS = 3
+COMPUTING, TRANSFERS, TOKENS = 500, 1_000, 100
+FIL = 10**18
+FEE = TokenAmount(10**9)
+
+COMPUTE = bytes(
+    wat2wasm("""(module (memory (export "memory") 1)
+    (func (export "invoke") (param i32) (result i32) (local i64 i64)
+        (local.set 1 (i64.const 300000))
+        (loop
+            (local.set 2 (i64.add (i64.mul (local.get 2) (i64.const 6364136223846793005)) (local.get 1)))
+            (br_if 0 (i64.ne (local.tee 1 (i64.sub (local.get 1) (i64.const 1))) (i64.const 0))))
+        (i32.const 0)))""")
+)
+
+TOKEN = assemble("""
+    36 CALLDATALOAD
+    CALLER 0 MSTORE 64 0 KECCAK256 DUP1 SLOAD DUP1 ISZERO 1000000000000000000 MUL ADD  ; a first look gives one token
+    DUP3 DUP2 LT @refused JUMPI
+    DUP3 SWAP1 SUB SWAP1 SSTORE
+    4 CALLDATALOAD 0 MSTORE 64 0 KECCAK256 DUP1 SLOAD DUP3 ADD SWAP1 SSTORE
+    0 MSTORE 4 CALLDATALOAD CALLER 0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef 32 0 LOG3
+    1 0 MSTORE 32 0 RETURN
+    refused: 0 0 REVERT
+""")
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    yield row("500 native messages that compute", computing())
+    for rules in ("filecoin", "ethereum"):
+        yield row(f"1,000 ERC-20 transfers of 100 tokens, {rules}", transfers(rules, TOKENS))
+        yield row(f"1,000 ERC-20 transfers of one token, {rules}", transfers(rules, 1))
+    yield row("500 messages that all change one actor", conflicting())
+
+
+class Block:
+    """A machine, and messages that make a block on it."""
+
+    def __init__(self, rules: str = "filecoin", senders: int = 0) -> None:
+        addresses = [EthAddress((0xA << 152 | number).to_bytes(20, "big")) for number in range(senders)]
+        accounts = {to_filecoin(address): TokenAmount(1_000_000 * FIL) for address in addresses}
+        self.senders = addresses
+        self.machine = Hypervisor.open(
+            rules=None if rules == "filecoin" else rules, genesis=Genesis(accounts=accounts), evm="fast"
+        )
+        self.messages: list[Message] = []
+
+    def run(self, workers: int) -> tuple[float, Parallel, object]:
+        """Seconds, what came of it, and receipts and state to compare."""
+        machine, parallel = self.machine.fork(), Parallel(workers)
+
+        def apply(message: Message) -> Callable[[], ApplyResult]:
+            return lambda: machine.apply(message)
+
+        block = [
+            BlockMessage(apply(message), message.from_, message.to, message.value > 0) for message in self.messages
+        ]
+        start = perf_counter()
+        with ParallelBlock(machine, block, parallel) as running:
+            results = [running.apply(number) for number in range(len(block))]
+        took = perf_counter() - start
+        assert not any(result.exit_code for result in results), next(r for r in results if r.exit_code)
+        return took, parallel, (results, machine.root)
+
+
+def row(name: str, block: Block) -> Row:
+    """How much sooner the block is executed; the serial time is the numerator."""
+    serial, both = [], []
+    block.run(1)
+    for _ in range(ROUNDS):
+        alone, beside = block.run(1), block.run(WORKERS)
+        if alone[2] != beside[2]:
+            raise RuntimeError(f"{name}: in parallel it comes out otherwise")
+        serial.append(alone[0])
+        both.append(beside[0])
+    parallel = beside[1]
+    note = (
+        f"{min(serial) * 1e3:.0f} ms serially, {min(both) * 1e3:.0f} ms with {WORKERS} processes; {parallel.taken} of "
+        f"{len(block.messages)} messages taken over, {parallel.again} executed again"
+    )
+    return Row(name, min(both) / min(serial), note)
+
+
+def computing() -> Block:
+    """Native messages of as many senders to one actor, which computes for a millisecond or two and keeps nothing."""
+    block = Block(senders=COMPUTING)
+    actor = _place(block.machine, COMPUTE)
+    block.messages = [
+        Message(
+            actor, to_filecoin(sender), method=MethodNumber(2), gas_limit=Gas(10**9), gas_fee_cap=FEE, gas_premium=FEE
+        )
+        for sender in block.senders
+    ]
+    return block
+
+
+def conflicting() -> Block:
+    """Messages of as many senders, each to an actor of its own that sends value to one and the same."""
+    block = Block(senders=COMPUTING)
+    block.messages = [
+        Message(
+            to_filecoin(block.senders[0]),
+            to_filecoin(sender),
+            value=TokenAmount(1),
+            gas_limit=Gas(10**8),
+            gas_fee_cap=FEE,
+            gas_premium=FEE,
+        )
+        for sender in block.senders[1:]
+    ]
+    return block
+
+
+def transfers(rules: str, tokens: int) -> Block:
+    """Transfers of as many senders to as many receivers, of so many tokens."""
+    block = Block(rules, TRANSFERS)
+    machine, deploying = block.machine, block.senders[0]
+    found: list[EthAddress] = []
+    for number in range(tokens):
+        creation = Transaction(
+            DYNAMIC_FEE,
+            machine.context.chain_id,
+            number,
+            None,
+            0,
+            deployer(TOKEN),
+            10**9 if rules == "filecoin" else 10**6,
+            FEE,
+            FEE,
+        )
+        result = machine.apply(message_from(creation, to_filecoin(deploying)))
+        assert result.exit_code == 0, result
+        from bridge.params import CreateReturn
+
+        address = CreateReturn.decode(result.return_data).eth_address
+        found.append(address)
+    block.machine.flush()
+    for number, sender in enumerate(block.senders):
+        data = bytes(4) + bytes(12) + bytes(18) + number.to_bytes(2, "big") + (10**15).to_bytes(32, "big")
+        transaction = Transaction(
+            DYNAMIC_FEE,
+            machine.context.chain_id,
+            tokens if number == 0 else 0,
+            found[number * tokens // TRANSFERS],
+            0,
+            data,
+            10**8 if rules == "filecoin" else 10**5,
+            FEE,
+            FEE,
+        )
+        block.messages.append(message_from(transaction, to_filecoin(sender)))
+    return block
+
+
+def _place(machine: Hypervisor, module: bytes, actor: int = 1_000_000) -> Address:
+    code = cid_of(module, RAW)
+    machine.store.put(code, module)
+    machine.state_tree.set_actor(ActorID(actor), ActorState(code))
+    return Address.id(actor)
+
+
+if __name__ == "__main__":
+    for each in rows():
+        print(each.name, each.value, each.note, flush=True)

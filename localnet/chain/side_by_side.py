@@ -1,0 +1,45 @@
+"""A block's candidates on several cores, by `hypervisor.parallel`; loaded where blocks are executed so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from hypervisor.executor import ApplyResult
+from hypervisor.machine import Hypervisor
+from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
+from localnet.chain.execution import apply
+from localnet.ledger.candidates import Candidate
+
+
+class SideBySide:
+    """The candidates of one block, of which workers execute some before their turn; `close` ends the workers.
+
+    `start` is a `localnet.chain.execution.BlockStarter`.
+    """
+
+    def __init__(self, machine: Hypervisor, candidates: Sequence[Candidate], parallel: Parallel) -> None:
+        messages = [
+            BlockMessage(partial(apply, machine, each), each.bare.from_, each.bare.to, each.bare.value > 0)
+            for each in candidates
+        ]
+        self._numbers = {each.hash: number for number, each in enumerate(candidates)}
+        self._block = ParallelBlock(machine, messages, parallel)
+
+    @classmethod
+    def start(cls, parallel: Parallel, machine: Hypervisor, candidates: Sequence[Candidate]) -> SideBySide:
+        """Start workers for the candidates of a block, at the state that its first one finds."""
+        started = cls(machine, candidates, parallel)
+        started._block.start()
+        return started
+
+    def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+        """Apply a candidate, whose turn it is, to the machine that the block was started on.
+
+        Raises as `execution.apply`.
+        """
+        return self._block.apply(self._numbers[candidate.hash])
+
+    def close(self) -> None:
+        """End the workers."""
+        self._block.end()

@@ -1,0 +1,1 @@
+"""Blocks in parallel, held to serial execution."""

@@ -1,0 +1,68 @@
+"""Random blocks whose messages get into each other's way, serially and in parallel, as a recorded run.
+
+Receipts, gas, events, what a tracer hears and the state must be the same. Then the same, shorter, with defects put into
+the taking over, which must be found. A finding names its block: `--block SEED` plays one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from time import monotonic
+from typing import Final
+
+from bench.recorded import RunRecord, finish, options
+from tests.parallel.blocks import Played, play
+from tests.parallel.plants import PLANTS, planted
+
+STAGES: Final = ("workers were started", "a message was taken over", "a message was executed again")
+MOST_FINDINGS: Final = 20
+PLANTED_BLOCKS: Final = 40
+_APART: Final = 1 << 32
+"""Blocks of one run have seeds that no other run's have."""
+
+
+def plays(seed: int, count: int, plant: str | None = None) -> Iterator[Played]:
+    """So many blocks, executed both ways with the planted defect."""
+    with planted(plant):
+        for number in range(seed * _APART, seed * _APART + count):
+            yield play(number)
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    parser = options(__doc__, 10_000)
+    parser.add_argument("--block", type=int, metavar="SEED", help="play one block, and say what it found")
+    chosen = parser.parse_args()
+    if chosen.block is not None:
+        played = play(chosen.block)
+        print(played.difference or "no difference", played.parallel.record())
+        return int(bool(played.difference))
+    started = monotonic()
+    stages, totals, findings = Counter[str](), Counter[str](), list[str]()
+    for played in plays(chosen.seed, chosen.count):
+        parallel = played.parallel
+        passed = (parallel.blocks > 0, parallel.taken > 0, parallel.again > 0)
+        stages.update(name for place, name in enumerate(STAGES) if all(passed[: place + 1]))
+        totals.update(messages=played.messages, failed=played.failed)
+        totals.update(taken_over=parallel.taken, executed_again=parallel.again, conflicts=parallel.conflicted)
+        if played.difference:
+            findings.append(f"block {played.seed}: {played.difference}")
+    found = {
+        name: dict(Counter("found" for played in plays(chosen.seed, PLANTED_BLOCKS, name) if played.difference))
+        for name in PLANTS
+    }
+    record = RunRecord(
+        chosen.seed,
+        chosen.count,
+        {name: stages[name] for name in STAGES},
+        findings[:MOST_FINDINGS],
+        found,
+        dict(totals),
+    )
+    return finish(record, chosen, started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

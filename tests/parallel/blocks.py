@@ -1,0 +1,239 @@
+"""Random blocks whose messages get into each other's way, and both ways of executing one.
+
+Few accounts pay each other and addresses that nobody has had, and call few contracts and actors: which count, look at
+balances, burn, pay on, create one another at the same addresses, kill themselves, fail, run out of gas. Nonces, funds
+and gas limits are wrong now and then. What a block comes to on one process is what it must come to on several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from random import Random
+from typing import Any, Final
+
+from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.method_numbers import method_number
+from bridge.params import CreateReturn
+from bridge.transaction_messages import message_from
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from devtools.demo.artifacts import counter_module
+from hypervisor.address import Address
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode
+from hypervisor.genesis import Genesis
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
+from hypervisor.tracing import CallEnded, Recorder, SyscallEntered
+from hypervisor.types import BURNT_FUNDS_ACTOR, REWARD_ACTOR, Gas, MethodNumber, TokenAmount
+from store.cid import Cid
+from store.codec import encode
+from tests.runtimes.evm.assembler import assemble, deployer
+
+RULES: Final = ("filecoin", "ethereum")
+ACCOUNTS: Final = 8
+MOST_MESSAGES: Final = 20
+FEE: Final = 10**9
+FIL: Final = 10**18
+GAS: Final = {"filecoin": 200_000_000, "ethereum": 900_000}
+
+COUNT, LOOK, KILL, PAY, FAIL, CREATE, SPIN = range(7)
+BUSY: Final = assemble("""
+    0 CALLDATALOAD 248 SHR
+    DUP1 1 EQ @look JUMPI DUP1 2 EQ @kill JUMPI DUP1 3 EQ @pay JUMPI DUP1 4 EQ @fail JUMPI
+    DUP1 5 EQ @create JUMPI DUP1 6 EQ @spin JUMPI
+    1 CALLDATALOAD DUP1 SLOAD 1 ADD SWAP1 SSTORE CALLVALUE 0 MSTORE 7 32 0 LOG1 STOP
+    look: 1 CALLDATALOAD BALANCE 1 SSTORE STOP
+    kill: 1 CALLDATALOAD SELFDESTRUCT
+    pay: 0 0 0 0 CALLVALUE 1 CALLDATALOAD GAS CALL 2 SSTORE STOP
+    fail: 1 1 SSTORE 0 0 REVERT
+    create: 0x5f5ff3 0 MSTORE 1 CALLDATALOAD 3 29 0 CREATE2 3 SSTORE STOP
+    spin: 1 1 SSTORE @spin JUMP
+""")
+"""What the first byte of the calldata says, with the word after it: a slot, an address or a salt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A state that blocks begin at."""
+
+    rules: str
+    machine: Hypervisor
+    accounts: tuple[EthAddress, ...]
+    contracts: tuple[EthAddress, ...]
+    counters: tuple[Address, ...]
+
+
+@cache
+def stage(rules: str) -> Stage:
+    """The stage of a set of rules."""
+    accounts = tuple(EthAddress((0xA << 152 | number).to_bytes(20, "big")) for number in range(ACCOUNTS))
+    genesis = Genesis(accounts={to_filecoin(address): TokenAmount(100 * FIL) for address in accounts})
+    machine = Hypervisor.open(rules=rules, genesis=genesis, evm="fast")
+    code = machine.install(counter_module())
+    counters = tuple(machine.create(code).address for _ in range(2))
+    contracts = []
+    for nonce in range(3):
+        creation = _transaction(rules, nonce, None, deployer(BUSY), gas=30 * GAS[rules] // 10)
+        result = machine.apply(message_from(creation, to_filecoin(accounts[0])))
+        assert result.exit_code == 0, result
+        contracts.append(CreateReturn.decode(result.return_data).eth_address)
+    machine.flush()
+    return Stage(rules, machine, accounts, tuple(contracts), counters)
+
+
+def block(seed: int) -> tuple[Stage, list[Message]]:
+    """The block of a seed, with the stage for it."""
+    random = Random(seed)
+    on = stage(random.choice(RULES))
+    nonces = {
+        address: state.nonce for address in on.accounts if (state := on.machine.actor(to_filecoin(address))) is not None
+    }
+    senders = on.accounts[: random.choice((1, 2, ACCOUNTS, ACCOUNTS, ACCOUNTS))]
+    messages = []
+    for _ in range(random.randint(2, MOST_MESSAGES)):
+        sender = random.choice(senders)
+        nonce = nonces[sender]
+        if random.random() < 0.04:
+            nonce = abs(nonce + random.choice((-1, 1)))
+        else:
+            nonces[sender] += 1
+        messages.append(_message(random, on, sender, nonce))
+    return on, messages
+
+
+def _message(random: Random, on: Stage, sender: EthAddress, nonce: int) -> Message:
+    value = random.choice((0, 0, 1, FIL, 40 * FIL, 99 * FIL))
+    gas = GAS[on.rules] if random.random() > 0.06 else random.randrange(GAS[on.rules])
+    match random.randrange(10):
+        case 0 | 1 | 2:
+            to = random.choice((*on.accounts, *map(_nobody, range(3)), masked_id(BURNT_FUNDS_ACTOR)))
+            transaction = _transaction(on.rules, nonce, to, b"", value, gas)
+        case 3:
+            transaction = _transaction(on.rules, nonce, None, deployer(BUSY), 0, 3 * gas)
+        case 4 if on.rules == "filecoin":
+            method = MethodNumber(method_number("Increment"))
+            to_actor, params = random.choice(on.counters), encode(random.randrange(3))
+            return Message(
+                to_actor, to_filecoin(sender), nonce, TokenAmount(0), method, params, Gas(gas), TokenAmount(FEE)
+            )
+        case _:
+            transaction = _transaction(
+                on.rules, nonce, random.choice(on.contracts), _calldata(random, on), min(value, FIL), gas
+            )
+    return message_from(transaction, to_filecoin(sender))
+
+
+def _calldata(random: Random, on: Stage) -> bytes:
+    what = random.choice((COUNT, COUNT, COUNT, LOOK, LOOK, KILL, PAY, PAY, FAIL, CREATE, SPIN))
+    addresses = (
+        *on.accounts,
+        *on.contracts,
+        *map(_nobody, range(3)),
+        masked_id(BURNT_FUNDS_ACTOR),
+        masked_id(REWARD_ACTOR),
+    )
+    word = random.randrange(4).to_bytes(32, "big")
+    return bytes([what]) + (bytes(12) + random.choice(addresses) if what in (LOOK, KILL, PAY) else word)
+
+
+def _nobody(number: int) -> EthAddress:
+    return EthAddress((0xB << 152 | number).to_bytes(20, "big"))
+
+
+def _transaction(
+    rules: str, nonce: int, to: EthAddress | None, data: bytes, value: int = 0, gas: int | None = None
+) -> Transaction:
+    chain = 31_415_926
+    return Transaction(DYNAMIC_FEE, chain, nonce, to, value, data, gas or GAS[rules], 2 * FEE, FEE)
+
+
+# --- both ways --------------------------------------------------------------------------------------------------------
+
+Outcome = tuple[list[ApplyResult | str], Cid, list[Any]]
+"""The results, of a message that cannot be one its error; the state after them; what a tracer heard."""
+
+
+def execute(
+    on: Stage,
+    messages: list[Message],
+    parallel: Parallel | None = None,
+    *,
+    traced: bool = False,
+    foresees: bool = True,
+) -> Outcome:
+    """Execute a block on a fork of its stage, in parallel where that is said.
+
+    Unless it `foresees` whom messages are for, their conflicts are met rather than avoided.
+    """
+    recorder = Recorder() if traced else None
+    machine = on.machine.fork()
+    machine.tracer = recorder
+    machine.advance(base_fee=TokenAmount(FEE // 2))
+    try:
+        if parallel is None:
+            results = [_result(partial(machine.apply, message)) for message in messages]
+        else:
+            listed = [
+                BlockMessage(partial(machine.apply, each), each.from_, each.to if foresees else None)
+                for each in messages
+            ]
+            with ParallelBlock(machine, listed, parallel) as started:
+                results = [_result(partial(started.apply, number)) for number in range(len(messages))]
+        events = [] if recorder is None else [_comparable(event) for event in recorder.events]
+        return results, machine.root, events
+    finally:
+        machine.stacks.dismiss()
+
+
+def _result(apply: Callable[[], ApplyResult]) -> ApplyResult | str:
+    try:
+        result = apply()
+        # The fast engine's words for it depend on what it has compiled until then: of two checks one comes first.
+        return replace(result, message="", reason="") if result.exit_code == ExitCode.SYS_OUT_OF_GAS else result
+    except Exception as error:  # noqa: BLE001  # both ways must raise the same
+        return f"{type(error).__name__}: {error}"
+
+
+def _comparable(event: Any) -> Any:
+    """An event without the memory of a guest, and without the words for a lack of gas (`_result`)."""
+    match event:
+        case SyscallEntered():
+            return event.name, event.arguments
+        case CallEnded(exit_code=ExitCode.SYS_OUT_OF_GAS):
+            return replace(event, message="")
+    return event
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A block that was executed both ways: what differs in words (nothing: it is the same), and what workers did."""
+
+    seed: int
+    difference: str
+    parallel: Parallel
+    messages: int
+    failed: int
+
+
+def play(seed: int) -> Played:
+    """Execute the block of a seed both ways."""
+    random = Random(seed ^ 0x5EED)
+    on, messages = block(seed)
+    traced = random.random() < 0.2
+    parallel = Parallel(random.choice((2, 2, 3)), fewest=1, takes_part=random.random() < 0.7)
+    serial = execute(on, messages, traced=traced)
+    beside = execute(on, messages, parallel, traced=traced, foresees=random.random() < 0.3)
+    failed = sum(isinstance(result, str) or result.exit_code != 0 for result in serial[0])
+    return Played(seed, _difference(serial, beside), parallel, len(messages), failed)
+
+
+def _difference(serial: Outcome, beside: Outcome) -> str:
+    for number, (one, other) in enumerate(zip(serial[0], beside[0], strict=True)):
+        if one != other:
+            return f"message {number}: {one!r} serially, {other!r}"
+    if serial[2] != beside[2]:
+        return "what a tracer heard"
+    return "" if serial[1] == beside[1] else "the state"

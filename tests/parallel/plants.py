@@ -1,0 +1,66 @@
+"""Defects put into the taking over of what a worker has done, which a comparison with serial execution finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from hypervisor import parallel
+from hypervisor.speculation import PackedEffects
+from hypervisor.state_tree import StateTree
+
+
+def _lose_a_write(take_over: Callable[..., None]) -> Callable[..., None]:
+    def lost(tree: StateTree, effects: PackedEffects) -> None:
+        reads, lookups, have_changed, writes, credited = effects
+        take_over(tree, (reads, lookups, have_changed, writes[:-1], credited))
+
+    return lost
+
+
+def _lose_a_credit(take_over: Callable[..., None]) -> Callable[..., None]:
+    def lost(tree: StateTree, effects: PackedEffects) -> None:
+        reads, lookups, have_changed, writes, credited = effects
+        take_over(tree, (reads, lookups, have_changed, writes, credited[:-1]))
+
+    return lost
+
+
+def _see_no_conflict(_: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *_: None
+
+
+def _look_at_no_change(conflict_of: Callable[..., Any]) -> Callable[..., Any]:
+    """As if what the block began with were still there, whoever has written."""
+
+    def unchecked(message: int, tree: StateTree, begun: Any, effects: PackedEffects) -> Any:
+        reads, _, _, writes, credited = effects
+        changed = [each for each in reads if each[2]]
+        return conflict_of(message, tree, begun, (changed, [], False, writes, credited))
+
+    return unchecked
+
+
+PLANTS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
+    "a write is lost": ("take_over", _lose_a_write),
+    "a fee is lost": ("take_over", _lose_a_credit),
+    "no conflict is seen": ("conflict_of", _see_no_conflict),
+    "changes by other messages are not seen": ("conflict_of", _look_at_no_change),
+}
+"""The name in `hypervisor.parallel` that is exchanged, and what makes the defective one of it."""
+
+
+@contextmanager
+def planted(name: str | None) -> Iterator[None]:
+    """The defect of a name is there inside; nothing for None."""
+    if name is None:
+        yield
+        return
+    what, make = PLANTS[name]
+    sound = getattr(parallel, what)
+    setattr(parallel, what, make(sound))
+    try:
+        yield
+    finally:
+        setattr(parallel, what, sound)

@@ -1,0 +1,232 @@
+"""Blocks in parallel come out as serially: random ones, chosen ones, and with workers that die, hang or cannot tell."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from bridge.addresses import to_filecoin
+from bridge.transaction_messages import message_from
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from hypervisor import parallel as room
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.executor import ApplyResult
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.network_versions import network_version
+from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock, may_run_beside, shares_of
+from hypervisor.tracing import Recorder, StepRecorder
+from hypervisor.types import INIT_ACTOR, Gas, TokenAmount
+from tests.conftest import samples
+from tests.parallel.__main__ import plays
+from tests.parallel.blocks import COUNT, FEE, FIL, GAS, KILL, execute, play, stage
+from tests.parallel.plants import PLANTS
+
+HERE = os.getpid()
+
+
+def fresh(workers: int = 2, *, takes_part: bool = True) -> Parallel:
+    """For blocks of any length."""
+    return Parallel(workers, fewest=1, takes_part=takes_part)
+
+
+@pytest.mark.sampled
+def test_random_blocks_come_out_as_serially() -> None:
+    played = [play(seed) for seed in range(samples(160))]
+    assert {each.seed: each.difference for each in played if each.difference} == {}
+    for met in ("taken", "again", "conflicted"):
+        assert sum(getattr(each.parallel, met) for each in played) > len(played) // 2
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_defect_in_taking_over_is_found(plant: str) -> None:
+    assert any(played.difference for played in plays(1, 40, plant))
+
+
+# --- chosen blocks ----------------------------------------------------------------------------------------------------
+
+
+def payment(sender: int, to: Address, value: int, nonce: int = 0) -> Message:
+    """A payment of one of the accounts, of which the first has sent three messages before."""
+    from_ = to_filecoin(stage("filecoin").accounts[sender])
+    gas, fee = Gas(GAS["filecoin"]), TokenAmount(FEE)
+    return Message(to, from_, nonce, TokenAmount(value), gas_limit=gas, gas_fee_cap=fee, gas_premium=fee)
+
+
+def called(sender: int, what: int, word: bytes = bytes(32), nonce: int = 0) -> Message:
+    """A call of the first contract."""
+    on = stage("filecoin")
+    data = bytes([what]) + word
+    transaction = Transaction(DYNAMIC_FEE, 31_415_926, nonce, on.contracts[0], 0, data, GAS["filecoin"], 2 * FEE, FEE)
+    return message_from(transaction, to_filecoin(on.accounts[sender]))
+
+
+def both(messages: list[Message], parallel: Parallel) -> list[ApplyResult | str]:
+    """The results of a block, which are the same both ways."""
+    on = stage("filecoin")
+    serial = execute(on, messages)
+    assert execute(on, messages, parallel, foresees=False) == serial
+    return serial[0]
+
+
+def test_messages_that_create_one_address_conflict() -> None:
+    nobody = Address.delegated(10, b"\x0e" * 20)
+    parallel = fresh()
+    results = both([payment(sender, nobody, FIL) for sender in range(1, 7)], parallel)
+    assert [getattr(result, "exit_code", None) for result in results] == [0] * 6
+    first = parallel.conflicts[0]
+    assert first.actor == INIT_ACTOR or first.address == nobody
+
+
+def test_messages_that_spend_one_balance_conflict_at_its_actor() -> None:
+    parallel = fresh()
+    receiver = to_filecoin(stage("filecoin").accounts[7])
+    richer = [payment(sender, receiver, FIL) for sender in range(1, 5)]
+    both([*richer, payment(7, Address.id(99), 101 * FIL)], parallel)
+    actor = stage("filecoin").machine.state_tree.lookup_id(receiver)
+    assert [conflict for conflict in parallel.conflicts if conflict.actor == actor and "balance" in conflict.fields]
+
+
+def test_messages_that_kill_the_actor_of_others() -> None:
+    heir = bytes(12) + stage("filecoin").accounts[2]
+    kill, again = called(1, KILL, heir), called(1, KILL, heir, nonce=1)
+    parallel = fresh()
+    both([kill, called(2, COUNT), called(3, COUNT), again, called(4, COUNT)], parallel)
+    assert parallel.again
+
+
+def test_the_fees_of_messages_are_no_conflict() -> None:
+    parallel = fresh()
+    both([payment(sender, Address.id(1), 0) for sender in range(1, 5)], parallel)
+    assert (parallel.conflicts, parallel.again, parallel.taken) == ([], 0, 2)
+
+
+def test_messages_of_one_sender_follow_each_other_in_one_worker() -> None:
+    one = [payment(1, Address.id(1), 1, nonce) for nonce in range(4)]
+    parallel = fresh(takes_part=False)
+    both([*one, payment(2, Address.id(1), 1)], parallel)
+    assert parallel.taken == 5
+
+
+# --- workers that do not do it ----------------------------------------------------------------------------------------
+
+
+def executed(apply: Callable[[Callable[[], ApplyResult]], ApplyResult], parallel: Parallel) -> int:
+    """The messages, of four, that came out well, each applied by `apply`."""
+    machine = stage("filecoin").machine.fork()
+    messages = [payment(sender, Address.id(99), 0) for sender in range(1, 5)]
+    block = [
+        BlockMessage(partial(apply, partial(machine.apply, message)), message.from_, message.to) for message in messages
+    ]
+    with ParallelBlock(machine, block, parallel) as started:
+        return sum(started.apply(number).exit_code == 0 for number in range(4))
+
+
+def test_a_worker_that_dies_loses_nothing() -> None:
+    def dying(apply: Callable[[], ApplyResult]) -> ApplyResult:
+        if os.getpid() != HERE:
+            os._exit(3)
+        return apply()
+
+    parallel = fresh(takes_part=False)
+    assert executed(dying, parallel) == 4
+    assert (parallel.taken, parallel.again) == (0, 4)
+
+
+def test_a_worker_that_hangs_is_waited_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_PATIENCE", 0.05)
+
+    def hanging(apply: Callable[[], ApplyResult]) -> ApplyResult:
+        if os.getpid() != HERE:
+            time.sleep(600)
+        return apply()
+
+    parallel, began = fresh(takes_part=False), time.monotonic()
+    assert executed(hanging, parallel) == 4
+    assert parallel.again == 4
+    assert time.monotonic() - began < 60
+
+
+def test_what_raises_in_a_worker_is_executed_here() -> None:
+    def raising(apply: Callable[[], ApplyResult]) -> ApplyResult:
+        if os.getpid() != HERE:
+            raise RuntimeError
+        return apply()
+
+    parallel = fresh(takes_part=False)
+    assert executed(raising, parallel) == 4
+    assert parallel.again == 4
+
+
+def test_no_process_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused() -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", refused)
+    parallel = fresh()
+    assert executed(lambda apply: apply(), parallel) == 4
+    assert (parallel.blocks, parallel.again) == (0, 0)
+
+
+def test_a_worker_with_nothing_but_conflicts_is_ended() -> None:
+    machine = stage("filecoin").machine.fork()
+    block = []
+    for number in range(40):  # every second one is a worker's, whose senders are none of this process'
+        nonce = number // 8 + (3 if number % 8 == 0 else 0)
+        message = called(number % 8, COUNT, nonce=nonce)
+        block.append(BlockMessage(partial(machine.apply, message), Address.id(1000 + number), None))
+    parallel = fresh()
+    with ParallelBlock(machine, block, parallel) as started:
+        results = [started.apply(number) for number in range(40)]
+    assert not any(result.exit_code for result in results)
+    assert (parallel.taken, parallel.again, parallel.conflicted) == (0, 20, room._TRIED)
+
+
+# --- what is not done beside each other -------------------------------------------------------------------------------
+
+
+def test_machines_whose_messages_no_worker_can_tell() -> None:
+    machine = stage("filecoin").machine.fork()
+    assert may_run_beside(machine)
+    machine.tracer = Recorder()
+    assert may_run_beside(machine)
+    machine.tracer = StepRecorder()
+    assert not may_run_beside(machine)
+    machine.tracer = None
+    machine.advance(network=network_version(20))
+    assert not may_run_beside(machine)
+    with Hypervisor.open(actor_debugging=True) as logging:
+        assert not may_run_beside(logging)
+
+
+def test_small_blocks_are_executed_serially() -> None:
+    parallel = Parallel(2)
+    both([payment(sender, Address.id(99), 0) for sender in range(1, 5)], parallel)
+    assert parallel.blocks == 0
+
+
+def test_numbers_of_workers_that_cannot_be() -> None:
+    for number in (0, -1, 257):
+        with pytest.raises(InvalidInput, match=f"{number} workers for a block: expected 1 to 256"):
+            Parallel(number)
+    with pytest.raises(InvalidInput, match="a number of workers"):
+        Parallel(2.5)  # type: ignore[arg-type]
+
+
+def test_shares_keep_senders_and_receivers_together() -> None:
+    def share(*messages: tuple[int, int], pays: bool = False) -> list[list[int]]:
+        def never() -> ApplyResult:
+            raise AssertionError
+
+        return shares_of([BlockMessage(never, Address.id(one), Address.id(other), pays) for one, other in messages], 2)
+
+    assert share((1, 9), (2, 8), (1, 7), (3, 6)) == [[0, 2], [1, 3]]
+    assert share((1, 9), (2, 8), (3, 9), (4, 8)) == [[0, 2], [1, 3]]
+    one_receiver, a_ring = [(1, 9), (2, 9), (3, 9), (4, 9)], [(1, 2), (2, 3), (3, 4), (4, 1)]
+    assert share(*one_receiver) == share(*a_ring) == [[0, 2], [1, 3]]
+    assert share(*one_receiver, pays=True) == share(*a_ring, pays=True) == [[0, 1, 2, 3], []]
