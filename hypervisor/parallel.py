@@ -8,8 +8,8 @@ worker. So is what a worker cannot tell: an error, a worker that died or takes t
 execution, whatever the workers do.
 
 Messages of one sender follow each other, so they have one worker, and those to one receiver where that leaves enough
-for the others. Processes, not threads: Python runs one thread at a time, and for builds that do not, RocksDB's and coincurve's bindings
-have no wheels (docs/architecture.md).
+for the others. Processes, not threads: Python runs one thread at a time, and for builds that do not, RocksDB's and
+coincurve's bindings have no wheels (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -331,6 +331,12 @@ class _Worker:
 
 _ENDED: Final[set[int]] = set()
 """Workers that were let go: to wait until the system has taken one apart would take milliseconds."""
+
+
+def has_ended_workers() -> bool:
+    """Whether the system still takes workers of this process apart that were let go."""
+    _reap()
+    return bool(_ENDED)
 
 
 def _reap() -> None:
