@@ -114,13 +114,15 @@ def may_run_beside(machine: MachineState) -> bool:
     """Whether workers can tell all that messages do on this machine.
 
     Not where somebody looks at each step or answers in an actor's place, where actors log, or may open blocks that
-    their state does not lead to (network versions before 21), or may install code.
+    their state does not lead to (network versions before 21), or may install code; nor where actors get their IDs as
+    they are asked of another network.
     """
     rules = machine.context.network.rules
     return (
         not isinstance(machine.tracer, StepTracer)
         and machine.interceptor is None
         and not machine.actor_debugging
+        and machine.state_tree.origin is None
         and rules.tracks_links
         and not rules.installs_code
     )

@@ -36,11 +36,7 @@ class RecordingTree(StateTree):
 
     def __init__(self, tree: StateTree) -> None:
         """Take over what a tree knows: the other one is to be used no more."""
-        self.store = tree.store
-        self._root, self._info, self._hamt = tree._root, tree._info, tree._hamt
-        self._actors, self._read, self._dirty = tree._actors, tree._read, tree._dirty
-        self._resolved, self._found = tree._resolved, tree._found
-        self._address_map, self._transactions = tree._address_map, tree._transactions
+        self._become(tree)
         self.is_blurred = False
         """Whether the message has looked at what it had credited, or has taken that back: it is no addition then."""
         self._is_silent = False

@@ -166,6 +166,14 @@ class StateTree:
         self.origin: StateOrigin | None = None
         """Whose the actors are that were not written and are not in the tree."""
 
+    def _become(self, other: "StateTree") -> None:
+        """Take over all that another tree knows, which is to be used no more: for trees that do something besides."""
+        self.store = other.store
+        self._root, self._info, self._hamt = other._root, other._info, other._hamt
+        self._actors, self._read, self._dirty = other._actors, other._read, other._dirty
+        self._resolved, self._found, self._address_map = other._resolved, other._found, other._address_map
+        self._transactions, self.origin = other._transactions, other.origin
+
     def _load_root(self, root: Cid) -> tuple[int, Any, Any]:
         fields = get_object(self.store, root)
         try:
