@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from devtools.cli.foreign_options import ForeignOptions
-from devtools.cli.foundry_settings import setting_options, with_words
+from devtools.cli.foundry_settings import CHAIN, COMPILER, setting_options, with_words
 
 _CHAIN = "contracts run by Ethereum's rules or Filecoin's: --rules"
 _TRACES = "-vvvvv prints every call with its slots, and a failure has its lines of Solidity"
@@ -85,7 +85,56 @@ class TestCommand(ForeignOptions):
     def __init__(self, name: str | None, **given: Any) -> None:
         """Make the command, with the options for keys of foundry.toml after its own."""
         super().__init__(name, **given)
-        self.params += setting_options()
+        self.params += setting_options(COMPILER, CHAIN)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As typer does it; an option that may stand without its value gets it."""
+        return super().parse_args(ctx, with_words(args))
+
+
+_KEYS = "keys are given by --private-key, or the node signs (--unlocked)"
+_ONE_BY_ONE = "each transaction is one of its own"
+_NO_SERVICE = "no service for verified sources knows the network here"
+SCRIPT_NOT_HERE: Final = {
+    "--account": _KEYS,
+    "--aws": _KEYS,
+    "--batch": _ONE_BY_ONE,
+    "--batch-size": _ONE_BY_ONE,
+    "--browser": _KEYS,
+    "--debug": "`hypervisor step` debugs a transaction of a node; of a script -vvvv prints every call",
+    "--delay": _NO_SERVICE,
+    "--etherscan-api-key": _NO_SERVICE,
+    "--fork-block-number": "a script is run on the newest state, which its transactions meet",
+    "--gcp": _KEYS,
+    "--interactive": _KEYS,
+    "--interactives": _KEYS,
+    "--isolate": "a script's transactions are tried one by one, each in a block of its own",
+    "--keystore": _KEYS,
+    "--ledger": _KEYS,
+    "--libraries": "a script that is linked to libraries is refused: deploy them, and call them by interfaces",
+    "--mnemonics": "`hypervisor wallet` shows the keys of a mnemonic: --private-key takes them",
+    "--multi": "one run has one chain: run the script once for each --rpc-url",
+    "--non-interactive": "nothing is asked on the terminal",
+    "--password": _KEYS,
+    "--retries": _NO_SERVICE,
+    "--trezor": _KEYS,
+    "--turnkey": _KEYS,
+    "--verifier": _NO_SERVICE,
+    "--verify": _NO_SERVICE,
+}
+
+
+class ScriptCommand(ForeignOptions):
+    """`hypervisor script`, which knows the options of forge script by name."""
+
+    origin = "forge"
+    here = "this command"
+    reasons: ClassVar = SCRIPT_NOT_HERE
+
+    def __init__(self, name: str | None, **given: Any) -> None:
+        """Make the command, with the options for the compiler after its own."""
+        super().__init__(name, **given)
+        self.params += setting_options(COMPILER)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """As typer does it; an option that may stand without its value gets it."""

@@ -65,9 +65,9 @@ SETTINGS: Final = (
 )  # fmt: skip
 
 
-def setting_options() -> list[TyperOption]:
-    """The rows as options of a command; what is given of them is what `given_settings` returns."""
-    return [_option(row) for row in SETTINGS]
+def setting_options(*panels: str) -> list[TyperOption]:
+    """The rows of some panels as options of a command; what is given of them is what `given_settings` returns."""
+    return [_option(row) for row in SETTINGS if row.panel in panels]
 
 
 def with_words(arguments: Sequence[str]) -> list[str]:

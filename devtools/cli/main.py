@@ -29,6 +29,7 @@ from devtools.cli import (
     node,
     profile,
     replay,
+    script,
     send,
     solidity,
     step,
@@ -38,7 +39,7 @@ from devtools.cli import (
     wallet,
 )
 from devtools.cli.anvil_options import NodeCommand
-from devtools.cli.forge_options import TestCommand
+from devtools.cli.forge_options import ScriptCommand, TestCommand
 from devtools.cli.negative_numbers import ArgumentsCommand
 from devtools.cli.refusing import Refusing
 
@@ -66,6 +67,7 @@ app.command("step", cls=ArgumentsCommand, rich_help_panel=USE_IT)(step.step)
 app.command("profile", rich_help_panel=USE_IT)(profile.profile)
 app.command("explore", rich_help_panel=USE_IT)(explore.explore)
 app.command("test", cls=TestCommand, rich_help_panel=USE_IT)(test.run_tests)
+app.command("script", cls=ScriptCommand, rich_help_panel=USE_IT)(script.script)
 app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)
 app.command("balance", rich_help_panel=USE_IT)(balance.balance)
 app.command("bindings", rich_help_panel=USE_IT)(bindings.bindings)

@@ -57,10 +57,10 @@ def text_of(entries: Sequence[SnapshotEntry]) -> str:
 
 def read_entries(file: Path) -> dict[str, SnapshotEntry]:
     """The entries of a file, by name. Raises InvalidInput where it is not there, or of another form."""
+    if not file.exists():
+        raise InvalidInput(f"there is no gas snapshot {file}: --snapshot write makes it")
     try:
         lines = read_bounded(file, _LARGEST, "the file").decode().splitlines()
-    except FileNotFoundError:
-        raise InvalidInput(f"there is no gas snapshot {file}: --snapshot write makes it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the gas snapshot {file} cannot be read: {error}") from None
     found = {}

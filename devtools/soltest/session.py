@@ -101,6 +101,15 @@ class SuiteSession:
         finally:
             chain.close()
 
+    def compiled(self) -> Artifacts:
+        """The contracts of the project without tests that are not wanted. Raises InvalidInput, CompileError."""
+        self.artifacts = self._compiled(self._sources())
+        return self.artifacts
+
+    def job(self) -> Job:
+        """What runs need to know of it, once it is compiled."""
+        return self._job(None)
+
     def _compiled(self, sources: Sources) -> Artifacts:
         """What forge has compiled of the sources as they are, and the rest, compiled now or before."""
         version = wanted_version(self.project, self.options.use)

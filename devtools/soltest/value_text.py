@@ -78,3 +78,11 @@ def _struct(entry: Mapping[str, Any]) -> str:
     """The name of a struct, without that of the contract that has it."""
     internal = str(entry.get("internalType", ""))
     return internal.removeprefix("struct ").rpartition(".")[2].partition("[")[0] if internal else ""
+
+
+def raw_text(entry: Mapping[str, Any], value: Any) -> str:
+    """The same without the short form of long numbers: as records have it. A text has no quotes."""
+    kind = str(entry["type"])
+    if kind == "string":
+        return str(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value_text(entry, value)

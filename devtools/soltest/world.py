@@ -95,8 +95,8 @@ class Handle:
 class World:
     """One machine, with the cheatcodes between its calls. One thread at a time may use it."""
 
-    def __init__(self, setting: Setting, cheatcodes: Cheatcodes) -> None:
-        """Make a machine with the built-in actors of the genesis."""
+    def __init__(self, setting: Setting, cheatcodes: Cheatcodes, machine: Hypervisor | None = None) -> None:
+        """Make a machine with the built-in actors of the genesis, or take one that is there, under the same rules."""
         self.setting = setting
         self.cheatcodes = cheatcodes
         limit = setting.code_limit
@@ -109,7 +109,7 @@ class World:
             rules=setting.rules,
             block=block if setting.rules == ETHEREUM else CodeLimit(limit),
         )
-        self.machine = Hypervisor.open(
+        self.machine = machine or Hypervisor.open(
             network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle
         )
         self._is_ethereum = setting.rules == ETHEREUM

@@ -28,6 +28,8 @@ class Attempt:
     depth: int
     second: bool = False
     """Whether the creation is CREATE2."""
+    salt: bytes = b""
+    """Of CREATE2, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Final
 from bridge.addresses import EthAddress
 from devtools.soltest.cheatcodes import emits
 from devtools.soltest.cheatcodes.asked_call import Around, Attempt
+from devtools.soltest.cheatcodes.broadcasts import collecting
 from devtools.soltest.cheatcodes.diffs import close_access, open_access
 from devtools.soltest.cheatcodes.failures import MAGIC_ASSUME, CheatcodeFailure, failure_data
 from devtools.soltest.cheatcodes.reverts import DUMMY_ADDRESS, DUMMY_OUTPUT, checked, voids
@@ -31,8 +32,11 @@ def attempt(state: State, what: Attempt, around: Around) -> Answer:
     _count_call(state, what)
     sender = _apply_prank(state, what, around)
     prank = state.pranks.get(what.depth)
-    if sender is not None and prank is not None and prank.broadcast and what.kind is CallKind.STATICCALL:
+    once = prank is not None and prank.broadcast and prank.once
+    if sender is not None and once and what.kind is CallKind.STATICCALL:
         return Answer(False, failure_data(_STATIC_BROADCAST))
+    if sender is not None and prank is not None and prank.broadcast and state.broadcasts is not None:
+        around, sender = collecting(state.broadcasts, what, sender, around)
     mock = _mock(state, what)
     access = open_access(state, what, sender, around) if state.diff is not None else None
     answer = (

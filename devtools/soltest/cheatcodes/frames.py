@@ -36,8 +36,8 @@ def attempt_of(host: EthereumHost, ask: Ask) -> Attempt:
         made = create_address(host.address, nonce)
     else:
         made = create2_address(host.address, ask.salt.to_bytes(32, "big"), ask.init_code)
-    second = ask.salt is not None
-    return Attempt(None, host.address, made, made, ask.value, ask.init_code, host.gas.left, False, depth, second)
+    second, salt = ask.salt is not None, b"" if ask.salt is None else ask.salt.to_bytes(32, "big")
+    return Attempt(None, host.address, made, made, ask.value, ask.init_code, host.gas.left, False, depth, second, salt)
 
 
 def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:

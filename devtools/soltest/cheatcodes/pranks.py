@@ -1,4 +1,4 @@
-"""Cheatcodes that let calls be made by others: pranks and, in tests alike, broadcasts."""
+"""Cheatcodes that let calls be made by others: pranks and broadcasts, which in tests are no more than that."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def _read_callers(context: Context) -> tuple[int, EthAddress, EthAddress]:
 
 @cheatcode("broadcast()", partial=_NO_TRANSACTIONS)
 def _broadcast(context: Context) -> None:
-    begin(context, DEFAULT_SENDER, DEFAULT_SENDER, once=True, broadcast=True)
+    sender = _usual_sender(context)
+    begin(context, sender, sender, once=True, broadcast=True)
 
 
 @cheatcode("broadcast(address)", partial=_NO_TRANSACTIONS)
@@ -81,22 +82,23 @@ def _broadcast_as(context: Context, signer: EthAddress) -> None:
 
 @cheatcode("startBroadcast()", partial=_NO_TRANSACTIONS)
 def _start_broadcast(context: Context) -> None:
-    begin(context, DEFAULT_SENDER, DEFAULT_SENDER, once=False)
+    sender = _usual_sender(context)
+    begin(context, sender, sender, once=False, broadcast=True)
 
 
 @cheatcode("startBroadcast(address)", partial=_NO_TRANSACTIONS)
 def _start_broadcast_as(context: Context, signer: EthAddress) -> None:
-    begin(context, signer, signer, once=False)
+    begin(context, signer, signer, once=False, broadcast=True)
 
 
 @cheatcode("broadcast(uint256)", partial=_NO_TRANSACTIONS)
 def _broadcast_key(context: Context, key: int) -> None:
-    _broadcast_as(context, account_of(key).address)
+    _broadcast_as(context, _signer(context, key))
 
 
 @cheatcode("startBroadcast(uint256)", partial=_NO_TRANSACTIONS)
 def _start_broadcast_key(context: Context, key: int) -> None:
-    _start_broadcast_as(context, account_of(key).address)
+    _start_broadcast_as(context, _signer(context, key))
 
 
 @cheatcode("stopBroadcast()", partial=_NO_TRANSACTIONS)
@@ -104,6 +106,19 @@ def _stop_broadcast(context: Context) -> None:
     if context.depth not in context.state.pranks:
         raise CheatcodeFailure("no broadcast in progress to stop")
     _stop_prank(context)
+
+
+def _usual_sender(context: Context) -> EthAddress:
+    """Who sends where the script names nobody."""
+    found = context.state.broadcasts
+    return DEFAULT_SENDER if found is None else found.sender
+
+
+def _signer(context: Context, key: int) -> EthAddress:
+    account, found = account_of(key), context.state.broadcasts
+    if found is not None:
+        found.keys[account.address] = account.private_key
+    return account.address
 
 
 def begin(

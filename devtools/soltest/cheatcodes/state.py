@@ -38,6 +38,32 @@ class Prank:
     broadcast: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class BroadcastCall:
+    """What a script has sent: `to` is None where a contract is created, `created` the contract that came to be.
+
+    `second` where CREATE2 was asked for: it is a call of its deployer then.
+    """
+
+    sender: EthAddress
+    nonce: int
+    to: EthAddress | None
+    value: int
+    data: bytes
+    created: EthAddress | None = None
+    second: bool = False
+
+
+@dataclass(slots=True)
+class Broadcasts:
+    """The transactions of a script, and who signs: `sender` where the script names nobody."""
+
+    sender: EthAddress
+    calls: list[BroadcastCall] = field(default_factory=list)
+    keys: dict[EthAddress, bytes] = field(default_factory=dict)
+    """Those that the script itself has given to `broadcast` and `startBroadcast`."""
+
+
 @dataclass(slots=True)
 class Deal:
     """A balance that was dealt, or a nonce that was set, in a call at a depth or one below it that has passed."""
@@ -233,6 +259,8 @@ class BlockValues:
 class State:
     """Everything that cheatcodes have set."""
 
+    broadcasts: Broadcasts | None = None
+    """Of a script; None in a test, where a broadcast is a prank."""
     pranks: dict[int, Prank] = field(default_factory=dict)
     deals: list[Deal] = field(default_factory=list)
     revert: ExpectedRevert | None = None

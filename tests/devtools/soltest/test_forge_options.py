@@ -179,6 +179,7 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
         (["--sender", "0x12"], "of the command line's options, sender is '0x12', expected an address"),
         (["--out", "../elsewhere"], "of the command line's options"),
         (["--fuzz-input-file", "nowhere"], "there is no file nowhere"),
+        (["--snapshot", "check"], "there is no gas snapshot"),
         (["--root", "nowhere"], "there is no foundry.toml in nowhere"),
     ],
 )

@@ -1,0 +1,342 @@
+"""`hypervisor script`: a Foundry project's deployment scripts, tried with real actors on a fork, and sent."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from devtools.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine
+
+if TYPE_CHECKING:
+    from bridge.addresses import EthAddress
+    from devtools.soltest.scripts.plan import ScriptPlan
+    from devtools.soltest.scripts.record import ScriptRecord
+    from localnet import Network
+
+_SENDING = "Sending"
+
+
+def script(
+    context: typer.Context,
+    path: Annotated[str, typer.Argument(metavar="FILE[:CONTRACT]", help="The script.", show_default=False)],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGS]...", help="The function's arguments.", show_default=False)
+    ] = None,
+    sig: Annotated[str, typer.Option("--sig", "-s", metavar="FUNCTION|CALLDATA", help="What is called.")] = "run()",
+    target_contract: Annotated[
+        str | None, typer.Option("--target-contract", "--tc", metavar="NAME", help="The contract, if FILE has several.")
+    ] = None,
+    root: Annotated[Path, typer.Option(metavar="DIR", help="The project's folder, or one in it.")] = Path(),
+    rpc_url: Annotated[
+        str | None,
+        typer.Option(
+            "--rpc-url", "--fork-url", "-r", metavar="URL|NAME", envvar=URL_VARIABLE, help="The Filecoin node."
+        ),
+    ] = None,
+    verbosity: Annotated[
+        int, typer.Option("--verbosity", "-v", count=True, help="-vvvv prints the calls of a script that succeeds.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    evm: OwnEngine = OWN_ENGINE,
+    use: Annotated[str | None, typer.Option(metavar="VERSION|PATH", help="The solc to compile with.")] = None,
+    solc_from_project: Annotated[
+        bool, typer.Option("--solc-from-project", help="Run the compiler that lies in the project.")
+    ] = False,
+    profile: Annotated[str | None, typer.Option(metavar="NAME", help="The profile of foundry.toml.")] = None,
+    ffi: Annotated[bool, typer.Option("--ffi", help="Let the script run programs.")] = False,
+    broadcast: Annotated[
+        bool, typer.Option("--broadcast", help="Send the transactions.", rich_help_panel=_SENDING)
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Send what the last run has not, without a new one.", rich_help_panel=_SENDING),
+    ] = False,
+    skip_simulation: Annotated[
+        bool,
+        typer.Option(
+            "--skip-simulation", help="Ask the node for each gas limit, one after the other.", rich_help_panel=_SENDING
+        ),
+    ] = False,
+    slow: Annotated[
+        bool, typer.Option("--slow", help="Wait for each receipt before the next one.", rich_help_panel=_SENDING)
+    ] = False,
+    legacy: Annotated[
+        bool, typer.Option("--legacy", help="Transactions of type 0, with a gas price.", rich_help_panel=_SENDING)
+    ] = False,
+    private_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--private-key",
+            "--private-keys",
+            metavar="KEY",
+            envvar="HYPERVISOR_PRIVATE_KEY",
+            help="Sign with it; the first one is the sender.",
+            rich_help_panel=_SENDING,
+        ),
+    ] = None,
+    unlocked: Annotated[
+        bool, typer.Option("--unlocked", help="The node signs, for --sender.", rich_help_panel=_SENDING)
+    ] = False,
+    sender_: Annotated[
+        str | None,
+        typer.Option(
+            "--sender",
+            metavar="ADDRESS",
+            help="Who calls the script and sends where it names nobody.",
+            rich_help_panel=_SENDING,
+        ),
+    ] = None,
+    gas_estimate_multiplier: Annotated[
+        int,
+        typer.Option(
+            "--gas-estimate-multiplier",
+            "-g",
+            min=100,
+            max=1000,
+            metavar="PERCENT",
+            help="Of each estimate.",
+            rich_help_panel=_SENDING,
+        ),
+    ] = 130,
+    with_gas_price: Annotated[
+        int | None, typer.Option(min=0, metavar="ATTOFIL", help="The most that gas may cost.", rich_help_panel=_SENDING)
+    ] = None,
+    priority_gas_price: Annotated[
+        int | None, typer.Option(min=0, metavar="ATTOFIL", help="The premium.", rich_help_panel=_SENDING)
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.0, help="Seconds to wait for a receipt.", rich_help_panel=_SENDING)
+    ] = 120.0,
+) -> None:
+    """Run a Foundry script: on a fork of a node's network, with its actors; its transactions can be sent.
+
+    The script runs by Ethereum's rules, and calls of precompiles and actors are executed. Each of its transactions is
+    then tried on the fork by the network's own rules, which gives its gas limit. With --broadcast they are sent, and
+    broadcast/FILE/CHAIN/run-latest.json has transactions and receipts, as forge writes it. Without a node it only runs.
+
+    Exit status 1 where the script reverts or a transaction fails, 2 for what cannot be run at all.
+
+    Example: hypervisor script script/Deploy.s.sol --rpc-url http://127.0.0.1:8545 --private-key $KEY --broadcast
+    """  # fmt: skip
+    from dataclasses import replace
+
+    from devtools.cli.foundry_settings import given_settings
+    from devtools.cli.node_client import account_of, ethereum
+    from devtools.soltest.discovery import SuiteFilter
+    from devtools.soltest.project import find_root, load_project
+    from devtools.soltest.scripts.plan import run_script
+    from devtools.soltest.scripts.record import ScriptRecord, returns_of, rows_of
+    from devtools.soltest.session import Options, SuiteSession
+    from hypervisor.errors import InvalidInput
+    from localnet.contracts.argument_texts import calldata_of
+
+    home = find_root(root)
+    project = load_project(home, profile, given_settings(context))
+    project = replace(project, ffi=ffi or project.ffi)
+    file, _, named = path.partition(":")
+    contract = target_contract or named
+    url = None if rpc_url is None else project.rpc_endpoints.get(rpc_url, rpc_url)
+    if (broadcast or resume) and url is None:
+        raise InvalidInput("name the node to which the transactions go, by --rpc-url")
+    keys = {account.address: account.private_key for account in map(account_of, private_key or ())}
+    sender = _sender(sender_, list(keys), project.sender)
+    place = _source(home, file)
+    options = Options(evm=evm, use=use, solc_from_project=solc_from_project, verbosity=verbosity, shows_logs=True)
+    session = SuiteSession(project, SuiteFilter(inside=place), options, lambda line: typer.echo(line, err=True))
+    artifacts = session.compiled()
+    artifact = _script(artifacts, place, contract)
+    read = _no_names if url is None else ethereum(url)
+    data = _calldata(sig) if sig.startswith("0x") else None
+    calldata = calldata_of(_interface(artifact), sig, arguments or [], read) if data is None else data
+    name = sig.partition("(")[0] if not sig.startswith("0x") else f"{sig[2:10]}"
+    folder, now = f"broadcast/{Path(place).name}", int(time.time() * 1000)
+    if url is None:
+        plan = run_script(session.job(), artifacts, artifact, calldata, sender)
+        _print_run(plan, as_json)
+        if not as_json:
+            typer.echo("\nTo try its transactions on a network, name a node by --rpc-url.")
+        return
+    chain = int(_asker(url)("eth_chainId"), 16)
+    if resume:
+        record = ScriptRecord.read(home, folder, name, chain)
+    else:
+        with _fork(url) as network:
+            plan = run_script(session.job(), artifacts, artifact, calldata, sender, network)
+            keys |= plan.keys
+            if not as_json:
+                _print_run(plan, as_json=False)
+            gas = _limits(network, plan, gas_estimate_multiplier, url, skip_simulation, as_json)
+        record = ScriptRecord(
+            home, folder, name, chain, now, rows_of(plan, gas, chain), [], returns_of(plan), is_sent=broadcast
+        )
+    if resume or (broadcast and record.transactions):
+        _send(
+            url, record, keys, as_json, unlocked=unlocked, legacy=legacy, slow=slow or skip_simulation,
+            gas_price=with_gas_price, priority=priority_gas_price, timeout=timeout,
+        )  # fmt: skip
+    elif record.transactions:
+        record.write()
+    _print_end(record, as_json, broadcast or resume)
+
+
+def _source(home: Path, file: str) -> str:
+    from hypervisor.errors import InvalidInput
+
+    for place in (Path(file), home / file):
+        if place.is_file():
+            try:
+                return place.resolve().relative_to(home).as_posix()
+            except ValueError:
+                raise InvalidInput(f"{place} is not a file of the project {home}") from None
+    raise InvalidInput(f"there is no file {file}, here or in {home}")
+
+
+def _script(artifacts: Any, file: str, contract: str) -> Any:
+    from hypervisor.errors import InvalidInput
+
+    if contract:
+        return artifacts.get(file, contract)
+    found = [place.name for place in artifacts.places if place.file == file]
+    made = [name for name in found if artifacts.get(file, name).creation.object]
+    if len(made) != 1:
+        names = ", ".join(made) or "none"
+        raise InvalidInput(f"{file} has not one contract to run but {len(made)} ({names}): name one by --tc")
+    return artifacts.get(file, made[0])
+
+
+def _interface(artifact: Any) -> Any:
+    from localnet.contracts.abi_entries import readable_interface
+
+    return readable_interface(artifact.abi)
+
+
+def _calldata(text: str) -> bytes:
+    from hypervisor.errors import InvalidInput
+
+    try:
+        return bytes.fromhex(text[2:])
+    except ValueError:
+        raise InvalidInput(
+            f"--sig {text!r:.60} is not calldata: expected 0x and an even number of hex digits"
+        ) from None
+
+
+def _sender(given: str | None, signers: list[EthAddress], usual: str) -> EthAddress:
+    from bridge.addresses import eth_address, from_delegated
+    from hypervisor.errors import InvalidInput
+    from localnet.addresses import filecoin_address
+
+    if given is None:
+        return signers[0] if signers else eth_address(bytes.fromhex(usual[2:]))
+    known = from_delegated(filecoin_address(given))
+    if known is None:
+        raise InvalidInput(f"the sender {given} is not an address of Ethereum's: 0x... or f410f...")
+    return known
+
+
+def _no_names(text: str) -> str:
+    from hypervisor.errors import InvalidInput
+
+    if text.startswith("0x"):
+        return text
+    raise InvalidInput(f"{text}: the address of an actor needs a node (--rpc-url)")
+
+
+def _asker(url: str) -> Any:
+    from functools import partial
+
+    from devtools.cli.rpc_client import ask
+
+    return partial(ask, url)
+
+
+def _fork(url: str) -> Network:
+    """A fork of the node's network. Raises InvalidInput for a node under Ethereum's rules."""
+    from hypervisor.errors import InvalidInput
+    from localnet import Network
+    from localnet.fork.node_client import NodeError, shown_url
+
+    ask = _asker(url)
+    try:
+        version = str(ask("anvil_nodeInfo").get("hardFork", ""))
+    except (NodeError, AttributeError) as error:
+        if isinstance(error, NodeError) and not error.answered:
+            raise
+        version = "nv"  # no node of ours: the fork itself says whether it is one of Filecoin's
+    if not version.startswith("nv"):
+        raise InvalidInput(
+            f"{shown_url(url)} runs by Ethereum's rules ({version}), and scripts are tried on forks of Filecoin's "
+            "networks: use `forge script` there"
+        )
+    return Network.fork(url)
+
+
+def _limits(
+    network: Network, plan: ScriptPlan, percent: int, url: str, skips: bool, as_json: bool
+) -> list[int]:  # fmt: skip
+    """Each transaction's gas limit; 0 where the node is asked before it is sent."""
+    from devtools.soltest.scripts.sending import simulate, title
+
+    if skips:
+        return [0] * len(plan.transactions)
+    tried = simulate(network, plan.transactions, percent)
+    if not as_json and tried:
+        price = int(_asker(url)("eth_gasPrice"), 16)
+        typer.echo(f"\n## Tried on a fork of chain {network.chain_id}, with its actors\n")
+        for one, took in zip(plan.transactions, tried, strict=True):
+            typer.echo(f"{title(one):<40} gas {took.gas_used:>14,}  limit {took.gas_limit:>14,}")
+        total = sum(took.gas_limit for took in tried)
+        typer.echo(f"\nEstimated total gas used for script: {sum(took.gas_used for took in tried)}")
+        typer.echo(f"Estimated amount required: at most {total * price / 10**18:.18f} FIL")
+    return [took.gas_limit for took in tried]
+
+
+def _send(url: str, record: ScriptRecord, keys: Any, as_json: bool, **how: Any) -> None:
+    from devtools.soltest.scripts.sending import ScriptSender
+
+    tell = _ignore if as_json else typer.echo
+    sender = ScriptSender(_asker(url), record, keys, tell=tell, **how)
+    sender.check_keys()
+    if not as_json:
+        typer.echo("\n## Sending\n")
+    record.write()
+    sender.send_all()
+
+
+def _ignore(_: str) -> None:
+    """For a run that prints JSON."""
+
+
+def _print_run(plan: ScriptPlan, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"success": True, "gas_used": plan.gas_used, "logs": list(plan.lines), "returns": {
+            name: {"internal_type": kind, "value": text} for name, (kind, text) in plan.returned.items()
+        }}))  # fmt: skip
+        return
+    if plan.trace:
+        typer.echo(f"Traces:\n{plan.trace.rstrip()}\n")
+    typer.echo(f"Script ran successfully.\nGas used: {plan.gas_used}")
+    if plan.returned:
+        typer.echo("\n== Return ==")
+        for name, (kind, text) in plan.returned.items():
+            typer.echo(f"{name}: {kind} {text}")
+    if plan.lines:
+        typer.echo("\n== Logs ==\n" + "\n".join(f"  {line}" for line in plan.lines))
+
+
+def _print_end(record: ScriptRecord, as_json: bool, is_sent: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({
+            "success": True, "chain": record.chain, "transactions": record.transactions, "receipts": record.receipts,
+            "returns": record.returns,
+        }))  # fmt: skip
+        return
+    if not record.transactions:
+        typer.echo("\nThe script sends nothing.")
+        return
+    end = "ONCHAIN EXECUTION COMPLETE & SUCCESSFUL." if is_sent else "SIMULATION COMPLETE. To send, add --broadcast."
+    typer.echo(f"\n{end}\n\nTransactions saved to: {record.latest}")

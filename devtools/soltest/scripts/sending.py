@@ -1,0 +1,181 @@
+"""A script's transactions: tried on a fork of the network, for their gas, and sent to its node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
+from devtools.soltest.scripts.plan import PlannedTransaction, shown
+from devtools.soltest.scripts.record import ScriptRecord
+from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.types import TokenAmount
+from localnet import Network
+from localnet.accounts import Account
+from localnet.errors import NetworkError
+from localnet.fork.node_client import NodeError
+from localnet.rules.call_request import CallRequest
+
+_OF_CALLS: Final = ("from", "to", "value", "input")
+_POLL: Final = 0.2
+"""Seconds between two questions for a receipt."""
+
+Ask = Callable[..., Any]
+"""A method of the node with its parameters."""
+
+
+class SimulationFailed(HypervisorError):
+    """A transaction of a script that the network would not execute as the script has seen it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriedTransaction:
+    """What a transaction took on the fork: the limit that an estimate gives, and the gas it used."""
+
+    gas_limit: int
+    gas_used: int
+
+
+def simulate(network: Network, planned: Sequence[PlannedTransaction], percent: int = 130) -> list[TriedTransaction]:
+    """Execute transactions on a fork of the network in their senders' names, each in a block, with real actors.
+
+    Limits are the estimates, times `percent` per cent. Raises SimulationFailed.
+    """
+    tried = []
+    for number, one in enumerate(planned, 1):
+        call = one.call
+        request = CallRequest(call.to, call.data, TokenAmount(call.value), call.sender)
+        try:
+            estimate = network.gas_limit(request)
+            receipt = network.send(call.to, call.value, call.data, sender=call.sender, gas_limit=estimate)
+        except NetworkError as error:
+            raise SimulationFailed(f"transaction {number} of the script ({title(one)}) fails: {error}") from None
+        created = receipt.contract_address if call.to is None else None
+        if call.to is None and created != one.address:
+            raise SimulationFailed(
+                f"transaction {number} of the script creates {shown(created)}, the script has seen {shown(one.address)}"
+            )
+        tried.append(
+            TriedTransaction(min(estimate * percent // 100, network.rules.limits.message_gas), receipt.gas_used)
+        )
+    return tried
+
+
+def title(one: PlannedTransaction) -> str:
+    """A transaction in few words."""
+    if one.kind != "CALL":
+        return f"new {one.contract or 'contract'}"
+    called = one.contract or shown(one.address)
+    return f"{called}.{one.function}" if one.function else f"a call of {called}"
+
+
+@dataclass(slots=True)
+class ScriptSender:
+    """Sends what a record has and has no receipt of. `tell` is given a line for each receipt; `timeout` in seconds."""
+
+    ask: Ask
+    record: ScriptRecord
+    keys: Mapping[EthAddress, bytes]
+    unlocked: bool = False
+    legacy: bool = False
+    slow: bool = False
+    gas_price: int | None = None
+    priority: int | None = None
+    timeout: float = 120.0
+    tell: Callable[[str], None] = lambda _: None
+    _waiting: list[dict[str, Any]] = field(default_factory=list)
+
+    def check_keys(self) -> None:
+        """Raise InvalidInput where a signer's key is not known: before anything is sent."""
+        done = {receipt["transactionHash"] for receipt in self.record.receipts}
+        for row in self.record.transactions:
+            sender = _address(row["transaction"]["from"])
+            if row["hash"] not in done and not self.unlocked and sender not in self.keys:
+                raise InvalidInput(
+                    f"the key of {shown(sender)} is not known: give it by --private-key, or --unlocked if the node "
+                    "has it"
+                )
+
+    def send_all(self) -> None:
+        """Send, and wait for all receipts. Raises NodeError, SimulationFailed where one fails."""
+        done = {receipt["transactionHash"] for receipt in self.record.receipts}
+        for row in self.record.transactions:
+            if row["hash"] in done:
+                continue
+            if row["hash"] is None or self.ask("eth_getTransactionByHash", row["hash"]) is None:
+                row["hash"] = self._send(row["transaction"])
+                self.record.write()
+            self._waiting.append(row)
+            if self.slow:
+                self._collect()
+        self._collect()
+
+    def _send(self, sent: dict[str, Any]) -> str:
+        sender = _address(sent["from"])
+        next_nonce = int(self.ask("eth_getTransactionCount", sent["from"], "latest"), 16)
+        if int(sent["nonce"], 16) < next_nonce:
+            raise SimulationFailed(
+                f"nonce {int(sent['nonce'], 16)} of {shown(sender)} is used by another transaction (the next one is "
+                f"{next_nonce}): run the script anew, without --resume"
+            )
+        if int(sent["gas"], 16) == 0:
+            sent["gas"] = self.ask("eth_estimateGas", {
+                name: word for name, word in sent.items() if name in _OF_CALLS and word is not None
+            })  # fmt: skip
+        price = self._price()
+        if self.unlocked:
+            return str(
+                self.ask("eth_sendTransaction", {name: word for name, word in {**sent, **price}.items() if word})
+            )
+        premium = int(price.get("maxPriorityFeePerGas", price.get("gasPrice", "0x0")), 16)
+        transaction = Transaction(
+            type=LEGACY if self.legacy else DYNAMIC_FEE,
+            chain_id=int(sent["chainId"], 16),
+            nonce=int(sent["nonce"], 16),
+            to=None if sent["to"] is None else _address(sent["to"]),
+            value=int(sent["value"], 16),
+            data=bytes.fromhex(sent["input"][2:]),
+            gas_limit=int(sent["gas"], 16),
+            max_fee=int(price.get("maxFeePerGas", price.get("gasPrice", "0x0")), 16),
+            max_priority_fee=premium,
+        )
+        signed = Account.from_key(self.keys[sender]).sign(transaction)
+        return str(self.ask("eth_sendRawTransaction", f"0x{signed.raw().hex()}"))
+
+    def _price(self) -> dict[str, str]:
+        usual = int(self.ask("eth_gasPrice"), 16) if self.gas_price is None else self.gas_price
+        if self.legacy:
+            return {"gasPrice": hex(usual)}
+        premium = int(self.ask("eth_maxPriorityFeePerGas"), 16) if self.priority is None else self.priority
+        top = 2 * usual + premium if self.gas_price is None else self.gas_price
+        return {"maxFeePerGas": hex(top), "maxPriorityFeePerGas": hex(min(premium, top))}
+
+    def _collect(self) -> None:
+        for row in self._waiting:
+            receipt = self._receipt(row["hash"])
+            self.record.receipts.append(receipt)
+            self.record.write()
+            used, block = int(receipt["gasUsed"], 16), int(receipt["blockNumber"], 16)
+            failed = receipt["status"] != "0x1"
+            made = f", contract {row['contractAddress']}" if row["transactionType"] != "CALL" else ""
+            self.tell(f"{'FAILED' if failed else 'ok'}  {row['hash']}  block {block}, gas {used:,}{made}")
+            if failed:
+                raise SimulationFailed(f"transaction {row['hash']} failed on the chain: nothing is sent after it")
+        self._waiting.clear()
+
+    def _receipt(self, transaction: str) -> dict[str, Any]:
+        end = time.monotonic() + self.timeout
+        while True:
+            found: dict[str, Any] | None = self.ask("eth_getTransactionReceipt", transaction)
+            if found is not None:
+                return found
+            if time.monotonic() > end:
+                raise NodeError(f"{transaction} has no receipt after {self.timeout:g} seconds: --resume waits on")
+            time.sleep(_POLL)
+
+
+def _address(text: str) -> EthAddress:
+    return EthAddress(bytes.fromhex(text.removeprefix("0x")))

@@ -1,0 +1,198 @@
+"""`hypervisor script`: what forge 1.7.1 has kept of the same script, and what its transactions do on the chain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from devtools.cli.main import app
+from devtools.soltest.scripts import sending
+from localnet import Network
+from localnet.fork.node_client import NodeError
+from tests.devtools.soltest.scripts.conftest import HERE
+
+KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+OTHER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+SENDER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+CHAIN = 31415926
+
+
+def run(project: Path, *options: str, status: int = 0, file: str = "Deploy.s.sol") -> str:
+    done = CliRunner().invoke(app, ["script", str(project / "script" / file), "--root", str(project), *options])
+    assert done.exit_code == status, done.output
+    return done.stdout if status == 0 else done.stderr
+
+
+def record(project: Path, name: str = "run", folder: str = "") -> dict[str, Any]:
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / folder / f"{name}-latest.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def without_gas(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Transactions but for what another network makes of them: hashes, gas, the chain's number."""
+    return [
+        {**row, "hash": None, "transaction": {**row["transaction"], "gas": None, "chainId": None}} for row in rows
+    ]  # fmt: skip
+
+
+def test_a_dry_run_keeps_what_forge_keeps(project: Path, url: str, network: Network) -> None:
+    text = run(project, "--rpc-url", url, "--private-key", KEY)
+    found = record(project, folder="dry-run")
+    forges = json.loads((HERE / "forge_run.json").read_text(encoding="utf-8"))
+    assert without_gas(found["transactions"]) == without_gas(forges)
+    assert list(found) == [
+        "transactions", "receipts", "libraries", "pending", "returns", "timestamp", "chain", "commit"
+    ]  # fmt: skip
+    assert (found["receipts"], found["pending"], found["chain"]) == ([], [], CHAIN)
+    assert "SIMULATION COMPLETE" in text
+    assert (network.head.height, network.nonce(SENDER)) == (0, 0)
+
+
+def test_what_is_sent_takes_the_gas_that_was_tried(project: Path, url: str, network: Network) -> None:
+    text = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", "--sig", "runWith(uint256)", "9")
+    found = record(project, "runWith")
+    receipts = found["receipts"]
+    assert [receipt["status"] for receipt in receipts] == ["0x1"] * 4
+    assert [receipt["transactionHash"] for receipt in receipts] == [row["hash"] for row in found["transactions"]]
+    for receipt in receipts:
+        assert f"gas {int(receipt['gasUsed'], 16):>14,}  limit" in text
+    made = [row["contractAddress"] for row in found["transactions"]]
+    assert network.call(made[0], bytes.fromhex("8381f58a")) == (50).to_bytes(32, "big")  # number()
+    assert network.call(made[2], bytes.fromhex("8381f58a")) == (3).to_bytes(32, "big")
+    assert (network.balance(made[0]), network.balance("0x" + "00" * 18 + "dead")) == (5, 123)
+    assert found["returns"] == {
+        "made": {"internal_type": "contract Counter", "value": found["returns"]["made"]["value"]}
+    }
+    assert found["returns"]["made"]["value"].lower() == made[0]
+
+
+def test_a_script_calls_actors(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", file="Actors.s.sol")
+    file = project / "broadcast" / "Actors.s.sol" / str(CHAIN) / "run-latest.json"
+    (row,) = json.loads(file.read_text(encoding="utf-8"))["transactions"]
+    assert (row["contractName"], row["transactionType"]) == ("Named", "CREATE")
+    assert b"DataCap" in network.call(row["contractAddress"], bytes.fromhex("85bb7d69"))  # answer()
+
+
+def test_a_run_that_was_cut_is_resumed(
+    project: Path, url: str, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second receipt does not come; the third and fourth transactions are not sent."""
+    receipt, asked = sending.ScriptSender._receipt, []
+
+    def lost(sender: sending.ScriptSender, transaction: str) -> dict[str, Any]:
+        asked.append(transaction)
+        if len(asked) == 2:
+            raise NodeError("the connection is lost")
+        return receipt(sender, transaction)
+
+    options = ("--rpc-url", url, "--private-key", KEY, "--broadcast")
+    monkeypatch.setattr(sending.ScriptSender, "_receipt", lost)
+    assert "the connection is lost" in run(project, *options, "--slow", status=1)
+    cut = record(project)
+    assert [row["hash"] is None for row in cut["transactions"]] == [False, False, True, True]
+    assert (len(cut["receipts"]), cut["pending"]) == (1, [cut["transactions"][1]["hash"]])
+    run(project, "--rpc-url", url, "--private-key", KEY, "--resume")
+    whole = record(project)
+    assert [row["hash"] for row in whole["transactions"]][:2] == [row["hash"] for row in cut["transactions"]][:2]
+    assert [one["status"] for one in whole["receipts"]] == ["0x1"] * 4
+    assert (network.nonce(SENDER), whole["pending"], whole["timestamp"]) == (4, [], cut["timestamp"])
+
+
+def test_nothing_is_sent_twice_under_a_nonce(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["receipts"], content["transactions"][3]["hash"] = content["receipts"][:3], None
+    file.write_text(json.dumps(content), encoding="utf-8")
+    words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=1)
+    assert f"nonce 3 of {SENDER} is used by another transaction (the next one is 4)" in words
+    assert network.nonce(SENDER) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"), [(["--legacy"], "0x0"), (["--skip-simulation"], "0x2"), (["--slow"], "0x2")]
+)
+def test_each_way_of_sending_ends_well(project: Path, url: str, options: list[str], kind: str) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", *options)
+    receipts = record(project)["receipts"]
+    assert [(one["status"], one["type"]) for one in receipts] == [("0x1", kind)] * 4
+
+
+def test_the_node_signs_for_its_own_accounts(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--sender", SENDER, "--unlocked", "--broadcast")
+    assert network.nonce(SENDER) == 4
+
+
+def test_a_script_names_its_signer_by_key(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--broadcast", "--sig", "runAs(uint256)", OTHER_KEY)
+    (row,) = record(project, "runAs")["transactions"]
+    assert row["transaction"]["from"] == "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
+    assert network.nonce("0x70997970C51812dc3A010C7d01b50e0d17dc79C8") == 1
+
+
+def test_a_script_that_reverts_sends_nothing_and_says_where(project: Path, url: str, network: Network) -> None:
+    words = run(
+        project, "--rpc-url", url, "--private-key", KEY, "--broadcast", "--sig", "runBroken()", status=1
+    )  # fmt: skip
+    assert "the script failed: never" in words
+    assert "at Deploy.runBroken (script/Deploy.s.sol:" in words
+    assert not (project / "broadcast").exists()
+    assert network.nonce(SENDER) == 0
+
+
+def test_a_transaction_that_the_network_refuses_is_named(project: Path, url: str, network: Network) -> None:
+    """A script's own run bills nobody, its transactions do: the signer has no money."""
+    words = run(project, "--rpc-url", url, "--sig", "runAs(uint256)", "0x77", "--broadcast", status=1)
+    assert "transaction 1 of the script (new Counter) fails" in words
+    assert network.head.height == 0
+
+
+def test_without_a_node_a_script_runs_alone(project: Path) -> None:
+    text = run(project, "--sig", "runWith(uint256)", "3")
+    assert "Script ran successfully." in text
+    assert "made: contract Counter 0x5b73C5498c1E3b4dbA84de0F1833c4a029d90519" in text  # as forge 1.7.1 says
+    assert not (project / "broadcast").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--broadcast"], "name the node to which the transactions go, by --rpc-url"),
+        (["--tc", "Nobody"], "there is no compiled contract script/Deploy.s.sol:Nobody"),
+        (["--sig", "nothing()"], "nothing"),
+        (["--sig", "0xzz"], "--sig '0xzz' is not calldata"),
+        (["--sender", "f01"], "the sender f01 is not an address of Ethereum's"),
+        (["--keystore", "x"], "--keystore is an option of forge that this command does not have: keys are given by"),
+        (["--optimizer-runs", "few"], "of the command line's options, optimizer_runs is 'few', expected a number"),
+    ],
+)
+def test_what_cannot_be_is_named(project: Path, options: list[str], words: str) -> None:
+    assert words in " ".join(run(project, *options, status=2).split())
+
+
+def test_what_has_no_key_is_named_before_anything_is_sent(project: Path, url: str, network: Network) -> None:
+    words = run(project, "--rpc-url", url, "--sender", SENDER, "--broadcast", status=2)
+    assert f"the key of {SENDER} is not known: give it by --private-key" in words
+    assert network.head.height == 0
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"transactions": [5]}', '{"transactions": [], "receipts": 5}'])
+def test_a_record_that_is_none_is_refused(project: Path, url: str, content: str) -> None:
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
+    assert "there is nothing to resume" in run(project, "--rpc-url", url, "--resume", status=2)
+    file.parent.mkdir(parents=True)
+    file.write_text(content, encoding="utf-8")
+    assert "is not a record of a script's run" in run(project, "--rpc-url", url, "--resume", status=2)
+
+
+def test_a_node_under_ethereums_rules_is_left_to_forge(project: Path) -> None:
+    from localnet.rpc.server import serving
+
+    with Network(rules="ethereum") as network, serving(network) as url:
+        assert "scripts are tried on forks of Filecoin's networks" in run(project, "--rpc-url", url, status=2)
