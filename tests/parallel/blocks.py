@@ -172,16 +172,16 @@ def execute(
     machine = on.machine.fork()
     machine.tracer = recorder
     machine.advance(base_fee=TokenAmount(FEE // 2))
-    try:
+    block = [BlockMessage(partial(machine.apply, each), each.from_, each.to if foresees else None) for each in messages]
+
+    def apply() -> list[ApplyResult | str]:
         if parallel is None:
-            results = [_result(partial(machine.apply, message)) for message in messages]
-        else:
-            listed = [
-                BlockMessage(partial(machine.apply, each), each.from_, each.to if foresees else None)
-                for each in messages
-            ]
-            with ParallelBlock(machine, listed, parallel) as started:
-                results = [_result(partial(started.apply, number)) for number in range(len(messages))]
+            return [_result(message.apply) for message in block]
+        with ParallelBlock(machine, block, parallel) as started:
+            return [_result(partial(started.apply, number)) for number in range(len(messages))]
+
+    try:
+        results = machine.stacks.on_one_thread(apply)
         events = [] if recorder is None else [_comparable(event) for event in recorder.events]
         return results, machine.root, events
     finally:
