@@ -134,7 +134,7 @@ class ParallelBlock:
     def __init__(self, machine: MachineState, messages: Sequence[BlockMessage], parallel: Parallel) -> None:
         self._machine, self._messages, self._parallel = machine, messages, parallel
         self._owners: dict[int, _Worker] = {}
-        self._is_frozen = False
+        self._collects_again = False
         self._began, self._begun = monotonic(), machine.state_tree.flushed_root
         parallel.conflicts = []
 
@@ -154,8 +154,8 @@ class ParallelBlock:
         ):
             takes_part = self._parallel.takes_part
             shares = shares_of(self._messages, self._parallel.workers - (not takes_part))[takes_part:]
-            self._is_frozen = True
-            gc.freeze()  # to look for garbage writes to all that is looked at, and what is written to is copied
+            self._collects_again = gc.isenabled()
+            gc.disable()  # to look for garbage writes to all that is looked at, and what is written to is copied
             for share in filter(None, shares):
                 self._start(share)
             self._parallel.blocks += bool(self._owners)
@@ -164,8 +164,8 @@ class ParallelBlock:
         """End them."""
         for worker in set(self._owners.values()):
             worker.end()
-        if self._is_frozen:
-            gc.unfreeze()
+        if self._collects_again:
+            gc.enable()
 
     def _start(self, share: list[int]) -> None:
         _reap()

@@ -157,12 +157,15 @@ class Conflict:
     """What keeps a message from being taken over: what it read first that is otherwise now.
 
     `fields` are those of the actor that differ: code, state, nonce, balance; `address` is what leads elsewhere now.
+    Where the states of an actor of one code differ, `heads` are the one that was read and the one of now.
     """
 
     message: int
     actor: ActorID | None = None
     fields: tuple[str, ...] = ()
     address: Address | None = None
+    code: Cid | None = None
+    heads: tuple[Cid, ...] = ()
 
     def __str__(self) -> str:
         if self.address is not None:
@@ -188,7 +191,7 @@ def conflict_of(message: int, tree: StateTree, begun: Cid, effects: PackedEffect
         if has_changed or written is None or actor in written:
             now = packed_actor(tree.get_actor(ActorID(actor)))
             if now != before:
-                return Conflict(message, ActorID(actor), _difference(before, now))
+                return _conflict_at(message, ActorID(actor), before, now)
     if have_changed or written is None or INIT_ACTOR in written:
         for address, found in lookups:
             if tree.lookup_id(Address.from_bytes(address)) != found:
@@ -199,10 +202,14 @@ def conflict_of(message: int, tree: StateTree, begun: Cid, effects: PackedEffect
     return None
 
 
-def _difference(before: PackedActor | None, now: PackedActor | None) -> tuple[str, ...]:
+def _conflict_at(message: int, actor: ActorID, before: PackedActor | None, now: PackedActor | None) -> Conflict:
     if before is None or now is None:
-        return ("existence",)
-    return tuple(name for name, one, other in zip(_FIELDS, before, now, strict=True) if one != other)
+        return Conflict(message, actor, ("existence",))
+    fields = tuple(name for name, one, other in zip(_FIELDS, before, now, strict=True) if one != other)
+    (code, head, *_), (other_code, other_head, *_) = before, now
+    if code != other_code or head == other_head:
+        return Conflict(message, actor, fields)
+    return Conflict(message, actor, fields, code=Cid(code), heads=(Cid(head), Cid(other_head)))
 
 
 def take_over(tree: StateTree, effects: PackedEffects) -> None:

@@ -59,7 +59,8 @@ def replay(
 
     --workers counts tipsets that are executed at once, --parallel processes that share the messages of one: what each
     message has read is compared when its turn comes, so what comes out is the same. With it, --json says of each tipset
-    how many messages were taken over and how many executed again, and for which actors.
+    how many messages were taken over and how many executed again, and at which actors and slots they met; without it
+    each such actor has a line, with an x for each message that conflicted there.
 
     Exit status: 0 if all came out the same, 1 if one did not.
 
@@ -82,12 +83,26 @@ def replay(
         different += bool(done.difference)
         if as_json:
             typer.echo(json.dumps({name: value for name, value in asdict(done).items() if value is not None}))
-        elif done.difference:
-            typer.echo(f"{done.height}: {done.difference}")
+        else:
+            if done.difference:
+                typer.echo(f"{done.height}: {done.difference}")
+            _show_conflicts(done)
     if not as_json:
         typer.echo(f"{_count_text(tipsets, 'tipset')} with {_count_text(messages, 'message')}, {different:,} different")
     if different:
         raise typer.Exit(1)
+
+
+def _show_conflicts(done: Replayed) -> None:
+    """Of a tipset that was executed in parallel: what workers did, and a line for each actor that messages met at."""
+    parallel = done.parallel
+    if parallel is None or not parallel["taken"] + parallel["executed_again"]:
+        return
+    from localnet.chain.conflicts import picture
+
+    typer.echo(f"{done.height}: {parallel['taken']:,} taken over, {parallel['executed_again']:,} executed again")
+    for line in picture(parallel, done.messages):
+        typer.echo(f"  {line}")
 
 
 _Work = Callable[[int, str | None], "Iterator[Replayed]"]

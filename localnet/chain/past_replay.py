@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
 from localnet.chain.folder_source import FolderSource, OtherRules
 from localnet.chain.node_source import NodeSource
@@ -51,10 +52,10 @@ def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) 
     try:
         past = read_past_tipset(source, headers.cids)
         messages = len([*past.work.messages()])
-        supply = SourceSupply(source, past.headers)
-        outcome = execute_tipset(machine_for(source, past), past.work, supply, parallel)
+        machine, supply = machine_for(source, past), SourceSupply(source, past.headers)
+        outcome = execute_tipset(machine, past.work, supply, parallel)
         difference = difference_from_chain(source, past, outcome)
-        return Replayed(headers.height, messages, difference, None if parallel is None else parallel.record())
+        return Replayed(headers.height, messages, difference, _done(machine, parallel))
     except (NodeError, RemoteUnavailable):
         raise
     except (HypervisorError, StoreError) as error:
@@ -67,6 +68,14 @@ def _parallel(workers: int) -> Parallel | None:
     from hypervisor.parallel import Parallel
 
     return Parallel(workers)
+
+
+def _done(machine: Hypervisor, parallel: Parallel | None) -> dict[str, Any] | None:
+    if parallel is None:
+        return None
+    from localnet.chain.conflicts import conflict_records
+
+    return conflict_records(machine, parallel)
 
 
 def difference_from_chain(source: TipsetSource, past: PastTipset, outcome: TipsetOutcome) -> str:

@@ -37,7 +37,7 @@ from store.rocks import RocksStore
 class Replayed:
     """A tipset that was executed again: how many messages it has, and what came otherwise (empty: nothing).
 
-    `parallel` says what workers did of it, where there were some (`hypervisor.parallel.Parallel.record`).
+    `parallel` says what workers did of it, where there were some (`localnet.chain.conflicts.conflict_records`).
     """
 
     height: int
@@ -104,12 +104,13 @@ def _executed(
     if workers <= 1:
         return list(execute(machine, candidates)), None
     from hypervisor.parallel import Parallel
+    from localnet.chain.conflicts import conflict_records
     from localnet.chain.side_by_side import SideBySide
 
     parallel = Parallel(workers)
     with closing(SideBySide.start(parallel, machine, candidates)) as started:
         executed = list(execute(machine, candidates, started=started))
-    return executed, parallel.record()
+    return executed, conflict_records(machine, parallel)
 
 
 @lru_cache(maxsize=1)

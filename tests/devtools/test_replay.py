@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from bridge.transactions import DYNAMIC_FEE, Transaction
 from devtools.cli.main import app
 from devtools.vectors.pool import run_all
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.replay import heights
 from tests.conftest import data_file
-from tests.localnet.conftest import Clock
+from tests.localnet.conftest import ARTIFACTS, Clock
 
 
 def run(*arguments: Any) -> Any:
@@ -51,6 +52,30 @@ def test_processes_and_dask_answer_as_one_process_does(chain: Path) -> None:
     assert [json.loads(line)["height"] for line in serial.splitlines()] == heights(chain)
     assert run("replay", chain, "--workers", 2, "--json").stdout == serial
     assert run("replay", chain, "--dask", "local", "--workers", 2, "--json").stdout == serial
+
+
+def test_processes_that_share_a_tipset_answer_as_one_does_and_say_where_messages_met(tmp_path: Path) -> None:
+    with Network(tmp_path, clock=Clock(), parallel=2) as network:
+        counter = network.deploy(ARTIFACTS / "Counter.json")
+        network.automine = False
+        data = counter.interface.encode_call("increment")
+        for account in network.accounts:
+            gas, nonce = 50_000_000, network.nonce(account)
+            message = Transaction(DYNAMIC_FEE, network.chain_id, nonce, counter.address, 0, data, gas, 10**12, 10**5)
+            network.submit(account.sign(message).raw())
+        assert len(network.mine().transactions) == 10
+    serial, beside = run("replay", tmp_path, "--json"), run("replay", tmp_path, "--parallel", 2, "--json")
+    assert serial.exit_code == beside.exit_code == 0
+    first, second = ([json.loads(line) for line in found.stdout.splitlines()] for found in (serial, beside))
+    told = [tipset.pop("parallel") for tipset in second][-1]
+    assert first == second
+    assert (told["workers"], told["taken"], told["executed_again"]) == (2, 0, 5)
+    actor = told["conflicts"][0]["actor"]
+    assert told["conflicts"][0] == {"message": 1, "actor": actor, "fields": ["state"], "slots": ["0x0"]}
+    shown = run("replay", tmp_path, "--parallel", 2).stdout.splitlines()
+    assert shown[-3:-1] == ["2: 0 taken over, 5 executed again", f"  {actor} slot 0x0  .x.x.x.x.x"]
+    refused = run("replay", tmp_path, "--parallel", 257)
+    assert refused.exit_code == 2
 
 
 @pytest.mark.oracle

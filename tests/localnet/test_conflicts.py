@@ -1,0 +1,53 @@
+"""What is told of a block's conflicts: the actors, a contract's slots, and a picture."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from bridge.addresses import to_filecoin
+from hypervisor.message import Message
+from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
+from localnet.chain.conflicts import conflict_records, picture
+from tests.parallel.blocks import COUNT, stage
+from tests.parallel.test_blocks import called, payment
+
+
+def records(*messages: Message) -> dict[str, Any]:
+    machine, parallel = stage("filecoin").machine.fork(), Parallel(2, fewest=1)
+    block = [BlockMessage(partial(machine.apply, each), each.from_, None) for each in messages]
+    with ParallelBlock(machine, block, parallel) as started:
+        results = [started.apply(number) for number in range(len(block))]
+    assert not any(result.exit_code for result in results)
+    return conflict_records(machine, parallel)
+
+
+def test_the_slots_in_which_two_messages_met_are_told() -> None:
+    contract = stage("filecoin").machine.state_tree.lookup_id(to_filecoin(stage("filecoin").contracts[0]))
+    three = bytes(31) + b"\x03"
+    found = records(called(1, COUNT, three), called(2, COUNT, three))
+    assert found == {
+        "workers": 2,
+        "taken": 0,
+        "executed_again": 1,
+        "conflicts": [{"message": 1, "actor": f"f0{contract}", "fields": ["state"], "slots": ["0x3"]}],
+    }
+    assert [*picture(found, 2)] == [f"f0{contract} slot 0x3  .x"]
+
+
+def test_a_balance_has_no_slots() -> None:
+    receiver = stage("filecoin").accounts[7]
+    actor = stage("filecoin").machine.state_tree.lookup_id(to_filecoin(receiver))
+    found = records(payment(1, to_filecoin(receiver), 1), payment(2, to_filecoin(receiver), 1))
+    assert found["conflicts"] == [{"message": 1, "actor": f"f0{actor}", "fields": ["balance"]}]
+
+
+def test_the_picture_has_a_line_for_each_actor_and_goes_on_in_the_next() -> None:
+    met = [{"message": 3, "actor": "f0100", "fields": ["balance"]}, {"message": 101, "address": "f1abc"}]
+    assert [*picture({"conflicts": met}, 104)] == [
+        f"f0100 balance  {'...x' + '.' * 96}",
+        "               ....",
+        f"f1abc          {'.' * 100}",
+        "               .x..",
+    ]
+    assert [*picture({"conflicts": []}, 10)] == []
