@@ -24,6 +24,9 @@ _SINCE: Final = {
 }
 """Forks from the oldest to the newest, each with the first release of solc that takes its name."""
 
+EVM_VERSIONS: Final = frozenset({"homestead", "tangerinewhistle", "spuriousdragon", *_SINCE})
+"""All names of forks that forge takes."""
+
 
 def evm_version(wanted: str | None, solc: str) -> str:
     """The fork that a release of solc is asked for; a name that is not known here is left to the compiler."""

@@ -21,6 +21,7 @@ from devtools.soltest.cheatcodes.failures import said
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
 from devtools.soltest.frames import CallFrame, SlotChange, log_of
 from devtools.soltest.known_code import KnownCode, KnownContract
+from devtools.soltest.precompile_text import precompile_arguments, precompile_result
 from devtools.soltest.value_text import arguments_text, plain, value_text
 from devtools.soltest.withheld import UNNAMED, all_withheld, answer_withheld, withheld
 from hypervisor.events import EventEntry
@@ -239,7 +240,8 @@ def _call(frame: CallFrame, names: Names) -> tuple[str, str]:
         return "log", _log_text(data)
     number = int.from_bytes(frame.address, "big")
     if number in _PRECOMPILES:
-        return _PRECOMPILES[number], _hex(data)
+        decoded = precompile_arguments(number, data)
+        return _PRECOMPILES[number], _hex(data) if decoded is None else decoded
     contract = names.known.of(frame)
     interface = names.interface(frame)
     try:
@@ -316,6 +318,9 @@ def _result(frame: CallFrame, names: Names) -> str:
     if frame.creates:
         size = len(contract.runtime.code) if contract is not None else 0
         return f"[Return] {size} bytes of code"
+    number = int.from_bytes(frame.address, "big")
+    if number in _PRECOMPILES and not frame.creates and not frame.code:
+        return f"[Return] {precompile_result(number, data) or _hex(data) or '0x'}"
     if not data:
         return "[Return]" if frame.address == VM else "[Stop]"
     interface = names.interface(frame)
@@ -343,6 +348,8 @@ def _failure(frame: CallFrame, names: Names, contract: KnownContract | None, dat
         return f"[{words}] {printable(end.message, _MOST_BYTES)}".rstrip()
     if end.exit_code == ExitCode.EVM_CONTRACT_REVERTED:
         return f"[Revert] {names.revert(data, contract)}".rstrip()
+    if int.from_bytes(frame.address, "big") in _PRECOMPILES and not frame.code:
+        return f"[{'PrecompileOOG' if 'gas' in end.message else 'PrecompileError'}] 0x"
     halt = _HALTS.get(end.exit_code)
     if halt:
         return f"[{halt}] EvmError: {halt}"

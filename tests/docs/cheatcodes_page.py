@@ -53,7 +53,7 @@ def names(forge: list[Cheatcode]) -> dict[str, tuple[str, str]]:
     found = {}
     for name in {*have, *lack}:
         if name not in have:
-            found[name] = MISSES, ""
+            found[name] = MISSES, MISSING[lack[name][0]]
             continue
         words = sorted({entry.partial for entry in have[name] if entry.partial})
         words += [f"`{signature}`" for signature in lack[name]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from bridge.addresses import EthAddress, create_address, unmask_id
 from devtools.soltest.cheatcodes.context import Context
@@ -144,6 +144,34 @@ def _warm(context: Context, account: EthAddress, slot: bytes) -> None:
     calls = context.ethereum("warm slots")
     calls.accounts.warm(account)
     calls.accounts.warm_slot(account, int.from_bytes(slot, "big"))
+
+
+@cheatcode("cool(address)")
+def _cool(context: Context, account: EthAddress) -> None:
+    """What was written stays; the next look at each of the account's slots is a first one, as in forge."""
+    _forget_touches(context, account, None)
+
+
+@cheatcode("coolSlot(address,bytes32)")
+def _cool_slot(context: Context, account: EthAddress, slot: bytes) -> None:
+    _forget_touches(context, account, slot)
+
+
+def _forget_touches(context: Context, account: EthAddress, slot: bytes | None) -> None:
+    calls = context.ethereum("warm slots")
+    calls.accounts.write_back()
+    actor, key = calls.accounts.find(account), None if slot is None else slot[::-1]
+
+    def is_touch(entry: Hashable) -> bool:
+        match entry:
+            case (int() as of, bytes() as own):
+                return of == actor and key in (None, own)
+            case ("warm", bytes() as of, bytes() as own):
+                return of == account and key in (None, own)
+        return False
+
+    kept = {entry: value for entry, value in calls.journal.items() if value is not None and not is_touch(entry)}
+    calls.journal.go_back_to(kept)
 
 
 @cheatcode("allowCheatcodes(address)")

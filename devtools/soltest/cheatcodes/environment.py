@@ -10,7 +10,9 @@ from bridge.ethereum_block import EthereumBlock
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.table import cheatcode
+from devtools.soltest.evm_versions import EVM_VERSIONS
 from hypervisor.types import ChainEpoch, TokenAmount
+from runtimes.evm.ethereum.forks import FORKS
 
 _U64 = 1 << 64
 
@@ -119,4 +121,20 @@ def _get_chain_id(context: Context) -> int:
 
 @cheatcode("getEvmVersion()", returns="string")
 def _evm_version(context: Context) -> str:
-    return context.ethereum("fork").environment.fork.name.lower()
+    return context.state.evm_version or context.ethereum("fork").environment.fork.name.lower()
+
+
+@cheatcode("setEvmVersion(string)", partial="code for forks before Prague runs by Prague's rules")
+def _set_evm_version(context: Context, version: str) -> None:
+    """For the calls that come; the frames that run end by the rules that they began with."""
+    calls = context.ethereum("fork")
+    name = version.strip().lower()
+    if name not in EVM_VERSIONS:
+        raise CheatcodeFailure(f"invalid evm version {version}")
+    known = {fork.name.lower(): fork for fork in FORKS.values() if fork.delegations}
+    fork = known.get(name, next(iter(known.values())))
+    block = context.machine.context.block
+    if isinstance(block, EthereumBlock):
+        context.machine.advance(block=replace(block, fork=fork.name))
+    calls.set_fork(fork)
+    context.state.evm_version = name

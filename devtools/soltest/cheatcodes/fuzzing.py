@@ -8,6 +8,7 @@ from hashlib import blake2b
 from bridge.addresses import EthAddress
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.state import State
 from devtools.soltest.cheatcodes.table import cheatcode
 
 _TOP = 1 << 256
@@ -15,11 +16,15 @@ _TOP = 1 << 256
 
 def draw(context: Context, size: int = 32) -> bytes:
     """Random bytes; the same seed and the same calls give the same ones."""
-    state = context.state
+    return drawn(context.state, context.settings.seed, size)
+
+
+def drawn(state: State, of_run: int, size: int = 32) -> bytes:
+    """The same with the seed of the run, which a test may have set another one for."""
     out = b""
     while len(out) < size:
         state.randomness += 1
-        seed = f"{context.settings.seed if state.seed is None else state.seed}:{state.randomness}"
+        seed = f"{of_run if state.seed is None else state.seed}:{state.randomness}"
         out += blake2b(seed.encode()).digest()
     return out[:size]
 

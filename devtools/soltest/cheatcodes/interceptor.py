@@ -18,6 +18,7 @@ from bridge.cbor import byte_string
 from bridge.ethereum_block import ETHEREUM
 from bridge.events import Log, entries_to_log
 from devtools.soltest.cheatcodes import emits, filecoin_calls
+from devtools.soltest.cheatcodes.arbitrary import fill_slot
 from devtools.soltest.cheatcodes.attempts import attempt, check_revert
 from devtools.soltest.cheatcodes.console import LogConsole
 from devtools.soltest.cheatcodes.context import Context, Settings
@@ -27,7 +28,7 @@ from devtools.soltest.cheatcodes.fork_diagnosis import missing_contract
 from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, trace_answer
 from devtools.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
 from devtools.soltest.cheatcodes.limits import MOST_KEPT, check_size
-from devtools.soltest.cheatcodes.signatures import name_of
+from devtools.soltest.cheatcodes.signatures import MISSING, name_of
 from devtools.soltest.cheatcodes.state import (
     CONSOLE_ADDRESS,
     CREATE2_DEPLOYER,
@@ -264,6 +265,11 @@ class Cheatcodes:
     def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
         """Take a slot for those that are recorded."""
         state = self.state
+        if state.arbitrary:
+            if word is None:
+                fill_slot(state, self.settings.seed, host, slot)
+            else:
+                state.drawn.add((host.address, slot))
         if state.recording:
             state.reads.setdefault(host.address, []).append(slot)
             if word is not None:
@@ -392,7 +398,8 @@ def _unknown(selector: bytes) -> str:
             f"unknown cheatcode with selector 0x{selector.hex()}; you may have a mismatch between the `Vm` interface "
             "(likely in `forge-std`) and the `forge` version"
         )
-    return f"vm.{name}: this cheatcode is not supported"
+    reason = next((words for signature, words in MISSING.items() if signature.split("(")[0] == name), "")
+    return f"vm.{name}: this cheatcode is not supported: {reason}"
 
 
 def _revert_result(output: bytes) -> CallResult:

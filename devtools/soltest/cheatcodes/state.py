@@ -279,6 +279,12 @@ class State:
     mappings: dict[EthAddress, MappingSlots] | None = None
     diff: list[AccountAccess] | None = None
     open_diffs: list[AccountAccess] = field(default_factory=list)
+    arbitrary: dict[EthAddress, bool] = field(default_factory=dict)
+    """Contracts whose slots are drawn when they are read, with whether those that hold something are, too."""
+    drawn: set[tuple[EthAddress, int]] = field(default_factory=set)
+    """Slots that were read since, or written."""
+    evm_version: str | None = None
+    """What `setEvmVersion` has set."""
     failure: str | None = None
     """What makes the call fail that runs now, at its end."""
     missing: str | None = None
@@ -327,7 +333,7 @@ class State:
     @property
     def watches(self) -> bool:
         """Whether slots have to be seen, and what is hashed, with all calls."""
-        return bool(self.recording or self.diff is not None or self.mappings is not None)
+        return bool(self.recording or self.diff is not None or self.mappings is not None or self.arbitrary)
 
     def sees(self, depth: int) -> bool:
         """Whether calls that frames at this depth or below it make have to be seen, and their logs in order.
@@ -355,6 +361,7 @@ class State:
             or self.intercept_code
             or self.watches_gas
             or self.forks.forks
+            or self.evm_version
             or self.watches_logs
         )
 

@@ -17,7 +17,9 @@ from store.keccak import keccak
 MODULES: Final = (
     "accounts",
     "allocs",
+    "arbitrary",
     "asserts",
+    "chains",
     "delegations",
     "diff_text",
     "ed25519",
@@ -40,6 +42,7 @@ MODULES: Final = (
     "strings",
     "testing",
     "toml_values",
+    "transactions",
     "typed",
 )
 """The modules of this package whose functions are cheatcodes."""

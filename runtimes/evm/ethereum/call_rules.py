@@ -61,6 +61,10 @@ class EthereumCallRules:
         self.exhausted = 0
         """What was left of its gas when the last frame that failed without reverting did so."""
 
+    def set_fork(self, fork: Fork) -> None:
+        """Go by another fork's rules from now on."""
+        self._fork, self._precompiles = fork, fork.precompiles
+
     def resolve(self, calls: CallManager, call: Call) -> ActorID | CallResult:
         """The actor at an address, which money or a creation brings into being; a precompile's answer."""
         address, accounts = ethereum_address(call.to), self._accounts

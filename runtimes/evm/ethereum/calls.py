@@ -126,6 +126,11 @@ class EthereumCalls(CallManager):
         )
         self.environment = replace(self.environment, block=block, context=context)
 
+    def set_fork(self, fork: Fork) -> None:
+        """Let the calls that come go by another fork's rules."""
+        self.environment = replace(self.environment, fork=fork)
+        self.ethereum_rules.set_fork(fork)
+
     # --- taken back -------------------------------------------------------------------------------------------
 
     @contextmanager

@@ -2,7 +2,8 @@
 
 python -m tests.devtools.soltest.forks.golden FOLDER     make `golden.json.gz` from a folder in which forge has run
 
-The folder holds `forge.json` and `url.json` (`forge test --json`, the second with --fork-url) and forge's `out`.
+The folder holds `forge.json` and `url.json` (`forge test --json`, the second with --fork-url), `block.json`
+(a block of anvil) and forge's `out`.
 `make clients` runs forge again and compares.
 """
 
@@ -51,7 +52,7 @@ def of_forge(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def artifacts(folder: Path) -> dict[str, dict[str, Any]]:
     """The compiled contracts by source and name, as far as tests need them."""
     found: dict[str, dict[str, Any]] = {}
-    for source in ("Counter.sol", "Forks.t.sol", "Url.t.sol", "Own.t.sol"):
+    for source in ("Counter.sol", "Forks.t.sol", "Url.t.sol", "Own.t.sol", "Codes.t.sol"):
         for file in sorted((folder / "out" / source).glob("*.json")):
             whole = json.loads(file.read_text(encoding="utf-8"))
             kept = {name: {"object": whole[name]["object"]} for name in ("bytecode", "deployedBytecode")}
@@ -64,12 +65,13 @@ def artifacts(folder: Path) -> dict[str, dict[str, Any]]:
 def main(folder: Path) -> None:
     """Write the file."""
     said = {name: of_forge(json.loads((folder / f"{name}.json").read_text())) for name in ("forge", "url")}
-    content = {"artifacts": artifacts(folder), **said}
+    block = json.loads((folder / "block.json").read_text())
+    content = {"artifacts": artifacts(folder), "block": block, **said}
     FILE.write_bytes(gzip.compress(json.dumps(content, separators=(",", ":")).encode(), mtime=0))
 
 
 GOLDEN: Final[dict[str, Any]] = json.loads(gzip.decompress(FILE.read_bytes())) if FILE.exists() else {}
-"""`artifacts` by source and contract; `forge` and `url` by suite and test."""
+"""`artifacts` by source and contract; `forge` and `url` by suite and test; a `block` of anvil."""
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))

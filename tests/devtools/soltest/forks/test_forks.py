@@ -11,7 +11,9 @@ from typing import Final
 
 import pytest
 
+from devtools.soltest.cheatcodes.transactions import read_header
 from devtools.soltest.results import TestResult
+from store.keccak import keccak
 from tests.devtools.soltest.forks.golden import GOLDEN
 from tests.devtools.soltest.forks.running import run
 
@@ -20,12 +22,15 @@ OTHER_GAS: Final = {
     "test_roll()": "a fork that was rolled begins cold",
     "test_same()": "two forks of a block are two states, each of which begins cold",
     "test_transact()": "after a transaction of the network all slots are cold",
+    "test_exec()": "the receiver, which the transaction makes, is cold behind it",
     "test_a()": "a fork that is entered for the first time begins cold",
 }  # fmt: skip
 OTHER_WORDS: Final = {
     "test_rpcError()": "a node has words of its own for an unknown method",
+    "test_execBad()": "bytes that are no transaction are refused in this project's words",
+    "test_execPoor()": "so is a transaction that its sender cannot pay",
 }
-"""Tests that fail with words of the node."""
+"""Tests that fail with other words."""
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
@@ -49,6 +54,16 @@ def _compare(wanted: dict[str, dict[str, object]], found: dict[str, TestResult])
     assert gas <= OTHER_GAS.keys() | OTHER_WORDS.keys()
 
 
+def test_a_header_has_the_hash_of_its_block() -> None:
+    block = GOLDEN["block"]
+    header = read_header(block)
+    assert f"0x{keccak(header).hex()}" == block["hash"]  # anvil's
+    with pytest.raises(ValueError, match="do not have its hash"):
+        read_header({**block, "gasUsed": "0x1"})
+    with pytest.raises(KeyError, match="stateRoot"):
+        read_header({name: value for name, value in block.items() if name != "stateRoot"})
+
+
 def test_every_gas_that_differs_belongs_to_a_test() -> None:
     names = {name for tests in GOLDEN["forge"].values() for name in tests}
     assert OTHER_GAS.keys() | OTHER_WORDS.keys() <= names
@@ -59,6 +74,7 @@ def test_what_differs_from_forge_on_purpose(networks: Mapping[str, str], tmp_pat
     assert reasons.pop("test_deadNode()").startswith("vm.createSelectFork: no node answers at http://127.0.0.1:9 ")
     assert "the parameters are not JSON" in reasons.pop("test_badParameters()")
     assert "the parameters are not a JSON array" in reasons.pop("test_noArray()")
+    assert "its fields do not have its hash" in reasons.pop("test_header()")
     assert reasons.pop("test_json()") == "vm.rpcJson: no active fork URL found"
     assert set(reasons.values()) == {""}
 

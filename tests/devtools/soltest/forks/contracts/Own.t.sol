@@ -30,6 +30,7 @@ contract OwnForks {
         vm.selectFork(a); vm.makePersistent(address(C)); C.set(0);
         vm.selectFork(b); require(C.number() == 0, "a zero that was written is carried");
     }
+    function test_header() public { vm.selectFork(a); vm.getRawBlockHeader(3); }
     function test_json() public { require(keccak256(bytes(vm.rpcJson("eth_chainId", "[]"))) == 0, "no fork"); }
 }
 

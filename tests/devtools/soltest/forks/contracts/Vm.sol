@@ -22,6 +22,7 @@ interface Vm {
     function rpc(string calldata, string calldata, string calldata) external returns (bytes memory);
     function rpcJson(string calldata, string calldata) external returns (string memory);
     function eth_getLogs(uint256, uint256, address, bytes32[] memory) external returns (EthGetLogs[] memory);
+    function getRawBlockHeader(uint256) external view returns (bytes memory);
     function deal(address, uint256) external;
     function store(address, bytes32, bytes32) external;
     function load(address, bytes32) external view returns (bytes32);

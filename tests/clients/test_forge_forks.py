@@ -1,0 +1,64 @@
+"""forge ends the tests on forks of anvil as `golden.json.gz` says, with which those of this project are compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from localnet.fork.node_client import NodeClient, NodeError
+from tests.clients.conftest import EXAMPLE, start
+from tests.devtools.soltest.forks import chains, golden
+from tests.devtools.soltest.forks.conftest import CREATION
+
+pytestmark = pytest.mark.long
+
+
+@contextmanager
+def anvil(clients: Path, *options: str) -> Iterator[str]:
+    """The URL of a fresh anvil."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (program,) = (clients / "node_modules" / "@foundry-rs").glob("anvil-*/bin/anvil*")
+    process = subprocess.Popen([program, "--port", str(port), "--silent", *options])
+    try:
+        url, begin = f"http://127.0.0.1:{port}", monotonic()
+        with NodeClient(url) as node:
+            while True:
+                try:
+                    node.ask("eth_chainId")
+                    break
+                except NodeError:
+                    assert monotonic() - begin < 60, "anvil does not answer"
+                    sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_forge_says_what_the_golden_file_says(clients: Path, tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").write_text(golden.CONFIGURATION, encoding="utf-8")
+    shutil.copytree(golden.HERE / "contracts", tmp_path / "test")
+    (tmp_path / "src").mkdir()
+    home = tmp_path / "home"
+    home.mkdir()
+    with anvil(clients) as first, anvil(clients, "--chain-id", "777") as second:
+        hashes = chains.build(first, CREATION, 8601)
+        chains.build(second, CREATION, 8602)
+        around = {**chains.environment(first, hashes, second), "HOME": str(home)}
+        command = ("forge", "test", "--use", EXAMPLE / "solc.mjs", "--json", "-vv")
+        options = {
+            "forge": ("--nmc", "UrlTest|OwnForks|HostileFork"),
+            "url": ("--mc", "UrlTest", "--fork-url", "first"),
+        }
+        for name, more in options.items():
+            done = start(clients, *command, *more, folder=tmp_path, **around)
+            assert golden.of_forge(json.loads(done.stdout)) == golden.GOLDEN[name]
