@@ -25,6 +25,7 @@ from devtools.soltest.world import Handle, World
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.tracing import Tracer
 from localnet.calls.time_limit import OutOfTime
+from store.blockstore import StoreError
 
 
 class Viewer(Protocol):
@@ -199,7 +200,7 @@ class SuiteRun:
                         result = run()
                     result = replace(result, duration=perf_counter() - begin, measured=self._measured())
                     result = self._run_viewed(stage, test, ready, seen, result, invariant.fail_on_revert)
-                except HypervisorError as error:
+                except (HypervisorError, StoreError) as error:
                     result = _broken(test.signature, test.kind, error)
                 lines = result.logs or tuple(self.world.cheatcodes.console.lines)
                 yield replace(result, logs=lines, duration=perf_counter() - begin)

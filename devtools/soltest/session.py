@@ -86,15 +86,14 @@ class SuiteSession:
         name = self.project.eth_rpc_url
         if name is None:
             return None
-        if self.options.rules != ETHEREUM:
-            raise InvalidInput(
-                f"a fork by accounts and slots is Ethereum's: run {name} with --rules ethereum, or "
-                "`hypervisor node --fork-url` for a network under Filecoin's rules"
-            )
         from devtools.soltest.forks.endpoints import endpoint_url
         from devtools.soltest.forks.remote import RemoteChain
 
         url = endpoint_url(name, self.project.rpc_endpoints, os.environ)
+        if self.options.rules != ETHEREUM:
+            from localnet.fork.forking import ForkSource, find_fork_point
+
+            return url, find_fork_point(ForkSource(url, self.project.fork_block_number)).epoch
         chain = RemoteChain(url)
         try:
             return url, chain.block(self.project.fork_block_number).number

@@ -24,6 +24,7 @@ from devtools.soltest.forks.book import NetworkFork
 from devtools.soltest.forks.environment import block_context
 from hypervisor.address import Address
 from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput
 from hypervisor.events import StampedEvent
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
@@ -36,6 +37,7 @@ from runtimes.evm.ethereum.application import Application, block_of
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
 from runtimes.evm.rules import CodeLimit
+from store.memory import MemoryStore
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
 _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
@@ -109,16 +111,18 @@ class World:
             rules=setting.rules,
             block=block if setting.rules == ETHEREUM else CodeLimit(limit),
         )
+        self._is_ethereum = setting.rules == ETHEREUM
+        if machine is None and setting.fork_url is not None and not self._is_ethereum:
+            machine = _forked(setting)
         self.machine = machine or Hypervisor.open(
             network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle
         )
-        self._is_ethereum = setting.rules == ETHEREUM
         self._bring_people()
         cheatcodes.install(self.machine)
         self.machine.state_tree.flush()
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
         self._sent = 0
-        if setting.fork_url is not None:
+        if setting.fork_url is not None and self._is_ethereum:
             self._begin_at(setting.fork_url, setting.fork_number)
         self.machine.state_tree.begin()  # for good: marks hold only within a transaction
 
@@ -142,11 +146,8 @@ class World:
             }
             install(self.machine, accounts)
             return
-        tree, code = self.machine.state_tree, self.machine.manifest.code("ethaccount")
         for who, money in people.items():
-            address = Address.delegated(EAM_NAMESPACE, who)
-            actor = tree.register_address(address)
-            tree.set_actor(actor, ActorState(code, balance=TokenAmount(money), delegated_address=address))
+            self.set_balance(who, money)
 
     # --- calls --------------------------------------------------------------------------------------------------
 
@@ -335,3 +336,20 @@ class World:
         """Release the machine, and the nodes of forks."""
         self.machine.close()
         self.cheatcodes.remotes.close()
+
+
+def _forked(setting: Setting) -> Hypervisor:
+    """A machine under Filecoin's rules with the state of a Filecoin node's network, read from it block by block.
+
+    Raises NodeError, InvalidInput.
+    """
+    from localnet.fork.forking import ForkSource, open_fork
+
+    if setting.network is not None or setting.bundle is not None:
+        raise InvalidInput("a fork has the network version and the actors of its network: leave them out")
+    store, origin = open_fork(MemoryStore(), ForkSource(setting.fork_url or "", setting.fork_number))
+    assert origin is not None, "a fork is asked for"
+    point = origin.point
+    machine = Hypervisor.open(store=store, rules=setting.rules, evm=setting.evm, externs=origin)
+    machine.advance(base_fee=point.base_fee, circulating_supply=point.vested, block=CodeLimit(setting.code_limit))
+    return machine

@@ -56,7 +56,7 @@ def test_forge_says_what_the_golden_file_says(clients: Path, tmp_path: Path) -> 
         around = {**chains.environment(first, hashes, second), "HOME": str(home)}
         command = ("forge", "test", "--use", EXAMPLE / "solc.mjs", "--json", "-vv")
         options = {
-            "forge": ("--nmc", "UrlTest|OwnForks|HostileFork"),
+            "forge": ("--nmc", "UrlTest|OwnForks|HostileFork|FilecoinFork"),
             "url": ("--mc", "UrlTest", "--fork-url", "first"),
         }
         for name, more in options.items():

@@ -13,6 +13,10 @@ import pytest
 
 from devtools.soltest.cheatcodes.transactions import read_header
 from devtools.soltest.results import TestResult
+from hypervisor.address import Address
+from hypervisor.types import ActorID
+from localnet import Network
+from localnet.rpc.server import serving
 from store.keccak import keccak
 from tests.devtools.soltest.forks.golden import GOLDEN
 from tests.devtools.soltest.forks.running import run
@@ -77,6 +81,25 @@ def test_what_differs_from_forge_on_purpose(networks: Mapping[str, str], tmp_pat
     assert "its fields do not have its hash" in reasons.pop("test_header()")
     assert reasons.pop("test_json()") == "vm.rpcJson: no active fork URL found"
     assert set(reasons.values()) == {""}
+
+
+def test_a_fork_under_filecoins_rules_has_the_networks_actors(tmp_path: Path) -> None:
+    with Network() as there:
+        counter = there.deploy(GOLDEN["artifacts"]["test/Counter.sol:Counter"])
+        assert counter.send("set", 42).succeeded
+        known = {
+            "COUNTER": f"0x{counter.address.hex()}",
+            "EPOCH": str(there.block_number),
+            "CHAIN": str(there.chain_id),
+            "REWARD": str(int(there.balance(Address.id(ActorID(2))))),
+        }
+        with serving(there) as url:
+            found = run(
+                tmp_path, "^FilecoinFork$", {**known, "FIRST_URL": url}, rules="filecoin", fork_url=url,
+                fork_number=there.block_number,
+            )["FilecoinFork"]  # fmt: skip
+    assert "a run has one fork" in (found.pop("test_forks()").reason or "")
+    assert [test.reason for test in found.values()] == [None, None]
 
 
 def test_under_filecoins_rules_a_fork_is_refused_with_the_remedy(networks: Mapping[str, str], tmp_path: Path) -> None:

@@ -34,6 +34,19 @@ contract OwnForks {
     function test_json() public { require(keccak256(bytes(vm.rpcJson("eth_chainId", "[]"))) == 0, "no fork"); }
 }
 
+/// On a fork of a network under Filecoin's rules, whose actors are the network's own.
+contract FilecoinFork {
+    Counter c; uint256 x;
+    function setUp() public { c = Counter(vm.envAddress("COUNTER")); x = c.number(); }
+    function test_state() public {
+        require(c.number() == 42, "number"); require(block.number == vm.envUint("EPOCH"), "epoch"); require(block.chainid == vm.envUint("CHAIN"), "chain");
+        require(address(bytes20(hex"ff00000000000000000000000000000000000002")).balance == vm.envUint("REWARD"), "reward actor");
+        c.set(7); require(c.number() == 7 && c.seen(address(this)) == 7, "written"); vm.deal(address(5), 3); require(address(5).balance == 3, "dealt");
+    }
+    function test_again() public { require(c.number() == 42 && x == 42, "another test has written"); new Counter(); }
+    function test_forks() public { vm.createFork("first"); }
+}
+
 /// On a fork of a node that answers what it should not.
 contract HostileFork {
     function test_word() public { vm.createSelectFork("hostile"); Counter(0x5FbDB2315678afecb367f032d93F642f64180aa3).number(); }
