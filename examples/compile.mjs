@@ -32,6 +32,7 @@ const imported = (path) => ({ contents: readFileSync(packages.resolve(path), "ut
 let different = 0;
 for (const folder of readdirSync(here).filter((name) => existsSync(join(here, name, "README.md")))) {
   const names = readdirSync(join(here, folder)).filter((name) => name.endsWith(".sol")).sort();
+  if (names.length === 0) continue; // an example without a contract of its own
   const sources = Object.fromEntries(
     names.map((name) => [name, { content: readFileSync(join(here, folder, name), "utf8") }]),
   );

@@ -26,6 +26,7 @@ from hypervisor.message import Message
 from hypervisor.types import METHOD_SEND, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.chain.mempool import MAX_WAITING
+from localnet.errors import TransactionRefused
 from localnet.ledger.records import TransactionReceipt
 from localnet.miners import onboarding
 from localnet.miners.miner import WINDOW_PROOF, Miner
@@ -80,7 +81,8 @@ def flood(rules: str, count: int, bundle: Path | None = None) -> Flood:
             network.set_next_base_fee(base_fee)
             network.mine()
             sent += _send_some(network, pending)
-        receipt = network.receipt(proof)
+            proof = proof or _prove(network, miner, sector.deadline, sector.partition)
+        receipt = None if proof is None else network.receipt(proof)
         assert receipt is not None, "what waits for a block gets one in the end"
         tipsets = [network.chain.index.tipset(height) for height in range(first + 1, network.block_number + 1)]
         executed = sum(len(tipset.transactions) for tipset in tipsets) - 1
@@ -117,8 +119,8 @@ def _send_some(network: Network, pending: Iterator[Message]) -> int:
     return sent
 
 
-def _prove(network: Network, miner: Miner, deadline: int, partition: int) -> bytes:
-    """Send the proof of a deadline at the least premium; its hash."""
+def _prove(network: Network, miner: Miner, deadline: int, partition: int) -> bytes | None:
+    """Send the proof of a deadline at the least premium; its hash, or None where the mempool has no place for it."""
     owner = miner.owner.native
     call: Call[Any] = storageminer.development_only_prove_deadline()
     unknown = network.machine.call(Message(miner.address, owner, method=call.method, params=b"\x00"))
@@ -132,7 +134,12 @@ def _prove(network: Network, miner: Miner, deadline: int, partition: int) -> byt
         miner.address, owner, actor.nonce, method=call.method, params=call.params, gas_limit=Gas(10**9),
         gas_fee_cap=CAP, gas_premium=CHEAP,
     )  # fmt: skip
-    return network.submit_unsigned(proof)
+    try:
+        return network.submit_unsigned(proof)
+    except TransactionRefused as refused:
+        if refused.reason != "full":
+            raise
+        return None
 
 
 def main() -> int:
