@@ -31,7 +31,10 @@ class Lab:
     what: str
     """What it lets people try, in one clause."""
     network: str = ""
-    """A function `(rules: NetworkRules, option: str) -> NetworkRules`: the network's rules with the lab."""
+    """A function `(rules: NetworkRules) -> NetworkRules`: the network's rules with the lab.
+
+    Where the lab takes an option, its text is the second argument.
+    """
     machine: str = ""
     """A function `(machine: MachineState) -> None`, called for each machine: it lets that know its code."""
     option: str = ""

@@ -50,8 +50,10 @@ class Registry:
         """The machine's options for its runtimes."""
         return self._services.options
 
-    def override(self, code: Cid, name: str) -> None:
-        """Let another runtime execute a code CID."""
+    def override(self, code: Cid, name: str, factory: RuntimeFactory | None = None) -> None:
+        """Let another runtime execute a code CID; one that is not installed comes with its factory."""
+        if factory is not None:
+            self._factories.setdefault(name, factory)
         self._names[code] = name
 
     def wrap(self, name: str, wrapper: Callable[[Runtime], Runtime]) -> None:

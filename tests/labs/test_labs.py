@@ -35,7 +35,7 @@ BARE = Lab(what="nothing")
 NO_LAB = "a text"
 
 
-def with_half(rules: NetworkRules, option: str) -> NetworkRules:
+def with_half(rules: NetworkRules) -> NetworkRules:
     return replace(rules, limits=replace(rules.limits, block_gas=Gas(rules.limits.block_gas // 2)))
 
 
@@ -171,5 +171,5 @@ class TestPages:
         module: dict[str, object] = {}
         exec(source, module)
         assert isinstance(module["LAB"], Lab)
-        halved = module["with_half"](rules_named("filecoin"), "")  # type: ignore[operator]
+        halved = module["with_half"](rules_named("filecoin"))  # type: ignore[operator]
         assert halved.limits.block_gas == 5_000_000_000

@@ -15,5 +15,6 @@ def lab_rules(hardfork: str, gas_limit: int | None, name: str) -> NetworkRules:
     rules = filecoin_rules(hardfork, gas_limit)
     for chosen in labs_of(name):
         if chosen.lab.network:
-            rules = resolve_name(chosen.lab.network)(rules, chosen.option)
+            option = (chosen.option,) if chosen.lab.option else ()
+            rules = resolve_name(chosen.lab.network)(rules, *option)
     return replace(rules, name=name)

@@ -1,0 +1,389 @@
+"""The outbox: the actor of the lab `async` that keeps posted messages, and the money for them, until their delivery.
+
+Its code runs here and not as WASM; what it reads, writes and sends are the kernel's operations, with their charges. Its
+state is `[next, first, queue]`: the number of the next entry, that of the oldest, and an AMT of links to entries.
+Methods, entries and the rules of delivery: docs/labs/async.md. Delivering is `localnet.rules.labs.asynchronous`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import astuple, dataclass
+from typing import Any, Final
+
+from eth_abi.abi import decode as decode_abi
+from eth_abi.abi import encode as encode_abi
+from eth_abi.exceptions import DecodingError
+
+from bridge.cbor import ParamsError
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import calldata_of, invoke_params
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.blocks import Block
+from hypervisor.errors import ActorExit, InvalidInput, SyscallError
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.gas import to_milligas
+from hypervisor.kernel import Kernel
+from hypervisor.runtime import Outcome, RuntimeServices
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    METHOD_SEND,
+    NO_BLOCK,
+    SYSTEM_ACTOR,
+    ActorID,
+    BlockId,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+)
+from store.amt import Amt
+from store.blockstore import Blockstore, get_object
+from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
+from store.codec import CodecError, decode_strict, encode, link, unlink
+
+OUTBOX: Final = ActorID(20)
+RUNTIME: Final = "outbox"
+CODE_BLOCK: Final = b"The outbox of the lab async, version 1. It is executed by the runtime `outbox`, not as a module."
+CODE: Final = cid_of(CODE_BLOCK, RAW)
+"""The code CID: of a block that says so, since a state's links lead to blocks."""
+
+POST, NEXT, SETTLE = MethodNumber(2), MethodNumber(3), MethodNumber(4)
+POST_SELECTOR: Final = bytes.fromhex("b06ad502")
+"""Of `post(bytes,uint64,bytes,uint256,uint64,uint64,uint64,uint64)`."""
+_POST_TYPES: Final = ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64", "uint64", "uint64")
+
+EPOCH_GAS: Final = Gas(2_500_000_000)
+"""What an epoch's deliveries may use: a quarter of a block, on top of it."""
+HANDLING_GAS: Final = Gas(10_000_000)
+"""What an entry pays for being kept, handed out and settled, whatever becomes of it."""
+MOST_GAS: Final = Gas(EPOCH_GAS - HANDLING_GAS)
+MOST_PARAMS: Final = 32 << 10
+MOST_RETURN: Final = 1 << 10
+"""Bytes of an answer that a receipt carries; of a longer one it has none."""
+LONGEST_WAIT: Final = 30 * 2880
+"""Epochs between a message's posting and its expiry, at most."""
+RECEIPT_WAIT: Final = 2880
+"""Epochs after which a receipt that was not delivered expires."""
+EXPIRED: Final = 64
+"""The exit code in the receipt of a message that expired: no actor's, no machine's."""
+_U64: Final = (1 << 64) - 1
+_METHOD_GAS: Final = 500_000
+MESSAGE, RECEIPT = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What waits in the outbox: a message of a poster's, or the receipt of one, which goes to the poster.
+
+    `value` in attoFIL, `price` in attoFIL per gas as it was when it was posted, `posted` and `expiry` in epochs.
+    A receipt is `about` the message of that number, else 0.
+    """
+
+    kind: int
+    poster: ActorID
+    to: bytes
+    method: int
+    params: bytes
+    value: int
+    gas: int
+    price: int
+    posted: int
+    expiry: int
+    receipt_method: int
+    receipt_gas: int
+    about: int = 0
+
+    @property
+    def escrow(self) -> int:
+        """attoFIL that the outbox holds for it."""
+        own = self.value + self.price * (self.gas + HANDLING_GAS)
+        return own + (self.price * (self.receipt_gas + HANDLING_GAS) if self.receipt_method else 0)
+
+    def encode(self) -> bytes:
+        """DAG-CBOR, the fields in their order, money as byte strings."""
+        fields = list(astuple(self))
+        fields[5], fields[7] = encode_bigint(self.value), encode_bigint(self.price)
+        return encode(fields)
+
+    @classmethod
+    def of(cls, fields: list[Any]) -> Entry:
+        """The inverse of `encode`."""
+        changed = list(fields)
+        changed[5], changed[7] = decode_bigint(fields[5]), decode_bigint(fields[7])
+        return cls(*changed)
+
+
+def first_head(store: Blockstore) -> Cid:
+    """The state of an outbox that nothing was posted to, written."""
+    return _put(store, encode([1, 1, link(Amt(store).flush())]))
+
+
+def entries(store: Blockstore, head: Cid) -> list[tuple[int, Entry]]:
+    """What waits in an outbox with this state, by number: oldest first."""
+    _, first, root = get_object(store, head)
+    return [(at, Entry.of(get_object(store, unlink(value)))) for at, value in Amt(store, unlink(root)).items(first)]
+
+
+def post_params(
+    to: Address,
+    method: int,
+    params: bytes = b"",
+    *,
+    value: int = 0,
+    gas: int,
+    expiry: int,
+    receipt_method: int = 0,
+    receipt_gas: int = 0,
+) -> bytes:
+    """The parameters of the method Post, in CBOR. Money in attoFIL, gas in gas, `expiry` an epoch."""
+    return encode([to.to_bytes(), method, params, encode_bigint(value), gas, expiry, receipt_method, receipt_gas])
+
+
+class OutboxRuntime:
+    """See `hypervisor.runtime.Runtime`: it runs the outbox alone."""
+
+    def __init__(self, services: RuntimeServices) -> None:
+        """There is nothing that it is built with."""
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        """A method of the outbox; OutOfGas and Fatal propagate."""
+        try:
+            kernel.gas.charge("OnOutboxMethod", to_milligas(_METHOD_GAS))
+            answer = _Invocation(kernel).run(kernel.ipld.find(params))
+            return Outcome(ExitCode.OK, NO_BLOCK if answer is None else kernel.ipld.create(*answer))
+        except ActorExit as ended:
+            return Outcome(ended.code, message=ended.message)
+        except SyscallError as refused:
+            read_only = refused.number == ErrorNumber.READ_ONLY
+            return Outcome(ExitCode.USR_READ_ONLY if read_only else ExitCode.USR_ILLEGAL_STATE, message=refused.message)
+
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        """No actor becomes an outbox."""
+        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the outbox has no `upgrade`")
+
+    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+        """There is no module."""
+
+
+class _Blocks:
+    """The actor's blocks by way of the kernel: reachable ones alone, each paid for."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._ipld = kernel.ipld
+
+    def get(self, cid: Cid) -> bytes:
+        stat = self._ipld.open(cid)
+        return self._ipld.read(stat.id, 0, stat.size)
+
+    def has(self, cid: Cid) -> bool:
+        return self._ipld.is_reachable(cid)
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        self._ipld.link(self._ipld.create(DAG_CBOR, data))
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        for cid, data in blocks:
+            self.put(cid, data)
+
+
+class _Invocation:
+    """One invocation of the outbox."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._context = kernel.context
+        self._blocks = _Blocks(kernel)
+        self._epoch = kernel.machine.context.epoch
+        self._price = kernel.machine.context.base_fee
+
+    def run(self, params: Block | None) -> tuple[int, bytes] | None:
+        """The method's answer: codec and bytes."""
+        method = self._context.method
+        if method == INVOKE_EVM:
+            return self._post_by_abi(params)
+        if method == POST:
+            return CBOR, encode(self.post(*self._post_fields(params)))
+        if method not in (NEXT, SETTLE):
+            raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the outbox has no method {method}")
+        if self._context.caller != SYSTEM_ACTOR:
+            raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"method {method} is the system's")
+        fields = decode_strict(params.data if params else b"")
+        if method == NEXT:
+            return CBOR, encode(self.next(*fields))
+        self.settle(*fields)
+        return None
+
+    # --- posting ----------------------------------------------------------------------------------------------
+
+    def _post_fields(self, params: Block | None) -> list[Any]:
+        try:
+            to, method, data, value, *numbers = decode_strict(params.data if params else b"")
+            if not (isinstance(to, bytes) and isinstance(data, bytes) and len(numbers) == 4):
+                raise TypeError("other fields")
+            whole = [method, *numbers]
+            if any(type(number) is not int or not 0 <= number <= _U64 for number in whole):
+                raise TypeError("a number that is no unsigned one of 64 bits")
+            return [to, method, data, decode_bigint(value), *numbers]
+        except (CodecError, InvalidInput, TypeError, ValueError) as error:
+            said = f"the parameters of Post cannot be read: {error}"
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=said) from None
+
+    def _post_by_abi(self, params: Block | None) -> tuple[int, bytes]:
+        try:
+            calldata = b"" if params is None else calldata_of(params.codec, params.data)
+            if calldata[:4] != POST_SELECTOR:
+                said = f"the outbox has no function with the selector 0x{calldata[:4].hex()}"
+                raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=said)
+            to, method, data, *numbers = decode_abi(_POST_TYPES, calldata[4:])
+        except (ParamsError, DecodingError, OverflowError, ValueError) as error:
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the calldata of post: {error}") from None
+        if method == INVOKE_EVM:
+            data = invoke_params(data)
+        number = self.post(to, method, data, *numbers)
+        return RAW, encode_abi(("uint64",), (number,))
+
+    def post(
+        self,
+        to: bytes,
+        method: int,
+        params: bytes,
+        value: int,
+        gas: int,
+        expiry: int,
+        receipt_method: int,
+        receipt_gas: int,
+    ) -> int:
+        """Keep a message of the caller's and the money for it; its number. What was paid too much goes back."""
+        # check
+        refused = self._refusal(to, params, value, gas, expiry, receipt_method, receipt_gas)
+        if refused:
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=refused)
+        caller, epoch = self._context.caller, self._epoch
+        entry = Entry(
+            MESSAGE, caller, to, method, params, value, gas, self._price, epoch, expiry, receipt_method, receipt_gas
+        )
+        paid = self._context.value
+        if paid < entry.escrow:
+            said = f"the message costs {entry.escrow} attoFIL with its value, and {paid} came with it"
+            raise ActorExit(ExitCode.USR_INSUFFICIENT_FUNDS, message=said)
+        # do
+        number, first, queue = self._load()
+        self._append(number, first, queue, entry)
+        if paid > entry.escrow:
+            self._pay(caller, paid - entry.escrow)
+        # return
+        return number
+
+    def _refusal(
+        self, to: bytes, params: bytes, value: int, gas: int, expiry: int, receipt_method: int, receipt_gas: int
+    ) -> str:
+        try:
+            Address.from_bytes(to)
+        except InvalidInput as error:
+            return f"the receiver's address: {error}"
+        if len(params) > MOST_PARAMS:
+            return f"parameters of {len(params)} bytes: at most {MOST_PARAMS}"
+        if not 0 <= value < 1 << 127:
+            return f"a value of {value} attoFIL: expected no less than 0, and no more than there can be"
+        if not 0 < gas <= MOST_GAS:
+            return f"a budget of {gas} gas: expected 1 to {MOST_GAS}"
+        if not self._epoch < expiry <= self._epoch + LONGEST_WAIT:
+            return f"expiry at epoch {expiry}: expected {self._epoch + 1} to {self._epoch + LONGEST_WAIT}"
+        if receipt_method and not 0 < receipt_gas <= MOST_GAS:
+            return f"a budget of {receipt_gas} gas for the receipt: expected 1 to {MOST_GAS}"
+        if receipt_gas and not receipt_method:
+            return f"{receipt_gas} gas for a receipt to method 0: name a method, or give no gas"
+        return ""
+
+    # --- delivering -------------------------------------------------------------------------------------------
+
+    def next(self, room: int) -> list[Any] | None:
+        """What to deliver with `room` gas: [number, poster, to, method, params, value, gas], its value paid out.
+
+        A number alone is the gas that an entry took that is not delivered any more. None: nothing can be done now.
+        """
+        number, first, queue = self._load()
+        if first == number:
+            return None
+        entry = self._entry(queue, first)
+        if entry.posted >= self._epoch or room < HANDLING_GAS:
+            return None
+        if self._epoch > entry.expiry:
+            self._finish(number, first, queue, entry, EXPIRED, 0, None, expired=True)
+            return [HANDLING_GAS]
+        if entry.gas + HANDLING_GAS > room:
+            return None
+        if entry.kind == MESSAGE and not self._pay(entry.poster, entry.value):
+            # The poster is gone, and a message has no sender: what it paid is burnt.
+            queue.delete(first)
+            self._save(number, first + 1, queue)
+            self._pay(BURNT_FUNDS_ACTOR, entry.escrow)
+            return [HANDLING_GAS]
+        sender = entry.poster if entry.kind == MESSAGE else OUTBOX
+        return [first, sender, entry.to, entry.method, entry.params, encode_bigint(entry.value), entry.gas]
+
+    def settle(self, exit_code: int, gas_used: int, returned: bytes | None) -> None:
+        """The end of what `next` handed out: burn what was used, give the rest back, post the receipt."""
+        number, first, queue = self._load()
+        self._finish(number, first, queue, self._entry(queue, first), exit_code, gas_used, returned)
+
+    def _finish(
+        self,
+        number: int,
+        first: int,
+        queue: Amt,
+        entry: Entry,
+        exit_code: int,
+        gas_used: int,
+        returned: bytes | None,
+        *,
+        expired: bool = False,
+    ) -> None:
+        queue.delete(first)
+        if entry.kind == MESSAGE and entry.receipt_method:
+            receipt = Entry(
+                RECEIPT, entry.poster, Address.id(entry.poster).to_bytes(), entry.receipt_method,
+                encode([first, exit_code, gas_used, returned]), 0, entry.receipt_gas, entry.price,
+                self._epoch, self._epoch + RECEIPT_WAIT, 0, 0, first,
+            )  # fmt: skip
+            self._append(number, first + 1, queue, receipt)
+        else:
+            self._save(number, first + 1, queue)
+        back = entry.price * (entry.gas - gas_used) + (entry.value if expired else 0)
+        burnt = entry.price * (gas_used + HANDLING_GAS)
+        if not self._pay(entry.poster, back):
+            burnt += back
+        self._pay(BURNT_FUNDS_ACTOR, burnt)
+
+    # --- state and money --------------------------------------------------------------------------------------
+
+    def _load(self) -> tuple[int, int, Amt]:
+        number, first, root = get_object(self._blocks, self._kernel.self_.root())
+        return number, first, Amt(self._blocks, unlink(root))
+
+    def _entry(self, queue: Amt, number: int) -> Entry:
+        return Entry.of(get_object(self._blocks, unlink(queue.get(number))))
+
+    def _append(self, number: int, first: int, queue: Amt, entry: Entry) -> None:
+        queue.set(number, link(_put(self._blocks, entry.encode())))
+        self._save(number + 1, first, queue)
+
+    def _save(self, number: int, first: int, queue: Amt) -> None:
+        self._kernel.self_.set_root(_put(self._blocks, encode([number, first, link(queue.flush())])))
+
+    def _pay(self, actor: ActorID, amount: int) -> bool:
+        """Send money; whether it arrived."""
+        if amount == 0:
+            return self._kernel.calls.get_actor(actor) is not None
+        try:
+            sent = self._kernel.send(Address.id(actor), METHOD_SEND, value=TokenAmount(amount))
+        except SyscallError:
+            return False
+        return sent.exit_code == ExitCode.OK
+
+
+def _put(store: Blockstore, data: bytes) -> Cid:
+    cid = cid_of(data, DAG_CBOR)
+    store.put(cid, data)
+    return cid

@@ -1,0 +1,328 @@
+"""The lab `async`: the outbox's invariants over random programs, and each rule of its page by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode as encode_abi
+
+from bridge.addresses import to_filecoin
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import invoke_params
+from hypervisor.address import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.types import METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet import Network
+from localnet.rules.labs import outbox
+from localnet.rules.labs.asynchronous import deliver
+from localnet.rules.labs.outbox import (
+    EPOCH_GAS,
+    EXPIRED,
+    HANDLING_GAS,
+    LONGEST_WAIT,
+    MOST_GAS,
+    MOST_PARAMS,
+    OUTBOX,
+    POST,
+    POST_SELECTOR,
+    RECEIPT,
+    Entry,
+    post_params,
+)
+from store.codec import decode_strict, encode
+from tests.conftest import samples
+from tests.labs.outbox import EXAMPLE, MISSING, ON_RECEIPT, PLANTS, RUN, run
+
+PRICE = 100
+MILLION = 1_000_000
+FUNDS = TokenAmount(10**24)
+
+
+@pytest.mark.sampled
+def test_random_programs_keep_every_invariant() -> None:
+    stages, findings, _ = run(7, samples(400), 1)
+    assert findings == []
+    assert stages["had one in both runtimes"] > samples(400) / 3
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_defect_is_found(plant: str) -> None:
+    assert run(7, 100, 1, plant)[1]
+
+
+class Stage:
+    """A machine with the lab at an epoch, an account that posts, and a native relay."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.machine = network, network.machine
+        self.alice, self.bob = network.accounts[0].native, network.accounts[1].native
+        code = self.machine.install((EXAMPLE / "relay.wasm").read_bytes())
+        self.relay = Address.id(self.machine.create(code, value=FUNDS).id)
+        self.epoch = self.machine.context.epoch
+        self.next_epoch()
+
+    def next_epoch(self, by: int = 1) -> None:
+        """Go on without delivering."""
+        self.epoch = ChainEpoch(self.epoch + by)
+        self.machine.advance(epoch=self.epoch, base_fee=TokenAmount(PRICE))
+
+    def post(self, params: bytes, value: int = 10**15, sender: Address | None = None) -> ApplyResult:
+        """A message of an account's to the outbox."""
+        return self.machine.apply_implicit(
+            Message(Address.id(OUTBOX), sender or self.alice, value=TokenAmount(value), method=POST, params=params)
+        )
+
+    def waiting(self) -> list[tuple[int, Entry]]:
+        state = self.machine.state_tree.get_actor(OUTBOX)
+        assert state is not None
+        found = outbox.entries(self.machine.store, state.head)
+        assert state.balance == sum(entry.escrow for _, entry in found)
+        return found
+
+    def deliver(self) -> None:
+        """What an epoch later is done at its end."""
+        self.next_epoch()
+        deliver(self.machine)
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[Network]:
+    with Network(rules="lab:async") as network:
+        network.mine()
+        yield network
+
+
+@pytest.fixture
+def stage(prepared: Network) -> Iterator[Stage]:
+    before = prepared.machine.snapshot()
+    context = prepared.machine.context
+    yield Stage(prepared)
+    prepared.machine.restore(before)
+    prepared.machine.advance(epoch=context.epoch, base_fee=context.base_fee)
+
+
+def expiry(stage: Stage) -> int:
+    return int(stage.epoch) + 10
+
+
+def test_what_is_not_used_comes_back_and_the_rest_is_burnt(stage: Stage) -> None:
+    """The sum by hand: value to the receiver; gas used and 10,000,000 for handling at the price of the posting."""
+    machine, cost = stage.machine, 7 + PRICE * (50 * MILLION + HANDLING_GAS)
+    before, burnt = machine.balance(stage.alice), machine.balance(Address.id(ActorID(99)))
+    bob = machine.balance(stage.bob)
+    posted = stage.post(post_params(stage.bob, METHOD_SEND, value=7, gas=50 * MILLION, expiry=expiry(stage)), cost + 5)
+    assert (posted.exit_code, decode_strict(posted.return_data)) == (0, 1)
+    assert machine.balance(stage.alice) == before - cost, "5 attoFIL too much came back at once"
+    stage.machine.advance(base_fee=TokenAmount(10**9))  # the price is that of the posting
+    stage.epoch = ChainEpoch(stage.epoch + 1)
+    machine.advance(epoch=stage.epoch)
+    deliver(machine)
+    plain = machine.call(Message(stage.bob, stage.alice, value=TokenAmount(7), gas_limit=Gas(50 * MILLION)))
+    used = machine.balance(Address.id(ActorID(99))) - burnt
+    assert used == PRICE * (plain.gas_used + HANDLING_GAS)
+    assert machine.balance(stage.bob) == bob + 7
+    assert machine.balance(stage.alice) == before - 7 - used
+    assert stage.waiting() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "paid", "said", "exit_code"),
+    [
+        ({"gas": 0}, 10**18, "a budget of 0 gas: expected 1 to", 16),
+        ({"gas": MOST_GAS + 1}, 10**18, "a budget of", 16),
+        ({"expiry": 0}, 10**18, "expiry at epoch 0", 16),
+        ({"expiry": LONGEST_WAIT * 2}, 10**18, "expiry at epoch", 16),
+        ({"value": -1}, 10**18, "a value of -1 attoFIL", 16),
+        ({"value": 1 << 200}, 10**18, "a value of", 16),
+        ({"params": bytes(MOST_PARAMS + 1)}, 10**18, "parameters of 32769 bytes", 16),
+        ({"receipt_method": 9}, 10**18, "a budget of 0 gas for the receipt", 16),
+        ({"receipt_gas": 9}, 10**18, "9 gas for a receipt to method 0", 16),
+        ({}, 0, "the message costs 2000000000 attoFIL with its value, and 0 came with it", 19),
+        ({}, 1_999_999_999, "and 1999999999 came with it", 19),
+        ({"value": 1}, 2_000_000_000, "the message costs 2000000001", 19),
+    ],
+)
+def test_what_cannot_be_posted_is_refused(
+    stage: Stage, changed: dict[str, Any], paid: int, said: str, exit_code: int
+) -> None:
+    given: dict[str, Any] = {"gas": 10 * MILLION, "expiry": expiry(stage), **changed}
+    before = stage.machine.balance(stage.alice)
+    refused = stage.post(post_params(stage.bob, METHOD_SEND, **given), paid)
+    assert (refused.exit_code, said in refused.message) == (exit_code, True), refused.message
+    assert stage.machine.balance(stage.alice) == before
+    assert stage.waiting() == []
+
+
+@pytest.mark.parametrize(
+    ("params", "exit_code"),
+    [
+        (b"", 21),
+        (b"\x00", 21),
+        (encode([]), 21),
+        (encode([b"", 0, b"", b"", 1, 1, 0]), 21),
+        (encode([b"", -1, b"", b"", 1, 1, 0, 0]), 21),
+        (encode([b"", 0, b"", b"\x02\x01", 1, 1, 0, 0]), 21),
+        (encode([b"", 0, b"", b"", 1.5, 1, 0, 0]), 21),
+        (encode([b"", 0, b"", b"", True, 1, 0, 0]), 21),
+        (encode([b"\xff\xff", 0, b"", b"", 1, 10**6, 0, 0]), 16),
+        (b"\x9f" * 5_000, 21),
+    ],
+)
+def test_parameters_that_are_none_are_refused(stage: Stage, params: bytes, exit_code: int) -> None:
+    assert stage.post(params).exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    "calldata", [b"", b"\x01", POST_SELECTOR, POST_SELECTOR + bytes(31), POST_SELECTOR + b"\xff" * 400]
+)
+def test_calldata_that_is_none_is_refused(stage: Stage, calldata: bytes) -> None:
+    sent = Message(Address.id(OUTBOX), stage.alice, method=INVOKE_EVM, params=invoke_params(calldata))
+    assert stage.machine.apply_implicit(sent).exit_code in (16, 21, 22)
+
+
+@pytest.mark.parametrize("method", [1, 3, 4, 5])
+def test_no_stranger_delivers_or_settles(stage: Stage, method: int) -> None:
+    sent = Message(Address.id(OUTBOX), stage.alice, method=MethodNumber(method), params=encode([10**9]))
+    code = stage.machine.apply_implicit(sent).exit_code
+    assert code == (ExitCode.USR_FORBIDDEN if method in (3, 4) else ExitCode.USR_UNHANDLED_MESSAGE)
+
+
+def test_a_message_to_an_actor_that_is_not_there_returns_with_its_value(stage: Stage) -> None:
+    before = stage.machine.balance(stage.alice)
+    stage.post(
+        post_params(MISSING, METHOD_SEND, value=10**12, gas=10 * MILLION, expiry=expiry(stage), receipt_method=9,
+                    receipt_gas=MILLION)
+    )  # fmt: skip
+    stage.deliver()
+    ((_, receipt),) = stage.waiting()
+    assert (receipt.kind, receipt.about) == (RECEIPT, 1)
+    assert decode_strict(receipt.params)[:2] == [1, ExitCode.SYS_INVALID_RECEIVER]
+    lost = before - stage.machine.balance(stage.alice)
+    assert lost < 10**11 < 10**12, "gas alone"
+
+
+def test_what_expires_returns_with_its_value_and_says_so(stage: Stage) -> None:
+    before = stage.machine.balance(stage.alice)
+    stage.post(
+        post_params(stage.bob, METHOD_SEND, value=10**12, gas=10 * MILLION, expiry=int(stage.epoch) + 1,
+                    receipt_method=9, receipt_gas=MILLION)
+    )  # fmt: skip
+    stage.next_epoch()
+    stage.deliver()
+    ((_, receipt),) = stage.waiting()
+    assert decode_strict(receipt.params) == [1, EXPIRED, 0, None]
+    assert before - stage.machine.balance(stage.alice) == PRICE * HANDLING_GAS + receipt.escrow
+    stage.deliver()
+    assert stage.waiting() == []
+
+
+def test_a_poster_that_is_gone_sends_nothing(stage: Stage) -> None:
+    """Its money is burnt: nothing is left in the outbox, and nothing comes from nowhere."""
+    machine, poster = stage.machine, stage.relay.actor_id()
+    assert poster is not None
+    stage.post(post_params(stage.bob, METHOD_SEND, value=5, gas=MILLION, expiry=expiry(stage)), sender=stage.relay)
+    ((_, entry),) = stage.waiting()
+    burnt, bob = machine.balance(Address.id(ActorID(99))), machine.balance(stage.bob)
+    machine.state_tree.delete_actor(poster)
+    stage.deliver()
+    assert stage.waiting() == []
+    assert machine.balance(Address.id(ActorID(99))) == burnt + entry.escrow
+    assert machine.balance(stage.bob) == bob
+
+
+def test_a_message_that_posts_itself_goes_on_by_one_epoch_each_time(stage: Stage) -> None:
+    """A loop is as long as somebody pays for it, and takes one place of an epoch's gas."""
+    params = encode([1, [], False])
+    for depth in range(2, 6):
+        again = post_params(stage.relay, RUN, params, gas=200 * MILLION, expiry=int(stage.epoch) + 20)
+        params = encode([depth, [[again, encode_bigint(PRICE * (200 * MILLION + HANDLING_GAS))]], False])
+    stage.post(post_params(stage.relay, RUN, params, gas=200 * MILLION, expiry=expiry(stage)), 10**17)
+    for left in range(5):
+        assert len(stage.waiting()) == 1, left
+        stage.deliver()
+    assert stage.waiting() == []
+
+
+def test_an_epoch_delivers_within_its_gas_oldest_first(stage: Stage) -> None:
+    """And an account's flood waits for as many epochs as it takes, without one message of the system's waiting."""
+    budget = EPOCH_GAS // 4 - HANDLING_GAS
+    for _ in range(10):
+        stage.post(post_params(stage.bob, METHOD_SEND, gas=budget, expiry=expiry(stage)))
+    left = []
+    for _ in range(3):
+        stage.deliver()
+        left.append([number for number, _ in stage.waiting()])
+    assert left == [[5, 6, 7, 8, 9, 10], [9, 10], []]
+
+
+def test_a_message_that_uses_all_of_its_gas_ends_alone(stage: Stage) -> None:
+    stage.post(post_params(stage.relay, RUN, encode([1, [], False]), gas=1, expiry=expiry(stage)))
+    stage.post(post_params(stage.bob, METHOD_SEND, value=3, gas=10 * MILLION, expiry=expiry(stage)))
+    bob = stage.machine.balance(stage.bob)
+    stage.deliver()
+    assert stage.waiting() == []
+    assert stage.machine.balance(stage.bob) == bob + 3
+
+
+@pytest.mark.parametrize(("call", "taken"), [("5f5f365f73{}5afa", 0), ("5f5f365f5f73{}5af1", 1)])
+def test_a_read_only_call_posts_nothing(stage: Stage, call: str, taken: int) -> None:
+    """STATICCALL and CALL: bytecode that forwards its calldata to the outbox, and returns whether that was taken."""
+    # CALLDATACOPY(0, 0, size); MSTORE(0, (STATIC)CALL(gas, outbox, 0, size, 0, 0)); RETURN(0, 32)
+    code = "365f5f37" + call.format("ff" + "00" * 18 + "14") + "5f5260205ff3"
+    size = len(code) // 2
+    made = stage.network.deploy({"abi": [], "bytecode": f"0x60{size:02x}80600b6000396000f3{code}"})
+    data = POST_SELECTOR + encode_abi(
+        ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64", "uint64", "uint64"),
+        (stage.bob.to_bytes(), 0, b"", 0, MILLION, expiry(stage) + 5, 0, 0),
+    )
+    asked = Message(to_filecoin(made.address), stage.alice, method=INVOKE_EVM, params=invoke_params(data))
+    stage.machine.advance(base_fee=TokenAmount(0))  # nothing is to be paid, so nothing else is wrong
+    result = stage.machine.apply_implicit(asked)
+    assert (result.exit_code, decode_strict(result.return_data)) == (0, taken.to_bytes(32, "big"))
+    assert len(stage.waiting()) == taken
+
+
+def test_thousands_of_messages_cost_no_more_each(stage: Stage) -> None:
+    """The queue is a tree: a message's gas grows with the logarithm of what waits."""
+    used = [
+        stage.post(post_params(stage.bob, METHOD_SEND, gas=MILLION, expiry=expiry(stage))).gas_used
+        for _ in range(3_000)
+    ]
+    assert max(used[-1_000:]) < 2 * max(used[:100])
+    assert len(stage.waiting()) == 3_000
+
+
+def test_the_chain_delivers_in_blocks_and_null_rounds_and_a_folder_goes_on(tmp_path: Any) -> None:
+    with Network(tmp_path, rules="lab:async") as network:
+        network.mine()
+        bob = network.accounts[1].native
+        before = network.balance(bob)
+        params = post_params(bob, METHOD_SEND, value=5, gas=10 * MILLION, expiry=network.block_number + 20)
+        sender = network.accounts[0]
+        receipt = network.send_native(
+            Address.id(OUTBOX), POST, params, value=10**16, sender=sender, gas_limit=1_000_000_000
+        )
+        assert receipt.succeeded
+        assert network.balance(bob) == before
+    with Network(tmp_path) as network:
+        network.mine(null_rounds=1)
+        assert network.balance(bob) == before + 5
+
+
+def test_the_code_of_the_outbox_is_a_block_of_the_state() -> None:
+    with closing(Hypervisor.open(rules="lab:async")) as machine:
+        assert machine.registry.names()[outbox.CODE] == outbox.RUNTIME
+    with closing(Hypervisor.open()) as machine:
+        assert outbox.CODE not in machine.registry.names()
+
+
+def test_receipts_go_to_the_poster_alone(stage: Stage) -> None:
+    forged = Message(stage.relay, stage.alice, method=ON_RECEIPT, params=encode([1, 0, 0, None]), gas_limit=Gas(10**9))
+    assert stage.machine.apply_implicit(forged).exit_code == ExitCode.USR_FORBIDDEN
