@@ -45,7 +45,7 @@ from hypervisor.types import (
 from localnet import Network
 from localnet.rules.labs import outbox
 from localnet.rules.labs.asynchronous import OutboxBlocks
-from localnet.rules.labs.outbox import EXPIRED, HANDLING_GAS, MESSAGE, OUTBOX, POST_SELECTOR, RECEIPT, Entry
+from localnet.rules.labs.outbox import EXPIRED, MESSAGE, OUTBOX, POST_SELECTOR, RECEIPT, Entry
 from store.blockstore import get_object
 from store.codec import decode_strict, encode
 
@@ -157,7 +157,9 @@ class Program:
         expiry = self.epoch + random.choice((0, 1, 1, 2, 3, 20, 20, 20, 20, 10**6))
         receipt = random.choice((0, int(ON_RECEIPT), int(ON_RECEIPT), 77))
         receipt_gas = (1_000 if random.random() < 0.1 else 100_000_000) if receipt else 0
-        cost = value + self.price * (gas + HANDLING_GAS) + (self.price * (receipt_gas + HANDLING_GAS) if receipt else 0)
+        kept = invoke_params(params) if not native and method == INVOKE_EVM else params
+        cost = value + self.price * (gas + 30_000_000 + 1_500 * len(kept))
+        cost += self.price * (receipt_gas + 30_000_000 + 1_500 * (1_024 + 64)) if receipt else 0
         paid = cost + random.choice((0, 0, 0, 0, 7, -1))
         fields = (to.to_bytes(), method, params, value, gas, expiry, receipt, receipt_gas)
         if native:

@@ -113,7 +113,7 @@ def expiry(stage: Stage) -> int:
 
 
 def test_what_is_not_used_comes_back_and_the_rest_is_burnt(stage: Stage) -> None:
-    """The sum by hand: value to the receiver; gas used and 10,000,000 for handling at the price of the posting."""
+    """The sum by hand: value to the receiver; gas used and 30,000,000 for handling at the price of the posting."""
     machine, cost = stage.machine, 7 + PRICE * (50 * MILLION + HANDLING_GAS)
     before, burnt = machine.balance(stage.alice), machine.balance(Address.id(ActorID(99)))
     bob = machine.balance(stage.bob)
@@ -144,9 +144,9 @@ def test_what_is_not_used_comes_back_and_the_rest_is_burnt(stage: Stage) -> None
         ({"params": bytes(MOST_PARAMS + 1)}, 10**18, "parameters of 32769 bytes", 16),
         ({"receipt_method": 9}, 10**18, "a budget of 0 gas for the receipt", 16),
         ({"receipt_gas": 9}, 10**18, "9 gas for a receipt to method 0", 16),
-        ({}, 0, "the message costs 2000000000 attoFIL with its value, and 0 came with it", 19),
-        ({}, 1_999_999_999, "and 1999999999 came with it", 19),
-        ({"value": 1}, 2_000_000_000, "the message costs 2000000001", 19),
+        ({}, 0, "the message costs 4000000000 attoFIL with its value, and 0 came with it", 19),
+        ({}, 3_999_999_999, "and 3999999999 came with it", 19),
+        ({"value": 1}, 4_000_000_000, "the message costs 4000000001", 19),
     ],
 )
 def test_what_cannot_be_posted_is_refused(
@@ -242,7 +242,7 @@ def test_a_message_that_posts_itself_goes_on_by_one_epoch_each_time(stage: Stage
     params = encode([1, [], False])
     for depth in range(2, 6):
         again = post_params(stage.relay, RUN, params, gas=200 * MILLION, expiry=int(stage.epoch) + 20)
-        params = encode([depth, [[again, encode_bigint(PRICE * (200 * MILLION + HANDLING_GAS))]], False])
+        params = encode([depth, [[again, encode_bigint(PRICE * 300 * MILLION)]], False])
     stage.post(post_params(stage.relay, RUN, params, gas=200 * MILLION, expiry=expiry(stage)), 10**17)
     for left in range(5):
         assert len(stage.waiting()) == 1, left
@@ -252,7 +252,7 @@ def test_a_message_that_posts_itself_goes_on_by_one_epoch_each_time(stage: Stage
 
 def test_an_epoch_delivers_within_its_gas_oldest_first(stage: Stage) -> None:
     """And an account's flood waits for as many epochs as it takes, without one message of the system's waiting."""
-    budget = EPOCH_GAS // 4 - HANDLING_GAS
+    budget = Gas(EPOCH_GAS // 4 - HANDLING_GAS)
     for _ in range(10):
         stage.post(post_params(stage.bob, METHOD_SEND, gas=budget, expiry=expiry(stage)))
     left = []
@@ -287,6 +287,36 @@ def test_a_read_only_call_posts_nothing(stage: Stage, call: str, taken: int) -> 
     result = stage.machine.apply_implicit(asked)
     assert (result.exit_code, decode_strict(result.return_data)) == (0, taken.to_bytes(32, "big"))
     assert len(stage.waiting()) == taken
+
+
+@pytest.mark.parametrize(("size", "count"), [(0, 1_000), (MOST_PARAMS, 100)])
+def test_what_is_paid_for_handling_covers_it(
+    stage: Stage, size: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(count):
+        posted = stage.post(
+            post_params(stage.bob, METHOD_SEND, bytes(size), gas=MILLION, expiry=int(stage.epoch) + 1,
+                        receipt_method=9, receipt_gas=MILLION)
+        )  # fmt: skip
+        assert posted.exit_code == 0, posted.message
+    used: dict[int, int] = {}
+    apply = stage.machine.apply_implicit
+
+    def listening(message: Message) -> ApplyResult:
+        result = apply(message)
+        if message.to == Address.id(OUTBOX):
+            used[message.method] = max(used.get(message.method, 0), result.gas_used)
+        return result
+
+    monkeypatch.setattr(stage.machine, "apply_implicit", listening)
+    stage.deliver()
+    assert set(used) == {outbox.NEXT, outbox.SETTLE}
+    assert sum(used.values()) < outbox.handling_gas(size)
+    used.clear()
+    stage.next_epoch(3)
+    deliver(stage.machine)
+    assert set(used) == {outbox.NEXT}, "they have expired"
+    assert sum(used.values()) < outbox.handling_gas(size)
 
 
 def test_thousands_of_messages_cost_no_more_each(stage: Stage) -> None:

@@ -26,7 +26,6 @@ from localnet.rules.labs.outbox import (
     CODE,
     CODE_BLOCK,
     EPOCH_GAS,
-    HANDLING_GAS,
     MOST_RETURN,
     NEXT,
     OUTBOX,
@@ -99,7 +98,7 @@ def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
         if len(due) == 1:  # expired, or of a poster that is gone
             room -= due[0]
             continue
-        number, sender, to, method, params, value, gas = due
+        number, sender, to, method, params, value, gas, handling = due
         message = Message(
             Address.from_bytes(to),
             Address.id(sender),
@@ -114,7 +113,7 @@ def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
             raise result.fatal
         returned = result.return_data if len(result.return_data) <= MOST_RETURN else None
         _system(machine, SETTLE, [result.exit_code, result.gas_used, returned])
-        room -= gas + HANDLING_GAS
+        room -= gas + handling
 
 
 def _waits(machine: Hypervisor) -> bool:

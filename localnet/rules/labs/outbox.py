@@ -55,9 +55,10 @@ _POST_TYPES: Final = ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64",
 
 EPOCH_GAS: Final = Gas(2_500_000_000)
 """What an epoch's deliveries may use: a quarter of a block, on top of it."""
-HANDLING_GAS: Final = Gas(10_000_000)
-"""What an entry pays for being kept, handed out and settled, whatever becomes of it."""
-MOST_GAS: Final = Gas(EPOCH_GAS - HANDLING_GAS)
+HANDLING_GAS: Final = Gas(30_000_000)
+"""What an entry pays for being handed out and settled, whatever becomes of it: its use in a queue of millions."""
+HANDLING_GAS_PER_BYTE: Final = 1_500
+"""And for each byte of its parameters."""
 MOST_PARAMS: Final = 32 << 10
 MOST_RETURN: Final = 1 << 10
 """Bytes of an answer that a receipt carries; of a longer one it has none."""
@@ -68,8 +69,20 @@ RECEIPT_WAIT: Final = 2880
 EXPIRED: Final = 64
 """The exit code in the receipt of a message that expired: no actor's, no machine's."""
 _U64: Final = (1 << 64) - 1
+_RECEIPT_FIELDS: Final = 64
+"""Bytes of a receipt's parameters besides the answer, at most."""
 _METHOD_GAS: Final = 500_000
 MESSAGE, RECEIPT = 0, 1
+
+
+def handling_gas(size: int) -> Gas:
+    """The gas for handling an entry with parameters of so many bytes."""
+    return Gas(HANDLING_GAS + HANDLING_GAS_PER_BYTE * size)
+
+
+RECEIPT_HANDLING: Final = handling_gas(MOST_RETURN + _RECEIPT_FIELDS)
+MOST_GAS: Final = Gas(EPOCH_GAS - handling_gas(MOST_PARAMS))
+"""Any entry fits an epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +108,15 @@ class Entry:
     about: int = 0
 
     @property
+    def handling(self) -> Gas:
+        """Gas for handing it out and settling it."""
+        return handling_gas(len(self.params)) if self.kind == MESSAGE else RECEIPT_HANDLING
+
+    @property
     def escrow(self) -> int:
         """attoFIL that the outbox holds for it."""
-        own = self.value + self.price * (self.gas + HANDLING_GAS)
-        return own + (self.price * (self.receipt_gas + HANDLING_GAS) if self.receipt_method else 0)
+        own = self.value + self.price * (self.gas + self.handling)
+        return own + (self.price * (self.receipt_gas + RECEIPT_HANDLING) if self.receipt_method else 0)
 
     def encode(self) -> bytes:
         """DAG-CBOR, the fields in their order, money as byte strings."""
@@ -299,29 +317,30 @@ class _Invocation:
     # --- delivering -------------------------------------------------------------------------------------------
 
     def next(self, room: int) -> list[Any] | None:
-        """What to deliver with `room` gas: [number, poster, to, method, params, value, gas], its value paid out.
-
-        A number alone is the gas that an entry took that is not delivered any more. None: nothing can be done now.
+        """What to deliver with `room` gas: [number, poster, to, method, params, value, gas, gas for handling],
+        its value paid out. A number alone is the gas for handling one that is not delivered any more. None: nothing is
+        to be done now.
         """
         number, first, queue = self._load()
         if first == number:
             return None
         entry = self._entry(queue, first)
-        if entry.posted >= self._epoch or room < HANDLING_GAS:
+        if entry.posted >= self._epoch or room < entry.handling:
             return None
         if self._epoch > entry.expiry:
             self._finish(number, first, queue, entry, EXPIRED, 0, None, expired=True)
-            return [HANDLING_GAS]
-        if entry.gas + HANDLING_GAS > room:
+            return [entry.handling]
+        if entry.gas + entry.handling > room:
             return None
         if entry.kind == MESSAGE and not self._pay(entry.poster, entry.value):
             # The poster is gone, and a message has no sender: what it paid is burnt.
             queue.delete(first)
             self._save(number, first + 1, queue)
             self._pay(BURNT_FUNDS_ACTOR, entry.escrow)
-            return [HANDLING_GAS]
+            return [entry.handling]
         sender = entry.poster if entry.kind == MESSAGE else OUTBOX
-        return [first, sender, entry.to, entry.method, entry.params, encode_bigint(entry.value), entry.gas]
+        value = encode_bigint(entry.value)
+        return [first, sender, entry.to, entry.method, entry.params, value, entry.gas, entry.handling]
 
     def settle(self, exit_code: int, gas_used: int, returned: bytes | None) -> None:
         """The end of what `next` handed out: burn what was used, give the rest back, post the receipt."""
@@ -351,7 +370,7 @@ class _Invocation:
         else:
             self._save(number, first + 1, queue)
         back = entry.price * (entry.gas - gas_used) + (entry.value if expired else 0)
-        burnt = entry.price * (gas_used + HANDLING_GAS)
+        burnt = entry.price * (gas_used + entry.handling)
         if not self._pay(entry.poster, back):
             burnt += back
         self._pay(BURNT_FUNDS_ACTOR, burnt)
