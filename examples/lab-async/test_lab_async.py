@@ -120,7 +120,7 @@ def test_a_message_to_nobody_comes_back(relays: Relays) -> None:
     network.send(relays.contract.address, data=relays.run_of_contract(1, post))
     assert network.balance(relays.contract.address) < before - 10**16
     network.mine(2)
-    assert before - network.balance(relays.contract.address) < fil("0.0001"), "gas alone"
+    assert before - network.balance(relays.contract.address) < 10**14, "gas alone"
     assert decode_strict(relays.contract.call("receipts", 0))[1] == 5
 
 
@@ -131,7 +131,7 @@ def test_messages_go_on_from_runtime_to_runtime_an_epoch_each(relays: Relays) ->
     second = relays.run_of_native(2, relays.post_of_native(relays.address(), INVOKE_EVM, invoke_params(third)))
     first = relays.run_of_contract(1, relays.post_of_contract(native.to_bytes(), RUN, second))
     network.send(relays.contract.address, data=first, gas_limit=10**9)
-    seen = []
+    seen: list[tuple[list[int], list[int]]] = []
     for _ in range(4):
         contract = [relays.contract.call("numbers", place) for place in range(2 if len(seen) > 1 else 1)]
         seen.append((contract, relays.noted_by_native()[0]))

@@ -80,8 +80,8 @@ def test_what_is_registered_and_no_lab_is_refused() -> None:
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        ("lab", "name one of lanes"),
-        ("lab:", "name one of lanes"),
+        ("lab", "name one of async, lanes"),
+        ("lab:", "name one of async, lanes"),
         ("lab:lanez", "lab 'lanez' is not known: choose of"),
         ("lab:lanes,lanes", "lab 'lanes' is named twice"),
         ("lab:lanes,", "'' names no lab"),
