@@ -52,12 +52,12 @@ clients-foc: environment ## Filecoin's onchain cloud on a node, from the deploym
 explorer-test: environment ## the explorer in headless chromium (Debian's, or FVM_CHROMIUM); screenshots in build/explorer
 	@EXPLORER_REQUIRED=1 $(RUN)/python -m pytest -q -m "" tests/explorer $(ARGS)
 
-explorer-parallel: environment ## all vectors and golden cases with --parallel 2, and random blocks serially and in parallel; ARGS="--count 10000" is longer
+explorer-load: environment ## the pages of a chain of 100,000 blocks, each timed and measured; ARGS="--count 2000" is shorter
+	@$(RUN)/python -m tests.explorer.large_run $(ARGS)
+
+parallel: environment ## all vectors and golden cases with --parallel 2, and random blocks serially and in parallel; ARGS="--count 10000" is longer
 	@$(RUN)/hypervisor conformance --parallel 2 $(VECTORS)
 	@$(RUN)/python -m tests.parallel --count 500 $(ARGS)
-
-load: environment ## the pages of a chain of 100,000 blocks, each timed and measured; ARGS="--count 2000" is shorter
-	@$(RUN)/python -m tests.explorer.large_run $(ARGS)
 
 soltests: environment ## public Solidity suites by `hypervisor test` beside forge (needs Node.js; suites in FVM_SUITES)
 	@$(RUN)/python -m tests.soltests.folder

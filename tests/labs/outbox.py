@@ -45,7 +45,7 @@ from hypervisor.types import (
 from localnet import Network
 from localnet.rules.labs import outbox
 from localnet.rules.labs.asynchronous import OutboxBlocks
-from localnet.rules.labs.outbox import EXPIRED, MESSAGE, OUTBOX, POST_SELECTOR, RECEIPT, Entry
+from localnet.rules.labs.outbox import EXPIRED, MESSAGE, OUTBOX, POST_SELECTOR, RECEIPT, OutboxEntry
 from store.blockstore import get_object
 from store.codec import decode_strict, encode
 
@@ -109,7 +109,7 @@ class Play:
 
     seed: int
     findings: list[str] = field(default_factory=list)
-    posted: dict[int, Entry] = field(default_factory=dict)
+    posted: dict[int, OutboxEntry] = field(default_factory=dict)
     """Every entry that was ever seen at the end of an epoch."""
     gone: dict[int, int] = field(default_factory=dict)
     """When an entry was no longer there, by number."""
@@ -282,7 +282,7 @@ def _look_at_values(
     machine: Hypervisor,
     here: World,
     played: Play,
-    messages: dict[int, Entry],
+    messages: dict[int, OutboxEntry],
     ran: Counter[int],
     before: dict[ActorID, int],
 ) -> None:
@@ -308,7 +308,7 @@ def _id(address: bytes) -> ActorID:
     return Address.from_bytes(address).actor_id() or ActorID(0)
 
 
-def _tag(here: World, entry: Entry) -> int | None:
+def _tag(here: World, entry: OutboxEntry) -> int | None:
     """The number of the run that a message asks a relay for."""
     receiver = _id(entry.to)
     if receiver in here.natives:
@@ -408,7 +408,7 @@ def _lost_receipts() -> Iterator[None]:
     """No receipt is kept."""
     append = outbox._Invocation._append
 
-    def lossy(self: Any, number: int, first: int, queue: Any, entry: Entry) -> None:
+    def lossy(self: Any, number: int, first: int, queue: Any, entry: OutboxEntry) -> None:
         if entry.kind == RECEIPT:
             self._save(number, first, queue)
         else:

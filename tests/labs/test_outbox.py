@@ -33,7 +33,7 @@ from localnet.rules.labs.outbox import (
     POST,
     POST_SELECTOR,
     RECEIPT,
-    Entry,
+    OutboxEntry,
     post_params,
 )
 from store.codec import decode_strict, encode
@@ -80,7 +80,7 @@ class Stage:
             Message(Address.id(OUTBOX), sender or self.alice, value=TokenAmount(value), method=POST, params=params)
         )
 
-    def waiting(self) -> list[tuple[int, Entry]]:
+    def waiting(self) -> list[tuple[int, OutboxEntry]]:
         state = self.machine.state_tree.get_actor(OUTBOX)
         assert state is not None
         found = outbox.entries(self.machine.store, state.head)

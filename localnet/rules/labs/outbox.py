@@ -86,7 +86,7 @@ MOST_GAS: Final = Gas(EPOCH_GAS - handling_gas(MOST_PARAMS))
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class OutboxEntry:
     """What waits in the outbox: a message of a poster's, or the receipt of one, which goes to the poster.
 
     `value` in attoFIL, `price` in attoFIL per gas as it was when it was posted, `posted` and `expiry` in epochs.
@@ -125,7 +125,7 @@ class Entry:
         return encode(fields)
 
     @classmethod
-    def of(cls, fields: list[Any]) -> Entry:
+    def of(cls, fields: list[Any]) -> OutboxEntry:
         """The inverse of `encode`."""
         changed = list(fields)
         changed[5], changed[7] = decode_bigint(fields[5]), decode_bigint(fields[7])
@@ -137,10 +137,12 @@ def first_head(store: Blockstore) -> Cid:
     return _put(store, encode([1, 1, link(Amt(store).flush())]))
 
 
-def entries(store: Blockstore, head: Cid) -> list[tuple[int, Entry]]:
+def entries(store: Blockstore, head: Cid) -> list[tuple[int, OutboxEntry]]:
     """What waits in an outbox with this state, by number: oldest first."""
     _, first, root = get_object(store, head)
-    return [(at, Entry.of(get_object(store, unlink(value)))) for at, value in Amt(store, unlink(root)).items(first)]
+    return [
+        (at, OutboxEntry.of(get_object(store, unlink(value)))) for at, value in Amt(store, unlink(root)).items(first)
+    ]
 
 
 def post_params(
@@ -278,7 +280,7 @@ class _Invocation:
         if refused:
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=refused)
         caller, epoch = self._context.caller, self._epoch
-        entry = Entry(
+        entry = OutboxEntry(
             MESSAGE, caller, to, method, params, value, gas, self._price, epoch, expiry, receipt_method, receipt_gas
         )
         paid = self._context.value
@@ -352,7 +354,7 @@ class _Invocation:
         number: int,
         first: int,
         queue: Amt,
-        entry: Entry,
+        entry: OutboxEntry,
         exit_code: int,
         gas_used: int,
         returned: bytes | None,
@@ -361,7 +363,7 @@ class _Invocation:
     ) -> None:
         queue.delete(first)
         if entry.kind == MESSAGE and entry.receipt_method:
-            receipt = Entry(
+            receipt = OutboxEntry(
                 RECEIPT, entry.poster, Address.id(entry.poster).to_bytes(), entry.receipt_method,
                 encode([first, exit_code, gas_used, returned]), 0, entry.receipt_gas, entry.price,
                 self._epoch, self._epoch + RECEIPT_WAIT, 0, 0, first,
@@ -381,10 +383,10 @@ class _Invocation:
         number, first, root = get_object(self._blocks, self._kernel.self_.root())
         return number, first, Amt(self._blocks, unlink(root))
 
-    def _entry(self, queue: Amt, number: int) -> Entry:
-        return Entry.of(get_object(self._blocks, unlink(queue.get(number))))
+    def _entry(self, queue: Amt, number: int) -> OutboxEntry:
+        return OutboxEntry.of(get_object(self._blocks, unlink(queue.get(number))))
 
-    def _append(self, number: int, first: int, queue: Amt, entry: Entry) -> None:
+    def _append(self, number: int, first: int, queue: Amt, entry: OutboxEntry) -> None:
         queue.set(number, link(_put(self._blocks, entry.encode())))
         self._save(number + 1, first, queue)
 

@@ -21,7 +21,7 @@ from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ChainEpoch, MethodN
 from localnet import Network
 from localnet.rules.labs import outbox
 from localnet.rules.labs.asynchronous import deliver
-from localnet.rules.labs.outbox import OUTBOX, POST, POST_SELECTOR, Entry, post_params
+from localnet.rules.labs.outbox import OUTBOX, POST, POST_SELECTOR, OutboxEntry, post_params
 from store.codec import CodecError, decode, encode
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
@@ -71,7 +71,7 @@ def _money(machine: Hypervisor, actors: list[Address]) -> int:
     return sum(named.values())
 
 
-def _waiting(machine: Hypervisor) -> list[tuple[int, Entry]]:
+def _waiting(machine: Hypervisor) -> list[tuple[int, OutboxEntry]]:
     state = machine.state_tree.get_actor(OUTBOX)
     assert state is not None
     found = outbox.entries(machine.store, state.head)
