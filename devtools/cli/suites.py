@@ -69,6 +69,12 @@ class SuiteRuns:
             for contract, names in contracts.items():
                 typer.echo("\n    ".join([f"  {contract}", *names]) + "\n")
 
+    def debug(self, commands: Sequence[str]) -> None:
+        """Open the one test that is wanted in the debugger."""
+        from devtools.cli.debugged_test import debug_test
+
+        debug_test(self._prepared(), commands)
+
     def once(self, network: int | None = None, wanted: SuiteFilter | None = None) -> int:
         """Run and print; the exit status."""
         session, reports = self._prepared(wanted), self.reports

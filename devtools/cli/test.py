@@ -107,6 +107,13 @@ def run_tests(
     ] = None,
     invariant_runs: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
     invariant_depth: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Open the one test that fits in the debugger (docs/debugger.md).")
+    ] = False,
+    command: Annotated[
+        list[str] | None,
+        typer.Option("--command", "-x", metavar="COMMAND", help="With --debug: do this first; may be repeated."),
+    ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one test may take.")] = 300.0,
     ffi: Annotated[bool, typer.Option("--ffi", help="Let tests run programs.")] = False,
     real_filecoin: Annotated[
@@ -267,6 +274,8 @@ def run_tests(
     runs = SuiteRuns(project, wanted, options, reports)
     if lists:
         runs.print_list()
+    elif debug:
+        runs.debug(command or [])
     elif watch:
         runs.watch(load, run_all=run_all, failed_first=rerun_failed)
     elif len(numbers) > 1:

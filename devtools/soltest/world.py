@@ -37,6 +37,7 @@ from runtimes.evm.ethereum.application import Application, block_of
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
 from runtimes.evm.rules import CodeLimit
+from store.cid import Cid
 from store.memory import MemoryStore
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
@@ -331,6 +332,14 @@ class World:
         self.machine.store.forget_after(handle.written)
         self.cheatcodes.restore(handle.kept, self.machine)
         self._nonces = dict(handle.nonces)
+
+    def settle(self) -> Cid:
+        """Make the state as it is now the first one, and return its root; earlier handles are void."""
+        tree = self.machine.state_tree
+        tree.commit()
+        root = tree.flush()
+        tree.begin()
+        return root
 
     def close(self) -> None:
         """Release the machine, and the nodes of forks."""

@@ -1,0 +1,87 @@
+"""One test made ready in this process, to be called any number of times: a debugger runs it again to go back.
+
+What a call does is taken back before the next one. Who shows it, and how, is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from devtools.soltest.artifact import Artifacts
+from devtools.soltest.cheatcodes.interceptor import Cheatcodes
+from devtools.soltest.discovery import Suite, TestFunction
+from devtools.soltest.fuzz import FuzzRun
+from devtools.soltest.job import Job
+from devtools.soltest.kept_failures import kept_input
+from devtools.soltest.results import CaseKind
+from devtools.soltest.serving import setting_of, settings_of
+from devtools.soltest.stage import SetUpFailed, SuiteStage, selector
+from devtools.soltest.values import Dictionary
+from devtools.soltest.world import Handle, World
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.tracing import MessageEnded, Tracer
+from localnet.rules.installed import rules_named
+from store.cid import Cid
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTest:
+    """A test with what it is called with; `ready` is the state after `setUp`, `root` its root."""
+
+    name: str
+    world: World
+    stage: SuiteStage
+    ready: Handle
+    root: Cid
+    calldata: bytes
+
+    def run(self, tracer: Tracer) -> None:
+        """Call it from the state after `setUp`, with a listener."""
+        machine = self.world.machine
+        self.world.restore(self.ready)
+        machine.tracer = rules_named(machine.context.rules).questions.adapt_tracer(tracer)
+        try:
+            outcome = self.stage.call(self.calldata)
+        finally:
+            machine.tracer = None
+        exit_code = ExitCode.OK if outcome.success else ExitCode.EVM_CONTRACT_REVERTED
+        tracer.event(MessageEnded(exit_code, outcome.gas_used))
+
+
+@contextmanager
+def staged_test(job: Job, artifacts: Artifacts, suite: Suite, test: TestFunction) -> Iterator[StagedTest]:
+    """A test after its `setUp`; a fuzz test with the inputs that make it fail. Raises InvalidInput."""
+    name = f"{suite.file}:{suite.contract}.{test.name}"
+    if test.kind is CaseKind.INVARIANT:
+        raise InvalidInput(f"{name} is an invariant test, whose failure is many calls: write its calls into a test")
+    artifact = artifacts.get(suite.file, suite.contract)
+    world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
+    try:
+        stage = SuiteStage(world, artifacts, artifact)
+        world.cheatcodes.settings = replace(
+            world.cheatcodes.settings, errors=stage.errors, seed=job.seed, file=suite.file, contract=suite.contract,
+            first_actor=stage.first_actor, libraries=stage.libraries,
+        )  # fmt: skip
+        try:
+            stage.build()
+            stage.set_up()
+        except SetUpFailed as failed:
+            words = stage.reason(failed.outcome)
+            raise InvalidInput(f"{name} does not begin: {failed.step} of {suite.contract} fails: {words}") from None
+        root = world.settle()
+        ready = world.snapshot()
+        data = selector(test.signature) if test.kind is CaseKind.UNIT else _failing(job, stage, test, ready, name)
+        yield StagedTest(name, world, stage, ready, root, data)
+    finally:
+        world.close()
+
+
+def _failing(job: Job, stage: SuiteStage, test: TestFunction, ready: Handle, name: str) -> bytes:
+    kept = kept_input(job.project, stage.artifact.name, test.signature)
+    result = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary((), ()), kept=kept).run()
+    if not result.counterexample:
+        raise InvalidInput(f"{name} passes in {result.runs} runs: there is no input to debug it with")
+    return result.counterexample[0].calldata
