@@ -1,0 +1,74 @@
+"""An outbox with a million entries: posting and delivering still cost what the page of the lab `async` says."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from hypervisor.address import Address
+from hypervisor.executor import ApplyResult
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.types import METHOD_SEND, ChainEpoch, TokenAmount
+from localnet import Network
+from localnet.rules.labs import outbox
+from localnet.rules.labs.asynchronous import deliver
+from localnet.rules.labs.outbox import OUTBOX, POST, handling_gas, post_params
+from store.amt import Amt
+from store.cid import DAG_CBOR, cid_of
+from store.codec import encode, link
+
+MILLION = 1_000_000
+PRICE = 100
+
+
+def filled(machine: Hypervisor, sender: Address, count: int) -> None:
+    """Put N entries into the outbox, all alike, with the money for them: as many posts would."""
+    poster = machine.state_tree.lookup_id(sender)
+    state = machine.state_tree.get_actor(OUTBOX)
+    assert poster is not None
+    assert state is not None
+    entry = outbox.OutboxEntry(
+        outbox.MESSAGE, poster, sender.to_bytes(), METHOD_SEND, b"", 0, MILLION, PRICE,
+        machine.context.epoch, machine.context.epoch + 50_000, 9, MILLION,
+    )  # fmt: skip
+    block = entry.encode()
+    cid = cid_of(block, DAG_CBOR)
+    machine.store.put(cid, block)
+    queue = Amt(machine.store)
+    for number in range(1, count + 1):
+        queue.set(number, link(cid))
+    head = encode([count + 1, 1, link(queue.flush())])
+    machine.store.put(cid_of(head, DAG_CBOR), head)
+    full = state.with_head(cid_of(head, DAG_CBOR)).with_balance(TokenAmount(count * entry.escrow))
+    machine.state_tree.set_actor(OUTBOX, full)
+
+
+@pytest.mark.oracle
+def test_a_million_messages_hold_up_no_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Network(rules="lab:async") as network:
+        network.mine()
+        machine, alice = network.machine, network.accounts[0].native
+        machine.advance(base_fee=TokenAmount(PRICE))
+        filled(machine, alice, MILLION)
+        params = post_params(alice, METHOD_SEND, gas=MILLION, expiry=machine.context.epoch + 9)
+        post = Message(Address.id(OUTBOX), alice, value=TokenAmount(10**15), method=POST, params=params)
+        posted = machine.apply_implicit(post)
+        assert posted.exit_code == 0
+        assert posted.gas_used < 11_000_000
+        used: dict[int, int] = {}
+        apply = machine.apply_implicit
+
+        def listening(message: Message) -> ApplyResult:
+            result = apply(message)
+            if message.to == Address.id(OUTBOX):
+                used[message.method] = max(used.get(message.method, 0), result.gas_used)
+            return result
+
+        monkeypatch.setattr(machine, "apply_implicit", listening)
+        machine.advance(epoch=ChainEpoch(machine.context.epoch + 1))
+        started = time.process_time()
+        deliver(machine)
+        assert time.process_time() - started < 5
+        assert sum(used.values()) < handling_gas(0), used
