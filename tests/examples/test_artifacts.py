@@ -14,9 +14,11 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = PROJECT / "examples"
 NATIVE = EXAMPLES / "frc46-token"
 """A native actor alone: its test is `test_frc46_token.py` beside this."""
-FOLDERS = sorted(page.parent for page in EXAMPLES.glob("*/README.md") if page.parent != NATIVE)
+LABS = sorted(page.parent for page in EXAMPLES.glob("lab-*/README.md"))
+"""Examples of docs/labs, where a contract is of some."""
+FOLDERS = sorted(page.parent for page in EXAMPLES.glob("*/README.md") if page.parent not in (NATIVE, *LABS))
 ARTIFACTS = sorted(
-    path for folder in FOLDERS for path in folder.glob("*.json") if "abi" in json.loads(path.read_text())
+    path for folder in (*FOLDERS, *LABS) for path in folder.glob("*.json") if "abi" in json.loads(path.read_text())
 )
 
 
@@ -38,6 +40,14 @@ def test_an_example_is_a_page_a_contract_and_a_test(folder: Path) -> None:
     assert f"(../examples/{folder.name}/README.md)" in (PROJECT / "docs" / "bridge.md").read_text()
 
 
+@pytest.mark.parametrize("folder", LABS, ids=lambda folder: folder.name)
+def test_a_labs_example_is_a_page_and_a_test(folder: Path) -> None:
+    assert (folder / f"test_{folder.name.replace('-', '_')}.py").exists()
+    assert f"({folder.name}/README.md)" in (EXAMPLES / "README.md").read_text()
+    lab = PROJECT / "docs" / "labs" / f"{folder.name.removeprefix('lab-')}.md"
+    assert f"(../../examples/{folder.name}" in lab.read_text()
+
+
 def test_seven_examples_are_here() -> None:
     names = ["dual-token", "miner-dao", "miner-facts", "oracle", "provider-payments", "shared-wallet", "solstice"]
     assert [folder.name for folder in FOLDERS] == names
@@ -52,7 +62,7 @@ def test_the_native_example_has_a_page_an_interface_and_a_lock() -> None:
 PAGES = [
     EXAMPLES / "README.md",
     NATIVE / "README.md",
-    *(folder / "README.md" for folder in FOLDERS),
+    *(folder / "README.md" for folder in (*FOLDERS, *LABS)),
     PROJECT / "docs" / "bridge.md",
 ]
 
