@@ -25,7 +25,8 @@ import sys
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from io import BytesIO
 from tempfile import TemporaryFile
 from time import monotonic
 from typing import Any, BinaryIO, Final, NoReturn
@@ -430,8 +431,19 @@ def _newest(pending: dict[Cid, bytes], kept: int) -> Iterator[tuple[bytes, bytes
         yield cid, pending[cid]
 
 
+class _EventPickler(pickle.Pickler):
+    """Takes a dataclass as a call of its class: where that is compiled, no field can be set afterwards."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if is_dataclass(value) and not isinstance(value, type):
+            return type(value), tuple(getattr(value, each.name) for each in fields(value))
+        return NotImplemented
+
+
 def _pickled(events: Sequence[TraceEvent]) -> bytes:
     """What a tracer was to hear; without the memory of guests, which is gone."""
-    return pickle.dumps(
+    written = BytesIO()
+    _EventPickler(written).dump(
         [replace(event, memory=None) if isinstance(event, SyscallEntered) else event for event in events]
     )
+    return written.getvalue()

@@ -10,12 +10,14 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from devtools.vectors.conformance import read_vectors
-from devtools.vectors.run_files import run_file
+from devtools.vectors.run_files import RunOptions, run_file
 from hypervisor.network_versions import NetworkVersion, network_version
+from hypervisor.parallel import Parallel
 from tests.conformance.coverage import VERSIONS
 from tests.conformance.tipset_corpus import SEVERAL, SOURCE, TIPSETS, blocks_file_of, file_of, results_of
 from tests.conftest import data_file
@@ -71,6 +73,17 @@ def test_this_machine_answers_as_the_reference_did(tmp_path: Path, monkeypatch: 
     records = run_file(file, bundles)
     assert {record["vector"]: record["error"] for record in records if not record["pass"]} == {}
     assert [record["vector"] for record in records] == [vector["_meta"]["id"] for vector in sample]
+
+    parallel: list[Parallel] = []
+
+    def counted(workers: int, **options: Any) -> Parallel:
+        parallel.append(Parallel(workers, **options))
+        return parallel[-1]
+
+    monkeypatch.setattr("devtools.vectors.conformance.Parallel", counted)
+    assert run_file(file, bundles, RunOptions(parallel=2)) == records
+    taken, again = sum(each.taken for each in parallel), sum(each.again for each in parallel)
+    assert taken > again  # and they are executed by workers, but for those that conflict
 
     def planted(number: int) -> NetworkVersion:
         row = network_version(number)
