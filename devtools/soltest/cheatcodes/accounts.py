@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from bridge.addresses import EthAddress, create_address, unmask_id
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.fork_access import note_etched
 from devtools.soltest.cheatcodes.ledger import LARGEST_NONCE
 from devtools.soltest.cheatcodes.recording import note_write
 from devtools.soltest.cheatcodes.state import CREATE2_DEPLOYER, Deal
@@ -27,6 +28,8 @@ def _etch(context: Context, account: EthAddress, code: bytes) -> None:
         raise CheatcodeFailure(f"cannot use precompile {context.shown(account)} as an argument")
     if _is_left_out(context, account):
         return
+    if context.state.forks.forks:
+        note_etched(context, account)
     context.ledger.set_code(account, code)
 
 
@@ -175,8 +178,9 @@ def _forget_touches(context: Context, account: EthAddress, slot: bytes | None) -
 
 
 @cheatcode("allowCheatcodes(address)")
-def _allowed(_context: Context, _account: EthAddress) -> None:
-    """Without forks every contract may use cheatcodes."""
+def _allowed(context: Context, account: EthAddress) -> None:
+    """On a fork the network's contracts may use none; else every contract may."""
+    context.state.allowed.add(account)
 
 
 @cheatcode("makePersistent(address)", "makePersistent(address,address)", "makePersistent(address,address,address)")

@@ -24,6 +24,7 @@ from devtools.soltest.cheatcodes.console import LogConsole
 from devtools.soltest.cheatcodes.context import Context, Settings
 from devtools.soltest.cheatcodes.diffs import note_slot
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, said
+from devtools.soltest.cheatcodes.fork_access import check_access, is_denied
 from devtools.soltest.cheatcodes.fork_diagnosis import missing_contract
 from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, trace_answer
 from devtools.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
@@ -225,8 +226,11 @@ class Cheatcodes:
             answer = answers.answer(host, ask)
         if self.state.deals:
             self._keep_deals(host, answer)
-        if self.state.forks.forks and answer.success and isinstance(ask, CallAsk):
-            self.state.missing = missing_contract(self, host, ask) or self.state.missing
+        if self.state.forks.forks and answer.success:
+            if isinstance(ask, CallAsk):
+                self.state.missing = missing_contract(self, host, ask) or self.state.missing
+            elif answer.created is not None and is_denied(self, host.calls, host.address):
+                self.state.denied.add(answer.created)
         return answer
 
     def _keep_deals(self, host: EthereumHost, answer: Answer) -> None:
@@ -308,6 +312,8 @@ class Cheatcodes:
         if entry is None:
             return Answer(False, failure_data(_unknown(data[:4])))
         try:
+            if self.state.forks.forks:
+                check_access(context)
             if entry.name.startswith(_KEEPING):
                 check_size(self.state.kept + len(data), "what the test keeps", MOST_KEPT)
                 self.state.kept += len(data)

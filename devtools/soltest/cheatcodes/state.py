@@ -298,6 +298,10 @@ class State:
     """The nonces of the last delegations that were attached, by who lends itself code."""
     persistent: set[EthAddress] = field(default_factory=lambda: {VM_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER})
     """The accounts that a change of forks would leave, beside the test contract."""
+    allowed: set[EthAddress] = field(default_factory=set)
+    """Contracts that `allowCheatcodes` names."""
+    denied: set[EthAddress] = field(default_factory=set)
+    """Contracts on a fork that may use no cheatcodes: what those of the network have created, and what was etched."""
     forks: ForkBook = field(default_factory=ForkBook)
     keys: dict[EthAddress, int] = field(default_factory=dict)
     """Private keys of wallets, by address."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from time import monotonic
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from devtools.soltest.results import TestResult
 from localnet.fork.node_client import NodeError
 from tests.devtools.soltest.forks.chains import COUNTER
 from tests.devtools.soltest.forks.running import run
+from tests.web_server import Handler, serving
 
 _BLOCK: Final = {
     "number": "0x7", "hash": "0x" + "11" * 32, "timestamp": "0x5", "gasLimit": "0x1c9c380", "baseFeePerGas": "0x1",
@@ -30,45 +30,25 @@ _SOUND: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-@contextmanager
-def node(answers: Mapping[str, Any], asked: list[str] | None = None) -> Iterator[str]:
+def node(answers: Mapping[str, Any], asked: list[str] | None = None) -> AbstractContextManager[str]:
     """The URL of a node that answers each method alike; a number is a status, an Event a wait."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Node(Handler):
         def do_POST(self) -> None:
-            method = json.loads(self.rfile.read(int(self.headers["content-length"])))["method"]
+            method = json.loads(self.posted())["method"]
             if asked is not None:
                 asked.append(method)
             answer = answers[method]
             if isinstance(answer, Event):
                 answer.wait()
                 answer = None
-            status, body = 200, json.dumps({"jsonrpc": "2.0", "id": 1, "result": answer}).encode()
             if isinstance(answer, int):
-                status, body = answer, b"elsewhere"
-            if isinstance(answer, dict) and "error" in answer:
-                body = json.dumps({"jsonrpc": "2.0", "id": 1, **answer}).encode()
-            self.send_response(status)
-            if status == 302:
-                self.send_header("location", "http://127.0.0.1:9/")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+                self.answer(b"elsewhere", answer)
+                return
+            said = answer if isinstance(answer, dict) and "error" in answer else {"result": answer}
+            self.answer(json.dumps({"jsonrpc": "2.0", "id": 1, **said}).encode())
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(Node)
 
 
 _CODE: Final = bytes.fromhex("60005460005260206000f3")

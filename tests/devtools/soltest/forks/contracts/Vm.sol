@@ -23,6 +23,7 @@ interface Vm {
     function rpcJson(string calldata, string calldata) external returns (string memory);
     function eth_getLogs(uint256, uint256, address, bytes32[] memory) external returns (EthGetLogs[] memory);
     function getRawBlockHeader(uint256) external view returns (bytes memory);
+    function allowCheatcodes(address) external;
     function deal(address, uint256) external;
     function store(address, bytes32, bytes32) external;
     function load(address, bytes32) external view returns (bytes32);
