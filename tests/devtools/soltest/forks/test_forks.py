@@ -27,6 +27,8 @@ OTHER_GAS: Final = {
     "test_same()": "two forks of a block are two states, each of which begins cold",
     "test_transact()": "after a transaction of the network all slots are cold",
     "test_exec()": "the receiver, which the transaction makes, is cold behind it",
+    "test_zeroStays()": "slots of a fork that setUp has written are cold in a test",
+    "test_overZero()": "writing a slot is priced by what setUp left in it, in forge by what the network has in it",
     "test_a()": "a fork that is entered for the first time begins cold",
 }  # fmt: skip
 OTHER_WORDS: Final = {
