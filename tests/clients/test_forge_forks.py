@@ -14,7 +14,7 @@ from time import monotonic, sleep
 import pytest
 
 from localnet.fork.node_client import NodeClient, NodeError
-from tests.clients.conftest import EXAMPLE, start
+from tests.clients.conftest import EXAMPLE, PROJECT, installed, start
 from tests.devtools.soltest.forks import chains, golden
 from tests.devtools.soltest.forks.conftest import CREATION
 
@@ -26,7 +26,7 @@ def anvil(clients: Path, *options: str) -> Iterator[str]:
     """The URL of a fresh anvil."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    (program,) = (clients / "node_modules" / "@foundry-rs").glob("anvil-*/bin/anvil*")
+    (program,) = (clients / "node_modules" / "@foundry-rs").glob("anvil-*-*/bin/anvil*")
     process = subprocess.Popen([program, "--port", str(port), "--silent", *options])
     try:
         url, begin = f"http://127.0.0.1:{port}", monotonic()
@@ -44,7 +44,8 @@ def anvil(clients: Path, *options: str) -> Iterator[str]:
         process.wait()
 
 
-def test_forge_says_what_the_golden_file_says(clients: Path, tmp_path: Path) -> None:
+def test_forge_says_what_the_golden_file_says(tmp_path: Path) -> None:
+    clients = installed(PROJECT / "build" / "clients", EXAMPLE)
     (tmp_path / "foundry.toml").write_text(golden.CONFIGURATION, encoding="utf-8")
     shutil.copytree(golden.HERE / "contracts", tmp_path / "test")
     (tmp_path / "src").mkdir()
