@@ -12,6 +12,8 @@ import typer
 from devtools.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from bridge.addresses import EthAddress
     from devtools.soltest.scripts.plan import ScriptPlan
     from devtools.soltest.scripts.record import ScriptRecord
@@ -33,9 +35,7 @@ def script(
     root: Annotated[Path, typer.Option(metavar="DIR", help="The project's folder, or one in it.")] = Path(),
     rpc_url: Annotated[
         str | None,
-        typer.Option(
-            "--rpc-url", "--fork-url", "-r", metavar="URL|NAME", envvar=URL_VARIABLE, help="The Filecoin node."
-        ),
+        typer.Option("--rpc-url", "--fork-url", "-r", metavar="URL|NAME", envvar=URL_VARIABLE, help="The node."),
     ] = None,
     verbosity: Annotated[
         int, typer.Option("--verbosity", "-v", count=True, help="-vvvv prints the calls of a script that succeeds.")
@@ -115,7 +115,8 @@ def script(
     """Run a Foundry script: on a fork of a node's network, with its actors; its transactions can be sent.
 
     The script runs by Ethereum's rules, and calls of precompiles and actors are executed. Each of its transactions is
-    then tried on the fork by the network's own rules, which gives its gas limit. With --broadcast they are sent, and
+    then tried on the fork by the network's own rules, which gives its gas limit (a node under Ethereum's rules is asked
+    for each, when it is sent). With --broadcast they are sent, and
     broadcast/FILE/CHAIN/run-latest.json has transactions and receipts, as forge writes it. Without a node it only runs.
 
     Exit status 1 where the script reverts or a transaction fails, 2 for what cannot be run at all.
@@ -164,12 +165,17 @@ def script(
     if resume:
         record = ScriptRecord.read(home, folder, name, chain)
     else:
+        job = session.job()
         with _fork(url) as network:
-            plan = run_script(session.job(), artifacts, artifact, calldata, sender, network)
+            if network is None:
+                job, skip_simulation = replace(job, fork_url=url), True
+            plan = run_script(job, artifacts, artifact, calldata, sender, network)
             keys |= plan.keys
             if not as_json:
                 _print_run(plan, as_json=False)
-            gas = _limits(network, plan, gas_estimate_multiplier, url, skip_simulation, as_json)
+            gas = [0] * len(plan.transactions)
+            if network is not None and not skip_simulation:
+                gas = _limits(network, plan, gas_estimate_multiplier, url, as_json)
         record = ScriptRecord(
             home, folder, name, chain, now, rows_of(plan, gas, chain), [], returns_of(plan), is_sent=broadcast
         )
@@ -254,11 +260,12 @@ def _asker(url: str) -> Any:
     return partial(ask, url)
 
 
-def _fork(url: str) -> Network:
-    """A fork of the node's network. Raises InvalidInput for a node under Ethereum's rules."""
-    from hypervisor.errors import InvalidInput
+def _fork(url: str) -> AbstractContextManager[Network | None]:
+    """A fork of the node's network; nothing for a node under Ethereum's rules, which is read by accounts and slots."""
+    from contextlib import nullcontext
+
     from localnet import Network
-    from localnet.fork.node_client import NodeError, shown_url
+    from localnet.fork.node_client import NodeError
 
     ask = _asker(url)
     try:
@@ -266,23 +273,28 @@ def _fork(url: str) -> Network:
     except (NodeError, AttributeError) as error:
         if isinstance(error, NodeError) and not error.answered:
             raise
-        version = "nv"  # no node of ours: the fork itself says whether it is one of Filecoin's
+        version = "nv" if _answers(ask, "Filecoin.Version") else ""
     if not version.startswith("nv"):
-        raise InvalidInput(
-            f"{shown_url(url)} runs by Ethereum's rules ({version}), and scripts are tried on forks of Filecoin's "
-            "networks: use `forge script` there"
-        )
+        return nullcontext()
     return Network.fork(url)
 
 
+def _answers(ask: Any, method: str) -> bool:
+    from localnet.fork.node_client import NodeError
+
+    try:
+        ask(method)
+    except NodeError as error:
+        return not error.is_unknown_method
+    return True
+
+
 def _limits(
-    network: Network, plan: ScriptPlan, percent: int, url: str, skips: bool, as_json: bool
+    network: Network, plan: ScriptPlan, percent: int, url: str, as_json: bool
 ) -> list[int]:  # fmt: skip
-    """Each transaction's gas limit; 0 where the node is asked before it is sent."""
+    """Each transaction's gas limit, as the network has it."""
     from devtools.soltest.scripts.sending import simulate, title
 
-    if skips:
-        return [0] * len(plan.transactions)
     tried = simulate(network, plan.transactions, percent)
     if not as_json and tried:
         price = int(_asker(url)("eth_gasPrice"), 16)

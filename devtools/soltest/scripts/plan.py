@@ -73,7 +73,10 @@ def run_script(
     job: Job, artifacts: Artifacts, artifact: ContractArtifact, calldata: bytes, sender: EthAddress,
     network: Network | None = None,
 ) -> ScriptPlan:  # fmt: skip
-    """Run a script's `setUp` and the function of the calldata. Raises ScriptFailed, InvalidInput."""
+    """Run a script's `setUp` and the function of the calldata: on a fork of the network, of the job's node, or alone.
+
+    Raises ScriptFailed, InvalidInput, NodeError.
+    """
     libraries = artifact.creation.libraries()
     if libraries:
         names = ", ".join(name for _, name in libraries)
@@ -81,7 +84,7 @@ def run_script(
     cheats = Cheatcodes(replace(settings_of(job, artifacts), file=artifact.file, contract=artifact.name))
     setting = replace(setting_of(job), rules=ETHEREUM, sender=_DEPLOYER)
     world = World(setting, cheats, None if network is None else _machine(job, network))
-    if network is None:
+    if network is None and job.fork_url is None:
         world.set_balance(sender, setting.balance)
     try:
         found: list[ScriptPlan] = []

@@ -13,6 +13,7 @@ from devtools.cli.main import app
 from devtools.soltest.scripts import sending
 from localnet import Network
 from localnet.fork.node_client import NodeError
+from localnet.rpc.server import serving
 from tests.devtools.soltest.scripts.conftest import HERE
 
 KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
@@ -191,8 +192,15 @@ def test_a_record_that_is_none_is_refused(project: Path, url: str, content: str)
     assert "is not a record of a script's run" in run(project, "--rpc-url", url, "--resume", status=2)
 
 
-def test_a_node_under_ethereums_rules_is_left_to_forge(project: Path) -> None:
-    from localnet.rpc.server import serving
-
+def test_a_node_under_ethereums_rules_is_read_by_accounts_and_slots(project: Path) -> None:
+    """The same run as forge's, on the same kind of node, and once more: it meets what the first has made."""
     with Network(rules="ethereum") as network, serving(network) as url:
-        assert "scripts are tried on forks of Filecoin's networks" in run(project, "--rpc-url", url, status=2)
+        run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+        file = project / "broadcast" / "Deploy.s.sol" / "31337" / "run-latest.json"
+        found = json.loads(file.read_text(encoding="utf-8"))
+        forges = json.loads((HERE / "forge_run.json").read_text(encoding="utf-8"))
+        assert without_gas(found["transactions"]) == without_gas(forges)
+        assert [receipt["status"] for receipt in found["receipts"]] == ["0x1"] * 4
+        words = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", status=1)
+        assert "the script failed" in words  # its CREATE2 collides
+        assert network.nonce(SENDER) == 4
