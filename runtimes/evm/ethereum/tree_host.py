@@ -19,6 +19,8 @@ class EthereumTreeHost:
     def __init__(self, calls: EthereumCalls, actor: ActorID, address: EthAddress) -> None:
         self.calls = calls
         self.frames = calls.frames
+        self.listens = calls.frames is not None
+        """Whether an interceptor between frames does."""
         self.accounts = calls.accounts
         self.fork = calls.environment.fork
         self.actor = actor
@@ -68,11 +70,6 @@ class EthereumTreeHost:
     def emit(self, events: Iterable[StampedEvent]) -> None:
         """Emit logs."""
         self.calls.emit(events)
-
-    @property
-    def listens(self) -> bool:
-        """Whether an interceptor between frames does."""
-        return self.frames is not None
 
     def report_log(self, event: StampedEvent) -> None:
         """Tell those who listen of a log that will not be kept."""
