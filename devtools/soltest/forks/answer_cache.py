@@ -28,7 +28,7 @@ class AnswerCache:
             return
         with suppress(sqlite3.Error, OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
-            base = sqlite3.connect(file, _PATIENCE, isolation_level=None, check_same_thread=False)
+            base = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             base.execute("PRAGMA synchronous = OFF")  # what is lost is asked for again
             base.execute(_MAKE)
             self._base = base

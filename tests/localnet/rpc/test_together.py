@@ -104,10 +104,10 @@ def test_a_message_that_breaks_the_machine_takes_no_other_with_it(rpc: Client, m
     alice, bob, carol = network.accounts[:3]
     broken = raw(network, bob, network.nonce(bob), carol, 13)
 
-    def breaking(machine: Any, candidate: Any) -> Any:
+    def breaking(machine: Any, candidate: Any, **options: Any) -> Any:
         if candidate.bare.value == 13:
             raise OSError("planted")
-        return execute_one(machine, candidate)
+        return execute_one(machine, candidate, **options)
 
     monkeypatch.setattr("localnet.chain.execution.execute_one", breaking)
     raws = [
