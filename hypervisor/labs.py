@@ -16,7 +16,7 @@ from typing import Final
 
 from hypervisor.errors import InvalidInput
 from hypervisor.executor import Executor
-from hypervisor.installed import registered
+from hypervisor.installed import INSTALL_AGAIN, registered
 from hypervisor.machine_state import MachineState
 
 ENTRY_POINT_GROUP = "hypervisor.labs"
@@ -64,9 +64,8 @@ def lab(name: str) -> Lab:
         found = entry_point.load()
         if isinstance(found, Lab):
             return found
-        raise InvalidInput(f"lab '{name}' is registered as {entry_point.value}, which is not a Lab")
-    there = ", ".join(lab_names()) or "none is installed"
-    raise InvalidInput(f"lab '{name}' is not known: choose of {there}")
+        raise InvalidInput(f"lab '{name}' is registered as {entry_point.value}, which is not a Lab: {INSTALL_AGAIN}")
+    raise InvalidInput(f"lab '{name}' is not known: choose of {_choices()}")
 
 
 def rules_with_labs(choices: Iterable[str]) -> str:
@@ -91,16 +90,21 @@ def lab_executor(machine: MachineState) -> Executor:
     return Executor(machine)
 
 
+def _choices() -> str:
+    """The labs that are installed, in words. Raises InvalidInput where there is none."""
+    if not lab_names():
+        raise InvalidInput(f"no lab is registered: {INSTALL_AGAIN}")
+    return ", ".join(lab_names())
+
+
 def _chosen(choices: tuple[str, ...]) -> tuple[ChosenLab, ...]:
     if not any(choices):
-        raise InvalidInput(f"the rules 'lab' are Filecoin's with labs on: name one of {', '.join(lab_names())}")
+        raise InvalidInput(f"the rules 'lab' are Filecoin's with labs on: name one of {_choices()}")
     found: dict[str, ChosenLab] = {}
     for choice in choices:
         parts = _CHOICE.fullmatch(choice)
         if parts is None:
-            raise InvalidInput(
-                f"'{choice:.100}' names no lab: expected NAME or NAME=OPTION, of {', '.join(lab_names())}"
-            )
+            raise InvalidInput(f"'{choice:.100}' names no lab: expected NAME or NAME=OPTION, of {_choices()}")
         name, option = parts[1], parts[2] or ""
         known = lab(name)
         if option and not known.option:

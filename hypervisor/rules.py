@@ -15,13 +15,12 @@ from typing import Protocol
 from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
 from hypervisor.executor import ApplyResult
-from hypervisor.installed import registered
+from hypervisor.installed import INSTALL_AGAIN, registered
 from hypervisor.labs import PREFIX, labs_of, rules_with_labs
 from hypervisor.machine_state import MachineState
 from hypervisor.message import Message
 
 ENTRY_POINT_GROUP = "hypervisor.rules"
-_AGAIN = "the installation is of another release, install it again (in a checkout: make environment)"
 
 
 class MessageExecutor(Protocol):
@@ -63,9 +62,11 @@ def rule_set(name: str) -> RuleSet:
             elif base != name:
                 raise InvalidInput(f"the rules '{base}' take no labs: leave ':{labs}' out, or say lab:{labs}")
             return found
-        raise InvalidInput(f"rules '{name}' are registered as {entry_point.value}, which is not a RuleSet: {_AGAIN}")
+        raise InvalidInput(
+            f"rules '{name}' are registered as {entry_point.value}, which is not a RuleSet: {INSTALL_AGAIN}"
+        )
     if FILECOIN not in rule_names():
-        raise InvalidInput(f"no rules '{FILECOIN}' are registered: {_AGAIN}")
+        raise InvalidInput(f"no rules '{FILECOIN}' are registered: {INSTALL_AGAIN}")
     raise InvalidInput(f"rules '{base}' are not known: choose one of {', '.join(rule_names())}")
 
 

@@ -77,6 +77,14 @@ def test_what_is_registered_and_no_lab_is_refused() -> None:
         Network(rules="lab:broken")
 
 
+def test_where_no_lab_is_registered_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkout that was updated without a new installation has the entry points of its former release."""
+    monkeypatch.setattr(labs, "registered", lambda **_: EntryPoints(()))
+    for call in (lambda: lab("lanes"), lambda: rules_with_labs([])):
+        with pytest.raises(InvalidInput, match=r"no lab is registered: .*install it again .*make environment"):
+            call()
+
+
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
