@@ -24,7 +24,7 @@ import stat
 import sys
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from io import BytesIO
 from tempfile import TemporaryFile
@@ -41,6 +41,7 @@ from hypervisor.speculation import (
     PackedEffects,
     PackedResult,
     RecordingTree,
+    WatchedExterns,
     conflict_of,
     packed_result,
     take_over,
@@ -54,7 +55,7 @@ FEWEST_MESSAGES: Final = 8
 """Of a block that is worth a fork, which takes as long as some messages do."""
 
 _PATIENCE: Final = 1.0
-"""Seconds that a worker's message is waited for, besides twice what the block has taken until then."""
+"""Seconds of a block that are waited for nothing, besides twice what it has taken without them."""
 _TRIED: Final = 8
 """Conflicts after which a worker is ended that has more of them than successes."""
 _CLOSED_TO_WORKERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -137,6 +138,8 @@ class ParallelBlock:
         self._owners: dict[int, _Worker] = {}
         self._collects_again = False
         self._began, self._begun = monotonic(), machine.state_tree.flushed_root
+        self._lost = 0.0
+        """Seconds of waiting for workers that had nothing to tell."""
         parallel.conflicts = []
 
     def __enter__(self) -> ParallelBlock:
@@ -157,8 +160,12 @@ class ParallelBlock:
             shares = shares_of(self._messages, self._parallel.workers - (not takes_part))[takes_part:]
             self._collects_again = gc.isenabled()
             gc.disable()  # to look for garbage writes to all that is looked at, and what is written to is copied
-            for share in filter(None, shares):
-                self._start(share)
+            try:
+                for share in filter(None, shares):
+                    self._start(share)
+            except BaseException:
+                self.end()
+                raise
             self._parallel.blocks += bool(self._owners)
 
     def end(self) -> None:
@@ -170,14 +177,16 @@ class ParallelBlock:
 
     def _start(self, share: list[int]) -> None:
         _reap()
-        records, (read, write) = TemporaryFile(), os.pipe()  # noqa: SIM115  # the worker's until it has ended
-        try:
-            process = _forked()
-        except OSError:  # no more processes: this one does it
-            records.close()
-            os.close(read)
-            os.close(write)
-            return
+        with ExitStack() as undo:
+            try:
+                records = undo.enter_context(TemporaryFile())
+                read, write = os.pipe()
+                undo.callback(os.close, read)
+                undo.callback(os.close, write)
+                process = _forked()
+            except OSError:  # no more files or processes: this one does it
+                return
+            undo.pop_all()  # the worker's until it has ended
         if process == 0:
             os.close(read)
             _live(self._machine, self._messages, share, records.fileno(), write)
@@ -190,8 +199,10 @@ class ParallelBlock:
         worker = self._owners.get(number)
         if worker is None:
             return self._messages[number].apply()
-        patience = _PATIENCE + 2 * (monotonic() - self._began)
-        done = worker.done(number, patience)
+        asked = monotonic()
+        done = worker.done(number, _PATIENCE + 2 * (asked - self._began) - 3 * self._lost)
+        if done is None:
+            self._lost += monotonic() - asked
         self._machine.store.put_many((Cid(cid), data) for cid, data in worker.blocks())
         if done is not None:
             conflict = conflict_of(number, self._machine.state_tree, self._begun, done.effects)
@@ -295,8 +306,7 @@ class _Worker:
         """What the worker has done of a message; None where it cannot tell, or has not within N seconds."""
         deadline = monotonic() + patience
         while number not in self._done:
-            left = deadline - monotonic()
-            if not self._is_alive or left <= 0 or not self._read(left):
+            if not self._is_alive or not self._read(max(0.0, deadline - monotonic())):
                 self.end()
                 return None
         return self._done.pop(number)
@@ -308,7 +318,9 @@ class _Worker:
 
     def _read(self, seconds: float) -> bool:
         """Read the records that are there, waiting for the first; False where there will be none."""
-        if not select.select([self._pipe], [], [], seconds)[0]:
+        waiting = select.poll()  # not `select`, which takes no descriptor above 1,023
+        waiting.register(self._pipe, select.POLLIN)
+        if not waiting.poll(seconds * 1_000):
             return False
         ready = len(os.read(self._pipe, 1 << 16))
         for _ in range(ready):
@@ -379,6 +391,7 @@ def _live(
         gc.disable()
         _close_sockets(pipe)
         machine.state_tree = tree = RecordingTree(machine.state_tree)
+        machine.externs = WatchedExterns(machine.externs, tree)
         machine.stacks.on_one_thread(lambda: _execute(machine, tree, messages, share, records, pipe))
         status = 0
     finally:

@@ -11,7 +11,8 @@ every message, at the burnt funds and the reward actor) is an addition, whatever
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,10 +20,11 @@ from hypervisor.address import Address, Protocol
 from hypervisor.errors import Fatal
 from hypervisor.events import EventEntry, StampedEvent
 from hypervisor.executor import ApplyResult
+from hypervisor.externs import ExternError, Externs
 from hypervisor.gas_outputs import GasOutputs
 from hypervisor.message import Receipt
 from hypervisor.state_tree import ActorState, StateTree
-from hypervisor.types import INIT_ACTOR, ActorID, Gas, TokenAmount
+from hypervisor.types import INIT_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from store.cid import Cid
 
 PackedActor = tuple[bytes, bytes, int, int, bytes | None]
@@ -38,7 +40,8 @@ class RecordingTree(StateTree):
         """Take over what a tree knows: the other one is to be used no more."""
         self._become(tree)
         self.is_blurred = False
-        """Whether the message has looked at what it had credited, or has taken that back: it is no addition then."""
+        """Whether the message cannot be taken over: it has looked at what it had credited, or has taken that back, so
+        that it is no addition, or the chain around the machine had no answer for it here."""
         self._is_silent = False
         self._reads: dict[ActorID, ActorState | None] = {}
         """Actors as the message found them; also those that it wrote."""
@@ -136,6 +139,40 @@ class RecordingTree(StateTree):
         if self._credits:
             self.is_blurred = True
         super().rollback(mark)
+
+
+class WatchedExterns:
+    """The chain around a machine, for a process that keeps nothing: where it has no answer, the message is blurred.
+
+    A guest gets an error for that, which it may deal with. The chain of the other process may have the answer: it asks
+    other nodes, which this one does not.
+    """
+
+    def __init__(self, externs: Externs, tree: RecordingTree) -> None:
+        self._externs, self._tree = externs, tree
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        """See `hypervisor.externs.Externs`."""
+        with self._watching():
+            return self._externs.chain_randomness(epoch)
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        """See `hypervisor.externs.Externs`."""
+        with self._watching():
+            return self._externs.beacon_randomness(epoch)
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        """See `hypervisor.externs.Externs`."""
+        with self._watching():
+            return self._externs.tipset_cid(epoch)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        try:
+            yield
+        except ExternError:
+            self._tree.is_blurred = True
+            raise
 
 
 PackedEffects = tuple[

@@ -70,6 +70,7 @@ class RocksStore:
         self._index = database.get_column_family(CHAIN)
         self._marks = None if read_only else Marks(database, BLOCKS, MARKS)
         self._read_only = read_only
+        self._process = os.getpid()
         self._write_options = WriteOptions()
         self._write_options.sync = sync
         self._lock = RLock()
@@ -173,6 +174,8 @@ class RocksStore:
         """
         if self._read_only:
             raise StoreReadOnly(f"{self.path} was opened for reading")
+        if os.getpid() != self._process:  # RocksDB's log would have two writers at one place
+            raise StoreReadOnly(f"{self.path} was opened by another process, of which this one is a copy")
         with self._lock:
             database = self._open_database()
             check_expected(self, expected)

@@ -6,6 +6,7 @@ Nothing that a node answers is believed here: callers check what they get.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from functools import partial
@@ -83,6 +84,7 @@ class NodeClient:
         reported to `waited`. InvalidInput for what is no URL.
         """
         self._seconds, self._waited = seconds, waited
+        self._process = os.getpid()
         try:
             address = urlsplit(url)
             host, port = address.hostname, address.port
@@ -103,7 +105,9 @@ class NodeClient:
         self._path = f"{address.path or '/'}{'?' if address.query else ''}{address.query}"
 
     def ask(self, method: str, *params: Any) -> Any:
-        """What the node answers. Raises NodeError."""
+        """What the node answers. Raises NodeError; in a copy of the process, too, whose connections are the other's."""
+        if os.getpid() != self._process:
+            raise NodeError(f"{self.name} is asked by the process that has opened the connection, not by a copy of it")
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         try:
             answer = self._parse(self._post(self._connection, body))

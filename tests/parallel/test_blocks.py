@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from errno import EMFILE
 from functools import partial
+from pathlib import Path
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
+from tempfile import TemporaryFile
+from typing import Any
 
 import pytest
 
@@ -16,16 +24,21 @@ from hypervisor import parallel as room
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.executor import ApplyResult
+from hypervisor.externs import DevelopmentExterns, ExternError
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock, may_run_beside, shares_of
 from hypervisor.tracing import Recorder, StepRecorder
-from hypervisor.types import INIT_ACTOR, Gas, TokenAmount
+from hypervisor.types import INIT_ACTOR, ChainEpoch, Gas, TokenAmount
+from localnet.fork.node_client import NodeClient, NodeError
+from store.blockstore import StoreReadOnly
+from store.cid import RAW, cid_of
 from tests.conftest import samples
 from tests.parallel.__main__ import plays
 from tests.parallel.blocks import COUNT, FEE, FIL, GAS, KILL, execute, play, stage
 from tests.parallel.plants import PLANTS
+from tests.patience import slowness
 
 HERE = os.getpid()
 
@@ -150,6 +163,111 @@ def test_a_worker_that_hangs_is_waited_for_a_while(monkeypatch: pytest.MonkeyPat
     assert executed(hanging, parallel) == 4
     assert parallel.again == 4
     assert time.monotonic() - began < 60
+
+
+def test_several_workers_that_hang_are_not_waited_for_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_PATIENCE", 1.0)
+
+    def hanging(apply: Callable[[], ApplyResult]) -> ApplyResult:
+        if os.getpid() != HERE:
+            time.sleep(600)
+        return apply()
+
+    parallel, began = fresh(4, takes_part=False), time.monotonic()
+    assert executed(hanging, parallel) == 4
+    assert time.monotonic() - began < 5 * slowness()  # 13.5 s, if each had the time that the others were waited for
+
+
+class Silent(DevelopmentExterns):
+    """A chain that answers this process alone."""
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        if os.getpid() != HERE:
+            raise ExternError("the node is not asked from here")
+        return super().beacon_randomness(epoch)
+
+
+def test_a_message_that_the_chain_has_not_answered_in_a_worker_is_executed_here() -> None:
+    machine = stage("filecoin").machine.fork()
+    machine.externs = Silent()
+
+    def apply(message: Message) -> ApplyResult:
+        with suppress(ExternError):  # as a guest that deals with the error
+            machine.externs.beacon_randomness(ChainEpoch(1))
+        return machine.apply(message)
+
+    messages = [payment(sender, Address.id(1), 0) for sender in range(1, 5)]
+    block = [BlockMessage(partial(apply, message), message.from_, message.to) for message in messages]
+    parallel = fresh(takes_part=False)
+    with ParallelBlock(machine, block, parallel) as started:
+        assert not any(started.apply(number).exit_code for number in range(4))
+    assert (parallel.taken, parallel.again) == (0, 4)
+
+
+def test_a_worker_writes_into_no_folder_and_asks_no_node(tmp_path: Path) -> None:
+    with Hypervisor.open(tmp_path / "chain") as machine, NodeClient("http://127.0.0.1:1") as client:
+        refused = tmp_path / "refused"
+        child = room._forked()
+        if child == 0:
+            words = []
+            for attempt in (lambda: machine.base.put(cid_of(b"", RAW), b""), lambda: client.ask("eth_chainId")):
+                try:
+                    attempt()
+                except (StoreReadOnly, NodeError) as error:
+                    words.append(str(error))
+            refused.write_text("\n".join(words))
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert re.search(r"chain was opened by another process.*\n.*not by a copy of it", refused.read_text())
+
+
+def test_a_block_is_executed_by_a_process_with_many_open_files() -> None:
+    soft, hard = getrlimit(RLIMIT_NOFILE)
+    setrlimit(RLIMIT_NOFILE, (min(4_096, hard), hard))
+    try:
+        with ExitStack() as files:
+            for _ in range(1_100):
+                files.enter_context(open(os.devnull, "rb"))
+            parallel = fresh(takes_part=False)
+            assert executed(lambda apply: apply(), parallel) == 4
+            assert parallel.taken == 4
+    finally:
+        setrlimit(RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_worker_for_which_there_is_no_file_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def once() -> Any:
+        if made:
+            raise OSError(EMFILE, "too many open files")
+        made.append(1)
+        return TemporaryFile()
+
+    monkeypatch.setattr(room, "TemporaryFile", once)
+    parallel = fresh(3, takes_part=False)
+    assert executed(lambda apply: apply(), parallel) == 4
+    assert 0 < parallel.taken < 4
+    assert gc.isenabled()
+
+
+def test_a_start_that_is_interrupted_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def interrupted() -> Any:
+        if made:
+            raise KeyboardInterrupt
+        made.append(1)
+        return TemporaryFile()
+
+    monkeypatch.setattr(room, "TemporaryFile", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        executed(lambda apply: apply(), fresh(3, takes_part=False))
+    assert gc.isenabled()
+    end = time.monotonic() + 60
+    while room.has_ended_workers() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not room.has_ended_workers()
 
 
 def test_what_raises_in_a_worker_is_executed_here() -> None:
