@@ -59,8 +59,9 @@ def replay(
 
     --workers counts tipsets that are executed at once, --parallel processes that share the messages of one: what each
     message has read is compared when its turn comes, so what comes out is the same. With it, --json says of each tipset
-    how many messages were taken over and how many executed again, and at which actors and slots they met; without it
-    each such actor has a line, with an x for each message that conflicted there.
+    how many messages were taken over and how many executed again, and at which actors and slots they met (slots of the
+    first 100 conflicts in contracts, of contracts of at most 10,000 slots); without it each such actor has a line, with
+    an x for each message that conflicted there.
 
     Exit status: 0 if all came out the same, 1 if one did not.
 

@@ -6,7 +6,7 @@ and the state when the message's turn came differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from bridge.evm_state import EvmState
 from hypervisor.machine import Hypervisor
 from hypervisor.parallel import Parallel
 from hypervisor.speculation import Conflict
+from localnet.ledger.bounded_cache import BoundedCache
 from store.blockstore import StoreError
 from store.cid import Cid
 from store.codec import CodecError
@@ -21,41 +22,66 @@ from store.kamt import Kamt
 
 MOST_SLOTS: Final = 10_000
 """Of a contract: the slots of a larger one are not told."""
+MOST_WITH_SLOTS: Final = 100
+"""Conflicts of a block whose slots are told: each may be at another state of a contract, which is read as a whole."""
+_KEPT_WORDS: Final = 20 * MOST_SLOTS
 _WIDTH: Final = 100
 """Messages in a line of the picture."""
 
 
 def conflict_records(machine: Hypervisor, parallel: Parallel) -> dict[str, Any]:
-    """What came of a block, as one JSON object of the command line's contract; with slots, where they are known."""
-    records = [{**each.record(), **_slots_field(machine, each)} for each in parallel.conflicts]
+    """What came of a block, as one JSON object of the command line's contract.
+
+    With slots, where they are known: of contracts, of at most `MOST_SLOTS` slots, at the first `MOST_WITH_SLOTS`
+    conflicts of contracts' states. The blocks of all states that a conflict names must still be in the machine's
+    store, as they are until it is flushed.
+    """
+    slots, left = _Slots(machine), MOST_WITH_SLOTS
+    records = []
+    for conflict in parallel.conflicts:
+        record = conflict.record()
+        if left and slots.are_of(conflict):
+            left -= 1
+            if found := slots.conflicting(conflict):
+                record["slots"] = [hex(slot) for slot in found]
+        records.append(record)
     return {**parallel.record(), "conflicts": records}
 
 
-def _slots_field(machine: Hypervisor, conflict: Conflict) -> dict[str, list[str]]:
-    slots = conflicting_slots(machine, conflict)
-    return {"slots": [hex(slot) for slot in slots]} if slots else {}
+class _Slots:
+    """The slots of contracts at the states that a block's conflicts name, each state read once."""
 
+    def __init__(self, machine: Hypervisor) -> None:
+        self._machine = machine
+        self._kept = BoundedCache[Cid, Mapping[int, int] | str](_KEPT_WORDS)
+        """By a contract's state: its slots, or why they are not known."""
 
-def conflicting_slots(machine: Hypervisor, conflict: Conflict) -> list[int]:
-    """The slots of a contract that keep a message from being taken over; none where that is not known.
+    def are_of(self, conflict: Conflict) -> bool:
+        """Whether what differs is the state of a contract."""
+        return conflict.code is not None and self._machine.manifest.name_of(conflict.code) == "evm"
 
-    The blocks of both states must still be in the machine's store, as they are until it is flushed.
-    """
-    if conflict.code is None or machine.manifest.name_of(conflict.code) != "evm":
-        return []
-    try:
-        before, now = (_words(machine, head) for head in conflict.heads)
-    except (StoreError, CodecError, ValueError):
-        return []
-    return sorted(slot for slot in before.keys() | now.keys() if before.get(slot) != now.get(slot))
+    def conflicting(self, conflict: Conflict) -> list[int]:
+        """The slots that keep a message from being taken over; none where that is not known."""
+        before, now = (self._words(head) for head in conflict.heads)
+        if isinstance(before, str) or isinstance(now, str):
+            return []
+        return sorted(slot for slot in before.keys() | now.keys() if before.get(slot) != now.get(slot))
 
+    def _words(self, head: Cid) -> Mapping[int, int] | str:
+        words = self._kept.get(head)
+        if words is None:
+            try:
+                words = self._read(head)
+            except (StoreError, CodecError, ValueError) as error:
+                words = str(error)
+            self._kept.keep(head, words, 1 + len(words))
+        return words
 
-def _words(machine: Hypervisor, head: Cid) -> dict[int, int]:
-    contract = EvmState.decode(machine.store.get(head))
-    words = dict(islice(Kamt(machine.store, contract.storage).items(), MOST_SLOTS + 1))
-    if len(words) > MOST_SLOTS:
-        raise ValueError(f"more than {MOST_SLOTS} slots")
-    return words
+    def _read(self, head: Cid) -> Mapping[int, int] | str:
+        store = self._machine.store
+        contract = EvmState.decode(store.get(head))
+        words = dict(islice(Kamt(store, contract.storage).items(), MOST_SLOTS + 1))
+        return words if len(words) <= MOST_SLOTS else f"more than {MOST_SLOTS} slots"
 
 
 def picture(record: dict[str, Any], messages: int) -> Iterator[str]:

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from bridge.addresses import to_filecoin
+from bridge.evm_state import EvmState
+from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
+from localnet.chain import conflicts
 from localnet.chain.conflicts import conflict_records, picture
 from tests.parallel.blocks import COUNT, stage
 from tests.parallel.test_blocks import called, payment
 
+THREE = bytes(31) + b"\x03"
 
-def records(*messages: Message) -> dict[str, Any]:
+
+def executed(*messages: Message) -> tuple[Hypervisor, Parallel]:
     machine, parallel = stage("filecoin").machine.fork(), Parallel(2, fewest=1)
     block = [BlockMessage(partial(machine.apply, each), each.from_, None) for each in messages]
     with ParallelBlock(machine, block, parallel) as started:
         results = [started.apply(number) for number in range(len(block))]
     assert not any(result.exit_code for result in results)
-    return conflict_records(machine, parallel)
+    return machine, parallel
+
+
+def records(*messages: Message) -> dict[str, Any]:
+    return conflict_records(*executed(*messages))
 
 
 def test_the_slots_in_which_two_messages_met_are_told() -> None:
     contract = stage("filecoin").machine.state_tree.lookup_id(to_filecoin(stage("filecoin").contracts[0]))
-    three = bytes(31) + b"\x03"
-    found = records(called(1, COUNT, three), called(2, COUNT, three))
+    found = records(called(1, COUNT, THREE), called(2, COUNT, THREE))
     assert found == {
         "workers": 2,
         "taken": 0,
@@ -33,6 +44,36 @@ def test_the_slots_in_which_two_messages_met_are_told() -> None:
         "conflicts": [{"message": 1, "actor": f"f0{contract}", "fields": ["state"], "slots": ["0x3"]}],
     }
     assert [*picture(found, 2)] == [f"f0{contract} slot 0x3  .x"]
+
+
+def test_each_state_of_a_contract_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, parallel = executed(called(1, COUNT, THREE), called(2, COUNT, THREE))
+    parallel.conflicts *= 3
+    read, decode = list[bytes](), EvmState.decode
+
+    def counted(data: bytes) -> EvmState:
+        read.append(data)
+        return decode(data)
+
+    monkeypatch.setattr(conflicts, "EvmState", SimpleNamespace(decode=counted))
+    found = conflict_records(machine, parallel)["conflicts"]
+    assert [each["slots"] for each in found] == [["0x3"]] * 3
+    assert len(read) == len(set(read)) == 2
+
+
+def test_slots_are_told_of_the_first_conflicts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, parallel = executed(called(1, COUNT, THREE), called(2, COUNT, THREE))
+    parallel.conflicts *= 3
+    monkeypatch.setattr(conflicts, "MOST_WITH_SLOTS", 2)
+    found = conflict_records(machine, parallel)["conflicts"]
+    assert [each.get("slots") for each in found] == [["0x3"], ["0x3"], None]
+
+
+def test_a_contract_with_many_slots_has_none_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conflicts, "MOST_SLOTS", 0)
+    (found,) = records(called(1, COUNT, THREE), called(2, COUNT, THREE))["conflicts"]
+    assert found["fields"] == ["state"]
+    assert "slots" not in found
 
 
 def test_a_balance_has_no_slots() -> None:
