@@ -52,13 +52,13 @@ from store.cid import Cid
 
 MOST_WORKERS: Final = 256
 FEWEST_MESSAGES: Final = 8
-"""Of a block that is worth a fork, which takes as long as some messages do."""
+"""The least messages of a block that is worth a fork, which takes as long as some messages do."""
 
 _PATIENCE: Final = 1.0
 """Seconds of a block that are waited for nothing, besides twice what it has taken without them."""
 _TRIED: Final = 8
 """Conflicts after which a worker is ended that has more of them than successes."""
-_CLOSED_TO_WORKERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS_BLOCKED_IN_WORKERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(slots=True)
@@ -366,7 +366,7 @@ def _reap() -> None:
 
 def _forked() -> int:
     """As `os.fork`; the other process takes no signal that the programs around it have handlers for."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _CLOSED_TO_WORKERS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS_BLOCKED_IN_WORKERS)
     process = -1
     try:
         with warnings.catch_warnings():

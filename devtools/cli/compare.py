@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from devtools.cli.lab_options import (
+from devtools.cli.laboratory_options import (
     CORES,
     RULES,
     Actors,

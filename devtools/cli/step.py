@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from devtools.cli.lab_options import BundleDir, bundle_folder
+from devtools.cli.laboratory_options import BundleDir, bundle_folder
 from devtools.cli.options import URL, URL_VARIABLE, Abi, Arguments, Artifacts, Engines, Value, engine_there
 
 if TYPE_CHECKING:

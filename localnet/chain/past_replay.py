@@ -43,8 +43,8 @@ class ReplayedOfNode:
 
 
 def replay_past(source: TipsetSource, headers: TipsetHeaders, workers: int = 1) -> Replayed:
-    """Execute a tipset of a source again, its messages in so many processes. What keeps it from being executed is its
-    difference.
+    """Execute a tipset of a source again; `workers` processes share its messages. What keeps it from being executed is
+    its difference.
 
     Raises NodeError and RemoteUnavailable where the source does not answer.
     """
