@@ -59,9 +59,10 @@ def replay(
 
     --workers counts tipsets that are executed at once, --parallel processes that share the messages of one: what each
     message has read is compared when its turn comes, so what comes out is the same. With it, --json says of each tipset
-    how many messages were taken over and how many executed again, and at which actors and slots they met (slots of the
-    first 100 conflicts in contracts, of contracts of at most 10,000 slots); without it each such actor has a line, with
-    an x for each message that conflicted there.
+    how many messages were taken over and how many executed again, and at which actors they met, with the slots that
+    others had changed meanwhile (at the first 100 conflicts in contracts, of contracts of at most 10,000 slots);
+    without it each such actor has a line, with the slots that differ in all its conflicts, and an x for each message
+    that conflicted there. A tipset of few messages, or of one sender, is executed serially.
 
     Exit status: 0 if all came out the same, 1 if one did not.
 
@@ -97,11 +98,15 @@ def replay(
 def _show_conflicts(done: Replayed) -> None:
     """Of a tipset that was executed in parallel: what workers did, and a line for each actor that messages met at."""
     parallel = done.parallel
-    if parallel is None or not parallel["taken"] + parallel["executed_again"]:
+    if parallel is None or not done.messages:
         return
     from localnet.chain.conflicts import picture
 
-    typer.echo(f"{done.height}: {parallel['taken']:,} taken over, {parallel['executed_again']:,} executed again")
+    taken, again = parallel["taken"], parallel["executed_again"]
+    if not taken + again:
+        typer.echo(f"{done.height}: {_count_text(done.messages, 'message')}, executed serially")
+        return
+    typer.echo(f"{done.height}: of {done.messages:,} messages {taken:,} taken over, {again:,} executed again")
     for line in picture(parallel, done.messages):
         typer.echo(f"  {line}")
 

@@ -6,7 +6,7 @@ and the state when the message's turn came differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -85,20 +85,26 @@ class _Slots:
 
 
 def picture(record: dict[str, Any], messages: int) -> Iterator[str]:
-    """A line for each actor that messages conflicted at: a letter for each message of the block, x for a conflict."""
-    rows: dict[str, set[int]] = {}
+    """A line for each actor that messages conflicted at: a letter for each message of the block, x for a conflict.
+
+    With the slots that differ in all its conflicts: what others have written elsewhere is in some of them alone.
+    """
+    rows: dict[str, list[dict[str, Any]]] = {}
     for conflict in record["conflicts"]:
-        rows.setdefault(_name(conflict), set()).add(conflict["message"])
-    width = max(map(len, rows), default=0)
-    for name, numbers in rows.items():
+        rows.setdefault(conflict.get("address") or conflict["actor"], []).append(conflict)
+    names = {actor: f"{actor} {_what(conflicts)}".rstrip() for actor, conflicts in rows.items()}
+    width = max(map(len, names.values()), default=0)
+    for actor, conflicts in rows.items():
+        numbers = {conflict["message"] for conflict in conflicts}
         marks = "".join("x" if number in numbers else "." for number in range(messages))
         for first in range(0, messages, _WIDTH):
-            yield f"{'' if first else name:<{width}}  {marks[first : first + _WIDTH]}"
+            yield f"{'' if first else names[actor]:<{width}}  {marks[first : first + _WIDTH]}"
 
 
-def _name(conflict: dict[str, Any]) -> str:
-    if "address" in conflict:
-        return str(conflict["address"])
-    slots = conflict.get("slots", [])
-    shown = ", ".join(slots[:2]) + (", ..." if len(slots) > 2 else "")
-    return f"{conflict['actor']} {f'slot {shown}' if slots else ', '.join(conflict['fields'])}"
+def _what(conflicts: Sequence[dict[str, Any]]) -> str:
+    """What all conflicts at an actor have in common: slots, or else the fields of any of them."""
+    known = [dict.fromkeys(conflict["slots"]) for conflict in conflicts if "slots" in conflict]
+    slots = [slot for slot in known[0] if all(slot in others for others in known)] if known else []
+    if slots:
+        return f"slot {', '.join(slots[:2])}{', ...' if len(slots) > 2 else ''}"
+    return ", ".join(dict.fromkeys(field for conflict in conflicts for field in conflict.get("fields", ())))

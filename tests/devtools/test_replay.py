@@ -73,7 +73,7 @@ def test_processes_that_share_a_tipset_answer_as_one_does_and_say_where_messages
     actor = told["conflicts"][0]["actor"]
     assert told["conflicts"][0] == {"message": 1, "actor": actor, "fields": ["state"], "slots": ["0x0"]}
     shown = run("replay", tmp_path, "--parallel", 2).stdout.splitlines()
-    assert shown[-3:-1] == ["2: 0 taken over, 5 executed again", f"  {actor} slot 0x0  .x.x.x.x.x"]
+    assert shown[-3:-1] == ["2: of 10 messages 0 taken over, 5 executed again", f"  {actor} slot 0x0  .x.x.x.x.x"]
     refused = run("replay", tmp_path, "--parallel", 257)
     assert refused.exit_code == 2
 

@@ -92,3 +92,19 @@ def test_the_picture_has_a_line_for_each_actor_and_goes_on_in_the_next() -> None
         "               .x..",
     ]
     assert [*picture({"conflicts": []}, 10)] == []
+
+
+def test_a_line_names_what_all_conflicts_of_an_actor_have_in_common() -> None:
+    conflicts = [
+        {"message": 1, "actor": "f0100", "fields": ["state"], "slots": ["0x0", "0x7"]},
+        {"message": 3, "actor": "f0100", "fields": ["state"], "slots": ["0x0", "0x7", "0x8"]},
+        {"message": 4, "actor": "f0100", "fields": ["state"], "slots": ["0x0", "0x9"]},
+        {"message": 2, "actor": "f0101", "fields": ["balance"]},
+        {"message": 4, "actor": "f0101", "fields": ["nonce", "balance"]},
+        {"message": 0, "address": "f410fsomebody"},
+    ]
+    assert [*picture({"conflicts": conflicts}, 5)] == [
+        "f0100 slot 0x0        .x.xx",
+        "f0101 balance, nonce  ..x.x",
+        "f410fsomebody         x....",
+    ]
