@@ -94,11 +94,8 @@ class SuiteSession:
             from localnet.fork.forking import ForkSource, find_fork_point
 
             return url, find_fork_point(ForkSource(url, self.project.fork_block_number)).epoch
-        chain = RemoteChain(url)
-        try:
+        with RemoteChain(url) as chain:
             return url, chain.block(self.project.fork_block_number).number
-        finally:
-            chain.close()
 
     def compiled(self) -> Artifacts:
         """The contracts of the project without tests that are not wanted. Raises InvalidInput, CompileError."""

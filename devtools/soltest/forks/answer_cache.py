@@ -1,54 +1,61 @@
-"""What nodes have answered about a block's state, on disk: a file for each chain and block, in the user's cache folder.
+"""What nodes have answered about blocks' states, on disk: a file for each chain and node, in the user's cache folder.
 
-Of a block nothing changes, so an answer holds for ever. Several processes read and write at once. A file that cannot
-be used is passed by: then the node is asked again.
+Of a block nothing changes, so an answer holds for ever, but only for the node that gave it. Several processes read and
+write at once. A file that cannot be used is passed by: then the node is asked again.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from hypervisor.user_files import user_folder
+from localnet.fork.node_client import shown_url
 
 _PATIENCE: Final = 5.0
 """Seconds that a process waits for another one's write."""
-_MAKE: Final = "CREATE TABLE IF NOT EXISTS answers (question TEXT PRIMARY KEY, answer TEXT NOT NULL)"
+_DIGITS: Final = 32
+"""Of a URL's digest, in hex."""
+_MAKE: Final = """
+CREATE TABLE IF NOT EXISTS answers (block TEXT, question TEXT, answer TEXT NOT NULL, PRIMARY KEY (block, question))
+"""
+_GET: Final = "SELECT answer FROM answers WHERE block = ? AND question = ?"
+_KEEP: Final = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?)"
 
 
 class AnswerCache:
-    """Answers by question, both as text; `None` for a file: in memory only."""
+    """Answers by block and question, all as text; nothing is kept with `None` for a file."""
 
     def __init__(self, file: Path | None) -> None:
-        self._known: dict[str, str] = {}
         self._base: sqlite3.Connection | None = None
         if file is None:
             return
         with suppress(sqlite3.Error, OSError):
             file.parent.mkdir(parents=True, exist_ok=True)
-            base = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-            base.execute("PRAGMA synchronous = OFF")  # what is lost is asked for again
-            base.execute(_MAKE)
-            self._base = base
+            self._base = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+            try:
+                self._base.execute("PRAGMA synchronous = OFF")  # what is lost is asked for again
+                self._base.execute(_MAKE)
+            except sqlite3.Error:
+                self.close()
 
-    def get(self, question: str) -> str | None:
+    def get(self, block: str, question: str) -> str | None:
         """The answer that is kept."""
-        known = self._known.get(question)
-        if known is None and self._base is not None:
-            with suppress(sqlite3.Error):
-                row = self._base.execute("SELECT answer FROM answers WHERE question = ?", (question,)).fetchone()
-                if row is not None and isinstance(row[0], str):
-                    known = self._known[question] = row[0]
-        return known
-
-    def keep(self, question: str, answer: str) -> None:
-        """Keep an answer."""
-        self._known[question] = answer
         if self._base is not None:
             with suppress(sqlite3.Error):
-                self._base.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (question, answer))
+                row = self._base.execute(_GET, (block, question)).fetchone()
+                if row is not None and isinstance(row[0], str):
+                    return row[0]
+        return None
+
+    def keep(self, block: str, question: str, answer: str) -> None:
+        """Keep an answer."""
+        if self._base is not None:
+            with suppress(sqlite3.Error):
+                self._base.execute(_KEEP, (block, question, answer))
 
     def close(self) -> None:
         """Release the file."""
@@ -57,10 +64,13 @@ class AnswerCache:
             self._base = None
 
 
-def cache_file(chain_id: int, number: int, block_hash: bytes) -> Path | None:
-    """Where answers about a block's state are kept; None for a user without a home."""
+def cache_file(chain_id: int, url: str) -> Path | None:
+    """Where a node's answers about a chain are kept; None for a user without a home.
+
+    The name is a digest of the URL without user and password: another node's answers are never read.
+    """
     try:
         folder = user_folder("cache")
     except RuntimeError:
         return None
-    return folder / "rpc" / str(chain_id) / f"{number}-{block_hash[:8].hex()}.sqlite"
+    return folder / "rpc" / str(chain_id) / f"{sha256(shown_url(url).encode()).hexdigest()[:_DIGITS]}.sqlite"

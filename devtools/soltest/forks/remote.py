@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
@@ -71,6 +71,7 @@ class RemoteChain:
         self._pool: ThreadPoolExecutor | None = None
         self._chain_id: int | None = None
         self._states: dict[int, RemoteState] = {}
+        self._answers: AnswerCache | None = None
 
     @property
     def chain_id(self) -> int:
@@ -108,9 +109,14 @@ class RemoteChain:
         state = None if number is None else self._states.get(number)
         if state is None:
             block = self.block(number)
-            file = cache_file(self.chain_id, block.number, block.hash) if self._caches else None
-            state = self._states.setdefault(block.number, RemoteState(self, block, AnswerCache(file)))
+            state = self._states.setdefault(block.number, RemoteState(self, block, self._cache()))
         return state
+
+    def _cache(self) -> AnswerCache:
+        """The one file of this node's answers, opened when the first state is asked for."""
+        if self._answers is None:
+            self._answers = AnswerCache(cache_file(self.chain_id, self.url) if self._caches else None)
+        return self._answers
 
     def at_once(self, *questions: Callable[[], T]) -> list[T]:
         """The answers to questions that are asked beside each other."""
@@ -122,9 +128,15 @@ class RemoteChain:
         """Release connections and files."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-        for state in self._states.values():
-            state.close()
+        if self._answers is not None:
+            self._answers.close()
         self.client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class RemoteState:
@@ -133,6 +145,7 @@ class RemoteState:
     def __init__(self, chain: RemoteChain, block: RemoteBlock, cache: AnswerCache) -> None:
         self.chain, self.block = chain, block
         self._cache = cache
+        self._key = f"{block.number}-{block.hash.hex()}"
         self._accounts: dict[EthAddress, RemoteAccount | None] = {}
         self._words: dict[tuple[EthAddress, int], int] = {}
         self._hashes: dict[int, bytes] = {}
@@ -168,7 +181,7 @@ class RemoteState:
 
     def _answer(self, read: Callable[[Any], T], method: str, *params: str) -> T:
         question = " ".join((method, *params))
-        kept = self._cache.get(question)
+        kept = self._cache.get(self._key, question)
         if kept is not None:
             try:
                 return read(kept)
@@ -193,12 +206,8 @@ class RemoteState:
                 code=error.code,
                 answered=True,
             ) from None
-        self._cache.keep(question, raw)
+        self._cache.keep(self._key, question, raw)
         return found
-
-    def close(self) -> None:
-        """Release the file."""
-        self._cache.close()
 
 
 def is_local(url: str) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -13,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from devtools.soltest.forks import remote
+from devtools.soltest.forks.answer_cache import cache_file
 from devtools.soltest.forks.remote import LARGEST_CODE, RemoteChain, is_local
 from devtools.soltest.results import TestResult
 from localnet.fork.node_client import NodeError
@@ -101,8 +104,8 @@ def test_a_node_that_hangs_has_its_time(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_a_token_in_a_url_is_not_shown() -> None:
-    with pytest.raises(NodeError, match=r"at http://\*\*\*@127"):
-        RemoteChain("http://me:secret@127.0.0.1:9/").block()
+    with RemoteChain("http://me:secret@127.0.0.1:9/") as chain, pytest.raises(NodeError, match=r"at http://\*\*\*@127"):
+        chain.block()
 
 
 @pytest.mark.parametrize(
@@ -123,29 +126,93 @@ def test_what_was_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_
     asked: list[str] = []
     with node(_SOUND, asked) as url:
         for _ in range(2):
-            chain = RemoteChain(url, caches=True)
-            state = chain.state(7)
-            account = state.account(_counter())
-            assert account is not None
-            assert (account.nonce, account.code, state.word(_counter(), 3)) == (1, _CODE, 0)
-            chain.close()
+            with RemoteChain(url, caches=True) as chain:
+                state = chain.state(7)
+                account = state.account(_counter())
+                assert account is not None
+                assert (account.nonce, account.code, state.word(_counter(), 3)) == (1, _CODE, 0)
     assert [asked.count(method) for method in ("eth_getCode", "eth_getStorageAt", "eth_getBlockByNumber")] == [1, 1, 2]
     (file,) = (tmp_path / "cache").rglob("*.sqlite")
-    assert file.name == "7-1111111111111111.sqlite"
     assert file.parent.name == "1"
 
 
-def test_a_file_of_answers_that_is_none_is_passed_by(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_another_nodes_answers_are_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both name the same chain, block and hash; the first one lies."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with node({**_SOUND, "eth_getStorageAt": "0x" + "ff" * 32}) as liar, RemoteChain(liar, caches=True) as chain:
+        assert chain.state(7).word(_counter(), 3) == (1 << 256) - 1
+    with node(_SOUND) as honest, RemoteChain(honest, caches=True) as chain:
+        assert chain.state(7).word(_counter(), 3) == 0
+
+
+def test_a_block_of_another_hash_has_answers_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    answers = {**_SOUND, "eth_getStorageAt": "0x01"}
+    with node(answers) as url:
+        with RemoteChain(url, caches=True) as chain:
+            assert chain.state(7).word(_counter(), 3) == 1
+        answers |= {"eth_getStorageAt": "0x02", "eth_getBlockByNumber": {**_BLOCK, "hash": "0x" + "33" * 32}}
+        with RemoteChain(url, caches=True) as chain:
+            assert chain.state(7).word(_counter(), 3) == 2
+
+
+def test_a_file_of_answers_is_named_without_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    named = cache_file(1, "https://me:secret@node.example/v1")
+    assert named == cache_file(1, "https://you:other@node.example/v1")
+    assert named != cache_file(1, "https://node.example/v2")
+    assert "secret" not in str(named)
+
+
+class _Connection(sqlite3.Connection):
+    """Counts those that are open."""
+
+    open_ones = 0
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        _Connection.open_ones += 1
+
+    def close(self) -> None:
+        super().close()
+        _Connection.open_ones -= 1
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> type[_Connection]:
+    """Those to files of answers, counted."""
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=_Connection))
+    monkeypatch.setattr(_Connection, "open_ones", 0)
+    return _Connection
+
+
+def test_a_chain_has_one_file_open_for_all_its_blocks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connections: type[_Connection]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    answers = dict(_SOUND)
+    with node(answers) as url, RemoteChain(url, caches=True) as chain:
+        for number in range(1, 8):
+            answers["eth_getBlockByNumber"] = {**_BLOCK, "number": hex(number)}
+            chain.state(number).account(_counter())
+        chain.state()
+        chain.state()
+        assert connections.open_ones == 1
+    assert connections.open_ones == 0
+
+
+def test_a_file_of_answers_that_is_none_is_passed_by(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connections: type[_Connection]
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with node(_SOUND) as url:
-        chain = RemoteChain(url, caches=True)
-        chain.state(7).account(_counter())
-        chain.close()
+        with RemoteChain(url, caches=True) as chain:
+            chain.state(7).account(_counter())
         (file,) = (tmp_path / "cache").rglob("*.sqlite")
         file.write_bytes(b"not a base" * 1000)
-        again = RemoteChain(url, caches=True)
-        account = again.state(7).account(_counter())
-        again.close()
+        with RemoteChain(url, caches=True) as again:
+            account = again.state(7).account(_counter())
+            assert connections.open_ones == 0
     assert account is not None
     assert account.code == _CODE
 
