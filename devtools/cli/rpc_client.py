@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from json.decoder import JSONArray, JSONObject  # type: ignore[attr-defined]  # no types are published
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from localnet.fork.node_client import NodeClient
+
+T = TypeVar("T")
 
 _DEEP: Final = 10_000
 """Python's frames that reading may take: a call tree has two levels of JSON for each of at most 1,024 calls, and each
@@ -19,6 +22,12 @@ def ask(url: str, method: str, *params: Any) -> Any:
     """What a node answers. Raises NodeError, and InvalidInput for what is no URL."""
     with NodeClient(url, _parse) as client:
         return client.ask(method, *params)
+
+
+def ask_checked(url: str, read: Callable[[Any], T], method: str, *params: Any) -> T:
+    """What a node answers, read. Raises NodeError, also for an answer of another shape, and InvalidInput."""
+    with NodeClient(url, _parse) as client:
+        return client.read(read, method, *params)
 
 
 def _parse(data: bytes) -> Any:

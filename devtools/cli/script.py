@@ -127,6 +127,7 @@ def script(
 
     from devtools.cli.foundry_settings import given_settings
     from devtools.cli.node_client import account_of, ethereum
+    from devtools.cli.rpc_client import ask_checked
     from devtools.soltest.discovery import SuiteFilter
     from devtools.soltest.project import find_root, load_project
     from devtools.soltest.scripts.plan import run_script
@@ -134,6 +135,7 @@ def script(
     from devtools.soltest.session import Options, SuiteSession
     from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import calldata_of
+    from localnet.fork.answers import quantity
 
     home = find_root(root)
     project = load_project(home, profile, given_settings(context))
@@ -161,7 +163,7 @@ def script(
         if not as_json:
             typer.echo("\nTo try its transactions on a network, name a node by --rpc-url.")
         return
-    chain = int(_asker(url)("eth_chainId"), 16)
+    chain = ask_checked(url, quantity, "eth_chainId")
     if resume:
         record = ScriptRecord.read(home, folder, name, chain)
     else:
@@ -293,11 +295,13 @@ def _limits(
     network: Network, plan: ScriptPlan, percent: int, url: str, as_json: bool
 ) -> list[int]:  # fmt: skip
     """Each transaction's gas limit, as the network has it."""
+    from devtools.cli.rpc_client import ask_checked
     from devtools.soltest.scripts.sending import simulate, title
+    from localnet.fork.answers import quantity
 
     tried = simulate(network, plan.transactions, percent)
     if not as_json and tried:
-        price = int(_asker(url)("eth_gasPrice"), 16)
+        price = ask_checked(url, quantity, "eth_gasPrice")
         typer.echo(f"\n## Tried on a fork of chain {network.chain_id}, with its actors\n")
         for one, took in zip(plan.transactions, tried, strict=True):
             typer.echo(f"{title(one):<40} gas {took.gas_used:>14,}  limit {took.gas_limit:>14,}")
@@ -308,11 +312,14 @@ def _limits(
 
 
 def _send(url: str, record: ScriptRecord, keys: Any, as_json: bool, **how: Any) -> None:
+    from functools import partial
+
+    from devtools.cli.rpc_client import ask_checked
     from devtools.soltest.scripts.sending import ScriptSender
 
     tell = _ignore if as_json else typer.echo
-    sender = ScriptSender(_asker(url), record, keys, tell=tell, **how)
-    sender.check_keys()
+    sender = ScriptSender(partial(ask_checked, url), record, keys, tell=tell, **how)
+    sender.check()
     if not as_json:
         typer.echo("\n## Sending\n")
     record.write()

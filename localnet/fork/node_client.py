@@ -14,7 +14,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL, RemoteDisconnected
 from threading import Lock, local
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
@@ -24,6 +24,8 @@ from store.json_text import parse_json
 
 if TYPE_CHECKING:
     from socket import socket
+
+T = TypeVar("T")
 
 _TIMEOUT: Final = 120
 _LARGEST_ANSWER: Final = 256 * 1024 * 1024
@@ -132,6 +134,16 @@ class NodeClient:
             case {"result": result}:
                 return result
         raise NodeError(f"{self.name} answered what is not JSON-RPC: is it a node's?")
+
+    def read(self, reader: Callable[[Any], T], method: str, *params: Any) -> T:
+        """What the node answers, read. Raises NodeError, also for an answer of another shape."""
+        answer = self.ask(method, *params)
+        try:
+            return reader(answer)
+        except (KeyError, TypeError, ValueError) as error:
+            raise NodeError(
+                f"{self.name} answered {method} with {answer!r:.80}, which is not its documented shape ({error})"
+            ) from None
 
     @property
     def _connection(self) -> HTTPConnection:

@@ -146,6 +146,7 @@ KEYS: Final = {
     "use_literal_content": _OUTPUT,
 }  # fmt: skip
 """The keys that are not read, and why."""
+_IN_PART: Final = {"rpc_storage_caching.chains": "in part: `none`, or all chains; a list of chains stands for all"}
 
 
 def own_options() -> frozenset[str]:
@@ -175,7 +176,7 @@ def replaced(page: str) -> str:
     rows = {
         "options of forge test": ((option, _here(option)) for option in names["test"]),
         "options of forge coverage and snapshot": ((option, ELSEWHERE.get(option, "yes")) for option in others),
-        "keys of foundry.toml": ((key, "yes" if reads(key) else KEYS[key]) for key in names["keys"]),
+        "keys of foundry.toml": ((key, _IN_PART.get(key, "yes") if reads(key) else KEYS[key]) for key in names["keys"]),
     }
     for title, found in rows.items():
         begin = f"<!-- {title}: make cli-page -->\n"

@@ -82,13 +82,7 @@ class RemoteChain:
 
     def ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
         """What the node answers, read. Raises NodeError, also for an answer of another shape."""
-        answer = self.client.ask(method, *params)
-        try:
-            return read(answer)
-        except (KeyError, TypeError, ValueError) as error:
-            raise NodeError(
-                f"{self.client.name} answered {method} with {answer!r:.80}, which is not its documented shape ({error})"
-            ) from None
+        return self.client.read(read, method, *params)
 
     def block_number(self) -> int:
         """The number of the newest block. Raises NodeError."""

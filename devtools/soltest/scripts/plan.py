@@ -137,7 +137,8 @@ class _ScriptRun:
             trace = [viewed.trace.rstrip()] if viewed is not None and viewed.trace else []
             stack = [] if viewed is None else [f"  at {line}" for line in viewed.stack]
             raise ScriptFailed("\n".join([text, *lines, *trace, *stack]))
-        returned = _returned(self._entry(), outcome.output)
+        entry = self._entry()
+        returned = {} if entry is None else _returned(entry, outcome.output)
         return ScriptPlan(planned, keys, returned, lines, outcome.gas_used, "" if viewed is None else viewed.trace)
 
     def _run(self, stage: SuiteStage) -> CallOutcome:
@@ -169,11 +170,10 @@ class _ScriptRun:
             world.machine.tracer = None
         return viewer.show(stage, None, tracer, result)
 
-    def _entry(self) -> Mapping[str, Any]:
-        return next(
-            entry for entry in self.artifact.abi
-            if entry.get("type") == "function" and selector(signature(entry)) == self.calldata[:4]
-        )  # fmt: skip
+    def _entry(self) -> Mapping[str, Any] | None:
+        """The function that was called; None for calldata that the fallback has taken."""
+        functions = (entry for entry in self.artifact.abi if entry.get("type") == "function")
+        return next((entry for entry in functions if selector(signature(entry)) == self.calldata[:4]), None)
 
 
 class _Reader:

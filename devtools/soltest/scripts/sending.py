@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
+from devtools.soltest.forks.remote import word_of
 from devtools.soltest.scripts.plan import PlannedTransaction, shown
 from devtools.soltest.scripts.record import ScriptRecord
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -16,6 +18,7 @@ from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.accounts import Account
 from localnet.errors import NetworkError
+from localnet.fork.answers import quantity
 from localnet.fork.node_client import NodeError
 from localnet.rules.call_request import CallRequest
 
@@ -24,7 +27,7 @@ _POLL: Final = 0.2
 """Seconds between two questions for a receipt."""
 
 Ask = Callable[..., Any]
-"""A method of the node with its parameters."""
+"""What the node answers, by a reader, a method and its parameters (`NodeClient.read`)."""
 
 
 class SimulationFailed(HypervisorError):
@@ -88,8 +91,14 @@ class ScriptSender:
     tell: Callable[[str], None] = lambda _: None
     _waiting: list[dict[str, Any]] = field(default_factory=list)
 
-    def check_keys(self) -> None:
-        """Raise InvalidInput where a signer's key is not known: before anything is sent."""
+    def check(self) -> None:
+        """Raise InvalidInput where a transaction has failed, or a signer has no known key: before anything is sent."""
+        for receipt in self.record.receipts:
+            if receipt.get("status") != "0x1":
+                raise InvalidInput(
+                    f"transaction {receipt['transactionHash']} of the last run has failed on the chain: run the script "
+                    "anew, without --resume"
+                )
         done = {receipt["transactionHash"] for receipt in self.record.receipts}
         for row in self.record.transactions:
             sender = _address(row["transaction"]["from"])
@@ -105,31 +114,32 @@ class ScriptSender:
         for row in self.record.transactions:
             if row["hash"] in done:
                 continue
-            if row["hash"] is None or self.ask("eth_getTransactionByHash", row["hash"]) is None:
-                row["hash"] = self._send(row["transaction"])
-                self.record.write()
+            if row["hash"] is None or not self.ask(_is_known, "eth_getTransactionByHash", row["hash"]):
+                self._send(row)
             self._waiting.append(row)
             if self.slow:
                 self._collect()
         self._collect()
 
-    def _send(self, sent: dict[str, Any]) -> str:
+    def _send(self, row: dict[str, Any]) -> None:
+        """Send a transaction. The hash of a signed one is in the record before the node has it."""
+        sent = row["transaction"]
         sender = _address(sent["from"])
-        next_nonce = int(self.ask("eth_getTransactionCount", sent["from"], "latest"), 16)
+        next_nonce = self.ask(quantity, "eth_getTransactionCount", sent["from"], "latest")
         if int(sent["nonce"], 16) < next_nonce:
             raise SimulationFailed(
                 f"nonce {int(sent['nonce'], 16)} of {shown(sender)} is used by another transaction (the next one is "
                 f"{next_nonce}): run the script anew, without --resume"
             )
         if int(sent["gas"], 16) == 0:
-            sent["gas"] = self.ask("eth_estimateGas", {
-                name: word for name, word in sent.items() if name in _OF_CALLS and word is not None
-            })  # fmt: skip
+            call = {name: word for name, word in sent.items() if name in _OF_CALLS and word is not None}
+            sent["gas"] = hex(self.ask(quantity, "eth_estimateGas", call))
         price = self._price()
         if self.unlocked:
-            return str(
-                self.ask("eth_sendTransaction", {name: word for name, word in {**sent, **price}.items() if word})
-            )
+            request = {name: word for name, word in {**sent, **price}.items() if word}
+            row["hash"] = self.ask(_hash, "eth_sendTransaction", request)
+            self.record.write()
+            return
         premium = int(price.get("maxPriorityFeePerGas", price.get("gasPrice", "0x0")), 16)
         transaction = Transaction(
             type=LEGACY if self.legacy else DYNAMIC_FEE,
@@ -143,13 +153,15 @@ class ScriptSender:
             max_priority_fee=premium,
         )
         signed = Account.from_key(self.keys[sender]).sign(transaction)
-        return str(self.ask("eth_sendRawTransaction", f"0x{signed.raw().hex()}"))
+        row["hash"] = f"0x{signed.hash().hex()}"
+        self.record.write()
+        self.ask(partial(_same_hash, row["hash"]), "eth_sendRawTransaction", f"0x{signed.raw().hex()}")
 
     def _price(self) -> dict[str, str]:
-        usual = int(self.ask("eth_gasPrice"), 16) if self.gas_price is None else self.gas_price
+        usual = self.ask(quantity, "eth_gasPrice") if self.gas_price is None else self.gas_price
         if self.legacy:
             return {"gasPrice": hex(usual)}
-        premium = int(self.ask("eth_maxPriorityFeePerGas"), 16) if self.priority is None else self.priority
+        premium = self.ask(quantity, "eth_maxPriorityFeePerGas") if self.priority is None else self.priority
         top = 2 * usual + premium if self.gas_price is None else self.gas_price
         return {"maxFeePerGas": hex(top), "maxPriorityFeePerGas": hex(min(premium, top))}
 
@@ -169,12 +181,42 @@ class ScriptSender:
     def _receipt(self, transaction: str) -> dict[str, Any]:
         end = time.monotonic() + self.timeout
         while True:
-            found: dict[str, Any] | None = self.ask("eth_getTransactionReceipt", transaction)
+            found: dict[str, Any] | None = self.ask(
+                partial(_receipt_of, transaction), "eth_getTransactionReceipt", transaction
+            )
             if found is not None:
                 return found
             if time.monotonic() > end:
                 raise NodeError(f"{transaction} has no receipt after {self.timeout:g} seconds: --resume waits on")
             time.sleep(_POLL)
+
+
+def _hash(answer: Any) -> str:
+    return f"0x{word_of(answer).hex()}"
+
+
+def _same_hash(own: str, answer: Any) -> str:
+    """The hash that was asked for; ValueError for another one."""
+    found = _hash(answer)
+    if found != own.lower():
+        raise ValueError(f"the transaction's hash is {own}")
+    return found
+
+
+def _is_known(answer: Any) -> bool:
+    if answer is not None and not isinstance(answer, dict):
+        raise TypeError("no object")
+    return answer is not None
+
+
+def _receipt_of(transaction: str, answer: Any) -> dict[str, Any] | None:
+    """The receipt of a transaction, None where there is none yet."""
+    if not _is_known(answer):
+        return None
+    quantity(answer["gasUsed"])
+    quantity(answer["blockNumber"])
+    _same_hash(transaction, answer["transactionHash"])
+    return {**answer, "transactionHash": transaction, "status": hex(quantity(answer["status"]))}
 
 
 def _address(text: str) -> EthAddress:

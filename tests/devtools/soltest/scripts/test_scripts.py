@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from devtools.cli.main import app
 from devtools.soltest.scripts import sending
 from localnet import Network
-from localnet.fork.node_client import NodeError
+from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
 from tests.devtools.soltest.scripts.conftest import HERE
 
@@ -204,3 +205,81 @@ def test_a_node_under_ethereums_rules_is_read_by_accounts_and_slots(project: Pat
         words = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", status=1)
         assert "the script failed" in words  # its CREATE2 collides
         assert network.nonce(SENDER) == 4
+
+
+def changed_answers(monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any]) -> None:
+    """Nodes answer a method otherwise."""
+    ask = NodeClient.ask
+
+    def other(client: NodeClient, asked: str, *params: Any) -> Any:
+        answer = ask(client, asked, *params)
+        return change(answer) if asked == method else answer
+
+    monkeypatch.setattr(NodeClient, "ask", other)
+
+
+def without_hash(receipt: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in receipt.items() if name != "transactionHash"}
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "words"),
+    [
+        ("eth_chainId", lambda _: None, "eth_chainId with None"),
+        ("eth_gasPrice", lambda _: None, "eth_gasPrice with None"),
+        ("eth_maxPriorityFeePerGas", lambda _: [], "eth_maxPriorityFeePerGas with []"),
+        ("eth_getTransactionCount", lambda _: None, "eth_getTransactionCount with None"),
+        ("eth_sendRawTransaction", lambda _: "0x" + "11" * 32, "the transaction's hash is 0x"),
+        ("eth_getTransactionReceipt", lambda _: [], "no object"),
+        ("eth_getTransactionReceipt", without_hash, "transactionHash"),
+        ("eth_getTransactionReceipt", lambda receipt: {**receipt, "transactionHash": "0x" + "11" * 32}, "hash is 0x"),
+        ("eth_getTransactionReceipt", lambda receipt: {**receipt, "status": None}, "in the place of text"),
+    ],
+)
+def test_an_answer_of_another_shape_is_named(
+    project: Path, url: str, monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any], words: str
+) -> None:
+    changed_answers(monkeypatch, method, change)
+    found = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", status=1)
+    assert f"answered {method} with" in found
+    assert words in found
+
+
+def test_an_answer_that_is_lost_is_found_by_the_hash_in_the_record(
+    project: Path, url: str, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: Any) -> Any:
+        raise NodeError("the connection is lost")
+
+    with monkeypatch.context() as context:
+        changed_answers(context, "eth_sendRawTransaction", lost)
+        words = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", status=1)
+    assert "the connection is lost" in words
+    first = record(project)["transactions"][0]["hash"]
+    assert network.nonce(SENDER) == 1
+    run(project, "--rpc-url", url, "--private-key", KEY, "--resume")
+    assert record(project)["receipts"][0]["transactionHash"] == first
+    assert network.nonce(SENDER) == 4
+
+
+def test_behind_a_transaction_that_has_failed_nothing_is_resumed(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["receipts"] = [*content["receipts"][:2], {**content["receipts"][2], "status": "0x0"}]
+    content["transactions"][3]["hash"] = None
+    file.write_text(json.dumps(content), encoding="utf-8")
+    words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=2)
+    assert "has failed on the chain: run the script anew, without --resume" in " ".join(words.split())
+    assert network.nonce(SENDER) == 4
+
+
+def test_calldata_of_no_function_in_the_interface_is_run(project: Path) -> None:
+    """As a fallback takes it: the interface does not have what is called."""
+    (file,) = (project / "out").rglob("Deploy.json")
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["abi"] = [entry for entry in content["abi"] if entry.get("name") != "run"]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    text = run(project, "--sig", "0xc0406226")  # run()
+    assert "Script ran successfully." in text
+    assert "== Return ==" not in text
