@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
 from eth_abi.abi import encode as encode_abi
@@ -14,6 +16,7 @@ from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
+from hypervisor.errors import Fatal
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
@@ -37,6 +40,7 @@ from localnet.rules.labs.outbox import (
     OutboxEntry,
     post_params,
 )
+from store.cid import cid_of
 from store.codec import decode_strict, encode
 from tests.conftest import samples
 from tests.labs.outbox import EXAMPLE, MISSING, ON_RECEIPT, PLANTS, RUN, run
@@ -271,6 +275,43 @@ def test_a_message_that_uses_all_of_its_gas_ends_alone(stage: Stage) -> None:
     stage.deliver()
     assert stage.waiting() == []
     assert stage.machine.balance(stage.bob) == bob + 3
+
+
+def test_a_delivery_that_is_fatal_ends_with_its_budget_and_the_next_one_comes(stage: Stage) -> None:
+    """The receiver's state is missing: nothing of the message stays, and no later epoch meets it again."""
+    machine, broken = stage.machine, stage.relay.actor_id()
+    state = None if broken is None else machine.state_tree.get_actor(broken)
+    assert broken is not None
+    assert state is not None
+    machine.state_tree.set_actor(broken, replace(state, head=cid_of(b"a state that nobody has")))
+    for to, method in ((stage.relay, RUN), (stage.bob, METHOD_SEND)):
+        stage.post(
+            post_params(to, method, encode([1, [], False]) if method else b"", value=10**12, gas=10 * MILLION,
+                        expiry=expiry(stage), receipt_method=9, receipt_gas=MILLION)
+        )  # fmt: skip
+    alice, bob = stage.machine.balance(stage.alice), machine.balance(stage.bob)
+    stage.deliver()
+    answers = [decode_strict(entry.params) for _, entry in stage.waiting()]
+    assert answers[0] == [1, ExitCode.SYS_ASSERTION_FAILED, 10 * MILLION, b""]
+    assert answers[1][1] == ExitCode.OK
+    assert machine.balance(stage.bob) == bob + 10**12
+    assert alice + 10**12 <= machine.balance(stage.alice) < alice + 10**12 + 10 * MILLION * PRICE
+    assert machine.balance(stage.relay) == FUNDS
+
+
+def test_a_defect_of_the_machine_that_a_delivery_shows_is_raised(stage: Stage) -> None:
+    class OfThisMachine(Fatal):
+        """Two engines differ, say: no other machine has it."""
+
+    stage.post(post_params(stage.bob, METHOD_SEND, gas=10 * MILLION, expiry=expiry(stage)))
+    applied = stage.machine.apply_implicit
+
+    def failing(message: Message) -> ApplyResult:
+        result = applied(message)
+        return replace(result, fatal=OfThisMachine("they differ")) if message.to == stage.bob else result
+
+    with mock.patch.object(stage.machine, "apply_implicit", failing), pytest.raises(OfThisMachine):
+        stage.deliver()
 
 
 @pytest.mark.parametrize(("call", "taken"), [("5f5f365f73{}5afa", 0), ("5f5f365f5f73{}5af1", 1)])

@@ -90,7 +90,11 @@ class OutboxBlocks:
 
 
 def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
-    """Deliver what is due, oldest first, until the next one does not fit the epoch's gas. Raises Fatal."""
+    """Deliver what is due, oldest first, until the next one does not fit the epoch's gas.
+
+    A delivery whose execution is fatal has ended, as any that fails: exit 10, its whole budget used. Were it raised,
+    every later epoch would meet the same entry first. Raises Fatal where the outbox itself fails.
+    """
     while _waits(machine):
         due = decode_strict(_system(machine, NEXT, [room]))
         if due is None:
@@ -109,7 +113,7 @@ def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
             gas_limit=Gas(gas),
         )
         result = machine.apply_implicit(message)
-        if result.fatal is not None:
+        if result.fatal is not None and type(result.fatal) is not Fatal:  # it says something of this machine alone
             raise result.fatal
         returned = result.return_data if len(result.return_data) <= MOST_RETURN else None
         _system(machine, SETTLE, [result.exit_code, result.gas_used, returned])
