@@ -13,13 +13,14 @@ from typing import Any, Final, NamedTuple
 
 from bridge.addresses import EthAddress
 from bridge.evm_state import EvmState
-from devtools.soltest.cheatcodes.context import Context
+from devtools.soltest.cheatcodes.context import Cheats, Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.state import VM_ADDRESS
 from devtools.soltest.forks.book import LeftState, NetworkFork
 from devtools.soltest.forks.endpoints import endpoint_url
 from devtools.soltest.forks.environment import block_context
 from hypervisor.address import Address
+from hypervisor.call_manager import CallManager
 from hypervisor.errors import InvalidInput
 from hypervisor.state_tree import ActorState, TreeImage
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
@@ -73,6 +74,36 @@ def active_fork(context: Context) -> int | None:
     return None if origin is None else origin.active
 
 
+@contextmanager
+def fork_change(context: Context) -> Iterator[None]:
+    """A change of forks: whole, or, where it fails, none; and undone with the call that it is made in.
+
+    The state tree is undone by itself, the block and the book are by `undo_reverted`.
+    """
+    calls, book, block = calls_of(context), context.state.forks, context.state.block
+    origin = context.cheats.needed_origin()
+    number = book.note_change(context.machine.context, block.prevrandao, block.hashes)
+    try:
+        with calls.atomically():
+            calls.tree.set_actor(*origin.change(number))
+            yield
+    except BaseException:
+        undo_reverted(context.cheats, calls)
+        raise
+
+
+def undo_reverted(cheats: Cheats, calls: CallManager) -> None:
+    """Bring the block and the book back to where the state tree is, which a call that failed has taken back."""
+    book = cheats.state.forks
+    if not book.changes or cheats.origin is None:
+        return
+    undone = book.undo_after(cheats.origin.last_change)
+    if undone is not None:
+        cheats.machine.context = undone.context
+        cheats.state.block = replace(cheats.state.block, prevrandao=undone.randomness, hashes=undone.hashes)
+        cheats.renew(calls)
+
+
 class _Carried(NamedTuple):
     """An account that is taken along."""
 
@@ -122,6 +153,8 @@ def enter(context: Context, calls: EthereumCalls, number: int, fork: NetworkFork
         actors[actor] = _moved(context, state, fork.place)
     marked, mark = origin.mark(number, fork.place)
     actors[marked] = mark
+    changed, change = origin.change(origin.last_change)
+    actors[changed] = change
     kept = _kept_entries(calls, {row.actor for row in carried}, {row.address for row in carried})
     own = {key: value for key, value in begun.entries.items() if not _is_of(key, dropped) and key not in kept}
     tree.go_back_to(TreeImage(tree.image().root, actors))

@@ -11,6 +11,7 @@ from devtools.soltest.cheatcodes.fork_states import (
     calls_of,
     endpoint_of,
     enter,
+    fork_change,
     fork_of,
     leave,
     node_errors,
@@ -101,10 +102,11 @@ def _select(context: Context, number: int) -> None:
     calls, fork = calls_of(context), fork_of(context, number)
     if active_fork(context) == number:
         return
-    leave(context)
-    left = context.state.forks.left.get(number)
-    enter(context, calls, number, fork, left)
-    replay_all(context, context.state.forks.pending.pop(number, ()))
+    book = context.state.forks
+    with fork_change(context):
+        leave(context)
+        enter(context, calls, number, fork, book.left.get(number))
+        replay_all(context, book.pending.pop(number, ()))
 
 
 @cheatcode("activeFork()", returns="uint256")
@@ -147,8 +149,9 @@ def _roll_to(context: Context, number: int, block: int) -> None:
     calls, fork, book = calls_of(context), fork_of(context, number), context.state.forks
     with node_errors():
         rolled = _at_block(context, fork.url, block)
-    _rolled(context, calls, number, rolled)
-    book.pending.pop(number, None)
+    with fork_change(context):
+        _rolled(context, calls, number, rolled)
+        book.pending.pop(number, None)
 
 
 def _roll_to_transaction(context: Context, number: int, transaction: bytes) -> None:
@@ -156,11 +159,11 @@ def _roll_to_transaction(context: Context, number: int, transaction: bytes) -> N
     with node_errors():
         block, earlier, _ = transactions_until(context.cheats.remotes.chain(fork.url), transaction)
         rolled = replace(_at_block(context, fork.url, block.number - 1), block=block)
-    is_active = _rolled(context, calls, number, rolled)
-    if is_active:
-        replay_all(context, earlier)
-    else:
-        context.state.forks.pending[number] = tuple(earlier)
+    with fork_change(context):
+        if _rolled(context, calls, number, rolled):
+            replay_all(context, earlier)
+        else:
+            context.state.forks.pending[number] = tuple(earlier)
 
 
 def _rolled(context: Context, calls: EthereumCalls, number: int, fork: NetworkFork) -> bool:
@@ -190,6 +193,7 @@ def _transact_on(context: Context, number: int, transaction: bytes) -> None:
     if active == number:
         replay(context, wanted, block)
         return
-    _select(context, number)
-    replay(context, wanted, block)
-    _select(context, active)
+    with fork_change(context):
+        _select(context, number)
+        replay(context, wanted, block)
+        _select(context, active)

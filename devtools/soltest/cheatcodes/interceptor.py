@@ -26,6 +26,7 @@ from devtools.soltest.cheatcodes.diffs import note_slot
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, said
 from devtools.soltest.cheatcodes.fork_access import check_access, is_denied
 from devtools.soltest.cheatcodes.fork_diagnosis import missing_contract
+from devtools.soltest.cheatcodes.fork_states import undo_reverted
 from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, trace_answer
 from devtools.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
 from devtools.soltest.cheatcodes.limits import MOST_KEPT, check_size
@@ -194,6 +195,9 @@ class Cheatcodes:
             return proceed(call)
         if calls.depth == 0:
             self.test = call.to
+            undo_reverted(self, calls)
+            if not self.state.snapshots:
+                self.state.forks.changes.clear()  # nothing takes them back any more
             self._suppose(calls)  # the rest of the block is the machine's, as the message has found it
             return self._end(calls, proceed(call))
         if isinstance(calls, EthereumCalls):
@@ -224,6 +228,7 @@ class Cheatcodes:
             answer = attempt(self.state, attempt_of(host, ask), around_ask(self, host, ask))
         else:
             answer = answers.answer(host, ask)
+        undo_reverted(self, host.calls)
         if self.state.deals:
             self._keep_deals(host, answer)
         if self.state.forks.forks and answer.success:

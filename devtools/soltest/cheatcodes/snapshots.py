@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from devtools.soltest.cheatcodes.context import Context
+from devtools.soltest.cheatcodes.fork_states import undo_reverted
 from devtools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, StateSnapshot
 from devtools.soltest.cheatcodes.table import cheatcode
 
@@ -50,6 +51,7 @@ def _go_back(context: Context, number: int) -> bool:
     calls = context.calls
     context.state.has_failed |= context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
     calls.tree.go_back_to(kept.tree)
+    undo_reverted(context.cheats, calls)
     names: dict[Hashable, Any] = {
         key: value for key, value in calls.journal.items() if isinstance(key, tuple) and key[0] == "address"
     }

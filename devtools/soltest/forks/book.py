@@ -46,6 +46,27 @@ class LeftState:
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class ForkChange:
+    """What the book and the block were before a change of forks, in which nothing else is written: to undo it.
+
+    `number` is the change's own: the state tree says which one was the last, so it goes back with the call.
+    """
+
+    number: int
+    forks: tuple[NetworkFork, ...]
+    left: Mapping[int, LeftState]
+    pending: Mapping[int, tuple[ReadTransaction, ...]]
+    first: LeftState | None
+    context: MachineContext
+    randomness: bytes
+    hashes: Mapping[int, bytes]
+
+    def __deepcopy__(self, _memo: object) -> ForkChange:
+        """Itself: nothing of it ever changes."""
+        return self
+
+
 @dataclass(slots=True)
 class ForkBook:
     """The forks by their numbers.
@@ -62,8 +83,42 @@ class ForkBook:
     """What a fork executes before it is first used: the transactions of its block that come before the wanted one."""
     first: LeftState | None = None
     """What was created in the message that has selected a fork for the first time: every fork begins with it."""
+    changes: list[ForkChange] = field(default_factory=list)
+    """Those that a call which fails may take back, the oldest first."""
+    last_change: int = 0
+    """The number of the latest change that was ever made."""
 
     def place(self, url: str, number: int) -> int:
         """A new place."""
         self.places.append((url, number))
         return len(self.places) - 1
+
+    def note_change(self, context: MachineContext, randomness: bytes, hashes: Mapping[int, bytes]) -> int:
+        """Keep what is, before a change; the change's number."""
+        self.last_change += 1
+        self.changes.append(
+            ForkChange(
+                self.last_change, tuple(self.forks), dict(self.left), dict(self.pending), self.first, context,
+                randomness, hashes,
+            )
+        )  # fmt: skip
+        return self.last_change
+
+    def undo_after(self, last: int) -> ForkChange | None:
+        """Undo the changes after a number; the oldest of them. Forks that were made meanwhile stay, as in forge."""
+        undone = None
+        while self.changes and self.changes[-1].number > last:
+            undone = self.changes.pop()
+            known = len(undone.forks)
+            self.forks[:known] = undone.forks
+            for now, before in ((self.left, undone.left), (self.pending, undone.pending)):
+                self._bring_back(now, before, known)
+            self.first = undone.first
+        return undone
+
+    @staticmethod
+    def _bring_back(now: dict[int, Any], before: Mapping[int, Any], known: int) -> None:
+        newer = {number: value for number, value in now.items() if number >= known}
+        now.clear()
+        now.update(before)
+        now.update(newer)

@@ -1,8 +1,9 @@
 """`ForkOrigin`: the accounts of the fork that is active, as actors of the machine's state tree.
 
-Which fork is active is written in the tree itself, under an ID that no actor ever has, so it is taken back with what
-was done in it. A remote account has an ID of its own at each place where a fork begins. A contract's storage begins
-with what the node has: `RemoteWords` keeps what was written over it, zeros too.
+Which fork is active, and which change of forks was the latest, are written in the tree itself, under IDs that no actor
+ever has, so they are taken back with what was done in it. A remote account has an ID of its own at each place where a
+fork begins. A contract's storage begins with what the node has: `RemoteWords` keeps what was written over it, zeros
+too.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _FIRST_ID: Final = 1 << 40
 """From here on IDs are those of remote accounts: no init actor ever gets so far."""
 _MARK: Final = ActorID((1 << 63) - 1)
 """Under which the active fork is written: its number as a nonce, its place as a balance."""
+_CHANGE: Final = ActorID(_MARK - 1)
+"""Under which the number of the latest change of forks is written, as a nonce."""
 _NOBODY: Final = cid_of(b"fork", RAW)
 _WORD: Final = 32
 
@@ -80,6 +83,16 @@ class ForkOrigin:
     def mark(self, number: int, place: int) -> tuple[ActorID, ActorState]:
         """What a tree holds whose active fork is this one."""
         return _MARK, ActorState(_NOBODY, nonce=number, balance=TokenAmount(place))
+
+    @property
+    def last_change(self) -> int:
+        """The number of the latest change of forks that has not been taken back; 0 where there is none."""
+        change = self._machine.state_tree.get_actor(_CHANGE)
+        return 0 if change is None else change.nonce
+
+    def change(self, number: int) -> tuple[ActorID, ActorState]:
+        """What a tree holds whose latest change of forks is this one."""
+        return _CHANGE, ActorState(_NOBODY, nonce=number)
 
     def state_at(self, place: int) -> RemoteState:
         """The network's state at a place. Raises NodeError."""

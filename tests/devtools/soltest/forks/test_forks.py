@@ -85,6 +85,11 @@ def test_what_differs_from_forge_on_purpose(networks: Mapping[str, str], tmp_pat
     assert set(reasons.values()) == {""}
 
 
+def test_a_first_selection_that_reverts_is_taken_back(networks: Mapping[str, str], tmp_path: Path) -> None:
+    (test,) = run(tmp_path, "^OwnForksFirst$", networks)["OwnForksFirst"].values()
+    assert test.reason is None
+
+
 def test_a_fork_under_filecoins_rules_has_the_networks_actors(tmp_path: Path) -> None:
     with Network() as there:
         counter = there.deploy(GOLDEN["artifacts"]["test/Counter.sol:Counter"])
