@@ -6,7 +6,7 @@ or it may be lost, as on every node. Rules: lotus chain/messagepool.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import takewhile
@@ -23,8 +23,8 @@ _REPLACEMENT_PERCENT: Final = 110
 NonceOf = Callable[[Address], int]
 Choose = Callable[[Sequence[Sequence[Candidate]], Callable[[Candidate], int], int], list[Candidate]]
 """What a block takes of each sender's queue, by rank, in a room: see `localnet.rules.parts.BuildingRules`."""
-Places = Callable[[Candidate, int], int]
-"""How many may wait for a message to be taken, instead of the usual number: see there."""
+Places = Callable[[Candidate, int], tuple[int, int]]
+"""A message's class, and how many of that class may wait, given the usual number: see there."""
 
 
 class WaitingMessages(Protocol):
@@ -44,10 +44,16 @@ class Mempool:
     """Candidates by sender and nonce, and by hash."""
 
     def __init__(self, choose: Choose | None = None, places: Places | None = None) -> None:
-        """Rules may `choose` what a block takes, and say for how many `places` a message may wait."""
+        """Rules may `choose` what a block takes, and say of which class a message is, and how many `places` that has.
+
+        Without them all messages are of one class.
+        """
         self._choose, self._places = choose, places
         self._by_sender: dict[Address, dict[int, Candidate]] = {}
         self._by_hash: dict[bytes, Candidate] = {}
+        self._class_of: dict[bytes, int] = {}
+        """By hash: the class at the state of the head when the message came."""
+        self._waiting_of = Counter[int]()
         self.first_come = False
         """Whether blocks take what came first, in place of the dearest premiums first."""
         self.changes = 0
@@ -77,19 +83,28 @@ class Mempool:
             )
         if message.nonce > next_nonce + MAX_NONCE_GAP:
             raise TransactionRefused("nonce", f"nonce too high: next nonce {next_nonce}, tx nonce {message.nonce}")
-        if other is None and len(self._by_hash) >= MAX_WAITING:
-            most = MAX_WAITING if self._places is None else self._places(candidate, MAX_WAITING)
-            if len(self._by_hash) >= most:
-                raise TransactionRefused("full", f"txpool is full: {most} transactions are waiting")
+        own, most = (0, MAX_WAITING) if self._places is None else self._places(candidate, MAX_WAITING)
+        takes_place = other is None or self._class_of[other.hash] != own
+        if takes_place and self._waiting_of[own] >= most:
+            raise TransactionRefused("full", f"txpool is full: {most} transactions are waiting")
         if other is not None:
-            del self._by_hash[other.hash]
+            self._forget(other)
         self.changes += 1
         self._by_sender.setdefault(message.from_, {})[message.nonce] = candidate
         self._by_hash[candidate.hash] = candidate
+        self._class_of[candidate.hash] = own
+        self._waiting_of[own] += 1
+
+    def _forget(self, candidate: Candidate) -> bool:
+        """Take a candidate off what is kept by hash; whether it was there."""
+        if self._by_hash.pop(candidate.hash, None) is None:
+            return False
+        self._waiting_of[self._class_of.pop(candidate.hash)] -= 1
+        return True
 
     def drop(self, candidate: Candidate) -> None:
         """Forget a candidate."""
-        if self._by_hash.pop(candidate.hash, None) is not None:
+        if self._forget(candidate):
             self.changes += 1
             waiting = self._by_sender[candidate.bare.from_]
             del waiting[candidate.bare.nonce]
@@ -101,6 +116,8 @@ class Mempool:
         self.changes += 1
         self._by_sender.clear()
         self._by_hash.clear()
+        self._class_of.clear()
+        self._waiting_of.clear()
 
     def drop_passed(self, nonce_of: NonceOf) -> None:
         """Forget what the chain has passed by."""

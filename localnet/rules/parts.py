@@ -124,8 +124,11 @@ Rank = Callable[[Candidate], int]
 class BuildingRules(Protocol):
     """Which of the waiting messages a block takes, where that is not the dearest first."""
 
-    def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> int:
-        """How many messages may wait for this one to be taken; `usual` is the number without such rules."""
+    def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> tuple[int, int]:
+        """The class of a message, by a number, and how many of that class may wait in the mempool.
+
+        `usual` is how many may wait without such rules.
+        """
 
     def choose(
         self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int

@@ -1,6 +1,7 @@
 """A flood of users' messages, and a miner whose deadline closes: with the lab `lanes`, and without, as a recorded run.
 
-Users offer a hundred times the miner's premium, for a contract and for native actors, until N messages are through;
+Users offer a hundred times the miner's premium, for a contract and for native actors (with --system, for the reward
+actor alone, whose messages are the system's), until N messages are through;
 the base fee is held where it is, so that none gives up. The miner's proof is sent once, when its deadline opens.
 Without lanes it waits for the end of the flood: the planted defect.
 """
@@ -8,7 +9,8 @@ Without lanes it waits for the end of the flood: the planted defect.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -23,9 +25,8 @@ from bridge.params import invoke_params
 from hypervisor.address import Address
 from hypervisor.exit_codes import ExitCode
 from hypervisor.message import Message
-from hypervisor.types import METHOD_SEND, ChainEpoch, Gas, MethodNumber, TokenAmount
+from hypervisor.types import METHOD_SEND, REWARD_ACTOR, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
-from localnet.chain.mempool import MAX_WAITING
 from localnet.errors import TransactionRefused
 from localnet.ledger.records import TransactionReceipt
 from localnet.miners import onboarding
@@ -42,6 +43,10 @@ CAP: Final = TokenAmount(1_000_000)
 _USERS: Final = 20
 _PROVE_REPLICA: Final = MethodNumber(5)
 """SubmitWindowedPoSt, which a user sends to the miner without being its worker."""
+_Kind = tuple[Address, MethodNumber, bytes]
+"""Receiver, method, parameters."""
+_TO_SYSTEM: Final[_Kind] = (Address.id(REWARD_ACTOR), MethodNumber(2), b"")
+"""AwardBlockReward, which the reward actor takes from the system actor alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +67,11 @@ class Flood:
         return self.proof.succeeded and self.proof.block_number < self.closes
 
 
-def flood(rules: str, count: int, bundle: Path | None = None) -> Flood:
-    """N messages of users under the rules of a name, beside a miner's proof; with a bundle's actors, or our own."""
+def flood(rules: str, count: int, bundle: Path | None = None, *, system: bool = False) -> Flood:
+    """N messages of users under the rules of a name, beside a miner's proof; with a bundle's actors, or our own.
+
+    With `system`, all of them go to the reward actor, f02, which refuses them.
+    """
     with Network(rules=rules, bundle=bundle, account_count=_USERS + 1, clock=lambda: START) as network:
         counter = network.deploy(ARTIFACTS / "Counter.json")
         miner = network.create_miner(sectors=2)
@@ -74,7 +82,12 @@ def flood(rules: str, count: int, bundle: Path | None = None) -> Flood:
         network.mine(null_rounds=opens - network.block_number - 2)
         network.automine = False
         data = invoke_params(counter.interface.encode_call("increment"))
-        pending = _messages(network, to_filecoin(counter.address), data, miner.address, count)
+        kinds: tuple[_Kind, ...] = (
+            (to_filecoin(counter.address), INVOKE_EVM, data),
+            (network.accounts[1].native, METHOD_SEND, b""),
+            (miner.address, _PROVE_REPLICA, b""),
+        )
+        pending = deque(_messages(network, (_TO_SYSTEM,) if system else kinds, count))
         first, base_fee, sent = network.block_number, network.base_fee, _send_some(network, pending)
         proof = _prove(network, miner, sector.deadline, sector.partition)
         while len(network.mempool):
@@ -90,18 +103,13 @@ def flood(rules: str, count: int, bundle: Path | None = None) -> Flood:
         return Flood(sent, executed, len(tipsets), waited, receipt, opens + DEADLINE)
 
 
-def _messages(network: Network, contract: Address, data: bytes, miner: Address, count: int) -> Iterator[Message]:
-    """The users' messages, one after the other: to a contract, to an account, and to the miner, which refuses them."""
+def _messages(network: Network, kinds: Sequence[_Kind], count: int) -> Iterator[Message]:
+    """The users' messages, one after the other, of each kind in turn."""
     users = [account.native for account in network.accounts[1:]]
     states = [network.machine.actor(user) for user in users]
     nonces = [0 if state is None else state.nonce for state in states]
     for number in range(count):
         user = number % _USERS
-        kinds = (
-            (contract, INVOKE_EVM, data),
-            (users[0], METHOD_SEND, b""),
-            (miner, _PROVE_REPLICA, b""),
-        )
         to, method, params = kinds[number // _USERS % len(kinds)]
         yield Message(
             to, users[user], nonces[user], method=method, params=params, gas_limit=GAS_LIMIT, gas_fee_cap=CAP,
@@ -110,11 +118,17 @@ def _messages(network: Network, contract: Address, data: bytes, miner: Address, 
         nonces[user] += 1
 
 
-def _send_some(network: Network, pending: Iterator[Message]) -> int:
-    """Fill the usual places of the mempool; how many messages that took."""
+def _send_some(network: Network, pending: deque[Message]) -> int:
+    """Fill the places that the mempool has for users; how many messages that took."""
     sent = 0
-    while len(network.mempool) < MAX_WAITING and (message := next(pending, None)) is not None:
-        network.submit_unsigned(message)
+    while pending:
+        try:
+            network.submit_unsigned(pending[0])
+        except TransactionRefused as refused:
+            if refused.reason != "full":
+                raise
+            break
+        pending.popleft()
         sent += 1
     return sent
 
@@ -144,9 +158,12 @@ def _prove(network: Network, miner: Miner, deadline: int, partition: int) -> byt
 
 def main() -> int:
     """Run what the command line asks for; the exit code."""
-    chosen = options(__doc__, 100_000).parse_args()
+    parser = options(__doc__, 100_000)
+    parser.add_argument("--system", action="store_true", help="flood the reward actor, f02")
+    chosen = parser.parse_args()
     started = monotonic()
-    with_lanes, without = flood("lab:lanes", chosen.count), flood("filecoin", min(chosen.count, 20_000))
+    with_lanes = flood("lab:lanes", chosen.count, system=chosen.system)
+    without = flood("filecoin", min(chosen.count, 20_000), system=chosen.system)
     findings = [] if with_lanes.in_time else ["the proof came too late"]
     findings += [f"the proof waited {with_lanes.waited} blocks" for _ in range(with_lanes.waited > 0)]
     stages = {STAGES[0]: with_lanes.taken, STAGES[1]: with_lanes.executed}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.bindings import storageminer
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message
-from hypervisor.types import Gas, TokenAmount
+from hypervisor.types import REWARD_ACTOR, Gas, TokenAmount
 from localnet import Network
 from localnet.chain.mempool import MAX_WAITING
 from localnet.errors import TransactionRefused
@@ -33,6 +35,13 @@ def test_a_builder_with_a_defect_is_found(plant: str) -> None:
 def test_a_miners_proof_lands_at_once_in_a_flood() -> None:
     flooded = flood("lab:lanes", 1_000)
     assert (flooded.waited, flooded.in_time, flooded.executed) == (0, True, 1_000)
+
+
+def test_a_flood_of_the_systems_lane_takes_no_places_of_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may send messages to the reward actor, and those count as the system's."""
+    monkeypatch.setattr("localnet.chain.mempool.MAX_WAITING", 300)
+    flooded = flood("lab:lanes", 2_000, system=True)
+    assert (flooded.waited, flooded.in_time, flooded.executed) == (0, True, 2_000)
 
 
 def test_without_lanes_it_waits_for_the_end_of_the_flood() -> None:
@@ -79,8 +88,8 @@ def test_users_cannot_fill_the_places_of_others(monkeypatch: pytest.MonkeyPatch)
         assert isinstance(network.rules.building, LaneBuilding)
         miner = network.create_miner(sectors=1)
         network.automine = False
-        sent = [message(network_user, 0, 0, 1, 1, 1) for network_user in range(1)]
-        assert network.rules.building.places(network.machine, sent[0], MAX_WAITING) == MAX_WAITING
+        users_message = message(0, 0, 0, 1, 1, 1)
+        assert network.rules.building.places(network.machine, users_message, MAX_WAITING) == (2, MAX_WAITING)
         users = network.accounts[1:]
         for number in range(10):
             network.submit_unsigned(_transfer(users[number % 9].native, number // 9))
@@ -95,6 +104,15 @@ def test_users_cannot_fill_the_places_of_others(monkeypatch: pytest.MonkeyPatch)
         )  # fmt: skip
         network.submit_unsigned(proof)
         assert len(network.mempool) == 11
+        to_system = Message(
+            Address.id(REWARD_ACTOR), users[0].native, 1, method=call.method, gas_limit=Gas(10**7),
+            gas_fee_cap=TokenAmount(10**6), gas_premium=TokenAmount(1),
+        )  # fmt: skip
+        network.submit_unsigned(to_system)  # in the place of a user's message, whose own is free again
+        network.submit_unsigned(_transfer(users[8].native, 1))
+        with pytest.raises(TransactionRefused, match="txpool is full: 1 transactions are waiting"):
+            network.submit_unsigned(replace(to_system, from_=users[1].native, nonce=0))
+        assert len(network.mempool) == 12
 
 
 def _transfer(sender: Address, nonce: int) -> Message:

@@ -79,10 +79,10 @@ class LaneBuilding:
         self.lanes = tuple(lanes)
         self._infos = BoundedCache[Cid, frozenset[Address]](_KEPT_INFOS)
 
-    def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> int:
-        """A flood of users fills the usual places; the shares of the other lanes come on top, the system's last."""
+    def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> tuple[int, int]:
+        """Each lane has places of its own: users the usual number, the others their shares of that on top."""
         lane = self.lane_of(machine, candidate)
-        return usual + sum(usual * other.share // 100 for other in self.lanes[lane:_USERS])
+        return lane, usual if lane == _USERS else usual * self.lanes[lane].share // 100
 
     def choose(
         self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
