@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import sleep
 from typing import Final
@@ -11,27 +12,39 @@ from devtools.soltest.project import CONFIG_FILE, Project
 
 BEAT: Final = 0.2
 """Seconds between two looks."""
+_SETTINGS: Final = (CONFIG_FILE, "remappings.txt")
 
 Seen = Mapping[str, tuple[int, int]]
 """Time in nanoseconds and size, by path from the root."""
 
 
 def look(project: Project, paths: Sequence[Path] = ()) -> Seen:
-    """How the watched files are now: those under the paths, else the project's own folders and its settings."""
+    """How the watched files are now: those under the paths, else the project's own folders and its settings.
+
+    Of folders only sources and settings are watched: what a run writes is no change.
+    """
     root = project.root
-    places = paths or [root / CONFIG_FILE, *(root / name for name in (project.src, project.test, project.script))]
-    return dict(_files(places))
+    own = [*(root / name for name in _SETTINGS), *(root / name for name in (project.src, project.test, project.script))]
+    return dict(_states(paths or own, {root / project.out, root / project.cache}))
 
 
-def _files(places: Iterable[Path]) -> Iterable[tuple[str, tuple[int, int]]]:
+def _states(places: Iterable[Path], left_out: Collection[Path]) -> Iterable[tuple[str, tuple[int, int]]]:
     for place in places:
-        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+        for file in _inside(place, left_out) if place.is_dir() else [place]:
             try:
                 if file.is_file():
                     found = file.stat()
                     yield str(file), (found.st_mtime_ns, found.st_size)
             except OSError:
                 continue  # it went away meanwhile
+
+
+def _inside(place: Path, left_out: Collection[Path]) -> Iterable[Path]:
+    """Sources and settings under a folder, but for hidden folders and those that are left out."""
+    for folder, folders, names in os.walk(place):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name not in left_out)
+        yield from (here / name for name in sorted(names) if name.endswith(".sol") or name in _SETTINGS)
 
 
 def changed(before: Seen, now: Seen) -> list[str]:

@@ -190,7 +190,7 @@ _OTHER_MEANING: Final = {
     "--fail-fast": "yes, behind the first suite that fails",
     "--network": "another one: Filecoin's network versions; `--rules` chooses between Ethereum's rules and Filecoin's",
     "--skip": "yes, a glob for each `--skip`",
-    "--watch": "yes, without paths: `src`, `test`, `script` and `foundry.toml` are watched",
+    "--watch": "yes, without paths: sources, `foundry.toml` and `remappings.txt` are watched",
 }
 
 

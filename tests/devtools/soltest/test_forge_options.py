@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -249,6 +250,19 @@ def test_a_change_runs_the_tests_of_its_file(project: Path) -> None:
     (project / "cache").mkdir(exist_ok=True)
     (project / "cache" / "test-failures").write_text("testOne")
     assert runs._concerned([str(other)], failed_first=True) == SuiteFilter(test="testOne")
+
+
+def test_what_a_run_writes_is_no_change(project: Path) -> None:
+    """`src` is the project's folder, in which out/ and cache/ are, too."""
+    loaded = replace(load_project(project), src=".")
+    before = look(loaded)
+    for name in ("cache/test-failures", "cache/A.sol", "out/B.sol", ".git/C.sol", "notes.txt"):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text("changed", encoding="utf-8")
+    assert look(loaded) == before
+    for name in ("D.sol", "remappings.txt"):
+        (project / name).write_text("", encoding="utf-8")
+    assert changed(before, look(loaded)) == [str(project / "D.sol"), str(project / "remappings.txt")]
 
 
 def test_watching_runs_again_on_a_change_and_outlives_errors(
