@@ -123,12 +123,14 @@ def script(
 
     Example: hypervisor script script/Deploy.s.sol --rpc-url http://127.0.0.1:8545 --private-key $KEY --broadcast
     """  # fmt: skip
+    import os
     from dataclasses import replace
 
     from devtools.cli.foundry_settings import given_settings
     from devtools.cli.node_client import account_of, ethereum
     from devtools.cli.rpc_client import ask_checked
     from devtools.soltest.discovery import SuiteFilter
+    from devtools.soltest.forks.endpoints import endpoint_url
     from devtools.soltest.project import find_root, load_project
     from devtools.soltest.scripts.plan import run_script
     from devtools.soltest.scripts.record import ScriptRecord, returns_of, rows_of
@@ -142,7 +144,8 @@ def script(
     project = replace(project, ffi=ffi or project.ffi)
     file, _, named = path.partition(":")
     contract = target_contract or named
-    url = None if rpc_url is None else project.rpc_endpoints.get(rpc_url, rpc_url)
+    node = rpc_url or project.eth_rpc_url
+    url = None if node is None else endpoint_url(node, project.rpc_endpoints, os.environ)
     if (broadcast or resume) and url is None:
         raise InvalidInput("name the node to which the transactions go, by --rpc-url")
     keys = {account.address: account.private_key for account in map(account_of, private_key or ())}

@@ -283,3 +283,16 @@ def test_calldata_of_no_function_in_the_interface_is_run(project: Path) -> None:
     text = run(project, "--sig", "0xc0406226")  # run()
     assert "Script ran successfully." in text
     assert "== Return ==" not in text
+
+
+@pytest.mark.parametrize("settings", ['eth_rpc_url = "home"', ""])
+def test_a_node_is_named_as_the_project_names_it(
+    project: Path, url: str, settings: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = project / "foundry.toml"
+    more = f'{settings}\n[rpc_endpoints]\nhome = "${{OWN_NODE}}"\n'
+    file.write_text(f"{file.read_text(encoding='utf-8')}{more}", encoding="utf-8")
+    options = () if settings else ("--rpc-url", "home")
+    assert "environment variable `OWN_NODE` not found" in run(project, *options, status=2)
+    monkeypatch.setenv("OWN_NODE", url)
+    assert "SIMULATION COMPLETE" in run(project, *options, "--private-key", KEY)
