@@ -111,6 +111,13 @@ class TestExterns:
         return self._outer.chain_randomness(epoch)
 
 
+_OUTSIDE: Final = frozenset((
+    "ffi", "tryFfi", "rpc", "rpcJson", "writeFile", "writeFileBinary", "writeLine", "writeJson", "writeToml",
+    "removeFile", "copyFile", "createDir", "removeDir",
+))  # fmt: skip
+"""Cheatcodes that run programs, ask nodes anything, or write files."""
+
+
 class Cheatcodes:
     """The cheatcodes of one run of tests; an interceptor of a machine's calls (`install`).
 
@@ -130,6 +137,8 @@ class Cheatcodes:
         """The contract whose test runs."""
         self.remotes = Remotes(self.settings.keeps_answers)
         self.origin: ForkOrigin | None = None
+        self.outside: set[str] = set()
+        """The cheatcodes that have been called and may change what is outside the machine."""
         self.unused = 0
         """Gas that was left when the last call failed, had it not been used up by its failure."""
 
@@ -319,6 +328,8 @@ class Cheatcodes:
         try:
             if self.state.forks.forks:
                 check_access(context)
+            if entry.name in _OUTSIDE:
+                self.outside.add(entry.name)
             if entry.name.startswith(_KEEPING):
                 check_size(self.state.kept + len(data), "what the test keeps", MOST_KEPT)
                 self.state.kept += len(data)

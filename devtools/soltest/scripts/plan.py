@@ -36,6 +36,7 @@ from store.overlay import OverlayStore
 
 _DEPLOYER: Final = EthAddress(b"deployer of a script")
 """Who deploys the script itself, so that no signer's nonce is used for it."""
+_UNSEEN: Final = "no trace: it takes a second run, and the first one has called what would be done twice"
 
 
 class ScriptFailed(HypervisorError):
@@ -126,20 +127,22 @@ class _ScriptRun:
             world.cheatcodes.settings, errors=stage.errors, first_actor=stage.first_actor, seed=self.job.seed
         )
         outcome = self._run(stage)
-        shows = self.job.verbosity >= (4 if outcome.success else 3) or not outcome.success
+        shows = self.job.verbosity >= 4 or not outcome.success
         broadcasts = world.cheatcodes.state.broadcasts
         calls, keys = ((), {}) if broadcasts is None else (tuple(broadcasts.calls), dict(broadcasts.keys))
         lines = tuple(world.cheatcodes.console.lines)
         planned = _Reader(self.artifacts, world).planned(calls) if outcome.success else ()
-        viewed = self._view(base, outcome) if shows else None
+        outside = world.cheatcodes.outside
+        viewed = self._view(base, outcome) if shows and not outside else None
+        unseen = f"{_UNSEEN} ({', '.join(f'vm.{name}' for name in sorted(outside))})" if shows and outside else ""
         if not outcome.success:
             text = f"the script failed: {stage.reason(outcome)}"
             trace = [viewed.trace.rstrip()] if viewed is not None and viewed.trace else []
             stack = [] if viewed is None else [f"  at {line}" for line in viewed.stack]
-            raise ScriptFailed("\n".join([text, *lines, *trace, *stack]))
+            raise ScriptFailed("\n".join([text, *lines, *trace, *stack, *([unseen] if unseen else [])]))
         entry = self._entry()
         returned = {} if entry is None else _returned(entry, outcome.output)
-        return ScriptPlan(planned, keys, returned, lines, outcome.gas_used, "" if viewed is None else viewed.trace)
+        return ScriptPlan(planned, keys, returned, lines, outcome.gas_used, unseen if viewed is None else viewed.trace)
 
     def _run(self, stage: SuiteStage) -> CallOutcome:
         """Make the script ready and call it; the outcome of the last step."""

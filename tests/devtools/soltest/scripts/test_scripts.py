@@ -11,10 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from devtools.cli.main import app
+from devtools.soltest.cheatcodes.state import VM_ADDRESS
+from devtools.soltest.cheatcodes.values import encode
 from devtools.soltest.scripts import sending
+from devtools.soltest.stage import selector
 from localnet import Network
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
+from tests.devtools.soltest.contracts import artifact, forge_out
 from tests.devtools.soltest.scripts.conftest import HERE
 
 KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
@@ -296,3 +300,19 @@ def test_a_node_is_named_as_the_project_names_it(
     assert "environment variable `OWN_NODE` not found" in run(project, *options, status=2)
     monkeypatch.setenv("OWN_NODE", url)
     assert "SIMULATION COMPLETE" in run(project, *options, "--private-key", KEY)
+
+
+@pytest.mark.parametrize(("end", "options", "status"), [("00", ["-vvvv"], 0), ("5f5ffd", [], 1)])
+def test_what_a_script_does_outside_is_done_once(tmp_path: Path, end: str, options: list[str], status: int) -> None:
+    data = selector("writeLine(string,string)") + encode(("string", "string"), ("log.txt", "x"))
+    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
+    fill = "".join(f"7f{word}61{at * 32:04x}52" for at, word in enumerate(words))
+    call = f"{fill}5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af150{end}"
+    settings = '[profile.default]\nsolc = "0.8.30"\nfs_permissions = [{ access = "read-write", path = "./" }]\n'
+    (tmp_path / "foundry.toml").write_text(settings, encoding="utf-8")
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script" / "Log.s.sol").write_text("contract Log {}", encoding="utf-8")
+    forge_out(tmp_path, "script/Log.s.sol", "contract Log {}", {"Log": artifact({"run()": [call]})})
+    said = run(tmp_path, *options, status=status, file="Log.s.sol")
+    assert (tmp_path / "log.txt").read_text(encoding="utf-8") == "x\n"
+    assert "would be done twice (vm.writeLine)" in " ".join(said.split())
