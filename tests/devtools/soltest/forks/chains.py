@@ -5,9 +5,11 @@ The same transactions are sent to any node of Ethereum's rules with anvil's acco
 
 from __future__ import annotations
 
+from time import monotonic, sleep
 from typing import Any, Final
 
 from localnet.fork.node_client import NodeClient
+from tests.patience import slowness
 
 DEV: Final = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
 COUNTER: Final = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
@@ -18,16 +20,15 @@ BUMP: Final = "68110b2f"
 def build(url: str, creation: str, number: int) -> list[str]:
     """Blocks 1 to 7; the hashes of the three transactions of block 6."""
     with NodeClient(url) as node:
-        _send(node, {"data": creation, "value": "0x5"}, 0)
-        _send(node, {"to": COUNTER, "data": f"0x{SET}{number:064x}"}, 1)
-        _send(node, {"to": COUNTER, "data": f"0x{SET}{number * 10:064x}"}, 2)
-        _send(node, {"to": COUNTER, "data": f"0x{BUMP}"}, 3)
-        _send(node, {"to": COUNTER, "data": f"0x{BUMP}"}, 4)
+        numbered = [f"0x{SET}{number:064x}", f"0x{SET}{number * 10:064x}", f"0x{BUMP}", f"0x{BUMP}"]
+        _wait_for(node, [_send(node, {"data": creation, "value": "0x5"}, 0)])
+        for nonce, data in enumerate(numbered, start=1):
+            _wait_for(node, [_send(node, {"to": COUNTER, "data": data}, nonce)])
         node.ask("evm_setAutomine", False)
         hashes = [_send(node, {"to": COUNTER, "data": f"0x{BUMP}"}, nonce) for nonce in (5, 6, 7)]
         node.ask("evm_mine")
         node.ask("evm_setAutomine", True)
-        _send(node, {"to": COUNTER, "data": f"0x{BUMP}"}, 8)
+        _wait_for(node, [*hashes, _send(node, {"to": COUNTER, "data": f"0x{BUMP}"}, 8)])
         assert node.ask("eth_blockNumber") == "0x7"
         return hashes
 
@@ -42,3 +43,11 @@ def environment(first: str, hashes: list[str], second: str) -> dict[str, str]:
 def _send(node: NodeClient, what: dict[str, str], nonce: int) -> str:
     sent: str = node.ask("eth_sendTransaction", {"from": DEV, "gas": "0xf4240", "nonce": hex(nonce), **what})
     return sent
+
+
+def _wait_for(node: NodeClient, hashes: list[str]) -> None:
+    """Anvil answers before it makes the block."""
+    end = monotonic() + 30 * slowness()
+    while not all(node.ask("eth_getTransactionReceipt", sent) for sent in hashes):
+        assert monotonic() < end, f"not all of {', '.join(hashes)} are in a block"
+        sleep(0.01)
