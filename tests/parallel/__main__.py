@@ -23,11 +23,11 @@ _APART: Final = 1 << 32
 """Blocks of one run have seeds that no other run's have."""
 
 
-def plays(seed: int, count: int, plant: str | None = None) -> Iterator[Played]:
-    """So many blocks, executed both ways with the planted defect."""
+def plays(seed: int, count: int, plant: str | None = None) -> Iterator[tuple[int, Played]]:
+    """So many blocks, each with its seed, executed both ways with the planted defect."""
     with planted(plant):
         for number in range(seed * _APART, seed * _APART + count):
-            yield play(number)
+            yield number, play(number)
 
 
 def main() -> int:
@@ -41,16 +41,16 @@ def main() -> int:
         return int(bool(played.difference))
     started = monotonic()
     stages, totals, findings = Counter[str](), Counter[str](), list[str]()
-    for played in plays(chosen.seed, chosen.count):
+    for seed, played in plays(chosen.seed, chosen.count):
         parallel = played.parallel
         passed = (parallel.blocks > 0, parallel.taken > 0, parallel.again > 0)
         stages.update(name for place, name in enumerate(STAGES) if all(passed[: place + 1]))
         totals.update(messages=played.messages, failed=played.failed)
         totals.update(taken_over=parallel.taken, executed_again=parallel.again, conflicts=parallel.conflicted)
         if played.difference:
-            findings.append(f"block {played.seed}: {played.difference}")
+            findings.append(f"block {seed}: {played.difference}")
     found = {
-        name: dict(Counter("found" for played in plays(chosen.seed, PLANTED_BLOCKS, name) if played.difference))
+        name: dict(Counter("found" for _, played in plays(chosen.seed, PLANTED_BLOCKS, name) if played.difference))
         for name in PLANTS
     }
     record = RunRecord(

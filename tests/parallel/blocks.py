@@ -84,9 +84,8 @@ def stage(rules: str) -> Stage:
     return Stage(rules, machine, accounts, tuple(contracts), counters)
 
 
-def block(seed: int) -> tuple[Stage, list[Message]]:
-    """The block of a seed, with the stage for it."""
-    random = Random(seed)
+def block(random: Random) -> tuple[Stage, list[Message]]:
+    """A block, with the stage for it."""
     on = stage(random.choice(RULES))
     nonces = {
         address: state.nonce for address in on.accounts if (state := on.machine.actor(to_filecoin(address))) is not None
@@ -211,7 +210,6 @@ def _comparable(event: Any) -> Any:
 class Played:
     """A block that was executed both ways: what differs in words (nothing: it is the same), and what workers did."""
 
-    seed: int
     difference: str
     parallel: Parallel
     messages: int
@@ -220,14 +218,18 @@ class Played:
 
 def play(seed: int) -> Played:
     """Execute the block of a seed both ways."""
-    random = Random(seed ^ 0x5EED)
-    on, messages = block(seed)
-    traced = random.random() < 0.2
-    parallel = Parallel(random.choice((2, 2, 3)), fewest=1, takes_part=random.random() < 0.7)
+    return played(Random(seed), Random(seed ^ 0x5EED))
+
+
+def played(content: Random, manner: Random) -> Played:
+    """Execute a block with such messages both ways, in parallel in such a manner."""
+    on, messages = block(content)
+    traced = manner.random() < 0.2
+    parallel = Parallel(manner.choice((2, 2, 3)), fewest=1, takes_part=manner.random() < 0.7)
     serial = execute(on, messages, traced=traced)
-    beside = execute(on, messages, parallel, traced=traced, foresees=random.random() < 0.3)
+    beside = execute(on, messages, parallel, traced=traced, foresees=manner.random() < 0.3)
     failed = sum(isinstance(result, str) or result.exit_code != 0 for result in serial[0])
-    return Played(seed, _difference(serial, beside), parallel, len(messages), failed)
+    return Played(_difference(serial, beside), parallel, len(messages), failed)
 
 
 def _difference(serial: Outcome, beside: Outcome) -> str:

@@ -51,15 +51,21 @@ PLANTS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
 """The name in `hypervisor.parallel` that is exchanged, and what makes the defective one of it."""
 
 
+def plant(name: str) -> None:
+    """Put the defect of a name into this process."""
+    what, make = PLANTS[name]
+    setattr(parallel, what, make(getattr(parallel, what)))
+
+
 @contextmanager
 def planted(name: str | None) -> Iterator[None]:
     """The defect of a name is there inside; nothing for None."""
     if name is None:
         yield
         return
-    what, make = PLANTS[name]
+    what, _ = PLANTS[name]
     sound = getattr(parallel, what)
-    setattr(parallel, what, make(sound))
+    plant(name)
     try:
         yield
     finally:
