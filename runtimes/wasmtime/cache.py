@@ -26,6 +26,9 @@ from hypervisor.user_files import user_folder
 DIGEST = 32
 MAX_BYTES = 1 << 30
 """Of all files: some forty bundles. The least recently used go first."""
+_SHARE = 16
+"""The folder is looked through when a process has written this part of what it may hold, and such a part is made free:
+to look at each file for each that is stored would take longer than compiling it."""
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 _log = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ class ModuleCache:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._secret = b""
+        self._left: int | None = None
+        """Bytes that may be written before the folder is looked through; None before the first time."""
         if folder is not None:
             try:
                 self._secret = _prepare(folder)
@@ -64,8 +69,12 @@ class ModuleCache:
         if self._folder is None:
             return
         try:
-            _write_private(self._folder / key.hex(), self._digest(key, payload) + payload)
-            self._prune()
+            data = self._digest(key, payload) + payload
+            _write_private(self._folder / key.hex(), data)
+            if self._left is not None:
+                self._left -= len(data)
+            if self._left is None or self._left < 0:
+                self._left = self._prune()
         except OSError as problem:
             _log.warning("a compiled module is not kept: %s", problem)
 
@@ -74,16 +83,18 @@ class ModuleCache:
         state.update(payload)
         return state.digest()
 
-    def _prune(self) -> None:
-        """Drop the files that were used longest ago where there is too much."""
+    def _prune(self) -> int:
+        """Drop the files used longest ago where there is too much; bytes that may be written before the next time."""
         assert self._folder is not None
-        files = sorted(_age_and_size(path) for path in self._folder.iterdir() if path.name != _SECRET)
-        left = sum(size for _, size, _ in files)
-        for _, size, path in files:
-            if left <= MAX_BYTES:
-                return
-            path.unlink(missing_ok=True)
-            left -= size
+        files = [_age_and_size(path) for path in self._folder.iterdir() if path.name != _SECRET]
+        held, part = sum(size for _, size, _ in files), MAX_BYTES // _SHARE
+        if held > MAX_BYTES:
+            for _, size, path in sorted(files):
+                if held <= MAX_BYTES - part:
+                    break
+                path.unlink(missing_ok=True)
+                held -= size
+        return min(part, MAX_BYTES - held)
 
 
 def _age_and_size(path: Path) -> tuple[float, int, Path]:
