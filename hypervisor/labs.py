@@ -35,6 +35,10 @@ class Lab:
 
     Where the lab takes an option, its text is the second argument.
     """
+    genesis: str = ""
+    """A function `(machine: MachineState) -> None`, called once for a new network: it puts what the lab needs into the
+    first state. Where the lab takes an option, its text is the second argument.
+    """
     machine: str = ""
     """A function `(machine: MachineState) -> None`, called for each machine: it lets that know its code."""
     option: str = ""
@@ -48,6 +52,11 @@ class ChosenLab:
     name: str
     option: str
     lab: Lab
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The option as an argument of the lab's functions: none where it takes none."""
+        return (self.option,) if self.lab.option else ()
 
     def __str__(self) -> str:
         return f"{self.name}={self.option}" if self.option else self.name
@@ -84,10 +93,15 @@ def labs_of(rules: str) -> tuple[ChosenLab, ...]:
 
 def lab_executor(machine: MachineState) -> Executor:
     """The executor of a machine with labs: Filecoin's, after each lab has let the machine know its code."""
-    for chosen in labs_of(machine.context.rules):
+    know_labs(machine, machine.context.rules)
+    return Executor(machine)
+
+
+def know_labs(machine: MachineState, rules: str) -> None:
+    """Let a machine, whatever its own rules are, know the code of the labs under the rules of a name."""
+    for chosen in labs_of(rules):
         if chosen.lab.machine:
             resolve_name(chosen.lab.machine)(machine)
-    return Executor(machine)
 
 
 def _choices() -> str:

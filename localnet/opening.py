@@ -85,7 +85,8 @@ class Opening:
             miners = self.genesis.miners if index.head < 0 else index.miners_to_come()
             if len(miners) > len(self.accounts):
                 raise InvalidInput(f"{len(self.accounts)} accounts cannot own {len(miners)} miners, one each")
-            machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs))
+            forked = None if origin is None else origin.point.rules
+            machine = undo.enter_context(self._machine(store, index, bundle, genesis, externs, forked))
             if index.head < 0:
                 store.commit((), {}, miners_entries(miners))
             else:
@@ -164,21 +165,32 @@ class Opening:
                 grant_on(machine, client, size)
 
     def _machine(
-        self, store: Store, index: ChainIndex, bundle: Bundle | None, genesis: Genesis, externs: ChainExterns
+        self,
+        store: Store,
+        index: ChainIndex,
+        bundle: Bundle | None,
+        genesis: Genesis,
+        externs: ChainExterns,
+        forked: str | None,
     ) -> Hypervisor:
+        """The machine; `forked` are the rules of the network that this one began as, with its labs."""
         network, evm, record = self.network, self.evm, index.network()
         if record is None and self.fork is None and network is not None:
             _check_own(bundle, network)
             if bundle is not None:
                 check_not_ahead(bundle, network)
-        rules = rules_named(self.rules or FILECOIN, self.hardfork) if record is None else self._recorded_rules(record)
+        asked = self.rules or forked or FILECOIN
+        rules = rules_named(asked, self.hardfork) if record is None else self._recorded_rules(record)
         if self.chain_id is not None:
             whole_number(self.chain_id, "a chain id", 1, LARGEST_CHAIN_ID)
         if self.fork is not None and record is None:
             if network is not None or bundle is not None:
                 raise InvalidInput("a fork has the network version and the actors of its origin: leave them out")
-            if rules.name != FILECOIN:
-                raise InvalidInput(f"a fork is of a Filecoin network: it cannot be under the rules '{rules.name}'")
+            if rules.name != forked:
+                raise InvalidInput(
+                    f"a fork has the rules of its origin, '{forked}': it cannot be under the rules '{rules.name}'; "
+                    "leave them out"
+                )
         if record is not None:
             now = record.upgrades.version_at(index.head)
             name = None if self.genesis == NOTHING_MORE else self.genesis.name

@@ -359,6 +359,6 @@ def _forked(setting: Setting) -> Hypervisor:
     store, origin = open_fork(MemoryStore(), ForkSource(setting.fork_url or "", setting.fork_number))
     assert origin is not None, "a fork is asked for"
     point = origin.point
-    machine = Hypervisor.open(store=store, rules=setting.rules, evm=setting.evm, externs=origin)
+    machine = Hypervisor.open(store=store, rules=point.rules, evm=setting.evm, externs=origin)
     machine.advance(base_fee=point.base_fee, circulating_supply=point.vested, block=CodeLimit(setting.code_limit))
     return machine

@@ -13,9 +13,11 @@ from typing import Any, Final
 from hypervisor.context import FILECOIN, MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError
+from hypervisor.labs import PREFIX
 from hypervisor.network_versions import network_version
 from hypervisor.opening import MACHINE, machine_record
 from hypervisor.overlay import Overlay
+from hypervisor.rules import canonical_rules
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.answers import amount, cid_json, cid_of_json, digest, key_of, number, quantity, text, tipset_blocks
 from localnet.fork.node_blocks import read_block
@@ -65,6 +67,8 @@ class ForkPoint:
     chain_id: int
     name: str
     vested: TokenAmount
+    rules: str = FILECOIN
+    """With the labs that are on there (`hypervisor.labs`)."""
 
     @property
     def key(self) -> Cid:
@@ -75,7 +79,8 @@ class ForkPoint:
         """The entry of the index that remembers the fork."""
         amounts = [str(amount) for amount in (self.base_fee, self.next_base_fee, self.vested)]
         fields = [self.url, self.epoch, self.height, [link(block) for block in self.blocks], self.timestamp, *amounts]
-        return {_FORK: encode([*fields, link(self.state), self.network, self.chain_id, self.name])}
+        labs = [] if self.rules == FILECOIN else [self.rules]
+        return {_FORK: encode([*fields, link(self.state), self.network, self.chain_id, self.name, *labs])}
 
 
 def recorded_fork(store: Store) -> ForkPoint | None:
@@ -83,7 +88,7 @@ def recorded_fork(store: Store) -> ForkPoint | None:
     data = store.index(_FORK)
     if data is None:
         return None
-    url, epoch, height, blocks, timestamp, fee, next_fee, vested, state, network, chain_id, name = decode(data)
+    url, epoch, height, blocks, timestamp, fee, next_fee, vested, state, network, chain_id, name, *labs = decode(data)
     return ForkPoint(
         url=url,
         epoch=epoch,
@@ -97,6 +102,7 @@ def recorded_fork(store: Store) -> ForkPoint | None:
         chain_id=chain_id,
         name=name,
         vested=TokenAmount(int(vested)),
+        rules=labs[0] if labs else FILECOIN,
     )
 
 
@@ -120,7 +126,7 @@ def open_fork(store: Store, asked: ForkSource | None, overlay: Overlay | None = 
 def begin_fork(store: Store, point: ForkPoint, overlay: Overlay | None = None) -> None:
     """Let a folder without a state be a fork: the state's root, the machine's context and the point, in one step."""
     version = network_version(point.network, overlay)
-    context = MachineContext(version, point.height, point.timestamp, chain_id=point.chain_id, rules=FILECOIN)
+    context = MachineContext(version, point.height, point.timestamp, chain_id=point.chain_id, rules=point.rules)
     entries = {**point.entries(), **first_entries(point.height)}
     store.commit((), {HEAD: bytes(point.state), MACHINE: machine_record(context)}, entries)
 
@@ -180,7 +186,24 @@ def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
         chain_id=number(quantity(client.ask("eth_chainId"))),
         name=text(client.ask("Filecoin.StateNetworkName")),
         vested=amount(client.ask("Filecoin.StateVMCirculatingSupplyInternal", cids)["FilVested"]),
+        rules=_rules(client),
     )
+
+
+def _rules(client: NodeClient) -> str:
+    """The rules of the node's network: with labs where it says that some are on, else Filecoin's."""
+    try:
+        name = client.ask("hypervisor_rules")
+    except NodeError as error:
+        if not error.answered:
+            raise
+        return FILECOIN  # any other node than ours
+    if not isinstance(name, str) or not name.startswith(PREFIX):
+        return FILECOIN
+    try:
+        return canonical_rules(name)
+    except InvalidInput as error:
+        raise InvalidInput(f"{client.name} is of a network under the rules '{name:.100}': {error}") from None
 
 
 def _head(client: NodeClient, asked: ForkSource) -> Any:

@@ -183,6 +183,11 @@ def node_info(node: Node) -> dict[str, Any]:
     }
 
 
+def rules_name(node: Node) -> str:
+    """The name of the network's rules, with the labs that are on."""
+    return node.network.rules.name
+
+
 def genesis_time(node: Node) -> int:
     """The first block's time, in Unix seconds."""
     index = node.network.chain.index
@@ -290,6 +295,7 @@ METHODS = (
     Method("anvil_setLoggingEnabled", (boolean,), set_logging_enabled, aliases=("hardhat_setLoggingEnabled",)),
     Method("anvil_nodeInfo", (), node_info),
     Method("anvil_metadata", (), metadata, aliases=("hardhat_metadata",)),
+    Method("hypervisor_rules", (), rules_name),
     Method("hypervisor_mineAfterNullRounds", (number,), mine_after_null_rounds),
     Method("hypervisor_trace", (hash32,), trace, reads=True, traces=True),
     Method("hypervisor_profile", (hash32,), profile, reads=True, traces=True),

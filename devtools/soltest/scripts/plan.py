@@ -28,6 +28,7 @@ from devtools.soltest.values import types
 from devtools.soltest.viewer import TestViewer
 from devtools.soltest.world import CallOutcome, World
 from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.labs import know_labs
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network
@@ -107,7 +108,9 @@ def _machine(job: Job, network: Network) -> Hypervisor:
         block=EthereumBlock(fork_of(job.project), ZERO_ADDRESS, job.project.gas_limit, code_limit=None),
     )
     root = there.state_tree.flush()
-    return Hypervisor.at(OverlayStore(there.base), root, context, evm=job.evm, externs=there.externs)
+    machine = Hypervisor.at(OverlayStore(there.base), root, context, evm=job.evm, externs=there.externs)
+    know_labs(machine, there.context.rules)
+    return machine
 
 
 @dataclass(slots=True)

@@ -41,6 +41,7 @@ from store.codec import decode_strict, encode
 LAB: Final = Lab(
     what="messages that are posted now, delivered in a later epoch, and answered by a receipt",
     network=f"{__name__}:with_outbox",
+    genesis=f"{__name__}:install_outbox",
     machine=f"{__name__}:know_outbox",
 )
 _SYSTEM_GAS: Final = Gas(1 << 40)
@@ -52,6 +53,12 @@ _NONCE: Final = 1 << 63
 def with_outbox(rules: NetworkRules) -> NetworkRules:
     """Rules whose blocks deliver what waits in the outbox."""
     return replace(rules, blocks=OutboxBlocks(rules.blocks))
+
+
+def install_outbox(machine: MachineState) -> None:
+    """Put an empty outbox into a state."""
+    machine.store.put(CODE, CODE_BLOCK)
+    machine.state_tree.set_actor(OUTBOX, ActorState(CODE, first_head(machine.store)))
 
 
 def know_outbox(machine: MachineState) -> None:
@@ -66,10 +73,9 @@ class OutboxBlocks:
         self._inner = inner
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
-        """The first block brings the outbox."""
+        """A network that was begun before labs had a part in the genesis gets its outbox now."""
         if machine.state_tree.get_actor(OUTBOX) is None:
-            machine.store.put(CODE, CODE_BLOCK)
-            machine.state_tree.set_actor(OUTBOX, ActorState(CODE, first_head(machine.store)))
+            install_outbox(machine)
         self._inner.start_block(machine, parent_hash)
 
     def null_round(self, machine: Hypervisor) -> None:

@@ -1,0 +1,153 @@
+"""Networks that begin as one with labs: forks, tests and scripts meet its actors and go on under its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from eth_abi.abi import encode as encode_abi
+
+from bridge.addresses import masked_id, to_filecoin
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import invoke_params
+from devtools.soltest.cheatcodes.interceptor import Cheatcodes
+from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
+from devtools.soltest.scripts.plan import _machine
+from devtools.soltest.world import Setting, World
+from hypervisor.address import Address
+from hypervisor.context import FILECOIN
+from hypervisor.errors import InvalidInput
+from hypervisor.message import Message
+from hypervisor.types import METHOD_SEND, ActorID, TokenAmount
+from localnet import Network
+from localnet.fork.forking import ForkSource, find_fork_point
+from localnet.fork.node_client import NodeClient
+from localnet.rpc.node import Node
+from localnet.rpc.server import serving
+from localnet.rules.labs.outbox import OUTBOX, POST, POST_SELECTOR, entries, post_params
+from tests.localnet.conftest import START, Clock
+from tests.localnet.rpc.conftest import Client
+
+RULES = "lab:async,lanes=10/30/60"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with Network(rules=RULES, clock=Clock()) as network, serving(network) as url:
+        yield url
+
+
+def waiting(network: Network) -> int:
+    outbox = network.machine.state_tree.get_actor(OUTBOX)
+    assert outbox is not None
+    return len(entries(network.machine.store, outbox.head))
+
+
+def posted(network: Network) -> None:
+    """A message is posted in the network's next block."""
+    before = waiting(network)
+    expiry = network.block_number + 9
+    params = post_params(Address.id(ActorID(99)), METHOD_SEND, gas=10_000_000, expiry=expiry)
+    receipt = network.send_native(Address.id(OUTBOX), POST, params, value=TokenAmount(10**17))
+    assert receipt.succeeded, receipt
+    assert waiting(network) == before + 1
+
+
+def test_what_the_first_block_holds_finds_the_outbox() -> None:
+    """The outbox is of the genesis: no block has to come before one that posts."""
+    with Network(rules="lab:async", clock=Clock()) as network:
+        assert network.block_number == 0
+        posted(network)
+
+
+def test_a_fork_has_the_labs_of_its_origin(url: str, tmp_path: Path) -> None:
+    with Network.fork(url, path=tmp_path, clock=Clock(START + 100)) as network:
+        assert network.rules.name == network.machine.context.rules == RULES
+        posted(network)
+    with Network(tmp_path, clock=Clock(START + 200)) as network:
+        assert network.rules.name == RULES
+        network.mine()
+        assert waiting(network) == 0
+
+
+def test_a_fork_of_a_network_without_labs_has_none() -> None:
+    with Network(clock=Clock()) as there, serving(there) as url:
+        assert Client(Node(there))("hypervisor_rules") == FILECOIN
+        with pytest.raises(
+            InvalidInput, match=r"the rules of its origin, 'filecoin': it cannot be under .*'lab:async'"
+        ):
+            Network.fork(url, rules="lab:async")
+
+
+@pytest.mark.parametrize("rules", [FILECOIN, "ethereum", "lab:async"])
+def test_other_rules_than_the_origins_are_refused(url: str, rules: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"'{RULES}': it cannot be under the rules '{rules}'; leave them out"):
+        Network.fork(url, rules=rules)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [("lab:unheard", "under the rules 'lab:unheard': lab 'unheard' is not known"), ("lab:", "name one of async")],
+)
+def test_a_lab_that_is_not_installed_here_is_named(answer: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers_as(monkeypatch, answer)
+    with Network(clock=Clock()) as there, serving(there) as url, pytest.raises(InvalidInput, match=words):
+        Network.fork(url)
+
+
+@pytest.mark.parametrize("answer", [None, 5, "no rules of ours", ["lab:async"]])
+def test_a_node_that_says_something_else_is_of_filecoins_rules(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers_as(monkeypatch, answer)
+    with Network(clock=Clock()) as there, serving(there) as url:
+        assert find_fork_point(ForkSource(url)).rules == FILECOIN
+
+
+def answers_as(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    """Nodes say this of their rules."""
+    ask = NodeClient.ask
+
+    def other(client: NodeClient, asked: str, *params: Any) -> Any:
+        return answer if asked == "hypervisor_rules" else ask(client, asked, *params)
+
+    monkeypatch.setattr(NodeClient, "ask", other)
+
+
+def test_tests_under_filecoins_rules_meet_the_labs_actors(url: str) -> None:
+    with closing(World(Setting(rules=FILECOIN, fork_url=url), Cheatcodes())) as world:
+        assert world.machine.context.rules == RULES
+        sender = to_filecoin(DEFAULT_SENDER)
+        message = Message(
+            Address.id(OUTBOX), sender, value=TokenAmount(10**17), method=INVOKE_EVM, params=invoke_params(post(world))
+        )
+        result = world.machine.apply_implicit(message)
+        assert result.exit_code == 0, result
+        assert has_posted(world)
+
+
+def test_scripts_meet_the_labs_actors(url: str) -> None:
+    """A script runs under Ethereum's rules: the outbox is the lab's all the same."""
+    project = SimpleNamespace(gas_limit=1 << 30, compiler=SimpleNamespace(evm_version=None))
+    job = cast(Any, SimpleNamespace(project=project, evm="py-evm"))
+    with (
+        Network.fork(url, clock=Clock(START + 100)) as network,
+        closing(World(Setting(), Cheatcodes(), _machine(job, network))) as world,
+    ):
+        outcome = world.call(DEFAULT_SENDER, masked_id(OUTBOX), post(world), value=10**17)
+        assert outcome.success, outcome
+        assert has_posted(world)
+
+
+def post(world: World) -> bytes:
+    types = ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64", "uint64", "uint64")
+    fields = (b"\0\x63", 0, b"", 0, 10**8, world.machine.context.epoch + 9, 0, 0)
+    return POST_SELECTOR + encode_abi(types, fields)
+
+
+def has_posted(world: World) -> bool:
+    outbox = world.machine.state_tree.get_actor(OUTBOX)
+    assert outbox is not None
+    return len(entries(world.machine.store, outbox.head)) == 1
