@@ -21,6 +21,6 @@ def kept_or_compiled(engine: WasmtimeEngine, wasm: bytes, modules: ModuleCache, 
             return engine.deserialize(stored)
         except InvalidModule as problem:
             _log.warning("the compiled %s on disk is of no use: %s", what, problem)
-    compiled = engine.compile(wasm)
-    modules.store(key, compiled.serialize())
-    return compiled
+    artifact = engine.compile(wasm).serialize()
+    modules.store(key, artifact)
+    return engine.deserialize(artifact)  # what comes from the compiler holds nearly twice the memory

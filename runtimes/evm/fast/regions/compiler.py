@@ -18,8 +18,10 @@ from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
 from runtimes.wasmtime.kept_modules import kept_or_compiled
 
 _MOST_CODES: Final = 512
-_MOST_KEPT: Final = 2_000
-"""Regions of all codes: some 100 MB, 400 at worst."""
+_LARGEST: Final = 200 << 10
+"""Bytes of WASM that the regions of one code come to: native code takes ten times as many and more, some 2.5 MiB."""
+_MOST_KEPT: Final = 100 * _LARGEST
+"""Of all codes: some 250 MiB of native code."""
 _MOST_REGIONS: Final = 64
 """Of one code."""
 _MOST_AT_ONCE: Final = 4
@@ -41,13 +43,15 @@ class CompiledRegion:
 class CodeRegions:
     """What is compiled of one code under one set of rules.
 
-    `places` are the entries, `refused` the roots of which nothing came, `waiting` how many regions are on their way.
+    `places` are the entries, `refused` the roots of which nothing came, `waiting` how many regions are on their way,
+    `size` the bytes of their WASM.
     """
 
     compiled: list[CompiledRegion] = field(default_factory=list)
     places: set[int] = field(default_factory=set)
     refused: set[int] = field(default_factory=set)
     waiting: int = 0
+    size: int = 0
 
 
 class RegionCompiler:
@@ -72,9 +76,9 @@ class RegionCompiler:
             found = self._codes.get(key)
             if found is None:
                 found = self._codes[key] = CodeRegions()
-                kept = sum(len(each.compiled) for each in self._codes.values())
+                kept = sum(each.size for each in self._codes.values())
                 while len(self._codes) > _MOST_CODES or (kept > _MOST_KEPT and len(self._codes) > 1):
-                    kept -= len(self._codes.popitem(last=False)[1].compiled)
+                    kept -= self._codes.popitem(last=False)[1].size
             self._codes.move_to_end(key)
         return found
 
@@ -85,7 +89,7 @@ class RegionCompiler:
                 return
             if root in found.places or root in found.refused:
                 return
-            if len(found.compiled) + len(found.refused) >= _MOST_REGIONS:
+            if len(found.compiled) + len(found.refused) >= _MOST_REGIONS or found.size >= _LARGEST:
                 return
             found.waiting += 1
             if not self.waits and (self._thread is None or not self._thread.is_alive()):  # a fork has none
@@ -122,6 +126,7 @@ class RegionCompiler:
             with self._lock:
                 found.places.update(new)
                 found.compiled.append(made)
+                found.size += len(wasm)
         except (RegionTooLarge, InvalidModule) as problem:
             self._refuse(found, roots[0])
             _log.info("a region of %d bytes of EVM code stays interpreted: %r", len(code), problem)

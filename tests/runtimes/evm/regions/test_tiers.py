@@ -11,6 +11,10 @@ from runtimes.evm.engine import Frame, FrameOutcome, Status
 from runtimes.evm.fast.engine import FastTable
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.pool import INTERPRETED, TIERED, Pool, Tier, pool
+from runtimes.evm.fast.regions.blocks import landings_of
+from runtimes.evm.fast.regions.compiler import RegionCompiler
+from runtimes.wasmtime.cache import ModuleCache
+from runtimes.wasmtime.engine import own_engine
 from tests.engines.frames import PricedHost
 from tests.patience import slowness
 from tests.runtimes.evm.assembler import assemble
@@ -91,3 +95,14 @@ def test_each_tier_has_a_pool_of_its_own() -> None:
     assert pool(TIERED) is pool(TIERED)
     assert isinstance(pool(INTERPRETED), Pool)
     assert pool(TIERED) is not pool(INTERPRETED)
+
+
+def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
+    """Every landing asks: each region would reach up to 800 instructions, most of which others have, too."""
+    loops = b"".join(b"\x5b" + assemble("7 MUL " * 600 + f"0 {number} MSTORE") for number in range(60))
+    compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
+    found = compiler.regions(loops, RULES)
+    for landing in sorted(landings_of(loops)):
+        compiler.ask(found, loops, RULES, landing)
+    assert 1 < len(found.compiled) < 60
+    assert sum(len(region.module.serialize()) for region in found.compiled) < 4 << 20

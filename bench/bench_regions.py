@@ -1,0 +1,173 @@
+"""What compiling hot EVM code costs: the time until a region can be used, its memory, what cold code pays for it.
+
+Processor time, with nothing on disk. Contracts are Solidity's (`scripts/corpus`); bytes behind the code make a copy a
+code of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from resource import RUSAGE_SELF, getrusage
+from statistics import median
+from time import process_time
+from typing import Final
+
+from bench.bench_memory import resident
+from bench.rows import Row, seconds
+from bench.workloads import WORK, accounts, artifacts
+from hypervisor.errors import ActorExit, OutOfGas
+from runtimes.evm.code import analyse
+from runtimes.evm.engine import Frame
+from runtimes.evm.fast.engine import FastTable
+from runtimes.evm.fast.pool import INTERPRETED, TIERED, Tier
+from runtimes.evm.fast.regions.blocks import landings_of
+from runtimes.evm.fast.regions.compiler import RegionCompiler
+from runtimes.wasmtime.cache import ModuleCache
+from runtimes.wasmtime.engine import own_engine
+from tests.engines.frames import PricedHost
+from tests.engines.scenes import rules_by_name
+from tests.runtimes.evm.assembler import assemble
+from tests.runtimes.evm.fake_host import CALLER, MYSELF
+
+RULES: Final = rules_by_name("Osaka")
+MEBIBYTE: Final = 1 << 20
+LARGE: Final = "Council"
+"""The largest contract of the corpus."""
+COPIES: Final = 40
+HASHES: Final = 20_000
+HASHING: Final = assemble(f"0 loop: 32 0 KECCAK256 0 MSTORE 1 ADD DUP1 {HASHES} GT @loop JUMPI STOP")
+CALLS: Final = 300
+GAS: Final = 30_000_000
+_MEASURED: Final = 0.02
+"""Seconds that are long enough for a clock of the processor."""
+_RATE: Final = 136
+"""Bytes that one permutation takes of a long message (FIPS 202, table 3); Keccak-256's and SHA3-256's alike."""
+
+AGAINST_COMPILERS: Final = {
+    "landings": b"\x5b" * 24_000 + b"\x5f\x56",
+    "places from the stack": (b"\x5b" + assemble("1 CALLDATASIZE ADD POP")) * 3_000 + assemble("0 JUMP"),
+    "blocks of one instruction": (b"\x5b\x58\x50") * 8_000 + assemble("0 JUMP"),
+    "memory in each block": (b"\x5b" + assemble("MSIZE MLOAD POP")) * 20 + assemble("0 JUMP"),
+    "memory everywhere": b"\x5b" + b"\x5f\x51\x50" * 300 + assemble("0 JUMP"),
+    "looks like data": hashlib.shake_128(b"code").digest(20_000) + b"\x5b\x5f\x56",
+}
+"""They go round until their gas ends, or stop at once: a compiler has much to do with them, and they gain little."""
+
+
+def rows() -> Iterator[Row]:
+    """The rows of this area, in the order of targets.toml."""
+    work, code = accounts()[WORK].code, runtime_code(LARGE)
+    taken = sorted(1_000 * request(work, landing) for landing in landings_of(work))
+    note = f"the longest of {len(taken)}, {median(taken):.1f} the median"
+    yield Row("a hot region, from request to use", taken[-1], note)
+    note = f"all regions of {LARGE}, {len(code):,} bytes, on the compiler's thread"
+    yield Row("a whole contract", 1_000 * whole(code), note)
+    held, peak = json.loads(subprocess.run(_MEMORY, capture_output=True, check=True).stdout)  # noqa: S603
+    yield Row("memory of a compiled contract", held, f"{LARGE}, the mean of {COPIES} copies")
+    yield Row("memory at the peak of compiling", peak, "more than before and after, of one process")
+    yield hashing()
+    yield cold(code)
+    yield against_compilers()
+
+
+def runtime_code(name: str) -> bytes:
+    """A contract's code without that which creates it."""
+    creation = artifacts().bytecode(name, {})
+    return creation[creation.index(assemble("128 64 MSTORE"), 1) :]
+
+
+def request(code: bytes, landing: int) -> float:
+    """Seconds until the region of one landing is there, by itself."""
+    compiler = fresh_compiler()
+    found = compiler.regions(code, RULES)
+    start = process_time()
+    compiler.ask(found, code, RULES, landing)
+    return process_time() - start
+
+
+def whole(code: bytes) -> float:
+    """Seconds until no landing of a code asks for a region any more."""
+    compiler = fresh_compiler()
+    found = compiler.regions(code, RULES)
+    start = process_time()
+    for landing in sorted(landings_of(code)):
+        compiler.ask(found, code, RULES, landing)
+    return process_time() - start
+
+
+def fresh_compiler() -> RegionCompiler:
+    """One that compiles on the calling thread, and finds nothing on disk."""
+    return RegionCompiler(own_engine(), ModuleCache(None), waits=True)
+
+
+def memory() -> tuple[float, float]:
+    """MiB that a compiled contract holds, and those at the peak of compiling one. For a process of its own."""
+    code, compiler = runtime_code(LARGE), fresh_compiler()
+    for landing in landings_of(code):  # what a compiler keeps from its first module is no contract's
+        compiler.ask(compiler.regions(code, RULES), code, RULES, landing)
+    before, highest = resident(), getrusage(RUSAGE_SELF).ru_maxrss * 1_024
+    for copy in range(COPIES):
+        own = code + bytes((copy,))
+        for landing in landings_of(code):
+            compiler.ask(compiler.regions(own, RULES), own, RULES, landing)
+    held = resident() - before
+    peak = max(getrusage(RUSAGE_SELF).ru_maxrss * 1_024, highest) - max(before, resident())
+    return held / COPIES / MEBIBYTE, max(0, peak) / MEBIBYTE
+
+
+_MEMORY: Final = [sys.executable, "-c", "from bench.bench_regions import memory; print([*memory()])"]
+
+
+def hashing() -> Row:
+    """A loop of hashes, beside as many permutations of the processor's fastest code, which is OpenSSL's."""
+    message = bytes(_RATE * HASHES)
+    permutations = seconds(lambda: hashlib.sha3_256(message).digest(), clock=process_time)
+    for _ in range(3):
+        run(TIERED, HASHING)
+    ours = seconds(lambda: run(TIERED, HASHING), clock=process_time)
+    note = f"{ours / HASHES * 1e9:.0f} ns a hash of 32 bytes, {permutations / HASHES * 1e9:.0f} a permutation"
+    return Row("a chain of hashes beside its permutations", ours / permutations, note)
+
+
+def cold(code: bytes) -> Row:
+    """Copies of a contract, each called once."""
+
+    def copies_called(tier: Tier, number: int) -> float:
+        start = process_time()
+        for copy in range(CALLS):
+            run(tier, code + f"{number} {copy}".encode())
+        return process_time() - start
+
+    pairs = [(copies_called(TIERED, number), copies_called(INTERPRETED, number)) for number in range(8)]
+    ours, other = (min(times) for times in zip(*pairs, strict=True))
+    note = f"{ours / CALLS * 1e6:.0f} us, interpreted {other / CALLS * 1e6:.0f}"
+    return Row("a cold contract called once", ours / other, note)
+
+
+def against_compilers() -> Row:
+    """What a call of such a code takes where hot code is compiled, once it has been, beside the interpreter alone."""
+    parts = {}
+    for name, code in AGAINST_COMPILERS.items():
+        pairs = [(called(TIERED, code), called(INTERPRETED, code)) for _ in range(3)]
+        ours, other = (min(times) for times in zip(*pairs, strict=True))
+        parts[name] = ours / other
+    return Row("bytecode made against compilers", max(parts.values()), "the worst", parts)
+
+
+def called(tier: Tier, code: bytes) -> float:
+    """Seconds of a call: the best of some, or of some hundred short ones together."""
+    once = seconds(lambda: run(tier, code), rounds=2, clock=process_time)
+    calls = max(1, int(_MEASURED / once))
+    return seconds(lambda: run(tier, code), calls=calls, rounds=3, clock=process_time)
+
+
+def run(tier: Tier, code: bytes) -> None:
+    """One frame, to whatever end."""
+    host, engine = PricedHost(GAS), FastTable(RULES, tier).engine()
+    with suppress(OutOfGas, ActorExit):
+        engine.start(Frame(RULES, analyse(code), b"", CALLER, MYSELF, 0, False), host)
