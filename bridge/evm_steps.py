@@ -37,6 +37,20 @@ class PrecompileRefusal(RuntimeEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class FundsMissing(RuntimeEvent):
+    """The innermost frame calls, or `creates`, with more value than it has: refused before any call is made.
+
+    `address` is who would be called or created, `data` calldata or init code; value and balance in attoFIL (wei).
+    """
+
+    address: EthAddress
+    data: bytes
+    value: int
+    balance: int
+    creates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EvmStep(RuntimeEvent):
     """An instruction is about to run. The stack's top is last; `refund` is the counter of the whole transaction."""
 

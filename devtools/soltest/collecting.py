@@ -70,7 +70,7 @@ class GasTracer(FrameTracer):
         super()._end(event)
         outer = [above for above in self._open if not above.creates_others]
         by_test = outer == self._open[:1] and bool(outer)
-        if not frame.creates_others and (frame.is_actors or (by_test and not frame.is_native)):
+        if not frame.creates_others and not frame.is_unpaid and (frame.is_actors or (by_test and not frame.is_native)):
             self._note(frame)
         frame.items.clear()
         if not self._open:

@@ -16,7 +16,7 @@ from typing import Final
 from bridge.addresses import EthAddress, from_delegated, masked_id
 from bridge.cbor import ParamsError
 from bridge.events import Log, entries_to_log
-from bridge.evm_steps import EvmFrame, EvmStep, PrecompileRefusal
+from bridge.evm_steps import EvmFrame, EvmStep, FundsMissing, PrecompileRefusal
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import ConstructorParams, DelegateCallParams, calldata_of, unwrap_return
 from hypervisor.address import Address
@@ -32,13 +32,16 @@ from hypervisor.tracing import (
     RuntimeEvent,
     TraceEvent,
 )
-from hypervisor.types import EAM_ACTOR, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID
+from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, INIT_ACTOR, METHOD_CONSTRUCTOR, ActorID, TokenAmount
 from localnet.calls.time_limit import TimeLimit
 from localnet.rules.installed import rules_named
 from store.cid import RAW, Cid
 
 MOST_COUNTERS: Final = 2_000_000
 """Program counters that are kept of a frame, the newest ones."""
+
+OUT_OF_FUNDS: Final = "OutOfFunds"
+"""How a call ends, in forge's word, that its caller has no money for under Ethereum's rules."""
 
 _CLOCK: Final = 4096
 """Instructions between two looks at the clock."""
@@ -127,6 +130,11 @@ class CallFrame:
         return not self.runtime and self.end is not None and bool(self.end.error)
 
     @property
+    def is_unpaid(self) -> bool:
+        """Whether the call was not made because its caller has no money for it, under Ethereum's rules."""
+        return self.end is not None and self.end.error == OUT_OF_FUNDS
+
+    @property
     def refusal(self) -> PrecompileRefusal | None:
         """What a precompile refused last, with no call after it."""
         last = next((item for item in reversed(self.items) if isinstance(item, CallFrame | PrecompileRefusal)), None)
@@ -143,7 +151,7 @@ class CallFrame:
     @property
     def is_actors(self) -> bool:
         """Whether a native actor's own method was called, not one as if it were a contract or an account."""
-        return (self.is_native or self.is_refused) and self.start.method != INVOKE_EVM
+        return (self.is_native or self.is_refused) and self.start.method != INVOKE_EVM and not self.is_unpaid
 
     @property
     def creates_others(self) -> bool:
@@ -251,6 +259,9 @@ class FrameTracer:
                     frame.address = event.address
             case EventEmitted() | PrecompileRefusal():
                 self._open[-1].items.append(event)
+            case FundsMissing():
+                self._begin(_unpaid_call(event, self._open[-1]))
+                self._end(CallEnded(ExitCode.SYS_INSUFFICIENT_FUNDS, b"", RAW, 0, OUT_OF_FUNDS, _shortage(event)))
             case _:
                 pass
 
@@ -350,6 +361,25 @@ def _fold(frame: CallFrame, caller: CallFrame | None) -> list[CallFrame]:
     if private and caller is not None and caller.code:
         return []
     return [frame]
+
+
+def _unpaid_call(event: FundsMissing, caller: CallFrame) -> CallFrame:
+    """The call that was not made, for want of money."""
+    start = CallStarted(
+        from_=ActorID(0) if caller.actor is None else caller.actor,
+        to=Address.delegated(EAM_NAMESPACE, event.address),
+        method=METHOD_CONSTRUCTOR if event.creates else INVOKE_EVM,
+        value=TokenAmount(event.value),
+        params=event.data,
+        params_codec=RAW,
+        read_only=False,
+        gas_available=0,
+    )
+    return CallFrame(start, event.address, code=event.data if event.creates else b"")
+
+
+def _shortage(event: FundsMissing) -> str:
+    return f"the caller has {event.balance} of {event.value} wei (attoFIL)"
 
 
 def _address(to: Address) -> EthAddress:

@@ -181,9 +181,19 @@ def function_name(frame: CallFrame, contract: KnownContract | None) -> str:
     return "fallback" if contract is not None else f"0x{data[:4].hex()}"
 
 
+def called_function(frame: CallFrame, names: Names) -> str:
+    """The function of a call whose code did not run, by those that the project knows."""
+    if frame.creates:
+        return "constructor"
+    if len(frame.input) < 4:
+        return names.fallback(frame)
+    interface = names.interface(frame)
+    name = None if interface is None else interface.function_name(frame.input)
+    return name or function_name(frame, names.known.of(frame))
+
+
 def _native_line(frame: CallFrame, names: Names) -> str:
-    asks_contract = frame.is_refused and frame.start.method == INVOKE_EVM
-    method = function_name(frame, names.known.of(frame)) if asks_contract else names.method(frame)
+    method = names.method(frame) if frame.is_actors else called_function(frame, names)
     return f"{names.callee(frame)}.{method} ({_exit_line(frame)})"
 
 

@@ -101,6 +101,10 @@ class Names:
             return "PRECOMPILES"
         return self._seen.get(frame.address) or checksummed(frame.address)
 
+    def fallback(self, frame: CallFrame) -> str:
+        """What takes a call without a function: `receive` of a known contract where it is one without data."""
+        return "receive" if not frame.input and frame.address in self._seen else "fallback"
+
     def actor(self, frame: CallFrame) -> str:
         """The name of the built-in actor that was called, `actor` for a user's."""
         if frame.actor_code is None:
@@ -263,7 +267,7 @@ def _call(frame: CallFrame, names: Names) -> tuple[str, str]:
         )
         return name, all_withheld(name, inputs) or ", ".join(shown)
     if contract is None:
-        name, rest = (data[:4].hex(), data[4:]) if len(data) >= 4 else ("fallback", data)
+        name, rest = (data[:4].hex(), data[4:]) if len(data) >= 4 else (names.fallback(frame), data)
         return name, _hex(rest).removeprefix("0x")
     return "fallback" if data else "receive", _hex(data)
 

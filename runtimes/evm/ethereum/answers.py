@@ -9,7 +9,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress, create2_address, create_address
 from bridge.cbor import byte_string
-from bridge.evm_steps import CodeBorrowed, EvmCost
+from bridge.evm_steps import CodeBorrowed, EvmCost, FundsMissing
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
@@ -76,7 +76,10 @@ def _answer_call(host: EthereumHost, ask: CallAsk, who: Asker) -> Answer:
     if ask.value:
         limit += host.prices.call_stipend
         host.gas.remaining += host.prices.call_stipend
-        if ask.value > host.accounts.balance(who.actor):
+        balance = host.accounts.balance(who.actor)
+        if ask.value > balance:
+            if host.calls.tracer is not None:
+                host.calls.tracer.event(FundsMissing(ask.address, ask.data, ask.value, balance))
             return Answer(False)
     name = host.calls.filecoin_precompiles.get(ask.address)
     if name is not None and not host.accounts.has_code(ask.address):  # else a test has put code there
@@ -121,12 +124,15 @@ def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker) -> Answer:
     limit = all_but_one_64th(host.gas.left)
     accounts, calls = host.accounts, host.calls
     nonce = accounts.nonce(who.actor)
-    if ask.value > accounts.balance(who.actor) or nonce >= MAX_NONCE or calls.depth >= calls.max_depth:
+    balance = accounts.balance(who.actor)
+    if ask.value > balance:
+        if calls.tracer is not None:
+            made = _created_address(ask, who, nonce)
+            calls.tracer.event(FundsMissing(made, ask.init_code, ask.value, balance, creates=True))
         return Answer(False)
-    if ask.salt is None:
-        address = create_address(who.address, nonce)
-    else:
-        address = create2_address(who.address, ask.salt.to_bytes(32, "big"), ask.init_code)
+    if nonce >= MAX_NONCE or calls.depth >= calls.max_depth:
+        return Answer(False)
+    address = _created_address(ask, who, nonce)
     accounts.warm(address)
     accounts.set_nonce(who.actor, nonce + 1)
     there = accounts.find(address)
@@ -137,6 +143,12 @@ def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker) -> Answer:
     creation = calls.creation(Call(who.actor, to, METHOD_CONSTRUCTOR, code, TokenAmount(ask.value), limit))
     created = _send(host, creation)
     return Answer(True, created=address) if created.success else created
+
+
+def _created_address(ask: CreateAsk, who: Asker, nonce: int) -> EthAddress:
+    if ask.salt is None:
+        return create_address(who.address, nonce)
+    return create2_address(who.address, ask.salt.to_bytes(32, "big"), ask.init_code)
 
 
 # --- the way out ----------------------------------------------------------------------------------------------------

@@ -324,3 +324,50 @@ def test_a_refused_call_of_an_actor_is_in_the_backtrace(
 ) -> None:
     found = run_contracts({"Asking": {"testAsks()": asking(*words)}}, rules=rules, evm=evm)["Asking"]["testAsks()"]
     assert found.stack == (why, "Asking.testAsks")
+
+
+HAS = (1 << 96) - 1
+TOO_MUCH = f"7f{HAS + 1:064x}"
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize(
+    ("body", "head", "place"),
+    [
+        (f"5f5f5f5f{TOO_MUCH}61dead62ffffff f1".replace(" ", ""),
+         f"[0] 0x000000000000000000000000000000000000dEaD::fallback{{value: {HAS + 1}}}()",
+         "0x000000000000000000000000000000000000dEaD.fallback"),
+        (f"5f5f{TOO_MUCH}f0", "[0] → new <unknown>@0x", ".constructor"),
+        (f"5f5f5f{TOO_MUCH}f5", "[0] → new <unknown>@0x", ".constructor"),
+    ],
+    ids=["call", "create", "create2"],
+)  # fmt: skip
+def test_what_a_contract_cannot_pay_is_in_trace_and_backtrace(
+    body: str, head: str, place: str, evm: str, run_contracts: Run
+) -> None:
+    # as forge 1.7.1 shows it: the call that was not made, with no gas, and OutOfFunds
+    bodies = {"testPays()": [body, "5f5ffd"], "testPaysAll()": [body.replace(TOO_MUCH, f"7f{HAS:064x}"), "00"]}
+    found = run_contracts({"Paying": bodies}, evm=evm, verbosity=3)["Paying"]
+    test, words = found["testPays()"], f"OutOfFunds: the caller has {HAS} of {HAS + 1} wei (attoFIL)"
+    assert test.reason == "EvmError: Revert"
+    lines = test.trace.splitlines()
+    assert lines[1].startswith(f"    ├─ {head}")
+    assert lines[2].strip(" │") == f"└─ ← [OutOfFunds] {words.removeprefix('OutOfFunds: ')}"
+    assert test.stack[0].endswith(f"{place} ({words})")
+    assert test.stack[1:] == ("Paying.testPays",)
+    assert found["testPaysAll()"].status is CaseStatus.SUCCESS
+
+
+def test_a_call_that_was_not_paid_is_not_in_the_gas_report(run_contracts: Run) -> None:
+    callee = artifact({"take()": ["00"]})
+    code = bytes.fromhex(callee["bytecode"]["object"])
+    stores = "".join(
+        f"7f{code[at : at + 32].ljust(32, bytes(1)).hex()}61{at:04x}52" for at in range(0, len(code), 32)
+    )
+    made = f"{stores}61{len(code):04x}5f5ff0"
+    calls = f"{'63' + selector('take()').hex()}60e01b5f525f5f60045f%s8562fffffff1"
+    bodies = {"testPays()": [made + calls % TOO_MUCH + calls.replace("85", "86") % "5f", "00"]}
+    suites: list[SuiteResult] = []
+    run_contracts({"Paying": bodies, "Taking": callee}, suites, report="gas")
+    use = next(suite for suite in suites if suite.contract == "Paying").collected[0].gas
+    assert [len(found.functions.get("take", ())) for found in use.values()] == [1]
