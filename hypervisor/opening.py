@@ -148,7 +148,7 @@ def _recorded_context(recorded: bytes, rules: str) -> MachineContext:
         record = decode_strict(recorded)
         if record["rules"] != rules:
             raise InvalidInput(
-                f"the folder is under the rules '{record['rules']}': it cannot be opened under '{rules}'"
+                f"the state was made under the rules '{record['rules']}': it cannot be opened under '{rules}'"
             )
         network, epoch, timestamp, chain_id = (record[name] for name in _RECORDED_NUMBERS)
         if not all(isinstance(number, int) for number in (network, epoch, timestamp, chain_id)):

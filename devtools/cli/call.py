@@ -95,19 +95,21 @@ def has_code(url: str, address: str, block: str = "latest") -> bool:
 
 def without_code(url: str, address: str) -> str:
     """What is wrong with calling a function of an address that has no code."""
-    return f"there is no code at {address} on {url}: so none of its functions can be called"
+    from localnet.fork.node_client import shown_url
+
+    return f"there is no code at {address} on {shown_url(url)}: so none of its functions can be called"
 
 
 def _ask_call(url: str, request: dict[str, str], block: str) -> str:
     """The data that a call returned. Raises NodeError."""
     from devtools.cli.rpc_client import ask
-    from localnet.fork.node_client import NodeError
+    from localnet.fork.node_client import NodeError, shown_url
 
     answer = ask(url, "eth_call", request, block)
     if answer == "0x" and not has_code(url, request["to"], block):
         raise NodeError(without_code(url, request["to"]))
     if not isinstance(answer, str) or not _HEX.fullmatch(answer):
-        raise NodeError(f"{url} answers {answer!r:.80} to eth_call, which is not hex data")
+        raise NodeError(f"{shown_url(url)} answers {answer!r:.80} to eth_call, which is not hex data")
     return answer
 
 

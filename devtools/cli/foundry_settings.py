@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
+from typer import BadParameter
 from typer.core import TyperOption
 
+from hypervisor.errors import InvalidInput
+
 _META: Final = "foundry settings"
+_FOLDERS: Final = "foundry folders"
 COMPILER: Final = "Compiler and folders, in place of foundry.toml's"
 CHAIN: Final = "What contracts see, in place of foundry.toml's"
 
@@ -27,6 +32,8 @@ class SettingOption:
     panel: str = COMPILER
     many: bool = False
     sets: Mapping[str, Any] = field(default_factory=dict)
+    is_folder: bool = False
+    """Whether the value must be a folder of the project, which `check_folders` sees to."""
     words: tuple[str, ...] = ()
     """What the option takes, and what stands for its value where none is given comes first."""
 
@@ -37,7 +44,8 @@ def _switch(names: str, help_: str, **sets: Any) -> SettingOption:
 
 SETTINGS: Final = (
     SettingOption(("--contracts", "-C"), "src", "The folder of contracts.", "DIR"),
-    SettingOption(("--lib-paths",), "libs", "A folder of libraries; may be given several times.", "DIR", many=True),
+    SettingOption(("--lib-paths",), "libs", "A folder of libraries; may be given several times.", "DIR", many=True,
+                  is_folder=True),
     SettingOption(("--remappings", "-R"), "remappings", "A remapping before those of the project.", "A=B", many=True),
     SettingOption(("--out", "-o"), "out", "The folder of artifacts.", "DIR"),
     SettingOption(("--cache-path",), "cache_path", "The folder of what is kept between runs.", "DIR"),
@@ -77,7 +85,7 @@ def with_words(arguments: Sequence[str]) -> list[str]:
     for place, argument in enumerate(arguments):
         found.append(argument)
         after = arguments[place + 1] if place + 1 < len(arguments) else ""
-        if argument in first and after not in first[argument]:
+        if argument in first and (not after or after.startswith("-")):
             found.append(first[argument][0])
     return found
 
@@ -87,11 +95,24 @@ def given_settings(context: Any) -> dict[str, Any]:
     return dict(context.meta.get(_META, {}))
 
 
+def check_folders(context: Any, root: Path) -> None:
+    """Raise InvalidInput where an option names a folder that the project does not have."""
+    for option, name in context.meta.get(_FOLDERS, ()):
+        if not (root / name).is_dir():
+            raise InvalidInput(f"there is no folder {name} in {root}: {option} names folders of the project")
+
+
+def _named(value: Any) -> Sequence[str]:
+    return [value] if isinstance(value, str) else value
+
+
 def _option(row: SettingOption) -> TyperOption:
     def keep(context: Any, _: Any, value: Any) -> Any:
         if value:
             said = row.sets or {row.key: _value(row, value)}
             context.meta.setdefault(_META, {}).update(said)
+            if row.is_folder:
+                context.meta.setdefault(_FOLDERS, []).extend((row.names[0], name) for name in _named(value))
         return value
 
     return TyperOption(
@@ -104,4 +125,8 @@ def _option(row: SettingOption) -> TyperOption:
 def _value(row: SettingOption, value: Any) -> Any:
     if row.many:
         return list(value)
-    return value == row.words[0] if row.words and value in row.words else value
+    if row.words:
+        if value not in row.words:
+            raise BadParameter(f"'{value:.60}' is not a value of {row.names[0]}: expected {' or '.join(row.words)}")
+        return value == row.words[0]
+    return value

@@ -104,7 +104,7 @@ def _in_folder(
 def _at_node(
     url: str, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
 ) -> CollectionResult | None:
-    from localnet.fork.node_client import NodeClient, NodeError
+    from localnet.fork.node_client import NodeClient, NodeError, shown_url
     from store.collector import CollectionResult
 
     until = None if seconds is None else monotonic() + seconds
@@ -125,5 +125,5 @@ def _at_node(
                     if phase == "compact":  # the node gives the space back beside its work
                         sleep(_COMPACTING)
                 case _:
-                    raise NodeError(f"{url} answers what is not a state of a collection: is it a node of this program?")
+                    raise NodeError(f"{shown_url(url)} answers no state of a collection: is it a node of ours?")
     return None

@@ -72,7 +72,7 @@ def ask_of_actor(url: str, address: str, method: str, *params: Any) -> Any:
 def await_node(url: str, timeout: float) -> None:
     """Return once a node answers. Raises NodeError where none does in time, or where something else answers."""
     deadline, pause = time.monotonic() + timeout, _QUICK
-    with words_line(f"waiting for a node at {url}"):
+    with words_line(f"waiting for a node at {shown_url(url)}"):
         while True:
             try:
                 ask(url, "eth_chainId")
@@ -141,7 +141,8 @@ def print_outcome(url: str, receipt: dict[str, Any], failure: Sequence[str], as_
         typer.echo(f"error: transaction {found['transaction']} in block {found['block']} failed", err=True)
         for line in failure:
             typer.echo(f"  {line}", err=True)
-        command = trace_command(found["transaction"], shown_url(url), os.environ.get(URL_VARIABLE, URL))
+        default = os.environ.get(URL_VARIABLE, URL)
+        command = trace_command(found["transaction"], url if url == default else shown_url(url), default)
         typer.echo(f"  `{command}` shows all its calls", err=True)
     else:
         for name, value in found.items():
@@ -169,7 +170,8 @@ def _account(url: str, sender: str) -> str:
     accounts = ask(url, "eth_accounts")
     if int(sender) >= len(accounts):
         raise InvalidInput(
-            f"{url} signs for {len(accounts)} accounts, there is no number {sender}: sign here with --private-key"
+            f"{shown_url(url)} signs for {len(accounts)} accounts, there is no number {sender}: sign here with "
+            "--private-key"
         )
     return str(accounts[int(sender)])
 

@@ -92,13 +92,20 @@ def checked_rules(name: str | None) -> str | None:
 def named_rules(rules: str | None, labs: str | None) -> str | None:
     """The name of rules with labs on, as `--rules` and `--lab` give it. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
-    from hypervisor.labs import rules_with_labs
+    from hypervisor.labs import lab_names, rules_with_labs
 
     if labs is None:
         return rules
+    if rules is not None and rules.startswith("lab:"):
+        raise InvalidInput(f"labs are named twice, by --rules {rules} and by --lab {labs}: name all by --lab")
     if rules != "lab":
         raise InvalidInput(f"--lab {labs} is for --rules lab, which are Filecoin's with labs on: give that, too")
-    return rules_with_labs(labs.split(","))
+    chosen = labs.split(",")
+    for choice in chosen:
+        name = choice.partition("=")[0]
+        if name not in lab_names() and name.lower() in lab_names():
+            raise InvalidInput(f"there is no lab '{name}': names are of small letters, '{name.lower()}' is one")
+    return rules_with_labs(chosen)
 
 
 _OF_ANVIL = ("ethereum", "optimism", "tempo")

@@ -56,11 +56,11 @@ def _of_folder(folder: Path, wanted: bytes | str) -> dict[str, Any]:
 def _of_node(url: str, wanted: bytes | str) -> dict[str, Any]:
     from devtools.cli.rpc_client import ask
     from devtools.cli.trace import hash_at_node
-    from localnet.fork.node_client import NodeError
+    from localnet.fork.node_client import NodeError, shown_url
     from localnet.traces.guest_profile import check_profile
 
     found = ask(url, "hypervisor_profile", hash_at_node(url, wanted))
     try:
         return check_profile(found)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise NodeError(f"{url} answers no profile: {type(error).__name__} in {found!r:.60}") from None
+        raise NodeError(f"{shown_url(url)} answers no profile: {type(error).__name__} in {found!r:.60}") from None

@@ -24,7 +24,7 @@ _SENDING = "Sending"
 
 def script(
     context: typer.Context,
-    path: Annotated[str, typer.Argument(metavar="FILE[:CONTRACT]", help="The script.", show_default=False)],
+    path: Annotated[str, typer.Argument(metavar="FILE[:CONTRACT]|CONTRACT", help="The script.", show_default=False)],
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[ARGS]...", help="The function's arguments.", show_default=False)
     ] = None,
@@ -126,35 +126,40 @@ def script(
     import os
     from dataclasses import replace
 
-    from devtools.cli.foundry_settings import given_settings
+    from devtools.cli.foundry_settings import check_folders, given_settings
     from devtools.cli.node_client import account_of, ethereum
     from devtools.cli.rpc_client import ask_checked
     from devtools.soltest.discovery import SuiteFilter
     from devtools.soltest.forks.endpoints import endpoint_url
     from devtools.soltest.project import find_root, load_project
-    from devtools.soltest.scripts.plan import run_script
+    from devtools.soltest.scripts.plan import ScriptFailed, run_script
     from devtools.soltest.scripts.record import ScriptRecord, returns_of, rows_of
+    from devtools.soltest.scripts.sending import NO_SENDER, check_sender, is_named
     from devtools.soltest.session import Options, SuiteSession
     from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import calldata_of
     from localnet.fork.answers import quantity
 
     home = find_root(root)
+    check_folders(context, home)
     project = load_project(home, profile, given_settings(context))
     project = replace(project, ffi=ffi or project.ffi)
     file, _, named = path.partition(":")
     contract = target_contract or named
+    if not named and file.isidentifier() and not any((folder / file).exists() for folder in (Path(), home)):
+        file, contract = "", file
     node = rpc_url or project.eth_rpc_url
     url = None if node is None else endpoint_url(node, project.rpc_endpoints, os.environ)
     if (broadcast or resume) and url is None:
         raise InvalidInput("name the node to which the transactions go, by --rpc-url")
     keys = {account.address: account.private_key for account in map(account_of, private_key or ())}
     sender = _sender(sender_, list(keys), project.sender)
-    place = _source(home, file)
+    place = _source(home, file) if file else ""
     options = Options(evm=evm, use=use, solc_from_project=solc_from_project, verbosity=verbosity, shows_logs=True)
-    session = SuiteSession(project, SuiteFilter(inside=place), options, lambda line: typer.echo(line, err=True))
+    session = SuiteSession(project, SuiteFilter(inside=place or None), options, lambda line: typer.echo(line, err=True))
     artifacts = session.compiled()
     artifact = _script(artifacts, place, contract)
+    place = artifact.file
     read = _no_names if url is None else ethereum(url)
     data = _calldata(sig) if sig.startswith("0x") else None
     calldata = calldata_of(_interface(artifact), sig, arguments or [], read) if data is None else data
@@ -174,12 +179,18 @@ def script(
         with _fork(url) as network:
             if network is None:
                 job, skip_simulation = replace(job, fork_url=url), True
-            plan = run_script(job, artifacts, artifact, calldata, sender, network)
+            try:
+                plan = run_script(job, artifacts, artifact, calldata, sender, network)
+            except ScriptFailed as failed:
+                hint = "" if is_named(sender, keys) else f"\n{NO_SENDER}"
+                raise ScriptFailed(f"{failed}{hint}") from None
             keys |= plan.keys
             if not as_json:
                 _print_run(plan, as_json=False)
             gas = [0] * len(plan.transactions)
             if network is not None and not skip_simulation:
+                for one in plan.transactions:
+                    check_sender(one.call.sender, keys)
                 gas = _limits(network, plan, gas_estimate_multiplier, url, as_json)
         record = ScriptRecord(
             home, folder, name, chain, now, rows_of(plan, gas, chain), [], returns_of(plan), is_sent=broadcast
@@ -191,13 +202,15 @@ def script(
         )  # fmt: skip
     elif record.transactions:
         record.write()
-    _print_end(record, as_json, broadcast or resume)
+    _print_end(record, keys, as_json, broadcast or resume)
 
 
 def _source(home: Path, file: str) -> str:
     from hypervisor.errors import InvalidInput
 
     for place in (Path(file), home / file):
+        if place.is_dir():
+            raise InvalidInput(f"{place} is a folder: name a file in it, FILE.s.sol or FILE.s.sol:CONTRACT")
         if place.is_file():
             try:
                 return place.resolve().relative_to(home).as_posix()
@@ -209,9 +222,18 @@ def _source(home: Path, file: str) -> str:
 def _script(artifacts: Any, file: str, contract: str) -> Any:
     from hypervisor.errors import InvalidInput
 
-    if contract:
-        return artifacts.get(file, contract)
     found = [place.name for place in artifacts.places if place.file == file]
+    if contract and not file:
+        files = [place.file for place in artifacts.places if place.name == contract]
+        if len(files) != 1:
+            several = f"there are several contracts {contract} ({', '.join(files)})"
+            there = several if files else f"there is no file or contract {contract}"
+            raise InvalidInput(f"{there}: name a script as FILE:CONTRACT")
+        return artifacts.get(files[0], contract)
+    if contract:
+        if contract not in found:
+            raise InvalidInput(f"there is no contract {contract} in {file}: it has {', '.join(found) or 'none'}")
+        return artifacts.get(file, contract)
     made = [name for name in found if artifacts.get(file, name).creation.object]
     if len(made) != 1:
         names = ", ".join(made) or "none"
@@ -350,7 +372,7 @@ def _print_run(plan: ScriptPlan, as_json: bool) -> None:
         typer.echo("\n== Logs ==\n" + "\n".join(f"  {line}" for line in plan.lines))
 
 
-def _print_end(record: ScriptRecord, as_json: bool, is_sent: bool) -> None:
+def _print_end(record: ScriptRecord, keys: Any, as_json: bool, is_sent: bool) -> None:
     if as_json:
         typer.echo(json.dumps({
             "success": True, "chain": record.chain, "transactions": record.transactions, "receipts": record.receipts,
@@ -361,4 +383,7 @@ def _print_end(record: ScriptRecord, as_json: bool, is_sent: bool) -> None:
         typer.echo("\nThe script sends nothing.")
         return
     end = "ONCHAIN EXECUTION COMPLETE & SUCCESSFUL." if is_sent else "SIMULATION COMPLETE. To send, add --broadcast."
+    unsigned = sorted({row["transaction"]["from"] for row in record.transactions} - {f"0x{who.hex()}" for who in keys})
+    if unsigned and not is_sent:
+        end += f" No key is given of {', '.join(unsigned)}: add --private-key, or --sender and --unlocked."
     typer.echo(f"\n{end}\n\nTransactions saved to: {record.latest}")

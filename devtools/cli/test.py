@@ -193,7 +193,7 @@ def run_tests(
 
     Example: hypervisor test --match-contract Counter -vvv
     """
-    from devtools.cli.foundry_settings import given_settings
+    from devtools.cli.foundry_settings import check_folders, given_settings
     from devtools.cli.suites import Reports, SuiteRuns
     from devtools.soltest.discovery import SuiteFilter
     from devtools.soltest.gas_snapshot_file import SEED
@@ -221,6 +221,7 @@ def run_tests(
     })  # fmt: skip
     if watch and (as_json or junit or quiet or lists or len(numbers) > 1):
         raise typer.BadParameter("--watch prints results for people: leave out --json, --junit, --quiet and --list")
+    _check_snapshot(snapshot, snap, tolerance)
     check_output(lcov, "the coverage")
     named = None if root is None else _root(root)
     place = path.resolve() if named is None else (named / path).resolve()
@@ -228,6 +229,7 @@ def run_tests(
         raise InvalidInput(f"there is no file or folder {place}")
     home = named or find_root(place if place.is_dir() else place.parent)
     settings, seed = given_settings(context), _seed(fuzz_seed)
+    check_folders(context, home)
 
     def load() -> Project:
         project = load_project(home, profile, settings)
@@ -248,6 +250,11 @@ def run_tests(
         )
 
     project = load()
+    if "fork_block_number" in settings and project.eth_rpc_url is None:
+        raise InvalidInput(
+            "--fork-block-number is a block of a node's network: name the node by --fork-url, or by eth_rpc_url in "
+            "foundry.toml"
+        )
     verbosity = verbosity or project.verbosity
     match = project.match
     failed = failed_names(project) if rerun else None
@@ -305,6 +312,13 @@ def _check_together(given: dict[str, bool]) -> None:
     names = [name for name, is_given in given.items() if is_given]
     if len(names) > 1:
         raise typer.BadParameter(f"{names[0]} and {names[1]} do not go together: choose one form of results")
+
+
+def _check_snapshot(snapshot: str | None, snap: Path | None, tolerance: float) -> None:
+    if snap is not None and snapshot is None:
+        raise typer.BadParameter("--snap names the file of --snapshot: give --snapshot write, check or diff, too")
+    if tolerance and snapshot != "check":
+        raise typer.BadParameter("--tolerance is for --snapshot check: give that, too")
 
 
 def _report(gas: bool, coverage: bool, versions: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from devtools.cli.rpc_client import ask
-from localnet.fork.node_client import NodeError
+from localnet.fork.node_client import NodeError, shown_url
 
 _LONGEST_NAME: Final = 200
 Holds = Callable[[Any], bool]
@@ -40,7 +40,7 @@ def ask_hash(url: str, message: str) -> str | None:
     """The transaction's hash of a message by its CID; None where the node knows no such message. Raises NodeError."""
     answer = ask(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
     if answer is not None and not isinstance(answer, str):
-        raise NodeError(f"{url} answered what is no transaction's hash")
+        raise NodeError(f"{shown_url(url)} answered what is no transaction's hash")
     return answer
 
 
@@ -83,7 +83,7 @@ def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
     for call in calls:  # without recursion: calls go 1,024 deep
         _check(url, "a call's place", call, _PLACE)
         if call["code"] is not None and call["code"] >= len(answer["codes"]):
-            raise NodeError(f"{url} answers no places of calls: there is no code {call['code']}")
+            raise NodeError(f"{shown_url(url)} answers no places of calls: there is no code {call['code']}")
         calls.extend(call["calls"])
     found: dict[str, Any] = answer
     return found
@@ -91,10 +91,10 @@ def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
 
 def _check(url: str, what: str, value: Any, fields: Mapping[str, Holds]) -> None:
     if not isinstance(value, dict):
-        raise NodeError(f"{url} answers no call tree: {what} is {value!r:.60}")
+        raise NodeError(f"{shown_url(url)} answers no call tree: {what} is {value!r:.60}")
     for name, holds in fields.items():
         if not holds(value.get(name)):
-            raise NodeError(f"{url} answers no call tree: '{name}' of {what} is {value.get(name)!r:.60}")
+            raise NodeError(f"{shown_url(url)} answers no call tree: '{name}' of {what} is {value.get(name)!r:.60}")
 
 
 def _is_number(value: Any) -> bool:

@@ -24,8 +24,8 @@ _SINCE: Final = {
 }
 """Forks from the oldest to the newest, each with the first release of solc that takes its name."""
 
-EVM_VERSIONS: Final = frozenset({"homestead", "tangerinewhistle", "spuriousdragon", *_SINCE})
-"""All names of forks that forge takes."""
+EVM_VERSIONS: Final = ("homestead", "tangerinewhistle", "spuriousdragon", *_SINCE)
+"""All names of forks that forge takes, from the oldest to the newest."""
 
 
 def evm_version(wanted: str | None, solc: str) -> str:

@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
+from devtools.soltest.evm_versions import EVM_VERSIONS
 from devtools.soltest.project_files import check_inside
 from devtools.soltest.remappings import Remapping, all_remappings
 from devtools.soltest.toml_table import U32, U64, U256, Table
@@ -269,11 +270,18 @@ def _compiler(table: Table) -> CompilerSettings:
         optimizer=table.flag("optimizer", "optimizer_runs" in table),
         runs=min(table.number("optimizer_runs", 200, U64), U32),
         via_ir=table.flag("via_ir", False),
-        evm_version=None if evm is None else evm.lower(),
+        evm_version=None if evm is None else _evm_version(evm),
         bytecode_hash=table.choice("bytecode_hash", "ipfs", "bzzr1", "none"),
         cbor_metadata=table.flag("cbor_metadata", True),
         optimizer_details=table.values("optimizer_details") if "optimizer_details" in table else None,
     )
+
+
+def _evm_version(name: str) -> str:
+    if name.lower() not in EVM_VERSIONS:
+        known = ", ".join(reversed(EVM_VERSIONS))
+        raise InvalidInput(f"evm_version is '{name:.60}', expected one of {known}")
+    return name.lower()
 
 
 def _fuzz(table: Table) -> FuzzSettings:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from bridge.addresses import checksummed
-from bridge.method_numbers import INVOKE_EVM
 from devtools.soltest.frames import CallFrame
 from devtools.soltest.known_code import KnownContract, SourceSpan
 from devtools.soltest.solidity_text import SourceText

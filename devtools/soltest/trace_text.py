@@ -23,7 +23,7 @@ from devtools.soltest.frames import CallFrame, SlotChange, log_of
 from devtools.soltest.known_code import KnownCode, KnownContract
 from devtools.soltest.precompile_text import precompile_arguments, precompile_result
 from devtools.soltest.value_text import arguments_text, plain, value_text
-from devtools.soltest.withheld import UNNAMED, all_withheld, answer_withheld, withheld
+from devtools.soltest.withheld import UNNAMED, all_withheld, answer_withheld, withheld, withheld_urls
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.manifest import Manifest
@@ -259,7 +259,7 @@ def _call(frame: CallFrame, names: Names) -> tuple[str, str]:
         name, inputs = str(entry["name"]), entry["inputs"]
         if frame.address != VM:
             return name, arguments_text(inputs, values, names.address)
-        secrets = withheld(name, inputs)
+        secrets = {**withheld(name, inputs), **withheld_urls(name, values)}
         named = plain if name in UNNAMED else names.address
         shown = (
             f'"{secrets[place]}"' if place in secrets else value_text(entry, value, named)

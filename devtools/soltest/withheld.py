@@ -9,6 +9,8 @@ _KEY: Final = "<pk>"
 _NONCE: Final = "<nonce>"
 """That of a signature: with the digest and the signature it gives the key away."""
 _MNEMONIC: Final = "<mnemonic>"
+_URL: Final = "<rpc url>"
+_OF_NODES: Final = ("createFork", "createSelectFork", "rpc")
 _OF_KEYS: Final = frozenset({
     "addr", "createEd25519Key", "createWallet", "deriveKey", "publicKeyEd25519", "publicKeyP256", "rememberKey"
 })  # fmt: skip
@@ -44,8 +46,15 @@ def withheld(name: str, inputs: Sequence[Mapping[str, Any]]) -> Mapping[int, str
     return {} if is_other else found
 
 
+def withheld_urls(name: str, values: Sequence[Any]) -> Mapping[int, str]:
+    """The same of nodes' URLs, which may have a token; names of `rpc_endpoints` may be seen."""
+    first = values[0] if values else None
+    named = name in _OF_NODES and isinstance(first, str)
+    return {0: _URL} if named and str(first).startswith(("http", "ws")) else {}
+
+
 def answer_withheld(name: str) -> str | None:
     """What is shown of a cheatcode's answer; None where it may be seen."""
     if name.startswith("env") and name != "envExists":
         return "<env var value>"
-    return "<rpc url>" if name.startswith("rpcUrl") else _ANSWERS.get(name)
+    return _URL if name.startswith("rpcUrl") else _ANSWERS.get(name)

@@ -151,7 +151,8 @@ def _replace_worker(
 
     That one looks first for the place of a test that was too late.
     """
-    suite = worker.suite
+    suite, taken = worker.suite, worker.taken()
+    worker.result.duration += worker.suite_taken()
     del running[worker.pipe]
     worker.end()
     if suite is None:
@@ -162,7 +163,7 @@ def _replace_worker(
     known = worker.known  # the test had ended: what is lost was to show why
     begun = worker.progress or TestResult(worker.test or "setUp()", kind, CaseStatus.FAILURE)
     result.tests.append(
-        replace(begun, status=CaseStatus.FAILURE, reason=reason)
+        replace(begun, status=CaseStatus.FAILURE, reason=reason, duration=taken)
         if known is None
         else replace(known, stack=(f"unknown, the test was run once more for it: {reason}",))
     )
@@ -224,7 +225,8 @@ def _partial_results(workers: Iterable[SuiteWorker]) -> Iterator[SuiteResult]:
             begun = worker.known or worker.progress or TestResult(test, kind, CaseStatus.FAILURE)
             if worker.known is None:
                 begun = replace(begun, status=CaseStatus.FAILURE, reason="interrupted (Ctrl-C)")
-            result.tests.append(replace(begun, duration=max(0.0, monotonic() - worker.since)))
+            result.tests.append(replace(begun, duration=worker.taken()))
+            result.duration += worker.suite_taken()
         yield result
 
 
@@ -252,12 +254,13 @@ class SuiteWorker:
         self.known: TestResult | None = None
         self.progress: TestResult | None = None
         self.looking = False
-        self.since = monotonic()
+        self.since = self.begun = monotonic()
         self.result = SuiteResult("", "")
 
     def give(self, suite: Suite, job: Job, result: SuiteResult | None = None) -> None:
         """Let it run a suite, or what is left of one."""
-        self.suite, self.test, self.known, self.progress, self.since = suite, "", None, None, monotonic()
+        self.suite, self.test, self.known, self.progress = suite, "", None, None
+        self.since = self.begun = monotonic()
         self.result = result or SuiteResult(suite.file, suite.contract)
         self._ready_for(job)
         self.pipe.send(suite)
@@ -267,6 +270,14 @@ class SuiteWorker:
         self.suite, self.test, self.result, self.since, self.looking = suite, name, result, monotonic(), True
         self._ready_for(job)
         self.pipe.send((suite, name))
+
+    def taken(self) -> float:
+        """The seconds that the test has taken which runs."""
+        return max(0.0, monotonic() - self.since)
+
+    def suite_taken(self) -> float:
+        """The seconds since the suite, or what is left of it, was given to it."""
+        return monotonic() - self.begun
 
     def until(self, timeout: float) -> float:
         """When what it does must have ended, if a test may take N seconds."""

@@ -35,9 +35,20 @@ _MOST_WORDS: Final = 400
 """Bytes of a refusal that are shown."""
 
 
+_PLACE: Final = re.compile(
+    r"((?:[a-z][a-z0-9+.-]*:)?//)?(?:[^/?#]*@)?(\[[0-9a-f:.]*\]?|[^:/?#]*)(:\d*(?=[/?#]|$)|:\w*$)?", re.IGNORECASE
+)
+"""Of a URL: the scheme, the host and the port."""
+
+
 def shown_url(url: str) -> str:
-    """A URL for people and logs: without the user and the password that it may name."""
-    return re.sub(r"//[^/?#]*@", "//***@", url)
+    """A URL for people and logs: scheme, host and port. The rest may name a user, a password or a token."""
+    found = _PLACE.match(url)
+    assert found is not None, "each part may be missing"
+    scheme, host, port = (part or "" for part in found.groups())
+    user = "***@" if "@" in found[0] else ""
+    rest = "/***" if url[found.end() :].strip("/") else url[found.end() :]
+    return f"{scheme}{user}{host}{port}{rest}"
 
 
 class NodeError(HypervisorError):

@@ -35,14 +35,21 @@ def test_what_is_no_url_is_named(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("http://me:secret@node.example/rpc?a=b@c", "http://***@node.example/rpc?a=b@c"),
-        ("https://me@[::1]:1/rpc", "https://***@[::1]:1/rpc"),
-        ("http://node.example/@/rpc", "http://node.example/@/rpc"),
+        ("http://me:secret@node.example/rpc?a=b@c", "http://***@node.example/***"),
+        ("https://me@[::1]:1/rpc", "https://***@[::1]:1/***"),
+        ("http://node.example/@/rpc", "http://node.example/***"),
         ("http://me:p@ss@node.example", "http://***@node.example"),
+        ("http://me:p/ss@node.example", "http://me/***"),
+        ("https://eth.example/v2/TOKEN", "https://eth.example/***"),
+        ("https://eth.example:8545?key=TOKEN", "https://eth.example:8545/***"),
+        ("https://eth.example#TOKEN", "https://eth.example/***"),
+        ("eth.example:8545/v2/TOKEN", "eth.example:8545/***"),
+        ("http://127.0.0.1:8545", "http://127.0.0.1:8545"),
+        ("http://127.0.0.1:8545/", "http://127.0.0.1:8545/"),
         ("", ""),
     ],
 )
-def test_users_and_passwords_are_not_shown(url: str, shown: str) -> None:
+def test_users_passwords_and_tokens_are_not_shown(url: str, shown: str) -> None:
     assert shown_url(url) == shown
 
 

@@ -6,6 +6,7 @@ write at once. A file that cannot be used is passed by: then the node is asked a
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import suppress
 from hashlib import sha256
@@ -13,11 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from hypervisor.user_files import user_folder
-from localnet.fork.node_client import shown_url
 
 _PATIENCE: Final = 5.0
 """Seconds that a process waits for another one's write."""
 _DIGITS: Final = 32
+_USER: Final = re.compile(r"//[^/?#]*@")
 """Of a URL's digest, in hex."""
 _MAKE: Final = """
 CREATE TABLE IF NOT EXISTS answers (block TEXT, question TEXT, answer TEXT NOT NULL, PRIMARY KEY (block, question))
@@ -73,4 +74,5 @@ def cache_file(chain_id: int, url: str) -> Path | None:
         folder = user_folder("cache")
     except RuntimeError:
         return None
-    return folder / "rpc" / str(chain_id) / f"{sha256(shown_url(url).encode()).hexdigest()[:_DIGITS]}.sqlite"
+    digest = sha256(_USER.sub("//***@", url).encode()).hexdigest()
+    return folder / "rpc" / str(chain_id) / f"{digest[:_DIGITS]}.sqlite"

@@ -85,6 +85,12 @@ class ScriptRecord:
                 raise ValueError("a receipt without its transaction")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidInput) as error:
             raise InvalidInput(f"{record.latest} is not a record of a script's run: {error!r:.200}") from None
+        others = {int(row["transaction"]["chainId"], 16) for row in rows} - {chain}
+        if others:
+            raise InvalidInput(
+                f"{record.latest} has transactions of chain {min(others)}, the node is of chain {chain}: name a node "
+                "of that chain by --rpc-url"
+            )
         record.transactions, record.receipts = list(rows), list(receipts)
         return record
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, checksummed
 from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
+from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
 from devtools.soltest.forks.remote import word_of
 from devtools.soltest.scripts.plan import PlannedTransaction, shown
 from devtools.soltest.scripts.record import ScriptRecord
 from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.printed import show_fil
 from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.accounts import Account
@@ -23,6 +25,11 @@ from localnet.fork.node_client import NodeError
 from localnet.rules.call_request import CallRequest
 
 _OF_CALLS: Final = ("from", "to", "value", "input")
+_LEAST_GAS: Final = 21_000
+NO_SENDER: Final = (
+    f"no sender is named, and Foundry's default one, {checksummed(DEFAULT_SENDER)}, has no known key: name one by "
+    "--private-key, or by --unlocked --sender where the node signs"
+)
 _POLL: Final = 0.2
 """Seconds between two questions for a receipt."""
 
@@ -67,6 +74,17 @@ def simulate(network: Network, planned: Sequence[PlannedTransaction], percent: i
     return tried
 
 
+def check_sender(sender: EthAddress, keys: Container[EthAddress]) -> None:
+    """Raise InvalidInput where a transaction is sent by Foundry's default sender, as forge refuses it."""
+    if not is_named(sender, keys):
+        raise InvalidInput(NO_SENDER)
+
+
+def is_named(sender: EthAddress, keys: Container[EthAddress]) -> bool:
+    """Whether it is not the sender that stands in where none is named."""
+    return sender != DEFAULT_SENDER or sender in keys
+
+
 def title(one: PlannedTransaction) -> str:
     """A transaction in few words."""
     if one.kind != "CALL":
@@ -94,19 +112,33 @@ class ScriptSender:
     def check(self) -> None:
         """Raise InvalidInput where a transaction has failed, or a signer has no known key: before anything is sent."""
         for receipt in self.record.receipts:
-            if receipt.get("status") != "0x1":
-                raise InvalidInput(
-                    f"transaction {receipt['transactionHash']} of the last run has failed on the chain: run the script "
-                    "anew, without --resume"
-                )
+            self._check_receipt(receipt)
         done = {receipt["transactionHash"] for receipt in self.record.receipts}
         for row in self.record.transactions:
             sender = _address(row["transaction"]["from"])
-            if row["hash"] not in done and not self.unlocked and sender not in self.keys:
+            if row["hash"] in done:
+                continue
+            check_sender(sender, self.keys)
+            if not self.unlocked and sender not in self.keys:
                 raise InvalidInput(
                     f"the key of {shown(sender)} is not known: give it by --private-key, or --unlocked if the node "
                     "has it"
                 )
+
+    def _check_receipt(self, receipt: dict[str, Any]) -> None:
+        """Raise InvalidInput for a receipt that is not one of this chain, or of a transaction that has failed."""
+        transaction = receipt["transactionHash"]
+        if receipt.get("status") != "0x1":
+            raise InvalidInput(
+                f"transaction {transaction} of the last run has failed on the chain: run the script anew, without "
+                "--resume"
+            )
+        if self.ask(partial(_receipt_of, transaction), "eth_getTransactionReceipt", transaction) is None:
+            raise InvalidInput(
+                f"the chain of this node is not the one of {self.record.latest}: it has no transaction {transaction}, "
+                "whose receipt is in the record. Name the node of that chain by --rpc-url, or run the script anew, "
+                "without --resume"
+            )
 
     def send_all(self) -> None:
         """Send, and wait for all receipts. Raises NodeError, SimulationFailed where one fails."""
@@ -131,10 +163,12 @@ class ScriptSender:
                 f"nonce {int(sent['nonce'], 16)} of {shown(sender)} is used by another transaction (the next one is "
                 f"{next_nonce}): run the script anew, without --resume"
             )
+        price = self._price()
+        self._check_funds(row, price)
         if int(sent["gas"], 16) == 0:
             call = {name: word for name, word in sent.items() if name in _OF_CALLS and word is not None}
             sent["gas"] = hex(self.ask(quantity, "eth_estimateGas", call))
-        price = self._price()
+            self._check_funds(row, price)
         if self.unlocked:
             request = {name: word for name, word in {**sent, **price}.items() if word}
             row["hash"] = self.ask(_hash, "eth_sendTransaction", request)
@@ -156,6 +190,23 @@ class ScriptSender:
         row["hash"] = f"0x{signed.hash().hex()}"
         self.record.write()
         self.ask(partial(_same_hash, row["hash"]), "eth_sendRawTransaction", f"0x{signed.raw().hex()}")
+
+    def _check_funds(self, row: dict[str, Any], price: Mapping[str, str]) -> None:
+        """Raise SimulationFailed where a sender cannot pay for what it sends: the value, and gas at its highest price.
+
+        A gas limit that is not known yet counts as that of a transfer.
+        """
+        sent = row["transaction"]
+        gas, value = int(sent["gas"], 16) or _LEAST_GAS, int(sent["value"], 16)
+        fee = gas * int(price.get("maxFeePerGas", price.get("gasPrice", "0x0")), 16)
+        has = self.ask(quantity, "eth_getBalance", sent["from"], "latest")
+        if has < value + fee:
+            number = self.record.transactions.index(row) + 1
+            raise SimulationFailed(
+                f"{shown(_address(sent['from']))} cannot pay transaction {number} of the script, which may take "
+                f"{show_fil(value + fee)} ({show_fil(value)} and gas): it has "
+                f"{show_fil(has)}. Give it the rest, and send what is left by --resume"
+            )
 
     def _price(self) -> dict[str, str]:
         usual = self.ask(quantity, "eth_gasPrice") if self.gas_price is None else self.gas_price

@@ -181,6 +181,12 @@ def test_progress_is_a_line_for_each_suite_before_the_results(failing: Path) -> 
         (["--out", "../elsewhere"], "of the command line's options"),
         (["--fuzz-input-file", "nowhere"], "there is no file nowhere"),
         (["--snapshot", "check"], "there is no gas snapshot"),
+        (["--snap", "gas"], "--snap names the file of --snapshot: give --snapshot write, check or diff, too"),
+        (["--tolerance", "3", "--snapshot", "diff"], "--tolerance is for --snapshot check"),
+        (["--fork-block-number", "3"], "--fork-block-number is a block of a node's network: name the node by"),
+        (["--lib-paths", "nope"], "there is no folder nope in"),
+        (["--optimize", "yes"], "'yes' is not a value of --optimize: expected true or false"),
+        (["--evm-version", "moon"], "of the command line's options, evm_version is 'moon', expected one of osaka, "),
         (["--root", "nowhere"], "there is no foundry.toml in nowhere"),
     ],
 )
@@ -289,3 +295,15 @@ def test_watching_runs_again_on_a_change_and_outlives_errors(
         runs.watch(lambda: load_project(project))
     assert wanted == [SuiteFilter(), SuiteFilter(path="test/T.t.sol"), SuiteFilter()]
     assert capsys.readouterr().err.count("error: the sources do not compile") == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rules", "lab", "--lab", "LANES"], "there is no lab 'LANES': names are of small letters, 'lanes' is one"),
+        (["--rules", "lab:lanes", "--lab", "async"], "labs are named twice, by --rules lab:lanes and by --lab async"),
+    ],
+)
+def test_what_labs_cannot_be_is_named(options: list[str], words: str) -> None:
+    done = CliRunner().invoke(app, ["node", *options])
+    assert (done.exit_code, words in " ".join(done.stderr.split())) == (2, True), done.stderr

@@ -361,9 +361,7 @@ def test_what_a_contract_cannot_pay_is_in_trace_and_backtrace(
 def test_a_call_that_was_not_paid_is_not_in_the_gas_report(run_contracts: Run) -> None:
     callee = artifact({"take()": ["00"]})
     code = bytes.fromhex(callee["bytecode"]["object"])
-    stores = "".join(
-        f"7f{code[at : at + 32].ljust(32, bytes(1)).hex()}61{at:04x}52" for at in range(0, len(code), 32)
-    )
+    stores = "".join(f"7f{code[at : at + 32].ljust(32, bytes(1)).hex()}61{at:04x}52" for at in range(0, len(code), 32))
     made = f"{stores}61{len(code):04x}5f5ff0"
     calls = f"{'63' + selector('take()').hex()}60e01b5f525f5f60045f%s8562fffffff1"
     bodies = {"testPays()": [made + calls % TOO_MUCH + calls.replace("85", "86") % "5f", "00"]}
@@ -371,3 +369,11 @@ def test_a_call_that_was_not_paid_is_not_in_the_gas_report(run_contracts: Run) -
     run_contracts({"Paying": bodies, "Taking": callee}, suites, report="gas")
     use = next(suite for suite in suites if suite.contract == "Paying").collected[0].gas
     assert [len(found.functions.get("take", ())) for found in use.values()] == [1]
+
+
+def test_a_suite_that_was_stopped_says_how_long_it_took(run_contracts: Run) -> None:
+    suites: list[SuiteResult] = []
+    # on a slow machine it is stopped before its test begins
+    (found,) = run_contracts({"Endless": {"testLoops()": LOOP}}, suites, timeout=1.0)["Endless"].values()
+    assert found.reason == "no end after 1 seconds: stopped (--timeout)"
+    assert 1.0 <= found.duration <= suites[0].duration

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from bridge.addresses import checksummed
 from devtools.cli.main import app
 from devtools.soltest.cheatcodes.state import VM_ADDRESS
 from devtools.soltest.cheatcodes.values import encode
 from devtools.soltest.scripts import sending
 from devtools.soltest.stage import selector
 from localnet import Network
+from localnet.accounts import Account
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
 from tests.devtools.soltest.contracts import artifact, forge_out
@@ -170,7 +172,8 @@ def test_without_a_node_a_script_runs_alone(project: Path) -> None:
     ("options", "words"),
     [
         (["--broadcast"], "name the node to which the transactions go, by --rpc-url"),
-        (["--tc", "Nobody"], "there is no compiled contract script/Deploy.s.sol:Nobody"),
+        (["--tc", "Nobody"], "there is no contract Nobody in script/Deploy.s.sol: it has Deploy"),
+        (["--lib-paths", "nope"], "there is no folder nope in"),
         (["--sig", "nothing()"], "nothing"),
         (["--sig", "0xzz"], "--sig '0xzz' is not calldata"),
         (["--sender", "f01"], "the sender f01 is not an address of Ethereum's"),
@@ -186,6 +189,87 @@ def test_what_has_no_key_is_named_before_anything_is_sent(project: Path, url: st
     words = run(project, "--rpc-url", url, "--sender", SENDER, "--broadcast", status=2)
     assert f"the key of {SENDER} is not known: give it by --private-key" in words
     assert network.head.height == 0
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+@pytest.mark.parametrize("options", [["--broadcast"], ["--broadcast", "--unlocked"]], ids=" ".join)
+def test_who_sends_has_to_be_named(project: Path, rules: str, options: list[str]) -> None:
+    """forge 1.7.1: You seem to be using Foundry's default sender."""
+    with Network(rules=rules) as network, serving(network) as url:
+        words = run(project, "--rpc-url", url, *options, status=2, file="Actors.s.sol")
+        assert "no sender is named, and Foundry's default one, 0x1804" in words
+        words = run(project, "--rpc-url", url, *options, status=1)
+        assert "(OutOfFunds: the caller has 0 of 5 wei" in words
+        assert words.rstrip().endswith("--unlocked --sender where the node signs")
+        assert network.head.height == 0
+
+
+def test_a_dry_run_says_whose_key_is_missing(project: Path) -> None:
+    with Network(rules="ethereum") as network, serving(network) as url:
+        assert f"No key is given of {SENDER.lower()}: add --private-key" in run(
+            project, "--rpc-url", url, "--sender", SENDER
+        )
+        assert "No key" not in run(project, "--rpc-url", url, "--private-key", KEY)
+
+
+@pytest.mark.parametrize("options", [[], ["--legacy"]], ids=["1559", "legacy"])
+def test_a_sender_that_cannot_pay_is_named_with_what_it_has(project: Path, options: list[str]) -> None:
+    with Network(rules="ethereum") as network, serving(network) as url:
+        send = ("--rpc-url", url, "--sig", "runAs(uint256)", "0x77", *options)
+        words = run(project, *send, "--broadcast", status=1)
+        poor = Account.from_key((0x77).to_bytes(32, "big")).address
+        assert f"{checksummed(poor)} cannot pay transaction 1 of the script, which may take 0.00" in words
+        assert "it has 0. Give it the rest, and send what is left by --resume" in words
+        assert network.head.height == 0
+        network.set_balance(f"0x{poor.hex()}", 10**18)
+        run(project, *send, "--resume", "--private-key", "0x" + "77".zfill(64))
+        assert network.nonce(f"0x{poor.hex()}") == 1
+
+
+def test_a_script_that_cannot_pay_for_its_creation_says_so(tmp_path: Path) -> None:
+    settings = '[profile.default]\nsolc = "0.8.30"\n'
+    (tmp_path / "foundry.toml").write_text(settings, encoding="utf-8")
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script" / "Pay.s.sol").write_text("contract Pay {}", encoding="utf-8")
+    body = [f"5f5f7f{1 << 96:064x}f0", "5f5ffd"]
+    forge_out(tmp_path, "script/Pay.s.sol", "contract Pay {}", {"Pay": artifact({"run()": body})})
+    words = run(tmp_path, status=1, file="Pay.s.sol")
+    assert "the script failed: EvmError: Revert" in words  # forge 1.7.1, which has OutOfFunds in the trace
+    assert f".constructor (OutOfFunds: the caller has {(1 << 96) - 1} of {1 << 96} wei (attoFIL))" in words
+
+
+def test_a_record_of_another_chain_is_not_resumed(project: Path, url: str) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    known = record(project)["receipts"][0]["transactionHash"]
+    with Network() as network, serving(network) as other:  # of the same chain id
+        words = run(project, "--rpc-url", other, "--private-key", KEY, "--resume", status=2)
+        assert "the chain of this node is not the one of" in words
+        assert f"it has no transaction {known}, whose receipt is in the record" in words
+        assert network.head.height == 0
+
+
+def test_a_record_that_was_moved_to_another_chain_is_refused(project: Path, url: str) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    folder = project / "broadcast" / "Deploy.s.sol"
+    with Network(rules="ethereum") as network, serving(network) as other:
+        (folder / str(CHAIN)).rename(folder / "31337")
+        words = run(project, "--rpc-url", other, "--private-key", KEY, "--resume", status=2)
+        assert f"has transactions of chain {CHAIN}, the node is of chain 31337" in words
+
+
+def test_a_script_may_be_named_by_its_contract(project: Path) -> None:
+    """As in forge 1.7.1, which also says of several or none that it found them."""
+    for name, words in (
+        ("Nope", "there is no file or contract Nope: name a script as FILE:CONTRACT"),
+        ("script", "script is a folder: name a file in it"),
+        ("script:Nope", "script is a folder: name a file in it"),
+        ("script/Deploy.s.sol:Nope", "there is no contract Nope in script/Deploy.s.sol: it has Deploy"),
+    ):
+        done = CliRunner().invoke(app, ["script", name, "--root", str(project)])
+        assert (done.exit_code, words in " ".join(done.stderr.split())) == (2, True), done.stderr
+    done = CliRunner().invoke(app, ["script", "Deploy", "--root", str(project)])
+    assert done.exit_code == 0, done.stderr
+    assert "Script ran successfully." in done.stdout
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"transactions": [5]}', '{"transactions": [], "receipts": 5}'])
