@@ -30,6 +30,8 @@ T = TypeVar("T")
 _TIMEOUT: Final = 120
 _LARGEST_ANSWER: Final = 256 * 1024 * 1024
 _METHOD_NOT_FOUND: Final = -32601
+_NOT_OFFERED: Final = frozenset({400, 403, 404, 405, 501})
+"""How gateways refuse a method that they do not hand on, without a word of JSON-RPC."""
 """JSON-RPC 2.0, section 5.1."""
 _MOST_WORDS: Final = 400
 """Bytes of a refusal that are shown."""
@@ -188,7 +190,10 @@ class NodeClient:
             raise ValueError(f"an answer of more than {_LARGEST_ANSWER} bytes")
         if response.status != HTTPStatus.OK and b'"jsonrpc"' not in data:  # who refuses may say why, in any words
             words = data[:_MOST_WORDS].decode(errors="replace").strip()
-            raise NodeError(f"{self.name} answered {response.status} {response.reason}: {words or 'and no more'}")
+            raise NodeError(
+                f"{self.name} answered {response.status} {response.reason}: {words or 'and no more'}",
+                answered=response.status in _NOT_OFFERED,
+            )
         return data
 
     def close(self) -> None:

@@ -98,6 +98,14 @@ def test_who_answers_otherwise_is_quoted(status: int, body: bytes, words: str) -
     assert sys.getrecursionlimit() == limit, "it is the process's"
 
 
+@pytest.mark.parametrize(("status", "answered"), [(403, True), (404, True), (429, False), (503, False)])
+def test_a_gateway_that_hands_a_method_not_on_has_answered(status: int, answered: bool) -> None:
+    """A fork of a public node asks for the labs that are on there; one that is overloaded says nothing of them."""
+    with answering(status, b"not allowed") as url, NodeClient(url) as client, pytest.raises(NodeError) as refused:
+        client.ask("hypervisor_rules")
+    assert refused.value.answered is answered
+
+
 def test_a_connection_that_was_closed_while_it_was_idle_is_opened_again() -> None:
     with answering(200, b'{"result": 7}') as url, NodeClient(url) as client:
         assert [client.ask("eth_chainId") for _ in range(3)] == [7, 7, 7]
