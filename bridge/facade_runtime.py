@@ -26,6 +26,7 @@ from hypervisor.kernel import Kernel
 from hypervisor.registry import NATIVE
 from hypervisor.runtime import Outcome, Runtime
 from hypervisor.types import NO_BLOCK, BlockId
+from store.blockstore import Blockstore
 from store.cid import CBOR, DAG_CBOR, Cid
 
 if TYPE_CHECKING:
@@ -48,9 +49,14 @@ class FacadeRuntime:
     def __init__(self, behind: Runtime) -> None:
         self._behind = behind
 
-    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        store: Blockstore | None = None,
+    ) -> None:
         """The native runtime's own."""
-        self._behind.prepare(modules, features)
+        self._behind.prepare(modules, features, store)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
         """The native runtime's own."""

@@ -288,7 +288,9 @@ class CallManager:
     def install(self, code: Cid) -> None:
         """Have the runtime of a code check and compile its module."""
         try:
-            self.machine.registry.runtime_for(code)[1].prepare({code: self.machine.store.get(code)})
+            self.machine.registry.runtime_for(code)[1].prepare(
+                {code: self.machine.store.get(code)}, store=self.machine.store
+            )
         except UnlinkableModule:
             return  # found out when an actor runs it, and fatal then: the network's machine does not look now
         except (BlockNotFound, InvalidModule) as error:

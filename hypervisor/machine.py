@@ -305,7 +305,7 @@ class Hypervisor(MachineState):
         name, runtime = self.registry.runtime_for(code)
         if name != NATIVE:
             raise InvalidInput(f"code {show(code)} belongs to the runtime '{name}' and cannot be installed")
-        runtime.prepare({code: module}, features_of(self.context.network.overlay))
+        runtime.prepare({code: module}, features_of(self.context.network.overlay), self.store)
         self.store.put(code, module)
         if code not in self._installed:
             self._installed = (*self._installed, code)
@@ -318,7 +318,7 @@ class Hypervisor(MachineState):
         modules = {code: self.store.get(code) for code in native if self.store.has(code)}
         if modules:
             _, runtime = self.registry.runtime_for(next(iter(modules)))
-            runtime.prepare(modules)
+            runtime.prepare(modules, store=self.store)
 
     def create(self, code: Cid, params: bytes = b"", value: TokenAmount = TokenAmount(0)) -> Created:
         """Create an actor with `code`, running its constructor (method 1) as the init actor would.

@@ -56,9 +56,14 @@ class Registry:
             self._factories.setdefault(name, factory)
         self._names[code] = name
 
-    def wrap(self, name: str, wrapper: Callable[[Runtime], Runtime]) -> None:
-        """Put a runtime before the one of a name: it is made with that one, and gets its invocations from now on."""
+    def wrap(self, name: str, wrapper: Callable[[Runtime], Runtime], *, once: bool = False) -> None:
+        """Put a runtime before the one of a name: it is made with that one, and gets its invocations from now on.
+
+        `once`: not where the same wrapper has put one there, for what is done to each of the machines that share this.
+        """
         with self._lock:
+            if once and wrapper in self._wrappers.get(name, ()):
+                return
             self._wrappers.setdefault(name, []).append(wrapper)
             if name in self._runtimes:
                 self._runtimes[name] = wrapper(self._runtimes[name])

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hypervisor.kernel import Kernel
 from hypervisor.types import NO_BLOCK, BlockId
+from store.blockstore import Blockstore
 from store.cid import Cid
 
 
@@ -50,8 +51,14 @@ class Runtime(Protocol):
         an `upgrade` exits with SYS_INVALID_RECEIVER. The rest is as for `invoke`.
         """
 
-    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        store: Blockstore | None = None,
+    ) -> None:
         """Check and compile modules before their first invocation; raises InvalidModule if the rules refuse one.
 
-        With `features`, those of a network, a module that needs another one is refused, too.
+        With `features`, those of a network, a module that needs another one is refused, too. `store` has the modules
+        that others name, where the rules let them (the lab `libraries`).
         """

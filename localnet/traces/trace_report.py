@@ -26,7 +26,7 @@ from localnet.traces.trace_words import Schemas, describe, schemas_of
 
 _PARTS: Final = {
     "instructions": "wasm_exec OnEvmGas",
-    "code and memory": "wasm_memory_init wasm_table_init OnEvmFrame OnEvmCode OnEvmMemory",
+    "code and memory": "wasm_memory_init wasm_table_init wasm_link OnEvmFrame OnEvmCode OnEvmMemory",
     "calls": "OnSyscall OnMethodInvocation OnReturnValue OnChainReturnValue OnValueTransfer OnFacade",
     "actors": "OnActorLookup OnActorUpdate OnCreateActor OnInstallActor",
     "blocks": "OnActorGetRoot OnActorSetRoot OnBlockOpenBase OnBlockOpen OnBlockCreate OnBlockRead OnBlockLink"

@@ -19,6 +19,7 @@ from runtimes.evm.filecoin_rules import filecoin_rules
 from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from runtimes.evm.tree_engine import TreeEngine
+from store.blockstore import Blockstore
 from store.cid import Cid
 
 ENGINE_OPTION: Final = "evm"
@@ -61,7 +62,12 @@ class EvmRuntime:
         """The fast engine, where it is the one (`runtimes.evm.tree_engine.TreeRuntime`)."""
         return cast(TreeEngine, self._engine(rules)) if self._name == FAST else None
 
-    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        store: Blockstore | None = None,
+    ) -> None:
         """Nothing to do before the first contract runs: the actor's code is this package."""
 
     def _rules_of(self, kernel: Kernel) -> EvmRules:

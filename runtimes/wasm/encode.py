@@ -65,7 +65,7 @@ class Encoder:
         self.functions = functions
         self.stack_costs = stack_costs
         self.imported = len(stack_costs) - len(functions)
-        self.height_global = len(module.globals) + 1
+        self.height_global = self._height_global()
         self.thunks = self._thunks()
         self.uncounted = self._thunks_of()
         self._charges: dict[tuple[int, int], bytes] = {}
@@ -78,8 +78,9 @@ class Encoder:
             Section.EXPORT: self._export_section,
             Section.ELEMENT: self._element_section,
             Section.CODE: self._code_section,
+            **self._more_sections(),
         }
-        present = set(self.module.raw) | {Section.GLOBAL, Section.EXPORT}
+        present = set(self.module.raw) | {Section.GLOBAL, Section.EXPORT, *self._more_sections()}
         order = (*range(Section.TYPE, Section.CODE), Section.DATA_COUNT, Section.CODE, Section.DATA)
         sections = [
             section(number, rewritten[number]() if number in rewritten else self.module.raw[number])
@@ -126,7 +127,7 @@ class Encoder:
             if export.kind == ExternKind.FUNCTION:
                 index = self.thunks.get(index, index)
             elif export.kind == ExternKind.GLOBAL:
-                index += 1
+                index += self._first_global()
             exports.append(name(export.name) + bytes((export.kind,)) + u32(index))
         exports.append(name(GAS_EXPORT) + bytes((ExternKind.GLOBAL, GAS_GLOBAL)))
         if self.module.start is not None:
@@ -188,7 +189,20 @@ class Encoder:
             added.append(own)
         return u32(body.local_groups + len(added)) + declared + b"".join(added)
 
-    # What another encoder puts into functions (`profile_encode`); nothing here.
+    # What another encoder does otherwise: where the counters are (`linked_encode`), and what it puts into functions
+    # (`profile_encode`); nothing here.
+
+    def _first_global(self) -> int:
+        """The index of the first of the module's own globals."""
+        return GAS_GLOBAL + 1
+
+    def _height_global(self) -> int:
+        """The index of the count of the stack."""
+        return len(self.module.globals) + 1
+
+    def _more_sections(self) -> dict[int, Callable[[], bytes]]:
+        """Sections that are written besides, or otherwise."""
+        return {}
 
     def _own_locals(self) -> bytes:
         """One more group of local variables, after those that there are."""
@@ -205,13 +219,13 @@ class Encoder:
     def _edits(self, position: int) -> list[tuple[int, int, bytes]]:
         """(start, end, replacement) in the module's bytes, in order; charges stand before what they pay for."""
         function = self.functions[position]
-        charges = function.charges
+        charges, moved = function.charges, self._first_global()
         edits = [(offset, offset, self._charge(price, depth)) for offset, price, depth in charges.blocks]
         if charges.operands:
             temporary = self._temporary(position)
             edits += [(at, at, _operand_charge(temporary, unit, depth)) for at, unit, depth in charges.operands]
         for start, end, op, index in function.instructions.globals:
-            edits.append((start, end, bytes((op,)) + u32(index + 1)))
+            edits.append((start, end, bytes((op,)) + u32(index + moved)))
         edits += [(start, end, _BRANCH + u32(depth)) for start, end, depth in charges.returns]
         # A block's charge, an operand's charge and a replacement may begin at one offset; the sort keeps their order.
         edits.sort(key=lambda edit: edit[0])

@@ -69,21 +69,22 @@ class FunctionType:
 
 
 @dataclass(frozen=True, slots=True)
-class Import:
-    """An import; `type_index` is that of a function, -1 for any other kind."""
-
-    module: str
-    name: str
-    kind: int
-    type_index: int
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """Minimum and maximum of a memory (pages) or a table (elements)."""
 
     minimum: int
     maximum: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import; `type_index` is that of a function, -1 for any other kind, `limits` those of a memory."""
+
+    module: str
+    name: str
+    kind: int
+    type_index: int
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,19 +206,19 @@ def _types(reader: BinaryReader, module: WasmModule) -> None:
 def _imports(reader: BinaryReader, module: WasmModule) -> None:
     for _ in range(_items(reader, "imports")):
         origin, name, kind = reader.name(), reader.name(), reader.byte()
-        type_index = -1
+        type_index, limits = -1, None
         if kind == ExternKind.FUNCTION:
             type_index = reader.u32()
         elif kind == ExternKind.TABLE:
             reader.byte()
             _limits(reader)
         elif kind == ExternKind.MEMORY:
-            _limits(reader)
+            limits = _limits(reader)
         elif kind == ExternKind.GLOBAL:
             reader.take(2)
         else:
             raise reader.fail(f"import {origin}.{name} has the unknown kind {kind}")
-        module.imports.append(Import(origin, name, kind, type_index))
+        module.imports.append(Import(origin, name, kind, type_index, limits))
 
 
 def _functions(reader: BinaryReader, module: WasmModule) -> None:

@@ -60,7 +60,7 @@ class GuestModules:
 
     def find(self, code: Cid, revision: str, prices: WasmPrices = NETWORK_PRICES) -> GuestModule | None:
         """The module if it is ready, with what its code costs put in."""
-        ready = self._ready.get(code if prices is NETWORK_PRICES else _name(code, prices))
+        ready = self._ready.get(code if prices is NETWORK_PRICES else prices_name(code, prices))
         return None if ready is None else ready.linked.get(revision)
 
     def load(self, code: Cid, wasm: bytes, revision: str, prices: WasmPrices = NETWORK_PRICES) -> GuestModule:
@@ -80,7 +80,7 @@ class GuestModules:
 
     def compile(self, code: Cid, wasm: bytes, prices: WasmPrices = NETWORK_PRICES) -> _Ready:
         """The compiled module: from memory, from disk, or made now. Raises InvalidModule."""
-        name = _name(code, prices)
+        name = prices_name(code, prices)
         ready = self._ready.get(name)
         if ready is None:
             with self._lock:
@@ -116,7 +116,7 @@ class GuestModules:
     def _key(self, code: Cid, prices: WasmPrices = NETWORK_PRICES) -> bytes:
         revision = instrument.REVISION.to_bytes(4, "big")
         return cache_key(
-            _name(code, prices), revision, self._engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features()
+            prices_name(code, prices), revision, self._engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features()
         )
 
     def _from_disk(self, code: Cid, prices: WasmPrices) -> tuple[CompiledModule, ModuleFacts] | None:
@@ -139,9 +139,13 @@ class GuestModules:
         """The form of a module that is compiled. Raises InvalidModule."""
         return instrument.instrument(module, prices)
 
+    def _check(self, module: WasmModule) -> ModuleFacts:
+        """What an invocation must know of a module. Raises InvalidModule where the rules refuse it."""
+        return check(module)
+
     def _make(self, code: Cid, wasm: bytes, prices: WasmPrices) -> tuple[CompiledModule, ModuleFacts]:
         module = parse(wasm)
-        facts = check(module)
+        facts = self._check(module)
         self._engine.validate(wasm)
         compiled = self._engine.compile(self._instrument(module, prices))
         packed = _FACTS.pack(*astuple(facts))
@@ -149,7 +153,7 @@ class GuestModules:
         return compiled, facts
 
 
-def _name(code: Cid, prices: WasmPrices) -> bytes:
+def prices_name(code: Cid, prices: WasmPrices) -> bytes:
     """What stands for a module with the prices of its code put in."""
     return code if prices == NETWORK_PRICES else code + _PRICES.pack(*prices)
 

@@ -27,6 +27,7 @@ from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, UPGRADE, che
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.engine import guest_engine, trap_signals
 from runtimes.wasmtime.raw import Trap
+from store.blockstore import Blockstore
 from store.cid import RAW, Cid, cid_of, show
 
 TABLE_ELEMENT_BYTES = 8
@@ -48,7 +49,12 @@ class WasmRuntime:
         self._priced: tuple[PriceList | None, WasmPrices] = (None, NETWORK_PRICES)
         self._trap_signals = trap_signals()
 
-    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        store: Blockstore | None = None,
+    ) -> None:
         """Check and compile modules before their first invocation, on all cores; raises InvalidModule."""
         if features is not None:
             for wasm in modules.values():
@@ -84,7 +90,7 @@ class WasmRuntime:
             invocation.counted = size
             if invocation.around is None:  # between two guests on one thread the handlers stay
                 self._trap_signals.keep()
-            return _call(invocation, module, code, params, info)
+            return run_guest(invocation, module, code, params, info)
         finally:
             module.linked.end(invocation)
 
@@ -126,7 +132,9 @@ def _modules(folder: Path | None, boundary: str) -> GuestModules:
     return GuestModules(guest_engine(), ModuleCache(folder), boundary)
 
 
-def _call(invocation: WasmInvocation, module: GuestModule, code: Cid, params: BlockId, info: BlockId | None) -> Outcome:
+def run_guest(
+    invocation: WasmInvocation, module: GuestModule, code: Cid, params: BlockId, info: BlockId | None
+) -> Outcome:
     """From the empty store to the outcome; with `info` its `upgrade` is entered, else its `invoke`."""
     instance = invocation.instance
     try:

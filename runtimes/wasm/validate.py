@@ -13,7 +13,7 @@ from hypervisor.features import FEATURES, feature_of_syscall
 from hypervisor.memory import MAX_INSTANCE_MEMORY
 from runtimes.wasm.abi import FULLEST, REVISIONS, Revision
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.module import I32, ExternKind, FunctionType, WasmModule, parse
+from runtimes.wasm.module import I32, ExternKind, FunctionType, Import, WasmModule, parse
 from runtimes.wasm.opcodes import PAGE_BYTES
 
 MAX_TABLE_ELEMENTS = 20_000
@@ -38,17 +38,20 @@ class ModuleFacts:
     has_odd_upgrade: bool = False
 
 
-def check(module: WasmModule) -> ModuleFacts:
-    """Raise InvalidModule, with a sentence, unless the rules allow the module."""
+def check(module: WasmModule, linked: Collection[Import] = ()) -> ModuleFacts:
+    """Raise InvalidModule, with a sentence, unless the rules allow the module.
+
+    `linked` are imports that no syscall answers (the lab `libraries`): they are checked where they are linked.
+    """
     if not module.bodies:
         raise InvalidModule("the module has no code")
-    _check_imports(module)
+    _check_imports(module, linked)
     if len(module.tables) > 1:
         raise InvalidModule(f"the module has {len(module.tables)} tables, at most one is allowed")
     elements = sum(table.minimum for table in module.tables)
     if elements > MAX_TABLE_ELEMENTS:
         raise InvalidModule(f"the module's table has {elements} elements, at most {MAX_TABLE_ELEMENTS} are allowed")
-    pages = _check_memory(module)
+    pages = _check_memory(module, linked)
     if module.export(GAS_EXPORT) is not None or module.export(START_EXPORT) is not None:
         raise InvalidModule("the module exports a name that is kept for the gas counter or the start function")
     table = module.export("table")
@@ -66,9 +69,9 @@ def check_entry(facts: ModuleFacts) -> None:
         raise UnlinkableModule("the module's `invoke` does not take one i32 and return one")
 
 
-def check_linked(module: WasmModule, revision: Revision) -> None:
+def check_linked(module: WasmModule, revision: Revision, linked: Collection[Import] = ()) -> None:
     """Raise UnlinkableModule, with a sentence, unless a revision of the ABI has all syscalls that a module imports."""
-    words = _missing(module, revision)
+    words = _missing(module, revision, linked)
     if words:
         raise UnlinkableModule(words)
 
@@ -95,21 +98,23 @@ def _not_a_syscall(module: str, name: str) -> str:
     )
 
 
-def _check_imports(module: WasmModule) -> None:
+def _check_imports(module: WasmModule, linked: Collection[Import]) -> None:
     """Every import must be a syscall, and one revision of the ABI must have them all."""
     for item in module.imports:
-        if item.kind != ExternKind.FUNCTION:
+        if item.kind != ExternKind.FUNCTION and item not in linked:
             # An imported global moves the gas counter's place: the network's instrumentation refuses the module.
             error = InvalidModule if item.kind == ExternKind.GLOBAL else UnlinkableModule
             raise error(f"the import {item.module}.{item.name} is not a function")
-    refusals = {name: _missing(module, revision) for name, revision in REVISIONS.items()}
+    refusals = {name: _missing(module, revision, linked) for name, revision in REVISIONS.items()}
     if all(refusals.values()):
         raise UnlinkableModule(refusals[FULLEST])
 
 
-def _missing(module: WasmModule, revision: Revision) -> str:
+def _missing(module: WasmModule, revision: Revision, linked: Collection[Import]) -> str:
     """The first import that a revision does not have, as a sentence; empty if it has them all."""
     for item in module.imports:
+        if item in linked:
+            continue
         syscall = revision.get((item.module, item.name))
         if syscall is None:
             return _not_a_syscall(item.module, item.name)
@@ -118,14 +123,15 @@ def _missing(module: WasmModule, revision: Revision) -> str:
     return ""
 
 
-def _check_memory(module: WasmModule) -> int:
-    if len(module.memories) != 1:
-        error = InvalidModule if module.memories else UnlinkableModule
-        raise error(f"the module has {len(module.memories)} memories, exactly one is needed")
+def _check_memory(module: WasmModule, linked: Collection[Import]) -> int:
+    count = len(module.memories) + sum(item.kind == ExternKind.MEMORY and item in linked for item in module.imports)
+    if count != 1:
+        error = InvalidModule if count else UnlinkableModule
+        raise error(f"the module has {count} memories, exactly one is needed")
     export = module.export("memory")
     if export is None or export.kind != ExternKind.MEMORY:
         raise UnlinkableModule("the module does not export its memory as `memory`")
-    pages = module.memories[0].minimum
+    pages = sum(memory.minimum for memory in module.memories)
     if pages * PAGE_BYTES > MAX_INSTANCE_MEMORY:
         raise InvalidModule(f"the module begins with {pages} pages of memory, {MAX_INSTANCE_MEMORY >> 20} MiB at most")
     return pages

@@ -447,9 +447,9 @@ class Instance:
         raises Trap. It is kept until the store goes.
         """
         lib, context = self._lib, self.context
-        given = (_Extern * len(imports))()
-        found, made, trap = _Extern(), (c_int64 * 2)(), c_size_t()
-        tables = _Extern()
+        given = (Extern * len(imports))()
+        found, made, trap = Extern(), (c_int64 * 2)(), c_size_t()
+        tables = Extern()
         for item, (export, kind) in zip(given, imports, strict=True):
             if not lib.export_get(context, self._at, export, len(export), ctypes.addressof(item)) or item.kind != kind:
                 raise Trap(None, f"no export {export.decode()}")
@@ -466,7 +466,7 @@ class Instance:
         value = _Value(_VALUE_FUNCTION, found.item[:2])
         before = c_size_t()
         grow = lib.bind("wasmtime_table_grow", c_size_t, *(c_size_t,) * 5)
-        at = ctypes.addressof(tables) + _Extern.item.offset
+        at = ctypes.addressof(tables) + Extern.item.offset
         error = grow(context, at, 1, ctypes.addressof(value), ctypes.addressof(before))
         if error:
             raise Trap(None, lib.take_error(error))
@@ -479,7 +479,7 @@ class Instance:
             self._lib.store_delete(store)
 
 
-class _Extern(ctypes.Structure):
+class Extern(ctypes.Structure):
     """wasmtime_extern_t."""
 
     _fields_ = (("kind", c_uint8), ("item", c_int64 * 3))

@@ -23,6 +23,7 @@ from hypervisor.runtime import Outcome, Runtime
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install
+from store.blockstore import Blockstore
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 from store.codec import encode
 from tests.actors.people import ALICE, GENESIS
@@ -40,8 +41,13 @@ class Impostor:
     answer: Answer | None = None
     entered: int = 0
 
-    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
-        self.behind.prepare(modules, features)
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        store: Blockstore | None = None,
+    ) -> None:
+        self.behind.prepare(modules, features, store)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
         return self.behind.upgrade(kernel, code, params, info)

@@ -13,6 +13,7 @@ from hypervisor.kernel import Kernel
 from hypervisor.registry import Registry
 from hypervisor.runtime import Outcome, Runtime, RuntimeServices
 from hypervisor.types import BlockId
+from store.blockstore import Blockstore
 from store.cid import RAW, Cid, cid_of, show
 from tests.hypervisor.world import NEW_KEY, ScriptedRuntime, World
 
@@ -52,8 +53,13 @@ class Before:
     def __init__(self, behind: Runtime) -> None:
         self.behind = behind
 
-    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
-        self.behind.prepare(modules, features)
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        store: Blockstore | None = None,
+    ) -> None:
+        self.behind.prepare(modules, features, store)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
         return self.behind.upgrade(kernel, code, params, info)

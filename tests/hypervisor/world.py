@@ -34,7 +34,7 @@ from hypervisor.runtime import Outcome, RuntimeServices
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.tracing import GasCharged, Recorder, Tracer
 from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, MethodNumber, TokenAmount
-from store.blockstore import Store
+from store.blockstore import Blockstore, Store
 from store.buffered import BufferedStore
 from store.cid import CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
@@ -86,7 +86,12 @@ class ScriptedRuntime:
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
         return self.invoke(kernel, code, params)
 
-    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        store: Blockstore | None = None,
+    ) -> None:
         if any(module.startswith(b"bad") for module in modules.values()):
             raise InvalidModule("the module starts with 'bad'")
 

@@ -182,7 +182,12 @@ class OutboxRuntime:
         """No actor becomes an outbox."""
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the outbox has no `upgrade`")
 
-    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        store: Blockstore | None = None,
+    ) -> None:
         """There is no module."""
 
 

@@ -1,0 +1,188 @@
+"""Programs of the lab `libraries`: an actor's module and its libraries, each compiled once, linked in each call.
+
+A module is compiled by itself, so that two actors share what was made of a library. All parts of a program are
+instances in one store, with memories and tables of their own, and with one count of gas and stack (`linked_encode`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from threading import get_ident
+from typing import Final
+
+from hypervisor.errors import Fatal
+from hypervisor.kernel import Kernel
+from hypervisor.recent import Recent
+from hypervisor.types import Gas
+from runtimes.wasm import instrument
+from runtimes.wasm.abi import REVISIONS, WasmInvocation
+from runtimes.wasm.boundary import RawBoundary
+from runtimes.wasm.encode import GAS_EXPORT
+from runtimes.wasm.libraries import (
+    MOST_LIBRARY_PAGES,
+    LinkedUnit,
+    is_linked,
+    linked_facts,
+    linked_imports,
+    linking_gas,
+    maximum_pages,
+    memory_of,
+)
+from runtimes.wasm.linked_encode import COUNTERS, COUNTERS_MODULE, HEIGHT_EXPORT, LinkedEncoder
+from runtimes.wasm.memory import GuestMemory
+from runtimes.wasm.module import WasmModule
+from runtimes.wasm.modules import GuestModule, GuestModules, prices_name
+from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
+from runtimes.wasm.validate import ModuleFacts, check_entry, check_linked
+from runtimes.wasmtime.cache import ModuleCache
+from runtimes.wasmtime.engine import guest_engine
+from runtimes.wasmtime.linked import HOST, ImportSource, LinkedInstance, Part
+from store.cid import Cid
+
+_LIBRARY_BYTES: Final = MOST_LIBRARY_PAGES * PAGE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedProgram:
+    """An actor's module that is linked with its libraries: what a call must know of all of them together.
+
+    `linking` is the gas for making its instances. `pages` and `table_elements` are there at the start, `paid_elements`
+    of them in tables that are paid for. `set_aside` are the bytes to which the libraries' memories may grow, `shared`
+    those of the one that the actor uses as its own.
+    """
+
+    actor: GuestModule
+    libraries: tuple[Cid, ...]
+    linking: Gas
+    pages: int
+    table_elements: int
+    paid_elements: int
+    set_aside: int
+    shared: int
+
+
+class LinkedModules(GuestModules):
+    """The programs of all machines in this process, compiled for instances without places."""
+
+    def __init__(self, cache: ModuleCache) -> None:
+        super().__init__(guest_engine().spare, cache)
+        self._programs: Recent[bytes, LinkedProgram] = Recent(64 << 20)
+        self._opened: dict[str, RawBoundary] = {}
+        self._opening = threading.Lock()
+
+    def program(self, code: Cid, revision: str, prices: WasmPrices = NETWORK_PRICES) -> LinkedProgram | None:
+        """What `link` has made of the module with this digest, as long as it is kept."""
+        return self._programs.get(_program_name(code, revision, prices))
+
+    def link(self, units: Sequence[LinkedUnit], revision: str, prices: WasmPrices = NETWORK_PRICES) -> LinkedProgram:
+        """The program of an actor, the last of `units`, for a revision of the ABI. Raises InvalidModule."""
+        actor, libraries = units[-1], units[:-1]
+        check_linked(actor.module, REVISIONS[revision], linked_imports(actor.module))
+        compiled = [self.compile(unit.digest, unit.wasm, prices) for unit in units]
+        parts = [Part(self._engine.compile(COUNTERS), ())]
+        parts += [Part(made.compiled, _sources(unit)) for made, unit in zip(compiled, units, strict=True)]
+        memory = memory_of(units, actor)
+        program = LinkedProgram(
+            GuestModule(_LinkedParts(self._boundary_of(revision), tuple(parts)), actor.facts),
+            tuple(unit.code for unit in libraries),
+            linking=linking_gas(units),
+            pages=sum(unit.facts.pages for unit in units),
+            table_elements=sum(unit.facts.table_elements for unit in units),
+            paid_elements=sum(unit.facts.table_elements for unit in units if unit.facts.table_is_paid),
+            set_aside=PAGE_BYTES * sum(map(maximum_pages, libraries)),
+            shared=0 if actor.module.memories or memory is None else PAGE_BYTES * (memory.maximum or 0),
+        )
+        size = sum(len(unit.wasm) for unit in units)
+        return self._programs.keep(_program_name(actor.digest, revision, prices), program, size)
+
+    def compile_units(self, units: Sequence[LinkedUnit]) -> None:
+        """Get the modules of a program ready. Raises InvalidModule, also where its `invoke` cannot be entered."""
+        for unit in units:
+            check_entry(self.compile(unit.digest, unit.wasm).facts)
+
+    def _boundary_of(self, revision: str) -> RawBoundary:
+        with self._opening:
+            boundary = self._opened.get(revision)
+            if boundary is None:
+                boundary = self._opened[revision] = RawBoundary(self._engine, REVISIONS[revision])
+        return boundary
+
+    def _check(self, module: WasmModule) -> ModuleFacts:
+        return linked_facts(module)
+
+    def _instrument(self, module: WasmModule, prices: WasmPrices) -> bytes:
+        return instrument.instrument(module, prices, LinkedEncoder)
+
+    def _key(self, code: Cid, prices: WasmPrices = NETWORK_PRICES) -> bytes:
+        return super()._key(code, prices) + b"linked"
+
+
+@lru_cache(8)
+def linked_modules(folder: Path | None) -> LinkedModules:
+    """The programs of all machines in this process that keep compiled modules in the same folder."""
+    return LinkedModules(ModuleCache(folder))
+
+
+def _program_name(code: Cid, revision: str, prices: WasmPrices) -> bytes:
+    return prices_name(code, prices) + revision.encode()
+
+
+def _sources(unit: LinkedUnit) -> tuple[ImportSource, ...]:
+    """What answers a unit's imports; the counters are the first part of a program, so its units stand one further."""
+    sources = [
+        ImportSource(unit.needs[item.module] + 1 if is_linked(item) else HOST, item.name.encode(), item.module.encode())
+        for item in unit.module.imports
+    ]
+    counters = COUNTERS_MODULE.encode()
+    return (*sources, *(ImportSource(0, name.encode(), counters) for name in (GAS_EXPORT, HEIGHT_EXPORT)))
+
+
+class _LinkedParts:
+    """See `boundary.Linked`: each invocation makes an instance of each part."""
+
+    def __init__(self, boundary: RawBoundary, parts: tuple[Part, ...]) -> None:
+        self._boundary = boundary
+        self._linker = boundary.linker(boundary.engine)
+        self._parts = parts
+
+    def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
+        engine, live, thread = self._boundary.engine, self._boundary.live, get_ident()
+        instance = LinkedInstance(
+            engine.lib, engine.pointer, memory_bytes, table_elements, count=len(self._parts),
+            library_bytes=_LIBRARY_BYTES,
+        )  # fmt: skip
+        invocation = live[thread] = WasmInvocation(
+            kernel, instance, GuestMemory(instance.memory), around=live.get(thread)
+        )
+        return invocation
+
+    def instantiate(self, invocation: WasmInvocation) -> None:
+        _own(invocation).instantiate_parts(self._parts, self._linker)
+
+    def end(self, invocation: WasmInvocation) -> None:
+        live = self._boundary.live
+        if invocation.around is None:
+            del live[get_ident()]
+        else:
+            live[get_ident()] = invocation.around
+        _own(invocation).close()
+
+    def detach(self, invocation: WasmInvocation) -> None:
+        self._boundary.live[get_ident()] = None
+
+    def attach(self, invocation: WasmInvocation) -> None:
+        self._boundary.live[get_ident()] = invocation
+
+    def stray(self, invocation: WasmInvocation) -> BaseException | None:
+        return self._boundary.strays.pop(get_ident(), None)
+
+
+def _own(invocation: WasmInvocation) -> LinkedInstance:
+    instance = invocation.instance
+    if not isinstance(instance, LinkedInstance):
+        raise Fatal("an invocation of a linked program has another instance")
+    return instance

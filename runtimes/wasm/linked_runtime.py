@@ -1,0 +1,173 @@
+"""The runtime that the lab `libraries` puts before the native one: it runs actors whose modules import from libraries.
+
+All else is the native runtime's. What is charged and set aside when a call begins is that of the actor and of all its
+libraries together; from there on the call is as any (`runtime.run_guest`). Rules: docs/labs/libraries.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import Enum
+
+from hypervisor.errors import Fatal, InvalidModule, SyscallError, UnlinkableModule
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.gas import to_milligas
+from hypervisor.kernel import Kernel
+from hypervisor.machine_state import MachineState
+from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
+from hypervisor.prices import PriceList
+from hypervisor.registry import NATIVE
+from hypervisor.runtime import Outcome, Runtime
+from hypervisor.types import BlockId
+from runtimes.wasm.libraries import Load, concerns, is_library, resolve
+from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram, linked_modules
+from runtimes.wasm.module import parse
+from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
+from runtimes.wasm.runtime import TABLE_ELEMENT_BYTES, run_guest
+from runtimes.wasm.validate import MAX_TABLE_ELEMENTS, check_features
+from runtimes.wasmtime.cache import default_folder
+from runtimes.wasmtime.engine import trap_signals
+from store.blockstore import BlockNotFound, Blockstore
+from store.cid import RAW, Cid, cid_of, show
+
+
+def link_libraries(machine: MachineState) -> None:
+    """Let a machine, and those that share its runtimes, link native actors with libraries."""
+    kept = machine.registry.options.get("module_cache") != "off"
+    machine.registry.wrap(NATIVE, _with_folder if kept else _without_folder, once=True)
+
+
+class _Kind(Enum):
+    """What a code is to this runtime."""
+
+    OTHER = 0
+    LIBRARY = 1
+    LINKED = 2
+
+
+class LinkedRuntime:
+    """See `hypervisor.runtime.Runtime`. What it keeps depends on code alone, and on which libraries a state has."""
+
+    def __init__(self, behind: Runtime, modules: LinkedModules) -> None:
+        self._behind = behind
+        self._modules = modules
+        self._kinds: dict[Cid, _Kind] = {}
+        self._digests: dict[Cid, Cid] = {}
+        self._trap_signals = trap_signals()
+
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        store: Blockstore | None = None,
+    ) -> None:
+        """Check and compile modules: libraries, and actors with theirs, which `store` has. Raises InvalidModule."""
+        own = {code: wasm for code, wasm in modules.items() if concerns(wasm)}
+        others = {code: wasm for code, wasm in modules.items() if code not in own}
+        if others or not own:
+            self._behind.prepare(others, features, store)
+        for code, wasm in own.items():
+            if features is not None:
+                check_features(wasm, features)
+            self._modules.compile_units(resolve(code, wasm, _load_from(store)))
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        """Run the actor's `invoke`; code that is a library has none, and exits with 5."""
+        kind = self._kinds.get(code) or self._find_kind(kernel, code)
+        if kind is _Kind.OTHER:
+            return self._behind.invoke(kernel, code, params)
+        return self._run(kernel, code, params, None, kind)
+
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        """Run the actor's `upgrade` with two blocks. The rest is as for `invoke`."""
+        kind = self._kinds.get(code) or self._find_kind(kernel, code)
+        if kind is _Kind.OTHER:
+            return self._behind.upgrade(kernel, code, params, info)
+        return self._run(kernel, code, params, info, kind)
+
+    def _find_kind(self, kernel: Kernel, code: Cid) -> _Kind:
+        """What a code is, kept; code that is missing or no module is the native runtime's to refuse."""
+        try:
+            wasm = kernel.machine.store.get(code)
+            found = _Kind.OTHER
+            if concerns(wasm):
+                found = _Kind.LIBRARY if is_library(parse(wasm)) else _Kind.LINKED
+        except (BlockNotFound, InvalidModule):
+            return _Kind.OTHER
+        return self._kinds.setdefault(code, found)
+
+    def _run(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId | None, kind: _Kind) -> Outcome:
+        if kind is _Kind.LIBRARY:
+            return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's code is a library, which is not entered")
+        prices = _code_prices(kernel.machine.context.network.prices)
+        program = self._program(kernel, code, prices)
+        kernel.gas.charge("wasm_link", to_milligas(program.linking))
+        if program.paid_elements:
+            kernel.gas.charge("wasm_table_init", prices.table_entry * program.paid_elements)
+        kernel.gas.charge("wasm_memory_init", prices.page * program.pages)
+        budget, facts = kernel.memory, program.actor.facts
+        beside = TABLE_ELEMENT_BYTES * program.table_elements + program.set_aside
+        room = min(MAX_INSTANCE_MEMORY - program.set_aside, MAX_TOTAL_MEMORY - budget.used - beside)
+        size = PAGE_BYTES * facts.pages
+        if size > room or not budget.grow(0, beside) or not budget.grow(0, size):
+            return Outcome(
+                ExitCode.SYS_ILLEGAL_INSTRUCTION, message="no memory is left for the actor and its libraries"
+            )
+        linked = program.actor.linked
+        invocation = linked.begin(kernel, room, MAX_TABLE_ELEMENTS)
+        try:
+            invocation.counted = size or program.shared  # a library's memory is counted as large as it may become
+            if invocation.around is None:
+                self._trap_signals.keep()
+            return run_guest(invocation, program.actor, code, params, info)
+        finally:
+            linked.end(invocation)
+
+    def _program(self, kernel: Kernel, code: Cid, prices: WasmPrices) -> LinkedProgram:
+        """The actor's module with its libraries, which this state must have."""
+        rules, store = kernel.machine.context.network.rules, kernel.machine.store
+        digest = self._digests.get(code)
+        program = None if digest is None else self._modules.program(digest, rules.revision, prices)
+        if program is not None and not rules.installs_code:
+            return program
+        if program is not None and all(map(store.has, (code, *program.libraries))):
+            return program  # whatever this process has linked before
+        wasm = kernel.load_code(code)
+        try:
+            units = resolve(code, wasm, _load_from(store))
+            program = self._modules.link(units, rules.revision, prices)
+        except InvalidModule as error:
+            words = f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}"
+            if rules.installs_code and not isinstance(error, UnlinkableModule):
+                raise SyscallError(ErrorNumber.NOT_FOUND, words) from error
+            raise Fatal(words) from error
+        self._digests.setdefault(code, cid_of(wasm, RAW))
+        return program
+
+
+def _with_folder(behind: Runtime) -> Runtime:
+    """The runtime before another one; compiled modules are kept on disk."""
+    return LinkedRuntime(behind, linked_modules(default_folder()))
+
+
+def _without_folder(behind: Runtime) -> Runtime:
+    """The same, and nothing is kept."""
+    return LinkedRuntime(behind, linked_modules(None))
+
+
+def _code_prices(prices: PriceList) -> WasmPrices:
+    """What code costs by a list: the one object for the network's."""
+    found = WasmPrices(prices.wasm_instruction, prices.wasm_memory_per_byte)
+    return NETWORK_PRICES if found == NETWORK_PRICES else found
+
+
+def _load_from(store: Blockstore | None) -> Load:
+    """Libraries by their CIDs: none where there is no store."""
+
+    def load(code: Cid) -> bytes | None:
+        try:
+            return None if store is None else store.get(code)
+        except BlockNotFound:
+            return None
+
+    return load

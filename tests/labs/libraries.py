@@ -1,0 +1,295 @@
+"""Random actors with libraries of the lab `libraries`, beside the same functions in one module, as a recorded run.
+
+What the actor answers, how it ends and the state that it leaves must be those of the static form on a machine without
+the lab. Its gas is more by what docs/labs/libraries.md says, and by nothing else: an instruction and one for each
+parameter for each call from module to module, which a third form of the program counts, and what linking costs. With
+less gas it runs out. The planted defects are in the linking.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from ctypes import memmove
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import count
+from random import Random
+from time import monotonic
+from typing import Any, Final
+from unittest.mock import patch
+
+from bench.recorded import RunRecord, finish, options
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.tracing import DebugLog, TraceEvent
+from hypervisor.types import ActorID
+from runtimes.wasm import linked_modules, runtime
+from runtimes.wasm.abi import WasmInvocation
+from runtimes.wasm.gas_metering import COUNTED_CALL
+from runtimes.wasm.libraries import LinkedUnit, is_library
+from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram
+from runtimes.wasm.module import WasmModule
+from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
+from runtimes.wasmtime.linked import ImportSource
+from store.cid import show
+from tests.labs.library_programs import Program, generated
+from tests.runtimes.wasm.guests import FIRST_ID, call, place
+
+GAS: Final = 300_000_000
+STAGES: Final = ("is as the static form", "called a library", "answered")
+_INSTRUCTION: Final = NETWORK_PRICES.instruction // 1000
+"""In gas."""
+_BATCH: Final = 100
+"""Programs of a process's machines: these keep what they have compiled."""
+
+
+class _Calls:
+    """Counts what the third form of a program logs: instructions of its calls from module to module."""
+
+    def __init__(self) -> None:
+        self.instructions = 0
+        self.calls = 0
+
+    def event(self, event: TraceEvent) -> None:
+        if isinstance(event, DebugLog):
+            self.instructions += len(event.text)
+            self.calls += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """Machines with the lab, without it, and one that counts."""
+
+    linked: Hypervisor
+    static: Hypervisor
+    counting: Hypervisor
+
+
+@cache
+def machines() -> Machines:
+    """Those of this process, without compiled modules of other processes."""
+    off = {"module_cache": "off"}
+    return Machines(
+        Hypervisor.open(rules="lab:libraries", options=off),
+        Hypervisor.open(options=off),
+        Hypervisor.open(options=off, actor_debugging=True),
+    )
+
+
+def forget() -> None:
+    """Drop the machines, and what was compiled."""
+    machines.cache_clear()
+    linked_modules.linked_modules.cache_clear()
+    runtime._modules.cache_clear()
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What a run came to: its end, its answer, the actor's state, and gas."""
+
+    exit_code: int
+    answer: bytes
+    state: bytes
+    gas_used: int
+
+    @classmethod
+    def of(cls, machine: Hypervisor, module: bytes, gas: int = GAS) -> End:
+        """Place an actor with a module and call it, in a state that is taken back."""
+        start = machine.snapshot()
+        result: ApplyResult = call(machine, place(machine, module), gas_limit=gas)
+        if result.fatal is not None:
+            raise result.fatal
+        actor = machine.state_tree.get_actor(ActorID(FIRST_ID))
+        head = b"" if actor is None else actor.head
+        machine.restore(start)
+        return cls(result.exit_code, result.return_data, head, result.gas_used)
+
+
+@dataclass(slots=True)
+class Played:
+    """What a program showed."""
+
+    findings: list[str]
+    crossed: bool = False
+    exit_code: int = ExitCode.SYS_OUT_OF_GAS
+
+
+def play(seed: int) -> Played:
+    """One program in its forms."""
+    random = Random(seed)
+    return compare(generated(random), random)
+
+
+def compare(program: Program, random: Random) -> Played:
+    """The forms of a program, side by side."""
+    some = machines()
+    start = some.linked.snapshot()
+    actor = program.linked(lambda wasm: show(some.linked.install(wasm)))
+    some.linked.install(actor)
+    static = End.of(some.static, program.static())
+    linked = [End.of(some.linked, actor) for _ in range(2)]
+    calls = some.counting.tracer = _Calls()
+    End.of(some.counting, program.static(counting=True), 20 * GAS)
+    findings = []
+    if linked[0] != linked[1]:
+        findings.append(f"again: {linked[0]}, then {linked[1]}")
+    if ExitCode.SYS_OUT_OF_GAS in (static.exit_code, linked[0].exit_code):
+        if ExitCode.OK in (static.exit_code, linked[0].exit_code):
+            findings.append(f"gas: {linked[0]}, where the static form ends with {static}")
+        played = Played(findings)
+    else:
+        if replace(linked[0], gas_used=0) != replace(static, gas_used=0):
+            findings.append(f"end: {linked[0]}, not {static}")
+        more = linked[0].gas_used - static.gas_used - calls.instructions * _INSTRUCTION - _linking(program)
+        # A block of code is paid for when it begins: of calls behind a trap or an exit one instruction is paid.
+        if more and (linked[0].exit_code == ExitCode.OK or more > 0 or more % ((COUNTED_CALL - 1) * _INSTRUCTION)):
+            findings.append(f"gas: {linked[0].gas_used}, {more} from what the page says, without libraries {static}")
+        played = Played(findings, calls.calls > 0, linked[0].exit_code)
+        less = random.randrange(linked[0].gas_used // 2, linked[0].gas_used)
+        short = End.of(some.linked, actor, less)
+        if short.exit_code != ExitCode.SYS_OUT_OF_GAS or short.gas_used != less:
+            findings.append(f"less: with {less} of {linked[0].gas_used} gas it ends with {short}")
+    some.linked.restore(start)
+    return played
+
+
+def _linking(program: Program) -> int:
+    """What the page says that linking costs, in gas."""
+    modules = program.reached()
+    imports = sum(len(module.uses) + module.borrows for module in modules)
+    return 30_000 * (len(modules) - 1) + 2_000 * imports
+
+
+# --- planted defects --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _other_function() -> Iterator[None]:
+    """An import is answered by another function of the library, of the same type."""
+    sources = linked_modules._sources
+
+    def wrong(unit: LinkedUnit) -> tuple[ImportSource, ...]:
+        types: dict[str, list[bytes]] = {}
+        for item in unit.module.imports:
+            types.setdefault(f"{item.module} {item.type_index}", []).append(item.name.encode())
+        given = zip(unit.module.imports, sources(unit), strict=False)
+        last = (types[f"{item.module} {item.type_index}"][-1] for item in unit.module.imports)
+        changed = [
+            replace(one, name=name) if one.place > 0 else one for (_, one), name in zip(given, last, strict=True)
+        ]
+        return (*changed, *sources(unit)[len(changed) :])
+
+    with patch.object(linked_modules, "_sources", wrong):
+        yield
+
+
+@contextmanager
+def _free_pages() -> Iterator[None]:
+    """Nobody pays for the libraries' memories."""
+    link = LinkedModules.link
+
+    def free(self: LinkedModules, units: Sequence[LinkedUnit], revision: str, prices: WasmPrices) -> LinkedProgram:
+        return replace(link(self, units, revision, prices), pages=units[-1].facts.pages)
+
+    with patch.object(LinkedModules, "link", free):
+        yield
+
+
+@contextmanager
+def _free_code() -> Iterator[None]:
+    """Nobody pays for the libraries' instructions."""
+    instrument = LinkedModules._instrument
+
+    def free(self: LinkedModules, module: WasmModule, prices: WasmPrices) -> bytes:
+        return instrument(self, module, WasmPrices(0, prices.memory_byte) if is_library(module) else prices)
+
+    with patch.object(LinkedModules, "_instrument", free):
+        yield
+
+
+@contextmanager
+def _kept_memory() -> Iterator[None]:
+    """What a memory begins with changes from call to call."""
+    instantiate = linked_modules._LinkedParts.instantiate
+    calls = count(1)
+
+    def keeping(self: Any, invocation: WasmInvocation) -> None:
+        instantiate(self, invocation)
+        invocation.instance.find_memory()
+        base, _ = invocation.instance.memory()
+        memmove(base, bytes([next(calls) % 256]) * 64, 64)
+
+    with patch.object(linked_modules._LinkedParts, "instantiate", keeping):
+        yield
+
+
+PLANTS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
+    "another function of the library answers": _other_function,
+    "libraries' memories are free": _free_pages,
+    "libraries' code is free": _free_code,
+    "memory is kept from call to call": _kept_memory,
+}
+
+
+# --- many of them -----------------------------------------------------------------------------------------------------
+
+
+def batch(task: tuple[Iterable[int], str | None]) -> list[tuple[int, list[str], list[str]]]:
+    """Play programs: seed, stages, findings of each. What breaks the machine is a finding, too."""
+    seeds, plant = task
+    found = []
+    forget()
+    with nullcontext() if plant is None else PLANTS[plant]():
+        for seed in seeds:
+            try:
+                played = play(seed)
+            except Exception as error:  # noqa: BLE001  # a finding
+                found.append((seed, list[str](), [f"broken: {type(error).__name__}: {error}"]))
+                continue
+            passed = not played.findings, played.crossed, played.exit_code == ExitCode.OK
+            stages = [name for place, name in enumerate(STAGES) if all(passed[: place + 1])]
+            found.append((seed, stages, played.findings))
+    forget()
+    return found
+
+
+def run(
+    seed: int, programs: int, workers: int, plant: str | None = None
+) -> tuple[Counter[str], list[str], Counter[str]]:
+    """Stages, findings and findings by kind of N programs."""
+    first = seed << 32
+    tasks = [(range(first + at, first + min(programs, at + _BATCH)), plant) for at in range(0, programs, _BATCH)]
+    stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
+    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+        for part in map(batch, tasks) if pool is None else pool.map(batch, tasks):
+            for program, passed, found in part:
+                stages.update(passed)
+                findings += [f"{program}: {words}" for words in found]
+                kinds.update({words.partition(":")[0] for words in found})
+    return stages, findings, kinds
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    parser = options(__doc__, 10_000)
+    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
+    parser.add_argument("--program", type=int, metavar="SEED", help="play one program, and say what it found")
+    chosen = parser.parse_args()
+    if chosen.program is not None:
+        print("\n".join(play(chosen.program).findings) or "no finding")
+        return 0
+    started = monotonic()
+    stages, findings, _ = run(chosen.seed, chosen.count, chosen.workers)
+    shorter = max(chosen.count // 100, 40)
+    planted = {name: dict(sorted(run(chosen.seed, shorter, chosen.workers, name)[2].items())) for name in PLANTS}
+    shares = {name: stages[name] for name in STAGES}
+    return finish(RunRecord(chosen.seed, chosen.count, shares, findings[:20], planted), chosen, started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
