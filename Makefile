@@ -146,6 +146,7 @@ streams: environment ## random programs of governance, awards and claims at the 
 labs: environment ## the labs over 10,000 random programs each, and a miner's proof in a flood of 100,000 messages (docs/labs)
 	@$(RUN)/python -m tests.labs.lanes $(ARGS)
 	@$(RUN)/python -m tests.labs.outbox $(ARGS)
+	@$(RUN)/python -m tests.labs.rent $(ARGS)
 	@$(RUN)/python -m tests.labs.flood $(ARGS)
 
 fuzz: environment ## every decoder and the machine, a minute for each target; ARGS="--targets codec rlp" are some of them

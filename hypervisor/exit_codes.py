@@ -22,6 +22,8 @@ class ExitCode(IntEnum):
     SYS_ILLEGAL_EXIT_CODE = 9
     SYS_ASSERTION_FAILED = 10
     SYS_MISSING_RETURN = 11
+    SYS_ACTOR_ARCHIVED = 15
+    """The lab `rent` alone has it: Filecoin leaves the number free, and no actor can exit with it itself."""
     USR_ILLEGAL_ARGUMENT = 16
     USR_NOT_FOUND = 17
     USR_FORBIDDEN = 18
@@ -101,6 +103,7 @@ _WORDS: Mapping[int, str] = MappingProxyType(
         ExitCode.SYS_ILLEGAL_EXIT_CODE: "the actor exited with a code that is the system's",
         ExitCode.SYS_ASSERTION_FAILED: "the machine could not carry out the call",
         ExitCode.SYS_MISSING_RETURN: "the actor named a block as its answer that does not exist",
+        ExitCode.SYS_ACTOR_ARCHIVED: "the receiver is archived: its rent has run out",
         ExitCode.USR_ILLEGAL_ARGUMENT: "an argument is invalid",
         ExitCode.USR_NOT_FOUND: "what was asked for does not exist",
         ExitCode.USR_FORBIDDEN: "the caller may not do this",

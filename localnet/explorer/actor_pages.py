@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from bridge.addresses import EthAddress, checksummed, from_delegated, masked_id
 from hypervisor.address import Address
+from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, archived
 from hypervisor.errors import InvalidInput
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
@@ -78,9 +79,10 @@ def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
             "actor.html",
             actor=actor,
             at=f"/actor/{quote(request.named['address'])}",
-            title=rows.party(actor.address).name or actor.kind or "actor",
+            title=rows.party(actor.address).name or _kind_of(machine, actor.state),
             forms=_forms(actor, ethereum, keys),
             contract=contract,
+            archived=archived(machine.store, actor.state),
             messages=found.messages,
             events=found.events[:_MOST_EVENTS],
             more_events=max(0, len(found.events) - _MOST_EVENTS),
@@ -119,12 +121,17 @@ def _row(machine: Hypervisor, rows: RowMaker, actor: ActorID, state: ActorState)
     ethereum = from_delegated(state.delegated_address)
     return ActorRow(
         id=f"f0{actor}",
-        kind=machine.manifest.name_of(state.code) or "actor",
+        kind=_kind_of(machine, state),
         address="" if ethereum is None else checksummed(ethereum),
         name=rows.party(Address.id(actor)).name,
         balance=state.balance,
         nonce=state.nonce,
     )
+
+
+def _kind_of(machine: Hypervisor, state: ActorState) -> str:
+    """What an actor is in a word."""
+    return ARCHIVED if state.code == ARCHIVED_CODE else machine.manifest.name_of(state.code) or "actor"
 
 
 def _forms(actor: FoundActor, ethereum: EthAddress, keys: Sequence[Address]) -> list[tuple[str, str]]:

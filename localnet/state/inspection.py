@@ -22,6 +22,7 @@ from bridge.actor_schemas import ANY, actor_schema, state_types, term_below
 from bridge.addresses import eth_address, to_filecoin
 from bridge.interfaces import Interface, as_json
 from hypervisor.address import Address
+from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, ArchivedActor, archived
 from hypervisor.bundle_library import actors_version
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.manifest import Manifest
@@ -154,7 +155,13 @@ class StateInspector:
 
     def _place(self, state: ActorState, steps: Sequence[str]) -> StatePlace:
         """What steps lead to: the actor, `state`, and what is below."""
-        place = self.state_place(state)
+        gone = archived(self._store, state)
+        if gone is None:
+            place = self.state_place(state)
+        else:
+            place = StatePlace(_plain(), ANY, _archived_fields(gone))
+            if any(step not in place.value for step in steps[2:3]):
+                raise NothingAtPath(f"{steps[0]} is {gone}: of its state there are {_names(place.value)}")
         for number, step in enumerate(steps[2:], 3):
             try:
                 place = self._enter(place, step)
@@ -183,11 +190,14 @@ class StateInspector:
         return actor, state
 
     def type_of(self, code: Cid) -> str:
-        """The name of a built-in actor's code, the CID of another one."""
+        """The name of a built-in actor's code, the CID of another one; what is archived is called so."""
+        if code == ARCHIVED_CODE:
+            return ARCHIVED
         return (self._manifest and self._manifest.name_of(code)) or show(code)
 
     def _describe(self, actor: ActorID, state: ActorState) -> dict[str, Any]:
-        return {
+        gone = archived(self._store, state)
+        fields = {
             "id": str(Address.id(actor)),
             "type": self.type_of(state.code),
             "code": _link(state.code),
@@ -196,6 +206,7 @@ class StateInspector:
             "balance": str(state.balance),
             "delegated_address": None if state.delegated_address is None else str(state.delegated_address),
         }
+        return fields if gone is None else fields | {ARCHIVED: str(gone)}
 
     def interface(self, actor: str) -> Interface | None:
         """What is known of an actor's methods. Raises NothingAtPath, InvalidInput."""
@@ -271,6 +282,12 @@ class StateInspector:
             entry = entry_place(place.schema, kind, value)
             shown[key_text(place.schema, kind, key)] = as_json(entry.schema, entry.term, entry.value)
         return shown
+
+
+def _archived_fields(gone: ArchivedActor) -> dict[str, Any]:
+    """What there is in place of an archived actor's state. The root is text: its block need not be there."""
+    code = gone.name or show(gone.code)
+    return {"archived_since": gone.since, "code": code, "root": show(gone.root), "size": gone.size, "kept": gone.kept}
 
 
 def _manifest_of(store: Blockstore, root: Cid) -> Manifest | None:

@@ -7,7 +7,7 @@ Methods, entries and the rules of delivery: docs/labs/async.md. Delivering is `l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import astuple, dataclass
 from typing import Any, Final
 
@@ -37,9 +37,10 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
+from localnet.rules.labs.kernel_blocks import KernelBlocks, put_cbor
 from store.amt import Amt
 from store.blockstore import Blockstore, get_object
-from store.cid import CBOR, DAG_CBOR, RAW, Cid, cid_of
+from store.cid import CBOR, RAW, Cid, cid_of
 from store.codec import CodecError, decode_strict, encode, link, unlink
 
 OUTBOX: Final = ActorID(20)
@@ -134,7 +135,7 @@ class OutboxEntry:
 
 def first_head(store: Blockstore) -> Cid:
     """The state of an outbox that nothing was posted to, written."""
-    return _put(store, encode([1, 1, link(Amt(store).flush())]))
+    return put_cbor(store, encode([1, 1, link(Amt(store).flush())]))
 
 
 def entries(store: Blockstore, head: Cid) -> list[tuple[int, OutboxEntry]]:
@@ -191,34 +192,13 @@ class OutboxRuntime:
         """There is no module."""
 
 
-class _Blocks:
-    """The actor's blocks by way of the kernel: reachable ones alone, each paid for."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._ipld = kernel.ipld
-
-    def get(self, cid: Cid) -> bytes:
-        stat = self._ipld.open(cid)
-        return self._ipld.read(stat.id, 0, stat.size)
-
-    def has(self, cid: Cid) -> bool:
-        return self._ipld.is_reachable(cid)
-
-    def put(self, cid: Cid, data: bytes) -> None:
-        self._ipld.link(self._ipld.create(DAG_CBOR, data))
-
-    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        for cid, data in blocks:
-            self.put(cid, data)
-
-
 class _Invocation:
     """One invocation of the outbox."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._context = kernel.context
-        self._blocks = _Blocks(kernel)
+        self._blocks = KernelBlocks(kernel)
         self._epoch = kernel.machine.context.epoch
         self._price = kernel.machine.context.base_fee
 
@@ -392,11 +372,11 @@ class _Invocation:
         return OutboxEntry.of(get_object(self._blocks, unlink(queue.get(number))))
 
     def _append(self, number: int, first: int, queue: Amt, entry: OutboxEntry) -> None:
-        queue.set(number, link(_put(self._blocks, entry.encode())))
+        queue.set(number, link(put_cbor(self._blocks, entry.encode())))
         self._save(number + 1, first, queue)
 
     def _save(self, number: int, first: int, queue: Amt) -> None:
-        self._kernel.self_.set_root(_put(self._blocks, encode([number, first, link(queue.flush())])))
+        self._kernel.self_.set_root(put_cbor(self._blocks, encode([number, first, link(queue.flush())])))
 
     def _pay(self, actor: ActorID, amount: int) -> bool:
         """Send money; whether it arrived."""
@@ -407,9 +387,3 @@ class _Invocation:
         except SyscallError:
             return False
         return sent.exit_code == ExitCode.OK
-
-
-def _put(store: Blockstore, data: bytes) -> Cid:
-    cid = cid_of(data, DAG_CBOR)
-    store.put(cid, data)
-    return cid

@@ -1,0 +1,44 @@
+"""The blocks of an actor whose code runs here and not as WASM (outbox, rent), by way of its kernel.
+
+So what it reads and writes are the kernel's operations: of reachable blocks alone, each with its charge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hypervisor.kernel import Kernel
+from store.blockstore import Blockstore
+from store.cid import DAG_CBOR, Cid, cid_of
+
+
+class KernelBlocks:
+    """See `store.blockstore.Blockstore`: the blocks that one invocation may open."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._ipld = kernel.ipld
+
+    def get(self, cid: Cid) -> bytes:
+        """The data of a reachable block. Raises SyscallError for another one."""
+        stat = self._ipld.open(cid)
+        return self._ipld.read(stat.id, 0, stat.size)
+
+    def has(self, cid: Cid) -> bool:
+        """Whether the invocation may open it."""
+        return self._ipld.is_reachable(cid)
+
+    def put(self, cid: Cid, data: bytes) -> None:
+        """Write a block of DAG-CBOR."""
+        self._ipld.link(self._ipld.create(DAG_CBOR, data))
+
+    def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
+        """Write blocks, those first that others link to."""
+        for cid, data in blocks:
+            self.put(cid, data)
+
+
+def put_cbor(store: Blockstore, data: bytes) -> Cid:
+    """Write a block of DAG-CBOR; its CID."""
+    cid = cid_of(data, DAG_CBOR)
+    store.put(cid, data)
+    return cid

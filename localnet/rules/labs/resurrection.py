@@ -1,0 +1,104 @@
+"""How large a state is, and whether a proof is that state: both walk it in the order of CAR files (lab `rent`).
+
+A state's size is the bytes of its blocks, each block once, and `BLOCK_BYTES` more for each. What a proof is: docs/labs/
+rent.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final
+
+from hypervisor.errors import HypervisorError
+from store.blockstore import Blockstore, StoreCorrupt
+from store.car import CarError, read_car, write_car
+from store.cid import Cid, show
+from store.codec import CodecError
+from store.links import links_of
+from store.walk import blocks_below, state_codec, targets
+
+BLOCK_BYTES: Final = 128
+"""What a block counts besides its own bytes: its key, and the work of looking at it."""
+MOST_PROVEN: Final = 60 << 10
+"""The largest state that is proven: as a CAR it fits a message, since `BLOCK_BYTES` is more than a section's head."""
+MOST_PROOF: Final = MOST_PROVEN + 256
+"""Bytes of a proof: such a state, and the CAR's header."""
+
+
+class ProofRefused(HypervisorError):
+    """Bytes that are not the proof of a state."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateSize:
+    """What a state counts for rent, in bytes; its blocks; whether these are all, or the walk ended before."""
+
+    size: int
+    blocks: int
+    whole: bool
+
+    @property
+    def is_provable(self) -> bool:
+        """Whether a proof has room for it."""
+        return self.whole and self.size <= MOST_PROVEN
+
+
+def size_of(store: Blockstore, root: Cid, most: int) -> StateSize:
+    """The size of the state below a root; of one with more than `most` blocks that of so many.
+
+    Raises BlockNotFound, StoreCorrupt, CodecError.
+    """
+    size = count = 0
+    for _, data in blocks_below(store, [root]):
+        if count == most:
+            return StateSize(size, count, whole=False)
+        size += len(data) + BLOCK_BYTES
+        count += 1
+    return StateSize(size, count, whole=True)
+
+
+def proof_of(store: Blockstore, root: Cid) -> bytes:
+    """The proof of a state whose blocks are there. Raises BlockNotFound, StoreCorrupt, CodecError."""
+    car = BytesIO()
+    write_car(car, [root], blocks_below(store, [root]))
+    return car.getvalue()
+
+
+def proven_blocks(root: Cid, proof: bytes, pay: Callable[[int], None] = lambda _size: None) -> list[tuple[Cid, bytes]]:
+    """The blocks of the state with a root, as its proof has them; `pay` hears of each one's size before it is kept.
+
+    A proof is a CAR with this one root, whose blocks are those below it, each once, depth first, a block before what it
+    links to. Raises ProofRefused for anything else: another state's, too few or too many blocks, one twice, another
+    order, what is no CAR, or too large; and what `pay` raises.
+    """
+    if len(proof) > MOST_PROOF:
+        raise ProofRefused(f"a proof of {len(proof)} bytes: at most {MOST_PROOF}")
+    try:
+        return _blocks_in_order(root, proof, pay)
+    except (CarError, StoreCorrupt, CodecError) as error:
+        raise ProofRefused(str(error)) from None
+
+
+def _blocks_in_order(root: Cid, proof: bytes, pay: Callable[[int], None]) -> list[tuple[Cid, bytes]]:
+    reader = read_car(BytesIO(proof), MOST_PROOF)
+    if reader.version != 1 or reader.roots != (root,):
+        named = ", ".join(show(named) for named in reader.roots[:2]) or "none"
+        raise ProofRefused(f"the proof is of the root {named}, not of {show(root)}")
+    found: dict[Cid, bytes] = {}
+    todo = targets(root)[::-1]
+    for cid, data in reader:
+        while todo and todo[-1] in found:
+            todo.pop()
+        if not todo or cid != todo[-1]:
+            expected = f"expected {show(todo[-1])}" if todo else "the state has no further one"
+            raise ProofRefused(f"block {len(found) + 1} of the proof is {show(cid)}: {expected}")
+        todo.pop()
+        pay(len(data))
+        found[cid] = data
+        todo += reversed(links_of(data, state_codec(cid)))
+    missing = next((cid for cid in reversed(todo) if cid not in found), None)
+    if missing is not None:
+        raise ProofRefused(f"the proof ends after {len(found)} blocks: expected {show(missing)}")
+    return list(found.items())

@@ -1,0 +1,608 @@
+"""Random programs of contracts and native actors that pay rent, expire and come back, as a recorded run (lab `rent`).
+
+A program is some epochs in which tenants (examples/lab-rent, in Solidity and in Rust) keep more state, pay for
+themselves and for each other, opt out, call each other, and are resurrected by proofs: right ones, those of other
+actors or with blocks left out, twice, too many, in another order, with a bit changed. Beside it a plain ledger does
+what docs/labs/rent.md says; after each epoch the rent actor's books, all balances and what is archived are held against
+it. Then the same, shorter, with defects.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cache
+from io import BytesIO
+from random import Random
+from time import monotonic
+from typing import Any, Final
+from unittest import mock
+
+from bench.data import PROJECT
+from bench.recorded import RunRecord, finish, options
+from bridge.abi import ContractInterface
+from bridge.addresses import to_filecoin
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import invoke_params
+from hypervisor.address import Address
+from hypervisor.archived import ARCHIVED_CODE, archived
+from hypervisor.bigint import encode_bigint
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
+from hypervisor.message import Message
+from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet import Network
+from localnet.rules.labs import rent_actor, resurrection
+from localnet.rules.labs.rent import RentBlocks
+from localnet.rules.labs.rent_actor import OPT_OUT, PAY, RENT, RESURRECT, RentState
+from store.car import read_car, write_car
+from store.cid import Cid
+from store.codec import decode_strict, encode
+from store.walk import blocks_below, reachable
+
+EXAMPLE: Final = PROJECT / "examples" / "lab-rent"
+STAGES: Final = ("kept every invariant", "had rent paid", "had an actor archived", "had one resurrected")
+KEEP, FORWARD, COUNT = map(MethodNumber, (2, 3, 4))
+RENT_CONTRACT: Final = "0xff00000000000000000000000000000000000015"
+RATE, PERIOD, GRACE = 7, 3, 2
+FUNDS: Final = 10**20
+EPOCHS: Final = 20
+_RENT_ABI: Final = ContractInterface([
+    {"type": "function", "name": name, "stateMutability": "payable", "outputs": [],
+     "inputs": [{"name": f"field{place}", "type": "bytes"} for place in range(count)]}
+    for name, count in (("pay", 1), ("optOut", 0), ("resurrect", 2))
+])  # fmt: skip
+_BATCH: Final = 25
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A network's machine with two tenants of each runtime and an account, as it is before each program."""
+
+    network: Network
+    machine: Hypervisor
+    contracts: tuple[ActorID, ...]
+    natives: tuple[ActorID, ...]
+    account: ActorID
+    interface: ContractInterface
+    start: Snapshot
+    epoch: int
+
+    @property
+    def tenants(self) -> tuple[ActorID, ...]:
+        """All four."""
+        return (*self.contracts, *self.natives)
+
+
+@cache
+def world() -> World:
+    """Made once in a process."""
+    network = Network(rules=f"lab:rent=own/{RATE}/{PERIOD}/{GRACE}")
+    machine, contracts = network.machine, list[ActorID]()
+    for _ in range(2):
+        contract = network.deploy(EXAMPLE / "Tenant.json")
+        contracts.append(machine.state_tree.lookup_id(to_filecoin(contract.address)) or ActorID(0))
+    code = machine.install((EXAMPLE / "tenant.wasm").read_bytes())
+    natives = [machine.create(code).id for _ in range(2)]
+    account = machine.state_tree.lookup_id(network.accounts[0].native) or ActorID(0)
+    for actor in (*contracts, *natives):
+        state = machine.state_tree.get_actor(actor)
+        assert state is not None, "it was made just now"
+        machine.state_tree.set_actor(actor, state.with_balance(TokenAmount(FUNDS)))
+    epoch = machine.context.epoch + 1
+    return World(
+        network, machine, tuple(contracts), tuple(natives), account, contract.interface, machine.snapshot(), epoch
+    )
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the ledger knows of an actor that pays."""
+
+    deposit: int
+    size: int
+    due: int
+    paid_once: bool = False
+    warned: bool = False
+
+
+@dataclass(slots=True)
+class Gone:
+    """What the ledger knows of an archived one: the proof of its state as it was then."""
+
+    size: int
+    root: Cid
+    code: Cid
+    blocks: list[tuple[Cid, bytes]]
+
+
+@dataclass(slots=True)
+class Play:
+    """One program and what it has come to."""
+
+    seed: int
+    findings: list[str] = field(default_factory=list)
+    paid: set[str] = field(default_factory=set)
+    archived: set[str] = field(default_factory=set)
+    resurrected: set[str] = field(default_factory=set)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+class Ledger:
+    """The page's rules, done plainly: who pays, what each balance is, who is archived."""
+
+    def __init__(self, here: World) -> None:
+        self.here, self.machine = here, here.machine
+        self.entries: dict[ActorID, Entry] = {}
+        self.gone: dict[ActorID, Gone] = {}
+        self.balances = {actor: self._balance(actor) for actor in (*here.tenants, here.account, BURNT_FUNDS_ACTOR)}
+        self.paid: set[ActorID] = set()
+
+    def _balance(self, actor: ActorID) -> int:
+        return int(self.machine.balance(Address.id(actor)))
+
+    def size(self, actor: ActorID) -> tuple[int, list[tuple[Cid, bytes]]]:
+        """A state's size by the page, and its blocks."""
+        state = self.machine.state_tree.get_actor(actor)
+        assert state is not None, "tenants are never deleted"
+        cids = reachable(self.machine.store, [state.head])
+        blocks = list(blocks_below(self.machine.store, [state.head]))
+        assert {cid for cid, _ in blocks} == cids
+        return sum(len(self.machine.store.get(cid)) + 128 for cid in cids), blocks
+
+    def pay(self, payer: ActorID, actor: ActorID, value: int, epoch: int) -> bool:
+        """Whether a payment is taken."""
+        known = self.entries.get(actor)
+        if actor in self.gone or actor not in self.here.tenants or (known is None and payer != actor):
+            return False
+        if known is None:
+            known = self.entries[actor] = Entry(0, 0, epoch)
+        known.deposit += value
+        self.balances[payer] -= value
+        return True
+
+    def opt_out(self, actor: ActorID) -> bool:
+        """Whether an actor had something to leave."""
+        known = self.entries.pop(actor, None)
+        if known is not None:
+            self.balances[actor] += known.deposit
+        return known is not None
+
+    def resurrect(self, payer: ActorID, actor: ActorID, value: int, good: bool, epoch: int) -> bool:
+        """Whether a proof is taken."""
+        gone = self.gone.get(actor)
+        if gone is None or not good or value < (rent := gone.size * RATE * PERIOD):
+            return False
+        del self.gone[actor]
+        self.entries[actor] = Entry(value - rent, gone.size, epoch + PERIOD, paid_once=True, warned=True)
+        self.balances[payer] -= value
+        self.balances[BURNT_FUNDS_ACTOR] += rent
+        return True
+
+    def end_epoch(self, epoch: int) -> None:
+        """What is due now."""
+        for actor, entry in list(self.entries.items()):
+            if entry.due > epoch:
+                continue
+            entry_size, blocks = self.size(actor)
+            rent = entry_size * RATE * PERIOD
+            if entry.deposit >= rent:
+                entry.deposit, entry.size, entry.due = entry.deposit - rent, entry_size, epoch + PERIOD
+                entry.paid_once = True
+                self.balances[BURNT_FUNDS_ACTOR] += rent
+                self.paid.add(actor)
+            elif not entry.paid_once and not entry.warned:
+                entry.size, entry.due, entry.warned = entry_size, epoch + GRACE, True
+            else:
+                del self.entries[actor]
+                self.balances[actor] += entry.deposit
+                state = self.machine.state_tree.get_actor(actor)
+                assert state is not None
+                self.gone[actor] = Gone(entry_size, state.head, state.code, blocks)
+
+
+class Program:
+    """Draws messages, and the ledger's answer to each."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.world = world()
+        self.ledger: Ledger
+        self.played = Play(seed)
+        self.epoch = self.world.epoch
+
+    def step(self) -> None:
+        """One message of a block, held against the ledger."""
+        kind = self.random.choice((self.keep, self.keep, self.pay, self.pay, self.pay, self.opt_out, self.revive,
+                                   self.revive, self.revive, self.ask, self.give))  # fmt: skip
+        kind()
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    def keep(self) -> None:
+        """A tenant keeps more; an archived one answers that it is."""
+        actor = self.random.choice(self.world.tenants)
+        if actor in self.world.natives:
+            params = encode([self.random.randbytes(self.random.choice((0, 3, 300)))])
+            code = self.send(self.world.account, actor, KEEP, params)
+        else:
+            data = self.world.interface.encode_call("keep", self.random.randrange(1, 4))
+            code = self.send(self.world.account, actor, INVOKE_EVM, invoke_params(data))
+        expected = ExitCode.SYS_ACTOR_ARCHIVED if actor in self.ledger.gone else 0
+        if code != expected:
+            self.find(f"call: exit {code} where {expected} was due")
+
+    def pay(self) -> None:
+        """Rent for somebody, by himself, by another tenant or by the account."""
+        actor = self.random.choice((*self.world.tenants, self.world.account))
+        payer = self.random.choice((actor, actor, self.world.account, *self.world.tenants))
+        rent = (self.ledger.size(actor)[0] if actor in self.world.tenants else 500) * RATE * PERIOD
+        value = self.random.choice((0, 1, rent - 1, rent, rent, rent * 2, rent * 5))
+        address = b"" if payer == actor and self.random.random() < 0.5 else Address.id(actor).to_bytes()
+        taken = self.ask_rent(payer, PAY, [address], value)
+        if taken is not None and taken != self.ledger.pay(payer, actor, value, self.epoch):
+            self.find("pay: another answer than the ledger's")
+
+    def opt_out(self) -> None:
+        """A tenant pays no more."""
+        actor = self.random.choice(self.world.tenants)
+        taken = self.ask_rent(actor, OPT_OUT, [], 0)
+        if taken is not None and taken != self.ledger.opt_out(actor):
+            self.find("opt out: another answer than the ledger's")
+
+    def revive(self) -> None:
+        """A proof for somebody, by the account or a tenant."""
+        actor = self.random.choice((*self.ledger.gone, *self.world.tenants))
+        gone = self.ledger.gone.get(actor)
+        payer = self.random.choice((self.world.account, self.world.account, *self.world.tenants))
+        good, proof = self.proof(actor)
+        rent = (1 if gone is None else gone.size) * RATE * PERIOD
+        value = self.random.choice((rent, rent, rent + 7, rent * 3, rent - 1, 0))
+        taken = self.ask_rent(payer, RESURRECT, [Address.id(actor).to_bytes(), proof], value)
+        if taken is None:
+            return
+        if taken != self.ledger.resurrect(payer, actor, value, good, self.epoch):
+            self.find(f"proof: {'taken' if taken else 'refused'}, and the ledger does not")
+        if not taken or gone is None:
+            return
+        self.played.resurrected.add(self.runtime(actor))
+        state = self.machine.state_tree.get_actor(actor)
+        if state is None or (state.head, state.code) != (gone.root, gone.code):
+            self.find("proof: the resurrected actor has another state")
+
+    def ask(self) -> None:
+        """A tenant calls another one; who is archived answers nobody."""
+        asker, actor = self.random.choice(self.world.tenants), self.random.choice(self.world.tenants)
+        if asker in self.ledger.gone:
+            return
+        if actor in self.world.natives:
+            ended = self.forward(asker, Address.id(actor), COUNT, b"", 0)
+        else:
+            data = self.world.interface.encode_call("count")
+            ended = self.forward(asker, Address.id(actor), INVOKE_EVM, data, 0)
+        natively = asker in self.world.natives and actor in self.world.natives
+        if natively and ended != (ExitCode.SYS_ACTOR_ARCHIVED if actor in self.ledger.gone else 0):
+            self.find(f"call: a tenant saw exit {ended}")
+        if actor in self.ledger.gone and ended == 0:
+            self.find("call: an archived actor answered")
+
+    def give(self) -> None:
+        """Money arrives, archived or not."""
+        actor, value = self.random.choice(self.world.tenants), self.random.randrange(1_000)
+        self.send(self.world.account, actor, METHOD_SEND, b"", value)
+        self.ledger.balances[self.world.account] -= value
+        self.ledger.balances[actor] += value
+
+    # --- proofs -----------------------------------------------------------------------------------------------
+
+    def proof(self, actor: ActorID) -> tuple[bool, bytes]:
+        """Whether it is one, and the bytes."""
+        random, gone = self.random, self.ledger.gone.get(actor)
+        if gone is None:
+            return False, b""
+        blocks, kind = list(gone.blocks), random.randrange(14)
+        root, others = gone.root, [other for other in self.ledger.gone.values() if other.root != gone.root]
+        if kind == 0 and others:
+            other = random.choice(others)
+            return False, car(random.choice((root, other.root)), other.blocks)
+        if kind == 1:
+            del blocks[random.randrange(len(blocks))]
+        elif kind == 2:
+            blocks.insert(random.randrange(len(blocks) + 1), random.choice(blocks))
+        elif kind == 3:
+            extra = next(iter(blocks_below(self.machine.store, [self.machine.state_tree.flushed_root])))
+            blocks.insert(random.randrange(1, len(blocks) + 1), extra)
+        elif kind == 4 and len(blocks) > 1:
+            blocks = blocks[::-1]
+        elif kind == 5:
+            data = bytearray(car(root, blocks))
+            data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+            return False, bytes(data)
+        elif kind == 6:
+            return False, random.choice((b"", b"\x00", random.randbytes(60), car(root, [])))
+        elif kind == 7:
+            return False, car(root, blocks)[: -random.randrange(1, 40)]
+        return blocks == gone.blocks, car(root, blocks)
+
+    # --- calls ------------------------------------------------------------------------------------------------
+
+    def ask_rent(self, payer: ActorID, method: MethodNumber, fields: list[bytes], value: int) -> bool | None:
+        """Whether the rent actor took something; None where the payer cannot ask."""
+        if payer in self.ledger.gone:
+            return None
+        if payer == self.world.account:
+            taken = self.send(payer, RENT, method, encode(fields), value) == 0
+        elif payer in self.world.natives:
+            taken = self.forward(payer, Address.id(RENT), method, encode(fields), value) == 0
+        else:
+            name = {PAY: "pay", OPT_OUT: "optOut", RESURRECT: "resurrect"}[method]
+            taken = self.forward(payer, Address.id(RENT), INVOKE_EVM, _RENT_ABI.encode_call(name, *fields), value) == 0
+        if not taken:
+            self.played.refused[str(method)] += 1
+        return taken
+
+    def forward(self, caller: ActorID, to: Address, method: MethodNumber, params: bytes, value: int) -> int:
+        """What a tenant's call of somebody ended with: an exit code, to a contract 0 or 1."""
+        if caller in self.world.natives:
+            if method == INVOKE_EVM:
+                params = invoke_params(params)
+            fields = [to.to_bytes(), method, params, encode_bigint(value)]
+            result = self.apply(self.world.account, caller, FORWARD, encode(fields), 0)
+            return int(decode_strict(result.return_data)[0])
+        masked = "0xff" + (to.actor_id() or 0).to_bytes(19, "big").hex()
+        if method == COUNT:
+            return 0 if to.actor_id() not in self.ledger.gone else 1  # a contract asks no native method here
+        data = self.world.interface.encode_call("forward", masked, value, params)
+        result = self.apply(self.world.account, caller, INVOKE_EVM, invoke_params(data), 0)
+        done, _ = self.world.interface.decode_result("forward", decode_strict(result.return_data))
+        return 0 if done else 1
+
+    @property
+    def machine(self) -> Hypervisor:
+        """The world's."""
+        return self.world.machine
+
+    def send(self, from_: ActorID, to: ActorID, method: MethodNumber, params: bytes, value: int = 0) -> int:
+        """The exit code of a message."""
+        return int(self.apply(from_, to, method, params, value).exit_code)
+
+    def apply(self, from_: ActorID, to: ActorID, method: MethodNumber, params: bytes, value: int) -> Any:
+        """A message of a block."""
+        result = self.machine.apply_implicit(
+            Message(
+                Address.id(to), Address.id(from_), value=TokenAmount(value), method=method, params=params,
+                gas_limit=Gas(10_000_000_000),
+            )
+        )  # fmt: skip
+        if result.fatal is not None:
+            self.find(f"fatal: {result.fatal}")
+        return result
+
+    def runtime(self, actor: ActorID) -> str:
+        """Of a tenant."""
+        return "native" if actor in self.world.natives else "contract"
+
+    def find(self, words: str) -> None:
+        """Note a finding."""
+        self.played.findings.append(words)
+
+    # --- the end of an epoch ----------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Hold the books, the balances and what is archived against the ledger."""
+        ledger, machine = self.ledger, self.machine
+        state = machine.state_tree.get_actor(RENT)
+        assert state is not None, "it is part of the genesis"
+        books = RentState(machine.store, state.head).tenancies()
+        found = {actor: (one.deposit, one.size, one.due) for actor, one in books.items()}
+        expected = {actor: (one.deposit, one.size, one.due) for actor, one in ledger.entries.items()}
+        if found != expected:
+            self.find(f"books: {found} where the ledger has {expected}")
+        if state.balance != sum(one.deposit for one in books.values()):
+            self.find("deposits: the rent actor holds another sum than its books say")
+        balances = {actor: int(machine.balance(Address.id(actor))) for actor in ledger.balances}
+        if balances != ledger.balances:
+            self.find(f"money: {balances} where the ledger has {ledger.balances}")
+        for actor in self.world.tenants:
+            one = machine.state_tree.get_actor(actor)
+            assert one is not None, "tenants are never deleted"
+            if (one.code == ARCHIVED_CODE) != (actor in ledger.gone):
+                self.find("archive: another actor than the ledger's")
+                continue
+            gone = archived(machine.store, one)
+            if gone is not None and (gone.root, gone.size) != (ledger.gone[actor].root, ledger.gone[actor].size):
+                self.find("archive: another root or size than the ledger's")
+
+    def look_for_blocks(self) -> None:
+        """That nothing leads to the state of an archived actor that only it had."""
+        if not self.ledger.gone:
+            return
+        left = reachable(self.machine.store, [self.machine.state_tree.current_root()])
+        alive = [actor for actor in self.world.tenants if actor not in self.ledger.gone]
+        shared = {cid for actor in alive for cid, _ in self.ledger.size(actor)[1]}
+        for gone in self.ledger.gone.values():
+            if any(cid in left and cid not in shared for cid, _ in gone.blocks[:1]):
+                self.find("blocks: an archived state is still reachable")
+
+
+class _NoBlocks:
+    """Blocks without reward and cron: programs are about rent."""
+
+    def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None: ...
+    def null_round(self, machine: Hypervisor) -> None: ...
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None: ...
+    def next_base_fee(self, version: Any, base_fee: int, gas_used: int, bids: Any) -> TokenAmount:
+        return TokenAmount(base_fee)
+
+
+def car(root: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> bytes:
+    """A CAR."""
+    file = BytesIO()
+    write_car(file, [root], blocks)
+    return file.getvalue()
+
+
+def play(seed: int) -> Play:
+    """Play one program."""
+    program = Program(seed)
+    machine, blocks, played = program.machine, RentBlocks(_NoBlocks()), program.played
+    machine.restore(program.world.start)
+    machine.advance(epoch=ChainEpoch(program.epoch), base_fee=TokenAmount(100))
+    program.ledger = Ledger(program.world)
+    for epoch in range(program.epoch, program.epoch + EPOCHS):
+        program.epoch = epoch
+        machine.advance(epoch=ChainEpoch(epoch))
+        count = program.random.randrange(4)
+        for _ in range(count):
+            program.step()
+        program.ledger.end_epoch(epoch)
+        if count:
+            blocks.end_block(machine, Address.id(ActorID(0)), 0)
+        else:
+            blocks.null_round(machine)
+        program.look()
+        if played.findings:
+            return played
+        played.archived |= {program.runtime(actor) for actor in program.ledger.gone}
+    played.paid = {program.runtime(actor) for actor in program.ledger.paid}
+    program.look_for_blocks()
+    return played
+
+
+# --- defects ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _kept_rent() -> Iterator[None]:
+    """Rent is not burnt."""
+    pay = rent_actor._Invocation._pay
+
+    def stingy(self: Any, actor: ActorID, amount: int) -> None:
+        if actor != BURNT_FUNDS_ACTOR:
+            pay(self, actor, amount)
+
+    with mock.patch.object(rent_actor._Invocation, "_pay", stingy):
+        yield
+
+
+@contextmanager
+def _linked_states() -> Iterator[None]:
+    """The archived actor's head links the state."""
+    with mock.patch.object(resurrection.StateSize, "is_provable", False):
+        yield
+
+
+@contextmanager
+def _shallow_proofs() -> Iterator[None]:
+    """A proof's links are not followed."""
+    with mock.patch.object(resurrection, "links_of", return_value=[]):
+        yield
+
+
+@contextmanager
+def _any_order() -> Iterator[None]:
+    """A proof is any CAR with the root that has the state's blocks."""
+
+    def loose(root: Cid, proof: bytes, pay: Any) -> list[tuple[Cid, bytes]]:
+        reader = read_car(BytesIO(proof), 1 << 20)
+        if reader.roots != (root,):
+            raise resurrection.ProofRefused("another root")
+        return list(dict(reader).items())
+
+    with mock.patch.object(resurrection, "_blocks_in_order", loose):
+        yield
+
+
+@contextmanager
+def _endless_grace() -> Iterator[None]:
+    """Whoever cannot pay gets time again."""
+    settle = rent_actor._Invocation._settle
+
+    def patient(self: Any, books: Any, actor: ActorID, tenancy: Any) -> Any:
+        return settle(self, books, actor, replace(tenancy, graced=True))
+
+    with mock.patch.object(rent_actor._Invocation, "_settle", patient):
+        yield
+
+
+@contextmanager
+def _free_resurrection() -> Iterator[None]:
+    """What comes with a proof is a deposit, and no rent is taken for the first period."""
+    rent = rent_actor.RentTerms.rent
+
+    def lenient(self: Any, size: int, epoch: int) -> int:
+        caller = sys._getframe(1).f_code.co_name
+        return 0 if caller == "resurrect" else rent(self, size, epoch)
+
+    with mock.patch.object(rent_actor.RentTerms, "rent", lenient):
+        yield
+
+
+PLANTS: Final = {
+    "rent is not burnt": _kept_rent,
+    "an archived state stays linked": _linked_states,
+    "the links of a proof are not followed": _shallow_proofs,
+    "a proof has any blocks": _any_order,
+    "grace has no end": _endless_grace,
+    "a resurrection is free": _free_resurrection,
+}
+
+
+# --- many of them -----------------------------------------------------------------------------------------------------
+
+
+def batch(task: tuple[Iterable[int], str | None]) -> list[tuple[int, list[str], list[str]]]:
+    """Play programs: seed, stages, findings of each. What breaks the machine is a finding, too."""
+    seeds, plant = task
+    found = []
+    with nullcontext() if plant is None else PLANTS[plant]():
+        for seed in seeds:
+            try:
+                played = play(seed)
+            except Exception as error:  # noqa: BLE001  # a finding
+                found.append((seed, list[str](), [f"broken: {type(error).__name__}: {error}"]))
+                continue
+            passed = (not played.findings, bool(played.paid), bool(played.archived), bool(played.resurrected))
+            stages = [name for place, name in enumerate(STAGES) if all(passed[: place + 1])]
+            found.append((seed, stages, played.findings))
+    return found
+
+
+def run(seed: int, count: int, workers: int, plant: str | None = None) -> tuple[Counter[str], list[str], Counter[str]]:
+    """Stages, findings and findings by kind of N programs."""
+    first = seed << 32
+    tasks = [(range(first + at, first + min(count, at + _BATCH)), plant) for at in range(0, count, _BATCH)]
+    stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
+    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+        for part in map(batch, tasks) if pool is None else pool.map(batch, tasks):
+            for program, passed, found in part:
+                stages.update(passed)
+                findings += [f"{program}: {words}" for words in found]
+                kinds.update({words.partition(":")[0] for words in found})
+    return stages, findings, kinds
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    parser = options(__doc__, 10_000)
+    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
+    parser.add_argument("--program", type=int, metavar="SEED", help="play one program, and say what it found")
+    chosen = parser.parse_args()
+    if chosen.program is not None:
+        print("\n".join(play(chosen.program).findings) or "no finding")
+        return 0
+    started = monotonic()
+    stages, findings, _ = run(chosen.seed, chosen.count, chosen.workers)
+    shorter = max(chosen.count // 100, 40)
+    planted = {name: dict(sorted(run(chosen.seed, shorter, chosen.workers, name)[2].items())) for name in PLANTS}
+    shares = {name: stages[name] for name in STAGES}
+    return finish(RunRecord(chosen.seed, chosen.count, shares, findings[:20], planted), chosen, started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,593 @@
+"""The lab `rent`: its invariants over random programs, and each rule of its page by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from unittest import mock
+
+import pytest
+
+from bridge.addresses import create_address, to_filecoin
+from hypervisor.address import Address
+from hypervisor.archived import ARCHIVED_CODE, ArchivedActor, archived
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.state_tree import ActorState
+from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet import Network
+from localnet.errors import CallFailed
+from localnet.rules.labs import rent_actor
+from localnet.rules.labs.rent import BOUNDS, collect, terms_of
+from localnet.rules.labs.rent_actor import (
+    COLLECT,
+    EPOCH_ACTORS,
+    LOOK,
+    MOST_DEPOSIT,
+    OPT_OUT,
+    PAY,
+    RENT,
+    RESURRECT,
+    STATE_BLOCKS,
+    RentState,
+    RentTerms,
+    Tenancy,
+)
+from localnet.rules.labs.resurrection import (
+    BLOCK_BYTES,
+    MOST_PROOF,
+    MOST_PROVEN,
+    ProofRefused,
+    proof_of,
+    proven_blocks,
+    size_of,
+)
+from localnet.state.inspection import NothingAtPath, StateInspector
+from store.car import write_car
+from store.cid import DAG_CBOR, RAW, Cid, cid_of, show
+from store.codec import decode_strict, encode, link
+from store.keccak import keccak
+from store.memory import MemoryStore
+from store.transfer import export_car
+from tests.conftest import samples
+from tests.labs.rent import EXAMPLE, FORWARD, KEEP, PLANTS, car, run
+from tests.labs.test_labs import PAGES
+
+RATE, PERIOD, GRACE = 1_000, 10, 5
+FUNDS = TokenAmount(10**24)
+
+
+@pytest.mark.sampled
+def test_random_programs_keep_every_invariant() -> None:
+    stages, findings, _ = run(7, samples(400), 1)
+    assert findings == []
+    assert stages["had one resurrected"] > samples(400) / 5
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_defect_is_found(plant: str) -> None:
+    assert run(7, 60, 1, plant)[1]
+
+
+class Stage:
+    """A machine with the lab at an epoch, an account, and a native tenant that may opt in."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.machine = network, network.machine
+        self.alice = network.accounts[0].native
+        self.tenant = self.make()
+        self.epoch = self.machine.context.epoch
+        self.next_epoch()
+
+    def make(self) -> ActorID:
+        code = self.machine.install((EXAMPLE / "tenant.wasm").read_bytes())
+        return self.machine.create(code, value=FUNDS).id
+
+    def next_epoch(self, by: int = 1) -> None:
+        """Go on without taking rent."""
+        self.epoch = ChainEpoch(self.epoch + by)
+        self.machine.advance(epoch=self.epoch, base_fee=TokenAmount(100))
+
+    def ask(self, method: MethodNumber, *fields: bytes, value: int = 0, by: Address | None = None) -> ApplyResult:
+        """A message of an account's to the rent actor."""
+        return self.send(Address.id(RENT), method, encode(list(fields)), value, by)
+
+    def send(
+        self, to: Address, method: MethodNumber, params: bytes = b"", value: int = 0, by: Address | None = None
+    ) -> ApplyResult:
+        return self.machine.apply_implicit(
+            Message(to, by or self.alice, value=TokenAmount(value), method=method, params=params, gas_limit=Gas(10**10))
+        )
+
+    def by_tenant(self, method: MethodNumber, *fields: bytes, value: int = 0) -> int:
+        """The exit code of the tenant's own call of the rent actor."""
+        params = encode([Address.id(RENT).to_bytes(), method, encode(list(fields)), encode_bigint(value)])
+        (code,) = decode_strict(self.send(Address.id(self.tenant), FORWARD, params).return_data)
+        return int(code)
+
+    def keep(self, chunk: bytes) -> int:
+        return self.send(Address.id(self.tenant), KEEP, encode([chunk])).exit_code
+
+    def state(self, actor: ActorID) -> ActorState:
+        found = self.machine.state_tree.get_actor(actor)
+        assert found is not None
+        return found
+
+    def books(self) -> RentState:
+        return RentState(self.machine.store, self.state(RENT).head)
+
+    def tenancy(self) -> Tenancy | None:
+        return self.books().tenancy(self.tenant)
+
+    def gone(self) -> ArchivedActor | None:
+        return archived(self.machine.store, self.state(self.tenant))
+
+    def archive(self) -> ArchivedActor:
+        """Let the tenant expire."""
+        assert self.by_tenant(PAY, b"") == 0
+        collect(self.machine)
+        self.next_epoch(GRACE)
+        collect(self.machine)
+        gone = self.gone()
+        assert gone is not None
+        return gone
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[Network]:
+    with Network(rules=f"lab:rent=own/{RATE}/{PERIOD}/{GRACE}") as network:
+        network.mine()
+        yield network
+
+
+@pytest.fixture
+def stage(prepared: Network) -> Iterator[Stage]:
+    before, context = prepared.machine.snapshot(), prepared.machine.context
+    yield Stage(prepared)
+    prepared.machine.restore(before)
+    prepared.machine.advance(epoch=context.epoch, base_fee=context.base_fee)
+
+
+def test_a_period_is_paid_ahead_by_the_bytes_that_there_are(stage: Stage) -> None:
+    """The sum by hand: a root `[[link, link]]` of 88 bytes, two raw blocks of 10 and 300, 128 more for each."""
+    for chunk in (bytes(10), bytes(300)):
+        assert stage.keep(chunk) == 0
+    assert stage.by_tenant(PAY, b"", value=10**9) == 0
+    burnt = stage.machine.balance(Address.id(BURNT_FUNDS_ACTOR))
+    collect(stage.machine)
+    size = len(stage.machine.store.get(stage.state(stage.tenant).head)) + 310 + 3 * 128
+    assert size == 88 + 310 + 384
+    tenancy = Tenancy(10**9 - size * RATE * PERIOD, size, stage.epoch + PERIOD, graced=False)
+    assert stage.tenancy() == tenancy
+    assert stage.machine.balance(Address.id(BURNT_FUNDS_ACTOR)) == burnt + size * RATE * PERIOD
+    stage.next_epoch(PERIOD - 1)
+    collect(stage.machine)
+    assert stage.tenancy() == tenancy, "nothing before it is due"
+    stage.keep(bytes(7))
+    stage.next_epoch()
+    collect(stage.machine)
+    larger = size + 7 + 128 + 43  # a link more
+    assert stage.tenancy() == Tenancy(
+        10**9 - (size + larger) * RATE * PERIOD, larger, stage.epoch + PERIOD, graced=False
+    )
+
+
+def test_who_cannot_pay_has_grace_once_and_gets_the_rest_back(stage: Stage) -> None:
+    before = stage.machine.balance(Address.id(stage.tenant))
+    assert stage.by_tenant(PAY, b"", value=5) == 0
+    collect(stage.machine)
+    tenancy = stage.tenancy()
+    assert tenancy is not None
+    assert (tenancy.deposit, tenancy.due, tenancy.graced) == (5, stage.epoch + GRACE, False)
+    stage.next_epoch(GRACE)
+    collect(stage.machine)
+    gone = stage.gone()
+    assert gone is not None
+    assert (gone.since, gone.size, gone.kept) == (stage.epoch, tenancy.size, False)
+    assert stage.machine.balance(Address.id(stage.tenant)) == before
+    assert stage.machine.balance(Address.id(RENT)) == 0
+    assert stage.tenancy() is None
+
+
+def test_a_call_of_an_archived_actor_has_an_exit_code_of_its_own(stage: Stage) -> None:
+    gone = stage.archive()
+    result = stage.send(Address.id(stage.tenant), KEEP, encode([b"x"]))
+    assert (result.exit_code, exit_name(result.exit_code)) == (15, "SYS_ACTOR_ARCHIVED")
+    assert f"archived since epoch {gone.since}, root " in result.message
+    assert stage.send(Address.id(stage.tenant), METHOD_SEND, value=3).exit_code == 0, "money arrives"
+
+
+def test_a_proof_brings_back_what_was_there(stage: Stage) -> None:
+    stage.keep(b"chunk")
+    head, code = stage.state(stage.tenant).head, stage.state(stage.tenant).code
+    proof = proof_of(stage.machine.store, head)
+    gone = stage.archive()
+    address = Address.id(stage.tenant).to_bytes()
+    rent = gone.size * RATE * PERIOD
+    short = stage.ask(RESURRECT, address, proof, value=rent - 1)
+    assert short.exit_code == ExitCode.USR_INSUFFICIENT_FUNDS
+    back = stage.ask(RESURRECT, address, proof, value=rent + 9)
+    assert back.exit_code == 0, back.message
+    assert decode_strict(back.return_data) == [stage.epoch + PERIOD]
+    assert (stage.state(stage.tenant).head, stage.state(stage.tenant).code) == (head, code)
+    assert stage.tenancy() == Tenancy(9, gone.size, stage.epoch + PERIOD, graced=False)
+    assert stage.keep(b"more") == 0
+    again = stage.ask(RESURRECT, address, proof, value=rent)
+    assert (again.exit_code, again.message.endswith("is not archived")) == (ExitCode.USR_ILLEGAL_STATE, True)
+
+
+def test_what_a_user_exports_is_the_proof(stage: Stage) -> None:
+    """`hypervisor car export --root` writes it."""
+    stage.keep(b"chunk")
+    stage.keep(b"chunk")  # the same block twice is in the proof once
+    store, head = stage.machine.store, stage.state(stage.tenant).head
+    file = BytesIO()
+    export_car(store, [head], file)
+    assert file.getvalue() == proof_of(store, head)
+    assert dict(proven_blocks(head, file.getvalue())).keys() == {head, cid_of(b"chunk", RAW)}
+
+
+class TestProofs:
+    """A state of three blocks, and what is not its proof."""
+
+    store = MemoryStore()
+    leaves = (b"left", b"right")
+    data = encode([link(cid_of(leaf, RAW)) for leaf in leaves])
+    root = cid_of(data, DAG_CBOR)
+    blocks = ((root, data), (cid_of(b"left", RAW), b"left"), (cid_of(b"right", RAW), b"right"))
+    store.put_many(blocks)
+    other = (cid_of(b"other", RAW), b"other")
+
+    def test_it_is_the_car_that_the_specification_says(self) -> None:
+        assert proof_of(self.store, self.root) == car(self.root, self.blocks)
+        assert proven_blocks(self.root, car(self.root, self.blocks)) == list(self.blocks)
+
+    @pytest.mark.parametrize(
+        ("root", "blocks", "said"),
+        [
+            (other[0], [other], "the proof is of the root"),
+            (other[0], blocks, "the proof is of the root"),
+            (root, [other], "block 1 of the proof is"),
+            (root, [], "the proof ends after 0 blocks"),
+            (root, blocks[:1], "the proof ends after 1 blocks"),
+            (root, blocks[:2], "the proof ends after 2 blocks"),
+            (root, [*blocks, other], "the state has no further one"),
+            (root, [*blocks, blocks[0]], "the state has no further one"),
+            (root, [blocks[0], *blocks], "block 2 of the proof is"),
+            (root, [blocks[0], blocks[2], blocks[1]], "block 2 of the proof is"),
+            (root, [blocks[0], other, *blocks[1:]], "block 2 of the proof is"),
+            (root, blocks[1:], "block 1 of the proof is"),
+        ],
+    )
+    def test_anything_else_is_refused(self, root: Cid, blocks: Sequence[tuple[Cid, bytes]], said: str) -> None:
+        with pytest.raises(ProofRefused, match=said):
+            proven_blocks(self.root, car(root, blocks))
+
+    def test_a_changed_bit_is_seen_wherever_it_is(self) -> None:
+        proof = car(self.root, self.blocks)
+        for place in range(len(proof) * 8):
+            changed = bytearray(proof)
+            changed[place // 8] ^= 1 << place % 8
+            with pytest.raises(ProofRefused):
+                proven_blocks(self.root, bytes(changed))
+
+    def test_a_proof_has_a_largest_size(self) -> None:
+        with pytest.raises(ProofRefused, match=f"a proof of {MOST_PROOF + 1} bytes: at most {MOST_PROOF}"):
+            proven_blocks(self.root, bytes(MOST_PROOF + 1))
+
+    def test_two_roots_and_version_2_are_refused(self) -> None:
+        file = BytesIO()
+        write_car(file, [self.root, self.other[0]], self.blocks)
+        with pytest.raises(ProofRefused, match="the proof is of the root"):
+            proven_blocks(self.root, file.getvalue())
+
+    @pytest.mark.parametrize("chunk", [1, 50, 4_000])
+    def test_the_largest_state_that_is_proven_fits_a_proof(self, chunk: int) -> None:
+        """The bound is in bytes as rent counts them: whatever the blocks are, the CAR is no larger."""
+        store, links, size = MemoryStore(), list[object](), 0
+        while True:
+            leaf = len(links).to_bytes(4, "big") + bytes(chunk)
+            store.put(cid_of(leaf, RAW), leaf)
+            data = encode([*links, link(cid_of(leaf, RAW))])
+            larger = size + len(leaf) + BLOCK_BYTES
+            if larger + len(data) + BLOCK_BYTES > MOST_PROVEN:
+                break
+            links, size = [*links, link(cid_of(leaf, RAW))], larger
+        data = encode(links)
+        root = cid_of(data, DAG_CBOR)
+        store.put(root, data)
+        found = size_of(store, root, STATE_BLOCKS)
+        assert found.is_provable
+        assert found.blocks == len(links) + 1
+        assert len(proof_of(store, root)) <= MOST_PROOF
+
+
+def test_a_state_that_no_proof_has_room_for_is_kept(stage: Stage) -> None:
+    stage.keep(bytes(MOST_PROVEN))
+    head = stage.state(stage.tenant).head
+    gone = stage.archive()
+    assert (gone.kept, gone.root) == (True, head)
+    assert stage.keep(b"x") == ExitCode.SYS_ACTOR_ARCHIVED
+    address, rent = Address.id(stage.tenant).to_bytes(), gone.size * RATE * PERIOD
+    assert stage.ask(RESURRECT, address, b"proof", value=rent).exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
+    assert stage.ask(RESURRECT, address, b"", value=rent).exit_code == 0
+    assert stage.state(stage.tenant).head == head
+
+
+def test_of_a_state_with_more_blocks_than_are_walked_over_so_many_are_paid() -> None:
+    store, links = MemoryStore(), []
+    for number in range(50):
+        store.put(cid_of(bytes([number]), RAW), bytes([number]))
+        links.append(link(cid_of(bytes([number]), RAW)))
+    data = encode(links)
+    store.put(cid_of(data), data)
+    part = size_of(store, cid_of(data), 10)
+    assert (part.size, part.blocks, part.whole, part.is_provable) == (len(data) + 9 + 10 * 128, 10, False, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "exit_code", "said"),
+    [
+        (PAY, [Address.id(ActorID(999_999)).to_bytes()], 17, "there is no actor"),
+        (PAY, [b"\x00"], 16, "the actor's address"),
+        (PAY, [b"\x09" * 21], 16, "the actor's address"),
+        (PAY, [b""], 16, "pays no rent: contracts and users' native actors do"),
+        (PAY, [Address.id(ActorID(1)).to_bytes()], 16, "f01 pays no rent"),
+        (PAY, [Address.id(RENT).to_bytes()], 16, "f021 pays no rent"),
+        (PAY, [], 21, "expected a list of 1"),
+        (PAY, [b"", b""], 21, "expected a list of 1"),
+        (OPT_OUT, [], 17, "pays no rent"),
+        (RESURRECT, [Address.id(ActorID(999_999)).to_bytes(), b""], 17, "there is no actor"),
+        (RESURRECT, [Address.id(ActorID(1)).to_bytes(), b""], 20, "f01 is not archived"),
+        (LOOK, [Address.id(ActorID(999_999)).to_bytes()], 17, "there is no actor"),
+        (COLLECT, [], 18, "is the system's"),
+        (MethodNumber(1), [], 22, "has no method 1"),
+        (MethodNumber(7), [], 22, "has no method 7"),
+    ],
+)
+def test_wrong_input_has_an_exit_code(
+    stage: Stage, method: MethodNumber, fields: list[bytes], exit_code: int, said: str
+) -> None:
+    before = stage.state(RENT)
+    result = stage.ask(method, *fields, value=5)
+    assert (result.exit_code, said in result.message) == (exit_code, True), result
+    assert stage.state(RENT) == before
+
+
+def test_nobody_makes_another_actor_pay(stage: Stage) -> None:
+    result = stage.ask(PAY, Address.id(stage.tenant).to_bytes(), value=5)
+    assert result.exit_code == ExitCode.USR_FORBIDDEN
+    assert stage.by_tenant(PAY, b"") == 0
+    assert stage.ask(PAY, Address.id(stage.tenant).to_bytes(), value=5).exit_code == 0
+    assert stage.tenancy() == Tenancy(5, 0, stage.epoch, graced=True)
+
+
+def test_an_archived_actor_takes_no_rent(stage: Stage) -> None:
+    stage.archive()
+    before = stage.machine.balance(stage.alice)
+    result = stage.ask(PAY, Address.id(stage.tenant).to_bytes(), value=5)
+    assert (result.exit_code, stage.machine.balance(stage.alice)) == (ExitCode.USR_ILLEGAL_STATE, before)
+
+
+def test_who_opts_out_has_the_deposit_back_and_is_looked_at_no_more(stage: Stage) -> None:
+    before = stage.machine.balance(Address.id(stage.tenant))
+    assert stage.by_tenant(PAY, b"", value=10**12) == 0
+    assert stage.by_tenant(OPT_OUT) == 0
+    assert stage.machine.balance(Address.id(stage.tenant)) == before
+    stage.next_epoch(100)
+    collect(stage.machine)
+    assert stage.books().tenancies() == {}
+    assert stage.gone() is None
+
+
+def test_a_deposit_has_a_bound(stage: Stage) -> None:
+    """More than there can be of FIL; so the machine is given it."""
+    alice = stage.machine.state_tree.lookup_id(stage.alice)
+    assert alice is not None
+    stage.machine.state_tree.set_actor(alice, stage.state(alice).with_balance(TokenAmount(1 << 101)))
+    assert stage.by_tenant(PAY, b"", value=1) == 0
+    address = Address.id(stage.tenant).to_bytes()
+    assert stage.ask(PAY, address, value=MOST_DEPOSIT).exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
+    assert stage.ask(PAY, address, value=MOST_DEPOSIT - 1).exit_code == 0
+    collect(stage.machine)
+    tenancy = stage.tenancy()
+    assert tenancy is not None
+    assert tenancy.due == stage.epoch + PERIOD, "however much there is, a period is paid"
+
+
+def test_look_answers_of_those_who_pay_and_of_archived_ones(stage: Stage) -> None:
+    address = Address.id(stage.tenant).to_bytes()
+
+    def looked() -> list[int]:
+        size, deposit, due, since = decode_strict(stage.ask(LOOK, address).return_data)
+        return [size, decode_bigint(deposit), due, since]
+
+    assert looked() == [0, 0, 0, 0]
+    stage.by_tenant(PAY, b"", value=10**9)
+    collect(stage.machine)
+    size = size_of(stage.machine.store, stage.state(stage.tenant).head, 10).size
+    assert looked() == [size, 10**9 - size * RATE * PERIOD, stage.epoch + PERIOD, 0]
+    stage.by_tenant(OPT_OUT)
+    gone = stage.archive()
+    assert looked() == [gone.size, 0, 0, gone.since]
+
+
+def test_inspect_says_what_is_archived(stage: Stage) -> None:
+    gone = stage.archive()
+    machine = stage.machine
+    inspector = StateInspector(machine.store, machine.state_tree.flush())
+    actor = f"f0{stage.tenant}"
+    assert inspector.look("", most=10**6)[actor]["type"] == "archived"
+    shown = inspector.look(actor)
+    assert shown["type"] == "archived"
+    assert shown["archived"] == str(gone)
+    assert inspector.look(f"{actor}/state")["archived_since"] == gone.since
+    assert inspector.look(f"{actor}/state/root") == show(gone.root)
+    with pytest.raises(NothingAtPath, match=rf"{actor} is archived since epoch {gone.since}, root bafy"):
+        inspector.look(f"{actor}/state/contract_state/0")
+
+
+class TestEpochs:
+    """An epoch's work is bounded, whatever is due."""
+
+    def test_the_rest_is_for_the_next_epoch(self, stage: Stage) -> None:
+        books = stage.books()
+        fake = [ActorID(2_000_000 + place) for place in range(EPOCH_ACTORS * 2 + 50)]
+        for actor in fake:  # actors that are gone
+            books.plan(actor, Tenancy(3, 0, stage.epoch, graced=True))
+        self.put(stage, books, 3 * len(fake))
+        left = []
+        for _ in range(4):
+            collect(stage.machine)
+            left.append(len(stage.books().tenancies()))
+            stage.next_epoch()
+        assert left == [EPOCH_ACTORS + 50, 50, 0, 0]
+        assert stage.machine.balance(Address.id(RENT)) == 0, "a deposit of nobody's is burnt"
+
+    def test_large_states_wait_for_each_other(self, stage: Stage) -> None:
+        others = [stage.tenant, stage.make(), stage.make()]
+        books = stage.books()
+        for actor in others:
+            books.plan(actor, Tenancy(10**12, 0, stage.epoch, graced=True))
+        self.put(stage, books, 3 * 10**12)
+        with mock.patch.object(rent_actor, "EPOCH_BLOCKS", 1):
+            dues = []
+            for _ in range(3):
+                collect(stage.machine)
+                dues.append(sorted(one.due - stage.epoch for one in stage.books().tenancies().values()))
+                stage.next_epoch()
+        assert dues == [[1, 1, PERIOD], [1, PERIOD - 1, PERIOD], [PERIOD - 2, PERIOD - 1, PERIOD]]
+
+    def test_an_idle_epoch_applies_no_message(self, stage: Stage) -> None:
+        assert stage.by_tenant(PAY, b"", value=10**12) == 0
+        collect(stage.machine)
+        stage.next_epoch()
+        with mock.patch.object(Hypervisor, "apply_implicit", side_effect=AssertionError):
+            collect(stage.machine)
+
+    def put(self, stage: Stage, books: RentState, deposits: int) -> None:
+        head = books.flush()
+        state = stage.state(RENT).with_head(head).with_balance(TokenAmount(deposits))
+        stage.machine.state_tree.set_actor(RENT, state)
+
+
+class TestContracts:
+    """Where all pay: contracts that nobody asked."""
+
+    @pytest.fixture
+    def network(self) -> Iterator[Network]:
+        with Network(rules="lab:rent=all/1000/10/5") as network:
+            network.mine()
+            yield network
+
+    def test_an_archived_contract_answers_no_call_and_has_no_code(self, network: Network) -> None:
+        one, two = (network.deploy(EXAMPLE / "Tenant.json") for _ in range(2))
+        two.send("keep", 2)
+        rent = network.contract("0xff00000000000000000000000000000000000015", {"abi": _PAY, "bytecode": "0x"})
+        rent.send("pay", to_filecoin(two.address).to_bytes(), value=10**12)  # anybody pays for anybody
+        network.mine(12)
+        assert network.machine.actor(to_filecoin(one.address)).code == ARCHIVED_CODE  # type: ignore[union-attr]
+        count = two.interface.encode_call("count")
+        assert two.call("forward", one.address, 0, count)[0] is False
+        assert two.call("borrow", one.address, count)[0] is False, "its code is part of its state"
+        assert two.call("count") == 2
+        accounts = [network.machine.actor(account.native) for account in network.accounts]
+        assert all(account is not None and account.code != ARCHIVED_CODE for account in accounts)
+        with pytest.raises(CallFailed, match="is archived since epoch"):
+            one.send("keep", 1)
+
+    def test_nobody_opts_out(self, network: Network) -> None:
+        one = network.deploy(EXAMPLE / "Tenant.json")
+        with pytest.raises(CallFailed, match="exit="):
+            one.send("optOut")
+
+    def test_a_place_for_an_account_that_becomes_a_contract_pays(self, network: Network) -> None:
+        """A contract comes to an address that had money before: its ID was looked at when it was none."""
+        sender = network.accounts[3]
+        state = network.machine.actor(sender.delegated)
+        assert state is not None
+        place = create_address(sender.address, state.nonce + 1)
+        network.send(place, 5, sender=sender)
+        network.mine(2)
+        books = RentState(network.machine.store, network.machine.actor(Address.id(RENT)).head)  # type: ignore[union-attr]
+        actor = network.machine.state_tree.lookup_id(to_filecoin(place))
+        assert actor is not None
+        assert books.tenancy(actor) is not None
+        contract = network.deploy(EXAMPLE / "Tenant.json", sender=sender)
+        assert bytes(contract.address) == place
+        network.mine(20)
+        assert network.machine.actor(to_filecoin(place)).code == ARCHIVED_CODE  # type: ignore[union-attr]
+
+
+_PAY = [
+    {
+        "type": "function", "name": "pay", "stateMutability": "payable",
+        "inputs": [{"name": "actor", "type": "bytes"}], "outputs": [{"name": "", "type": "uint64"}],
+    }
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("some", "expected own or all"),
+        ("all/", "expected own or all"),
+        ("own/x", "expected own or all"),
+        ("own/-1", "expected own or all"),
+        ("own/1/2/3/4", "expected own or all"),
+        ("own/0", "a rate of 0: expected 1 to"),
+        ("own/" + "9" * 20, "a rate of 9"),
+        ("own/" + "9" * 30, "expected own or all"),
+        ("own/1/0", "a period of 0: expected 1 to 1000000"),
+        ("own/1/1000001", "a period of 1000001"),
+        ("own/1/1/10000001", "a grace of 10000001: expected 0 to 10000000"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(option: str, said: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(f"rent={option}: {said}")):
+        Network(rules=f"lab:rent={option}")
+
+
+def test_options_name_the_terms_from_the_left() -> None:
+    assert terms_of("") == (False, RentTerms())
+    assert terms_of("all") == (True, RentTerms())
+    assert terms_of("all/5/6/7") == (True, RentTerms(((0, 5),), 6, 7))
+    assert terms_of("own/5") == (False, RentTerms(((0, 5),)))
+
+
+def test_rates_are_rows_by_epoch() -> None:
+    terms = RentTerms(((0, 10), (100, 20)), period=3)
+    assert [terms.rent(7, epoch) for epoch in (0, 99, 100, 10**9)] == [210, 210, 420, 420]
+
+
+def test_no_terms_make_rent_that_overflows() -> None:
+    """128 bits with sign: the most that a state's size, a rate and a period can come to."""
+    (_, _, rate), (_, _, period), _ = BOUNDS
+    largest = STATE_BLOCKS * ((1 << 20) + BLOCK_BYTES)
+    assert RentTerms(((0, rate),), period).rent(largest, 0) < 1 << 127
+
+
+def test_a_state_that_lacks_a_block_is_fatal(stage: Stage) -> None:
+    """As for any reading of a state: the machine's fault, not the actor's."""
+    assert stage.by_tenant(PAY, b"") == 0
+    missing = cid_of(b"nothing has this block", DAG_CBOR)
+    stage.machine.state_tree.set_actor(stage.tenant, stage.state(stage.tenant).with_head(missing))
+    with pytest.raises(Fatal, match=f"the state of f0{stage.tenant} cannot be walked over: .* is not in the store"):
+        collect(stage.machine)
+
+
+def test_selectors_are_those_of_the_page() -> None:
+    text = (PAGES / "rent.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```solidity\n(.*?)```", text, re.S)
+    signatures = {
+        f"{name}({','.join(word.split()[0] for word in arguments.split(',') if word.strip())})"
+        for name, arguments in re.findall(r"function (\w+)\((.*?)\)", source)
+    }
+    assert {bytes(keccak(one.encode())[:4]) for one in signatures} == {
+        one.selector for one in rent_actor.METHODS.values()
+    }
