@@ -1,9 +1,9 @@
-"""How large a network's state is over 100,000 epochs, with the lab `rent` and without it: the plot of docs/labs/rent.md.
+"""How large a network's state is over 100,000 epochs, with the lab `rent` and without: the plot of docs/labs/rent.md.
 
-Actors come at a steady pace, each with a state of some size. A few are used for good and paid for, most are left after a
-while, as on networks; some that were left are resurrected later. They are put into the state as they are; rent, archiving
-and resurrection are the rent actor's, executed. The state's size is what a garbage collection would leave: the blocks
-below the state root, without the network's own. Not a forecast: pace, sizes and lives are this module's.
+Actors come at a steady pace, each with a state of some size. A few are used for good and paid for, most are left after
+a while; some that were left are resurrected later. Their states are put where they are; rent, archiving and
+resurrection are the rent actor's, executed. What is measured is what a garbage collection would leave of these actors:
+the blocks below their heads, and those of the rent actor. Not a forecast: pace, sizes and lives are this module's.
 
     python -m tests.labs.rent_simulation --write docs/labs/rent.svg
 """
@@ -22,14 +22,15 @@ from hypervisor.archived import archived
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
-from hypervisor.types import ActorID, ChainEpoch, Gas, TokenAmount
+from hypervisor.types import ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.rules.labs.rent import collect
 from localnet.rules.labs.rent_actor import PAY, RENT, RESURRECT
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
 from store.walk import blocks_below
-from tests.labs.rent import EXAMPLE, car
+from tests.labs.rent import car
+from tests.labs.rent_ledger import EXAMPLE
 
 EPOCHS: Final = 100_000
 PACE: Final = 50
@@ -121,7 +122,7 @@ class Simulation:
     def _rent(self, blocks: list[tuple[Cid, bytes]]) -> int:
         return sum(len(data) + 128 for _, data in blocks) * 1_000_000 * 2_880
 
-    def _send(self, method: int, fields: list[bytes], value: int) -> None:
+    def _send(self, method: MethodNumber, fields: list[bytes], value: int) -> None:
         result = self._machine.apply_implicit(
             Message(
                 Address.id(RENT), self._rich, value=TokenAmount(value), method=method, params=encode(fields),
@@ -131,16 +132,12 @@ class Simulation:
         assert result.exit_code == 0, result
 
     def _sample(self, epoch: int) -> Sample:
-        """Sizes by walks over what there is: of living actors all blocks, of archived ones the head."""
-        size = gone = 0
-        for one in self._actors:
-            state = self._machine.state_tree.get_actor(one.actor)
-            assert state is not None
-            gone += archived(self._machine.store, state) is not None
-            size += sum(len(data) for _, data in blocks_below(self._machine.store, [state.head]) if len(data) < 100_000)
-        rent = self._machine.state_tree.get_actor(RENT)
-        assert rent is not None
-        size += sum(len(data) for _, data in blocks_below(self._machine.store, [rent.head]))
+        """Sizes by walks over what there is: of living actors all blocks, of archived ones the head; not their code."""
+        store, tree = self._machine.store, self._machine.state_tree
+        states = [tree.existing(one.actor) for one in self._actors]
+        gone = sum(archived(store, state) is not None for state in states)
+        heads = [state.head for state in (*states, tree.existing(RENT))]
+        size = sum(len(data) for cid, data in blocks_below(store, heads) if cid != self._code)
         return Sample(epoch, sum(len(data) for one in self._actors for _, data in one.blocks), size, gone)
 
 
@@ -169,19 +166,22 @@ def svg(samples: list[Sample]) -> str:
         return [f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>', end]
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="12" '
+        'font-family="sans-serif">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
     ]
     for mark in range(0, top + 1, step):
         at = y(mark * MEGA)
         parts.append(f'<path d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end" fill="{INK}">{mark} MB</text>')
-    for mark in range(0, last + 1, 20_000):
-        parts.append(f'<text x="{x(mark):.1f}" y="{HEIGHT - 18}" text-anchor="middle" fill="{INK}">{mark:,}</text>')
-    parts.append(f'<text x="{WIDTH - RIGHT + 6}" y="{HEIGHT - 18}" fill="{INK}">epochs</text>' if last % 20_000 else "")
+    parts += [
+        f'<text x="{x(mark):.1f}" y="{HEIGHT - 18}" text-anchor="middle" fill="{INK}">{mark:,}</text>'
+        for mark in range(0, last + 1, 20_000)
+    ]
+    parts.append(f'<text x="{LEFT - 8}" y="{HEIGHT - 18}" text-anchor="end" fill="{INK}">epochs</text>')
     parts += line([one.without for one in samples], WITHOUT, "without rent")
     parts += line([one.with_rent for one in samples], WITH, "with rent")
-    return "\n".join([part for part in parts if part] + ["</svg>", ""])
+    return "\n".join([*parts, "</svg>", ""])
 
 
 def main() -> int:

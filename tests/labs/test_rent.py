@@ -55,7 +55,8 @@ from store.keccak import keccak
 from store.memory import MemoryStore
 from store.transfer import export_car
 from tests.conftest import samples
-from tests.labs.rent import EXAMPLE, FORWARD, KEEP, PLANTS, car, run
+from tests.labs.rent import FORWARD, KEEP, PLANTS, car, run
+from tests.labs.rent_ledger import EXAMPLE
 from tests.labs.test_labs import PAGES
 
 RATE, PERIOD, GRACE = 1_000, 10, 5

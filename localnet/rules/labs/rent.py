@@ -59,7 +59,7 @@ def with_rent(rules: NetworkRules, option: str) -> NetworkRules:
 
 
 def install_rent(machine: MachineState, option: str) -> None:
-    """Put a rent actor to whom nobody has paid into a state, with the terms of an option."""
+    """Put a rent actor without tenancies into a state, with the terms of an option."""
     for_all, terms = terms_of(option)
     machine.store.put(CODE, CODE_BLOCK)
     head = RentState.empty(machine.store, terms, FIRST_USER if for_all else None)
@@ -129,7 +129,7 @@ def collect(machine: Hypervisor) -> None:
 
 
 def _is_due(machine: Hypervisor) -> bool:
-    """Whether somebody is due, or new: looked up without a message, so that an idle epoch costs nothing."""
+    """Whether an actor is due, or new: looked up without a message, so that an idle epoch costs nothing."""
     rent = machine.state_tree.get_actor(RENT)
     if rent is None:
         return False

@@ -132,8 +132,8 @@ class RentState:
     """The rent actor's state.
 
     `cursor` is the next ID that is looked at for whether it pays, None where actors opt in. `first` is the first epoch
-    at which somebody is due, None for nobody. `actors` is a HAMT of tenancies by ID, `queue` an AMT by epoch of links
-    to AMTs of those who are due then: an ID whose tenancy names another epoch is passed over.
+    at which an actor is due, None where none is. `actors` is a HAMT of tenancies by ID, `queue` an AMT by epoch of
+    links to AMTs of the IDs that are due then: one whose tenancy names another epoch is passed over.
     """
 
     def __init__(self, store: Blockstore, head: Cid) -> None:
@@ -144,7 +144,7 @@ class RentState:
 
     @classmethod
     def empty(cls, store: Blockstore, terms: RentTerms, cursor: int | None) -> Cid:
-        """The state to which nobody pays, written."""
+        """The state without tenancies, written."""
         fields = [terms.fields(), cursor, None, link(Hamt(store).flush()), link(Amt(store).flush())]
         return put_cbor(store, encode(fields))
 
@@ -197,7 +197,7 @@ class RentState:
         return taken
 
     def look_for_first(self) -> None:
-        """Find the first epoch again at which somebody is due."""
+        """Find the first epoch again at which an actor is due."""
         self.first = next((due for due, _ in self.queue.items()), None)
 
 
@@ -476,7 +476,7 @@ class _Invocation:
         """Rent for a period, or the end: attoFIL to burn, and how many blocks were walked over."""
         tree, manifest, terms = self._calls.tree, self._kernel.machine.manifest, books.terms
         state = tree.get_actor(actor)
-        if state is None:  # it has destroyed itself: nobody is there to give its deposit to
+        if state is None:  # it has destroyed itself, and its deposit has no owner
             books.forget(actor)
             return tenancy.deposit, 0
         if manifest.name_of(state.code) == UNBORN:

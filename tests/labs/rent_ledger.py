@@ -1,0 +1,156 @@
+"""The tenants of random programs of the lab `rent` (`rent.py` here), and what its page says of them, done plainly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from bench.data import PROJECT
+from bridge.abi import ContractInterface
+from bridge.addresses import to_filecoin
+from hypervisor.address import Address
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
+from hypervisor.types import BURNT_FUNDS_ACTOR, ActorID, TokenAmount
+from localnet import Network
+from store.cid import Cid
+from store.walk import blocks_below, reachable
+
+EXAMPLE: Final = PROJECT / "examples" / "lab-rent"
+RATE, PERIOD, GRACE = 7, 3, 2
+FUNDS: Final = 10**20
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A network's machine with two tenants of each runtime and an account, as it is before each program."""
+
+    network: Network
+    machine: Hypervisor
+    contracts: tuple[ActorID, ...]
+    natives: tuple[ActorID, ...]
+    account: ActorID
+    interface: ContractInterface
+    start: Snapshot
+    epoch: int
+
+    @property
+    def tenants(self) -> tuple[ActorID, ...]:
+        """All four."""
+        return (*self.contracts, *self.natives)
+
+
+@cache
+def world() -> World:
+    """Made once in a process."""
+    network = Network(rules=f"lab:rent=own/{RATE}/{PERIOD}/{GRACE}")
+    machine, contracts = network.machine, list[ActorID]()
+    for _ in range(2):
+        contract = network.deploy(EXAMPLE / "Tenant.json")
+        contracts.append(machine.state_tree.lookup_id(to_filecoin(contract.address)) or ActorID(0))
+    code = machine.install((EXAMPLE / "tenant.wasm").read_bytes())
+    natives = [machine.create(code).id for _ in range(2)]
+    account = machine.state_tree.lookup_id(network.accounts[0].native) or ActorID(0)
+    for actor in (*contracts, *natives):
+        state = machine.state_tree.get_actor(actor)
+        assert state is not None, "it was made just now"
+        machine.state_tree.set_actor(actor, state.with_balance(TokenAmount(FUNDS)))
+    epoch = machine.context.epoch + 1
+    return World(
+        network, machine, tuple(contracts), tuple(natives), account, contract.interface, machine.snapshot(), epoch
+    )
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the ledger knows of an actor that pays."""
+
+    deposit: int
+    size: int
+    due: int
+    paid_once: bool = False
+    warned: bool = False
+
+
+@dataclass(slots=True)
+class Gone:
+    """What the ledger knows of an archived one: the proof of its state as it was then."""
+
+    size: int
+    root: Cid
+    code: Cid
+    blocks: list[tuple[Cid, bytes]]
+
+
+class Ledger:
+    """The page's rules, done plainly: who pays, what each balance is, who is archived."""
+
+    def __init__(self, here: World) -> None:
+        self.here, self.machine = here, here.machine
+        self.entries: dict[ActorID, Entry] = {}
+        self.gone: dict[ActorID, Gone] = {}
+        self.balances = {actor: self._balance(actor) for actor in (*here.tenants, here.account, BURNT_FUNDS_ACTOR)}
+        self.paid: set[ActorID] = set()
+
+    def _balance(self, actor: ActorID) -> int:
+        return int(self.machine.balance(Address.id(actor)))
+
+    def size(self, actor: ActorID) -> tuple[int, list[tuple[Cid, bytes]]]:
+        """A state's size by the page, and its blocks."""
+        state = self.machine.state_tree.get_actor(actor)
+        assert state is not None, "tenants are never deleted"
+        cids = reachable(self.machine.store, [state.head])
+        blocks = list(blocks_below(self.machine.store, [state.head]))
+        assert {cid for cid, _ in blocks} == cids
+        return sum(len(self.machine.store.get(cid)) + 128 for cid in cids), blocks
+
+    def pay(self, payer: ActorID, actor: ActorID, value: int, epoch: int) -> bool:
+        """Whether a payment is taken."""
+        known = self.entries.get(actor)
+        if actor in self.gone or actor not in self.here.tenants or (known is None and payer != actor):
+            return False
+        if known is None:
+            known = self.entries[actor] = Entry(0, 0, epoch)
+        known.deposit += value
+        self.balances[payer] -= value
+        return True
+
+    def opt_out(self, actor: ActorID) -> bool:
+        """Whether an actor had something to leave."""
+        known = self.entries.pop(actor, None)
+        if known is not None:
+            self.balances[actor] += known.deposit
+        return known is not None
+
+    def resurrect(self, payer: ActorID, actor: ActorID, value: int, good: bool, epoch: int) -> bool:
+        """Whether a proof is taken."""
+        gone = self.gone.get(actor)
+        if gone is None or not good or value < (rent := gone.size * RATE * PERIOD):
+            return False
+        del self.gone[actor]
+        self.entries[actor] = Entry(value - rent, gone.size, epoch + PERIOD, paid_once=True, warned=True)
+        self.balances[payer] -= value
+        self.balances[BURNT_FUNDS_ACTOR] += rent
+        return True
+
+    def end_epoch(self, epoch: int) -> None:
+        """What is due now."""
+        for actor, entry in list(self.entries.items()):
+            if entry.due > epoch:
+                continue
+            entry_size, blocks = self.size(actor)
+            rent = entry_size * RATE * PERIOD
+            if entry.deposit >= rent:
+                entry.deposit, entry.size, entry.due = entry.deposit - rent, entry_size, epoch + PERIOD
+                entry.paid_once = True
+                self.balances[BURNT_FUNDS_ACTOR] += rent
+                self.paid.add(actor)
+            elif not entry.paid_once and not entry.warned:
+                entry.size, entry.due, entry.warned = entry_size, epoch + GRACE, True
+            else:
+                del self.entries[actor]
+                self.balances[actor] += entry.deposit
+                state = self.machine.state_tree.get_actor(actor)
+                assert state is not None
+                self.gone[actor] = Gone(entry_size, state.head, state.code, blocks)
