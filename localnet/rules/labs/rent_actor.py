@@ -223,7 +223,12 @@ class ArchivedRuntime:
         """No actor archives itself."""
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="what is archived has no `upgrade`")
 
-    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        store: Blockstore | None = None,
+    ) -> None:
         """There is no module."""
 
 
@@ -249,7 +254,12 @@ class RentRuntime:
         """No actor becomes a rent actor."""
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the rent actor has no `upgrade`")
 
-    def prepare(self, modules: Mapping[Cid, bytes], features: Collection[str] | None = None) -> None:
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        store: Blockstore | None = None,
+    ) -> None:
         """There is no module."""
 
 
