@@ -17,6 +17,7 @@ from devtools.cli import (
     call,
     car,
     compare,
+    create,
     demo,
     deploy,
     doctor,
@@ -36,11 +37,13 @@ from devtools.cli import (
     test,
     trace,
     vectors,
+    verify_bytecode,
     wallet,
 )
 from devtools.cli.anvil_options import NodeCommand
 from devtools.cli.forge_options import ScriptCommand, TestCommand
 from devtools.cli.negative_numbers import ArgumentsCommand
+from devtools.cli.project_options import CreateCommand, VerifyCommand
 from devtools.cli.refusing import Refusing
 
 USE_IT = "Use it"
@@ -60,6 +63,7 @@ app.command("demo", rich_help_panel=USE_IT)(demo.demo)
 app.command("doctor", rich_help_panel=USE_IT)(doctor.doctor)
 app.command("node", cls=NodeCommand, rich_help_panel=USE_IT)(node.node)
 app.command("deploy", cls=ArgumentsCommand, rich_help_panel=USE_IT)(deploy.deploy)
+app.command("create", cls=CreateCommand, rich_help_panel=USE_IT)(create.create)
 app.command("call", cls=ArgumentsCommand, rich_help_panel=USE_IT)(call.call)
 app.command("send", cls=ArgumentsCommand, rich_help_panel=USE_IT)(send.send)
 app.command("trace", rich_help_panel=USE_IT)(trace.trace)
@@ -68,6 +72,7 @@ app.command("profile", rich_help_panel=USE_IT)(profile.profile)
 app.command("explore", rich_help_panel=USE_IT)(explore.explore)
 app.command("test", cls=TestCommand, rich_help_panel=USE_IT)(test.run_tests)
 app.command("script", cls=ScriptCommand, rich_help_panel=USE_IT)(script.script)
+app.command("verify-bytecode", cls=VerifyCommand, rich_help_panel=USE_IT)(verify_bytecode.verify_bytecode)
 app.command("inspect", rich_help_panel=USE_IT)(inspect.inspect)
 app.command("balance", rich_help_panel=USE_IT)(balance.balance)
 app.command("bindings", rich_help_panel=USE_IT)(bindings.bindings)

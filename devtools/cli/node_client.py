@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -19,6 +19,9 @@ from devtools.cli.trace_client import ask_trace
 from hypervisor.errors import InvalidInput
 from localnet.fork.node_client import NodeError, shown_url
 from localnet.traces.trace_command import trace_command
+
+if TYPE_CHECKING:
+    from bridge.transactions import Transaction
 
 _QUICK, _SLOW = 0.02, 1.0
 
@@ -178,15 +181,21 @@ def _account(url: str, sender: str) -> str:
 
 def _sign(sending: SendOptions, to: str | None, data: bytes, value: int, request: dict[str, Any]) -> str:
     """A transaction, signed with a key, in hex."""
+    assert sending.key is not None, "the caller has looked"
+    return f"0x{account_of(sending.key).sign(prepared_transaction(sending, to, data, value, request)).raw().hex()}"
+
+
+def prepared_transaction(
+    sending: SendOptions, to: str | None, data: bytes, value: int, request: dict[str, Any]
+) -> Transaction:
+    """A transaction with its nonce, its gas limit and its fees, as the node says them, unsigned. Raises NodeError."""
     from bridge.addresses import eth_address
     from bridge.transactions import DYNAMIC_FEE, Transaction
 
-    assert sending.key is not None, "the caller has looked"
-    account, url = account_of(sending.key), sending.url
-    sender = f"0x{account.address.hex()}"
+    url, sender = sending.url, request["from"]
     priority = int(ask(url, "eth_maxPriorityFeePerGas"), 16)
-    gas = sending.gas_limit or int(ask(url, "eth_estimateGas", {"from": sender, **request}), 16)
-    transaction = Transaction(
+    gas = sending.gas_limit or int(ask(url, "eth_estimateGas", request), 16)
+    return Transaction(
         type=DYNAMIC_FEE,
         chain_id=int(ask(url, "eth_chainId"), 16),
         nonce=int(ask(url, "eth_getTransactionCount", sender, "pending"), 16),
@@ -197,7 +206,6 @@ def _sign(sending: SendOptions, to: str | None, data: bytes, value: int, request
         max_fee=2 * int(ask(url, "eth_gasPrice"), 16) + priority,
         max_priority_fee=priority,
     )
-    return f"0x{account.sign(transaction).raw().hex()}"
 
 
 def _wait_for_receipt(url: str, transaction: str, timeout: float) -> dict[str, Any]:

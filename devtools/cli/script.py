@@ -123,14 +123,13 @@ def script(
 
     Example: hypervisor script script/Deploy.s.sol --rpc-url http://127.0.0.1:8545 --private-key $KEY --broadcast
     """  # fmt: skip
-    import os
     from dataclasses import replace
 
     from devtools.cli.foundry_settings import check_folders, given_settings
     from devtools.cli.node_client import account_of, ethereum
+    from devtools.cli.project_contract import named_node, source_path
     from devtools.cli.rpc_client import ask_checked
     from devtools.soltest.discovery import SuiteFilter
-    from devtools.soltest.forks.endpoints import endpoint_url
     from devtools.soltest.project import find_root, load_project
     from devtools.soltest.scripts.plan import ScriptFailed, run_script
     from devtools.soltest.scripts.record import ScriptRecord, returns_of, rows_of
@@ -148,13 +147,12 @@ def script(
     contract = target_contract or named
     if not named and file.isidentifier() and not any((folder / file).exists() for folder in (Path(), home)):
         file, contract = "", file
-    node = rpc_url or project.eth_rpc_url
-    url = None if node is None else endpoint_url(node, project.rpc_endpoints, os.environ)
+    url = named_node(project, rpc_url)
     if (broadcast or resume) and url is None:
         raise InvalidInput("name the node to which the transactions go, by --rpc-url")
     keys = {account.address: account.private_key for account in map(account_of, private_key or ())}
     sender = _sender(sender_, list(keys), project.sender)
-    place = _source(home, file) if file else ""
+    place = source_path(home, file) if file else ""
     options = Options(evm=evm, use=use, solc_from_project=solc_from_project, verbosity=verbosity, shows_logs=True)
     session = SuiteSession(project, SuiteFilter(inside=place or None), options, lambda line: typer.echo(line, err=True))
     artifacts = session.compiled()
@@ -205,35 +203,13 @@ def script(
     _print_end(record, keys, as_json, broadcast or resume)
 
 
-def _source(home: Path, file: str) -> str:
-    from hypervisor.errors import InvalidInput
-
-    for place in (Path(file), home / file):
-        if place.is_dir():
-            raise InvalidInput(f"{place} is a folder: name a file in it, FILE.s.sol or FILE.s.sol:CONTRACT")
-        if place.is_file():
-            try:
-                return place.resolve().relative_to(home).as_posix()
-            except ValueError:
-                raise InvalidInput(f"{place} is not a file of the project {home}") from None
-    raise InvalidInput(f"there is no file {file}, here or in {home}")
-
-
 def _script(artifacts: Any, file: str, contract: str) -> Any:
+    from devtools.cli.project_contract import contract_named
     from hypervisor.errors import InvalidInput
 
-    found = [place.name for place in artifacts.places if place.file == file]
-    if contract and not file:
-        files = [place.file for place in artifacts.places if place.name == contract]
-        if len(files) != 1:
-            several = f"there are several contracts {contract} ({', '.join(files)})"
-            there = several if files else f"there is no file or contract {contract}"
-            raise InvalidInput(f"{there}: name a script as FILE:CONTRACT")
-        return artifacts.get(files[0], contract)
     if contract:
-        if contract not in found:
-            raise InvalidInput(f"there is no contract {contract} in {file}: it has {', '.join(found) or 'none'}")
-        return artifacts.get(file, contract)
+        return contract_named(artifacts, file, contract)
+    found = [place.name for place in artifacts.places if place.file == file]
     made = [name for name in found if artifacts.get(file, name).creation.object]
     if len(made) != 1:
         names = ", ".join(made) or "none"

@@ -54,6 +54,10 @@ MISTAKES: dict[str, list[list[str]]] = {
         ["--list-prices", "--network", "newest"], ["--list-prices", "--overlay", "absent.toml"],
     ],
     "conformance": [["absent"], ["chain"]],
+    "create": [
+        ["Vault", "--private-key", "zz"], ["Vault", "--unlocked"], ["Vault", "--value", "much"],
+        ["absent.sol:Vault", "--unlocked", "--from", SOMEBODY], ["Vault", "--nothing"],
+    ],
     "demo": [["--state", "chain"]],
     "deploy": [["absent.json"], ["no-json"]],
     "doctor": [["--rpc", "nowhere"]],
@@ -88,6 +92,10 @@ MISTAKES: dict[str, list[list[str]]] = {
     "trace": [
         ["zz"], ["0x12"], ["1", "--flame", "x.svg"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"],
         [HASH, "--state", "no-store"],
+    ],
+    "verify-bytecode": [
+        [SOMEBODY, "absent.sol:Vault"], [SOMEBODY, "no-json"], [SOMEBODY, "Vault", "--root", "absent"],
+        [SOMEBODY, "Vault", "--ignore", "all"],
     ],
     "wallet address": [["zz"]],
     "wallet list": [["--nothing"]],

@@ -32,7 +32,7 @@ def test_help_shows_three_panels_in_the_order_of_the_page() -> None:
 
 def test_every_command_of_the_readme_is_there() -> None:
     rows = re.findall(r"^\| (`[^|]*`) \| [^|]* \|$", README, re.MULTILINE)
-    assert {name for names in rows for name in re.findall(r"`(\w+)`", names)} == {
+    assert {name for names in rows for name in re.findall(r"`([\w-]+)`", names)} == {
         command for command in COMMANDS if " " not in command
     }
 

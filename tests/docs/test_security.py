@@ -56,5 +56,5 @@ def test_every_command_has_a_row() -> None:
     table = PAGE.split("## What each command executes")[1].split("\n## ")[0]
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     commands |= {group.name for group in app.registered_groups if group.name}
-    quoted = set(re.findall(r"`(?:hypervisor )?([\w]+)[^`]*`", table))
+    quoted = set(re.findall(r"`(?:hypervisor )?([\w-]+)[^`]*`", table))
     assert commands - quoted <= {"demo", "doctor", "wallet", "actor"}, commands - quoted

@@ -260,7 +260,7 @@ def test_a_record_that_was_moved_to_another_chain_is_refused(project: Path, url:
 def test_a_script_may_be_named_by_its_contract(project: Path) -> None:
     """As in forge 1.7.1, which also says of several or none that it found them."""
     for name, words in (
-        ("Nope", "there is no file or contract Nope: name a script as FILE:CONTRACT"),
+        ("Nope", "there is no contract Nope: name it as FILE:CONTRACT"),
         ("script", "script is a folder: name a file in it"),
         ("script:Nope", "script is a folder: name a file in it"),
         ("script/Deploy.s.sol:Nope", "there is no contract Nope in script/Deploy.s.sol: it has Deploy"),
