@@ -44,7 +44,7 @@ from tests.labs.rent_ledger import PERIOD, RATE, Ledger, world
 STAGES: Final = ("kept every invariant", "had rent paid", "had an actor archived", "had one resurrected")
 KEEP, FORWARD, COUNT = map(MethodNumber, (2, 3, 4))
 RENT_CONTRACT: Final = "0xff00000000000000000000000000000000000015"
-EPOCHS: Final = 20
+EPOCHS: Final = 24
 _RENT_ABI: Final = ContractInterface([
     {"type": "function", "name": name, "stateMutability": "payable", "outputs": [],
      "inputs": [{"name": f"field{place}", "type": "bytes"} for place in range(count)]}
@@ -116,7 +116,7 @@ class Program:
 
     def revive(self) -> None:
         """A proof for somebody, by the account or a tenant."""
-        actor = self.random.choice((*self.ledger.gone, *self.world.tenants))
+        actor = self.random.choice((*self.ledger.gone, *self.ledger.gone, *self.world.tenants))
         gone = self.ledger.gone.get(actor)
         payer = self.random.choice((self.world.account, self.world.account, *self.world.tenants))
         good, proof = self.proof(actor)
@@ -164,7 +164,7 @@ class Program:
         random, gone = self.random, self.ledger.gone.get(actor)
         if gone is None:
             return False, b""
-        blocks, kind = list(gone.blocks), random.randrange(14)
+        blocks, kind = list(gone.blocks), random.randrange(18)
         root, others = gone.root, [other for other in self.ledger.gone.values() if other.root != gone.root]
         if kind == 0 and others:
             other = random.choice(others)

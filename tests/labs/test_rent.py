@@ -342,10 +342,10 @@ def test_of_a_state_with_more_blocks_than_are_walked_over_so_many_are_paid() -> 
         (PAY, [Address.id(RENT).to_bytes()], 16, "f021 pays no rent"),
         (PAY, [], 21, "expected a list of 1"),
         (PAY, [b"", b""], 21, "expected a list of 1"),
-        (OPT_OUT, [], 17, "pays no rent"),
+        (OPT_OUT, [], 26, "method 3 takes no money"),
         (RESURRECT, [Address.id(ActorID(999_999)).to_bytes(), b""], 17, "there is no actor"),
         (RESURRECT, [Address.id(ActorID(1)).to_bytes(), b""], 20, "f01 is not archived"),
-        (LOOK, [Address.id(ActorID(999_999)).to_bytes()], 17, "there is no actor"),
+        (LOOK, [b""], 26, "method 5 takes no money"),
         (COLLECT, [], 18, "is the system's"),
         (MethodNumber(1), [], 22, "has no method 1"),
         (MethodNumber(7), [], 22, "has no method 7"),
@@ -358,6 +358,11 @@ def test_wrong_input_has_an_exit_code(
     result = stage.ask(method, *fields, value=5)
     assert (result.exit_code, said in result.message) == (exit_code, True), result
     assert stage.state(RENT) == before
+
+
+def test_who_pays_none_cannot_opt_out_or_be_looked_at(stage: Stage) -> None:
+    assert stage.ask(OPT_OUT).exit_code == ExitCode.USR_NOT_FOUND
+    assert stage.ask(LOOK, Address.id(ActorID(999_999)).to_bytes()).exit_code == ExitCode.USR_NOT_FOUND
 
 
 def test_nobody_makes_another_actor_pay(stage: Stage) -> None:

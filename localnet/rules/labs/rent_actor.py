@@ -271,12 +271,13 @@ class _Method:
     selector: bytes
     answer: tuple[str, ...] = ()
     reads: bool = False
+    takes_money: bool = False
 
 
 METHODS: Final[Mapping[MethodNumber, _Method]] = {
-    PAY: _Method(1, bytes.fromhex("6eda12f8"), ("uint64",)),
+    PAY: _Method(1, bytes.fromhex("6eda12f8"), ("uint64",), takes_money=True),
     OPT_OUT: _Method(0, bytes.fromhex("d4eec5a6")),
-    RESURRECT: _Method(2, bytes.fromhex("71776f23"), ("uint64",)),
+    RESURRECT: _Method(2, bytes.fromhex("71776f23"), ("uint64",), takes_money=True),
     LOOK: _Method(1, bytes.fromhex("4f96d667"), ("uint64", "uint256", "uint64", "uint64"), reads=True),
 }
 """Selectors of pay(bytes), optOut(), resurrect(bytes,bytes), look(bytes)."""
@@ -306,6 +307,8 @@ class _Invocation:
         method = METHODS[number]
         if self._context.read_only and not method.reads:
             raise ActorExit(ExitCode.USR_READ_ONLY, message="no rent is paid in a read-only call")
+        if self._context.value and not method.takes_money:
+            raise ActorExit(ExitCode.USR_NOT_PAYABLE, message=f"method {number} takes no money")
         answers = self._answer(number, fields)
         if by_abi:
             return RAW, encode_abi(method.answer, answers)
