@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from io import BytesIO
 from unittest import mock
+from xml.etree import ElementTree
 
 import pytest
 
@@ -40,26 +41,24 @@ from localnet.rules.labs.rent_actor import (
 )
 from localnet.rules.labs.resurrection import (
     BLOCK_BYTES,
-    MOST_PROOF,
     MOST_PROVEN,
-    ProofRefused,
     proof_of,
     proven_blocks,
     size_of,
 )
 from localnet.state.inspection import NothingAtPath, StateInspector
-from store.car import write_car
-from store.cid import DAG_CBOR, RAW, Cid, cid_of, show
-from store.codec import decode_strict, encode, link
+from store.cid import DAG_CBOR, RAW, cid_of, show
+from store.codec import decode_strict, encode
 from store.keccak import keccak
-from store.memory import MemoryStore
 from store.transfer import export_car
 from tests.conftest import samples
-from tests.labs.rent import FORWARD, KEEP, PLANTS, car, run
+from tests.labs.rent import FORWARD, KEEP, PLANTS, run
 from tests.labs.rent_ledger import EXAMPLE
+from tests.labs.rent_simulation import Simulation, svg
 from tests.labs.test_labs import PAGES
 
 RATE, PERIOD, GRACE = 1_000, 10, 5
+RENT_ADDRESS = Address.id(RENT)
 FUNDS = TokenAmount(10**24)
 
 
@@ -233,81 +232,6 @@ def test_what_a_user_exports_is_the_proof(stage: Stage) -> None:
     assert dict(proven_blocks(head, file.getvalue())).keys() == {head, cid_of(b"chunk", RAW)}
 
 
-class TestProofs:
-    """A state of three blocks, and what is not its proof."""
-
-    store = MemoryStore()
-    leaves = (b"left", b"right")
-    data = encode([link(cid_of(leaf, RAW)) for leaf in leaves])
-    root = cid_of(data, DAG_CBOR)
-    blocks = ((root, data), (cid_of(b"left", RAW), b"left"), (cid_of(b"right", RAW), b"right"))
-    store.put_many(blocks)
-    other = (cid_of(b"other", RAW), b"other")
-
-    def test_it_is_the_car_that_the_specification_says(self) -> None:
-        assert proof_of(self.store, self.root) == car(self.root, self.blocks)
-        assert proven_blocks(self.root, car(self.root, self.blocks)) == list(self.blocks)
-
-    @pytest.mark.parametrize(
-        ("root", "blocks", "said"),
-        [
-            (other[0], [other], "the proof is of the root"),
-            (other[0], blocks, "the proof is of the root"),
-            (root, [other], "block 1 of the proof is"),
-            (root, [], "the proof ends after 0 blocks"),
-            (root, blocks[:1], "the proof ends after 1 blocks"),
-            (root, blocks[:2], "the proof ends after 2 blocks"),
-            (root, [*blocks, other], "the state has no further one"),
-            (root, [*blocks, blocks[0]], "the state has no further one"),
-            (root, [blocks[0], *blocks], "block 2 of the proof is"),
-            (root, [blocks[0], blocks[2], blocks[1]], "block 2 of the proof is"),
-            (root, [blocks[0], other, *blocks[1:]], "block 2 of the proof is"),
-            (root, blocks[1:], "block 1 of the proof is"),
-        ],
-    )
-    def test_anything_else_is_refused(self, root: Cid, blocks: Sequence[tuple[Cid, bytes]], said: str) -> None:
-        with pytest.raises(ProofRefused, match=said):
-            proven_blocks(self.root, car(root, blocks))
-
-    def test_a_changed_bit_is_seen_wherever_it_is(self) -> None:
-        proof = car(self.root, self.blocks)
-        for place in range(len(proof) * 8):
-            changed = bytearray(proof)
-            changed[place // 8] ^= 1 << place % 8
-            with pytest.raises(ProofRefused):
-                proven_blocks(self.root, bytes(changed))
-
-    def test_a_proof_has_a_largest_size(self) -> None:
-        with pytest.raises(ProofRefused, match=f"a proof of {MOST_PROOF + 1} bytes: at most {MOST_PROOF}"):
-            proven_blocks(self.root, bytes(MOST_PROOF + 1))
-
-    def test_two_roots_and_version_2_are_refused(self) -> None:
-        file = BytesIO()
-        write_car(file, [self.root, self.other[0]], self.blocks)
-        with pytest.raises(ProofRefused, match="the proof is of the root"):
-            proven_blocks(self.root, file.getvalue())
-
-    @pytest.mark.parametrize("chunk", [1, 50, 4_000])
-    def test_the_largest_state_that_is_proven_fits_a_proof(self, chunk: int) -> None:
-        """The bound is in bytes as rent counts them: whatever the blocks are, the CAR is no larger."""
-        store, links, size = MemoryStore(), list[object](), 0
-        while True:
-            leaf = len(links).to_bytes(4, "big") + bytes(chunk)
-            store.put(cid_of(leaf, RAW), leaf)
-            data = encode([*links, link(cid_of(leaf, RAW))])
-            larger = size + len(leaf) + BLOCK_BYTES
-            if larger + len(data) + BLOCK_BYTES > MOST_PROVEN:
-                break
-            links, size = [*links, link(cid_of(leaf, RAW))], larger
-        data = encode(links)
-        root = cid_of(data, DAG_CBOR)
-        store.put(root, data)
-        found = size_of(store, root, STATE_BLOCKS)
-        assert found.is_provable
-        assert found.blocks == len(links) + 1
-        assert len(proof_of(store, root)) <= MOST_PROOF
-
-
 def test_a_state_that_no_proof_has_room_for_is_kept(stage: Stage) -> None:
     stage.keep(bytes(MOST_PROVEN))
     head = stage.state(stage.tenant).head
@@ -318,17 +242,6 @@ def test_a_state_that_no_proof_has_room_for_is_kept(stage: Stage) -> None:
     assert stage.ask(RESURRECT, address, b"proof", value=rent).exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
     assert stage.ask(RESURRECT, address, b"", value=rent).exit_code == 0
     assert stage.state(stage.tenant).head == head
-
-
-def test_of_a_state_with_more_blocks_than_are_walked_over_so_many_are_paid() -> None:
-    store, links = MemoryStore(), []
-    for number in range(50):
-        store.put(cid_of(bytes([number]), RAW), bytes([number]))
-        links.append(link(cid_of(bytes([number]), RAW)))
-    data = encode(links)
-    store.put(cid_of(data), data)
-    part = size_of(store, cid_of(data), 10)
-    assert (part.size, part.blocks, part.whole, part.is_provable) == (len(data) + 9 + 10 * 128, 10, False, False)
 
 
 @pytest.mark.parametrize(
@@ -536,6 +449,34 @@ _PAY = [
         "inputs": [{"name": "actor", "type": "bytes"}], "outputs": [{"name": "", "type": "uint64"}],
     }
 ]  # fmt: skip
+
+
+def test_the_largest_proof_is_a_message_that_a_block_takes() -> None:
+    with Network(rules="lab:rent=all/1000/10/9") as network:
+        code = network.machine.install((EXAMPLE / "tenant.wasm").read_bytes())
+        tenant = Address.id(network.machine.create(code).id)
+        network.chain.keep_changes()
+        room = MOST_PROVEN - 2 * BLOCK_BYTES - 46
+        network.send_native(tenant, KEEP, encode([bytes(room)]), gas_limit=10**9)
+        state = network.machine.actor(tenant)
+        assert state is not None
+        proof = proof_of(network.machine.store, state.head)
+        network.mine(20)
+        gone = archived(network.machine.store, network.machine.state_tree.existing(tenant.actor_id() or RENT))
+        assert gone is not None
+        assert (gone.kept, MOST_PROVEN - 2 < gone.size <= MOST_PROVEN) == (False, True), gone
+        params = encode([tenant.to_bytes(), proof])
+        sent = network.send_native(RENT_ADDRESS, RESURRECT, params, value=gone.size * 10_000, gas_limit=10**9)
+        assert sent.succeeded
+        assert sent.gas_used < 400_000_000
+
+
+def test_the_plot_has_a_line_with_and_one_without() -> None:
+    samples = Simulation(1, 12_000).run()
+    assert samples[-1].epoch == 12_000
+    assert samples[-1].archived > 0
+    lines = [element for element in ElementTree.fromstring(svg(samples)) if element.tag.endswith("polyline")]
+    assert [len(line.attrib["points"].split()) for line in lines] == [len(samples)] * 2
 
 
 @pytest.mark.parametrize(

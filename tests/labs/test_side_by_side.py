@@ -16,7 +16,7 @@ USERS, OF_EACH = 5, 3
 
 def chain(parallel: int) -> list[Any]:
     """States and receipts of blocks in which accounts post to each other."""
-    with Network(rules="lab:async,lanes", parallel=parallel, clock=lambda: START) as network:
+    with Network(rules="lab:async,lanes,rent=all/1000/4/2", parallel=parallel, clock=lambda: START) as network:
         network.mine()
         network.automine = False
         users = [account.native for account in network.accounts[:USERS]]

@@ -1,0 +1,93 @@
+"""Archived actors in the explorer, over JSON-RPC and on the command line, before and after their blocks are gone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bridge.addresses import to_filecoin
+from devtools.cli.main import app
+from hypervisor import fil
+from hypervisor.address import Address
+from hypervisor.archived import ArchivedActor, archived
+from localnet import Network
+from localnet.rpc.node import Node
+from store.cid import show
+from tests.labs.rent_ledger import EXAMPLE
+from tests.localnet.explorer.conftest import Visitor
+from tests.localnet.rpc.conftest import Client
+
+RULES = "lab:rent=all/1000000/10/5"
+
+
+@pytest.fixture
+def expired(tmp_path: Path) -> tuple[Path, Address, Address, ArchivedActor]:
+    """A folder in which a contract and a native actor are archived, and whose garbage is collected."""
+    with Network(tmp_path / "chain", rules=RULES) as network:
+        contract = network.deploy(EXAMPLE / "Tenant.json")
+        contract.send("keep", 2)
+        code = network.machine.install((EXAMPLE / "tenant.wasm").read_bytes())
+        native = Address.id(network.machine.create(code, value=fil(1)).id)
+        network.chain.keep_changes()
+        network.mine(10)
+        address = to_filecoin(contract.address)
+        state = network.machine.actor(address)
+        assert state is not None
+        gone = archived(network.machine.store, state)
+        assert gone is not None
+        assert network.machine.store.has(gone.root)
+    done = CliRunner().invoke(app, ["gc", str(tmp_path / "chain"), "--states", "1"])
+    assert done.exit_code == 0, done.output
+    with Network(tmp_path / "chain") as network:
+        assert not network.machine.store.has(gone.root)
+    return tmp_path / "chain", address, native, gone
+
+
+def test_every_view_says_since_when_and_which_root(expired: tuple[Path, Address, Address, ArchivedActor]) -> None:
+    chain, address, native, gone = expired
+    words = f"archived since epoch {gone.since}, root {show(gone.root)}"
+    for actor in (address, native):
+        shown = CliRunner().invoke(app, ["inspect", str(chain), str(actor), "--json"])
+        fields = json.loads(shown.output)
+        assert fields["type"] == "archived"
+        assert fields["archived"].startswith("archived since epoch ")
+        assert (words in fields["archived"]) == (actor == address)
+        assert fields["balance"] == ("0" if actor == address else str(fil(1)))
+        shown = CliRunner().invoke(app, ["actor", "inspect", str(actor), "--state", str(chain)])
+        assert shown.exit_code == 0, shown.output
+        assert "archived since epoch" in shown.output
+    shown = CliRunner().invoke(app, ["inspect", str(chain), f"{address}/state/contract_state/0"])
+    assert (shown.exit_code, words in shown.output) == (1, True), shown.output
+    verified = CliRunner().invoke(
+        app, ["inspect", str(chain), str(address), "--proof", str(chain.parent / "proof.car")]
+    )
+    assert verified.exit_code == 0, verified.output
+    verified = CliRunner().invoke(app, ["inspect", str(address), "--verify", str(chain.parent / "proof.car")])
+    assert words in verified.output, verified.output
+    with Network(chain) as network:
+        node = Node(network)
+        visit = Visitor(node)
+        for actor in (address, native):
+            for page in ("", "/state", "/call"):
+                answer = visit(f"/actor/{actor}{page}")
+                assert answer.status == 200, (page, answer.text)
+            assert "archived since epoch" in visit(f"/actor/{actor}").text
+        assert "archived" in visit("/actors").text
+
+
+def test_json_rpc_has_no_code_and_names_the_exit_code(expired: tuple[Path, Address, Address, ArchivedActor]) -> None:
+    chain, address, _, gone = expired
+    with Network(chain) as network:
+        ask = Client(Node(network))
+        ethereum = "0x" + address.to_bytes()[2:22].hex()
+        assert ask("eth_getCode", ethereum, "latest") == "0x"
+        assert ask("eth_getStorageAt", ethereum, "0x1", "latest") == "0x" + "00" * 32
+        assert ask("eth_getBalance", ethereum, "latest") == "0x0"
+        assert ask("eth_getTransactionCount", ethereum, "latest") == "0x0"
+        head = ask("Filecoin.StateGetActor", str(address), None)["Head"]["/"]
+        assert head != show(gone.root)
+        state = ask("Filecoin.StateReadState", str(address), None)
+        assert state["Balance"] == "0"
