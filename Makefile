@@ -144,6 +144,7 @@ streams: environment ## random programs of governance, awards and claims at the 
 	@$(RUN)/python -m tests.streams --count 500 $(ARGS)
 
 labs: environment ## the labs over 10,000 random programs each, and a miner's proof in a flood of 100,000 messages (docs/labs)
+	@$(RUN)/python -m tests.labs.accounts $(ARGS)
 	@$(RUN)/python -m tests.labs.lanes $(ARGS)
 	@$(RUN)/python -m tests.labs.outbox $(ARGS)
 	@$(RUN)/python -m tests.labs.rent $(ARGS)

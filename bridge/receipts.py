@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.addresses import EthAddress
+from bridge.apply_and_call import APPLY_AND_CALL, decode_answer
 from bridge.cbor import ParamsError, read_byte_string
 from bridge.events import Log
 from bridge.filecoin_call import NO_CODEC, encode_method_calldata
@@ -75,7 +76,23 @@ def return_bytes(message: Message, receipt: Receipt) -> bytes:
     """What an Ethereum caller sees returned: a contract's bytes, or revert data; nothing of a contract's creation."""
     if not receipt.exit_code and message.method == CREATE_EXTERNAL_METHOD and message.to == Address.id(EAM_ACTOR):
         return b""
+    if message.method == APPLY_AND_CALL and message.to == message.from_:
+        return applied_answer(receipt)[1]
     return unwrap_return(receipt.return_data)
+
+
+def applied_answer(receipt: Receipt) -> tuple[int, bytes]:
+    """What an Ethereum caller sees of a message to ApplyAndCall: the exit code, and what was returned.
+
+    The message exits with 0 where its call has failed, so that its authorizations stay (FIP-0111).
+    """
+    if receipt.exit_code:
+        return receipt.exit_code, unwrap_return(receipt.return_data)
+    try:
+        succeeded, output = decode_answer(receipt.return_data)
+    except ParamsError:
+        return receipt.exit_code, unwrap_return(receipt.return_data)
+    return ExitCode.OK if succeeded else ExitCode.EVM_CONTRACT_REVERTED, output
 
 
 def failure_text(exit_code: int, data: bytes, words: str, reason: str | None = None) -> str:

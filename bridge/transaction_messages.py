@@ -6,7 +6,8 @@ tells the kinds of transaction apart, so that the transaction, and with it its h
 Types 0 (with and without a chain id) and 2 are as on the network (FIP-0055, FIP-0091; lotus chain/types/ethtypes).
 Type 1, which the network refuses, is carried in a form of this project's own, with the prefix 0x03, so that tools which
 send nothing else work on a local network. A message has no room for access lists and authorizations: where the rules
-have them, the signature holds the whole transaction after the prefix 0x04 (`envelope_message`).
+have them, the signature holds the whole transaction after the prefix 0x04 (`envelope_message`). Where accounts run
+code, one of type 4 is a message of its sender to itself, to ApplyAndCall, signed as one of type 2 (FIP-0111).
 """
 
 from __future__ import annotations
@@ -15,11 +16,21 @@ from typing import Final
 
 from bridge import rlp
 from bridge.addresses import EthAddress, from_delegated, to_ethereum, to_filecoin, unmask_id
+from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams
 from bridge.cbor import ParamsError, byte_string, read_byte_string
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD
 from bridge.transaction_parsing import parse_transaction
-from bridge.transactions import ACCESS_LIST, DYNAMIC_FEE, LEGACY, SignedTransaction, Transaction, TransactionError
+from bridge.transactions import (
+    ACCESS_LIST,
+    DYNAMIC_FEE,
+    LEGACY,
+    SET_CODE,
+    Authorization,
+    SignedTransaction,
+    Transaction,
+    TransactionError,
+)
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
@@ -64,6 +75,49 @@ def message_from(transaction: Transaction, sender: Address) -> Message:
     )
 
 
+def set_code_message_from(transaction: Transaction, sender: Address) -> Message:
+    """As `message_from`; the message of a transaction of type 4 calls the sender's ApplyAndCall.
+
+    Raises TransactionError, also for one that creates a contract.
+    """
+    if transaction.type != SET_CODE:
+        return message_from(transaction, sender)
+    transaction.check()
+    if transaction.to is None:
+        raise TransactionError("a transaction of type 4 creates no contract: name a receiver")
+    try:
+        params = ApplyAndCallParams(
+            transaction.authorizations, transaction.to, transaction.value, transaction.data
+        ).encode()
+    except ParamsError as error:
+        raise TransactionError(str(error)) from None
+    return Message(
+        sender,
+        sender,
+        nonce=transaction.nonce,
+        value=TokenAmount(transaction.value),
+        method=APPLY_AND_CALL,
+        params=params,
+        gas_limit=Gas(transaction.gas_limit),
+        gas_fee_cap=TokenAmount(transaction.max_fee),
+        gas_premium=TokenAmount(transaction.max_priority_fee),
+    )
+
+
+def set_code_message(signed: SignedTransaction, sender: EthAddress | None = None) -> SignedMessage:
+    """As `signed_message`, for type 4, too: where accounts run code."""
+    transaction = signed.transaction
+    if transaction.type != SET_CODE:
+        return signed_message(signed, sender)
+    if transaction.access_list:
+        raise TransactionError("the transaction has an access list, which a Filecoin message cannot carry")
+    from_ = sender or signed.sender()
+    if unmask_id(from_) is not None:
+        raise AddressError(f"0x{from_.hex()} is an actor's number, and no account that signs")
+    message = set_code_message_from(transaction, Address.delegated(EAM_NAMESPACE, from_))
+    return SignedMessage(message, Signature(SignatureType.DELEGATED, _signature_bytes(signed)))
+
+
 def signed_message(signed: SignedTransaction, sender: EthAddress | None = None) -> SignedMessage:
     """The message that carries a transaction; `sender` is recovered where it is not known.
 
@@ -91,7 +145,7 @@ def envelope_message(signed: SignedTransaction, sender: EthAddress | None = None
 
 def _signature_bytes(signed: SignedTransaction) -> bytes:
     scalars = signed.r.to_bytes(32, "big") + signed.s.to_bytes(32, "big")
-    if signed.transaction.type == DYNAMIC_FEE:
+    if signed.transaction.type in (DYNAMIC_FEE, SET_CODE):
         return scalars + bytes([signed.v])
     if signed.transaction.type == ACCESS_LIST:
         return bytes([_ACCESS_LIST_PREFIX]) + scalars + bytes([signed.v])
@@ -122,7 +176,8 @@ def from_signed_message(signed: SignedMessage, chain_id: int) -> SignedTransacti
         raise TransactionError(f"the signature's v is {v}, which is not a transaction's on chain {chain_id}")
     r, s = int.from_bytes(scalars[:32], "big"), int.from_bytes(scalars[32:], "big")
     carried = SignedTransaction(transaction, parity, r, s)
-    if signed_message(carried, sender) != signed:
+    again = set_code_message if transaction.type == SET_CODE else signed_message
+    if again(carried, sender) != signed:
         raise TransactionError("no Ethereum transaction becomes this message")
     return carried
 
@@ -157,7 +212,12 @@ def _read_signature(data: bytes, chain_id: int) -> tuple[int, int | None, bytes,
 
 
 def _from_message(message: Message, kind: int, chain_id: int | None) -> Transaction:
-    if message.method == INVOKE_EVM:
+    authorizations: tuple[Authorization, ...] = ()
+    to: EthAddress | None
+    if message.method == APPLY_AND_CALL and message.to == message.from_ and kind == DYNAMIC_FEE:
+        kind, called = SET_CODE, _applied(message)
+        authorizations, to, data = called.authorizations, called.to, called.data
+    elif message.method == INVOKE_EVM:
         actor = message.to.actor_id()
         to = from_delegated(message.to) if actor is None else to_ethereum(actor, None)
         if to is None:
@@ -166,10 +226,8 @@ def _from_message(message: Message, kind: int, chain_id: int | None) -> Transact
         to = None
     else:
         raise TransactionError(f"method {message.method} of {message.to} is called by no transaction")
-    try:
-        data = read_byte_string(message.params) if message.params else b""
-    except ParamsError as error:
-        raise TransactionError(f"the parameters are not calldata: {error}") from None
+    if kind != SET_CODE:
+        data = _calldata(message)
     return Transaction(
         type=kind,
         chain_id=chain_id,
@@ -180,4 +238,19 @@ def _from_message(message: Message, kind: int, chain_id: int | None) -> Transact
         gas_limit=message.gas_limit,
         max_fee=message.gas_fee_cap,
         max_priority_fee=message.gas_premium,
+        authorizations=authorizations,
     ).check()
+
+
+def _calldata(message: Message) -> bytes:
+    try:
+        return read_byte_string(message.params) if message.params else b""
+    except ParamsError as error:
+        raise TransactionError(f"the parameters are not calldata: {error}") from None
+
+
+def _applied(message: Message) -> ApplyAndCallParams:
+    try:
+        return ApplyAndCallParams.decode(message.params)
+    except ParamsError as error:
+        raise TransactionError(str(error)) from None

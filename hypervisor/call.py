@@ -24,6 +24,16 @@ class Call:
     """The code that the receiver had, where the call enters the `upgrade` of the code that it has now."""
 
 
+@dataclass(frozen=True, slots=True)
+class LentCode:
+    """That accounts run contracts' code in their own names.
+
+    `selfdestruct_pays` if SELFDESTRUCT there pays the account's balance out; it never ends the account.
+    """
+
+    selfdestruct_pays: bool
+
+
 class CallResult(NamedTuple):
     """How a call ended for its caller: exit code, returned block, the callee's own words.
 

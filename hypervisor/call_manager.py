@@ -20,7 +20,7 @@ from hypervisor.access import AccessTracker
 from hypervisor.address import Address
 from hypervisor.backtrace import Backtrace, BacktraceFrame
 from hypervisor.blocks import Block
-from hypervisor.call import Call, CallResult
+from hypervisor.call import Call, CallResult, LentCode
 from hypervisor.context import InvocationContext
 from hypervisor.deep_stack import needs_fresh_stack
 from hypervisor.errors import Fatal, InvalidModule, OutOfGas, SyscallError, UnlinkableModule
@@ -60,6 +60,9 @@ class CallRules(Protocol):
     `charges_access`, which rules may change while a call lasts.
     """
 
+    lent_code: LentCode | None
+    """What contracts see and do where accounts run code; None where accounts have none."""
+
     def resolve(self, calls: "CallManager", call: Call) -> ActorID | CallResult:
         """The receiver's actor, which may come into being now; or the result of a call that reaches none.
 
@@ -87,6 +90,7 @@ class CallManager:
     ) -> None:
         self.machine = machine
         self.rules = rules
+        self.lent_code = rules.lent_code
         self.tree = machine.state_tree
         self.prices = machine.context.network.prices
         self.max_depth = MAX_CALL_DEPTH

@@ -7,7 +7,7 @@ from typing import Final
 
 from hypervisor.address import Address, Protocol, is_eth_namespace
 from hypervisor.blocks import Block
-from hypervisor.call import Call, CallResult
+from hypervisor.call import Call, CallResult, LentCode
 from hypervisor.call_manager import CallManager
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
@@ -22,6 +22,9 @@ _ZERO_BLS_KEY = b"\xc0" + bytes(47)
 
 class FilecoinCallRules:
     """See `hypervisor.call_manager.CallRules`. They keep nothing of a message."""
+
+    def __init__(self) -> None:
+        self.lent_code: LentCode | None = None
 
     def resolve(self, calls: CallManager, call: Call) -> ActorID:
         """The actor of an address; a key's or an Ethereum address comes into being with the first send to it."""

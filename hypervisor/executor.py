@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hypervisor.address import is_eth_namespace
 from hypervisor.blocks import Block
 from hypervisor.call import Call
-from hypervisor.call_manager import CallManager
+from hypervisor.call_manager import CallManager, CallRules
 from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.errors import Fatal, MessageError, OutOfGas, SyscallError
 from hypervisor.events import StampedEvent, events_root
@@ -101,8 +101,9 @@ class _PreflightFailure(Exception):
 class Executor:
     """Applies messages to a machine's state tree."""
 
-    def __init__(self, machine: MachineState) -> None:
+    def __init__(self, machine: MachineState, call_rules: CallRules = FILECOIN_CALLS) -> None:
         self._machine = machine
+        self._call_rules = call_rules
 
     def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
         """Apply a message that takes `raw_length` bytes on chain.
@@ -200,7 +201,7 @@ class Executor:
         receiver = self._machine.state_tree.lookup_id(message.to)
         calls = CallManager(
             self._machine,
-            FILECOIN_CALLS,
+            self._call_rules,
             gas,
             sender,
             message.from_,

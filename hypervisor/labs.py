@@ -14,6 +14,8 @@ from functools import lru_cache
 from pkgutil import resolve_name
 from typing import Final
 
+from hypervisor.call_manager import CallRules
+from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.errors import InvalidInput
 from hypervisor.executor import Executor
 from hypervisor.installed import INSTALL_AGAIN, registered
@@ -38,6 +40,11 @@ class Lab:
     genesis: str = ""
     """A function `(machine: MachineState) -> None`, called once for a new network: it puts what the lab needs into the
     first state. Where the lab takes an option, its text is the second argument.
+    """
+    calls: str = ""
+    """A function `(rules: CallRules) -> CallRules`, called for each machine: what decides of a message's calls.
+
+    Where the lab takes an option, its text is the second argument.
     """
     machine: str = ""
     """A function `(machine: MachineState) -> None`, called for each machine: it lets that know its code."""
@@ -92,9 +99,14 @@ def labs_of(rules: str) -> tuple[ChosenLab, ...]:
 
 
 def lab_executor(machine: MachineState) -> Executor:
-    """The executor of a machine with labs: Filecoin's, after each lab has let the machine know its code."""
-    know_labs(machine, machine.context.rules)
-    return Executor(machine)
+    """The executor of a machine with labs: Filecoin's with their calls, once each has let it know its code."""
+    name = machine.context.rules
+    know_labs(machine, name)
+    rules: CallRules = FILECOIN_CALLS
+    for chosen in labs_of(name):
+        if chosen.lab.calls:
+            rules = resolve_name(chosen.lab.calls)(rules, *chosen.given)
+    return Executor(machine, rules)
 
 
 def know_labs(machine: MachineState, rules: str) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.ethereum_signatures import key_address
 from bridge.printed_address import PrintedAddress
-from bridge.transactions import SignedTransaction, Transaction
+from bridge.transactions import Authorization, SignedTransaction, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
@@ -82,6 +82,13 @@ class Account:
 
         signature = self.sign_digest(keccak(_MESSAGE_PREFIX + str(len(text)).encode() + text))
         return signature[:64] + bytes([27 + signature[64]])
+
+    def sign_authorization(self, delegate: EthAddress, nonce: int, chain_id: int) -> Authorization:
+        """Let this account run the delegate's code, of the zero address none (EIP-7702); chain 0 is every one."""
+        unsigned = Authorization(chain_id, delegate, nonce, 0, 0, 0)
+        signature = self.sign_digest(unsigned.digest())
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+        return unsigned._replace(y_parity=signature[64], r=r, s=s)
 
     def sign_digest(self, digest: bytes) -> bytes:
         """Sign 32 bytes: 65 bytes r, s, v with v 0 or 1."""

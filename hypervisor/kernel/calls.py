@@ -8,7 +8,7 @@ from typing import Protocol
 from hypervisor.address import Address
 from hypervisor.backtrace import Backtrace
 from hypervisor.blocks import ScannedBlocks
-from hypervisor.call import Call, CallResult
+from hypervisor.call import Call, CallResult, LentCode
 from hypervisor.context import MachineContext
 from hypervisor.events import StampedEvent
 from hypervisor.externs import Externs
@@ -65,6 +65,7 @@ class Calls(Protocol):
     """A message while it is executed: what its invocations share."""
 
     identity: MessageIdentity
+    lent_code: LentCode | None
     tree: StateTree
     prices: PriceList
     gas: GasTracker

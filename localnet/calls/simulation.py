@@ -14,7 +14,6 @@ from typing import Final
 from bridge.addresses import EthAddress, to_ethereum, to_filecoin
 from bridge.events import Log, entries_to_log
 from bridge.receipts import EmittedLog
-from bridge.transaction_messages import message_from
 from bridge.transactions import Transaction
 from hypervisor.errors import HypervisorError
 from hypervisor.events import EventEntry
@@ -221,7 +220,7 @@ class _Block:
         given = call.transaction
         fees = (given.max_fee, given.max_priority_fee) if self._validation else (0, 0)
         transaction = replace(given, nonce=nonce, gas_limit=gas, max_fee=fees[0], max_priority_fee=fees[1])
-        candidate = from_impersonated(machine, message_from(transaction, sender))
+        candidate = from_impersonated(machine, self._rules.messages.message_from(transaction, sender))
         if self._validation:
             self._validate(candidate, expected)
         self._check_funds(candidate)

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
+from bridge.apply_and_call import APPLY_AND_CALL
 from bridge.events import entries_to_log
 from bridge.printed_address import PrintedAddress
-from bridge.receipts import EmittedLog, created_contract, effective_gas_price, return_bytes
+from bridge.receipts import EmittedLog, applied_answer, created_contract, effective_gas_price, return_bytes
+from bridge.transactions import SET_CODE
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.events import EventEntry
@@ -256,8 +258,11 @@ class TransactionReceipt:
 
     @property
     def exit_code(self) -> int:
-        """The exit code; 0 is success."""
-        return self.execution.receipt.exit_code
+        """The exit code; 0 is success. Of a transaction of type 4 that of its call."""
+        done = self.execution
+        if done.kind == SET_CODE and done.message.message.method == APPLY_AND_CALL:
+            return applied_answer(done.receipt)[0]
+        return done.receipt.exit_code
 
     @property
     def succeeded(self) -> bool:

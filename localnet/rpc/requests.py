@@ -55,11 +55,10 @@ class TransactionRequest:
 
     def check(self, rules: NetworkRules) -> None:
         """Raises RpcError for what a transaction has not under these rules."""
-        if rules.features.has_access_lists:
-            return
-        if self.access_list:
+        features = rules.features
+        if self.access_list and not features.has_access_lists:
             raise invalid_params("accessList: a Filecoin message cannot carry one")
-        if self.authorizations or self.type == SET_CODE:
+        if (self.authorizations or self.type == SET_CODE) and not features.has_authorizations:
             raise invalid_params("authorizationList: transactions of this type are not supported")
 
 

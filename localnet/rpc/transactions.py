@@ -8,7 +8,6 @@ from operator import attrgetter
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
-from bridge.transaction_messages import message_from
 from bridge.transactions import ACCESS_LIST, LEGACY, SignedTransaction, Transaction
 from hypervisor.types import Gas
 from localnet.accounts import Account
@@ -60,7 +59,8 @@ def send_transaction_sync(node: Node, request: TransactionRequest) -> dict[str, 
 
 def send_unsigned_transaction(node: Node, request: TransactionRequest) -> str:
     """Take a transaction in the name of any address, without a signature; its hash."""
-    message = message_from(_complete(node, request), to_filecoin(_sender(request)))
+    messages = node.network.rules.messages
+    message = messages.message_from(_complete(node, request), to_filecoin(_sender(request)))
     return as_data(node.network.submit_unsigned(message))
 
 

@@ -25,7 +25,7 @@ from bridge.params import CreateReturn, unwrap_return
 from bridge.patricia import EMPTY_ROOT
 from bridge.reverts import reverted_with
 from bridge.traces.failure_words import REVERTED, WORDS
-from bridge.transaction_messages import envelope_message
+from bridge.transaction_messages import envelope_message, message_from
 from bridge.transactions import SignedTransaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
@@ -97,6 +97,7 @@ FEATURES: Final = Features(
     has_null_rounds=False,
     has_official_evm=False,
     has_access_lists=True,
+    has_authorizations=True,
     has_filecoin_blocks=False,
     has_pending_block=True,
     allows_bare_storage=True,
@@ -221,6 +222,8 @@ class EthereumMessages:
 
     def __init__(self, limits: RuleLimits) -> None:
         self._limits = limits
+
+    message_from = staticmethod(message_from)
 
     def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
         """Any type that can be read."""

@@ -65,6 +65,8 @@ class Features:
     has_official_evm: bool
     """Whether a bundle's own EVM actor may run contracts."""
     has_access_lists: bool
+    has_authorizations: bool
+    """Whether there are transactions of type 4, which let accounts run code."""
     has_filecoin_blocks: bool
     """Whether a block's reward and cron follow its messages."""
     has_pending_block: bool

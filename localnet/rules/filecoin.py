@@ -14,7 +14,7 @@ from bridge.addresses import EthAddress, to_filecoin
 from bridge.ethereum_execution import ForkFacts
 from bridge.receipts import failure_text, return_bytes
 from bridge.transaction_messages import message_from, signed_message
-from bridge.transactions import DYNAMIC_FEE, SignedTransaction, Transaction
+from bridge.transactions import DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
 from hypervisor.address import Address, Protocol
 from hypervisor.bigint import encode_bigint
 from hypervisor.context import FILECOIN
@@ -78,6 +78,7 @@ FEATURES: Final = Features(
     has_null_rounds=True,
     has_official_evm=True,
     has_access_lists=False,
+    has_authorizations=False,
     has_filecoin_blocks=True,
     has_pending_block=False,
     allows_bare_storage=False,
@@ -167,6 +168,8 @@ class FilecoinBlocks:
 class FilecoinMessages:
     """See `localnet.rules.parts.MessageRules`."""
 
+    message_from = staticmethod(message_from)
+
     def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
         """Types 0, 1 and 2 without access lists."""
         return signed_message(signed, sender)
@@ -223,12 +226,12 @@ class FilecoinQuestions:
 
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
         """Implicitly, at the block gas limit; the request's gas and fees are not looked at."""
-        message = _message(machine, request, limit or LIMITS.call_gas)
+        message = self._message(machine, request, limit or LIMITS.call_gas)
         return _call_answer(message, machine.apply_implicit(message))
 
     def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
         """As a block would execute it, without fees."""
-        message = _message(machine, request, limit)
+        message = self._message(machine, request, limit)
         length = message.chain_length()
         sender = machine.actor(message.from_)
         if sender is not None and self._messages.sender_info(machine, sender).sends:
@@ -246,6 +249,24 @@ class FilecoinQuestions:
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """The tracer itself."""
         return tracer
+
+    def _message(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
+        """The request as a message; a sender without an actor becomes a placeholder (inside a trial)."""
+        sender = to_filecoin(request.sender)
+        state = sender_of(machine, sender)
+        transaction = Transaction(
+            type=SET_CODE if request.authorizations else DYNAMIC_FEE,
+            chain_id=machine.context.chain_id,
+            nonce=0 if state is None else nonce_of_actor(machine, state),
+            to=request.to,
+            value=request.value,
+            data=request.data,
+            gas_limit=limit,
+            max_fee=0,
+            max_priority_fee=0,
+            authorizations=request.authorizations,
+        )
+        return self._messages.message_from(transaction, sender)
 
 
 class FilecoinViews:
@@ -299,24 +320,6 @@ def _implicit(machine: Hypervisor, to: ActorID, method: MethodNumber, params: by
     if result.exit_code != ExitCode.OK:  # on the network the tipset would be invalid
         raise result.fatal or Fatal(f"f0{to} exited with {result.exit_code} in the epoch's work: {result.message}")
     return result
-
-
-def _message(machine: Hypervisor, request: CallRequest, limit: Gas) -> Message:
-    """The request as a message; a sender without an actor becomes a placeholder (inside a trial)."""
-    sender = to_filecoin(request.sender)
-    state = sender_of(machine, sender)
-    transaction = Transaction(
-        type=DYNAMIC_FEE,
-        chain_id=machine.context.chain_id,
-        nonce=0 if state is None else nonce_of_actor(machine, state),
-        to=request.to,
-        value=request.value,
-        data=request.data,
-        gas_limit=limit,
-        max_fee=0,
-        max_priority_fee=0,
-    )
-    return message_from(transaction, sender)
 
 
 def sender_of(machine: Hypervisor, sender: Address) -> ActorState | None:

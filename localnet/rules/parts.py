@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from bridge.addresses import EthAddress
 from bridge.ethereum_execution import ForkFacts
-from bridge.transactions import SignedTransaction
+from bridge.transactions import SignedTransaction, Transaction
 from hypervisor.address import Address
 from hypervisor.executor import ApplyResult
 from hypervisor.machine import Hypervisor
@@ -91,6 +91,9 @@ class BlockRules(Protocol):
 
 class MessageRules(Protocol):
     """Which messages a block takes, and what they do."""
+
+    def message_from(self, transaction: Transaction, sender: Address) -> Message:
+        """The message of a transaction in the name of any actor. Raises TransactionError."""
 
     def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
         """The message that carries a transaction. Raises TransactionError where none does."""

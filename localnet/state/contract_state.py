@@ -17,7 +17,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, MethodNumber
-from store.cid import RAW, Cid, cid_of
+from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import decode, encode
 from store.kamt import Kamt
 from store.keccak import keccak
@@ -53,8 +53,21 @@ def contract_state(machine: Hypervisor, actor: ActorState) -> ContractState | No
 def code_of(machine: Hypervisor, address: Address) -> bytes:
     """A contract's runtime code; nothing for everybody else."""
     actor = machine.actor(address)
-    state = None if actor is None else contract_state(machine, actor)
-    return b"" if state is None else code_of_contract(machine, state)
+    if actor is None:
+        return b""
+    state = contract_state(machine, actor)
+    if state is not None:
+        return code_of_contract(machine, state)
+    if actor.delegated_address is None or actor.head == EMPTY_ARRAY_CID:
+        return b""
+    return _code_of_account(machine, actor)
+
+
+def _code_of_account(machine: Hypervisor, actor: ActorState) -> bytes:
+    """What stands for the code of an Ethereum account that was lent some: it keeps a contract's state then."""
+    if actor.code != machine.manifest.code("ethaccount"):
+        return b""
+    return machine.store.get(EvmState.decode(machine.store.get(actor.head)).bytecode)
 
 
 def code_of_contract(machine: Hypervisor, state: ContractState) -> bytes:
@@ -75,8 +88,12 @@ def code_that_runs(machine: Hypervisor, address: Address, method: int, params: b
 def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:
     """The 32 bytes of a contract's storage slot; zeros for everybody else. Raises Fatal."""
     actor = machine.actor(address)
-    if actor is None or contract_state(machine, actor) is None:
+    if actor is None:
         return bytes(_WORD)
+    if contract_state(machine, actor) is None:
+        is_account = actor.code == machine.manifest.code("ethaccount")
+        if not is_account or actor.head == EMPTY_ARRAY_CID:  # of no account without lent code
+            return bytes(_WORD)
     params = encode([slot.to_bytes(_WORD, "big").lstrip(b"\0")])
     result = machine.call(Message(address, Address.id(SYSTEM_ACTOR), method=_GET_STORAGE_AT, params=params))
     if result.exit_code:

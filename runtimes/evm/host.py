@@ -5,6 +5,7 @@ from typing import Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
 from bridge.events import Log, log_to_entries
+from hypervisor.call import LentCode
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import StepTracer
@@ -150,6 +151,9 @@ class FilecoinHost:
 
     def selfdestruct(self, beneficiary: EthAddress) -> None:
         """Pay the whole balance out by a bare send, without writing state first, and mark the contract."""
+        lent = None if self.syscalls.kernel.calls.lent_code is None else self._lent_code()
+        if lent is not None and not lent.selfdestruct_pays:
+            return
         balance = self.syscalls.current_balance()
         try:
             result = self.syscalls.send(to_filecoin(beneficiary), METHOD_SEND, value=balance)
@@ -158,7 +162,15 @@ class FilecoinHost:
             failure = str(error)
         if failure:
             raise ActorExit(ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED, message=f"paying out: {failure}")
-        self.contract.destroy()
+        if lent is None:
+            self.contract.destroy()
+
+    def _lent_code(self) -> LentCode | None:
+        """What SELFDESTRUCT does if the frame runs in an account's name; None if in a contract's own."""
+        kernel = self.syscalls.kernel
+        actor = kernel.calls.tree.get_actor(kernel.context.receiver)
+        is_account = actor is not None and actor.code == kernel.machine.manifest.code("ethaccount")
+        return kernel.calls.lent_code if is_account else None
 
     def tree_mode(self) -> TreeMode | None:
         """Each frame runs by itself: gas is the machine's, and each call a syscall."""

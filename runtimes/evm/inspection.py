@@ -10,6 +10,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import ParamsError, read_byte_string
+from bridge.delegations import delegation_of
 from hypervisor.address import Address
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
@@ -38,11 +39,12 @@ class AccountKind(Enum):
     ACCOUNT = "account"
     CONTRACT = "contract"
     NATIVE = "native"
+    LENDING = "lending"
 
 
 @dataclass(frozen=True, slots=True)
 class InspectedAccount:
-    """What is there; `address` is the contract's, for calls."""
+    """What is there; `address` is the contract's, for calls, or that of an account which may run one's code."""
 
     kind: AccountKind
     address: Address | None = None
@@ -67,8 +69,16 @@ class AccountInspector:
         number = self._syscalls.builtin_type(code)
         name = ACTOR_NAMES[number - 1] if number else ""
         if name in ACCOUNT_TYPES:
+            if name == "ethaccount" and self._syscalls.kernel.calls.lent_code is not None:
+                return InspectedAccount(AccountKind.LENDING, Address.id(actor))
             return InspectedAccount(AccountKind.ACCOUNT)
         return InspectedAccount(AccountKind.CONTRACT if name == "evm" else AccountKind.NATIVE, Address.id(actor))
+
+    def lender(self, lending: InspectedAccount) -> InspectedAccount:
+        """What is behind the address whose code an account says it runs; the account, where it runs none."""
+        cid = None if lending.address is None else self.bytecode_cid(lending.address)
+        delegate = None if cid is None else delegation_of(self._open(cid))
+        return InspectedAccount(AccountKind.ACCOUNT) if delegate is None else self.find(delegate)
 
     def code_size(self, address: EthAddress) -> int:
         """EXTCODESIZE."""
@@ -82,8 +92,11 @@ class AccountInspector:
         if found.address is None:
             return b""
         cid = self.bytecode_cid(found.address)
+        return b"" if cid is None else self._open(cid)
+
+    def _open(self, bytecode: Cid) -> bytes:
         try:
-            return b"" if cid is None else self._syscalls.open(cid)
+            return self._syscalls.open(bytecode)
         except SyscallError as error:
             raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"bytecode: {error}") from None
 
@@ -95,7 +108,7 @@ class AccountInspector:
                 return NOTHING_HASH
             case AccountKind.NATIVE:
                 return NATIVE_CODE_HASH
-            case AccountKind.CONTRACT if found.address is not None:
+            case AccountKind.CONTRACT | AccountKind.LENDING if found.address is not None:
                 try:
                     return read_byte_string(self._ask(found.address, GET_BYTECODE_HASH))
                 except ParamsError as error:

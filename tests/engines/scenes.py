@@ -15,11 +15,11 @@ from typing import Final
 from coincurve import PrivateKey
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, create2_address
+from bridge.delegations import DELEGATION_PREFIX
 from bridge.transactions import Authorization
 from hypervisor.network_versions import network_version
 from runtimes.evm.engine import EngineRules
 from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.ethereum.contract_states import DELEGATION_PREFIX
 from runtimes.evm.ethereum.forks import FORKS, fork_names
 from runtimes.evm.ethereum.prices import AUTHORIZATION
 from runtimes.evm.filecoin_rules import filecoin_rules

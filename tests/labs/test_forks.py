@@ -91,7 +91,10 @@ def test_other_rules_than_the_origins_are_refused(url: str, rules: str) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [("lab:unheard", "under the rules 'lab:unheard': lab 'unheard' is not known"), ("lab:", "name one of async")],
+    [
+        ("lab:unheard", "under the rules 'lab:unheard': lab 'unheard' is not known"),
+        ("lab:", "name one of accounts, async"),
+    ],
 )
 def test_a_lab_that_is_not_installed_here_is_named(answer: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     answers_as(monkeypatch, answer)

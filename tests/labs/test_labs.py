@@ -88,8 +88,8 @@ def test_where_no_lab_is_registered_the_remedy_is_told(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        ("lab", "name one of async, lanes, libraries, rent"),
-        ("lab:", "name one of async, lanes, libraries, rent"),
+        ("lab", "name one of accounts, async, lanes, libraries, rent"),
+        ("lab:", "name one of accounts, async, lanes, libraries, rent"),
         ("lab:lanez", "lab 'lanez' is not known: choose of"),
         ("lab:lanes,lanes", "lab 'lanes' is named twice"),
         ("lab:lanes,", "'' names no lab"),

@@ -47,12 +47,10 @@ def _sign(
     account = account_of(key)
     number = _next_nonce(context, account.address) if nonce is None else nonce
     chain = 0 if anywhere else context.machine.context.chain_id
-    unsigned = Authorization(chain, to, number, 0, 0, 0)
-    signature = account.sign_digest(unsigned.digest())
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    signed = account.sign_authorization(to, number, chain)
     if attach:
-        _attach(context, unsigned._replace(y_parity=signature[64], r=r, s=s))
-    return signature[64], signature[:32], signature[32:64], number, to
+        _attach(context, signed)
+    return signed.y_parity, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big"), number, to
 
 
 @cheatcode("signDelegation(address,uint256)", returns=_SIGNED)

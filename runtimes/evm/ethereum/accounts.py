@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, unmask_id
+from bridge.delegations import DELEGATION_PREFIX
 from hypervisor.address import Address, Protocol
 from hypervisor.errors import Fatal
 from hypervisor.journal import Journal
@@ -22,7 +23,6 @@ from hypervisor.types import BURNT_FUNDS_ACTOR, EAM_NAMESPACE, INIT_ACTOR, Actor
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
 from runtimes.evm.ethereum.contract_states import (
-    DELEGATION_PREFIX,
     EMPTY_CODE,
     NATIVE_CODE_CID,
     ContractStates,

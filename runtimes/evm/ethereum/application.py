@@ -9,10 +9,11 @@ from typing import Final
 
 from bridge.addresses import EthAddress, create_address
 from bridge.cbor import byte_string
+from bridge.delegations import authority_of, is_delegation
 from bridge.ethereum_block import EthereumBlock
 from bridge.events import Log, entries_to_log
 from bridge.method_numbers import INVOKE_EVM
-from bridge.transactions import Authorization, Transaction
+from bridge.transactions import Transaction
 from hypervisor.blocks import Block
 from hypervisor.call import Call, CallResult
 from hypervisor.errors import OutOfGas, SyscallError
@@ -31,7 +32,7 @@ from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, validation
 from runtimes.evm.ethereum.accounts import Accounts, delegated_address
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
-from runtimes.evm.ethereum.contract_states import is_delegation, may_send
+from runtimes.evm.ethereum.contract_states import may_send
 from runtimes.evm.ethereum.first_call import send_first
 from runtimes.evm.ethereum.forks import Fork, fork_named
 from runtimes.evm.ethereum.messages import Entry
@@ -204,8 +205,8 @@ class Application:
         """Let accounts lend themselves code; gas to refund for those that existed. Bad authorizations are passed by."""
         refund = 0
         for authorization in self._transaction.authorizations:
-            signer = authorization.signer()
-            if signer is None or not self._is_for_this_chain(authorization):
+            signer = authority_of(authorization, self._machine.context.chain_id)
+            if signer is None:
                 continue
             accounts = self._accounts
             accounts.warm(signer)
@@ -222,10 +223,6 @@ class Application:
             accounts.set_delegation(actor, authorization.address if any(authorization.address) else None)
             accounts.set_nonce(actor, authorization.nonce + 1)
         return refund
-
-    def _is_for_this_chain(self, authorization: Authorization) -> bool:
-        chain = self._machine.context.chain_id
-        return authorization.chain_id in (0, chain) and authorization.nonce < validation.MAX_NONCE
 
     # --- the call ---------------------------------------------------------------------------------------------
 

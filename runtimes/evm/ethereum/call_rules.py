@@ -14,7 +14,7 @@ from bridge.addresses import EthAddress
 from bridge.gas import DEFAULT_RATE
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor.blocks import Block
-from hypervisor.call import Call, CallResult
+from hypervisor.call import Call, CallResult, LentCode
 from hypervisor.call_manager import CallManager
 from hypervisor.call_rules import FILECOIN_CALLS
 from hypervisor.errors import OutOfGas
@@ -52,6 +52,7 @@ class EthereumCallRules:
     """
 
     def __init__(self, fork: Fork, accounts: Accounts, network_prices: PriceList) -> None:
+        self.lent_code: LentCode | None = None  # accounts with code are contracts here
         self._fork = fork
         self._precompiles = fork.precompiles
         self._accounts = accounts

@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Final
 
 from bridge.addresses import EthAddress
+from bridge.delegations import delegation_of, is_delegation
 from bridge.evm_state import EvmState
 from hypervisor.errors import Fatal
 from hypervisor.machine_state import MachineState
@@ -27,9 +28,6 @@ NATIVE_CODE_CID: Final = cid_of(NATIVE_CODE, RAW)
 NEW_CONTRACT: Final = EvmState(EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, None, FIRST_NONCE, None)
 """What an EVM actor is whose head is still the empty array: one that this message creates."""
 
-DELEGATION_PREFIX: Final = b"\xef\x01\x00"
-DELEGATION_LENGTH: Final = 23
-
 _SHAPES: dict[Cid, tuple[int, EthAddress | None]] = {}
 """Of code that was met, which is what its CID says: its length, whose code it lends."""
 _MOST_SHAPES: Final = 4096
@@ -39,11 +37,6 @@ _MOST_TREES: Final = 32
 _MOST_NODES: Final = 8192
 """Of what a machine's messages hand on: states, storages, and nodes of all storages together."""
 _HELD: Final = attrgetter("held")
-
-
-def is_delegation(code: bytes) -> bool:
-    """Whether code only says whose code is lent."""
-    return len(code) == DELEGATION_LENGTH and code.startswith(DELEGATION_PREFIX)
 
 
 def may_send(code: bytes, fork: Fork) -> bool:
@@ -139,7 +132,7 @@ class ContractStates:
             code = self.code_block(cid)
             if len(_SHAPES) >= _MOST_SHAPES:
                 _SHAPES.clear()
-            shape = _SHAPES[cid] = len(code), EthAddress(code[3:]) if is_delegation(code) else None
+            shape = _SHAPES[cid] = len(code), delegation_of(code)
         return shape
 
     def form(self, contract: EvmState, state: ActorState) -> ActorState:

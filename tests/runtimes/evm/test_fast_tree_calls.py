@@ -9,9 +9,9 @@ from __future__ import annotations
 import pytest
 
 from bridge.addresses import EthAddress, masked_id
+from bridge.delegations import DELEGATION_PREFIX
 from hypervisor.types import FIRST_DYNAMIC_ACTOR
 from runtimes.evm.ethereum.alloc import AllocAccount
-from runtimes.evm.ethereum.contract_states import DELEGATION_PREFIX
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.tree_twins import (
     CALLEE,

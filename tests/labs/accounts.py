@@ -1,0 +1,545 @@
+"""Random programs of accounts that run code, beside Ethereum's rules of Prague, as a recorded run (lab `accounts`).
+
+A program is a handful of transactions, most of type 4, with good and bad authorizations, over accounts, contracts of
+random code (storage, transient storage, calls of each kind, looks at code and balances, logs, reverts, SELFDESTRUCT in
+an account's name), precompiles, native actors and addresses without an actor. Each is executed on both; then codes,
+storages, balances, nonces, logs and ends must be the same. In the variant `fip` no code that runs in an account's name
+calls an account, where FIP-0111 and EIP-7702 differ. Then the same, shorter, with defects.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cache
+from random import Random
+from time import monotonic
+from typing import Any, Final, cast
+from unittest import mock
+
+from bench.recorded import RunRecord, finish, options
+from bridge.addresses import EthAddress, from_delegated, masked_id, to_filecoin
+from bridge.delegations import delegation_of
+from bridge.ethereum_execution import EthereumExecution
+from bridge.events import entries_to_log
+from bridge.evm_state import EvmState
+from bridge.params import DelegateCallParams, unwrap_return
+from bridge.receipts import applied_answer
+from bridge.transaction_messages import set_code_message_from
+from bridge.transactions import DYNAMIC_FEE, SET_CODE, Authorization, SignedTransaction, Transaction
+from hypervisor.address import Address
+from hypervisor.events import StampedEvent
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
+from hypervisor.types import ActorID, ChainEpoch, TokenAmount
+from localnet import Network
+from localnet.accounts import Account, accounts
+from localnet.rules.labs import delegated_calls
+from localnet.rules.labs.delegated_calls import AccountCalls, delegation_nonce
+from localnet.state.contract_state import code_of, nonce_of
+from localnet.state.controls import set_balance, set_code
+from store.cid import EMPTY_ARRAY_CID
+from store.kamt import Kamt
+from store.keccak import keccak
+
+STAGES: Final = ("the same on both", "delegated an account", "ran code in its name", "and took a call back")
+VARIANTS: Final = ("fip", "eip")
+KEYS: Final = accounts(count=5)
+"""The first two pay."""
+PLAIN: Final = tuple(EthAddress(bytes([0xC0] * 19 + [place])) for place in range(3))
+"""Contracts whose code calls accounts."""
+LENT: Final = tuple(EthAddress(bytes([0xD0] * 19 + [place])) for place in range(3))
+"""Contracts whose code runs in accounts' names: in the variant `fip` it calls none."""
+FRESH: Final = EthAddress(bytes(range(7, 27)))
+IDENTITY: Final = EthAddress(bytes(19) + b"\4")
+NATIVE: Final = masked_id(ActorID(7))
+FUNDS: Final = 10**6
+GAS: Final = 1 << 33
+SLOTS: Final = (*range(6), 7)
+MOST: Final = 3
+"""How deep calls go."""
+_DELEGATED: Final = keccak(b"Delegated(address)")
+_BATCH: Final = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A machine under one set of rules."""
+
+    network: Network
+    machine: Hypervisor
+    start: Snapshot
+
+    @property
+    def is_ethereum(self) -> bool:
+        """Whether these are Ethereum's rules."""
+        return self.network.rules.name == "ethereum"
+
+
+@cache
+def side(rules: str) -> Side:
+    """Made once in a process; epoch, time and chain id are the same on all."""
+    network = Network(rules=rules, hardfork="prague" if rules == "ethereum" else "", chain_id=31337)
+    machine = network.machine
+    for account in KEYS:
+        set_balance(machine, account.delegated, TokenAmount(FUNDS))
+    machine.advance(epoch=ChainEpoch(9), timestamp=1_700_000_000, base_fee=TokenAmount(0))
+    if rules == "ethereum":
+        machine.advance(block=_with_room(machine.context.block))
+    return Side(network, machine, machine.snapshot())
+
+
+def _with_room(block: Any) -> Any:
+    return replace(block, gas_limit=1 << 50)
+
+
+# --- code -------------------------------------------------------------------------------------------------------------
+
+
+def _push(value: int) -> bytes:
+    size = max(1, (value.bit_length() + 7) // 8)
+    return bytes([0x5F + size]) + value.to_bytes(size, "big")
+
+
+class Code:
+    """Draws the code of a contract: with calldata of 0 it only notes its caller, else it does some steps."""
+
+    def __init__(self, random: Random, targets: tuple[EthAddress, ...], variant: str) -> None:
+        self.random, self.targets, self.variant = random, targets, variant
+
+    def draw(self) -> bytes:
+        """The bytes."""
+        steps = b"".join(self.step() for _ in range(self.random.randrange(1, 6)))
+        # mem[0] = calldata[0] - 1, or the end where that is 0
+        body = bytes.fromhex("6001") + b"\x5f\x35\x03\x5f\x52" + steps + self.end()
+        head = b"\x5f\x35\x15\x61"
+        jump = len(head) + 3 + len(body)
+        return head + jump.to_bytes(2, "big") + b"\x57" + body + b"\x5b" + b"\x33" + _push(7) + b"\x55\x00"
+
+    def end(self) -> bytes:
+        """STOP, RETURN of a word, REVERT, INVALID."""
+        return self.random.choice(
+            (b"\x00", b"\x00", b"\x00", b"\x60\x20\x5f\xf3", b"\x60\x20\x5f\xf3", b"\x60\x20\x5f\xfd", b"\xfe")
+        )
+
+    def value(self) -> bytes:
+        """One word on the stack."""
+        random = self.random
+        address = _push(int.from_bytes(random.choice((*self.targets, NATIVE, IDENTITY)), "big"))
+        known = _push(int.from_bytes(random.choice((*PLAIN, *LENT, *(key.address for key in KEYS))), "big"))
+        own = b"\x30"
+        return random.choice((
+            _push(random.randrange(1, 9)), own, b"\x33", b"\x34", b"\x32", b"\x47", b"\x36", b"\x3d",  # RETURNDATASIZE
+            known + b"\x31", known + b"\x3b", known + b"\x3f", own + b"\x3b", own + b"\x3f", own + b"\x31",
+            known + b"\x5f\x60\x80\x52" + b"\x60\x17\x5f\x60\x80\x83\x3c" + b"\x50\x60\x80\x51",  # EXTCODECOPY
+            _push(random.randrange(6)) + b"\x54", _push(random.randrange(3)) + b"\x5c", address,
+        ))  # fmt: skip
+
+    def step(self) -> bytes:
+        """One thing that it does."""
+        random = self.random
+        kind = random.randrange(10)
+        if kind < 3:
+            return self.value() + _push(random.randrange(6)) + b"\x55"
+        if kind == 3:
+            return self.value() + _push(random.randrange(3)) + b"\x5d"
+        if kind == 4:
+            return self.value() + b"\x60\x40\x52" + self.value() + b"\x60\x20\x60\x40\xa1"
+        if kind == 5 and self.variant == "eip":  # SELFDESTRUCT, in an account's name alone
+            beneficiary = _push(int.from_bytes(random.choice((FRESH, KEYS[0].address, *PLAIN)), "big"))
+            skip = b"\x30\x3b\x60\x17\x14\x15"
+            return skip + b"\x58" + _push(len(beneficiary) + 6) + b"\x01\x57" + beneficiary + b"\xff" + b"\x5b"
+        return self.call() + _push(random.randrange(6)) + b"\x55"
+
+    def call(self) -> bytes:
+        """A call with the word in memory as its calldata; whether it succeeded is on the stack."""
+        random = self.random
+        to = _push(int.from_bytes(random.choice(self.targets), "big"))
+        kind = random.choice((0xF1, 0xF1, 0xF1, 0xFA, 0xF4))
+        if kind == 0xF4 and self.variant == "fip":
+            to = _push(int.from_bytes(random.choice(LENT), "big"))
+        value = _push(random.choice((0, 0, 1, 50, FUNDS * 9))) if kind == 0xF1 else b""
+        return b"\x60\x20\x60\x60\x60\x20\x5f" + value + to + b"\x5a" + bytes([kind])
+
+
+# --- programs ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Play:
+    """One program and what it has come to."""
+
+    seed: int
+    findings: list[str] = field(default_factory=list)
+    delegated: bool = False
+    ran: bool = False
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An authorization before it is signed: `nonce` from the one that is next, `spoilt` says how it is made bad."""
+
+    account: Account
+    delegate: EthAddress
+    nonce: int
+    chain_id: int
+    spoilt: str
+
+
+class Program:
+    """Draws code, transactions and authorizations."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.variant = VARIANTS[seed % 2]
+        random, people = self.random, tuple(account.address for account in KEYS)
+        lent = (*LENT, IDENTITY, FRESH) if self.variant == "fip" else (*LENT, *PLAIN, *people, IDENTITY, FRESH)
+        self.codes = {address: Code(random, lent, self.variant).draw() for address in LENT}
+        plain = (*LENT, *PLAIN, *people, *people, IDENTITY, FRESH)
+        self.codes |= {address: Code(random, plain, self.variant).draw() for address in PLAIN}
+        most = random.choice((1, 3, 6, 12))
+        self.delegates = (*LENT * most, *(() if self.variant == "fip" else PLAIN), *self._odd())
+
+    def _odd(self) -> tuple[EthAddress, ...]:
+        """Delegates without code, or with none that runs: nobody, precompiles, native actors, accounts."""
+        return (EthAddress(bytes(20)), FRESH, IDENTITY, *(account.address for account in KEYS))
+
+    def wishes(self) -> list[Wish]:
+        """What accounts sign for one transaction."""
+        random, people = self.random, list(KEYS)
+        random.shuffle(people)
+        count = random.choice((1, 1, 2, 3))
+        signers = people[:count] if self.variant == "fip" else random.choices(people, k=count)
+        return [self.wish(account) for account in signers]
+
+    def wish(self, account: Account) -> Wish:
+        """Most are good."""
+        random = self.random
+        spoilt = random.choice(("",) * 16 + ("s", "parity", "r", "zero"))
+        nonce = random.choice((0,) * 14 + (1, -1))
+        return Wish(account, random.choice(self.delegates), nonce, random.choice((0, *(31337,) * 10, 314)), spoilt)
+
+    def transaction(self) -> tuple[Account, EthAddress, int, bytes, list[Wish]]:
+        """Sender, receiver, value, calldata, and what is signed for it."""
+        random = self.random
+        sender = random.choice((*KEYS[:2], *KEYS[:2], *KEYS))
+        people = tuple(account.address for account in KEYS)
+        to = random.choice((*people, *people, *PLAIN, *LENT, FRESH))
+        depth = random.randrange(MOST + 1)
+        wishes = self.wishes() if random.random() < 0.6 else []
+        return sender, to, random.choice((0, 0, 3, 100)), depth.to_bytes(32, "big"), wishes
+
+
+def signed(wish: Wish, nonce: int) -> Authorization:
+    """The authorization, signed at this nonce; one that is spoilt is signed and then changed."""
+    item = wish.account.sign_authorization(
+        wish.delegate, nonce + wish.nonce if nonce + wish.nonce >= 0 else 99, wish.chain_id
+    )
+    order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+    if wish.spoilt == "s":
+        return item._replace(s=order - item.s, y_parity=1 - item.y_parity)
+    if wish.spoilt == "parity":
+        return item._replace(y_parity=5)
+    if wish.spoilt == "r":
+        return item._replace(r=0)
+    return item._replace(r=0, s=0) if wish.spoilt == "zero" else item
+
+
+def base_nonces(here: Side, variant: str, sender: Account) -> dict[EthAddress, int]:
+    """The nonces that authorizations begin with, as the message's own nonce has been counted."""
+    own = variant == "fip" and not here.is_ethereum
+    return {
+        account.address: delegation_nonce(here.machine, account.address)
+        if own
+        else nonce_of(here.machine, account.delegated) + (account is sender)
+        for account in KEYS
+    }
+
+
+def authorizations(here: Side, variant: str, sender: Account, wishes: list[Wish]) -> tuple[Authorization, ...]:
+    """What is signed on this side: a further one of an account expects that its earlier good ones count."""
+    nonces = base_nonces(here, variant, sender)
+    found = []
+    for wish in wishes:
+        address = wish.account.address
+        found.append(signed(wish, nonces[address]))
+        good = not wish.spoilt and wish.chain_id in (0, 31337)
+        nonces[address] += good and found[-1].nonce == nonces[address]
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a transaction ended, as both sides can say it."""
+
+    succeeded: bool
+    output: bytes
+    logs: tuple[tuple[EthAddress, tuple[bytes, ...], bytes], ...]
+
+
+def execute(
+    here: Side, variant: str, sender: Account, to: EthAddress, value: int, data: bytes, wishes: list[Wish]
+) -> End:
+    """Execute a transaction on one side, without fees."""
+    machine = here.machine
+    transaction = Transaction(
+        SET_CODE if wishes else DYNAMIC_FEE,
+        31337,
+        nonce_of(machine, sender.delegated),
+        to,
+        value,
+        data,
+        1 << 49 if here.is_ethereum else GAS,
+        0,
+        0,
+        authorizations=authorizations(here, variant, sender, wishes),
+    )
+    if here.is_ethereum:
+        executor = cast(EthereumExecution, machine.executor)
+        result = executor.apply_signed(SignedTransaction(transaction, 0, 0, 0), sender.address)
+    else:
+        result = machine.apply(set_code_message_from(transaction, sender.delegated))
+    if result.fatal is not None:
+        raise result.fatal
+    exit_code, output = (result.exit_code, result.return_data)
+    if wishes and not here.is_ethereum:
+        assert not exit_code, result
+        exit_code, output = applied_answer(result.receipt)
+    else:
+        output = unwrap_return(output)
+    return End(not exit_code, output if exit_code in (0, 33) else b"", tuple(_logs(machine, result.events)))
+
+
+def _logs(
+    machine: Hypervisor, events: tuple[StampedEvent, ...]
+) -> Iterator[tuple[EthAddress, tuple[bytes, ...], bytes]]:
+    for event in events:
+        log, actor = entries_to_log(event.entries), machine.state_tree.get_actor(event.emitter)
+        address = None if actor is None else from_delegated(actor.delegated_address)
+        if log is not None and address is not None and log.topics != (_DELEGATED,):
+            yield address, tuple(log.topics), log.data
+
+
+def facts(here: Side, variant: str) -> dict[str, Any]:
+    """All that must be the same."""
+    machine, found = here.machine, dict[str, Any]()
+    for address in (*(account.address for account in KEYS), *PLAIN, *LENT, FRESH, IDENTITY):
+        there, name = to_filecoin(address), f"0x{address.hex()}"
+        found[f"balance {name}"] = int(machine.balance(there))
+        found[f"code {name}"] = code_of(machine, there)
+        found[f"storage {name}"] = _slots(machine, there)
+    for account in KEYS:
+        nonce = nonce_of(machine, account.delegated)
+        own = variant == "fip" and not here.is_ethereum
+        found[f"nonce 0x{account.address.hex()}"] = nonce + (delegation_nonce(machine, account.address) if own else 0)
+    return found
+
+
+def _slots(machine: Hypervisor, address: Address) -> dict[int, int]:
+    """The words of a storage that are not 0."""
+    actor = machine.actor(address)
+    if actor is None or actor.head == EMPTY_ARRAY_CID or actor.delegated_address is None:
+        return {}
+    tree = Kamt(machine.store, EvmState.decode(machine.store.get(actor.head)).storage)
+    return {slot: word for slot in SLOTS if (word := tree.get(slot))}
+
+
+def play(seed: int) -> Play:
+    """Play one program on both sides."""
+    program, played = Program(seed), Play(seed)
+    sides = side("ethereum"), side(f"lab:accounts={program.variant}")
+    for here in sides:
+        here.machine.restore(here.start)
+        for address, code in program.codes.items():
+            set_code(here.machine, address, code)
+    for _ in range(program.random.randrange(3, 8)):
+        sender, to, value, data, wishes = program.transaction()
+        value = min(value, *(int(here.machine.balance(sender.delegated)) for here in sides))
+        ends = [execute(here, program.variant, sender, to, value, data, wishes) for here in sides]
+        if ends[0] != ends[1]:
+            played.findings.append(_difference("end", ends[0], ends[1]))
+        states = [facts(here, program.variant) for here in sides]
+        for name in sorted(states[0].keys() | states[1].keys()):
+            one, other = (state.get(name) for state in states)
+            if one != other:
+                played.findings.append(_difference(name, one, other))
+        if played.findings:
+            return played
+        lent = [to_filecoin(account.address) for account in KEYS if states[1][f"code 0x{account.address.hex()}"]]
+        played.delegated |= bool(lent)
+        played.ran |= any(states[1][f"storage 0x{account.address.hex()}"] for account in KEYS)
+        played.failed |= not ends[1].succeeded
+    return played
+
+
+def _difference(name: str, one: Any, other: Any) -> str:
+    kind, _, rest = name.partition(" ")
+    return f"{kind}: {rest} is {one!s:.300} by Ethereum's rules, and {other!s:.300} in the lab"
+
+
+# --- defects ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _uncounted() -> Iterator[None]:
+    """A nonce that is used stays the next one."""
+
+    def again(self: Any, calls: Any, authority: EthAddress, item: Authorization) -> None:
+        authorize(self, calls, authority, item._replace(nonce=item.nonce))
+        actor = calls.tree.lookup_id(to_filecoin(authority))
+        state = None if actor is None else calls.tree.get_actor(actor)
+        if state is not None and state.nonce == item.nonce + 1:
+            calls.tree.set_actor(actor, replace(state, nonce=item.nonce))
+
+    authorize = AccountCalls._authorize
+    with (
+        mock.patch.object(AccountCalls, "_authorize", again),
+        mock.patch.object(AccountCalls, "_count", return_value=None),
+    ):
+        yield
+
+
+@contextmanager
+def _taken_back() -> Iterator[None]:
+    """Where the call fails the authorizations are gone: all of the message is one transaction."""
+    answer = AccountCalls._answer
+
+    def strict(self: Any, calls: Any, result: Any, output: bytes) -> Any:
+        if result.exit_code and calls.depth == 1:
+            for account in KEYS:
+                actor = calls.tree.lookup_id(account.delegated)
+                state = calls.tree.get_actor(actor)
+                calls.tree.set_actor(actor, _bare(state))
+        return answer(self, calls, result, output)
+
+    with mock.patch.object(AccountCalls, "_answer", strict):
+        yield
+
+
+def _bare(state: Any) -> Any:
+    return replace(state, head=EMPTY_ARRAY_CID)
+
+
+@contextmanager
+def _own_caller() -> Iterator[None]:
+    """Code in an account's name sees the account as its caller."""
+    encode = DelegateCallParams
+    with mock.patch.object(
+        delegated_calls,
+        "DelegateCallParams",
+        lambda code, data, caller, value: encode(code, data, KEYS[2].address, value),
+    ):
+        yield
+
+
+@contextmanager
+def _no_value() -> Iterator[None]:
+    """It sees no value."""
+    encode = DelegateCallParams
+    with mock.patch.object(
+        delegated_calls, "DelegateCallParams", lambda code, data, caller, _: encode(code, data, caller, TokenAmount(0))
+    ):
+        yield
+
+
+@contextmanager
+def _any_chain() -> Iterator[None]:
+    """An authorization for another chain is taken."""
+    with mock.patch.object(delegated_calls, "authority_of", lambda item, _: item.signer()):
+        yield
+
+
+@contextmanager
+def _lost_storage() -> Iterator[None]:
+    """Each delegation begins with empty storage."""
+    head = delegated_calls._delegated_head
+    with mock.patch.object(
+        delegated_calls, "_delegated_head", lambda store, _, to, transient: head(store, EMPTY_ARRAY_CID, to, transient)
+    ):
+        yield
+
+
+@contextmanager
+def _chains() -> Iterator[None]:
+    """A delegate that is lent code itself lends that."""
+    code_to_run = AccountCalls._code_to_run
+
+    def further(self: Any, calls: Any, delegate: EthAddress) -> Any:
+        actor = calls.tree.lookup_id(to_filecoin(delegate))
+        state = None if actor is None else calls.tree.get_actor(actor)
+        code = code_of(calls.machine, to_filecoin(delegate)) if state is not None else b""
+        then = delegation_of(code)
+        return code_to_run(self, calls, delegate if then is None else then)
+
+    with mock.patch.object(AccountCalls, "_code_to_run", further):
+        yield
+
+
+PLANTS: Final = {
+    "a used nonce is good again": _uncounted,
+    "authorizations are lost where the call fails": _taken_back,
+    "another caller is seen": _own_caller,
+    "the value is not seen": _no_value,
+    "another chain's authorization is taken": _any_chain,
+    "a new delegation begins with empty storage": _lost_storage,
+    "chains of delegations are followed": _chains,
+}
+
+
+# --- many of them -----------------------------------------------------------------------------------------------------
+
+
+def batch(task: tuple[Iterable[int], str | None]) -> list[tuple[int, list[str], list[str]]]:
+    """Play programs: seed, stages, findings of each. What breaks the machine is a finding, too."""
+    seeds, plant = task
+    found = []
+    with nullcontext() if plant is None else PLANTS[plant]():
+        for seed in seeds:
+            try:
+                played = play(seed)
+            except Exception as error:  # noqa: BLE001  # a finding
+                found.append((seed, list[str](), [f"broken: {type(error).__name__}: {error}"]))
+                continue
+            passed = (not played.findings, played.delegated, played.ran, played.failed)
+            found.append((seed, [name for at, name in enumerate(STAGES) if all(passed[: at + 1])], played.findings))
+    return found
+
+
+def run(seed: int, count: int, workers: int, plant: str | None = None) -> tuple[Counter[str], list[str], Counter[str]]:
+    """Stages, findings and findings by kind of N programs."""
+    first = seed << 32
+    tasks = [(range(first + at, first + min(count, at + _BATCH)), plant) for at in range(0, count, _BATCH)]
+    stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
+    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+        for part in map(batch, tasks) if pool is None else pool.map(batch, tasks):
+            for program, passed, found in part:
+                stages.update(passed)
+                findings += [f"{program}: {words}" for words in found]
+                kinds.update({words.partition(":")[0] for words in found})
+    return stages, findings, kinds
+
+
+def main() -> int:
+    """Run what the command line asks for; the exit code."""
+    parser = options(__doc__, 10_000)
+    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
+    parser.add_argument("--program", type=int, metavar="SEED", help="play one program, and say what it found")
+    chosen = parser.parse_args()
+    if chosen.program is not None:
+        print("\n".join(play(chosen.program).findings) or "no finding")
+        return 0
+    started = monotonic()
+    stages, findings, _ = run(chosen.seed, chosen.count, chosen.workers)
+    shorter = max(chosen.count // 50, 100)
+    planted = {name: dict(sorted(run(chosen.seed, shorter, chosen.workers, name)[2].items())) for name in PLANTS}
+    shares = {name: stages[name] for name in STAGES}
+    return finish(RunRecord(chosen.seed, chosen.count, shares, findings[:20], planted), chosen, started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
