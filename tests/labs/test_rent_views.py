@@ -9,11 +9,15 @@ import pytest
 from typer.testing import CliRunner
 
 from bridge.addresses import to_filecoin
+from bridge.transactions import SET_CODE, Transaction
 from devtools.cli.main import app
 from hypervisor import fil
 from hypervisor.address import Address
 from hypervisor.archived import ArchivedActor, archived
+from hypervisor.exit_codes import ExitCode
 from localnet import Network
+from localnet.accounts import Account
+from localnet.errors import TransactionFailed
 from localnet.rpc.node import Node
 from store.cid import show
 from tests.labs.rent_ledger import EXAMPLE
@@ -91,3 +95,21 @@ def test_json_rpc_has_no_code_and_names_the_exit_code(expired: tuple[Path, Addre
         assert head != show(gone.root)
         state = ask("Filecoin.StateReadState", str(address), None)
         assert state["Balance"] == "0"
+
+
+def test_an_archived_contract_runs_in_no_accounts_name() -> None:
+    """With the lab `accounts`: an authorization that was good leads to a contract without code."""
+    owner = Account.from_key(bytes(31) + b"\x07")
+    with Network(rules="lab:accounts,rent=all/1000/10/5") as network:
+        contract = network.deploy(EXAMPLE / "Tenant.json")
+        sender, count = network.accounts[0], contract.interface.encode_call("count")
+        transaction = Transaction(
+            SET_CODE, network.chain_id, network.nonce(sender), owner.address, 0, count, 500_000_000,
+            2 * network.base_fee + network.usual_premium, network.usual_premium,
+            authorizations=(owner.sign_authorization(contract.address, 0, network.chain_id),),
+        )  # fmt: skip
+        assert network.receipt(network.submit(sender.sign(transaction).raw())).succeeded
+        network.mine(10)
+        with pytest.raises(TransactionFailed) as failed:
+            network.send(owner.address, data=count, gas_limit=10**9)
+        assert failed.value.exit_code == ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION
