@@ -71,6 +71,7 @@ class LinkedModules(GuestModules):
     def __init__(self, cache: ModuleCache) -> None:
         super().__init__(guest_engine().spare, cache)
         self._programs: Recent[bytes, LinkedProgram] = Recent(64 << 20)
+        self._counters = Part(self._engine.compile(COUNTERS), ())
         self._opened: dict[str, RawBoundary] = {}
         self._opening = threading.Lock()
 
@@ -83,7 +84,7 @@ class LinkedModules(GuestModules):
         actor, libraries = units[-1], units[:-1]
         check_linked(actor.module, REVISIONS[revision], linked_imports(actor.module))
         compiled = [self.compile(unit.digest, unit.wasm, prices) for unit in units]
-        parts = [Part(self._engine.compile(COUNTERS), ())]
+        parts = [self._counters]
         parts += [Part(made.compiled, _sources(unit)) for made, unit in zip(compiled, units, strict=True)]
         memory = memory_of(units, actor)
         program = LinkedProgram(

@@ -8,6 +8,7 @@ lab, says what the linked one must do. Its third form, for counting, logs each c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -21,13 +22,16 @@ SYSCALLS: Final = ("vm.exit", "ipld.block_create", "ipld.block_link", "self.set_
 _BINARY: Final = ("add", "sub", "mul", "and", "or", "xor", "shl", "shr_u", "rotl")
 _TRAPPING: Final = ("div_u", "rem_s", "div_s")
 _EDGES: Final = (0, 1, -1, 7, 255, 65_535, 2**31 - 1, -(2**31))
+_NOTE: Final = re.compile("@N([0-9]+)@")
+"""What stands in a body where another module's function is called, with the instructions that this costs."""
+_MOST_PARAMS: Final = 3
 _PLACE: Final = 65_000
 """Where the actor keeps what syscalls answer."""
 
 
 @dataclass(slots=True)
 class LibraryFunction:
-    """A function of a module. `body` has `@B@`, where its memory begins, and `@T@`, where its table does."""
+    """A function of a module. `body` has `@B@`, where its memory begins, `@T@`, where its table does, and `_NOTE`s."""
 
     module: int
     place: int
@@ -111,6 +115,12 @@ class Program:
         parts = [imports(*SYSCALLS, *(["debug.log"] if counting else []))]
         parts += self._types()
         parts.append(f'(memory (export "memory") {pages})')
+        if counting:
+            unused = 65_536 * len(memories)
+            parts += [
+                f"(func $note_{size} (drop (call $log (i32.const {unused}) (i32.const {size}))))"
+                for size in range(1, _MOST_PARAMS + 2)
+            ]
         entries = [(module.number, place, one) for module in modules for place, one in enumerate(module.entries)]
         parts.append(f"(table {TABLE * len(self.modules)} funcref)")
         parts += [
@@ -122,17 +132,7 @@ class Program:
             base = 65_536 * memories.index(module.memory_of) if module.memory_of >= 0 else 0
             parts += _globals(module)
             for function in module.functions:
-                body = function.body
-                if counting:
-                    for callee in function.called:
-                        if callee.module != module.number:
-                            size = 1 + len(callee.params)
-                            note = f"(drop (call $log (i32.const {65_536 * len(memories)}) (i32.const {size})))"
-                            body = body.replace(f"(call {callee.name} ", f"(call {callee.name}_noted ")
-                            wrapped = f"{note} (call {callee.name} {_forwarded(callee)})"
-                            text = f"(func {callee.name}_noted {callee.signature} {wrapped})"
-                            if text not in parts:
-                                parts.append(text)
+                body = _NOTE.sub(r"(call $note_\1)" if counting else "", function.body)
                 parts.append(_function(module, function, body, base, TABLE * module.number, self._exported(module)))
         return wasm("(module " + "\n".join(parts) + ")")
 
@@ -163,12 +163,8 @@ class Program:
         parts += _globals(module)
         for function in module.functions:
             export = self._exported(module) or f'export "{function.export}"'
-            parts.append(_function(module, function, function.body, 0, 0, export))
+            parts.append(_function(module, function, _NOTE.sub("", function.body), 0, 0, export))
         return "(module " + "\n".join(parts) + ")"
-
-
-def _forwarded(function: LibraryFunction) -> str:
-    return " ".join(f"(local.get {place})" for place in range(len(function.params)))
 
 
 def _globals(module: ProgramModule) -> list[str]:
@@ -233,7 +229,7 @@ class _Writer:
         self._random = random
         self._module = module
         self._actor = actor
-        params = ("i32",) if actor else tuple(random.choice(KINDS) for _ in range(random.randrange(4)))
+        params = ("i32",) if actor else tuple(random.choice(KINDS) for _ in range(random.randrange(_MOST_PARAMS + 1)))
         result = "i32" if actor else random.choice(KINDS)
         if not actor and random.random() < 0.4:
             params = (result,)
@@ -338,6 +334,8 @@ class _Writer:
         callee = random.choice(known)
         self._function.called.append(callee)
         arguments = " ".join(self._value(param, depth) for param in callee.params)
+        if callee.module != self._module.number:
+            arguments += f"@N{1 + len(callee.params)}@"
         return f"(call {callee.name} {arguments})"
 
     def _statement(self, depth: int) -> str:
