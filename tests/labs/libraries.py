@@ -31,12 +31,14 @@ from hypervisor.tracing import DebugLog, TraceEvent
 from hypervisor.types import ActorID
 from runtimes.wasm import linked_modules, runtime
 from runtimes.wasm.abi import WasmInvocation
+from runtimes.wasm.boundary import RAW
 from runtimes.wasm.gas_metering import COUNTED_CALL
 from runtimes.wasm.libraries import LinkedUnit, is_library
 from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram
 from runtimes.wasm.module import WasmModule
 from runtimes.wasm.opcodes import NETWORK_PRICES, WasmPrices
 from runtimes.wasmtime import engine
+from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.linked import ImportSource
 from store.cid import show
 from tests.labs.library_programs import Program, generated
@@ -46,7 +48,7 @@ GAS: Final = 300_000_000
 STAGES: Final = ("is as the static form", "called a library", "answered")
 _INSTRUCTION: Final = NETWORK_PRICES.instruction // 1000
 """In gas."""
-_BATCH: Final = 100
+_BATCH: Final = 200
 """Programs of a process's machines: these keep what they have compiled."""
 
 
@@ -74,16 +76,14 @@ class Machines:
 
 @cache
 def machines() -> Machines:
-    """Those of this process, without compiled modules of other processes; what is small is compiled on one thread."""
+    """Those of this process, which keeps no program on disk; what is small is compiled on one thread."""
     alone = MappingProxyType(dict(engine.GUEST_SETTINGS) | {"parallel_compilation": False})
     with patch.object(engine, "GUEST_SETTINGS", alone):
         engine.guest_engine()
-    off = {"module_cache": "off"}
-    return Machines(
-        Hypervisor.open(rules="lab:libraries", options=off),
-        Hypervisor.open(options=off),
-        Hypervisor.open(options=off, actor_debugging=True),
-    )
+    made = Machines(Hypervisor.open(rules="lab:libraries"), Hypervisor.open(), Hypervisor.open(actor_debugging=True))
+    for modules in (linked_modules.linked_modules(default_folder()), runtime._modules(default_folder(), RAW)):
+        modules._cache = ModuleCache(None)
+    return made
 
 
 def forget() -> None:
