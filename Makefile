@@ -148,6 +148,7 @@ labs: environment ## the labs over 10,000 random programs each, and a miner's pr
 	@$(RUN)/python -m tests.labs.lanes $(ARGS)
 	@$(RUN)/python -m tests.labs.outbox $(ARGS)
 	@$(RUN)/python -m tests.labs.rent $(ARGS)
+	@$(RUN)/python -m tests.labs.libraries $(ARGS)
 	@$(RUN)/python -m tests.labs.flood $(ARGS)
 
 fuzz: environment ## every decoder and the machine, a minute for each target; ARGS="--targets codec rlp" are some of them
