@@ -46,7 +46,7 @@ from store.cid import EMPTY_ARRAY_CID
 from store.kamt import Kamt
 from store.keccak import keccak
 
-STAGES: Final = ("the same on both", "delegated an account", "ran code in its name", "and took a call back")
+STAGES: Final = ("the same on both", "delegated an account", "ran code in its name")
 VARIANTS: Final = ("fip", "eip")
 KEYS: Final = accounts(count=5)
 """The first two pay."""
@@ -121,9 +121,9 @@ class Code:
         return head + jump.to_bytes(2, "big") + b"\x57" + body + b"\x5b" + b"\x33" + _push(7) + b"\x55\x00"
 
     def end(self) -> bytes:
-        """STOP, RETURN of a word, REVERT, INVALID."""
+        """STOP, RETURN of a word, REVERT: INVALID would use up Ethereum's gas alone."""
         return self.random.choice(
-            (b"\x00", b"\x00", b"\x00", b"\x60\x20\x5f\xf3", b"\x60\x20\x5f\xf3", b"\x60\x20\x5f\xfd", b"\xfe")
+            (b"\x00", b"\x00", b"\x00", b"\x60\x20\x5f\xf3", b"\x60\x20\x5f\xf3", b"\x60\x20\x5f\xfd", b"\x5f\x5f\xfd")
         )
 
     def value(self) -> bytes:
@@ -177,7 +177,6 @@ class Play:
     findings: list[str] = field(default_factory=list)
     delegated: bool = False
     ran: bool = False
-    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +202,7 @@ class Program:
         plain = (*LENT, *PLAIN, *people, *people, IDENTITY, FRESH)
         self.codes |= {address: Code(random, plain, self.variant).draw() for address in PLAIN}
         most = random.choice((1, 3, 6, 12))
+        self.lenders: tuple[EthAddress, ...] = ()
         self.delegates = (*LENT * most, *(() if self.variant == "fip" else PLAIN), *self._odd())
 
     def _odd(self) -> tuple[EthAddress, ...]:
@@ -215,7 +215,9 @@ class Program:
         random.shuffle(people)
         count = random.choice((1, 1, 2, 3))
         signers = people[:count] if self.variant == "fip" else random.choices(people, k=count)
-        return [self.wish(account) for account in signers]
+        found = [self.wish(account) for account in signers]
+        self.lenders += tuple(wish.account.address for wish in found if wish.delegate in (*LENT, *PLAIN))
+        return found
 
     def wish(self, account: Account) -> Wish:
         """Most are good."""
@@ -227,11 +229,11 @@ class Program:
     def transaction(self) -> tuple[Account, EthAddress, int, bytes, list[Wish]]:
         """Sender, receiver, value, calldata, and what is signed for it."""
         random = self.random
-        sender = random.choice((*KEYS[:2], *KEYS[:2], *KEYS))
-        people = tuple(account.address for account in KEYS)
-        to = random.choice((*people, *people, *PLAIN, *LENT, FRESH))
         depth = random.randrange(MOST + 1)
         wishes = self.wishes() if random.random() < 0.6 else []
+        sender = random.choice((*KEYS[:2], *KEYS[:2], *KEYS))
+        people = tuple(account.address for account in KEYS)
+        to = random.choice((*people, *people, *self.lenders * 10, *PLAIN, *LENT, FRESH))
         return sender, to, random.choice((0, 0, 3, 100)), depth.to_bytes(32, "big"), wishes
 
 
@@ -373,7 +375,6 @@ def play(seed: int) -> Play:
         lent = [to_filecoin(account.address) for account in KEYS if states[1][f"code 0x{account.address.hex()}"]]
         played.delegated |= bool(lent)
         played.ran |= any(states[1][f"storage 0x{account.address.hex()}"] for account in KEYS)
-        played.failed |= not ends[1].succeeded
     return played
 
 
@@ -505,7 +506,7 @@ def batch(task: tuple[Iterable[int], str | None]) -> list[tuple[int, list[str], 
             except Exception as error:  # noqa: BLE001  # a finding
                 found.append((seed, list[str](), [f"broken: {type(error).__name__}: {error}"]))
                 continue
-            passed = (not played.findings, played.delegated, played.ran, played.failed)
+            passed = (not played.findings, played.delegated, played.ran)
             found.append((seed, [name for at, name in enumerate(STAGES) if all(passed[: at + 1])], played.findings))
     return found
 
