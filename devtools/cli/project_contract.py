@@ -87,6 +87,7 @@ def constructor_texts(given: Sequence[str] | None, file: Path | None) -> list[st
     """
     from hypervisor.errors import InvalidInput
     from hypervisor.user_files import read_bounded
+    from store.json_text import parse_json
 
     if file is None:
         return None if given is None else list(given)
@@ -97,8 +98,8 @@ def constructor_texts(given: Sequence[str] | None, file: Path | None) -> list[st
         text = data.decode()
         if file.suffix != ".json":
             return text.split()
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(text)
+    except ValueError as error:
         raise InvalidInput(f"the constructor's arguments cannot be read from {file}: {error}") from None
     if not isinstance(found, list):
         raise InvalidInput(f"{file} is not a list of the constructor's arguments")

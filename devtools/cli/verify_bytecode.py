@@ -175,10 +175,11 @@ def _recorded(root: Path, chain: int, address: str) -> Iterator[str]:
 def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
     from hypervisor.errors import InvalidInput
     from hypervisor.user_files import read_bounded
+    from store.json_text import parse_json
 
     try:
-        found = json.loads(read_bounded(file, _LARGEST_RECORD, "the record"))
-    except (InvalidInput, ValueError, RecursionError):
+        found = parse_json(read_bounded(file, _LARGEST_RECORD, "the record"))
+    except (InvalidInput, ValueError):
         return  # what is no record of a deployment says nothing
     rows = found.get("transactions") if isinstance(found, dict) else None
     yield from (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()

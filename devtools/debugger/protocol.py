@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 
 from hypervisor.errors import HypervisorError
 from hypervisor.printable import printable
+from store.json_text import parse_json
 
 _LARGEST: Final = 16 << 20
 """Bytes of a message that is read."""
@@ -61,11 +62,9 @@ class Channel:
                 return None
             data += more
         try:
-            message = json.loads(data)
+            message = parse_json(data)
         except ValueError as error:
             raise ProtocolError(f"a message that is not JSON: {error}") from None
-        except RecursionError:
-            raise ProtocolError("a message that is nested too deep") from None
         if not isinstance(message, dict):
             raise ProtocolError("a message that is not a JSON object")
         return message

@@ -11,6 +11,7 @@ from devtools.soltest.project_files import write_inside
 from devtools.soltest.results import SuiteResult
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
+from store.json_text import parse_json
 
 _LARGEST: Final = 64 << 20
 """Bytes of a file."""
@@ -53,10 +54,10 @@ def _read(file: Path) -> dict[str, str]:
     """The values of a file, none where it is not there. Raises InvalidInput for a file of another form."""
     try:
         file.lstat()
-        content = json.loads(read_bounded(file, _LARGEST, "the file"))
+        content = parse_json(read_bounded(file, _LARGEST, "the file"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InvalidInput(f"the gas snapshots of {file} cannot be read: {error}") from None
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
         raise InvalidInput(f"the gas snapshots of {file} cannot be read: expected an object of texts")

@@ -20,6 +20,7 @@ from devtools.soltest.project_files import write_inside
 from devtools.soltest.results import CaseKind, CaseStatus, CounterExample, SuiteResult, TestResult
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
+from store.json_text import parse_json
 
 _LARGEST: Final = 16 << 20
 """Bytes of a file."""
@@ -100,8 +101,8 @@ def _bare(signature: str) -> str:
 
 def _read(file: Path) -> Mapping[str, Any] | None:
     try:
-        content = json.loads(read_bounded(file, _LARGEST, "the file"))
-    except (OSError, ValueError, RecursionError, InvalidInput):
+        content = parse_json(read_bounded(file, _LARGEST, "the file"))
+    except (OSError, ValueError, InvalidInput):
         return None
     return content if isinstance(content, dict) else None
 

@@ -35,6 +35,7 @@ from localnet.rules.call_request import CallRequest
 from localnet.rules.failures import returned_natively
 from localnet.state.contract_state import code_of
 from store.blockstore import Store
+from store.json_text import parse_json
 
 _VIEWS: Final = ("view", "pure")
 
@@ -195,6 +196,6 @@ def _ask_native(
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         raise InvalidInput(f"{shown(text)} is not JSON: expected the parameters by name, or in a list") from None

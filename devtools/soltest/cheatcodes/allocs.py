@@ -14,6 +14,7 @@ from devtools.soltest.cheatcodes.limits import check_size
 from devtools.soltest.cheatcodes.state import CONSOLE_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER, VM_ADDRESS
 from devtools.soltest.cheatcodes.table import cheatcode
 from hypervisor.types import ActorID
+from store.json_text import parse_json
 
 _OWN = (VM_ADDRESS, CONSOLE_ADDRESS, CREATE2_DEPLOYER, DEFAULT_SENDER)
 _OTHERS = "accounts of `setUp` are there whether or not the test touches them, slots that hold nothing are not"
@@ -55,10 +56,10 @@ def _load(context: Context, path: str) -> None:
     if not allowed(context, path, "read").is_file():
         raise CheatcodeFailure(f"allocs file does not exist: {path}")
     try:
-        given = json.loads(read_text(context, path))
+        given = parse_json(read_text(context, path))
         accounts = given.get("alloc", given)
         read = [(_address(name), *_account(account)) for name, account in accounts.items()]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CheatcodeFailure(f'failed to parse json file: "{path}": {error}') from None
     ledger = context.ledger
     for address, balance, nonce, code, slots in read:

@@ -89,7 +89,7 @@ def as_json(kind: str, value: Any) -> Any:
     if kind == "string":
         try:
             inner = json_text.read(value)
-        except (ValueError, RecursionError):
+        except ValueError:
             return value
         return inner if isinstance(inner, dict) else value
     return show(kind, value)
@@ -150,7 +150,7 @@ def _decode(description: str, data: bytes) -> Any:
 def _write(context: Context, text: str, path: str) -> None:
     try:
         value = json_text.read(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         value = text
     write_bytes(context, path, written(value, indent=2).encode())
 
@@ -159,7 +159,7 @@ def _write(context: Context, text: str, path: str) -> None:
 def _write_at(context: Context, text: str, path: str, key: str) -> None:
     try:
         value = json_text.read(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         value = text
     document = replaced(documents.read_json(read_text(context, path)), key, value)
     write_bytes(context, path, written(document, indent=2).encode())

@@ -17,6 +17,7 @@ from devtools.soltest.forks.remote import bytes_of, word_of
 from hypervisor.errors import InvalidInput
 from localnet.fork.answers import quantity
 from localnet.fork.node_client import NodeError
+from store.json_text import parse_json
 
 _NO_FORK_URL: Final = "no active fork URL found"
 _MOST_TOPICS: Final = 4
@@ -34,8 +35,8 @@ def _active_url(context: Context) -> str:
 
 def _answer(context: Context, url: str, method: str, params: str) -> Any:
     try:
-        given = json.loads(params)
-    except (ValueError, RecursionError) as error:
+        given = parse_json(params)
+    except ValueError as error:
         raise CheatcodeFailure(f"the parameters are not JSON: {error}") from None
     if not isinstance(given, list):
         raise CheatcodeFailure("the parameters are not a JSON array")

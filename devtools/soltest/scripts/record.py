@@ -15,6 +15,7 @@ from devtools.soltest.project_files import write_inside
 from devtools.soltest.scripts.plan import PlannedTransaction, ScriptPlan
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
+from store.json_text import parse_json
 
 _LARGEST: Final = 256 << 20
 """Bytes of a record."""
@@ -76,14 +77,14 @@ class ScriptRecord:
         if not record.latest.exists():
             raise InvalidInput(f"there is nothing to resume: {record.latest} is not there; leave out --resume to begin")
         try:
-            content = json.loads(read_bounded(record.latest, _LARGEST, "the record"))
+            content = parse_json(read_bounded(record.latest, _LARGEST, "the record"))
             rows, receipts = content["transactions"], content["receipts"]
             record.timestamp, record.returns = int(content["timestamp"]), dict(content["returns"])
             for row in rows:
                 _check(row)
             if not all(isinstance(receipt["transactionHash"], str) for receipt in receipts):
                 raise ValueError("a receipt without its transaction")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidInput) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidInput) as error:
             raise InvalidInput(f"{record.latest} is not a record of a script's run: {error!r:.200}") from None
         others = {int(row["transaction"]["chainId"], 16) for row in rows} - {chain}
         if others:
