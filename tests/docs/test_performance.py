@@ -40,10 +40,11 @@ def test_the_rows_of_the_node_are_those_of_the_bench(section: str, area: str) ->
     assert stated == targets - whole
 
 
-def test_the_limits_of_the_node_are_those_of_the_bench() -> None:
-    text = PAGE.split("## The node\n")[1].split("\n## ")[0]
-    stated = re.findall(r"^\| ([^|`]+) \| ([\d.]+) (x|us|ms) \| ", text, re.MULTILINE)
-    targets = [target for target in bench.targets() if target.area == "node"]
+@pytest.mark.parametrize(("section", "area"), [("The node", "node"), ("Compiled regions", "regions")])
+def test_the_limits_are_those_of_the_bench(section: str, area: str) -> None:
+    text = PAGE.split(f"## {section}\n")[1].split("\n## ")[0]
+    stated = re.findall(r"^\| ([^|`]+) \| ([\d.]+) (x|us|ms|MiB) \| ", text, re.MULTILINE)
+    targets = [target for target in bench.targets() if target.area == area]
     assert stated == [(target.name, f"{target.limit:g}", target.unit) for target in targets]
 
 

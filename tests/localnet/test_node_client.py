@@ -119,10 +119,10 @@ def waiting_for_two() -> Iterator[str]:
     class Waiting(Handler):
         def do_POST(self) -> None:
             if b"silent" in self.posted():
-                sleep(0.5)
+                sleep(2)
             else:
                 with suppress(BrokenBarrierError):
-                    both.wait(5)
+                    both.wait(20)
             with suppress(OSError):
                 self.answer(b'{"result": 7}')
 
@@ -135,7 +135,7 @@ def test_one_threads_question_waits_for_no_other_threads() -> None:
     with waiting_for_two() as url, NodeClient(url) as client, ThreadPoolExecutor(2) as pool:
         started = monotonic()
         assert list(pool.map(client.ask, ["one", "other"])) == [7, 7]
-        assert monotonic() - started < 4
+        assert monotonic() - started < 16
 
 
 def test_a_question_without_an_answer_leaves_another_threads_connection_open() -> None:
