@@ -6,9 +6,14 @@ would not do, because it makes floats of integers beyond 64 bits. The node's req
 """
 
 import json
-from typing import Any
+import re
+from typing import Any, Final
 
 import orjson
+
+_PARTS: Final = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""Brackets, and texts, in which they are none."""
+_STEPS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def parse_json(text: str | bytes, **hooks: Any) -> Any:
@@ -18,3 +23,12 @@ def parse_json(text: str | bytes, **hooks: Any) -> Any:
         return json.loads(text, **hooks)
     except RecursionError:  # a thousand levels can be more than the limit leaves room for
         raise ValueError("it is nested too deeply") from None
+
+
+def check_depth(text: str, levels: int) -> None:
+    """Raise ValueError for more levels: before Python's parser reads numbers and words that `orjson` refuses."""
+    depth = 0
+    for part in _PARTS.finditer(text):
+        depth += _STEPS.get(part[0], 0)
+        if depth > levels:
+            raise ValueError(f"it is nested too deeply, more than {levels} levels")

@@ -12,11 +12,12 @@ from typing import Any, BinaryIO, Final
 
 from hypervisor.errors import HypervisorError
 from hypervisor.printable import printable
-from store.json_text import parse_json
+from store.json_text import check_depth
 
 _LARGEST: Final = 16 << 20
 """Bytes of a message that is read."""
 _LONGEST_HEADER: Final = 1_024
+_DEEPEST: Final = 100
 
 
 class ProtocolError(HypervisorError):
@@ -62,7 +63,9 @@ class Channel:
                 return None
             data += more
         try:
-            message = parse_json(data)
+            content = data.decode()
+            check_depth(content, _DEEPEST)
+            message = json.loads(content)
         except ValueError as error:
             raise ProtocolError(f"a message that is not JSON: {error}") from None
         if not isinstance(message, dict):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from store.json_text import parse_json
+from store.json_text import check_depth, parse_json
 
 
 def test_numbers_of_any_size_are_kept() -> None:
@@ -38,3 +38,18 @@ def test_deep_nesting_is_refused_whatever_the_processs_recursion_limit_is(openin
     finally:
         sys.setrecursionlimit(before)
     assert json.dumps(parse_json(opening * 300 + "1" + closing * 300), separators=(",", ":")).startswith(opening * 300)
+
+
+@pytest.mark.parametrize("text", ['[[{"a": [1]}]]', '"' + "[" * 99 + '"', r'["\\", "\"[[[[[[["]', "1e999", "[NaN]", ""])
+def test_the_depth_of_a_text_is_that_of_its_brackets(text: str) -> None:
+    check_depth(text, 4)
+
+
+@pytest.mark.parametrize("text", ["[" * 5, "[[[[[]]]]]", '{"a":' * 100_000, r'["\\", [[[[', '"unclosed, [[[[[" [[[[['])
+def test_a_text_that_is_deeper_is_refused_whatever_else_it_is(text: str) -> None:
+    with pytest.raises(ValueError, match="more than 4 levels"):
+        check_depth(text, 4)
+
+
+def test_the_depth_of_a_long_text_without_an_end_is_found_in_its_time() -> None:
+    check_depth('"' + r"\"" * 2_000_000 + "\\", 4)  # quadratic, it would not end

@@ -10,8 +10,8 @@ from decimal import Decimal
 from math import isinf
 from typing import Any, Final, NoReturn
 
-_PARTS: Final = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-"""Brackets, and texts, in which they are none."""
+from store.json_text import check_depth
+
 _DEEPEST: Final = 127
 """Levels that forge reads (serde_json, `Deserializer::remaining_depth`)."""
 _NUMBER: Final = re.compile(r"(-?[0-9.]+)(?:[eE]([+-]?)([0-9]+))?")
@@ -50,11 +50,7 @@ class Number:
 
 def read(text: str) -> Any:
     """The value of a JSON text: numbers as int or Number. ValueError."""
-    deep = 0  # Python's parser recurses natively, as far as the process's recursion limit lets it (`store.json_text`)
-    for part in _PARTS.finditer(text):
-        deep += {"[": 1, "{": 1, "]": -1, "}": -1}.get(part[0], 0)
-        if deep > _DEEPEST:
-            raise ValueError(f"it is nested too deeply, more than {_DEEPEST} levels")
+    check_depth(text, _DEEPEST)
     return json.loads(text, parse_float=Number.read, parse_constant=_no_number)
 
 
