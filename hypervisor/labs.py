@@ -81,7 +81,7 @@ def lab(name: str) -> Lab:
         if isinstance(found, Lab):
             return found
         raise InvalidInput(f"lab '{name}' is registered as {entry_point.value}, which is not a Lab: {INSTALL_AGAIN}")
-    raise InvalidInput(f"lab '{name}' is not known: choose of {_choices()}")
+    raise InvalidInput(f"lab '{name}' is not known: choose of {_choices()}. If its page is there, {INSTALL_AGAIN}")
 
 
 def rules_with_labs(choices: Iterable[str]) -> str:

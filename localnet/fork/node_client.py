@@ -30,9 +30,9 @@ T = TypeVar("T")
 _TIMEOUT: Final = 120
 _LARGEST_ANSWER: Final = 256 * 1024 * 1024
 _METHOD_NOT_FOUND: Final = -32601
+"""JSON-RPC 2.0, section 5.1."""
 _NOT_OFFERED: Final = frozenset({400, 403, 404, 405, 501})
 """How gateways refuse a method that they do not hand on, without a word of JSON-RPC."""
-"""JSON-RPC 2.0, section 5.1."""
 _MOST_WORDS: Final = 400
 """Bytes of a refusal that are shown."""
 
@@ -56,8 +56,8 @@ def shown_url(url: str) -> str:
 class NodeError(HypervisorError):
     """A node that does not answer, or answers with an error.
 
-    `data` is what came with it, of a revert its bytes; `code` is its number in JSON-RPC; `answered` says whether a node
-    answered at all, and `words` are its own.
+    `data` is what came with it, of a revert its bytes; `code` is its number in JSON-RPC; `answered` says whether a node,
+    or a gateway in front of it, answered this request, and `words` are its own.
     """
 
     def __init__(

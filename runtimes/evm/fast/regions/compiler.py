@@ -76,9 +76,8 @@ class RegionCompiler:
             found = self._codes.get(key)
             if found is None:
                 found = self._codes[key] = CodeRegions()
-                kept = sum(each.size for each in self._codes.values())
-                while len(self._codes) > _MOST_CODES or (kept > _MOST_KEPT and len(self._codes) > 1):
-                    kept -= self._codes.popitem(last=False)[1].size
+                if len(self._codes) > _MOST_CODES:
+                    self._codes.popitem(last=False)
             self._codes.move_to_end(key)
         return found
 
@@ -89,7 +88,7 @@ class RegionCompiler:
                 return
             if root in found.places or root in found.refused:
                 return
-            if len(found.compiled) + len(found.refused) >= _MOST_REGIONS or found.size >= _LARGEST:
+            if len(found.compiled) + len(found.refused) >= _MOST_REGIONS:
                 return
             found.waiting += 1
             if not self.waits and (self._thread is None or not self._thread.is_alive()):  # a fork has none
@@ -122,11 +121,15 @@ class RegionCompiler:
                 self._refuse(found, roots[0])
                 return
             wasm = emit(region, len(code))
+            if found.compiled and found.size + len(wasm) > _LARGEST:
+                self._refuse(found, roots[0])
+                return
             made = CompiledRegion(kept_or_compiled(self._engine, wasm, self._modules, "region of EVM code"), new)
             with self._lock:
                 found.places.update(new)
                 found.compiled.append(made)
                 found.size += len(wasm)
+                self._forget(found)
         except (RegionTooLarge, InvalidModule) as problem:
             self._refuse(found, roots[0])
             _log.info("a region of %d bytes of EVM code stays interpreted: %r", len(code), problem)
@@ -136,6 +139,16 @@ class RegionCompiler:
         finally:
             with self._lock:
                 found.waiting -= 1
+
+    def _forget(self, newest: CodeRegions) -> None:
+        """Let regions of the codes that were asked for longest ago go, but for the newest's; under the lock."""
+        kept = sum(each.size for each in self._codes.values())
+        for key, each in [*self._codes.items()]:
+            if kept <= _MOST_KEPT:
+                return
+            if each is not newest and each.size:
+                kept -= each.size
+                del self._codes[key]
 
     def _refuse(self, found: CodeRegions, root: int) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from runtimes.evm.engine import Frame, FrameOutcome, Status
 from runtimes.evm.fast.engine import FastTable
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.pool import INTERPRETED, TIERED, Pool, Tier, pool
+from runtimes.evm.fast.regions import compiler as compiler_module
 from runtimes.evm.fast.regions.blocks import landings_of
 from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.wasmtime.cache import ModuleCache
@@ -105,4 +106,18 @@ def test_the_regions_of_a_code_come_to_a_bounded_size() -> None:
     for landing in sorted(landings_of(loops)):
         compiler.ask(found, loops, RULES, landing)
     assert 1 < len(found.compiled) < 60
+    assert found.size <= 200 << 10
     assert sum(len(region.module.serialize()) for region in found.compiled) < 4 << 20
+
+
+def test_all_codes_together_come_to_a_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Codes that are known already grow, too: the one that was asked for longest ago loses its regions."""
+    codes = [assemble(f"{number + 256} POP " + _LOOP.format(3)) for number in range(6)]
+    compiler = RegionCompiler(own_engine(), ModuleCache(None), waits=True)
+    known = [compiler.regions(code, RULES) for code in codes]
+    for code, found in zip(codes, known, strict=True):
+        compiler.ask(found, code, RULES, min(landings_of(code)))
+        monkeypatch.setattr(compiler_module, "_MOST_KEPT", 3 * known[0].size)
+    assert [compiler.regions(code, RULES) is found for code, found in zip(codes, known, strict=True)] == [
+        False, False, False, True, True, True,
+    ]  # fmt: skip
