@@ -44,7 +44,7 @@ class CodeRegions:
     """What is compiled of one code under one set of rules.
 
     `places` are the entries, `refused` the roots of which nothing came, `waiting` how many regions are on their way,
-    `size` the bytes of their WASM.
+    `size` the bytes of their WASM; `is_full`, that the next one was too large.
     """
 
     compiled: list[CompiledRegion] = field(default_factory=list)
@@ -52,6 +52,7 @@ class CodeRegions:
     refused: set[int] = field(default_factory=set)
     waiting: int = 0
     size: int = 0
+    is_full: bool = False
 
 
 class RegionCompiler:
@@ -88,7 +89,7 @@ class RegionCompiler:
                 return
             if root in found.places or root in found.refused:
                 return
-            if len(found.compiled) + len(found.refused) >= _MOST_REGIONS:
+            if found.is_full or len(found.compiled) + len(found.refused) >= _MOST_REGIONS:
                 return
             found.waiting += 1
             if not self.waits and (self._thread is None or not self._thread.is_alive()):  # a fork has none
@@ -122,7 +123,7 @@ class RegionCompiler:
                 return
             wasm = emit(region, len(code))
             if found.compiled and found.size + len(wasm) > _LARGEST:
-                self._refuse(found, roots[0])
+                found.is_full = True
                 return
             made = CompiledRegion(kept_or_compiled(self._engine, wasm, self._modules, "region of EVM code"), new)
             with self._lock:
