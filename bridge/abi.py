@@ -74,10 +74,15 @@ class ContractInterface:
         return _decode(function["outputs"], data, function["name"])
 
     def decode_answer(self, calldata: bytes, data: bytes) -> Any:
-        """What the function that calldata selects returned, as `decode_result` has it. Raises AbiMismatch."""
+        """What the function that calldata selects returned, as `decode_result` has it. Raises AbiMismatch.
+
+        The bytes as they stand where only the function's name and parameters are known.
+        """
         function = self._functions.get(calldata[:_SELECTOR])
         if function is None:
             raise AbiMismatch(f"no function has the selector 0x{calldata[:_SELECTOR].hex()}")
+        if "outputs" not in function:
+            return data
         return self.decode_result(signature(function), data)
 
     def decode_log(self, log: Log) -> DecodedLog | None:

@@ -48,7 +48,10 @@ _ACTOR_LOGS = "Print what native actors log, as `f0105 tip_jar: ...`. They pay g
 _RULES = (
     "Whose gas, fees and blocks: filecoin, ethereum or others that are installed (default: filecoin or the folder's)."
 )
-_LAB = "With --rules lab: Filecoin's rules with these labs on (docs/labs; `hypervisor doctor` lists them)."
+_LAB = (
+    "With --rules lab: Filecoin's rules with this lab on; may be given several times, or with commas (docs/labs; "
+    "`hypervisor doctor` lists them)."
+)
 _CHAIN_ID = "Of a new chain (default: 31415926, with --rules ethereum 31337)."
 _KEEP = "Keep the states of this many blocks, older ones go (default: 4100; with --state all of them)."
 _FORK = "Begin as the network of another node: its state is read block by block when something touches it."
@@ -204,7 +207,9 @@ def node(
         str | None,
         typer.Option(metavar="NAME", rich_help_panel=_CHAIN, help=_RULES, callback=checked_rules),
     ] = None,
-    lab: Annotated[str | None, typer.Option(metavar="NAME[=OPTION][,...]", rich_help_panel=_CHAIN, help=_LAB)] = None,
+    lab: Annotated[
+        list[str] | None, typer.Option(metavar="NAME[=OPTION][,...]", rich_help_panel=_CHAIN, help=_LAB)
+    ] = None,
     hardfork: Annotated[
         str,
         typer.Option(

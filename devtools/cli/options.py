@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -89,13 +90,14 @@ def checked_rules(name: str | None) -> str | None:
     return name
 
 
-def named_rules(rules: str | None, labs: str | None) -> str | None:
-    """The name of rules with labs on, as `--rules` and `--lab` give it. Raises InvalidInput."""
+def named_rules(rules: str | None, given: Sequence[str] | None) -> str | None:
+    """The name of rules with labs on, as `--rules` and each `--lab` give it. Raises InvalidInput."""
     from hypervisor.errors import InvalidInput
     from hypervisor.labs import lab_names, rules_with_labs
 
-    if labs is None:
+    if not given:
         return rules
+    labs = ",".join(given)
     if rules is not None and rules.startswith("lab:"):
         raise InvalidInput(f"labs are named twice, by --rules {rules} and by --lab {labs}: name all by --lab")
     if rules != "lab":

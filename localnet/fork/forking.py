@@ -17,7 +17,7 @@ from hypervisor.labs import PREFIX
 from hypervisor.network_versions import network_version
 from hypervisor.opening import MACHINE, machine_record
 from hypervisor.overlay import Overlay
-from hypervisor.rules import canonical_rules
+from hypervisor.rules import canonical_rules, rule_names
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.answers import amount, cid_json, cid_of_json, digest, key_of, number, quantity, text, tipset_blocks
 from localnet.fork.node_blocks import read_block
@@ -198,6 +198,11 @@ def _rules(client: NodeClient) -> str:
         if not error.answered:
             raise
         return FILECOIN  # any other node than ours
+    if name != FILECOIN and name in rule_names():
+        raise InvalidInput(
+            f"{client.name} is of a network under the rules '{name}', and a fork is of one under Filecoin's: leave the "
+            "fork out, or fork it in Solidity tests and scripts, which run on any"
+        )
     if not isinstance(name, str) or not name.startswith(PREFIX):
         return FILECOIN
     try:

@@ -56,8 +56,8 @@ def shown_url(url: str) -> str:
 class NodeError(HypervisorError):
     """A node that does not answer, or answers with an error.
 
-    `data` is what came with it, of a revert its bytes; `code` is its number in JSON-RPC; `answered` says whether a node,
-    or a gateway in front of it, answered this request, and `words` are its own.
+    `data` is what came with it, of a revert its bytes; `code` is its number in JSON-RPC; `answered` says whether a
+    node, or a gateway in front of it, answered this request, and `words` are its own.
     """
 
     def __init__(

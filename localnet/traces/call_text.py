@@ -52,7 +52,7 @@ def call_line(
     """
     failed = bool(exit_code or error)
     line = Text()
-    line.append(f"{runtime or '-':<5}", style=_RUNTIMES.get(runtime, "green"))
+    line.append(f"{runtime or '-':<4} ", style=_RUNTIMES.get(runtime, "green"))
     line.append(f"{callee} ", style="bold")
     line.append(f"{method}  ")
     line.append(f"value {show_fil(value)}  ", style="green" if value else "dim")

@@ -126,6 +126,12 @@ def test_an_estimate_that_failed_shows_its_calls_where_they_are_asked_for(url: s
         assert "Vault put" not in run(url, "send", vault, "put", "9", "--abi", "Vault", *options).stdout
 
 
+def test_what_a_function_returns_of_which_only_the_parameters_are_known_is_shown_as_bytes(url: str, vault: str) -> None:
+    done = run(url, "send", vault, "most()", "--trace")
+    assert done.exit_code == 0, done.output
+    assert f"0x{5:064x}" in done.stdout
+
+
 def test_a_node_knows_the_names_of_what_was_deployed(url: str, vault: str, tmp_path: Path) -> None:
     sent = as_json(url, "send", vault, "put(uint256)", "3")["transaction"]
     with urlopen(f"{url}/tx/{sent}") as page:

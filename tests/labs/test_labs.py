@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from devtools.cli.main import app
+from devtools.cli.options import named_rules
 from hypervisor import labs
 from hypervisor.errors import InvalidInput
 from hypervisor.labs import ENTRY_POINT_GROUP, Lab, lab, lab_names, labs_of, rules_with_labs
@@ -154,6 +155,9 @@ class TestCommandLine:
         done = CliRunner().invoke(app, ["node", "--lab", "lanes"])
         assert done.exit_code != 0
         assert "--lab lanes is for --rules lab" in " ".join(done.output.split())
+
+    def test_each_that_is_given_is_on(self) -> None:
+        assert named_rules("lab", ["lanes", "async"]) == named_rules("lab", ["lanes,async"]) == "lab:async,lanes"
 
     def test_a_lab_that_is_not_there_is_refused(self) -> None:
         done = CliRunner().invoke(app, ["node", "--rules", "lab", "--lab", "lanez"])

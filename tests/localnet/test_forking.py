@@ -334,6 +334,15 @@ def test_a_node_that_refuses_is_not_taken_for_one_of_another_kind(status: int, e
     assert "a node of Ethereum's alone" not in str(refused.value)
 
 
+def test_a_network_under_other_rules_is_not_forked_as_filecoins() -> None:
+    with (
+        Network(rules="ethereum") as network,
+        serving(network) as url,
+        pytest.raises(InvalidInput, match="is of a network under the rules 'ethereum'"),
+    ):
+        Network.fork(url)
+
+
 # --- nodes that lie ---------------------------------------------------------------------------------------------------
 
 
