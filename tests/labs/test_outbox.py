@@ -179,6 +179,7 @@ def test_what_cannot_be_posted_is_refused(
         (encode([b"", 0, b"", b"", True, 1, 0, 0]), 21),
         (encode([b"\xff\xff", 0, b"", b"", 1, 10**6, 0, 0]), 16),
         (b"\x9f" * 5_000, 21),
+        (encode([0] * 600_000), 16),
     ],
 )
 def test_parameters_that_are_none_are_refused(stage: Stage, params: bytes, exit_code: int) -> None:
@@ -191,6 +192,32 @@ def test_parameters_that_are_none_are_refused(stage: Stage, params: bytes, exit_
 def test_calldata_that_is_none_is_refused(stage: Stage, calldata: bytes) -> None:
     sent = Message(Address.id(OUTBOX), stage.alice, method=INVOKE_EVM, params=invoke_params(calldata))
     assert stage.machine.apply_implicit(sent).exit_code in (16, 21, 22)
+
+
+@pytest.mark.parametrize(
+    ("params", "exit_code", "said"),
+    [
+        (
+            b"\x88" + b"\x81" * 200 + b"\x00",
+            21,
+            "field 1 begins with 0x81: expected an unsigned integer or a byte string",
+        ),
+        (encode([b"", 0, [0] * 30_000, b"", 1, 1, 0, 0]), 21, "field 3 begins with 0x99"),
+        (bytes(33_281), 16, "Post with parameters of 33281 bytes: at most 33280"),
+        (bytes(33_280), 21, "expected a list of 8"),
+    ],
+)
+def test_parameters_that_no_post_has_are_not_looked_at(stage: Stage, params: bytes, exit_code: int, said: str) -> None:
+    refused = stage.post(params)
+    assert (refused.exit_code, said in refused.message) == (exit_code, True), refused.message
+    sent = Message(Address.id(OUTBOX), stage.alice, method=INVOKE_EVM, params=b"\x5f" + b"\x40" * 300 + b"\xff")
+    assert "a byte string in chunks" in stage.machine.apply_implicit(sent).message
+
+
+def test_each_byte_of_parameters_is_paid_before_it_is_read(stage: Stage) -> None:
+    """Ten gas a byte, by hand; the message itself is implicit, and pays for no byte."""
+    long, short = (stage.post(b"\x88" * size, value=0).gas_used for size in (500, 100))
+    assert long - short == 400 * 10
 
 
 @pytest.mark.parametrize("method", [1, 3, 4, 5])

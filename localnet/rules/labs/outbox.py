@@ -17,13 +17,12 @@ from eth_abi.exceptions import DecodingError
 
 from bridge.cbor import ParamsError
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import calldata_of, invoke_params
+from bridge.params import invoke_params
 from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, InvalidInput, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
-from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
 from hypervisor.runtime import Outcome, RuntimeServices
 from hypervisor.types import (
@@ -38,6 +37,7 @@ from hypervisor.types import (
     TokenAmount,
 )
 from localnet.rules.labs.kernel_blocks import KernelBlocks, put_cbor
+from localnet.rules.labs.plain_params import AROUND, paid_params, plain_calldata, plain_fields, refuse_longer
 from store.amt import Amt
 from store.blockstore import Blockstore, get_object
 from store.cid import CBOR, RAW, Cid, cid_of
@@ -69,7 +69,6 @@ RECEIPT_WAIT: Final = 2880
 """Epochs after which a receipt that was not delivered expires."""
 EXPIRED: Final = 64
 """The exit code in the receipt of a message that expired: no actor's, no machine's."""
-_U64: Final = (1 << 64) - 1
 _RECEIPT_FIELDS: Final = 64
 """Bytes of a receipt's parameters besides the answer, at most."""
 _METHOD_GAS: Final = 500_000
@@ -170,8 +169,7 @@ class OutboxRuntime:
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """A method of the outbox; OutOfGas and Fatal propagate."""
         try:
-            kernel.gas.charge("OnOutboxMethod", to_milligas(_METHOD_GAS))
-            answer = _Invocation(kernel).run(kernel.ipld.find(params))
+            answer = _Invocation(kernel).run(paid_params(kernel, "OnOutboxMethod", _METHOD_GAS, params))
             return Outcome(ExitCode.OK, NO_BLOCK if answer is None else kernel.ipld.create(*answer))
         except ActorExit as ended:
             return Outcome(ended.code, message=ended.message)
@@ -205,6 +203,8 @@ class _Invocation:
     def run(self, params: Block | None) -> tuple[int, bytes] | None:
         """The method's answer: codec and bytes."""
         method = self._context.method
+        if method in (INVOKE_EVM, POST):
+            refuse_longer(params, MOST_PARAMS + AROUND, "Post")
         if method == INVOKE_EVM:
             return self._post_by_abi(params)
         if method == POST:
@@ -223,20 +223,19 @@ class _Invocation:
 
     def _post_fields(self, params: Block | None) -> list[Any]:
         try:
-            to, method, data, value, *numbers = decode_strict(params.data if params else b"")
-            if not (isinstance(to, bytes) and isinstance(data, bytes) and len(numbers) == 4):
-                raise TypeError("other fields")
-            whole = [method, *numbers]
-            if any(type(number) is not int or not 0 <= number <= _U64 for number in whole):
-                raise TypeError("a number that is no unsigned one of 64 bits")
+            to, method, data, value, *numbers = plain_fields(params, len(_POST_TYPES))
+            if not (isinstance(to, bytes) and isinstance(data, bytes)):
+                raise TypeError("a receiver or parameters that are not bytes")
+            if not all(isinstance(number, int) for number in (method, *numbers)):
+                raise TypeError("bytes where a number belongs")
             return [to, method, data, decode_bigint(value), *numbers]
-        except (CodecError, InvalidInput, TypeError, ValueError) as error:
+        except (CodecError, InvalidInput, TypeError) as error:
             said = f"the parameters of Post cannot be read: {error}"
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=said) from None
 
     def _post_by_abi(self, params: Block | None) -> tuple[int, bytes]:
         try:
-            calldata = b"" if params is None else calldata_of(params.codec, params.data)
+            calldata = plain_calldata(params)
             if calldata[:4] != POST_SELECTOR:
                 said = f"the outbox has no function with the selector 0x{calldata[:4].hex()}"
                 raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=said)

@@ -7,7 +7,7 @@ end is `localnet.rules.labs.rent`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
@@ -18,7 +18,6 @@ from eth_abi.exceptions import DecodingError
 
 from bridge.cbor import ParamsError
 from bridge.method_numbers import INVOKE_EVM
-from bridge.params import calldata_of
 from hypervisor.address import Address
 from hypervisor.archived import ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, archived
 from hypervisor.bigint import decode_bigint, encode_bigint
@@ -41,11 +40,12 @@ from hypervisor.types import (
     TokenAmount,
 )
 from localnet.rules.labs.kernel_blocks import KernelBlocks, put_cbor
-from localnet.rules.labs.resurrection import ProofRefused, StateSize, proven_blocks, size_of
+from localnet.rules.labs.plain_params import AROUND, paid_params, plain_calldata, plain_fields, refuse_longer
+from localnet.rules.labs.resurrection import MOST_PROOF, ProofRefused, StateSize, proven_blocks, size_of
 from store.amt import Amt
 from store.blockstore import Blockstore, StoreError, get_object
 from store.cid import CBOR, RAW, Cid, cid_of
-from store.codec import CodecError, decode_strict, encode, link, unlink
+from store.codec import CodecError, encode, link, unlink
 from store.hamt import Hamt
 from store.varint import read_uvarint, write_uvarint
 
@@ -241,8 +241,7 @@ class RentRuntime:
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """A method of the rent actor; OutOfGas and Fatal propagate."""
         try:
-            kernel.gas.charge("OnRentMethod", to_milligas(_METHOD_GAS))
-            answer = _Invocation(kernel).run(kernel.ipld.find(params))
+            answer = _Invocation(kernel).run(paid_params(kernel, "OnRentMethod", _METHOD_GAS, params))
             return Outcome(ExitCode.OK, NO_BLOCK if answer is None else kernel.ipld.create(*answer))
         except ActorExit as ended:
             return Outcome(ended.code, message=ended.message)
@@ -261,26 +260,6 @@ class RentRuntime:
         store: Blockstore | None = None,
     ) -> None:
         """There is no module."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Method:
-    """A public method: its fields (all byte strings), its function of Solidity, the types of its answer."""
-
-    fields: int
-    selector: bytes
-    answer: tuple[str, ...] = ()
-    reads: bool = False
-    takes_money: bool = False
-
-
-METHODS: Final[Mapping[MethodNumber, _Method]] = {
-    PAY: _Method(1, bytes.fromhex("6eda12f8"), ("uint64",), takes_money=True),
-    OPT_OUT: _Method(0, bytes.fromhex("d4eec5a6")),
-    RESURRECT: _Method(2, bytes.fromhex("71776f23"), ("uint64",), takes_money=True),
-    LOOK: _Method(1, bytes.fromhex("4f96d667"), ("uint64", "uint256", "uint64", "uint64"), reads=True),
-}
-"""Selectors of pay(bytes), optOut(), resurrect(bytes,bytes), look(bytes)."""
 
 
 class _Invocation:
@@ -303,13 +282,17 @@ class _Invocation:
             self.collect()
             return None
         by_abi = number == INVOKE_EVM
-        number, fields = self._fields_of_abi(params) if by_abi else self._fields_of_cbor(number, params)
-        method = METHODS[number]
+        number = self._number_of_abi(params) if by_abi else number
+        method = METHODS.get(number)
+        if method is None:
+            raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the rent actor has no method {number}")
+        refuse_longer(params, method.most, f"method {number}")
+        fields = self._fields_of_abi(method, params) if by_abi else self._fields_of_cbor(number, method, params)
         if self._context.read_only and not method.reads:
             raise ActorExit(ExitCode.USR_READ_ONLY, message="no rent is paid in a read-only call")
         if self._context.value and not method.takes_money:
             raise ActorExit(ExitCode.USR_NOT_PAYABLE, message=f"method {number} takes no money")
-        answers = self._answer(number, fields)
+        answers = method.function(self, *fields)
         if by_abi:
             return RAW, encode_abi(method.answer, answers)
         if not method.answer:
@@ -317,47 +300,41 @@ class _Invocation:
         typed = zip(method.answer, answers, strict=True)
         return CBOR, encode([encode_bigint(value) if kind == "uint256" else value for kind, value in typed])
 
-    def _answer(self, number: MethodNumber, fields: list[bytes]) -> list[int]:
-        if number == PAY:
-            return [self.pay(*fields)]
-        if number == RESURRECT:
-            return [self.resurrect(*fields)]
-        if number == LOOK:
-            return self.look(*fields)
-        self.opt_out()
-        return []
-
-    def _fields_of_cbor(self, number: MethodNumber, params: Block | None) -> tuple[MethodNumber, list[bytes]]:
-        method = METHODS.get(number)
-        if method is None:
-            raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the rent actor has no method {number}")
-        if method.fields == 0:
-            return number, []
+    def _number_of_abi(self, params: Block | None) -> MethodNumber:
+        refuse_longer(params, max(method.most for method in METHODS.values()), "calldata")
         try:
-            fields = decode_strict(params.data if params else b"")
-            if not isinstance(fields, list) or len(fields) != method.fields:
-                raise TypeError(f"expected a list of {method.fields}")
-            if not all(isinstance(field, bytes) for field in fields):
-                raise TypeError("a field that is not bytes")
-        except (CodecError, TypeError, ValueError) as error:
+            selector = plain_calldata(params)[:4]
+        except ParamsError as error:
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the calldata cannot be read: {error}") from None
+        for number, method in METHODS.items():
+            if method.selector == selector:
+                return number
+        said = f"the rent actor has no function with the selector 0x{selector.hex()}"
+        raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=said)
+
+    def _fields_of_abi(self, method: _Method, params: Block | None) -> list[bytes]:
+        try:
+            return list(decode_abi(("bytes",) * method.fields, plain_calldata(params)[4:]))
+        except (DecodingError, OverflowError, ValueError) as error:
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the calldata cannot be read: {error}") from None
+
+    def _fields_of_cbor(self, number: MethodNumber, method: _Method, params: Block | None) -> list[bytes]:
+        if method.fields == 0:
+            return []
+        try:
+            found = plain_fields(params, method.fields)
+        except CodecError as error:
             said = f"the parameters of method {number} cannot be read: {error}"
             raise ActorExit(ExitCode.USR_SERIALIZATION, message=said) from None
-        return number, fields
-
-    def _fields_of_abi(self, params: Block | None) -> tuple[MethodNumber, list[bytes]]:
-        try:
-            calldata = b"" if params is None else calldata_of(params.codec, params.data)
-            number = next((number for number, method in METHODS.items() if method.selector == calldata[:4]), None)
-            if number is None:
-                said = f"the rent actor has no function with the selector 0x{calldata[:4].hex()}"
-                raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=said)
-            return number, list(decode_abi(("bytes",) * METHODS[number].fields, calldata[4:]))
-        except (ParamsError, DecodingError, OverflowError, ValueError) as error:
-            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the calldata cannot be read: {error}") from None
+        fields = [field for field in found if isinstance(field, bytes)]
+        if len(fields) < len(found):
+            said = f"the parameters of method {number} cannot be read: a field that is not bytes"
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=said)
+        return fields
 
     # --- methods ----------------------------------------------------------------------------------------------
 
-    def pay(self, address: bytes) -> int:
+    def pay(self, address: bytes) -> list[int]:
         """Add what came with the call to an actor's deposit; when that is looked at next. Itself it may opt in."""
         actor, state = self._actor(address)
         if state.code == ARCHIVED_CODE:
@@ -380,9 +357,9 @@ class _Invocation:
             tenancy = Tenancy(deposit, 0, self._epoch, graced=True)
             books.plan(actor, tenancy)
         self._save(books)
-        return tenancy.due
+        return [tenancy.due]
 
-    def opt_out(self) -> None:
+    def opt_out(self) -> list[int]:
         """Let the caller pay no more, and give its deposit back."""
         books, caller = self._load(), self._context.caller
         tenancy = books.tenancy(caller)
@@ -393,6 +370,7 @@ class _Invocation:
         books.forget(caller)
         self._save(books)
         self._pay(caller, tenancy.deposit)
+        return []
 
     def look(self, address: bytes) -> list[int]:
         """Size, deposit and when it is due of an actor that pays; size and since when of one that is archived."""
@@ -403,7 +381,7 @@ class _Invocation:
         tenancy = self._load().tenancy(actor)
         return [0, 0, 0, 0] if tenancy is None else [tenancy.size, tenancy.deposit, tenancy.due, 0]
 
-    def resurrect(self, address: bytes, proof: bytes) -> int:
+    def resurrect(self, address: bytes, proof: bytes) -> list[int]:
         """Give an archived actor its state back, for a period's rent; when it is due next."""
         # check
         actor, state = self._actor(address)
@@ -426,7 +404,7 @@ class _Invocation:
         self._save(books)
         self._pay(BURNT_FUNDS_ACTOR, rent)
         # return
-        return tenancy.due
+        return [tenancy.due]
 
     def _proven(self, gone: ArchivedActor, proof: bytes) -> list[tuple[Cid, bytes]]:
         """The blocks of an archived state, each paid for as if it were written now."""
@@ -549,6 +527,35 @@ class _Invocation:
         """Send money to an actor that is there."""
         if amount:
             self._kernel.send(Address.id(actor), METHOD_SEND, value=TokenAmount(amount))
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """A public method: what it does with its fields (all byte strings) and answers, and its function of Solidity.
+
+    `answer`: the types of the answer, `most`: bytes of parameters at most.
+    """
+
+    function: Callable[..., list[int]]
+    fields: int
+    selector: bytes
+    answer: tuple[str, ...] = ()
+    most: int = AROUND
+    reads: bool = False
+    takes_money: bool = False
+
+
+METHODS: Final[Mapping[MethodNumber, _Method]] = {
+    PAY: _Method(_Invocation.pay, 1, bytes.fromhex("6eda12f8"), ("uint64",), takes_money=True),
+    OPT_OUT: _Method(_Invocation.opt_out, 0, bytes.fromhex("d4eec5a6")),
+    RESURRECT: _Method(
+        _Invocation.resurrect, 2, bytes.fromhex("71776f23"), ("uint64",), MOST_PROOF + AROUND, takes_money=True
+    ),
+    LOOK: _Method(
+        _Invocation.look, 1, bytes.fromhex("4f96d667"), ("uint64", "uint256", "uint64", "uint64"), reads=True
+    ),
+}
+"""Selectors of pay(bytes), optOut(), resurrect(bytes,bytes), look(bytes)."""
 
 
 def _actor_of(key: bytes) -> ActorID:
