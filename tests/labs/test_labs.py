@@ -23,8 +23,13 @@ from hypervisor.machine_state import MachineState
 from hypervisor.rules import canonical_rules, rule_set
 from hypervisor.types import Gas
 from localnet import Network
+from localnet.ledger.records import TransactionReceipt
+from localnet.rules.call_request import CallRequest
+from localnet.rules.filecoin import FilecoinMessages, FilecoinQuestions, FilecoinSettings, FilecoinViews
 from localnet.rules.installed import rules_named
-from localnet.rules.parts import NetworkRules
+from localnet.rules.labs.delegated_calls import NONCES
+from localnet.rules.labs.rent_actor import RENT
+from localnet.rules.parts import CallAnswer, NetworkRules
 from tests.packaging.project import PROJECT
 
 PAGES = PROJECT / "docs" / "labs"
@@ -33,11 +38,40 @@ MACHINES: list[MachineState] = []
 
 HALVED = Lab(what="blocks of half the gas", network=f"{__name__}:with_half", machine=f"{__name__}:met")
 BARE = Lab(what="nothing")
+REPLACING = Lab(what="messages, questions, views and settings of its own", network=f"{__name__}:with_own_parts")
 NO_LAB = "a text"
 
 
 def with_half(rules: NetworkRules) -> NetworkRules:
     return replace(rules, limits=replace(rules.limits, block_gas=Gas(rules.limits.block_gas // 2)))
+
+
+class OwnMessages(FilecoinMessages):
+    def gas_limit(self, machine: Hypervisor) -> Gas:
+        return Gas(123_456_789)
+
+
+class OwnQuestions(FilecoinQuestions):
+    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
+        return replace(super().ask(machine, request, limit), data=b"asked")
+
+
+class OwnViews(FilecoinViews):
+    def exit_text(self, exit_code: int) -> str:
+        return f"end {exit_code}"
+
+    def receipt_fields(self, receipt: TransactionReceipt) -> dict[str, str]:
+        return {"own": "field"}
+
+
+class OwnSettings(FilecoinSettings):
+    def begin(self, machine: Hypervisor) -> None:
+        MACHINES.append(machine)
+
+
+def with_own_parts(rules: NetworkRules) -> NetworkRules:
+    messages = OwnMessages()
+    return replace(rules, messages=messages, questions=OwnQuestions(messages), views=OwnViews(), settings=OwnSettings())
 
 
 def met(machine: MachineState) -> None:
@@ -49,7 +83,13 @@ def third_labs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Labs as another package would register them."""
     added = [
         EntryPoint(name, f"{__name__}:{value}", ENTRY_POINT_GROUP)
-        for name, value in (("halved", "HALVED"), ("bare", "BARE"), ("broken", "NO_LAB"))
+        for name, value in (
+            ("halved", "HALVED"),
+            ("bare", "BARE"),
+            ("broken", "NO_LAB"),
+            ("aaa", "REPLACING"),
+            ("zzz", "REPLACING"),
+        )
     ]
     installed = EntryPoints((*entry_points(group=ENTRY_POINT_GROUP), *added))
     monkeypatch.setattr(labs, "registered", lambda **given: installed.select(**given))
@@ -70,6 +110,34 @@ def test_a_lab_of_another_package_is_a_choice() -> None:
         assert MACHINES[0] is network.machine
         receipt = network.send(network.accounts[1], 5)
         assert receipt.succeeded
+
+
+@pytest.mark.usefixtures("third_labs")
+def test_a_lab_after_another_wraps_what_that_has_left() -> None:
+    """`accounts` comes after `aaa`, whose messages, questions and views all but transactions of type 4 keep."""
+    MACHINES.clear()
+    with Network(rules="lab:aaa,accounts,lanes") as network:
+        rules, machine = network.rules, network.machine
+        assert [machine] == MACHINES, "the settings of a lab begin a state"
+        assert machine.state_tree.get_actor(NONCES) is not None, "and so does each lab's genesis"
+        assert rules.messages.gas_limit(machine) == 123_456_789
+        assert rules.views.exit_text(7) == "end 7"
+        alice, bob = network.accounts[:2]
+        request = CallRequest(sender=alice.address, to=bob.address)
+        assert rules.questions.ask(machine, request).data == b"asked"
+        item = bob.sign_authorization(alice.address, 0, 0)
+        answer = rules.questions.ask(machine, replace(request, authorizations=(item,)))
+        assert (answer.result.exit_code, answer.data) == (0, b"")
+        receipt = network.send(bob, 5)
+        assert receipt.succeeded
+        assert rules.views.receipt_fields(receipt) == {"own": "field"}
+
+
+@pytest.mark.usefixtures("third_labs")
+def test_a_lab_that_brings_settings_of_its_own_loses_no_labs_genesis() -> None:
+    with Network(rules="lab:accounts,rent,zzz") as network:
+        for actor in (NONCES, RENT):
+            assert network.machine.state_tree.get_actor(actor) is not None
 
 
 @pytest.mark.usefixtures("third_labs")

@@ -5,30 +5,60 @@ from __future__ import annotations
 from dataclasses import replace
 from pkgutil import resolve_name
 
+from bridge.ethereum_execution import ForkFacts
 from hypervisor.labs import labs_of
 from hypervisor.machine import Hypervisor
-from localnet.rules.filecoin import FilecoinSettings, filecoin_rules
-from localnet.rules.parts import NetworkRules
+from hypervisor.types import Gas
+from localnet.ledger.block_settings import BlockSettings
+from localnet.ledger.records import Tipset
+from localnet.rules.call_request import BlockOverride
+from localnet.rules.filecoin import filecoin_rules
+from localnet.rules.parts import NetworkRules, SettingRules
 
 
 def lab_rules(hardfork: str, gas_limit: int | None, name: str) -> NetworkRules:
     """The rules of a name `lab:NAME[=OPTION],...`. Raises InvalidInput as Filecoin's, and for an option."""
-    rules = replace(filecoin_rules(hardfork, gas_limit), settings=LabSettings(name))
+    rules = filecoin_rules(hardfork, gas_limit)
     for chosen in labs_of(name):
         if chosen.lab.network:
             rules = resolve_name(chosen.lab.network)(rules, *chosen.given)
-    return replace(rules, name=name)
+    return replace(rules, name=name, settings=LabSettings(rules.settings, name))
 
 
-class LabSettings(FilecoinSettings):
-    """See `localnet.rules.parts.SettingRules`: Filecoin's, and what labs put into a new state."""
+class LabSettings:
+    """See `localnet.rules.parts.SettingRules`: another set's, and what labs put into a new state."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, inner: SettingRules, name: str) -> None:
+        self._inner = inner
         self._name = name
+
+    def prepare(self, machine: Hypervisor) -> None:
+        """As the other set."""
+        self._inner.prepare(machine)
 
     def begin(self, machine: Hypervisor) -> None:
         """What labs have for a genesis, in the order of their names."""
-        super().begin(machine)
+        self._inner.begin(machine)
         for chosen in labs_of(self._name):
             if chosen.lab.genesis:
                 resolve_name(chosen.lab.genesis)(machine, *chosen.given)
+
+    def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
+        """As the other set."""
+        return self._inner.fork_facts(machine)
+
+    def first_settings(self, machine: Hypervisor) -> BlockSettings:
+        """As the other set."""
+        return self._inner.first_settings(machine)
+
+    def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
+        """As the other set."""
+        self._inner.apply_settings(machine, settings)
+
+    def gas_limit_of(self, tipset: Tipset) -> Gas:
+        """As the other set."""
+        return self._inner.gas_limit_of(tipset)
+
+    def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
+        """As the other set."""
+        self._inner.override_block(machine, block)
