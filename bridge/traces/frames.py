@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from bridge.addresses import EthAddress, create_address, from_delegated, masked_id
+from bridge.apply_and_call import APPLY_AND_CALL, decode_answer
 from bridge.cbor import CborReader, ParamsError
 from bridge.events import Log, entries_to_log
 from bridge.evm_steps import CodeBorrowed
@@ -105,13 +106,30 @@ def ethereum_frames(events: Iterable[TraceEvent], directory: Directory) -> list[
     constructs = (event for event in listed if isinstance(event, CallStarted) and event.method == METHOD_CONSTRUCTOR)
     creations = Counter(event.from_ for event in constructs)
     borrowed = _borrowed_codes(listed)
-    frames = [_Fold(directory, creations, borrowed).top(node) for node in call_tree(listed)]
+    nodes = call_tree(listed)
+    frames = [_Fold(directory, creations, borrowed).top(node) for node in nodes]
     ends = [event.exit_code for event in listed if isinstance(event, MessageEnded)]
     if len(ends) == len(frames):
         # of a call that could not be made at all, the executor alone knows the exit code
         for frame, exit_code in zip(frames, ends, strict=True):
             frame.exit_code = exit_code
+    for frame, node in zip(frames, nodes, strict=True):
+        if node.start.method == APPLY_AND_CALL and frame.exit_code == ExitCode.OK:
+            _end_as_called(frame, node)
     return frames
+
+
+def _end_as_called(frame: EthereumFrame, node: CallNode) -> None:
+    """Let a message to ApplyAndCall end as the call that it made: itself it exits with 0 where that has failed."""
+    try:
+        succeeded, output = decode_answer((node.end or _UNFINISHED).return_data)
+    except ParamsError:
+        return  # another actor's method of this number
+    frame.output = output
+    if not succeeded:
+        called = frame.frames[-1] if frame.frames else None  # none where the call could not be made
+        frame.exit_code = (called and called.exit_code) or ExitCode.EVM_CONTRACT_REVERTED
+        frame.native = called is not None and called.native
 
 
 def _borrowed_codes(events: Sequence[TraceEvent]) -> dict[int, CodeBorrowed]:
