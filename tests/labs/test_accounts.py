@@ -507,43 +507,6 @@ class TestNode:
         with pytest.raises(TransactionError, match="no Ethereum transaction becomes this message"):
             from_signed_message(other, network.chain_id)
 
-    @pytest.mark.parametrize(
-        ("source", "gas", "geth", "lotus", "returned"),
-        [
-            ("7 0 MSTORE 32 0 REVERT", GAS, "execution reverted", "Reverted", f"0x{7:064x}"),
-            ("loop: 1 SLOAD POP @loop JUMP", 10**8, "out of gas", "out of gas", "0x"),
-            ("INVALID", GAS, "invalid opcode: INVALID", "invalid instruction", "0x"),
-        ],
-    )
-    def test_traces_of_a_failed_call_fail_as_the_receipt_does(
-        self, stage: Stage, source: str, gas: int, geth: str, lotus: str, returned: str
-    ) -> None:
-        """The words are those of a transaction of type 2 that calls the same."""
-        network, rpc = stage.network, Client(Node(stage.network))
-        stage.code(OTHER, source)
-        network.chain.keep_changes()
-        good = stage.authorize(stage.bob, NOTES)
-        receipt = network.receipt(network.submit(signed(network, good, to=OTHER, gas_limit=gas)))
-        sent = f"0x{receipt.hash.hex()}"
-        assert rpc("eth_getTransactionReceipt", sent)["status"] == "0x0"
-        struct = rpc("debug_traceTransaction", sent, {})
-        assert (struct["failed"], struct["returnValue"]) == (True, returned)
-        top = rpc("debug_traceTransaction", sent, {"tracer": "callTracer"})
-        (called,) = top["calls"]
-        assert (top["error"], called["error"]) == (geth, geth)
-        assert top.get("output", "0x") == returned
-        assert [one.get("error") for one in rpc("trace_transaction", sent)] == [lotus, lotus]
-        plain = rpc("eth_sendTransaction", {"from": top["from"], "to": f"0x{OTHER.hex()}", "gas": hex(gas)})
-        assert rpc("debug_traceTransaction", plain, {"tracer": "callTracer"})["error"] == geth
-
-    def test_traces_of_a_call_that_succeeds_do(self, stage: Stage) -> None:
-        network, rpc = stage.network, Client(Node(stage.network))
-        stage.code(OTHER, "7 0 MSTORE 32 0 RETURN")
-        network.chain.keep_changes()
-        receipt = network.receipt(network.submit(signed(network, stage.authorize(stage.bob, NOTES), to=OTHER)))
-        struct = rpc("debug_traceTransaction", f"0x{receipt.hash.hex()}", {})
-        assert (struct["failed"], struct["returnValue"]) == (False, f"0x{7:064x}")
-
     def test_without_the_lab_type_4_is_refused_as_before(self) -> None:
         with Network() as network:
             rpc, good = Client(Node(network)), network.accounts[1].sign_authorization(NOTES, 0, 0)
