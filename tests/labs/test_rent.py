@@ -25,6 +25,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.errors import CallFailed
+from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 from localnet.rules.labs import rent_actor
 from localnet.rules.labs.rent import BOUNDS, collect, terms_of
 from localnet.rules.labs.rent_actor import (
@@ -451,6 +452,16 @@ _PAY = [
         "inputs": [{"name": "actor", "type": "bytes"}], "outputs": [{"name": "", "type": "uint64"}],
     }
 ]  # fmt: skip
+
+
+def test_the_contracts_that_networks_begin_with_pay_nothing() -> None:
+    """The CREATE2 deployer is there for tests and scripts, however long ago it was used."""
+    with Network(rules="lab:rent=all/1000/3/2") as network:
+        network.mine(20)
+        for address in (CREATE2_DEPLOYER, MULTICALL3):
+            actor = network.machine.actor(to_filecoin(address))
+            assert actor is not None
+            assert archived(network.machine.store, actor) is None
 
 
 def test_the_largest_proof_is_a_message_that_a_block_takes() -> None:

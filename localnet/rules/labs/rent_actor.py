@@ -16,6 +16,7 @@ from eth_abi.abi import decode as decode_abi
 from eth_abi.abi import encode as encode_abi
 from eth_abi.exceptions import DecodingError
 
+from bridge.addresses import to_filecoin
 from bridge.cbor import ParamsError
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor.address import Address
@@ -39,6 +40,7 @@ from hypervisor.types import (
     MethodNumber,
     TokenAmount,
 )
+from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 from localnet.rules.labs.kernel_blocks import KernelBlocks, put_cbor
 from localnet.rules.labs.plain_params import AROUND, paid_params, plain_calldata, plain_fields, refuse_longer
 from localnet.rules.labs.resurrection import MOST_PROOF, ProofRefused, StateSize, proven_blocks, size_of
@@ -61,6 +63,8 @@ FIRST_USER: Final = 100
 """The actors below it are the network's own, whatever their code."""
 PAYING: Final = "evm"
 """The built-in code that pays rent: contracts. Accounts, miners, multisigs and the network's own actors do not."""
+FREE: Final = frozenset(map(to_filecoin, (MULTICALL3, CREATE2_DEPLOYER)))
+"""Contracts that networks begin with: tools need them, and nobody pays for them."""
 UNBORN: Final = "placeholder"
 """What may become a contract: it is looked at again, and pays nothing meanwhile."""
 
@@ -203,7 +207,9 @@ class RentState:
 
 def pays_rent(manifest: Manifest, actor: ActorID, state: ActorState) -> bool:
     """Whether an actor is of those that pay: a contract, or a user's native actor."""
-    return actor >= FIRST_USER and manifest.name_of(state.code) in (None, PAYING) and state.code != ARCHIVED_CODE
+    if actor < FIRST_USER or state.delegated_address in FREE:
+        return False
+    return manifest.name_of(state.code) in (None, PAYING) and state.code != ARCHIVED_CODE
 
 
 class ArchivedRuntime:
