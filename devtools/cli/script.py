@@ -133,7 +133,7 @@ def script(
     from devtools.soltest.project import find_root, load_project
     from devtools.soltest.scripts.plan import ScriptFailed, run_script
     from devtools.soltest.scripts.record import ScriptRecord, returns_of, rows_of
-    from devtools.soltest.scripts.sending import NO_SENDER, check_sender, is_named
+    from devtools.soltest.scripts.sending import NO_SENDER, check_sendable, check_sender, is_named
     from devtools.soltest.session import Options, SuiteSession
     from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import calldata_of
@@ -182,6 +182,7 @@ def script(
             except ScriptFailed as failed:
                 hint = "" if is_named(sender, keys) else f"\n{NO_SENDER}"
                 raise ScriptFailed(f"{failed}{hint}") from None
+            check_sendable(plan)
             keys |= plan.keys
             if not as_json:
                 _print_run(plan, as_json=False)

@@ -8,11 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from bridge.addresses import EthAddress, create2_address
 from devtools.soltest.cheatcodes.asked_call import Around, Attempt
+from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
 from runtimes.evm.engine import Answer, CallKind
+
+NOT_SENT: Final = "`hypervisor script` refuses to send what it makes, before anything is sent"
+
+
+def attach(context: Context, name: str) -> None:
+    """In a script the next transaction is said to have what the cheatcode gives it; in a test nothing is sent."""
+    found = context.state.broadcasts
+    if found is not None:
+        found.attached.append(name)
+
+
+def not_sent(context: Context, name: str) -> None:
+    """While a script broadcasts, the cheatcode has made a transaction that is not sent."""
+    found = context.state.broadcasts
+    if found is not None and any(prank.broadcast for prank in context.state.pranks.values()):
+        found.unsendable.append(name)
 
 
 def collecting(found: Broadcasts, what: Attempt, sender: EthAddress, around: Around) -> tuple[Around, EthAddress]:
@@ -31,6 +49,8 @@ def _kept(
         nonce = ledger.nonce(sender)
         place = len(found.calls)
         found.calls.append(_transaction(what, sender, nonce))
+        found.unsendable += found.attached
+        found.attached.clear()
         answer = around.proceed(name, code)
         ledger.set_nonce(sender, nonce + 1)
         if what.kind is None and answer.created is not None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.transactions import Authorization
+from devtools.soltest.cheatcodes.broadcasts import NOT_SENT, attach
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.ledger import EthereumLedger
@@ -22,7 +23,7 @@ def _next_nonce(context: Context, authority: EthAddress) -> int:
     return context.ledger.nonce(authority) if last is None else last + 1
 
 
-def _attach(context: Context, authorization: Authorization) -> None:
+def _attach(context: Context, authorization: Authorization, name: str) -> None:
     context.ethereum("delegations of accounts")
     authority, ledger = authorization.signer(), context.ledger
     if authority is None:
@@ -33,6 +34,7 @@ def _attach(context: Context, authorization: Authorization) -> None:
     assert isinstance(ledger, EthereumLedger), "only Ethereum's rules have delegations"
     ledger.delegate(authority, authorization.address if any(authorization.address) else None)
     context.state.delegations[authority] = authorization.nonce
+    attach(context, name)
 
 
 def _sign(
@@ -49,7 +51,7 @@ def _sign(
     chain = 0 if anywhere else context.machine.context.chain_id
     signed = account.sign_authorization(to, number, chain)
     if attach:
-        _attach(context, signed)
+        _attach(context, signed, "signAndAttachDelegation")
     return signed.y_parity, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big"), number, to
 
 
@@ -68,29 +70,29 @@ def _sign_anywhere(context: Context, to: EthAddress, key: int, anywhere: bool) -
     return _sign(context, to, key, anywhere=anywhere)
 
 
-@cheatcode("signAndAttachDelegation(address,uint256)", returns=_SIGNED)
+@cheatcode("signAndAttachDelegation(address,uint256)", returns=_SIGNED, partial=NOT_SENT)
 def _sign_and_attach(context: Context, to: EthAddress, key: int) -> Signed:
     return _sign(context, to, key, attach=True)
 
 
-@cheatcode("signAndAttachDelegation(address,uint256,uint64)", returns=_SIGNED)
+@cheatcode("signAndAttachDelegation(address,uint256,uint64)", returns=_SIGNED, partial=NOT_SENT)
 def _sign_and_attach_nonce(context: Context, to: EthAddress, key: int, nonce: int) -> Signed:
     return _sign(context, to, key, nonce=nonce, attach=True)
 
 
-@cheatcode("signAndAttachDelegation(address,uint256,bool)", returns=_SIGNED)
+@cheatcode("signAndAttachDelegation(address,uint256,bool)", returns=_SIGNED, partial=NOT_SENT)
 def _sign_and_attach_anywhere(context: Context, to: EthAddress, key: int, anywhere: bool) -> Signed:
     return _sign(context, to, key, anywhere=anywhere, attach=True)
 
 
-@cheatcode(f"attachDelegation({_SIGNED})")
+@cheatcode(f"attachDelegation({_SIGNED})", partial=NOT_SENT)
 def _attach_here(context: Context, signed: Sequence[Any]) -> None:
     _attach_signed(context, signed, False)
 
 
-@cheatcode(f"attachDelegation({_SIGNED},bool)")
+@cheatcode(f"attachDelegation({_SIGNED},bool)", partial=NOT_SENT)
 def _attach_signed(context: Context, signed: Sequence[Any], anywhere: bool) -> None:
     v, r, s, nonce, to = signed
     chain = 0 if anywhere else context.machine.context.chain_id
     numbers = int.from_bytes(r, "big"), int.from_bytes(s, "big")
-    _attach(context, Authorization(chain, EthAddress(to), nonce, v, *numbers))
+    _attach(context, Authorization(chain, EthAddress(to), nonce, v, *numbers), "attachDelegation")

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from bridge.addresses import EthAddress
+from devtools.soltest.cheatcodes.broadcasts import NOT_SENT, attach
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.files import LARGEST_FILE
@@ -113,9 +114,13 @@ _OF_TRANSACTIONS = "without effect, as in forge's tests: it is for the transacti
 
 
 @cheatcode(*overloads("accessList", ("(address,bytes32[])[]",)), "noAccessList()", partial=_OF_TRANSACTIONS)
-@cheatcode("attachBlob(bytes)", partial=_OF_TRANSACTIONS)
 def _for_transactions(_context: Context, *_given: Any) -> None:
     """The calls of a test are no transactions."""
+
+
+@cheatcode("attachBlob(bytes)", partial=f"{_OF_TRANSACTIONS}; {NOT_SENT}")
+def _attach_blob(context: Context, _blob: bytes) -> None:
+    attach(context, "attachBlob")
 
 
 @cheatcode("currentFilePath()", returns="string")

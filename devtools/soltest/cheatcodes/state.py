@@ -62,6 +62,10 @@ class Broadcasts:
     calls: list[BroadcastCall] = field(default_factory=list)
     keys: dict[EthAddress, bytes] = field(default_factory=dict)
     """Those that the script itself has given to `broadcast` and `startBroadcast`."""
+    attached: list[str] = field(default_factory=list)
+    """Cheatcodes that have given the next transaction what transactions of scripts do not have."""
+    unsendable: list[str] = field(default_factory=list)
+    """Those whose transaction has come."""
 
 
 @dataclass(slots=True)

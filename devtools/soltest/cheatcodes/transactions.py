@@ -10,6 +10,7 @@ from bridge import rlp
 from bridge.params import unwrap_return
 from bridge.transaction_parsing import parse_transaction
 from bridge.transactions import SignedTransaction, TransactionError
+from devtools.soltest.cheatcodes.broadcasts import NOT_SENT, not_sent
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.fork_states import active_fork, calls_of
@@ -59,12 +60,13 @@ def _execute(context: Context, raw: bytes) -> bytes:
     return unwrap_return(found.output)
 
 
-@cheatcode("broadcastRawTransaction(bytes)")
+@cheatcode("broadcastRawTransaction(bytes)", partial=NOT_SENT)
 def _broadcast(context: Context, raw: bytes) -> None:
-    """In a test it is executed, with its fees; nothing is sent."""
+    """It is executed, with its fees; nothing is sent."""
     signed = _parsed(raw)
     calls_of(context)
     _apply(context, signed, signed.transaction)
+    not_sent(context, "broadcastRawTransaction")
 
 
 def _apply(context: Context, signed: SignedTransaction, transaction: Any) -> TransactionResult:

@@ -69,6 +69,8 @@ class ScriptPlan:
     lines: tuple[str, ...]
     gas_used: int
     trace: str = ""
+    unsendable: tuple[str, ...] = ()
+    """Cheatcodes by which a transaction has a delegation or a blob, or is signed already."""
 
 
 def run_script(
@@ -133,6 +135,7 @@ class _ScriptRun:
         shows = self.job.verbosity >= 4 or not outcome.success
         broadcasts = world.cheatcodes.state.broadcasts
         calls, keys = ((), {}) if broadcasts is None else (tuple(broadcasts.calls), dict(broadcasts.keys))
+        unsendable = () if broadcasts is None else tuple(dict.fromkeys(broadcasts.unsendable))
         lines = tuple(world.cheatcodes.console.lines)
         planned = _Reader(self.artifacts, world).planned(calls) if outcome.success else ()
         outside = world.cheatcodes.outside
@@ -140,12 +143,13 @@ class _ScriptRun:
         unseen = f"{_UNSEEN} ({', '.join(f'vm.{name}' for name in sorted(outside))})" if shows and outside else ""
         if not outcome.success:
             text = f"the script failed: {stage.reason(outcome)}"
-            trace = [viewed.trace.rstrip()] if viewed is not None and viewed.trace else []
+            seen = [viewed.trace.rstrip()] if viewed is not None and viewed.trace else []
             stack = [] if viewed is None else [f"  at {line}" for line in viewed.stack]
-            raise ScriptFailed("\n".join([text, *lines, *trace, *stack, *([unseen] if unseen else [])]))
+            raise ScriptFailed("\n".join([text, *lines, *seen, *stack, *([unseen] if unseen else [])]))
         entry = self._entry()
         returned = {} if entry is None else _returned(entry, outcome.output)
-        return ScriptPlan(planned, keys, returned, lines, outcome.gas_used, unseen if viewed is None else viewed.trace)
+        trace = unseen if viewed is None else viewed.trace
+        return ScriptPlan(planned, keys, returned, lines, outcome.gas_used, trace, unsendable)
 
     def _run(self, stage: SuiteStage) -> CallOutcome:
         """Make the script ready and call it; the outcome of the last step."""

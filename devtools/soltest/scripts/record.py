@@ -19,6 +19,8 @@ from store.json_text import parse_json
 
 _LARGEST: Final = 256 << 20
 """Bytes of a record."""
+_NOT_SENT: Final = ("authorizationList", "blobVersionedHashes", "blobs", "sidecar")
+"""What forge's records have of transactions of types 3 and 4."""
 
 
 @dataclass(slots=True)
@@ -105,6 +107,9 @@ def _check(row: dict[str, Any]) -> None:
         bytes.fromhex(sent["to"][2:])
     for name in ("gas", "value", "nonce", "chainId"):
         int(sent[name], 16)
+    other = next((name for name in _NOT_SENT if sent.get(name)), None)
+    if other is not None:
+        raise ValueError(f"a transaction has {other!r}, which this command does not send")
     if row["hash"] is not None and not isinstance(row["hash"], str):
         raise TypeError("a hash is text or null")
 

@@ -12,7 +12,7 @@ from bridge.addresses import EthAddress, checksummed
 from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
 from devtools.soltest.forks.remote import word_of
-from devtools.soltest.scripts.plan import PlannedTransaction, shown
+from devtools.soltest.scripts.plan import PlannedTransaction, ScriptPlan, shown
 from devtools.soltest.scripts.record import ScriptRecord
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.printed import show_fil
@@ -72,6 +72,17 @@ def simulate(network: Network, planned: Sequence[PlannedTransaction], percent: i
             TriedTransaction(min(estimate * percent // 100, network.rules.limits.message_gas), receipt.gas_used)
         )
     return tried
+
+
+def check_sendable(plan: ScriptPlan) -> None:
+    """Raise InvalidInput where a transaction has a delegation or a blob, or is signed already."""
+    if plan.unsendable:
+        names = ", ".join(f"vm.{name}" for name in plan.unsendable)
+        raise InvalidInput(
+            f"the script calls {names}: a transaction with a delegation or a blob, or one that is signed already, is "
+            "not sent by this command. Nothing is sent: leave it out of the script, and send that transaction by `cast "
+            "send --auth`, `cast send --blob` or `cast publish`"
+        )
 
 
 def check_sender(sender: EthAddress, keys: Container[EthAddress]) -> None:

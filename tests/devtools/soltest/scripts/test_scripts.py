@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bridge.addresses import checksummed
+from bridge.addresses import EthAddress, checksummed
+from bridge.transactions import DYNAMIC_FEE, Transaction
 from devtools.cli.main import app
 from devtools.soltest.cheatcodes.state import VM_ADDRESS
 from devtools.soltest.cheatcodes.values import encode
@@ -400,3 +401,83 @@ def test_what_a_script_does_outside_is_done_once(tmp_path: Path, end: str, optio
     said = run(tmp_path, *options, status=status, file="Log.s.sol")
     assert (tmp_path / "log.txt").read_text(encoding="utf-8") == "x\n"
     assert "would be done twice (vm.writeLine)" in " ".join(said.split())
+
+
+def vm_call(signature: str, *values: Any) -> str:
+    """Code that calls a cheatcode, and fails where it does."""
+    types = signature[signature.index("(") + 1 : -1]
+    kinds = tuple(types.split(",")) if types and not types.startswith("(") else ((types,) if types else ())
+    data = selector(signature) + encode(kinds, values)
+    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
+    fill = "".join(f"7f{word}61{at * 32:04x}52" for at, word in enumerate(words))
+    return f"{fill}5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af1"
+
+
+def assembled_script(root: Path, *parts: str) -> Path:
+    """A project with a script of this code, in which each call has to succeed."""
+    (root / "foundry.toml").write_text('[profile.default]\nsolc = "0.8.30"\n', encoding="utf-8")
+    (root / "script").mkdir()
+    (root / "script" / "Own.s.sol").write_text("contract Own {}", encoding="utf-8")
+    body = [piece for n, part in enumerate(parts) for piece in (part, f"@good{n}", "57", "5f5ffd", f"good{n}:")]
+    forge_out(root, "script/Own.s.sol", "contract Own {}", {"Own": artifact({"run()": [*body, "00"]})})
+    return root
+
+
+DELEGATED = bytes.fromhex("dead".rjust(40, "0"))
+SIGNED = Account.from_key(bytes.fromhex(OTHER_KEY[2:])).sign_authorization(EthAddress(DELEGATED), 0, 31337)
+ATTACHMENTS = {
+    "signAndAttachDelegation": vm_call("signAndAttachDelegation(address,uint256)", DELEGATED, int(OTHER_KEY, 16)),
+    "attachDelegation": vm_call(
+        "attachDelegation((uint8,bytes32,bytes32,uint64,address))",
+        (SIGNED.y_parity, SIGNED.r.to_bytes(32, "big"), SIGNED.s.to_bytes(32, "big"), 0, DELEGATED),
+    ),
+    "attachBlob": vm_call("attachBlob(bytes)", b"blob"),
+}
+BROADCAST, TRANSFER = vm_call("startBroadcast()"), "5f5f5f5f600173000000000000000000000000000000000000beef5af1"
+
+
+@pytest.mark.parametrize("name", ATTACHMENTS)
+@pytest.mark.parametrize("options", [["--broadcast"], []], ids=["broadcast", "dry"])
+def test_what_a_transaction_would_lose_is_refused_before_anything_is_sent(
+    tmp_path: Path, name: str, options: list[str]
+) -> None:
+    """forge 1.7.1 sends it: type 4 with a list of authorizations, type 3 with the blob."""
+    root = assembled_script(tmp_path, BROADCAST, TRANSFER, ATTACHMENTS[name], TRANSFER)
+    with Network(rules="ethereum") as network, serving(network) as url:
+        words = run(root, "--rpc-url", url, "--private-key", KEY, *options, status=2, file="Own.s.sol")
+        assert f"the script calls vm.{name}: a transaction with a delegation or a blob" in words
+        assert "Nothing is sent" in words
+        assert (network.head.height, network.nonce(SENDER)) == (0, 0)
+    assert not (root / "broadcast").exists()
+
+
+@pytest.mark.parametrize("name", ATTACHMENTS)
+def test_what_no_transaction_has_is_not_refused(tmp_path: Path, name: str) -> None:
+    """An attachment is the next transaction's: behind the last one it is for the script's own calls."""
+    root = assembled_script(tmp_path, BROADCAST, TRANSFER, ATTACHMENTS[name])
+    with Network(rules="ethereum") as network, serving(network) as url:
+        run(root, "--rpc-url", url, "--private-key", KEY, "--broadcast", file="Own.s.sol")
+        assert network.nonce(SENDER) == 1
+
+
+def test_a_transaction_that_is_signed_already_is_refused(tmp_path: Path) -> None:
+    sent = Transaction(DYNAMIC_FEE, 31337, 0, EthAddress(DELEGATED), 1, b"", 21_000, 10**10, 0)
+    raw = sent.sign(bytes.fromhex(OTHER_KEY[2:])).raw()
+    root = assembled_script(tmp_path, BROADCAST, TRANSFER, vm_call("broadcastRawTransaction(bytes)", raw))
+    with Network(rules="ethereum") as network, serving(network) as url:
+        words = run(root, "--rpc-url", url, "--private-key", KEY, "--broadcast", status=2, file="Own.s.sol")
+        assert "the script calls vm.broadcastRawTransaction: " in words
+        assert network.head.height == 0
+
+
+@pytest.mark.parametrize("name", ["authorizationList", "blobVersionedHashes"])
+def test_a_record_with_more_than_is_sent_is_not_resumed(project: Path, url: str, network: Network, name: str) -> None:
+    """A record of forge's, whose transaction would lose that."""
+    run(project, "--rpc-url", url, "--private-key", KEY)
+    content = record(project, folder="dry-run")
+    content["transactions"][1]["transaction"][name] = [{}]
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=2)
+    assert f"a transaction has '{name}', which this command does not send" in words
+    assert network.head.height == 0
