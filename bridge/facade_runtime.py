@@ -24,9 +24,8 @@ from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.registry import NATIVE
-from hypervisor.runtime import Outcome, Runtime
+from hypervisor.runtime import InstallServices, Outcome, Runtime
 from hypervisor.types import NO_BLOCK, BlockId
-from store.blockstore import Blockstore
 from store.cid import CBOR, DAG_CBOR, Cid
 
 if TYPE_CHECKING:
@@ -53,10 +52,10 @@ class FacadeRuntime:
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
         """The native runtime's own."""
-        self._behind.prepare(modules, features, store)
+        self._behind.prepare(modules, features, services)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
         """The native runtime's own."""

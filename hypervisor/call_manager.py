@@ -33,6 +33,7 @@ from hypervisor.kernel import Kernel
 from hypervisor.machine_state import MachineState
 from hypervisor.memory import MemoryBudget
 from hypervisor.message_identity import MessageIdentity
+from hypervisor.runtime import InstallServices
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import ActorFound, CallEnded, CallStarted, Dispatched, EventEmitted
 from hypervisor.types import METHOD_SEND, NO_BLOCK, ActorID, TokenAmount
@@ -292,9 +293,8 @@ class CallManager:
     def install(self, code: Cid) -> None:
         """Have the runtime of a code check and compile its module."""
         try:
-            self.machine.registry.runtime_for(code)[1].prepare(
-                {code: self.machine.store.get(code)}, store=self.machine.store
-            )
+            services = InstallServices(self.machine.installed_module, self.gas.charge)
+            self.machine.registry.runtime_for(code)[1].prepare({code: self.machine.store.get(code)}, services=services)
         except UnlinkableModule:
             return  # found out when an actor runs it, and fatal then: the network's machine does not look now
         except (BlockNotFound, InvalidModule) as error:

@@ -40,6 +40,7 @@ from hypervisor.printed import PrintedCid, one_line
 from hypervisor.proofs import ProofVerifier
 from hypervisor.registry import NATIVE, Registry
 from hypervisor.rules import canonical_rules, executor_factory
+from hypervisor.runtime import InstallServices
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import Tracer
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
@@ -305,7 +306,8 @@ class Hypervisor(MachineState):
         name, runtime = self.registry.runtime_for(code)
         if name != NATIVE:
             raise InvalidInput(f"code {show(code)} belongs to the runtime '{name}' and cannot be installed")
-        runtime.prepare({code: module}, features_of(self.context.network.overlay), self.store)
+        services = InstallServices(self.installed_module)
+        runtime.prepare({code: module}, features_of(self.context.network.overlay), services)
         self.store.put(code, module)
         if code not in self._installed:
             self._installed = (*self._installed, code)
@@ -318,7 +320,7 @@ class Hypervisor(MachineState):
         modules = {code: self.store.get(code) for code in native if self.store.has(code)}
         if modules:
             _, runtime = self.registry.runtime_for(next(iter(modules)))
-            runtime.prepare(modules, store=self.store)
+            runtime.prepare(modules, services=InstallServices(self.installed_module))
 
     def create(self, code: Cid, params: bytes = b"", value: TokenAmount = TokenAmount(0)) -> Created:
         """Create an actor with `code`, running its constructor (method 1) as the init actor would.

@@ -83,6 +83,7 @@ class MachineState:
         self.manifest = self._load_manifest()
         self.registry = registry(self.manifest, self.store)
         self._installed = installed
+        self._all_installed: tuple[tuple[Cid, ...], Cid | None, frozenset[Cid]] = ((), None, frozenset())
 
     def _load_manifest(self) -> Manifest:
         system = self.state_tree.get_actor(SYSTEM_ACTOR)
@@ -126,6 +127,20 @@ class MachineState:
     def installed(self) -> tuple[Cid, ...]:
         """The code CIDs of users' modules that were installed here."""
         return self._installed
+
+    def installed_module(self, code: Cid) -> bytes | None:
+        """The module that is installed under a code; None for any other block of the store."""
+        return self.store.get(code) if self.has_installed(code) else None
+
+    def has_installed(self, code: Cid) -> bool:
+        """Whether a module is installed under a code: by `install`, or in the state by the init actor, where rules let
+        users install code. A block that only lies in the store is not: another machine at this state may lack it."""
+        listed = self.state_tree.init_state().installed if self.context.network.rules.installs_code else None
+        own, known, codes = self._all_installed
+        if own is not self._installed or known != listed:
+            codes = frozenset((*self._installed, *(() if listed is None else self.state_tree.installed_codes(listed))))
+            self._all_installed = self._installed, listed, codes
+        return code in codes and self.store.has(code)
 
     # --- changing ---------------------------------------------------------------------------------------------
 

@@ -4,13 +4,12 @@ A runtime is built once and may serve several machines: it keeps caches that dep
 else of the kernel of the invocation. Runtimes register under the entry-point group `hypervisor.runtimes`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from hypervisor.kernel import Kernel
 from hypervisor.types import NO_BLOCK, BlockId
-from store.blockstore import Blockstore
 from store.cid import Cid
 
 
@@ -34,6 +33,18 @@ class RuntimeServices:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class InstallServices:
+    """What a runtime may ask of the machine while it prepares modules.
+
+    `load` gives an installed module by its CID, None where none is installed under it. `charge` takes milligas under a
+    name, and raises OutOfGas; it is None where installing is free.
+    """
+
+    load: Callable[[Cid], bytes | None]
+    charge: Callable[[str, int], None] | None = None
+
+
 class Runtime(Protocol):
     """Executes invocations of actors."""
 
@@ -55,10 +66,10 @@ class Runtime(Protocol):
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
         """Check and compile modules before their first invocation; raises InvalidModule if the rules refuse one.
 
-        With `features`, those of a network, a module that needs another one is refused, too. `store` has the modules
-        that others name, where the rules let them (the lab `libraries`).
+        With `features`, those of a network, a module that needs another one is refused, too. `services` find the
+        modules that others name, where the rules let them (the lab `libraries`).
         """

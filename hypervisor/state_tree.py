@@ -372,6 +372,13 @@ class StateTree:
         except _MALFORMED as error:
             raise _unreadable("the state of the init actor (f01)", error) from error
 
+    def installed_codes(self, listed: Cid) -> list[Cid]:
+        """The code that the init actor has installed, by the list that its state names."""
+        try:
+            return [unlink(code) for code in get_object(self.store, listed)]
+        except _MALFORMED as error:
+            raise _unreadable("the init actor's list of installed code", error) from error
+
     def set_init_state(self, state: InitState) -> None:
         """Rewrite the init actor's state."""
         actor = self.get_actor(INIT_ACTOR)

@@ -60,6 +60,12 @@ class Machine(Protocol):
     def log_actor(self, actor: ActorID, text: str) -> None:
         """Write a line of an actor's log."""
 
+    def installed_module(self, code: Cid) -> bytes | None:
+        """The module that is installed under a code; None for any other block."""
+
+    def has_installed(self, code: Cid) -> bool:
+        """Whether a module is installed under a code."""
+
 
 class Calls(Protocol):
     """A message while it is executed: what its invocations share."""

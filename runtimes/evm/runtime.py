@@ -9,7 +9,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.opening import OWN_EVM
 from hypervisor.overlay import Overlay
-from hypervisor.runtime import Outcome, RuntimeServices
+from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import BlockId
 from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
@@ -19,7 +19,6 @@ from runtimes.evm.filecoin_rules import filecoin_rules
 from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from runtimes.evm.tree_engine import TreeEngine
-from store.blockstore import Blockstore
 from store.cid import Cid
 
 ENGINE_OPTION: Final = "evm"
@@ -66,7 +65,7 @@ class EvmRuntime:
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
         """Nothing to do before the first contract runs: the actor's code is this package."""
 

@@ -7,16 +7,17 @@ is linked. Rules: docs/labs/libraries.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from hypervisor.errors import InvalidModule
 from hypervisor.types import Gas
+from runtimes.wasm.abi import REVISIONS
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
-from runtimes.wasm.module import FUNCREF, ExternKind, FunctionType, Import, Limits, WasmModule, parse
+from runtimes.wasm.module import FUNCREF, ExternKind, FunctionType, Import, Limits, WasmModule, export_names, parse
 from runtimes.wasm.opcodes import PAGE_BYTES
-from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, ModuleFacts, check
+from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, ModuleFacts, check, lacks_syscall
 from store.cid import RAW, USUAL_LENGTH, USUAL_RAW_PREFIX, Cid, CidError, cid_of, parse_cid, show
 
 PREFIX: Final = "lib:"
@@ -30,13 +31,50 @@ MOST_LIBRARY_PAGES: Final = 256
 """To which a library's memory may grow: what it may become is set aside when a call begins."""
 MOST_IMPORTS: Final = 1_000
 """Of a module that is linked: each is looked up in each call."""
+MOST_EXPORTS: Final = 1_000
+"""Of a library: their names are kept for those that import from it."""
 LIBRARY_GAS: Final = Gas(30_000)
 """For each library of an actor, in each call: what it takes to make an instance, besides its memory's pages."""
+LIBRARY_BYTE_GAS: Final = Gas(10)
+"""For each byte of a library's module, in each call: where this process has forgotten it, it is read again."""
 IMPORT_GAS: Final = Gas(2_000)
 """For each import that a library answers, those of libraries among them."""
+INSTALL_BYTE_GAS: Final = Gas(100)
+"""For each byte of a module that is installed, and of its libraries: all of them are read."""
 
 Load = Callable[[Cid], bytes | None]
-"""What finds a library's module by its CID; None where there is none."""
+"""What finds an installed module by its CID; None where there is none."""
+Work = Callable[[int, int], None]
+"""Hears of work before it is done: a library of so many bytes is read, so many imports are looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkableModule:
+    """What linking must know of a module, without the module: it depends on its bytes alone, so that it can be kept.
+
+    `types` are those of the imports, None for a memory. `functions` and `memories` are what a library exports,
+    `memory` is its own, if it has one. `revisions` are those of the ABI that have all syscalls which it imports.
+    """
+
+    facts: ModuleFacts
+    is_library: bool
+    imports: tuple[Import, ...]
+    types: tuple[FunctionType | None, ...]
+    functions: Mapping[str, FunctionType]
+    memories: frozenset[str]
+    memory: Limits | None
+    revisions: frozenset[str]
+    linked: tuple[Import, ...] = field(init=False)
+    """The imports that libraries answer."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "linked", tuple(filter(is_linked, self.imports)))
+
+    @property
+    def room(self) -> int:
+        """About how many bytes it takes to keep it."""
+        names = (*self.functions, *self.memories, *(item.module + item.name for item in self.imports))
+        return 1_000 + sum(300 + len(name) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +87,7 @@ class LinkedUnit:
     code: Cid
     digest: Cid
     wasm: bytes
-    module: WasmModule
-    facts: ModuleFacts
+    module: LinkableModule
     needs: dict[str, int]
 
 
@@ -64,10 +101,14 @@ def linked_imports(module: WasmModule) -> frozenset[Import]:
     return frozenset(filter(is_linked, module.imports))
 
 
-def linking_gas(units: Sequence[LinkedUnit]) -> Gas:
-    """What linking a program costs in each call: the actor's module is the last of `units`."""
-    imports = sum(len(linked_imports(unit.module)) for unit in units)
-    return Gas(LIBRARY_GAS * (len(units) - 1) + IMPORT_GAS * imports)
+def linking_gas(size: int, imports: int) -> Gas:
+    """What `Work` costs in each call."""
+    return Gas((LIBRARY_GAS if size else 0) + LIBRARY_BYTE_GAS * size + IMPORT_GAS * imports)
+
+
+def install_gas(size: int, imports: int) -> Gas:
+    """What `Work` costs where a module is installed, whose own bytes count as a library's."""
+    return Gas(INSTALL_BYTE_GAS * size + IMPORT_GAS * imports)
 
 
 def is_library(module: WasmModule) -> bool:
@@ -77,7 +118,7 @@ def is_library(module: WasmModule) -> bool:
 
 def concerns(wasm: bytes) -> bool:
     """Whether a module is a library or imports from one. Raises InvalidModule; most modules are not parsed."""
-    if PREFIX.encode() not in wasm and ENTRY_POINT.encode() in wasm:
+    if PREFIX.encode() not in wasm and ENTRY_POINT in export_names(wasm):
         return False
     module = parse(wasm)
     return is_library(module) or any(map(is_linked, module.imports))
@@ -93,15 +134,40 @@ def linked_facts(module: WasmModule) -> ModuleFacts:
     return _library_facts(module) if is_library(module) else check(module, linked)
 
 
-def resolve(code: Cid, wasm: bytes, load: Load) -> list[LinkedUnit]:
+def read_module(wasm: bytes) -> LinkableModule:
+    """Parse a module for linking. Raises InvalidModule where the rules of libraries or of linked actors refuse it."""
+    module = parse(wasm)
+    facts, linked = linked_facts(module), linked_imports(module)
+    indices = module.function_type_indices()
+    exported = {item.name: module.types[indices[item.index]] for item in module.exports if item.kind == _FUNCTION}
+    library = is_library(module)
+    return LinkableModule(
+        facts,
+        library,
+        tuple(module.imports),
+        tuple(module.types[item.type_index] if item.kind == _FUNCTION else None for item in module.imports),
+        exported if library else {},
+        frozenset(item.name for item in module.exports if item.kind == ExternKind.MEMORY and library),
+        module.memories[0] if module.memories else None,
+        frozenset(name for name, revision in REVISIONS.items() if not lacks_syscall(module, revision, linked)),
+    )
+
+
+def resolve(
+    code: Cid,
+    wasm: bytes,
+    load: Load,
+    work: Work | None = None,
+    read: Callable[[Cid, bytes], LinkableModule] | None = None,
+) -> list[LinkedUnit]:
     """A module with all its libraries, each after those that it imports from: itself is the last one.
 
-    Raises InvalidModule, with a sentence, for a library that is not there, breaks a rule or is imported in a circle,
-    for too many or too deep ones, and for an import that a library does not answer.
+    `work` hears of the libraries and the imports in an order that depends on the modules alone. `read` is `read_module`
+    by the CID of the bytes, which may keep what it has read. Raises InvalidModule, with a sentence, for a library that
+    is not there, breaks a rule or is imported in a circle, for too many or too deep ones, and for an import that a
+    library does not answer.
     """
-    units: list[LinkedUnit] = []
-    _add(code, wasm, load, units, {}, ())
-    return units
+    return _Resolution(load, work or _ignore, read or _read).add(code, wasm, ())
 
 
 def library_of(origin: str) -> Cid:
@@ -119,7 +185,8 @@ def library_of(origin: str) -> Cid:
 
 def maximum_pages(unit: LinkedUnit) -> int:
     """To how many pages a library's own memory may grow: 0 where it has none."""
-    return sum(memory.maximum or 0 for memory in unit.module.memories)
+    memory = unit.module.memory
+    return 0 if memory is None else memory.maximum or 0
 
 
 def memory_of(units: Sequence[LinkedUnit], unit: LinkedUnit) -> Limits | None:
@@ -127,11 +194,15 @@ def memory_of(units: Sequence[LinkedUnit], unit: LinkedUnit) -> Limits | None:
     for item in unit.module.imports:
         if item.kind == ExternKind.MEMORY:
             return memory_of(units, units[unit.needs[item.module]])
-    return unit.module.memories[0] if unit.module.memories else None
+    return unit.module.memory
 
 
 def _library_facts(module: WasmModule) -> ModuleFacts:
     """What a call must know of a library. Raises InvalidModule where the rules refuse it."""
+    if len(module.data) > MOST_LIBRARY_BYTES:
+        raise InvalidModule(f"the library {_too_large(module.data)}")
+    if len(module.exports) > MOST_EXPORTS:
+        raise InvalidModule(f"the library has {len(module.exports):,} exports, at most {MOST_EXPORTS:,} are taken")
     if not module.bodies:
         raise InvalidModule("the library has no code")
     if module.start is not None:
@@ -155,53 +226,76 @@ def _library_facts(module: WasmModule) -> ModuleFacts:
     return ModuleFacts(sum(memory.minimum for memory in module.memories), elements, paid, False)
 
 
-def _add(
-    code: Cid, wasm: bytes, load: Load, units: list[LinkedUnit], places: dict[Cid, int], path: tuple[Cid, ...]
-) -> int:
-    """Add a module behind its libraries; its place."""
-    module = parse(wasm)
-    library = is_library(module)
-    if library and len(wasm) > MOST_LIBRARY_BYTES:
-        raise InvalidModule(f"{_named(code)} has {len(wasm):,} bytes, at most {MOST_LIBRARY_BYTES:,} are taken")
-    if path and not library:
-        foreign = next((item for item in module.imports if not is_linked(item)), None)
-        had = f"exports `{ENTRY_POINT}`" if foreign is None else f"imports {foreign.module}.{foreign.name}"
-        raise InvalidModule(f"{_named(code)} is no library: it {had}, which is for actors")
-    try:
-        facts = linked_facts(module)
-    except InvalidModule as error:
-        if not path:
-            raise
-        raise InvalidModule(f"{_named(code)}: {error}") from None
-    needs: dict[str, int] = {}
-    for item in module.imports:
-        if is_linked(item) and item.module not in needs:
-            needs[item.module] = _place(library_of(item.module), load, units, places, (*path, code))
-    unit = LinkedUnit(code, cid_of(wasm, RAW), wasm, module, facts, needs)
-    for item in module.imports:
-        if is_linked(item):
-            _check_import(module, item, units, units[needs[item.module]])
-    units.append(unit)
-    places[code] = len(units) - 1
-    return places[code]
+class _Resolution:
+    """A program in the making."""
+
+    def __init__(self, load: Load, work: Work, read: Callable[[Cid, bytes], LinkableModule]) -> None:
+        self._load = load
+        self._work = work
+        self._read = read
+        self._units: list[LinkedUnit] = []
+        self._places: dict[Cid, int] = {}
+
+    def add(self, code: Cid, wasm: bytes, path: tuple[Cid, ...]) -> list[LinkedUnit]:
+        """Add a module behind its libraries; all that are there."""
+        digest = cid_of(wasm, RAW)
+        try:
+            module = self._read(digest, wasm)
+        except InvalidModule as error:
+            if not path:
+                raise
+            raise InvalidModule(f"{_named(code)}: {error}") from None
+        if path and not module.is_library:
+            foreign = next((item for item in module.imports if not is_linked(item)), None)
+            had = f"exports `{ENTRY_POINT}`" if foreign is None else f"imports {foreign.module}.{foreign.name}"
+            raise InvalidModule(f"{_named(code)} is no library: it {had}, which is for actors")
+        if module.linked:
+            self._work(0, len(module.linked))
+        needs: dict[str, int] = {}
+        for item in module.linked:
+            if item.module not in needs:
+                needs[item.module] = self._place(library_of(item.module), (*path, code))
+        unit = LinkedUnit(code, digest, wasm, module, needs)
+        for item, wanted in zip(module.imports, module.types, strict=True):
+            if is_linked(item):
+                _check_import(item, wanted, self._units, self._units[needs[item.module]])
+        self._places[code] = len(self._units)
+        self._units.append(unit)
+        return self._units
+
+    def _place(self, code: Cid, path: tuple[Cid, ...]) -> int:
+        """The place of a library, which is added where it is not there yet."""
+        if code in path:
+            raise InvalidModule(f"{_named(code)} imports itself, by {len(path) - path.index(code)} steps")
+        if code in self._places:
+            _check_depth(self._units, self._places[code], len(path))
+            return self._places[code]
+        if len(path) > DEEPEST:
+            raise InvalidModule(
+                f"{_named(code)} is imported by {DEEPEST} libraries in a row, which is as deep as it goes"
+            )
+        wasm = self._load(code)
+        if wasm is None:
+            raise InvalidModule(f"{_named(code)} is not installed: install it first")
+        if len(wasm) > MOST_LIBRARY_BYTES:
+            raise InvalidModule(f"{_named(code)} {_too_large(wasm)}")
+        self._work(len(wasm), 0)
+        self.add(code, wasm, path)
+        if len(self._units) > MOST_LIBRARIES:
+            raise InvalidModule(f"the module needs more than {MOST_LIBRARIES} libraries, those of libraries among them")
+        return self._places[code]
 
 
-def _place(code: Cid, load: Load, units: list[LinkedUnit], places: dict[Cid, int], path: tuple[Cid, ...]) -> int:
-    """The place of a library, which is added where it is not there yet."""
-    if code in path:
-        raise InvalidModule(f"{_named(code)} imports itself, by {len(path) - path.index(code)} steps")
-    if code in places:
-        _check_depth(units, places[code], len(path))
-        return places[code]
-    if len(path) > DEEPEST:
-        raise InvalidModule(f"{_named(code)} is imported by {DEEPEST} libraries in a row, which is as deep as it goes")
-    wasm = load(code)
-    if wasm is None:
-        raise InvalidModule(f"{_named(code)} is not installed: install it first")
-    place = _add(code, wasm, load, units, places, path)
-    if len(units) > MOST_LIBRARIES:
-        raise InvalidModule(f"the module needs more than {MOST_LIBRARIES} libraries, those of libraries among them")
-    return place
+def _read(_: Cid, wasm: bytes) -> LinkableModule:
+    return read_module(wasm)
+
+
+def _ignore(size: int, imports: int) -> None:
+    """Work without a price."""
+
+
+def _too_large(wasm: bytes) -> str:
+    return f"has {len(wasm):,} bytes, at most {MOST_LIBRARY_BYTES:,} are taken"
 
 
 def _check_depth(units: list[LinkedUnit], place: int, depth: int) -> None:
@@ -213,23 +307,22 @@ def _check_depth(units: list[LinkedUnit], place: int, depth: int) -> None:
         _check_depth(units, needed, depth + 1)
 
 
-def _check_import(module: WasmModule, item: Import, units: list[LinkedUnit], library: LinkedUnit) -> None:
+def _check_import(item: Import, wanted: FunctionType | None, units: list[LinkedUnit], library: LinkedUnit) -> None:
     """Whether a library has what is imported from it, of the same type."""
-    where = f"the import {item.module}.{item.name}"
-    export = library.module.export(item.name)
+    where, exports = f"the import {item.module}.{item.name}", library.module
     if item.kind not in (ExternKind.FUNCTION, ExternKind.MEMORY):
         raise InvalidModule(f"{where} is neither a function nor a memory: a library gives nothing else")
-    if export is None or export.kind != item.kind:
-        kind = "function" if item.kind == ExternKind.FUNCTION else "memory"
-        raise InvalidModule(f"{where}: the library exports no {kind} of that name")
-    if item.kind == ExternKind.FUNCTION:
-        wanted = module.types[item.type_index]
-        found = library.module.types[library.module.function_type_indices()[export.index]]
+    if wanted is not None:
+        found = exports.functions.get(item.name)
+        if found is None:
+            raise InvalidModule(f"{where}: the library exports no function of that name")
         if wanted != found:
             raise InvalidModule(f"{where} is of the type {_type(wanted)}, the library's function is {_type(found)}")
         if FUNCREF in wanted.params + wanted.results:
             raise InvalidModule(f"{where} takes or returns a reference: numbers alone go from module to module")
         return
+    if item.name not in exports.memories:
+        raise InvalidModule(f"{where}: the library exports no memory of that name")
     have, want = memory_of(units, library), item.limits
     if have is None or want is None:
         raise InvalidModule(f"{where}: the library has no memory")
@@ -238,6 +331,7 @@ def _check_import(module: WasmModule, item: Import, units: list[LinkedUnit], lib
         raise InvalidModule(f"{where} wants {want.minimum} to {want.maximum} pages of memory, {said}")
 
 
+_FUNCTION: Final = ExternKind.FUNCTION
 _LETTERS: Final = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", FUNCREF: "funcref"}
 
 

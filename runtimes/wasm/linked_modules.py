@@ -7,7 +7,8 @@ instances in one store, with memories and tables of their own, and with one coun
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,17 +25,21 @@ from runtimes.wasm.boundary import RawBoundary
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.libraries import (
     MOST_LIBRARY_PAGES,
+    LinkableModule,
     LinkedUnit,
+    Load,
+    Work,
     is_linked,
     linked_facts,
     linked_imports,
-    linking_gas,
     maximum_pages,
     memory_of,
+    read_module,
+    resolve,
 )
 from runtimes.wasm.linked_encode import COUNTERS, COUNTERS_MODULE, HEIGHT_EXPORT, LinkedEncoder
 from runtimes.wasm.memory import GuestMemory
-from runtimes.wasm.module import WasmModule
+from runtimes.wasm.module import WasmModule, parse
 from runtimes.wasm.modules import GuestModule, GuestModules, prices_name
 from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
 from runtimes.wasm.validate import ModuleFacts, check_entry, check_linked
@@ -44,20 +49,22 @@ from runtimes.wasmtime.linked import HOST, ImportSource, LinkedInstance, Part
 from store.cid import Cid
 
 _LIBRARY_BYTES: Final = MOST_LIBRARY_PAGES * PAGE_BYTES
+_SOURCE_BYTES: Final = 400
+"""About what a program keeps for an import, with its names."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkedProgram:
     """An actor's module that is linked with its libraries: what a call must know of all of them together.
 
-    `linking` is the gas for making its instances. `pages` and `table_elements` are there at the start, `paid_elements`
-    of them in tables that are paid for. `set_aside` are the bytes to which the libraries' memories may grow, `shared`
-    those of the one that the actor uses as its own.
+    `linking` are the charges for making its instances, in their order. `pages` and `table_elements` are there at the
+    start, `paid_elements` of them in tables that are paid for. `set_aside` are the bytes to which the libraries'
+    memories may grow, `shared` those of the one that the actor uses as its own.
     """
 
     actor: GuestModule
     libraries: tuple[Cid, ...]
-    linking: Gas
+    linking: tuple[Gas, ...]
     pages: int
     table_elements: int
     paid_elements: int
@@ -70,7 +77,8 @@ class LinkedModules(GuestModules):
 
     def __init__(self, cache: ModuleCache) -> None:
         super().__init__(guest_engine().spare, cache)
-        self._programs: Recent[bytes, LinkedProgram] = Recent(64 << 20)
+        self._programs = _Programs(64 << 20)
+        self._read: Recent[Cid, LinkableModule] = Recent(64 << 20)
         self._counters = Part(self._engine.compile(COUNTERS), ())
         self._opened: dict[str, RawBoundary] = {}
         self._opening = threading.Lock()
@@ -79,31 +87,50 @@ class LinkedModules(GuestModules):
         """What `link` has made of the module with this digest, as long as it is kept."""
         return self._programs.get(_program_name(code, revision, prices))
 
-    def link(self, units: Sequence[LinkedUnit], revision: str, prices: WasmPrices = NETWORK_PRICES) -> LinkedProgram:
-        """The program of an actor, the last of `units`, for a revision of the ABI. Raises InvalidModule."""
+    def resolve(self, code: Cid, wasm: bytes, load: Load, work: Work | None = None) -> list[LinkedUnit]:
+        """See `libraries.resolve`: what was read of a module is kept, by the CID of its bytes."""
+        return resolve(code, wasm, load, work, self._read_module)
+
+    def link(
+        self, units: Sequence[LinkedUnit], linking: Sequence[Gas], revision: str, prices: WasmPrices = NETWORK_PRICES
+    ) -> LinkedProgram:
+        """The program of an actor, the last of `units`, for a revision of the ABI; each call charges `linking`.
+
+        Raises InvalidModule.
+        """
         actor, libraries = units[-1], units[:-1]
-        check_linked(actor.module, REVISIONS[revision], linked_imports(actor.module))
+        if revision not in actor.module.revisions:
+            module = parse(actor.wasm)
+            check_linked(module, REVISIONS[revision], linked_imports(module))
         compiled = [self.compile(unit.digest, unit.wasm, prices) for unit in units]
         parts = [self._counters]
         parts += [Part(made.compiled, _sources(unit)) for made, unit in zip(compiled, units, strict=True)]
-        memory = memory_of(units, actor)
+        memory, facts = memory_of(units, actor), [unit.module.facts for unit in units]
         program = LinkedProgram(
-            GuestModule(_LinkedParts(self._boundary_of(revision), tuple(parts)), actor.facts),
+            GuestModule(_LinkedParts(self._boundary_of(revision), tuple(parts)), actor.module.facts),
             tuple(unit.code for unit in libraries),
-            linking=linking_gas(units),
-            pages=sum(unit.facts.pages for unit in units),
-            table_elements=sum(unit.facts.table_elements for unit in units),
-            paid_elements=sum(unit.facts.table_elements for unit in units if unit.facts.table_is_paid),
+            linking=tuple(linking),
+            pages=sum(one.pages for one in facts),
+            table_elements=sum(one.table_elements for one in facts),
+            paid_elements=sum(one.table_elements for one in facts if one.table_is_paid),
             set_aside=PAGE_BYTES * sum(map(maximum_pages, libraries)),
-            shared=0 if actor.module.memories or memory is None else PAGE_BYTES * (memory.maximum or 0),
+            shared=0 if actor.module.memory or memory is None else PAGE_BYTES * (memory.maximum or 0),
         )
-        size = sum(len(unit.wasm) for unit in units)
-        return self._programs.keep(_program_name(actor.digest, revision, prices), program, size)
+        name = _program_name(actor.digest, revision, prices)
+        sizes = {prices_name(unit.digest, prices): len(unit.wasm) for unit in units}
+        sizes[name] = _SOURCE_BYTES * sum(len(part.imports) for part in parts)
+        return self._programs.keep(name, program, sizes)
 
-    def compile_units(self, units: Sequence[LinkedUnit]) -> None:
-        """Get the modules of a program ready. Raises InvalidModule, also where its `invoke` cannot be entered."""
-        for unit in units:
-            check_entry(self.compile(unit.digest, unit.wasm).facts)
+    def compile_unit(self, unit: LinkedUnit) -> None:
+        """Get a module ready. Raises InvalidModule, also where its `invoke` cannot be entered."""
+        check_entry(self.compile(unit.digest, unit.wasm).facts)
+
+    def _read_module(self, digest: Cid, wasm: bytes) -> LinkableModule:
+        known = self._read.get(digest)
+        if known is None:
+            known = read_module(wasm)
+            self._read.keep(digest, known, known.room)
+        return known
 
     def _boundary_of(self, revision: str) -> RawBoundary:
         with self._opening:
@@ -120,6 +147,47 @@ class LinkedModules(GuestModules):
 
     def _key(self, code: Cid, prices: WasmPrices = NETWORK_PRICES) -> bytes:
         return super()._key(code, prices) + b"linked"
+
+
+class _Programs:
+    """Programs by name, those used last: as many as have parts of `room` bytes. A part that several have counts once.
+
+    It may serve several threads.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._entries: OrderedDict[bytes, tuple[LinkedProgram, Mapping[bytes, int]]] = OrderedDict()
+        self._users = Counter[bytes]()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, name: bytes) -> LinkedProgram | None:
+        """The program, which now is the one used last; None where there is none (any more)."""
+        with self._lock:
+            found = self._entries.get(name)
+            if found is None:
+                return None
+            self._entries.move_to_end(name)
+            return found[0]
+
+    def keep(self, name: bytes, program: LinkedProgram, sizes: Mapping[bytes, int]) -> LinkedProgram:
+        """Keep a program with the sizes of its parts, unless another thread was faster; the one that is kept."""
+        with self._lock:
+            known = self._entries.get(name)
+            if known is not None:
+                return known[0]
+            self._entries[name] = program, sizes
+            self._room -= sum(size for part, size in sizes.items() if not self._users[part])
+            self._users.update(sizes.keys())
+            while self._room < 0 and len(self._entries) > 1:
+                dropped = self._entries.popitem(last=False)[1][1]
+                self._users.subtract(dropped.keys())
+                self._room += sum(size for part, size in dropped.items() if not self._users[part])
+                self._users = +self._users
+        return program
 
 
 @lru_cache(8)

@@ -6,8 +6,9 @@ libraries together; from there on the call is as any (`runtime.run_guest`). Rule
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
+from typing import Final
 
 from hypervisor.errors import Fatal, InvalidModule, SyscallError, UnlinkableModule
 from hypervisor.exit_codes import ErrorNumber, ExitCode
@@ -17,9 +18,9 @@ from hypervisor.machine_state import MachineState
 from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
 from hypervisor.prices import PriceList
 from hypervisor.registry import NATIVE
-from hypervisor.runtime import Outcome, Runtime
-from hypervisor.types import BlockId
-from runtimes.wasm.libraries import Load, concerns, is_library, resolve
+from hypervisor.runtime import InstallServices, Outcome, Runtime
+from hypervisor.types import BlockId, Gas
+from runtimes.wasm.libraries import Work, concerns, install_gas, is_library, linking_gas
 from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram, linked_modules
 from runtimes.wasm.module import parse
 from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
@@ -27,8 +28,10 @@ from runtimes.wasm.runtime import TABLE_ELEMENT_BYTES, run_guest
 from runtimes.wasm.validate import MAX_TABLE_ELEMENTS, check_features
 from runtimes.wasmtime.cache import default_folder
 from runtimes.wasmtime.engine import trap_signals
-from store.blockstore import BlockNotFound, Blockstore
+from store.blockstore import BlockNotFound
 from store.cid import RAW, Cid, cid_of, show
+
+_CHARGE: Final = "wasm_link"
 
 
 def link_libraries(machine: MachineState) -> None:
@@ -59,17 +62,21 @@ class LinkedRuntime:
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
-        """Check and compile modules: libraries, and actors with theirs, which `store` has. Raises InvalidModule."""
+        """Check and compile modules: libraries, and actors with theirs, which are installed. Raises InvalidModule."""
         own = {code: wasm for code, wasm in modules.items() if concerns(wasm)}
         others = {code: wasm for code, wasm in modules.items() if code not in own}
         if others or not own:
-            self._behind.prepare(others, features, store)
+            self._behind.prepare(others, features, services)
         for code, wasm in own.items():
             if features is not None:
                 check_features(wasm, features)
-            self._modules.compile_units(resolve(code, wasm, _load_from(store)))
+            load, charge = (_nothing, None) if services is None else (services.load, services.charge)
+            work = None if charge is None else _charging(charge, install_gas)
+            if work is not None:
+                work(len(wasm), 0)
+            self._modules.compile_unit(self._modules.resolve(code, wasm, load, work)[-1])
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run the actor's `invoke`; code that is a library has none, and exits with 5."""
@@ -101,7 +108,6 @@ class LinkedRuntime:
             return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's code is a library, which is not entered")
         prices = _code_prices(kernel.machine.context.network.prices)
         program = self._program(kernel, code, prices)
-        kernel.gas.charge("wasm_link", to_milligas(program.linking))
         if program.paid_elements:
             kernel.gas.charge("wasm_table_init", prices.table_entry * program.paid_elements)
         kernel.gas.charge("wasm_memory_init", prices.page * program.pages)
@@ -124,18 +130,25 @@ class LinkedRuntime:
             linked.end(invocation)
 
     def _program(self, kernel: Kernel, code: Cid, prices: WasmPrices) -> LinkedProgram:
-        """The actor's module with its libraries, which this state must have."""
-        rules, store = kernel.machine.context.network.rules, kernel.machine.store
+        """The actor's module with its libraries, which this machine must have; what linking costs is charged.
+
+        The charges are the same, one by one, whether this process has linked the program before or links it now.
+        """
+        rules, machine = kernel.machine.context.network.rules, kernel.machine
         digest = self._digests.get(code)
         program = None if digest is None else self._modules.program(digest, rules.revision, prices)
-        if program is not None and not rules.installs_code:
+        there = program is not None and (not rules.installs_code or machine.store.has(code))
+        if program is not None and there and all(map(machine.has_installed, program.libraries)):
+            for gas in program.linking:
+                kernel.gas.charge(_CHARGE, to_milligas(gas))
             return program
-        if program is not None and all(map(store.has, (code, *program.libraries))):
-            return program  # whatever this process has linked before
         wasm = kernel.load_code(code)
+        linking: list[Gas] = []
         try:
-            units = resolve(code, wasm, _load_from(store))
-            program = self._modules.link(units, rules.revision, prices)
+            units = self._modules.resolve(
+                code, wasm, machine.installed_module, _charging(kernel.gas.charge, linking_gas, linking)
+            )
+            program = self._modules.link(units, linking, rules.revision, prices)
         except InvalidModule as error:
             words = f"code {show(code)} of f0{kernel.context.receiver} cannot be run: {error}"
             if rules.installs_code and not isinstance(error, UnlinkableModule):
@@ -161,13 +174,20 @@ def _code_prices(prices: PriceList) -> WasmPrices:
     return NETWORK_PRICES if found == NETWORK_PRICES else found
 
 
-def _load_from(store: Blockstore | None) -> Load:
-    """Libraries by their CIDs: none where there is no store."""
+def _charging(
+    charge: Callable[[str, int], None], price: Callable[[int, int], Gas], charged: list[Gas] | None = None
+) -> Work:
+    """Has work paid for before it is done, and notes what was charged."""
 
-    def load(code: Cid) -> bytes | None:
-        try:
-            return None if store is None else store.get(code)
-        except BlockNotFound:
-            return None
+    def work(size: int, imports: int) -> None:
+        gas = price(size, imports)
+        if charged is not None:
+            charged.append(gas)
+        charge(_CHARGE, to_milligas(gas))
 
-    return load
+    return work
+
+
+def _nothing(_: Cid) -> bytes | None:
+    """Nothing is installed."""
+    return None

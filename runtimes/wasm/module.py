@@ -5,7 +5,7 @@ type-checks is wasmtime's, which sees every module before it is instrumented. Fo
 2.0, section 5.5.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -181,6 +181,22 @@ def parse(data: bytes) -> WasmModule:
                 raise section.fail(f"section {number} has bytes left over")
     _check_indices(module)
     return module
+
+
+def export_names(data: bytes) -> Iterator[str]:
+    """The names of a module's exports, without the rest. Raises InvalidModule where it is cut short before them."""
+    reader = BinaryReader(data, len(MAGIC))
+    while data[: len(MAGIC)] == MAGIC and not reader.done:
+        number, size = reader.byte(), reader.u32()
+        start = reader.position
+        reader.take(size)
+        if number == Section.EXPORT:
+            section = BinaryReader(data, start, start + size)
+            for _ in range(_items(section, "exports")):
+                yield section.name()
+                section.byte()
+                section.u32()
+            return
 
 
 def _items(reader: BinaryReader, what: str, most: int = MOST_ITEMS) -> int:

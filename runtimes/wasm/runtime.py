@@ -15,7 +15,7 @@ from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.memory import MAX_INSTANCE_MEMORY, MAX_TOTAL_MEMORY
 from hypervisor.prices import PriceList
-from hypervisor.runtime import Outcome, RuntimeServices
+from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
 from runtimes.wasm.abi import WasmInvocation
 from runtimes.wasm.boundary import chosen
@@ -27,7 +27,6 @@ from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, UPGRADE, che
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.engine import guest_engine, trap_signals
 from runtimes.wasmtime.raw import Trap
-from store.blockstore import Blockstore
 from store.cid import RAW, Cid, cid_of, show
 
 TABLE_ELEMENT_BYTES = 8
@@ -53,7 +52,7 @@ class WasmRuntime:
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
         """Check and compile modules before their first invocation, on all cores; raises InvalidModule."""
         if features is not None:

@@ -71,7 +71,7 @@ def check_entry(facts: ModuleFacts) -> None:
 
 def check_linked(module: WasmModule, revision: Revision, linked: Collection[Import] = ()) -> None:
     """Raise UnlinkableModule, with a sentence, unless a revision of the ABI has all syscalls that a module imports."""
-    words = _missing(module, revision, linked)
+    words = lacks_syscall(module, revision, linked)
     if words:
         raise UnlinkableModule(words)
 
@@ -105,12 +105,12 @@ def _check_imports(module: WasmModule, linked: Collection[Import]) -> None:
             # An imported global moves the gas counter's place: the network's instrumentation refuses the module.
             error = InvalidModule if item.kind == ExternKind.GLOBAL else UnlinkableModule
             raise error(f"the import {item.module}.{item.name} is not a function")
-    refusals = {name: _missing(module, revision, linked) for name, revision in REVISIONS.items()}
+    refusals = {name: lacks_syscall(module, revision, linked) for name, revision in REVISIONS.items()}
     if all(refusals.values()):
         raise UnlinkableModule(refusals[FULLEST])
 
 
-def _missing(module: WasmModule, revision: Revision, linked: Collection[Import]) -> str:
+def lacks_syscall(module: WasmModule, revision: Revision, linked: Collection[Import]) -> str:
     """The first import that a revision does not have, as a sentence; empty if it has them all."""
     for item in module.imports:
         if item in linked:

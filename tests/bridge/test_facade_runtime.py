@@ -19,11 +19,10 @@ from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.registry import NATIVE
-from hypervisor.runtime import Outcome, Runtime
+from hypervisor.runtime import InstallServices, Outcome, Runtime
 from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber, TokenAmount
 from runtimes.evm.ethereum.alloc import AllocAccount, install
-from store.blockstore import Blockstore
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 from store.codec import encode
 from tests.actors.people import ALICE, GENESIS
@@ -45,9 +44,9 @@ class Impostor:
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
-        self.behind.prepare(modules, features, store)
+        self.behind.prepare(modules, features, services)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
         return self.behind.upgrade(kernel, code, params, info)

@@ -11,9 +11,8 @@ import pytest
 from hypervisor.errors import RuntimeUnavailable
 from hypervisor.kernel import Kernel
 from hypervisor.registry import Registry
-from hypervisor.runtime import Outcome, Runtime, RuntimeServices
+from hypervisor.runtime import InstallServices, Outcome, Runtime, RuntimeServices
 from hypervisor.types import BlockId
-from store.blockstore import Blockstore
 from store.cid import RAW, Cid, cid_of, show
 from tests.hypervisor.world import NEW_KEY, ScriptedRuntime, World
 
@@ -57,9 +56,9 @@ class Before:
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
-        self.behind.prepare(modules, features, store)
+        self.behind.prepare(modules, features, services)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
         return self.behind.upgrade(kernel, code, params, info)

@@ -30,11 +30,11 @@ from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.proofs import ProofVerifier
 from hypervisor.registry import Registry
-from hypervisor.runtime import Outcome, RuntimeServices
+from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.tracing import GasCharged, Recorder, Tracer
 from hypervisor.types import NO_BLOCK, ActorID, BlockId, ChainEpoch, MethodNumber, TokenAmount
-from store.blockstore import Blockstore, Store
+from store.blockstore import Store
 from store.buffered import BufferedStore
 from store.cid import CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
@@ -90,7 +90,7 @@ class ScriptedRuntime:
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
         if any(module.startswith(b"bad") for module in modules.values()):
             raise InvalidModule("the module starts with 'bad'")

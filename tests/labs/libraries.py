@@ -28,7 +28,7 @@ from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import DebugLog, TraceEvent
-from hypervisor.types import ActorID
+from hypervisor.types import ActorID, Gas
 from runtimes.wasm import linked_modules, runtime
 from runtimes.wasm.abi import WasmInvocation
 from runtimes.wasm.boundary import RAW
@@ -134,7 +134,13 @@ def compare(program: Program, random: Random) -> Played:
     """The forms of a program, side by side."""
     some = machines()
     start = some.linked.snapshot()
-    actor = program.linked(lambda wasm: show(some.linked.install(wasm)))
+    sizes: list[int] = []
+
+    def install(wasm: bytes) -> str:
+        sizes.append(len(wasm))
+        return show(some.linked.install(wasm))
+
+    actor = program.linked(install)
     some.linked.install(actor)
     static = End.of(some.static, program.static())
     linked = [End.of(some.linked, actor) for _ in range(2)]
@@ -150,7 +156,7 @@ def compare(program: Program, random: Random) -> Played:
     else:
         if replace(linked[0], gas_used=0) != replace(static, gas_used=0):
             findings.append(f"end: {linked[0]}, not {static}")
-        more = linked[0].gas_used - static.gas_used - calls.instructions * _INSTRUCTION - _linking(program)
+        more = linked[0].gas_used - static.gas_used - calls.instructions * _INSTRUCTION - _linking(program, sizes)
         # A block of code is paid for when it begins: of calls behind a trap or an exit one instruction is paid.
         if more and not (linked[0].exit_code == ExitCode.SYS_ILLEGAL_INSTRUCTION and _is_saved(more)):
             findings.append(f"gas: {linked[0].gas_used}, {more} from what the page says, without libraries {static}")
@@ -169,11 +175,11 @@ def _is_saved(more: int) -> bool:
     return any(more <= one and (more - one) % ((COUNTED_CALL - 1) * _INSTRUCTION) == 0 for one in uncounted)
 
 
-def _linking(program: Program) -> int:
-    """What the page says that linking costs, in gas."""
+def _linking(program: Program, sizes: Sequence[int]) -> int:
+    """What the page says that linking costs, in gas: `sizes` are those of the libraries in bytes, in their order."""
     modules = program.reached()
     imports = sum(len(module.uses) + module.borrows for module in modules)
-    return 30_000 * (len(modules) - 1) + 2_000 * imports
+    return sum(30_000 + 10 * sizes[module.number] for module in modules[:-1]) + 2_000 * imports
 
 
 # --- planted defects --------------------------------------------------------------------------------------------------
@@ -204,8 +210,10 @@ def _free_pages() -> Iterator[None]:
     """Nobody pays for the libraries' memories."""
     link = LinkedModules.link
 
-    def free(self: LinkedModules, units: Sequence[LinkedUnit], revision: str, prices: WasmPrices) -> LinkedProgram:
-        return replace(link(self, units, revision, prices), pages=units[-1].facts.pages)
+    def free(
+        self: LinkedModules, units: Sequence[LinkedUnit], linking: Sequence[Gas], revision: str, prices: WasmPrices
+    ) -> LinkedProgram:
+        return replace(link(self, units, linking, revision, prices), pages=units[-1].module.facts.pages)
 
     with patch.object(LinkedModules, "link", free):
         yield

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
+from hypervisor.features import with_features
 from hypervisor.machine import Hypervisor
-from runtimes.wasm.libraries import DEEPEST, MOST_IMPORTS, MOST_LIBRARIES, MOST_LIBRARY_BYTES, resolve
+from hypervisor.recent import Recent
+from hypervisor.tracing import GasCharged, TraceEvent
+from hypervisor.types import INIT_ACTOR
+from runtimes.wasm import linked_modules
+from runtimes.wasm.libraries import (
+    DEEPEST,
+    MOST_EXPORTS,
+    MOST_IMPORTS,
+    MOST_LIBRARIES,
+    MOST_LIBRARY_BYTES,
+    LinkableModule,
+    LinkedUnit,
+    read_module,
+    resolve,
+)
+from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram
+from runtimes.wasm.linked_runtime import link_libraries
+from runtimes.wasmtime.cache import default_folder
 from runtimes.wasmtime.encoding import name, section
 from store.cid import RAW, Cid, cid_of, show
+from store.codec import encode
 from tests.labs.libraries import PLANTS, play
 from tests.labs.libraries import run as run_programs
-from tests.runtimes.wasm.guests import call, imports, place, wasm
+from tests.runtimes.wasm.guests import call, data, guest, imports, place, wasm
 
 GAS = 100_000_000
 LIBRARY = """(module
@@ -284,9 +308,17 @@ class TestRefused:
         assert end(machine, actor("(call $f)", from_library(code, "f"))).exit_code == 107
         said = "has 1,048,577 bytes, at most 1,048,576 are taken"
         assert said in self.refusal(machine, larger)
-        other = cid_of(larger, RAW)
-        machine.store.put(other, larger)
-        assert said in self.refusal(machine, actor("(call $f)", from_library(other, "f")))
+        other, found = cid_of(larger, RAW), actor("(call $f)", from_library(cid_of(larger, RAW), "f"))
+        with pytest.raises(InvalidModule, match=said):
+            resolve(cid_of(found, RAW), found, {other: larger}.get)
+
+    @pytest.mark.parametrize("count", [MOST_EXPORTS, MOST_EXPORTS + 1])
+    def test_more_exports_than_are_kept(self, machine: Hypervisor, count: int) -> None:
+        module = exporting(count)
+        if count == MOST_EXPORTS:
+            machine.install(module)
+        else:
+            assert "has 1,001 exports, at most 1,000 are taken" in self.refusal(machine, module)
 
     def test_more_imports_than_are_linked(self, machine: Hypervisor) -> None:
         code = machine.install(wasm(LIBRARY))
@@ -307,6 +339,206 @@ class TestRefused:
         memory = f'(import "lib:{show(code)}" "memory" (memory 1))'
         module = actor("(i32.const 0)", memory, memory=memory + ' (export "memory" (memory 0))')
         assert "the module has several memories" in self.refusal(machine, module)
+
+
+class TestInstalled:
+    """A block in the store is no library: whether it is there differs from machine to machine."""
+
+    def test_a_block_that_nobody_installed_is_no_library(self, machine: Hypervisor) -> None:
+        library = wasm(LIBRARY)
+        machine.store.put(cid_of(library, RAW), library)
+        module = actor("(call $count)", from_library(cid_of(library, RAW), "count"))
+        with pytest.raises(InvalidModule, match="is not installed: install it first"):
+            machine.install(module)
+        result = call(machine, place(machine, module))
+        assert "is not installed: install it first" in str(result.fatal)
+
+    def test_an_installed_library_outlives_a_flush_before_anything_links_it(self, machine: Hypervisor) -> None:
+        module = actor("(call $count)", from_library(machine.install(wasm(LIBRARY)), "count"))
+        machine.install(module)
+        to = place(machine, module)
+        machine.flush()
+        assert call(machine, to).exit_code == 101
+
+    def test_the_state_s_list_of_installed_code_counts_where_users_install_code(self) -> None:
+        """A machine that has the block and another one without it refuse alike, until the init actor installs it."""
+        library = wasm(LIBRARY)
+        module = actor("(call $count)", from_library(cid_of(library, RAW), "count"))
+        machine = with_m2_native()
+        for stray in (False, True):
+            if stray:
+                machine.store.put(cid_of(library, RAW), library)
+            assert install_by_message(machine, module).exit_code == ExitCode.USR_ILLEGAL_ARGUMENT
+            refused = call(machine, place(machine, module))
+            assert refused.exit_code == ExitCode.SYS_INVALID_RECEIVER
+            assert "is not installed: install it first" in refused.message
+        for code in (library, module):
+            assert install_by_message(machine, code).exit_code == 0
+        assert call(machine, place(machine, module)).exit_code == 101
+
+    @pytest.mark.parametrize(
+        "module",
+        [
+            wasm('(module (func (export "invoke_twice") (result i32) (i32.const 7)))'),
+            wasm('(module (func (export "f") (result i32) (i32.const 7)))') + section(0, name("n") + b"FnOnce::invoke"),
+        ],
+        ids=["in the name of an export", "in a section of names"],
+    )
+    def test_a_library_may_have_the_word_invoke_in_it(self, machine: Hypervisor, module: bytes) -> None:
+        function = "invoke_twice" if b"invoke_twice" in module else "f"
+        code = machine.install(module)
+        assert end(machine, actor(f"(call ${function})", from_library(code, function))).exit_code == 107
+        assert call(machine, place(machine, module)).exit_code == ExitCode.SYS_INVALID_RECEIVER
+
+
+def exporting(count: int) -> bytes:
+    """A library with so many exports, of functions that return 7."""
+    exports = " ".join(f'(export "f{place}")' for place in range(count))
+    return wasm(f"(module (func {exports} (result i32) (i32.const 7)))")
+
+
+def with_m2_native() -> Hypervisor:
+    """A machine with both: rules of labs go without features, so that the runtime is wrapped by hand."""
+    machine = Hypervisor.open(overlay=with_features(["m2-native"]))
+    link_libraries(machine)
+    return machine
+
+
+def install_by_message(machine: Hypervisor, module: bytes) -> ApplyResult:
+    return call(machine, Address.id(INIT_ACTOR), encode([module]), method=4)
+
+
+class Charges:
+    """A tracer that keeps the charges of linking, in gas."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def event(self, event: TraceEvent) -> None:
+        if isinstance(event, GasCharged) and event.name == "wasm_link":
+            self.seen.append(event.milligas // 1000)
+
+
+@contextmanager
+def counted_reads() -> Iterator[list[int]]:
+    """The sizes of the modules that are parsed for linking."""
+    sizes: list[int] = []
+
+    def read(module: bytes) -> LinkableModule:
+        sizes.append(len(module))
+        return read_module(module)
+
+    with patch.object(linked_modules, "read_module", read):
+        yield sizes
+
+
+class TestWork:
+    """What calls and installing have a process do, by what they pay for."""
+
+    def test_actors_over_the_same_large_libraries_leave_each_other_what_was_linked(self, machine: Hypervisor) -> None:
+        """Five with 16 libraries of 1 MiB each: 80 MiB, if each counted them for itself."""
+        libraries = [library_of(MOST_LIBRARY_BYTES - 1 - place) for place in range(MOST_LIBRARIES)]
+        imported = [
+            f'(import "lib:{show(machine.install(library))}" "f" (func $f{place} (result i32)))'
+            for place, library in enumerate(libraries)
+        ]
+        modules = [actor(f"(i32.const {place})", *imported) for place in range(5)]
+        linked = []
+        link = LinkedModules.link
+
+        def counting(self: LinkedModules, units: Sequence[LinkedUnit], *rest: Any) -> LinkedProgram:
+            linked.append(len(units))
+            return link(self, units, *rest)
+
+        with patch.object(LinkedModules, "link", counting), counted_reads() as read:
+            ends = [end(machine, module, 10**9) for module in modules]
+            assert (linked, len(read)) == ([17] * 5, 5), "the libraries were read when they were installed"
+            again = [call(machine, place(machine, module), gas_limit=10**9) for module in modules]
+            assert (linked, len(read)) == ([17] * 5, 5)
+        assert [one.exit_code for one in ends] == [100, 101, 102, 103, 104]
+        assert again == ends
+
+    def test_linking_is_paid_for_before_it_is_done(self) -> None:
+        """Where the gas is not enough for a library, the library is not read."""
+        machine = Hypervisor.open(rules="lab:libraries")
+        library = library_of(100_003)
+        module = actor("(call $f)", from_library(machine.install(library), "f"))
+        machine.install(module)
+        linked_modules.linked_modules.cache_clear()
+        machine = reopened_with(library)
+        to = place(machine, module)
+        with counted_reads() as read:
+            assert call(machine, to, gas_limit=600_000).exit_code == ExitCode.SYS_OUT_OF_GAS
+            assert read == [len(module)]
+            assert call(machine, to, gas_limit=10**7).exit_code == 107
+
+    def test_a_call_is_charged_alike_whether_it_links_or_not(self, machine: Hypervisor) -> None:
+        library = wasm(LIBRARY)
+        above = wasm(
+            f'(module {from_library(machine.install(library), "count")} (func (export "f") (result i32) call 0))'
+        )
+        machine.install(above)
+        module = actor("(call $f)", from_library(cid_of(above, RAW), "f"), from_library(cid_of(library, RAW), "count"))
+        machine.install(module)
+        to, seen = place(machine, module), []
+        for _ in range(2):
+            tracer = machine.tracer = Charges()
+            assert call(machine, to).exit_code == 101
+            seen.append(tracer.seen)
+        of_libraries = [30_000 + 10 * len(code) for code in (above, library)]
+        assert seen[0] == [4_000, of_libraries[0], 2_000, of_libraries[1]]
+        assert seen[1] == seen[0]
+
+    def test_an_import_is_looked_up_once_and_not_searched_for(self, machine: Hypervisor) -> None:
+        """As many imports as there may be, of a library with as many exports: a million steps, if each is searched."""
+        code = machine.install(exporting(MOST_EXPORTS))
+        imported = [
+            f'(import "lib:{show(code)}" "f{MOST_EXPORTS - 1 - place}" (func (result i32)))'
+            for place in range(MOST_IMPORTS - 1)
+        ]
+        module = actor("(i32.const 0)", *imported)
+        steps = [0]
+
+        def count(frame: object, event: str, argument: object) -> None:  # as sys.setprofile calls it
+            steps[0] += event == "call"
+
+        sys.setprofile(count)
+        try:
+            units = resolve(cid_of(module, RAW), module, machine.store.get)
+        finally:
+            sys.setprofile(None)
+        assert len(units) == 2
+        assert steps[0] < 200_000
+
+    def test_installing_again_reads_nothing_and_is_paid_for(self) -> None:
+        """`install_actor` is every actor's to call, in a loop."""
+        machine = with_m2_native()
+        library = library_of(50_003)
+        module = actor("(call $f)", from_library(cid_of(library, RAW), "f"))
+        for code in (library, module):
+            assert install_by_message(machine, code).exit_code == 0
+        tracer = machine.tracer = Charges()
+        looping = guest(
+            """(loop
+                (if (call $install_actor (i32.const 100)) (then unreachable))
+                (br_if 0 (i32.lt_u (local.tee $times (i32.add (local.get $times) (i32.const 1))) (i32.const 3))))
+            (i32.const 0)""",
+            "actor.install_actor",
+            fields=data(100, cid_of(module, RAW)),
+            locals_="(local $times i32)",
+        )
+        with counted_reads() as read:
+            assert call(machine, place(machine, looping)).exit_code == 0
+        assert read == []
+        assert tracer.seen == [100 * len(module), 2_000, 100 * len(library)] * 3
+
+
+def reopened_with(library: bytes) -> Hypervisor:
+    """A machine of a process that has forgotten what it has linked, with a library installed."""
+    machine = Hypervisor.open(rules="lab:libraries")
+    machine.install(library)
+    linked_modules.linked_modules(default_folder())._read = Recent(1 << 20)
+    return machine
 
 
 def test_a_library_that_a_state_has_lost_is_a_clear_error(machine: Hypervisor) -> None:

@@ -33,7 +33,7 @@ from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
 from hypervisor.machine_state import MachineState
-from hypervisor.runtime import Outcome, RuntimeServices
+from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, BlockId, MethodNumber, TokenAmount
 from store.blockstore import Blockstore, get_object
@@ -143,7 +143,7 @@ class NoncesRuntime:
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
         """There is no module."""
 

@@ -24,7 +24,7 @@ from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, InvalidInput, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import Kernel
-from hypervisor.runtime import Outcome, RuntimeServices
+from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
     METHOD_SEND,
@@ -185,7 +185,7 @@ class OutboxRuntime:
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
         """There is no module."""
 

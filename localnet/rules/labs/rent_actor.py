@@ -28,7 +28,7 @@ from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
 from hypervisor.manifest import Manifest
-from hypervisor.runtime import Outcome, RuntimeServices
+from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.state_tree import ActorState
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
@@ -233,7 +233,7 @@ class ArchivedRuntime:
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
         """There is no module."""
 
@@ -263,7 +263,7 @@ class RentRuntime:
         self,
         modules: Mapping[Cid, bytes],
         features: Collection[str] | None = None,
-        store: Blockstore | None = None,
+        services: InstallServices | None = None,
     ) -> None:
         """There is no module."""
 

@@ -1,37 +1,68 @@
 """Actors with libraries of the lab `libraries`: refused when installed, or run to an end within their gas.
 
-Libraries lie in the store under names that are not theirs, so that they may import each other in a circle, or be
-changed without their users.
+A program's modules are installed one by one. They import by `NAMES`, which stand for the CIDs of those before them; a
+name of a later one stays, and names no code. Each module may come with a number of bytes that it has more, so that
+programs are as large as those that no process keeps. Actors over the same libraries take turns: what was linked for
+one is not read again, and not linked again, because another one ran.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cache
 from random import Random
+from typing import Any
 
 from hypervisor.errors import InvalidInput, InvalidModule
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.recent import Recent
-from runtimes.wasm.linked_modules import linked_modules
+from hypervisor.types import Gas
+from runtimes.wasm import libraries as linking
+from runtimes.wasm import linked_modules
+from runtimes.wasm.libraries import MOST_LIBRARY_BYTES, LinkableModule, LinkedUnit
+from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram
+from runtimes.wasm.opcodes import WasmPrices
 from runtimes.wasmtime.cache import default_folder
-from store.cid import RAW, cid_of, show
+from runtimes.wasmtime.encoding import name, section
+from store.cid import RAW, Cid, cid_of, show
 from store.codec import CodecError, decode, encode
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
 from tests.labs import library_programs
 from tests.runtimes.wasm.guests import call, place, wasm
 
-GAS = 20_000_000
+GAS = 200_000_000
 RUNS = 100
 """How many actors a machine runs before a new one takes its place: it keeps what it has compiled."""
 NAMES = [cid_of(bytes((place,)), RAW) for place in range(8)]
+TURNS = 3
+"""Actors over the same libraries."""
+_BESIDE = 1 << 19
+"""Room for what programs keep beside their modules."""
+_worked = Counter[str]()
+"""What the process has done since the count was cleared: modules read and programs linked."""
+_plain_read, _plain_link = linking.read_module, LinkedModules.link
+
+
+def _counting_read(wasm: bytes) -> LinkableModule:
+    _worked["read"] += 1
+    return _plain_read(wasm)
+
+
+def _counting_link(
+    self: LinkedModules, units: Sequence[LinkedUnit], charges: Sequence[Gas], revision: str, prices: WasmPrices
+) -> LinkedProgram:
+    _worked["linked"] += 1
+    return _plain_link(self, units, charges, revision, prices)
 
 
 @cache
 def _machine() -> tuple[Hypervisor, Snapshot]:
-    linked_modules.cache_clear()
+    linked_modules.linked_modules.cache_clear()
+    setattr(linked_modules, "read_module", _counting_read)  # noqa: B010  # for mypy
+    setattr(LinkedModules, "link", _counting_link)  # noqa: B010
     machine = Hypervisor.open(rules="lab:libraries")
     return machine, machine.snapshot()
 
@@ -40,31 +71,75 @@ _counted = [0]
 
 
 def run(data: bytes) -> bool:
-    try:
-        modules = decode(data)
-    except CodecError:
-        return False
-    if not isinstance(modules, list) or not modules or not all(type(module) is bytes for module in modules):
+    modules = _modules(data)
+    if not modules:
         return False
     _counted[0] += 1
     if _counted[0] % RUNS == 0:
         _machine.cache_clear()
     machine, start = _machine()
     machine.restore(start)
-    linked_modules(default_folder())._programs = Recent(1 << 20)
-    *libraries, actor = modules
-    for name, library in zip(NAMES, libraries, strict=False):
-        machine.store.put(name, library)
+    kept = linked_modules.linked_modules(default_folder())
+    kept._programs = linked_modules._Programs(sum(map(len, modules)) + (TURNS - 1) * len(modules[-1]) + _BESIDE)
+    kept._ready = Recent(8 << 20)
+    codes: list[Cid] = []
+    for module in modules[:-1]:
+        try:
+            codes.append(machine.install(_named(module, codes)))
+        except (InvalidModule, InvalidInput):
+            codes.append(NAMES[len(codes) % len(NAMES)])
+    actor = _named(modules[-1], codes)
     try:
         machine.install(actor)
     except (InvalidModule, InvalidInput):
         return False
+    turns = [actor, *(_padded(actor, 8 + turn) for turn in range(TURNS - 1))]
+    ends = [_call(machine, one) for one in turns]
+    _worked.clear()
+    assert [_call(machine, one) for one in turns] == ends
+    assert not _worked, f"calls of {len(turns)} actors that had run did {dict(_worked)} again"
+    machine.restore(start)
+    assert machine.root == start.root
+    return True
+
+
+def _call(machine: Hypervisor, actor: bytes) -> tuple[int, bytes, int]:
+    """Exit code, answer and gas of a call."""
+    start = machine.snapshot()
     result = call(machine, place(machine, actor), gas_limit=GAS)
     assert result.fatal is None, result.fatal
     assert 0 <= result.gas_used <= GAS
     machine.restore(start)
-    assert machine.root == start.root
-    return True
+    return result.exit_code, result.return_data, result.gas_used
+
+
+def _modules(data: bytes) -> list[bytes]:
+    """The modules of an input, each with its further bytes; none where it is no list of these."""
+    try:
+        items = decode(data)
+    except CodecError:
+        return []
+    found: list[bytes] = []
+    for item in items if isinstance(items, list) else ():
+        if type(item) is bytes:
+            found.append(item)
+        elif type(item) is int and found and 8 <= item <= MOST_LIBRARY_BYTES:
+            found[-1] = _padded(found[-1], item)
+        else:
+            return []
+    return found
+
+
+def _padded(module: bytes, size: int) -> bytes:
+    """A module with a custom section of about so many bytes."""
+    return module + section(0, name("rest") + bytes(size))
+
+
+def _named(module: bytes, codes: Sequence[Cid]) -> bytes:
+    """A module that imports by the CIDs of those before it."""
+    for old, new in zip(NAMES, codes, strict=False):
+        module = module.replace(show(old).encode(), show(new).encode())
+    return module
 
 
 def generated(rng: Random) -> bytes:
@@ -93,10 +168,14 @@ def seeds() -> Iterator[bytes]:
         '(func (export "invoke") (param i32) (result i32) (call 0 (local.get 0))))'
     )
     bottom = wasm('(module (func (export "f0") (param i32) (result i32) (i32.const 0)))')
-    for circle in (1, 2, 5):
-        yield encode([*(_library((place + 1) % circle) for place in range(circle)), actor])
     for chain in (1, 4, 5):
-        yield encode([*(_library(place + 1) for place in range(chain - 1)), bottom, actor])
+        above = wasm(
+            f'(module (import "lib:{show(NAMES[chain - 1])}" "f0" (func (param i32) (result i32))) (memory (export '
+            '"memory") 1) (func (export "invoke") (param i32) (result i32) (call 0 (local.get 0))))'
+        )
+        yield encode([bottom, *(_library(place) for place in range(chain - 1)), above])
+        yield encode([bottom, 1 << 19, *(_library(place) for place in range(chain - 1)), 1 << 16, above])
+    yield encode([_library(1), _library(0), actor])
     yield encode([actor])
     yield encode([actor, actor])
 
@@ -106,13 +185,14 @@ def mutate(data: bytes, rng: Random) -> bytes:
     if rng.random() < 0.4:
         return generated(rng)
     try:
-        modules = [module for module in decode(data) if type(module) is bytes]
+        found = [item for item in decode(data) if type(item) in (bytes, int)]
     except (CodecError, TypeError):
-        modules = []
+        found = []
+    modules: list[Any] = [item for item in found if type(item) is bytes]
     if not modules:
         return generated(rng)
     at = rng.randrange(len(modules))
-    match rng.randrange(4):
+    match rng.randrange(5):
         case 0:
             modules[at] = rng.choice(modules)
         case 1:
@@ -120,9 +200,35 @@ def mutate(data: bytes, rng: Random) -> bytes:
         case 2:
             old, new = show(rng.choice(NAMES)).encode(), show(rng.choice(NAMES)).encode()
             modules[at] = modules[at].replace(old, new)
+        case 3:
+            modules.insert(at + 1, rng.choice((8, 1 << 12, 1 << 16, 1 << 19, MOST_LIBRARY_BYTES)))
         case _:
             modules[at] = trees.scrambled(modules[at], rng)
     return encode(modules)
 
 
-TARGET = Target(run, seeds, mutate, share=3, longest=16_384, memory=MACHINE)
+def _read_again() -> None:
+    """Nothing that is read of a module is kept."""
+    setattr(LinkedModules, "_read_module", lambda _, __, wasm: _counting_read(wasm))  # noqa: B010
+    setattr(linked_modules._Programs, "get", lambda _, __: None)  # noqa: B010
+
+
+def _counted_for_each() -> None:
+    """A program counts all its parts, whoever else has them."""
+    keep = linked_modules._Programs.keep
+
+    def alone(self: Any, name: bytes, program: LinkedProgram, sizes: dict[bytes, int]) -> LinkedProgram:
+        return keep(self, name, program, {name + part: size for part, size in sizes.items()})
+
+    setattr(linked_modules._Programs, "keep", alone)  # noqa: B010
+
+
+TARGET = Target(
+    run,
+    seeds,
+    mutate,
+    share=3,
+    longest=16_384,
+    memory=MACHINE,
+    plants={"modules are read again": _read_again, "a program counts what others have, too": _counted_for_each},
+)
