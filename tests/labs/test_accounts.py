@@ -516,31 +516,6 @@ class TestNode:
                 rpc("eth_estimateGas", {"from": f"0x{NOTES.hex()}", "to": f"0x{NOTES.hex()}", "type": "0x4"})
 
 
-def chain(parallel: int) -> list[Any]:
-    """States and receipts of blocks in which accounts authorize each other's code."""
-    with Network(rules="lab:accounts", parallel=parallel, clock=lambda: START) as network:
-        set_code(network.machine, NOTES, assemble("CALLER 1 SSTORE"))
-        network.chain.keep_changes()
-        network.automine = False
-        for turn in range(2):
-            for place, account in enumerate(network.accounts[:6]):
-                signer = network.accounts[place - 1]
-                item = signer.sign_authorization(NOTES, turn, 0)
-                transaction = Transaction(
-                    SET_CODE, network.chain_id, turn, signer.address, place, b"", 10**8, 10**6, 10**5 + place,
-                    authorizations=(item,),
-                )  # fmt: skip
-                network.submit(account.sign(transaction).raw())
-            network.mine()
-        tipsets = [network.chain.index.tipset(height) for height in range(1, network.block_number + 1)]
-        assert sum(len(tipset.transactions) for tipset in tipsets) == 12
-        return [(tipset.state, tipset.receipts, tipset.gas_used) for tipset in tipsets]
-
-
-def test_blocks_of_two_processes_are_those_of_one() -> None:
-    assert chain(2) == chain(1)
-
-
 def test_with_all_labs_on_accounts_run_code() -> None:
     with Network(rules="lab:accounts,async,lanes,libraries,rent", clock=lambda: START) as network:
         set_code(network.machine, NOTES, assemble("CALLER 1 SSTORE"))

@@ -1,25 +1,49 @@
-"""With labs on, blocks that are shared by processes come out as those of one process."""
+"""With labs on, blocks that are shared by processes come out as those of one process.
+
+Workers execute all messages, the test's process those again that conflict: so what one process does and another
+would not is seen, whatever the machine's load.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import pytest
+
+from bridge.addresses import EthAddress
+from bridge.transactions import SET_CODE, Transaction
 from hypervisor.address import Address
 from hypervisor.message import Message
+from hypervisor.parallel import Parallel
 from hypervisor.types import METHOD_SEND, Gas, TokenAmount
 from localnet import Network
+from localnet.chain.side_by_side import SideBySide
+from localnet.rules.labs.delegated_calls import VARIANTS
 from localnet.rules.labs.outbox import OUTBOX, POST, post_params
+from localnet.state.contract_state import storage_of
+from localnet.state.controls import set_code
 from tests.localnet.conftest import START
+from tests.runtimes.evm.assembler import assemble
 
-USERS, OF_EACH = 5, 3
+USERS, OF_EACH = 4, 3
+NOTES = EthAddress(bytes([0xA0] * 20))
 
 
-def chain(parallel: int) -> list[Any]:
-    """States and receipts of blocks in which accounts post to each other."""
-    with Network(rules="lab:async,lanes,rent=all/1000/4/2", parallel=parallel, clock=lambda: START) as network:
+def shared(network: Network) -> Parallel:
+    """Let two workers execute each block of a network, whatever is in it."""
+    parallel = Parallel(3, fewest=1, takes_part=False)
+    network.chain.start_block = partial(SideBySide.start, parallel)
+    return parallel
+
+
+def posts(parallel: bool) -> list[Any]:
+    """States and receipts of blocks in which accounts post to each other, and others send to each other at once."""
+    with Network(rules="lab:async,lanes,rent=all/1000/4/2", clock=lambda: START) as network:
+        workers = shared(network) if parallel else None
         network.mine()
         network.automine = False
-        users = [account.native for account in network.accounts[:USERS]]
+        users = [account.native for account in network.accounts[: 2 * USERS]]
         for _ in range(2):
             for place, user in enumerate(users):
                 state = network.machine.actor(user)
@@ -29,14 +53,15 @@ def chain(parallel: int) -> list[Any]:
                         users[place - 1], METHOD_SEND, value=nonce, gas=10_000_000, expiry=network.block_number + 9,
                         receipt_method=9, receipt_gas=1_000,
                     )  # fmt: skip
+                    is_post = place < USERS
                     network.submit_unsigned(
                         Message(
-                            Address.id(OUTBOX),
+                            Address.id(OUTBOX) if is_post else users[place ^ 1],
                             user,
                             nonce,
                             value=TokenAmount(10**16),
-                            method=POST,
-                            params=params,
+                            method=POST if is_post else METHOD_SEND,
+                            params=params if is_post else b"",
                             gas_limit=Gas(10**8),
                             gas_fee_cap=TokenAmount(10**6),
                             gas_premium=TokenAmount(100 + place),
@@ -44,10 +69,46 @@ def chain(parallel: int) -> list[Any]:
                     )
             network.mine()
         network.mine(3)
-        tipsets = [network.chain.index.tipset(height) for height in range(1, network.block_number + 1)]
-        assert sum(len(tipset.transactions) for tipset in tipsets) == 2 * USERS * OF_EACH
-        return [(tipset.state, tipset.receipts, tipset.gas_used) for tipset in tipsets]
+        if workers is not None:
+            assert (workers.blocks, workers.taken) == (2, 2 * 2 * USERS * OF_EACH)
+        return _blocks(network, 2 * 2 * USERS * OF_EACH)
 
 
-def test_blocks_of_two_processes_are_those_of_one() -> None:
-    assert chain(2) == chain(1)
+def authorizations(variant: str, parallel: bool) -> list[Any]:
+    """States and receipts of blocks in which accounts let others be lent code, and call these."""
+    with Network(rules=f"lab:accounts={variant}", account_count=2 * USERS, clock=lambda: START) as network:
+        workers = shared(network) if parallel else None
+        set_code(network.machine, NOTES, assemble("CALLER 1 SSTORE"))
+        network.chain.keep_changes()
+        network.automine = False
+        senders, signers = network.accounts[:USERS], network.accounts[USERS:]
+        for turn in range(2):
+            for place, (account, signer) in enumerate(zip(senders, signers, strict=True)):
+                transaction = Transaction(
+                    SET_CODE, network.chain_id, turn, signer.address, place, b"", 10**8, 10**6, 10**5 + place,
+                    authorizations=(signer.sign_authorization(NOTES, turn, 0),),
+                )  # fmt: skip
+                network.submit(account.sign(transaction).raw())
+            network.mine()
+        for account, signer in zip(senders, signers, strict=True):
+            assert storage_of(network.machine, signer.delegated, 1)[-20:] == account.address
+        if workers is not None:
+            assert workers.blocks == 2
+            assert workers.taken >= 2
+            assert (workers.conflicted > 0) == (variant == "fip"), "own nonces are one actor's"
+        return _blocks(network, 2 * USERS)
+
+
+def _blocks(network: Network, messages: int) -> list[Any]:
+    tipsets = [network.chain.index.tipset(height) for height in range(1, network.block_number + 1)]
+    assert sum(len(tipset.transactions) for tipset in tipsets) == messages
+    return [(tipset.state, tipset.receipts, tipset.gas_used) for tipset in tipsets]
+
+
+def test_blocks_of_posts_by_workers_are_those_of_one_process() -> None:
+    assert posts(parallel=True) == posts(parallel=False)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_blocks_of_authorizations_by_workers_are_those_of_one_process(variant: str) -> None:
+    assert authorizations(variant, parallel=True) == authorizations(variant, parallel=False)
