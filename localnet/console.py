@@ -212,8 +212,10 @@ class Console:
         if self._network.chain.index.by_hash(receipt.tipset.hash) is None:
             return  # the chain went back below it: it is not to be executed again
         shown = place = None
+        ran_out = receipt.exit_code == ExitCode.SYS_OUT_OF_GAS
         try:
             found = trace(self._network.chain, receipt, limit=limit)
+            ran_out = ran_out or (receipt.is_of_a_call and _called_end(found.calls) == ExitCode.SYS_OUT_OF_GAS)
             calls, logged = without_logs(found.calls)
             lines = [f"  console.log: {line}" for line in logged]
             if not receipt.succeeded:
@@ -230,7 +232,7 @@ class Console:
         rules, gas_limit = self._network.rules, receipt.execution.message.message.gas_limit
         numerator, denominator = rules.simulations.estimate_margin
         has_room = gas_limit * numerator < rules.limits.block_gas * denominator  # else the estimate fails, too
-        if rules.limits.gas_advice and has_room and receipt.exit_code == ExitCode.SYS_OUT_OF_GAS:
+        if rules.limits.gas_advice and has_room and ran_out:
             print(f"  its limit of {gas_limit:,} gas is too low: {rules.limits.gas_advice}")
 
     def _end(self, exit_code: int) -> str:
@@ -263,6 +265,12 @@ class Console:
             console.print(Text(f"{'  because' if number else '  failed:'} {reason}", style="red"))
         if place is not None:
             console.print(Text(place, style="bold red"))
+
+
+def _called_end(calls: Sequence[dict[str, Any]]) -> int:
+    """The exit code of the call that a message to ApplyAndCall has made, its only one."""
+    called = calls[0]["calls"] if calls else ()
+    return called[-1]["exitCode"] if called else ExitCode.OK
 
 
 def _calls(

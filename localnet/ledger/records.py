@@ -265,6 +265,11 @@ class TransactionReceipt:
         return done.receipt.exit_code
 
     @property
+    def is_of_a_call(self) -> bool:
+        """Whether the exit code is the call's, and the message itself has exited with 0 (type 4, see `exit_code`)."""
+        return self.exit_code != self.execution.receipt.exit_code
+
+    @property
     def succeeded(self) -> bool:
         """Whether the execution exited with 0."""
         return self.exit_code == ExitCode.OK
@@ -315,6 +320,8 @@ class TransactionReceipt:
         receiver = (
             f"0x{to.hex()}" if to is not None else f"new contract 0x{created.hex()}" if created else "no contract"
         )
+        if self.is_of_a_call and self.words:  # its answer says that it has failed, and these alone say how
+            failure = f"its call: {self.words}"
         end = "ok" if self.succeeded else f"failed: {failure}"
         sender = self.execution.sender.hex()
         return f"block {self.block_number}  0x{self.hash.hex()}  0x{sender} -> {receiver}  {end}  gas {self.gas_used:,}"

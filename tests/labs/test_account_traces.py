@@ -10,6 +10,7 @@ from localnet.rpc.node import Node
 from localnet.rules.labs.delegated_calls import VARIANTS
 from tests.labs.test_accounts import GAS, NOTES, OTHER, Stage, signed
 from tests.localnet.rpc.conftest import Client
+from tests.localnet.test_console import printing
 
 
 @pytest.fixture(params=VARIANTS)
@@ -56,3 +57,25 @@ def test_traces_of_a_call_that_succeeds_do(stage: Stage) -> None:
     receipt = network.receipt(network.submit(signed(network, stage.authorize(stage.bob, NOTES), to=OTHER)))
     struct = rpc("debug_traceTransaction", f"0x{receipt.hash.hex()}", {})
     assert (struct["failed"], struct["returnValue"]) == (False, f"0x{7:064x}")
+
+
+@pytest.mark.parametrize(
+    ("source", "end", "advised"),
+    [
+        ("loop: 1 SLOAD POP @loop JUMP", "failed: its call: out of gas", True),
+        ("0 0 REVERT", "failed: its call: ", False),
+    ],
+)
+def test_a_node_says_how_the_call_has_failed(
+    stage: Stage, capsys: pytest.CaptureFixture[str], source: str, end: str, advised: bool
+) -> None:
+    """The message itself exits with 0, and its answer says no more than that the call has failed."""
+    network = stage.network
+    stage.code(OTHER, source)
+    network.chain.keep_changes()
+    with printing(network):
+        receipt = network.receipt(network.submit(signed(network, stage.authorize(stage.bob, NOTES), to=OTHER)))
+    assert end in str(receipt)
+    output = capsys.readouterr().out
+    assert end in output
+    assert ("  its limit of 100,000,000 gas is too low: eth_estimateGas says what is needed" in output) == advised
