@@ -24,6 +24,7 @@ from bridge.filecoin_call import FIRST_CALLABLE_METHOD, AbiError, decode_method_
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
 from bridge.transactions import Authorization
+from hypervisor.archived import ARCHIVED_CODE
 from hypervisor.blocks import Block, scan_links
 from hypervisor.call import Call, CallResult, LentCode
 from hypervisor.call_manager import CallManager, CallRules
@@ -36,6 +37,7 @@ from hypervisor.machine_state import MachineState
 from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, BlockId, MethodNumber, TokenAmount
+from localnet.rules.labs.kernel_blocks import put_cbor
 from store.blockstore import Blockstore, get_object
 from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import encode, link, unlink
@@ -110,7 +112,7 @@ def install_nonces(machine: MachineState, option: str) -> None:
     if variant_of(option).own_nonces:
         store = machine.store
         store.put(CODE, CODE_BLOCK)
-        head = _put(store, encode([link(Hamt(store).flush())]))
+        head = put_cbor(store, encode([link(Hamt(store).flush())]))
         machine.state_tree.set_actor(NONCES, ActorState(CODE, head))
 
 
@@ -240,7 +242,8 @@ class AccountCalls:
         ):
             return CallResult(ExitCode.OK)
         if kind not in ("evm", "ethaccount"):
-            said = f"0x{delegate.hex()} is a native actor, whose code runs in no account's name"
+            kind = "an archived contract" if state.code == ARCHIVED_CODE else "a native actor"
+            said = f"0x{delegate.hex()} is {kind}, whose code runs in no account's name"
             return CallResult(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, message=said)
         contract = EvmState.decode(store.get(state.head)) if state.head != EMPTY_ARRAY_CID else None
         if contract is None or (
@@ -318,10 +321,10 @@ class AccountCalls:
         store, kept = calls.machine.store, calls.get_actor(NONCES)
         if kept is None:  # a state that was begun without the lab
             store.put(CODE, CODE_BLOCK)
-            kept = ActorState(CODE, _put(store, encode([link(Hamt(store).flush())])))
+            kept = ActorState(CODE, put_cbor(store, encode([link(Hamt(store).flush())])))
         nonces = _nonces(store, kept)
         nonces.set(authority, nonce)
-        calls.set_actor(NONCES, replace(kept, head=_put(store, encode([link(nonces.flush())]))))
+        calls.set_actor(NONCES, replace(kept, head=put_cbor(store, encode([link(nonces.flush())]))))
 
     def _call(self, calls: CallManager, actor: ActorID, params: ApplyAndCallParams) -> CallResult:
         kept = to_milligas(GAS["kept"])
@@ -332,7 +335,6 @@ class AccountCalls:
             actor, to_filecoin(params.to), INVOKE_EVM, block, TokenAmount(params.value), calls.gas.available - kept
         )  # fmt: skip
         outer, self._outer = self._outer, call
-        result = CallResult(ExitCode.SYS_OUT_OF_GAS)
         try:
             result = calls.send(call)
         except SyscallError as error:
@@ -400,15 +402,9 @@ def _delegated_head(store: Blockstore, head: Cid, delegate: EthAddress, transien
         return EMPTY_ARRAY_CID
     bytecode = cid_of(code, RAW)
     store.put(bytecode, code)
-    return _put(store, EvmState(bytecode, bytes(keccak(code)), storage, None, 1, None).encode(transient))
+    return put_cbor(store, EvmState(bytecode, bytes(keccak(code)), storage, None, 1, None).encode(transient))
 
 
 def _nonces(store: Blockstore, actor: ActorState) -> Hamt:
     (root,) = get_object(store, actor.head)
     return Hamt(store, unlink(root))
-
-
-def _put(store: Blockstore, data: bytes) -> Cid:
-    cid = cid_of(data, DAG_CBOR)
-    store.put(cid, data)
-    return cid

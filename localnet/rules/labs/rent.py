@@ -35,7 +35,6 @@ from localnet.rules.labs.rent_actor import (
     RentTerms,
 )
 from localnet.rules.parts import BlockRules, NetworkRules
-from store.blockstore import get_object
 
 LAB: Final = Lab(
     what="rent for state by byte and epoch; an actor that does not pay is archived until its state is proven",
@@ -133,7 +132,7 @@ def _is_due(machine: Hypervisor) -> bool:
     rent = machine.state_tree.get_actor(RENT)
     if rent is None:
         return False
-    _, cursor, first, _, _ = get_object(machine.store, rent.head)
+    first, cursor = RentState.first_due(machine.store, rent.head)
     if first is not None and first <= machine.context.epoch:
         return True
     return cursor is not None and bool(cursor < machine.state_tree.init_state().next_id)

@@ -152,6 +152,12 @@ class RentState:
         fields = [terms.fields(), cursor, None, link(Hamt(store).flush()), link(Amt(store).flush())]
         return put_cbor(store, encode(fields))
 
+    @staticmethod
+    def first_due(store: Blockstore, head: Cid) -> tuple[int | None, int | None]:
+        """`first` and `cursor` of a state, without its trees."""
+        _, cursor, first, _, _ = get_object(store, head)
+        return first, cursor
+
     def flush(self) -> Cid:
         """Write it."""
         trees = [link(self.actors.flush()), link(self.queue.flush())]
@@ -530,9 +536,13 @@ class _Invocation:
         self._kernel.self_.set_root(books.flush())
 
     def _pay(self, actor: ActorID, amount: int) -> None:
-        """Send money to an actor that is there."""
-        if amount:
-            self._kernel.send(Address.id(actor), METHOD_SEND, value=TokenAmount(amount))
+        """Send money to an actor that is there. Raises ActorExit where it does not arrive: then nothing is done."""
+        if not amount:
+            return
+        sent = self._kernel.send(Address.id(actor), METHOD_SEND, value=TokenAmount(amount))
+        if sent.exit_code != ExitCode.OK:
+            said = f"{amount} attoFIL do not reach f0{actor}, which exits with {sent.exit_code}"
+            raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,49 @@
+"""Money that does not arrive (lab `rent`): what is owed stays with the rent actor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
+from hypervisor.errors import Fatal
+from hypervisor.events import StampedEvent
+from hypervisor.exit_codes import ExitCode
+from hypervisor.types import METHOD_SEND
+from localnet import Network
+from localnet.rules.labs.rent import collect
+from localnet.rules.labs.rent_actor import OPT_OUT, PAY, RENT
+from tests.labs.test_rent import GRACE, PERIOD, RATE, RENT_ADDRESS, Stage
+
+
+class Lost:
+    """Money from the rent actor does not arrive."""
+
+    is_armed, watched = True, frozenset[bytes]()
+
+    def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+        lost = call.from_ == RENT and call.method == METHOD_SEND
+        return CallResult(ExitCode.SYS_OUT_OF_GAS) if lost else proceed(call)
+
+    def on_event(self, calls: CallManager, event: StampedEvent) -> None: ...
+
+
+def test_a_deposit_that_does_not_arrive_stays_where_it_is() -> None:
+    with Network(rules=f"lab:rent=own/{RATE}/{PERIOD}/{GRACE}") as network:
+        network.mine()
+        stage = Stage(network)
+        assert stage.by_tenant(PAY, b"", value=5) == 0
+        collect(stage.machine)
+        before = stage.tenancy()
+        stage.next_epoch(GRACE)  # now it is archived, and what it has goes to its own balance
+        stage.machine.interceptor = Lost()
+        assert stage.by_tenant(OPT_OUT) == ExitCode.USR_ILLEGAL_STATE
+        with pytest.raises(Fatal, match=f"5 attoFIL do not reach f0{stage.tenant}, which exits with 7"):
+            collect(stage.machine)
+        stage.machine.interceptor = None
+        assert stage.tenancy() == before
+        assert stage.machine.balance(RENT_ADDRESS) == 5
+        assert stage.by_tenant(OPT_OUT) == 0
+        assert stage.machine.balance(RENT_ADDRESS) == 0
