@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -34,6 +35,9 @@ _NOT_FOUND: Final = (
 _RECORDS: Final = "broadcast/*/{chain}/*.json"
 _CREATIONS: Final = ("CREATE", "CREATE2")
 _LARGEST_RECORD: Final = 256 << 20
+_HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
+_Row = tuple[str, str | None, str | None]
+"""Creation or runtime, how it matches or None, and what is said of it."""
 
 
 def verify_bytecode(
@@ -72,51 +76,85 @@ def verify_bytecode(
     """
     from devtools.cli.node_client import ethereum
     from devtools.cli.project_contract import compiled_contract, constructor_texts, named_node
-    from devtools.cli.rpc_client import ask_checked
-    from devtools.soltest.bytecode_match import match_runtime
     from hypervisor.errors import InvalidInput
-    from localnet.fork.node_client import NodeError, shown_url
+    from localnet.fork.node_client import NodeError
 
+    if creation_transaction is not None and not _HASH.fullmatch(creation_transaction):
+        raise InvalidInput(
+            f"--creation-transaction {creation_transaction!r:.80} is not the hash of a transaction: expected 0x and 64 "
+            "hex digits"
+        )
     texts = constructor_texts(constructor_args, constructor_args_path)
     project, artifact = compiled_contract(
         context, root, contract, profile=profile, use=use, solc_from_project=solc_from_project
     )
     if not artifact.runtime.object:
         raise InvalidInput(f"{artifact.file}:{artifact.name} has no code of its own: it is an interface, or abstract")
-    url = named_node(project, rpc_url) or URL
-    where = ethereum(url)(address)
-    arguments = _arguments(artifact, texts, encoded_constructor_args, ethereum(url))
-    code = ask_checked(url, _data, "eth_getCode", where, _block(block))
-    if not code:
-        raise NodeError(f"there is no code at {where} on {shown_url(url)}: there is nothing to compare")
-    results: list[tuple[str, str | None, str | None]] = []
-    if ignore != "creation":
-        results.append(_creation(url, project.root, artifact, where, creation_transaction, arguments))
+    url, number = named_node(project, rpc_url) or URL, _block(block)
+    try:
+        where = ethereum(url)(address)
+        arguments = _arguments(artifact, texts, encoded_constructor_args, ethereum(url))
+        code = _code(url, where, number)
+        differs = f"{_DIFFERS}{_other_compiler(artifact, code)}"
+        results: list[_Row] = []
+        if ignore != "creation":
+            results.append(_creation(url, project.root, artifact, where, creation_transaction, arguments, differs))
+    except NodeError as error:  # status 1 is for code that differs
+        raise InvalidInput(str(error)) from None
     if ignore != "runtime":
-        found = match_runtime(artifact.runtime, code)
-        results.append(("runtime", found, None if found else f"Runtime {_DIFFERS}"))
+        results.append(_runtime(artifact, code, differs))
     _print(results, as_json)
     if any(matched is None for _, matched, _ in results):
         raise typer.Exit(1)
 
 
+def _code(url: str, where: str, block: str) -> bytes:
+    """The code at an address, which has some. Raises NodeError."""
+    from devtools.cli.rpc_client import ask_checked
+    from localnet.fork.node_client import NodeError, shown_url
+
+    code = ask_checked(url, _data, "eth_getCode", where, block)
+    if not code:
+        raise NodeError(f"there is no code at {where} on {shown_url(url)}: there is nothing to compare")
+    return code
+
+
+def _other_compiler(artifact: ContractArtifact, code: bytes) -> str:
+    """What to try where another release of solc has made the code, by what is behind it; else nothing."""
+    from devtools.soltest.bytecode_match import solc_release
+    from devtools.soltest.known_code import Pattern
+
+    here, there = solc_release(Pattern.of(artifact.runtime).code), solc_release(code)
+    if here is None or there is None or here == there:
+        return ""
+    return f"; it was made by solc {there}, compared with {here}: try --use {there}"
+
+
+def _runtime(artifact: ContractArtifact, code: bytes, differs: str) -> _Row:
+    from devtools.soltest.bytecode_match import match_runtime
+
+    found = match_runtime(artifact.runtime, code)
+    return "runtime", found, None if found else f"Runtime {differs}"
+
+
 def _creation(
-    url: str, root: Path, artifact: ContractArtifact, address: str, given: str | None, arguments: bytes | None
-) -> tuple[str, str | None, str | None]:
+    url: str, root: Path, artifact: ContractArtifact, address: str, given: str | None, arguments: bytes | None,
+    differs: str,
+) -> _Row:  # fmt: skip
     """How the creation code matches: the row of the answer. Raises NodeError, InvalidInput."""
     from devtools.soltest.bytecode_match import match_creation
 
     init_code = _init_code(url, root, address, given)
     found = match_creation(artifact.creation, init_code)
     if found is None:
-        return "creation", None, f"Creation {_DIFFERS}"
+        return "creation", None, f"Creation {differs}"
     matched, behind = found
     if arguments is not None and arguments != behind:
         return "creation", None, (
             f"Creation code was deployed with other constructor arguments: 0x{behind.hex()}, not 0x{arguments.hex()}"
         )  # fmt: skip
     if arguments is None and not _fits(artifact, behind):
-        return "creation", None, f"Creation {_DIFFERS}: behind it are no arguments of the constructor"
+        return "creation", None, f"Creation {differs}: behind it are no arguments of the constructor"
     return "creation", matched, None
 
 
@@ -266,7 +304,7 @@ def _created(answer: Any) -> EthAddress | None:
     return None if made is None else eth_address(_data(made))
 
 
-def _print(results: list[tuple[str, str | None, str | None]], as_json: bool) -> None:
+def _print(results: list[_Row], as_json: bool) -> None:
     if as_json:
         rows = [
             {"bytecode_type": kind, "match_type": matched, **({} if message is None else {"message": message})}

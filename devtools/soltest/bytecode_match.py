@@ -7,10 +7,14 @@ the code, with its length in two bytes (the Solidity documentation, "Encoding of
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from devtools.soltest.artifact import Bytecode
 from devtools.soltest.known_code import Pattern
 from localnet.contracts.code_patterns import without_metadata
+
+_SOLC: Final = b"\x64solc\x43"
+"""In CBOR, the key "solc" and the head of three bytes: the numbers of the release."""
 
 
 class Match(StrEnum):
@@ -38,6 +42,14 @@ def match_creation(bytecode: Bytecode, code: bytes) -> tuple[Match, bytes] | Non
     if len(code) < len(pattern.code) or not _without_metadata(pattern).begins(code):
         return None
     return Match.FULL if pattern.begins(code) else Match.PARTIAL, code[len(pattern.code) :]
+
+
+def solc_release(code: bytes) -> str | None:
+    """The release of solc that the metadata behind code name, as 0.8.30; None where they name none."""
+    metadata = code[len(without_metadata(code)) :]
+    place = metadata.find(_SOLC)
+    release = metadata[place + len(_SOLC) :][:3]
+    return None if place < 0 or len(release) < 3 else ".".join(map(str, release))
 
 
 def _without_metadata(pattern: Pattern) -> Pattern:

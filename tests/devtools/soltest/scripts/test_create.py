@@ -218,7 +218,9 @@ def test_creations_are_found_in_the_records_of_scripts(
         (["--encoded-constructor-args", "", "--constructor-args", "1"], 2, "give one of them"),
         (["--constructor-args", "1", "2"], 2, "the constructor takes 1 arguments (uint256), not 2"),
         (["--block", "new"], 2, "--block 'new' is not a block"),
-        (["--block", "0"], 1, f"there is no code at {FIRST.lower()} on http://127.0.0.1"),
+        (["--creation-transaction", "0x12"], 2, "is not the hash of a transaction: expected 0x and 64 hex"),
+        (["--block", "99"], 2, "99 is asked for, the head is 1"),
+        (["--block", "0"], 2, f"there is no code at {FIRST.lower()} on http://127.0.0.1"),
         (["--verifier", "x"], 2, "--verifier is an option of forge that this command does not have"),
     ],
 )  # fmt: skip
@@ -226,6 +228,31 @@ def test_what_cannot_be_compared_is_named(
     project: Path, url: str, deployed: str, options: list[str], status: int, words: str
 ) -> None:
     assert words.lower() in verify(project, url, deployed, *options, status=status).lower()
+
+
+def test_without_a_node_nothing_is_compared(project: Path) -> None:
+    assert "no node answers at" in verify(project, "http://127.0.0.1:1", FIRST, status=2)
+
+
+def made_by(release: tuple[int, int, int]) -> Any:
+    """As another release of solc makes it: its number in the CBOR behind the code (the Solidity documentation)."""
+
+    def change(code: bytes) -> bytes:
+        place = code.rindex(b"dsolcC") + 6
+        return code[:place] + bytes(release) + code[place + 3 :]
+
+    return change
+
+
+def test_the_compiler_that_made_other_code_is_named(project: Path, url: str, deployed: str) -> None:
+    words = "it was made by solc 0.8.37, compared with 0.8.30: try --use 0.8.37"
+    changed(project, made_by((0, 8, 30)))
+    assert "status partial" in verify(project, url, deployed)  # nothing but the metadata is another
+    changed(project, other_code)
+    said = verify(project, url, deployed, status=1)
+    assert said.count(words) == 2  # creation and runtime
+    changed(project, made_by((0, 8, 37)))
+    assert "made by solc" not in verify(project, url, deployed, status=1)
 
 
 def test_the_record_of_forge_is_read(project: Path, url: str, deployed: str) -> None:
