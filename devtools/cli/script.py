@@ -190,10 +190,14 @@ def script(
             if network is not None and not skip_simulation:
                 for one in plan.transactions:
                     check_sender(one.call.sender, keys)
-                gas = _limits(network, plan, gas_estimate_multiplier, url, as_json)
+                gas = _limits(
+                    network, plan, gas_estimate_multiplier, url, as_json,
+                    legacy=legacy, gas_price=with_gas_price, priority=priority_gas_price,
+                )  # fmt: skip
         record = ScriptRecord(
             home, folder, name, chain, now, rows_of(plan, gas, chain), [], returns_of(plan), is_sent=broadcast
         )
+    was_done = resume and record.is_done
     if resume or (broadcast and record.transactions):
         _send(
             url, record, keys, as_json, unlocked=unlocked, legacy=legacy, slow=slow or skip_simulation,
@@ -201,7 +205,7 @@ def script(
         )  # fmt: skip
     elif record.transactions:
         record.write()
-    _print_end(record, keys, as_json, broadcast or resume)
+    _print_end(record, keys, as_json, is_sent=broadcast or resume, was_done=was_done)
 
 
 def _script(artifacts: Any, file: str, contract: str) -> Any:
@@ -293,17 +297,16 @@ def _answers(ask: Any, method: str) -> bool:
     return True
 
 
-def _limits(
-    network: Network, plan: ScriptPlan, percent: int, url: str, as_json: bool
-) -> list[int]:  # fmt: skip
-    """Each transaction's gas limit, as the network has it."""
+def _limits(network: Network, plan: ScriptPlan, percent: int, url: str, as_json: bool, **fees_: Any) -> list[int]:
+    """Each transaction's gas limit, as the network has it. `fees_` are what the command line says of them."""
+    from functools import partial
+
     from devtools.cli.rpc_client import ask_checked
-    from devtools.soltest.scripts.sending import simulate, title
-    from localnet.fork.answers import quantity
+    from devtools.soltest.scripts.sending import fees, highest, simulate, title
 
     tried = simulate(network, plan.transactions, percent)
     if not as_json and tried:
-        price = ask_checked(url, quantity, "eth_gasPrice")
+        price = highest(fees(partial(ask_checked, url), **fees_))
         typer.echo(f"\n## Tried on a fork of chain {network.chain_id}, with its actors\n")
         for one, took in zip(plan.transactions, tried, strict=True):
             typer.echo(f"{title(one):<40} gas {took.gas_used:>14,}  limit {took.gas_limit:>14,}")
@@ -322,6 +325,8 @@ def _send(url: str, record: ScriptRecord, keys: Any, as_json: bool, **how: Any) 
     tell = _ignore if as_json else typer.echo
     sender = ScriptSender(partial(ask_checked, url), record, keys, tell=tell, **how)
     sender.check()
+    if record.is_done:
+        return
     if not as_json:
         typer.echo("\n## Sending\n")
     record.write()
@@ -349,7 +354,7 @@ def _print_run(plan: ScriptPlan, as_json: bool) -> None:
         typer.echo("\n== Logs ==\n" + "\n".join(f"  {line}" for line in plan.lines))
 
 
-def _print_end(record: ScriptRecord, keys: Any, as_json: bool, is_sent: bool) -> None:
+def _print_end(record: ScriptRecord, keys: Any, as_json: bool, *, is_sent: bool, was_done: bool) -> None:
     if as_json:
         typer.echo(json.dumps({
             "success": True, "chain": record.chain, "transactions": record.transactions, "receipts": record.receipts,
@@ -358,6 +363,9 @@ def _print_end(record: ScriptRecord, keys: Any, as_json: bool, is_sent: bool) ->
         return
     if not record.transactions:
         typer.echo("\nThe script sends nothing.")
+        return
+    if was_done:
+        typer.echo(f"Nothing is left to send: all {len(record.transactions)} transactions of {record.latest} are done.")
         return
     end = "ONCHAIN EXECUTION COMPLETE & SUCCESSFUL." if is_sent else "SIMULATION COMPLETE. To send, add --broadcast."
     unsigned = sorted({row["transaction"]["from"] for row in record.transactions} - {f"0x{who.hex()}" for who in keys})

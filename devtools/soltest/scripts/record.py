@@ -53,6 +53,12 @@ class ScriptRecord:
         done = {receipt["transactionHash"] for receipt in self.receipts}
         return [row["hash"] for row in self.transactions if row["hash"] is not None and row["hash"] not in done]
 
+    @property
+    def is_done(self) -> bool:
+        """Whether each transaction has its receipt."""
+        done = {receipt["transactionHash"] for receipt in self.receipts}
+        return all(row["hash"] in done for row in self.transactions)
+
     def write(self) -> None:
         """Write both files. Raises InvalidInput where that cannot be."""
         content = {
@@ -87,7 +93,9 @@ class ScriptRecord:
             if not all(isinstance(receipt["transactionHash"], str) for receipt in receipts):
                 raise ValueError("a receipt without its transaction")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidInput) as error:
-            raise InvalidInput(f"{record.latest} is not a record of a script's run: {error!r:.200}") from None
+            lacking = isinstance(error, KeyError)
+            words = f"the field {error.args[0]!r} is missing" if lacking else f"{error!r:.200}"
+            raise InvalidInput(f"{record.latest} is not a record of a script's run: {words}") from None
         others = {int(row["transaction"]["chainId"], 16) for row in rows} - {chain}
         if others:
             raise InvalidInput(
@@ -101,6 +109,8 @@ class ScriptRecord:
 def _check(row: dict[str, Any]) -> None:
     """Raise ValueError, KeyError or TypeError for what is no transaction."""
     sent = row["transaction"]
+    if row["transactionType"] != "CALL":
+        row["contractAddress"]
     bytes.fromhex(sent["from"][2:])
     bytes.fromhex(sent["input"][2:])
     if sent["to"] is not None:

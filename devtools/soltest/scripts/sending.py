@@ -104,6 +104,23 @@ def title(one: PlannedTransaction) -> str:
     return f"{called}.{one.function}" if one.function else f"a call of {called}"
 
 
+def fees(
+    ask: Ask, *, legacy: bool = False, gas_price: int | None = None, priority: int | None = None
+) -> dict[str, str]:
+    """What a transaction that is sent now offers for gas, as fields of a request: what is given, else the node's."""
+    usual = ask(quantity, "eth_gasPrice") if gas_price is None else gas_price
+    if legacy:
+        return {"gasPrice": hex(usual)}
+    premium = ask(quantity, "eth_maxPriorityFeePerGas") if priority is None else priority
+    top = 2 * usual + premium if gas_price is None else gas_price
+    return {"maxFeePerGas": hex(top), "maxPriorityFeePerGas": hex(min(premium, top))}
+
+
+def highest(price: Mapping[str, str]) -> int:
+    """The most that gas may cost with these fees, in attoFIL."""
+    return int(price.get("maxFeePerGas", price.get("gasPrice", "0x0")), 16)
+
+
 @dataclass(slots=True)
 class ScriptSender:
     """Sends what a record has and has no receipt of. `tell` is given a line for each receipt; `timeout` in seconds."""
@@ -174,7 +191,7 @@ class ScriptSender:
                 f"nonce {int(sent['nonce'], 16)} of {shown(sender)} is used by another transaction (the next one is "
                 f"{next_nonce}): run the script anew, without --resume"
             )
-        price = self._price()
+        price = fees(self.ask, legacy=self.legacy, gas_price=self.gas_price, priority=self.priority)
         self._check_funds(row, price)
         if int(sent["gas"], 16) == 0:
             call = {name: word for name, word in sent.items() if name in _OF_CALLS and word is not None}
@@ -194,7 +211,7 @@ class ScriptSender:
             value=int(sent["value"], 16),
             data=bytes.fromhex(sent["input"][2:]),
             gas_limit=int(sent["gas"], 16),
-            max_fee=int(price.get("maxFeePerGas", price.get("gasPrice", "0x0")), 16),
+            max_fee=highest(price),
             max_priority_fee=premium,
         )
         signed = Account.from_key(self.keys[sender]).sign(transaction)
@@ -209,7 +226,7 @@ class ScriptSender:
         """
         sent = row["transaction"]
         gas, value = int(sent["gas"], 16) or _LEAST_GAS, int(sent["value"], 16)
-        fee = gas * int(price.get("maxFeePerGas", price.get("gasPrice", "0x0")), 16)
+        fee = gas * highest(price)
         has = self.ask(quantity, "eth_getBalance", sent["from"], "latest")
         if has < value + fee:
             number = self.record.transactions.index(row) + 1
@@ -218,14 +235,6 @@ class ScriptSender:
                 f"{show_fil(value + fee)} ({show_fil(value)} and gas): it has "
                 f"{show_fil(has)}. Give it the rest, and send what is left by --resume"
             )
-
-    def _price(self) -> dict[str, str]:
-        usual = self.ask(quantity, "eth_gasPrice") if self.gas_price is None else self.gas_price
-        if self.legacy:
-            return {"gasPrice": hex(usual)}
-        premium = self.ask(quantity, "eth_maxPriorityFeePerGas") if self.priority is None else self.priority
-        top = 2 * usual + premium if self.gas_price is None else self.gas_price
-        return {"maxFeePerGas": hex(top), "maxPriorityFeePerGas": hex(min(premium, top))}
 
     def _collect(self) -> None:
         for row in self._waiting:

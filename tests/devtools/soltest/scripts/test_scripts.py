@@ -273,6 +273,56 @@ def test_a_script_may_be_named_by_its_contract(project: Path) -> None:
     assert "Script ran successfully." in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [((), "transactions"), ((), "timestamp"), (("transactions", 1), "hash"), (("transactions", 1), "transactionType"),
+     (("transactions", 0), "contractAddress"), (("transactions", 1, "transaction"), "nonce"),
+     (("receipts", 2), "transactionHash")],
+)  # fmt: skip
+def test_a_field_that_a_record_lacks_is_named(project: Path, url: str, part: tuple[str | int, ...], field: str) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    place = content
+    for step in part:
+        place = place[step]
+    del place[field]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=2)
+    assert f"is not a record of a script's run: the field '{field}' is missing" in words
+
+
+def test_what_has_nothing_left_to_send_says_so(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    text = run(project, "--rpc-url", url, "--private-key", KEY, "--resume")
+    assert text.startswith("Nothing is left to send: all 4 transactions of ")
+    assert "COMPLETE" not in text
+    assert network.nonce(SENDER) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "price"),
+    [(["--with-gas-price", "7000000000"], 7 * 10**9), (["--legacy", "--with-gas-price", "3"], 3)],
+)
+def test_the_amount_is_that_of_the_price_that_is_sent(project: Path, url: str, options: list[str], price: int) -> None:
+    text = run(project, "--rpc-url", url, "--private-key", KEY, *options)
+    limits = [int(row["transaction"]["gas"], 16) for row in record(project, folder="dry-run")["transactions"]]
+    assert f"Estimated amount required: at most {sum(limits) * price / 10**18:.18f} FIL" in text
+
+
+@pytest.mark.parametrize("options", [[], ["--priority-gas-price", "5000"], ["--legacy"]], ids=" ".join)
+def test_no_transaction_offers_more_than_the_amount(
+    project: Path, url: str, network: Network, options: list[str]
+) -> None:
+    text = run(project, "--rpc-url", url, "--private-key", KEY, *options, "--broadcast", "--slow")
+    with NodeClient(url) as node:
+        sent = [node.ask("eth_getTransactionByHash", row["hash"]) for row in record(project)["transactions"]]
+    offered = sum(int(one["gas"], 16) * int(one.get("maxFeePerGas") or one["gasPrice"], 16) for one in sent)
+    amount = float(text.split("at most ")[1].split(" FIL")[0])
+    assert offered / 10**18 <= amount * 1.2  # the base fee of a block may be an eighth above the last one's
+    assert amount <= offered / 10**18 * 1.5
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"transactions": [5]}', '{"transactions": [], "receipts": 5}'])
 def test_a_record_that_is_none_is_refused(project: Path, url: str, content: str) -> None:
     file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
