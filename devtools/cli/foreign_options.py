@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from typer.core import TyperCommand
+
+_ALIKE: Final = 0.9
+"""How like a name of the other program's must be to be meant: of the command's own typer shows those of 0.6."""
 
 
 class ForeignOptions(TyperCommand):
@@ -15,17 +18,21 @@ class ForeignOptions(TyperCommand):
     origin: ClassVar[str]
     here: ClassVar[str]
     reasons: ClassVar[Mapping[str, str]]
+    own: ClassVar[Mapping[str, str]] = {}
+    """What to use in the place of options that other commands of this program have."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer does it. InvalidInput for an option of the other program that is not there."""
+        """As typer does it. InvalidInput for an option of the other program that is not there, or one all but alike."""
         from hypervisor.errors import InvalidInput
 
         try:
             return super().parse_args(ctx, args)
         except Exception as error:
             name = getattr(error, "option_name", None) or ""
-            own = [option for parameter in self.params for option in parameter.opts]
-            (near,) = get_close_matches(name, [*own, *self.reasons], 1) or ("",)
+            if name in self.own:
+                raise InvalidInput(f"there is no option {name} here: {self.own[name]}") from None
+            known = [option for parameter in self.params for option in parameter.opts]
+            (near,) = get_close_matches(name, [*known, *self.reasons], 1, _ALIKE) or ("",)
             if near not in self.reasons:
                 raise
             asked = name if name == near else f"there is no option {name}; {near}"

@@ -62,6 +62,8 @@ NOT_HERE: Final = {
     "--use-literal-content": _COMPILER,
     "--watch-delay": "a run begins as soon as files stop changing",
 }
+ALWAYS: Final = {name: NOT_HERE[name] for name in ("--force", "--no-cache")}
+"""Those of every command that compiles a project."""
 ALIASES: Final = {
     "--no-block-gas-limit": "--disable-block-gas-limit",
     "--no-gas-limit": "--disable-block-gas-limit",
@@ -80,6 +82,8 @@ class TestCommand(ForeignOptions):
     origin = "forge"
     here = "this command"
     reasons: ClassVar = {**NOT_HERE, **{short: NOT_HERE[name] for short, name in ALIASES.items()}}
+
+    own: ClassVar = {"--lab": "labs are named by --rules, as --rules lab:rent"}
 
     def __init__(self, name: str | None, **given: Any) -> None:
         """Make the command, with the options for keys of foundry.toml after its own."""
@@ -128,7 +132,7 @@ class ScriptCommand(ForeignOptions):
 
     origin = "forge"
     here = "this command"
-    reasons: ClassVar = SCRIPT_NOT_HERE
+    reasons: ClassVar = {**ALWAYS, **SCRIPT_NOT_HERE}
 
     def __init__(self, name: str | None, **given: Any) -> None:
         """Make the command, with the options for the compiler after its own."""

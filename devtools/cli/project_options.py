@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Final
 import typer
 
 from devtools.cli.foreign_options import ForeignOptions
+from devtools.cli.forge_options import ALWAYS
 from devtools.cli.foundry_settings import COMPILER, setting_options, with_words
 from devtools.cli.options import URL_VARIABLE
 
@@ -61,6 +62,7 @@ class CreateCommand(_ContractCommand):
     """`hypervisor create`, which knows the options of forge create by name."""
 
     reasons: ClassVar = {
+        **ALWAYS,
         **dict.fromkeys(
             ("--account", "--aws", "--browser", "--gcp", "--interactive", "--keystore", "--ledger", "--mnemonic",
              "--password", "--trezor", "--turnkey"), _KEYS),
@@ -75,6 +77,7 @@ class VerifyCommand(_ContractCommand):
     """`hypervisor verify-bytecode`, which knows the options of forge verify-bytecode by name."""
 
     reasons: ClassVar = {
+        **ALWAYS,
         **dict.fromkeys(
             ("--etherscan-api-key", "--verifier", "--verifier-api-key", "--verifier-url"),
             "no service is asked: the code is compared with the project's own",

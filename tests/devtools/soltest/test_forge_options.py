@@ -56,6 +56,37 @@ def test_an_option_that_is_not_there_says_what_to_use(options: list[str], words:
     assert (done.exit_code, words in done.stderr) == (2, True), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "words"),
+    [
+        ("test", "--lab", "there is no option --lab here: labs are named by --rules, as --rules lab:rent"),
+        ("create", "--force", "--force is an option of forge that this command does not have: only what has changed"),
+        ("verify-bytecode", "--force", "--force is an option of forge that this command does not have: only what"),
+        ("script", "--no-cache", "--no-cache is an option of forge that this command does not have: only what has"),
+        ("create", "--nonc", "there is no option --nonc; --nonce is an option of forge that this command"),
+    ],
+)
+def test_the_hint_is_of_the_option_that_was_given(command: str, option: str, words: str) -> None:
+    done = CliRunner().invoke(app, [command, option, "rent"])
+    assert (done.exit_code, words in " ".join(done.stderr.split())) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("test", "--labs"),
+        ("script", "--lab"),
+        ("create", "--farce"),
+        ("verify-bytecode", "--chase"),
+        ("node", "--mine"),
+    ],
+)
+def test_what_is_like_no_option_of_another_program_is_not_taken_for_one(command: str, option: str) -> None:
+    done = CliRunner().invoke(app, [command, option, "rent"])
+    assert (done.exit_code, "No such option" in done.stderr) == (2, True), done.stderr
+    assert "is an option of" not in done.stderr
+
+
 def test_a_list_has_the_tests_by_file_and_contract(project: Path) -> None:
     done = CliRunner().invoke(app, ["test", str(project), "--list", "-j", "1"])
     assert done.exit_code == 0, done.output
