@@ -10,18 +10,14 @@ calls an account, where FIP-0111 and EIP-7702 differ. Then the same, shorter, wi
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from random import Random
-from time import monotonic
 from typing import Any, Final, cast
 from unittest import mock
 
-from bench.recorded import RunRecord, finish, options
 from bridge.addresses import EthAddress, from_delegated, masked_id, to_filecoin
 from bridge.delegations import delegation_of
 from bridge.ethereum_execution import EthereumExecution
@@ -45,6 +41,7 @@ from localnet.state.controls import set_balance, set_code
 from store.cid import EMPTY_ARRAY_CID
 from store.kamt import Kamt
 from store.keccak import keccak
+from tests.labs.random_programs import RandomPrograms, Shown
 
 STAGES: Final = ("the same on both", "delegated an account", "ran code in its name")
 VARIANTS: Final = ("fip", "eip")
@@ -63,7 +60,6 @@ SLOTS: Final = (*range(6), 7)
 MOST: Final = 3
 """How deep calls go."""
 _DELEGATED: Final = keccak(b"Delegated(address)")
-_BATCH: Final = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -495,52 +491,13 @@ PLANTS: Final = {
 # --- many of them -----------------------------------------------------------------------------------------------------
 
 
-def batch(task: tuple[Iterable[int], str | None]) -> list[tuple[int, list[str], list[str]]]:
-    """Play programs: seed, stages, findings of each. What breaks the machine is a finding, too."""
-    seeds, plant = task
-    found = []
-    with nullcontext() if plant is None else PLANTS[plant]():
-        for seed in seeds:
-            try:
-                played = play(seed)
-            except Exception as error:  # noqa: BLE001  # a finding
-                found.append((seed, list[str](), [f"broken: {type(error).__name__}: {error}"]))
-                continue
-            passed = (not played.findings, played.delegated, played.ran)
-            found.append((seed, [name for at, name in enumerate(STAGES) if all(passed[: at + 1])], played.findings))
-    return found
+def _shown(seed: int) -> Shown:
+    played = play(seed)
+    return played.findings, (played.delegated, played.ran)
 
 
-def run(seed: int, count: int, workers: int, plant: str | None = None) -> tuple[Counter[str], list[str], Counter[str]]:
-    """Stages, findings and findings by kind of N programs."""
-    first = seed << 32
-    tasks = [(range(first + at, first + min(count, at + _BATCH)), plant) for at in range(0, count, _BATCH)]
-    stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
-    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
-        for part in map(batch, tasks) if pool is None else pool.map(batch, tasks):
-            for program, passed, found in part:
-                stages.update(passed)
-                findings += [f"{program}: {words}" for words in found]
-                kinds.update({words.partition(":")[0] for words in found})
-    return stages, findings, kinds
-
-
-def main() -> int:
-    """Run what the command line asks for; the exit code."""
-    parser = options(__doc__, 10_000)
-    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
-    parser.add_argument("--program", type=int, metavar="SEED", help="play one program, and say what it found")
-    chosen = parser.parse_args()
-    if chosen.program is not None:
-        print("\n".join(play(chosen.program).findings) or "no finding")
-        return 0
-    started = monotonic()
-    stages, findings, _ = run(chosen.seed, chosen.count, chosen.workers)
-    shorter = max(chosen.count // 50, 100)
-    planted = {name: dict(sorted(run(chosen.seed, shorter, chosen.workers, name)[2].items())) for name in PLANTS}
-    shares = {name: stages[name] for name in STAGES}
-    return finish(RunRecord(chosen.seed, chosen.count, shares, findings[:20], planted), chosen, started)
-
+PROGRAMS: Final = RandomPrograms(STAGES, _shown, PLANTS, part=50, least=100)
+run = PROGRAMS.run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PROGRAMS.main(__doc__))

@@ -9,21 +9,17 @@ less gas it runs out. The planted defects are in the linking.
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from ctypes import memmove
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
 from random import Random
-from time import monotonic
 from types import MappingProxyType
 from typing import Any, Final
 from unittest.mock import patch
 
-from bench.recorded import RunRecord, finish, options
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
@@ -41,7 +37,8 @@ from runtimes.wasmtime import engine
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.linked import ImportSource
 from store.cid import show
-from tests.labs.library_programs import Program, generated
+from tests.labs.linked_programs import Program, generated
+from tests.labs.random_programs import RandomPrograms, Shown
 from tests.runtimes.wasm.guests import FIRST_ID, call, place
 
 GAS: Final = 300_000_000
@@ -258,57 +255,20 @@ PLANTS: Final[dict[str, Callable[[], AbstractContextManager[None]]]] = {
 # --- many of them -----------------------------------------------------------------------------------------------------
 
 
-def batch(task: tuple[Iterable[int], str | None]) -> list[tuple[int, list[str], list[str]]]:
-    """Play programs: seed, stages, findings of each. What breaks the machine is a finding, too."""
-    seeds, plant = task
-    found = []
+@contextmanager
+def _forgetting() -> Iterator[None]:
     forget()
-    with nullcontext() if plant is None else PLANTS[plant]():
-        for seed in seeds:
-            try:
-                played = play(seed)
-            except Exception as error:  # noqa: BLE001  # a finding
-                found.append((seed, list[str](), [f"broken: {type(error).__name__}: {error}"]))
-                continue
-            passed = not played.findings, played.crossed, played.exit_code == ExitCode.OK
-            stages = [name for place, name in enumerate(STAGES) if all(passed[: place + 1])]
-            found.append((seed, stages, played.findings))
+    yield
     forget()
-    return found
 
 
-def run(
-    seed: int, programs: int, workers: int, plant: str | None = None
-) -> tuple[Counter[str], list[str], Counter[str]]:
-    """Stages, findings and findings by kind of N programs."""
-    first = seed << 32
-    tasks = [(range(first + at, first + min(programs, at + _BATCH)), plant) for at in range(0, programs, _BATCH)]
-    stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
-    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
-        for part in map(batch, tasks) if pool is None else pool.map(batch, tasks):
-            for program, passed, found in part:
-                stages.update(passed)
-                findings += [f"{program}: {words}" for words in found]
-                kinds.update({words.partition(":")[0] for words in found})
-    return stages, findings, kinds
+def _shown(seed: int) -> Shown:
+    played = play(seed)
+    return played.findings, (played.crossed, played.exit_code == ExitCode.OK)
 
 
-def main() -> int:
-    """Run what the command line asks for; the exit code."""
-    parser = options(__doc__, 10_000)
-    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
-    parser.add_argument("--program", type=int, metavar="SEED", help="play one program, and say what it found")
-    chosen = parser.parse_args()
-    if chosen.program is not None:
-        print("\n".join(play(chosen.program).findings) or "no finding")
-        return 0
-    started = monotonic()
-    stages, findings, _ = run(chosen.seed, chosen.count, chosen.workers)
-    shorter = max(chosen.count // 100, 40)
-    planted = {name: dict(sorted(run(chosen.seed, shorter, chosen.workers, name)[2].items())) for name in PLANTS}
-    shares = {name: stages[name] for name in STAGES}
-    return finish(RunRecord(chosen.seed, chosen.count, shares, findings[:20], planted), chosen, started)
-
+PROGRAMS: Final = RandomPrograms(STAGES, _shown, PLANTS, batch=_BATCH, around=_forgetting)
+run = PROGRAMS.run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PROGRAMS.main(__doc__))

@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from random import Random
-from time import monotonic
 from typing import Any, Final
 from unittest import mock
 
 from eth_abi.abi import encode as encode_abi
 
 from bench.data import PROJECT
-from bench.recorded import RunRecord, finish, options
 from bridge.abi import ContractInterface
 from bridge.addresses import to_filecoin
 from bridge.method_numbers import INVOKE_EVM
@@ -48,6 +45,7 @@ from localnet.rules.labs.asynchronous import OutboxBlocks
 from localnet.rules.labs.outbox import EXPIRED, MESSAGE, OUTBOX, POST_SELECTOR, RECEIPT, OutboxEntry
 from store.blockstore import get_object
 from store.codec import decode_strict, encode
+from tests.labs.random_programs import RandomPrograms, Shown
 
 EXAMPLE: Final = PROJECT / "examples" / "lab-async"
 STAGES: Final = ("kept every invariant", "posted a message", "had one delivered", "had one in both runtimes")
@@ -60,7 +58,6 @@ EPOCHS: Final = 5
 GAS: Final = (1, 3_000_000, *(200_000_000,) * 4, *(1_500_000_000,) * 3)
 """Budgets: two of the largest do not fit one epoch."""
 _POST_TYPES: Final = ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64", "uint64", "uint64")
-_BATCH: Final = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,55 +439,13 @@ PLANTS: Final = {
 # --- many of them -----------------------------------------------------------------------------------------------------
 
 
-def batch(task: tuple[Iterable[int], str | None]) -> list[tuple[int, list[str], list[str]]]:
-    """Play programs: seed, stages, findings of each. What breaks the machine is a finding, too."""
-    seeds, plant = task
-    found = []
-    with nullcontext() if plant is None else PLANTS[plant]():
-        for seed in seeds:
-            try:
-                played = play(seed)
-            except Exception as error:  # noqa: BLE001  # a finding
-                found.append((seed, list[str](), [f"broken: {type(error).__name__}: {error}"]))
-                continue
-            passed = (
-                not played.findings, bool(played.posted), bool(played.delivered), len(played.delivered) == 2,
-            )  # fmt: skip
-            stages = [name for place, name in enumerate(STAGES) if all(passed[: place + 1])]
-            found.append((seed, stages, played.findings))
-    return found
+def _shown(seed: int) -> Shown:
+    played = play(seed)
+    return played.findings, (bool(played.posted), bool(played.delivered), len(played.delivered) == 2)
 
 
-def run(seed: int, count: int, workers: int, plant: str | None = None) -> tuple[Counter[str], list[str], Counter[str]]:
-    """Stages, findings and findings by kind of N programs."""
-    first = seed << 32
-    tasks = [(range(first + at, first + min(count, at + _BATCH)), plant) for at in range(0, count, _BATCH)]
-    stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
-    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
-        for part in map(batch, tasks) if pool is None else pool.map(batch, tasks):
-            for program, passed, found in part:
-                stages.update(passed)
-                findings += [f"{program}: {words}" for words in found]
-                kinds.update({words.partition(":")[0] for words in found})
-    return stages, findings, kinds
-
-
-def main() -> int:
-    """Run what the command line asks for; the exit code."""
-    parser = options(__doc__, 10_000)
-    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
-    parser.add_argument("--program", type=int, metavar="SEED", help="play one program, and say what it found")
-    chosen = parser.parse_args()
-    if chosen.program is not None:
-        print("\n".join(play(chosen.program).findings) or "no finding")
-        return 0
-    started = monotonic()
-    stages, findings, _ = run(chosen.seed, chosen.count, chosen.workers)
-    shorter = max(chosen.count // 100, 40)
-    planted = {name: dict(sorted(run(chosen.seed, shorter, chosen.workers, name)[2].items())) for name in PLANTS}
-    shares = {name: stages[name] for name in STAGES}
-    return finish(RunRecord(chosen.seed, chosen.count, shares, findings[:20], planted), chosen, started)
-
+PROGRAMS: Final = RandomPrograms(STAGES, _shown, PLANTS)
+run = PROGRAMS.run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PROGRAMS.main(__doc__))

@@ -12,16 +12,13 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from random import Random
-from time import monotonic
 from typing import Any, Final
 from unittest import mock
 
-from bench.recorded import RunRecord, finish, options
 from bridge.abi import ContractInterface
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
@@ -39,6 +36,7 @@ from store.car import read_car, write_car
 from store.cid import Cid
 from store.codec import decode_strict, encode
 from store.walk import blocks_below, reachable
+from tests.labs.random_programs import RandomPrograms, Shown
 from tests.labs.rent_ledger import PERIOD, RATE, Ledger, world
 
 STAGES: Final = ("kept every invariant", "had rent paid", "had an actor archived", "had one resurrected")
@@ -50,7 +48,6 @@ _RENT_ABI: Final = ContractInterface([
      "inputs": [{"name": f"field{place}", "type": "bytes"} for place in range(count)]}
     for name, count in (("pay", 1), ("optOut", 0), ("resurrect", 2))
 ])  # fmt: skip
-_BATCH: Final = 25
 
 
 @dataclass(slots=True)
@@ -415,53 +412,13 @@ PLANTS: Final = {
 # --- many of them -----------------------------------------------------------------------------------------------------
 
 
-def batch(task: tuple[Iterable[int], str | None]) -> list[tuple[int, list[str], list[str]]]:
-    """Play programs: seed, stages, findings of each. What breaks the machine is a finding, too."""
-    seeds, plant = task
-    found = []
-    with nullcontext() if plant is None else PLANTS[plant]():
-        for seed in seeds:
-            try:
-                played = play(seed)
-            except Exception as error:  # noqa: BLE001  # a finding
-                found.append((seed, list[str](), [f"broken: {type(error).__name__}: {error}"]))
-                continue
-            passed = (not played.findings, bool(played.paid), bool(played.archived), bool(played.resurrected))
-            stages = [name for place, name in enumerate(STAGES) if all(passed[: place + 1])]
-            found.append((seed, stages, played.findings))
-    return found
+def _shown(seed: int) -> Shown:
+    played = play(seed)
+    return played.findings, (bool(played.paid), bool(played.archived), bool(played.resurrected))
 
 
-def run(seed: int, count: int, workers: int, plant: str | None = None) -> tuple[Counter[str], list[str], Counter[str]]:
-    """Stages, findings and findings by kind of N programs."""
-    first = seed << 32
-    tasks = [(range(first + at, first + min(count, at + _BATCH)), plant) for at in range(0, count, _BATCH)]
-    stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
-    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
-        for part in map(batch, tasks) if pool is None else pool.map(batch, tasks):
-            for program, passed, found in part:
-                stages.update(passed)
-                findings += [f"{program}: {words}" for words in found]
-                kinds.update({words.partition(":")[0] for words in found})
-    return stages, findings, kinds
-
-
-def main() -> int:
-    """Run what the command line asks for; the exit code."""
-    parser = options(__doc__, 10_000)
-    parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
-    parser.add_argument("--program", type=int, metavar="SEED", help="play one program, and say what it found")
-    chosen = parser.parse_args()
-    if chosen.program is not None:
-        print("\n".join(play(chosen.program).findings) or "no finding")
-        return 0
-    started = monotonic()
-    stages, findings, _ = run(chosen.seed, chosen.count, chosen.workers)
-    shorter = max(chosen.count // 100, 40)
-    planted = {name: dict(sorted(run(chosen.seed, shorter, chosen.workers, name)[2].items())) for name in PLANTS}
-    shares = {name: stages[name] for name in STAGES}
-    return finish(RunRecord(chosen.seed, chosen.count, shares, findings[:20], planted), chosen, started)
-
+PROGRAMS: Final = RandomPrograms(STAGES, _shown, PLANTS)
+run = PROGRAMS.run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PROGRAMS.main(__doc__))

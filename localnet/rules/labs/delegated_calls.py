@@ -8,7 +8,7 @@ says nothing. What differs between the two is a row of `VARIANTS`, what it costs
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -34,10 +34,11 @@ from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
 from hypervisor.machine_state import MachineState
-from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
+from hypervisor.runtime import Outcome
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, BlockId, MethodNumber, TokenAmount
 from localnet.rules.labs.kernel_blocks import put_cbor
+from localnet.rules.labs.lab_runtimes import LabRuntime
 from store.blockstore import Blockstore, get_object
 from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import encode, link, unlink
@@ -127,27 +128,14 @@ def delegation_nonce(machine: MachineState, authority: EthAddress) -> int:
     return 0 if actor is None else _nonces(machine.store, actor).get(authority) or 0
 
 
-class NoncesRuntime:
-    """See `hypervisor.runtime.Runtime`."""
+class NoncesRuntime(LabRuntime):
+    """Runs the actor of nonces, which has no methods."""
 
-    def __init__(self, services: RuntimeServices) -> None:
-        """There is nothing that it is built with."""
+    what = "the actor of nonces"
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Refuse every method."""
         return Outcome(ExitCode.USR_UNHANDLED_MESSAGE, message="the actor of authorizations' nonces has no methods")
-
-    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """No actor becomes one."""
-        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor of nonces has no `upgrade`")
-
-    def prepare(
-        self,
-        modules: Mapping[Cid, bytes],
-        features: Collection[str] | None = None,
-        services: InstallServices | None = None,
-    ) -> None:
-        """There is no module."""
 
 
 class AccountCalls:

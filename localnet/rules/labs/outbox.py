@@ -7,7 +7,6 @@ Methods, entries and the rules of delivery: docs/labs/async.md. Delivering is `l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import astuple, dataclass
 from typing import Any, Final
 
@@ -22,22 +21,20 @@ from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, InvalidInput, SyscallError
-from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
-from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
     METHOD_SEND,
-    NO_BLOCK,
     SYSTEM_ACTOR,
     ActorID,
-    BlockId,
     Gas,
     MethodNumber,
     TokenAmount,
 )
 from localnet.rules.labs.kernel_blocks import KernelBlocks, put_cbor
-from localnet.rules.labs.plain_params import AROUND, paid_params, plain_calldata, plain_fields, refuse_longer
+from localnet.rules.labs.lab_runtimes import MethodsRuntime
+from localnet.rules.labs.plain_params import AROUND, plain_calldata, plain_fields, refuse_longer
 from store.amt import Amt
 from store.blockstore import Blockstore, get_object
 from store.cid import CBOR, RAW, Cid, cid_of
@@ -71,7 +68,6 @@ EXPIRED: Final = 64
 """The exit code in the receipt of a message that expired: no actor's, no machine's."""
 _RECEIPT_FIELDS: Final = 64
 """Bytes of a receipt's parameters besides the answer, at most."""
-_METHOD_GAS: Final = 500_000
 MESSAGE, RECEIPT = 0, 1
 
 
@@ -160,34 +156,15 @@ def post_params(
     return encode([to.to_bytes(), method, params, encode_bigint(value), gas, expiry, receipt_method, receipt_gas])
 
 
-class OutboxRuntime:
-    """See `hypervisor.runtime.Runtime`: it runs the outbox alone."""
+class OutboxRuntime(MethodsRuntime):
+    """Runs the outbox."""
 
-    def __init__(self, services: RuntimeServices) -> None:
-        """There is nothing that it is built with."""
+    what = "the outbox"
+    charge = "OnOutboxMethod"
 
-    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
-        """A method of the outbox; OutOfGas and Fatal propagate."""
-        try:
-            answer = _Invocation(kernel).run(paid_params(kernel, "OnOutboxMethod", _METHOD_GAS, params))
-            return Outcome(ExitCode.OK, NO_BLOCK if answer is None else kernel.ipld.create(*answer))
-        except ActorExit as ended:
-            return Outcome(ended.code, message=ended.message)
-        except SyscallError as refused:
-            read_only = refused.number == ErrorNumber.READ_ONLY
-            return Outcome(ExitCode.USR_READ_ONLY if read_only else ExitCode.USR_ILLEGAL_STATE, message=refused.message)
-
-    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """No actor becomes an outbox."""
-        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the outbox has no `upgrade`")
-
-    def prepare(
-        self,
-        modules: Mapping[Cid, bytes],
-        features: Collection[str] | None = None,
-        services: InstallServices | None = None,
-    ) -> None:
-        """There is no module."""
+    def run(self, kernel: Kernel, params: Block | None) -> tuple[int, bytes] | None:
+        """See `MethodsRuntime.run`."""
+        return _Invocation(kernel).run(params)
 
 
 class _Invocation:

@@ -7,7 +7,7 @@ end is `localnet.rules.labs.rent`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
@@ -24,16 +24,15 @@ from hypervisor.archived import ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, ar
 from hypervisor.bigint import decode_bigint, encode_bigint
 from hypervisor.blocks import Block
 from hypervisor.errors import ActorExit, Fatal, InvalidInput, SyscallError
-from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.exit_codes import ExitCode
 from hypervisor.gas import to_milligas
 from hypervisor.kernel import Kernel
 from hypervisor.manifest import Manifest
-from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
+from hypervisor.runtime import Outcome
 from hypervisor.state_tree import ActorState
 from hypervisor.types import (
     BURNT_FUNDS_ACTOR,
     METHOD_SEND,
-    NO_BLOCK,
     SYSTEM_ACTOR,
     ActorID,
     BlockId,
@@ -42,7 +41,8 @@ from hypervisor.types import (
 )
 from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 from localnet.rules.labs.kernel_blocks import KernelBlocks, put_cbor
-from localnet.rules.labs.plain_params import AROUND, paid_params, plain_calldata, plain_fields, refuse_longer
+from localnet.rules.labs.lab_runtimes import LabRuntime, MethodsRuntime
+from localnet.rules.labs.plain_params import AROUND, plain_calldata, plain_fields, refuse_longer
 from localnet.rules.labs.resurrection import MOST_PROOF, ProofRefused, StateSize, proven_blocks, size_of
 from store.amt import Amt
 from store.blockstore import Blockstore, StoreError, get_object
@@ -76,7 +76,6 @@ STATE_BLOCKS: Final = 10_000
 """Blocks of one state that are walked over: a state with more pays for these."""
 
 MOST_DEPOSIT: Final = 1 << 100
-_METHOD_GAS: Final = 500_000
 _PROOF_GAS_PER_BYTE: Final = 10
 """For reading and hashing a proof; what is kept of it is paid as any block that is written."""
 
@@ -218,11 +217,10 @@ def pays_rent(manifest: Manifest, actor: ActorID, state: ActorState) -> bool:
     return manifest.name_of(state.code) in (None, PAYING) and state.code != ARCHIVED_CODE
 
 
-class ArchivedRuntime:
-    """See `hypervisor.runtime.Runtime`: it answers for archived actors, always the same."""
+class ArchivedRuntime(LabRuntime):
+    """Answers for archived actors, always the same."""
 
-    def __init__(self, services: RuntimeServices) -> None:
-        """There is nothing that it is built with."""
+    what = "what is archived"
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """The exit code SYS_ACTOR_ARCHIVED."""
@@ -231,47 +229,16 @@ class ArchivedRuntime:
         known = None if state is None else archived(kernel.machine.store, state)
         return Outcome(ExitCode.SYS_ACTOR_ARCHIVED, message=f"f0{actor} is {known}: resurrect it by f0{RENT}")
 
-    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """No actor archives itself."""
-        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="what is archived has no `upgrade`")
 
-    def prepare(
-        self,
-        modules: Mapping[Cid, bytes],
-        features: Collection[str] | None = None,
-        services: InstallServices | None = None,
-    ) -> None:
-        """There is no module."""
+class RentRuntime(MethodsRuntime):
+    """Runs the rent actor."""
 
+    what = "the rent actor"
+    charge = "OnRentMethod"
 
-class RentRuntime:
-    """See `hypervisor.runtime.Runtime`: it runs the rent actor alone."""
-
-    def __init__(self, services: RuntimeServices) -> None:
-        """There is nothing that it is built with."""
-
-    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
-        """A method of the rent actor; OutOfGas and Fatal propagate."""
-        try:
-            answer = _Invocation(kernel).run(paid_params(kernel, "OnRentMethod", _METHOD_GAS, params))
-            return Outcome(ExitCode.OK, NO_BLOCK if answer is None else kernel.ipld.create(*answer))
-        except ActorExit as ended:
-            return Outcome(ended.code, message=ended.message)
-        except SyscallError as refused:
-            read_only = refused.number == ErrorNumber.READ_ONLY
-            return Outcome(ExitCode.USR_READ_ONLY if read_only else ExitCode.USR_ILLEGAL_STATE, message=refused.message)
-
-    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """No actor becomes a rent actor."""
-        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the rent actor has no `upgrade`")
-
-    def prepare(
-        self,
-        modules: Mapping[Cid, bytes],
-        features: Collection[str] | None = None,
-        services: InstallServices | None = None,
-    ) -> None:
-        """There is no module."""
+    def run(self, kernel: Kernel, params: Block | None) -> tuple[int, bytes] | None:
+        """See `MethodsRuntime.run`."""
+        return _Invocation(kernel).run(params)
 
 
 class _Invocation:

@@ -30,7 +30,7 @@ from store.cid import RAW, Cid, cid_of, show
 from store.codec import CodecError, decode, encode
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target
-from tests.labs import library_programs
+from tests.labs import linked_programs
 from tests.runtimes.wasm.guests import call, place, wasm
 
 GAS = 200_000_000
@@ -150,7 +150,7 @@ def generated(rng: Random) -> bytes:
         made.append(module)
         return show(NAMES[len(made) - 1])
 
-    actor = library_programs.generated(rng).linked(install)
+    actor = linked_programs.generated(rng).linked(install)
     return encode([*made, actor])
 
 

@@ -1,0 +1,85 @@
+"""Many random programs of a lab, on several processes, and the same with defects put in: as a recorded run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from bench.recorded import RunRecord, finish, options
+
+Shown = tuple[list[str], tuple[bool, ...]]
+"""A program's findings, each `kind: words`, and whether it came to each stage behind the first."""
+Plant = Callable[[], AbstractContextManager[Any]]
+"""Puts a defect in."""
+
+
+@dataclass(frozen=True)
+class RandomPrograms:
+    """The programs of a lab: what one of a seed shows, and the defects that must be found.
+
+    The first stage is to have no finding; a program is of a stage that has come to all before it, too. Processes get
+    `batch` programs at a time, `around` each of which something is done. A defect is put in for one program of `part`,
+    for `least` at least.
+    """
+
+    stages: tuple[str, ...]
+    show: Callable[[int], Shown]
+    plants: Mapping[str, Plant]
+    batch: int = 25
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext
+    part: int = 100
+    least: int = 40
+
+    def run(
+        self, seed: int, count: int, workers: int, plant: str | None = None
+    ) -> tuple[Counter[str], list[str], Counter[str]]:
+        """Stages, findings and findings by kind of N programs."""
+        first, size = seed << 32, self.batch
+        tasks = [(range(first + at, first + min(count, at + size)), plant) for at in range(0, count, size)]
+        stages, findings, kinds = Counter[str](), list[str](), Counter[str]()
+        with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+            for part in map(self._played, tasks) if pool is None else pool.map(self._played, tasks):
+                for program, passed, found in part:
+                    stages.update(passed)
+                    findings += [f"{program}: {words}" for words in found]
+                    kinds.update({words.partition(":")[0] for words in found})
+        return stages, findings, kinds
+
+    def _played(self, task: tuple[Iterable[int], str | None]) -> list[tuple[int, list[str], list[str]]]:
+        """Seed, stages, findings of each. What breaks the machine is a finding, too."""
+        seeds, plant = task
+        played = []
+        with self.around(), nullcontext() if plant is None else self.plants[plant]():
+            for seed in seeds:
+                try:
+                    findings, later = self.show(seed)
+                except Exception as error:  # noqa: BLE001  # a finding
+                    played.append((seed, list[str](), [f"broken: {type(error).__name__}: {error}"]))
+                    continue
+                passed = (not findings, *later)
+                stages = [name for place, name in enumerate(self.stages) if all(passed[: place + 1])]
+                played.append((seed, stages, findings))
+        return played
+
+    def main(self, description: str | None) -> int:
+        """Run what the command line asks for; the exit code."""
+        parser = options(description, 10_000)
+        parser.add_argument("--workers", type=int, default=2, help="processes; default: 2")
+        parser.add_argument("--program", type=int, metavar="SEED", help="play one program, and say what it found")
+        chosen = parser.parse_args()
+        if chosen.program is not None:
+            print("\n".join(self.show(chosen.program)[0]) or "no finding")
+            return 0
+        started = monotonic()
+        stages, findings, _ = self.run(chosen.seed, chosen.count, chosen.workers)
+        shorter = max(chosen.count // self.part, self.least)
+        planted = {
+            name: dict(sorted(self.run(chosen.seed, shorter, chosen.workers, name)[2].items())) for name in self.plants
+        }
+        shares = {name: stages[name] for name in self.stages}
+        return finish(RunRecord(chosen.seed, chosen.count, shares, findings[:20], planted), chosen, started)
