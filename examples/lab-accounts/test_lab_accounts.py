@@ -1,4 +1,4 @@
-"""An account without FIL approves at a contract and a native actor in one transaction that somebody else pays for."""
+"""An account without FIL approves at a contract and a native actor in one transaction that another account pays for."""
 
 from __future__ import annotations
 

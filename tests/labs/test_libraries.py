@@ -455,12 +455,12 @@ class TestWork:
 
     def test_actors_over_the_same_large_libraries_leave_each_other_what_was_linked(self, machine: Hypervisor) -> None:
         """Five with 16 libraries of 1 MiB each: 80 MiB, if each counted them for itself."""
-        libraries = [library_of(MOST_LIBRARY_BYTES - 1 - place) for place in range(MOST_LIBRARIES)]
+        libraries = [library_of(MOST_LIBRARY_BYTES - 1 - number) for number in range(MOST_LIBRARIES)]
         imported = [
-            f'(import "lib:{show(machine.install(library))}" "f" (func $f{place} (result i32)))'
-            for place, library in enumerate(libraries)
+            f'(import "lib:{show(machine.install(library))}" "f" (func $f{number} (result i32)))'
+            for number, library in enumerate(libraries)
         ]
-        modules = [actor(f"(i32.const {place})", *imported) for place in range(5)]
+        modules = [actor(f"(i32.const {number})", *imported) for number in range(5)]
         linked = []
         link = LinkedModules.link
 
