@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from random import Random
 from time import monotonic
 from typing import Any, Final
@@ -161,17 +162,23 @@ class FuzzRun:
 
 
 def shrink(better: Callable[[Any], Any], fails: Callable[[Any], Any], value: Any, found: Any) -> tuple[Any, Any]:
-    """The simplest value that still fails, with what `fails` said of it; within bounds of tries and time."""
+    """The simplest value that still fails, with what `fails` said of it; within bounds of tries and time.
+
+    What a simpler value could become is tried from where the last one was found: what did not help the value before
+    rarely helps this one, and is tried again only at the end.
+    """
     tries, end = 0, monotonic() + SHRINK_SECONDS
-    improved = True
-    while improved:
-        improved = False
-        for candidate in better(value):
+    at, is_whole_round = 0, True
+    while True:
+        for number, candidate in enumerate(islice(better(value), at, None), at):
             tries += 1
             if tries > _MOST_SHRINKS or monotonic() > end:
                 return value, found
             failure = fails(candidate)
             if failure is not None:
-                value, found, improved = candidate, failure, True
+                value, found, at, is_whole_round = candidate, failure, number, False
                 break
-    return value, found
+        else:
+            if is_whole_round:
+                return value, found
+            at, is_whole_round = 0, True

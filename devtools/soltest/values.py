@@ -15,8 +15,16 @@ from devtools.soltest.discovery import type_of
 
 _PUSH1, _PUSH32 = 0x60, 0x7F
 _PLACE, _JUMPDEST = 2, b"\x5b"
-_LONGEST: Final = 256
-"""Elements of an array, and a quarter of the bytes of a byte string or text, at most."""
+_LONGEST_ARRAY: Final = 255
+_LONGEST_BYTES: Final = 99
+_LONGEST_TEXT: Final = 31
+"""Elements, bytes and letters at most: forge's lengths, of which each is as likely as the others."""
+_LETTERS: Final = ((32, 126), (0xA1, 0x2FF), (0x4E00, 0x9FFF), (0x20000, 0x2A6DF))
+"""Ranges of letters that are one, two, three and four bytes long."""
+_SHORT_ARRAYS: Final = 0.05
+"""The share of arrays with at most eight elements, in which what single elements do is found sooner."""
+_MOST_ELEMENTS: Final = 1 << 16
+"""Of one call's arrays in all: forge has no such bound, and three dimensions of full length would take minutes."""
 _MOST_WORDS: Final = 15_000
 
 Inputs = Sequence[Mapping[str, Any]]
@@ -67,15 +75,24 @@ def pushed(code: bytes) -> Iterator[int]:
 
 
 class Values:
-    """Draws values. `weight` of a hundred words come from the dictionary."""
+    """Draws values. `weight` of a hundred words come from the dictionary.
+
+    In half of the calls that is decided for each word, in the others for all words of the call, as in forge: so
+    conditions on several parameters are met together.
+    """
 
     def __init__(self, rng: Random, dictionary: Dictionary, weight: int = 40) -> None:
         self._rng = rng
         self._dictionary = dictionary
         self._weight = weight
+        self._share = weight
+        self._rest = _MOST_ELEMENTS
 
     def arguments(self, inputs: Inputs) -> list[Any]:
         """One value for each parameter."""
+        rng = self._rng
+        self._rest = _MOST_ELEMENTS
+        self._share = self._weight if rng.random() < 0.5 else 100 * (rng.randrange(100) < self._weight)
         return [self.value(entry) for entry in inputs]
 
     def value(self, entry: Mapping[str, Any]) -> Any:
@@ -83,7 +100,7 @@ class Values:
         kind = str(entry["type"])
         if kind.endswith("]"):
             inner, _, size = kind[:-1].rpartition("[")
-            count = int(size) if size else self._length(_LONGEST // 8)
+            count = int(size) if size else self._elements()
             item = {**entry, "type": inner}
             return [self.value(item) for _ in range(count)]
         if kind == "tuple":
@@ -99,7 +116,7 @@ class Values:
         if kind == "string":
             return self._text()
         if kind == "bytes":
-            return self._rng.randbytes(self._length(_LONGEST))
+            return self._bytes()
         if kind.startswith("bytes"):
             return self._word(int(kind[5:]), left=True)
         return self._rng.randbytes(24)  # function: an address and a selector
@@ -109,7 +126,7 @@ class Values:
         return EthAddress(self._word(20) if self._rng.random() < 0.2 else self._rng.randbytes(20))
 
     def _known(self) -> int | None:
-        return self._dictionary.choose(self._rng) if self._rng.randrange(100) < self._weight else None
+        return self._dictionary.choose(self._rng) if self._rng.randrange(100) < self._share else None
 
     def _unsigned(self, bits: int) -> int:
         rng, top = self._rng, 1 << bits
@@ -137,15 +154,24 @@ class Values:
         if known is not None:
             word = known.to_bytes(32, "big")
             return word[:size] if left else word[-size:]
-        return self._rng.randbytes(size) if self._rng.randrange(20) else bytes(size)
+        return self._rng.randbytes(size) if self._rng.randrange(50) else bytes(size)
 
-    def _length(self, most: int) -> int:
-        return self._rng.randint(0, most) if self._rng.random() < 0.3 else self._rng.randint(0, 32)
+    def _elements(self) -> int:
+        rng = self._rng
+        most = 8 if rng.random() < _SHORT_ARRAYS else _LONGEST_ARRAY
+        count = min(rng.randint(0, most), self._rest)
+        self._rest -= count
+        return count
+
+    def _bytes(self) -> bytes:
+        known = self._known()
+        if known is not None:
+            return known.to_bytes(32, "big")
+        return self._rng.randbytes(self._rng.randint(0, _LONGEST_BYTES))
 
     def _text(self) -> str:
         rng = self._rng
-        letters = (chr(rng.choice((rng.randint(32, 126), rng.randint(0xA1, 0x2FF)))) for _ in range(self._length(128)))
-        return "".join(letters)
+        return "".join(chr(rng.randint(*rng.choice(_LETTERS))) for _ in range(rng.randint(0, _LONGEST_TEXT)))
 
 
 # --- simpler --------------------------------------------------------------------------------------------------------
@@ -192,12 +218,38 @@ def _simpler_row(value: Any) -> Iterator[Any]:
 
 
 def _simpler_list(item: Mapping[str, Any], value: list[Any], can_shrink: bool) -> Iterator[list[Any]]:
+    """Without all elements, halves, quarters and so on to single ones; with as many of them plain; one by one."""
     if can_shrink:
-        yield from (value[:keep] for keep in (0, len(value) // 2) if keep < len(value))
-        yield from (value[:index] + value[index + 1 :] for index in range(len(value)))
+        yield from (value[:start] + value[end:] for start, end in _chunks(len(value)))
+    plain = plain_value(item)
+    for start, end in _chunks(len(value)):
+        if any(found != plain for found in value[start:end]):
+            yield [*value[:start], *[plain] * (end - start), *value[end:]]
     for index, found in enumerate(value):
         for better in simpler(item, found):
             yield [*value[:index], better, *value[index + 1 :]]
+
+
+def _chunks(size: int) -> Iterator[tuple[int, int]]:
+    """All of a row, its halves, and so on to its single elements: where they begin and end."""
+    step = size
+    while step:
+        yield from ((start, min(start + step, size)) for start in range(0, size, step))
+        step = (step + 1) // 2 if step > 1 else 0
+
+
+def plain_value(entry: Mapping[str, Any]) -> Any:
+    """The simplest value of a type."""
+    kind = str(entry["type"])
+    if kind.endswith("]"):
+        inner, _, size = kind[:-1].rpartition("[")
+        return [plain_value({**entry, "type": inner}) for _ in range(int(size or 0))]
+    if kind == "tuple":
+        return tuple(plain_value(part) for part in entry["components"])
+    if kind.startswith(("uint", "int")):
+        return 0
+    plain = {"bool": False, "string": "", "bytes": b"", "address": bytes(20), "function": bytes(24)}
+    return plain[kind] if kind in plain else bytes(int(kind[5:]))
 
 
 def types(inputs: Inputs) -> list[str]:

@@ -141,6 +141,7 @@ _MODULES = {
     "test_foundry": "Foundry",
     "test_forge_fork": "Foundry",
     "test_forge_coverage": "Foundry",
+    "test_fuzzing": "Foundry",
     "test_shared_artifacts": "Foundry",
     "test_tutorial": "Foundry",
     "test_hardhat": "Hardhat",

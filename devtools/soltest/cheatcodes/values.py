@@ -87,6 +87,9 @@ def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
         return b"".join(word for word in words if word is not None)
     check_values(values)
     try:
+        parts = [_part(kind, value) for kind, value in zip(types, values, strict=True)]
+        if None not in parts:
+            return _joined([part for part in parts if part is not None])
         return encode_abi(types, values)
     except (EncodingError, OverflowError, TypeError, ValueError) as error:
         raise CheatcodeFailure(str(error)) from None
@@ -103,6 +106,46 @@ def _word(kind: str, value: Any) -> bytes | None:
             return value.rjust(_WORD, b"\0") if len(value) == 20 else None
         return value.ljust(_WORD, b"\0") if len(value) == _SIZES.get(kind) else None
     return None
+
+
+def _part(kind: str, value: Any) -> tuple[bytes, bool] | None:
+    """The short way for words, texts and arrays: the encoding, and whether an offset leads to it."""
+    if kind.endswith("]") and isinstance(value, list | tuple):
+        inner, _, size = kind[:-1].rpartition("[")
+        if size and int(size) != len(value):
+            return None
+        head = b"" if size else len(value).to_bytes(_WORD, "big")
+        if inner in _BITS or inner in _SIZES or inner == "address":
+            words = [_word(inner, item) for item in value]
+            if None in words:
+                return None
+            return head + b"".join(word for word in words if word is not None), not size
+        if not value:
+            return None if size else (head, True)
+        parts = [_part(inner, item) for item in value]
+        if None in parts:
+            return None
+        known = [part for part in parts if part is not None]
+        return head + _joined(known), not size or known[0][1]
+    if (kind == "bytes" and isinstance(value, bytes)) or (kind == "string" and isinstance(value, str)):
+        data = value.encode() if isinstance(value, str) else value
+        return len(data).to_bytes(_WORD, "big") + data + bytes(-len(data) % _WORD), True
+    word = _word(kind, value)
+    return None if word is None else (word, False)
+
+
+def _joined(parts: Sequence[tuple[bytes, bool]]) -> bytes:
+    """Parts behind each other as the ABI has them: offsets first, what they lead to at the end."""
+    place = sum(_WORD if has_offset else len(data) for data, has_offset in parts)
+    heads, tails = [], []
+    for data, has_offset in parts:
+        if has_offset:
+            heads.append(place.to_bytes(_WORD, "big"))
+            tails.append(data)
+            place += len(data)
+        else:
+            heads.append(data)
+    return b"".join((*heads, *tails))
 
 
 def to_bytes(kind: str, value: Any) -> Any:

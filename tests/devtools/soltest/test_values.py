@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.values import encode as abi_encode
 from devtools.soltest.fuzz import shrink
 from devtools.soltest.literals import literals, own_literals
 from devtools.soltest.project import Project
@@ -31,6 +33,45 @@ def test_every_value_can_be_encoded_as_its_type() -> None:
     values = Values(Random(1), Dictionary([0, 1, 2**255, 2**256 - 1]))
     for _ in range(200):
         encode(types(INPUTS), values.arguments(INPUTS))
+
+
+def test_values_are_encoded_as_by_eth_abi() -> None:
+    inputs = [*INPUTS, *({"type": kind} for kind in ("address[2]", "uint256[][3]", "int16[2][2]", "bytes4[][]"))]
+    values = Values(Random(2), Dictionary([0, 1, 2**255, 2**256 - 1]))
+    for entry in [entry for entry in inputs if entry is not PAIR]:
+        for _ in range(5):
+            one, two = values.arguments([entry, {"type": "string"}])
+            assert abi_encode([entry["type"], "string"], [one, two]) == encode([entry["type"], "string"], [one, two])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("string", "\ud800"), ("uint8[]", [256]), ("uint8[2]", [1]), ("bytes4[]", [b"\1" * 5])]
+)
+def test_a_value_that_is_not_of_its_type_is_not_encoded(kind: str, value: Any) -> None:
+    with pytest.raises(CheatcodeFailure):
+        abi_encode([kind], [value])
+
+
+# forge draws lengths so that each is as likely as the others: arrays of 0 to 255 elements, 0 to 99 bytes (a word in the
+# two fifths of calls that the dictionary gives), texts of 0 to 31 letters; tests/clients/test_fuzzing.py has its gas.
+@pytest.mark.parametrize(("kind", "mean"), [("uint8[]", 127.5), ("bytes", 0.6 * 49.5 + 0.4 * 32), ("string", 15.5)])
+def test_lengths_are_forges_in_the_mean(kind: str, mean: float) -> None:
+    values = Values(Random(5), Dictionary([1]))
+    lengths = [len(values.arguments([{"type": kind}])[0]) for _ in range(2000)]
+    assert sum(lengths) / len(lengths) == pytest.approx(mean, rel=0.12)
+
+
+def test_arrays_of_arrays_have_an_end() -> None:
+    values = Values(Random(1), Dictionary())
+    (found,) = values.arguments([{"type": "bool[][][][]"}])
+    assert sum(1 + sum(1 + len(inner) for part in outer for inner in part) for outer in found) < 1 << 17
+
+
+def test_words_of_one_call_come_from_the_dictionary_together_more_often_than_by_chance() -> None:
+    values, known = Values(Random(3), Dictionary([77])), [77] * 3
+    inputs = [{"type": "uint256"}] * 3
+    found = sum(values.arguments(inputs) == known for _ in range(2000))
+    assert 400 < found < 600  # 0.4 of one half, 0.064 of the other
 
 
 def test_the_same_seed_draws_the_same_values() -> None:
@@ -111,6 +152,28 @@ def test_what_fails_is_made_as_simple_as_it_can_be(kind: str, start: Any, fails:
         assert found[0] <= 77
     else:
         assert found == simplest
+
+
+@pytest.mark.parametrize(
+    ("kind", "start", "fails", "simplest", "most"),
+    [
+        ("uint256[]", [2**255 + at for at in range(250)], lambda x: len(x) > 200, [0] * 201, 1000),
+        ("uint256[]", [2**255 + at for at in range(250)], lambda x: len(x) > 200 and x[199] > 1000,
+         [0] * 199 + [1001, 0], 2500),
+        ("address[]", [b"\7" * 20] * 250, lambda x: b"\7" * 20 in x, [b"\7" * 20], 100),
+        ("string[]", ["abc"] * 250, lambda x: len(x) > 1, ["", ""], 200),
+    ],
+)  # fmt: skip
+def test_long_arrays_become_short_in_few_runs(kind: str, start: Any, fails: Any, simplest: Any, most: int) -> None:
+    tries = []
+
+    def tried(value: Any) -> Any:
+        tries.append(value)
+        return fails(value) or None
+
+    found, _ = shrink(lambda value: simpler({"type": kind}, value), tried, start, True)
+    assert found == simplest
+    assert len(tries) < most
 
 
 # As forge 1.7.1 prints them in its counterexamples.

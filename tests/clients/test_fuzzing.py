@@ -1,0 +1,38 @@
+"""Inputs of fuzz tests are as large as forge's: their tests use as much gas in the mean."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clients.conftest import EXAMPLE, run
+
+pytestmark = pytest.mark.long
+PROJECT = Path(__file__).resolve().parent / "fuzzed"
+OPTIONS = ("--json", "--fuzz-runs", "400", "--fuzz-seed", "1")
+
+
+def test_inputs_with_lengths_use_as_much_gas_as_forges_within_a_fifth(clients: Path, tmp_path: Path) -> None:
+    project = tmp_path / "fuzzed"
+    shutil.copytree(PROJECT, project)
+    theirs = _means(run(clients, "forge", "test", "--use", EXAMPLE / "solc.mjs", *OPTIONS, folder=project))
+    program = Path(sys.executable).with_name("hypervisor")
+    ours = _means(run(clients, program, "test", project, "--use", clients / "node_modules" / "solc", *OPTIONS))
+    assert ours.keys() == theirs.keys()
+    assert len(ours) == 9
+    different = {name: (ours[name], theirs[name]) for name in ours if not 0.8 < ours[name] / theirs[name] < 1.2}
+    assert different == {}
+
+
+def _means(text: str) -> dict[str, int]:
+    found: dict[str, Any] = json.loads(text)
+    return {
+        name: test["kind"]["Fuzz"]["mean_gas"]
+        for suite in found.values()
+        for name, test in suite["test_results"].items()
+    }
