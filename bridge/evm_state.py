@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Final
 
 from hypervisor.types import ActorID
-from store.cid import Cid
+from store.blockstore import Blockstore
+from store.cid import EMPTY_ARRAY_CID, Cid
 from store.codec import CodecError, decode, encode, link, unlink
 
 _KEPT: Final = 4096
@@ -58,6 +59,14 @@ class EvmState:
     def decode(data: bytes, transient_field: bool | None = None) -> "EvmState":
         """Read the form with or without `transient_field`, or where it is None either; CodecError if it is another."""
         return _decode(data, transient_field)
+
+
+def evm_state_at(store: Blockstore, head: Cid) -> EvmState | None:
+    """What a contract's head keeps, or that of an Ethereum account that was lent code (lab `accounts`).
+
+    None of an empty head: a contract's before its constructor has run, an account's that was never lent any.
+    """
+    return None if head == EMPTY_ARRAY_CID else EvmState.decode(store.get(head))
 
 
 @lru_cache(_KEPT)

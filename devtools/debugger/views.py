@@ -24,7 +24,7 @@ from hypervisor.printed import show_fil
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import METHOD_CONSTRUCTOR
 from localnet.contracts.native_actor import stored_interface
-from localnet.state.contract_state import contract_state
+from localnet.state.contract_state import state_with_storage
 from localnet.state.inspection import StateInspector, parse_address
 from store.blockstore import StoreError
 from store.kamt import Kamt
@@ -237,7 +237,7 @@ def storage(session: Session, number: int, first: int = 0) -> StorageView:
         raise InvalidInput(f"frame {number} is not a contract's")
     machine, actor = session.subject.machine, call.node.actor
     state = StateTree(machine.store, session.subject.root).get_actor(actor)
-    found = None if state is None else contract_state(machine, state)
+    found = None if state is None else state_with_storage(machine, state)
     words: dict[int, int] = {}
     if found is not None and found.storage is not None:
         words = dict(islice(Kamt(machine.store, found.storage).items(first), MOST_SLOTS + 1))

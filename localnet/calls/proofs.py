@@ -13,7 +13,7 @@ from bridge.evm_state import EvmState
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
-from localnet.state.contract_state import contract_state, nonce_of, storage_of
+from localnet.state.contract_state import nonce_of, state_with_storage, storage_of
 from store.cid import Cid, split_cid
 from store.keccak import keccak
 from store.paths import Path, PathStep, prove
@@ -72,10 +72,10 @@ def prove_account(machine: Hypervisor, address: Address, slots: Sequence[int]) -
             root, TokenAmount(0), 0, bytes(32), bytes(32), _proof(machine, root, path), _no_slots(slots)
         )
     code_hash, storage, proved = NO_CODE, bytes(32), _no_slots(slots)
-    contract = contract_state(machine, actor)
-    if contract is not None and contract.storage is not None:
+    kept = state_with_storage(machine, actor)
+    if kept is not None and kept.storage is not None:
         code_hash = EvmState.decode(machine.store.get(actor.head)).bytecode_hash
-        storage = split_cid(contract.storage).digest
+        storage = split_cid(kept.storage).digest
         proved = tuple(_slot(machine, root, path, address, slot) for slot in slots)
     proof = _proof(machine, root, path)
     return AccountProof(root, actor.balance, nonce_of(machine, address), code_hash, storage, proof, proved)

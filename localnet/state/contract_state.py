@@ -1,4 +1,4 @@
-"""What a contract's head block says, and how a development network changes it by hand.
+"""What a contract's head block says, or that of an account that was lent code, and how people change it by hand.
 
 Between messages transient storage is void and every tombstone is that of an earlier message, so neither is kept here.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from bridge.evm_state import EvmState
+from bridge.evm_state import EvmState, evm_state_at
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
 from hypervisor.errors import Fatal
@@ -17,8 +17,8 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, MethodNumber
-from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
-from store.codec import decode, encode
+from store.cid import RAW, Cid, cid_of
+from store.codec import encode
 from store.kamt import Kamt
 from store.keccak import keccak
 
@@ -43,31 +43,28 @@ def contract_state(machine: Hypervisor, actor: ActorState) -> ContractState | No
     """The state of an actor that is a contract, None of any other."""
     if actor.code != machine.manifest.code("evm"):
         return None
-    block = machine.store.get(actor.head)
-    if not decode(block):  # created, and its constructor has not run
+    state = evm_state_at(machine.store, actor.head)
+    if state is None or state.tombstone is not None:
         return _NOTHING
-    state = EvmState.decode(block)
-    return _NOTHING if state.tombstone is not None else ContractState(state.bytecode, state.storage, state.nonce)
+    return ContractState(state.bytecode, state.storage, state.nonce)
+
+
+def state_with_storage(machine: Hypervisor, actor: ActorState) -> ContractState | None:
+    """As `contract_state`, also of an Ethereum account that was lent code (lab `accounts`), which has storage, too.
+
+    Such an account's code is the mark that names the delegate; its nonce is its own (`nonce_of_actor`).
+    """
+    if actor.code != machine.manifest.code("ethaccount"):
+        return contract_state(machine, actor)
+    state = evm_state_at(machine.store, actor.head)
+    return None if state is None else ContractState(state.bytecode, state.storage, state.nonce)
 
 
 def code_of(machine: Hypervisor, address: Address) -> bytes:
-    """A contract's runtime code; nothing for everybody else."""
+    """A contract's runtime code, the mark of an account that was lent some; nothing for everybody else."""
     actor = machine.actor(address)
-    if actor is None:
-        return b""
-    state = contract_state(machine, actor)
-    if state is not None:
-        return code_of_contract(machine, state)
-    if actor.delegated_address is None or actor.head == EMPTY_ARRAY_CID:
-        return b""
-    return _code_of_account(machine, actor)
-
-
-def _code_of_account(machine: Hypervisor, actor: ActorState) -> bytes:
-    """What stands for the code of an Ethereum account that was lent some: it keeps a contract's state then."""
-    if actor.code != machine.manifest.code("ethaccount"):
-        return b""
-    return machine.store.get(EvmState.decode(machine.store.get(actor.head)).bytecode)
+    state = None if actor is None else state_with_storage(machine, actor)
+    return b"" if state is None else code_of_contract(machine, state)
 
 
 def code_of_contract(machine: Hypervisor, state: ContractState) -> bytes:
@@ -86,14 +83,10 @@ def code_that_runs(machine: Hypervisor, address: Address, method: int, params: b
 
 
 def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:
-    """The 32 bytes of a contract's storage slot; zeros for everybody else. Raises Fatal."""
+    """The 32 bytes of a storage slot of a contract or an account that was lent code; zeros for everybody else. Raises Fatal."""
     actor = machine.actor(address)
-    if actor is None:
+    if actor is None or state_with_storage(machine, actor) is None:
         return bytes(_WORD)
-    if contract_state(machine, actor) is None:
-        is_account = actor.code == machine.manifest.code("ethaccount")
-        if not is_account or actor.head == EMPTY_ARRAY_CID:  # of no account without lent code
-            return bytes(_WORD)
     params = encode([slot.to_bytes(_WORD, "big").lstrip(b"\0")])
     result = machine.call(Message(address, Address.id(SYSTEM_ACTOR), method=_GET_STORAGE_AT, params=params))
     if result.exit_code:
@@ -104,7 +97,7 @@ def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:
 def put_contract_state(
     machine: Hypervisor, state: ContractState, *, code: bytes | None = None, slots: Mapping[int, int] | None = None
 ) -> Cid:
-    """The head of a contract with other code or other words in some slots (0 clears one); what is None stays."""
+    """A head with other code or other words in some slots (0 clears one); what is None stays."""
     store = machine.store
     if code is None:
         code = b"" if state.bytecode is None else store.get(state.bytecode)

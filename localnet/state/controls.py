@@ -18,7 +18,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, TokenAmount
 from localnet.ledger.genesis import LARGEST_BALANCE
-from localnet.state.contract_state import ContractState, contract_state, put_contract_state
+from localnet.state.contract_state import ContractState, contract_state, put_contract_state, state_with_storage
 from store.blockstore import put_object
 from store.cid import Cid, show
 
@@ -71,7 +71,10 @@ def set_code(machine: Hypervisor, owner: Owner, code: bytes) -> None:
             raise InvalidInput(
                 f"{address_text(owner)} is an actor of kind '{kind or 'user'}', which cannot be given EVM code"
             )
-        state = contract_state(machine, actor) or ContractState(None, None, max(1, actor.nonce))
+        state = contract_state(machine, actor)
+        if state is None:
+            kept = state_with_storage(machine, actor)
+            state = ContractState(None, None if kept is None else kept.storage, max(1, actor.nonce))
         return replace(actor, code=machine.manifest.code("evm"), head=put_contract_state(machine, state, code=code))
 
     _change(machine, owner, changed)
@@ -104,7 +107,7 @@ def set_storage(
         whole_number(value, "a word of storage", 0, _LARGEST_WORD)
 
     def changed(actor: ActorState) -> ActorState:
-        state = contract_state(machine, actor)
+        state = state_with_storage(machine, actor)
         if state is None:
             kind = machine.manifest.name_of(actor.code)
             if not bare or kind not in _ETHEREUM:

@@ -19,7 +19,7 @@ from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, encode_ans
 from bridge.cbor import ParamsError, byte_string, read_byte_string
 from bridge.delegations import DELEGATION_PREFIX, authority_of, delegation_of
 from bridge.events import Log, log_to_entries
-from bridge.evm_state import EvmState, Lifespan
+from bridge.evm_state import EvmState, Lifespan, evm_state_at
 from bridge.filecoin_call import FIRST_CALLABLE_METHOD, AbiError, decode_method_return, encode_method_calldata
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, calldata_of, unwrap_return
@@ -160,12 +160,14 @@ class AccountCalls:
             # a stack of its own, as that of the message's first code: what it calls goes on from there
             apply = partial(self._apply_and_call, calls, call, actor)
             return calls.machine.stacks.run(apply, calls.gas.exhaust) if calls.depth == 1 else apply()
-        if state.head == EMPTY_ARRAY_CID:
+        store = calls.machine.store
+        kept = evm_state_at(store, state.head)
+        if kept is None:
             return self._invoke_bare(calls, call, actor, state)
         as_contract = replace(state, code=calls.machine.manifest.code("evm"))
         if call.method in _LOOKS or (call.method == _DELEGATE_CALL and call.from_ == actor):
             return calls.invoke(call, actor, as_contract)
-        delegate = delegation_of(_code(calls.machine.store, state))
+        delegate = delegation_of(store.get(kept.bytecode))
         if delegate is None or not (call.method == INVOKE_EVM or call.method >= FIRST_CALLABLE_METHOD):
             return self._inner.invoke(calls, call, actor, state)
         if not self._variant.nests and self._runs_in_a_name(calls, call):
@@ -233,7 +235,7 @@ class AccountCalls:
             kind = "an archived contract" if state.code == ARCHIVED_CODE else "a native actor"
             said = f"0x{delegate.hex()} is {kind}, whose code runs in no account's name"
             return CallResult(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, message=said)
-        contract = EvmState.decode(store.get(state.head)) if state.head != EMPTY_ARRAY_CID else None
+        contract = evm_state_at(store, state.head)
         if contract is None or (
             contract.tombstone is not None and contract.tombstone != Lifespan(calls.origin, calls.nonce)
         ):
@@ -376,15 +378,11 @@ def _ethereum_address(calls: CallManager, actor: ActorID) -> EthAddress:
     return masked_id(actor) if address is None else address
 
 
-def _code(store: Blockstore, state: ActorState) -> bytes:
-    """What stands for an account's code."""
-    return store.get(EvmState.decode(store.get(state.head)).bytecode)
-
-
 def _delegated_head(store: Blockstore, head: Cid, delegate: EthAddress, transient: bool) -> Cid:
     """The state of an account that is lent the delegate's code, of the zero address none; its storage stays."""
     empty = Kamt(store, None).flush()
-    storage = empty if head == EMPTY_ARRAY_CID else EvmState.decode(store.get(head)).storage
+    kept = evm_state_at(store, head)
+    storage = empty if kept is None else kept.storage
     code = DELEGATION_PREFIX + delegate if any(delegate) else b""
     if not code and storage == empty:
         return EMPTY_ARRAY_CID
