@@ -11,6 +11,7 @@ parameters or answer are a unit takes or gives no block at all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -34,6 +35,8 @@ MAX_SCHEMA: Final = 1 << 18
 MAX_TYPES: Final = 200
 """The longest text that is parsed, in characters, and the most types in it: the storage miner has 91."""
 
+_METHODS: Final = re.compile(r"^[ \t]*#[ \t]*methods:(.*)$", re.MULTILINE)
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,19}")
 _HOOKS: Final = {
     "UniversalReceiverParams": ("account", "ethaccount", "evm", "multisig", "placeholder", "verifiedregistry"),
     "AuthenticateMessageParams": ("account", "evm"),
@@ -51,7 +54,10 @@ class Interface:
 
     @classmethod
     def parse(cls, text: str, name: str = "the schema") -> Interface:
-        """The interface that a user's schema declares. InvalidInput, with the line, for a text that is none."""
+        """The interface that a user's schema declares. InvalidInput, with the line, for a text that is none.
+
+        Methods whose numbers are not the hashes of their names are named in a comment: `# methods: 2 Post, 3 Take`.
+        """
         if len(text) > MAX_SCHEMA:
             raise InvalidInput(f"{name} is longer than {MAX_SCHEMA:,} characters: no interface is")
         shared = actor_schema("placeholder")
@@ -60,7 +66,7 @@ class Interface:
             if not 1 <= len(types) <= MAX_TYPES:
                 raise InvalidInput(f"{name} declares {len(types) or 'no'} types: expected 1 to {MAX_TYPES}")
             own = Schema({**shared.types, **types}, tuple(dict.fromkeys((*shared.advanced, *advanced))))
-            return cls(own, _by_name(methods_of(types)))
+            return cls(own, _by_name(methods_of(types, _own_numbers(text, name))))
         except (SchemaError, MethodNameError) as error:
             raise InvalidInput(f"{name} is not an interface: {error}") from None
 
@@ -208,6 +214,18 @@ def as_json(schema: Schema, term: Term, value: Any) -> Any:
             return [as_json(schema, term_below(schema, term, ""), item) for item in value]
         case _:
             return {"/": show(unlink(value))} if kind_of(value) == "link" else value
+
+
+def _own_numbers(text: str, name: str) -> str:
+    """The rows of a schema's comments `# methods:`, in the form of OWN_NUMBERS. Raises InvalidInput."""
+    rows = [row.strip() for line in _METHODS.findall(text) for row in line.split(",")]
+    for row in rows:
+        number, _, method = row.partition(" ")
+        if not _NUMBER.fullmatch(number) or not 2 <= int(number) <= MAX_METHOD or not method.isidentifier():
+            raise InvalidInput(f"{name} has the method '{row:.60}': expected a number from 2 and a name: 2 Post")
+    if len({row.partition(" ")[end] for end in (0, 2) for row in rows}) < 2 * len(rows):
+        raise InvalidInput(f"{name} has a method twice in its comments '# methods:': name each once")
+    return ", ".join(rows)
 
 
 def _by_name(numbers: Mapping[MethodNumber, ActorMethod]) -> dict[str, tuple[MethodNumber, ActorMethod]]:

@@ -258,8 +258,8 @@ class AccountChain(DevelopmentChain):
 
         `network.inspect("f04/state/claims")`; of long maps and lists N entries. Raises NothingAtPath, InvalidInput.
         """
-        from localnet.contracts.native_actor import stored_interface
         from localnet.state.inspected import InspectedState
+        from localnet.state.named_code import stored_interface
 
         return InspectedState.at(self.machine, path, most, partial(stored_interface, self.machine.base))
 

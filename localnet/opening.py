@@ -41,6 +41,7 @@ from localnet.preinstalled import preinstall
 from localnet.rules.installed import rules_named, rules_of
 from localnet.rules.parts import NetworkRules
 from localnet.state.controls import set_balance
+from localnet.state.named_code import keep_named_code
 from store.blockstore import Store
 from store.bounded import BoundedStore
 from store.overlay import OverlayStore
@@ -98,6 +99,8 @@ class Opening:
                 self._begin(machine)
             first, evm = Upgrades(machine.context.network.number), machine.registry.options["evm"]
             rules = rules_of(machine)
+            if index.head < 0:
+                keep_named_code(store, *rules.code)
             fresh = NetworkRecord(
                 genesis.network_name,
                 supply,

@@ -228,8 +228,9 @@ def inspect(
     """
     from devtools.cli.folders import head_of, open_folder
     from hypervisor.printable import printable
-    from localnet.contracts.native_actor import read_interface, stored_interface
+    from localnet.contracts.native_actor import read_interface
     from localnet.state.inspection import StateInspector
+    from localnet.state.named_code import stored_interface
 
     given = None if schema is None else read_interface(schema)
     with open_folder(state) as store:

@@ -71,8 +71,8 @@ def _look_into_folder(folder: Path, root: str | None, path: str, limit: int, pro
 
     from devtools.cli.folders import head_of, named_block, reading
     from hypervisor.user_files import check_output
-    from localnet.contracts.native_actor import stored_interface
     from localnet.state.inspection import StateInspector
+    from localnet.state.named_code import stored_interface
     from store.transfer import write_blocks
 
     check_output(proof, "the proof")

@@ -18,8 +18,8 @@ from hypervisor.machine import Hypervisor
 from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.types import ActorID
 from localnet.contracts.named_interface import NamedInterface
-from localnet.contracts.native_actor import stored_interface
 from localnet.state.inspection import parse_address
+from localnet.state.named_code import stored_interface
 from localnet.traces.trace import call_json
 from localnet.traces.trace_words import Words, describe
 from store.cid import Cid, show

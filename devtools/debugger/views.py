@@ -23,9 +23,9 @@ from hypervisor.printable import printable
 from hypervisor.printed import show_fil
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import METHOD_CONSTRUCTOR
-from localnet.contracts.native_actor import stored_interface
 from localnet.state.contract_state import state_with_storage
 from localnet.state.inspection import StateInspector, parse_address
+from localnet.state.named_code import stored_interface
 from store.blockstore import StoreError
 from store.kamt import Kamt
 from store.schema import SchemaError

@@ -16,7 +16,6 @@ from typing import Any, Final
 from warnings import warn
 
 from bridge.interfaces import NOTHING_KNOWN, Interface, typed
-from hypervisor.actor_log import NAME_PREFIX
 from hypervisor.address import Address
 from hypervisor.argument_checks import octets, whole_number
 from hypervisor.errors import InvalidInput
@@ -33,7 +32,8 @@ from localnet.ledger.genesis import LARGEST_BALANCE
 from localnet.ledger.records import TransactionReceipt
 from localnet.rules.failures import returned_natively
 from localnet.state.controls import set_actor_code
-from store.blockstore import Store, get_object
+from localnet.state.named_code import NamedCode, keep_named_code, stored_interface
+from store.blockstore import get_object
 from store.cid import Cid, show
 from store.schema import SchemaError
 
@@ -42,9 +42,6 @@ MAX_MODULE: Final = 8 << 20
 
 MOST_NAME: Final = 64
 """Characters of the name of users' code."""
-
-_INTERFACE_PREFIX: Final = b"interface/"
-"""The metadata beside a chain that hold a schema's text, by the code CID that it is of."""
 
 
 class NativeActor:
@@ -185,10 +182,7 @@ class NativeActors:
         machine = self._network.machine
         code = machine.install(module)
         self._network.chain.keep_changes()
-        given = {_INTERFACE_PREFIX + code: schema, NAME_PREFIX + code: code_label(name) or None}
-        known = {key: value.encode() for key, value in given.items() if value is not None}
-        if known:
-            machine.base.commit((), known)
+        keep_named_code(machine.base, NamedCode(code, code_label(name) or None, schema))
         return code
 
     def create(self, code: Cid, params: Any = None, *, value: int = 0, cbor: bytes | None = None) -> NativeActor:
@@ -260,18 +254,6 @@ def existing_actor(machine: Hypervisor, address: Address) -> ActorState:
 def code_label(name: str) -> str:
     """A name for code, as traces and logs show it: printable, at most 64 characters."""
     return printable(name)[:MOST_NAME]
-
-
-def stored_interface(store: Store, code: Cid) -> Interface | None:
-    """The interface that a module was installed with, None if it was installed without."""
-    text = stored_schema(store, code)
-    return None if text is None else Interface.parse(text, f"the schema of {show(code)}")
-
-
-def stored_schema(store: Store, code: Cid) -> str | None:
-    """The schema's text that a module was installed with, None if it was installed without."""
-    text = store.metadata(_INTERFACE_PREFIX + code)
-    return None if text is None else text.decode()
 
 
 def read_interface(path: str | Path) -> Interface:

@@ -25,7 +25,6 @@ from localnet.addresses import ethereum_address
 from localnet.calls import simulate
 from localnet.contracts.amounts import payment
 from localnet.contracts.argument_texts import as_plain, calldata_of
-from localnet.contracts.native_actor import stored_interface
 from localnet.errors import CallFailed, NetworkError
 from localnet.explorer.actor_pages import FoundActor, find_actor
 from localnet.explorer.answers import PageAnswer, PageRequest, not_found, shown
@@ -34,6 +33,7 @@ from localnet.rpc.node import NodeReader
 from localnet.rules.call_request import CallRequest
 from localnet.rules.failures import returned_natively
 from localnet.state.contract_state import code_of
+from localnet.state.named_code import stored_interface
 from store.blockstore import Store
 from store.json_text import parse_json
 

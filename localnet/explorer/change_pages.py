@@ -6,12 +6,12 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from localnet.contracts.native_actor import stored_interface
 from localnet.explorer.answers import PageAnswer, PageRequest, collected, not_found, parse_number
 from localnet.explorer.messages import wanted_receipt
 from localnet.explorer.site import Site
 from localnet.ledger.records import GENESIS_PARENT, Tipset
 from localnet.rpc.node import NodeReader
+from localnet.state.named_code import stored_interface
 from localnet.state.state_differences import StateChange, state_differences
 from localnet.traces.changes import message_changes
 from store.blockstore import Blockstore

@@ -18,11 +18,11 @@ from hypervisor.message import Message
 from hypervisor.types import EAM_NAMESPACE, ActorID
 from localnet.addresses import shown_address
 from localnet.contracts.named_interface import NamedInterface
-from localnet.contracts.native_actor import stored_interface
 from localnet.explorer.rendering import show_address
 from localnet.explorer.site import Site
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.node import NodeReader
+from localnet.state.named_code import stored_interface
 from store.cid import CBOR
 
 

@@ -13,7 +13,6 @@ from io import BytesIO
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from localnet.contracts.native_actor import stored_interface
 from localnet.explorer.actor_pages import FoundActor, find_actor
 from localnet.explorer.answers import PageAnswer, PageRequest, collected, not_found
 from localnet.explorer.site import Site
@@ -21,6 +20,7 @@ from localnet.ledger.records import Tipset
 from localnet.rpc.node import NodeReader
 from localnet.state.contract_state import code_of
 from localnet.state.inspection import NothingAtPath, StateInspector, StatePart, StateView
+from localnet.state.named_code import stored_interface
 from store.layouts import LayoutError
 from store.transfer import write_blocks
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from hypervisor.address import Address
 from hypervisor.machine import CreationFailed
-from localnet.contracts.native_actor import existing_actor, stored_schema
+from localnet.contracts.native_actor import existing_actor
 from localnet.rpc.errors import LOTUS_ERROR, RpcError
 from localnet.rpc.lotus_shapes import cid_json
 from localnet.rpc.lotus_values import base64_bytes, cid, filecoin_address
 from localnet.rpc.methods import Method, optional
 from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.values import anything, data, number, text
+from localnet.state.named_code import stored_schema
 from store.cid import Cid
 
 

@@ -27,6 +27,7 @@ from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.base_fee import GasBid
 from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
+from localnet.state.named_code import NamedCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,5 +199,7 @@ class NetworkRules:
     views: ViewRules
     building: BuildingRules | None = None
     """None: the dearest premiums first (`localnet.chain.mempool`)."""
+    code: tuple[NamedCode, ...] = ()
+    """What people see of code that networks of these rules have from the beginning, and that is not built in."""
     hardfork: str = ""
     """The fork of Ethereum, where the rules have one; empty otherwise."""

@@ -83,7 +83,7 @@ def code_that_runs(machine: Hypervisor, address: Address, method: int, params: b
 
 
 def storage_of(machine: Hypervisor, address: Address, slot: int) -> bytes:
-    """The 32 bytes of a storage slot of a contract or an account that was lent code; zeros for everybody else. Raises Fatal."""
+    """The 32 bytes of a slot of a contract or an account that was lent code; zeros for others. Raises Fatal."""
     actor = machine.actor(address)
     if actor is None or state_with_storage(machine, actor) is None:
         return bytes(_WORD)

@@ -11,8 +11,8 @@ from typing import Final
 from hypervisor.markup import table
 from hypervisor.printed import one_line, show_fil
 from localnet.chain.view import ChainReader
-from localnet.contracts.native_actor import stored_interface
 from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.state.named_code import stored_interface
 from localnet.state.state_differences import StateChange, state_differences
 from localnet.traces.trace import Replay
 

@@ -20,8 +20,8 @@ from hypervisor.machine import Hypervisor
 from hypervisor.printable import printable
 from hypervisor.profile import ProfiledInvocation, ProfileNode, ProfileRecorder, profiled
 from localnet.chain.view import ChainReader
-from localnet.contracts.native_actor import stored_interface
 from localnet.ledger.records import TransactionReceipt
+from localnet.state.named_code import stored_interface
 from localnet.traces.trace import Replay
 from store.cid import Cid
 

@@ -26,12 +26,12 @@ from localnet.calls.pace import adapted
 from localnet.calls.time_limit import TimeLimit
 from localnet.chain.execution import begin_epoch, end_epoch, execute
 from localnet.chain.view import ChainReader
-from localnet.contracts.native_actor import stored_schema
 from localnet.ledger.blocks import producer_of
 from localnet.ledger.call_tree import all_charges, every_call
 from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.installed import rules_of
+from localnet.state.named_code import stored_schema
 from store.cid import CBOR, Cid, show
 
 if TYPE_CHECKING:

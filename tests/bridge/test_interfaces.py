@@ -15,6 +15,7 @@ from multiformats import CID
 
 from bridge.bindings import multisig
 from bridge.interfaces import MAX_SCHEMA, Interface
+from bridge.method_numbers import method_number
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.manifest import ACTOR_NAMES
@@ -164,11 +165,30 @@ def test_an_answer_that_the_schema_does_not_say_is_refused(data: bytes) -> None:
         ("type AParams struct { a AParams } representation tuple", "would consist of itself"),
         ("type AParams [Nothing]", "Nothing"),
         ("#" * (MAX_SCHEMA + 1), "longer than"),
+        ("# methods: 2 Post, Take\ntype X int", "mine.ipldsch has the method 'Take': expected a number from 2"),
+        ("# methods: 1 Post\ntype X int", "has the method '1 Post'"),
+        (f"# methods: {1 << 64} Post\ntype X int", f"has the method '{1 << 64} Post'"),
+        ("# methods: 2 post\ntype X int", "'post' is not a method name"),
+        ("# methods: 2 Post\n#methods: 2 Take\ntype X int", "a method twice"),
+        ("# methods: 2 Post, 3 Post\ntype X int", "a method twice"),
     ],
 )
 def test_a_text_that_is_no_interface_is_refused(text: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         Interface.parse(text, "mine.ipldsch")
+
+
+def test_a_comment_names_the_numbers_that_are_no_hashes() -> None:
+    """As with the built-in actors', which have them in a table: `OWN_NUMBERS`."""
+    found = Interface.parse(
+        "# methods: 2 Post, 9 Take\n# methods: 3 Look\ntype PostParams struct {} type BidParams int"
+    )
+    assert {name: number for name, (number, _) in found.methods.items()} == {
+        "Constructor": 1, "Post": 2, "Look": 3, "Take": 9, "Bid": method_number("Bid"),
+    }  # fmt: skip
+    known = found.named(2)
+    assert known is not None
+    assert (known.name, known.params) == ("Post", "PostParams")
 
 
 def test_types_and_values_that_are_too_many_or_too_deep_are_refused() -> None:

@@ -64,6 +64,7 @@ DATA = {
     "devtools/demo/compiled/counter/counter.wasm",
     "devtools/soltest/solc.mjs",
     "devtools/soltest/solc_sha256.json",
+    *(f"localnet/rules/labs/{name}.ipldsch" for name in ("nonces", "outbox", "rent")),
     "localnet/preinstalled/multicall3.hex",
     *(path.relative_to(PROJECT).as_posix() for path in PAGES.rglob("*.*") if path.suffix in (".css", ".html", ".js")),
     *(f"runtimes/evm/guests/{guest}/{guest}.{suffix}" for guest in ("bn254", "evm") for suffix in ("json", "wasm")),

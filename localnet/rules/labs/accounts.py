@@ -26,7 +26,7 @@ from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.call_request import CallRequest
 from localnet.rules.filecoin import FilecoinQuestions
-from localnet.rules.labs.delegated_calls import Variant, count_refusal, variant_of
+from localnet.rules.labs.delegated_calls import KNOWN_NONCES, Variant, count_refusal, variant_of
 from localnet.rules.parts import (
     CallAnswer,
     MessageRules,
@@ -57,6 +57,7 @@ def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
         messages=messages,
         questions=AccountQuestions(rules.questions, messages),
         views=AccountViews(rules.views),
+        code=(*rules.code, KNOWN_NONCES),
     )
 
 

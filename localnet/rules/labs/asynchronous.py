@@ -22,6 +22,7 @@ from hypervisor.network_versions import NetworkVersion
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, Gas, MethodNumber, TokenAmount
 from localnet.rules.base_fee import GasBid
+from localnet.rules.labs.lab_runtimes import named_code
 from localnet.rules.labs.outbox import (
     CODE,
     CODE_BLOCK,
@@ -44,6 +45,7 @@ LAB: Final = Lab(
     genesis=f"{__name__}:install_outbox",
     machine=f"{__name__}:know_outbox",
 )
+_KNOWN: Final = named_code(CODE, "outbox")
 _SYSTEM_GAS: Final = Gas(1 << 40)
 """Of the outbox's own work, which posters have paid for; no posted message runs on it."""
 _NONCE: Final = 1 << 63
@@ -52,7 +54,7 @@ _NONCE: Final = 1 << 63
 
 def with_outbox(rules: NetworkRules) -> NetworkRules:
     """Rules whose blocks deliver what waits in the outbox."""
-    return replace(rules, blocks=OutboxBlocks(rules.blocks))
+    return replace(rules, blocks=OutboxBlocks(rules.blocks), code=(*rules.code, _KNOWN))
 
 
 def install_outbox(machine: MachineState) -> None:

@@ -38,7 +38,7 @@ from hypervisor.runtime import Outcome
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, BlockId, MethodNumber, TokenAmount
 from localnet.rules.labs.kernel_blocks import put_cbor
-from localnet.rules.labs.lab_runtimes import LabRuntime
+from localnet.rules.labs.lab_runtimes import LabRuntime, named_code
 from store.blockstore import Blockstore, get_object
 from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import encode, link, unlink
@@ -88,6 +88,7 @@ CODE_BLOCK: Final = (
     b"The nonces of authorizations of the lab accounts, version 1. The runtime `delegation-nonces` has it."
 )
 CODE: Final = cid_of(CODE_BLOCK, RAW)
+KNOWN_NONCES: Final = named_code(CODE, "nonces")
 
 _NO_CODE: Final = keccak(b"")
 _DELEGATED: Final = keccak(b"Delegated(address)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import ClassVar, Final
 
 from hypervisor.blocks import Block
@@ -13,10 +14,16 @@ from hypervisor.kernel import Kernel
 from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
 from localnet.rules.labs.plain_params import paid_params
+from localnet.state.named_code import NamedCode
 from store.cid import Cid
 
 METHOD_GAS: Final = 500_000
 """Of a method's own work, besides its parameters, its calls and its blocks."""
+
+
+def named_code(code: Cid, name: str) -> NamedCode:
+    """What people see of a lab's actor: its name, and the schema in the file of that name beside this one."""
+    return NamedCode(code, name, (Path(__file__).parent / f"{name}.ipldsch").read_text("utf-8"))
 
 
 class LabRuntime:

@@ -22,6 +22,7 @@ from hypervisor.network_versions import NetworkVersion
 from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, Gas, TokenAmount
 from localnet.rules.base_fee import GasBid
+from localnet.rules.labs.lab_runtimes import named_code
 from localnet.rules.labs.rent_actor import (
     CODE,
     CODE_BLOCK,
@@ -47,6 +48,7 @@ TERMS: Final = RentTerms()
 """The terms where none are given."""
 BOUNDS: Final = (("rate", 1, 10**18), ("period", 1, 10**6), ("grace", 0, 10**7))
 """What an option may say: a period's rent for the largest state that is walked over stays below 2^127 attoFIL."""
+_KNOWN: Final = named_code(CODE, "rent")
 _SYSTEM_GAS: Final = Gas(1 << 40)
 """Of the rent actor's own work, which rent pays for."""
 
@@ -54,7 +56,7 @@ _SYSTEM_GAS: Final = Gas(1 << 40)
 def with_rent(rules: NetworkRules, option: str) -> NetworkRules:
     """Rules whose blocks take rent. Raises InvalidInput for an option that says something else."""
     terms_of(option)
-    return replace(rules, blocks=RentBlocks(rules.blocks))
+    return replace(rules, blocks=RentBlocks(rules.blocks), code=(*rules.code, _KNOWN))
 
 
 def install_rent(machine: MachineState, option: str) -> None:

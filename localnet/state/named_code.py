@@ -1,0 +1,48 @@
+"""What people see of code that is not built in, kept beside the chain: a name, and the schema of methods and state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hypervisor.actor_log import NAME_PREFIX
+from store.blockstore import Store
+from store.cid import Cid, show
+
+if TYPE_CHECKING:
+    from bridge.interfaces import Interface
+
+_INTERFACE_PREFIX: Final = b"interface/"
+"""The metadata beside a chain that hold a schema's text, by the code CID that it is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCode:
+    """Code by its CID, the name that traces and logs call it by, and its schema's text; what is None is not known."""
+
+    code: Cid
+    name: str | None = None
+    schema: str | None = None
+
+
+def keep_named_code(store: Store, *known: NamedCode) -> None:
+    """Keep what is known of code, in the place of what was."""
+    given = {NAME_PREFIX + each.code: each.name for each in known}
+    given |= {_INTERFACE_PREFIX + each.code: each.schema for each in known}
+    metadata = {key: text.encode() for key, text in given.items() if text is not None}
+    if metadata:
+        store.commit((), metadata)
+
+
+def stored_interface(store: Store, code: Cid) -> Interface | None:
+    """The interface that is known of code, None if there is none."""
+    from bridge.interfaces import Interface
+
+    text = stored_schema(store, code)
+    return None if text is None else Interface.parse(text, f"the schema of {show(code)}")
+
+
+def stored_schema(store: Store, code: Cid) -> str | None:
+    """The schema's text that is known of code, None if there is none."""
+    text = store.metadata(_INTERFACE_PREFIX + code)
+    return None if text is None else text.decode()
