@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bridge.ethereum_block import ETHEREUM
 from devtools.soltest.artifact import ArtifactPlace
@@ -33,4 +34,6 @@ class Job:
     fork_number: int | None = None
     hides_passed: bool = False
     """Whether tests that pass have no trace, whatever the verbosity."""
+    layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    """Where contracts' variables lie, by source and contract: empty unless a source asks for it."""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -115,6 +115,7 @@ def settings_of(job: Job, artifacts: Artifacts) -> Settings:
         seed=job.seed,
         artifacts=code,
         contracts=known.place,
+        layouts=job.layouts,
         events=event,
         rpc_endpoints=dict(project.rpc_endpoints),
         real_filecoin=job.real_filecoin,

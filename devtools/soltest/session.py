@@ -23,6 +23,7 @@ from devtools.soltest.project import Project
 from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from devtools.soltest.sources import Sources, own_sources, read_sources
 from devtools.soltest.stack_trace import SourceTexts
+from devtools.soltest.storage_layouts import Layouts, asks_for_layouts, storage_layouts
 from devtools.soltest.syntax_trees import syntax_trees
 from devtools.soltest.workers import SuiteWorker, Watch, run_suites
 from hypervisor.errors import InvalidInput
@@ -65,6 +66,7 @@ class SuiteSession:
     corrupt: list[tuple[str, str, str]] = field(default_factory=list)
     seed: int = 0
     artifacts: Artifacts = field(default_factory=lambda: Artifacts(Path(), (), {}))
+    _layouts: Layouts = field(default_factory=dict)
     _early: SuiteWorker | None = None
     _fork: tuple[str, int] | None = None
     """The node that tests begin at, and the block."""
@@ -118,6 +120,8 @@ class SuiteSession:
             made = compiled_sources(self.project, sources, left, solc, self.tell)
             leave_for_forge(self.project, sources, solc.version, made, found)
             found |= made
+        if asks_for_layouts(sources):
+            self._layouts = storage_layouts(self.project, sources, self._solc())
         return artifacts_of(self.project.root, found)
 
     def _solc(self, tell: Callable[[str], None] = lambda _: None) -> Solc:
@@ -174,5 +178,6 @@ class SuiteSession:
             hides_passed=options.hides_passed,
             fork_url=None if self._fork is None else self._fork[0],
             fork_number=None if self._fork is None else self._fork[1],
+            layouts=self._layouts,
             environment=dict(os.environ),
         )

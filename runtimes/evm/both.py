@@ -254,6 +254,7 @@ class BothEngines:
         """Run until the frame ends or asks."""
         self._frame, self._host = frame, host
         self._whole = _try_tree(self._named[1][1], frame, host)
+        self._listener = host.steps
         self._recording = _Recording(host)
         self._replaying = _Replaying(host.gas, None if host.steps is None else _Steps())
         return self._run(None)
@@ -264,6 +265,10 @@ class BothEngines:
 
     def _run(self, answer: Answer | None) -> Step:
         recording, replaying, left = self._recording, self._replaying, self._host.gas.left
+        listener = self._host.steps
+        if listener is not self._listener:  # it has come, or gone, while the frame waited
+            self._listener, recording.steps = listener, None if listener is None else _Steps(listener)
+            replaying.steps = None if listener is None else _Steps()
         recording.asked = []
         self._stretches.append(_Stretch(answer, left, recording.asked))
         mine = _continue(self._first, self._frame, cast(Host, recording), answer)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from bridge.addresses import EthAddress
 from bridge.gas import GasBudget
+from hypervisor.errors import HypervisorError
 from hypervisor.tracing import StepTracer
 from runtimes.evm.code import Code
 from runtimes.evm.gas_table import GasTable
@@ -146,6 +147,14 @@ class FrameOutcome(NamedTuple):
 
     status: Status
     data: bytes = b""
+
+
+class FrameStopped(HypervisorError):
+    """Who listens to a frame's instructions (`Host.steps`) ends the frame as if it had reverted with these bytes."""
+
+    def __init__(self, output: bytes) -> None:
+        super().__init__("a listener has stopped the frame")
+        self.output = output
 
 
 Ask = CallAsk | CreateAsk

@@ -59,6 +59,8 @@ class Settings:
     artifacts: Callable[[str, Libraries], tuple[bytes, bytes] | None] = lambda _name, _libraries: None
     libraries: Libraries = field(default_factory=dict)
     contracts: Callable[[bytes, bool], ArtifactPlace | None] = lambda _code, _creates: None
+    layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    """Where contracts' variables lie, by source and contract: `storage_layouts`."""
     events: KnownEvents = lambda _: None
     errors: KnownErrors = lambda _: None
     rpc_endpoints: Mapping[str, str] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.addresses import ZERO_ADDRESS, EthAddress
 from bridge.cbor import byte_string
 from bridge.ethereum_block import ETHEREUM
 from bridge.events import Log, entries_to_log
@@ -41,6 +41,7 @@ from devtools.soltest.cheatcodes.state import (
     RecordedLog,
     State,
 )
+from devtools.soltest.cheatcodes.step_watch import StepWatch, watch
 from devtools.soltest.cheatcodes.table import Cheatcode, table
 from devtools.soltest.cheatcodes.values import decode, encode
 from devtools.soltest.forks.origin import ForkOrigin, Remotes
@@ -207,6 +208,8 @@ class Cheatcodes:
             undo_reverted(self, calls)
             if not self.state.snapshots:
                 self.state.forks.changes.clear()  # nothing takes them back any more
+            if self.state.watches_steps:
+                watch(self, calls, ZERO_ADDRESS, 0)
             self._suppose(calls)  # the rest of the block is the machine's, as the message has found it
             return self._end(calls, proceed(call))
         if isinstance(calls, EthereumCalls):
@@ -238,6 +241,8 @@ class Cheatcodes:
         else:
             answer = answers.answer(host, ask)
         undo_reverted(self, host.calls)
+        if isinstance(host.calls.tracer, StepWatch):
+            host.calls.tracer.goes_on(host.address, host.calls.depth)
         if self.state.deals:
             self._keep_deals(host, answer)
         if self.state.forks.forks and answer.success:

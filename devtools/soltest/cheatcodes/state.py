@@ -218,6 +218,18 @@ class AccountAccess:
     slots: list[StorageAccess] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class DebugStep:
+    """An instruction as `stopAndReturnDebugTraceRecording` gives it: the stack's top is first."""
+
+    stack: tuple[int, ...]
+    memory: bytes
+    opcode: int
+    depth: int
+    out_of_gas: bool
+    contract: EthAddress
+
+
 @dataclass(slots=True)
 class MappingSlots:
     """The slots of a contract's mappings: of each its key and the mapping's slot; of a mapping its slots in order."""
@@ -283,6 +295,10 @@ class State:
     mappings: dict[EthAddress, MappingSlots] | None = None
     diff: list[AccountAccess] | None = None
     open_diffs: list[AccountAccess] = field(default_factory=list)
+    safe_memory: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    """By depth, the ranges of memory that frames may write."""
+    steps: list[DebugStep] | None = None
+    """The instructions since `startDebugTraceRecording`."""
     arbitrary: dict[EthAddress, bool] = field(default_factory=dict)
     """Contracts whose slots are drawn when they are read, with whether those that hold something are, too."""
     drawn: set[tuple[EthAddress, int]] = field(default_factory=set)
@@ -342,6 +358,11 @@ class State:
     def watches(self) -> bool:
         """Whether slots have to be seen, and what is hashed, with all calls."""
         return bool(self.recording or self.diff is not None or self.mappings is not None or self.arbitrary)
+
+    @property
+    def watches_steps(self) -> bool:
+        """Whether instructions have to be seen."""
+        return bool(self.safe_memory) or self.steps is not None
 
     def sees(self, depth: int) -> bool:
         """Whether calls that frames at this depth or below it make have to be seen, and their logs in order.

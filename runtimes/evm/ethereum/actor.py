@@ -27,7 +27,7 @@ from hypervisor.runtime import Outcome
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, NO_BLOCK, SYSTEM_ACTOR, ActorID, BlockId
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import Code, CodeCache, analyse, code_too_long
-from runtimes.evm.engine import Answer, Ask, Engine, EngineRules, Frame, FrameOutcome, Status
+from runtimes.evm.engine import Answer, Ask, Engine, EngineRules, Frame, FrameOutcome, FrameStopped, Status
 from runtimes.evm.ethereum.answers import answer, returned
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
@@ -189,9 +189,12 @@ class EthereumInvocation:
             calls.tracer.event(EvmFrame(address, code.data))
         host = EthereumHost(self._kernel, calls, address, caller, value)
         engine = self._new_engine(calls.environment.fork)
-        step = engine.start(frame, host)
-        while not isinstance(step, FrameOutcome):
-            step = engine.resume(_answer_ask(host, step))
+        try:
+            step = engine.start(frame, host)
+            while not isinstance(step, FrameOutcome):
+                step = engine.resume(_answer_ask(host, step))
+        except FrameStopped as stopped:
+            step = FrameOutcome(Status.REVERT, stopped.output)
         host.gas.settle()
         return step
 

@@ -92,7 +92,7 @@ class PyEvmEngine:
         computation, asked = self._computation, self._asked
         if computation is None or asked is None:
             raise Fatal("an EVM frame that asked nothing was given an answer")
-        self._asked = None
+        self._asked, self._steps = None, computation.host.steps
 
         def go_on() -> Step:
             if isinstance(asked, CallAsk):

@@ -2,7 +2,8 @@
 
 python -m tests.devtools.soltest.cheatcodes.golden FOLDER     make it from a folder in which forge has run
 
-The folder holds `forge.json` (`forge test --json`) and forge's `out`. `make clients` runs forge again and compares.
+The folder holds `forge0.json` and `forge1.json` (`forge test --json -vvv`, with the options of `RUNS`) and forge's `out`.
+`make clients` runs forge again and compares.
 """
 
 from __future__ import annotations
@@ -31,7 +32,15 @@ SOURCES: Final = (
     "Scripts",
     "Logs",
     "Metering",
+    "Instructions",
+    "Slots",
 )
+
+RUNS: Final = (
+    ("--nmc", "FilecoinTest|HostileTest|SlotsTest"),
+    ("--mc", "SlotsTest", "--extra-output", "storageLayout"),  # with layouts forge's state diffs name variables
+)
+"""The options of forge's runs."""
 
 
 def of_forge(results: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -58,12 +67,15 @@ def _artifacts(folder: Path) -> dict[str, dict[str, Any]]:
             kept = {name: {"object": whole[name]["object"]} for name in ("bytecode", "deployedBytecode")}
             methods = {"abi": whole["abi"], "methodIdentifiers": whole["methodIdentifiers"]}
             found[f"test/{source}.t.sol:{file.stem}"] = methods | kept
+            if source == "Slots":
+                found[f"test/{source}.t.sol:{file.stem}"]["storageLayout"] = whole["storageLayout"]
     return found
 
 
 def main(folder: Path) -> None:
     """Write the file."""
-    results = json.loads((folder / "forge.json").read_text(encoding="utf-8"))
+    runs = (json.loads((folder / f"forge{number}.json").read_text(encoding="utf-8")) for number in range(len(RUNS)))
+    results = {suite: found for run in runs for suite, found in run.items()}
     content = {"artifacts": _artifacts(folder), "forge": of_forge(results)}
     FILE.write_bytes(gzip.compress(json.dumps(content, separators=(",", ":")).encode(), mtime=0))
 

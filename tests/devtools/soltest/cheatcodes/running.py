@@ -44,7 +44,12 @@ def run(
     files = sorted({place.file for place in places})
     suites, corrupt = find_suites(artifacts, files, SuiteFilter(contract=f"^{contract}$"))
     assert (len(suites), corrupt) == (1, [])
-    job = Job(project, places, {}, network=network, rules=rules, evm=evm, shows_logs=True)
+    layouts = {
+        (place.file, place.name): found["storageLayout"]
+        for place, found in zip(places, GOLDEN["artifacts"].values(), strict=True)
+        if "storageLayout" in found
+    }
+    job = Job(project, places, {}, network=network, rules=rules, evm=evm, shows_logs=True, layouts=layouts)
     world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
     viewer = TestViewer(artifacts, rules, 0)
     collector = None if report is None else viewer.collector(world.machine, "gas")

@@ -11,6 +11,15 @@ interface Vm {
         uint64 gasRemaining;
     }
 
+    struct DebugStep {
+        uint256[] stack;
+        bytes memoryInput;
+        uint8 opcode;
+        uint64 depth;
+        bool isOutOfGas;
+        address contractAddr;
+    }
+
     struct Log {
         bytes32[] topics;
         bytes data;
@@ -296,6 +305,8 @@ interface Vm {
     function expectRevert(bytes4, address, uint64) external;
     function expectRevert(bytes4, uint64) external;
     function expectRevert(uint64) external;
+    function expectSafeMemory(uint64, uint64) external;
+    function expectSafeMemoryCall(uint64, uint64) external;
     function fee(uint256) external;
     function ffi(string[] calldata) external returns (bytes memory);
     function foundryVersionAtLeast(string calldata) external returns (bool);
@@ -327,6 +338,7 @@ interface Vm {
     function getStateDiff() external returns (string memory);
     function getStateDiffJson() external returns (string memory);
     function getStorageAccesses() external returns (StorageAccess[] memory);
+    function getStorageSlots(address, string calldata) external returns (bytes32[] memory);
     function indexOf(string calldata, string calldata) external returns (uint256);
     function interceptInitcode() external;
     function isContext(uint8) external returns (bool);
@@ -474,6 +486,7 @@ interface Vm {
     function startBroadcast() external;
     function startBroadcast(address) external;
     function startBroadcast(uint256) external;
+    function startDebugTraceRecording() external;
     function startMappingRecording() external;
     function startPrank(address) external;
     function startPrank(address, address) external;
@@ -482,8 +495,10 @@ interface Vm {
     function startSnapshotGas(string calldata) external;
     function startSnapshotGas(string calldata, string calldata) external;
     function startStateDiffRecording() external;
+    function stopAndReturnDebugTraceRecording() external returns (DebugStep[] memory);
     function stopAndReturnStateDiff() external returns (AccountAccess[] memory);
     function stopBroadcast() external;
+    function stopExpectSafeMemory() external;
     function stopMappingRecording() external;
     function stopPrank() external;
     function stopRecord() external;

@@ -1,0 +1,61 @@
+"""Cheatcodes about single instructions: where they may write memory, and a record of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from devtools.soltest.cheatcodes.context import Context
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.safe_memory import SCRATCH
+from devtools.soltest.cheatcodes.step_watch import MOST_STEPS, unwatch, watch
+from devtools.soltest.cheatcodes.table import cheatcode
+
+# --- memory ---------------------------------------------------------------------------------------------------------
+
+
+def _expect_safe(context: Context, start: int, end: int, depth: int) -> None:
+    context.ethereum("watching of instructions")
+    if start >= end:
+        raise CheatcodeFailure(f"memory range start ({start}) is greater than end ({end})")
+    watch(context.cheats, context.calls, context.caller, context.depth)
+    context.state.safe_memory.setdefault(depth, [SCRATCH]).append((start, end))
+
+
+@cheatcode("expectSafeMemory(uint64,uint64)")
+def _safe_memory(context: Context, start: int, end: int) -> None:
+    _expect_safe(context, start, end, context.depth)
+
+
+@cheatcode("expectSafeMemoryCall(uint64,uint64)")
+def _safe_memory_call(context: Context, start: int, end: int) -> None:
+    _expect_safe(context, start, end, context.depth + 1)
+
+
+@cheatcode("stopExpectSafeMemory()")
+def _stop_safe_memory(context: Context) -> None:
+    context.state.safe_memory.pop(context.depth, None)
+    unwatch(context.cheats, context.calls)
+
+
+# --- a record of instructions ---------------------------------------------------------------------------------------
+
+
+@cheatcode("startDebugTraceRecording()")
+def _start_steps(context: Context) -> None:
+    context.ethereum("recording of instructions")
+    if context.state.steps is not None:
+        raise CheatcodeFailure("debug trace recording was already started")
+    watch(context.cheats, context.calls, context.caller, context.depth)
+    context.state.steps = []
+
+
+@cheatcode("stopAndReturnDebugTraceRecording()", returns="(uint256[],bytes,uint8,uint64,bool,address)[]")
+def _stop_steps(context: Context) -> Sequence[Any]:
+    steps, context.state.steps = context.state.steps, None
+    unwatch(context.cheats, context.calls)
+    if steps is None:
+        raise CheatcodeFailure("nothing recorded")
+    if len(steps) > MOST_STEPS:
+        raise CheatcodeFailure(f"more than {MOST_STEPS} instructions were recorded: record a shorter part of the test")
+    return [(list(step.stack), step.memory, step.opcode, step.depth, step.out_of_gas, step.contract) for step in steps]
