@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_forge_says_what_the_golden_file_says(clients: Path, tmp_path: Path) -> 
     home = tmp_path / "home"  # with no names of events of other projects
     home.mkdir()
     start(clients, "forge", "build", "--use", EXAMPLE / "solc.mjs", folder=tmp_path, HOME=str(home))  # learns names
-    said = {}
+    said: dict[str, Any] = {}
     for chosen in golden.RUNS:  # steps are recorded from -vvv on
         command = ("forge", "test", "--use", EXAMPLE / "solc.mjs", *chosen, "--json", "-vvv")
         done = start(clients, *command, folder=tmp_path, HOME=str(home))

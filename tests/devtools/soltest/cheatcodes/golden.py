@@ -2,8 +2,8 @@
 
 python -m tests.devtools.soltest.cheatcodes.golden FOLDER     make it from a folder in which forge has run
 
-The folder holds `forge0.json` and `forge1.json` (`forge test --json -vvv`, with the options of `RUNS`) and forge's `out`.
-`make clients` runs forge again and compares.
+The folder holds `forge0.json` and `forge1.json` (`forge test --json -vvv`, with the options of `RUNS`) and
+forge's `out`. `make clients` runs forge again and compares.
 """
 
 from __future__ import annotations
