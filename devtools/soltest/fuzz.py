@@ -16,13 +16,15 @@ from typing import Any, Final
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.state import VM_ADDRESS
 from devtools.soltest.cheatcodes.values import decode, encode
+from devtools.soltest.dictionary import Dictionary
 from devtools.soltest.discovery import TestFunction
+from devtools.soltest.fixtures import find_fixtures
 from devtools.soltest.frames import FrameTracer, by_end
 from devtools.soltest.project import FuzzSettings
 from devtools.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from devtools.soltest.stage import SuiteStage, is_rejected, selector
 from devtools.soltest.value_text import arguments_text
-from devtools.soltest.values import Dictionary, Values, simpler, types
+from devtools.soltest.values import Values, simpler, types
 from devtools.soltest.world import CallOutcome, Handle
 
 _MOST_SHRINKS: Final = 5000
@@ -69,7 +71,10 @@ class FuzzRun:
     def run(self) -> TestResult:
         """Call until all runs are done, or one fails."""
         name = f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
-        values = Values(Random(name), self.dictionary, self.settings.dictionary_weight)  # noqa: S311  # repeatable
+        rng = Random(name)  # noqa: S311  # repeatable
+        fixtures = find_fixtures(self.stage)
+        self.stage.world.restore(self.ready)
+        values = Values(rng, self.dictionary, self.settings.dictionary_weight, fixtures)
         due, kept = Deadline(self.settings.timeout), self._kept_arguments()
         while len(self.gases) < self.settings.runs and not due.over():
             if due.now():
@@ -90,7 +95,7 @@ class FuzzRun:
             if status is CaseStatus.SKIPPED:
                 return self._result(status, reason)
             self.gases.append(outcome.gas_used)
-            self.dictionary.add_output(outcome.output)
+            self.dictionary.add_outcome(outcome)
         return self._result(CaseStatus.SUCCESS, None)
 
     def _kept_arguments(self) -> list[Any] | None:

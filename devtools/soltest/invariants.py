@@ -18,7 +18,9 @@ from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.artifact import ContractArtifact
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.values import decode as decode_arguments
+from devtools.soltest.dictionary import Dictionary
 from devtools.soltest.discovery import TestFunction, signature
+from devtools.soltest.fixtures import find_fixtures
 from devtools.soltest.fuzz import Deadline
 from devtools.soltest.kept_failures import KeptCall
 from devtools.soltest.project import InvariantSettings
@@ -26,7 +28,7 @@ from devtools.soltest.results import CallMetrics, CaseKind, CaseStatus, CounterE
 from devtools.soltest.shrinking import shortened
 from devtools.soltest.stage import SuiteStage, is_rejected, selector
 from devtools.soltest.value_text import arguments_text
-from devtools.soltest.values import Dictionary, Values, types
+from devtools.soltest.values import Values, types
 from devtools.soltest.world import CallOutcome, Handle
 from localnet.contracts.code_patterns import CodePattern, without_metadata
 
@@ -210,7 +212,7 @@ class InvariantRun:
         self._senders, excluded = said.addresses("targetSenders"), set(said.addresses("excludeSenders"))
         name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"
         rng = Random(name)  # noqa: S311  # repeatable
-        values = Values(rng, self.dictionary, self.settings.dictionary_weight)
+        values = Values(rng, self.dictionary, self.settings.dictionary_weight, find_fixtures(stage))
         stage.world.restore(self.ready)
         if not self._senders:
             self._senders, self._strangers = [values.address() for _ in range(_SENDERS)], _STRANGERS
@@ -226,7 +228,12 @@ class InvariantRun:
         self._due = Deadline(self.settings.timeout)
         while self.runs < self.settings.runs and not self._due.over():
             stage.world.restore(self.ready)
-            failure = self._sequence(rng, values, excluded)
+            self.dictionary.forget_runs()
+            stage.world.notes_slots = self.dictionary.takes_storage
+            try:
+                failure = self._sequence(rng, values, excluded)
+            finally:
+                stage.world.notes_slots = False
             self.runs += 1
             if failure is not None:
                 return self._failure(*failure)
@@ -278,7 +285,7 @@ class InvariantRun:
             self.calls += 1
             self.reverts += not outcome.success
             if outcome.success:
-                self.dictionary.add_output(outcome.output)
+                self.dictionary.add_outcome(outcome)
             why = self._after(outcome)
             if why is not None:
                 return steps, why

@@ -1,4 +1,4 @@
-"""The numbers that Solidity sources mention, found by their texts alone: what their conditions compare with."""
+"""The numbers and texts that Solidity sources mention: what their conditions compare with."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from devtools.soltest.dictionary import SourceLiterals
 from devtools.soltest.project import Project
 from devtools.soltest.remappings import resolve
 from devtools.soltest.sources import imports
 
 _TOKEN: Final = re.compile(
-    r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|"""
+    r"""//[^\n]*|/\*.*?\*/|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|"""
     r"""(?<![\w.$])(?:(?P<hex>0[xX][0-9a-fA-F_]+)|(?P<decimal>\d[\d_]*(?:\.\d[\d_]*)?(?:[eE]\d{1,2})?))(?![\w.])"""
     r"""(?:\s+(?P<unit>wei|gwei|ether|seconds|minutes|hours|days|weeks)\b)?""",
     re.DOTALL,
@@ -38,19 +39,37 @@ def literals(text: str) -> Iterator[int]:
             yield int(value)
 
 
-def own_literals(project: Project, file: str) -> tuple[int, ...]:
-    """The numbers of a source, and of those of the project's own that it imports, to the last; no library's."""
+def texts(text: str) -> Iterator[str]:
+    """What stands in quotes, with ASCII's escapes read, in the order of the text; comments are passed over."""
+    for found in _TOKEN.finditer(text):
+        quoted = found["text"]
+        if quoted is None:
+            continue
+        content = quoted[1:-1]
+        if "\\" in content:
+            try:
+                content = content.encode("ascii").decode("unicode_escape")
+                content.encode()
+            except UnicodeError:
+                continue
+        yield content
+
+
+def own_literals(project: Project, file: str) -> SourceLiterals:
+    """The literals of a source, and of those of the project's own that it imports, to the last; no library's."""
     found: dict[int, None] = {}
+    words: dict[str, None] = {}
     names, seen = [file], {file}
     while names:
         name = names.pop()
-        numbers, imported = _read(project.root / name)
+        numbers, quoted, imported = _read(project.root / name)
         found |= dict.fromkeys(numbers)
+        words |= dict.fromkeys(quoted)
         for other in (resolve(text, name, project.remappings) for text in imported):
             if other not in seen and not _is_librarys(project, other):
                 seen.add(other)
                 names.append(other)
-    return tuple(found)
+    return SourceLiterals(tuple(found), tuple(words))
 
 
 def _is_librarys(project: Project, name: str) -> bool:
@@ -58,10 +77,12 @@ def _is_librarys(project: Project, name: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _read(path: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Numbers and imports; none of a source that is not there: artifacts go without."""
+def _read(path: Path) -> tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...]]:
+    """Numbers, texts and imports; none of a source that is not there: artifacts go without."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return (), ()
-    return tuple(dict.fromkeys(literals(text))), tuple(imports(text))
+        return (), (), ()
+    imported = tuple(imports(text))
+    quoted = tuple(one for one in dict.fromkeys(texts(text)) if one not in imported)
+    return tuple(dict.fromkeys(literals(text))), quoted, imported

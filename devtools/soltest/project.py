@@ -24,7 +24,21 @@ DEFAULT_SENDER: Final = "0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38"
 
 
 @dataclass(frozen=True, slots=True)
-class FuzzSettings:
+class DictionarySettings:
+    """What the dictionary of a fuzz or invariant test takes, and how much of it: forge's keys and defaults.
+
+    Addresses are those of contracts whose code is read for the words that it pushes.
+    """
+
+    include_storage: bool = True
+    include_push_bytes: bool = True
+    max_fuzz_dictionary_addresses: int = 15_728_640
+    max_fuzz_dictionary_values: int = 9_830_400
+    max_fuzz_dictionary_literals: int = 6_553_600
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzSettings(DictionarySettings):
     """How many runs a fuzz test has, how many inputs it may refuse; the seed, None for any.
 
     Without `fail_on_revert` a run passes that fails because another contract than the test's has reverted in it.
@@ -44,7 +58,7 @@ class FuzzSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class InvariantSettings:
+class InvariantSettings(DictionarySettings):
     """How many sequences of how many calls; whether a call that reverts is a failure; `timeout` as for fuzz tests."""
 
     runs: int = 256
@@ -294,6 +308,7 @@ def _fuzz(table: Table) -> FuzzSettings:
         fail_on_revert=table.flag("fail_on_revert", True),
         timeout=table.number_or_none("timeout"),
         failures=table.text("failure_persist_dir", "cache/fuzz"),
+        **_dictionary(table),
     )
 
 
@@ -308,7 +323,23 @@ def _invariant(table: Table) -> InvariantSettings:
         timeout=table.number_or_none("timeout"),
         failures=table.text("failure_persist_dir", "cache/invariant"),
         shows_metrics=table.flag("show_metrics", True),
+        **_dictionary(table),
     )
+
+
+def _dictionary(table: Table) -> dict[str, Any]:
+    usual = DictionarySettings()
+    return {
+        "include_storage": table.flag("include_storage", usual.include_storage),
+        "include_push_bytes": table.flag("include_push_bytes", usual.include_push_bytes),
+        "max_fuzz_dictionary_addresses": table.number(
+            "max_fuzz_dictionary_addresses", usual.max_fuzz_dictionary_addresses, U64
+        ),
+        "max_fuzz_dictionary_values": table.number("max_fuzz_dictionary_values", usual.max_fuzz_dictionary_values, U64),
+        "max_fuzz_dictionary_literals": table.number(
+            "max_fuzz_dictionary_literals", usual.max_fuzz_dictionary_literals, U64
+        ),
+    }
 
 
 def _permission(row: Table) -> tuple[str, str]:

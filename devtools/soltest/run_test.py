@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from time import perf_counter
 from typing import Protocol
 
 from devtools.soltest.artifact import Artifacts, ContractArtifact
+from devtools.soltest.dictionary import MOST_WORDS, Dictionary, SourceLiterals, StateWords, pushed
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.endless import LoopTracer
 from devtools.soltest.fuzz import FuzzRun
@@ -20,7 +22,6 @@ from devtools.soltest.literals import own_literals
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.results import CaseKind, CaseStatus, TestResult
 from devtools.soltest.stage import SetUpFailed, SuiteStage, is_skip, selector
-from devtools.soltest.values import Dictionary, pushed
 from devtools.soltest.world import Handle, World
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.tracing import Tracer
@@ -177,22 +178,22 @@ class SuiteRun:
     def _tests(self, stage: SuiteStage, seen: Tracer | None) -> Iterator[TestResult]:
         settings = inline_settings(self._text(), self.suite.contract)
         ready = self.world.snapshot()
-        words: tuple[int, ...] | None = None
-        numbers: tuple[int, ...] = ()
+        state: StateWords | None = None
+        sources = SourceLiterals()
         try:
             for test in self.suite.tests:
                 self.started(test.signature)
                 begin = perf_counter()
                 self.world.restore(ready)
-                if test.kind is not CaseKind.UNIT and words is None:
-                    words, numbers = self._words(stage), own_literals(self.project, self.suite.file)
+                if test.kind is not CaseKind.UNIT and state is None:
+                    state, sources = self._words(stage), own_literals(self.project, self.suite.file)
                 self.world.machine.tracer = self.collector.test_tracer() if self.collector else None
                 try:
                     fuzz, invariant = with_settings(self.project, settings, test.name)
                     cheats = self.world.cheatcodes
                     internal = flag(self.project, settings, test.name, "allow_internal_expect_revert")
                     cheats.settings = replace(cheats.settings, internal_reverts=internal)
-                    run = self._runner_of(stage, test, fuzz, invariant, ready, words or (), numbers)
+                    run = self._runner_of(stage, test, fuzz, invariant, ready, state or StateWords(), sources)
                     try:
                         result = run()
                     except OutOfTime:
@@ -220,7 +221,7 @@ class SuiteRun:
 
     def _runner_of(
         self, stage: SuiteStage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings, ready: Handle,
-        words: tuple[int, ...], numbers: tuple[int, ...],
+        state: StateWords, sources: SourceLiterals,
     ) -> Callable[[], TestResult]:  # fmt: skip
         """How a test of this kind is run."""
         if test.kind is CaseKind.UNIT:
@@ -229,11 +230,11 @@ class SuiteRun:
         if test.kind is CaseKind.FUZZ:
             kept = kept_input(self.project, contract, name)
             return lambda: FuzzRun(
-                stage, test, fuzz, self.seed, ready, Dictionary(words, numbers), self.progress, kept
+                stage, test, fuzz, self.seed, ready, Dictionary.of(fuzz, state, sources), self.progress, kept
             ).run()
         sequence = kept_sequence(self.project, contract, name)
         return lambda: InvariantRun(
-            stage, test, invariant, self.seed, ready, Dictionary(words, numbers), self.progress, sequence
+            stage, test, invariant, self.seed, ready, Dictionary.of(invariant, state, sources), self.progress, sequence
         ).run()
 
     def _unit(self, stage: SuiteStage, test: TestFunction) -> TestResult:
@@ -315,13 +316,14 @@ class SuiteRun:
             duration=duration,
         )
 
-    def _words(self, stage: SuiteStage) -> tuple[int, ...]:
-        words: dict[int, None] = {}
-        for address, code in self.world.contracts(stage.first_actor):
-            words[int.from_bytes(address, "big")] = None
-            for word in pushed(code):
-                words[word] = None
-        return tuple(words)
+    def _words(self, stage: SuiteStage) -> StateWords:
+        world, since = self.world, stage.first_actor
+        slots = dict.fromkeys(chain.from_iterable(islice(world.slots(since), MOST_WORDS)))
+        return StateWords(
+            tuple(int.from_bytes(address, "big") for address in world.accounts(since)),
+            tuple(tuple(dict.fromkeys(pushed(code))) for _, code in world.contracts(since)),
+            tuple(slots),
+        )
 
     def _text(self) -> str:
         try:

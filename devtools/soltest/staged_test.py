@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
+from devtools.soltest.dictionary import Dictionary
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.fuzz import FuzzRun
 from devtools.soltest.job import Job
@@ -18,7 +19,6 @@ from devtools.soltest.kept_failures import kept_input
 from devtools.soltest.results import CaseKind
 from devtools.soltest.serving import setting_of, settings_of
 from devtools.soltest.stage import SetUpFailed, SuiteStage, selector
-from devtools.soltest.values import Dictionary
 from devtools.soltest.world import Handle, World
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
@@ -81,7 +81,7 @@ def staged_test(job: Job, artifacts: Artifacts, suite: Suite, test: TestFunction
 
 def _failing(job: Job, stage: SuiteStage, test: TestFunction, ready: Handle, name: str) -> bytes:
     kept = kept_input(job.project, stage.artifact.name, test.signature)
-    result = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary((), ()), kept=kept).run()
+    result = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), kept=kept).run()
     if not result.counterexample:
         raise InvalidInput(f"{name} passes in {result.runs} runs: there is no input to debug it with")
     return result.counterexample[0].calldata

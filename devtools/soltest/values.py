@@ -11,10 +11,9 @@ from random import Random
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
+from devtools.soltest.dictionary import Dictionary
 from devtools.soltest.discovery import type_of
 
-_PUSH1, _PUSH32 = 0x60, 0x7F
-_PLACE, _JUMPDEST = 2, b"\x5b"
 _LONGEST_ARRAY: Final = 255
 _LONGEST_BYTES: Final = 99
 _LONGEST_TEXT: Final = 31
@@ -25,53 +24,10 @@ _SHORT_ARRAYS: Final = 0.05
 """The share of arrays with at most eight elements, in which what single elements do is found sooner."""
 _MOST_ELEMENTS: Final = 1 << 16
 """Of one call's arrays in all: forge has no such bound, and three dimensions of full length would take minutes."""
-_MOST_WORDS: Final = 15_000
+_FIXTURES: Final = 0.5
+"""The share of values that are fixtures, among those that are not the dictionary's, where a parameter has some."""
 
 Inputs = Sequence[Mapping[str, Any]]
-
-
-class Dictionary:
-    """Words that a test's contracts mention or have answered: the interesting values.
-
-    The numbers of the project's own sources, which conditions compare with, are drawn as often as all the others.
-    """
-
-    def __init__(self, words: Sequence[int] = (), literals: Sequence[int] = ()) -> None:
-        self._literals = list(dict.fromkeys(literals))[:_MOST_WORDS]
-        self._words = list(dict.fromkeys(words))[:_MOST_WORDS]
-        self._known = set(self._words)
-
-    def add(self, word: int) -> None:
-        """Remember a word."""
-        if word not in self._known and len(self._words) < _MOST_WORDS:
-            self._known.add(word)
-            self._words.append(word)
-
-    def add_output(self, data: bytes) -> None:
-        """Remember the first words of an answer."""
-        for at in range(0, min(len(data), 1024) - 31, 32):
-            self.add(int.from_bytes(data[at : at + 32], "big"))
-
-    def choose(self, rng: Random) -> int | None:
-        """One of the words."""
-        if self._literals and (not self._words or rng.random() < 0.5):
-            return rng.choice(self._literals)
-        return rng.choice(self._words) if self._words else None
-
-    def __len__(self) -> int:
-        return len(self._words)
-
-
-def pushed(code: bytes) -> Iterator[int]:
-    """The words that code pushes, but for places in it: two bytes that name a JUMPDEST."""
-    at = 0
-    while at < len(code):
-        size = code[at] - _PUSH1 + 1 if _PUSH1 <= code[at] <= _PUSH32 else 0
-        if size:
-            word = int.from_bytes(code[at + 1 : at + 1 + size], "big")
-            if size != _PLACE or code[word : word + 1] != _JUMPDEST:
-                yield word
-        at += 1 + size
 
 
 class Values:
@@ -81,10 +37,14 @@ class Values:
     conditions on several parameters are met together.
     """
 
-    def __init__(self, rng: Random, dictionary: Dictionary, weight: int = 40) -> None:
+    def __init__(
+        self, rng: Random, dictionary: Dictionary, weight: int = 40, fixtures: Mapping[str, Sequence[Any]] | None = None
+    ) -> None:
+        """`fixtures`: values by the name of a parameter (fixtures.py)."""
         self._rng = rng
         self._dictionary = dictionary
         self._weight = weight
+        self._fixtures = {} if fixtures is None else fixtures
         self._share = weight
         self._rest = _MOST_ELEMENTS
 
@@ -93,7 +53,13 @@ class Values:
         rng = self._rng
         self._rest = _MOST_ELEMENTS
         self._share = self._weight if rng.random() < 0.5 else 100 * (rng.randrange(100) < self._weight)
-        return [self.value(entry) for entry in inputs]
+        return [self._argument(entry) for entry in inputs] if self._fixtures else [*map(self.value, inputs)]
+
+    def _argument(self, entry: Mapping[str, Any]) -> Any:
+        found = self._fixtures.get(parameter_key(str(entry.get("name", "")), str(entry["type"])))
+        if found and self._rng.randrange(100) >= self._share and self._rng.random() < _FIXTURES:
+            return self._rng.choice(found)
+        return self.value(entry)
 
     def value(self, entry: Mapping[str, Any]) -> Any:
         """A value of an ABI entry's type, as `eth_abi` takes it."""
@@ -128,6 +94,9 @@ class Values:
     def _known(self) -> int | None:
         return self._dictionary.choose(self._rng) if self._rng.randrange(100) < self._share else None
 
+    def _known_text(self) -> str | None:
+        return self._dictionary.choose_text(self._rng) if self._rng.random() < 0.5 else None
+
     def _unsigned(self, bits: int) -> int:
         rng, top = self._rng, 1 << bits
         known = self._known()
@@ -153,6 +122,9 @@ class Values:
         known = self._known()
         if known is not None:
             word = known.to_bytes(32, "big")
+            text = self._known_text() if left else None
+            if text is not None and len(text.encode()) <= size:
+                return text.encode().ljust(size, b"\0")
             return word[:size] if left else word[-size:]
         return self._rng.randbytes(size) if self._rng.randrange(50) else bytes(size)
 
@@ -166,11 +138,15 @@ class Values:
     def _bytes(self) -> bytes:
         known = self._known()
         if known is not None:
-            return known.to_bytes(32, "big")
+            text = self._known_text()
+            return known.to_bytes(32, "big") if text is None else text.encode()
         return self._rng.randbytes(self._rng.randint(0, _LONGEST_BYTES))
 
     def _text(self) -> str:
         rng = self._rng
+        text = self._known_text() if rng.randrange(100) < self._share else None
+        if text is not None:
+            return text
         return "".join(chr(rng.randint(*rng.choice(_LETTERS))) for _ in range(rng.randint(0, _LONGEST_TEXT)))
 
 
@@ -250,6 +226,11 @@ def plain_value(entry: Mapping[str, Any]) -> Any:
         return 0
     plain = {"bool": False, "string": "", "bytes": b"", "address": bytes(20), "function": bytes(24)}
     return plain[kind] if kind in plain else bytes(int(kind[5:]))
+
+
+def parameter_key(name: str, kind: str) -> str:
+    """By what a parameter finds its fixtures: its name as forge compares it, and its type."""
+    return f"{name.strip('_').lower()}:{kind}"
 
 
 def types(inputs: Inputs) -> list[str]:

@@ -37,7 +37,9 @@ from runtimes.evm.ethereum.application import Application, block_of
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
 from runtimes.evm.rules import CodeLimit
+from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import Cid
+from store.kamt import Kamt
 from store.memory import MemoryStore
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
@@ -83,6 +85,8 @@ class CallOutcome:
     events: tuple[StampedEvent, ...]
     error: str = ""
     reason: str = ""
+    written: tuple[int, ...] = ()
+    """Words of the slots that were read or written, where `World.notes_slots` asks for them under Ethereum's rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,8 @@ class World:
         self.machine.state_tree.flush()
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
         self._sent = 0
+        self.notes_slots = False
+        """Whether outcomes have the words of slots."""
         if setting.fork_url is not None and self._is_ethereum:
             self._begin_at(setting.fork_url, setting.fork_number)
         self.machine.state_tree.begin()  # for good: marks hold only within a transaction
@@ -216,7 +222,8 @@ class World:
             raise
         tree.commit()
         words = "" if result.success else result.message or f"exit code {result.exit_code}"
-        outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, words)
+        slots = application.accounts.slot_words() if self.notes_slots else ()
+        outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, words, "", slots)
         return outcome, result.created
 
     def _note_failure(self, accounts: Accounts) -> None:
@@ -286,6 +293,23 @@ class World:
         state = tree.get_actor(actor)
         if state is not None:
             tree.set_actor(actor, state.with_balance(money))
+
+    def accounts(self, since: int = 0) -> list[EthAddress]:
+        """Addresses of accounts and contracts whose actors' IDs are not below `since`, in order of creation."""
+        tree = self.machine.state_tree
+        states = (tree.get_actor(ActorID(actor)) for actor in range(since, tree.init_state().next_id))
+        found = (None if state is None else from_delegated(state.delegated_address) for state in states)
+        return [address for address in found if address is not None]
+
+    def slots(self, since: int = 0) -> Iterator[tuple[int, int]]:
+        """Slots of contracts whose actors' IDs are not below `since`, with their words."""
+        tree, store, evm = self.machine.state_tree, self.machine.store, self.machine.manifest.code("evm")
+        for actor in range(since, tree.init_state().next_id):
+            state = tree.get_actor(ActorID(actor))
+            if state is not None and state.code == evm:
+                storage = EvmState.decode(store.get(state.head)).storage
+                if storage != EMPTY_KAMT:
+                    yield from Kamt(store, storage).items()
 
     def contracts(self, since: int = 0) -> list[tuple[EthAddress, bytes]]:
         """Contracts whose actors' IDs are not below `since`, each with its code, in order of creation."""

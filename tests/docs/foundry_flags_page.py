@@ -37,7 +37,6 @@ ELSEWHERE: Final = {
 """Options of `forge coverage` and `forge snapshot` that have other names here, or none."""
 
 _CORPUS = "no: inputs are drawn anew in each run; what failed is kept"
-_DICTIONARY = "no: the dictionary has bounds of its own"
 _BY_TEST = "no: a cheatcode sets it in a test"
 _NODE = "no: a node has 20 seconds for an answer, and its URL may have a user and a token"
 _OUTPUT = "no: the compiler is asked for what tests need; forge build makes the rest"
@@ -89,11 +88,6 @@ KEYS: Final = {
     "fuzz.corpus_min_mutations": _CORPUS,
     "fuzz.corpus_min_size": _CORPUS,
     "fuzz.gas_report_samples": "no: all runs count",
-    "fuzz.include_push_bytes": "no: words of code are always in the dictionary",
-    "fuzz.include_storage": "no: slots are not in the dictionary; what calls return is",
-    "fuzz.max_fuzz_dictionary_addresses": _DICTIONARY,
-    "fuzz.max_fuzz_dictionary_literals": _DICTIONARY,
-    "fuzz.max_fuzz_dictionary_values": _DICTIONARY,
     "fuzz.sancov_edges": _COVERAGE,
     "fuzz.sancov_trace_cmp": _COVERAGE,
     "fuzz.show_edge_coverage": _COVERAGE,
@@ -112,12 +106,7 @@ KEYS: Final = {
     "invariant.corpus_min_mutations": _CORPUS,
     "invariant.corpus_min_size": _CORPUS,
     "invariant.gas_report_samples": "no: all calls count",
-    "invariant.include_push_bytes": "no: words of code are always in the dictionary",
-    "invariant.include_storage": "no: slots are not in the dictionary; what calls return is",
     "invariant.max_block_delay": "no: sequences run in one block; a handler calls `vm.roll`",
-    "invariant.max_fuzz_dictionary_addresses": _DICTIONARY,
-    "invariant.max_fuzz_dictionary_literals": _DICTIONARY,
-    "invariant.max_fuzz_dictionary_values": _DICTIONARY,
     "invariant.max_time_delay": "no: sequences run at one time; a handler calls `vm.warp`",
     "invariant.sancov_edges": _COVERAGE,
     "invariant.sancov_trace_cmp": _COVERAGE,

@@ -249,6 +249,15 @@ class Accounts:
                 known[int.from_bytes(key[1], "little")] = word
         return sorted(slot for slot, word in known.items() if word)
 
+    def slot_words(self) -> tuple[int, ...]:
+        """The words of all slots that the message has read or written, as they are now."""
+        return tuple(
+            word
+            for key, word in self._journal.items()
+            if word is not None and isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], bytes)
+            and isinstance(key[0], int)
+        )  # fmt: skip
+
     def slot_state(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
         """A slot's word before the message, its word now, and whether it is warm; nothing is touched."""
         if actor is None:

@@ -11,12 +11,13 @@ from eth_abi.abi import encode
 
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.values import encode as abi_encode
+from devtools.soltest.dictionary import Dictionary, SourceLiterals, pushed
 from devtools.soltest.fuzz import shrink
-from devtools.soltest.literals import literals, own_literals
+from devtools.soltest.literals import literals, own_literals, texts
 from devtools.soltest.project import Project
 from devtools.soltest.remappings import Remapping
 from devtools.soltest.value_text import arguments_text
-from devtools.soltest.values import Dictionary, Values, pushed, simpler, types
+from devtools.soltest.values import Values, simpler, types
 
 PAIR = {"type": "tuple", "internalType": "struct Lib.Pair", "components": [
     {"name": "left", "type": "uint256"}, {"name": "right", "type": "bytes4"},
@@ -68,9 +69,8 @@ def test_arrays_of_arrays_have_an_end() -> None:
 
 
 def test_words_of_one_call_come_from_the_dictionary_together_more_often_than_by_chance() -> None:
-    values, known = Values(Random(3), Dictionary([77])), [77] * 3
-    inputs = [{"type": "uint256"}] * 3
-    found = sum(values.arguments(inputs) == known for _ in range(2000))
+    values, inputs = Values(Random(3), Dictionary([77])), [{"type": "uint256"}] * 3
+    found = sum(set(values.arguments(inputs)) <= {76, 77, 78} for _ in range(2000))
     assert 400 < found < 600  # 0.4 of one half, 0.064 of the other
 
 
@@ -118,7 +118,7 @@ def test_numbers_are_those_of_the_projects_own_sources_as_far_as_a_test_imports_
     sources = {
         "test/A.t.sol": 'import "forge-std/Test.sol"; import "../src/A.sol"; import "@scope/P.sol"; uint256 a = 1;',
         "src/A.sol": 'import "./B.sol"; import "./Missing.sol"; uint256 constant B = 777;',
-        "src/B.sol": 'import "../test/A.t.sol"; uint256 constant C = 778;',
+        "src/B.sol": 'import "../test/A.t.sol"; uint256 constant C = 778; string constant S = "open";',
         "src/Other.sol": "uint256 constant D = 779;",
         "lib/forge-std/src/Test.sol": "uint256 constant E = 780;",
         "node_modules/@scope/P.sol": "uint256 constant F = 781;",
@@ -127,8 +127,34 @@ def test_numbers_are_those_of_the_projects_own_sources_as_far_as_a_test_imports_
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     remappings = tuple(map(Remapping.parse, ("forge-std/=lib/forge-std/src/", "@scope/=node_modules/@scope/")))
-    assert own_literals(Project(tmp_path, remappings=remappings), "test/A.t.sol") == (1, 777, 778)
-    assert own_literals(Project(tmp_path), "test/Gone.t.sol") == ()
+    assert own_literals(Project(tmp_path, remappings=remappings), "test/A.t.sol") == (
+        SourceLiterals((1, 777, 778), ("open",))
+    )
+    assert own_literals(Project(tmp_path), "test/Gone.t.sol") == SourceLiterals()
+
+
+def test_texts_of_a_source() -> None:
+    text = """// "no"\n/* 'no' */ "one" 'it"s' "a\\n\\x41" "" unicode"α" "α\\n" """
+    assert list(texts(text)) == ["one", 'it"s', "a\nA", "", "α"]
+
+
+def test_texts_of_the_sources_are_drawn_as_texts_bytes_and_words() -> None:
+    values = Values(Random(3), Dictionary([0], (), ["open sesame"]))
+    for kind, known in (
+        ("string", "open sesame"), ("bytes", b"open sesame"), ("bytes32", b"open sesame".ljust(32, b"\0")),
+    ):  # fmt: skip
+        drawn = [values.value({"type": kind}) for _ in range(2000)]
+        assert 200 < drawn.count(known) < 600  # a fifth
+    assert b"open" not in [values.value({"type": "bytes4"}) for _ in range(200)]
+
+
+def test_fixtures_of_a_parameter_are_drawn_by_its_name_and_type() -> None:
+    fixture = 2**200 + 77
+    values = Values(Random(3), Dictionary(), fixtures={"amount:uint256": [fixture], "amount:uint8": [78]})
+    entry = {"name": "_amount", "type": "uint256"}
+    drawn = [values.arguments([entry, {"name": "other", "type": "uint256"}]) for _ in range(2000)]
+    assert 400 < sum(one == fixture for one, _ in drawn) < 800  # three tenths
+    assert all(other != fixture for _, other in drawn)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""Fixtures: values that a test contract names for a parameter, by `fixtureAmount()` or an array `fixture_amount`.
+
+Rules: the Foundry book on fuzz test fixtures. A function answers with an array; a public array is asked by its indices.
+Each is asked once, after `setUp`; what it changes is taken back by the caller.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.values import decode, encode
+from devtools.soltest.discovery import type_of
+from devtools.soltest.stage import SuiteStage, selector
+from devtools.soltest.values import parameter_key
+
+_BEGIN: Final = "fixture"
+_MOST: Final = 1024
+"""Values of a parameter that are looked at."""
+
+
+def find_fixtures(stage: SuiteStage) -> dict[str, list[Any]]:
+    """Values by parameter (`parameter_key`); what reverts or is no list names none."""
+    found: dict[str, list[Any]] = {}
+    for entry in stage.artifact.abi:
+        name = str(entry.get("name", ""))
+        if entry.get("type") != "function" or not name.startswith(_BEGIN) or len(entry["outputs"]) != 1:
+            continue
+        kind, inputs = type_of(entry["outputs"][0]), [type_of(part) for part in entry["inputs"]]
+        if inputs == ["uint256"]:
+            values = _elements(stage, name, kind)
+        elif not inputs and kind.endswith("[]"):
+            kind = kind.removesuffix("[]")
+            values = _list(stage, name, kind)
+        else:
+            continue
+        if values:
+            found[parameter_key(name.removeprefix(_BEGIN), kind)] = values[:_MOST]
+    return found
+
+
+def _list(stage: SuiteStage, name: str, kind: str) -> list[Any]:
+    values = _ask(stage, selector(f"{name}()"), f"{kind}[]")
+    return values if isinstance(values, list) else []
+
+
+def _elements(stage: SuiteStage, name: str, kind: str) -> list[Any]:
+    values: list[Any] = []
+    while len(values) < _MOST:
+        value = _ask(stage, selector(f"{name}(uint256)") + encode(["uint256"], [len(values)]), kind)
+        if value is None:
+            break
+        values.append(value)
+    return values
+
+
+def _ask(stage: SuiteStage, data: bytes, kind: str) -> Any:
+    outcome = stage.call(data)
+    try:
+        return decode([kind], outcome.output)[0] if outcome.success else None
+    except CheatcodeFailure:
+        return None
