@@ -109,6 +109,13 @@ def lab_executor(machine: MachineState) -> Executor:
     return Executor(machine, rules)
 
 
+def install_labs(machine: MachineState, rules: str) -> None:
+    """Put what the labs under the rules of a name need into a new network's first state."""
+    for chosen in labs_of(rules):
+        if chosen.lab.genesis:
+            resolve_name(chosen.lab.genesis)(machine, *chosen.given)
+
+
 def know_labs(machine: MachineState, rules: str) -> None:
     """Let a machine, whatever its own rules are, know the code of the labs under the rules of a name."""
     for chosen in labs_of(rules):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, from_delegated
+from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, from_delegated, to_filecoin
 from bridge.ethereum_block import ETHEREUM, EthereumBlock
 from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
@@ -26,6 +26,7 @@ from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.events import StampedEvent
+from hypervisor.labs import install_labs
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
@@ -119,9 +120,12 @@ class World:
         self._is_ethereum = setting.rules == ETHEREUM
         if machine is None and setting.fork_url is not None and not self._is_ethereum:
             machine = _forked(setting)
-        self.machine = machine or Hypervisor.open(
-            network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle
-        )
+        if machine is None:
+            machine = Hypervisor.open(
+                network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle
+            )
+            install_labs(machine, setting.rules)
+        self.machine = machine
         self._bring_people()
         cheatcodes.install(self.machine)
         self.machine.state_tree.flush()
@@ -169,7 +173,7 @@ class World:
         self.touch(from_)
         if self._is_ethereum:
             return self._apply(from_, to, data, value, gas, kept=kept)[0]
-        return self._send(Address.delegated(EAM_NAMESPACE, to), from_, INVOKE_EVM, invoke_params(data), value)[0]
+        return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
 
     def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
         """Create a contract at the address that forge gives it; None where the constructor failed.

@@ -66,8 +66,8 @@ def _call(host: FilecoinHost, ask: CallAsk) -> Answer:
 
 def _delegate(host: FilecoinHost, ask: CallAsk) -> Answer:
     found = host.inspector.find(ask.address)
-    if found.kind is AccountKind.LENDING:
-        found = host.inspector.lender(found)  # its code, and no further one
+    if found.kind is AccountKind.DELEGATED:
+        found = host.inspector.delegate(found)  # its code, and no further one
     if found.kind is AccountKind.NATIVE:
         return Answer(False)
     code = None if found.address is None else host.inspector.bytecode_cid(found.address)

@@ -39,7 +39,7 @@ class AccountKind(Enum):
     ACCOUNT = "account"
     CONTRACT = "contract"
     NATIVE = "native"
-    LENDING = "lending"
+    DELEGATED = "delegated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,13 @@ class AccountInspector:
         name = ACTOR_NAMES[number - 1] if number else ""
         if name in ACCOUNT_TYPES:
             if name == "ethaccount" and self._syscalls.kernel.calls.lent_code is not None:
-                return InspectedAccount(AccountKind.LENDING, Address.id(actor))
+                return InspectedAccount(AccountKind.DELEGATED, Address.id(actor))
             return InspectedAccount(AccountKind.ACCOUNT)
         return InspectedAccount(AccountKind.CONTRACT if name == "evm" else AccountKind.NATIVE, Address.id(actor))
 
-    def lender(self, lending: InspectedAccount) -> InspectedAccount:
+    def delegate(self, delegated: InspectedAccount) -> InspectedAccount:
         """What is behind the address whose code an account says it runs; the account, where it runs none."""
-        cid = None if lending.address is None else self.bytecode_cid(lending.address)
+        cid = None if delegated.address is None else self.bytecode_cid(delegated.address)
         delegate = None if cid is None else delegation_of(self._open(cid))
         return InspectedAccount(AccountKind.ACCOUNT) if delegate is None else self.find(delegate)
 
@@ -108,7 +108,7 @@ class AccountInspector:
                 return NOTHING_HASH
             case AccountKind.NATIVE:
                 return NATIVE_CODE_HASH
-            case AccountKind.CONTRACT | AccountKind.LENDING if found.address is not None:
+            case AccountKind.CONTRACT | AccountKind.DELEGATED if found.address is not None:
                 try:
                     return read_byte_string(self._ask(found.address, GET_BYTECODE_HASH))
                 except ParamsError as error:

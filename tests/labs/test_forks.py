@@ -131,6 +131,13 @@ def test_tests_under_filecoins_rules_meet_the_labs_actors(url: str) -> None:
         assert has_posted(world)
 
 
+def test_tests_under_a_labs_rules_begin_with_its_actors() -> None:
+    with closing(World(Setting(rules="lab:async"), Cheatcodes())) as world:
+        outcome = world.call(DEFAULT_SENDER, masked_id(OUTBOX), post(world), value=10**17)
+        assert outcome.success, outcome
+        assert has_posted(world)
+
+
 def test_scripts_meet_the_labs_actors(url: str) -> None:
     """A script runs under Ethereum's rules: the outbox is the lab's all the same."""
     project = SimpleNamespace(gas_limit=1 << 30, compiler=SimpleNamespace(evm_version=None))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pkgutil import resolve_name
 
 from bridge.ethereum_execution import ForkFacts
-from hypervisor.labs import labs_of
+from hypervisor.labs import install_labs, labs_of
 from hypervisor.machine import Hypervisor
 from hypervisor.types import Gas
 from localnet.ledger.block_settings import BlockSettings
@@ -37,11 +37,9 @@ class LabSettings:
         self._inner.prepare(machine)
 
     def begin(self, machine: Hypervisor) -> None:
-        """What labs have for a genesis, in the order of their names."""
+        """As the other set, and what labs have for a genesis."""
         self._inner.begin(machine)
-        for chosen in labs_of(self._name):
-            if chosen.lab.genesis:
-                resolve_name(chosen.lab.genesis)(machine, *chosen.given)
+        install_labs(machine, self._name)
 
     def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
         """As the other set."""
