@@ -36,6 +36,15 @@ def get_transaction_count(node: NodeReader, owner: EthAddress, at: BlockRef = LA
     return as_quantity(nonce_of(node.machine_at(at), address))
 
 
+def authorization_nonce(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str | None:
+    """The nonce that an account's next authorization (type 4) names; null where transactions carry none.
+
+    In a transaction that the account sends itself it is the next one, where it is the account's.
+    """
+    found = node.network.rules.messages.authorization_nonce(node.machine_at(at), owner)
+    return None if found is None else as_quantity(found)
+
+
 def get_code(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str:
     """A contract's runtime code; nothing for accounts and native actors."""
     return as_data(code_of(node.machine_at(at), to_filecoin(owner)))
@@ -97,6 +106,7 @@ def estimate_gas(
 METHODS = (
     Method("eth_getBalance", (address, optional(block)), get_balance, reads=True),
     Method("eth_getTransactionCount", (address, optional(block)), get_transaction_count, reads=True),
+    Method("hypervisor_authorizationNonce", (address, optional(block)), authorization_nonce, reads=True),
     Method("eth_getCode", (address, optional(block)), get_code, reads=True),
     Method("eth_getStorageAt", (address, word, optional(block)), get_storage_at, reads=True),
     Method("eth_call", (transaction, optional(block), optional(accounts), optional(block_override)), call, reads=True),

@@ -48,7 +48,7 @@ from localnet.rules.call_request import BlockOverride, CallRequest
 from localnet.rules.facts import Features, Fees, RuleLimits, Simulations
 from localnet.rules.gas_events import InThousandths, PausesInThousandths, StepsInThousandths
 from localnet.rules.parts import CallAnswer, NetworkRules, SenderInfo
-from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of_actor
+from localnet.state.contract_state import code_of, code_of_contract, contract_state, nonce_of, nonce_of_actor
 from localnet.state.controls import set_code
 
 BLOCK_GAS_LIMIT: Final = Gas(30_000_000)
@@ -251,6 +251,10 @@ class EthereumMessages:
             return SenderInfo(actor.nonce, actor.balance, machine.manifest.name_of(actor.code) in _ACCOUNTS)
         code = code_of_contract(machine, contract)
         return SenderInfo(nonce_of_actor(machine, actor), actor.balance, _execution(machine).may_send(code))
+
+    def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
+        """The account's own (EIP-7702)."""
+        return nonce_of(machine, to_filecoin(authority))
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """As the transaction that was sent, or that the message is."""

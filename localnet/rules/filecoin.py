@@ -202,6 +202,10 @@ class FilecoinMessages:
         sends = name in ("account", "ethaccount") or (name == "placeholder" and actor.nonce == 0)
         return SenderInfo(nonce_of_actor(machine, actor), actor.balance, sends)
 
+    def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
+        """No message carries one."""
+        return None
+
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """By the machine's executor."""
         return machine.apply(candidate.message)

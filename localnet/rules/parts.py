@@ -108,6 +108,9 @@ class MessageRules(Protocol):
     def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
         """What an actor is as a sender."""
 
+    def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
+        """The nonce that the next authorization of an account names; None where transactions carry none."""
+
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """Apply a message of a sender that pays. Raises TransactionRefused."""
 

@@ -158,6 +158,7 @@ EXAMPLES: Final[dict[str, list[Any]]] = {
     "hypervisor_createActor": ["$USERS_CODE", "0x", "0x0"],
     "hypervisor_setActorCode": ["$USERS_ACTOR", "$USERS_CODE"],
     "hypervisor_actorInterface": ["$USERS_ACTOR"],
+    "hypervisor_authorizationNonce": ["$ALICE"],
     "hypervisor_createMiner": ["$BOB", 2],
     "hypervisor_grantDatacap": ["$F1_ALICE", 1048576],
     "hypervisor_setProducer": ["$MINER"],

@@ -547,9 +547,24 @@ class TestNode:
         with pytest.raises(TransactionError, match="no Ethereum transaction becomes this message"):
             from_signed_message(other, network.chain_id)
 
+    def test_the_nonce_of_the_next_authorization_is_told(self, stage: Stage) -> None:
+        """Under `eip` it is the account's, which a transaction of its own counts, too."""
+        rpc = Client(Node(stage.network))
+
+        def nonces() -> list[str]:
+            return [rpc("hypervisor_authorizationNonce", f"0x{who.address.hex()}") for who in (stage.bob, STRANGER)]
+
+        assert nonces() == ["0x0", "0x0"]
+        stage.lend(stage.bob, NOTES)
+        stage.lend(stage.bob, OTHER, 1)
+        assert nonces() == ["0x2", "0x0"]
+        stage.network.send(STRANGER, value=1, sender=stage.bob)
+        assert nonces() == ["0x2" if stage.variant == "fip" else "0x3", "0x0"]
+
     def test_without_the_lab_type_4_is_refused_as_before(self) -> None:
         with Network() as network:
             rpc, good = Client(Node(network)), network.accounts[1].sign_authorization(NOTES, 0, 0)
+            assert rpc("hypervisor_authorizationNonce", "0x" + NOTES.hex()) is None
             with pytest.raises(TransactionRefused, match="transactions of type 4 are not supported here"):
                 network.submit(signed(network, good))
             with pytest.raises(Failed, match="authorizationList: transactions of this type are not supported"):

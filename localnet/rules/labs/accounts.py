@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from bridge.addresses import EthAddress
+from bridge.addresses import EthAddress, to_filecoin
 from bridge.receipts import applied_answer
 from bridge.transaction_messages import set_code_message, set_code_message_from
 from bridge.transactions import SET_CODE, SignedTransaction, Transaction, TransactionError
@@ -26,7 +26,7 @@ from localnet.ledger.candidates import Candidate, candidate_of
 from localnet.ledger.records import Tipset, TransactionReceipt
 from localnet.rules.call_request import CallRequest
 from localnet.rules.filecoin import FilecoinQuestions
-from localnet.rules.labs.delegated_calls import KNOWN_NONCES, Variant, count_refusal, variant_of
+from localnet.rules.labs.delegated_calls import KNOWN_NONCES, Variant, count_refusal, delegation_nonce, variant_of
 from localnet.rules.parts import (
     CallAnswer,
     MessageRules,
@@ -35,6 +35,7 @@ from localnet.rules.parts import (
     SenderInfo,
     ViewRules,
 )
+from localnet.state.contract_state import nonce_of
 
 _CALLS: Final = "localnet.rules.labs.delegated_calls"
 
@@ -94,6 +95,12 @@ class AccountMessages:
     def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
         """As the other set."""
         return self._inner.sender_info(machine, actor)
+
+    def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
+        """One of its own under FIP-0111, the account's under EIP-7702."""
+        if self._variant.own_nonces:
+            return delegation_nonce(machine, authority)
+        return nonce_of(machine, to_filecoin(authority))
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """As the other set."""
