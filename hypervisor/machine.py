@@ -39,7 +39,7 @@ from hypervisor.overlay import Overlay
 from hypervisor.printed import PrintedCid, one_line
 from hypervisor.proofs import ProofVerifier
 from hypervisor.registry import NATIVE, Registry
-from hypervisor.rules import canonical_rules, executor_factory
+from hypervisor.rules import canonical_rules, check_features, executor_factory
 from hypervisor.runtime import InstallServices
 from hypervisor.state_tree import ActorState
 from hypervisor.tracing import Tracer
@@ -165,6 +165,7 @@ class Hypervisor(MachineState):
             head = base.metadata(HEAD)
             named = None if rules is None else canonical_rules(rules)
             begun = choose_context(base, network, named, context, bundle, over)
+            check_features(begun)
             pending, root = first_state(base, bundle, first, begun.network) if head is None else ({}, Cid(head))
             machine = cls(
                 base,

@@ -13,7 +13,6 @@ from pathlib import Path
 from hypervisor.bundle import Bundle, runtime_marker
 from hypervisor.context import FILECOIN, MachineContext
 from hypervisor.errors import InvalidInput
-from hypervisor.features import features_of
 from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.manifest import Manifest
 from hypervisor.network_versions import LATEST, NetworkVersion, network_version, newest_with_actors
@@ -105,8 +104,6 @@ def choose_context(
         check_same_overlay(recorded.network.overlay, named)
     if network is not None or named != chosen.network.overlay:
         chosen = replace(chosen, network=network_version(network or chosen.network.number, named))
-    if chosen.rules != FILECOIN and features_of(named):
-        raise InvalidInput(f"{' and '.join(features_of(named))} is for Filecoin's rules, not for '{chosen.rules}'")
     return chosen
 
 

@@ -12,9 +12,10 @@ from functools import lru_cache
 from pkgutil import resolve_name
 from typing import Protocol
 
-from hypervisor.context import FILECOIN
+from hypervisor.context import FILECOIN, MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.executor import ApplyResult
+from hypervisor.features import features_of
 from hypervisor.installed import INSTALL_AGAIN, registered
 from hypervisor.labs import PREFIX, labs_of, rules_with_labs
 from hypervisor.machine_state import MachineState
@@ -41,6 +42,8 @@ class RuleSet:
     """What makes the executor of a machine, an `ExecutorFactory`."""
     network: str
     """What makes the rules of a network (`localnet.rules.installed`); a machine by itself needs none."""
+    takes_features: bool = False
+    """Whether the machine may have features of the reference (`hypervisor.features`), which are Filecoin's."""
     takes_labs: bool = False
     """Whether the name goes on with labs (`hypervisor.labs`), which `network` then gets as its third argument."""
 
@@ -68,6 +71,13 @@ def rule_set(name: str) -> RuleSet:
     if FILECOIN not in rule_names():
         raise InvalidInput(f"no rules '{FILECOIN}' are registered: {INSTALL_AGAIN}")
     raise InvalidInput(f"rules '{base}' are not known: choose one of {', '.join(rule_names())}")
+
+
+def check_features(context: MachineContext) -> None:
+    """Raises InvalidInput for features, which an overlay turns on, under rules that have none."""
+    found = features_of(context.network.overlay)
+    if found and not rule_set(context.rules).takes_features:
+        raise InvalidInput(f"{' and '.join(found)} is for Filecoin's rules, not for '{context.rules}'")
 
 
 def canonical_rules(name: str) -> str:

@@ -11,6 +11,7 @@ from hypervisor.rules import RuleSet
 FILECOIN: Final = RuleSet(
     machine="hypervisor.executor:Executor",
     network="localnet.rules.filecoin:filecoin_rules",
+    takes_features=True,
 )
 
 ETHEREUM: Final = RuleSet(
@@ -21,5 +22,6 @@ ETHEREUM: Final = RuleSet(
 LAB: Final = RuleSet(
     machine="hypervisor.labs:lab_executor",
     network="localnet.rules.labs.rules:lab_rules",
+    takes_features=True,
     takes_labs=True,
 )

@@ -33,7 +33,6 @@ from runtimes.wasm.libraries import (
     resolve,
 )
 from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram
-from runtimes.wasm.linked_runtime import link_libraries
 from runtimes.wasmtime.cache import default_folder
 from runtimes.wasmtime.encoding import name, section
 from store.cid import RAW, Cid, cid_of, show
@@ -399,10 +398,8 @@ def exporting(count: int) -> bytes:
 
 
 def with_m2_native() -> Hypervisor:
-    """A machine with both: rules of labs go without features, so that the runtime is wrapped by hand."""
-    machine = Hypervisor.open(overlay=with_features(["m2-native"]))
-    link_libraries(machine)
-    return machine
+    """A machine on which messages install libraries."""
+    return Hypervisor.open(rules="lab:libraries", overlay=with_features(["m2-native"]))
 
 
 def install_by_message(machine: Hypervisor, module: bytes) -> ApplyResult:
