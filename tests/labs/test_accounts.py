@@ -26,13 +26,12 @@ from hypervisor.message import Message
 from hypervisor.types import METHOD_SEND, ActorID, Gas, MethodNumber, TokenAmount
 from localnet import Network
 from localnet.accounts import Account
-from localnet.calls.proofs import NO_CODE, prove_account
 from localnet.errors import TransactionRefused
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.node import Node
 from localnet.rules.labs.delegated_calls import NONCES, VARIANTS, delegation_nonce
 from localnet.state.contract_state import code_of, nonce_of, storage_of
-from localnet.state.controls import set_code, set_storage
+from localnet.state.controls import set_code
 from store.cid import EMPTY_ARRAY_CID
 from store.codec import encode
 from store.keccak import keccak
@@ -231,45 +230,6 @@ class TestAuthorizations:
             assert (result.exit_code, stage.code_of(stage.bob)) == (16, b"")
         else:
             assert (result.exit_code, stage.code_of(stage.bob)) == (0, DELEGATION_PREFIX + OTHER)
-
-
-class TestStorage:
-    """An account that was lent code has storage, as contracts have: the node shows, proves and changes it."""
-
-    def test_it_is_proved_with_the_mark_as_the_code(self, stage: Stage) -> None:
-        assert prove_account(stage.machine, stage.bob.delegated, [1]).code_hash == NO_CODE
-        stage.lend(stage.bob, NOTES)
-        stage.call(stage.bob)
-        found = prove_account(stage.machine, stage.bob.delegated, [1, 9])
-        assert found.code_hash == keccak(DELEGATION_PREFIX + NOTES)
-        assert [slot.value for slot in found.slots] == [stage.carol.address.rjust(32, b"\0"), bytes(32)]
-        assert all(slot.proof.blocks for slot in found.slots)
-        assert found.storage != bytes(32)
-        assert found.nonce == nonce_of(stage.machine, stage.bob.delegated)
-
-    def test_it_outlives_the_mark(self, stage: Stage) -> None:
-        stage.lend(stage.bob, NOTES)
-        stage.call(stage.bob)
-        stage.lend(stage.bob, NOBODY, 1)
-        found = prove_account(stage.machine, stage.bob.delegated, [1])
-        assert (found.code_hash, found.slots[0].value[12:]) == (NO_CODE, stage.carol.address)
-
-    def test_it_is_changed_by_hand(self, stage: Stage) -> None:
-        stage.lend(stage.bob, NOTES)
-        set_storage(stage.machine, stage.bob.delegated, {1: 5, 7: 8})
-        assert (stage.slot(stage.bob, 7), stage.code_of(stage.bob)) == (8, DELEGATION_PREFIX + NOTES)
-        stage.call(stage.bob)
-        assert [stage.slot(stage.bob, slot) for slot in (1, 7)] == [number(stage.carol.address), 8]
-        set_storage(stage.machine, stage.bob.delegated, {2: 3}, only=True)
-        assert [stage.slot(stage.bob, slot) for slot in (1, 2, 7)] == [0, 3, 0]
-        with pytest.raises(InvalidInput, match="is not a contract and has no storage"):
-            set_storage(stage.machine, stage.carol.delegated, {1: 5})
-
-    def test_it_stays_where_the_account_is_made_a_contract(self, stage: Stage) -> None:
-        stage.lend(stage.bob, NOTES)
-        stage.call(stage.bob)
-        stage.code(stage.bob.address, "1 SLOAD 0 MSTORE 32 0 RETURN")
-        assert unwrap_return(stage.call(stage.bob).return_data) == stage.carol.address.rjust(32, b"\0")
 
 
 class TestRunning:
