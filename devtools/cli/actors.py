@@ -19,7 +19,9 @@ _State = Annotated[
     Path | None,
     typer.Option("--state", metavar="DIR", help="The folder of a chain; no node may have it open.", show_default=False),
 ]
-_Rpc = Annotated[str | None, typer.Option("--rpc", metavar="URL", help="A running node, instead of a folder.")]
+_Rpc = Annotated[
+    str | None, typer.Option("--rpc-url", "--rpc", metavar="URL", help="A running node, instead of a folder.")
+]
 _Schema = Annotated[
     Path | None, typer.Option("--schema", metavar="FILE", help="The interface, where it is not known of the code.")
 ]
@@ -160,7 +162,7 @@ def replace(
 
     The network has no message for this; the new code must read the state that the old one has left.
 
-    Example: hypervisor actor replace f0123 bafk... --rpc http://127.0.0.1:8545
+    Example: hypervisor actor replace f0123 bafk... --rpc-url http://127.0.0.1:8545
     """
     from devtools.cli.folders import named_block, open_chain
     from devtools.cli.node_actors import replace_actor
@@ -195,7 +197,7 @@ def call(
 
     Example: hypervisor actor call f0123 Tip '{"note": "thanks"}' --value 1.5fil --state chain
 
-    Example: hypervisor actor call f0123 633974955 0x81667468616e6b73 --rpc http://127.0.0.1:8545
+    Example: hypervisor actor call f0123 633974955 0x81667468616e6b73 --rpc-url http://127.0.0.1:8545
     """
     from devtools.cli.folders import open_chain
     from devtools.cli.node_actors import call_actor
@@ -302,7 +304,7 @@ def _chain(state: Path | None, rpc: str | None) -> Path | str:
     """The one of them that is given: a chain's folder, or a node's address."""
     chain = rpc if state is None else state
     if chain is None or (state is not None and rpc is not None):
-        raise typer.BadParameter("name a folder with --state, or a node with --rpc", param_hint="--state")
+        raise typer.BadParameter("name a folder with --state, or a node with --rpc-url", param_hint="--state")
     return chain
 
 

@@ -27,8 +27,8 @@ def doctor(
     """Check the installation, or a running node, and say what to do about what is wrong.
 
     The installation: Python, whether its modules run compiled, libraries, runtimes, the embedded bundle, a message
-    through both runtimes. A node: its network, what it signs for, Filecoin's methods and precompiles, traces. Exit
-    status 1 where anything fails.
+    through both runtimes. A node: its network, rules and labs, what it signs for, Filecoin's methods and precompiles,
+    traces. Exit status 1 where anything fails.
 
     Example: hypervisor doctor
 

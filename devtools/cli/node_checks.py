@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from devtools.cli.rpc_client import ask
+from hypervisor.labs import PREFIX
 from hypervisor.printable import printable
 from localnet.chain.streams import streams_in_words
 from localnet.fork.node_client import NodeError
@@ -43,6 +44,18 @@ def node_checks(url: str) -> Iterator[tuple[str, Callable[[], str]]]:
 def _chain(url: str) -> str:
     number = _number(ask(url, "eth_chainId"))
     return f"{number} ({_NAMES[number]})" if number in _NAMES else str(number)
+
+
+def _rules(url: str) -> str:
+    try:
+        name = printable(str(ask(url, "hypervisor_rules")))
+    except NodeError as error:
+        if not error.answered:
+            raise
+        return "it does not say: it is no node of this project's, and has no labs"
+    if not name.startswith(PREFIX):
+        return f"{name}, no labs"
+    return f"{name}: Filecoin's, with the labs {', '.join(name.removeprefix(PREFIX).split(','))}"
 
 
 def _newest(url: str) -> str:
@@ -116,6 +129,7 @@ def _number(value: Any) -> int:
 
 _CHECKS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
     ("chain id", _chain),
+    ("rules", _rules),
     ("newest block", _newest),
     ("accounts", _accounts),
     ("Filecoin", _filecoin),

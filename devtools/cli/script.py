@@ -12,6 +12,7 @@ import typer
 from devtools.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from bridge.addresses import EthAddress
@@ -124,6 +125,7 @@ def script(
     Example: hypervisor script script/Deploy.s.sol --rpc-url http://127.0.0.1:8545 --private-key $KEY --broadcast
     """  # fmt: skip
     from dataclasses import replace
+    from functools import partial
 
     from devtools.cli.foundry_settings import check_folders, given_settings
     from devtools.cli.node_client import account_of, ethereum
@@ -133,7 +135,16 @@ def script(
     from devtools.soltest.project import find_root, load_project
     from devtools.soltest.scripts.plan import ScriptFailed, run_script
     from devtools.soltest.scripts.record import ScriptRecord, returns_of, rows_of
-    from devtools.soltest.scripts.sending import NO_SENDER, check_sendable, check_sender, is_named
+    from devtools.soltest.scripts.sending import (
+        NO_SENDER,
+        check_funds,
+        check_price,
+        check_sendable,
+        check_sender,
+        fees,
+        highest,
+        is_named,
+    )  # fmt: skip
     from devtools.soltest.session import Options, SuiteSession
     from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import calldata_of
@@ -170,6 +181,9 @@ def script(
             typer.echo("\nTo try its transactions on a network, name a node by --rpc-url.")
         return
     chain = ask_checked(url, quantity, "eth_chainId")
+    asker = partial(ask_checked, url)
+    check_price(asker, with_gas_price)
+    check: Callable[[], None] = _nothing
     if resume:
         record = ScriptRecord.read(home, folder, name, chain)
     else:
@@ -194,13 +208,16 @@ def script(
                     network, plan, gas_estimate_multiplier, url, as_json,
                     legacy=legacy, gas_price=with_gas_price, priority=priority_gas_price,
                 )  # fmt: skip
+        if broadcast:
+            offered = fees(asker, legacy=legacy, gas_price=with_gas_price, priority=priority_gas_price)
+            check = partial(check_funds, asker, plan.transactions, plan.balances, gas, highest(offered))
         record = ScriptRecord(
             home, folder, name, chain, now, rows_of(plan, gas, chain), [], returns_of(plan), is_sent=broadcast
         )
     was_done = resume and record.is_done
     if resume or (broadcast and record.transactions):
         _send(
-            url, record, keys, as_json, unlocked=unlocked, legacy=legacy, slow=slow or skip_simulation,
+            url, record, keys, as_json, check, unlocked=unlocked, legacy=legacy, slow=slow or skip_simulation,
             gas_price=with_gas_price, priority=priority_gas_price, timeout=timeout,
         )  # fmt: skip
     elif record.transactions:
@@ -316,7 +333,7 @@ def _limits(network: Network, plan: ScriptPlan, percent: int, url: str, as_json:
     return [took.gas_limit for took in tried]
 
 
-def _send(url: str, record: ScriptRecord, keys: Any, as_json: bool, **how: Any) -> None:
+def _send(url: str, record: ScriptRecord, keys: Any, as_json: bool, check: Callable[[], None], **how: Any) -> None:
     from functools import partial
 
     from devtools.cli.rpc_client import ask_checked
@@ -330,7 +347,12 @@ def _send(url: str, record: ScriptRecord, keys: Any, as_json: bool, **how: Any) 
     if not as_json:
         typer.echo("\n## Sending\n")
     record.write()
+    check()
     sender.send_all()
+
+
+def _nothing() -> None:
+    """What is resumed is checked transaction by transaction."""
 
 
 def _ignore(_: str) -> None:

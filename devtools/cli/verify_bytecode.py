@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -40,6 +41,13 @@ _Row = tuple[str, str | None, str | None]
 """Creation or runtime, how it matches or None, and what is said of it."""
 
 
+class Compared(StrEnum):
+    """What is compared."""
+
+    CREATION = "creation"
+    RUNTIME = "runtime"
+
+
 def verify_bytecode(
     context: typer.Context,
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="f410f... or 0x...", show_default=False)],
@@ -52,7 +60,7 @@ def verify_bytecode(
     creation_transaction: Annotated[
         str | None, typer.Option(metavar="HASH", help="The transaction that made the contract.")
     ] = None,
-    ignore: Annotated[Literal["creation", "runtime"] | None, typer.Option(help="What not to compare.")] = None,
+    ignore: Annotated[list[Compared] | None, typer.Option(help="What not to compare.")] = None,
     block: Annotated[str, typer.Option(metavar="NUMBER|TAG", help="The block whose code it is.")] = "latest",
     root: ProjectRoot = Path(),
     rpc_url: ProjectNode = None,
@@ -84,6 +92,9 @@ def verify_bytecode(
             f"--creation-transaction {creation_transaction!r:.80} is not the hash of a transaction: expected 0x and 64 "
             "hex digits"
         )
+    left_out = set(ignore or ())
+    if len(left_out) == len(Compared):
+        raise InvalidInput("--ignore creation and --ignore runtime leave nothing to compare: leave one of them out")
     texts = constructor_texts(constructor_args, constructor_args_path)
     project, artifact = compiled_contract(
         context, root, contract, profile=profile, use=use, solc_from_project=solc_from_project
@@ -97,11 +108,11 @@ def verify_bytecode(
         code = _code(url, where, number)
         differs = f"{_DIFFERS}{_other_compiler(artifact, code)}"
         results: list[_Row] = []
-        if ignore != "creation":
+        if Compared.CREATION not in left_out:
             results.append(_creation(url, project.root, artifact, where, creation_transaction, arguments, differs))
     except NodeError as error:  # status 1 is for code that differs
         raise InvalidInput(str(error)) from None
-    if ignore != "runtime":
+    if Compared.RUNTIME not in left_out:
         results.append(_runtime(artifact, code, differs))
     _print(results, as_json)
     if any(matched is None for _, matched, _ in results):

@@ -315,6 +315,11 @@ class World:
                 if storage != EMPTY_KAMT:
                     yield from Kamt(store, storage).items()
 
+    def balance(self, who: EthAddress) -> int:
+        """What an account has, in attoFIL (wei)."""
+        state = self.machine.state_tree.get_actor(self.touch(who))
+        return 0 if state is None else state.balance
+
     def contracts(self, since: int = 0) -> list[tuple[EthAddress, bytes]]:
         """Contracts whose actors' IDs are not below `since`, each with its code, in order of creation."""
         tree, evm = self.machine.state_tree, self.machine.manifest.code("evm")

@@ -162,7 +162,7 @@ def test_a_running_node_is_called_by_its_url(hypervisor: Command) -> None:
                 ([jar.address, "7", "[1]", "--rpc", url], 2, "the interface has no method 7: give its parameters in"),
                 ([jar.address, "7", "0x1", "--rpc", url], 2, "are not CBOR in hex"),
                 ([jar.address, "Total", "--rpc", "nowhere"], 2, "'nowhere' is not a URL of a node"),
-                ([jar.address, "Total"], 2, "--rpc"),
+                ([jar.address, "Total"], 2, "--rpc-url"),
                 ([jar.address, "Total", "--rpc", url, "--state", "chain"], 2, "--rpc"),
             ):
                 found = hypervisor("actor", "call", *arguments)

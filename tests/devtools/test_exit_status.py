@@ -95,7 +95,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     ],
     "verify-bytecode": [
         [SOMEBODY, "absent.sol:Vault"], [SOMEBODY, "no-json"], [SOMEBODY, "Vault", "--root", "absent"],
-        [SOMEBODY, "Vault", "--ignore", "all"],
+        [SOMEBODY, "Vault", "--ignore", "all"], [SOMEBODY, "Vault", "--ignore", "creation", "--ignore", "runtime"],
     ],
     "wallet address": [["zz"]],
     "wallet list": [["--nothing"]],

@@ -273,8 +273,18 @@ def test_the_doctor_finds_a_node_whole(url: str) -> None:
     assert results["chain id"] == "31415926 (a development network)"
     assert results["accounts"] == "signs for 10"
     assert results["Filecoin"] == "localnet, network version 29"
+    assert results["rules"] == "filecoin, no labs"
     assert results["reward streams"] == "1: 100 % to miners; governed by f00, timelock 0 epochs"
     assert results["precompiles"] == "0xfe..01 resolves f01"
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [("ethereum", "ethereum, no labs"), ("lab:lanes,rent", "Filecoin's, with the labs lanes, rent")],
+)
+def test_the_doctor_names_rules_and_labs(rules: str, words: str) -> None:
+    with Network(rules=rules) as network, serving(network) as url:
+        assert words in printed(url, "doctor", "--rpc-url", url)
 
 
 def test_the_doctor_says_what_a_bare_node_lacks() -> None:

@@ -7,7 +7,7 @@ The script itself has no transaction: only what it does between `startBroadcast`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, checksummed, to_filecoin
@@ -69,6 +69,8 @@ class ScriptPlan:
     lines: tuple[str, ...]
     gas_used: int
     trace: str = ""
+    balances: Mapping[EthAddress, int] = field(default_factory=dict)
+    """What senders have behind the script's last transaction, before any gas is paid: attoFIL (wei)."""
     unsendable: tuple[str, ...] = ()
     """Cheatcodes by which a transaction has a delegation or a blob, or is signed already."""
 
@@ -138,6 +140,7 @@ class _ScriptRun:
         unsendable = () if broadcasts is None else tuple(dict.fromkeys(broadcasts.unsendable))
         lines = tuple(world.cheatcodes.console.lines)
         planned = _Reader(self.artifacts, world).planned(calls) if outcome.success else ()
+        balances = {call.sender: world.balance(call.sender) for call in calls}
         outside = world.cheatcodes.outside
         viewed = self._view(base, outcome) if shows and not outside else None
         unseen = f"{_UNSEEN} ({', '.join(f'vm.{name}' for name in sorted(outside))})" if shows and outside else ""
@@ -149,7 +152,7 @@ class _ScriptRun:
         entry = self._entry()
         returned = {} if entry is None else _returned(entry, outcome.output)
         trace = unseen if viewed is None else viewed.trace
-        return ScriptPlan(planned, keys, returned, lines, outcome.gas_used, trace, unsendable)
+        return ScriptPlan(planned, keys, returned, lines, outcome.gas_used, trace, balances, unsendable)
 
     def _run(self, stage: SuiteStage) -> CallOutcome:
         """Make the script ready and call it; the outcome of the last step."""

@@ -85,6 +85,40 @@ def check_sendable(plan: ScriptPlan) -> None:
         )
 
 
+def check_funds(
+    ask: Ask, planned: Sequence[PlannedTransaction], balances: Mapping[EthAddress, int], gas: Sequence[int], price: int
+) -> None:
+    """Raise SimulationFailed where a sender cannot pay all its transactions, before any is sent.
+
+    `balances` are what senders have behind all values that the script moves, to and from them; `gas` are limits, 0
+    where one is not known yet: it counts as that of a transfer. The price is the highest, in attoFIL.
+    """
+    left = dict(balances)
+    for number, (one, limit) in enumerate(zip(planned, gas, strict=True), 1):
+        sender, fee = one.call.sender, (limit or _LEAST_GAS) * price
+        if left[sender] < fee:
+            has = ask(quantity, "eth_getBalance", f"0x{sender.hex()}", "latest")
+            raise SimulationFailed(
+                f"{shown(sender)} cannot pay transaction {number} of the script, which may take "
+                f"{show_fil(TokenAmount(one.call.value + fee))} ({show_fil(TokenAmount(one.call.value))} and gas): it "
+                f"has {show_fil(has)}. Give it the rest, and send what is left by --resume: nothing of the script is "
+                "sent yet"
+            )
+        left[sender] -= fee
+
+
+def check_price(ask: Ask, gas_price: int | None) -> None:
+    """Raise InvalidInput for a highest price that is below the base fee of the newest block: no node takes it."""
+    if gas_price is None:
+        return
+    base = ask(_base_fee, "eth_getBlockByNumber", "latest", False)
+    if gas_price < base:
+        raise InvalidInput(
+            f"--with-gas-price {gas_price} is below the base fee of the newest block, {base} attoFIL (wei): no "
+            "transaction with it is taken. Offer more, or leave the option out: then it is what the node says"
+        )
+
+
 def check_sender(sender: EthAddress, keys: Container[EthAddress]) -> None:
     """Raise InvalidInput where a transaction is sent by Foundry's default sender, as forge refuses it."""
     if not is_named(sender, keys):
@@ -272,6 +306,11 @@ def _same_hash(own: str, answer: Any) -> str:
     if found != own.lower():
         raise ValueError(f"the transaction's hash is {own}")
     return found
+
+
+def _base_fee(answer: Any) -> int:
+    """Of a block; 0 of a network without one."""
+    return quantity(answer.get("baseFeePerGas") or "0x0")
 
 
 def _is_known(answer: Any) -> bool:

@@ -169,6 +169,11 @@ def test_the_answer_is_forges_in_json(project: Path, url: str, deployed: str) ->
     assert (done.exit_code, [row["match_type"] for row in json.loads(done.stdout)]) == (1, [None, None])
 
 
+def test_leaving_both_out_leaves_nothing(project: Path, url: str, deployed: str) -> None:
+    words = verify(project, url, deployed, "--ignore", "runtime", "--ignore", "creation", status=2)
+    assert "leave nothing to compare" in words
+
+
 @pytest.mark.parametrize("ignored", ["creation", "runtime"])
 def test_one_of_both_may_be_left_out(project: Path, url: str, deployed: str, ignored: str) -> None:
     (row,) = json.loads(verify(project, url, deployed, "--json", "--ignore", ignored))

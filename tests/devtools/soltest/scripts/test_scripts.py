@@ -227,6 +227,43 @@ def test_a_sender_that_cannot_pay_is_named_with_what_it_has(project: Path, optio
         assert network.nonce(f"0x{poor.hex()}") == 1
 
 
+def test_nothing_is_sent_where_a_later_sender_cannot_pay(tmp_path: Path) -> None:
+    rich, poor = KEY, (0x77).to_bytes(32, "big")
+    other = vm_call("startBroadcast(uint256)", int.from_bytes(poor, "big"))
+    stop = vm_call("stopBroadcast()")
+    root = assembled_script(tmp_path, BROADCAST, TRANSFER, stop, other, "5f5f5f5f5f73" + "be" * 20 + "5af1")
+    with Network(rules="ethereum") as network, serving(network) as url:
+        send = ("--rpc-url", url, "--private-key", rich)
+        words = run(root, *send, "--broadcast", status=1, file="Own.s.sol")
+        address = Account.from_key(poor).address
+        assert f"{checksummed(address)} cannot pay transaction 2 of the script" in words
+        assert "it has 0." in words
+        assert "nothing of the script is sent yet" in words
+        assert network.nonce(SENDER) == 0
+        network.set_balance(f"0x{address.hex()}", 10**18)
+        run(root, *send, "--private-key", f"0x{poor.hex()}", "--resume", file="Own.s.sol")
+        assert (network.nonce(SENDER), network.nonce(f"0x{address.hex()}")) == (1, 1)
+
+
+def test_a_sender_that_the_script_pays_first_is_not_refused(tmp_path: Path) -> None:
+    poor = Account.from_key((0x77).to_bytes(32, "big"))
+    paid = f"5f5f5f5f670de0b6b3a764000073{poor.address.hex()}5af1"
+    other = vm_call("startBroadcast(uint256)", 0x77)
+    root = assembled_script(tmp_path, BROADCAST, paid, vm_call("stopBroadcast()"), other, TRANSFER)
+    with Network(rules="ethereum") as network, serving(network) as url:
+        run(root, "--rpc-url", url, "--private-key", KEY, "--broadcast", "--slow", file="Own.s.sol")
+        assert network.nonce(f"0x{poor.address.hex()}") == 1
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_a_price_below_the_base_fee_is_refused_before_the_trial(project: Path, rules: str) -> None:
+    with Network(rules=rules) as network, serving(network) as url:
+        for options in ([], ["--broadcast", "--private-key", KEY]):
+            words = run(project, "--rpc-url", url, "--with-gas-price", "1", *options, status=2)
+            assert "--with-gas-price 1 is below the base fee of the newest block, " in words
+        assert network.nonce(SENDER) == 0
+
+
 def test_a_script_that_cannot_pay_for_its_creation_says_so(tmp_path: Path) -> None:
     settings = '[profile.default]\nsolc = "0.8.30"\n'
     (tmp_path / "foundry.toml").write_text(settings, encoding="utf-8")
@@ -302,7 +339,7 @@ def test_what_has_nothing_left_to_send_says_so(project: Path, url: str, network:
 
 @pytest.mark.parametrize(
     ("options", "price"),
-    [(["--with-gas-price", "7000000000"], 7 * 10**9), (["--legacy", "--with-gas-price", "3"], 3)],
+    [(["--with-gas-price", "7000000000"], 7 * 10**9), (["--legacy", "--with-gas-price", "300"], 300)],
 )
 def test_the_amount_is_that_of_the_price_that_is_sent(project: Path, url: str, options: list[str], price: int) -> None:
     text = run(project, "--rpc-url", url, "--private-key", KEY, *options)
