@@ -41,7 +41,7 @@ _Row = tuple[str, str | None, str | None]
 """Creation or runtime, how it matches or None, and what is said of it."""
 
 
-class Compared(StrEnum):
+class CodePart(StrEnum):
     """What is compared."""
 
     CREATION = "creation"
@@ -60,7 +60,7 @@ def verify_bytecode(
     creation_transaction: Annotated[
         str | None, typer.Option(metavar="HASH", help="The transaction that made the contract.")
     ] = None,
-    ignore: Annotated[list[Compared] | None, typer.Option(help="What not to compare.")] = None,
+    ignore: Annotated[list[CodePart] | None, typer.Option(help="What not to compare.")] = None,
     block: Annotated[str, typer.Option(metavar="NUMBER|TAG", help="The block whose code it is.")] = "latest",
     root: ProjectRoot = Path(),
     rpc_url: ProjectNode = None,
@@ -93,7 +93,7 @@ def verify_bytecode(
             "hex digits"
         )
     left_out = set(ignore or ())
-    if len(left_out) == len(Compared):
+    if len(left_out) == len(CodePart):
         raise InvalidInput("--ignore creation and --ignore runtime leave nothing to compare: leave one of them out")
     texts = constructor_texts(constructor_args, constructor_args_path)
     project, artifact = compiled_contract(
@@ -108,11 +108,11 @@ def verify_bytecode(
         code = _code(url, where, number)
         differs = f"{_DIFFERS}{_other_compiler(artifact, code)}"
         results: list[_Row] = []
-        if Compared.CREATION not in left_out:
+        if CodePart.CREATION not in left_out:
             results.append(_creation(url, project.root, artifact, where, creation_transaction, arguments, differs))
     except NodeError as error:  # status 1 is for code that differs
         raise InvalidInput(str(error)) from None
-    if Compared.RUNTIME not in left_out:
+    if CodePart.RUNTIME not in left_out:
         results.append(_runtime(artifact, code, differs))
     _print(results, as_json)
     if any(matched is None for _, matched, _ in results):
