@@ -23,7 +23,7 @@ from tests.web_server import Handler, serving
 
 
 class LotusNode:
-    """The methods that extraction asks for, and how often each block was asked for."""
+    """The methods that extraction and forks ask for, and how often each block was asked for."""
 
     def __init__(self, network: Network) -> None:
         self._chain = network.chain
@@ -45,6 +45,8 @@ class LotusNode:
             "Filecoin.StateVMCirculatingSupplyInternal": lambda _key: {"FilVested": str(network.chain.record.vested)},
             "Filecoin.StateGetRandomnessDigestFromTickets": self._tickets,
             "Filecoin.StateGetRandomnessDigestFromBeacon": self._beacon,
+            "Filecoin.StateCompute": self._compute,
+            "eth_feeHistory": self._fee_history,
         }
 
     @property
@@ -53,7 +55,12 @@ class LotusNode:
 
     @staticmethod
     def _json(tipset: Tipset) -> dict[str, Any]:
-        block = {"Height": tipset.height, "Timestamp": tipset.timestamp, "ParentBaseFee": str(tipset.base_fee)}
+        block: dict[str, Any] = {
+            "Height": tipset.height,
+            "Timestamp": tipset.timestamp,
+            "ParentBaseFee": str(tipset.base_fee),
+        }
+        block["ParentStateRoot"] = {"/": show(tipset.before)}
         return {"Cids": [{"/": show(tipset.block)}], "Blocks": [block], "Height": tipset.height}
 
     def _by_height(self, height: int, _key: Any) -> Any:
@@ -89,6 +96,14 @@ class LotusNode:
                     look_up = {"Message": message, "Receipt": shown, "ReturnDec": None, "TipSet": after["Cids"]}
                     return look_up | {"Height": after["Height"]}
         return None
+
+    def _compute(self, height: int, _messages: Any, _key: Any) -> Any:
+        return {"Root": {"/": show(self._chain.index.tipset(height).state)}, "Trace": []}
+
+    def _fee_history(self, _count: str, newest: str, _percentiles: Any) -> Any:
+        tipset = self._chain.index.tipset(int(newest, 16))
+        fees = [hex(tipset.base_fee), hex(tipset.next_base_fee)]
+        return {"oldestBlock": newest, "baseFeePerGas": fees, "gasUsedRatio": [0.5], "reward": None}
 
     def _externs(self) -> ChainExterns:
         externs = ChainExterns()
