@@ -5,6 +5,7 @@ from typing import Final
 
 from hypervisor.address import Address
 from hypervisor.network_versions import LATEST, NetworkVersion
+from hypervisor.precompiles import PrecompileTable
 from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
 
 DEVNET_CHAIN_ID = 31_415_926
@@ -26,6 +27,8 @@ class MachineContext:
     """The name of the set of rules; see `hypervisor.rules`."""
     block: object | None = None
     """What a set of rules other than Filecoin's adds to the epoch, or a tool; the machine does not look inside."""
+    precompiles: PrecompileTable | None = None
+    """Users' precompiles beside those of the rules (`hypervisor.precompile_registration`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,7 @@ class MachineState:
             chain_id=now.chain_id if chain_id is None else chain_id,
             network=network or now.network,
             block=now.block if block is None else block,
+            precompiles=now.precompiles,
         )
 
     def upgrade(

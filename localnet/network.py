@@ -12,7 +12,7 @@ Every transaction gets a block of its own, at once, unless `automine` is off. Th
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +24,7 @@ from hypervisor.bundle import Bundle
 from hypervisor.migration_nv29 import StreamSettings
 from hypervisor.opening import AUTO, IN_MEMORY, named_overlay
 from hypervisor.overlay import Overlay
+from hypervisor.precompiles import Precompile
 from hypervisor.printed import one_line
 from hypervisor.rules import canonical_rules
 from hypervisor.types import TokenAmount
@@ -87,6 +88,7 @@ class Network(AccountChain):
         actor_debugging: bool = False,
         read_only: bool = False,
         parallel: int = 1,
+        precompiles: Iterable[Precompile | str] = (),
     ) -> None:
         """Open the network in a folder, or make a new one, in a new folder or `:memory:`.
 
@@ -112,7 +114,8 @@ class Network(AccountChain):
         `actor_debugging`, native actors log (`hypervisor.actor_log`), which they pay gas for; a folder does not keep
         that. With `read_only` a folder's chain is read as it is now, beside a node that has it open, too: what happens
         on this network stays in memory. `parallel` processes share the messages of a block (`hypervisor.parallel`),
-        with the same results. `beginning` is the former name of `genesis`.
+        with the same results. Contracts may call the `precompiles`: a user's own, and by their names what
+        packages register (docs/precompiles.md); a folder does not keep them. `beginning` is the former name of `genesis`.
 
         Raises InvalidInput for a folder of another bundle, network version, overlay, chain id, `evm` or rules, of other
         funds or fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too
@@ -138,6 +141,14 @@ class Network(AccountChain):
             from bridge.facade_runtime import offer_facade
 
             offer_facade(self.chain.machine)
+        if precompiles:
+            from localnet.contracts.registered_precompiles import offer_precompiles
+
+            try:
+                offer_precompiles(self.chain.machine, precompiles)
+            except BaseException:
+                self.close()
+                raise
         self.chain.deferred = deferred
         if parallel != 1:
             from hypervisor.parallel import Parallel

@@ -27,8 +27,10 @@ from devtools.soltest.withheld import UNNAMED, all_withheld, answer_withheld, wi
 from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.manifest import Manifest
+from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.printable import printable
 from hypervisor.tracing import EventEmitted
+from localnet.contracts.registered_precompiles import PrecompileCall
 from localnet.traces.console_log import CONSOLE, log_signatures
 from localnet.traces.trace_words import describe, native_words
 from store.keccak import keccak
@@ -63,6 +65,8 @@ class Names:
     manifest: Manifest
     cheatcodes: ContractInterface
     labels: Mapping[EthAddress, str] = field(default_factory=dict)
+    precompiles: PrecompileTable | None = None
+    """Users' own."""
     _seen: dict[EthAddress, str] = field(default_factory=dict)
 
     def learn(self, address: EthAddress, code: bytes, creates: bool = False) -> None:
@@ -97,9 +101,15 @@ class Names:
         kind = self.actor(frame)
         if actor is not None or frame.is_native:
             return f"f0{frame.actor if actor is None else actor} {kind}".rstrip()
-        if int.from_bytes(frame.address, "big") in _PRECOMPILES:
+        if int.from_bytes(frame.address, "big") in _PRECOMPILES or self.precompile(frame) is not None:
             return "PRECOMPILES"
         return self._seen.get(frame.address) or checksummed(frame.address)
+
+    def precompile(self, frame: CallFrame) -> Precompile | None:
+        """The user's precompile that was called, None for all else."""
+        if self.precompiles is None or frame.creates or frame.is_delegated:
+            return None
+        return self.precompiles.by_address.get(frame.address)
 
     def fallback(self, frame: CallFrame) -> str:
         """What takes a call without a function: `receive` of a known contract where it is one without data."""
@@ -246,6 +256,10 @@ def _call(frame: CallFrame, names: Names) -> tuple[str, str]:
     if number in _PRECOMPILES:
         decoded = precompile_arguments(number, data)
         return _PRECOMPILES[number], _hex(data) if decoded is None else decoded
+    own = names.precompile(frame)
+    if own is not None:
+        inputs = PrecompileCall(own.signature, data, None).inputs
+        return own.name, _hex(data) if inputs is None else arguments_text(*inputs, names.address)
     contract = names.known.of(frame)
     interface = names.interface(frame)
     try:
@@ -325,6 +339,10 @@ def _result(frame: CallFrame, names: Names) -> str:
     number = int.from_bytes(frame.address, "big")
     if number in _PRECOMPILES and not frame.creates and not frame.code:
         return f"[Return] {precompile_result(number, data) or _hex(data) or '0x'}"
+    own = names.precompile(frame)
+    if own is not None:
+        outputs = PrecompileCall(own.signature, frame.input, data).outputs
+        return f"[Return] {(_hex(data) or '0x') if outputs is None else arguments_text(*outputs, names.address)}"
     if not data:
         return "[Return]" if frame.address == VM else "[Stop]"
     interface = names.interface(frame)
@@ -347,6 +365,10 @@ def _failure(frame: CallFrame, names: Names, contract: KnownContract | None, dat
     end = frame.end
     if end is None:
         return "[FATAL] the machine could not go on"
+    own = names.precompile(frame)
+    if own is not None:
+        kind = "PrecompileOOG" if end.error or end.message.startswith(f"{own.name}: out of gas") else "PrecompileError"
+        return f"[{kind}] {printable(end.message, _MOST_BYTES)}".rstrip()
     if frame.is_native or frame.is_refused:
         words = end.error or f"Exit {end.exit_code} {exit_name(end.exit_code)}"
         return f"[{words}] {printable(end.message, _MOST_BYTES)}".rstrip()

@@ -113,7 +113,8 @@ class TestViewer:
 
     def _names(self, stage: SuiteStage) -> Names:
         world = stage.world
-        names = Names(self._known, world.machine.manifest, cheatcode_interface(), dict(world.cheatcodes.state.labels))
+        machine, labels = world.machine, dict(world.cheatcodes.state.labels)
+        names = Names(self._known, machine.manifest, cheatcode_interface(), labels, machine.context.precompiles)
         for address, code in world.contracts(stage.first_actor):
             names.learn(address, code)
         return names

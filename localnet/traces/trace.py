@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from warnings import warn
 
-from bridge.addresses import to_ethereum
+from bridge.addresses import from_delegated, to_ethereum
 from hypervisor.exit_codes import ExitCode, exit_name
 from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.machine import Hypervisor
@@ -282,6 +282,7 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
     runs = _code_of(machine, call, actor)
     kind = "" if runs is None else machine.manifest.name_of(runs) or "actor"
     own = runs if kind == "actor" else None
+    precompile = _precompile(machine, start)
     return {
         "runtime": call.runtime,
         "from": f"f0{start.from_}",
@@ -306,7 +307,16 @@ def _call(machine: Hypervisor, call: CallNode) -> dict[str, Any]:
         "charges": _charges(call),
         "logs": list(call.logs),
         "events": [_event(machine, event) for event in call.events],
+        **({} if precompile is None else {"precompile": precompile}),
     }
+
+
+def _precompile(machine: Hypervisor, start: CallStarted) -> dict[str, str] | None:
+    """Name and signature of the user's precompile that is called, None for any other call."""
+    table = machine.context.precompiles
+    address = None if table is None else from_delegated(start.to)
+    row = None if table is None or address is None else table.by_address.get(address)
+    return None if row is None else {"name": row.name, "signature": row.signature}
 
 
 def _charges(call: CallNode) -> dict[str, int]:

@@ -27,6 +27,7 @@ from hypervisor.events import EventEntry
 from hypervisor.exit_codes import ExitCode
 from hypervisor.printable import printable
 from localnet.contracts.named_interface import NamedInterface
+from localnet.contracts.registered_precompiles import PrecompileCall
 from store.cid import show
 from store.codec import CodecError, decode_strict, kind_of, unlink
 from store.schema import Schema, SchemaError
@@ -81,6 +82,8 @@ def describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas
 
 def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas: Schemas) -> Words:
     data, answer = bytes.fromhex(call["params"][2:]), bytes.fromhex(call["return"][2:])
+    if call.get("precompile"):
+        return _precompile_call(call, data, answer)
     own = schemas.get(call.get("code") or "")
     schema = actor_schema(call["actor"]) if own is None else own.schema
     events = tuple(_event(schema, event, interfaces) for event in call["events"])
@@ -92,6 +95,18 @@ def _describe(call: dict[str, Any], interfaces: Sequence[NamedInterface], schema
     failed = call["exitCode"] != ExitCode.OK or call["error"]
     result = _failure(call, answer, interfaces) if failed else _typed_text(schema, method.answer, answer)
     return Words(call.get("name") or call["actor"] or "?", method.name, f"({arguments})", result, events)
+
+
+def _precompile_call(call: dict[str, Any], data: bytes, answer: bytes) -> Words:
+    """A call of a user's precompile, by its signature where it has one."""
+    name, failed = call["precompile"]["name"], call["exitCode"] != ExitCode.OK or call["error"]
+    read = PrecompileCall(call["precompile"]["signature"], data, None if failed else answer)
+    arguments = _bytes(data) if read.inputs is None else ", ".join(map(_shown, read.inputs[1]))
+    if failed:
+        result = str(call["words"])
+    else:
+        result = _bytes(answer) if read.outputs is None else ", ".join(map(_shown, read.outputs[1]))
+    return Words("precompile", name, f"({arguments})", result, ())
 
 
 def _calldata(call: dict[str, Any], data: bytes) -> bytes | None:

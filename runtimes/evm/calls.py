@@ -10,9 +10,10 @@ from bridge.evm_steps import PrecompileRefusal
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import DelegateCallParams, unwrap_return
 from hypervisor.address import Address
-from hypervisor.errors import SyscallError
+from hypervisor.errors import OutOfGas, SyscallError
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from hypervisor.kernel import SendResult
+from hypervisor.tracing import CallEnded, CallStarted, Tracer
 from hypervisor.types import METHOD_SEND, NO_BLOCK, MethodNumber, TokenAmount
 from runtimes.evm.engine import Answer, CallAsk, CallKind
 from runtimes.evm.gas_limits import gas_limit
@@ -84,10 +85,13 @@ def _delegate(host: FilecoinHost, ask: CallAsk) -> Answer:
 
 
 def _call_precompile(host: FilecoinHost, ask: CallAsk) -> Answer:
+    calls = host.syscalls.kernel.calls
     try:
-        output = run_precompile(host, ask)
+        if calls.tracer is not None and host.rules.precompiles.get(ask.address) in host.rules.registered:
+            output = _run_traced(host, ask, calls.tracer)
+        else:
+            output = run_precompile(host, ask)
     except PrecompileFailure as error:
-        calls = host.syscalls.kernel.calls
         calls.backtrace.set_cause(f"precompile 0x{ask.address.hex()}: {error}")
         if calls.tracer is not None:
             calls.tracer.event(PrecompileRefusal(ask.address, host.rules.precompiles[ask.address], str(error)))
@@ -98,3 +102,23 @@ def _call_precompile(host: FilecoinHost, ask: CallAsk) -> Answer:
         except SyscallError:
             return Answer(False)
     return Answer(True, output)
+
+
+def _run_traced(host: FilecoinHost, ask: CallAsk, tracer: Tracer) -> bytes:
+    """A user's precompile, in traces a call, as under Ethereum's rules; the network's own are none here."""
+    kernel, gas = host.syscalls.kernel, host.syscalls.kernel.calls.gas
+    host.syscalls.settle()
+    before, me, to = gas.used, kernel.context.receiver, to_filecoin(ask.address)
+    read_only = kernel.context.read_only or ask.kind is CallKind.STATICCALL
+    value = TokenAmount(ask.value if ask.kind is CallKind.CALL else 0)
+    tracer.event(CallStarted(me, to, INVOKE_EVM, value, ask.data, RAW, read_only, gas.available))
+    try:
+        output = run_precompile(host, ask)
+    except PrecompileFailure as error:
+        tracer.event(CallEnded(ExitCode.USR_ILLEGAL_ARGUMENT, b"", 0, gas.used - before, message=str(error)))
+        raise
+    except OutOfGas as error:
+        tracer.event(CallEnded(ExitCode.SYS_OUT_OF_GAS, b"", 0, gas.used - before, "OUT_OF_GAS", str(error)))
+        raise
+    tracer.event(CallEnded(ExitCode.OK, output, RAW, gas.used - before))
+    return output

@@ -9,6 +9,7 @@ from typing import Final
 
 from bridge.addresses import EthAddress
 from hypervisor.network_versions import NetworkVersion
+from hypervisor.precompiles import PrecompileTable
 from runtimes.evm.opcodes import FILECOIN_OPCODES, NUMBERS
 from runtimes.evm.rules import (
     BLS12_381_SLOTS,
@@ -71,4 +72,16 @@ def filecoin_rules(network: NetworkVersion) -> EvmRules:
         analysis_price=work_at(prices, rules.analysis_price),
         node_read_price=work_at(prices, rules.node_read_price),
         node_write_price=work_at(prices, rules.node_write_price),
+    )
+
+
+def rules_with(network: NetworkVersion, table: PrecompileTable) -> EvmRules:
+    """The same with users' precompiles beside the network's own."""
+    rules = filecoin_rules(network)
+    added = {EthAddress(address): row.name for address, row in table.by_address.items()}
+    return replace(
+        rules,
+        precompiles=MappingProxyType({**rules.precompiles, **added}),
+        reserved=rules.reserved | frozenset(added),
+        registered=MappingProxyType(table.by_name),
     )

@@ -12,6 +12,7 @@ from typing import Final
 from bridge.addresses import EthAddress
 from bridge.gas import DEFAULT_RATE
 from hypervisor.network_versions import LATEST
+from hypervisor.precompiles import Precompile
 from hypervisor.prices import PriceList
 from hypervisor.types import ActorID
 from runtimes.evm.gas_table import CANCUN_GAS, GasTable
@@ -120,6 +121,8 @@ class EvmRules:
     """Which forms of the opcodes engines use: those of the official actor."""
     reserved: frozenset[EthAddress] = field(default=frozenset())
     """Addresses outside the pattern that count as precompiles."""
+    registered: Mapping[str, Precompile] = field(default_factory=dict)
+    """Users' precompiles by their names in `precompiles`."""
 
     @property
     def tree(self) -> None:

@@ -1,6 +1,6 @@
 """`EvmRuntime`: the EVM actor as a runtime of the machine, chosen by the code CID of the manifest's `evm` entry."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, cast
 
 from bridge.ethereum_block import ETHEREUM
@@ -9,13 +9,14 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.kernel import Kernel
 from hypervisor.opening import OWN_EVM
 from hypervisor.overlay import Overlay
+from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import BlockId
 from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
 from runtimes.evm.engines import FAST, check_there, engine_factory
-from runtimes.evm.filecoin_rules import filecoin_rules
+from runtimes.evm.filecoin_rules import filecoin_rules, rules_with
 from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from runtimes.evm.tree_engine import TreeEngine
@@ -31,7 +32,7 @@ class EvmRuntime:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
         check_there(self._name)
         self.codes = CodeCache()
-        self._rules: dict[tuple[int, Overlay | None], EvmRules] = {}
+        self._rules: dict[tuple[int, Overlay | None, PrecompileTable | None], EvmRules] = {}
         self._engines: dict[str, EngineFactory] = {}
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
@@ -69,12 +70,19 @@ class EvmRuntime:
     ) -> None:
         """Nothing to do before the first contract runs: the actor's code is this package."""
 
+    def accept_precompiles(self, rows: Sequence[Precompile]) -> PrecompileTable:
+        """Users' precompiles, ready to run (`hypervisor.precompile_registration`). Raises InvalidInput."""
+        from runtimes.evm.precompiles.registered import accepted
+
+        return accepted(rows)
+
     def _rules_of(self, kernel: Kernel) -> EvmRules:
-        network = kernel.machine.context.network
-        key = network.number, network.overlay
+        context = kernel.machine.context
+        network, own = context.network, context.precompiles
+        key = network.number, network.overlay, own
         rules = self._rules.get(key)
         if rules is None:
-            rules = self._rules[key] = filecoin_rules(network)
+            rules = self._rules[key] = filecoin_rules(network) if own is None else rules_with(network, own)
         return rules
 
     def _invoke_ethereum(self, kernel: Kernel, params: BlockId) -> Outcome:

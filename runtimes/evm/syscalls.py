@@ -176,6 +176,11 @@ class Syscalls:
         """Pay for ending with an exit code, which is a question of its own."""
         self._pay()
 
+    def settle(self) -> None:
+        """Let the tracker know what the engine has used."""
+        if self.gas.granted:
+            self.gas.put_back()
+
     def charge(self, name: str, milligas: int) -> None:
         """Pay for work that no syscall does."""
         if self.gas.granted:

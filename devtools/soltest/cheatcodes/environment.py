@@ -12,7 +12,7 @@ from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.table import cheatcode
 from devtools.soltest.evm_versions import EVM_VERSIONS
 from hypervisor.types import ChainEpoch, TokenAmount
-from runtimes.evm.ethereum.forks import FORKS
+from runtimes.evm.ethereum.forks import FORKS, fork_with
 
 _U64 = 1 << 64
 
@@ -136,5 +136,6 @@ def _set_evm_version(context: Context, version: str) -> None:
     block = context.machine.context.block
     if isinstance(block, EthereumBlock):
         context.machine.advance(block=replace(block, fork=fork.name))
-    calls.set_fork(fork)
+    own = context.machine.context.precompiles
+    calls.set_fork(fork if own is None else fork_with(fork.name, own))
     context.state.evm_version = name

@@ -19,7 +19,7 @@ def missing_contract(cheats: Cheats, host: EthereumHost, ask: CallAsk) -> str | 
     active = None if origin is None else origin.active
     if origin is None or active is None or len(ask.data) < _SELECTOR or host.accounts.has_code(address):
         return None
-    if address in host.fork.precompiles or host.is_of_filecoin(address):
+    if address in host.fork.precompiles or host.is_beyond_guest(address):
         return None
     left, name = cheats.state.forks.left, checksummed(address)
     others = [number for number in sorted(left) if number != active and origin.holds(left[number], address)]

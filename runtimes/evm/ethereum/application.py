@@ -34,7 +34,7 @@ from runtimes.evm.ethereum.accounts import Accounts, delegated_address
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.contract_states import may_send
 from runtimes.evm.ethereum.first_call import send_first
-from runtimes.evm.ethereum.forks import Fork, fork_named
+from runtimes.evm.ethereum.forks import Fork, fork_named, fork_with
 from runtimes.evm.ethereum.messages import Entry
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
 from store.cid import RAW
@@ -85,7 +85,8 @@ class Application:
         self._sender = sender
         self._entry = entry
         self._block = block_of(machine)
-        self._fork = fork_named(self._block.fork)
+        own = machine.context.precompiles
+        self._fork = fork_named(self._block.fork) if own is None else fork_with(self._block.fork, own)
         self._limits = limits or block_limits(machine, self._block, self._fork)
         self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer, per_gas=1)
         self._paid = paid

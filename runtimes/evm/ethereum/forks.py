@@ -5,12 +5,14 @@ Ethereum execution specifications of Cancun, Prague and Osaka; EIP-7691 for the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from hypervisor.errors import InvalidInput
+from hypervisor.precompiles import Precompile, PrecompileTable
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.gas_table import CANCUN_GAS, GasTable
 from runtimes.evm.opcodes import Opcode, opcode_table
@@ -72,6 +74,8 @@ class Fork:
     """The blob base fee follows the base fee downwards (EIP-7918)."""
     family: str = "ethereum"
     """Which forms of the opcodes engines use."""
+    registered: Mapping[str, Precompile] = field(default_factory=dict)
+    """Users' precompiles by their names in `precompiles`."""
 
     @property
     def creation_returns(self) -> bool:
@@ -141,3 +145,12 @@ def fork_named(name: str) -> Fork:
         return FORKS[name]
     except KeyError:
         raise InvalidInput(f"fork '{name}' is not known: choose one of {', '.join(FORKS)}") from None
+
+
+@lru_cache(64)
+def fork_with(name: str, table: PrecompileTable) -> Fork:
+    """The row of a name with users' precompiles beside the fork's own. Raises InvalidInput."""
+    fork = fork_named(name)
+    added = {EthAddress(address): row.name for address, row in table.by_address.items()}
+    precompiles = MappingProxyType({**fork.precompiles, **added})
+    return replace(fork, precompiles=precompiles, registered=MappingProxyType(table.by_name))

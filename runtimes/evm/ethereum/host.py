@@ -77,11 +77,11 @@ class EthereumHost(EthereumTreeHost):
         return TreeMode.WHOLE
 
     def leaves_tree(self, address: EthAddress) -> bool:
-        """Filecoin's actors and precompiles, and what an interceptor of calls answers for."""
+        """Filecoin's actors and precompiles, users' precompiles, and what an interceptor of calls answers for."""
         interceptor = self.calls.interceptor
         if self.frames is None and interceptor is not None and address in interceptor.watched:
             return True
-        return self.is_of_filecoin(address)
+        return self.is_beyond_guest(address)
 
     def is_watched(self, address: EthAddress) -> bool:
         """What an interceptor between frames answers for."""

@@ -18,6 +18,7 @@ from runtimes.evm.ethereum.prices import words
 from runtimes.evm.gas_table import GasTable
 from runtimes.evm.precompiles.ethereum import BLAKE2F_INPUT, ETHEREUM, modexp_lengths, number
 from runtimes.evm.precompiles.failure import PrecompileFailure
+from runtimes.evm.precompiles.registered import run_registered
 
 _G1_DISCOUNTS: Final = (
     1000, 949, 848, 797, 764, 750, 738, 728, 719, 712, 705, 698, 692, 687, 682, 677, 673, 669, 665, 661, 658, 654, 651,
@@ -51,6 +52,10 @@ Amount = Callable[[GasTable], int]
 
 def run_precompile(fork: Fork, name: str, data: bytes, gas: GasTracker) -> bytes:
     """The output of a precompile. Raises OutOfGas, and PrecompileFailure where the input is refused."""
+    own = fork.registered.get(name)
+    if own is not None:
+        gas.charge("OnPrecompile", own.price(data))
+        return run_registered(own, data)
     if name == "modexp":
         return _modexp(fork, data, gas)
     gas.charge("OnPrecompile", PRICES[name](fork.gas, data))

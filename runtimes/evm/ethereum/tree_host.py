@@ -40,17 +40,21 @@ class EthereumTreeHost:
         return self.calls.gas.available == 0
 
     def leaves_tree(self, address: EthAddress) -> bool:
-        """Filecoin's actors and precompiles, and what an interceptor answers for: there is no frame to ask it."""
+        """Filecoin's actors and precompiles, users' precompiles, and what an interceptor answers for: there is no frame
+        to ask it.
+        """
         interceptor = self.calls.interceptor
-        return (interceptor is not None and address in interceptor.watched) or self.is_of_filecoin(address)
+        return (interceptor is not None and address in interceptor.watched) or self.is_beyond_guest(address)
 
     def is_watched(self, address: EthAddress) -> bool:
         """None is."""
         return False
 
-    def is_of_filecoin(self, address: EthAddress) -> bool:
-        """Whether an address is a native actor's or a precompile of Filecoin's."""
-        calls = self.calls
+    def is_beyond_guest(self, address: EthAddress) -> bool:
+        """Whether an address is a native actor's, or a precompile's of Filecoin or of a user."""
+        calls, fork = self.calls, self.fork
+        if fork.registered and fork.precompiles.get(address) in fork.registered:
+            return True
         if not calls.environment.block.filecoin_addresses:
             return False
         return address in calls.filecoin_precompiles or unmask_id(address) is not None

@@ -40,6 +40,8 @@ _MOST_LEFT: Final = 8
 _SKIPS: Final = 63
 """Code whose tree was left is run frame by frame for this number of calls."""
 _CODES: Final = 4096
+_LOW: Final = 64
+"""The addresses below this are those of which the guest is told whether a precompile is there."""
 
 
 class Skips:
@@ -145,7 +147,8 @@ def features(rules: EngineRules) -> tuple[int, int]:
     fork = rules.tree
     if fork is None:
         return 0, 0
-    precompiles = sum(1 << address[-1] for address in fork.precompiles if address[-2] == 0)
+    numbers = (int.from_bytes(address, "big") for address in fork.precompiles)
+    precompiles = sum(1 << number for number in numbers if number < _LOW)
     has_p256 = P256_ADDRESS in fork.precompiles
     more = (
         (TreeFlag.DELEGATIONS, fork.delegations),

@@ -2,13 +2,15 @@
 
 from hypervisor.errors import ActorExit
 from hypervisor.exit_codes import ExitCode
-from hypervisor.gas import to_milligas
+from hypervisor.gas import MAX_MILLIGAS, to_milligas
+from hypervisor.precompiles import Precompile
 from runtimes.evm.engine import CallAsk
 from runtimes.evm.host import FilecoinHost
 from runtimes.evm.precompiles.ethereum import ETHEREUM, MAX_MODEXP_LENGTH, modexp_lengths
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.evm.precompiles.filecoin import FILECOIN
 from runtimes.evm.precompiles.prices import PRICES, REFUSED
+from runtimes.evm.precompiles.registered import run_registered
 
 __all__ = ["PrecompileFailure", "run_precompile"]
 
@@ -19,6 +21,8 @@ def run_precompile(host: FilecoinHost, ask: CallAsk) -> bytes:
     if name is None:
         return b""
     pure = ETHEREUM.get(name)
+    if pure is None and name in host.rules.registered:
+        return _run_registered(host, ask, host.rules.registered[name])
     if pure is None:
         return FILECOIN[name](host, ask)
     if name == "modexp":
@@ -34,6 +38,12 @@ def run_precompile(host: FilecoinHost, ask: CallAsk) -> bytes:
         raise
     _charge(host, price)
     return output
+
+
+def _run_registered(host: FilecoinHost, ask: CallAsk, row: Precompile) -> bytes:
+    """A user's, at its price at the network's exchange rate."""
+    _charge(host, min(row.price(ask.data) * host.rules.gas_rate, MAX_MILLIGAS))
+    return run_registered(row, ask.data)
 
 
 def _hold_numbers(host: FilecoinHost, lengths: tuple[int, int, int]) -> None:

@@ -1,0 +1,80 @@
+"""Users' precompiles on a network: put on its machine, and what calls of them say in traces.
+
+What one is: `hypervisor.precompiles`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from bridge.abi import AbiMismatch, ContractInterface, signature
+from bridge.addresses import EthAddress, to_filecoin
+from hypervisor.errors import InvalidInput
+from hypervisor.machine_state import MachineState
+from hypervisor.precompile_registration import register_precompiles
+from hypervisor.precompiles import Precompile
+from localnet.contracts.argument_texts import signature_interface
+from store.keccak import keccak
+
+_SELECTOR: Final = 4
+Items = Sequence[Mapping[str, Any]]
+
+
+def offer_precompiles(machine: MachineState, chosen: Iterable[Precompile | str]) -> None:
+    """Let contracts on a machine, and on its forks, call users' precompiles; a text names one that is installed.
+
+    Raises InvalidInput for one that cannot be there: for its address, its signature or its module.
+    """
+    before = machine.context
+    register_precompiles(machine, chosen)
+    table = machine.context.precompiles
+    try:
+        for row in () if table is None else table.by_address.values():
+            if row.signature:
+                try:
+                    signature_interface(row.signature)
+                except InvalidInput as error:
+                    raise InvalidInput(f"precompile '{row.name}': {error}") from None
+            actor = machine.actor(to_filecoin(EthAddress(row.at)))
+            if actor is not None and actor.code == machine.manifest.code("evm"):
+                raise InvalidInput(
+                    f"precompile '{row.name}' cannot be at {row.address}, where a contract is: choose another address"
+                )
+    except InvalidInput:
+        machine.context = before
+        raise
+
+
+class PrecompileCall:
+    """A call of a precompile by its signature: where it has none, or the bytes are others, nothing is decoded.
+
+    `inputs` and `outputs` are the ABI's items with their values; calldata may begin with the function's selector.
+    """
+
+    def __init__(self, text: str, calldata: bytes, output: bytes | None) -> None:
+        """`text` is the signature, `output` None where the call failed."""
+        self.inputs: tuple[Items, Sequence[Any]] | None = None
+        self.outputs: tuple[Items, Sequence[Any]] | None = None
+        if not text:
+            return
+        with suppress(InvalidInput):
+            interface, name = signature_interface(text)
+            entry = interface.function(name)
+            selector = bytes(keccak(signature(entry).encode()))[:_SELECTOR]
+            self.inputs = _inputs(interface, selector, calldata)
+            if output is not None and "outputs" in entry:
+                with suppress(AbiMismatch):
+                    self.outputs = entry["outputs"], interface.read_result(entry, output)
+
+
+def _inputs(interface: ContractInterface, selector: bytes, calldata: bytes) -> tuple[Items, Sequence[Any]] | None:
+    for data in (calldata, selector + calldata) if calldata.startswith(selector) else (selector + calldata,):
+        try:
+            read = interface.read_call(data)
+        except AbiMismatch:
+            continue
+        if read is not None:
+            return read[0]["inputs"], read[1]
+    return None

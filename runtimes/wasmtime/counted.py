@@ -1,0 +1,90 @@
+"""An instance whose instructions are counted against a limit, wasmtime's fuel: for modules without gas of their own.
+
+Its engine has the setting `consume_fuel`, and its module imports nothing, so it may be entered on any thread (`raw`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import c_size_t, c_uint8, c_uint64, c_void_p
+from functools import cache
+from typing import Any
+
+from hypervisor.gil import GIL_POLICY
+from runtimes.wasmtime.raw import Instance, Library, Trap
+
+_WASM_I32 = 0x7F
+"""In a module; wasmtime counts its kinds from 0, in the other direction."""
+
+
+class _Types(ctypes.Structure):
+    """wasm_valtype_vec_t."""
+
+    _fields_ = (("size", c_size_t), ("data", ctypes.POINTER(c_size_t)))
+
+
+@cache
+def _bound(lib: Library) -> dict[str, Any]:
+    """The functions of the library that nothing else needs."""
+    return {
+        "set": lib.bind("wasmtime_context_set_fuel", c_size_t, c_size_t, c_uint64),
+        "get": lib.bind("wasmtime_context_get_fuel", c_size_t, c_size_t, c_void_p),
+        "type": lib.bind("wasmtime_func_type", c_size_t, c_size_t, c_size_t),
+        "parameters": lib.bind("wasm_functype_params", ctypes.POINTER(_Types), c_size_t),
+        "results": lib.bind("wasm_functype_results", ctypes.POINTER(_Types), c_size_t),
+        "kind": lib.bind("wasm_valtype_kind", c_uint8, c_size_t),
+        "delete": lib.bind("wasm_functype_delete", None, c_size_t),
+    }
+
+
+class CountedInstance(Instance):
+    """One guest with fuel. What `raw` says of instances holds: made, entered and deleted on one thread."""
+
+    __slots__ = ()
+
+    def fuel(self, amount: int) -> None:
+        """Let it run so many instructions from now on."""
+        error = _bound(self._lib)["set"](self.context, amount)
+        if error:
+            raise Trap(None, self._lib.take_error(error))
+
+    def left(self) -> int:
+        """What is left of them; 0 where it has ended for want of them."""
+        found = c_uint64()
+        error = _bound(self._lib)["get"](self.context, ctypes.byref(found))
+        if error:
+            raise Trap(None, self._lib.take_error(error))
+        return found.value
+
+    def function_type(self, name: bytes) -> tuple[bytes, bytes] | None:
+        """Parameters and results of an exported function, as a module writes them; None where there is none."""
+        if not self.find_function(name):
+            return None
+        functions = _bound(self._lib)
+        found = functions["type"](self.context, self._at + 8 * self._FUNCTION + 8)
+        try:
+            parts = [functions[part](found).contents for part in ("parameters", "results")]
+            written = [bytes(_WASM_I32 - functions["kind"](part.data[at]) for at in range(part.size)) for part in parts]
+        except ValueError:
+            return None  # a reference: no module of ours has one
+        finally:
+            functions["delete"](found)
+        return written[0], written[1]
+
+    def enter_function(self, name: bytes, *arguments: int) -> int:
+        """Call an exported function of at most two i32, whose type is known; its result, unsigned. Raises Trap."""
+        if not self.find_function(name):
+            raise Trap(None, f"no function {name.decode()}")
+        words, at = self._words, self._at
+        for place, argument in enumerate(arguments):
+            words[self._CALL + 2 * place] = argument
+        words[self._TRAP] = 0
+        call = self._lib.call_released if GIL_POLICY.releases else self._lib.call
+        call_at, room = at + 8 * self._CALL, max(1, len(arguments))
+        error = call(self.context, at + 8 * self._FUNCTION + 8, call_at, room, at + 8 * self._TRAP)
+        if error or words[self._TRAP]:
+            failure = self._lib.take_failure(error, words[self._TRAP])
+            if failure is not None:
+                raise failure
+        result: int = words[self._CALL] & (1 << 64) - 1
+        return result

@@ -1,0 +1,393 @@
+"""Users' precompiles on a network: under both sets of rules, on both engines, as functions and as modules.
+
+Expected: what the network's own precompiles cost and do at the same place, SHA-256 of hashlib, sums done by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, EntryPoints
+from typing import Any
+
+import pytest
+from wasmtime import wat2wasm
+
+from bridge.gas import DEFAULT_RATE
+from hypervisor import precompile_registration
+from hypervisor.errors import InvalidInput
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.precompiles import LONGEST_MODULE, LONGEST_OUTPUT, Precompile
+from localnet import Network
+from localnet.contracts.registered_precompiles import offer_precompiles
+from localnet.errors import CallFailed
+from store.keccak import keccak
+from tests.runtimes.evm.assembler import assemble, deployer
+
+PLACE = "0x0000000000000000000000000000000000000a00"
+"""One byte that is not zero, as the network's own: calldata that names it costs the same."""
+IDENTITY, CURVE, EMPTY_SLOT = ("0x" + f"{number:040x}" for number in (4, 6, 0xA0))
+RULES = ["filecoin", "ethereum"]
+ENGINES = ["py-evm", "fast", "both"]
+WORD = 32
+
+FORWARD = "32 CALLDATASIZE SUB 32 0 CALLDATACOPY"
+"""The calldata behind its first word, which is an address, to the beginning of the memory."""
+INPUT = "0 0 32 CALLDATASIZE SUB 0"
+"""Of a call, from the top down: the calldata's place and size, and no room for the output."""
+TO = "0 CALLDATALOAD"
+ASK = f"{FORWARD} {INPUT} {TO} GAS STATICCALL"
+OUTPUT = "RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN"
+ANSWERS = f"{ASK} @good JUMPI 0 0 REVERT good: {OUTPUT}"
+INVERTS = """(module (memory (export "memory") 2)
+  (func (export "allocate") (param i32) (result i32) i32.const 1024)
+  (func (export "run") (param $at i32) (param $size i32) (result i64)
+    (local $i i32)
+    (block $end (loop $next
+      (br_if $end (i32.ge_u (local.get $i) (local.get $size)))
+      (i32.store8 (i32.add (local.get $at) (local.get $i))
+        (i32.xor (i32.const 255) (i32.load8_u (i32.add (local.get $at) (local.get $i)))))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br $next)))
+    (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32)) (i64.extend_i32_u (local.get $size)))))"""
+
+
+def module(text: str) -> bytes:
+    return bytes(wat2wasm(text))
+
+
+def body(text: str) -> bytes:
+    """A module whose `run` has this body."""
+    return module(
+        '(module (memory (export "memory") 1) (func (export "allocate") (param i32) (result i32) i32.const 16)'
+        f' (func (export "run") (param i32 i32) (result i64) {text}))'
+    )
+
+
+def own(function: Callable[[bytes], Any] | None = None, **fields: Any) -> Precompile:
+    given = {"gas": 15, "gas_per_word": 3, "address": PLACE, "name": "own", **fields}
+    return Precompile(function=function, **given)
+
+
+@dataclass
+class Asked:
+    """A network with a contract that asks an address."""
+
+    network: Network
+    at: Any
+
+    def __call__(self, address: str, data: bytes = b"") -> bytes:
+        return self.network.call(self.at, _calldata(address, data))
+
+    def gas(self, address: str, data: bytes = b"") -> int:
+        return self.network.send(self.at, 0, _calldata(address, data)).gas_used
+
+
+def _calldata(address: str, data: bytes) -> bytes:
+    return bytes.fromhex(address[2:]).rjust(WORD, b"\0") + data
+
+
+@pytest.fixture(params=RULES)
+def rules(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture(params=ENGINES)
+def evm(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def asking(rules: str, evm: str) -> Iterator[Callable[..., Asked]]:
+    made: list[Network] = []
+
+    def make(*rows: Precompile, code: str = ANSWERS) -> Asked:
+        network = Network(rules=rules, evm=evm, precompiles=rows)
+        made.append(network)
+        receipt = network.send(None, 0, deployer(assemble(code)))
+        return Asked(network, receipt.contract_address)
+
+    yield make
+    for network in made:
+        network.close()
+
+
+def test_a_function_answers_what_contracts_ask(asking: Callable[..., Asked]) -> None:
+    asked = asking(own(lambda data: hashlib.sha256(data).digest()))
+    assert asked(PLACE, b"hello") == hashlib.sha256(b"hello").digest() == asked("0x" + "00" * 19 + "02", b"hello")
+
+
+def test_a_module_answers_what_contracts_ask(asking: Callable[..., Asked]) -> None:
+    asked = asking(own(module=module(INVERTS)))
+    data = bytes(range(256)) * 5
+    assert asked(PLACE, data) == bytes(255 - byte for byte in data)
+    assert asked(PLACE) == b""
+
+
+@pytest.mark.parametrize("rules", ["ethereum"])
+@pytest.mark.parametrize("size", [0, 1, 32, 33, 1000])
+def test_under_ethereums_rules_it_costs_what_the_network_takes_for_one_of_this_price(
+    asking: Callable[..., Asked], size: int
+) -> None:
+    """The identity costs 15 gas and 3 for each word."""
+    asked = asking(own(bytes))
+    data = bytes([7]) * size
+    assert asked(PLACE, data) == data
+    assert asked.gas(PLACE, data) == asked.gas("0x" + "00" * 19 + "04", data)
+
+
+@pytest.mark.parametrize("rules", ["filecoin"])
+def test_under_filecoins_rules_it_costs_its_price_at_the_exchange_rate(asking: Callable[..., Asked]) -> None:
+    """An empty slot of the network's costs nothing by itself, and has as many bytes that are not zero."""
+    asked = asking(own(lambda _: b"", gas=1_000_000, gas_per_word=50_000))
+    price = (1_000_000 + 2 * 50_000) * DEFAULT_RATE // MILLIGAS_PER_GAS
+    assert asked(EMPTY_SLOT, bytes(33)) == asked(PLACE, bytes(33)) == b""
+    found = asked.gas(PLACE, bytes(33)) - asked.gas(EMPTY_SLOT, bytes(33))
+    assert price <= found <= price + 1  # gas of a message is rounded up
+
+
+@pytest.mark.parametrize("opcode", ["EXTCODESIZE", "EXTCODEHASH", "BALANCE", "EXTCODECOPY"])
+def test_its_account_looks_as_that_of_a_precompile_of_the_network(asking: Callable[..., Asked], opcode: str) -> None:
+    """Code, hash and balance, and under Ethereum's rules that it is warm: the gas is the same."""
+    asks = f"5 0 0 {TO} EXTCODECOPY 0 MLOAD" if opcode == "EXTCODECOPY" else f"{TO} {opcode}"
+    asked = asking(own(bytes), code=f"{asks} 0 MSTORE 32 0 RETURN")
+    assert asked(PLACE) == asked(IDENTITY)
+    assert asked.gas(PLACE) == asked.gas(IDENTITY)
+
+
+@pytest.mark.parametrize("kind", ["CALL", "CALLCODE", "DELEGATECALL", "STATICCALL"])
+def test_every_call_opcode_asks_it(asking: Callable[..., Asked], rules: str, kind: str) -> None:
+    value = "0" if kind in ("CALL", "CALLCODE") else ""
+    asked = asking(
+        own(lambda data: data[::-1]),
+        code=f"{FORWARD} {INPUT} {value} {TO} GAS {kind} @good JUMPI 0 0 REVERT good: {OUTPUT}",
+    )
+    if kind == "CALLCODE" and rules == "filecoin":  # which has no such opcode
+        with pytest.raises(CallFailed):
+            asked(PLACE, b"abc")
+        return
+    assert asked(PLACE, b"abc") == b"cba"
+
+
+def test_money_stays_at_its_address(asking: Callable[..., Asked]) -> None:
+    asked = asking(own(bytes), code=f"{FORWARD} {INPUT} 5 {TO} GAS CALL 0 MSTORE 32 0 RETURN")
+    network = asked.network
+    network.send(asked.at, 5, _calldata(PLACE, b"abc"))
+    assert network.balance(network.address(PLACE)) == 5
+    assert network.call(asked.at, _calldata(PLACE, b"abc"), 5) == (1).to_bytes(WORD, "big")
+
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+def raises(_: bytes) -> bytes:
+    raise ValueError("no such curve")
+
+
+def endless(_: bytes) -> bytes:
+    return endless(_)
+
+
+FAILURES = [
+    pytest.param({"function": raises}, "it raised ValueError: no such curve", id="raises"),
+    pytest.param({"function": endless}, "it raised RecursionError: ", id="without an end"),
+    pytest.param({"function": lambda _: "text"}, "it returned 'text', expected bytes", id="text"),
+    pytest.param({"function": lambda _: None}, "it returned None, expected bytes", id="nothing"),
+    pytest.param({"function": lambda _: bytes(LONGEST_OUTPUT + 1)}, "it returned 1,048,577 bytes", id="too long"),
+    pytest.param({"module": body("unreachable")}, "the module trapped: unreachable instruction executed", id="traps"),
+    pytest.param({"module": body("(loop br 0) unreachable")}, "the module used up 50,000,000 instructions", id="loops"),
+    pytest.param({"module": body("i64.const -1")}, "run gave 4,294,967,295 bytes at 4294967295", id="beyond"),
+]
+
+
+@pytest.mark.parametrize(("fields", "words"), FAILURES)
+def test_a_failure_fails_the_call_alone_and_says_why(
+    asking: Callable[..., Asked], rules: str, fields: dict[str, Any], words: str
+) -> None:
+    asked = asking(own(**fields), code=f"{ASK} 0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN")
+    assert asked(PLACE, b"abc") == bytes(64)
+    receipt = asked.network.send(asked.at, 0, _calldata(PLACE, b"abc"))
+    shown = str(asked.network.trace(receipt.hash))
+    assert "precompile own(0x616263)" in shown
+    assert words in shown
+
+
+@pytest.mark.parametrize("rules", ["ethereum"])
+def test_under_ethereums_rules_a_failure_takes_all_gas_of_the_call(asking: Callable[..., Asked]) -> None:
+    """As that of the network's own: here of one that has no point on its curve."""
+    code = f"{FORWARD} {INPUT} {TO} 100000 STATICCALL 0 MSTORE 32 0 RETURN"
+    asked = asking(own(raises), code=code)
+    point = (1).to_bytes(WORD, "big") * 2
+    assert asked(PLACE, point) == asked(CURVE, point) == bytes(WORD)
+    assert asked.gas(PLACE, point) == asked.gas(CURVE, point)
+
+
+@pytest.mark.parametrize("rules", ["filecoin"])
+def test_under_filecoins_rules_a_failure_takes_no_more_than_the_price(asking: Callable[..., Asked]) -> None:
+    code = f"{FORWARD} {INPUT} {TO} 100000 STATICCALL POP 32 0 RETURN"
+    failing, working = asking(own(raises), code=code), asking(own(lambda _: b""), code=code)
+    assert failing.gas(PLACE, b"abc") == working.gas(PLACE, b"abc")
+
+
+def test_without_gas_for_the_price_it_does_not_run(asking: Callable[..., Asked], rules: str) -> None:
+    ran: list[bytes] = []
+
+    def notes(data: bytes) -> bytes:
+        ran.append(data)
+        return b""
+
+    asked = asking(own(notes, gas=1 << 60), code=f"{ASK} 0 MSTORE 32 0 RETURN")
+    if rules == "ethereum":
+        assert asked(PLACE) == bytes(WORD)
+    else:
+        with pytest.raises(CallFailed):  # a precompile is paid by the frame that calls it
+            asked(PLACE)
+    assert ran == []
+
+
+# --- traces ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_trace_has_its_name_its_arguments_and_what_it_returned(asking: Callable[..., Asked]) -> None:
+    def add(data: bytes) -> bytes:
+        words = data[-2 * WORD :]
+        return (int.from_bytes(words[:WORD], "big") + int.from_bytes(words[WORD:], "big")).to_bytes(WORD, "big")
+
+    asked = asking(own(add, name="adder", signature="add(uint256,uint256)(uint256)"))
+    network, numbers = asked.network, (40).to_bytes(WORD, "big") + (2).to_bytes(WORD, "big")
+    selector = bytes(keccak(b"add(uint256,uint256)"))[:4]
+    for data in (numbers, selector + numbers):
+        receipt = network.send(asked.at, 0, _calldata(PLACE, data))
+        trace = network.trace(receipt.hash)
+        assert trace.same
+        call = trace.report()["calls"][0]["calls"][-1]["decoded"]
+        assert (call["callee"], call["function"], call["arguments"], call["result"]) == (
+            "precompile", "adder", "(40, 2)", "42",
+        )  # fmt: skip
+
+
+def test_a_network_without_precompiles_has_none(asking: Callable[..., Asked], rules: str) -> None:
+    with Network(rules=rules) as other:
+        assert other.machine.context.precompiles is None
+    asked = asking(code=f"{ASK} 0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN")
+    assert asked(PLACE, b"abc") == (1).to_bytes(WORD, "big") + bytes(WORD)  # nobody there: the call succeeds
+
+
+def test_a_fork_of_the_machine_has_them_and_the_state_is_the_same(rules: str) -> None:
+    with Network(rules=rules) as plain, Network(rules=rules, precompiles=[own(bytes)]) as other:
+        assert plain.machine.root == other.machine.root
+        assert other.machine.fork().context.precompiles is other.machine.context.precompiles
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"gas": -1}, "-1 cannot be the gas of precompile 'own'"),
+        ({"gas": 1.5}, "1.5 cannot be the gas of precompile 'own'"),
+        ({"gas": True}, "True cannot be the gas of precompile 'own'"),
+        ({"gas_per_word": "3"}, "'3' cannot be the gas per word of precompile 'own'"),
+        ({"name": "a b"}, "'a b' cannot be a precompile's name"),
+        ({"name": "sha256"}, "'sha256' has the name of one of the network's"),
+        ({"name": "call_actor"}, "'call_actor' has the name of one of the network's"),
+        ({"address": "0xa11"}, "'0xa11' is not an address"),
+        ({"address": 0xA11}, "2577 is not an address"),
+        ({"address": "0x" + "00" * 20}, "cannot be at the zero address"),
+        ({"address": "0x" + "00" * 19 + "04"}, "which is the network's own or reserved"),
+        ({"address": "0x" + "00" * 19 + "ff"}, "which is the network's own or reserved"),
+        ({"address": "0x" + "00" * 18 + "0100"}, "which is the network's own or reserved"),
+        ({"address": "0xfe" + "00" * 18 + "07"}, "which is the network's own or reserved"),
+        ({"address": "0xff" + "00" * 18 + "64"}, "the masked ID of an actor"),
+        ({"function": None}, "needs a function or a WASM module, one of the two, not none"),
+        ({"module": b"\0asm"}, "needs a function or a WASM module, one of the two, not both"),
+        ({"function": "add"}, "'add' is not a function of the calldata"),
+        ({"signature": "add(uint7)"}, "'add(uint7)' is not a function"),
+        ({"function": None, "module": "text"}, "'text' cannot be the module of precompile 'own'"),
+        ({"function": None, "module": bytes(LONGEST_MODULE + 1)}, "the module has 1,048,577 bytes"),
+        ({"function": None, "module": b"text"}, "precompile 'own': WASM module: failed to parse"),
+        ({"function": None, "module": module("(module)")}, "the module exports no memory 'memory'"),
+        (
+            {"function": None, "module": module('(module (memory (export "memory") 1))')},
+            "the module exports no function 'allocate' (i32) -> (i32)",
+        ),
+        (
+            {"function": None, "module": module(INVERTS.replace('(export "run")', ""))},
+            "the module exports no function 'run' (i32, i32) -> (i64)",
+        ),
+        (
+            {"function": None, "module": module(INVERTS.replace('"memory") 2', '"memory") 300'))},
+            "memory minimum size of 300 pages exceeds memory limits",
+        ),
+        (
+            {
+                "function": None,
+                "module": module('(module (import "ipld" "block_open" (func)) (memory (export "memory") 1))'),
+            },
+            "unknown import",
+        ),
+    ],
+)
+def test_what_cannot_be_a_precompile_is_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(words)):
+        Network(precompiles=[own(**{"function": bytes, **fields})])
+
+
+def test_two_of_one_name_or_address_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="'own' is registered twice"):
+        Network(precompiles=[own(bytes), own(bytes, address=PLACE.replace("a", "b"))])
+    with pytest.raises(InvalidInput, match="'own' and 'other' are both at 0x0"):
+        Network(precompiles=[own(bytes), own(bytes, name="other")])
+
+
+def test_one_at_a_contract_is_refused(rules: str) -> None:
+    with Network(rules=rules) as network:
+        there = network.send(None, 0, deployer(assemble(ANSWERS))).contract_address
+        assert there is not None
+        before = network.machine.context
+        with pytest.raises(InvalidInput, match="where a contract is"):
+            offer_precompiles(network.machine, [own(bytes, address=f"0x{there.hex()}")])
+        assert network.machine.context is before
+
+
+def test_what_is_no_precompile_and_what_is_not_installed_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="precompile 'gone' is not installed: no package registers one under"):
+        Network(precompiles=["gone"])
+    with pytest.raises(InvalidInput, match="5 is not a precompile"):
+        Network(precompiles=[5])  # type: ignore[list-item]
+
+
+# --- those that packages register ------------------------------------------------------------------------------------
+
+INSTALLED = own(lambda data: data[::-1], name="backwards")
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that registers three."""
+    group = precompile_registration.ENTRY_POINT_GROUP
+    values = {"backwards": "INSTALLED", "wrong": "PLACE", "gone": "NOBODY"}
+    points = EntryPoints(EntryPoint(name, f"{__name__}:{value}", group) for name, value in values.items())
+    monkeypatch.setattr(precompile_registration, "registered", lambda group: points.select(group=group))
+
+
+@pytest.mark.usefixtures("installed")
+def test_one_that_a_package_registers_is_on_by_its_name(rules: str) -> None:
+    with Network(rules=rules, precompiles=["backwards"]) as network:
+        at = network.send(None, 0, deployer(assemble(ANSWERS))).contract_address
+        assert network.call(at, _calldata(PLACE, b"abc")) == b"cba"
+
+
+@pytest.mark.usefixtures("installed")
+def test_what_a_package_registers_wrongly_is_named() -> None:
+    with pytest.raises(InvalidInput, match=r"'wrong' is registered as .*:PLACE, which is not a Precompile"):
+        Network(precompiles=["wrong"])
+    with pytest.raises(InvalidInput, match=r"'gone' is registered as .*:NOBODY, which cannot be loaded"):
+        Network(precompiles=["gone"])
+    with pytest.raises(InvalidInput, match="'other' is not installed: choose of backwards, gone, wrong"):
+        Network(precompiles=["other"])
