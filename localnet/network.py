@@ -115,7 +115,8 @@ class Network(AccountChain):
         that. With `read_only` a folder's chain is read as it is now, beside a node that has it open, too: what happens
         on this network stays in memory. `parallel` processes share the messages of a block (`hypervisor.parallel`),
         with the same results. Contracts may call the `precompiles`: a user's own, and by their names what
-        packages register (docs/precompiles.md); a folder does not keep them. `beginning` is the former name of `genesis`.
+        packages register (docs/precompiles.md); a folder does not keep them. `beginning` is the former name of
+        `genesis`.
 
         Raises InvalidInput for a folder of another bundle, network version, overlay, chain id, `evm` or rules, of other
         funds or fewer accounts, for a count or a balance that cannot be, for an upgrade that cannot be or comes too

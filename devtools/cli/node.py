@@ -26,7 +26,15 @@ from devtools.cli.node_upgrades import (
 )
 from devtools.cli.node_upgrades import planned as planned_upgrades
 from devtools.cli.node_upgrades import streams as asked_streams
-from devtools.cli.options import Engines, checked_rules, engine_there, named_rules, parsed_network
+from devtools.cli.options import (
+    Engines,
+    Precompiles,
+    checked_rules,
+    engine_there,
+    named_precompiles,
+    named_rules,
+    parsed_network,
+)
 
 if TYPE_CHECKING:
     from localnet import Network
@@ -241,6 +249,7 @@ def node(
     orchestrator: Orchestrator = None,
     ramp: Ramp = None,
     timelock: Timelock = None,
+    precompile: Precompiles = None,
     actor_logs: Annotated[bool, typer.Option("--actor-logs", rich_help_panel=PANEL, help=_ACTOR_LOGS)] = False,
     abi_facade: Annotated[bool, typer.Option("--abi-facade", rich_help_panel=PANEL, help=_FACADE)] = False,
 ) -> None:
@@ -322,6 +331,7 @@ def node(
             keep_states=keep_states if state is None else None,
             actor_debugging=actor_logs,
             parallel=parallel,
+            precompiles=named_precompiles(precompile),
         )
     with opened:
         if loaded is not None:

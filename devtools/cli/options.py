@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
 from localnet.traces.trace_command import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from hypervisor.precompiles import Precompile
 
 
 def engine_there(engine: str | None) -> str | None:
@@ -78,6 +81,25 @@ Arguments = Annotated[list[str] | None, typer.Argument(metavar="[ARGS]...", help
 Abi = Annotated[
     str | None, typer.Option("--abi", metavar="FILE|NAME", help="A compiled contract that has the function.")
 ]
+
+Precompiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--precompile",
+        metavar="NAME|FILE.toml",
+        help="Let contracts call a precompile that is installed, or a file's modules; may be given several times.",
+    ),
+]
+
+
+def named_precompiles(given: Sequence[str] | None) -> tuple[Precompile | str, ...]:
+    """What each `--precompile` names: an installed one, or the WASM modules of a TOML file. Raises InvalidInput."""
+    from hypervisor.precompile_file import read_precompiles
+
+    found: list[Precompile | str] = []
+    for word in given or ():
+        found += read_precompiles(Path(word)) if word.endswith(".toml") else [word]
+    return tuple(found)
 
 
 def checked_rules(name: str | None) -> str | None:

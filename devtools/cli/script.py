@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from devtools.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine
+from devtools.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, named_precompiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bridge.addresses import EthAddress
     from devtools.soltest.scripts.plan import ScriptPlan
     from devtools.soltest.scripts.record import ScriptRecord
+    from hypervisor.precompiles import Precompile
     from localnet import Network
 
 _SENDING = "Sending"
@@ -49,6 +50,7 @@ def script(
     ] = False,
     profile: Annotated[str | None, typer.Option(metavar="NAME", help="The profile of foundry.toml.")] = None,
     ffi: Annotated[bool, typer.Option("--ffi", help="Let the script run programs.")] = False,
+    precompile: Precompiles = None,
     broadcast: Annotated[
         bool, typer.Option("--broadcast", help="Send the transactions.", rich_help_panel=_SENDING)
     ] = False,
@@ -164,7 +166,10 @@ def script(
     keys = {account.address: account.private_key for account in map(account_of, private_key or ())}
     sender = _sender(sender_, list(keys), project.sender)
     place = source_path(home, file) if file else ""
-    options = Options(evm=evm, use=use, solc_from_project=solc_from_project, verbosity=verbosity, shows_logs=True)
+    own = named_precompiles(precompile)
+    options = Options(
+        evm=evm, use=use, solc_from_project=solc_from_project, verbosity=verbosity, shows_logs=True, precompiles=own
+    )
     session = SuiteSession(project, SuiteFilter(inside=place or None), options, lambda line: typer.echo(line, err=True))
     artifacts = session.compiled()
     artifact = _script(artifacts, place, contract)
@@ -188,7 +193,7 @@ def script(
         record = ScriptRecord.read(home, folder, name, chain)
     else:
         job = session.job()
-        with _fork(url) as network:
+        with _fork(url, (*project.precompiles, *own)) as network:
             if network is None:
                 job, skip_simulation = replace(job, fork_url=url), True
             try:
@@ -285,8 +290,11 @@ def _asker(url: str) -> Any:
     return partial(ask, url)
 
 
-def _fork(url: str) -> AbstractContextManager[Network | None]:
-    """A fork of the node's network; nothing for a node under Ethereum's rules, which is read by accounts and slots."""
+def _fork(url: str, precompiles: tuple[Precompile | str, ...]) -> AbstractContextManager[Network | None]:
+    """A fork of the node's network, with users' precompiles; nothing for a node under Ethereum's rules.
+
+    That one is read by accounts and slots.
+    """
     from contextlib import nullcontext
 
     from localnet import Network
@@ -301,7 +309,7 @@ def _fork(url: str) -> AbstractContextManager[Network | None]:
         version = "nv" if _answers(ask, "Filecoin.Version") else ""
     if not version.startswith("nv"):
         return nullcontext()
-    return Network.fork(url)
+    return Network.fork(url, precompiles=precompiles)
 
 
 def _answers(ask: Any, method: str) -> bool:

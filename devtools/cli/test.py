@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from devtools.cli.options import EVM, OWN_ENGINE, Engines, checked_rules
+from devtools.cli.options import EVM, OWN_ENGINE, Engines, Precompiles, checked_rules, named_precompiles
 from devtools.cli.vectors import CORES
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def run_tests(
     real_filecoin: Annotated[
         bool, typer.Option("--real-filecoin", help="Leave out what tests etch at Filecoin's precompiles.")
     ] = False,
+    precompile: Precompiles = None,
     gas_snapshot_check: Annotated[
         Literal["true", "false"] | None, typer.Option(help="Compare measured gas with snapshots/.", show_default=False)
     ] = None,
@@ -270,6 +271,7 @@ def run_tests(
     options = Options(
         rules, evm, bundle, use, solc_from_project, timeout, workers or CORES, verbosity, real_filecoin,
         shows_logs=verbosity >= 2 or as_json or junit, report=collected, hides_passed=suppress_successful_traces,
+        precompiles=named_precompiles(precompile),
     )  # fmt: skip
     reports = Reports(
         form="json" if as_json else "junit" if junit else "none" if quiet else "text",

@@ -9,6 +9,7 @@ from typing import Any
 from bridge.ethereum_block import ETHEREUM
 from devtools.soltest.artifact import ArtifactPlace
 from devtools.soltest.project import Project
+from hypervisor.precompiles import Precompile
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +37,6 @@ class Job:
     """Whether tests that pass have no trace, whatever the verbosity."""
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """Where contracts' variables lie, by source and contract: empty unless a source asks for it."""
+    precompiles: tuple[Precompile | str, ...] = ()
+    """Those of the command line beside the project's: modules, and names of what is installed."""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -18,6 +18,8 @@ from devtools.soltest.project_files import check_inside
 from devtools.soltest.remappings import Remapping, all_remappings
 from devtools.soltest.toml_table import U32, U64, U256, Table
 from hypervisor.errors import InvalidInput
+from hypervisor.precompile_file import precompiles_of
+from hypervisor.precompiles import Precompile
 
 CONFIG_FILE: Final = "foundry.toml"
 DEFAULT_SENDER: Final = "0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38"
@@ -133,6 +135,8 @@ class Project:
     fork_block_number: int | None = None
     keeps_answers: str = "remote"
     """Of which nodes answers are kept on disk: `all`, `remote` (those of other machines) or `none`."""
+    precompiles: tuple[Precompile, ...] = ()
+    """WASM modules that contracts may call by address."""
     match: Mapping[str, str] = field(default_factory=dict)
     """Filters of the project itself: `match_test`, `no_match_path` and so on."""
 
@@ -209,7 +213,7 @@ def _merge_profiles(content: Table, profile: str) -> dict[str, Any]:
     if profile != "default" and profile not in profiles:
         raise InvalidInput(f"there is no profile '{profile}'")
     merged: dict[str, Any] = {}
-    sections = {name: content.values(name) for name in ("fuzz", "invariant", "rpc_endpoints")}
+    sections = {name: content.values(name) for name in ("fuzz", "invariant", "rpc_endpoints", "precompiles")}
     for table in (sections, profiles.values("default"), profiles.values(profile)):
         for key, value in table.items():
             old = merged.get(key)
@@ -257,6 +261,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         eth_rpc_url=table.first_text("eth_rpc_url"),
         fork_block_number=table.number_or_none("fork_block_number", U64),
         keeps_answers=_keeps(table),
+        precompiles=precompiles_of(table.values("precompiles"), root),
         match={key: table.text(key, "") for key in _FILTERS if key in table},
     )
 

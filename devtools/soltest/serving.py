@@ -144,6 +144,7 @@ def setting_of(job: Job) -> Setting:
         balance=project.initial_balance,
         fork_url=job.fork_url,
         fork_number=job.fork_number,
+        precompiles=(*project.precompiles, *job.precompiles),
     )
 
 

@@ -27,6 +27,7 @@ from devtools.soltest.storage_layouts import Layouts, asks_for_layouts, storage_
 from devtools.soltest.syntax_trees import syntax_trees
 from devtools.soltest.workers import SuiteWorker, Watch, run_suites
 from hypervisor.errors import InvalidInput
+from hypervisor.precompiles import Precompile
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Options:
     shows_logs: bool = False
     report: str = ""
     """What is collected: `gas`, `coverage`, or nothing."""
+    precompiles: tuple[Precompile | str, ...] = ()
+    """Users' precompiles beside the project's."""
     hides_passed: bool = False
     """Whether tests that pass have no trace, whatever the verbosity."""
 
@@ -179,5 +182,6 @@ class SuiteSession:
             fork_url=None if self._fork is None else self._fork[0],
             fork_number=None if self._fork is None else self._fork[1],
             layouts=self._layouts,
+            precompiles=options.precompiles,
             environment=dict(os.environ),
         )

@@ -29,9 +29,12 @@ from hypervisor.events import StampedEvent
 from hypervisor.labs import install_labs
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
+from hypervisor.precompiles import Precompile
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet.contracts.registered_precompiles import offer_precompiles
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
+from localnet.traces.console_log import CONSOLE
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.application import Application, block_of
@@ -46,6 +49,9 @@ from store.memory import MemoryStore
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
 _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
 """Of a test's message under Filecoin's rules: what ten blocks of the network have. A loop without end uses it up."""
+
+
+_TAKEN: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the deployer of libraries"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,8 @@ class Setting:
     """The node whose network's state tests begin with."""
     fork_number: int | None = None
     """After which of its blocks; None: its newest."""
+    precompiles: tuple[Precompile | str, ...] = ()
+    """Users' own, and the names of those that are installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,8 @@ class World:
         self.machine = machine
         self._bring_people()
         cheatcodes.install(self.machine)
+        if setting.precompiles:
+            offer_precompiles(self.machine, setting.precompiles, _TAKEN)
         self.machine.state_tree.flush()
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
         self._sent = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Final
 
 from bridge.abi import AbiMismatch, ContractInterface, signature
@@ -19,11 +20,16 @@ from localnet.contracts.argument_texts import signature_interface
 from store.keccak import keccak
 
 _SELECTOR: Final = 4
+_NONE: Final[Mapping[EthAddress, str]] = MappingProxyType({})
 Items = Sequence[Mapping[str, Any]]
 
 
-def offer_precompiles(machine: MachineState, chosen: Iterable[Precompile | str]) -> None:
+def offer_precompiles(
+    machine: MachineState, chosen: Iterable[Precompile | str], taken: Mapping[EthAddress, str] = _NONE
+) -> None:
     """Let contracts on a machine, and on its forks, call users' precompiles; a text names one that is installed.
+
+    `taken` are addresses that a tool answers for, with its name.
 
     Raises InvalidInput for one that cannot be there: for its address, its signature or its module.
     """
@@ -37,6 +43,11 @@ def offer_precompiles(machine: MachineState, chosen: Iterable[Precompile | str])
                     signature_interface(row.signature)
                 except InvalidInput as error:
                     raise InvalidInput(f"precompile '{row.name}': {error}") from None
+            if EthAddress(row.at) in taken:
+                who = taken[EthAddress(row.at)]
+                raise InvalidInput(
+                    f"precompile '{row.name}' cannot be at {row.address}, the address of {who}: choose another address"
+                )
             actor = machine.actor(to_filecoin(EthAddress(row.at)))
             if actor is not None and actor.code == machine.manifest.code("evm"):
                 raise InvalidInput(

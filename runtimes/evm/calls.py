@@ -85,15 +85,16 @@ def _delegate(host: FilecoinHost, ask: CallAsk) -> Answer:
 
 
 def _call_precompile(host: FilecoinHost, ask: CallAsk) -> Answer:
-    calls = host.syscalls.kernel.calls
+    calls, registered = host.syscalls.kernel.calls, host.rules.registered
+    is_own = bool(registered) and host.rules.precompiles.get(ask.address) in registered
     try:
-        if calls.tracer is not None and host.rules.precompiles.get(ask.address) in host.rules.registered:
+        if is_own and calls.tracer is not None:
             output = _run_traced(host, ask, calls.tracer)
         else:
             output = run_precompile(host, ask)
     except PrecompileFailure as error:
         calls.backtrace.set_cause(f"precompile 0x{ask.address.hex()}: {error}")
-        if calls.tracer is not None:
+        if calls.tracer is not None and not is_own:
             calls.tracer.event(PrecompileRefusal(ask.address, host.rules.precompiles[ask.address], str(error)))
         return Answer(False)
     if ask.value:

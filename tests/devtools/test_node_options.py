@@ -26,7 +26,9 @@ from tests.conftest import data_file
 from tests.devtools.test_node import ALICE, START, run, running
 from tests.localnet.test_artifacts import PROJECT
 from tests.localnet.test_console import VAULT, line_of
+from tests.localnet.test_precompiles import ANSWERS, INVERTS, PLACE, module
 from tests.patience import slowness
+from tests.runtimes.evm.assembler import assemble, deployer
 
 MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"
 BOB = "0x" + "b0" * 20
@@ -453,3 +455,35 @@ def test_every_option_of_anvil_is_there_or_refused_with_a_reason() -> None:
     known = set(re.findall(r"--[a-z0-9-]+", CliRunner().invoke(app, ["node", "--help"], env={"COLUMNS": "200"}).output))
     assert set(anvil.split()) <= known | set(NOT_HERE)
     assert not known & set(NOT_HERE)
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_contracts_call_the_modules_that_a_file_names(tmp_path: Path, rules: str) -> None:
+    """Asked, estimated, sent, traced, and in a block whose messages processes share."""
+    (tmp_path / "inverts.wasm").write_bytes(module(INVERTS))
+    table = f'[precompiles.inverts]\naddress = "{PLACE}"\nwasm = "inverts.wasm"\ngas = 200\n'
+    (tmp_path / "mine.toml").write_text(table)
+    options = ["--rules", rules, "--precompile", str(tmp_path / "mine.toml"), "--parallel", "2", "--silent"]
+    with running(tmp_path / "ready", *options) as (url, _):
+        code = deployer(assemble(ANSWERS))
+        request = {"from": ALICE, "data": f"0x{code.hex()}"}
+        made = ask(url, "eth_getTransactionReceipt", ask(url, "eth_sendTransaction", request))["contractAddress"]
+        question = {"from": ALICE, "to": made, "data": f"0x{PLACE[2:].rjust(64, '0')}00ff0f"}
+        assert ask(url, "eth_call", question, "latest") == "0xff00f0"
+        sent = ask(url, "eth_sendTransaction", question)
+        receipt = ask(url, "eth_getTransactionReceipt", sent)
+        assert (receipt["status"], receipt["to"]) == ("0x1", made)
+        trace = ask(url, "hypervisor_traceTransaction", sent)
+        assert trace["reproduced"] is True
+        assert trace["calls"][0]["calls"][-1]["precompile"] == {"name": "inverts", "signature": ""}
+
+
+def test_a_precompile_that_cannot_be_had_ends_the_node(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[precompiles.adder]\ngas = 5\n")
+    for given, words in (
+        ("gone", "precompile 'gone' is not installed"),
+        (str(tmp_path / "gone.toml"), "gone.toml cannot be read"),
+        (str(tmp_path / "mine.toml"), "precompiles.adder has no address and no wasm"),
+    ):
+        found = CliRunner().invoke(app, ["node", "--precompile", given, "--port", "0"])
+        assert (found.exit_code, words in found.stderr) == (2, True), found.stderr

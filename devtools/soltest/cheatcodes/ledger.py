@@ -173,7 +173,9 @@ class FilecoinLedger:
 
     def set_code(self, address: EthAddress, code: bytes) -> None:
         """Give it other runtime code; not at precompiles, which no contract's call passes by."""
-        if filecoin_rules(self._machine.context.network).is_reserved(address):
+        context = self._machine.context
+        own = context.precompiles is not None and address in context.precompiles.by_address
+        if own or filecoin_rules(context.network).is_reserved(address):
             raise CheatcodeFailure(
                 f"{checksummed(address)} is a precompile's address, which no code stands in for under Filecoin's rules"
             )
