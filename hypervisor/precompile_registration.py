@@ -1,7 +1,7 @@
 """Registering precompiles: which packages bring some, and putting chosen ones on a machine.
 
 A package registers one under the entry-point group `hypervisor.precompiles`: a name, and a `Precompile`. Nothing of it
-is imported until somebody asks for that name, which a project's files cannot (docs/security.md). The machine's EVM
+is imported until it is asked for by that name, which a project's files cannot (docs/security.md). The machine's EVM
 runtime checks what only it can know: which addresses and names are taken, and whether a module is one.
 """
 

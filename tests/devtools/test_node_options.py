@@ -473,7 +473,7 @@ def test_contracts_call_the_modules_that_a_file_names(tmp_path: Path, rules: str
         sent = ask(url, "eth_sendTransaction", question)
         receipt = ask(url, "eth_getTransactionReceipt", sent)
         assert (receipt["status"], receipt["to"]) == ("0x1", made)
-        trace = ask(url, "hypervisor_traceTransaction", sent)
+        trace = ask(url, "hypervisor_trace", sent)
         assert trace["reproduced"] is True
         assert trace["calls"][0]["calls"][-1]["precompile"] == {"name": "inverts", "signature": ""}
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, EntryPoints
+from threading import Event
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from hypervisor.precompiles import LONGEST_MODULE, LONGEST_OUTPUT, Precompile
 from localnet import Network
 from localnet.contracts.registered_precompiles import offer_precompiles
 from localnet.errors import CallFailed
+from runtimes.evm.precompiles import wasm_function
 from store.keccak import keccak
 from tests.runtimes.evm.assembler import assemble, deployer
 
@@ -336,6 +338,18 @@ def test_a_fork_of_the_machine_has_them_and_the_state_is_the_same(rules: str) ->
 def test_what_cannot_be_a_precompile_is_refused(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(words)):
         Network(precompiles=[own(**{"function": bytes, **fields})])
+
+
+def test_a_module_that_is_compiled_for_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As 142,000 nested loops in a megabyte would be."""
+    done = Event()
+    monkeypatch.setattr(wasm_function, "kept_or_compiled", lambda *_: done.wait())
+    monkeypatch.setattr(wasm_function, "SECONDS", 0.05)
+    try:
+        with pytest.raises(InvalidInput, match="'own': the module is not compiled within 0"):
+            Network(precompiles=[own(module=module(INVERTS))])
+    finally:
+        done.set()
 
 
 def test_two_of_one_name_or_address_are_refused() -> None:

@@ -41,7 +41,7 @@ _SKIPS: Final = 63
 """Code whose tree was left is run frame by frame for this number of calls."""
 _CODES: Final = 4096
 _LOW: Final = 64
-"""The addresses below this are those of which the guest is told whether a precompile is there."""
+"""Below this address the guest knows by a bit for each whether a precompile is there."""
 
 
 class Skips:

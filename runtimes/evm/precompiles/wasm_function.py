@@ -8,6 +8,7 @@ Fuel counts instructions, not time: a call that ends on one machine ends on all.
 
 import ctypes
 from collections.abc import Callable
+from threading import Thread
 from types import MappingProxyType
 from typing import Final
 
@@ -17,7 +18,14 @@ from hypervisor.precompiles import LONGEST_OUTPUT, Precompile
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.wasmtime.cache import ModuleCache, default_folder
 from runtimes.wasmtime.counted import CountedInstance
-from runtimes.wasmtime.engine import GUEST_SETTINGS, LinkedModule, Linker, WasmtimeEngine, trap_signals
+from runtimes.wasmtime.engine import (
+    GUEST_SETTINGS,
+    CompiledModule,
+    LinkedModule,
+    Linker,
+    WasmtimeEngine,
+    trap_signals,
+)
 from runtimes.wasmtime.kept_modules import kept_or_compiled
 from runtimes.wasmtime.raw import Trap, library
 
@@ -25,6 +33,8 @@ FUEL: Final = 50_000_000
 """Of one call, about one for each instruction: a tenth of a second."""
 MEMORY: Final = 16 << 20
 """Bytes of one call's memory."""
+SECONDS: Final = 30
+"""For compiling a module, which is done once."""
 _STACK: Final = 256 << 10
 """Bytes; any thread has more."""
 _TABLE: Final = 1_024
@@ -37,7 +47,7 @@ def wasm_function(row: Precompile) -> Callable[[bytes], bytes]:
     """A module's function of the calldata, which raises PrecompileFailure. Raises InvalidModule."""
     who = f"precompile '{row.name}'"
     try:
-        compiled = kept_or_compiled(_engine(), row.module, ModuleCache(default_folder()), who)
+        compiled = _compiled(row.module, who)
         linked = Linker(_engine()).link(compiled)
         _check_exports(linked)
     except InvalidModule as error:
@@ -49,6 +59,26 @@ def wasm_function(row: Precompile) -> Callable[[bytes], bytes]:
         return _run(linked, data)
 
     return run
+
+
+def _compiled(wasm: bytes, who: str) -> CompiledModule:
+    """The module as native code. A compiler takes hours for what some thousand bytes may say: it has its time."""
+    found: list[CompiledModule | Exception] = []
+
+    def compile_it() -> None:
+        try:
+            found.append(kept_or_compiled(_engine(), wasm, ModuleCache(default_folder()), who))
+        except Exception as error:  # noqa: BLE001  # raised where it is waited for
+            found.append(error)
+
+    thread = Thread(target=compile_it, name="precompile-compiler", daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    if not found:
+        raise InvalidModule(f"the module is not compiled within {SECONDS} seconds: make it simpler")
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]
 
 
 @once
