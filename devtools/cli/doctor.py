@@ -108,6 +108,12 @@ def _labs() -> str:
     return ", ".join(f"{name} ({lab(name).what})" for name in lab_names()) or "none"
 
 
+def _precompiles() -> str:
+    from hypervisor.precompile_registration import precompile_names
+
+    return ", ".join(precompile_names()) or "none"
+
+
 def _message() -> str:
     import tempfile
     from pathlib import Path
@@ -125,6 +131,7 @@ _CHECKS: tuple[Check, ...] = (
     ("libraries", _libraries),
     ("runtimes", _runtimes),
     ("labs", _labs),
+    ("users' precompiles", _precompiles),
     ("embedded bundle", _bundle),
     ("both runtimes", _message),
 )

@@ -14,8 +14,11 @@ from threading import Event
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from wasmtime import wat2wasm
 
+from bridge.addresses import EthAddress, to_filecoin
 from bridge.gas import DEFAULT_RATE
 from hypervisor import precompile_registration
 from hypervisor.errors import InvalidInput
@@ -23,9 +26,11 @@ from hypervisor.gas import MILLIGAS_PER_GAS
 from hypervisor.precompiles import LONGEST_MODULE, LONGEST_OUTPUT, Precompile
 from localnet import Network
 from localnet.contracts.registered_precompiles import offer_precompiles
-from localnet.errors import CallFailed
+from localnet.errors import CallFailed, TransactionFailed
+from localnet.state.controls import set_code
 from runtimes.evm.precompiles import wasm_function
 from store.keccak import keccak
+from tests.conftest import samples
 from tests.runtimes.evm.assembler import assemble, deployer
 
 PLACE = "0x0000000000000000000000000000000000000a00"
@@ -34,6 +39,7 @@ IDENTITY, CURVE, EMPTY_SLOT = ("0x" + f"{number:040x}" for number in (4, 6, 0xA0
 RULES = ["filecoin", "ethereum"]
 ENGINES = ["py-evm", "fast", "both"]
 WORD = 32
+CALLEE = "0x" + "cc" * 20
 
 FORWARD = "32 CALLDATASIZE SUB 32 0 CALLDATACOPY"
 """The calldata behind its first word, which is an address, to the beginning of the memory."""
@@ -280,7 +286,15 @@ def test_a_network_without_precompiles_has_none(asking: Callable[..., Asked], ru
 
 
 def test_a_fork_of_the_machine_has_them_and_the_state_is_the_same(rules: str) -> None:
-    with Network(rules=rules) as plain, Network(rules=rules, precompiles=[own(bytes)]) as other:
+    def clock() -> int:
+        return 1_700_000_000
+
+    with (
+        Network(rules=rules, clock=clock) as plain,
+        Network(rules=rules, clock=clock, precompiles=[own(bytes)]) as other,
+    ):
+        for network in (plain, other):
+            network.send(network.accounts[1], 5)
         assert plain.machine.root == other.machine.root
         assert other.machine.fork().context.precompiles is other.machine.context.precompiles
 
@@ -405,3 +419,55 @@ def test_what_a_package_registers_wrongly_is_named() -> None:
         Network(precompiles=["gone"])
     with pytest.raises(InvalidInput, match="'other' is not installed: choose of backwards, gone, wrong"):
         Network(precompiles=["other"])
+
+
+# --- random programs -------------------------------------------------------------------------------------------------
+
+STEPS = [
+    f"{size} 0 {size} 0 {value} {address} GAS CALL ADD"
+    for address in (PLACE, "0xa02", CALLEE)
+    for size, value in ((0, 0), (33, 1))
+] + [
+    f"32 0 64 0 {PLACE} 5000 STATICCALL ADD",
+    f"32 0 5 32 {PLACE} GAS DELEGATECALL ADD",
+    "32 0 64 0 0xa02 3000 STATICCALL ADD",
+    f"{PLACE} EXTCODESIZE ADD",
+    f"{PLACE} EXTCODEHASH ADD",
+    f"{PLACE} BALANCE ADD",
+    "DUP1 1 SSTORE",
+    "2 SLOAD 1 ADD DUP1 2 SSTORE ADD",
+    "RETURNDATASIZE ADD",
+    "GAS 0 MSTORE",
+    "DUP1 32 MSTORE",
+    "32 0 LOG0",
+]
+ENDS = ["0 MSTORE 32 0 RETURN", "0 MSTORE 32 0 REVERT", f"{PLACE} SELFDESTRUCT"]
+
+
+def outcome(rules: str, evm: str, code: str, callee: str) -> tuple[Any, ...]:
+    """What a message to a contract comes to, and the state behind it."""
+    rows = [own(lambda data: data[::-1]), own(raises, name="failing", address="0x" + "00" * 18 + "0a02")]
+    with Network(rules=rules, evm=evm, precompiles=rows, clock=lambda: 1_700_000_000) as network:
+        set_code(network.machine, to_filecoin(EthAddress(bytes.fromhex(CALLEE[2:]))), assemble(callee))
+        at = network.send(None, 10, deployer(assemble(code))).contract_address
+        assert at is not None
+        try:
+            receipt = network.send(at, 100, gas_limit=2_000_000 if rules == "ethereum" else None)
+        except (TransactionFailed, CallFailed) as failed:
+            return str(failed), network.machine.root
+        return receipt.execution.receipt, network.machine.root
+
+
+@settings(max_examples=samples(60))
+@given(
+    steps=st.lists(st.sampled_from(STEPS), min_size=1, max_size=12),
+    inner=st.lists(st.sampled_from([step for step in STEPS if CALLEE not in step]), max_size=6),
+    ends=st.tuples(st.sampled_from(ENDS), st.sampled_from(ENDS)),
+    rules=st.sampled_from(RULES),
+)
+def test_random_programs_end_alike_on_both_engines(
+    steps: list[str], inner: list[str], ends: tuple[str, str], rules: str
+) -> None:
+    """Calls in calls, with changes before and behind those of precompiles: the fast engine leaves its trees there."""
+    code, callee = (f"0 {' '.join(body)} {end}" for body, end in zip((steps, inner), ends, strict=True))
+    assert outcome(rules, "fast", code, callee) == outcome(rules, "py-evm", code, callee)
