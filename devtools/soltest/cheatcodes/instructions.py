@@ -8,7 +8,8 @@ from typing import Any
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.safe_memory import SCRATCH
-from devtools.soltest.cheatcodes.step_watch import MOST_STEPS, unwatch, watch
+from devtools.soltest.cheatcodes.state import MOST_STEP_MEMORY, MOST_STEPS, DebugRecording
+from devtools.soltest.cheatcodes.step_watch import unwatch, watch
 from devtools.soltest.cheatcodes.table import cheatcode
 
 # --- memory ---------------------------------------------------------------------------------------------------------
@@ -47,15 +48,21 @@ def _start_steps(context: Context) -> None:
     if context.state.steps is not None:
         raise CheatcodeFailure("debug trace recording was already started")
     watch(context.cheats, context.calls, context.caller, context.depth)
-    context.state.steps = []
+    context.state.steps = DebugRecording()
 
 
 @cheatcode("stopAndReturnDebugTraceRecording()", returns="(uint256[],bytes,uint8,uint64,bool,address)[]")
 def _stop_steps(context: Context) -> Sequence[Any]:
-    steps, context.state.steps = context.state.steps, None
+    recording, context.state.steps = context.state.steps, None
     unwatch(context.cheats, context.calls)
-    if steps is None:
+    if recording is None:
         raise CheatcodeFailure("nothing recorded")
-    if len(steps) > MOST_STEPS:
-        raise CheatcodeFailure(f"more than {MOST_STEPS} instructions were recorded: record a shorter part of the test")
-    return [(list(step.stack), step.memory, step.opcode, step.depth, step.out_of_gas, step.contract) for step in steps]
+    if recording.is_cut:
+        raise CheatcodeFailure(
+            f"more than {MOST_STEPS} instructions, or such that read more than {MOST_STEP_MEMORY >> 20} MiB of memory, "
+            "were to be recorded: record a shorter part of the test"
+        )
+    return [
+        (list(step.stack), step.memory, step.opcode, step.depth, step.out_of_gas, step.contract)
+        for step in recording.steps
+    ]

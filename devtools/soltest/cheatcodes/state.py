@@ -218,6 +218,11 @@ class AccountAccess:
     slots: list[StorageAccess] = field(default_factory=list)
 
 
+MOST_STEPS: Final = 100_000
+MOST_STEP_MEMORY: Final = 64 << 20
+"""Instructions that are recorded, and bytes of memory that these read, at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class DebugStep:
     """An instruction as `stopAndReturnDebugTraceRecording` gives it: the stack's top is first."""
@@ -228,6 +233,22 @@ class DebugStep:
     depth: int
     out_of_gas: bool
     contract: EthAddress
+
+
+@dataclass(slots=True)
+class DebugRecording:
+    """The instructions since `startDebugTraceRecording`; `is_cut` where they are more than a test may record."""
+
+    steps: list[DebugStep] = field(default_factory=list)
+    is_cut: bool = False
+    _memory: int = 0
+
+    def add(self, step: DebugStep) -> None:
+        """Record one, while there is room."""
+        self._memory += len(step.memory)
+        self.is_cut = self.is_cut or len(self.steps) == MOST_STEPS or self._memory > MOST_STEP_MEMORY
+        if not self.is_cut:
+            self.steps.append(step)
 
 
 @dataclass(slots=True)
@@ -297,7 +318,7 @@ class State:
     open_diffs: list[AccountAccess] = field(default_factory=list)
     safe_memory: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     """By depth, the ranges of memory that frames may write."""
-    steps: list[DebugStep] | None = None
+    steps: DebugRecording | None = None
     """The instructions since `startDebugTraceRecording`."""
     arbitrary: dict[EthAddress, bool] = field(default_factory=dict)
     """Contracts whose slots are drawn when they are read, with whether those that hold something are, too."""

@@ -12,14 +12,11 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress
 from bridge.evm_steps import CodeBorrowed, EvmFault, EvmFrame, EvmStep
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.safe_memory import check_memory
-from devtools.soltest.cheatcodes.state import DebugStep, State
+from devtools.soltest.cheatcodes.state import DebugRecording, DebugStep, State
 from hypervisor.call_manager import CallManager
 from hypervisor.errors import OutOfGas
 from hypervisor.tracing import PausingTracer, PlaceTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
 from runtimes.evm.opcodes import NUMBERS
-
-MOST_STEPS: Final = 100_000
-"""Instructions that are recorded: the answer with so many fills more memory than a test can pay."""
 
 
 class Stated(Protocol):
@@ -71,18 +68,19 @@ class StepWatch:
             if ranges is not None:
                 check_memory(ranges, event)
 
-    def _record(self, steps: list[DebugStep], event: RuntimeEvent) -> None:
-        depth = self._calls.depth
-        if isinstance(event, EvmFault) and event.reason == OutOfGas.__name__ and depth in self._last:
-            steps[self._last[depth]] = replace(steps[self._last[depth]], out_of_gas=True)
-        if isinstance(event, EvmStep) and len(steps) <= MOST_STEPS:
+    def _record(self, recording: DebugRecording, event: RuntimeEvent) -> None:
+        depth, steps = self._calls.depth, recording.steps
+        last = self._last.get(depth, len(steps))
+        if isinstance(event, EvmFault) and event.reason == OutOfGas.__name__ and last < len(steps):
+            steps[last] = replace(steps[last], out_of_gas=True)
+        if isinstance(event, EvmStep) and not recording.is_cut:
             if event.opcode == _SSTORE and event.gas <= _STIPEND:
                 self._last.pop(depth, None)  # forge does not call this out of gas: it fails before it is paid for
             else:
                 self._last[depth] = len(steps)
             stack = tuple(reversed(event.stack[max(0, len(event.stack) - _INPUTS.get(event.opcode, 0)) :]))
             contract = self._contracts.get(depth, ZERO_ADDRESS)
-            steps.append(DebugStep(stack, _memory_read(event), event.opcode, depth, False, contract))
+            recording.add(DebugStep(stack, _memory_read(event), event.opcode, depth, False, contract))
 
 
 def watch(cheats: Stated, calls: CallManager, caller: EthAddress, depth: int) -> None:
