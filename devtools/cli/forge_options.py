@@ -95,11 +95,10 @@ class TestCommand(ForeignOptions):
         return super().parse_args(ctx, with_words(args))
 
 
-_KEYS = "keys are given by --private-key, or the node signs (--unlocked)"
+_KEYS = "keys are given by --private-key, --keystore or --account, or the node signs (--unlocked)"
 _ONE_BY_ONE = "each transaction is one of its own"
 _NO_SERVICE = "no service for verified sources knows the network here"
 SCRIPT_NOT_HERE: Final = {
-    "--account": _KEYS,
     "--aws": _KEYS,
     "--batch": _ONE_BY_ONE,
     "--batch-size": _ONE_BY_ONE,
@@ -112,13 +111,11 @@ SCRIPT_NOT_HERE: Final = {
     "--interactive": _KEYS,
     "--interactives": _KEYS,
     "--isolate": "a script's transactions are tried one by one, each in a block of its own",
-    "--keystore": _KEYS,
     "--ledger": _KEYS,
     "--libraries": "a script that is linked to libraries is refused: deploy them, and call them by interfaces",
     "--mnemonics": "`hypervisor wallet` shows the keys of a mnemonic: --private-key takes them",
     "--multi": "one run has one chain: run the script once for each --rpc-url",
     "--non-interactive": "nothing is asked on the terminal",
-    "--password": _KEYS,
     "--retries": _NO_SERVICE,
     "--trezor": _KEYS,
     "--turnkey": _KEYS,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from devtools.cli.keystores import KeystoreAccounts, Keystores, PasswordFiles, Passwords, keystore_keys
 from devtools.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, named_precompiles
 
 if TYPE_CHECKING:
@@ -81,6 +82,10 @@ def script(
             rich_help_panel=_SENDING,
         ),
     ] = None,
+    keystore: Keystores = None,
+    account: KeystoreAccounts = None,
+    password: Passwords = None,
+    password_file: PasswordFiles = None,
     unlocked: Annotated[
         bool, typer.Option("--unlocked", help="The node signs, for --sender.", rich_help_panel=_SENDING)
     ] = False,
@@ -163,7 +168,8 @@ def script(
     url = named_node(project, rpc_url)
     if (broadcast or resume) and url is None:
         raise InvalidInput("name the node to which the transactions go, by --rpc-url")
-    keys = {account.address: account.private_key for account in map(account_of, private_key or ())}
+    opened = keystore_keys(keystore or (), account or (), password or (), password_file or ())
+    keys = {signer.address: signer.private_key for signer in map(account_of, [*(private_key or ()), *opened])}
     sender = _sender(sender_, list(keys), project.sender)
     place = source_path(home, file) if file else ""
     own = named_precompiles(precompile)

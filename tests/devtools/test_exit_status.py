@@ -83,7 +83,10 @@ MISTAKES: dict[str, list[list[str]]] = {
     ],
     "profile": [["zz"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"], [HASH, "--state", "no-store"]],
     "replay": [["absent"], ["no-store"], ["absent", "--parallel", "0"]],
-    "script": [["absent"], ["absent.s.sol"], ["absent", "--rpc-url", "nowhere"], ["absent", "--private-key", "zz"]],
+    "script": [
+        ["absent", "--keystore", "no-json"], ["absent"], ["absent.s.sol"], ["absent", "--rpc-url", "nowhere"],
+        ["absent", "--private-key", "zz"],
+    ],
     "send": [["zz"], [SOMEBODY, "--value", "much"], [SOMEBODY, "--private-key", "zz"]],
     "solidity": [["no-json"]],
     "statetest": [["absent"], ["chain"]],

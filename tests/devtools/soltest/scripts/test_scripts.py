@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_account import Account as SignerAccount
 from typer.testing import CliRunner
 
 from bridge.addresses import EthAddress, checksummed
@@ -138,6 +139,17 @@ def test_the_node_signs_for_its_own_accounts(project: Path, url: str, network: N
     assert network.nonce(SENDER) == 4
 
 
+def test_a_script_is_signed_with_a_keystore(project: Path, url: str, network: Network, tmp_path: Path) -> None:
+    file, password = tmp_path / "own", tmp_path / "password"
+    file.write_text(
+        json.dumps(SignerAccount.encrypt(bytes.fromhex(KEY[2:]), "secret", kdf="pbkdf2", iterations=1000)),
+        encoding="utf-8",
+    )
+    password.write_text("secret\n", encoding="utf-8")
+    run(project, "--rpc-url", url, "--keystore", str(file), "--password-file", str(password), "--broadcast")
+    assert network.nonce(SENDER) == 4
+
+
 def test_a_script_names_its_signer_by_key(project: Path, url: str, network: Network) -> None:
     run(project, "--rpc-url", url, "--broadcast", "--sig", "runAs(uint256)", OTHER_KEY)
     (row,) = record(project, "runAs")["transactions"]
@@ -178,7 +190,7 @@ def test_without_a_node_a_script_runs_alone(project: Path) -> None:
         (["--sig", "nothing()"], "nothing"),
         (["--sig", "0xzz"], "--sig '0xzz' is not calldata"),
         (["--sender", "f01"], "the sender f01 is not an address of Ethereum's"),
-        (["--keystore", "x"], "--keystore is an option of forge that this command does not have: keys are given by"),
+        (["--ledger", "x"], "--ledger is an option of forge that this command does not have: keys are given by"),
         (["--optimizer-runs", "few"], "of the command line's options, optimizer_runs is 'few', expected a number"),
     ],
 )

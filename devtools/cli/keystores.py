@@ -1,0 +1,138 @@
+"""Keys in encrypted files, as forge's and cast's wallets keep them: `--keystore`, `--account`, `--password-file`.
+
+The form is the Web3 Secret Storage definition, version 3; eth-account decrypts it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from hypervisor.errors import InvalidInput
+
+_SENDING: Final = "Sending"
+Keystores = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--keystore",
+        "--keystores",
+        metavar="FILE",
+        envvar="ETH_KEYSTORE",
+        help="Sign with the key in it, which its password opens.",
+        rich_help_panel=_SENDING,
+    ),
+]
+KeystoreAccounts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--account",
+        "--accounts",
+        metavar="NAME",
+        envvar="ETH_KEYSTORE_ACCOUNT",
+        help="The same, of the file of this name in ~/.foundry/keystores.",
+        rich_help_panel=_SENDING,
+    ),
+]
+Passwords = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TEXT", help="The password of a keystore; one for each.", rich_help_panel=_SENDING),
+]
+PasswordFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--password-file",
+        metavar="FILE",
+        envvar="ETH_PASSWORD",
+        help="The file with it.",
+        rich_help_panel=_SENDING,
+    ),
+]
+
+_LARGEST: Final = 1 << 16
+_MOST_MEMORY: Final = 1 << 30
+"""Bytes that scrypt may take: foundry's and geth's files take 8 to 256 MiB."""
+_MOST_ROUNDS: Final = 1 << 24
+"""Of PBKDF2: files have 2^18."""
+_SCRYPT_BLOCK: Final = 128
+_CIPHER: Final = "aes-128-ctr"
+_NO_KEYSTORE: Final = "is not a keystore: expected the JSON of Web3 Secret Storage, version 3, with cipher and kdf"
+
+
+def keystore_keys(
+    files: Sequence[Path], accounts: Sequence[str], passwords: Sequence[str], password_files: Sequence[Path]
+) -> list[str]:
+    """The keys in keystores, in hex. Passwords are given in the order of the files, or asked for on the terminal.
+
+    Raises InvalidInput, without key and password.
+    """
+    places = [*files, *(_of_account(name) for name in accounts)]
+    if passwords and password_files:
+        raise InvalidInput("--password and --password-file do not go together: give one of them for each keystore")
+    given = [_password(file) for file in password_files] if password_files else list(passwords)
+    if given and len(given) != len(places):
+        raise InvalidInput(
+            f"there are {len(places)} keystores (--keystore, --account) and {len(given)} passwords: give one for each"
+        )
+    if places and not given and not sys.stdin.isatty():
+        raise InvalidInput(f"the keystore {places[0]} has a password: give it by --password-file, or on a terminal")
+    return [_key(place, given[number] if given else _asked(place)) for number, place in enumerate(places)]
+
+
+def _of_account(name: str) -> Path:
+    folder = Path.home() / ".foundry" / "keystores"
+    if not name or Path(name).name != name:
+        raise InvalidInput(f"--account {name!r:.80} is not the name of a file in {folder}: --keystore takes a path")
+    return folder / name
+
+
+def _asked(place: Path) -> str:
+    return str(typer.prompt(f"Password of {place}", hide_input=True, err=True))
+
+
+def _password(file: Path) -> str:
+    from hypervisor.user_files import read_bounded
+
+    return read_bounded(file, _LARGEST, "the password").decode("utf-8", "replace").rstrip()
+
+
+def _key(place: Path, password: str) -> str:
+    from eth_account import Account
+    from eth_keyfile.exceptions import EthKeyfileException
+
+    from hypervisor.user_files import read_bounded
+    from store.json_text import parse_json
+
+    if place.is_dir():
+        raise InvalidInput(f"{place} is a folder: --keystore takes the file of one key")
+    data = read_bounded(place, _LARGEST, "the keystore")
+    try:
+        content = parse_json(data)
+        costs = _costs(content)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InvalidInput(f"{place} {_NO_KEYSTORE}") from None
+    if costs is not None:
+        raise InvalidInput(f"{place} asks for {costs}: it is not a wallet's")
+    try:
+        return f"0x{bytes(Account.decrypt(content, password)).hex()}"
+    except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError, EthKeyfileException) as error:
+        if "MAC" in str(error):
+            raise InvalidInput(f"the password does not open the keystore {place}") from None
+        raise InvalidInput(f"{place} {_NO_KEYSTORE}") from None
+
+
+def _costs(content: Any) -> str | None:
+    """What would take the machine's memory, or its day, to try a password; None of a file that a wallet has made.
+
+    Raises KeyError, TypeError, ValueError or AttributeError for what is no keystore.
+    """
+    found = content.get("crypto") or content["Crypto"]
+    kind, costs = found["kdf"], found["kdfparams"]
+    if found["cipher"] != _CIPHER:
+        raise ValueError("another cipher")
+    if kind == "scrypt" and _SCRYPT_BLOCK * int(costs["n"]) * int(costs["r"]) * max(1, int(costs["p"])) > _MOST_MEMORY:
+        return f"more than {_MOST_MEMORY >> 20} MiB of scrypt"
+    return f"more than {_MOST_ROUNDS} rounds of PBKDF2" if kind == "pbkdf2" and int(costs["c"]) > _MOST_ROUNDS else None
