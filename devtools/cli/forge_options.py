@@ -112,7 +112,6 @@ SCRIPT_NOT_HERE: Final = {
     "--interactives": _KEYS,
     "--isolate": "a script's transactions are tried one by one, each in a block of its own",
     "--ledger": _KEYS,
-    "--libraries": "a script that is linked to libraries is refused: deploy them, and call them by interfaces",
     "--mnemonics": "`hypervisor wallet` shows the keys of a mnemonic: --private-key takes them",
     "--multi": "one run has one chain: run the script once for each --rpc-url",
     "--non-interactive": "nothing is asked on the terminal",

@@ -86,6 +86,15 @@ def script(
     account: KeystoreAccounts = None,
     password: Passwords = None,
     password_file: PasswordFiles = None,
+    libraries: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--libraries",
+            metavar="FILE:NAME:ADDRESS",
+            envvar="DAPP_LIBRARIES",
+            help="A library that is there; others are deployed first.",
+        ),
+    ] = None,
     unlocked: Annotated[
         bool, typer.Option("--unlocked", help="The node signs, for --sender.", rich_help_panel=_SENDING)
     ] = False,
@@ -140,6 +149,7 @@ def script(
     from devtools.cli.rpc_client import ask_checked
     from devtools.soltest.discovery import SuiteFilter
     from devtools.soltest.project import find_root, load_project
+    from devtools.soltest.scripts.linking import given_libraries
     from devtools.soltest.scripts.plan import ScriptFailed, run_script
     from devtools.soltest.scripts.record import ScriptRecord, returns_of, rows_of
     from devtools.soltest.scripts.sending import (
@@ -170,6 +180,7 @@ def script(
         raise InvalidInput("name the node to which the transactions go, by --rpc-url")
     opened = keystore_keys(keystore or (), account or (), password or (), password_file or ())
     keys = {signer.address: signer.private_key for signer in map(account_of, [*(private_key or ()), *opened])}
+    linked = given_libraries(libraries or ())
     sender = _sender(sender_, list(keys), project.sender)
     place = source_path(home, file) if file else ""
     own = named_precompiles(precompile)
@@ -186,7 +197,7 @@ def script(
     name = sig.partition("(")[0] if not sig.startswith("0x") else f"{sig[2:10]}"
     folder, now = f"broadcast/{Path(place).name}", int(time.time() * 1000)
     if url is None:
-        plan = run_script(session.job(), artifacts, artifact, calldata, sender)
+        plan = run_script(session.job(), artifacts, artifact, calldata, sender, given=linked)
         _print_run(plan, as_json)
         if not as_json:
             typer.echo("\nTo try its transactions on a network, name a node by --rpc-url.")
@@ -203,7 +214,7 @@ def script(
             if network is None:
                 job, skip_simulation = replace(job, fork_url=url), True
             try:
-                plan = run_script(job, artifacts, artifact, calldata, sender, network)
+                plan = run_script(job, artifacts, artifact, calldata, sender, network, linked)
             except ScriptFailed as failed:
                 hint = "" if is_named(sender, keys) else f"\n{NO_SENDER}"
                 raise ScriptFailed(f"{failed}{hint}") from None
@@ -223,7 +234,16 @@ def script(
             offered = fees(asker, legacy=legacy, gas_price=with_gas_price, priority=priority_gas_price)
             check = partial(check_funds, asker, plan.transactions, plan.balances, gas, highest(offered))
         record = ScriptRecord(
-            home, folder, name, chain, now, rows_of(plan, gas, chain), [], returns_of(plan), is_sent=broadcast
+            home,
+            folder,
+            name,
+            chain,
+            now,
+            rows_of(plan, gas, chain),
+            [],
+            returns_of(plan),
+            is_sent=broadcast,
+            libraries=list(plan.libraries),
         )
     was_done = resume and record.is_done
     if resume or (broadcast and record.transactions):

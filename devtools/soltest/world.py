@@ -197,7 +197,7 @@ class World:
             with self._exempt_of_block(address):
                 outcome, created = self._apply(from_, None, init_code, value, None, nonce)
             return created, outcome
-        self._set_nonce(from_, nonce)
+        self.set_nonce(from_, nonce)
         with self._exempt(address):
             outcome, returned = self._send(
                 Address.id(EAM_ACTOR), from_, MethodNumber(CREATE_EXTERNAL_METHOD), invoke_params(init_code), value
@@ -281,7 +281,8 @@ class World:
         finally:
             self.machine.advance(block=replace(block_of(self.machine), exempt=None))
 
-    def _set_nonce(self, who: EthAddress, nonce: int) -> None:
+    def set_nonce(self, who: EthAddress, nonce: int) -> None:
+        """Give an account that is there another nonce."""
         tree = self.machine.state_tree
         actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, who))
         state = None if actor is None else tree.get_actor(actor)
@@ -324,6 +325,11 @@ class World:
                 storage = EvmState.decode(store.get(state.head)).storage
                 if storage != EMPTY_KAMT:
                     yield from Kamt(store, storage).items()
+
+    def nonce(self, who: EthAddress) -> int:
+        """An account's."""
+        state = self.machine.state_tree.get_actor(self.touch(who))
+        return 0 if state is None else state.nonce
 
     def balance(self, who: EthAddress) -> int:
         """What an account has, in attoFIL (wei)."""

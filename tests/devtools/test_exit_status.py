@@ -85,7 +85,7 @@ MISTAKES: dict[str, list[list[str]]] = {
     "replay": [["absent"], ["no-store"], ["absent", "--parallel", "0"]],
     "script": [
         ["absent", "--keystore", "no-json"], ["absent"], ["absent.s.sol"], ["absent", "--rpc-url", "nowhere"],
-        ["absent", "--private-key", "zz"],
+        ["absent", "--private-key", "zz"], ["Vault", "--libraries", "zz"],
     ],
     "send": [["zz"], [SOMEBODY, "--value", "much"], [SOMEBODY, "--private-key", "zz"]],
     "solidity": [["no-json"]],

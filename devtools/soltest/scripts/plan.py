@@ -15,19 +15,20 @@ from bridge.ethereum_block import ETHEREUM, EthereumBlock
 from devtools.soltest.artifact import Artifacts, ContractArtifact
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
-from devtools.soltest.cheatcodes.state import BroadcastCall, Broadcasts
+from devtools.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
 from devtools.soltest.cheatcodes.values import decode
 from devtools.soltest.discovery import signature
 from devtools.soltest.job import Job
 from devtools.soltest.known_code import KnownCode, KnownContract
 from devtools.soltest.results import CaseKind, CaseStatus, TestResult
+from devtools.soltest.scripts.linking import SALT, Libraries, Linking, linking_of
 from devtools.soltest.serving import fork_of, setting_of, settings_of
 from devtools.soltest.stage import SetUpFailed, SuiteStage, selector
 from devtools.soltest.value_text import raw_text
 from devtools.soltest.values import types
 from devtools.soltest.viewer import TestViewer
 from devtools.soltest.world import CallOutcome, World
-from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.errors import HypervisorError
 from hypervisor.labs import know_labs
 from hypervisor.machine import Hypervisor
 from hypervisor.types import ChainEpoch, TokenAmount
@@ -73,20 +74,19 @@ class ScriptPlan:
     """What senders have behind the script's last transaction, before any gas is paid: attoFIL (wei)."""
     unsendable: tuple[str, ...] = ()
     """Cheatcodes by which a transaction has a delegation or a blob, or is signed already."""
+    libraries: tuple[str, ...] = ()
+    """FILE:NAME:ADDRESS of what the script and its contracts are linked to."""
 
 
 def run_script(
     job: Job, artifacts: Artifacts, artifact: ContractArtifact, calldata: bytes, sender: EthAddress,
-    network: Network | None = None,
+    network: Network | None = None, given: Libraries | None = None,
 ) -> ScriptPlan:  # fmt: skip
     """Run a script's `setUp` and the function of the calldata: on a fork of the network, of the job's node, or alone.
 
     Raises ScriptFailed, InvalidInput, NodeError.
     """
-    libraries = artifact.creation.libraries()
-    if libraries:
-        names = ", ".join(name for _, name in libraries)
-        raise InvalidInput(f"the script {artifact.name} is linked to libraries ({names}), which scripts do not deploy")
+    linking = linking_of(artifacts, artifact, given or {})
     cheats = Cheatcodes(replace(settings_of(job, artifacts), file=artifact.file, contract=artifact.name))
     setting = replace(setting_of(job), rules=ETHEREUM, sender=_DEPLOYER)
     world = World(setting, cheats, None if network is None else _machine(job, network))
@@ -94,7 +94,7 @@ def run_script(
         world.set_balance(sender, setting.balance)
     try:
         found: list[ScriptPlan] = []
-        run = _ScriptRun(job, artifacts, artifact, calldata, sender, world)
+        run = _ScriptRun(job, artifacts, artifact, calldata, sender, world, linking)
         world.machine.stacks.on_one_thread(lambda: found.append(run.run()))
         return found[0]
     finally:
@@ -125,6 +125,7 @@ class _ScriptRun:
     calldata: bytes
     sender: EthAddress
     world: World
+    linking: Linking
 
     def run(self) -> ScriptPlan:
         world = self.world
@@ -152,11 +153,16 @@ class _ScriptRun:
         entry = self._entry()
         returned = {} if entry is None else _returned(entry, outcome.output)
         trace = unseen if viewed is None else viewed.trace
-        return ScriptPlan(planned, keys, returned, lines, outcome.gas_used, trace, balances, unsendable)
+        return ScriptPlan(
+            planned, keys, returned, lines, outcome.gas_used, trace, balances, unsendable, tuple(self.linking.lines)
+        )
 
     def _run(self, stage: SuiteStage) -> CallOutcome:
         """Make the script ready and call it; the outcome of the last step."""
         stage.world.cheatcodes.state.broadcasts = Broadcasts(self.sender)
+        failed = self._deploy_libraries(stage)
+        if failed is not None:
+            return failed
         try:
             stage.build()
         except SetUpFailed as failed:
@@ -166,6 +172,22 @@ class _ScriptRun:
             if not outcome.success:
                 return outcome
         return stage.world.call(self.sender, stage.address, self.calldata)
+
+    def _deploy_libraries(self, stage: SuiteStage) -> CallOutcome | None:
+        """Let libraries that are not there yet be the script's first transactions; how one failed."""
+        world, broadcasts = stage.world, stage.world.cheatcodes.state.broadcasts
+        assert broadcasts is not None, "a script broadcasts"
+        stage.libraries.update(self.linking.addresses)
+        for address, code in self.linking.codes:
+            if code_of(world.machine, to_filecoin(address)):
+                continue
+            nonce, data = world.nonce(self.sender), SALT + code
+            outcome = world.call(self.sender, CREATE2_DEPLOYER, data)
+            if not outcome.success:
+                return outcome
+            world.set_nonce(self.sender, nonce + 1)
+            broadcasts.calls.append(BroadcastCall(self.sender, nonce, CREATE2_DEPLOYER, 0, data, address, second=True))
+        return None
 
     def _view(self, base: Any, outcome: CallOutcome) -> TestResult:
         """The same run once more, watched."""

@@ -36,6 +36,7 @@ class ScriptRecord:
     receipts: list[dict[str, Any]] = field(default_factory=list)
     returns: dict[str, Any] = field(default_factory=dict)
     is_sent: bool = True
+    libraries: list[str] = field(default_factory=list)
 
     @property
     def latest(self) -> Path:
@@ -64,7 +65,7 @@ class ScriptRecord:
         content = {
             "transactions": self.transactions,
             "receipts": self.receipts,
-            "libraries": [],
+            "libraries": self.libraries,
             "pending": self.pending,
             "returns": self.returns,
             "timestamp": self.timestamp,
@@ -88,6 +89,7 @@ class ScriptRecord:
             content = parse_json(read_bounded(record.latest, _LARGEST, "the record"))
             rows, receipts = content["transactions"], content["receipts"]
             record.timestamp, record.returns = int(content["timestamp"]), dict(content["returns"])
+            record.libraries = [str(library) for library in content.get("libraries") or ()]
             for row in rows:
                 _check(row)
             if not all(isinstance(receipt["transactionHash"], str) for receipt in receipts):
