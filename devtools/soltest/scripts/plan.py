@@ -160,9 +160,9 @@ class _ScriptRun:
     def _run(self, stage: SuiteStage) -> CallOutcome:
         """Make the script ready and call it; the outcome of the last step."""
         stage.world.cheatcodes.state.broadcasts = Broadcasts(self.sender)
-        failed = self._deploy_libraries(stage)
-        if failed is not None:
-            return failed
+        refused = self._deploy_libraries(stage)
+        if refused is not None:
+            return refused
         try:
             stage.build()
         except SetUpFailed as failed:
