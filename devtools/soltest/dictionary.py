@@ -7,7 +7,7 @@ are drawn in values.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from random import Random
@@ -23,8 +23,14 @@ _MOST_FOUND: Final = 4096
 """Of them words that runs have come to."""
 _MOST_OUTPUT: Final = 1024
 """Bytes of an answer, or of an event's data, that are looked at."""
-_NEAR: Final = 0.2
-"""The share of words from which one is taken away, or to which it is added: bounds are missed by one."""
+_NEAR: Final = 0.25
+"""The share of words that are not drawn as they are."""
+_BESIDE: Final = 0.7
+"""Of those the share that has one more or less, since bounds are missed by one; of the others all bits are turned."""
+_SHARP, _LITERALS, _FOUND, _STATE, _PUSHED = 3, 1, 2, 2, 3
+"""Weights: of numbers that both sources and code have, of all of the sources, of what runs come to, and so on."""
+_TRIES: Final = 2
+"""Draws until a word fits the type that it is for."""
 _PUSH1, _PUSH32 = 0x60, 0x7F
 _PLACE, _JUMPDEST = 2, b"\x5b"
 _WORD: Final = 32
@@ -49,9 +55,9 @@ class SourceLiterals:
 
 
 class Dictionary:
-    """Words and texts to draw from: half of the words are the sources' numbers, where there are some.
+    """Words and texts to draw from. Words lie in wells, each of which is drawn from as often as its weight says.
 
-    Of the others half are what the runs have come to.
+    So the few numbers that conditions compare with are not lost among the thousands that code pushes.
     """
 
     def __init__(
@@ -61,13 +67,18 @@ class Dictionary:
         texts: Iterable[str] = (),
         most: int = MOST_WORDS,
         storage: bool = True,
+        state: Iterable[int] = (),
     ) -> None:
+        """`words` are those that code pushes, `state` are addresses and slots; `most` of both and of what runs add."""
         self._literals = list(dict.fromkeys(literals))[:MOST_WORDS]
         self._texts = list(dict.fromkeys(texts))[:MOST_WORDS]
-        self._words = list(islice(dict.fromkeys(words), most))
-        self._known = set(self._words)
+        self._state = list(islice(dict.fromkeys(state), most))
+        self._words = list(islice(dict.fromkeys(words), most - len(self._state)))
+        self._known = {*self._words, *self._state}
+        self._sharp = [number for number in self._literals if number in self._known]
         self._found: list[int] = []
-        self._most_found = min(_MOST_FOUND, most - len(self._words))
+        self._most_found = min(_MOST_FOUND, most - len(self._words) - len(self._state))
+        self._wells = self._full_wells()
         self.takes_storage = storage
         """Whether slots that calls write are remembered."""
 
@@ -78,18 +89,29 @@ class Dictionary:
         storage = state.storage if settings.include_storage else ()
         most = settings.max_fuzz_dictionary_literals
         return cls(
-            chain(state.addresses, storage, *pushed),
+            chain.from_iterable(pushed),
             sources.numbers[:most],
             sources.texts[:most],
             min(settings.max_fuzz_dictionary_values, MOST_WORDS),
             settings.include_storage,
+            chain(state.addresses, storage),
         )
+
+    def _full_wells(self) -> list[list[int]]:
+        """Wells that are not empty, each as often as its weight."""
+        weighted = (
+            (_SHARP, self._sharp or self._literals), (_LITERALS, self._literals), (_FOUND, self._found),
+            (_STATE, self._state), (_PUSHED, self._words),
+        )  # fmt: skip
+        return [well for weight, well in weighted if well for _ in range(weight)]
 
     def add(self, word: int) -> None:
         """Remember a word of a run."""
         if len(self._found) < self._most_found and word not in self._known:
             self._known.add(word)
             self._found.append(word)
+            if len(self._found) == 1:
+                self._wells = self._full_wells()
 
     def add_outcome(self, outcome: CallOutcome) -> None:
         """Remember what a call has returned, emitted and written."""
@@ -112,25 +134,26 @@ class Dictionary:
         """Forget what runs have come to: the next one begins elsewhere."""
         self._known.difference_update(self._found)
         self._found.clear()
+        self._wells = self._full_wells()
 
-    def choose(self, rng: Random) -> int | None:
-        """One of the words, or a neighbour of one."""
-        row: Sequence[int] = self._words
-        if self._literals and (not (self._words or self._found) or rng.random() < 0.5):
-            row = self._literals
-        elif self._found and (not self._words or rng.random() < 0.5):
-            row = self._found
-        if not row:
+    def choose(self, rng: Random, top: int = _TOP) -> int | None:
+        """One of the words, or a neighbour of one; mostly one below `top`, if there are such."""
+        if not self._wells:
             return None
-        word = rng.choice(row)
-        return (word + rng.choice((-1, 1))) % _TOP if rng.random() < _NEAR else word
+        for _ in range(_TRIES):
+            word = rng.choice(rng.choice(self._wells))
+            if word < top:
+                break
+        if rng.random() >= _NEAR:
+            return word
+        return (word + rng.choice((-1, 1)) if rng.random() < _BESIDE else ~word) % _TOP
 
     def choose_text(self, rng: Random) -> str | None:
         """One of the texts."""
         return rng.choice(self._texts) if self._texts else None
 
     def __len__(self) -> int:
-        return len(self._words) + len(self._found)
+        return len(self._words) + len(self._state) + len(self._found)
 
 
 def pushed(code: bytes) -> Iterator[int]:

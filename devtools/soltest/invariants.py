@@ -38,6 +38,10 @@ _FAILED = "assertion failed"
 _END = "afterInvariant()"
 _SENDERS: Final = 64
 """Senders that a test without its own draws from: each has an account from the start, which costs as much as a call."""
+_BEGUN: Final = 0.4
+"""The share of sequences that begin with calls of an earlier one."""
+_MOST_BEGINNINGS: Final = 64
+_MOST_PLACES: Final = 4096
 _STRANGERS: Final = 0.05
 """The share of calls by another sender."""
 
@@ -159,6 +163,33 @@ class TargetFilters:
         return answer
 
 
+class SequenceBeginnings:
+    """Calls that came somewhere new, which later sequences begin with: several steps in order are found one by one.
+
+    Somewhere new is a function that succeeds with slots of other magnitudes than before.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[EthAddress, bytes, frozenset[int]]] = set()
+        self._kept: list[tuple[SequenceStep, ...]] = []
+
+    def look(self, rng: Random, steps: Sequence[SequenceStep], outcome: CallOutcome) -> None:
+        """Keep the calls, all of which succeeded, if the last one came somewhere new."""
+        target = steps[-1].target
+        place = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.written))
+        if place in self._seen or len(self._seen) == _MOST_PLACES:
+            return
+        self._seen.add(place)
+        if len(self._kept) < _MOST_BEGINNINGS:
+            self._kept.append(tuple(steps))
+        else:
+            self._kept[rng.randrange(_MOST_BEGINNINGS)] = tuple(steps)
+
+    def choose(self, rng: Random) -> tuple[SequenceStep, ...]:
+        """The calls that a sequence begins with; mostly none."""
+        return rng.choice(self._kept) if self._kept and rng.random() < _BEGUN else ()
+
+
 def call_sequence(
     stage: SuiteStage, test: TestFunction, fails_on_revert: bool, steps: Sequence[CounterExample]
 ) -> bool:
@@ -197,6 +228,7 @@ class InvariantRun:
     _senders: list[EthAddress] = field(default_factory=list)
     _strangers: float = 0.0
     _due: Deadline = field(default_factory=Deadline)
+    _beginnings: SequenceBeginnings = field(default_factory=SequenceBeginnings)
     _metrics: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def run(self) -> TestResult:
@@ -270,10 +302,12 @@ class InvariantRun:
     ) -> tuple[list[SequenceStep], str] | None:
         steps: list[SequenceStep] = []
         rejects = 0
+        begun = iter(self._beginnings.choose(rng))
+        done: list[SequenceStep] = []
         while len(steps) < self.settings.depth and not self._due.over():
             if self._due.now():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
-            step = self._step(rng, values, excluded)
+            step = next(begun, None) or self._step(rng, values, excluded)
             outcome = self._take(step)
             self._count(step, outcome)
             if is_rejected(outcome):
@@ -286,6 +320,8 @@ class InvariantRun:
             self.reverts += not outcome.success
             if outcome.success:
                 self.dictionary.add_outcome(outcome)
+                done.append(step)
+                self._beginnings.look(rng, done, outcome)
             why = self._after(outcome)
             if why is not None:
                 return steps, why

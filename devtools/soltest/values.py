@@ -22,10 +22,20 @@ _LETTERS: Final = ((32, 126), (0xA1, 0x2FF), (0x4E00, 0x9FFF), (0x20000, 0x2A6DF
 """Ranges of letters that are one, two, three and four bytes long."""
 _SHORT_ARRAYS: Final = 0.05
 """The share of arrays with at most eight elements, in which what single elements do is found sooner."""
+_AGAIN: Final = 0.05
+"""The share of arguments that are an earlier one of the same type: a transfer to oneself."""
+_SAME_LENGTH: Final = 0.1
+"""The share of arrays with as many elements as an earlier one of the call, as pairs of arrays mostly are meant."""
+_MOST_LENGTHS: Final = 8
+_NEGATIVE: Final = 0.5
+"""The share of known words that are taken below zero, where the type has a sign."""
+_NEAR_EDGE: Final = 32
+_SMALL: Final = 1024
+"""Below it are two numbers in ten of those that are not known."""
 _MOST_ELEMENTS: Final = 1 << 16
 """Of one call's arrays in all: forge has no such bound, and three dimensions of full length would take minutes."""
 _FIXTURES: Final = 0.5
-"""The share of values that are fixtures, among those that are not the dictionary's, where a parameter has some."""
+"""The share of values that are fixtures, where a parameter has some."""
 
 Inputs = Sequence[Mapping[str, Any]]
 
@@ -47,17 +57,27 @@ class Values:
         self._fixtures = {} if fixtures is None else fixtures
         self._share = weight
         self._rest = _MOST_ELEMENTS
+        self._lengths: list[int] = []
 
     def arguments(self, inputs: Inputs) -> list[Any]:
         """One value for each parameter."""
         rng = self._rng
-        self._rest = _MOST_ELEMENTS
+        self._rest, self._lengths = _MOST_ELEMENTS, []
         self._share = self._weight if rng.random() < 0.5 else 100 * (rng.randrange(100) < self._weight)
-        return [self._argument(entry) for entry in inputs] if self._fixtures else [*map(self.value, inputs)]
+        found: list[Any] = []
+        for index, entry in enumerate(inputs):
+            same = [other for other in range(index) if inputs[other]["type"] == entry["type"]]
+            if same and rng.random() < _AGAIN and entry["type"] != "bool":
+                found.append(found[rng.choice(same)])
+            else:
+                found.append(self._argument(entry))
+        return found
 
     def _argument(self, entry: Mapping[str, Any]) -> Any:
+        if not self._fixtures:
+            return self.value(entry)
         found = self._fixtures.get(parameter_key(str(entry.get("name", "")), str(entry["type"])))
-        if found and self._rng.randrange(100) >= self._share and self._rng.random() < _FIXTURES:
+        if found and self._rng.random() < _FIXTURES:
             return self._rng.choice(found)
         return self.value(entry)
 
@@ -91,31 +111,37 @@ class Values:
         """An address that is not zero."""
         return EthAddress(self._word(20) if self._rng.random() < 0.2 else self._rng.randbytes(20))
 
-    def _known(self) -> int | None:
-        return self._dictionary.choose(self._rng) if self._rng.randrange(100) < self._share else None
+    def _known(self, bits: int = 256) -> int | None:
+        return self._dictionary.choose(self._rng, 1 << bits) if self._rng.randrange(100) < self._share else None
 
     def _known_text(self) -> str | None:
         return self._dictionary.choose_text(self._rng) if self._rng.random() < 0.5 else None
 
     def _unsigned(self, bits: int) -> int:
+        known = self._known(bits)
+        return self._unknown(bits) if known is None else known % (1 << bits)
+
+    def _unknown(self, bits: int) -> int:
         rng, top = self._rng, 1 << bits
-        known = self._known()
-        if known is not None:
-            return known % top
         well = rng.randrange(10)
         if well == 0:
-            near = rng.randrange(4)
+            near = rng.randrange(4) if rng.random() < 0.5 else rng.randrange(min(_NEAR_EDGE, top))
             return near if rng.random() < 0.5 else top - 1 - near
-        if well < 5:
+        if well < 3:
+            return rng.randrange(min(_SMALL, top))
+        if well < 7:
             return rng.getrandbits(rng.randint(1, bits))
         return rng.getrandbits(bits)
 
     def _signed(self, bits: int) -> int:
         half = 1 << (bits - 1)
-        if self._rng.randrange(10) == 0:
-            near = self._rng.randrange(4)
+        if self._rng.randrange(6) == 0:
+            near = self._rng.choice((0, 0, 1, 2, 3))
             return self._rng.choice((near, -near, half - 1 - near, near - half))
-        word = self._unsigned(bits)
+        known = self._known(bits)
+        if known is not None and known <= half and self._rng.random() < _NEGATIVE:
+            return -known
+        word = self._unknown(bits) if known is None else known % (half << 1)
         return word - (half << 1) if word >= half else word
 
     def _word(self, size: int, left: bool = False) -> bytes:
@@ -125,22 +151,38 @@ class Values:
             text = self._known_text() if left else None
             if text is not None and len(text.encode()) <= size:
                 return text.encode().ljust(size, b"\0")
+            short = word.lstrip(b"\0")
+            if left and len(short) <= size and self._rng.random() < 0.5:
+                return short.rjust(size, b"\0")  # a number of the source that stands for bytes
             return word[:size] if left else word[-size:]
         return self._rng.randbytes(size) if self._rng.randrange(50) else bytes(size)
 
     def _elements(self) -> int:
         rng = self._rng
+        if self._lengths and rng.random() < _SAME_LENGTH:
+            count = min(rng.choice(self._lengths), self._rest)
+            self._rest -= count
+            return count
         most = 8 if rng.random() < _SHORT_ARRAYS else _LONGEST_ARRAY
         count = min(rng.randint(0, most), self._rest)
         self._rest -= count
+        if len(self._lengths) < _MOST_LENGTHS:
+            self._lengths.append(count)
         return count
 
     def _bytes(self) -> bytes:
         known = self._known()
         if known is not None:
             text = self._known_text()
-            return known.to_bytes(32, "big") if text is None else text.encode()
+            return self._shaped(known) if text is None else text.encode()
         return self._rng.randbytes(self._rng.randint(0, _LONGEST_BYTES))
+
+    def _shaped(self, known: int) -> bytes:
+        """A word, or its bytes without zeros around them and some more behind them, as calldata begin."""
+        word = known.to_bytes(32, "big")
+        if self._rng.random() < 0.5:
+            return word
+        return word.strip(b"\0") + self._rng.randbytes(self._rng.choice((0, 28, 32, 64)))
 
     def _text(self) -> str:
         rng = self._rng
@@ -166,7 +208,7 @@ def simpler(entry: Mapping[str, Any], value: Any) -> Iterator[Any]:
         if value:
             yield False
     elif isinstance(value, int):
-        yield from _simpler_number(value)
+        yield from _simpler_number(value, int(kind.removeprefix("int") or 256) if value < 0 else 0)
     elif isinstance(value, str) or kind == "bytes":
         yield from _simpler_row(value)
     elif any(value):
@@ -174,8 +216,9 @@ def simpler(entry: Mapping[str, Any], value: Any) -> Iterator[Any]:
         yield from (simple for simple in (bytes(len(value)), one) if value != one or not any(simple))
 
 
-def _simpler_number(value: int) -> Iterator[int]:
-    if value < 0:
+def _simpler_number(value: int, bits: int) -> Iterator[int]:
+    """`bits` of a signed type, whose least number has no counterpart above zero."""
+    if value < 0 and value != -1 << (bits - 1):
         yield -value
     sign, step = (1 if value > 0 else -1), abs(value)
     while step:  # zero, then nearer and nearer to the value

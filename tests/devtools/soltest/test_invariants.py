@@ -43,6 +43,20 @@ def test_a_number_that_only_the_code_under_test_mentions_breaks_an_invariant(
         assert [test.status for test in found.values()] == [CaseStatus.FAILURE]
 
 
+def test_several_steps_in_their_order_are_found_one_by_one(run_contracts: Run, tmp_path: Path) -> None:
+    """Each of six functions goes on only where the one before it has come; by chance once in 16,000 sequences."""
+    names = [f"step{number}()" for number in range(6)]
+    counter = artifact({
+        **{name: ["5f54", f"60{at:02x}", "14", "@go", "57", *FAIL, "go:", f"60{2 * at + 1:02x}", "5f5500"]
+           for at, name in zip((0, 1, 3, 7, 15, 31), names, strict=True)},
+        "count()": ["5f545f5260205ff3"],
+    })  # fmt: skip
+    project = Project(tmp_path, invariant=InvariantSettings(runs=600, depth=7))
+    suite = counting_suite(counter, "603f5f5110")  # count() is less than 63
+    (test,) = run_contracts({"Suite": suite, "Counter": counter}, project=project)["Suite"].values()
+    assert [step.signature for step in test.counterexample] == names
+
+
 def test_an_invariant_is_broken_by_the_shortest_sequence(run_contracts: Run) -> None:
     counter = artifact({"up()": ["5f546001015f5500"], "other()": PASS, "count()": ["5f545f5260205ff3"]})
     suite = counting_suite(counter, "60035f5110")  # count() is less than 3

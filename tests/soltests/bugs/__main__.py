@@ -1,0 +1,166 @@
+"""Has forge and `hypervisor test` look for thirty planted bugs (docs/solidity-tests.md).
+
+Both get the same project, compiler (npm's), runs and seeds. An input is a bug; what counts is the median over the seeds
+of the runs before the find, of an invariant the sequences of twenty calls; a bug that is not found has used up all. A
+finding is a bug that forge finds in most seeds and that is not found here in most.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from bench.recorded import NOT_RUN, RunRecord, finish, options
+from tests.soltests.runners import PACKAGE, SOLC
+from tests.soltests.stage import INSTALLED, PROJECT
+
+HERE: Final = Path(__file__).resolve().parent
+FOLDER: Final = INSTALLED / "bugs"
+FORGE: Final = tuple(
+    PROJECT / "build" / "tests" / name / "node_modules" / ".bin" / "forge" for name in ("soltests", "clients")
+)
+DEPTH: Final = 20
+"""Calls of a sequence; of an invariant's runs there are so many fewer."""
+BLIND: Final = "no dictionary"
+
+Runs = dict[str, int]
+"""Runs before the find by bug."""
+
+
+def main() -> int:
+    """The exit code: 1 for a bug that only forge finds, 2 without the programs."""
+    names = bugs()
+    parser = options(__doc__, len(names))
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--runs", type=int, default=20_000, help="of a fuzz test, and calls of an invariant, at most")
+    chosen = parser.parse_args()
+    program = next((file for file in FORGE if file.exists()), None)
+    if program is None or not PACKAGE.is_dir():
+        print(f"{NOT_RUN}no forge or no solc of npm: scripts/clients tests/soltests, scripts/clients tests/clients")
+        return 2
+    started = time.monotonic()
+    wanted = names[: chosen.count]
+    stage()
+    theirs, ours = [], []
+    for seed in range(chosen.seed, chosen.seed + chosen.seeds):
+        theirs.append(found([str(program), "test", "--use", str(SOLC)], wanted, seed, chosen.runs))
+        ours.append(found(here(), wanted, seed, chosen.runs, counts_itself=True))
+        print(f"seed {seed}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    blind = found(here(), wanted, chosen.seed, min(chosen.runs, 2000), counts_itself=True, profile="blind")
+    table = {name: compared(name, theirs, ours) for name in wanted}
+    record = RunRecord(
+        chosen.seed,
+        len(wanted),
+        {"run by both": len(wanted), "found here in most seeds": sum(row["here"] < most(name, chosen.runs)
+                                                                     for name, row in table.items())},
+        [
+            f"{name} is found by forge, and not here"
+            for name, row in table.items()
+            if row["forge"] < most(name, chosen.runs) <= row["here"]
+        ],
+        {BLIND: {"bugs": sum(blind[name] >= most(name, min(chosen.runs, 2000)) for name in wanted)}},
+        {
+            "seeds": chosen.seeds,
+            "runs at most": chosen.runs,
+            "found by forge in most seeds": sum(row["forge"] < most(name, chosen.runs) for name, row in table.items()),
+            "in at most forge's runs": sum(row["here"] <= row["forge"] for row in table.values()),
+            "median of the runs before the find": table,
+        },
+    )  # fmt: skip
+    return finish(record, chosen, started)
+
+
+def bugs() -> list[str]:
+    """The test contracts, fuzz tests and invariants by turns."""
+    kinds = ("testFuzz", "invariant_")
+    rows: list[list[str]] = [[], []]
+    for file in sorted((HERE / "test").glob("*.sol")):
+        for name, body in re.findall(r"^contract (\w+) \{(.*?)^\}", file.read_text(encoding="utf-8"), re.M | re.S):
+            for row, kind in zip(rows, kinds, strict=True):
+                row += [name] * (f"function {kind}(" in body)
+    fuzzed, invariants = rows
+    placed = [(place / len(row), name) for row in (fuzzed, invariants) for place, name in enumerate(row)]
+    return [name for _, name in sorted(placed)]
+
+
+def is_invariant(name: str) -> bool:
+    """Whether a bug is found by sequences of calls."""
+    text = (HERE / "test" / "Stateful.t.sol").read_text(encoding="utf-8")
+    return re.search(rf"^contract {name} \{{", text, re.M) is not None
+
+
+def most(name: str, runs: int) -> int:
+    """The runs, or sequences, after which a bug is not found."""
+    return runs // DEPTH if is_invariant(name) else runs
+
+
+def stage() -> None:
+    """The project as both find it."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    shutil.copytree(HERE, FOLDER, ignore=shutil.ignore_patterns("__*"))
+
+
+def here() -> list[str]:
+    """The command of this project."""
+    return [str(Path(sys.executable).with_name("hypervisor")), "test", str(FOLDER), "--use", str(PACKAGE)]
+
+
+def found(
+    command: Sequence[str], names: Sequence[str], seed: int, runs: int, counts_itself: bool = False,
+    profile: str = "default",
+) -> Runs:  # fmt: skip
+    """The runs before each find; all of them where there is none. `counts_itself`: the sequence that fails is one."""
+    for kept in ("fuzz", "invariant", "test-failures"):
+        shutil.rmtree(FOLDER / "cache" / kept, ignore_errors=True)
+    settings = ["--json", "--fuzz-runs", str(runs), "--fuzz-seed", str(seed), "--match-contract", _exactly(names)]
+    environment = os.environ | {
+        "CLIENTS": str(INSTALLED),
+        "NO_COLOR": "1",
+        "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
+        "FOUNDRY_OFFLINE": "true",
+        "FOUNDRY_PROFILE": profile,
+        "FOUNDRY_INVARIANT_RUNS": str(runs // DEPTH),
+        "FOUNDRY_INVARIANT_DEPTH": str(DEPTH),
+    }
+    if counts_itself:
+        settings += ["--invariant-runs", str(runs // DEPTH), "--invariant-depth", str(DEPTH)]
+    done = subprocess.run(
+        [*command, *settings], cwd=FOLDER, env=environment, capture_output=True, text=True, check=False
+    )
+    start = done.stdout.find("{")
+    try:
+        content: Mapping[str, Any] = json.loads(done.stdout[max(start, 0) :].splitlines()[0])
+    except (ValueError, IndexError):
+        raise RuntimeError(f"{command[0]}: {(done.stderr or done.stdout)[-2000:]}") from None
+    ends: Runs = {}
+    for suite, tests in content.items():
+        for test in tests["test_results"].values():
+            ((kind, figures),) = test["kind"].items()
+            name, is_sequence = suite.split(":")[1], kind == "Invariant"
+            before = figures["runs"] - (counts_itself and is_sequence and test["status"] == "Failure")
+            ends[name] = before if test["status"] == "Failure" else most(name, runs)
+    if set(ends) != set(names):
+        raise RuntimeError(f"{command[0]} ran {len(ends)} of {len(names)} bugs: {done.stderr[-2000:]}")
+    return ends
+
+
+def _exactly(names: Sequence[str]) -> str:
+    return f"^({'|'.join(names)})$"
+
+
+def compared(name: str, theirs: Sequence[Runs], ours: Sequence[Runs]) -> dict[str, float]:
+    """Both medians."""
+    return {"forge": median(runs[name] for runs in theirs), "here": median(runs[name] for runs in ours)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
