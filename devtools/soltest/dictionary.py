@@ -29,6 +29,8 @@ _BESIDE: Final = 0.7
 """Of those the share that has one more or less, since bounds are missed by one; of the others all bits are turned."""
 _SHARP, _LITERALS, _FOUND, _STATE, _PUSHED = 3, 1, 2, 2, 3
 """Weights: of numbers that both sources and code have, of all of the sources, of what runs come to, and so on."""
+_RECENT: Final = 8
+"""Of what runs come to, half of the draws are of so many last words: of the state as it is."""
 _TRIES: Final = 2
 """Draws until a word fits the type that it is for."""
 _PUSH1, _PUSH32 = 0x60, 0x7F
@@ -141,7 +143,11 @@ class Dictionary:
         if not self._wells:
             return None
         for _ in range(_TRIES):
-            word = rng.choice(rng.choice(self._wells))
+            well = rng.choice(self._wells)
+            if well is self._found and rng.random() < 0.5:
+                word = well[-rng.randint(1, min(_RECENT, len(well)))]
+            else:
+                word = rng.choice(well)
             if word < top:
                 break
         if rng.random() >= _NEAR:

@@ -37,7 +37,10 @@ Runs = dict[str, int]
 
 
 def main() -> int:
-    """The exit code: 1 for a bug that only forge finds, 2 without the programs."""
+    """The exit code: 1 for a bug that only forge finds, 2 without the programs.
+
+    forge has one thread: of several it would say the runs of one.
+    """
     names = bugs()
     parser = options(__doc__, len(names))
     parser.add_argument("--seeds", type=int, default=20)
@@ -52,7 +55,7 @@ def main() -> int:
     stage()
     theirs, ours = [], []
     for seed in range(chosen.seed, chosen.seed + chosen.seeds):
-        theirs.append(found([str(program), "test", "--use", str(SOLC)], wanted, seed, chosen.runs))
+        theirs.append(found([str(program), "test", "--threads", "1", "--use", str(SOLC)], wanted, seed, chosen.runs))
         ours.append(found(here(), wanted, seed, chosen.runs, counts_itself=True))
         print(f"seed {seed}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     blind = found(here(), wanted, chosen.seed, min(chosen.runs, 2000), counts_itself=True, profile="blind")

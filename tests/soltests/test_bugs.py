@@ -1,0 +1,52 @@
+"""The planted bugs are thirty, and what looks for them says where it cannot run, and counts as both programs do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.soltests.bugs import __main__ as bugs
+
+
+def test_there_are_thirty_bugs_of_both_kinds_by_turns() -> None:
+    names = bugs.bugs()
+    assert len(set(names)) == len(names) == 30
+    assert sum(map(bugs.is_invariant, names)) == 11
+    assert 3 <= sum(map(bugs.is_invariant, names[:10])) <= 5
+
+
+def test_without_forge_the_run_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bugs, "FORGE", (tmp_path / "forge",))
+    monkeypatch.setattr("sys.argv", ["bugs"])
+    assert bugs.main() == 2
+    assert capsys.readouterr().out.startswith("NOT RUN: no forge or no solc")
+
+
+@pytest.mark.parametrize(("counts_itself", "sequences"), [(False, 3), (True, 2)])
+def test_runs_before_the_find_are_counted_alike(
+    monkeypatch: pytest.MonkeyPatch, counts_itself: bool, sequences: int
+) -> None:
+    """forge says how many sequences came before the one that fails, this project counts that one, too."""
+
+    def test(status: str, kind: dict[str, Any]) -> dict[str, Any]:
+        return {"test_results": {"t()": {"status": status, "kind": kind}}}
+
+    said = {
+        "test/Stateful.t.sol:QueueEnd": test("Failure", {"Invariant": {"runs": 3}}),
+        "test/Stateful.t.sol:PairProduct": test("Success", {"Invariant": {"runs": 50}}),
+        "test/Stateless.t.sol:Flags": test("Failure", {"Fuzz": {"runs": 7}}),
+        "test/Stateless.t.sol:Window": test("Success", {"Fuzz": {"runs": 1000}}),
+    }
+    done = subprocess.CompletedProcess([], 1, f"Compiling\n{json.dumps(said)}\n", "")
+    monkeypatch.setattr(bugs.subprocess, "run", lambda *_, **__: done)
+    names = ["QueueEnd", "PairProduct", "Flags", "Window"]
+    found = bugs.found(["program"], names, 1, 1000, counts_itself)
+    assert found == {"QueueEnd": sequences, "PairProduct": 50, "Flags": 7, "Window": 1000}
+    with pytest.raises(RuntimeError, match="ran 4 of 5 bugs"):
+        bugs.found(["program"], [*names, "Percent"], 1, 1000)
