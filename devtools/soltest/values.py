@@ -32,8 +32,6 @@ _NEGATIVE: Final = 0.5
 _NEAR_EDGE: Final = 32
 _SMALL: Final = 1024
 """Below it is one number in ten of those that are not known."""
-_NARROW: Final = 16
-"""Bits of a type of which every number is likely enough: half as many are known ones."""
 _MOST_ELEMENTS: Final = 1 << 16
 """Of one call's arrays in all: forge has no such bound, and three dimensions of full length would take minutes."""
 _FIXTURES: Final = 0.5
@@ -114,10 +112,7 @@ class Values:
         return EthAddress(self._word(20) if self._rng.random() < 0.2 else self._rng.randbytes(20))
 
     def _known(self, bits: int = 256) -> int | None:
-        rng = self._rng
-        if rng.randrange(100) >= self._share or (bits <= _NARROW and rng.random() < 0.5):
-            return None
-        return self._dictionary.choose(rng, 1 << bits)
+        return self._dictionary.choose(self._rng, 1 << bits) if self._rng.randrange(100) < self._share else None
 
     def _known_text(self) -> str | None:
         return self._dictionary.choose_text(self._rng) if self._rng.random() < 0.5 else None

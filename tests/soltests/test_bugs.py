@@ -44,7 +44,7 @@ def test_runs_before_the_find_are_counted_alike(
         "test/Stateless.t.sol:Window": test("Success", {"Fuzz": {"runs": 1000}}),
     }
     done = subprocess.CompletedProcess([], 1, f"Compiling\n{json.dumps(said)}\n", "")
-    monkeypatch.setattr(bugs.subprocess, "run", lambda *_, **__: done)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     names = ["QueueEnd", "PairProduct", "Flags", "Window"]
     found = bugs.found(["program"], names, 1, 1000, counts_itself)
     assert found == {"QueueEnd": sequences, "PairProduct": 50, "Flags": 7, "Window": 1000}
