@@ -58,6 +58,7 @@ class ForkFacts:
     blob_maximum: int
     blob_update_fraction: int
     keeps_block_hashes: bool
+    has_delegations: bool
     transaction_gas_cap: int | None
 
 

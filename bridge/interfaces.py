@@ -35,7 +35,7 @@ MAX_SCHEMA: Final = 1 << 18
 MAX_TYPES: Final = 200
 """The longest text that is parsed, in characters, and the most types in it: the storage miner has 91."""
 
-_METHODS: Final = re.compile(r"^[ \t]*#[ \t]*methods:(.*)$", re.MULTILINE)
+_METHODS: Final = re.compile(r"^[ \t]*#[ \t]*methods:[ \t]*([0-9].*)$", re.MULTILINE)
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,19}")
 _HOOKS: Final = {
     "UniversalReceiverParams": ("account", "ethaccount", "evm", "multisig", "placeholder", "verifiedregistry"),
@@ -218,7 +218,8 @@ def as_json(schema: Schema, term: Term, value: Any) -> Any:
 
 def _own_numbers(text: str, name: str) -> str:
     """The rows of a schema's comments `# methods:`, in the form of OWN_NUMBERS. Raises InvalidInput."""
-    rows = [row.strip() for line in _METHODS.findall(text) for row in line.split(",")]
+    lines = (line.split(",") for line in _METHODS.findall(text))
+    rows = [" ".join(row.split()) for line in lines for row in line if row.strip()]
     for row in rows:
         number, _, method = row.partition(" ")
         if not _NUMBER.fullmatch(number) or not 2 <= int(number) <= MAX_METHOD or not method.isidentifier():

@@ -13,6 +13,7 @@ from pathlib import Path
 from hypervisor.bundle import Bundle, runtime_marker
 from hypervisor.context import FILECOIN, MachineContext
 from hypervisor.errors import InvalidInput
+from hypervisor.features import features_of, with_features
 from hypervisor.genesis import Genesis, build_genesis
 from hypervisor.manifest import Manifest
 from hypervisor.network_versions import LATEST, NetworkVersion, network_version, newest_with_actors
@@ -126,8 +127,11 @@ def check_same_overlay(recorded: Overlay | None, named: Overlay | None) -> None:
             "another folder"
         )
     other = "and none is named" if named is None else f"not with {named}"
+    features = features_of(recorded)
+    is_features = bool(features) and with_features(features) == recorded
+    options = " ".join(f"--feature {name}" for name in features) if is_features else "--overlay FILE"
     raise InvalidInput(
-        f"the folder's states were made with the overlay {recorded}, {other}: name the same one (--overlay FILE, or "
+        f"the folder's states were made with the overlay {recorded}, {other}: name the same one ({options}, or "
         "overlay=...), or another folder"
     )
 

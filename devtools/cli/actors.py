@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from devtools.cli.options import URL_VARIABLE
 from localnet.contracts.amounts import payment
 
 if TYPE_CHECKING:
@@ -301,10 +303,11 @@ def _call(
 
 
 def _chain(state: Path | None, rpc: str | None) -> Path | str:
-    """The one of them that is given: a chain's folder, or a node's address."""
-    chain = rpc if state is None else state
-    if chain is None or (state is not None and rpc is not None):
-        raise typer.BadParameter("name a folder with --state, or a node with --rpc-url", param_hint="--state")
+    """The one of them that is given: a chain's folder, or a node's address; else the environment's node."""
+    chain = (rpc or os.environ.get(URL_VARIABLE)) if state is None else state
+    if not chain or (state is not None and rpc is not None):
+        said = f"name a folder with --state, or a node with --rpc-url or {URL_VARIABLE}"
+        raise typer.BadParameter(said, param_hint="--state")
     return chain
 
 

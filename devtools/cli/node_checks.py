@@ -48,11 +48,14 @@ def _chain(url: str) -> str:
 
 def _rules(url: str) -> str:
     try:
-        name = printable(str(ask(url, "hypervisor_rules")))
+        name = ask(url, "hypervisor_rules")
     except NodeError as error:
         if not error.answered:
             raise
         return "it does not say: it is no node of this project's, and has no labs"
+    if not isinstance(name, str):
+        return "it answers no name of rules"
+    name = printable(name)
     if not name.startswith(PREFIX):
         return f"{name}, no labs"
     return f"{name}: Filecoin's, with the labs {', '.join(name.removeprefix(PREFIX).split(','))}"

@@ -232,7 +232,7 @@ def script(
                 )  # fmt: skip
         if broadcast:
             offered = fees(asker, legacy=legacy, gas_price=with_gas_price, priority=priority_gas_price)
-            check = partial(check_funds, asker, plan.transactions, plan.balances, gas, highest(offered))
+            check = partial(check_funds, asker, plan.transactions, gas, highest(offered))
         record = ScriptRecord(
             home,
             folder,
@@ -253,7 +253,8 @@ def script(
         )  # fmt: skip
     elif record.transactions:
         record.write()
-    _print_end(record, keys, as_json, is_sent=broadcast or resume, was_done=was_done)
+    signers = {*keys, sender} if unlocked else keys
+    _print_end(record, signers, as_json, is_sent=broadcast or resume, was_done=was_done)
 
 
 def _script(artifacts: Any, file: str, contract: str) -> Any:

@@ -29,9 +29,9 @@ def find_fixtures(stage: SuiteStage) -> dict[str, list[Any]]:
         kind, inputs = type_of(entry["outputs"][0]), [type_of(part) for part in entry["inputs"]]
         if inputs == ["uint256"]:
             values = _elements(stage, name, kind)
-        elif not inputs and kind.endswith("[]"):
-            kind = kind.removesuffix("[]")
+        elif not inputs and kind.endswith("]"):
             values = _list(stage, name, kind)
+            kind = kind[: kind.rindex("[")]
         else:
             continue
         if values:
@@ -40,7 +40,7 @@ def find_fixtures(stage: SuiteStage) -> dict[str, list[Any]]:
 
 
 def _list(stage: SuiteStage, name: str, kind: str) -> list[Any]:
-    values = _ask(stage, selector(f"{name}()"), f"{kind}[]")
+    values = _ask(stage, selector(f"{name}()"), kind)
     return values if isinstance(values, list) else []
 
 

@@ -86,9 +86,10 @@ class Values:
         kind = str(entry["type"])
         if kind.endswith("]"):
             inner, _, size = kind[:-1].rpartition("[")
-            count = int(size) if size else self._elements()
             item = {**entry, "type": inner}
-            return [self.value(item) for _ in range(count)]
+            if size:
+                return self._fixed(item, int(size))
+            return [self.value(item) for _ in range(self._elements())]
         if kind == "tuple":
             return tuple(self.value(part) for part in entry["components"])
         if kind.startswith("uint"):
@@ -156,6 +157,13 @@ class Values:
                 return short.rjust(size, b"\0")  # a number of the source that stands for bytes
             return word[:size] if left else word[-size:]
         return self._rng.randbytes(size) if self._rng.randrange(50) else bytes(size)
+
+    def _fixed(self, item: Mapping[str, Any], count: int) -> list[Any]:
+        """An array of a fixed length: of one value, where the call's arrays have as many as they may."""
+        if count > self._rest:
+            return [self.value(item)] * count
+        self._rest -= count
+        return [self.value(item) for _ in range(count)]
 
     def _elements(self) -> int:
         rng = self._rng

@@ -32,6 +32,8 @@ def config(node: Node) -> dict[str, Any]:
     if facts is None:
         raise RpcError(NOT_SUPPORTED, REASONS["eth_config"])
     genesis = network.chain.index.tipset(network.chain.index.first)
+    table = network.machine.context.precompiles
+    names = PRECOMPILES | {EthAddress(at): row.name for at, row in ({} if table is None else table.by_address).items()}
     current = {
         "activationTime": 0,
         "blobSchedule": {
@@ -41,7 +43,7 @@ def config(node: Node) -> dict[str, Any]:
         },
         "chainId": as_quantity(network.chain_id),
         "forkId": as_data(zlib.crc32(genesis.hash).to_bytes(4, "big")),
-        "precompiles": {PRECOMPILES[at]: as_data(at) for at in sorted(facts.precompiles)},
+        "precompiles": {names[at]: as_data(at) for at in sorted(facts.precompiles)},
         "systemContracts": {"HISTORY_STORAGE_ADDRESS": as_data(BLOCK_HASHES)} if facts.keeps_block_hashes else {},
     }
     return {"current": current, "next": None, "last": None}

@@ -39,7 +39,7 @@ def get_transaction_count(node: NodeReader, owner: EthAddress, at: BlockRef = LA
 def authorization_nonce(node: NodeReader, owner: EthAddress, at: BlockRef = LATEST) -> str | None:
     """The nonce that an account's next authorization (type 4) names; null where transactions carry none.
 
-    In a transaction that the account sends itself it is the next one, where it is the account's.
+    Where it is the account's own nonce, a transaction that the account itself sends needs the number after it.
     """
     found = node.network.rules.messages.authorization_nonce(node.machine_at(at), owner)
     return None if found is None else as_quantity(found)

@@ -253,8 +253,8 @@ class EthereumMessages:
         return SenderInfo(nonce_of_actor(machine, actor), actor.balance, _execution(machine).may_send(code))
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
-        """The account's own (EIP-7702)."""
-        return nonce_of(machine, to_filecoin(authority))
+        """The account's own (EIP-7702), from Prague on."""
+        return nonce_of(machine, to_filecoin(authority)) if _execution(machine).fork_facts().has_delegations else None
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
         """As the transaction that was sent, or that the message is."""

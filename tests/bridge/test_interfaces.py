@@ -181,7 +181,8 @@ def test_a_text_that_is_no_interface_is_refused(text: str, words: str) -> None:
 def test_a_comment_names_the_numbers_that_are_no_hashes() -> None:
     """As with the built-in actors', which have them in a table: `OWN_NUMBERS`."""
     found = Interface.parse(
-        "# methods: 2 Post, 9 Take\n# methods: 3 Look\ntype PostParams struct {} type BidParams int"
+        "# methods: 2 Post,  9  Take,\n# methods: 3 Look\n# methods: see there\n"
+        "type PostParams struct {} type BidParams int"
     )
     assert {name: number for name, (number, _) in found.methods.items()} == {
         "Constructor": 1, "Post": 2, "Look": 3, "Take": 9, "Bid": method_number("Bid"),

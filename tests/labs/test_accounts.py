@@ -521,6 +521,11 @@ class TestNode:
         stage.network.send(STRANGER, value=1, sender=stage.bob)
         assert nonces() == ["0x2" if stage.variant == "fip" else "0x3", "0x0"]
 
+    @pytest.mark.parametrize(("fork", "nonce"), [("cancun", None), ("prague", "0x0")])
+    def test_under_ethereums_rules_it_is_the_accounts_from_prague_on(self, fork: str, nonce: str | None) -> None:
+        with Network(rules="ethereum", hardfork=fork) as network:
+            assert Client(Node(network))("hypervisor_authorizationNonce", f"0x{STRANGER.address.hex()}") == nonce
+
     def test_without_the_lab_type_4_is_refused_as_before(self) -> None:
         with Network() as network:
             rpc, good = Client(Node(network)), network.accounts[1].sign_authorization(NOTES, 0, 0)

@@ -203,8 +203,8 @@ def endless(_: bytes) -> bytes:
 FAILURES = [
     pytest.param({"function": raises}, "it raised ValueError: no such curve", id="raises"),
     pytest.param({"function": endless}, "it raised RecursionError: ", id="without an end"),
-    pytest.param({"function": lambda _: "text"}, "it returned 'text', expected bytes", id="text"),
-    pytest.param({"function": lambda _: None}, "it returned None, expected bytes", id="nothing"),
+    pytest.param({"function": lambda _: "text"}, "it returned a value of the type str, expected bytes", id="text"),
+    pytest.param({"function": lambda _: None}, "it returned a value of the type NoneType", id="nothing"),
     pytest.param({"function": lambda _: bytes(LONGEST_OUTPUT + 1)}, "it returned 1,048,577 bytes", id="too long"),
     pytest.param({"module": body("unreachable")}, "the module trapped: unreachable instruction executed", id="traps"),
     pytest.param({"module": body("(loop br 0) unreachable")}, "the module used up 50,000,000 instructions", id="loops"),

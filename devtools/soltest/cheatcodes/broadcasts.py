@@ -48,7 +48,7 @@ def _kept(
         ledger = around.ledger
         nonce = ledger.nonce(sender)
         place = len(found.calls)
-        found.calls.append(_transaction(what, sender, nonce))
+        found.calls.append(_transaction(what, sender, nonce, ledger.balance(sender)))
         found.unsendable += found.attached
         found.attached.clear()
         answer = around.proceed(name, code)
@@ -60,9 +60,10 @@ def _kept(
     return proceed
 
 
-def _transaction(what: Attempt, sender: EthAddress, nonce: int) -> BroadcastCall:
+def _transaction(what: Attempt, sender: EthAddress, nonce: int, funds: int) -> BroadcastCall:
     if what.second:
         created = create2_address(CREATE2_DEPLOYER, what.salt, what.data)
-        return BroadcastCall(sender, nonce, CREATE2_DEPLOYER, what.value, what.salt + what.data, created, second=True)
+        data = what.salt + what.data
+        return BroadcastCall(sender, nonce, CREATE2_DEPLOYER, what.value, data, created, second=True, funds=funds)
     to = None if what.kind is None else what.target
-    return BroadcastCall(sender, nonce, to, what.value, what.data)
+    return BroadcastCall(sender, nonce, to, what.value, what.data, funds=funds)

@@ -136,6 +136,5 @@ def _set_evm_version(context: Context, version: str) -> None:
     block = context.machine.context.block
     if isinstance(block, EthereumBlock):
         context.machine.advance(block=replace(block, fork=fork.name))
-    own = context.machine.context.precompiles
-    calls.set_fork(fork if own is None else fork_with(fork.name, own))
+    calls.set_fork(fork_with(fork.name, context.machine.context.precompiles))
     context.state.evm_version = name

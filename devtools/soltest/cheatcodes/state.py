@@ -42,7 +42,8 @@ class Prank:
 class BroadcastCall:
     """What a script has sent: `to` is None where a contract is created, `created` the contract that came to be.
 
-    `second` where CREATE2 was asked for: it is a call of its deployer then.
+    `second` where CREATE2 was asked for: it is a call of its deployer then. `funds` is what the sender has before it in
+    the script's run, where no gas is paid, in attoFIL (wei).
     """
 
     sender: EthAddress
@@ -52,6 +53,7 @@ class BroadcastCall:
     data: bytes
     created: EthAddress | None = None
     second: bool = False
+    funds: int = 0
 
 
 @dataclass(slots=True)

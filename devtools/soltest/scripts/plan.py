@@ -7,7 +7,7 @@ The script itself has no transaction: only what it does between `startBroadcast`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, checksummed, to_filecoin
@@ -70,8 +70,6 @@ class ScriptPlan:
     lines: tuple[str, ...]
     gas_used: int
     trace: str = ""
-    balances: Mapping[EthAddress, int] = field(default_factory=dict)
-    """What senders have behind the script's last transaction, before any gas is paid: attoFIL (wei)."""
     unsendable: tuple[str, ...] = ()
     """Cheatcodes by which a transaction has a delegation or a blob, or is signed already."""
     libraries: tuple[str, ...] = ()
@@ -141,7 +139,6 @@ class _ScriptRun:
         unsendable = () if broadcasts is None else tuple(dict.fromkeys(broadcasts.unsendable))
         lines = tuple(world.cheatcodes.console.lines)
         planned = _Reader(self.artifacts, world).planned(calls) if outcome.success else ()
-        balances = {call.sender: world.balance(call.sender) for call in calls}
         outside = world.cheatcodes.outside
         viewed = self._view(base, outcome) if shows and not outside else None
         unseen = f"{_UNSEEN} ({', '.join(f'vm.{name}' for name in sorted(outside))})" if shows and outside else ""
@@ -154,7 +151,7 @@ class _ScriptRun:
         returned = {} if entry is None else _returned(entry, outcome.output)
         trace = unseen if viewed is None else viewed.trace
         return ScriptPlan(
-            planned, keys, returned, lines, outcome.gas_used, trace, balances, unsendable, tuple(self.linking.lines)
+            planned, keys, returned, lines, outcome.gas_used, trace, unsendable, tuple(self.linking.lines)
         )
 
     def _run(self, stage: SuiteStage) -> CallOutcome:
@@ -181,12 +178,13 @@ class _ScriptRun:
         for address, code in self.linking.codes:
             if code_of(world.machine, to_filecoin(address)):
                 continue
-            nonce, data = world.nonce(self.sender), SALT + code
+            nonce, data, funds = world.nonce(self.sender), SALT + code, world.balance(self.sender)
             outcome = world.call(self.sender, CREATE2_DEPLOYER, data)
             if not outcome.success:
                 return outcome
             world.set_nonce(self.sender, nonce + 1)
-            broadcasts.calls.append(BroadcastCall(self.sender, nonce, CREATE2_DEPLOYER, 0, data, address, second=True))
+            call = BroadcastCall(self.sender, nonce, CREATE2_DEPLOYER, 0, data, address, second=True, funds=funds)
+            broadcasts.calls.append(call)
         return None
 
     def _view(self, base: Any, outcome: CallOutcome) -> TestResult:

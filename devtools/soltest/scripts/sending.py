@@ -85,18 +85,17 @@ def check_sendable(plan: ScriptPlan) -> None:
         )
 
 
-def check_funds(
-    ask: Ask, planned: Sequence[PlannedTransaction], balances: Mapping[EthAddress, int], gas: Sequence[int], price: int
-) -> None:
+def check_funds(ask: Ask, planned: Sequence[PlannedTransaction], gas: Sequence[int], price: int) -> None:
     """Raise SimulationFailed where a sender cannot pay all its transactions, before any is sent.
 
-    `balances` are what senders have behind all values that the script moves, to and from them; `gas` are limits, 0
-    where one is not known yet: it counts as that of a transfer. The price is the highest, in attoFIL.
+    `gas` are limits, 0 where one is not known yet: it counts as that of a transfer. The price is the highest, in
+    attoFIL. What a sender has before a transaction is what it has there in the script's run, less the fees until then.
     """
-    left = dict(balances)
+    fees: dict[EthAddress, int] = {}
     for number, (one, limit) in enumerate(zip(planned, gas, strict=True), 1):
         sender, fee = one.call.sender, (limit or _LEAST_GAS) * price
-        if left[sender] < fee:
+        fees[sender] = fees.get(sender, 0) + fee
+        if one.call.funds < one.call.value + fees[sender]:
             has = ask(quantity, "eth_getBalance", f"0x{sender.hex()}", "latest")
             raise SimulationFailed(
                 f"{shown(sender)} cannot pay transaction {number} of the script, which may take "
@@ -104,18 +103,17 @@ def check_funds(
                 f"has {show_fil(has)}. Give it the rest, and send what is left by --resume: nothing of the script is "
                 "sent yet"
             )
-        left[sender] -= fee
 
 
 def check_price(ask: Ask, gas_price: int | None) -> None:
-    """Raise InvalidInput for a highest price that is below the base fee of the newest block: no node takes it."""
+    """Raise InvalidInput for a highest price below the base fee of the newest block: what has it would only wait."""
     if gas_price is None:
         return
     base = ask(_base_fee, "eth_getBlockByNumber", "latest", False)
     if gas_price < base:
         raise InvalidInput(
-            f"--with-gas-price {gas_price} is below the base fee of the newest block, {base} attoFIL (wei): no "
-            "transaction with it is taken. Offer more, or leave the option out: then it is what the node says"
+            f"--with-gas-price {gas_price} is below the base fee of the newest block, {base} attoFIL (wei): no block "
+            "takes a transaction with it. Offer more, or leave the option out: then it is what the node says"
         )
 
 

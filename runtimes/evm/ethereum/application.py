@@ -34,7 +34,7 @@ from runtimes.evm.ethereum.accounts import Accounts, delegated_address
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.contract_states import may_send
 from runtimes.evm.ethereum.first_call import send_first
-from runtimes.evm.ethereum.forks import Fork, fork_named, fork_with
+from runtimes.evm.ethereum.forks import Fork, fork_with
 from runtimes.evm.ethereum.messages import Entry
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason
 from store.cid import RAW
@@ -85,8 +85,7 @@ class Application:
         self._sender = sender
         self._entry = entry
         self._block = block_of(machine)
-        own = machine.context.precompiles
-        self._fork = fork_named(self._block.fork) if own is None else fork_with(self._block.fork, own)
+        self._fork = fork_of(machine)
         self._limits = limits or block_limits(machine, self._block, self._fork)
         self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer, per_gas=1)
         self._paid = paid
@@ -349,6 +348,11 @@ def block_of(machine: MachineState) -> EthereumBlock:
     """The block's own part of the machine's context; defaults where it has none."""
     block = machine.context.block
     return block if isinstance(block, EthereumBlock) else EthereumBlock()
+
+
+def fork_of(machine: MachineState) -> Fork:
+    """The fork of the block that a machine is at, with users' precompiles."""
+    return fork_with(block_of(machine).fork, machine.context.precompiles)
 
 
 def blob_base_fee(block: EthereumBlock, fork: Fork) -> int:

@@ -18,9 +18,9 @@ from bridge.receipts import EmittedLog, bloom
 from bridge.transactions import LEGACY, SignedTransaction
 from hypervisor.machine_state import MachineState
 from runtimes.evm.ethereum import prices
-from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of
+from runtimes.evm.ethereum.application import TransactionResult, block_limits, block_of, fork_of
 from runtimes.evm.ethereum.executor import EthereumExecutor, InvalidBlock
-from runtimes.evm.ethereum.forks import Fork, fork_named
+from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.ethereum.validation import BlockLimits, blob_gas
 from store.keccak import keccak
 
@@ -86,7 +86,7 @@ class BlockRun:
     @property
     def fork(self) -> Fork:
         """The rules of the block."""
-        return fork_named(block_of(self.machine).fork)
+        return fork_of(self.machine)
 
     def start(self, beacon_root: bytes | None, parent_hash: bytes | None) -> None:
         """Tell the system contracts what came before; each is left out where it is not there."""

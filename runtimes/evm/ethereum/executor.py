@@ -31,10 +31,11 @@ from runtimes.evm.ethereum.application import (
     TransactionResult,
     block_limits,
     block_of,
+    fork_of,
 )
 from runtimes.evm.ethereum.block_hashes import BlockHashes
 from runtimes.evm.ethereum.contract_states import KnownContracts, may_send
-from runtimes.evm.ethereum.forks import fork_named, fork_names
+from runtimes.evm.ethereum.forks import fork_names
 from runtimes.evm.ethereum.messages import Entry, transaction_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
 
@@ -156,16 +157,16 @@ class EthereumExecutor:
         """
         found = transaction_of(self._machine, asked)[1] if isinstance(asked, Message) else asked
         block = block_of(self._machine)
-        fork = fork_named(block.fork)
+        fork = fork_of(self._machine)
         check(found, fork, block_limits(self._machine, block, fork, base_fee))
 
     def may_send(self, code: bytes) -> bool:
         """Whether an account with this code may send transactions (EIP-3607, EIP-7702)."""
-        return may_send(code, fork_named(block_of(self._machine).fork))
+        return may_send(code, fork_of(self._machine))
 
     def fork_facts(self) -> ForkFacts:
         """What the fork of the machine's context offers."""
-        fork = fork_named(block_of(self._machine).fork)
+        fork = fork_of(self._machine)
         blobs = fork.blobs
         return ForkFacts(
             precompiles=frozenset(fork.precompiles),
@@ -173,13 +174,13 @@ class EthereumExecutor:
             blob_maximum=blobs.maximum,
             blob_update_fraction=blobs.update_fraction,
             keeps_block_hashes=fork.block_hash_contract,
+            has_delegations=fork.delegations,
             transaction_gas_cap=fork.transaction_gas_cap,
         )
 
     def begin_block(self, parent_hash: bytes) -> None:
         """Let the contract of block hashes know the parent (EIP-2935), where the fork and the state have it."""
-        block = block_of(self._machine)
-        if fork_named(block.fork).block_hash_contract and not self._hashes.keep(parent_hash):
+        if fork_of(self._machine).block_hash_contract and not self._hashes.keep(parent_hash):
             self.system_call(BLOCK_HASHES, parent_hash)
 
     def _accounts(self) -> Accounts:

@@ -148,9 +148,11 @@ def fork_named(name: str) -> Fork:
 
 
 @lru_cache(64)
-def fork_with(name: str, table: PrecompileTable) -> Fork:
-    """The row of a name with users' precompiles beside the fork's own. Raises InvalidInput."""
+def fork_with(name: str, table: PrecompileTable | None) -> Fork:
+    """The row of a name, with users' precompiles beside the fork's own where there are any. Raises InvalidInput."""
     fork = fork_named(name)
+    if table is None:
+        return fork
     added = {EthAddress(address): row.name for address, row in table.by_address.items()}
     precompiles = MappingProxyType({**fork.precompiles, **added})
     return replace(fork, precompiles=precompiles, registered=MappingProxyType(table.by_name))

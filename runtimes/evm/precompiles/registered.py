@@ -50,13 +50,21 @@ def run_registered(row: Precompile, data: bytes) -> bytes:
         output = function(data)
     except PrecompileFailure:
         raise
-    except Exception as error:  # noqa: BLE001  # a user's function may raise anything: its call fails, nothing else
-        raise PrecompileFailure(f"it raised {type(error).__name__}: {error!s:.{_SHOWN}}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's function may raise anything: its call fails
+        raise PrecompileFailure(f"it raised {type(error).__name__}{_words(error)}") from None
     if type(output) is not bytes:
-        raise PrecompileFailure(f"it returned {output!r:.80}, expected bytes")
+        raise PrecompileFailure(f"it returned a value of the type {type(output).__name__}, expected bytes")
     if len(output) > LONGEST_OUTPUT:
         raise PrecompileFailure(f"it returned {len(output):,} bytes, at most {LONGEST_OUTPUT:,} are taken")
     return output
+
+
+def _words(error: BaseException) -> str:
+    """What it says, where it can say it: its class is a user's, too."""
+    try:
+        return f": {error!s:.{_SHOWN}}"
+    except Exception:  # noqa: BLE001
+        return ""
 
 
 def _check_address(row: Precompile) -> None:

@@ -223,6 +223,7 @@ def test_a_dry_run_says_whose_key_is_missing(project: Path) -> None:
             project, "--rpc-url", url, "--sender", SENDER
         )
         assert "No key" not in run(project, "--rpc-url", url, "--private-key", KEY)
+        assert "No key" not in run(project, "--rpc-url", url, "--sender", SENDER, "--unlocked")
 
 
 @pytest.mark.parametrize("options", [[], ["--legacy"]], ids=["1559", "legacy"])
@@ -265,6 +266,14 @@ def test_a_sender_that_the_script_pays_first_is_not_refused(tmp_path: Path) -> N
     with Network(rules="ethereum") as network, serving(network) as url:
         run(root, "--rpc-url", url, "--private-key", KEY, "--broadcast", "--slow", file="Own.s.sol")
         assert network.nonce(f"0x{poor.address.hex()}") == 1
+
+
+def test_what_a_script_does_after_its_transactions_takes_no_money_from_them(tmp_path: Path) -> None:
+    deal = vm_call("deal(address,uint256)", SENDER, 0)
+    root = assembled_script(tmp_path, BROADCAST, TRANSFER, vm_call("stopBroadcast()"), deal)
+    with Network(rules="ethereum") as network, serving(network) as url:
+        run(root, "--rpc-url", url, "--private-key", KEY, "--broadcast", file="Own.s.sol")
+        assert network.nonce(SENDER) == 1
 
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
