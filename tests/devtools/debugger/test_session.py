@@ -500,7 +500,7 @@ def test_what_is_left_out_of_storage_and_memory_is_said(debug: Debug, monkeypatc
             storage.set(slot, 9)
         return SimpleNamespace(storage=storage.flush())
 
-    monkeypatch.setattr(views, "contract_state", two_slots)
+    monkeypatch.setattr(views, "state_with_storage", two_slots)
     terminal = Terminal(session)
     assert terminal.do("storage").splitlines()[1:] == ["more from slot 0x7: `storage 0x7`"]
     assert terminal.do("storage 0x7") == "0x7: 0x9"
