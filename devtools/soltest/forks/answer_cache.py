@@ -1,7 +1,8 @@
 """What nodes have answered about blocks' states, on disk: a file for each chain and node, in the user's cache folder.
 
 Of a block nothing changes, so an answer holds for ever, but only for the node that gave it. Several processes read and
-write at once. A file that cannot be used is passed by: then the node is asked again.
+write at once, and several threads: one at a time, since a connection's kept statements are shared (from Python 3.12 on
+one thread's parameters were another's). A file that cannot be used is passed by: then the node is asked again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sqlite3
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from hypervisor.user_files import user_folder
@@ -32,6 +34,7 @@ class AnswerCache:
 
     def __init__(self, file: Path | None) -> None:
         self._base: sqlite3.Connection | None = None
+        self._lock = Lock()
         if file is None:
             return
         with suppress(sqlite3.Error, OSError):
@@ -46,7 +49,7 @@ class AnswerCache:
     def get(self, block: str, question: str) -> str | None:
         """The answer that is kept."""
         if self._base is not None:
-            with suppress(sqlite3.Error):
+            with self._lock, suppress(sqlite3.Error):
                 row = self._base.execute(_GET, (block, question)).fetchone()
                 if row is not None and isinstance(row[0], str):
                     return row[0]
@@ -55,7 +58,7 @@ class AnswerCache:
     def keep(self, block: str, question: str, answer: str) -> None:
         """Keep an answer."""
         if self._base is not None:
-            with suppress(sqlite3.Error):
+            with self._lock, suppress(sqlite3.Error):
                 self._base.execute(_KEEP, (block, question, answer))
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 from devtools.soltest.forks import remote
-from devtools.soltest.forks.answer_cache import cache_file
+from devtools.soltest.forks.answer_cache import AnswerCache, cache_file
 from devtools.soltest.forks.remote import LARGEST_CODE, RemoteChain, is_local
 from devtools.soltest.results import TestResult
 from localnet.fork.node_client import NodeError
@@ -134,6 +135,21 @@ def test_what_was_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_
     assert [asked.count(method) for method in ("eth_getCode", "eth_getStorageAt", "eth_getBlockByNumber")] == [1, 1, 2]
     (file,) = (tmp_path / "cache").rglob("*.sqlite")
     assert file.parent.name == "1"
+
+
+def test_threads_that_keep_answers_at_once_lose_none(tmp_path: Path) -> None:
+    """An account's three questions are asked beside each other."""
+    cache = AnswerCache(tmp_path / "answers.sqlite")
+
+    def use(number: int) -> str | None:
+        cache.keep("block", f"question {number}", f"answer {number}")
+        return cache.get("block", f"question {number // 2}")
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(use, range(2_000)))
+    assert {answer for number, answer in enumerate(found) if answer not in (None, f"answer {number // 2}")} == set()
+    assert all(cache.get("block", f"question {number}") == f"answer {number}" for number in range(2_000))
+    cache.close()
 
 
 def test_another_nodes_answers_are_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
