@@ -16,6 +16,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from localnet.ledger.address_keys import keys_of
@@ -46,6 +47,7 @@ class AddressIndex:
     def __init__(self, file: Path | None = None) -> None:
         """Open the index in a file, or make a new one there or in memory. Raises StoreError."""
         self._database, self._name = _open(file), file
+        self._reading = Lock()
 
     def follow(self, chain: ChainIndex, most: int = 200) -> bool:
         """Take in tipsets that are new on the chain, N at most; whether there are more. Raises the store's errors."""
@@ -98,9 +100,13 @@ class AddressIndex:
             height = page[-1][0] + step
 
     def _read(self, query: str, values: tuple[int, ...]) -> list[Any]:
-        """The rows of a query. Raises StoreCorrupt."""
+        """The rows of a query, one query at a time. Raises StoreCorrupt.
+
+        A connection keeps its statements: from Python 3.12 on two threads with the same query mix parameters and rows.
+        """
         try:
-            return self._database.execute(query, values).fetchall()
+            with self._reading:
+                return self._database.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise StoreCorrupt(f"the index by address cannot be read ({error}): remove {self._name}") from None
 
@@ -144,7 +150,7 @@ def _open(file: Path | None) -> sqlite3.Connection:
 
 
 def _connect(file: Path | None) -> sqlite3.Connection:
-    # One connection serves all threads: SQLite takes one after the other.
+    # One connection serves all threads: the one that follows the chain, and those that read (`_read`).
     database = sqlite3.connect(file or ":memory:", isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA journal_mode = WAL")

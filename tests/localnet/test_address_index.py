@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -180,3 +181,18 @@ def test_damage_within_is_reported_with_what_to_do(tmp_path: Path, network: Netw
 def test_it_says_where_it_cannot_be_kept(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"cannot be opened \(.*\): let its folder be written, or remove the file"):
         AddressIndex(tmp_path / "nowhere" / FILE)
+
+
+def test_threads_that_read_at_once_get_their_own_heights() -> None:
+    """Each key is at a hundred heights of its own."""
+    index = AddressIndex()
+    rows = [(key, 1_000 * key + height) for key in range(50) for height in range(100)]
+    index._database.executemany("INSERT INTO places VALUES (?, ?)", rows)
+
+    def heights(turn: int) -> bool:
+        key = turn % 50
+        return list(index.back((key,), 10**6)) == [1_000 * key + height for height in reversed(range(100))]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(heights, range(2_000)))
+    index.close()
