@@ -92,8 +92,3 @@ class PrecompileTable:
     def __init__(self, rows: Mapping[bytes, Precompile]) -> None:
         self.by_address = dict(rows)
         self.by_name = {row.name: row for row in rows.values()}
-
-    def name_at(self, address: bytes) -> str | None:
-        """The name of the one at an address, None where there is none."""
-        row = self.by_address.get(address)
-        return None if row is None else row.name

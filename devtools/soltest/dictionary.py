@@ -20,7 +20,7 @@ from devtools.soltest.world import CallOutcome
 MOST_WORDS: Final = 1 << 17
 """Words of a dictionary, whatever the settings ask for: some twenty megabytes."""
 _MOST_FOUND: Final = 4096
-"""Of them words that runs have come to."""
+"""Of them words that were seen in runs."""
 _MOST_OUTPUT: Final = 1024
 """Bytes of an answer, or of an event's data, that are looked at."""
 _NEAR: Final = 0.25
@@ -28,9 +28,9 @@ _NEAR: Final = 0.25
 _BESIDE: Final = 0.7
 """Of those the share that has one more or less, since bounds are missed by one; of the others all bits are turned."""
 _SHARP, _LITERALS, _FOUND, _STATE, _PUSHED = 3, 1, 2, 2, 3
-"""Weights: of numbers that both sources and code have, of all of the sources, of what runs come to, and so on."""
+"""Weights: numbers in both sources and code, all numbers in sources, words seen in runs, state, pushed words."""
 _RECENT: Final = 8
-"""Of what runs come to, half of the draws are of so many last words: of the state as it is."""
+"""Half of the draws from words seen in runs take one of this many latest, which reflect the current state."""
 _TRIES: Final = 2
 """Draws until a word fits the type that it is for."""
 _PUSH1, _PUSH32 = 0x60, 0x7F
@@ -133,7 +133,7 @@ class Dictionary:
             self.add(int.from_bytes(data[at : at + _WORD], "big"))
 
     def forget_runs(self) -> None:
-        """Forget what runs have come to: the next one begins elsewhere."""
+        """Forget words seen in runs: the next run begins from another state."""
         self._known.difference_update(self._found)
         self._found.clear()
         self._wells = self._full_wells()

@@ -1,7 +1,7 @@
 """Fixtures: values that a test contract names for a parameter, by `fixtureAmount()` or an array `fixture_amount`.
 
 Rules: the Foundry book on fuzz test fixtures. A function answers with an array; a public array is asked by its indices.
-Each is asked once, after `setUp`; what it changes is taken back by the caller.
+Each is asked before every fuzz and invariant test, in the state after `setUp`; the caller reverts what it changes.
 """
 
 from __future__ import annotations

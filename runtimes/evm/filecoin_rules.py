@@ -19,6 +19,7 @@ from runtimes.evm.rules import (
     EvmRules,
     frame_price_at,
     precompile_address,
+    precompiles_with,
     work_at,
 )
 from store.cid import CBOR, DAG_CBOR
@@ -78,10 +79,9 @@ def filecoin_rules(network: NetworkVersion) -> EvmRules:
 def rules_with(network: NetworkVersion, table: PrecompileTable) -> EvmRules:
     """The same with users' precompiles beside the network's own."""
     rules = filecoin_rules(network)
-    added = {EthAddress(address): row.name for address, row in table.by_address.items()}
     return replace(
         rules,
-        precompiles=MappingProxyType({**rules.precompiles, **added}),
-        reserved=rules.reserved | frozenset(added),
+        precompiles=precompiles_with(rules.precompiles, table),
+        reserved=rules.reserved.union(map(EthAddress, table.by_address)),
         registered=MappingProxyType(table.by_name),
     )

@@ -12,7 +12,7 @@ from typing import Final
 from bridge.addresses import EthAddress
 from bridge.gas import DEFAULT_RATE
 from hypervisor.network_versions import LATEST
-from hypervisor.precompiles import Precompile
+from hypervisor.precompiles import Precompile, PrecompileTable
 from hypervisor.prices import PriceList
 from hypervisor.types import ActorID
 from runtimes.evm.gas_table import CANCUN_GAS, GasTable
@@ -35,6 +35,11 @@ def frame_price_at(prices: PriceList) -> int:
 def work_at(prices: PriceList, measured: int) -> int:
     """What measured work of the official module's code, in milligas, costs under another price of an instruction."""
     return max(1, measured * prices.wasm_instruction // _PRICES.wasm_instruction)
+
+
+def precompiles_with(own: Mapping[EthAddress, str], table: PrecompileTable) -> Mapping[EthAddress, str]:
+    """The precompiles of a set of rules, and users' beside them: names by address."""
+    return MappingProxyType({**own, **{EthAddress(address): row.name for address, row in table.by_address.items()}})
 
 
 def precompile_address(prefix: int, index: int) -> EthAddress:

@@ -43,7 +43,7 @@ class CountedInstance(Instance):
     __slots__ = ()
 
     def fuel(self, amount: int) -> None:
-        """Let it run so many instructions from now on."""
+        """Limit the instructions that it runs from now on to `amount`."""
         error = _bound(self._lib)["set"](self.context, amount)
         if error:
             raise Trap(None, self._lib.take_error(error))

@@ -282,7 +282,7 @@ def test_a_network_without_precompiles_has_none(asking: Callable[..., Asked], ru
     with Network(rules=rules) as other:
         assert other.machine.context.precompiles is None
     asked = asking(code=f"{ASK} 0 MSTORE RETURNDATASIZE 32 MSTORE 64 0 RETURN")
-    assert asked(PLACE, b"abc") == (1).to_bytes(WORD, "big") + bytes(WORD)  # nobody there: the call succeeds
+    assert asked(PLACE, b"abc") == (1).to_bytes(WORD, "big") + bytes(WORD)  # no actor there: the call succeeds
 
 
 def test_a_fork_of_the_machine_has_them_and_the_state_is_the_same(rules: str) -> None:

@@ -45,7 +45,7 @@ def _slots(context: Context, target: EthAddress, layout: Mapping[str, Any], vari
 
 
 def _run(first: int, size: int, least_end: int) -> range:
-    """The slots of so many bytes from the first one on. Raises CheatcodeFailure for more than are answered."""
+    """The slots that `size` bytes take from slot `first` on. Raises CheatcodeFailure for more than are answered."""
     count = -(-size // _WORD)
     check_size(count * _WORD)
     return range(first, max(first + count, least_end))

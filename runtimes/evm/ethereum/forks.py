@@ -16,7 +16,7 @@ from hypervisor.precompiles import Precompile, PrecompileTable
 from runtimes.evm.ethereum.prices import words
 from runtimes.evm.gas_table import CANCUN_GAS, GasTable
 from runtimes.evm.opcodes import Opcode, opcode_table
-from runtimes.evm.rules import BLS12_381_SLOTS, ETHEREUM_SLOTS, precompile_address
+from runtimes.evm.rules import BLS12_381_SLOTS, ETHEREUM_SLOTS, precompile_address, precompiles_with
 
 _ROWS: Final = """
     00 STOP 0            01 ADD 3            02 MUL 5             03 SUB 3           04 DIV 5          05 SDIV 5
@@ -153,6 +153,5 @@ def fork_with(name: str, table: PrecompileTable | None) -> Fork:
     fork = fork_named(name)
     if table is None:
         return fork
-    added = {EthAddress(address): row.name for address, row in table.by_address.items()}
-    precompiles = MappingProxyType({**fork.precompiles, **added})
+    precompiles = precompiles_with(fork.precompiles, table)
     return replace(fork, precompiles=precompiles, registered=MappingProxyType(table.by_name))

@@ -29,7 +29,7 @@ FORGE: Final = tuple(
     PROJECT / "build" / "tests" / name / "node_modules" / ".bin" / "forge" for name in ("soltests", "clients")
 )
 DEPTH: Final = 20
-"""Calls of a sequence; of an invariant's runs there are so many fewer."""
+"""Calls in a sequence: an invariant has the number of runs divided by this."""
 BLIND: Final = "no dictionary"
 
 Runs = dict[str, int]

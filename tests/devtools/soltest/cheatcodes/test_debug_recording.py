@@ -1,4 +1,4 @@
-"""A record of instructions holds so many, and so much of the memory that these read; then it says that it is cut."""
+"""A debug recording is limited by instructions and by the memory that they read, and says when it is cut."""
 
 from __future__ import annotations
 
