@@ -8,7 +8,7 @@ seen are left out and counted, so that a picture of any tree has a bounded size.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Final
 
@@ -70,6 +70,33 @@ def flame_svg(title: str, roots: Sequence[FlameBox], gas: int) -> str:
         "</svg>",
         "",
     ])  # fmt: skip
+
+
+def merged(roots: Sequence[FlameBox]) -> tuple[FlameBox, ...]:
+    """One box for all with the same label and runtime under one caller, with their gas in all; the widest first."""
+    rows = _alike(roots)
+    below: list[tuple[int, int]] = []
+    for row in rows:  # grows as it is gone through: calls go 1,024 deep
+        begin = len(rows)
+        rows += _alike([inner for box in row for inner in box.inner])
+        below.append((begin, len(rows)))
+    made: dict[int, FlameBox] = {}
+    for place in reversed(range(len(rows))):
+        row, inner = rows[place], [made[number] for number in range(*below[place])]
+        first, gas = row[0], sum(box.gas for box in row)
+        details = first.details if len(row) == 1 else (f"{first.label}: {len(row)} calls", f"{gas:,} gas")
+        made[place] = replace(
+            first, details=details, gas=gas, failed=any(box.failed for box in row), cause=any(box.cause for box in row),
+            inner=tuple(sorted(inner, key=lambda box: -box.gas)),
+        )  # fmt: skip
+    return tuple(sorted((made[number] for number in range(len(_alike(roots)))), key=lambda box: -box.gas))
+
+
+def _alike(boxes: Iterable[FlameBox]) -> list[list[FlameBox]]:
+    found: dict[tuple[str, str], list[FlameBox]] = {}
+    for box in boxes:
+        found.setdefault((box.label, box.runtime), []).append(box)
+    return list(found.values())
 
 
 def flame_html(title: str, roots: Sequence[FlameBox], gas: int, lines: Iterable[str]) -> str:

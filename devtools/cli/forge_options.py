@@ -8,7 +8,6 @@ from devtools.cli.foreign_options import ForeignOptions
 from devtools.cli.foundry_settings import CHAIN, COMPILER, setting_options, with_words
 
 _CHAIN = "contracts run by Ethereum's rules or Filecoin's: --rules"
-_TRACES = "-vvvvv prints every call with its slots, and a failure has its lines of Solidity"
 _NO_FORK = "a node has 20 seconds for an answer, and its URL may have a user and a token"
 _COMPILER = "the compiler is asked for what tests need: forge build makes the rest"
 _WATCHED = "the folders src, test and script are watched, and a run is never stopped for the next"
@@ -25,7 +24,6 @@ NOT_HERE: Final = {
     "--compute-units-per-second": _NO_FORK,
     "--config-path": "the project's own foundry.toml is read: --root names its folder",
     "--create2-deployer": "the deployer is at 0x4e59b44847b379578588920cA78FbF26c0B4956C, as in forge without it",
-    "--decode-internal": _TRACES,
     "--deny": "warnings are the compiler's words for people: forge build --deny fails for them",
     "--disable-block-gas-limit": "--gas-limit sets the limit",
     "--disable-labels": "names in traces are those of contracts and vm.label",
@@ -35,8 +33,6 @@ NOT_HERE: Final = {
     "--etherscan-api-key": "no service is asked for sources: traces name the project's own contracts",
     "--extra-output": _COMPILER,
     "--extra-output-files": _COMPILER,
-    "--flamechart": "--gas-report has the gas by contract and function",
-    "--flamegraph": "--gas-report has the gas by contract and function",
     "--force": _REUSED,
     "--fork-retries": _NO_FORK,
     "--fork-retry-backoff": _NO_FORK,

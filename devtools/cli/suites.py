@@ -13,6 +13,7 @@ import typer
 
 from devtools.cli.exit_status import INTERRUPTED
 from devtools.cli.progress import running_line
+from devtools.cli.single_test import Flame, check_single, draw_test
 from devtools.soltest import report
 from devtools.soltest.discovery import SuiteFilter
 from devtools.soltest.project import Project
@@ -36,6 +37,8 @@ class Reports:
     kinds: Collection[str] = ()
     """Of coverage: `summary`, `debug`, `bytecode`."""
     no_match_coverage: str | None = None
+    flame: Flame | None = None
+    """The picture of the gas of one test."""
     snapshot: Literal["write", "check", "diff"] | None = None
     snap: Path = Path(".gas-snapshot")
     tolerance: float = 0.0
@@ -71,13 +74,15 @@ class SuiteRuns:
 
     def debug(self, commands: Sequence[str]) -> None:
         """Open the one test that is wanted in the debugger."""
-        from devtools.cli.debugged_test import debug_test
+        from devtools.cli.single_test import debug_test
 
         debug_test(self._prepared(), commands)
 
     def once(self, network: int | None = None, wanted: SuiteFilter | None = None) -> int:
         """Run and print; the exit status."""
         session, reports = self._prepared(wanted), self.reports
+        if reports.flame is not None:
+            check_single(session, f"--{reports.flame}")
         begin = perf_counter()
         suites: list[SuiteResult] = []
         is_interrupted = False
@@ -95,6 +100,8 @@ class SuiteRuns:
         _keep_failures(session.project, suites)
         if self.options.report:
             self._print_reports(session, suites)
+        if reports.flame is not None:
+            typer.echo(f"Saved to {draw_test(session, reports.flame)}", err=reports.form != "text")
         is_same = self._keep_snapshots(suites)
         has_failed = any(suite.count(CaseStatus.FAILURE) for suite in suites)
         if reports.snapshot and not has_failed:

@@ -107,6 +107,18 @@ def run_tests(
     ] = None,
     invariant_runs: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
     invariant_depth: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
+    decode_internal: Annotated[
+        bool, typer.Option("--decode-internal", help="Traces with the functions within contracts, and their arguments.")
+    ] = False,
+    flamegraph: Annotated[
+        bool,
+        typer.Option(
+            "--flamegraph", help="Draw the gas of the one test that fits in cache/.", rich_help_panel=_REPORTS
+        ),
+    ] = False,
+    flamechart: Annotated[
+        bool, typer.Option("--flamechart", help="The same in the order of the calls.", rich_help_panel=_REPORTS)
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Open the one test that fits in the debugger (docs/debugger.md).")
     ] = False,
@@ -223,6 +235,11 @@ def run_tests(
     if watch and (as_json or junit or quiet or lists or len(numbers) > 1):
         raise typer.BadParameter("--watch prints results for people: leave out --json, --junit, --quiet and --list")
     _check_snapshot(snapshot, snap, tolerance)
+    if (flamegraph or flamechart) and (lists or debug or watch or len(numbers) > 1 or (flamegraph and flamechart)):
+        raise typer.BadParameter(
+            "a flame graph is one picture of one run: --flamegraph or --flamechart, without --list, --debug, --watch "
+            "and several --network"
+        )
     check_output(lcov, "the coverage")
     named = None if root is None else _root(root)
     place = path.resolve() if named is None else (named / path).resolve()
@@ -271,13 +288,14 @@ def run_tests(
     options = Options(
         rules, evm, bundle, use, solc_from_project, timeout, workers or CORES, verbosity, real_filecoin,
         shows_logs=verbosity >= 2 or as_json or junit, report=collected, hides_passed=suppress_successful_traces,
-        precompiles=named_precompiles(precompile),
+        precompiles=named_precompiles(precompile), decodes_internal=decode_internal,
     )  # fmt: skip
     reports = Reports(
         form="json" if as_json else "junit" if junit else "none" if quiet else "text",
         summary=summary or detailed, detailed=detailed, at_end=show_progress or project.shows_progress,
         allow_failure=allow_failure, fail_fast=fail_fast, lcov=lcov, kinds=kinds,
         no_match_coverage=no_match_coverage or match.get("no_match_coverage"),
+        flame="flamegraph" if flamegraph else "flamechart" if flamechart else None,
         snapshot=snapshot, snap=snap or home / ".gas-snapshot", tolerance=tolerance,
     )  # fmt: skip
     runs = SuiteRuns(project, wanted, options, reports)

@@ -9,9 +9,9 @@ questions for code) is folded away, so that both sets of rules give the same tre
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from bridge.addresses import EthAddress, from_delegated, masked_id
 from bridge.cbor import ParamsError
@@ -62,6 +62,30 @@ class SlotChange:
     after: int
 
 
+@dataclass(frozen=True, slots=True)
+class TypedValue:
+    """A value with the ABI entry of its type; without one a text that stands for it."""
+
+    entry: Mapping[str, Any] | None
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class InternalCall:
+    """A function that a frame called within its contract. `begin` and `end` are the items of the frame that lie in it.
+
+    `result` is None where it was not left; gas is the engine's (`bridge.gas`), with that of all under it.
+    """
+
+    name: str
+    arguments: tuple[TypedValue, ...]
+    result: tuple[TypedValue, ...] | None
+    gas: int
+    begin: int
+    end: int
+    inner: tuple[InternalCall, ...]
+
+
 @dataclass(slots=True)
 class CallFrame:
     """One call, with what happened in it in order: calls, events, changed slots.
@@ -85,6 +109,8 @@ class CallFrame:
     called_at: int = 0
     dropped: int = 0
     number: int = 0
+    functions: list[InternalCall] = field(default_factory=list)
+    """Internal calls, if they were listened to, outermost ones."""
 
     def counters_before(self, call: CallFrame | None) -> array[int]:
         """The program counters before a call that it made; all of them where there is none."""
@@ -206,6 +232,18 @@ def walk(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:
         frame = todo.pop()
         yield frame
         todo.extend(reversed(frame.calls))
+
+
+def parts_of(
+    frame: CallFrame, call: InternalCall | None = None
+) -> list[CallFrame | EventEmitted | SlotChange | PrecompileRefusal | InternalCall]:
+    """What lies in a frame, or in a function of it, in order: its items, and the functions that have items in them."""
+    begin, end, inner = (0, len(frame.items), frame.functions) if call is None else (call.begin, call.end, call.inner)
+    found: list[CallFrame | EventEmitted | SlotChange | PrecompileRefusal | InternalCall] = []
+    for one in inner:
+        found += [*frame.items[begin : one.begin], one]
+        begin = one.end
+    return [*found, *frame.items[begin:end]]
 
 
 def by_end(roots: Sequence[CallFrame]) -> Iterator[CallFrame]:

@@ -67,6 +67,8 @@ class FuzzRun:
     """The calldata with which it has failed before: its first run."""
     gases: list[int] = field(default_factory=list)
     rejects: int = 0
+    last: list[Any] = field(default_factory=list)
+    """The inputs of the newest run that counts."""
 
     def run(self) -> TestResult:
         """Call until all runs are done, or one fails."""
@@ -95,6 +97,7 @@ class FuzzRun:
             if status is CaseStatus.SKIPPED:
                 return self._result(status, reason)
             self.gases.append(outcome.gas_used)
+            self.last = arguments
             self.dictionary.add_outcome(outcome)
         return self._result(CaseStatus.SUCCESS, None)
 

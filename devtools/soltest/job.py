@@ -35,6 +35,8 @@ class Job:
     fork_number: int | None = None
     hides_passed: bool = False
     """Whether tests that pass have no trace, whatever the verbosity."""
+    decodes_internal: bool = False
+    """Whether traces have the calls of functions within contracts."""
     layouts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """Where contracts' variables lie, by source and contract: empty unless a source asks for it."""
     precompiles: tuple[Precompile | str, ...] = ()

@@ -39,7 +39,7 @@ class SuiteServer:
         self._artifacts = Artifacts(job.project.root, job.places, job.sources)
         self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
         self._world = World(setting_of(job), self._cheatcodes)
-        self._viewer = TestViewer(self._artifacts, job.rules, job.verbosity, hides_passed=job.hides_passed)
+        self._viewer = viewer_of(job, self._artifacts)
         self._collector = None if not job.report else self._viewer.collector(self._world.machine, job.report)
 
     def run(self, suite: Suite) -> None:
@@ -82,6 +82,14 @@ class SuiteServer:
 
     def _started(self, name: str) -> None:
         self._tell("started", name)
+
+
+def viewer_of(job: Job, artifacts: Artifacts) -> TestViewer:
+    """Who shows what its tests do."""
+    return TestViewer(
+        artifacts, job.rules, job.verbosity, hides_passed=job.hides_passed, decodes=job.decodes_internal,
+        by_ir=job.project.compiler.via_ir,
+    )  # fmt: skip
 
 
 def settings_of(job: Job, artifacts: Artifacts) -> Settings:

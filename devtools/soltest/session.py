@@ -51,6 +51,8 @@ class Options:
     """Users' precompiles beside the project's."""
     hides_passed: bool = False
     """Whether tests that pass have no trace, whatever the verbosity."""
+    decodes_internal: bool = False
+    """Whether traces have the calls of functions within contracts."""
 
 
 @dataclass(slots=True)
@@ -188,6 +190,7 @@ class SuiteSession:
             shows_logs=options.shows_logs,
             report=options.report,
             hides_passed=options.hides_passed,
+            decodes_internal=options.decodes_internal,
             fork_url=None if self._fork is None else self._fork[0],
             fork_number=None if self._fork is None else self._fork[1],
             layouts=self._layouts,

@@ -19,7 +19,7 @@ from devtools.soltest.kept_failures import kept_input
 from devtools.soltest.results import CaseKind
 from devtools.soltest.serving import setting_of, settings_of
 from devtools.soltest.stage import SetUpFailed, SuiteStage, selector
-from devtools.soltest.world import Handle, World
+from devtools.soltest.world import CallOutcome, Handle, World
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
 from hypervisor.tracing import MessageEnded, Tracer
@@ -38,22 +38,32 @@ class StagedTest:
     root: Cid
     calldata: bytes
 
-    def run(self, tracer: Tracer) -> None:
-        """Call it from the state after `setUp`, with a listener."""
+    def call(self, tracer: Tracer) -> CallOutcome:
+        """Call it from the state after `setUp`, with a listener that knows the gas of the rules."""
         machine = self.world.machine
         self.world.restore(self.ready)
-        machine.tracer = rules_named(machine.context.rules).questions.adapt_tracer(tracer)
+        machine.tracer = tracer
         try:
-            outcome = self.stage.call(self.calldata)
+            return self.stage.call(self.calldata)
         finally:
             machine.tracer = None
+
+    def run(self, tracer: Tracer) -> None:
+        """The same with one that takes milligas."""
+        rules = self.world.machine.context.rules
+        outcome = self.call(rules_named(rules).questions.adapt_tracer(tracer))
         exit_code = ExitCode.OK if outcome.success else ExitCode.EVM_CONTRACT_REVERTED
         tracer.event(MessageEnded(exit_code, outcome.gas_used))
 
 
 @contextmanager
-def staged_test(job: Job, artifacts: Artifacts, suite: Suite, test: TestFunction) -> Iterator[StagedTest]:
-    """A test after its `setUp`; a fuzz test with the inputs that make it fail. Raises InvalidInput."""
+def staged_test(
+    job: Job, artifacts: Artifacts, suite: Suite, test: TestFunction, *, fails: bool = True
+) -> Iterator[StagedTest]:
+    """A test after its `setUp`; a fuzz test with the inputs that make it fail. Raises InvalidInput.
+
+    A fuzz test that need not fail (`fails`) has those of its last run.
+    """
     name = f"{suite.file}:{suite.contract}.{test.name}"
     if test.kind is CaseKind.INVARIANT:
         raise InvalidInput(f"{name} is an invariant test, whose failure is many calls: write its calls into a test")
@@ -73,15 +83,18 @@ def staged_test(job: Job, artifacts: Artifacts, suite: Suite, test: TestFunction
             raise InvalidInput(f"{name} does not begin: {failed.step} of {suite.contract} fails: {words}") from None
         root = world.settle()
         ready = world.snapshot()
-        data = selector(test.signature) if test.kind is CaseKind.UNIT else _failing(job, stage, test, ready, name)
+        data = selector(test.signature) if test.kind is CaseKind.UNIT else _inputs(job, stage, test, ready, name, fails)
         yield StagedTest(name, world, stage, ready, root, data)
     finally:
         world.close()
 
 
-def _failing(job: Job, stage: SuiteStage, test: TestFunction, ready: Handle, name: str) -> bytes:
+def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: Handle, name: str, fails: bool) -> bytes:
     kept = kept_input(job.project, stage.artifact.name, test.signature)
-    result = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), kept=kept).run()
+    run = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), kept=kept)
+    result = run.run()
     if not result.counterexample:
+        if not fails and run.last:
+            return run.calldata(run.last)
         raise InvalidInput(f"{name} passes in {result.runs} runs: there is no input to debug it with")
     return result.counterexample[0].calldata

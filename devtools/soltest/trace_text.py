@@ -19,7 +19,7 @@ from bridge.evm_steps import PrecompileRefusal
 from devtools.soltest.cheatcodes.console import log_interface
 from devtools.soltest.cheatcodes.failures import said
 from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
-from devtools.soltest.frames import CallFrame, SlotChange, log_of
+from devtools.soltest.frames import CallFrame, InternalCall, SlotChange, TypedValue, log_of, parts_of
 from devtools.soltest.known_code import KnownCode, KnownContract
 from devtools.soltest.precompile_text import precompile_arguments, precompile_result
 from devtools.soltest.value_text import arguments_text, plain, value_text
@@ -189,15 +189,20 @@ def shows_trace(verbosity: int, failed: bool, of_setup: bool = False) -> bool:
 def trace_text(roots: Sequence[CallFrame], names: Names) -> str:
     """The lines of call trees, each indented by two."""
     lines: list[str] = []
-    todo: list[tuple[CallFrame | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
+    todo: list[tuple[CallFrame | _Inside | str, str, str]] = [(root, "  ", "  ") for root in reversed(roots)]
     while todo and len(lines) < MOST_LINES:
         item, first, rest = todo.pop()
+        parts: list[CallFrame | _Inside | str]
         if isinstance(item, str):
             lines += [first + item.split("\n", 1)[0], *(rest + line for line in item.split("\n")[1:])]
             continue
-        names.learn_frame(item)
-        lines.append(first + _head(item, names))
-        parts = [*_parts(item, names), f"← {_result(item, names)}"]
+        if isinstance(item, CallFrame):
+            names.learn_frame(item)
+            lines.append(first + _head(item, names))
+            parts = [*_parts(item, names), f"← {result_words(item, names)}"]
+        else:
+            lines.append(f"{first}[{item.call.gas}] {function_head(item.call, names)}")
+            parts = [*_parts(item.frame, names, item.call), f"← {_function_result(item.call, names)}"]
         inner = "    " if rest == "  " else rest
         for place in reversed(range(len(parts))):
             last = place == len(parts) - 1
@@ -207,28 +212,62 @@ def trace_text(roots: Sequence[CallFrame], names: Names) -> str:
     return "\n".join(lines)
 
 
-def _parts(frame: CallFrame, names: Names) -> list[CallFrame | str]:
-    """What happened in a frame, in order; the slots that it changed come last."""
-    parts: list[CallFrame | str] = []
-    slots: dict[int, tuple[int | None, int]] = {}
-    for item in frame.items:
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """A function of a frame."""
+
+    frame: CallFrame
+    call: InternalCall
+
+
+def function_head(call: InternalCall, names: Names) -> str:
+    """A function within a contract with its arguments."""
+    return f"{call.name}({_values(call.arguments, names)})"
+
+
+def _function_result(call: InternalCall, names: Names) -> str:
+    """What a function has returned; nothing of one that returns nothing, as in forge."""
+    return "[Revert]" if call.result is None else _values(call.result, names)
+
+
+def _values(values: Sequence[TypedValue], names: Names) -> str:
+    return ", ".join(
+        str(one.value) if one.entry is None else value_text(one.entry, one.value, names.address) for one in values
+    )
+
+
+def _parts(frame: CallFrame, names: Names, call: InternalCall | None = None) -> list[CallFrame | _Inside | str]:
+    """What happened in a frame, or in a function of it, in order; the slots that a frame changed come last."""
+    parts: list[CallFrame | _Inside | str] = []
+    for item in parts_of(frame, call):
         match item:
             case CallFrame():
                 parts.append(item)
+            case InternalCall():
+                parts.append(_Inside(frame, item))
             case EventEmitted():
                 parts.append(_event(item, frame, names))
             case PrecompileRefusal():
                 parts.append(f"refused by {item.name} at {checksummed(item.address)}: {printable(item.reason)}")
             case SlotChange():
-                slots[item.slot] = (slots[item.slot][0] if item.slot in slots else item.before), item.after
+                pass
+    return parts if call is not None else [*parts, *_slots(frame)]
+
+
+def _slots(frame: CallFrame) -> list[str]:
+    """The slots that a frame changed."""
+    slots: dict[int, tuple[int | None, int]] = {}
+    for item in frame.items:
+        if isinstance(item, SlotChange):
+            slots[item.slot] = (slots[item.slot][0] if item.slot in slots else item.before), item.after
     changed = {slot: words for slot, words in slots.items() if words[0] != words[1]}
     if changed:
         lines = (
             f"@ {_word(slot)}: {'?' if before is None else _word(before)} → {_word(after)}"
             for slot, (before, after) in changed.items()
         )
-        parts.append("\n".join([" storage changes:", *lines]))
-    return parts
+        return ["\n".join([" storage changes:", *lines])]
+    return []
 
 
 def _head(frame: CallFrame, names: Names) -> str:
@@ -237,14 +276,14 @@ def _head(frame: CallFrame, names: Names) -> str:
         contract = names.known.of(frame)
         return f"{gas}→ new {contract.name if contract else '<unknown>'}@{checksummed(frame.address)}"
     value = f"{{value: {frame.start.value}}}" if frame.start.value else ""
-    function, arguments = _call(frame, names)
+    function, arguments = call_words(frame, names)
     kind = " [delegatecall]" if frame.is_delegated else " [staticcall]" if frame.start.read_only else ""
     if frame.is_actors:
         kind = f" [native{', read-only' if frame.start.read_only else ''}]"
     return f"{gas}{names.callee(frame)}::{function}{value}({arguments}){kind}"
 
 
-def _call(frame: CallFrame, names: Names) -> tuple[str, str]:
+def call_words(frame: CallFrame, names: Names) -> tuple[str, str]:
     """Function and arguments."""
     if frame.is_actors:
         words = describe(names.native_call(frame), [])
@@ -324,8 +363,8 @@ def _field(item: Mapping[str, Any], value: Any, names: Names) -> str:
     return value_text(item, value, names.address)
 
 
-def _result(frame: CallFrame, names: Names) -> str:
-    """What came back, after the arrow."""
+def result_words(frame: CallFrame, names: Names) -> str:
+    """What came back."""
     contract = names.known.of(frame)
     data = frame.output
     if not frame.succeeded:

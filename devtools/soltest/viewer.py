@@ -15,6 +15,7 @@ from devtools.soltest.cheatcodes.values import split
 from devtools.soltest.collecting import CoverageCollector
 from devtools.soltest.endless import LONGEST_WATCHED, LoopTracer, used_up
 from devtools.soltest.frames import FrameTracer, PlacedFrameTracer, SlotFrameTracer
+from devtools.soltest.internal_calls import FunctionFrameTracer
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.results import CaseKind, CaseStatus, TestResult
 from devtools.soltest.stack_trace import SourceTexts, failing_path, open_stack, stack_trace
@@ -31,18 +32,27 @@ MOST_PLACED: Final = 5_000_000
 MOST_PLACED_FILECOIN: Final = 10_000_000_000
 """The same in the network's gas."""
 NO_LINES: Final = "without lines: the test is too long to watch each instruction once more"
+LONGEST_DECODED: Final = 60.0
+"""Seconds of processor time in which internal calls are listened to, where they are asked for."""
 SHORT: Final = 0.05
 """Seconds of a test that was not long, whatever gas it used: an invalid instruction uses up all."""
 
 
 class TestViewer:
-    """A `run_test.Viewer`. `verbosity` counts the v's of the command line."""
+    """A `run_test.Viewer`. `verbosity` counts the v's of the command line; `decodes` asks for internal calls.
+
+    `by_ir` says that the compiler has gone by its intermediate representation.
+    """
 
     __test__ = False  # for pytest, which takes the name for one of its own
 
-    def __init__(self, artifacts: Artifacts, rules: str, verbosity: int, *, hides_passed: bool = False) -> None:
+    def __init__(
+        self, artifacts: Artifacts, rules: str, verbosity: int, *, hides_passed: bool = False, decodes: bool = False,
+        by_ir: bool = False,
+    ) -> None:  # fmt: skip
         self._known = KnownCode(artifacts)
         self._sources = SourceTexts(artifacts.root)
+        self._decodes, self._by_ir = decodes, by_ir
         self._rules, self._verbosity, self._hides_passed = rules, verbosity, hides_passed
 
     def wants(self, result: TestResult) -> bool:
@@ -56,12 +66,23 @@ class TestViewer:
         return short or shows_trace(self._verbosity, failed=True)
 
     def tracer(self, result: TestResult) -> Tracer:
-        """A fresh listener: of calls and places, from -vvvvv of slots, too; of calls alone where a test is long."""
+        """A fresh listener: of calls and places, from -vvvvv of slots, too; of calls alone where a test is long.
+
+        Where internal calls are asked for they are listened to, however long it is, within a limit of time.
+        """
+        if self._decodes and shows_trace(self._verbosity, result.status is CaseStatus.FAILURE):
+            return self.function_tracer(TimeLimit(LONGEST_DECODED, clock=process_time))
         if result.gas > (MOST_PLACED if self._rules == ETHEREUM else MOST_PLACED_FILECOIN) and result.duration > SHORT:
             return self.calls_tracer()
         if self._verbosity >= 5:
             return SlotFrameTracer(self._rules)
         return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(result.duration), clock=process_time))
+
+    def function_tracer(self, limit: TimeLimit | None = None) -> FunctionFrameTracer:
+        """A fresh listener of calls, places and internal calls."""
+        return FunctionFrameTracer(
+            self._rules, self._known, self._sources, slots=self._verbosity >= 5, reverses=self._by_ir, limit=limit
+        )
 
     def calls_tracer(self) -> Tracer:
         """A listener of calls alone: it takes as long as the test."""
@@ -71,6 +92,8 @@ class TestViewer:
         """A listener for constructor and `setUp`, which are shown from -vvvv where a test failed."""
         if not shows_trace(self._verbosity, failed=True, of_setup=True):
             return None
+        if self._decodes:
+            return self.function_tracer(TimeLimit(LONGEST_DECODED, clock=process_time))
         return SlotFrameTracer(self._rules) if self._verbosity >= 5 else FrameTracer(self._rules)
 
     def collector(self, machine: Hypervisor, report: str) -> CoverageCollector:
@@ -80,7 +103,7 @@ class TestViewer:
 
     def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
         """The result with its trace, if it is wanted, and its stack, if it failed."""
-        names = self._names(stage)
+        names = self.names(stage)
         failed = result.status is CaseStatus.FAILURE
         shown = (
             [tracer] if set_up is None or not shows_trace(self._verbosity, failed, of_setup=True) else [set_up, tracer]
@@ -109,9 +132,10 @@ class TestViewer:
 
     def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
         """Where what does not end was left, as a stack; empty where it has ended."""
-        return open_stack(tracer.cut, self._names(stage), self._sources)
+        return open_stack(tracer.cut, self.names(stage), self._sources)
 
-    def _names(self, stage: SuiteStage) -> Names:
+    def names(self, stage: SuiteStage) -> Names:
+        """What addresses and codes are called, as they are now."""
         world = stage.world
         machine, labels = world.machine, dict(world.cheatcodes.state.labels)
         names = Names(self._known, machine.manifest, cheatcode_interface(), labels, machine.context.precompiles)

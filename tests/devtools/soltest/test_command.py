@@ -136,3 +136,34 @@ def test_json_has_the_fields_of_the_page(project: Path) -> None:
     assert tests["testFuzz(uint8)"]["kind"]["Fuzz"]["runs"] == 3
     (call,) = tests["testBroken(uint8)"]["counterexample"]
     assert (call["args"], set(call)) == ("0", {"calldata", "args"})
+
+
+@pytest.mark.parametrize("test", ["testFine", "testFuzz", "testBroken"])
+def test_the_gas_of_one_test_is_drawn_into_the_cache(project: Path, test: str) -> None:
+    status, text = run(project, "--match-test", test, "--flamechart")
+    contract = "Bad" if test == "testBroken" else "Good"
+    file = project / "cache" / f"flamechart_{contract}_{test}.svg"
+    assert (status, text.splitlines()[-1]) == (int(contract == "Bad"), f"Saved to {file}")
+    assert f"<title>{contract}.{test}(" in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("option", ["--flamegraph", "--flamechart", "--debug"])
+def test_what_is_for_one_test_says_how_many_fit(project: Path, option: str) -> None:
+    assert refused(str(project), option).startswith(
+        f"{option} is for one test, and 3 fit (Bad.testBroken, Good.testFine, Good.testFuzz, ...): name it by --match-"
+    )
+    assert not (project / "cache" / "flamegraph_Good_testFine.svg").exists()
+
+
+def test_an_invariant_test_has_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").touch()
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "P.t.sol").write_text("contract Suite {}")
+    forge_out(tmp_path, "test/P.t.sol", "contract Suite {}", {"Suite": artifact({"invariantFew()": PASS})})
+    words = "--flamegraph is for one call, and Suite.invariantFew is an invariant test, which makes many"
+    assert refused(str(tmp_path), "--flamegraph") == words
+
+
+def test_a_picture_is_of_one_run(project: Path) -> None:
+    for other in ("--flamegraph", "--list", "--debug", "--watch"):
+        assert "one picture of one run" in refused(str(project), "--flamechart", other)

@@ -10,6 +10,10 @@ solc=$project/examples/first-node/solc.mjs
 mkdir -p forge
 forge test --use "$solc" -vvvv >forge/traces.txt 2>/dev/null || :
 forge test --use "$solc" -vvvvv >forge/steps.txt 2>/dev/null || :
+for test in expects fails_assert fails_deep fails_in_library fails_own_words withdraws; do
+    forge test --use "$solc" --match-test "^test_$test\\(" --decode-internal -vvvv 2>/dev/null |
+        sed -n -e '/^Suite result/q' -e '/^\[\(PASS\|FAIL\)/,$p'
+done >forge/internal.txt
 forge test --use "$solc" --gas-report >forge/gas.txt 2>/dev/null || :
 forge coverage --use "$solc" --report lcov --report summary --report-file forge/lcov.info \
     >forge/coverage.txt 2>/dev/null || :
