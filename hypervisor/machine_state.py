@@ -263,6 +263,10 @@ class MachineState:
         self.state_tree = StateTree(self.store, snapshot.root)
         self._use(self._load_manifest())
 
+    def follow_manifest(self) -> None:
+        """Go on with the actors that the state names now, where it was exchanged for another network's."""
+        self._use(self._load_manifest())
+
     def _use(self, manifest: Manifest) -> None:
         """Go on with a manifest's actors."""
         if manifest.data != self.manifest.data:

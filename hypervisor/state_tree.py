@@ -165,6 +165,8 @@ class StateTree:
         self._transactions = 0
         self.origin: StateOrigin | None = None
         """Whose the actors are that were not written and are not in the tree."""
+        self._is_exchanged = False
+        """Whether the origin stands for the flushed tree, too."""
 
     def _become(self, other: "StateTree") -> None:
         """Take over all that another tree knows, which is to be used no more: for trees that do something besides."""
@@ -173,6 +175,7 @@ class StateTree:
         self._actors, self._read, self._dirty = other._actors, other._read, other._dirty
         self._resolved, self._found, self._address_map = other._resolved, other._found, other._address_map
         self._transactions, self.origin = other._transactions, other.origin
+        self._is_exchanged = other._is_exchanged
 
     def _load_root(self, root: Cid) -> tuple[int, Any, Any]:
         fields = get_object(self.store, root)
@@ -194,6 +197,18 @@ class StateTree:
         """Take actors that are neither written nor in the tree from an origin; None: there are none such."""
         self.origin = origin
         self._read.clear()
+
+    def read_all_from(self, origin: StateOrigin) -> None:
+        """Take every actor that is not written from an origin, the flushed tree's, too: it may exchange them all.
+
+        Of that tree the init actor alone stays, and nothing is flushed any more: there is no tree that is one state.
+        """
+        init = self._hamt.get(_key(INIT_ACTOR))
+        self._hamt = Hamt(self.store, None, HAMT_BIT_WIDTH)
+        if init is not None:
+            self._hamt.set(_key(INIT_ACTOR), init)
+        self._is_exchanged = True
+        self.read_from(origin)
 
     # --- actors -----------------------------------------------------------------------------------------------
 
@@ -463,7 +478,7 @@ class StateTree:
         """Write the changed actors and a new root; only outside transactions."""
         if self._transactions:
             raise Fatal("the state tree cannot be flushed inside a transaction")
-        if self._dirty:
+        if self._dirty and not self._is_exchanged:
             self._write()
             actors = CBORTag(LINK_TAG, b"\x00" + self._hamt.flush())
             self._root = put_object(self.store, [STATE_TREE_VERSION, actors, self._info])

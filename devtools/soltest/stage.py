@@ -12,6 +12,7 @@ from devtools.soltest.artifact import Artifacts, Bytecode, ContractArtifact
 from devtools.soltest.cheatcodes.console import writes_logs
 from devtools.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, said
 from devtools.soltest.cheatcodes.files import asks_for_code
+from devtools.soltest.cheatcodes.forks import asks_for_forks
 from devtools.soltest.cheatcodes.metering import asks_for_gas
 from devtools.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
 from devtools.soltest.errors import KnownErrors
@@ -45,6 +46,8 @@ class SuiteStage:
         self.artifact = artifact
         self.errors = KnownErrors(artifacts)
         self.errors.prefer(artifact)
+        if asks_for_forks(artifact.creation.object):
+            world.make_room_for_forks()
         self.first_actor = world.next_actor
         self.address = EthAddress(bytes(20))
         self.libraries: dict[tuple[str, str], bytes] = {}

@@ -19,9 +19,10 @@ from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
 from bridge.transactions import DYNAMIC_FEE, Transaction
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes, Kept
-from devtools.soltest.cheatcodes.state import DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
+from devtools.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
 from devtools.soltest.forks.book import NetworkFork
 from devtools.soltest.forks.environment import block_context
+from devtools.soltest.forks.tipset_origin import fork_at, make_room
 from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
@@ -45,6 +46,7 @@ from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import Cid
 from store.kamt import Kamt
 from store.memory import MemoryStore
+from store.remote import RemoteStore
 
 LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
 _FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
@@ -127,7 +129,7 @@ class World:
         )
         self._is_ethereum = setting.rules == ETHEREUM
         if machine is None and setting.fork_url is not None and not self._is_ethereum:
-            machine = _forked(setting)
+            machine = self._forked(setting.fork_url)
         if machine is None:
             machine = Hypervisor.open(
                 network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle
@@ -158,6 +160,36 @@ class World:
         machine.state_tree.set_actor(marked, mark)
         machine.context = block_context(machine.context, block, chain.chain_id)
         cheats.state.block = replace(cheats.state.block, prevrandao=block.randomness)
+
+    def _forked(self, url: str) -> Hypervisor:
+        """A machine under Filecoin's rules with the state of a Filecoin node's network, which is fork 0 of every test.
+
+        It is read block by block. Raises NodeError, InvalidInput.
+        """
+        from localnet.fork.forking import begin_fork
+
+        setting, cheats = self.setting, self.cheatcodes
+        if setting.network is not None or setting.bundle is not None:
+            raise InvalidInput("a fork has the network version and the actors of its network: leave them out")
+        nodes, store = cheats.remotes.tipsets, MemoryStore()
+        point = nodes.point(url, setting.fork_number)
+        begin_fork(store, point)
+        machine = Hypervisor.open(
+            store=RemoteStore(store, nodes), rules=point.rules, evm=setting.evm, externs=nodes.externs(point)
+        )
+        machine.advance(base_fee=point.base_fee, circulating_supply=point.vested, block=CodeLimit(setting.code_limit))
+        cheats.is_forked = True
+        cheats.state.forks.forks.append(fork_at(cheats.state.forks, point))
+        return machine
+
+    def make_room_for_forks(self) -> None:
+        """Let what comes into being be apart from what any network has, so that it can be taken from fork to fork.
+
+        Under Ethereum's rules it is anyway.
+        """
+        if not self._is_ethereum:
+            self.cheatcodes.state.asks_for_forks = True
+            make_room(self.machine, (self.setting.sender, LIBRARY_DEPLOYER, VM_ADDRESS, CREATE2_DEPLOYER))
 
     def _bring_people(self) -> None:
         people = {self.setting.sender: self.setting.balance, LIBRARY_DEPLOYER: self.setting.balance}
@@ -394,20 +426,3 @@ class World:
         """Release the machine, and the nodes of forks."""
         self.machine.close()
         self.cheatcodes.remotes.close()
-
-
-def _forked(setting: Setting) -> Hypervisor:
-    """A machine under Filecoin's rules with the state of a Filecoin node's network, read from it block by block.
-
-    Raises NodeError, InvalidInput.
-    """
-    from localnet.fork.forking import ForkSource, open_fork
-
-    if setting.network is not None or setting.bundle is not None:
-        raise InvalidInput("a fork has the network version and the actors of its network: leave them out")
-    store, origin = open_fork(MemoryStore(), ForkSource(setting.fork_url or "", setting.fork_number))
-    assert origin is not None, "a fork is asked for"
-    point = origin.point
-    machine = Hypervisor.open(store=store, rules=point.rules, evm=setting.evm, externs=origin)
-    machine.advance(base_fee=point.base_fee, circulating_supply=point.vested, block=CodeLimit(setting.code_limit))
-    return machine

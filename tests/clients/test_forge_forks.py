@@ -57,7 +57,7 @@ def test_forge_says_what_the_golden_file_says(tmp_path: Path) -> None:
         around = {**chains.environment(first, hashes, second), "HOME": str(home)}
         command = ("forge", "test", "--use", EXAMPLE / "solc.mjs", "--json", "-vv")
         options = {
-            "forge": ("--nmc", "UrlTest|OwnForks|HostileFork|FilecoinFork"),
+            "forge": ("--nmc", "UrlTest|OwnForks|HostileFork|FilecoinFork|Tipset"),
             "url": ("--mc", "UrlTest", "--fork-url", "first"),
         }
         for name, more in options.items():

@@ -21,7 +21,7 @@ from hypervisor.state_tree import ActorState, InitState, StateTree
 from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from store.blockstore import BlockNotFound, get_object, put_object
 from store.car import read_car
-from store.cid import EMPTY_ARRAY_CID, RAW, cid_of, parse_cid
+from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of, parse_cid
 from store.codec import decode, encode, link
 from store.hamt import Hamt
 from store.memory import MemoryStore
@@ -442,3 +442,39 @@ def test_a_tree_goes_back_to_an_image_that_was_taken_before_it_was_flushed() -> 
     tree.flush()
     tree.go_back_to(image)
     assert tree.flush() == root
+
+
+class OtherTree:
+    """An origin whose actors are another tree's."""
+
+    def __init__(self, tree: StateTree) -> None:
+        self.tree = tree
+
+    def lookup_id(self, _address: Address) -> ActorID | None:
+        return None
+
+    def actor(self, actor: ActorID) -> ActorState | None:
+        return self.tree.get_actor(actor)
+
+    def words(self, _root: Cid) -> None:
+        return None
+
+
+def test_a_tree_that_reads_all_from_an_origin_has_no_actor_of_its_own_but_what_is_written_and_is_not_flushed() -> None:
+    other = tree_with_init()
+    other.set_actor(A, actor(9))
+    other.flush()
+    tree = tree_with_init()
+    tree.set_actor(A, actor(5))
+    tree.set_actor(B, actor(6))
+    root = tree.flush()
+    tree.read_all_from(OtherTree(other))
+    assert (tree.get_actor(A), tree.get_actor(B), tree.get_actor(INIT_ACTOR)) == (
+        actor(9), None, other.get_actor(INIT_ACTOR)
+    )  # fmt: skip
+    mark = tree.begin()
+    made = tree.register_address(NEW_ETH)
+    tree.set_actor(A, actor(7))
+    assert (tree.get_actor(A), tree.lookup_id(NEW_ETH)) == (actor(7), made)
+    tree.rollback(mark)
+    assert (tree.get_actor(A), tree.lookup_id(NEW_ETH), tree.flush()) == (actor(9), None, root)

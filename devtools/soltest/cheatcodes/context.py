@@ -15,7 +15,9 @@ from devtools.soltest.cheatcodes.emits import KnownEvents
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, KnownErrors, said
 from devtools.soltest.cheatcodes.ledger import Ledger
 from devtools.soltest.cheatcodes.state import State
-from devtools.soltest.forks.origin import ForkOrigin, Remotes
+from devtools.soltest.forks.origin import ForkOrigin
+from devtools.soltest.forks.remotes import Remotes
+from devtools.soltest.forks.tipset_origin import TipsetOrigin
 from hypervisor.address import Address
 from hypervisor.call_manager import CallManager
 from hypervisor.machine import Hypervisor
@@ -81,11 +83,15 @@ class Cheats(Protocol):
     console: LogConsole
     test: Address | None
     unused: int
-    origin: ForkOrigin | None
+    origin: ForkOrigin | TipsetOrigin | None
     remotes: Remotes
 
-    def needed_origin(self) -> ForkOrigin:
+    def needed_origin(self) -> ForkOrigin | TipsetOrigin:
         """What hands out the accounts of forks, from the first fork on."""
+
+    @property
+    def active_fork(self) -> int | None:
+        """The number of the active fork."""
 
     @property
     def is_armed(self) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
-from bridge.addresses import EthAddress, checksummed, create_address, masked_id, to_ethereum
+from bridge.addresses import EthAddress, checksummed, create_address, masked_id, to_ethereum, unmask_id
 from bridge.cbor import ParamsError, byte_string
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, DelegateCallParams, calldata_of, unwrap_return
@@ -17,6 +18,8 @@ from devtools.soltest.cheatcodes.asked_call import Around, Attempt
 from devtools.soltest.cheatcodes.attempts import attempt
 from devtools.soltest.cheatcodes.context import Cheats, Context
 from devtools.soltest.cheatcodes.failures import said
+from devtools.soltest.cheatcodes.fork_access import is_denied
+from devtools.soltest.cheatcodes.fork_diagnosis import missing_contract
 from devtools.soltest.cheatcodes.ledger import FilecoinLedger
 from devtools.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
 from hypervisor.address import Address
@@ -31,6 +34,9 @@ from localnet.state.contract_state import nonce_of
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.engine import Answer, CallKind
 from store.cid import CBOR
+
+_SELECTOR: Final = 4
+"""Bytes that say which function is called."""
 
 
 def shown(address: bytes) -> str:
@@ -61,7 +67,28 @@ def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call
         return calls.trace_intercepted(call, _result(Answer(True)))
     if not cheats.is_armed:
         return proceed(call)
-    return _attempt_call(cheats, calls, call, target, data, proceed)
+    if not cheats.state.forks.forks:
+        return _attempt_call(cheats, calls, call, target, data, proceed)
+    missing, is_denied_caller = _missing_on_fork(cheats, call, target, data), _is_denied_creation(cheats, calls, call)
+    try:
+        result = _attempt_call(cheats, calls, call, target, data, proceed)
+    finally:
+        cheats.state.missing = missing or cheats.state.missing
+    if is_denied_caller and result.exit_code == ExitCode.OK and result.block is not None:
+        cheats.state.denied.add(CreateReturn.decode(result.block.data).eth_address)
+    return result
+
+
+def _missing_on_fork(cheats: Cheats, call: Call, target: EthAddress, data: bytes) -> str | None:
+    """What is to be said of a call of a function, None where its callee has code or is no contract's address."""
+    if call.method != INVOKE_EVM or len(data) < _SELECTOR or unmask_id(target) is not None:
+        return None
+    return None if FilecoinLedger(cheats.machine).code(target) else missing_contract(cheats, target)
+
+
+def _is_denied_creation(cheats: Cheats, calls: CallManager, call: Call) -> bool:
+    """Whether a contract creates one that may use no cheatcodes."""
+    return _kind_of(call) is None and is_denied(cheats, calls, ethereum_address_of(calls, call.from_))
 
 
 def _target(calls: CallManager, call: Call, actor: ActorID | None) -> EthAddress | None:

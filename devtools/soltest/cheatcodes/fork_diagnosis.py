@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bridge.addresses import checksummed
+from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.cheatcodes.context import Cheats
 from runtimes.evm.engine import CallAsk
 from runtimes.evm.ethereum.host import EthereumHost
@@ -13,13 +13,20 @@ _SELECTOR: Final = 4
 """Bytes that say which function is called."""
 
 
-def missing_contract(cheats: Cheats, host: EthereumHost, ask: CallAsk) -> str | None:
-    """What is to be said of a call, None where its callee has code or needs none."""
-    origin, address = cheats.origin, ask.address
-    active = None if origin is None else origin.active
-    if origin is None or active is None or len(ask.data) < _SELECTOR or host.accounts.has_code(address):
+def missing_on_fork(cheats: Cheats, host: EthereumHost, ask: CallAsk) -> str | None:
+    """What is to be said of a call under Ethereum's rules, None where its callee has code or needs none."""
+    if len(ask.data) < _SELECTOR or host.accounts.has_code(ask.address):
         return None
-    if address in host.fork.precompiles or host.is_beyond_guest(address):
+    if ask.address in host.fork.precompiles or host.is_beyond_guest(ask.address):
+        return None
+    return missing_contract(cheats, ask.address)
+
+
+def missing_contract(cheats: Cheats, address: EthAddress) -> str | None:
+    """What is to be said of a call to an address without code; None where no fork is active."""
+    origin = cheats.origin
+    active = None if origin is None else origin.active
+    if origin is None or active is None:
         return None
     left, name = cheats.state.forks.left, checksummed(address)
     others = [number for number in sorted(left) if number != active and origin.holds(left[number], address)]

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
-from devtools.soltest.cheatcodes.fork_states import calls_of
 from devtools.soltest.forks.environment import block_context
 from devtools.soltest.forks.remote import RemoteBlock
 from devtools.soltest.forks.transactions import ReadTransaction
@@ -39,7 +38,7 @@ def replay(context: Context, sent: ReadTransaction, block: RemoteBlock | None) -
 
 def execute_beside(context: Context, execute: Callable[[], T]) -> T:
     """What a transaction of its own comes to in the middle of the message that runs, which sees what it has changed."""
-    calls = calls_of(context)
+    calls = context.ethereum("transactions in the middle of a message")
     calls.accounts.write_back()
     mark = calls.tree.begin()
     try:

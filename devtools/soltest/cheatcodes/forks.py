@@ -2,25 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Final, Protocol
 
+from devtools.soltest.cheatcodes.account_forks import AccountForks
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
-from devtools.soltest.cheatcodes.fork_states import (
-    active_fork,
-    calls_of,
-    endpoint_of,
-    enter,
-    fork_change,
-    fork_of,
-    leave,
-    node_errors,
-)
-from devtools.soltest.cheatcodes.fork_transactions import replay, replay_all
-from devtools.soltest.cheatcodes.table import cheatcode
-from devtools.soltest.forks.book import NetworkFork
-from devtools.soltest.forks.transactions import transactions_until
+from devtools.soltest.cheatcodes.fork_states import active_fork, endpoint_of, fork_change, fork_of, node_errors
+from devtools.soltest.cheatcodes.table import cheatcode, overloads, selector
+from devtools.soltest.cheatcodes.tipset_forks import TipsetForks
+from devtools.soltest.forks.book import LeftState, NetworkFork, Pending
 from runtimes.evm.ethereum.calls import EthereumCalls
+
+
+class ForkRules(Protocol):
+    """What forks are under a set of rules."""
+
+    @staticmethod
+    def at_block(context: Context, url: str, number: int | None) -> NetworkFork:
+        """A fork of a node's network after a block, the newest one by default. Raises NodeError, InvalidInput."""
+
+    @classmethod
+    def before(cls, context: Context, url: str, transaction: bytes) -> tuple[NetworkFork, Pending | None]:
+        """A fork of the block before a transaction's, and what comes before that one in its block.
+
+        Raises NodeError, InvalidInput.
+        """
+
+    @staticmethod
+    def replay(context: Context, pending: Pending) -> None:
+        """Execute what a fork begins with. Raises NodeError, InvalidInput."""
+
+    @staticmethod
+    def transact(context: Context, url: str, transaction: bytes) -> None:
+        """Execute a transaction of the network on the active fork, in its own block, which stays. Raises NodeError."""
+
+    @staticmethod
+    def leave(context: Context) -> None:
+        """Keep the state of the active fork; of none, what the message has created, which every fork begins with."""
+
+    @staticmethod
+    def enter(context: Context, number: int, fork: NetworkFork, left: LeftState | None) -> None:
+        """Exchange the state: that of the fork as it was left, and what persistent accounts hold now."""
+
+
+def _rules(context: Context) -> ForkRules:
+    return AccountForks() if isinstance(context.calls, EthereumCalls) else TipsetForks()
+
+
+_ASKING: Final = tuple(
+    selector(signature).hex()
+    for signature in (
+        *overloads("createFork", ("string",), ("string", "uint256"), ("string", "bytes32")),
+        *overloads("createSelectFork", ("string",), ("string", "uint256"), ("string", "bytes32")),
+        *overloads("rollFork", ("uint256",), ("uint256", "uint256"), ("bytes32",), ("uint256", "bytes32")),
+    )
+)
+
+
+def asks_for_forks(code: str) -> bool:
+    """Whether code, in hex, mentions a cheatcode after which the state may be another network's."""
+    return any(found in code for found in _ASKING)
+
 
 # --- making forks ---------------------------------------------------------------------------------------------------
 
@@ -65,32 +107,25 @@ def _block_number(number: int) -> int:
 
 
 def _new_fork(context: Context, name: str, number: int | None) -> int:
-    calls_of(context)
     url = endpoint_of(context, name)
+    context.cheats.needed_origin()
     with node_errors():
-        fork = _at_block(context, url, number)
+        fork = _rules(context).at_block(context, url, number)
     forks = context.state.forks.forks
     forks.append(fork)
     return len(forks) - 1
 
 
-def _at_block(context: Context, url: str, number: int | None) -> NetworkFork:
-    chain = context.cheats.remotes.chain(url)
-    state = chain.state(number)
-    return NetworkFork(url, context.state.forks.place(url, state.block.number), chain.chain_id, state.block)
-
-
 def _new_fork_before(context: Context, name: str, transaction: bytes) -> int:
     """A fork of the block before a transaction's, after what came before that one in its block."""
-    calls_of(context)
     url = endpoint_of(context, name)
+    context.cheats.needed_origin()
     with node_errors():
-        block, earlier, _ = transactions_until(context.cheats.remotes.chain(url), transaction)
-        fork = _at_block(context, url, block.number - 1)
+        fork, pending = _rules(context).before(context, url, transaction)
     forks = context.state.forks.forks
-    forks.append(replace(fork, block=block))
-    if earlier:
-        context.state.forks.pending[len(forks) - 1] = tuple(earlier)
+    forks.append(fork)
+    if pending is not None:
+        context.state.forks.pending[len(forks) - 1] = pending
     return len(forks) - 1
 
 
@@ -99,14 +134,15 @@ def _new_fork_before(context: Context, name: str, transaction: bytes) -> int:
 
 @cheatcode("selectFork(uint256)")
 def _select(context: Context, number: int) -> None:
-    calls, fork = calls_of(context), fork_of(context, number)
+    fork, rules, book = fork_of(context, number), _rules(context), context.state.forks
     if active_fork(context) == number:
         return
-    book = context.state.forks
-    with fork_change(context):
-        leave(context)
-        enter(context, calls, number, fork, book.left.get(number))
-        replay_all(context, book.pending.pop(number, ()))
+    with fork_change(context), node_errors():
+        rules.leave(context)
+        rules.enter(context, number, fork, book.left.get(number))
+        pending = book.pending.pop(number, None)
+        if pending is not None:
+            rules.replay(context, pending)
 
 
 @cheatcode("activeFork()", returns="uint256")
@@ -138,7 +174,6 @@ def _roll_one_before(context: Context, fork: int, transaction: bytes) -> None:
 
 
 def _needed_active(context: Context) -> int:
-    calls_of(context)
     active = active_fork(context)
     if active is None:
         raise CheatcodeFailure("No fork active")
@@ -146,34 +181,35 @@ def _needed_active(context: Context) -> int:
 
 
 def _roll_to(context: Context, number: int, block: int) -> None:
-    calls, fork, book = calls_of(context), fork_of(context, number), context.state.forks
+    fork, book = fork_of(context, number), context.state.forks
     with node_errors():
-        rolled = _at_block(context, fork.url, block)
-    with fork_change(context):
-        _rolled(context, calls, number, rolled)
+        rolled = _rules(context).at_block(context, fork.url, block)
+    with fork_change(context), node_errors():
+        _rolled(context, number, rolled)
         book.pending.pop(number, None)
 
 
 def _roll_to_transaction(context: Context, number: int, transaction: bytes) -> None:
-    calls, fork = calls_of(context), fork_of(context, number)
+    fork, rules, book = fork_of(context, number), _rules(context), context.state.forks
     with node_errors():
-        block, earlier, _ = transactions_until(context.cheats.remotes.chain(fork.url), transaction)
-        rolled = replace(_at_block(context, fork.url, block.number - 1), block=block)
-    with fork_change(context):
-        if _rolled(context, calls, number, rolled):
-            replay_all(context, earlier)
-        else:
-            context.state.forks.pending[number] = tuple(earlier)
+        rolled, pending = rules.before(context, fork.url, transaction)
+    with fork_change(context), node_errors():
+        book.pending.pop(number, None)
+        is_active = _rolled(context, number, rolled)
+        if pending is not None and is_active:
+            rules.replay(context, pending)
+        elif pending is not None:
+            book.pending[number] = pending
 
 
-def _rolled(context: Context, calls: EthereumCalls, number: int, fork: NetworkFork) -> bool:
+def _rolled(context: Context, number: int, fork: NetworkFork) -> bool:
     """Let a fork begin at another place; whether it is the active one."""
     book = context.state.forks
     book.forks[number] = fork
     book.left.pop(number, None)
     if active_fork(context) != number:
         return False
-    enter(context, calls, number, fork, None)
+    _rules(context).enter(context, number, fork, None)
     return True
 
 
@@ -187,13 +223,12 @@ def _transact(context: Context, transaction: bytes) -> None:
 
 @cheatcode("transact(uint256,bytes32)")
 def _transact_on(context: Context, number: int, transaction: bytes) -> None:
-    fork, active = fork_of(context, number), _needed_active(context)
-    with node_errors():
-        block, _, wanted = transactions_until(context.cheats.remotes.chain(fork.url), transaction)
+    fork, rules, active = fork_of(context, number), _rules(context), _needed_active(context)
     if active == number:
-        replay(context, wanted, block)
+        with node_errors():
+            rules.transact(context, fork.url, transaction)
         return
-    with fork_change(context):
+    with fork_change(context), node_errors():
         _select(context, number)
-        replay(context, wanted, block)
+        rules.transact(context, fork.url, transaction)
         _select(context, active)

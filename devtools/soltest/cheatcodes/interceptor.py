@@ -25,7 +25,7 @@ from devtools.soltest.cheatcodes.context import Context, Settings
 from devtools.soltest.cheatcodes.diffs import note_slot
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, said
 from devtools.soltest.cheatcodes.fork_access import check_access, is_denied
-from devtools.soltest.cheatcodes.fork_diagnosis import missing_contract
+from devtools.soltest.cheatcodes.fork_diagnosis import missing_on_fork
 from devtools.soltest.cheatcodes.fork_states import undo_reverted
 from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, trace_answer
 from devtools.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
@@ -44,7 +44,9 @@ from devtools.soltest.cheatcodes.state import (
 from devtools.soltest.cheatcodes.step_watch import StepWatch, watch
 from devtools.soltest.cheatcodes.table import Cheatcode, table
 from devtools.soltest.cheatcodes.values import decode, encode
-from devtools.soltest.forks.origin import ForkOrigin, Remotes
+from devtools.soltest.forks.origin import ForkOrigin
+from devtools.soltest.forks.remotes import Remotes
+from devtools.soltest.forks.tipset_origin import TipsetOrigin
 from hypervisor.address import Address
 from hypervisor.blocks import Block as DataBlock
 from hypervisor.call import Call, CallResult
@@ -94,10 +96,11 @@ class TestExterns:
         self._cheats = cheats
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        """The block's prevrandao; of other epochs as before."""
-        if epoch == self._machine.context.epoch:
-            return self._cheats.state.block.prevrandao
-        return self._outer.beacon_randomness(epoch)
+        """The block's prevrandao, on a fork of a Filecoin network what its node says; of other epochs as before."""
+        own, fork = self._cheats.state.block.prevrandao, self._fork
+        if epoch == self._machine.context.epoch and (fork is None or any(own)):
+            return own
+        return (fork or self._outer).beacon_randomness(epoch)
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
         """A block's hash as the digest of a CID: the keccak-256 of its number in words, as forge has it."""
@@ -108,8 +111,13 @@ class TestExterns:
         return Cid(cid_of(b"")[: -len(digest)] + digest)
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
-        """As before."""
-        return self._outer.chain_randomness(epoch)
+        """As before, and on a fork of a Filecoin network what its node says."""
+        return (self._fork or self._outer).chain_randomness(epoch)
+
+    @property
+    def _fork(self) -> Externs | None:
+        origin = self._cheats.origin
+        return origin.externs if isinstance(origin, TipsetOrigin) else None
 
 
 _OUTSIDE: Final = frozenset((
@@ -137,7 +145,9 @@ class Cheatcodes:
         self.test: Address | None = None
         """The contract whose test runs."""
         self.remotes = Remotes(self.settings.keeps_answers)
-        self.origin: ForkOrigin | None = None
+        self.origin: ForkOrigin | TipsetOrigin | None = None
+        self.is_forked = False
+        """Whether the machine itself began on a fork, under Filecoin's rules: number 0 of every test."""
         self.outside: set[str] = set()
         """The cheatcodes that have been called and may change what is outside the machine."""
         self.unused = 0
@@ -169,15 +179,27 @@ class Cheatcodes:
         if self.origin is not None:
             self.origin.book = self.state.forks
         machine.context = kept.context
+        if isinstance(self.origin, TipsetOrigin):
+            machine.follow_manifest()
         self.console.lines = list(kept.lines)
 
-    def needed_origin(self) -> ForkOrigin:
+    def needed_origin(self) -> ForkOrigin | TipsetOrigin:
         """What hands out the accounts of forks, from the first fork on."""
         if self.origin is None:
-            self.origin = ForkOrigin(self.machine, self.remotes)
+            if self.machine.context.rules == ETHEREUM:
+                self.origin = ForkOrigin(self.machine, self.remotes)
+                self.machine.state_tree.read_from(self.origin)
+            else:
+                self.origin = TipsetOrigin(self.machine, self.remotes, self.is_forked)
             self.origin.book = self.state.forks
-            self.machine.state_tree.read_from(self.origin)
         return self.origin
+
+    @property
+    def active_fork(self) -> int | None:
+        """The number of the active fork."""
+        if self.origin is None:
+            return 0 if self.is_forked else None
+        return self.origin.active
 
     @cached_property
     def _table(self) -> dict[bytes, Cheatcode]:
@@ -210,13 +232,18 @@ class Cheatcodes:
                 self.state.forks.changes.clear()  # nothing takes them back any more
             if self.state.watches_steps:
                 watch(self, calls, ZERO_ADDRESS, 0)
+            if self.state.asks_for_forks:
+                self.state.forks.first_actor = calls.tree.init_state().next_id
             self._suppose(calls)  # the rest of the block is the machine's, as the message has found it
             return self._end(calls, proceed(call))
         if isinstance(calls, EthereumCalls):
             result = self._send_measured(calls, call, proceed) if self.state.watches_gas else proceed(call)
             self.unused = 0 if result.exit_code in _RETURNING else calls.ethereum_rules.exhausted
             return result
-        return filecoin_calls.send(self, calls, call, proceed)
+        try:
+            return filecoin_calls.send(self, calls, call, proceed)
+        finally:
+            undo_reverted(self, calls)
 
     def _send_measured(self, calls: EthereumCalls, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         used, refunded = calls.gas.used, calls.accounts.refund
@@ -247,7 +274,7 @@ class Cheatcodes:
             self._keep_deals(host, answer)
         if self.state.forks.forks and answer.success:
             if isinstance(ask, CallAsk):
-                self.state.missing = missing_contract(self, host, ask) or self.state.missing
+                self.state.missing = missing_on_fork(self, host, ask) or self.state.missing
             elif answer.created is not None and is_denied(self, host.calls, host.address):
                 self.state.denied.add(answer.created)
         return answer
@@ -388,6 +415,9 @@ class Cheatcodes:
         if isinstance(calls, EthereumCalls):
             calls.renew_block()
             self._suppose(calls)
+        elif isinstance(self.origin, TipsetOrigin):
+            self.machine.follow_manifest()
+            calls.prices = self.machine.context.network.prices
 
     def _suppose(self, calls: CallManager) -> None:
         """Let contracts see of the transaction what cheatcodes have set."""

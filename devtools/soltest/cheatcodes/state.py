@@ -346,6 +346,8 @@ class State:
     denied: set[EthAddress] = field(default_factory=set)
     """Contracts on a fork that may use no cheatcodes: what those of the network have created, and what was etched."""
     forks: ForkBook = field(default_factory=ForkBook)
+    asks_for_forks: bool = False
+    """Whether, under Filecoin's rules, the test contract has a cheatcode in its code that makes or rolls forks."""
     keys: dict[EthAddress, int] = field(default_factory=dict)
     """Private keys of wallets, by address."""
     environment: dict[str, str] = field(default_factory=dict)

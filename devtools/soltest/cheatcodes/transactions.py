@@ -13,7 +13,7 @@ from bridge.transactions import SignedTransaction, TransactionError
 from devtools.soltest.cheatcodes.broadcasts import NOT_SENT, not_sent
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
-from devtools.soltest.cheatcodes.fork_states import active_fork, calls_of
+from devtools.soltest.cheatcodes.fork_states import active_fork
 from devtools.soltest.cheatcodes.fork_transactions import execute_beside
 from devtools.soltest.cheatcodes.table import cheatcode
 from devtools.soltest.forks.remote import bytes_of
@@ -47,7 +47,7 @@ def _parsed(raw: bytes) -> SignedTransaction:
 def _execute(context: Context, raw: bytes) -> bytes:
     """Without fees, as forge does; a transaction that fails gives what it reverted with."""
     signed = _parsed(raw)
-    calls_of(context)
+    context.ethereum("transactions in the middle of a message")
     before = context.machine.context
     context.machine.context = replace(before, base_fee=TokenAmount(0))
     free = replace(signed.transaction, max_fee=0, max_priority_fee=0)
@@ -64,7 +64,7 @@ def _execute(context: Context, raw: bytes) -> bytes:
 def _broadcast(context: Context, raw: bytes) -> None:
     """It is executed, with its fees; nothing is sent."""
     signed = _parsed(raw)
-    calls_of(context)
+    context.ethereum("transactions in the middle of a message")
     _apply(context, signed, signed.transaction)
     not_sent(context, "broadcastRawTransaction")
 

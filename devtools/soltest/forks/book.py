@@ -7,11 +7,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devtools.soltest.forks.remote import RemoteBlock
+from devtools.soltest.forks.tipsets import PendingTipset
 from devtools.soltest.forks.transactions import ReadTransaction
 from hypervisor.context import MachineContext
 from hypervisor.journal import Journal
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID
+from localnet.fork.forking import ForkPoint
+
+Pending = tuple[ReadTransaction, ...] | PendingTipset
+"""What a fork executes before it is first used, under either set of rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a fork begins: after a block of a node's network; under Filecoin's rules `point` is that tipset."""
+
+    url: str
+    number: int
+    point: ForkPoint | None = None
+
+    def __deepcopy__(self, _memo: object) -> Place:
+        """Itself: nothing of it ever changes."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +74,7 @@ class ForkChange:
     number: int
     forks: tuple[NetworkFork, ...]
     left: Mapping[int, LeftState]
-    pending: Mapping[int, tuple[ReadTransaction, ...]]
+    pending: Mapping[int, Pending]
     first: LeftState | None
     context: MachineContext
     randomness: bytes
@@ -76,10 +94,9 @@ class ForkBook:
     """
 
     forks: list[NetworkFork] = field(default_factory=list)
-    places: list[tuple[str, int]] = field(default_factory=list)
-    """URL and block number."""
+    places: list[Place] = field(default_factory=list)
     left: dict[int, LeftState] = field(default_factory=dict)
-    pending: dict[int, tuple[ReadTransaction, ...]] = field(default_factory=dict)
+    pending: dict[int, Pending] = field(default_factory=dict)
     """What a fork executes before it is first used: the transactions of its block that come before the wanted one."""
     first: LeftState | None = None
     """What was created in the message that has selected a fork for the first time: every fork begins with it."""
@@ -87,10 +104,12 @@ class ForkBook:
     """Those that a call which fails may take back, the oldest first."""
     last_change: int = 0
     """The number of the latest change that was ever made."""
+    first_actor: int | None = None
+    """Under Filecoin's rules, where the test asks for forks: the ID from which on actors are the running message's."""
 
-    def place(self, url: str, number: int) -> int:
+    def place(self, url: str, number: int, point: ForkPoint | None = None) -> int:
         """A new place."""
-        self.places.append((url, number))
+        self.places.append(Place(url, number, point))
         return len(self.places) - 1
 
     def note_change(self, context: MachineContext, randomness: bytes, hashes: Mapping[int, bytes]) -> int:

@@ -1,7 +1,6 @@
 """`ForkOrigin`: the accounts of the fork that is active, as actors of the machine's state tree.
 
-Which fork is active, and which change of forks was the latest, are written in the tree itself, under IDs that no actor
-ever has, so they are taken back with what was done in it. A remote account has an ID of its own at each place where a
+A remote account has an ID of its own at each place where a
 fork begins. A contract's storage begins with what the node has: `RemoteWords` keeps what was written over it, zeros
 too.
 """
@@ -13,8 +12,10 @@ from typing import Final
 
 from bridge.addresses import EthAddress, unmask_id
 from bridge.evm_state import EvmState
-from devtools.soltest.forks.book import ForkBook, LeftState
-from devtools.soltest.forks.remote import RemoteChain, RemoteState, is_local
+from devtools.soltest.forks.book import LeftState
+from devtools.soltest.forks.marks import ForkMarks
+from devtools.soltest.forks.remote import RemoteState
+from devtools.soltest.forks.remotes import Remotes
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
@@ -30,97 +31,42 @@ from store.keccak import keccak
 
 _FIRST_ID: Final = 1 << 40
 """From here on IDs are those of remote accounts: no init actor ever gets so far."""
-_MARK: Final = ActorID((1 << 63) - 1)
-"""Under which the active fork is written: its number as a nonce, its place as a balance."""
-_CHANGE: Final = ActorID(_MARK - 1)
-"""Under which the number of the latest change of forks is written, as a nonce."""
-_NOBODY: Final = cid_of(b"fork", RAW)
 _WORD: Final = 32
 
 
-class Remotes:
-    """The nodes that are asked, by URL. `caches` says of a node whether its answers may be kept on disk."""
-
-    def __init__(self, keeps: str = "remote") -> None:
-        """`keeps`: `all`, `remote` for those of other machines, or `none`."""
-        self._keeps = keeps
-        self._chains: dict[str, RemoteChain] = {}
-
-    def chain(self, url: str) -> RemoteChain:
-        """A node. InvalidInput for what is no URL."""
-        found = self._chains.get(url)
-        if found is None:
-            caches = self._keeps == "all" or (self._keeps == "remote" and not is_local(url))
-            found = self._chains[url] = RemoteChain(url, caches)
-        return found
-
-    def close(self) -> None:
-        """Release all connections and files."""
-        for chain in self._chains.values():
-            chain.close()
-
-
-class ForkOrigin:
+class ForkOrigin(ForkMarks):
     """See `hypervisor.state_tree.StateOrigin`; of one machine."""
 
     def __init__(self, machine: Hypervisor, remotes: Remotes) -> None:
-        self._machine = machine
-        self.remotes = remotes
-        self.book = ForkBook()
-        """That of the test which runs."""
+        super().__init__(machine, remotes)
         self._ids: dict[tuple[int, EthAddress], ActorID] = {}
         self._names: dict[ActorID, tuple[int, EthAddress]] = {}
         self._of_address: dict[EthAddress, list[ActorID]] = {}
 
-    # --- which fork ---------------------------------------------------------------------------------------------
-
-    @property
-    def active(self) -> int | None:
-        """The number of the active fork."""
-        mark = self._machine.state_tree.get_actor(_MARK)
-        return None if mark is None else mark.nonce
-
-    def mark(self, number: int, place: int) -> tuple[ActorID, ActorState]:
-        """What a tree holds whose active fork is this one."""
-        return _MARK, ActorState(_NOBODY, nonce=number, balance=TokenAmount(place))
-
-    @property
-    def last_change(self) -> int:
-        """The number of the latest change of forks that has not been taken back; 0 where there is none."""
-        change = self._machine.state_tree.get_actor(_CHANGE)
-        return 0 if change is None else change.nonce
-
-    def change(self, number: int) -> tuple[ActorID, ActorState]:
-        """What a tree holds whose latest change of forks is this one."""
-        return _CHANGE, ActorState(_NOBODY, nonce=number)
+    # --- which state --------------------------------------------------------------------------------------------
 
     def state_at(self, place: int) -> RemoteState:
         """The network's state at a place. Raises NodeError."""
-        url, number = self.book.places[place]
-        return self.remotes.chain(url).state(number)
+        begun = self.book.places[place]
+        return self.remotes.chain(begun.url).state(begun.number)
 
     def block_hash(self, number: int) -> bytes | None:
         """The hash of a block of the active fork's network; None where no fork is active, or the block is later."""
-        place = self._place
+        place = self.place
         if place is None:
             return None
         state = self.state_at(place)
         return state.block_hash(number) if number <= state.block.number else None
-
-    @property
-    def _place(self) -> int | None:
-        mark = self._machine.state_tree.get_actor(_MARK)
-        return None if mark is None else mark.balance
 
     # --- actors -------------------------------------------------------------------------------------------------
 
     def lookup_id(self, address: Address) -> ActorID | None:
         """The ID behind the address of an account that the network has, or that was carried here from another fork."""
         who = ethereum_address(address)
-        place = None if who is None or unmask_id(who) is not None else self._place
+        place = None if who is None or unmask_id(who) is not None else self.place
         if who is None or place is None:
             return None
-        tree = self._machine.state_tree
+        tree = self.machine.state_tree
         for known in self._of_address.get(who, ()):
             if self._names[known][0] != place and tree.get_actor(known) is not None:
                 return known
@@ -136,13 +82,13 @@ class ForkOrigin:
     def actor(self, actor: ActorID) -> ActorState | None:
         """The state of an account that the network has. Raises NodeError."""
         named = self._names.get(actor)
-        if actor == _MARK or named is None or named[0] != self._place:
+        if named is None or named[0] != self.place:
             return None
         place, who = named
         account = self.state_at(place).account(who)
         if account is None:
             return None
-        manifest, address = self._machine.manifest, Address.delegated(EAM_NAMESPACE, who)
+        manifest, address = self.machine.manifest, Address.delegated(EAM_NAMESPACE, who)
         if not account.code:
             return ActorState(
                 manifest.code("ethaccount"),
@@ -150,7 +96,7 @@ class ForkOrigin:
                 balance=TokenAmount(account.balance),
                 delegated_address=address,
             )
-        store, code = self._machine.store.base, cid_of(account.code, RAW)
+        store, code = self.machine.store.base, cid_of(account.code, RAW)
         root, block = _root(place, who)
         contract = EvmState(code, bytes(keccak(account.code)) or EMPTY_CODE_HASH, root, None, account.nonce, None)
         data = contract.encode()
@@ -168,7 +114,7 @@ class ForkOrigin:
 
     def holds(self, left: LeftState, address: EthAddress) -> bool:
         """Whether there is a contract at an address on a fork that was left, as far as was written there."""
-        tree, evm = self._machine.state_tree, self._machine.manifest.code("evm")
+        tree, evm = self.machine.state_tree, self.machine.manifest.code("evm")
         own = tree.lookup_id(Address.delegated(EAM_NAMESPACE, address))
         known = {*self.others_of(address), *(() if own is None else (own,))}
         found = (left.actors.get(actor) for actor in known)
@@ -182,7 +128,7 @@ class ForkOrigin:
 
     def words(self, root: Cid) -> RemoteWords | None:
         """A remote contract's storage under its root; None for the root of a contract that was created here."""
-        return RemoteWords(self._machine.store, self, root) if codec_of(root) == RAW else None
+        return RemoteWords(self.machine.store, self, root) if codec_of(root) == RAW else None
 
     def at_place(self, root: Cid, place: int) -> Cid:
         """A storage's root with the network's state at another place behind what was written."""

@@ -17,18 +17,18 @@ SET: Final = "60fe47b1"
 BUMP: Final = "68110b2f"
 
 
-def build(url: str, creation: str, number: int) -> list[str]:
-    """Blocks 1 to 7; the hashes of the three transactions of block 6."""
+def build(url: str, creation: str, number: int, gas: int = 1_000_000) -> list[str]:
+    """Blocks 1 to 7; the hashes of the three transactions of block 6. Each has so much gas."""
     with NodeClient(url) as node:
         numbered = [f"0x{SET}{number:064x}", f"0x{SET}{number * 10:064x}", f"0x{BUMP}", f"0x{BUMP}"]
-        _wait_for(node, [_send(node, {"data": creation, "value": "0x5"}, 0)])
+        _wait_for(node, [_send(node, {"data": creation, "value": "0x5"}, 0, gas)])
         for nonce, data in enumerate(numbered, start=1):
-            _wait_for(node, [_send(node, {"to": COUNTER, "data": data}, nonce)])
+            _wait_for(node, [_send(node, {"to": COUNTER, "data": data}, nonce, gas)])
         node.ask("evm_setAutomine", False)
-        hashes = [_send(node, {"to": COUNTER, "data": f"0x{BUMP}"}, nonce) for nonce in (5, 6, 7)]
+        hashes = [_send(node, {"to": COUNTER, "data": f"0x{BUMP}"}, nonce, gas) for nonce in (5, 6, 7)]
         node.ask("evm_mine")
         node.ask("evm_setAutomine", True)
-        _wait_for(node, [*hashes, _send(node, {"to": COUNTER, "data": f"0x{BUMP}"}, 8)])
+        _wait_for(node, [*hashes, _send(node, {"to": COUNTER, "data": f"0x{BUMP}"}, 8, gas)])
         assert node.ask("eth_blockNumber") == "0x7"
         return hashes
 
@@ -40,8 +40,8 @@ def environment(first: str, hashes: list[str], second: str) -> dict[str, str]:
     return {"FIRST_URL": first, "SECOND_URL": second, "TX1": hashes[0], "TX2": hashes[2], "HASH6": block["hash"]}
 
 
-def _send(node: NodeClient, what: dict[str, str], nonce: int) -> str:
-    sent: str = node.ask("eth_sendTransaction", {"from": DEV, "gas": "0xf4240", "nonce": hex(nonce), **what})
+def _send(node: NodeClient, what: dict[str, str], nonce: int, gas: int) -> str:
+    sent: str = node.ask("eth_sendTransaction", {"from": DEV, "gas": hex(gas), "nonce": hex(nonce), **what})
     return sent
 
 

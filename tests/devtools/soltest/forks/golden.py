@@ -52,7 +52,15 @@ def of_forge(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def artifacts(folder: Path) -> dict[str, dict[str, Any]]:
     """The compiled contracts by source and name, as far as tests need them."""
     found: dict[str, dict[str, Any]] = {}
-    for source in ("Counter.sol", "Forks.t.sol", "Url.t.sol", "Own.t.sol", "Codes.t.sol", "Access.t.sol"):
+    for source in (
+        "Counter.sol",
+        "Forks.t.sol",
+        "Url.t.sol",
+        "Own.t.sol",
+        "Codes.t.sol",
+        "Access.t.sol",
+        "Tipsets.t.sol",
+    ):
         for file in sorted((folder / "out" / source).glob("*.json")):
             whole = json.loads(file.read_text(encoding="utf-8"))
             kept = {name: {"object": whole[name]["object"]} for name in ("bytecode", "deployedBytecode")}

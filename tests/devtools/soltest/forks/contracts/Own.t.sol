@@ -86,7 +86,12 @@ contract FilecoinFork {
         c.set(7); require(c.number() == 7 && c.seen(address(this)) == 7, "written"); vm.deal(address(5), 3); require(address(5).balance == 3, "dealt");
     }
     function test_again() public { require(c.number() == 42 && x == 42, "another test has written"); new Counter(); }
-    function test_forks() public { vm.createFork("first"); }
+    function test_forks() public {
+        require(vm.activeFork() == 0, "the run's"); c.set(7); uint256 f = vm.createFork("first"); vm.selectFork(f);
+        require(f == 1 && c.number() == 42 && x == 42, "a fork of its own"); c.set(8);
+        vm.selectFork(0); require(c.number() == 7, "left with 7"); vm.selectFork(f); require(c.number() == 8, "left with 8");
+        vm.rollFork(0, uint256(0)); vm.selectFork(0); require(address(c).code.length == 0, "before it was created");
+    }
 }
 
 /// On a fork of a node that answers what it should not.
