@@ -19,6 +19,8 @@ from devtools.soltest.project_files import write_inside
 from devtools.soltest.sources import Sources
 from hypervisor.user_files import read_bounded
 
+CACHE_FOLDER: Final = "hypervisor"
+"""Below the project's cache folder."""
 _LARGEST_INDEX: Final = 16 << 20
 """Bytes of an index: a name and a number for each contract and source of a project."""
 _FORMAT: Final = 3

@@ -29,6 +29,7 @@ from devtools.soltest.solc_packages import (
 from hypervisor.errors import HypervisorError, InvalidInput
 
 _SCRIPT: Final = Path(__file__).with_name("solc.mjs")
+_NODE_OPTIONS: Final = ("--stack-size=4000", "--max-old-space-size=6144")
 _OLDEST: Final = "0.5.0"
 """Earlier releases compile no standard JSON."""
 _ENVIRONMENT: Final = ("PATH", "SYSTEMROOT", "TMPDIR")
@@ -49,30 +50,57 @@ class Solc:
     path: Path
     is_javascript: bool
 
-    def compile(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Its answer to standard JSON. Raises CompileError where it gives none."""
+    def start(self) -> CompilerRun:
+        """A process of it. Raises InvalidInput where there is no Node.js."""
+        return CompilerRun(self)
+
+
+class CompilerRun:
+    """A process of a compiler that waits for what it is asked, once: npm's needs a while before it can read that."""
+
+    def __init__(self, solc: Solc) -> None:
+        """Start it. Raises InvalidInput where there is no Node.js."""
+        self.solc = solc
         environment, folder = dict(os.environ), None
-        if self.is_javascript:
+        if solc.is_javascript:
             node = find_program("node", "install Node.js 20 or newer, or name a solc program with --use")
-            command = [node, "--stack-size=4000", "--max-old-space-size=6144", str(_SCRIPT), str(self.path)]
+            command = [node, *_NODE_OPTIONS, str(_SCRIPT), str(solc.path)]
             environment = {name: environment[name] for name in _ENVIRONMENT if name in environment}
-            folder = self.path.parent
+            folder = solc.path.parent
         else:
-            command = [str(self.path), "--standard-json"]
-        done = subprocess.run(  # noqa: S603
-            command, input=json.dumps(asked).encode(), capture_output=True, check=False, cwd=folder, env=environment
+            command = [str(solc.path), "--standard-json"]
+        self._process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder, env=environment
         )
+
+    def ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Its answer to standard JSON, after which it has ended. Raises CompileError where it gives none."""
+        name = f"{self.solc.path}, which says it is solc {self.solc.version}"
+        with self._process:
+            try:
+                output, errors = self._process.communicate(orjson.dumps(asked))
+            except BaseException:
+                self.stop()
+                raise
         try:
-            answer = orjson.loads(done.stdout)
+            answer = orjson.loads(output)
         except orjson.JSONDecodeError:
-            words = done.stderr.decode("utf-8", "replace").strip()[-2000:]
-            raise CompileError(
-                f"{self.path}, which says it is solc {self.version}, answered no JSON;"
-                f" it ended with {done.returncode}: {words or 'no words'}"
-            ) from None
+            words = errors.decode("utf-8", "replace").strip()[-2000:]
+            ended = self._process.returncode
+            raise CompileError(f"{name}, answered no JSON; it ended with {ended}: {words or 'no words'}") from None
         if not isinstance(answer, dict):
-            raise CompileError(f"{self.path}, which says it is solc {self.version}, answered no object")
+            raise CompileError(f"{name}, answered no object")
         return answer
+
+    def stop(self) -> None:
+        """End it, if it still runs; who asks it gets no answer."""
+        if self._process.poll() is None:
+            self._process.kill()
+
+    def drop(self) -> None:
+        """End it unasked."""
+        with self._process:
+            self.stop()
 
 
 def choose_solc(
@@ -101,6 +129,11 @@ def choose_solc(
         tell(f"Installing Solc {use} from npm")
         return Solc(use, install(use), True)
     raise InvalidInput(_none_of(project, wanted))
+
+
+def is_to_be_installed(use: str | None) -> bool:
+    """Whether npm has to bring what `--use` names."""
+    return use is not None and VERSION.fullmatch(use) is not None and use not in cached_versions()
 
 
 def wanted_version(project: Project, use: str | None) -> str | None:

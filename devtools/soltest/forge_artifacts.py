@@ -59,13 +59,16 @@ class _Out:
 
     def _of_source(self, name: str) -> list[tuple[Path, Mapping[str, Any]]]:
         """The artifacts of a source. Where several have a name, forge adds folders before it: the target is sure."""
-        found, parts = [], name.split("/")
-        for folder in (self._folder.joinpath(*parts[start:]) for start in range(len(parts))):
-            for path in sorted(folder.glob("*.json")):
-                content = _object(path) if self._builds.build(path) is not None else {}
-                if _target(content) == name:
-                    found.append((path, content))
-        return found
+        known = self._builds.artifacts(name)
+        contents = ((path, _object(path)) for path in (self._around(name) if known is None else sorted(known)))
+        return [(path, content) for path, content in contents if _target(content) == name]
+
+    def _around(self, name: str) -> list[Path]:
+        """Where artifacts of a source may be, where forge's cache does not say it."""
+        parts = name.split("/")
+        folders = (self._folder.joinpath(*parts[start:]) for start in range(len(parts)))
+        found = (path for folder in folders for path in sorted(folder.glob("*.json")))
+        return [path for path in found if self._builds.build(path) is not None]
 
     def _is_current(self, name: str, content: Mapping[str, Any]) -> bool:
         """Whether the contract was compiled of the sources as they are, by the settings as they are."""

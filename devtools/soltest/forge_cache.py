@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from devtools.soltest.compiled_cache import CompiledSource
+from devtools.soltest.compiled_cache import CACHE_FOLDER, CompiledSource
 from devtools.soltest.compiling import OUTPUTS
 from devtools.soltest.evm_versions import evm_version
 from devtools.soltest.project import Project
@@ -25,6 +25,9 @@ from hypervisor.user_files import read_bounded
 from localnet.contracts.forge_builds import FORGE_CACHE, LARGEST_BUILD_INFO
 
 _PROFILE: Final = "default"
+_HASHES: Final = "hashes.json"
+_LARGEST_HASHES: Final = 16 << 20
+"""Bytes of the file of hashes: some hundred for each source."""
 
 
 def leave_for_forge(
@@ -110,6 +113,31 @@ def _new_cache(project: Project, version: str) -> dict[str, Any]:
     }
 
 
+class ContentHashes:
+    """Forge's hashes of texts. They are long to compute here: those of the last run are kept, by the texts' SHA-256."""
+
+    def __init__(self, root: Path, file: Path) -> None:
+        self._root, self._file = root, file
+        self._used: dict[str, str] = {}
+        try:
+            found = orjson.loads(read_bounded(file, _LARGEST_HASHES, "the hashes"))
+            self._known = {str(key): str(value) for key, value in found.items()}
+        except (OSError, ValueError, AttributeError):
+            self._known = {}
+
+    def of(self, text: str) -> str:
+        """That of a text, as forge's cache has it."""
+        data = text.encode()
+        key = sha256(data).hexdigest()
+        found = self._used[key] = self._used.get(key) or self._known.get(key) or f"{xxh3_64(data):016x}"
+        return found
+
+    def keep(self) -> None:
+        """Keep those that were asked for. Raises OSError."""
+        if self._used != self._known:
+            write_inside(self._root, self._file, orjson.dumps(self._used))
+
+
 def _write(
     project: Project,
     sources: Sources,
@@ -119,7 +147,9 @@ def _write(
 ) -> None:
     """Artifacts first, then the runs' numbers, and the cache that names both at the end."""
     out = project.root / project.out
-    files = {name: entry for name, entry in _true_entries(project, content["files"]).items() if name not in compiled}
+    hashes = ContentHashes(project.root, project.root / project.cache / CACHE_FOLDER / _HASHES)
+    true = _true_entries(project, sources, content["files"], hashes)
+    files = {name: entry for name, entry in true.items() if name not in compiled}
     taken = {made["path"] for entry in files.values() for made in _made(entry)}
     runs = _runs(compiled)
     for name, source in compiled.items():
@@ -138,30 +168,36 @@ def _write(
             "language": "Solidity",
         }
         write_inside(project.root, info, orjson.dumps(build_info))
-        files[name] = _entry(project, sources, name, artifacts)
+        files[name] = _entry(project, sources, name, artifacts, hashes)
+    hashes.keep()
     builds = {made["build_id"] for entry in files.values() for made in _made(entry)}
     whole = content | {"files": dict(sorted(files.items())), "builds": sorted(builds)}
     write_inside(project.root, project.root / project.cache / FORGE_CACHE, orjson.dumps(whole))
 
 
-def _true_entries(project: Project, files: Mapping[str, Any]) -> dict[str, Any]:
+def _true_entries(
+    project: Project, sources: Sources, files: Mapping[str, Any], hashes: ContentHashes
+) -> dict[str, Any]:
     """The entries of sources that are as they were, with all that they import.
 
     Forge would find the others by the hash of what changed; an entry that is written anew hides that from it.
     """
-    there = {name: project.root / name for name in files if (project.root / name).is_file()}
-    same = {name for name, file in there.items() if files[name]["contentHash"] == _hash(file.read_text("utf-8"))}
+    texts = {name: sources.texts.get(name) or _text(project.root / name) for name in files}
+    same = {name for name, text in texts.items() if text and files[name]["contentHash"] == hashes.of(text)}
     return {name: entry for name, entry in files.items() if same.issuperset((name, *entry["imports"]))}
 
 
-def _hash(text: str) -> str:
-    return f"{xxh3_64(text.encode()):016x}"
+def _text(file: Path) -> str:
+    """Of a source that is not among those which are compiled; empty where there is none."""
+    return file.read_text("utf-8") if file.is_file() else ""
 
 
-def _entry(project: Project, sources: Sources, name: str, artifacts: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(
+    project: Project, sources: Sources, name: str, artifacts: Mapping[str, Any], hashes: ContentHashes
+) -> dict[str, Any]:
     return {
         "lastModificationDate": int((project.root / name).stat().st_mtime * 1000),
-        "contentHash": _hash(sources.texts[name]),
+        "contentHash": hashes.of(sources.texts[name]),
         "interfaceReprHash": None,
         "sourceName": name,
         "imports": sorted(sources.closure([name]) - {name}),

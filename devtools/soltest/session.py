@@ -11,8 +11,8 @@ from pathlib import Path
 from bridge.ethereum_block import ETHEREUM
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.collecting import merge
-from devtools.soltest.compiler import Solc, choose_solc, wanted_version
-from devtools.soltest.compiling import artifacts_of, compiled_sources
+from devtools.soltest.compiler import CompilerRun, Solc, choose_solc, is_to_be_installed, wanted_version
+from devtools.soltest.compiling import artifacts_of, compiled_sources, has_changed
 from devtools.soltest.coverage import FileCoverage, coverage
 from devtools.soltest.discovery import Suite, SuiteFilter, find_suites
 from devtools.soltest.forge_artifacts import forge_artifacts
@@ -25,7 +25,7 @@ from devtools.soltest.sources import Sources, own_sources, read_sources
 from devtools.soltest.stack_trace import SourceTexts
 from devtools.soltest.storage_layouts import Layouts, asks_for_layouts, storage_layouts
 from devtools.soltest.syntax_trees import syntax_trees
-from devtools.soltest.workers import SuiteWorker, Watch, run_suites
+from devtools.soltest.workers import Watch, prepare_workers, run_suites
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile
 
@@ -72,21 +72,36 @@ class SuiteSession:
     seed: int = 0
     artifacts: Artifacts = field(default_factory=lambda: Artifacts(Path(), (), {}))
     _layouts: Layouts = field(default_factory=dict)
-    _early: SuiteWorker | None = None
+    _chosen: Solc | None = None
     _fork: tuple[str, int] | None = None
     """The node that tests begin at, and the block."""
 
     def prepare(self) -> None:
-        """Compile and find the tests, while a worker makes itself ready. Raises InvalidInput, CompileError."""
+        """Compile and find the tests, while workers' modules are loaded. Raises InvalidInput, CompileError."""
         self.wanted.check()
-        self._early = SuiteWorker()
+        prepare_workers()
         chosen = self.project.fuzz.seed
         self.seed = secrets.randbits(64) if chosen is None else chosen
-        sources = self._sources()
-        if not sources.own:
+        names = self._wanted_sources()
+        if not names:
             return  # nothing of what is there is wanted
-        self.artifacts = self._compiled(sources)
-        self.suites, self.corrupt = find_suites(self.artifacts, sources.own, self.wanted)
+        waiting = self._compiler_in_advance(names)
+        try:
+            self.artifacts = self._compiled(read_sources(self.project, names), waiting)
+        finally:
+            if waiting is not None:
+                waiting.drop()
+        self.suites, self.corrupt = find_suites(self.artifacts, names, self.wanted)
+
+    def _compiler_in_advance(self, names: Iterable[str]) -> CompilerRun | None:
+        """npm's compiler, which gets ready while sources are read, where one of them seems to have changed."""
+        if is_to_be_installed(self.options.use) or not has_changed(self.project, names):
+            return None
+        try:
+            solc = self._solc()
+            return solc.start() if solc.is_javascript else None
+        except InvalidInput:
+            return None  # what is wrong is said where it is needed
 
     def _fork_point(self) -> tuple[str, int] | None:
         """The node that tests begin at and one block for all of them. Raises NodeError, InvalidInput."""
@@ -113,7 +128,7 @@ class SuiteSession:
         """What runs need to know of it, once it is compiled."""
         return self._job(None)
 
-    def _compiled(self, sources: Sources) -> Artifacts:
+    def _compiled(self, sources: Sources, waiting: CompilerRun | None = None) -> Artifacts:
         """What forge has compiled of the sources as they are, and the rest, compiled now or before."""
         version = wanted_version(self.project, self.options.use)
         found = forge_artifacts(self.project, sources, version)
@@ -122,7 +137,7 @@ class SuiteSession:
             if version is None:
                 found = forge_artifacts(self.project, sources, solc.version)
             left = sources.texts.keys() - found.keys()
-            made = compiled_sources(self.project, sources, left, solc, self.tell)
+            made = compiled_sources(self.project, sources, left, solc, self.tell, waiting, self.options.workers)
             leave_for_forge(self.project, sources, solc.version, made, found)
             found |= made
         if asks_for_layouts(sources):
@@ -139,20 +154,22 @@ class SuiteSession:
         return storage_layouts(self.project, sources, solc)
 
     def _solc(self, tell: Callable[[str], None] = lambda _: None) -> Solc:
-        options = self.options
-        return choose_solc(self.project, options.use, tell, from_project=options.solc_from_project)
+        if self._chosen is None:
+            options = self.options
+            self._chosen = choose_solc(self.project, options.use, tell, from_project=options.solc_from_project)
+        return self._chosen
 
     def _sources(self) -> Sources:
-        """The project's sources without the tests that are left out. Raises InvalidInput for a project without any."""
+        return read_sources(self.project, self._wanted_sources())
+
+    def _wanted_sources(self) -> list[str]:
+        """The project's own sources without the tests that are left out. Raises InvalidInput where there are none."""
         project = self.project
         names = own_sources(project)
         if not names:
             folders = ", ".join(dict.fromkeys((project.src, project.test, project.script)))
             raise InvalidInput(f"{project.root} has no Solidity sources: foundry.toml names the folders {folders}")
-        return read_sources(
-            self.project,
-            (name for name in names if not name.endswith(".t.sol") or self.wanted.takes_path(name)),
-        )
+        return [name for name in names if not name.endswith(".t.sol") or self.wanted.takes_path(name)]
 
     def coverage(self, suites: Iterable[SuiteResult]) -> list[FileCoverage]:
         """The coverage of the project's own sources by tests that were run with the report `coverage`.
@@ -170,8 +187,7 @@ class SuiteSession:
             yield SuiteResult(file, contract, [broken])
         if self.suites:
             self._fork = self._fork or self._fork_point()
-            early, self._early = self._early, None
-            yield from run_suites(self._job(network), self.suites, self.options.workers, early, self.watch)
+            yield from run_suites(self._job(network), self.suites, self.options.workers, self.watch)
 
     def _job(self, network: int | None) -> Job:
         found, options = self.artifacts, self.options

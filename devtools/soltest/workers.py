@@ -11,9 +11,10 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from time import monotonic
@@ -37,10 +38,8 @@ _LOOK: Final = 15.0
 """Seconds in which a new process finds the place at which a test that was stopped does not end."""
 
 
-def run_suites(
-    job: Job, suites: Sequence[Suite], workers: int, early: SuiteWorker | None = None, watch: Watch | None = None
-) -> Iterator[SuiteResult]:
-    """Results as suites end. `early`: a worker that was started while there was nothing to run; it is ended here.
+def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | None = None) -> Iterator[SuiteResult]:
+    """Results as suites end.
 
     `watch` gets each second the tests that have been running for longer than that, and their seconds: the
     longest first; before a result and at the end that there are none.
@@ -53,8 +52,7 @@ def run_suites(
     try:
         while todo or any(worker.suite for worker in running.values()):
             while todo and len(running) < min(workers, len(suites)):
-                worker = early or SuiteWorker()
-                early = None
+                worker = SuiteWorker()
                 running[worker.pipe] = worker
             for worker in running.values():
                 if todo and worker.suite is None:
@@ -74,8 +72,6 @@ def run_suites(
         tell(())
         for worker in running.values():
             worker.end()
-        if early is not None:
-            early.end()
 
 
 def _ignore_progress(_: Sequence[tuple[str, float]]) -> None:
@@ -243,7 +239,6 @@ class SuiteWorker:
 
     def __init__(self) -> None:
         context = get_context("forkserver")
-        context.set_forkserver_preload(["devtools.soltest.serving"])
         self._is_new = True
         self.pipe, theirs = context.Pipe()
         self.process: ForkServerProcess = context.Process(target=_serve, args=(theirs, dict(os.environ)), daemon=True)
@@ -309,17 +304,30 @@ class SuiteWorker:
         self.pipe.close()
 
 
+def prepare_workers() -> None:
+    """Start the process that forks workers, unless it runs, and wait for nothing: it loads their modules meanwhile."""
+    get_context("forkserver").set_forkserver_preload(["devtools.soltest.serving"])
+    with no_modules_of_the_folder():
+        resource_tracker.ensure_running()  # its own start lets the signal through again
+    with _deaf(), no_modules_of_the_folder():
+        forkserver.ensure_running()
+
+
 def _start_deaf(process: ForkServerProcess) -> None:
     """Start a process that does not hear Ctrl-C before `_serve` has said what it means to it.
 
-    The first one starts the process that forks them all, which blocks the signal from then on, and so do its forks.
+    The process that forks them all blocks the signal from its start on, and so do its forks.
     """
-    with no_modules_of_the_folder():
-        resource_tracker.ensure_running()  # its own start lets the signal through again
+    prepare_workers()
+    with _deaf():
+        process.start()
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with no_modules_of_the_folder():
-            process.start()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -27,6 +27,7 @@ from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.errors import InvalidInput
 from hypervisor.events import StampedEvent
+from hypervisor.journal import Journal
 from hypervisor.labs import install_labs
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
@@ -39,6 +40,7 @@ from localnet.traces.console_log import CONSOLE
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.application import Application, block_of
+from runtimes.evm.ethereum.contract_states import KnownContracts
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
 from runtimes.evm.rules import CodeLimit
@@ -143,6 +145,7 @@ class World:
         self.machine.state_tree.flush()
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
         self._sent = 0
+        self._known = KnownContracts()
         self.notes_slots = False
         """Whether outcomes have the words of slots."""
         if setting.fork_url is not None and self._is_ethereum:
@@ -255,7 +258,7 @@ class World:
         tree = self.machine.state_tree
         mark = tree.begin()
         try:
-            application = Application(self.machine, transaction, from_, paid=False)
+            application = Application(self.machine, transaction, from_, paid=False, accounts=self._accounts())
             result = application.apply_implicit(kept)
             gas_used = application.billed(result.gas_used)
             if not kept:
@@ -271,6 +274,15 @@ class World:
         slots = application.accounts.slot_words() if self.notes_slots else ()
         outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, words, "", slots)
         return outcome, result.created
+
+    def _accounts(self) -> Accounts:
+        """Those of a message, which finds by their CIDs what messages before it have read of contracts.
+
+        Not on forks: there a storage's root names a place, which another test's may be another network's.
+        """
+        known = self._known if self.cheatcodes.origin is None else KnownContracts()
+        known.trim()
+        return Accounts(self.machine, Journal(), block_of(self.machine).filecoin_addresses, known)
 
     def _note_failure(self, accounts: Accounts) -> None:
         vm = accounts.find(VM_ADDRESS)

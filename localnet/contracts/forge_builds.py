@@ -32,6 +32,12 @@ class ForgeBuilds:
             return self._builds.get(artifact.relative_to(self._out).as_posix())
         return next(iter(self._infos)) if len(self._infos) == 1 else None
 
+    def artifacts(self, source: str) -> list[Path] | None:
+        """A source's artifacts by the cache; None where there is none of forge's caches."""
+        if not self._builds:
+            return None
+        return [self._out / path for path in self._paths.get(source, ())]
+
     def numbers(self, build: str) -> dict[int, str]:
         """A run's sources by number; nothing where they cannot be read."""
         known = self._numbers.get(build)
@@ -58,19 +64,35 @@ class ForgeBuilds:
     def _infos(self) -> dict[str, Path]:
         return {path.stem: path for path in sorted((self._out / "build-info").glob("*.json"))}
 
-    @cached_property
+    @property
     def _builds(self) -> dict[str, str]:
         """By the artifact's path from the folder, the run of the compiler that made it."""
+        return self._entries[0]
+
+    @property
+    def _paths(self) -> dict[str, list[str]]:
+        """By source, its artifacts' paths from the folder."""
+        return self._entries[1]
+
+    @cached_property
+    def _entries(self) -> tuple[dict[str, str], dict[str, list[str]]]:
         files = _object(self._cache / FORGE_CACHE).get("files")
-        found: dict[str, str] = {}
+        builds: dict[str, str] = {}
+        paths: dict[str, list[str]] = {}
         try:
-            for entry in dict(files or {}).values():
-                for versions in entry["artifacts"].values():
-                    for profiles in versions.values():
-                        found |= {made["path"]: str(made["build_id"]) for made in profiles.values()}
+            for source, entry in dict(files or {}).items():
+                profiles = [found for versions in entry["artifacts"].values() for found in versions.values()]
+                made = {str(one["path"]): str(one["build_id"]) for found in profiles for one in found.values()}
+                builds |= made
+                paths[source] = [path for path in made if _is_below(path)]
         except (KeyError, TypeError, ValueError, AttributeError):
-            return {}
-        return found
+            return {}, {}
+        return builds, paths
+
+
+def _is_below(path: str) -> bool:
+    """Whether a path leads to a place below the folder that it is named from."""
+    return not path.startswith("/") and ".." not in path.split("/")
 
 
 def _object(path: Path) -> Mapping[str, Any]:

@@ -81,7 +81,7 @@ def test_a_compiler_that_lies_in_a_checkout_or_above_does_not_run(tmp_path: Path
         choose_solc(wanted, None)
     put(cache, "0.8.999", SOURCE.format("cached"))
     for asked, use in ((wanted, None), (project(tmp_path / "project"), None), (wanted, "0.8.999")):
-        assert choose_solc(asked, use).compile({"a": 1}) == {"compiler": "cached", "asked": {"a": 1}}
+        assert choose_solc(asked, use).start().ask({"a": 1}) == {"compiler": "cached", "asked": {"a": 1}}
     assert not trace.exists()
 
 
@@ -91,7 +91,7 @@ def test_the_projects_own_compiler_runs_where_the_user_says_so_and_its_parents_n
     package(tmp_path / "node_modules/solc", "0.8.998", SOURCE.format("parent's"))
     for version in (None, "0.8.999"):
         found = choose_solc(project(tmp_path / "project", version), None, from_project=True)
-        assert found.compile({})["compiler"] == "own"
+        assert found.start().ask({})["compiler"] == "own"
     with pytest.raises(InvalidInput, match=r"--use 0\.8\.998.* --solc-from-project, which runs .*, 0\.8\.999$"):
         choose_solc(project(tmp_path / "project", "0.8.998"), None, from_project=True)
 
@@ -119,7 +119,7 @@ def test_javascript_sees_nothing_of_the_environment_that_could_run_code_or_is_se
     place = put(
         cache, "0.8.999", "module.exports = {cwrap: () => () => JSON.stringify({...process.env, at: process.cwd()})}"
     )
-    seen = choose_solc(project(tmp_path), None).compile({})
+    seen = choose_solc(project(tmp_path), None).start().ask({})
     assert seen.keys() <= {"PATH", "TMPDIR", "at"}
     assert seen["at"] == str(place.parent)
     assert not (tmp_path / "trace").exists()
@@ -262,7 +262,7 @@ def test_a_compiler_that_ends_without_an_answer_is_named_with_its_words(tmp_path
         CompileError,
         match=r"soljson\.js, which says it is solc 0\.8\.999, answered no JSON; it ended with 1: [\s\S]*no way",
     ):
-        choose_solc(project(tmp_path), None).compile({})
+        choose_solc(project(tmp_path), None).start().ask({})
 
 
 def test_the_table_is_of_releases_from_the_oldest_on() -> None:

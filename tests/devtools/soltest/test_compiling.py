@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from devtools.soltest.compiler import Solc
-from devtools.soltest.compiling import artifacts_of, compiled_sources
+from devtools.soltest.compiler import CompileError, CompilerRun, Solc
+from devtools.soltest.compiling import artifacts_of, compiled_sources, has_changed
 from devtools.soltest.evm_versions import evm_version
 from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.sources import own_sources, read_sources
@@ -23,11 +25,11 @@ FILES = {
     "test/Apart.t.sol": 'import {Apart} from "../src/Apart.sol"; contract ApartTest {}',
 }
 COMPILER = """#!{python}
-import json, re, sys
+import json, os, re, sys
 asked = json.load(sys.stdin)
 chosen = asked["settings"]["outputSelection"]
 with open("{log}", "a") as log:
-    log.write(json.dumps([sorted(chosen), sorted(asked["sources"])]) + "\\n")
+    log.write(json.dumps([sorted(chosen), sorted(asked["sources"]), os.getpid()]) + "\\n")
 numbers = {{name: {{"id": number}} for number, name in enumerate(sorted(asked["sources"]))}}
 contracts = {{
     name: {{made: {{"abi": [{{"name": asked["sources"][name]["content"]}}]}} for made in
@@ -58,17 +60,21 @@ class Compiled:
 
     def run(self) -> tuple[set[str], set[str]]:
         """Which sources the compiler made code of, and which it was given."""
+        lines = self.runs()
+        assert len(lines) <= 1
+        return (set(lines[0][0]), set(lines[0][1])) if lines else (set(), set())
+
+    def runs(self, **more: Any) -> list[tuple[list[str], list[str], int]]:
+        """The same of each of the compiler's processes, with its number."""
         self.log.write_text("", encoding="utf-8")
         sources = read_sources(self.project, own_sources(self.project))
-        found = compiled_sources(self.project, sources, sources.texts, self.solc)
+        found = compiled_sources(self.project, sources, sources.texts, self.solc, **more)
         self.artifacts = artifacts_of(self.root, found)
         assert {place.file for place in self.artifacts.places} == set(sources.texts)
         for place in self.artifacts.places:
             assert self.artifacts.load(place).abi == [{"name": sources.texts[place.file]}]
             assert place.file in self.artifacts.sources[place.build].values()
-        lines = [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
-        assert len(lines) <= 1
-        return (set(lines[0][0]), set(lines[0][1])) if lines else (set(), set())
+        return [tuple(json.loads(line)) for line in self.log.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture
@@ -121,6 +127,70 @@ def test_another_setting_compiles_everything_and_the_first_is_still_there(
 def test_another_compiler_compiles_everything(compiled: Compiled) -> None:
     compiled.solc = replace(compiled.solc, version="0.8.31")
     assert compiled.run() == (set(FILES), set(FILES))
+
+
+def test_many_sources_are_shared_by_processes_each_of_which_is_given_all(compiled: Compiled) -> None:
+    """So the numbers of sources, on which code through the IR depends, are those of one process."""
+    names = {f"src/Many{number}.sol" for number in range(40)}
+    for name in names:
+        compiled.write(name, f'import "./Base.sol"; contract {Path(name).stem} is Base {{}}')
+    shared = compiled.runs(runs=2)
+    assert len(shared) == 2
+    assert set(shared[0][0]) | set(shared[1][0]) == names
+    assert not set(shared[0][0]) & set(shared[1][0])
+    assert [set(given) for _, given, _ in shared] == [{*names, "src/Base.sol"}] * 2
+    assert min(len(chosen) for chosen, _, _ in shared) > 10
+    assert compiled.runs(runs=2) == []
+
+
+def test_a_few_sources_are_compiled_by_one_process(compiled: Compiled) -> None:
+    compiled.write("src/Base.sol", "contract Base { uint public x; }")
+    assert len(compiled.runs(runs=2)) == 1
+
+
+def test_a_process_that_waits_is_the_one_that_is_asked(compiled: Compiled) -> None:
+    for name in (f"src/Many{number}.sol" for number in range(40)):
+        compiled.write(name, f"contract {Path(name).stem} {{}}")
+    waiting = CompilerRun(compiled.solc)
+    asked = {process for _, _, process in compiled.runs(runs=2, waiting=waiting)}
+    assert waiting._process.pid in asked
+    assert len(asked) == 2
+    assert waiting._process.returncode == 0
+
+
+def test_a_process_of_another_compiler_is_not_asked(compiled: Compiled) -> None:
+    waiting = CompilerRun(replace(compiled.solc, version="0.8.1"))
+    compiled.write("src/Base.sol", "contract Base { uint public x; }")
+    ((_, _, process),) = compiled.runs(waiting=waiting)
+    assert process != waiting._process.pid
+    waiting.drop()
+    assert waiting._process.returncode not in (None, 0)
+
+
+def test_sources_that_one_of_two_processes_refuses_are_refused(compiled: Compiled) -> None:
+    for number in range(40):
+        compiled.write(f"src/Many{number}.sol", f"contract Many{number} {{}}")
+    program = compiled.solc.path
+    refusal = 'answer = {"errors": [{"severity": "error", "formattedMessage": "no Many7"}]}'
+    said = f'if "src/Many7.sol" in chosen:\n    {refusal}\n    print(json.dumps(answer))\n    sys.exit()\n'
+    program.write_text(
+        program.read_text(encoding="utf-8").replace("numbers =", f"{said}numbers =", 1), encoding="utf-8"
+    )
+    with pytest.raises(CompileError, match=r"solc 0\.8\.30 refused the sources:\nno Many7"):
+        compiled.runs(runs=2)
+
+
+def test_what_is_newer_than_what_was_compiled_last_has_changed(compiled: Compiled) -> None:
+    project, name = compiled.project, "src/Base.sol"
+    file, cache = compiled.root / name, compiled.root / "cache" / "hypervisor"
+    at = cache.stat().st_mtime_ns
+    for known in FILES:
+        os.utime(compiled.root / known, ns=(at - 1, at - 1))
+    assert not has_changed(project, FILES)
+    os.utime(file, ns=(at, at))  # in the same moment: files' times are not exact everywhere
+    assert has_changed(project, FILES)
+    assert not has_changed(project, [other for other in FILES if other != name])
+    assert has_changed(replace(project, cache="elsewhere"), [name])
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,9 @@ def job_of(folder: Path, contract: dict[str, Any], **settings: Any) -> Job:
     return Job(Project(folder), places, {"": {0: "test/T.t.sol"}}, seed=1, **settings)
 
 
-def results(job: Job, early: SuiteWorker | None = None) -> Iterator[SuiteResult]:
+def results(job: Job) -> Iterator[SuiteResult]:
     suites, _ = find_suites(Artifacts(job.project.root, job.places, job.sources), ["test/T.t.sol"], SuiteFilter())
-    return run_suites(job, suites, 1, early)
+    return run_suites(job, suites, 1)
 
 
 def test_what_runs_for_long_is_named_until_its_result_comes(tmp_path: Path) -> None:
@@ -123,12 +123,20 @@ def test_a_loop_that_is_stopped_by_the_clock_is_shown_where_it_is(name: str, tmp
 
 
 @pytest.mark.parametrize("evm", ["fast", "both", "py-evm"])
-def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path) -> None:
-    job, worker = job_of(tmp_path, artifact({"testAfter()": PASS, "testLoops()": LOOP}), evm=evm), SuiteWorker()
+def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = job_of(tmp_path, artifact({"testAfter()": PASS, "testLoops()": LOOP}), evm=evm)
     pressed: list[float] = []
+    made: list[SuiteWorker] = []
+
+    class Noted(SuiteWorker):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    monkeypatch.setattr("devtools.soltest.workers.SuiteWorker", Noted)
 
     def ring(_signal: int, _frame: FrameType | None) -> None:
-        if worker.test == "testLoops()" and not pressed:
+        if made and made[0].test == "testLoops()" and not pressed:
             pressed.append(time.monotonic())
             raise KeyboardInterrupt
 
@@ -136,14 +144,14 @@ def test_ctrl_c_stops_a_loop_and_names_it(evm: str, tmp_path: Path) -> None:
     with alarm_clock(ring):
         signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
         with pytest.raises(KeyboardInterrupt):
-            ended.extend(results(job, worker))
+            ended.extend(results(job))
         signal.setitimer(signal.ITIMER_REAL, 0)
     assert time.monotonic() - pressed[0] < 5 * slowness()
     assert [(test.signature, test.status, test.reason) for test in ended[0].tests] == [
         ("testAfter()", CaseStatus.SUCCESS, None),
         ("testLoops()", CaseStatus.FAILURE, "interrupted (Ctrl-C)"),
     ]
-    assert worker.process.exitcode is not None
+    assert [worker.process.exitcode is not None for worker in made] == [True]
 
 
 def test_ctrl_c_is_status_130_with_the_results_so_far(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -135,3 +135,22 @@ def test_what_a_source_declares_is_found_in_its_text() -> None:
 library L$ { function f() internal {} }
     interface I_1 {}"""
     assert declared_contracts(text) == {"A", "B", "L$", "I_1"}
+
+
+def test_a_cache_that_leads_out_of_the_artifacts_leads_nowhere(tmp_path: Path, out: Path) -> None:
+    """Its paths are a stranger's: what lies elsewhere is not opened."""
+    (build,) = (path.stem for path in (tmp_path / "out" / "build-info").iterdir())
+    outside = (out / "BTest.json").rename(tmp_path / "BTest.json")
+
+    def with_path(path: str) -> CompiledSource | None:
+        places = {"ATest": f"{Path(FILE).name}/ATest.json", "BTest": path}
+        artifacts = {name: {"0.8.30": {"default": {"path": at, "build_id": build}}} for name, at in places.items()}
+        (tmp_path / "cache").mkdir(exist_ok=True)
+        cache = tmp_path / "cache" / "solidity-files-cache.json"
+        cache.write_text(json.dumps({"files": {FILE: {"artifacts": artifacts}}}), encoding="utf-8")
+        return found(tmp_path)
+
+    assert with_path("../BTest.json") is None
+    assert with_path(str(outside)) is None
+    outside.rename(tmp_path / "out" / "BTest.json")
+    assert with_path("BTest.json") is not None

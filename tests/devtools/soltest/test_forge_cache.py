@@ -15,6 +15,7 @@ from devtools.soltest.forge_cache import leave_for_forge
 from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.remappings import Remapping
 from devtools.soltest.sources import Sources
+from devtools.soltest.xxh3 import xxh3_64
 
 # Two sources as forge 1.7.1 has written them into its cache, with the hashes that it gave them.
 HASHES = {
@@ -101,6 +102,42 @@ def test_an_entry_of_which_nothing_has_changed_is_kept(left: Left) -> None:
     content = left.leave(name)
     assert content is not None
     assert content["files"].keys() == {"src/A.sol", "src/L.sol"}
+
+
+def test_a_text_is_hashed_once_and_its_hash_kept(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
+    """XXH3 is long to compute in Python; forge's hash is the same whether it was kept or not."""
+    hashed: list[bytes] = []
+
+    def counting(data: bytes) -> int:
+        hashed.append(data)
+        return xxh3_64(data)
+
+    monkeypatch.setattr("devtools.soltest.forge_cache.xxh3_64", counting)
+    left.leave("src/A.sol", "src/L.sol")
+    assert sorted(hashed) == sorted(text.encode() for text in left.sources.texts.values())
+    hashed.clear()
+    name = "src/A.sol"
+    left.sources.texts[name] += "// one line\n"
+    (left.project.root / name).write_text(left.sources.texts[name], encoding="utf-8")
+    content = left.leave(name)
+    assert hashed == [left.sources.texts[name].encode()]
+    assert content is not None
+    assert {found: entry["contentHash"] for found, entry in content["files"].items()} == {
+        found: f"{xxh3_64(text.encode()):016x}" for found, text in left.sources.texts.items()
+    }
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"[]", b"{", b'{"a": 7}'], ids=lambda found: found.decode())
+def test_hashes_that_cannot_be_read_are_made_again(left: Left, spoilt: bytes) -> None:
+    kept = left.file.parent / "hypervisor" / "hashes.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(spoilt)
+    content = left.leave("src/A.sol", "src/L.sol")
+    assert content is not None
+    assert {name: found["contentHash"] for name, found in content["files"].items()} == {
+        name: expected for name, (expected, _) in HASHES.items()
+    }
+    assert len(json.loads(kept.read_bytes())) == 2
 
 
 @pytest.mark.parametrize(

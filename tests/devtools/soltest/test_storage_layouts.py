@@ -27,7 +27,10 @@ class AskedSolc:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
 
-    def compile(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def start(self) -> AskedSolc:
+        return self
+
+    def ask(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.asked.append(asked)
         selection = asked["settings"]["outputSelection"]
         names = asked["sources"] if "*" in selection else selection
