@@ -6,13 +6,13 @@ place of the native one for one machine. Charges and results are those of a plai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Final, Protocol, cast
 
-from hypervisor.registry import NATIVE, Registry
+from hypervisor.registry import NATIVE, Registry, RuntimeFactory
 from hypervisor.runtime import Runtime
 from hypervisor.types import ActorID, MethodNumber
 from store.cid import Cid
@@ -91,7 +91,7 @@ class RecordingRuntime(Runtime, Protocol):
     recorder: ProfileRecorder
 
 
-class _ProfiledRegistry:
+class _ProfiledRegistry(Registry):
     """A registry whose native runtime is profiled; all else is that of another registry, and what stands before it."""
 
     def __init__(self, registry: Registry) -> None:
@@ -99,13 +99,29 @@ class _ProfiledRegistry:
         native = cast(RecordingRuntime, registry.make(PROFILING))
         self._native = registry.wrapped(NATIVE, native)
         self.recorder = native.recorder
-        self.options = registry.options
-        self.override, self.wrap, self.names = registry.override, registry.wrap, registry.names
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        return self._registry.options
 
     def runtime_for(self, code: Cid) -> tuple[str, Runtime]:
-        """The name and the runtime for a code CID."""
         name, runtime = self._registry.runtime_for(code)
         return (name, self._native) if name == NATIVE else (name, runtime)
+
+    def make(self, name: str) -> Runtime:
+        return self._registry.make(name)
+
+    def override(self, code: Cid, name: str, factory: RuntimeFactory | None = None) -> None:
+        self._registry.override(code, name, factory)
+
+    def wrap(self, name: str, wrapper: Callable[[Runtime], Runtime], *, once: bool = False) -> None:
+        self._registry.wrap(name, wrapper, once=once)
+
+    def wrapped(self, name: str, runtime: Runtime) -> Runtime:
+        return self._registry.wrapped(name, runtime)
+
+    def names(self) -> Mapping[Cid, str]:
+        return self._registry.names()
 
 
 class HasRuntimes(Protocol):
@@ -117,8 +133,8 @@ class HasRuntimes(Protocol):
 @contextmanager
 def profiled(machine: HasRuntimes) -> Iterator[ProfileRecorder]:
     """Profile the native actors of what a machine executes from here on, until the block ends."""
-    plain, registry = machine.registry, _ProfiledRegistry(machine.registry)
-    machine.registry = cast(Registry, registry)  # it offers the same
+    plain = machine.registry
+    machine.registry = registry = _ProfiledRegistry(plain)
     try:
         yield registry.recorder
     finally:

@@ -6,12 +6,15 @@ first. What differs at network versions 18 to 20 is there for programs that defi
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from textwrap import wrap
-from typing import Final
+from types import FunctionType
+from typing import Final, cast
 
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ErrorNumber, ExitCode
 from hypervisor.features import feature_of_syscall
@@ -20,7 +23,8 @@ from runtimes.wasm.syscalls.send import NO_GAS_LIMIT
 from runtimes.wasm.syscalls.table import STRUCTURES, TOKEN_AMOUNT, Structure, Syscall
 from store.cid import CBOR, DAG_CBOR, RAW
 
-HEADER: Final = Path(__file__).resolve().parents[2] / "actors" / "include" / "fvm.h"
+_PROJECT: Final = Path(__file__).resolve().parents[2]
+HEADER: Final = _PROJECT / "actors" / "include" / "fvm.h"
 NEWEST, OLDEST = REVISIONS["v4+install_actor+upgrade_actor"], REVISIONS["v3"]
 """With the syscalls of all features: a module imports only what it uses."""
 
@@ -69,9 +73,18 @@ def prototype(syscall: Syscall) -> str:
 
 def words(syscall: Syscall) -> str:
     """What the syscall does, in the words of its handler, and the feature that it needs."""
-    text = " ".join((inspect.getdoc(syscall.handler) or "").split())
+    handler = cast(FunctionType, syscall.handler)
+    text = " ".join(_docstrings(handler.__module__).get(handler.__name__, "").split())
     feature = feature_of_syscall(f"{syscall.module}.{syscall.name}")
     return text if feature is None else f"{text} With the feature {feature.name}, which no network has."
+
+
+@cache
+def _docstrings(module: str) -> Mapping[str, str]:
+    """Those of a module's functions, as its source has them: a compiled function has none."""
+    source = _PROJECT.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+    functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    return {function.name: ast.get_docstring(function) or "" for function in functions}
 
 
 def members(structure: Structure) -> list[tuple[str, str, int]]:

@@ -118,7 +118,7 @@ def is_library(module: WasmModule) -> bool:
 
 def concerns(wasm: bytes) -> bool:
     """Whether a module is a library or imports from one. Raises InvalidModule; most modules are not parsed."""
-    if PREFIX.encode() not in wasm and ENTRY_POINT in export_names(wasm):
+    if PREFIX.encode() not in wasm and any(name == ENTRY_POINT for name in export_names(wasm)):
         return False
     module = parse(wasm)
     return is_library(module) or any(map(is_linked, module.imports))

@@ -14,6 +14,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.features import FEATURES, SINCE, features_of, with_features
 from hypervisor.overlay import Overlay
 from hypervisor.overlay_file import parse_overlay
+from runtimes.wasm.module import FunctionType
 from runtimes.wasm.validate import ModuleFacts
 from tests.conformance.coverage import GOLDEN
 from tests.conftest import bundle_folder, fvm_data
@@ -59,7 +60,7 @@ def test_an_odd_entry_that_is_refused_too_early_is_noticed(monkeypatch: pytest.M
     """A planted defect: whether `upgrade` can be entered is not looked at."""
     found = ModuleFacts(1, 0, False, True)
     assert not found.has_odd_upgrade
-    monkeypatch.setattr("runtimes.wasm.validate.UPGRADE_TYPE", None)
+    monkeypatch.setattr("runtimes.wasm.validate.UPGRADE_TYPE", FunctionType(b"", b""))
     monkeypatch.setattr("runtimes.wasm.runtime._modules", lambda folder, boundary: _fresh(boundary))
     assert [result.vector for result in results(1, "upgrade/works") if not result.passed]
 

@@ -71,14 +71,20 @@ def test_the_readmes_two_commands_run_in_the_clone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("second", ["", "python3.13"])
-def test_where_nothing_can_be_compiled_the_compiled_form_is_not_run(tmp_path: Path, second: str) -> None:
+def test_where_nothing_can_be_compiled_the_clones_tests_run_interpreted(tmp_path: Path, second: str) -> None:
     place = f'"$scratch/clone/.venv{"-3.13" if second else ""}/bin"'
     program = "#!/bin/sh\\necho $2: there is no C compiler\\n"
     lacks = (
         f"mkdir -p {place}; printf '{program}' >{place}/python; chmod +x {place}/python; minor_of() {{ echo 3.13; }}"
     )
-    said = run_in_the_clone(f"{lacks}\nsecond={second}\nthe_compiled_form\necho went on", tmp_path)
-    assert said == "\n=== compiled form: NOT RUN, lacking: there is no C compiler\nwent on\n"
+    said = run_in_the_clone(
+        f'make() {{ echo make "$@"; }}; alone() {{ "$@"; }}; {lacks}\nsecond={second}\nthe_clones_tests', tmp_path
+    )
+    assert [line for line in said.splitlines() if line.startswith(("make", "=== compiled"))] == [
+        f"make PYTHON={second} environment",
+        "=== compiled form: NOT RUN, lacking: there is no C compiler",
+        f"make PYTHON={second} test",
+    ]
 
 
 def test_the_minutes_of_its_steps_are_those_of_the_page_and_an_hour_in_all() -> None:

@@ -59,6 +59,8 @@ def test_what_the_compiled_form_cannot_have_stays_interpreted() -> None:
 def _unfit(path: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.AsyncFunctionDef):
+            found.append(f"{node.name} is a coroutine")
         if not isinstance(node, ast.ClassDef):
             continue
         bases = {ast.unparse(base) for base in node.bases}
