@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from random import Random
 from time import monotonic
 from typing import Any, Final
@@ -16,10 +17,14 @@ from typing import Any, Final
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.state import VM_ADDRESS
 from devtools.soltest.cheatcodes.values import decode, encode
+from devtools.soltest.corpus import CHANGED_INPUTS, Corpus
+from devtools.soltest.corpus_files import CorpusFolder
 from devtools.soltest.dictionary import Dictionary
 from devtools.soltest.discovery import TestFunction
 from devtools.soltest.fixtures import find_fixtures
 from devtools.soltest.frames import FrameTracer, by_end
+from devtools.soltest.kept_failures import KeptCall
+from devtools.soltest.mutations import changed_arguments
 from devtools.soltest.project import FuzzSettings
 from devtools.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
 from devtools.soltest.stage import SuiteStage, is_rejected, selector
@@ -65,10 +70,13 @@ class FuzzRun:
     progress: Callable[[TestResult], None] = lambda _: None
     kept: bytes | None = None
     """The calldata with which it has failed before: its first run."""
+    root: Path = Path()
+    """The project's folder, which has that of the corpus."""
     gases: list[int] = field(default_factory=list)
     rejects: int = 0
     last: list[Any] = field(default_factory=list)
     """The inputs of the newest run that counts."""
+    _corpus: Corpus[list[Any]] | None = None
 
     def run(self) -> TestResult:
         """Call until all runs are done, or one fails."""
@@ -77,20 +85,32 @@ class FuzzRun:
         fixtures = find_fixtures(self.stage)
         self.stage.world.restore(self.ready)
         values = Values(rng, self.dictionary, self.settings.dictionary_weight, fixtures)
-        due, kept = Deadline(self.settings.timeout), self._kept_arguments()
+        due, kept = Deadline(self.settings.timeout), self._arguments_of(self.kept)
+        broken = None if kept else self._begin_corpus(due)
+        if broken is not None:
+            return broken
+        corpus = self._corpus
         while len(self.gases) < self.settings.runs and not due.over():
             if due.now():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
-            arguments, kept = kept or values.arguments(self.test.entry["inputs"]), None
-            outcome = self._call(arguments)
+            of = None if kept or corpus is None else corpus.choose(rng)
+            if of is None or corpus is None:
+                arguments, kept = kept or values.arguments(self.test.entry["inputs"]), None
+            else:
+                arguments = changed_arguments(rng, values, self.test.entry["inputs"], of.input, corpus.other(rng))
+            outcome = self._call(arguments) if corpus is None else self._watched(corpus, arguments)
             if is_rejected(outcome):
                 self.rejects += 1
+                if corpus is not None:
+                    corpus.forget()
                 if self.rejects > self.settings.max_test_rejects:
                     return self._result(
                         CaseStatus.FAILURE,
                         f"`vm.assume` rejected too many inputs ({self.settings.max_test_rejects} allowed)",
                     )
                 continue
+            if corpus is not None and corpus.came_new():
+                corpus.keep(arguments, of)
             status, reason = self._verdict(arguments, outcome)
             if status is CaseStatus.FAILURE:
                 return self._failure(arguments, outcome, reason)
@@ -101,9 +121,41 @@ class FuzzRun:
             self.dictionary.add_outcome(outcome)
         return self._result(CaseStatus.SUCCESS, None)
 
-    def _kept_arguments(self) -> list[Any] | None:
-        """What it has failed with; None where that is not known, or is another function's."""
-        data, inputs = self.kept, types(self.test.entry["inputs"])
+    def _begin_corpus(self, due: Deadline) -> TestResult | None:
+        """Run what the corpus has, which does not count; a failure, if one of it fails."""
+        settings, artifact = self.settings, self.stage.artifact
+        if settings.corpus_dir is None and not settings.show_edge_coverage:
+            return None
+        folder = CorpusFolder(self.root, settings, artifact.name, self.test.signature)
+
+        def write(arguments: list[Any]) -> None:
+            folder.write([KeptCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
+
+        corpus = self._corpus = Corpus(settings, self.stage.world.machine, CHANGED_INPUTS, write)
+        for calls in folder.read():
+            arguments = self._arguments_of(calls[0].calldata) if len(calls) == 1 else None
+            if arguments is None:
+                continue
+            if due.over():
+                break
+            outcome = self._watched(corpus, arguments)
+            if is_rejected(outcome):
+                corpus.forget()
+                continue
+            if corpus.came_new():
+                corpus.keep(arguments, written=False)
+            status, reason = self._verdict(arguments, outcome)
+            if status is CaseStatus.FAILURE:
+                return self._failure(arguments, outcome, reason)
+        return None
+
+    def _watched(self, corpus: Corpus[list[Any]], arguments: list[Any]) -> CallOutcome:
+        with corpus.watching():
+            return self._call(arguments)
+
+    def _arguments_of(self, data: bytes | None) -> list[Any] | None:
+        """Inputs of earlier calldata; None where there is none, or it is another function's."""
+        inputs = types(self.test.entry["inputs"])
         if data is None or not inputs or data[:4] != selector(self.test.signature):
             return None
         try:
@@ -166,6 +218,7 @@ class FuzzRun:
         return TestResult(
             self.test.signature, CaseKind.FUZZ, status, reason, gas, tuple(self.gases), len(self.gases),
             rejects=self.rejects, seed=self.seed, counterexample=example,
+            edges=None if self._corpus is None else self._corpus.figures(),
         )  # fmt: skip
 
 

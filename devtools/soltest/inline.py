@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
+from devtools.soltest.project_files import check_inside
 from hypervisor.errors import InvalidInput
 
 _PLACE: Final = re.compile(
@@ -60,9 +61,9 @@ def with_settings(
             continue
         field = name.replace("-", "_")
         if section == "fuzz" and field in _names(FuzzSettings):
-            fuzz = replace(fuzz, **_changes(field, key, value))
+            fuzz = replace(fuzz, **_changes(project, field, key, value))
         elif section == "invariant" and field in _names(InvariantSettings):
-            invariant = replace(invariant, **_changes(field, key, value))
+            invariant = replace(invariant, **_changes(project, field, key, value))
     return fuzz, invariant
 
 
@@ -70,7 +71,10 @@ def _names(settings: type[FuzzSettings] | type[InvariantSettings]) -> set[str]:
     return {field.name for field in fields(settings)}
 
 
-def _changes(field: str, key: str, value: str) -> dict[str, Any]:
+def _changes(project: Project, field: str, key: str, value: str) -> dict[str, Any]:
+    if field == "corpus_dir":
+        check_inside(project.root, project.root / value, key)
+        return {field: value}
     return {field: _value(key, value)}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -18,11 +19,14 @@ from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.artifact import ContractArtifact
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.values import decode as decode_arguments
+from devtools.soltest.corpus import CHANGED_SEQUENCES, Corpus, CorpusInput
+from devtools.soltest.corpus_files import CorpusFolder
 from devtools.soltest.dictionary import Dictionary
 from devtools.soltest.discovery import TestFunction, signature
 from devtools.soltest.fixtures import find_fixtures
 from devtools.soltest.fuzz import Deadline
 from devtools.soltest.kept_failures import KeptCall
+from devtools.soltest.mutations import changed_arguments, changed_sequence
 from devtools.soltest.project import InvariantSettings
 from devtools.soltest.results import CallMetrics, CaseKind, CaseStatus, CounterExample, TestResult
 from devtools.soltest.shrinking import shortened
@@ -221,6 +225,8 @@ class InvariantRun:
     progress: Callable[[TestResult], None] = lambda _: None
     kept: Sequence[KeptCall] = ()
     """The sequence with which it has failed before: it fails again, or is searched for anew."""
+    root: Path = Path()
+    """The project's folder, which has that of the corpus."""
     runs: int = 0
     calls: int = 0
     reverts: int = 0
@@ -230,6 +236,7 @@ class InvariantRun:
     _due: Deadline = field(default_factory=Deadline)
     _beginnings: SequenceBeginnings = field(default_factory=SequenceBeginnings)
     _metrics: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
 
     def run(self) -> TestResult:
         """Sequences until all runs are done, or one breaks the invariant."""
@@ -258,6 +265,9 @@ class InvariantRun:
         if again is not None:
             return again
         self._due = Deadline(self.settings.timeout)
+        begun = self._begin_corpus()
+        if begun is not None:
+            return begun
         while self.runs < self.settings.runs and not self._due.over():
             stage.world.restore(self.ready)
             self.dictionary.forget_runs()
@@ -273,7 +283,7 @@ class InvariantRun:
 
     def _kept_failure(self) -> TestResult | None:
         """The failure of an earlier run, if its calls can be made and still break the invariant."""
-        steps = self._kept_steps()
+        steps = self._steps_of(self.kept)
         found = self._replay(steps) if steps else None
         if found is None:
             return None
@@ -282,11 +292,35 @@ class InvariantRun:
         examples = tuple(step.example() for step in steps[:count])
         return replace(self._result(CaseStatus.FAILURE, why, examples, len(steps)), is_replayed=True)
 
-    def _kept_steps(self) -> list[SequenceStep]:
-        """The kept calls; none where one of them is no call of a target."""
+    def _begin_corpus(self) -> TestResult | None:
+        """Run the sequences that the corpus has, which do not count; a failure, if one of them fails."""
+        settings, stage = self.settings, self.stage
+        if settings.corpus_dir is None and not settings.show_edge_coverage:
+            return None
+        folder = CorpusFolder(self.root, settings, stage.artifact.name, self.test.signature)
+
+        def write(steps: tuple[SequenceStep, ...]) -> None:
+            folder.write([KeptCall(step.sender, step.target.address, step.calldata) for step in steps])
+
+        corpus = self._corpus = Corpus(settings, stage.world.machine, CHANGED_SEQUENCES, write)
+        for calls in folder.read():
+            steps = self._steps_of(calls)[: settings.depth]
+            if not steps:
+                continue
+            if self._due.over():
+                break
+            failure = self._replay(steps)
+            if corpus.came_new():
+                corpus.keep(tuple(steps), written=False)
+            if failure is not None:
+                return self._failure(steps[: failure[0]], failure[1])
+        return None
+
+    def _steps_of(self, calls: Sequence[KeptCall]) -> list[SequenceStep]:
+        """Kept calls; none where one of them is no call of a target."""
         targets = {(target.address, target.selector): target for target in self._targets}
         steps = []
-        for call in self.kept:
+        for call in calls:
             target = targets.get((EthAddress(call.address), call.calldata[:4]))
             if target is None:
                 return []
@@ -302,8 +336,11 @@ class InvariantRun:
     ) -> tuple[list[SequenceStep], str] | None:
         steps: list[SequenceStep] = []
         rejects = 0
-        begun = iter(self._beginnings.choose(rng))
+        corpus = self._corpus
+        of = None if corpus is None else corpus.choose(rng)
+        begun = iter(self._beginnings.choose(rng) if of is None else self._changed(rng, values, excluded, of))
         done: list[SequenceStep] = []
+        newest: tuple[SequenceStep, ...] = ()
         while len(steps) < self.settings.depth and not self._due.over():
             if self._due.now():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
@@ -312,6 +349,8 @@ class InvariantRun:
             self._count(step, outcome)
             if is_rejected(outcome):
                 rejects += 1
+                if corpus is not None:
+                    corpus.forget()
                 if rejects > self.settings.max_assume_rejects:
                     return [], f"`vm.assume` rejected too many inputs ({self.settings.max_assume_rejects} allowed)"
                 continue
@@ -322,11 +361,31 @@ class InvariantRun:
                 self.dictionary.add_outcome(outcome)
                 done.append(step)
                 self._beginnings.look(rng, done, outcome)
+            if corpus is not None and corpus.came_new():
+                newest = tuple(done) if outcome.success else (*done, step)
             why = self._after(outcome)
             if why is not None:
-                return steps, why
-        why = self._end()
+                break
+        else:
+            why = self._end()
+        if newest and corpus is not None:
+            corpus.keep(newest, of)
         return None if why is None else (steps, why)
+
+    def _changed(
+        self, rng: Random, values: Values, excluded: set[EthAddress], of: CorpusInput[tuple[SequenceStep, ...]]
+    ) -> list[SequenceStep]:
+        """A sequence of the corpus, changed."""
+        assert self._corpus is not None
+
+        def change(step: SequenceStep) -> SequenceStep:
+            if not step.arguments:
+                return self._step(rng, values, excluded)
+            inputs = step.target.entry["inputs"]
+            found = changed_arguments(rng, values, inputs, step.arguments, values.arguments(inputs))
+            return replace(step, arguments=tuple(found))
+
+        return changed_sequence(rng, of.input, self._corpus.other(rng), change, self.settings.depth)
 
     def _step(self, rng: Random, values: Values, excluded: set[EthAddress]) -> SequenceStep:
         target = rng.choice(self._targets)
@@ -336,6 +395,9 @@ class InvariantRun:
         return SequenceStep(sender, target, tuple(values.arguments(target.entry["inputs"])))
 
     def _take(self, step: SequenceStep) -> CallOutcome:
+        if self._corpus is not None:
+            with self._corpus.watching():
+                return self.stage.world.call(step.sender, step.target.address, step.calldata)
         return self.stage.world.call(step.sender, step.target.address, step.calldata)
 
     def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
@@ -393,6 +455,7 @@ class InvariantRun:
         return TestResult(
             self.test.signature, CaseKind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
             reverts=self.reverts, seed=self.seed, counterexample=example, shrunk_from=steps, metrics=self._table(),
+            edges=None if self._corpus is None else self._corpus.figures(),
         )  # fmt: skip
 
     def _table(self) -> tuple[CallMetrics, ...]:

@@ -56,7 +56,7 @@ def keep_failures(project: Project, suites: Iterable[SuiteResult]) -> None:
     if not failed:
         return
     try:
-        names = dict.fromkeys(_bare(test.signature) for _, test in failed)
+        names = dict.fromkeys(bare_name(test.signature) for _, test in failed)
         write_inside(project.root, project.root / project.test_failures, "|".join(names).encode())
         for suite, test in failed:
             if test.counterexample and not test.is_replayed:
@@ -69,14 +69,14 @@ def keep_failures(project: Project, suites: Iterable[SuiteResult]) -> None:
 def failure_file(project: Project, kind: CaseKind, contract: str, signature: str) -> Path:
     """Where what made a test fail is kept."""
     folder = project.invariant.failures if kind is CaseKind.INVARIANT else project.fuzz.failures
-    return project.root / folder / "failures" / contract / _bare(signature)
+    return project.root / folder / "failures" / contract / bare_name(signature)
 
 
 def kept_input(project: Project, contract: str, signature: str) -> bytes | None:
     """The calldata with which a fuzz test has failed; that of `--fuzz-input-file`, if one is given."""
     given = project.fuzz.input_file
     content = _read(failure_file(project, CaseKind.FUZZ, contract, signature) if given is None else Path(given))
-    return None if content is None else _bytes(content.get("calldata"))
+    return None if content is None else hex_bytes(content.get("calldata"))
 
 
 def kept_sequence(project: Project, contract: str, signature: str) -> tuple[KeptCall, ...]:
@@ -87,14 +87,14 @@ def kept_sequence(project: Project, contract: str, signature: str) -> tuple[Kept
         return ()
     found = []
     for row in rows:
-        sender, address, calldata = (_bytes(row.get(name)) for name in ("sender", "addr", "calldata"))
+        sender, address, calldata = (hex_bytes(row.get(name)) for name in ("sender", "addr", "calldata"))
         if sender is None or address is None or calldata is None or len(sender) != 20 or len(address) != 20:
             return ()
         found.append(KeptCall(sender, address, calldata))
     return tuple(found)
 
 
-def _bare(signature: str) -> str:
+def bare_name(signature: str) -> str:
     """A test's name, as forge names files after it; never a path."""
     return _NOT_A_NAME.sub("_", signature.partition("(")[0])
 
@@ -107,7 +107,8 @@ def _read(file: Path) -> Mapping[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _bytes(text: object) -> bytes | None:
+def hex_bytes(text: object) -> bytes | None:
+    """What a file has as `0x...`; None for all else."""
     if not isinstance(text, str):
         return None
     try:

@@ -40,7 +40,22 @@ class DictionarySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class FuzzSettings(DictionarySettings):
+class CorpusSettings(DictionarySettings):
+    """Also whether inputs that come over new edges of code are kept, and in which folder: forge's keys and defaults.
+
+    An input may be left out of memory once it was changed `corpus_min_mutations` times for nothing, as long as more
+    than `corpus_min_size` are there.
+    """
+
+    corpus_dir: str | None = None
+    corpus_gzip: bool = True
+    corpus_min_mutations: int = 5
+    corpus_min_size: int = 0
+    show_edge_coverage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzSettings(CorpusSettings):
     """How many runs a fuzz test has, how many inputs it may refuse; the seed, None for any.
 
     Without `fail_on_revert` a run passes that fails because another contract than the test's has reverted in it.
@@ -60,7 +75,7 @@ class FuzzSettings(DictionarySettings):
 
 
 @dataclass(frozen=True, slots=True)
-class InvariantSettings(DictionarySettings):
+class InvariantSettings(CorpusSettings):
     """How many sequences of how many calls; whether a call that reverts is a failure; `timeout` as for fuzz tests."""
 
     runs: int = 256
@@ -193,6 +208,8 @@ def _checked_project(root: Path, name: str, table: Table) -> Project:
         "fuzz.failure_persist_dir": project.fuzz.failures, "invariant.failure_persist_dir": project.invariant.failures,
         "test_failures_file": project.test_failures,
     }  # fmt: skip
+    corpora = {"fuzz.corpus_dir": project.fuzz.corpus_dir, "invariant.corpus_dir": project.invariant.corpus_dir}
+    folders |= {key: folder for key, folder in corpora.items() if folder is not None}
     for key, folder in folders.items():
         check_inside(root, root / folder, key)
     return project
@@ -344,6 +361,18 @@ def _dictionary(table: Table) -> dict[str, Any]:
         "max_fuzz_dictionary_literals": table.number(
             "max_fuzz_dictionary_literals", usual.max_fuzz_dictionary_literals, U64
         ),
+        **_corpus(table),
+    }
+
+
+def _corpus(table: Table) -> dict[str, Any]:
+    usual = CorpusSettings()
+    return {
+        "corpus_dir": table.first_text("corpus_dir"),
+        "corpus_gzip": table.flag("corpus_gzip", usual.corpus_gzip),
+        "corpus_min_mutations": table.number("corpus_min_mutations", usual.corpus_min_mutations),
+        "corpus_min_size": table.number("corpus_min_size", usual.corpus_min_size),
+        "show_edge_coverage": table.flag("show_edge_coverage", usual.show_edge_coverage),
     }
 
 

@@ -12,7 +12,7 @@ def check_inside(root: Path, place: Path, what: str) -> None:
     """Raises InvalidInput where a place, followed to where it leads, is not in the project's folder."""
     try:
         is_inside = place.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise InvalidInput(f"{what} {place} cannot be followed: {error}") from None
     if not is_inside:
         raise InvalidInput(

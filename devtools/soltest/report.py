@@ -25,6 +25,9 @@ def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
     yield f"[{tag}{why}]{_sequence(test)} {test.signature} {test.figures()}"
     if test.metrics:
         yield from ("", *_metrics_lines(test), "")
+    if test.edges is not None:
+        edges, features, inputs = test.edges
+        yield f"Edge coverage: {edges:,} edges, {features:,} features, {inputs:,} inputs in the corpus"
     if verbosity >= 2 and test.logs:
         yield "Logs:"
         yield from (f"  {line}" for line in test.logs)
@@ -110,7 +113,7 @@ def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str
             count = len(broken)
             yield f"Encountered {count} failing test{'' if count == 1 else 's'} in {printable(suite.name)}"
             for test in broken:
-                yield from lines_of(replace(test, trace="", stack=(), note="", metrics=()))
+                yield from lines_of(replace(test, trace="", stack=(), note="", metrics=(), edges=None))
             yield ""
     yield f"Encountered a total of {failed} failing tests, {passed} tests succeeded"
     yield f"\nTip: Run `hypervisor test --rerun` to retry only the {failed} failed test{'' if failed == 1 else 's'}"

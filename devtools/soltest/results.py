@@ -87,6 +87,8 @@ class TestResult:
     counterexample: tuple[CounterExample, ...] = ()
     shrunk_from: int = 0
     metrics: tuple[CallMetrics, ...] = ()
+    edges: tuple[int, int, int] | None = None
+    """Edges of code, edges with how often each was gone over, and inputs of the corpus, where they were asked for."""
     is_replayed: bool = False
     """Whether it is the failure of an earlier run, without a new search."""
     logs: tuple[str, ...] = ()

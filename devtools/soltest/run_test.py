@@ -230,12 +230,14 @@ class SuiteRun:
         if test.kind is CaseKind.FUZZ:
             kept = kept_input(self.project, contract, name)
             return lambda: FuzzRun(
-                stage, test, fuzz, self.seed, ready, Dictionary.of(fuzz, state, sources), self.progress, kept
-            ).run()
+                stage, test, fuzz, self.seed, ready, Dictionary.of(fuzz, state, sources), self.progress, kept,
+                self.project.root,
+            ).run()  # fmt: skip
         sequence = kept_sequence(self.project, contract, name)
         return lambda: InvariantRun(
-            stage, test, invariant, self.seed, ready, Dictionary.of(invariant, state, sources), self.progress, sequence
-        ).run()
+            stage, test, invariant, self.seed, ready, Dictionary.of(invariant, state, sources), self.progress, sequence,
+            self.project.root,
+        ).run()  # fmt: skip
 
     def _unit(self, stage: SuiteStage, test: TestFunction) -> TestResult:
         outcome = stage.call(selector(test.signature))

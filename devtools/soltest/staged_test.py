@@ -91,7 +91,7 @@ def staged_test(
 
 def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: Handle, name: str, fails: bool) -> bytes:
     kept = kept_input(job.project, stage.artifact.name, test.signature)
-    run = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), kept=kept)
+    run = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), kept=kept, root=job.project.root)
     result = run.run()
     if not result.counterexample:
         if not fails and run.last:

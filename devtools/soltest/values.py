@@ -30,6 +30,7 @@ _MOST_LENGTHS: Final = 8
 _NEGATIVE: Final = 0.5
 """The share of known words that are taken below zero, where the type has a sign."""
 _NEAR_EDGE: Final = 32
+_NEAR_KNOWN: Final = 16
 _SMALL: Final = 1024
 """Below it is one number in ten of those that are not known."""
 _MOST_ELEMENTS: Final = 1 << 16
@@ -59,11 +60,16 @@ class Values:
         self._rest = _MOST_ELEMENTS
         self._lengths: list[int] = []
 
-    def arguments(self, inputs: Inputs) -> list[Any]:
-        """One value for each parameter."""
+    def begin_call(self) -> None:
+        """What is drawn from here on is of another call."""
         rng = self._rng
         self._rest, self._lengths = _MOST_ELEMENTS, []
         self._share = self._weight if rng.random() < 0.5 else 100 * (rng.randrange(100) < self._weight)
+
+    def arguments(self, inputs: Inputs) -> list[Any]:
+        """One value for each parameter."""
+        rng = self._rng
+        self.begin_call()
         found: list[Any] = []
         for index, entry in enumerate(inputs):
             same = [other for other in range(index) if inputs[other]["type"] == entry["type"]]
@@ -111,6 +117,13 @@ class Values:
     def address(self) -> EthAddress:
         """An address that is not zero."""
         return EthAddress(self._word(20) if self._rng.random() < 0.2 else self._rng.randbytes(20))
+
+    def near_known(self) -> int | None:
+        """A word of the dictionary, half of them with a little more or less; None where there is none."""
+        known = self._dictionary.choose(self._rng) if self._weight else None
+        if known is None or self._rng.random() < 0.5:
+            return known
+        return known + self._rng.randint(-_NEAR_KNOWN, _NEAR_KNOWN)
 
     def _known(self, bits: int = 256) -> int | None:
         return self._dictionary.choose(self._rng, 1 << bits) if self._rng.randrange(100) < self._share else None

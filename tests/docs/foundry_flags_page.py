@@ -36,13 +36,12 @@ ELSEWHERE: Final = {
 }
 """Options of `forge coverage` and `forge snapshot` that have other names here, or none."""
 
-_CORPUS = "no: inputs are drawn anew in each run; what failed is kept"
 _BY_TEST = "no: a cheatcode sets it in a test"
 _NODE = "no: a node has 20 seconds for an answer, and its URL may have a user and a token"
 _OUTPUT = "no: the compiler is asked for what tests need; forge build makes the rest"
 _WARNINGS = "no: warnings of the compiler are not printed"
 _PROFILES = "no: all sources have the same settings"
-_COVERAGE = "no: fuzzing is not guided by coverage"
+_COVERAGE = "no: it is of native code that tests call"
 KEYS: Final = {
     "[bind_json]": "no: it is of forge bind-json",
     "[doc]": "no: it is of forge doc",
@@ -83,14 +82,9 @@ KEYS: Final = {
     "extra_output": _OUTPUT,
     "extra_output_files": _OUTPUT,
     "force": "no: delete `out/` and `cache/` to compile everything",
-    "fuzz.corpus_dir": _CORPUS,
-    "fuzz.corpus_gzip": _CORPUS,
-    "fuzz.corpus_min_mutations": _CORPUS,
-    "fuzz.corpus_min_size": _CORPUS,
     "fuzz.gas_report_samples": "no: all runs count",
     "fuzz.sancov_edges": _COVERAGE,
     "fuzz.sancov_trace_cmp": _COVERAGE,
-    "fuzz.show_edge_coverage": _COVERAGE,
     "fuzz.show_logs": "no: logs are those of the run that is shown",
     "gas_price": f"{_BY_TEST}: `vm.txGasPrice`",
     "gas_reports_include_tests": "no: test contracts are not in the report",
@@ -101,16 +95,11 @@ KEYS: Final = {
     "include_paths": "no: imports are of the project, its libraries and its `node_modules`",
     "invariant.call_override": "no: contracts under test are called from outside only",
     "invariant.check_interval": "no: the invariant is asked after each call",
-    "invariant.corpus_dir": _CORPUS,
-    "invariant.corpus_gzip": _CORPUS,
-    "invariant.corpus_min_mutations": _CORPUS,
-    "invariant.corpus_min_size": _CORPUS,
     "invariant.gas_report_samples": "no: all calls count",
     "invariant.max_block_delay": "no: sequences run in one block; a handler calls `vm.roll`",
     "invariant.max_time_delay": "no: sequences run at one time; a handler calls `vm.warp`",
     "invariant.sancov_edges": _COVERAGE,
     "invariant.sancov_trace_cmp": _COVERAGE,
-    "invariant.show_edge_coverage": _COVERAGE,
     "invariant.show_solidity": "no: a sequence is printed call by call",
     "isolate": "no: a test is one transaction, as by default",
     "legacy_assertions": "no: assertions are forge-std's and `vm.assert*`",

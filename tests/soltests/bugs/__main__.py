@@ -45,6 +45,7 @@ def main() -> int:
     parser = options(__doc__, len(names))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--runs", type=int, default=20_000, help="of a fuzz test, and calls of an invariant, at most")
+    parser.add_argument("--corpus", action="store_true", help="look here once more, with a corpus that begins empty")
     chosen = parser.parse_args()
     program = next((file for file in FORGE if file.exists()), None)
     if program is None or not PACKAGE.is_dir():
@@ -53,13 +54,15 @@ def main() -> int:
     started = time.monotonic()
     wanted = names[: chosen.count]
     stage()
-    theirs, ours = [], []
+    theirs, ours, guided = [], [], []
     for seed in range(chosen.seed, chosen.seed + chosen.seeds):
         theirs.append(found([str(program), "test", "--threads", "1", "--use", str(SOLC)], wanted, seed, chosen.runs))
         ours.append(found(here(), wanted, seed, chosen.runs, counts_itself=True))
+        if chosen.corpus:
+            guided.append(found(here(), wanted, seed, chosen.runs, counts_itself=True, profile="corpus"))
         print(f"seed {seed}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     blind = found(here(), wanted, chosen.seed, min(chosen.runs, 2000), counts_itself=True, profile="blind")
-    table = {name: compared(name, theirs, ours) for name in wanted}
+    table = {name: compared(name, theirs, ours, guided) for name in wanted}
     record = RunRecord(
         chosen.seed,
         len(wanted),
@@ -124,7 +127,7 @@ def found(
     profile: str = "default",
 ) -> Runs:  # fmt: skip
     """The runs before each find; all of them where there is none. `counts_itself`: the sequence that fails is one."""
-    for kept in ("fuzz", "invariant", "test-failures"):
+    for kept in ("fuzz", "invariant", "corpus", "test-failures"):
         shutil.rmtree(FOLDER / "cache" / kept, ignore_errors=True)
     settings = ["--json", "--fuzz-runs", str(runs), "--fuzz-seed", str(seed), "--match-contract", _exactly(names)]
     environment = os.environ | {
@@ -162,9 +165,10 @@ def _exactly(names: Sequence[str]) -> str:
     return f"^({'|'.join(names)})$"
 
 
-def compared(name: str, theirs: Sequence[Runs], ours: Sequence[Runs]) -> dict[str, float]:
-    """Both medians."""
-    return {"forge": median(runs[name] for runs in theirs), "here": median(runs[name] for runs in ours)}
+def compared(name: str, theirs: Sequence[Runs], ours: Sequence[Runs], guided: Sequence[Runs]) -> dict[str, float]:
+    """The medians."""
+    rows = {"forge": theirs, "here": ours, "here with a corpus": guided}
+    return {who: median(runs[name] for runs in found) for who, found in rows.items() if found}
 
 
 if __name__ == "__main__":
