@@ -15,7 +15,7 @@ from typing import Final
 
 from bridge.evm_steps import EvmFrame, EvmStep
 from devtools.soltest.frames import CallFrame, InternalCall, SlotFrameTracer, TypedValue
-from devtools.soltest.internal_values import Parameter, Place, read_values, split_header
+from devtools.soltest.internal_values import Parameter, ValuePlace, read_values, split_header
 from devtools.soltest.known_code import KnownCode, SourceSpan
 from devtools.soltest.stack_trace import SourceTexts
 from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
@@ -172,7 +172,7 @@ class FunctionFrameTracer(SlotFrameTracer):
         if function is None or not isinstance(step, EvmStep):
             return
         frame = self._open[-1]
-        values = read_values(function.inputs, Place(step.stack, step.memory, frame.input, self._reverses))
+        values = read_values(function.inputs, ValuePlace(step.stack, step.memory, frame.input, self._reverses))
         walk.entered.append(
             _Entered(function, jump, here, step.gas + _JUMP, len(frame.items), len(frame.functions), values)
         )  # fmt: skip
@@ -188,7 +188,7 @@ class FunctionFrameTracer(SlotFrameTracer):
         step = look()
         if isinstance(step, EvmStep):
             frame = self._open[-1]
-            values = read_values(one.function.outputs, Place(step.stack, step.memory, frame.input))
+            values = read_values(one.function.outputs, ValuePlace(step.stack, step.memory, frame.input))
             self._keep(frame, one, step.gas, values)
 
     def _close(self, frame: CallFrame, walk: _Walk) -> None:

@@ -37,7 +37,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ValuePlace:
     """Where values lie; the stack's top is last. `reverses`: the first value is the topmost."""
 
     stack: Sequence[int]
@@ -60,7 +60,7 @@ def split_header(text: bytes) -> tuple[str, tuple[Parameter, ...], tuple[Paramet
     return found[1], tuple(map(_parameter, _split(inputs))), tuple(map(_parameter, _split(outputs)))
 
 
-def read_values(parameters: Sequence[Parameter], place: Place) -> tuple[TypedValue, ...]:
+def read_values(parameters: Sequence[Parameter], place: ValuePlace) -> tuple[TypedValue, ...]:
     """The values on top of the stack."""
     size = sum(parameter.words for parameter in parameters)
     if len(place.stack) < size:
@@ -75,7 +75,7 @@ def read_values(parameters: Sequence[Parameter], place: Place) -> tuple[TypedVal
     return tuple(found)
 
 
-def _value(parameter: Parameter, words: Sequence[int], place: Place) -> TypedValue:
+def _value(parameter: Parameter, words: Sequence[int], place: ValuePlace) -> TypedValue:
     kind = parameter.kind
     try:
         if not kind:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from devtools.soltest.artifact import Artifacts
-from devtools.soltest.internal_values import UNKNOWN, Parameter, Place, read_values, split_header
+from devtools.soltest.internal_values import UNKNOWN, Parameter, ValuePlace, read_values, split_header
 from devtools.soltest.report import lines_of
 from devtools.soltest.viewer import TestViewer
 from tests.devtools.soltest.views.conftest import Watch
@@ -112,7 +112,7 @@ def test_values_are_read_by_solidity_s_layout(parameter: Parameter, stack: list[
     # solc's layout in memory: a length and what follows it; rows of texts point to them; bytes are on the left
     memory = bytes(32) + _words(3) + b"abc".ljust(32, b"\0") + _words(2, 7, 8) + _words(1, 32)
     calldata = b"fourxyz"[:4] + b"xyz" + _words(9)
-    (found,) = read_values([parameter], Place([5, *stack], memory, calldata))
+    (found,) = read_values([parameter], ValuePlace([5, *stack], memory, calldata))
     assert found.value == value
 
 
@@ -124,10 +124,10 @@ def test_what_does_not_fit_is_unknown() -> None:
         Parameter("bytes", "storage"),
     ]
     for kind in kinds:
-        assert read_values([kind], Place([1 << 255], b"", b"")) == (UNKNOWN,)
-    assert read_values([Parameter("bool")] * 2, Place([1], b"", b"")) == (UNKNOWN, UNKNOWN)
+        assert read_values([kind], ValuePlace([1 << 255], b"", b"")) == (UNKNOWN,)
+    assert read_values([Parameter("bool")] * 2, ValuePlace([1], b"", b"")) == (UNKNOWN, UNKNOWN)
 
 
 def test_arguments_of_code_by_the_ir_lie_the_other_way_round() -> None:
-    found = read_values([Parameter("uint8"), Parameter("bool")], Place([9, 1, 7], b"", b"", reverses=True))
+    found = read_values([Parameter("uint8"), Parameter("bool")], ValuePlace([9, 1, 7], b"", b"", reverses=True))
     assert [one.value for one in found] == [7, True]
