@@ -20,14 +20,14 @@ Pending = tuple[ReadTransaction, ...] | PendingTipset
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ForkPlace:
     """Where a fork begins: after a block of a node's network; under Filecoin's rules `point` is that tipset."""
 
     url: str
     number: int
     point: ForkPoint | None = None
 
-    def __deepcopy__(self, _memo: object) -> Place:
+    def __deepcopy__(self, _memo: object) -> ForkPlace:
         """Itself: nothing of it ever changes."""
         return self
 
@@ -94,7 +94,7 @@ class ForkBook:
     """
 
     forks: list[NetworkFork] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
+    places: list[ForkPlace] = field(default_factory=list)
     left: dict[int, LeftState] = field(default_factory=dict)
     pending: dict[int, Pending] = field(default_factory=dict)
     """What a fork executes before it is first used: the transactions of its block that come before the wanted one."""
@@ -109,7 +109,7 @@ class ForkBook:
 
     def place(self, url: str, number: int, point: ForkPoint | None = None) -> int:
         """A new place."""
-        self.places.append(Place(url, number, point))
+        self.places.append(ForkPlace(url, number, point))
         return len(self.places) - 1
 
     def note_change(self, context: MachineContext, randomness: bytes, hashes: Mapping[int, bytes]) -> int:

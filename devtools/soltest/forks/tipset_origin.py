@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, from_delegated
-from devtools.soltest.forks.book import ForkBook, NetworkFork, Place
+from devtools.soltest.forks.book import ForkBook, ForkPlace, NetworkFork
 from devtools.soltest.forks.marks import CHANGE, FIRST_OWN_ID, MARK, ForkMarks
 from devtools.soltest.forks.remote import RemoteBlock
 from devtools.soltest.forks.remotes import Remotes
@@ -41,7 +41,7 @@ class TipsetOrigin(ForkMarks):
         self._trees: dict[Cid, StateTree] = {}
         machine.state_tree.read_all_from(self)
 
-    def begun(self) -> Place | None:
+    def begun(self) -> ForkPlace | None:
         """Where the active fork begins."""
         place = self.place
         return None if place is None else self.book.places[place]
