@@ -144,10 +144,17 @@ class CallManager:
         try:
             result = self.with_transaction(call)
         except Exception as error:
-            self._trace_failure(error, self.gas.used - before)
+            self._trace_failure(error, self.used_by(None, before))
             raise
-        self.tracer.event(_call_ended(result, self.gas.used - before))
+        self.tracer.event(_call_ended(result, self.used_by(result, before)))
         return result
+
+    def used_by(self, result: CallResult | None, before: int) -> int:
+        """What traces say that a call has used, which has just ended so (None: with an error); `before` it in milligas.
+
+        Rules may count otherwise.
+        """
+        return self.gas.used - before
 
     def with_transaction(self, call: Call) -> CallResult:
         """Make a call that is taken back unless it exits with 0."""

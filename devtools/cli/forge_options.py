@@ -39,7 +39,6 @@ NOT_HERE: Final = {
     "--gas-price": "a test's transactions pay nothing for gas: vm.txGasPrice sets what they see",
     "--ignored-error-codes": "warnings of the compiler are not printed",
     "--insecure": _NO_FORK,
-    "--isolate": "a test is one transaction, as in forge without it",
     "--libraries": "libraries are deployed and linked by themselves",
     "--live-logs": "-vv prints what tests write when their suite has ended",
     "--md": "--json prints one JSON object with all results, --junit JUnit's XML",

@@ -61,6 +61,8 @@ SETTINGS: Final = (
                   CHAIN),
     SettingOption(("--fork-block-number",), "fork_block_number", "After this block (default: the newest).", "N", CHAIN),
     _switch("--no-storage-caching", "Keep nothing on disk of what nodes answer.", no_storage_caching=True),
+    SettingOption(("--isolate",), "", "Each call that a test makes is a transaction of its own.", panel=CHAIN,
+                  sets={"isolate": True}),
     SettingOption(("--sender",), "sender", "Who deploys and calls tests.", "ADDRESS", CHAIN),
     SettingOption(("--initial-balance",), "initial_balance", "What a test contract has, in wei.", "WEI", CHAIN),
     SettingOption(("--chain-id", "--chain"), "chain_id", "The chain's number.", "N", CHAIN),

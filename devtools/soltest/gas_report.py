@@ -1,7 +1,7 @@
 """The gas report: for each contract that tests call, and each native actor, gas by function.
 
 Gas is the rules' own (Ethereum's, or Filecoin's with `--rules filecoin`), of the call itself with all under it. forge
-runs each call as a transaction of its own for this report and adds what a transaction costs (21,000 and more).
+runs each call as a transaction of its own for this report (`--isolate` here) and adds what that costs: 21,000 and more.
 """
 
 from __future__ import annotations

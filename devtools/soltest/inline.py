@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
 
+from bridge.ethereum_block import ETHEREUM
 from devtools.soltest.project import FuzzSettings, InvariantSettings, Project
 from devtools.soltest.project_files import check_inside
 from hypervisor.errors import InvalidInput
@@ -45,6 +46,23 @@ def flag(project: Project, found: Mapping[str, list[tuple[str, str]]], function:
     keys = {name, f"default.{name}", f"{project.profile}.{name}"}
     values = [value for key, value in (*found.get("", ()), *found.get(function, ())) if key in keys]
     return values[-1] == "true" if values else bool(getattr(project, name))
+
+
+def isolates(project: Project, found: Mapping[str, list[tuple[str, str]]], function: str, rules: str) -> bool:
+    """Whether each call of a test is a transaction of its own; the empty name for `setUp`. Raises InvalidInput."""
+    wanted = flag(project, found, function, "isolate")
+    if wanted:
+        check_isolation(rules)
+    return wanted
+
+
+def check_isolation(rules: str) -> None:
+    """InvalidInput where calls cannot be transactions of their own."""
+    if rules != ETHEREUM:
+        raise InvalidInput(
+            f"isolate makes Ethereum's transactions of a test's calls, and the tests run under the rules '{rules}': "
+            "leave --isolate out, set isolate = false in foundry.toml, or run them with --rules ethereum"
+        )
 
 
 def with_settings(

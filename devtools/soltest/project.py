@@ -124,6 +124,8 @@ class Project:
     """Access (`read`, `write`, `read-write`, `none`) and path."""
     ffi: bool = False
     allow_internal_expect_revert: bool = False
+    isolate: bool = False
+    """Whether each call of a test contract is a transaction of its own."""
     gas_limit: int = 1 << 30
     snapshots: str = "snapshots"
     test_failures: str = "cache/test-failures"
@@ -257,6 +259,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         fs_permissions=tuple(_permission(row) for row in table.tables("fs_permissions")),
         ffi=table.flag("ffi", False),
         allow_internal_expect_revert=table.flag("allow_internal_expect_revert", False),
+        isolate=table.flag("isolate", False),
         gas_limit=min(table.number("gas_limit", 1 << 30, U64), U64 >> 1),
         snapshots=table.text("snapshots", "snapshots"),
         test_failures=table.text("test_failures_file", "cache/test-failures"),

@@ -15,7 +15,7 @@ from devtools.soltest.dictionary import MOST_WORDS, Dictionary, SourceLiterals, 
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.endless import LoopTracer
 from devtools.soltest.fuzz import FuzzRun
-from devtools.soltest.inline import flag, inline_settings, with_settings
+from devtools.soltest.inline import flag, inline_settings, isolates, with_settings
 from devtools.soltest.invariants import InvariantRun, call_sequence
 from devtools.soltest.kept_failures import kept_input, kept_sequence
 from devtools.soltest.literals import own_literals
@@ -99,6 +99,7 @@ class SuiteRun:
                     world.cheatcodes.settings, errors=stage.errors, seed=self.seed, file=self.suite.file,
                     contract=self.suite.contract,
                     first_actor=stage.first_actor, libraries=stage.libraries,
+                    isolates=self._isolates_set_up(),
                 )  # fmt: skip
                 self.started("setUp()")
                 seen = None if self.viewer is None or self.collector else self.viewer.set_up_tracer()
@@ -192,7 +193,8 @@ class SuiteRun:
                     fuzz, invariant = with_settings(self.project, settings, test.name)
                     cheats = self.world.cheatcodes
                     internal = flag(self.project, settings, test.name, "allow_internal_expect_revert")
-                    cheats.settings = replace(cheats.settings, internal_reverts=internal)
+                    isolated = isolates(self.project, settings, test.name, self.world.setting.rules)
+                    cheats.settings = replace(cheats.settings, internal_reverts=internal, isolates=isolated)
                     run = self._runner_of(stage, test, fuzz, invariant, ready, state or StateWords(), sources)
                     try:
                         result = run()
@@ -326,6 +328,10 @@ class SuiteRun:
             tuple(tuple(dict.fromkeys(pushed(code))) for _, code in world.contracts(since)),
             tuple(slots),
         )
+
+    def _isolates_set_up(self) -> bool:
+        settings = inline_settings(self._text(), self.suite.contract)
+        return isolates(self.project, settings, "", self.world.setting.rules)
 
     def _text(self) -> str:
         try:

@@ -17,6 +17,7 @@ from devtools.soltest.coverage import FileCoverage, coverage
 from devtools.soltest.discovery import Suite, SuiteFilter, find_suites
 from devtools.soltest.forge_artifacts import forge_artifacts
 from devtools.soltest.forge_cache import leave_for_forge
+from devtools.soltest.inline import check_isolation
 from devtools.soltest.job import Job
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.project import Project
@@ -79,6 +80,8 @@ class SuiteSession:
     def prepare(self) -> None:
         """Compile and find the tests, while workers' modules are loaded. Raises InvalidInput, CompileError."""
         self.wanted.check()
+        if self.project.isolate:
+            check_isolation(self.options.rules)
         prepare_workers()
         chosen = self.project.fuzz.seed
         self.seed = secrets.randbits(64) if chosen is None else chosen

@@ -14,6 +14,7 @@ from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 from devtools.soltest.dictionary import Dictionary
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.fuzz import FuzzRun
+from devtools.soltest.inline import inline_settings, isolates
 from devtools.soltest.job import Job
 from devtools.soltest.kept_failures import kept_input
 from devtools.soltest.results import CaseKind
@@ -74,6 +75,7 @@ def staged_test(
         world.cheatcodes.settings = replace(
             world.cheatcodes.settings, errors=stage.errors, seed=job.seed, file=suite.file, contract=suite.contract,
             first_actor=stage.first_actor, libraries=stage.libraries,
+            isolates=_isolates(job, suite, ""),
         )  # fmt: skip
         try:
             stage.build()
@@ -81,6 +83,7 @@ def staged_test(
         except SetUpFailed as failed:
             words = stage.reason(failed.outcome)
             raise InvalidInput(f"{name} does not begin: {failed.step} of {suite.contract} fails: {words}") from None
+        world.cheatcodes.settings = replace(world.cheatcodes.settings, isolates=_isolates(job, suite, test.name))
         root = world.settle()
         ready = world.snapshot()
         data = selector(test.signature) if test.kind is CaseKind.UNIT else _inputs(job, stage, test, ready, name, fails)
@@ -98,3 +101,9 @@ def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: Handle, name
             return run.calldata(run.last)
         raise InvalidInput(f"{name} passes in {result.runs} runs: there is no input to debug it with")
     return result.counterexample[0].calldata
+
+
+def _isolates(job: Job, suite: Suite, function: str) -> bool:
+    file = job.project.root / suite.file
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    return isolates(job.project, inline_settings(text, suite.contract), function, job.rules)

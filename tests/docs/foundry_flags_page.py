@@ -101,7 +101,6 @@ KEYS: Final = {
     "invariant.sancov_edges": _COVERAGE,
     "invariant.sancov_trace_cmp": _COVERAGE,
     "invariant.show_solidity": "no: a sequence is printed call by call",
-    "isolate": "no: a test is one transaction, as by default",
     "legacy_assertions": "no: assertions are forge-std's and `vm.assert*`",
     "libraries": "no: libraries are deployed and linked by themselves",
     "live_logs": "no: logs are printed with their suite",

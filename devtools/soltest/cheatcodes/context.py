@@ -72,6 +72,8 @@ class Settings:
     """Of which nodes answers are kept on disk: `all`, `remote` or `none`."""
     internal_reverts: bool = False
     """Whether a revert in the test itself is one that `expectRevert` expects (`allow_internal_expect_revert`)."""
+    isolates: bool = False
+    """Whether each call of the test contract is a transaction of its own (`isolate`)."""
 
 
 class Cheats(Protocol):
@@ -102,6 +104,13 @@ class Cheats(Protocol):
 
     def ask(self, host: EthereumHost, ask: Ask) -> Answer:
         """Answer what a frame asks for."""
+
+    @property
+    def isolates(self) -> bool:
+        """Whether a call of the test contract is to be a transaction of its own: one in such a transaction is not."""
+
+    def isolated(self) -> AbstractContextManager[None]:
+        """What happens inside is such a transaction."""
 
     def apart(self) -> AbstractContextManager[None]:
         """Messages inside are no part of the test."""

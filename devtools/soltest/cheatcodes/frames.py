@@ -8,6 +8,7 @@ from bridge.params import DelegateCallParams
 from devtools.soltest.cheatcodes.asked_call import Around, Attempt
 from devtools.soltest.cheatcodes.context import Cheats
 from devtools.soltest.cheatcodes.failures import said
+from devtools.soltest.cheatcodes.isolation import isolating_send
 from devtools.soltest.cheatcodes.ledger import EthereumLedger
 from hypervisor.address import Address
 from hypervisor.blocks import Block
@@ -51,7 +52,7 @@ def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
             asker = answers.Asker(accounts.create_account(sender) if actor is None else actor, sender)
         if code is not None and isinstance(ask, CallAsk):
             return _with_code(host, ask, sender or host.address, code)
-        return answers.answer(host, ask, asker)
+        return answers.answer(host, ask, asker, isolating_send(cheats, host, ask))
 
     return Around(
         ledger=EthereumLedger(accounts),

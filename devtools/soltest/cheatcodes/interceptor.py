@@ -28,6 +28,7 @@ from devtools.soltest.cheatcodes.fork_access import check_access, is_denied
 from devtools.soltest.cheatcodes.fork_diagnosis import missing_on_fork
 from devtools.soltest.cheatcodes.fork_states import undo_reverted
 from devtools.soltest.cheatcodes.frames import around_ask, attempt_of, trace_answer
+from devtools.soltest.cheatcodes.isolation import isolating_send, make_cold
 from devtools.soltest.cheatcodes.ledger import EthereumLedger, FilecoinLedger
 from devtools.soltest.cheatcodes.limits import MOST_KEPT, check_size
 from devtools.soltest.cheatcodes.signatures import MISSING, name_of
@@ -57,7 +58,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.externs import Externs
 from hypervisor.machine import Hypervisor
 from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, ChainEpoch
-from runtimes.evm.engine import Answer, Ask, CallAsk
+from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind
 from runtimes.evm.ethereum import answers
 from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.calls import EthereumCalls
@@ -142,6 +143,7 @@ class Cheatcodes:
         self.console = LogConsole()
         self.watched = frozenset({bytes(VM_ADDRESS), bytes(CONSOLE_ADDRESS)})
         self._apart = 0
+        self._is_isolated = False
         self.test: Address | None = None
         """The contract whose test runs."""
         self.remotes = Remotes(self.settings.keeps_answers)
@@ -210,7 +212,12 @@ class Cheatcodes:
     @property
     def is_armed(self) -> bool:
         """Whether calls between contracts have to be seen."""
-        return self.state.is_armed
+        return self.state.is_armed or self.isolates
+
+    @property
+    def isolates(self) -> bool:
+        """Whether a call of the test contract is to be a transaction of its own: one in such a transaction is not."""
+        return self.settings.isolates and not self._is_isolated
 
     @property
     def watches(self) -> bool:
@@ -219,7 +226,7 @@ class Cheatcodes:
 
     def sees(self, depth: int) -> bool:
         """Whether calls that frames at this depth and below it make have to be seen."""
-        return self.state.sees(depth)
+        return self.isolates or self.state.sees(depth)
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
         """Let a call proceed; the outermost is the test."""
@@ -261,12 +268,14 @@ class Cheatcodes:
                 return self._ask_cheatcode(host, ask)
             if ask.address == CONSOLE_ADDRESS:
                 host.charge(host.access(ask.address))
+                if ask.kind is CallKind.STATICCALL:
+                    make_cold(self, host)
                 self.console.write(ask.data)
                 return trace_answer(host, ask, Answer(True))
         if self.state.is_armed:
             answer = attempt(self.state, attempt_of(host, ask), around_ask(self, host, ask))
         else:
-            answer = answers.answer(host, ask)
+            answer = answers.answer(host, ask, send=isolating_send(self, host, ask))
         undo_reverted(self, host.calls)
         if isinstance(host.calls.tracer, StepWatch):
             host.calls.tracer.goes_on(host.address, host.calls.depth)
@@ -407,6 +416,15 @@ class Cheatcodes:
             yield
         finally:
             self._apart -= 1
+
+    @contextmanager
+    def isolated(self) -> Iterator[None]:
+        """What happens inside is a transaction of its own in the test."""
+        self._is_isolated = True
+        try:
+            yield
+        finally:
+            self._is_isolated = False
 
     # --- what contracts see -------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ actors are written once, when the message ends (`write_back`). What is read and 
 state before the message alone (`contract_states`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final
@@ -40,6 +40,11 @@ _ACTOR, _ADDRESS, _WARM, _TOUCHED = "actor", "address", "warm", "touched"
 _NONCE, _CODE, _CREATED, _DESTROYED, _TRANSIENT = "nonce", "code", "created", "destroyed", "transient"
 _REFUND, _SLOTS = "refund", "slots"
 _F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
+_SETTLED: Final = (_NONCE, _CODE, _SLOTS, _ACTOR, _TOUCHED)
+"""Kinds of entries that say nothing once the message is written to the state."""
+
+TouchedSlot = tuple[ActorID, int, int]
+"""An actor, its slot, and the slot's word before the message."""
 
 
 class Accounts:
@@ -58,12 +63,16 @@ class Accounts:
         """
         self._tree = machine.state_tree
         self._store = machine.store
-        self._contracts = contracts = ContractStates(machine, KnownContracts() if known is None else known)
+        self._machine = machine
+        self._known = KnownContracts() if known is None else known
+        self._contracts = contracts = ContractStates(machine, self._known)
         self.code_block, self.code_size_and_delegate = contracts.code_block, contracts.code_size_and_delegate
         self.form = contracts.form
         self._journal = self.journal = journal
         self._masked = filecoin_addresses
         self._early = False
+        self._originals: dict[tuple[ActorID, int], int] = {}
+        """Words before the message of slots that were written to the state in its middle (`Accounts.settle`)."""
         self.evm_code = contracts.evm_code
         self._manifest = machine.manifest
         self.account_codes = machine.manifest.account_codes
@@ -221,6 +230,14 @@ class Accounts:
 
     def original(self, actor: ActorID, slot: int) -> int:
         """A slot's word before the message."""
+        if self._originals:
+            known = self._originals.get((actor, slot))
+            if known is not None:
+                return known
+        return self._written(actor, slot)
+
+    def _written(self, actor: ActorID, slot: int) -> int:
+        """A slot's word as the state has it."""
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return 0
@@ -234,7 +251,7 @@ class Accounts:
         word: int | None = self._journal.get((actor, _key(slot)))
         if word is not None:
             return word, True
-        word = self.original(actor, slot)
+        word = self._written(actor, slot)
         self.store(actor, slot, word)
         return word, self._early and self._journal.get((_WARM, self.address_of(actor), _key(slot))) is not None
 
@@ -266,16 +283,24 @@ class Accounts:
         word: int | None = self._journal.get((actor, _key(slot)))
         if word is not None:
             return original, word, True
-        return original, original, self._early and self._journal.get((_WARM, address, _key(slot))) is not None
+        if self._originals:
+            word = self._written(actor, slot)
+        return (
+            original,
+            original if word is None else word,
+            self._early and self._journal.get((_WARM, address, _key(slot))) is not None,
+        )
 
     def knows_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
         """Whether the message has touched slots of an account."""
+        if self._originals and any(owner == actor for owner, _ in self._originals):
+            return True
         return self._journal.get((_SLOTS, actor)) is not None or self._journal.get((_SLOTS, address)) is not None
 
     def word(self, actor: ActorID, slot: int) -> int:
         """A slot's word, which is as warm as before."""
         word: int | None = self._journal.get((actor, _key(slot)))
-        return self.original(actor, slot) if word is None else word
+        return self._written(actor, slot) if word is None else word
 
     def warm_slot(self, address: EthAddress, slot: int) -> None:
         """Touch a slot of the account behind an address, which may come into being later."""
@@ -391,6 +416,70 @@ class Accounts:
             return
         self.become_contract(actor)
         self.set_code(actor, b"" if to is None else DELEGATION_PREFIX + to)
+
+    # --- a message in the middle of this one ------------------------------------------------------------------
+
+    def beside(self) -> "Accounts":
+        """The accounts of another message on the same state, to which this one's are written by `settle`."""
+        return Accounts(self._machine, Journal(), self._masked, self._known)
+
+    def settle(self) -> None:
+        """Write to the state what the message has done so far, for another one that begins with it.
+
+        Slots, nonces and code are read from there again, slots are cold; what they held before this message stays
+        known.
+        """
+        entries = [key for key, value in self._journal.items() if value is not None]
+        for actor, slot, original in self.touched_slots():
+            self._originals.setdefault((actor, slot), original)
+        self.write_back()
+        for key in entries:
+            if isinstance(key, tuple) and (isinstance(key[0], int) or key[0] in _SETTLED):
+                self._journal.set(key, None)
+
+    def resume(self, warm: Iterable[TouchedSlot], other: Iterable[TouchedSlot], met: Mapping[EthAddress, bool]) -> None:
+        """Go on after another message: slots that were warm before it are, those that it has touched, too.
+
+        `met` are addresses that it has touched, with whether they were warm at its end: they are here, unless this
+        message has met them before.
+        """
+        for actor, slot, original in (*warm, *other):
+            self._originals.setdefault((actor, slot), original)
+            if self._tree.get_actor(actor) is not None:
+                self.load(actor, slot)
+        known = self.met_addresses()
+        for address, is_warm in met.items():
+            if is_warm and address not in known:
+                self.warm(address)
+
+    def touched_slots(self) -> list[TouchedSlot]:
+        """The slots of actors that the message has touched, each with its word before the message."""
+        return [
+            (actor, slot, self.original(actor, slot))
+            for actor, slot in (
+                (ActorID(key[0]), int.from_bytes(key[1], "little"))
+                for key, word in self._journal.items()
+                if word is not None and isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], int)
+            )
+            if self._tree.get_actor(actor) is not None
+        ]
+
+    def met_addresses(self) -> dict[EthAddress, bool]:
+        """The addresses that the message has touched, and whether they are still warm."""
+        return {
+            EthAddress(key[1]): value is not None
+            for key, value in self._journal.items()
+            if isinstance(key, tuple) and len(key) == 2 and key[0] == _WARM
+        }
+
+    def cool(self, but: Iterable[EthAddress]) -> None:
+        """Let every slot be cold again, as if it had not been touched, and every address but these."""
+        warm = set(but)
+        self.settle()
+        self._originals.clear()
+        for address, is_warm in self.met_addresses().items():
+            if is_warm and address not in warm:
+                self._journal.set((_WARM, address), None)
 
     # --- the end of the message -------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Rules: the execution specifications' system instructions; EIP-150 (63/64), 2929 
 collide too), 7702 (delegations). The memory is the engine's and is paid for when an ask arrives.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,9 @@ from store.cid import CBOR, DAG_CBOR, RAW
 
 MAX_NONCE: Final = (1 << 64) - 1
 
+Send = Callable[[EthereumHost, Call], Answer]
+"""What makes a call whose price is paid."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asker:
@@ -37,13 +41,15 @@ class Asker:
     address: EthAddress
 
 
-def answer(host: EthereumHost, ask: Ask, asker: Asker | None = None) -> Answer:
+def answer(host: EthereumHost, ask: Ask, asker: Asker | None = None, send: Send | None = None) -> Answer:
     """Carry out what a frame asks for: in its contract's name, or in that of an account that was chosen for it.
 
-    A delegate call in another name runs with that account as caller and with that account's storage.
+    A delegate call in another name runs with that account as caller and with that account's storage. `send` makes the
+    call in the usual way's place, once its price is paid.
     """
     who = Asker(host.actor, host.address) if asker is None else asker
-    return _answer_call(host, ask, who) if isinstance(ask, CallAsk) else _answer_create(host, ask, who)
+    make = send_call if send is None else send
+    return _answer_call(host, ask, who, make) if isinstance(ask, CallAsk) else _answer_create(host, ask, who, make)
 
 
 def outcome(result: CallResult) -> Answer:
@@ -57,7 +63,7 @@ def outcome(result: CallResult) -> Answer:
 # --- calls ----------------------------------------------------------------------------------------------------------
 
 
-def _answer_call(host: EthereumHost, ask: CallAsk, who: Asker) -> Answer:
+def _answer_call(host: EthereumHost, ask: CallAsk, who: Asker, send: Send) -> Answer:
     cost = host.access(ask.address)
     code_address = ask.address
     if host.fork.delegations:
@@ -84,7 +90,7 @@ def _answer_call(host: EthereumHost, ask: CallAsk, who: Asker) -> Answer:
     name = host.calls.filecoin_precompiles.get(ask.address)
     if name is not None and not host.accounts.has_code(ask.address):  # else a test has put code there
         return answer_filecoin(host, name, ask, limit)
-    return _send(host, _call(host, ask, code_address, limit, who))
+    return send(host, _call(host, ask, code_address, limit, who))
 
 
 def _call(host: EthereumHost, ask: CallAsk, code_address: EthAddress, limit: int, who: Asker) -> Call:
@@ -108,7 +114,7 @@ def _call(host: EthereumHost, ask: CallAsk, code_address: EthAddress, limit: int
 # --- creations ------------------------------------------------------------------------------------------------------
 
 
-def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker) -> Answer:
+def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker, send: Send) -> Answer:
     size = len(ask.init_code)
     longest = host.calls.environment.block.code_limit
     if longest is not None and size > 2 * longest:
@@ -141,7 +147,7 @@ def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker) -> Answer:
         return Answer(False)
     to, code = Address.delegated(EAM_NAMESPACE, address), Block(RAW, ask.init_code)
     creation = calls.creation(Call(who.actor, to, METHOD_CONSTRUCTOR, code, TokenAmount(ask.value), limit))
-    created = _send(host, creation)
+    created = send(host, creation)
     return Answer(True, created=address) if created.success else created
 
 
@@ -154,7 +160,7 @@ def _created_address(ask: CreateAsk, who: Asker, nonce: int) -> EthAddress:
 # --- the way out ----------------------------------------------------------------------------------------------------
 
 
-def _send(host: EthereumHost, call: Call) -> Answer:
+def send_call(host: EthereumHost, call: Call) -> Answer:
     """Make the call; what cannot be made at all, for its depth or its value, fails without using gas.
 
     Where a masked ID's actor does not exist it succeeds and moves no money, as under Filecoin's rules.

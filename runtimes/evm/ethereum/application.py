@@ -3,7 +3,8 @@
 Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -30,7 +31,7 @@ from hypervisor.types import (
 )
 from runtimes.evm.engine import TxContext
 from runtimes.evm.ethereum import prices, validation
-from runtimes.evm.ethereum.accounts import Accounts, delegated_address
+from runtimes.evm.ethereum.accounts import Accounts, TouchedSlot, delegated_address
 from runtimes.evm.ethereum.calls import EthereumCalls, TransactionEnvironment
 from runtimes.evm.ethereum.contract_states import may_send
 from runtimes.evm.ethereum.first_call import send_first
@@ -61,6 +62,20 @@ class TransactionResult:
     message: str
     reason: str
     gas: GasOutputs
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionPart:
+    """What became of a transaction in the middle of a message: what it is billed, after refunds, and these.
+
+    `slots` and `addresses` are those that it has touched, addresses with whether they are still warm.
+    """
+
+    result: CallResult
+    bill: int
+    refund: int
+    slots: Sequence[TouchedSlot]
+    addresses: Mapping[EthAddress, bool]
 
 
 class Application:
@@ -141,6 +156,46 @@ class Application:
         self._warm_up()
         result, created = self._call(sender)
         return self._finish(result, created, self._gas.used, GasOutputs())
+
+    def apply_within(self, around: EthereumCalls, actor: ActorID, limit: int) -> TransactionPart:
+        """Execute as a transaction of its own in the middle of a message, at its depth, in its block, without fees.
+
+        What it is billed counts as a call's that may use so much gas: nothing where it is more, as in forge.
+
+        The sender is any actor; its nonce is counted up by a call here, by a creation where it was asked for. What the
+        message has done so far has to be written back. Raises InvalidTransaction where the gas does not cover the
+        transaction's own price.
+        """
+        transaction, calls, accounts = self._transaction, self._calls, self._accounts
+        own = max(validation.intrinsic_gas(transaction, self._fork), validation.floor_gas(transaction, self._fork))
+        if own > transaction.gas_limit:
+            words = f"gas limit {transaction.gas_limit}, at least {own} are used"
+            raise InvalidTransaction(RejectionReason.INTRINSIC_GAS_TOO_LOW, words)
+        calls.depth = calls.first_depth = around.depth
+        calls.origin, calls.bill = around.origin, lambda result: self._bill(result, limit)
+        context = replace(around.environment.context, gas_price=0, base_fee=0)
+        calls.environment = replace(around.environment, context=context)
+        if transaction.to is not None:
+            accounts.set_nonce(actor, accounts.nonce(actor) + 1)
+        self._gas.charge("OnIntrinsicGas", validation.intrinsic_gas(transaction, self._fork))
+        self._warm_up()
+        result, _ = self._call(actor)
+        part = TransactionPart(
+            result, self._bill(result, limit), self._refund(result), accounts.touched_slots(), accounts.met_addresses()
+        )
+        around.events.extend(calls.events)
+        accounts.write_back()
+        return part
+
+    def _refund(self, result: CallResult) -> int:
+        counted = self._accounts.refund if result.exit_code == ExitCode.OK else 0
+        return min(self._gas.used // prices.REFUND_QUOTIENT, counted)
+
+    def _bill(self, result: CallResult | None, limit: int) -> int:
+        if result is None or result.exit_code not in (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED):
+            return 0
+        used = self._after_refund(self._gas.used, self._refund(result))
+        return used if used <= limit else 0
 
     def billed(self, used: int) -> int:
         """What a call that used so much gas would be billed beyond the price of being a transaction."""

@@ -71,8 +71,12 @@ class EthereumCalls(CallManager):
         self.prices = FREE
         self.charges_access = False
         self.max_depth = MAX_FRAMES
+        self.first_depth = 0
+        """At which the first call is made."""
         self.environment = environment
         self.frames = self.interceptor if stands_between_frames(self.interceptor) else None
+        self.bill: Callable[[CallResult | None], int] | None = None
+        """What the first call is billed, where it is a transaction in the middle of another message."""
         self.filecoin_precompiles = _NONE
         if filecoin_addresses:
             self.filecoin_precompiles = filecoin_precompiles(machine.context.network.evm)
@@ -105,6 +109,12 @@ class EthereumCalls(CallManager):
         """The call as one that makes the contract which it constructs. Else only the init actor may construct one."""
         self.ethereum_rules.creation = call
         return call
+
+    def used_by(self, result: CallResult | None, before: int) -> int:
+        """As the machine has it, of a first call that is billed its bill."""
+        if self.bill is not None and self.depth == self.first_depth:
+            return self.bill(result)
+        return self.gas.used - before
 
     def exhaust(self) -> None:
         """Use up what is left in the gas frame in force."""
