@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from devtools.cli.keystores import KeystoreAccounts, Keystores, PasswordFiles, Passwords, one_key
 from devtools.cli.options import URL, AsJson, GasLimit, Key, Timeout, Value
 from devtools.cli.project_options import (
     ConstructorArgs,
@@ -32,6 +33,10 @@ def create(
     broadcast: Annotated[bool, typer.Option("--broadcast", help="Send the transaction.")] = False,
     value: Value = "0",
     private_key: Key = None,
+    keystore: Keystores = None,
+    account: KeystoreAccounts = None,
+    password: Passwords = None,
+    password_file: PasswordFiles = None,
     unlocked: Annotated[bool, typer.Option("--unlocked", help="The node signs, for --from.")] = False,
     sender: Annotated[
         str | None, typer.Option("--from", metavar="ADDRESS", envvar="ETH_FROM", help="Who deploys, with --unlocked.")
@@ -63,6 +68,7 @@ def create(
     from localnet.contracts.argument_texts import init_code_of
     from localnet.contracts.named_interface import NamedInterface
 
+    private_key = one_key(private_key, keystore or (), account or (), password or (), password_file or ())
     who, money = _sender(private_key, unlocked, sender), payment(value)
     texts = constructor_texts(constructor_args, constructor_args_path) or ()
     project, artifact = compiled_contract(
@@ -108,16 +114,21 @@ def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
     from localnet.addresses import filecoin_address
 
     if key is None and not unlocked:
-        raise InvalidInput("say who deploys: --private-key KEY, or --unlocked --from ADDRESS where the node signs")
+        raise InvalidInput(
+            "say who deploys: --private-key KEY, --keystore FILE or --account NAME, or --unlocked --from ADDRESS where "
+            "the node signs"
+        )
     if key is not None and unlocked:
-        raise InvalidInput("--private-key signs here, --unlocked at the node: give one of them")
+        raise InvalidInput(
+            "a key (--private-key, --keystore, --account) signs here, --unlocked at the node: give one of them"
+        )
     if key is None:
         if sender is None:
             raise InvalidInput("--unlocked lets the node sign: say for whom, by --from ADDRESS")
         return sender
     own = account_of(key).address
     if sender is not None and from_delegated(filecoin_address(sender)) != own:
-        raise InvalidInput(f"--private-key is not the key of {sender}, which --from (or ETH_FROM) names")
+        raise InvalidInput(f"what is given is not the key of {sender}, which --from (or ETH_FROM) names")
     return f"0x{own.hex()}"
 
 

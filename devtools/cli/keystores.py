@@ -82,6 +82,25 @@ def keystore_keys(
     return [_key(place, given[number] if given else _asked(place)) for number, place in enumerate(places)]
 
 
+def one_key(
+    private_key: str | None,
+    files: Sequence[Path],
+    accounts: Sequence[str],
+    passwords: Sequence[str],
+    password_files: Sequence[Path],
+) -> str | None:
+    """The one key that signs: the one that is given, or that of the one keystore; None without any.
+
+    Raises InvalidInput, for several, too.
+    """
+    given = [] if private_key is None else ["--private-key"]
+    given += [f"the keystore {file}" for file in files] + [f"the account {name}" for name in accounts]
+    if len(given) > 1:
+        raise InvalidInput(f"one key signs, and {' and '.join(given)} are given: leave all but one out")
+    opened = keystore_keys(files, accounts, passwords, password_files)
+    return opened[0] if opened else private_key
+
+
 def _of_account(name: str) -> Path:
     folder = Path.home() / ".foundry" / "keystores"
     if not name or Path(name).name != name:

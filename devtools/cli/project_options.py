@@ -40,7 +40,7 @@ SolcFromProject = Annotated[
 ]
 ProjectProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="The profile of foundry.toml.")]
 
-_KEYS: Final = "keys are given by --private-key, or the node signs (--unlocked --from)"
+_KEYS: Final = "keys are given by --private-key, --keystore or --account, or the node signs (--unlocked --from)"
 _FEES: Final = "the transaction is of type 2, and pays what the node says: `hypervisor script` takes fees"
 _NO_SERVICE: Final = "no service for verified sources is asked: `hypervisor verify-bytecode` compares code"
 _ARGUMENTS: Final = "--constructor-args"
@@ -64,8 +64,8 @@ class CreateCommand(_ContractCommand):
     reasons: ClassVar = {
         **ALWAYS,
         **dict.fromkeys(
-            ("--account", "--aws", "--browser", "--gcp", "--interactive", "--keystore", "--ledger", "--mnemonic",
-             "--password", "--trezor", "--turnkey"), _KEYS),
+            ("--aws", "--browser", "--gcp", "--interactive", "--ledger", "--mnemonic", "--trezor", "--turnkey"),
+            _KEYS),
         **dict.fromkeys(("--gas-price", "--legacy", "--priority-gas-price"), _FEES),
         **dict.fromkeys(("--etherscan-api-key", "--verifier", "--verifier-url", "--verify"), _NO_SERVICE),
         "--libraries": "a contract that is linked to libraries is refused",

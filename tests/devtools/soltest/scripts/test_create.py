@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_account import Account as SignerAccount
 from typer.testing import CliRunner
 
 from bridge.addresses import create_address, eth_address
@@ -70,6 +71,23 @@ def test_a_contract_is_deployed_as_forge_create_does(project: Path, rules: str) 
         assert network.nonce(SENDER) == 2
 
 
+def test_a_contract_is_deployed_with_a_keystore(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keystores, password = tmp_path / ".foundry" / "keystores", tmp_path / "password"
+    keystores.mkdir(parents=True)
+    content = SignerAccount.encrypt(bytes.fromhex(KEY[2:]), "secret", kdf="pbkdf2", iterations=1000)
+    (keystores / "own").write_text(json.dumps(content), encoding="utf-8")
+    password.write_text("secret\n", encoding="utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Network() as network, serving(network) as url:
+        options = (COUNTER, "--json", "--password-file", str(password), "--broadcast", "--constructor-args", "42")
+        found = json.loads(create(project, url, "--keystore", str(keystores / "own"), *options))
+        assert (found["deployer"], found["deployedTo"]) == (SENDER, FIRST)
+        assert json.loads(create(project, url, "--account", "own", *options))["deployer"] == SENDER
+        assert network.nonce(SENDER) == 2
+        password.write_text("other", encoding="utf-8")
+        assert "does not open the keystore" in create(project, url, "--account", "own", *options, status=2)
+
+
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_without_broadcast_nothing_is_sent(project: Path, rules: str) -> None:
     with Network(rules=rules) as network, serving(network) as url:
@@ -103,7 +121,9 @@ def test_values_go_up_to_the_next_option(project: Path, url: str, network: Netwo
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["Counter"], "say who deploys: --private-key KEY, or --unlocked --from ADDRESS"),
+        (["Counter"], "say who deploys: --private-key KEY, --keystore FILE or --account NAME, or --unlocked --from"),
+        (["Counter", "--private-key", KEY, "--keystore", "own"], "one key signs, and --private-key and the keystore"),
+        (["Counter", "--keystore", "none", "--password", "x"], "none"),
         (["Counter", "--unlocked"], "--unlocked lets the node sign: say for whom, by --from ADDRESS"),
         (["Counter", "--unlocked", "--private-key", KEY], "give one of them"),
         (["Counter", "--private-key", KEY, "--from", "0x" + "12" * 20], "is not the key of 0x1212"),
@@ -116,7 +136,7 @@ def test_values_go_up_to_the_next_option(project: Path, url: str, network: Netwo
         (["src:Counter", "--private-key", KEY], "is a folder"),
         (["src/Counter.sol", "--private-key", KEY], "is not a contract: expected FILE:NAME or NAME"),
         (["Counter", "--private-key", KEY, "--constructor-args-path", "absent"], "absent cannot be read"),
-        (["Counter", "--keystore", "x"], "--keystore is an option of forge that this command does not have"),
+        (["Counter", "--ledger"], "--ledger is an option of forge that this command does not have"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_created_is_named(project: Path, url: str, options: list[str], words: str) -> None:
