@@ -1,89 +1,206 @@
-"""Solidity tests: how long a thousand trivial ones take, how soon the first is run, and a public suite beside forge.
+"""Solidity tests: how long a thousand trivial ones take, how soon the first is run; projects and suites beside forge.
 
-The project is compiled once before anything is timed, by npm's solc as `scripts/clients tests/soltests` installs it;
-the suite lies where `make soltests` has staged it, compiled by both: a checkout of solady in FVM_SUITES.
+Projects are compiled once before anything is timed, by npm's solc as `scripts/clients tests/soltests` installs it, and
+so are forge's. A suite lies where `make soltests` has staged it, compiled by both: a checkout of it in FVM_SUITES.
 """
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Thread
 
+from bench import solidity_projects as projects
 from bench.data import PROJECT
 from bench.rows import Row, seconds
 from tests.soltests.folder import SuitesMissing, public_suites
-from tests.soltests.runners import Chosen, forge, hypervisor
-from tests.soltests.stage import SUITES
+from tests.soltests.runners import PACKAGE, SOLC, Chosen, forge, hypervisor
+from tests.soltests.stage import SUITES, PublicSuite
 
 HYPERVISOR = Path(sys.executable).with_name("hypervisor")
-SOLC = PROJECT / "build" / "tests" / "soltests" / "node_modules" / "solc"
 THOUSAND = "1,000 trivial tests, py-evm"
 QUICKLY = "1,000 trivial tests, fast"
 START = "from the command to the end of one test"
+EDITED = "a test of a project of 76 files edited and run, compiled anew"
 SOLADY = "solady's 906 tests, fast"
 BRIEFLY = "solady's 906 tests with four fuzz runs, fast"
-_STAGED = PROJECT / "build" / "tests" / "soltests" / "suites" / "solady"
-_FUZZ_RUNS = {SOLADY: 256, BRIEFLY: 4}
-"""Forge's defaults, the number that the suite asks for itself, and hardly any."""
-_CONTRACTS, _TESTS = 10, 100
+FUZZED = "10,000 runs of one simple fuzz test"
+SEQUENCES = "32,000 calls of one invariant test"
+WARM = "33 tests, compiled before"
+GAS_REPORT = "33 tests with a gas report"
+COVERAGE = "33 tests with coverage"
+MEMORY = "memory of a worker, 33 tests"
+_STAGED = PROJECT / "build" / "tests" / "soltests" / "suites"
+_SUITES = {SOLADY: ("solady", 256), BRIEFLY: ("solady", 4)}
+"""Each with its fuzz runs: forge's default, the number that the suite asks for itself, and hardly any."""
+_LOOK = 0.02
+"""Seconds between two looks at processes' memory."""
 
 
 def rows() -> Iterator[Row]:
     """The rows of this area, in the order of targets.toml."""
-    if not SOLC.is_dir():
-        for name in (THOUSAND, QUICKLY, START, SOLADY, BRIEFLY):
+    if not PACKAGE.is_dir():
+        for name in (
+            *(THOUSAND, QUICKLY, START, EDITED, *_SUITES),
+            *(FUZZED, SEQUENCES, WARM, GAS_REPORT, COVERAGE, MEMORY),
+        ):
             yield Row(name, None, note="no npm's solc: scripts/clients tests/soltests")
         return
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        write_project(root)
+        projects.write_trivial(root)
         yield Row(THOUSAND, seconds(lambda: run(root), rounds=2), note="ten contracts")
         yield Row(QUICKLY, seconds(lambda: run(root, "--evm", "fast"), rounds=2), note="ten contracts")
         one = ["--match-contract", "^T0$", "--match-test", "^test_0"]
         yield Row(START, seconds(lambda: run(root, *one), rounds=3) * 1e3, note="compiled before")
-    for name, fuzz_runs in _FUZZ_RUNS.items():
-        yield beside_forge(name, fuzz_runs)
+    yield edited()
+    for name, (suite, fuzz_runs) in _SUITES.items():
+        yield suite_beside_forge(name, suite, fuzz_runs)
+    yield beside_forge(FUZZED, projects.write_fuzzed, PublicSuite("", fuzz_runs=10_000))
+    yield beside_forge(SEQUENCES, projects.write_sequences, PublicSuite("", invariant_runs=64, depth=500))
+    yield beside_forge(WARM, projects.write_ledgers)
+    yield beside_forge(GAS_REPORT, projects.write_ledgers, ours=["--gas-report"], theirs=["test", "--gas-report"])
+    yield beside_forge(COVERAGE, projects.write_ledgers, ours=["--coverage"], theirs=["coverage"])
+    yield memory()
 
 
-def beside_forge(name: str, fuzz_runs: int) -> Row:
+def edited() -> Row:
+    """One test of a project changes, and all of its tests run: each round anew, since what was compiled is kept."""
+    try:
+        suites = public_suites("forge-std", "openzeppelin-contracts")
+    except SuitesMissing as lack:
+        return Row(EDITED, None, note=str(lack))
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        projects.write_shares(root, suites)
+        times, count = [], 0
+
+        def edit_and_run() -> None:
+            nonlocal count
+            count += 1
+            projects.edit(root, count)
+            begin = time.perf_counter()
+            run(root, "--evm", "fast")
+            times.append(time.perf_counter() - begin)
+
+        run(root)
+        seconds(edit_and_run, rounds=4)
+    return Row(EDITED, min(times), note="all 36 tests run")
+
+
+def suite_beside_forge(name: str, suite: str, fuzz_runs: int) -> Row:
     """A public suite by both runners, one after the other."""
-    if not (_STAGED / "out").is_dir():
-        return Row(name, None, note=_unstaged())
-    chosen = Chosen(_STAGED, replace(SUITES["solady"], fuzz_runs=fuzz_runs), 1)
+    staged = _STAGED / suite
+    if not (staged / "out").is_dir():
+        return Row(name, None, note=_unstaged(suite))
+    chosen = Chosen(staged, replace(SUITES[suite], fuzz_runs=fuzz_runs), 1)
     ours = seconds(lambda: hypervisor(chosen, "--evm", "fast"), rounds=2)
     theirs = seconds(lambda: forge(chosen), rounds=2)
-    note = f"{ours:.1f} s, forge {theirs:.1f} s, {fuzz_runs} fuzz runs of each test"
-    return Row(name, ours / theirs, note=note)
+    return _ratio(name, ours, theirs, f"{fuzz_runs} fuzz runs of each test")
 
 
-def _unstaged() -> str:
+def beside_forge(
+    name: str, write: Callable[[Path], None], suite: PublicSuite | None = None, ours: Sequence[str] = (),
+    theirs: Sequence[str] = ("test",),
+) -> Row:  # fmt: skip
+    """A project by both runners, each in a folder of its own, compiled before."""
+    with TemporaryDirectory() as folder:
+        mine, others = Path(folder) / "hypervisor", Path(folder) / "forge"
+        for root in (mine, others):
+            root.mkdir()
+            write(root)
+        figures = Chosen(others, suite or PublicSuite(""), 1)
+        counts = ["--fuzz-runs", str(figures.suite.fuzz_runs), "--fuzz-seed", "1"]
+        depths = ["--invariant-runs", str(figures.suite.invariant_runs)]
+        depths += ["--invariant-depth", str(figures.suite.depth)]
+        seconds_here = seconds(lambda: run(mine, "--evm", "fast", *counts, *depths, *ours), rounds=3)
+        seconds_there = seconds(lambda: run_forge(figures, *theirs, *counts), rounds=3)
+    return _ratio(name, seconds_here, seconds_there)
+
+
+def memory() -> Row:
+    """The most that a process of ours holds but for the first, beside forge's one."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        projects.write_ledgers(root)
+        run(root)
+        command = [str(HYPERVISOR), "test", str(root), "--use", str(PACKAGE), "--evm", "fast"]
+        (_, *workers) = peaks(command, os.environ)
+        chosen = Chosen(root, PublicSuite(""), 1)
+        run_forge(chosen, "test")
+        (one, *_) = peaks(["forge", "test", "--use", str(SOLC)], chosen.environment, root)
+    if not workers or not one:
+        return Row(MEMORY, None, note="this system does not tell how much memory processes hold")
+    ours = max(workers)
+    return Row(MEMORY, ours / one, note=f"{ours / 1e6:.0f} MB, forge {one / 1e6:.0f} MB")
+
+
+def peaks(
+    command: Sequence[str], environment: "os._Environ[str] | dict[str, str]", folder: Path | None = None
+) -> list[int]:
+    """The bytes that a program's process holds at most, and those of each process that it starts."""
+    found: dict[int, int] = {}
+    program = subprocess.Popen(  # noqa: S603
+        command, env=dict(environment), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    has_ended = Event()
+    watcher = Thread(target=_watch, args=(program.pid, found, has_ended))
+    watcher.start()
+    program.wait()
+    has_ended.set()
+    watcher.join()
+    return [found.pop(program.pid, 0), *found.values()]
+
+
+def _watch(first: int, found: dict[int, int], has_ended: Event) -> None:
+    while not has_ended.wait(_LOOK):
+        family = {first}
+        for place in sorted(Path("/proc").glob("[0-9]*"), key=lambda place: int(place.name)):
+            try:
+                lines = (place / "status").read_text().splitlines()
+            except OSError:
+                continue
+            about = dict(line.split(":", 1) for line in lines if ":" in line)
+            if int(about.get("PPid", 0)) in family or int(place.name) == first:
+                family.add(int(place.name))
+                if "VmHWM" in about:
+                    found[int(place.name)] = int(about["VmHWM"].split()[0]) * 1024
+
+
+def _ratio(name: str, ours: float, theirs: float, more: str = "") -> Row:
+    note = f"{ours:.2f} s, forge {theirs:.2f} s"
+    return Row(name, ours / theirs, note=f"{note}, {more}" if more else note)
+
+
+def _unstaged(suite: str) -> str:
     """What to do for the suite."""
     try:
-        public_suites("solady")
+        public_suites(suite)
     except SuitesMissing as lack:
         return str(lack)
-    return 'not staged: make soltests ARGS="--suite solady"'
-
-
-def write_project(root: Path) -> None:
-    """Contracts with tests that write a slot and look at it."""
-    (root / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
-    (root / "test").mkdir()
-    for number in range(_CONTRACTS):
-        tests = "".join(
-            f"    function test_{index}() public {{ value += {index}; require(value == {index}); }}\n"
-            for index in range(_TESTS)
-        )
-        head = "// SPDX-License-Identifier: MIT\npragma solidity ^0.8.0;\n"
-        text = f"{head}contract T{number} {{\n    uint256 value;\n{tests}}}\n"
-        (root / "test" / f"T{number}.t.sol").write_text(text, encoding="utf-8")
+    return f'not staged: make soltests ARGS="--suite {suite}"'
 
 
 def run(root: Path, *more: str) -> None:
     """Run the tests; all must pass."""
-    command = [str(HYPERVISOR), "test", str(root), "--use", str(SOLC), *more]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    command = [str(HYPERVISOR), "test", str(root), "--use", str(PACKAGE), *more]
+    _passed(subprocess.run(command, capture_output=True, text=True, check=False))  # noqa: S603
+
+
+def run_forge(chosen: Chosen, *arguments: str) -> None:
+    """The same by forge, whose first argument is its command."""
+    command = ["forge", *arguments, "--use", str(SOLC)]
+    _passed(
+        subprocess.run(  # noqa: S603
+            command, cwd=chosen.folder, env=chosen.environment, capture_output=True, text=True, check=False
+        )
+    )
+
+
+def _passed(done: subprocess.CompletedProcess[str]) -> None:
     if done.returncode:
         raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])

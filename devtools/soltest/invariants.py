@@ -12,13 +12,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from eth_abi.abi import decode, encode
+from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.artifact import ContractArtifact
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.values import decode as decode_arguments
+from devtools.soltest.cheatcodes.values import encode
 from devtools.soltest.corpus import CHANGED_SEQUENCES, Corpus, CorpusInput
 from devtools.soltest.corpus_files import CorpusFolder
 from devtools.soltest.dictionary import Dictionary
