@@ -72,7 +72,7 @@ class Accounts:
         self._masked = filecoin_addresses
         self._early = False
         self._originals: dict[tuple[ActorID, int], int] = {}
-        """Words before the message of slots that were written to the state in its middle (`Accounts.settle`)."""
+        """Words before the message of slots that were written to the state in its middle (`resume`)."""
         self.evm_code = contracts.evm_code
         self._manifest = machine.manifest
         self.account_codes = machine.manifest.account_codes
@@ -293,8 +293,6 @@ class Accounts:
 
     def knows_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
         """Whether the message has touched slots of an account."""
-        if self._originals and any(owner == actor for owner, _ in self._originals):
-            return True
         return self._journal.get((_SLOTS, actor)) is not None or self._journal.get((_SLOTS, address)) is not None
 
     def word(self, actor: ActorID, slot: int) -> int:
@@ -426,12 +424,9 @@ class Accounts:
     def settle(self) -> None:
         """Write to the state what the message has done so far, for another one that begins with it.
 
-        Slots, nonces and code are read from there again, slots are cold; what they held before this message stays
-        known.
+        Slots, nonces and code are read from there again, slots are cold: `resume` gives them back what they were.
         """
         entries = [key for key, value in self._journal.items() if value is not None]
-        for actor, slot, original in self.touched_slots():
-            self._originals.setdefault((actor, slot), original)
         self.write_back()
         for key in entries:
             if isinstance(key, tuple) and (isinstance(key[0], int) or key[0] in _SETTLED):
