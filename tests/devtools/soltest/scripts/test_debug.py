@@ -48,7 +48,7 @@ def test_a_fuzz_test_begins_with_the_input_that_makes_it_fail(project: Path) -> 
         ("test", "--debug is for one test, and 4 fit"),
         ("nothing", "--debug is for one test, and 0 fit"),
         ("testFuzz_fine", "passes in 256 runs: there is no input to debug it with"),
-        ("invariant", "is an invariant test, whose failure is many calls"),
+        ("invariant", "is an invariant test, which makes many"),
     ],
 )
 def test_what_cannot_be_debugged_is_named(project: Path, match: str, words: str) -> None:
