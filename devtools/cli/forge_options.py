@@ -11,7 +11,6 @@ _CHAIN = "contracts run by Ethereum's rules or Filecoin's: --rules"
 _NO_FORK = "a node has 20 seconds for an answer, and its URL may have a user and a token"
 _COMPILER = "the compiler is asked for what tests need: forge build makes the rest"
 _WATCHED = "the folders src, test and script are watched, and a run is never stopped for the next"
-_REUSED = "only what has changed is compiled: delete out/ and cache/ to compile everything"
 NOT_HERE: Final = {
     "--always-use-create-2-factory": "CREATE2 is executed where the contract says it, as in forge without it",
     "--ast": _COMPILER,
@@ -33,7 +32,6 @@ NOT_HERE: Final = {
     "--etherscan-api-key": "no service is asked for sources: traces name the project's own contracts",
     "--extra-output": _COMPILER,
     "--extra-output-files": _COMPILER,
-    "--force": _REUSED,
     "--fork-retries": _NO_FORK,
     "--fork-retry-backoff": _NO_FORK,
     "--gas-price": "a test's transactions pay nothing for gas: vm.txGasPrice sets what they see",
@@ -44,7 +42,7 @@ NOT_HERE: Final = {
     "--md": "--json prints one JSON object with all results, --junit JUnit's XML",
     "--memory-limit": "memory is bounded by its gas",
     "--no-auto-detect": "the compiler is the one that foundry.toml or --use names",
-    "--no-cache": _REUSED,
+    "--no-cache": "what is compiled is always kept: --force compiles everything all the same",
     "--no-proxy": _NO_FORK,
     "--no-restart": _WATCHED,
     "--no-rpc-rate-limit": _NO_FORK,
@@ -57,8 +55,8 @@ NOT_HERE: Final = {
     "--use-literal-content": _COMPILER,
     "--watch-delay": "a run begins as soon as files stop changing",
 }
-ALWAYS: Final = {name: NOT_HERE[name] for name in ("--force", "--no-cache")}
-"""Those of every command that compiles a project."""
+ALWAYS: Final = {"--no-cache": NOT_HERE["--no-cache"]}
+"""That of every command that compiles a project."""
 ALIASES: Final = {
     "--no-block-gas-limit": "--disable-block-gas-limit",
     "--no-gas-limit": "--disable-block-gas-limit",

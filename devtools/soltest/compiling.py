@@ -107,7 +107,7 @@ def compiled_sources(
     settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
     keys = source_keys(solc.version, settings, sources, names)
     cache = CompiledCache(project.root / project.cache / CACHE_FOLDER, project.root)
-    found = {name: cache.get(name, key) for name, key in keys.items()}
+    found = {name: None if project.force else cache.get(name, key) for name, key in keys.items()}
     stale = [name for name, there in found.items() if there is None]
     if stale:
         tell(f"Compiling {len(stale)} files with Solc {solc.version}")

@@ -118,6 +118,8 @@ class Project:
     remappings: tuple[Remapping, ...] = ()
     skip: tuple[str, ...] = ()
     compiler: CompilerSettings = field(default_factory=CompilerSettings)
+    force: bool = False
+    """Whether all sources are compiled, also those whose code is kept."""
     fuzz: FuzzSettings = field(default_factory=FuzzSettings)
     invariant: InvariantSettings = field(default_factory=InvariantSettings)
     fs_permissions: tuple[tuple[str, str], ...] = ()
@@ -254,6 +256,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         remappings=tuple(Remapping.parse(text) for text in table.texts("remappings")),
         skip=table.texts("skip"),
         compiler=_compiler(table),
+        force=table.flag("force", False),
         fuzz=_fuzz(table.table("fuzz")),
         invariant=_invariant(table.table("invariant")),
         fs_permissions=tuple(_permission(row) for row in table.tables("fs_permissions")),

@@ -134,10 +134,11 @@ class SuiteSession:
     def _compiled(self, sources: Sources, waiting: CompilerRun | None = None) -> Artifacts:
         """What forge has compiled of the sources as they are, and the rest, compiled now or before."""
         version = wanted_version(self.project, self.options.use)
-        found = forge_artifacts(self.project, sources, version)
+        force = self.project.force
+        found = {} if force else forge_artifacts(self.project, sources, version)
         if len(found) < len(sources.texts):
             solc = self._solc(self.tell)
-            if version is None:
+            if version is None and not force:
                 found = forge_artifacts(self.project, sources, solc.version)
             left = sources.texts.keys() - found.keys()
             made = compiled_sources(self.project, sources, left, solc, self.tell, waiting, self.options.workers)

@@ -81,7 +81,6 @@ KEYS: Final = {
     "etherscan_api_key": "no: no service is asked for sources",
     "extra_output": _OUTPUT,
     "extra_output_files": _OUTPUT,
-    "force": "no: delete `out/` and `cache/` to compile everything",
     "fuzz.gas_report_samples": "no: all runs count",
     "fuzz.sancov_edges": _COVERAGE,
     "fuzz.sancov_trace_cmp": _COVERAGE,

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from devtools.cli.main import app
+from devtools.soltest import session
 from tests.devtools.soltest.contracts import FAIL, PASS, artifact, forge_out
 
 
@@ -162,6 +163,22 @@ def test_an_invariant_test_has_no_picture(tmp_path: Path) -> None:
     forge_out(tmp_path, "test/P.t.sol", "contract Suite {}", {"Suite": artifact({"invariantFew()": PASS})})
     words = "--flamegraph is for one call, and Suite.invariantFew is an invariant test, which makes many"
     assert refused(str(tmp_path), "--flamegraph") == words
+
+
+def test_what_forge_has_compiled_is_not_taken_where_all_is_to_be_compiled(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(session, "wanted_version", lambda *_: "0.8.30")
+
+    def of_forge(*_: object) -> dict[str, object]:
+        asked.append("forge's")
+        return {}
+
+    monkeypatch.setattr(session, "forge_artifacts", of_forge)
+    for options in ([], ["--force"]):
+        CliRunner().invoke(app, ["test", str(project), "--use", str(project / "none"), *options])
+    assert asked == ["forge's"]
 
 
 def test_a_picture_is_of_one_run(project: Path) -> None:

@@ -124,6 +124,14 @@ def test_another_setting_compiles_everything_and_the_first_is_still_there(
     assert compiled.run() == (set(), set())
 
 
+def test_all_is_compiled_again_where_that_is_asked_for(compiled: Compiled) -> None:
+    before = compiled.project
+    compiled.project = replace(before, force=True)
+    assert compiled.run() == (set(FILES), set(FILES))
+    compiled.project = before
+    assert compiled.run() == (set(), set())
+
+
 def test_another_compiler_compiles_everything(compiled: Compiled) -> None:
     compiled.solc = replace(compiled.solc, version="0.8.31")
     assert compiled.run() == (set(FILES), set(FILES))

@@ -60,9 +60,9 @@ def test_an_option_that_is_not_there_says_what_to_use(options: list[str], words:
     ("command", "option", "words"),
     [
         ("test", "--lab", "there is no option --lab here: labs are named by --rules, as --rules lab:rent"),
-        ("create", "--force", "--force is an option of forge that this command does not have: only what has changed"),
-        ("verify-bytecode", "--force", "--force is an option of forge that this command does not have: only what"),
-        ("script", "--no-cache", "--no-cache is an option of forge that this command does not have: only what has"),
+        ("create", "--no-cache", "--no-cache is an option of forge that this command does not have: what is compiled"),
+        ("verify-bytecode", "--no-cache", "--no-cache is an option of forge that this command does not have: what is"),
+        ("script", "--no-cache", "--no-cache is an option of forge that this command does not have: what is compiled"),
         ("create", "--nonc", "there is no option --nonc; --nonce is an option of forge that this command"),
     ],
 )
