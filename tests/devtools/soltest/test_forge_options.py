@@ -47,7 +47,10 @@ def test_every_option_of_forge_is_there_or_refused_with_the_remedy() -> None:
     ("options", "words"),
     [
         (["-k"], "-k is an option of forge that this command does not have: a node has 20 seconds for an answer"),
-        (["--isolat"], "there is no option --isolat; --isolate is an option of forge that this command does not have"),
+        (
+            ["--live-log"],
+            "there is no option --live-log; --live-logs is an option of forge that this command does not have",
+        ),
         (["--optimise"], "Possible options: --optimize"),
     ],
 )
