@@ -228,16 +228,12 @@ class Accounts:
 
     # --- slots ------------------------------------------------------------------------------------------------
 
-    def original(self, actor: ActorID, slot: int) -> int:
-        """A slot's word before the message."""
-        if self._originals:
+    def original(self, actor: ActorID, slot: int, *, as_written: bool = False) -> int:
+        """A slot's word before the message; `as_written`: in the state, to which the message may have written it."""
+        if self._originals and not as_written:
             known = self._originals.get((actor, slot))
             if known is not None:
                 return known
-        return self._written(actor, slot)
-
-    def _written(self, actor: ActorID, slot: int) -> int:
-        """A slot's word as the state has it."""
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return 0
@@ -251,7 +247,7 @@ class Accounts:
         word: int | None = self._journal.get((actor, _key(slot)))
         if word is not None:
             return word, True
-        word = self._written(actor, slot)
+        word = self.original(actor, slot, as_written=True)
         self.store(actor, slot, word)
         return word, self._early and self._journal.get((_WARM, self.address_of(actor), _key(slot))) is not None
 
@@ -284,7 +280,7 @@ class Accounts:
         if word is not None:
             return original, word, True
         if self._originals:
-            word = self._written(actor, slot)
+            word = self.original(actor, slot, as_written=True)
         return (
             original,
             original if word is None else word,
@@ -298,7 +294,7 @@ class Accounts:
     def word(self, actor: ActorID, slot: int) -> int:
         """A slot's word, which is as warm as before."""
         word: int | None = self._journal.get((actor, _key(slot)))
-        return self._written(actor, slot) if word is None else word
+        return self.original(actor, slot, as_written=True) if word is None else word
 
     def warm_slot(self, address: EthAddress, slot: int) -> None:
         """Touch a slot of the account behind an address, which may come into being later."""

@@ -100,7 +100,7 @@ class Application:
         self._sender = sender
         self._entry = entry
         self._block = block_of(machine)
-        self._fork = fork_of(machine)
+        self._fork = fork_of(machine, self._block)
         self._limits = limits or block_limits(machine, self._block, self._fork)
         self._gas = GasTracker(transaction.gas_limit, tracer=machine.tracer, per_gas=1)
         self._paid = paid
@@ -405,9 +405,9 @@ def block_of(machine: MachineState) -> EthereumBlock:
     return block if isinstance(block, EthereumBlock) else EthereumBlock()
 
 
-def fork_of(machine: MachineState) -> Fork:
-    """The fork of the block that a machine is at, with users' precompiles."""
-    return fork_with(block_of(machine).fork, machine.context.precompiles)
+def fork_of(machine: MachineState, block: EthereumBlock | None = None) -> Fork:
+    """The fork of a block, by default of the one that the machine is at, with users' precompiles."""
+    return fork_with((block_of(machine) if block is None else block).fork, machine.context.precompiles)
 
 
 def blob_base_fee(block: EthereumBlock, fork: Fork) -> int:
