@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Final
 
 import pytest
@@ -76,18 +77,50 @@ def test_the_sum_is_what_python_says() -> None:
 @pytest.mark.parametrize(
     ("destination", "why"),
     [
-        ("5", "after a SLOAD, where a region may be entered but no jump lands"),
-        ("4", "within a push"),
+        ("3", "after a SLOAD, where a region may be entered but no jump lands"),
+        ("6", "within a push"),
         ("27", "the other half of the region's table"),
-        ("0x10000000000000006", "beyond 64 bits"),
-        ("0x100000006", "beyond 32 bits"),
-        ("6", "a landing"),
+        ("0x10000000000000004", "beyond 64 bits"),
+        ("0x100000004", "beyond 32 bits"),
     ],
 )
 def test_a_jump_lands_only_where_the_code_lets_it(destination: str, why: str) -> None:
-    """0 SLOAD is at 1 to 3, the landing at 6; the destination is not known when the region is compiled."""
+    """0 SLOAD is at 1 and 2, the landing at 4; the destination is not known when the region is compiled."""
+    assert jump_to(COMPILE, destination) == jump_to(INTERPRET, destination), why
+    assert jump_to(COMPILE, destination)[0] == "BAD_JUMPDEST", why
+    assert jump_to(COMPILE, "4") == jump_to(INTERPRET, "4")
+    assert jump_to(COMPILE, "4")[0] == "ChargeRefused", "it lands, and goes round until its gas is used"
+
+
+def jump_to(engine: str, destination: str) -> tuple[str, bytes, int, dict[int, int]]:
+    """The outcome of a jump to a place that is computed."""
     code = assemble("JUMPDEST 0 SLOAD POP") + b"\x5b" + assemble(f"5 POP {destination} CALLDATASIZE ADD JUMP JUMPDEST")
-    assert outcome(COMPILE, code, 3_000) == outcome(INTERPRET, code, 3_000), why
+    assert (code[:5], code[6]) == (bytes.fromhex("5b5f54505b"), 5)
+    return outcome(engine, code, 3_000)
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 64])
+def test_calldata_ends_where_it_ends(size: int) -> None:
+    """At every place from a word before their beginning on; the guest's memory behind them is not zero."""
+    data = bytes(range(1, size + 1))
+    for start in range(-34, size + 2):
+        code = assemble(f"{start % (1 << 256)} CALLDATASIZE ADD CALLDATALOAD 0 MSTORE 32 0 RETURN")
+        outcome(COMPILE, b"\x5b\x00", 1_000, b"\xff" * 400)
+        at = (start + size) % (1 << 256)
+        assert outcome(COMPILE, code, 1_000, data)[1] == data[at : at + 32].ljust(32, b"\x00"), start
+
+
+@pytest.mark.parametrize("opcode", ["SDIV", "SAR", "DIV", "MOD", "BYTE", "ADDMOD"])
+def test_words_that_move_over_a_call_of_the_interpreters_function_come_back(opcode: str) -> None:
+    """The region has them on the stack as they were before it, moves them, and moves them back."""
+    moves = ("SWAP1", "SWAP2", "SWAP1 SWAP2", "DUP2 SWAP2", "SWAP2 SWAP1", "DUP1 SWAP2 POP")
+    for before, after in product(moves, (*moves, "")):
+        code = assemble(
+            f"{(1 << 256) - 10} 77 {(1 << 255) + 5} {1 << 130} JUMPDEST {before} 64 CALLDATALOAD {opcode} {after} "
+            "JUMPDEST 0 MSTORE 32 MSTORE 64 0 RETURN"
+        )
+        data = bytes(95) + b"\x03"
+        assert outcome(COMPILE, code, 1_000, data) == outcome(INTERPRET, code, 1_000, data), (before, after)
 
 
 def test_code_made_against_compilers_stays_interpreted() -> None:
