@@ -18,7 +18,6 @@ from devtools.soltest.compiled_cache import CompiledSource
 from devtools.soltest.evm_versions import evm_version
 from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.sources import Sources, declared_contracts
-from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded
 from localnet.contracts.forge_builds import LARGEST_BUILD_INFO, ForgeBuilds
 from store.keccak import keccak
@@ -120,10 +119,10 @@ def _name(path: Path) -> str:
 
 
 def _object(path: Path) -> Mapping[str, Any]:
-    """The object in a file; an empty one where there is none."""
+    """The object in a file; an empty one where there is none, or where no file can have this path."""
     try:
         content = orjson.loads(read_bounded(path, LARGEST_BUILD_INFO, "the file"))
-    except (InvalidInput, orjson.JSONDecodeError):
+    except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
 
