@@ -143,6 +143,13 @@ class StateOrigin(TypingProtocol):
         """What a contract of the origin's keeps under a root; None where a block has that root."""
 
 
+class ExchangingOrigin(StateOrigin, TypingProtocol):
+    """An origin that exchanges the flushed tree's actors, too (`StateTree.read_all_from`)."""
+
+    def current_root(self) -> Cid:
+        """The root of its state with all that the tree has written. Nothing changes."""
+
+
 class StateTree:
     """The actors under one state root."""
 
@@ -165,8 +172,8 @@ class StateTree:
         self._transactions = 0
         self.origin: StateOrigin | None = None
         """Whose the actors are that were not written and are not in the tree."""
-        self._is_exchanged = False
-        """Whether the origin stands for the flushed tree, too."""
+        self._exchanging: ExchangingOrigin | None = None
+        """The origin, where it stands for the flushed tree, too."""
 
     def _become(self, other: "StateTree") -> None:
         """Take over all that another tree knows, which is to be used no more: for trees that do something besides."""
@@ -175,7 +182,7 @@ class StateTree:
         self._actors, self._read, self._dirty = other._actors, other._read, other._dirty
         self._resolved, self._found, self._address_map = other._resolved, other._found, other._address_map
         self._transactions, self.origin = other._transactions, other.origin
-        self._is_exchanged = other._is_exchanged
+        self._exchanging = other._exchanging
 
     def _load_root(self, root: Cid) -> tuple[int, Any, Any]:
         fields = get_object(self.store, root)
@@ -198,17 +205,23 @@ class StateTree:
         self.origin = origin
         self._read.clear()
 
-    def read_all_from(self, origin: StateOrigin) -> None:
+    def read_all_from(self, origin: ExchangingOrigin) -> None:
         """Take every actor that is not written from an origin, the flushed tree's, too: it may exchange them all.
 
-        Of that tree the init actor alone stays, and nothing is flushed any more: there is no tree that is one state.
+        Of that tree the init actor alone stays, and what is written is not flushed any more (`flush` raises Fatal):
+        there is no tree that is one state. `current_root` is the origin's.
         """
         init = self._hamt.get(_key(INIT_ACTOR))
         self._hamt = Hamt(self.store, None, HAMT_BIT_WIDTH)
         if init is not None:
             self._hamt.set(_key(INIT_ACTOR), init)
-        self._is_exchanged = True
+        self._exchanging = origin
         self.read_from(origin)
+
+    @property
+    def is_exchanged(self) -> bool:
+        """Whether an origin stands for the flushed tree, too: then there is a `current_root`, and nothing to flush."""
+        return self._exchanging is not None
 
     # --- actors -----------------------------------------------------------------------------------------------
 
@@ -434,7 +447,9 @@ class StateTree:
         return TreeImage(self._root, {actor: state for actor, state in self._actors.items() if state is not _UNREAD})
 
     def current_root(self) -> Cid:
-        """The root that the tree would have were it flushed now; within a transaction too. Nothing changes."""
+        """The root of the state as it is now; within a transaction too. Nothing changes."""
+        if self._exchanging is not None:
+            return self._exchanging.current_root()
         copy = StateTree(self.store, self._root)
         for actor, state in self._actors.items():
             if state is not _UNREAD and state != copy.get_actor(actor):
@@ -475,10 +490,12 @@ class StateTree:
                 self._resolved.set(address, found)
 
     def flush(self) -> Cid:
-        """Write the changed actors and a new root; only outside transactions."""
+        """Write the changed actors and a new root; only outside transactions, and of a tree that is one state."""
         if self._transactions:
             raise Fatal("the state tree cannot be flushed inside a transaction")
-        if self._dirty and not self._is_exchanged:
+        if self._dirty and self._exchanging is not None:
+            raise Fatal("the state tree cannot be flushed: its actors are another state's, whose `current_root` it has")
+        if self._dirty:
             self._write()
             actors = CBORTag(LINK_TAG, b"\x00" + self._hamt.flush())
             self._root = put_object(self.store, [STATE_TREE_VERSION, actors, self._info])

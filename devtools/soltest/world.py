@@ -430,7 +430,7 @@ class World:
         """Make the state as it is now the first one, and return its root; earlier handles are void."""
         tree = self.machine.state_tree
         tree.commit()
-        root = tree.flush()
+        root = tree.current_root() if tree.is_exchanged else tree.flush()
         tree.begin()
         return root
 

@@ -459,6 +459,9 @@ class OtherTree:
     def words(self, _root: Cid) -> None:
         return None
 
+    def current_root(self) -> Cid:
+        return self.tree.flushed_root
+
 
 def test_a_tree_that_reads_all_from_an_origin_has_no_actor_of_its_own_but_what_is_written_and_is_not_flushed() -> None:
     other = tree_with_init()
@@ -477,4 +480,7 @@ def test_a_tree_that_reads_all_from_an_origin_has_no_actor_of_its_own_but_what_i
     tree.set_actor(A, actor(7))
     assert (tree.get_actor(A), tree.lookup_id(NEW_ETH)) == (actor(7), made)
     tree.rollback(mark)
-    assert (tree.get_actor(A), tree.lookup_id(NEW_ETH), tree.flush()) == (actor(9), None, root)
+    assert (tree.get_actor(A), tree.lookup_id(NEW_ETH)) == (actor(9), None)
+    with pytest.raises(Fatal, match="cannot be flushed"):
+        tree.flush()
+    assert (tree.flushed_root, tree.current_root()) == (root, other.flushed_root)

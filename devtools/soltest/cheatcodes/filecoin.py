@@ -20,7 +20,6 @@ from bridge.params import invoke_params
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.table import cheatcode
-from devtools.soltest.forks.tipset_origin import TipsetOrigin
 from hypervisor.address import Address
 from hypervisor.blocks import Block
 from hypervisor.call import Call
@@ -290,7 +289,6 @@ def _root_now(context: Context) -> Cid:
     try:
         if isinstance(context.calls, EthereumCalls):
             context.calls.accounts.write_back()
-        origin = context.cheats.origin
-        return origin.current_root() if isinstance(origin, TipsetOrigin) else tree.current_root()
+        return tree.current_root()
     finally:
         tree.rollback(mark)

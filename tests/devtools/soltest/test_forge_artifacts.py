@@ -153,7 +153,16 @@ def test_a_cache_that_leads_out_of_the_artifacts_leads_nowhere(tmp_path: Path, o
     assert with_path("../BTest.json") is None
     assert with_path(str(outside)) is None
     (tmp_path / "out" / "folder.json").mkdir()
-    for path in ("B\0Test.json", "a\0.json", "", ".", "folder.json", "missing.json", "\ud800.json", f"{'a' * 300}.json"):
+    for path in (
+        "B\0Test.json",
+        "a\0.json",
+        "",
+        ".",
+        "folder.json",
+        "missing.json",
+        "\ud800.json",
+        f"{'a' * 300}.json",
+    ):
         assert with_path(path) is None, repr(path)
     outside.rename(tmp_path / "out" / "BTest.json")
     assert with_path("BTest.json") is not None

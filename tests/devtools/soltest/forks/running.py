@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.cheatcodes import Cheatcodes
-from devtools.soltest.discovery import SuiteFilter, find_suites
+from devtools.soltest.discovery import Suite, SuiteFilter, find_suites
 from devtools.soltest.job import Job
 from devtools.soltest.project import CompilerSettings, FuzzSettings, Project
 from devtools.soltest.results import TestResult
@@ -21,8 +22,33 @@ from tests.devtools.soltest.forks.golden import GOLDEN
 Results = dict[str, dict[str, TestResult]]
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run needs."""
+
+    job: Job
+    artifacts: Artifacts
+    suites: Sequence[Suite]
+
+
 def run(folder: Path, contracts: str, environment: Mapping[str, str], tests: str | None = None, **job: Any) -> Results:
     """Results by contract and signature. `tests` is a pattern of names; what else is given is the job's."""
+    ready = prepare(folder, contracts, environment, tests, **job)
+    found = {}
+    for suite in ready.suites:
+        world = World(setting_of(ready.job), Cheatcodes(settings_of(ready.job, ready.artifacts)))
+        try:
+            results = SuiteRun(world, ready.artifacts, ready.job.project, suite, 1).run()
+            found[suite.contract] = {test.signature: test for test in results}
+        finally:
+            world.close()
+    return found
+
+
+def prepare(
+    folder: Path, contracts: str, environment: Mapping[str, str], tests: str | None = None, **job: Any
+) -> Prepared:
+    """The same without the run."""
     places = []
     for number, (place, artifact) in enumerate(GOLDEN["artifacts"].items()):
         file = folder / "out" / f"{number}.json"
@@ -50,13 +76,4 @@ def run(folder: Path, contracts: str, environment: Mapping[str, str], tests: str
     suites, corrupt = find_suites(artifacts, files, SuiteFilter(contract=contracts, test=tests))
     assert not corrupt
     made = Job(project, places, {}, environment=dict(environment), shows_logs=True, seed=1, **job)
-    found = {}
-    for suite in suites:
-        world = World(setting_of(made), Cheatcodes(settings_of(made, artifacts)))
-        try:
-            found[suite.contract] = {
-                test.signature: test for test in SuiteRun(world, artifacts, project, suite, 1).run()
-            }
-        finally:
-            world.close()
-    return found
+    return Prepared(made, artifacts, suites)

@@ -13,13 +13,18 @@ from typing import Any, Final
 
 import pytest
 
+from devtools.debugger import views
+from devtools.debugger.session import Session
+from devtools.debugger.sources import SourceLines
+from devtools.debugger.subjects import Subject
+from devtools.soltest.staged_test import staged_test
 from localnet import Network
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.rpc.server import serving
 from tests.devtools.soltest.forks import chains
 from tests.devtools.soltest.forks.conftest import CREATION
 from tests.devtools.soltest.forks.golden import GOLDEN
-from tests.devtools.soltest.forks.running import run
+from tests.devtools.soltest.forks.running import prepare, run
 from tests.web_server import Handler
 from tests.web_server import serving as web_serving
 
@@ -129,6 +134,23 @@ def test_an_id_that_another_actor_has_on_a_fork_is_named(tipsets: Mapping[str, s
 def test_a_node_of_ethereums_alone_is_refused(networks: Mapping[str, str], tmp_path: Path) -> None:
     found = run(tmp_path, "^ForksTest$", networks, tests=r"test_ids\(", rules="filecoin")["ForksTest"]
     assert "cannot be forked" in (found["setUp()"].reason or "") or "under the rules" in (found["setUp()"].reason or "")
+
+
+def test_the_debugger_shows_what_setup_left_on_its_fork(tipsets: Mapping[str, str], tmp_path: Path) -> None:
+    ready = prepare(tmp_path, "^SetUpFork$", tipsets, tests=r"test_a\(", rules="filecoin", evm="py-evm")
+    (suite,) = ready.suites
+    with staged_test(ready.job, ready.artifacts, suite, suite.tests[0], fails=False) as staged:
+        session = Session(Subject("the test", staged.world.machine, staged.run, staged.root), SourceLines())
+        session.start()
+        session.step(by_instruction=True)
+        own = views.storage(session, 0).words
+        while len(views.frames(session)) == 1:
+            session.step()
+        session.step(by_instruction=True)
+        counter = views.storage(session, 0).words
+        session.close()
+    assert {slot: word for slot, word in own.items() if slot} == {2: 1}, "`a` is 0, `b` is 1"
+    assert counter[0] == 42
 
 
 def _hostile(url: str, method: str, answer: Callable[[Any], Any], folder: Path) -> str:
