@@ -115,7 +115,7 @@ def _asked(place: Path) -> str:
 def _password(file: Path) -> str:
     from hypervisor.user_files import read_bounded
 
-    return read_bounded(file, _LARGEST, "the password").decode("utf-8", "replace").rstrip()
+    return read_bounded(file, _LARGEST, "the password file").decode("utf-8", "replace").rstrip()
 
 
 def _key(place: Path, password: str) -> str:

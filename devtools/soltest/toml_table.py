@@ -62,8 +62,10 @@ class Table:
                 value = int(value, 0)
             except ValueError:
                 self._refuse(name, "a number")
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        if not isinstance(value, int) or isinstance(value, bool):
             self._refuse(name, "a number")
+        if value < 0:
+            self._refuse(name, "a number from 0 on")
         return int(value) if value <= top else self._refuse(name, f"at most 2^{top.bit_length()} - 1")
 
     def number_or_none(self, name: str, top: int = U32) -> int | None:

@@ -172,8 +172,9 @@ class World:
         from localnet.fork.forking import begin_fork
 
         setting, cheats = self.setting, self.cheatcodes
-        if setting.network is not None or setting.bundle is not None:
-            raise InvalidInput("a fork has the network version and the actors of its network: leave them out")
+        given = {"--network": setting.network, "--bundle": setting.bundle}
+        if named := [f"{option} {value}" for option, value in given.items() if value is not None]:
+            raise InvalidInput(f"a fork has its network's version and actors: leave {' and '.join(named)} out")
         nodes, store = cheats.remotes.tipsets, MemoryStore()
         point = nodes.point(url, setting.fork_number)
         begin_fork(store, point)
