@@ -1,8 +1,8 @@
-"""A corpus: inputs that came over edges which none before had come over, kept in memory and on disk, and changed.
+"""A corpus: inputs that reached edges which no earlier input had reached, kept in memory and on disk, and mutated.
 
-With `corpus_dir` a fuzz or invariant test begins with what its folder has, and most of its inputs are changed ones of
-the corpus (mutations.py). The seed and the folder's inputs decide every run. Keys and their defaults: the Foundry
-book; files: corpus_files.py.
+With `corpus_dir` a fuzz or invariant test first runs the inputs in its folder; then most of its inputs are mutations of
+kept ones (mutations.py). The seed and the folder's inputs decide every run. Keys and their defaults: the Foundry book;
+files: corpus_files.py.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Generic, TypeVar
 
-from devtools.soltest.edges import EdgeMap, EdgeTracer
+from devtools.soltest.edges import ContractOf, EdgeMap, EdgeTracer
 from devtools.soltest.project import CorpusSettings
 from hypervisor.machine import Hypervisor
 
 CHANGED_INPUTS: Final = 0.7
-"""The share of a fuzz test's inputs that are made of the corpus."""
+"""The share of a fuzz test's inputs that are mutations of the corpus."""
 CHANGED_SEQUENCES: Final = 0.3
-"""That of sequences, of which others begin with calls that came to a new state."""
+"""The same share of sequences: others begin with calls that reached a new state."""
 _NEWEST: Final = 0.5
-"""The share of draws that take the newest input, which mostly came furthest."""
+"""The share of draws that take the newest input, which has mostly reached furthest."""
 _MOST: Final = 1024
-"""Inputs in memory, as far as they were changed often enough to be left."""
+"""Inputs in memory, if `corpus_min_size` is not more."""
 
 Input = TypeVar("Input")
 
 
 @dataclass(slots=True)
 class CorpusInput(Generic[Input]):
-    """An input with how often it was changed since something new came of it."""
+    """An input, and how often it was mutated since a mutation last reached something new."""
 
     input: Input
     changes: int = 0
@@ -39,13 +39,14 @@ class CorpusInput(Generic[Input]):
 
 @dataclass(slots=True)
 class Corpus(Generic[Input]):
-    """The inputs of one test. `write` keeps one on disk."""
+    """The inputs of one test. `write` keeps one on disk; `contract_of` names the contract of a code."""
 
     settings: CorpusSettings
     machine: Hypervisor
     share: float
-    """Of inputs that are made of it."""
+    """Of inputs that are mutations of it."""
     write: Callable[[Input], None]
+    contract_of: ContractOf
     edges: EdgeMap = field(default_factory=EdgeMap)
     _kept: list[CorpusInput[Input]] = field(default_factory=list)
     _tracer: EdgeTracer | None = None
@@ -60,10 +61,10 @@ class Corpus(Generic[Input]):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Listen to which instructions run, beside who listens already."""
+        """Listen to which instructions run, beside the tracer that is there."""
         before = self.machine.tracer
         if self._tracer is None:
-            self._tracer = EdgeTracer(before)
+            self._tracer = EdgeTracer(self.contract_of, before)
         self.machine.tracer = self._tracer
         try:
             yield
@@ -71,28 +72,28 @@ class Corpus(Generic[Input]):
             self.machine.tracer = before
 
     def came_new(self) -> bool:
-        """Whether the calls since it was asked last came over new edges."""
+        """Whether the calls since the last question reached new edges."""
         return self._tracer is not None and self.edges.learn(self._tracer.taken())
 
     def forget(self) -> None:
-        """Take no notice of the calls since it was asked last."""
+        """Ignore the calls since the last question."""
         if self._tracer is not None:
             self._tracer.taken()
 
     def keep(self, input_: Input, of: CorpusInput[Input] | None = None, *, written: bool = True) -> None:
-        """Remember an input that came somewhere new; `of`: the one that it was made of."""
+        """Keep an input that reached something new; `of` is the one that it was mutated from."""
         if not self.guides:
             return
         if of is not None:
             of.changes = 0
         if len(self._kept) >= max(_MOST, self.settings.corpus_min_size):
-            self._leave_one()
+            self._evict_one()
         self._kept.append(CorpusInput(input_))
         if written:
             self.write(input_)
 
     def choose(self, rng: Random) -> CorpusInput[Input] | None:
-        """One of the inputs, to be changed; None in the other runs, and where there is none."""
+        """An input to mutate; None where the run shall have a fresh one, or the corpus is empty."""
         if not self._kept or rng.random() >= self.share:
             return None
         found = self._kept[-1] if rng.random() < _NEWEST else rng.choice(self._kept)
@@ -108,9 +109,7 @@ class Corpus(Generic[Input]):
         """Any of the inputs; there has to be one."""
         return rng.choice(self._kept).input
 
-    def _leave_one(self) -> None:
-        """Leave the oldest input that has been changed often enough for nothing."""
-        for place, kept in enumerate(self._kept):
-            if kept.changes >= self.settings.corpus_min_mutations:
-                del self._kept[place]
-                return
+    def _evict_one(self) -> None:
+        """Drop the oldest input that was mutated often enough without success; where there is none, the oldest."""
+        enough = self.settings.corpus_min_mutations
+        del self._kept[next((at for at, kept in enumerate(self._kept) if kept.changes >= enough), 0)]

@@ -17,7 +17,7 @@ from typing import Any, Final
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.state import VM_ADDRESS
 from devtools.soltest.cheatcodes.values import decode, encode
-from devtools.soltest.corpus import CHANGED_INPUTS, Corpus
+from devtools.soltest.corpus import CHANGED_INPUTS, Corpus, CorpusInput
 from devtools.soltest.corpus_files import CorpusFolder
 from devtools.soltest.dictionary import Dictionary
 from devtools.soltest.discovery import TestFunction
@@ -86,40 +86,51 @@ class FuzzRun:
         self.stage.world.restore(self.ready)
         values = Values(rng, self.dictionary, self.settings.dictionary_weight, fixtures)
         due, kept = Deadline(self.settings.timeout), self._arguments_of(self.kept)
-        broken = None if kept else self._begin_corpus(due)
+        if kept is not None and self.settings.runs:
+            ended = self._run_with(kept)
+            if ended is not None:
+                return ended
+        broken = self._begin_corpus(due)
         if broken is not None:
             return broken
-        corpus = self._corpus
+        corpus, inputs = self._corpus, self.test.entry["inputs"]
         while len(self.gases) < self.settings.runs and not due.over():
             if due.now():
                 self.progress(self._result(CaseStatus.SUCCESS, None))
-            of = None if kept or corpus is None else corpus.choose(rng)
+            of = None if corpus is None else corpus.choose(rng)
             if of is None or corpus is None:
-                arguments, kept = kept or values.arguments(self.test.entry["inputs"]), None
+                ended = self._run_with(values.arguments(inputs))
             else:
-                arguments = changed_arguments(rng, values, self.test.entry["inputs"], of.input, corpus.other(rng))
-            outcome = self._call(arguments) if corpus is None else self._watched(corpus, arguments)
-            if is_rejected(outcome):
-                self.rejects += 1
-                if corpus is not None:
-                    corpus.forget()
-                if self.rejects > self.settings.max_test_rejects:
-                    return self._result(
-                        CaseStatus.FAILURE,
-                        f"`vm.assume` rejected too many inputs ({self.settings.max_test_rejects} allowed)",
-                    )
-                continue
-            if corpus is not None and corpus.came_new():
-                corpus.keep(arguments, of)
-            status, reason = self._verdict(arguments, outcome)
-            if status is CaseStatus.FAILURE:
-                return self._failure(arguments, outcome, reason)
-            if status is CaseStatus.SKIPPED:
-                return self._result(status, reason)
-            self.gases.append(outcome.gas_used)
-            self.last = arguments
-            self.dictionary.add_outcome(outcome)
+                ended = self._run_with(changed_arguments(rng, values, inputs, of.input, corpus.other(rng)), of)
+            if ended is not None:
+                return ended
         return self._result(CaseStatus.SUCCESS, None)
+
+    def _run_with(self, arguments: list[Any], of: CorpusInput[list[Any]] | None = None) -> TestResult | None:
+        """One run, with inputs that may be mutated ones `of` the corpus; the result where the test ends with it."""
+        corpus = self._corpus
+        outcome = self._call(arguments) if corpus is None else self._watched(corpus, arguments)
+        if is_rejected(outcome):
+            self.rejects += 1
+            if corpus is not None:
+                corpus.forget()
+            if self.rejects > self.settings.max_test_rejects:
+                return self._result(
+                    CaseStatus.FAILURE,
+                    f"`vm.assume` rejected too many inputs ({self.settings.max_test_rejects} allowed)",
+                )
+            return None
+        if corpus is not None and corpus.came_new():
+            corpus.keep(arguments, of)
+        status, reason = self._verdict(arguments, outcome)
+        if status is CaseStatus.FAILURE:
+            return self._failure(arguments, outcome, reason)
+        if status is CaseStatus.SKIPPED:
+            return self._result(status, reason)
+        self.gases.append(outcome.gas_used)
+        self.last = arguments
+        self.dictionary.add_outcome(outcome)
+        return None
 
     def _begin_corpus(self, due: Deadline) -> TestResult | None:
         """Run what the corpus has, which does not count; a failure, if one of it fails."""
@@ -131,7 +142,9 @@ class FuzzRun:
         def write(arguments: list[Any]) -> None:
             folder.write([KeptCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
 
-        corpus = self._corpus = Corpus(settings, self.stage.world.machine, CHANGED_INPUTS, write)
+        world = self.stage.world
+        contract_of = world.cheatcodes.settings.contracts
+        corpus = self._corpus = Corpus(settings, world.machine, CHANGED_INPUTS, write, contract_of)
         for calls in folder.read():
             arguments = self._arguments_of(calls[0].calldata) if len(calls) == 1 else None
             if arguments is None:

@@ -303,7 +303,9 @@ class InvariantRun:
         def write(steps: tuple[SequenceStep, ...]) -> None:
             folder.write([KeptCall(step.sender, step.target.address, step.calldata) for step in steps])
 
-        corpus = self._corpus = Corpus(settings, stage.world.machine, CHANGED_SEQUENCES, write)
+        world = stage.world
+        contract_of = world.cheatcodes.settings.contracts
+        corpus = self._corpus = Corpus(settings, world.machine, CHANGED_SEQUENCES, write, contract_of)
         for calls in folder.read():
             steps = self._steps_of(calls)[: settings.depth]
             if not steps:

@@ -21,6 +21,8 @@ from store.keccak import keccak
 
 _ADDRESS: Final = 20
 _SELECTOR: Final = 4
+_MOST_FOUND: Final = 1024
+"""Codes whose contracts are remembered: a test that runs often creates contracts with other arguments each time."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,8 @@ class KnownCode:
         """The contract with this runtime code, or with this init code where one `creates`."""
         key = code, creates
         if key not in self._found:
+            if len(self._found) >= _MOST_FOUND:
+                del self._found[next(iter(self._found))]
             self._found[key] = self._creating(code) if creates else self._running(code)
         return self._found[key]
 

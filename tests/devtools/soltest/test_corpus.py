@@ -16,7 +16,7 @@ import pytest
 
 from bridge.addresses import EthAddress
 from bridge.evm_steps import EvmFrame
-from devtools.soltest import corpus
+from devtools.soltest import corpus, edges
 from devtools.soltest.corpus_files import CorpusFolder
 from devtools.soltest.dictionary import Dictionary
 from devtools.soltest.edges import EdgeMap, EdgeTracer
@@ -30,8 +30,8 @@ from devtools.soltest.values import Values
 from hypervisor import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.tracing import CallEnded, CallStarted
-from hypervisor.types import ActorID, MethodNumber, TokenAmount
-from tests.devtools.soltest.contracts import artifact, counting_suite
+from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, MethodNumber, TokenAmount
+from tests.devtools.soltest.contracts import artifact, assembled, counting_suite, runtime
 
 Run = Callable[..., dict[str, dict[str, TestResult]]]
 
@@ -69,6 +69,66 @@ def test_a_corpus_finds_byte_by_byte_what_chance_does_not(run_contracts: Run, tm
     assert 3 <= len(kept(tmp_path)) <= 8
     again = found(GUIDED)  # one of the inputs that are kept is that one
     assert (again.status, again.runs) == (CaseStatus.FAILURE, 0)
+
+
+def with_argument() -> dict[str, Any]:
+    """A contract whose constructor puts its argument into the code, as an immutable value, and jumps on its way."""
+    code = runtime({"value()": [f"7f{bytes(32).hex()}", "5f5260205ff3"]})
+    place, size, begin = code.index(bytes(32)), len(code), 30
+    copies = [f"61{size:04x}", f"61{begin:04x}", "5f39", "6020", f"61{begin + size:04x}", f"61{place:04x}", "39"]
+    head = assembled(["6001", "@on", "57", "fe", "on:", *copies, f"61{size:04x}", "5ff3"])
+    assert len(head) == begin
+    return {
+        "abi": [],
+        "bytecode": {"object": (head + code).hex()},
+        "deployedBytecode": {"object": code.hex(), "immutableReferences": {"7": [{"start": place, "length": 32}]}},
+    }
+
+
+def creating(made: dict[str, Any]) -> list[str]:
+    """`new C(x).value()` with the test's first argument."""
+    init_code = bytes.fromhex(made["bytecode"]["object"])
+    words = [init_code[at : at + 32].ljust(32, b"\0") for at in range(0, len(init_code), 32)]
+    stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
+    create = f"60043561{len(init_code):04x}5261{len(init_code) + 32:04x}5f5ff0"
+    return [*stores, create, f"63{selector('value()').hex()}60e01b5f52", "60205f60045f5f855af150", "00"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_constructor_is_given_makes_no_new_edges(run_contracts: Run, tmp_path: Path, known: bool) -> None:
+    made, test = with_argument(), "testFuzz(uint256)"
+    contracts = {"Suite": {test: creating(made)}} | ({"Made": made} if known else {})
+    project = Project(tmp_path, fuzz=replace(GUIDED, runs=60, show_edge_coverage=True))
+    found = run_contracts(contracts, project=project, evm="fast")["Suite"][test]
+    assert found.status is CaseStatus.SUCCESS
+    # the dispatchers of both contracts and the constructor, each with one jump; unknown code is one
+    assert found.edges is not None
+    assert found.edges[::2] == (3, 1)
+    assert len(kept(tmp_path)) == 1
+
+
+def test_a_kept_failure_that_passes_now_goes_before_the_corpus(run_contracts: Run, tmp_path: Path) -> None:
+    calldata = selector(NESTED) + bytes(96)
+    file = tmp_path / "cache" / "fuzz" / "failures" / "Suite" / "testFuzz"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"calldata": f"0x{calldata.hex()}"}), encoding="utf-8")
+    project = Project(tmp_path, fuzz=GUIDED)
+    found = run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast", seed=3)["Suite"][NESTED]
+    assert (found.status, found.counterexample[0].arguments) == (CaseStatus.FAILURE, "155, 61, 103")
+    assert found.gases[0] == min(found.gases)  # the kept input, which ends at the first comparison
+    assert kept(tmp_path)
+
+
+def test_the_oldest_input_leaves_a_full_corpus_where_none_was_mutated_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "_MOST", 3)
+    settings = CorpusSettings(corpus_dir="corpus", corpus_min_size=2, corpus_min_mutations=5)
+    full: corpus.Corpus[str] = corpus.Corpus(settings, None, 1.0, lambda _: None, contract_of)  # type: ignore[arg-type]
+    for letter in "abcd":
+        full.keep(letter)
+    assert [one.input for one in full._kept] == ["b", "c", "d"]
+    full._kept[1].changes = 5
+    full.keep("e")
+    assert [one.input for one in full._kept] == ["b", "d", "e"]
 
 
 def test_the_seed_and_the_folder_decide_every_run(run_contracts: Run, tmp_path: Path) -> None:
@@ -110,10 +170,10 @@ def test_edges_are_shown_where_they_are_asked_for_alone(run_contracts: Run, tmp_
     project = Project(tmp_path, fuzz=replace(BLIND, runs=50, show_edge_coverage=True))
     test = run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast")["Suite"][NESTED]
     assert test.edges is not None
-    edges, features, inputs = test.edges
-    assert 0 < edges <= features
+    count, features, inputs = test.edges
+    assert 0 < count <= features
     assert inputs == 0
-    assert f"Edge coverage: {edges} edges, {features} features, 0 inputs in the corpus" in list(lines_of(test))
+    assert f"Edge coverage: {count} edges, {features} features, 0 inputs in the corpus" in list(lines_of(test))
     assert not (tmp_path / "cache").exists()
 
 
@@ -234,32 +294,62 @@ def test_sequences_of_a_corpus_are_kept_and_made_again(run_contracts: Run, tmp_p
 # --- edges and changes, by hand ---------------------------------------------------------------------------------------
 
 
-def run_of(tracer: EdgeTracer, code: bytes, *counters: int) -> None:
-    start = CallStarted(ActorID(1), Address.id(2), MethodNumber(3), TokenAmount(0), b"", 0, False, 0)
+JUMPS = bytes.fromhex("56") * 8
+
+
+def contract_of(code: bytes, creates: bool) -> str | None:
+    """By the last letter; z is unknown."""
+    return None if code[-1:] == b"z" else code[-1:].decode() + "+" * creates
+
+
+def run_of(tracer: EdgeTracer, code: bytes, *counters: int, method: int = 3) -> None:
+    start = CallStarted(ActorID(1), Address.id(2), MethodNumber(method), TokenAmount(0), b"", 0, False, 0)
     tracer.event(start)
     tracer.event(EvmFrame(EthAddress(bytes(20)), code))
     for counter in counters:
         tracer.place(counter)
 
 
-def test_edges_are_pairs_of_places_in_one_code_and_calls_stand_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    tracer = EdgeTracer()
-    run_of(tracer, b"a", 0, 2)
-    run_of(tracer, b"b", 0, 5, 0, 5)
+def test_edges_are_pairs_of_places_in_one_code_and_calls_stand_between() -> None:
+    tracer = EdgeTracer(contract_of)
+    run_of(tracer, JUMPS + b"a", 0, 2)
+    run_of(tracer, JUMPS + b"b", 0, 5, 0, 5)
     tracer.event(CallEnded(0, b"", 0, 0))
     tracer.place(3)
     tracer.place(4)
     tracer.event(CallEnded(0, b"", 0, 0))
-    assert tracer.taken() == {(0, 0, 2): 1, (0, 3, 4): 1, (1, 0, 5): 2, (1, 5, 0): 1}
+    assert tracer.taken() == {(1, 0, 2): 1, (1, 3, 4): 1, (2, 0, 5): 2, (2, 5, 0): 1}
     assert tracer.taken() == {}
+
+
+def test_edges_begin_with_a_jump_that_may_not_be_made() -> None:
+    tracer = EdgeTracer(contract_of)
+    run_of(tracer, bytes.fromhex("5f 5f 57 56 5b 5b") + b"a", 0, 1, 2, 3, 4, 5)
+    assert tracer.taken() == {(1, 2, 3): 1, (1, 3, 4): 1}
+
+
+def test_codes_are_told_apart_by_their_contract() -> None:
+    tracer = EdgeTracer(contract_of)
+    for code in (JUMPS + b"1a", JUMPS + b"2a", JUMPS + b"1z", JUMPS + b"2z"):
+        run_of(tracer, code, 0, 1)
+    run_of(tracer, JUMPS + b"a", 0, 1, method=METHOD_CONSTRUCTOR)
+    assert tracer.taken() == {(1, 0, 1): 2, (0, 0, 1): 2, (2, 0, 1): 1}
+
+
+def test_edges_beyond_the_most_are_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edges, "MOST_EDGES", 2)
+    seen = EdgeMap()
+    assert [seen.learn(Counter({(0, 1, place): 1})) for place in range(4)] == [True, True, False, False]
+    assert seen.learn(Counter({(0, 1, 1): 2}))  # another class of one that is there
+    assert (len(seen.seen), seen.features) == (2, 3)
 
 
 def test_how_often_an_edge_was_gone_over_is_one_of_eight_classes() -> None:
     # the classes of AFL: 1, 2, 3, 4-7, 8-15, 16-31, 32-127, 128 and more
-    edges = EdgeMap()
-    new = [count for count in range(1, 300) if edges.learn(Counter({(0, 1, 2): count}))]
+    seen = EdgeMap()
+    new = [count for count in range(1, 300) if seen.learn(Counter({(0, 1, 2): count}))]
     assert new == [1, 2, 3, 4, 8, 16, 32, 128]
-    assert (len(edges.seen), edges.features) == (1, 8)
+    assert (len(seen.seen), seen.features) == (1, 8)
 
 
 KINDS = ["uint8", "int16", "bool", "address", "bytes4", "bytes", "string", "uint256[]", "uint8[3]", "bytes[][2]"]
