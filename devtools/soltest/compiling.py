@@ -77,7 +77,12 @@ def artifacts_of(root: Path, compiled: Mapping[str, CompiledSource]) -> Artifact
 
 
 def has_changed(project: Project, names: Iterable[str]) -> bool:
-    """Whether one of these sources is newer than what was compiled last, or nothing was: a guess by files' times."""
+    """Whether one of these sources is newer than what was compiled last, nothing was, or all is to be compiled anew.
+
+    A guess by files' times.
+    """
+    if project.force:
+        return True
     cache = project.root / project.cache
     last = max(_changed_at(cache / name) for name in (CACHE_FOLDER, FORGE_CACHE))
     return any(_changed_at(project.root / name) >= last for name in names)
@@ -140,12 +145,15 @@ def _answers(
 ) -> list[dict[str, Any]]:
     """What the compiler makes of each part of the sources, all of which each process is given."""
     fits = waiting is not None and waiting.solc == solc
-    runs = [waiting if waiting is not None and fits and not number else solc.start() for number in range(len(parts))]
     questions = [{**asked, "settings": asked["settings"] | {"outputSelection": _selection(part)}} for part in parts]
-    if len(runs) == 1:
-        return [_checked(solc.version, runs[0].ask(questions[0]))]
-    with ThreadPoolExecutor(len(runs)) as threads:
+    runs = [waiting] if waiting is not None and fits else []
+    if len(parts) == 1:
+        run = runs[0] if runs else solc.start()
+        return [_checked(solc.version, run.ask(questions[0]))]
+    with ThreadPoolExecutor(len(parts)) as threads:
         try:
+            while len(runs) < len(parts):
+                runs.append(solc.start())
             return [_checked(solc.version, answer) for answer in threads.map(CompilerRun.ask, runs, questions)]
         except BaseException:
             for run in runs:

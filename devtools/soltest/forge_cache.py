@@ -7,6 +7,7 @@ at worst of no use. Rules: what forge 1.7.1 writes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Set
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +27,7 @@ from localnet.contracts.forge_builds import FORGE_CACHE, LARGEST_BUILD_INFO
 
 _PROFILE: Final = "default"
 _HASHES: Final = "hashes.json"
+_HASH: Final = re.compile("[0-9a-f]{16}")
 _LARGEST_HASHES: Final = 16 << 20
 """Bytes of the file of hashes: some hundred for each source."""
 
@@ -121,7 +123,7 @@ class ContentHashes:
         self._used: dict[str, str] = {}
         try:
             found = orjson.loads(read_bounded(file, _LARGEST_HASHES, "the hashes"))
-            self._known = {str(key): str(value) for key, value in found.items()}
+            self._known = {str(key): value for key, value in found.items() if _is_hash(value)}
         except (OSError, ValueError, AttributeError):
             self._known = {}
 
@@ -136,6 +138,10 @@ class ContentHashes:
         """Keep those that were asked for. Raises OSError."""
         if self._used != self._known:
             write_inside(self._root, self._file, orjson.dumps(self._used))
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
 
 def _write(
@@ -182,14 +188,14 @@ def _true_entries(
 
     Forge would find the others by the hash of what changed; an entry that is written anew hides that from it.
     """
-    texts = {name: sources.texts.get(name) or _text(project.root / name) for name in files}
-    same = {name for name, text in texts.items() if text and files[name]["contentHash"] == hashes.of(text)}
+    texts = {name: sources.texts[name] if name in sources.texts else _text(project.root / name) for name in files}
+    same = {name for name, text in texts.items() if text is not None and files[name]["contentHash"] == hashes.of(text)}
     return {name: entry for name, entry in files.items() if same.issuperset((name, *entry["imports"]))}
 
 
-def _text(file: Path) -> str:
-    """Of a source that is not among those which are compiled; empty where there is none."""
-    return file.read_text("utf-8") if file.is_file() else ""
+def _text(file: Path) -> str | None:
+    """Of a source that is not among those which are compiled; None where there is none."""
+    return file.read_text("utf-8") if file.is_file() else None
 
 
 def _entry(

@@ -233,10 +233,12 @@ class Origin:
     what it has executed without the node.
     """
 
-    def __init__(self, point: ForkPoint, store: Store) -> None:
+    def __init__(self, point: ForkPoint, store: Store, client: NodeClient | None = None) -> None:
+        """`client` is another one's to close; without one it has its own."""
         self.point = point
         self._store = store
-        self._client = NodeClient(point.url, seconds=_PATIENCE) if point.url else None
+        self._own = NodeClient(point.url, seconds=_PATIENCE) if client is None and point.url else None
+        self._client = self._own if client is None else client
 
     def block(self, cid: Cid) -> bytes | None:
         """The bytes that the node has under a CID, None if it says that it has none. Raises RemoteUnavailable."""
@@ -272,6 +274,6 @@ class Origin:
         return answer
 
     def close(self) -> None:
-        """Release the connection."""
-        if self._client is not None:
-            self._client.close()
+        """Release its own connection."""
+        if self._own is not None:
+            self._own.close()

@@ -118,6 +118,7 @@ def is_library(module: WasmModule) -> bool:
 
 def concerns(wasm: bytes) -> bool:
     """Whether a module is a library or imports from one. Raises InvalidModule; most modules are not parsed."""
+    # not `in`: a compiled generator has no `__contains__`
     if PREFIX.encode() not in wasm and any(name == ENTRY_POINT for name in export_names(wasm)):
         return False
     module = parse(wasm)

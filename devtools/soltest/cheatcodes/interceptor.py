@@ -97,10 +97,13 @@ class TestExterns:
         self._cheats = cheats
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        """The block's prevrandao, on a fork of a Filecoin network what its node says; of other epochs as before."""
+        """The block's prevrandao; where none is set, zeros, on a fork of a Filecoin network what its node says.
+
+        Of other epochs as before.
+        """
         own, fork = self._cheats.state.block.prevrandao, self._fork
-        if epoch == self._machine.context.epoch and (fork is None or any(own)):
-            return own
+        if epoch == self._machine.context.epoch and (fork is None or own is not None):
+            return bytes(32) if own is None else own
         return (fork or self._outer).beacon_randomness(epoch)
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:

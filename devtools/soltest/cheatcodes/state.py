@@ -287,7 +287,7 @@ class StateSnapshot:
 class BlockValues:
     """What opcodes see of the block and the transaction beyond the machine's context; None: as it comes."""
 
-    prevrandao: bytes = bytes(32)
+    prevrandao: bytes | None = None
     hashes: Mapping[int, bytes] = field(default_factory=dict)
     gas_price: int | None = None
     blob_hashes: tuple[bytes, ...] | None = None

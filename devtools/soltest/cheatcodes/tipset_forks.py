@@ -15,6 +15,7 @@ from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.fork_states import active_fork, address_of, persistent_accounts
 from devtools.soltest.forks.book import LeftState, NetworkFork, Pending
+from devtools.soltest.forks.marks import CHANGE, MARK
 from devtools.soltest.forks.tipset_origin import TipsetOrigin, fork_at
 from devtools.soltest.forks.tipsets import PendingTipset
 from hypervisor.address import Address
@@ -26,10 +27,12 @@ from hypervisor.network_versions import network_version
 from hypervisor.state_tree import ActorState, TreeImage
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID, ChainEpoch, TokenAmount
 from localnet.chain.supply import supply_of
-from localnet.chain.tipset_execution import apply_carried, tipset_steps
+from localnet.chain.tipset_execution import TipsetWork, apply_carried, tipset_steps
 from localnet.chain.tipset_sources import PastTipset
 from localnet.fork.forking import ForkPoint
+from localnet.ledger.headers import CarriedMessage
 from localnet.state.controls import set_nonce
+from store.cid import Cid, show
 
 _REFUSED: Final = (ExitCode.SYS_SENDER_INVALID, ExitCode.SYS_SENDER_STATE_INVALID)
 
@@ -78,7 +81,7 @@ class TipsetForks:
         nodes, machine, calls = context.cheats.remotes.tipsets, context.machine, context.calls
         pending = nodes.pending(url, transaction)
         past = nodes.past(url, pending.tipset)
-        wanted = next(one for one in past.work.messages() if pending.message in (one.cid, one.message.cid()))
+        wanted = executed_message(past.work, pending.message)
         before, mark = machine.context, calls.begin()
         try:
             _go_to(machine, past)
@@ -144,7 +147,7 @@ def _origin_of(context: Context) -> TipsetOrigin:
 
 def _is_own(actor: ActorID, first: int) -> bool:
     """Whether an actor came into being with the running message; marks of forks are none."""
-    return first <= actor < 1 << 62
+    return first <= actor and actor not in (MARK, CHANGE)
 
 
 def _fork(context: Context, point: ForkPoint) -> NetworkFork:
@@ -198,6 +201,17 @@ def _put(context: Context, row: _Carried, kind: str | None) -> None:
     tree.set_actor(actor, state)
 
 
+def executed_message(work: TipsetWork, message: Cid) -> CarriedMessage:
+    """The message that a tipset executes under a CID. Raises InvalidInput for a copy of one that comes before it."""
+    found = next((one for one in work.messages() if message in (one.cid, one.message.cid())), None)
+    if found is None:
+        raise InvalidInput(
+            f"message {show(message)} is not executed at epoch {work.epoch}: its tipset holds it once more, signed "
+            "otherwise, and that one is; name that one"
+        )
+    return found
+
+
 def _go_to(machine: Hypervisor, past: PastTipset) -> None:
     work = past.work
     machine.advance(epoch=work.epoch, timestamp=work.timestamp, base_fee=work.base_fee)
@@ -212,7 +226,7 @@ def _set_block(context: Context, fork: NetworkFork, left: LeftState | None) -> N
     point = context.state.forks.places[fork.place].point
     assert point is not None, "under Filecoin's rules places are tipsets"
     machine.context = _context_at(machine.context, point)
-    context.set_block(prevrandao=bytes(32), hashes={})
+    context.set_block(prevrandao=None, hashes={})
 
 
 def _context_at(context: MachineContext, point: ForkPoint) -> MachineContext:

@@ -57,7 +57,7 @@ class LeftState:
     entries: Mapping[Any, Any]
     message: Journal
     context: MachineContext | None = None
-    randomness: bytes = bytes(32)
+    randomness: bytes | None = None
 
     def __deepcopy__(self, _memo: object) -> LeftState:
         """Itself: nothing of it ever changes."""
@@ -77,7 +77,7 @@ class ForkChange:
     pending: Mapping[int, Pending]
     first: LeftState | None
     context: MachineContext
-    randomness: bytes
+    randomness: bytes | None
     hashes: Mapping[int, bytes]
 
     def __deepcopy__(self, _memo: object) -> ForkChange:
@@ -112,7 +112,7 @@ class ForkBook:
         self.places.append(ForkPlace(url, number, point))
         return len(self.places) - 1
 
-    def note_change(self, context: MachineContext, randomness: bytes, hashes: Mapping[int, bytes]) -> int:
+    def note_change(self, context: MachineContext, randomness: bytes | None, hashes: Mapping[int, bytes]) -> int:
         """Keep what is, before a change; the change's number."""
         self.last_change += 1
         self.changes.append(

@@ -22,6 +22,8 @@ CHANGE: Final = ActorID(MARK - 1)
 """Under which the number of the latest change of forks is written, as a nonce."""
 FIRST_OWN_ID: Final = 1 << 40
 """From here on IDs are no network's: no init actor ever gets so far."""
+_FIRST_PLACE: Final = 0
+"""Where the fork begins that a machine begins on."""
 _NOBODY: Final = cid_of(b"fork", RAW)
 
 
@@ -35,7 +37,7 @@ class ForkMarks:
         """That of the test which runs."""
 
         self.first: int | None = None
-        """The fork that is active where the tree says nothing, which began at place 0: of a machine on a fork."""
+        """The fork that is active where the tree says nothing: of a machine on one, which began at the first place."""
 
     @property
     def active(self) -> int | None:
@@ -47,7 +49,9 @@ class ForkMarks:
     def place(self) -> int | None:
         """The place where the active fork begins."""
         mark = self.machine.state_tree.get_actor(MARK)
-        return self.first if mark is None else mark.balance
+        if mark is not None:
+            return mark.balance
+        return None if self.first is None else _FIRST_PLACE
 
     @staticmethod
     def mark(number: int, place: int) -> tuple[ActorID, ActorState]:

@@ -13,7 +13,7 @@ from typing import Final
 from bridge.addresses import EthAddress, unmask_id
 from bridge.evm_state import EvmState
 from devtools.soltest.forks.book import LeftState
-from devtools.soltest.forks.marks import ForkMarks
+from devtools.soltest.forks.marks import FIRST_OWN_ID, ForkMarks
 from devtools.soltest.forks.remote import RemoteState
 from devtools.soltest.forks.remotes import Remotes
 from hypervisor.address import Address
@@ -29,8 +29,6 @@ from store.codec import decode, encode, link, unlink
 from store.kamt import Kamt
 from store.keccak import keccak
 
-_FIRST_ID: Final = 1 << 40
-"""From here on IDs are those of remote accounts: no init actor ever gets so far."""
 _WORD: Final = 32
 
 
@@ -74,7 +72,7 @@ class ForkOrigin(ForkMarks):
         if actor is None:
             if self.state_at(place).account(who) is None:
                 return None
-            actor = self._ids[place, who] = ActorID(_FIRST_ID + len(self._ids))
+            actor = self._ids[place, who] = ActorID(FIRST_OWN_ID + len(self._ids))
             self._names[actor] = place, who
             self._of_address.setdefault(who, []).append(actor)
         return actor if tree.get_actor(actor) is not None else None

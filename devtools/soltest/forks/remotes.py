@@ -1,4 +1,4 @@
-"""The nodes that tests ask, by URL, each opened once."""
+"""The nodes that tests ask, by URL: one for accounts and slots, and those for tipsets."""
 
 from __future__ import annotations
 

@@ -58,13 +58,19 @@ class TipsetNodes:
 
     def prefer(self, url: str) -> None:
         """Ask a node first from now on."""
-        client = self._clients.pop(url, None)
-        self._clients[url] = NodeClient(url, seconds=_PATIENCE) if client is None else client
+        client = self._client(url)
+        del self._clients[url]
+        self._clients[url] = client
+
+    def _client(self, url: str) -> NodeClient:
+        if url not in self._clients:
+            self._clients[url] = NodeClient(url, seconds=_PATIENCE)
+        return self._clients[url]
 
     def externs(self, point: ForkPoint) -> Origin:
         """What the node of a fork says of the past."""
         if point not in self._origins:
-            self._origins[point] = Origin(point, MemoryStore())
+            self._origins[point] = Origin(point, MemoryStore(), self._client(point.url))
         return self._origins[point]
 
     def source(self, url: str) -> NodeSource:
@@ -109,7 +115,5 @@ class TipsetNodes:
         """Release all connections."""
         for client in self._clients.values():
             client.close()
-        for origin in self._origins.values():
-            origin.close()
         for source in self._sources.values():
             source.close()

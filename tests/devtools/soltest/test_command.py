@@ -176,9 +176,13 @@ def test_what_forge_has_compiled_is_not_taken_where_all_is_to_be_compiled(
         return {}
 
     monkeypatch.setattr(session, "forge_artifacts", of_forge)
-    for options in ([], ["--force"]):
+    usual, forced = (
         CliRunner().invoke(app, ["test", str(project), "--use", str(project / "none"), *options])
+        for options in ([], ["--force"])
+    )
     assert asked == ["forge's"]
+    assert (forced.exit_code, forced.output) == (usual.exit_code, usual.output), "both come as far as the compiler"
+    assert str(project / "none") in forced.output.replace("\n", "")
 
 
 def test_a_picture_is_of_one_run(project: Path) -> None:

@@ -16,6 +16,7 @@ from devtools.soltest.compiling import artifacts_of, compiled_sources, has_chang
 from devtools.soltest.evm_versions import evm_version
 from devtools.soltest.project import CompilerSettings, Project
 from devtools.soltest.sources import own_sources, read_sources
+from hypervisor.errors import InvalidInput
 
 FILES = {
     "src/Base.sol": "contract Base {}",
@@ -199,6 +200,26 @@ def test_what_is_newer_than_what_was_compiled_last_has_changed(compiled: Compile
     assert has_changed(project, FILES)
     assert not has_changed(project, [other for other in FILES if other != name])
     assert has_changed(replace(project, cache="elsewhere"), [name])
+    assert has_changed(replace(project, force=True), [other for other in FILES if other != name])
+
+
+def test_a_process_that_cannot_be_started_leaves_none_behind(
+    compiled: Compiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        compiled.write(f"src/Many{number}.sol", f"contract Many{number} {{}}")
+    started: list[CompilerRun] = []
+
+    def start(solc: Solc) -> CompilerRun:
+        if started:
+            raise InvalidInput("no more processes")
+        started.append(CompilerRun(solc))
+        return started[0]
+
+    monkeypatch.setattr(Solc, "start", start)
+    with pytest.raises(InvalidInput, match="no more processes"):
+        compiled.runs(runs=2)
+    assert started[0]._process.wait(60) is not None
 
 
 @pytest.mark.parametrize(

@@ -171,3 +171,23 @@ def test_contracts_of_one_name_in_files_of_one_name_have_their_own_artifacts(lef
     assert content is not None
     paths = {name: found["artifacts"]["L"]["0.8.37"]["default"]["path"] for name, found in content["files"].items()}
     assert paths == {"src/L.sol": "L.sol/L.json", other: "v2/L.sol/L.json"}
+
+
+def test_the_entry_of_an_empty_source_is_kept(left: Left) -> None:
+    left.sources.texts["src/L.sol"] = ""
+    (left.project.root / "src" / "L.sol").write_text("", encoding="utf-8")
+    left.leave("src/A.sol", "src/L.sol")
+    content = left.leave("src/A.sol")
+    assert content is not None
+    assert content["files"].keys() == {"src/A.sol", "src/L.sol"}
+
+
+def test_a_kept_hash_that_is_none_is_made_anew(left: Left) -> None:
+    left.leave("src/A.sol", "src/L.sol")
+    (kept,) = left.project.root.joinpath("cache").rglob("hashes.json")
+    kept.write_text(json.dumps(dict.fromkeys(json.loads(kept.read_bytes()), "no hash")), encoding="utf-8")
+    content = left.leave("src/A.sol", "src/L.sol")
+    assert content is not None
+    assert {name: found["contentHash"] for name, found in content["files"].items()} == {
+        name: expected for name, (expected, _) in HASHES.items()
+    }

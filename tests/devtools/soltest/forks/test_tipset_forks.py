@@ -7,7 +7,9 @@ is told by the networks themselves.
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,10 +19,22 @@ from devtools.debugger import views
 from devtools.debugger.session import Session
 from devtools.debugger.sources import SourceLines
 from devtools.debugger.subjects import Subject
+from devtools.soltest.cheatcodes.tipset_forks import executed_message
+from devtools.soltest.forks.marks import ForkMarks
+from devtools.soltest.forks.remotes import Remotes
+from devtools.soltest.forks.tipsets import TipsetNodes
 from devtools.soltest.staged_test import staged_test
+from hypervisor import Hypervisor
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.message import Message
+from hypervisor.types import ChainEpoch, TokenAmount
 from localnet import Network
+from localnet.chain.tipset_execution import MinedBlock, TipsetWork
 from localnet.fork.node_client import NodeClient, NodeError
+from localnet.ledger.headers import CarriedMessage
 from localnet.rpc.server import serving
+from store.cid import cid_of
 from tests.devtools.soltest.forks import chains
 from tests.devtools.soltest.forks.conftest import CREATION
 from tests.devtools.soltest.forks.golden import GOLDEN
@@ -61,17 +75,24 @@ def test_each_fork_has_its_own_actors(tipsets: Mapping[str, str], tmp_path: Path
     assert {name: test.reason for name, test in found.items() if test.reason} == {}
 
 
+_FUTURE: Final = "epoch {} cannot be forked: FIRST_URL is at epoch 7"
 OTHER_WORDS: Final = {
-    "test_bigBlock()": "the epoch is refused in this project's words",
-    "test_future()": "the epoch is refused in this project's words",
-    "test_futureSelect()": "the epoch is refused in this project's words",
-    "test_make()": "a contract that was etched begins with the nonce 1, so it creates another address",
-    "test_rollDown()": "the epoch is refused in this project's words",
-    "test_rpcError()": "a node has words of its own for an unknown method",
-    "test_transactUnknown()": "a message is looked for, not a transaction",
-}  # fmt: skip
-"""Tests that fail with other words."""
-OTHER_LOGS: Final = {"test_remotePersistent()": "a contract is taken along with all of its slots"}
+    "test_bigBlock()": f"vm.createFork: {_FUTURE.format((1 << 64) - 1)}",
+    "test_future()": f"vm.createFork: {_FUTURE.format(999999)}",
+    "test_futureSelect()": f"vm.createSelectFork: {_FUTURE.format(999999)}",
+    # a contract that was etched begins with the nonce 1, so it creates another address
+    "test_make()": "cheatcodes are not enabled for 0x1FCb066abB2C4B85A0696105A32dc04d5462565b; see "
+    "`vm.allowCheatcodes(address)`",
+    "test_rollDown()": f"vm.rollFork: {_FUTURE.format(999999)}",
+    # a node has words of its own for an unknown method
+    "test_rpcError()": 'vm.rpc: "eth_nothing": server returned an error response: error code -32601: the method '
+    "'eth_nothing' does not exist or is not available",
+    # a message is looked for, not a transaction
+    "test_transactUnknown()": f"vm.transact: FIRST_URL knows no transaction 0x{5:064x}",
+}
+"""Tests that fail with other words than in forge."""
+OTHER_LOGS: Final = {"test_remotePersistent()": ["n 86017", "seen 86010"]}
+"""A contract is taken along with all of its slots."""
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])
@@ -86,8 +107,8 @@ def test_tests_on_forks_end_as_in_forge(contract: str, evm: str, tipsets: Mappin
     for name in ours.keys() & (OTHER_WORDS.keys() | OTHER_LOGS.keys()):
         (status, words, logs), (their_status, their_words, their_logs) = ours.pop(name), said.pop(name)
         assert status == their_status
-        assert (words != their_words) == (name in OTHER_WORDS), name
-        assert (logs != their_logs) == (name in OTHER_LOGS), name
+        expected = OTHER_WORDS.get(name, their_words).replace("FIRST_URL", tipsets["FIRST_URL"])
+        assert (words, logs) == (expected, OTHER_LOGS.get(name, their_logs)), name
     assert ours == said
 
 
@@ -133,7 +154,10 @@ def test_an_id_that_another_actor_has_on_a_fork_is_named(tipsets: Mapping[str, s
 
 def test_a_node_of_ethereums_alone_is_refused(networks: Mapping[str, str], tmp_path: Path) -> None:
     found = run(tmp_path, "^ForksTest$", networks, tests=r"test_ids\(", rules="filecoin")["ForksTest"]
-    assert "cannot be forked" in (found["setUp()"].reason or "") or "under the rules" in (found["setUp()"].reason or "")
+    assert found["setUp()"].reason == (
+        f"vm.createFork: {networks['FIRST_URL']} is of a network under the rules 'ethereum', and a fork is of one "
+        "under Filecoin's: leave the fork out, or fork it in Solidity tests and scripts, which run on any"
+    )
 
 
 def test_the_debugger_shows_what_setup_left_on_its_fork(tipsets: Mapping[str, str], tmp_path: Path) -> None:
@@ -151,6 +175,50 @@ def test_the_debugger_shows_what_setup_left_on_its_fork(tipsets: Mapping[str, st
         session.close()
     assert {slot: word for slot, word in own.items() if slot} == {2: 1}, "`a` is 0, `b` is 1"
     assert counter[0] == 42
+
+
+def test_randomness_that_a_test_sets_is_the_blocks_zero_too_and_the_nodes_stands_where_it_sets_none(
+    tipsets: Mapping[str, str], tmp_path: Path
+) -> None:
+    ready = prepare(tmp_path, "^SetUpFork$", tipsets, tests=r"test_a\(", rules="filecoin")
+    (suite,) = ready.suites
+    with NodeClient(tipsets["FIRST_URL"]) as node:
+        blocks = node.ask("Filecoin.ChainGetTipSetByHeight", 3, None)["Cids"]
+        said = b64decode(node.ask("Filecoin.StateGetRandomnessDigestFromBeacon", 3, blocks))
+    with staged_test(ready.job, ready.artifacts, suite, suite.tests[0], fails=False) as staged:
+        machine, cheats = staged.world.machine, staged.world.cheatcodes
+        assert machine.context.epoch == 3
+        assert machine.externs.beacon_randomness(ChainEpoch(3)) == said != bytes(32)
+        cheats.state.block = replace(cheats.state.block, prevrandao=bytes(32))
+        assert machine.externs.beacon_randomness(ChainEpoch(3)) == bytes(32)
+
+
+def test_a_node_is_asked_for_the_past_of_all_forks_by_one_client(tipsets: Mapping[str, str]) -> None:
+    nodes = TipsetNodes()
+    try:
+        one, two = (nodes.externs(nodes.point(tipsets["FIRST_URL"], epoch)) for epoch in (3, 4))
+        assert one is not two
+        assert one._client is two._client
+        assert one.tipset_cid(2) == two.tipset_cid(2)
+    finally:
+        nodes.close()
+
+
+def test_a_second_copy_of_a_message_that_is_signed_otherwise_is_named() -> None:
+    message = Message(Address.id(101), Address.id(102))
+    first, second = (CarriedMessage(message, cid_of(signature), 100) for signature in (b"first", b"second"))
+    blocks = tuple(MinedBlock(Address.id(1000), 1, (carried,)) for carried in (first, second))
+    work = TipsetWork(ChainEpoch(5), 0, TokenAmount(0), blocks)
+    assert executed_message(work, first.cid) is executed_message(work, message.cid()) is first
+    with pytest.raises(InvalidInput, match="is not executed at epoch 5: its tipset holds it once more"):
+        executed_message(work, second.cid)
+
+
+def test_the_fork_that_a_machine_begins_on_begins_at_the_first_place() -> None:
+    with Hypervisor.open() as machine:
+        marks = ForkMarks(machine, Remotes())
+        marks.first = 7
+        assert (marks.active, marks.place) == (7, 0)
 
 
 def _hostile(url: str, method: str, answer: Callable[[Any], Any], folder: Path) -> str:
