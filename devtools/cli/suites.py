@@ -100,12 +100,12 @@ class SuiteRuns:
         _keep_failures(session.project, suites)
         if self.options.report:
             self._print_reports(session, suites)
-        if reports.flame is not None:
-            typer.echo(f"Saved to {draw_test(session, reports.flame)}", err=reports.form != "text")
         is_same = self._keep_snapshots(suites)
         has_failed = any(suite.count(CaseStatus.FAILURE) for suite in suites)
         if reports.snapshot and not has_failed:
             is_same = self._snapshot(suites) and is_same
+        if reports.flame is not None:  # last: a test that cannot be drawn ends the command
+            typer.echo(f"Saved to {draw_test(session, reports.flame)}", err=reports.form != "text")
         return int((has_failed and not reports.allow_failure) or not is_same)
 
     def _show_suite(self, suite: SuiteResult) -> None:

@@ -12,27 +12,36 @@ from typing import Final
 
 from bridge.gas import DEFAULT_RATE
 from bridge.traces.flame import FlameBox, flame_svg, merged
-from devtools.soltest.frames import CallFrame, InternalCall, parts_of
+from devtools.soltest.frames import CallFrame, FrameTracer, InternalCall, parts_of
 from devtools.soltest.project_files import write_inside
 from devtools.soltest.staged_test import StagedTest
 from devtools.soltest.trace_text import Names, call_words, function_head, result_words
 from devtools.soltest.viewer import TestViewer
 from hypervisor.errors import InvalidInput
 from hypervisor.gas import MILLIGAS_PER_GAS
+from localnet.calls.time_limit import OutOfTime
 from localnet.rules.installed import rules_named
 
 _FUNCTION: Final = "function"
 
 
 def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, *, chart: bool) -> None:
-    """Run a test that is ready, and write its picture to a file of the project. Raises InvalidInput."""
-    tracer = viewer.function_tracer()
-    staged.call(tracer)
+    """Run a test that is ready, and write its picture to a file of the project. Raises InvalidInput.
+
+    A test that is too long to listen to each instruction is drawn by its calls alone, and the title says so.
+    """
+    title = staged.name
+    tracer: FrameTracer = viewer.function_tracer()
+    try:
+        staged.call(tracer)
+    except OutOfTime:
+        title, tracer = f"{title} (calls alone: it is too long for functions)", viewer.calls_tracer()
+        staged.call(tracer)
     features = rules_named(staged.world.setting.rules).features
     rate = DEFAULT_RATE if features.has_filecoin_blocks else MILLIGAS_PER_GAS
     boxes = flame_boxes(tracer.roots, viewer.names(staged.stage), rate)
     gas = sum(frame.gas_used for frame in tracer.roots)
-    picture = flame_svg(staged.name, boxes if chart else merged(boxes), gas)
+    picture = flame_svg(title, boxes if chart else merged(boxes), gas)
     try:
         write_inside(root, file, picture.encode())
     except OSError as error:

@@ -22,7 +22,7 @@ from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
 from localnet.calls.time_limit import TimeLimit
 
 MOST_CALLS: Final = 100_000
-"""Internal calls that are kept of a message, the first ones."""
+"""Internal calls that are kept of a message, those that ended first."""
 _CLOCK: Final = 4096
 """Instructions between two looks at the clock."""
 _REVERT, _INVALID = 0xFD, 0xFE
@@ -87,6 +87,8 @@ class FunctionFrameTracer(SlotFrameTracer):
         self._slots, self._reverses, self._limit = slots, reverses, limit
         self._until_clock = _CLOCK
         self._walks: list[_Walk] = []
+        self.left_out = 0
+        """Internal calls that are not among the frames, since they ended after MOST_CALLS others."""
         self._kept = 0
         self._codes: dict[tuple[bytes, bool], _Walk] = {}
         self._functions: dict[SourceSpan, _Function | None] = {}
@@ -171,8 +173,9 @@ class FunctionFrameTracer(SlotFrameTracer):
         step = look() if function is not None else None
         if function is None or not isinstance(step, EvmStep):
             return
-        frame = self._open[-1]
-        values = read_values(function.inputs, ValuePlace(step.stack, step.memory, frame.input, self._reverses))
+        frame, values = self._open[-1], tuple[TypedValue, ...]()
+        if self._kept < MOST_CALLS:
+            values = read_values(function.inputs, ValuePlace(step.stack, step.memory, frame.input, self._reverses))
         walk.entered.append(
             _Entered(function, jump, here, step.gas + _JUMP, len(frame.items), len(frame.functions), values)
         )  # fmt: skip
@@ -197,14 +200,16 @@ class FunctionFrameTracer(SlotFrameTracer):
             self._keep(frame, one, walk.gas, None)
 
     def _keep(self, frame: CallFrame, one: _Entered, gas: int, result: tuple[TypedValue, ...] | None) -> None:
+        if self._kept >= MOST_CALLS:  # those within it stay, as the frame's own
+            self.left_out += 1
+            return
+        self._kept += 1
         inner = tuple(frame.functions[one.inner :])
         del frame.functions[one.inner :]
-        self._kept += 1
-        if self._kept <= MOST_CALLS:
-            used = max(0, one.gas - gas)
-            frame.functions.append(
-                InternalCall(one.function.name, one.arguments, result, used, one.begin, len(frame.items), inner)
-            )
+        used = max(0, one.gas - gas)
+        frame.functions.append(
+            InternalCall(one.function.name, one.arguments, result, used, one.begin, len(frame.items), inner)
+        )
 
     def _function(self, span: SourceSpan) -> _Function | None:
         if span not in self._functions:

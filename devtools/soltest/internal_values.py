@@ -18,11 +18,17 @@ UNKNOWN: Final = TypedValue(None, "<unknown>")
 _WORD: Final = 32
 _MOST_ELEMENTS: Final = 256
 _MOST_BYTES: Final = 4096
+_MOST_WORDS: Final = 1024
+"""Words of memory that are read for one value: pointers in memory may lead to one place many times, or in a circle."""
 _ELEMENTARY: Final = re.compile(
-    r"(?P<kind>(?:u?int)(?:\d{1,3})?|bytes(?:[1-9]|[12]\d|3[0-2])?|string|bool|address)(?P<arrays>(?:\[\d{0,6}\])*)"
+    r"(?P<kind>(?:u?int)(?:\d{1,3})?|bytes(?:[1-9]|[12]\d|3[0-2])?|string|bool|address)(?P<arrays>(?:\[\d{0,6}\]){0,16})"
 )
-_COMMENT: Final = re.compile(rb"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_PASSED_OVER: Final = re.compile(
+    rb"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL
+)  # fmt: skip
+"""Comments, and texts, which arguments of modifiers may be."""
 _NAME: Final = re.compile(r"\s*function\s+([A-Za-z_$][\w$]*)\s*")
+_RETURNS: Final = re.compile(r"(?<![\w$])returns\s*(?=\()")
 _LOCATIONS: Final = ("memory", "calldata", "storage")
 
 
@@ -50,13 +56,13 @@ def split_header(text: bytes) -> tuple[str, tuple[Parameter, ...], tuple[Paramet
     """Name, parameters and results of a function's text; None for what is no function with a name."""
     if not text.startswith(b"function"):
         return None
-    head = _COMMENT.sub(b" ", re.split(rb"[{;]", text, maxsplit=1)[0]).decode("utf-8", "replace")
+    head = re.split("[{;]", _PASSED_OVER.sub(b" ", text).decode("utf-8", "replace"), maxsplit=1)[0]
     found = _NAME.match(head)
     if found is None:
         return None
     inputs, rest = _bracketed(head[found.end() :])
-    _, returns, after = rest.partition("returns")
-    outputs = _bracketed(after.lstrip())[0] if returns else ""
+    returns = _RETURNS.search(rest)
+    outputs = "" if returns is None else _bracketed(rest[returns.end() :])[0]
     return found[1], tuple(map(_parameter, _split(inputs))), tuple(map(_parameter, _split(outputs)))
 
 
@@ -81,7 +87,7 @@ def _value(parameter: Parameter, words: Sequence[int], place: ValuePlace) -> Typ
         if not kind:
             return UNKNOWN
         if parameter.location == "memory":
-            return TypedValue({"name": "", "type": kind}, _in_memory(kind, place.memory, words[0]))
+            return TypedValue({"name": "", "type": kind}, _Reader(place.memory).value(kind, words[0]))
         if parameter.location == "calldata":
             return TypedValue({"name": "", "type": kind}, _in_calldata(kind, place.calldata, words))
         if parameter.location:
@@ -106,21 +112,39 @@ def _of_word(kind: str, word: int) -> Any:
     return word.to_bytes(_WORD, "big")[: int(kind.removeprefix("bytes"))]
 
 
-def _in_memory(kind: str, memory: bytes, at: int) -> Any:
-    """What begins at a place in memory. Raises IndexError, ValueError."""
-    if kind in ("string", "bytes"):
-        return _text(kind, _cut(memory, at + _WORD, _word(memory, at)))
-    if not kind.endswith("]"):
-        return _of_word(kind, _word(memory, at))
-    inner, _, size = kind[:-1].rpartition("[")
-    count = int(size) if size else _word(memory, at)
-    if count > _MOST_ELEMENTS:
-        raise ValueError(f"{count} elements")
-    begin = at if size else at + _WORD
-    places = range(begin, begin + count * _WORD, _WORD)
-    if inner.endswith("]") or inner in ("string", "bytes"):
-        return [_in_memory(inner, memory, _word(memory, place)) for place in places]
-    return [_of_word(inner, _word(memory, place)) for place in places]
+class _Reader:
+    """Reads one value from memory, by at most _MOST_WORDS words of it."""
+
+    def __init__(self, memory: bytes) -> None:
+        self._memory = memory
+        self._left = _MOST_WORDS
+
+    def value(self, kind: str, at: int) -> Any:
+        """What begins at a place. Raises IndexError, ValueError."""
+        if kind in ("string", "bytes"):
+            size = self._word(at)
+            self._spend(-(-size // _WORD))
+            return _text(kind, _cut(self._memory, at + _WORD, size))
+        if not kind.endswith("]"):
+            return _of_word(kind, self._word(at))
+        inner, _, size_text = kind[:-1].rpartition("[")
+        count = int(size_text) if size_text else self._word(at)
+        if count > _MOST_ELEMENTS:
+            raise ValueError(f"{count} elements")
+        begin = at if size_text else at + _WORD
+        places = range(begin, begin + count * _WORD, _WORD)
+        if inner.endswith("]") or inner in ("string", "bytes"):
+            return [self.value(inner, self._word(place)) for place in places]
+        return [_of_word(inner, self._word(place)) for place in places]
+
+    def _word(self, at: int) -> int:
+        self._spend(1)
+        return _word(self._memory, at)
+
+    def _spend(self, words: int) -> None:
+        self._left -= words
+        if self._left < 0:
+            raise ValueError(f"more than {_MOST_WORDS} words")
 
 
 def _in_calldata(kind: str, data: bytes, words: Sequence[int]) -> Any:

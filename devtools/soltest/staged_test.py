@@ -17,7 +17,7 @@ from devtools.soltest.fuzz import FuzzRun
 from devtools.soltest.inline import inline_settings, isolates
 from devtools.soltest.job import Job
 from devtools.soltest.kept_failures import kept_input
-from devtools.soltest.results import CaseKind
+from devtools.soltest.results import CaseKind, CaseStatus
 from devtools.soltest.serving import setting_of, settings_of
 from devtools.soltest.stage import SetUpFailed, SuiteStage, selector
 from devtools.soltest.world import CallOutcome, Handle, World
@@ -99,7 +99,10 @@ def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: Handle, name
     if not result.counterexample:
         if not fails and run.last:
             return run.calldata(run.last)
-        raise InvalidInput(f"{name} passes in {result.runs} runs: there is no input to debug it with")
+        if result.status is CaseStatus.SUCCESS:
+            raise InvalidInput(f"{name} passes in {result.runs} runs: there is no input to debug it with")
+        ends = "is skipped" if result.status is CaseStatus.SKIPPED else "fails without an input"
+        raise InvalidInput(f"{name} {ends}{f' ({result.reason})' if result.reason else ''}: there is no call to show")
     return result.counterexample[0].calldata
 
 

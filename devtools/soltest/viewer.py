@@ -15,7 +15,7 @@ from devtools.soltest.cheatcodes.values import split
 from devtools.soltest.collecting import CoverageCollector
 from devtools.soltest.endless import LONGEST_WATCHED, LoopTracer, used_up
 from devtools.soltest.frames import FrameTracer, PlacedFrameTracer, SlotFrameTracer
-from devtools.soltest.internal_calls import FunctionFrameTracer
+from devtools.soltest.internal_calls import MOST_CALLS, FunctionFrameTracer
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.results import CaseKind, CaseStatus, TestResult
 from devtools.soltest.stack_trace import SourceTexts, failing_path, open_stack, stack_trace
@@ -71,20 +71,21 @@ class TestViewer:
         Where internal calls are asked for they are listened to, however long it is, within a limit of time.
         """
         if self._decodes and shows_trace(self._verbosity, result.status is CaseStatus.FAILURE):
-            return self.function_tracer(TimeLimit(LONGEST_DECODED, clock=process_time))
+            return self.function_tracer()
         if result.gas > (MOST_PLACED if self._rules == ETHEREUM else MOST_PLACED_FILECOIN) and result.duration > SHORT:
             return self.calls_tracer()
         if self._verbosity >= 5:
             return SlotFrameTracer(self._rules)
         return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(result.duration), clock=process_time))
 
-    def function_tracer(self, limit: TimeLimit | None = None) -> FunctionFrameTracer:
-        """A fresh listener of calls, places and internal calls."""
+    def function_tracer(self) -> FunctionFrameTracer:
+        """A fresh listener of calls, places and internal calls, within a limit of time: then it raises OutOfTime."""
         return FunctionFrameTracer(
-            self._rules, self._known, self._sources, slots=self._verbosity >= 5, reverses=self._by_ir, limit=limit
-        )
+            self._rules, self._known, self._sources, slots=self._verbosity >= 5, reverses=self._by_ir,
+            limit=TimeLimit(LONGEST_DECODED, clock=process_time),
+        )  # fmt: skip
 
-    def calls_tracer(self) -> Tracer:
+    def calls_tracer(self) -> FrameTracer:
         """A listener of calls alone: it takes as long as the test."""
         return FrameTracer(self._rules)
 
@@ -93,7 +94,7 @@ class TestViewer:
         if not shows_trace(self._verbosity, failed=True, of_setup=True):
             return None
         if self._decodes:
-            return self.function_tracer(TimeLimit(LONGEST_DECODED, clock=process_time))
+            return self.function_tracer()
         return SlotFrameTracer(self._rules) if self._verbosity >= 5 else FrameTracer(self._rules)
 
     def collector(self, machine: Hypervisor, report: str) -> CoverageCollector:
@@ -114,6 +115,9 @@ class TestViewer:
         trace = ""
         if shows_trace(self._verbosity, failed):
             trace = "\n\n".join(trace_text([root], names) for root in roots)
+            left_out = sum(part.left_out for part in shown if isinstance(part, FunctionFrameTracer))
+            if left_out:
+                trace += f"\n  ... {left_out:,} internal calls are left out, those after the first {MOST_CALLS:,}"
         stack = stack_trace(roots[-1], names, self._sources) if failed and roots else ()
         has_places = isinstance(tracer, PlacedFrameTracer | SlotFrameTracer)
         return replace(result, trace=trace, stack=stack, note="" if has_places or not stack else NO_LINES)

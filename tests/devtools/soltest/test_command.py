@@ -148,6 +148,34 @@ def test_the_gas_of_one_test_is_drawn_into_the_cache(project: Path, test: str) -
     assert f"<title>{contract}.{test}(" in file.read_text(encoding="utf-8")
 
 
+SKIP = [b"FOUNDRY::SKIP".hex()]
+
+
+@pytest.mark.parametrize(
+    ("functions", "words"),
+    [
+        ({"setUp()": FAIL, "testFine()": PASS}, "does not begin: setUp() of Suite fails: EvmError: Revert"),
+        ({"testFine(uint8)": [f"6c{SKIP[0]}60981b5f52", "600d5ffd"]}, "testFine is skipped: there is no call to show"),
+    ],
+    ids=["a setUp that fails", "a fuzz test that is skipped"],
+)
+def test_what_cannot_be_drawn_is_said_after_all_results(
+    tmp_path: Path, functions: dict[str, list[str]], words: str
+) -> None:
+    (tmp_path / "foundry.toml").touch()
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "P.t.sol").write_text("contract Suite {}")
+    forge_out(tmp_path, "test/P.t.sol", "contract Suite {}", {"Suite": artifact(functions)})
+    kept = tmp_path / "kept"
+    kept.write_text("Other:testGone() (gas: 5)\n")
+    with_snapshot = ["--flamegraph", "--allow-failure", "--snapshot", "write", "--snap", str(kept)]
+    found = CliRunner().invoke(app, ["test", str(tmp_path), *with_snapshot])
+    assert found.exit_code == 2
+    assert "total tests)" in found.stdout
+    assert words in " ".join(found.stderr.split())
+    assert "Other" not in kept.read_text() or "setUp" in words  # of failing tests no snapshot is written
+
+
 @pytest.mark.parametrize("option", ["--flamegraph", "--flamechart", "--debug"])
 def test_what_is_for_one_test_says_how_many_fit(project: Path, option: str) -> None:
     assert refused(str(project), option).startswith(

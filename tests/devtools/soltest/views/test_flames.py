@@ -12,6 +12,7 @@ import pytest
 from bridge.gas import DEFAULT_RATE
 from bridge.method_numbers import INVOKE_EVM
 from bridge.traces.flame import FlameBox, merged
+from devtools.soltest import internal_calls, viewer
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.discovery import SuiteFilter, find_suites
 from devtools.soltest.frames import FrameTracer, InternalCall
@@ -63,6 +64,22 @@ def test_a_picture_has_the_gas_of_forges(artifacts: Artifacts, tmp_path: Path, c
         assert sorted(shown) == sorted(GRAPH)
     else:
         assert shown == GRAPH
+
+
+def test_a_test_that_is_too_long_is_drawn_by_its_calls(
+    artifacts: Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewer, "LONGEST_DECODED", 0.0)
+    monkeypatch.setattr(internal_calls, "_CLOCK", 1)
+    ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter(test="test_withdraws"))
+    job = Job(load_project(HERE), artifacts.places, artifacts.sources, seed=1)
+    file = tmp_path / "picture.svg"
+    with staged_test(job, artifacts, suite, suite.tests[0], fails=False) as staged:
+        write_flame(staged, TestViewer(artifacts, "ethereum", 0), tmp_path, file, chart=True)
+    text = file.read_text(encoding="utf-8")
+    assert "calls alone: it is too long for functions" in text
+    assert "Bank.withdraw" in text
+    assert "Ledger._take" not in text
 
 
 def test_boxes_of_one_name_are_merged_under_their_caller_the_widest_first() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from time import process_time
 
 import pytest
 
+from devtools.soltest import internal_calls, viewer
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.internal_values import UNKNOWN, Parameter, ValuePlace, read_values, split_header
 from devtools.soltest.report import lines_of
@@ -69,6 +71,10 @@ def test_without_the_option_no_internal_call_is_listened_to(artifacts: Artifacts
          [("string", "memory"), ("bytes", "calldata"), ("address[]", "storage")], []),
         ("function h(mapping(address => uint256) storage m, Thing t, function (uint) internal f) {", "h",
          [("", "storage"), ("", ""), ("", "")], []),
+        ("function c(uint a /* {x} */, bool b) // ; returns (int)\n public returns (int) {", "c",
+         [("uint256", ""), ("bool", "")], [("int256", "")]),
+        ("function m(uint a) returnsNothing $returns (1) only(\"returns (int) {\") returns(bool b) {", "m",
+         [("uint256", "")], [("bool", "")]),
         ("function r(bytes32[2] memory a) pure returns (uint256 one, string memory two) {", "r",
          [("bytes32[2]", "memory")], [("uint256", ""), ("string", "memory")]),
     ],
@@ -126,6 +132,33 @@ def test_what_does_not_fit_is_unknown() -> None:
     for kind in kinds:
         assert read_values([kind], ValuePlace([1 << 255], b"", b"")) == (UNKNOWN,)
     assert read_values([Parameter("bool")] * 2, ValuePlace([1], b"", b"")) == (UNKNOWN, UNKNOWN)
+
+
+def test_a_value_of_many_words_is_unknown_soon() -> None:
+    # a row of 256 pointers to itself; read to the end it has 16 million words
+    memory = _words(256, *[0] * 256)
+    parameter = Parameter("uint256[][][]", "memory")
+    begin = process_time()
+    assert read_values([parameter], ValuePlace([0], memory, b"")) == (UNKNOWN,)
+    assert process_time() - begin < 1
+    deep = _words(1, 0)
+    (found,) = read_values([Parameter("uint256" + "[]" * 8, "memory")], ValuePlace([0], deep, b""))
+    assert found.value == [[[[[[[[0]]]]]]]]
+    assert split_header(f"function f(uint{'[]' * 5000} memory a)".encode()) == ("f", (Parameter("", "memory"),), ())
+
+
+def test_the_first_internal_calls_are_kept_and_the_trace_says_how_many_are_not(
+    artifacts: Artifacts, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = watch(TestViewer(artifacts, "ethereum", 4, decodes=True))["test_withdraws()"].trace
+    assert "left out" not in whole
+    monkeypatch.setattr(internal_calls, "MOST_CALLS", 1)
+    monkeypatch.setattr(viewer, "MOST_CALLS", 1)
+    trace = watch(TestViewer(artifacts, "ethereum", 4, decodes=True))["test_withdraws()"].trace
+    names = re.compile(r"Ledger::_take|Sums::minus")
+    assert names.findall(whole) == ["Ledger::_take", "Sums::minus", "Sums::minus"]
+    assert names.findall(trace) == ["Sums::minus"]  # that within _take, which ends first
+    assert trace.endswith("\n  ... 3 internal calls are left out, those after the first 1")
 
 
 def test_arguments_of_code_by_the_ir_lie_the_other_way_round() -> None:
