@@ -4,18 +4,23 @@ Warm sets, original values, refunds, created and touched accounts of the EVM liv
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from hypervisor.undo_map import UndoMap
+
+_TAKEN: Final = "taken"
+"""The key that `take_written` writes, always None."""
 
 
 class Journal:
     """Keys and values in the scope of one message. Values must be immutable: only `set` can be undone."""
 
-    __slots__ = ("_entries", "get", "mark", "set", "set_all")
+    __slots__ = ("_checkpoints", "_entries", "get", "mark", "set", "set_all")
 
     def __init__(self) -> None:
         self._entries: UndoMap[Hashable, Any] = UndoMap()
+        self._checkpoints: dict[str, list[int]] = {}
+        """The marks at which `take_written` was asked, by what for; a rollback takes back those above its mark."""
         self.get: Callable[..., Any] = self._entries.get
         """The value under a key (by convention a tuple that starts with the runtime's name), else a default."""
         self.set: Callable[[Hashable, Any], None] = self._entries.set
@@ -40,6 +45,21 @@ class Journal:
         for key, value in image.items():
             self._entries.set(key, value)
 
+    def take_written(self, purpose: str) -> list[Hashable]:
+        """The keys that were written since this was asked last for a purpose, each once.
+
+        A rollback takes back this question with the writes before it: they are the next one's again.
+        """
+        marks = self._checkpoints.setdefault(purpose, [])
+        written = dict.fromkeys(self._entries.written_since(marks[-1] if marks else 0))
+        written.pop(_TAKEN, None)
+        self._entries.set(_TAKEN, None)  # so that its mark lies above that of a call which began just before
+        marks.append(self.mark())
+        return list(written)
+
     def rollback(self, mark: int) -> None:
         """Undo every write since the mark."""
+        for marks in self._checkpoints.values():
+            while marks and marks[-1] > mark:
+                marks.pop()
         self._entries.rollback(mark)

@@ -52,6 +52,10 @@ class UndoMap(Generic[K, V]):
         """The entries in the order of first writing."""
         return iter(self._entries.items())
 
+    def written_since(self, mark: int) -> Iterator[K]:
+        """The keys that were written since `mark`, in the order of writing; a key comes as often as it was written."""
+        return (self._log[at][0] for at in range(mark, len(self._log)))
+
     def rollback(self, mark: int) -> None:
         """Undo every write since `mark`."""
         while len(self._log) > mark:

@@ -46,6 +46,44 @@ def test_an_undo_map_equals_a_stack_of_copied_dicts(operations: list[tuple[str, 
         assert all(key in subject and subject.get(key) == value for key, value in current.items())
 
 
+journal_steps = st.lists(
+    st.tuples(st.sampled_from(["set", "set", "set", "take", "open", "commit", "rollback"]), st.integers(0, 5)),
+    max_size=60,
+)
+
+
+@settings(deadline=None)
+@given(journal_steps)
+def test_keys_are_taken_once_and_again_after_a_rollback(operations: list[tuple[str, int]]) -> None:
+    """Expected: a list of what is not taken yet, copied where a transaction begins and put back where it fails."""
+    subject = Journal()
+    waiting: list[int] = []
+    layers: list[tuple[int, list[int]]] = []
+    for name, key in operations:
+        if name == "set":
+            subject.set(key, True)
+            waiting.append(key)
+        elif name == "take":
+            assert subject.take_written("part") == list(dict.fromkeys(waiting))
+            waiting = []
+        elif name == "open":
+            layers.append((subject.mark(), list(waiting)))
+        elif layers:
+            mark, before = layers.pop()
+            if name == "rollback":
+                subject.rollback(mark)
+                waiting = before
+    assert subject.take_written("part") == list(dict.fromkeys(waiting))
+
+
+def test_each_purpose_takes_its_own_keys() -> None:
+    subject = Journal()
+    subject.set("a", 1)
+    assert subject.take_written("one") == ["a"]
+    subject.set("b", 1)
+    assert (subject.take_written("other"), subject.take_written("one")) == (["a", "b"], ["b"])
+
+
 def test_a_stored_none_is_not_the_same_as_nothing() -> None:
     subject: UndoMap[str, int | None] = UndoMap()
     subject.set("a", None)

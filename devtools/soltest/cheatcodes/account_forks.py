@@ -25,7 +25,7 @@ from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
 from runtimes.evm.ethereum.calls import EthereumCalls
 from store.cid import EMPTY_ARRAY_CID, cid_of
 
-_OF_ACCOUNT: Final = ("nonce", "code", "created", "destroyed", "transient", "slots")
+_OF_ACCOUNT: Final = ("nonce", "code", "created", "destroyed", "transient", "slots", "earlier")
 """Kinds of journal entries whose second part is an actor."""
 
 

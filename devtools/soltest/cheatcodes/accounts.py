@@ -167,7 +167,7 @@ def _forget_touches(context: Context, account: EthAddress, slot: bytes | None) -
 
     def is_touch(entry: Hashable) -> bool:
         match entry:
-            case (int() as of, bytes() as own):
+            case (int() as of, bytes() as own) | ("earlier", int() as of, bytes() as own):
                 return of == actor and key in (None, own)
             case ("warm", bytes() as of, bytes() as own):
                 return of == account and key in (None, own)

@@ -47,7 +47,7 @@ def make_cold(cheats: Cheats, host: EthereumHost) -> None:
     if cheats.isolates and host.calls.depth == _DEPTH:
         environment = host.calls.environment
         host.gas.settle()
-        host.accounts.cool(
+        host.accounts.make_cold(
             (*environment.fork.precompiles, *host.calls.filecoin_precompiles, environment.block.coinbase)
         )
         host.gas.refill()
@@ -62,8 +62,7 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, ask: Ask, call: Call) 
     calls, accounts, machine = host.calls, host.accounts, cheats.machine
     limit = call.gas_limit or 0
     host.gas.settle()
-    warm, block = accounts.touched_slots(), machine.context
-    accounts.settle()
+    accounts.commit_part()
     nonce = accounts.nonce(call.from_)
     if isinstance(ask, CallAsk):
         to, data = ask.address, ask.data
@@ -71,20 +70,19 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, ask: Ask, call: Call) 
         to, data, nonce = None, ask.init_code, nonce - 1  # counted up by the frame
     gas = min(limit + _BASE, calls.environment.block.gas_limit)
     transaction = Transaction(DYNAMIC_FEE, None, nonce, to, call.value, data, gas, 0, 0)
-    sender = accounts.address_of(call.from_)
-    application = Application(machine, transaction, sender, paid=False, accounts=accounts.beside())
+    sender, context = accounts.address_of(call.from_), machine.context
+    application = Application(machine, transaction, sender, paid=False, accounts=accounts.for_inner_transaction())
     try:
         with cheats.isolated():
             part = application.apply_within(calls, call.from_, limit)
     except InvalidTransaction:
-        accounts.resume(warm, (), {})
         host.gas.refill()
         return Answer(False)
-    accounts.resume(warm, part.slots, part.addresses)
+    accounts.continue_after(part.slots, part.addresses)
     calls.gas.charge("OnTransaction", part.bill if part.result.exit_code in _RETURNING else limit)
     accounts.add_refund(part.refund)
     cheats.state.last_call = CallGas(limit, part.bill, part.refund)
-    if machine.context is not block:
+    if machine.context is not context:
         cheats.renew(calls)
     host.gas.refill()
     if part.result.exit_code == ExitCode.SYS_INVALID_RECEIVER:

@@ -7,10 +7,10 @@ actors are written once, when the message ends (`write_back`). What is read and 
 state before the message alone (`contract_states`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from bridge.addresses import ETH_ADDRESS_LENGTH, EthAddress, masked_id, unmask_id
 from bridge.delegations import DELEGATION_PREFIX
@@ -40,8 +40,14 @@ _ACTOR, _ADDRESS, _WARM, _TOUCHED = "actor", "address", "warm", "touched"
 _NONCE, _CODE, _CREATED, _DESTROYED, _TRANSIENT = "nonce", "code", "created", "destroyed", "transient"
 _REFUND, _SLOTS = "refund", "slots"
 _F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
-_SETTLED: Final = (_NONCE, _CODE, _SLOTS, _ACTOR, _TOUCHED)
+_EARLIER: Final = "earlier"
+"""Kind of the entries for slots that were touched in an earlier part of the message: their original words."""
+_IN_STATE: Final = (_NONCE, _CODE, _ACTOR, _TOUCHED, _DESTROYED)
 """Kinds of entries that say nothing once the message is written to the state."""
+_COMMITTING: Final = "commit part"
+_COOLING: Final = "make cold"
+_UNTOUCHED: Final = object()
+_Entry = tuple[Hashable, Any]
 
 TouchedSlot = tuple[ActorID, int, int]
 """An actor, its slot, and the slot's word before the message."""
@@ -71,8 +77,8 @@ class Accounts:
         self._journal = self.journal = journal
         self._masked = filecoin_addresses
         self._early = False
-        self._originals: dict[tuple[ActorID, int], int] = {}
-        """Words before the message of slots that were written to the state in its middle (`resume`)."""
+        self._in_parts = False
+        """Whether a part of the message was written to the state in its middle (`commit_part`)."""
         self.evm_code = contracts.evm_code
         self._manifest = machine.manifest
         self.account_codes = machine.manifest.account_codes
@@ -230,8 +236,8 @@ class Accounts:
 
     def original(self, actor: ActorID, slot: int, *, as_written: bool = False) -> int:
         """A slot's word before the message; `as_written`: in the state, to which the message may have written it."""
-        if self._originals and not as_written:
-            known = self._originals.get((actor, slot))
+        if self._in_parts and not as_written:
+            known: int | None = self._journal.get((_EARLIER, actor, _key(slot)))
             if known is not None:
                 return known
         state = self._tree.existing(actor)
@@ -249,6 +255,8 @@ class Accounts:
             return word, True
         word = self.original(actor, slot, as_written=True)
         self.store(actor, slot, word)
+        if self._in_parts and self._journal.get((_EARLIER, actor, _key(slot))) is not None:
+            return word, True
         return word, self._early and self._journal.get((_WARM, self.address_of(actor), _key(slot))) is not None
 
     def slots(self, actor: ActorID) -> list[int]:
@@ -264,12 +272,15 @@ class Accounts:
 
     def slot_words(self) -> tuple[int, ...]:
         """The words of all slots that the message has read or written, as they are now."""
-        return tuple(
-            word
-            for key, word in self._journal.items()
-            if word is not None and isinstance(key, tuple) and len(key) == 2 and isinstance(key[1], bytes)
-            and isinstance(key[0], int)
-        )  # fmt: skip
+        words = []
+        for key, value in self._journal.items():
+            match key:
+                case (int(), bytes()) if value is not None:
+                    words.append(value)
+                case ("earlier", int() as actor, bytes() as slot) if value is not None:
+                    if self._journal.get((actor, slot)) is None and self._tree.get_actor(ActorID(actor)) is not None:
+                        words.append(self.original(ActorID(actor), _number(slot), as_written=True))
+        return tuple(words)
 
     def slot_state(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
         """A slot's word before the message, its word now, and whether it is warm; nothing is touched."""
@@ -279,11 +290,11 @@ class Accounts:
         word: int | None = self._journal.get((actor, _key(slot)))
         if word is not None:
             return original, word, True
-        if self._originals:
-            word = self.original(actor, slot, as_written=True)
+        if self._in_parts and self._journal.get((_EARLIER, actor, _key(slot))) is not None:
+            return original, self.original(actor, slot, as_written=True), True
         return (
             original,
-            original if word is None else word,
+            original,
             self._early and self._journal.get((_WARM, address, _key(slot))) is not None,
         )
 
@@ -411,51 +422,56 @@ class Accounts:
         self.become_contract(actor)
         self.set_code(actor, b"" if to is None else DELEGATION_PREFIX + to)
 
-    # --- a message in the middle of this one ------------------------------------------------------------------
+    # --- a transaction in the middle of this message ----------------------------------------------------------
 
-    def beside(self) -> "Accounts":
-        """The accounts of another message on the same state, to which this one's are written by `settle`."""
+    def for_inner_transaction(self) -> "Accounts":
+        """The accounts of a transaction in the middle of this message, with a journal of its own.
+
+        It begins with the state, to which `commit_part` writes what this message has done before.
+        """
         return Accounts(self._machine, Journal(), self._masked, self._known)
 
-    def settle(self) -> None:
-        """Write to the state what the message has done so far, for another one that begins with it.
+    def commit_part(self) -> None:
+        """Write to the state what was done since the last part, for a transaction that begins with it.
 
-        Slots, nonces and code are read from there again, slots are cold: `resume` gives them back what they were.
+        Slots, nonces and code are read from the state again. Slots stay warm and keep their original words.
         """
-        entries = [key for key, value in self._journal.items() if value is not None]
-        self.write_back()
-        for key in entries:
-            if isinstance(key, tuple) and (isinstance(key[0], int) or key[0] in _SETTLED):
-                self._journal.set(key, None)
-
-    def resume(self, warm: Iterable[TouchedSlot], other: Iterable[TouchedSlot], met: Mapping[EthAddress, bool]) -> None:
-        """Go on after another message: slots that were warm before it are, those that it has touched, too.
-
-        `met` are addresses that it has touched, with whether they were warm at its end: they are here, unless this
-        message has met them before.
-        """
-        for actor, slot, original in (*warm, *other):
-            self._originals.setdefault((actor, slot), original)
+        self._in_parts = True
+        written = [(key, self._journal.get(key)) for key in self._journal.take_written(_COMMITTING)]
+        for actor, slot in _slots_of(written):
             if self._tree.get_actor(actor) is not None:
-                self.load(actor, slot)
-        known = self.met_addresses()
-        for address, is_warm in met.items():
-            if is_warm and address not in known:
+                self._note_earlier(actor, slot, self.original(actor, _number(slot)))
+        self.write_back(written)
+        self._journal.set_all([(key, None) for key, value in written if value is not None and _is_in_state(key)])
+
+    def continue_after(self, slots: Iterable[TouchedSlot], addresses: Mapping[EthAddress, bool]) -> None:
+        """Continue after an inner transaction: the slots that it has touched are warm.
+
+        `addresses` are those that it has touched, with whether they were warm at its end. They are warm here, too,
+        unless this message has touched them before.
+        """
+        for actor, slot, original in slots:
+            self._note_earlier(actor, _key(slot), original)
+        for address, is_warm in addresses.items():
+            if is_warm and self._journal.get((_WARM, address), _UNTOUCHED) is _UNTOUCHED:
                 self.warm(address)
 
+    def _note_earlier(self, actor: ActorID, slot: bytes, original: int) -> None:
+        """Remember a slot as touched in an earlier part: its word is read where it is needed."""
+        if self._journal.get((_EARLIER, actor, slot)) is None:
+            self._journal.set((_EARLIER, actor, slot), original)
+            if self._journal.get((_SLOTS, actor)) is None:
+                self._journal.set((_SLOTS, actor), True)
+
     def touched_slots(self) -> list[TouchedSlot]:
-        """The slots of actors that the message has touched, each with its word before the message."""
+        """The slots of actors that the message has touched since its last part, each with its original word."""
         return [
-            (actor, slot, self.original(actor, slot))
-            for actor, slot in (
-                (ActorID(key[0]), int.from_bytes(key[1], "little"))
-                for key, word in self._journal.items()
-                if word is not None and isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], int)
-            )
+            (actor, _number(slot), self.original(actor, _number(slot)))
+            for actor, slot in _slots_of(self._journal.items())
             if self._tree.get_actor(actor) is not None
         ]
 
-    def met_addresses(self) -> dict[EthAddress, bool]:
+    def touched_addresses(self) -> dict[EthAddress, bool]:
         """The addresses that the message has touched, and whether they are still warm."""
         return {
             EthAddress(key[1]): value is not None
@@ -463,23 +479,24 @@ class Accounts:
             if isinstance(key, tuple) and len(key) == 2 and key[0] == _WARM
         }
 
-    def cool(self, but: Iterable[EthAddress]) -> None:
-        """Let every slot be cold again, as if it had not been touched, and every address but these."""
-        warm = set(but)
-        self.settle()
-        self._originals.clear()
-        for address, is_warm in self.met_addresses().items():
-            if is_warm and address not in warm:
-                self._journal.set((_WARM, address), None)
+    def make_cold(self, but: Iterable[EthAddress]) -> None:
+        """Make every slot cold, as if it had not been touched, and every address but these."""
+        self.commit_part()
+        warm, get = set(but), self._journal.get
+        touches = (key for key in self._journal.take_written(_COOLING) if get(key) is not None and _is_touch(key, warm))
+        self._journal.set_all([(key, None) for key in touches])
 
     # --- the end of the message -------------------------------------------------------------------------------
 
-    def write_back(self) -> None:
-        """Write every account that changed, remove those that the rules remove. The journal is left as it is."""
+    def write_back(self, entries: Iterable[_Entry] | None = None) -> None:
+        """Write every account that changed, remove those that the rules remove. The journal is left as it is.
+
+        `entries` are those of the journal that are written, by default all.
+        """
         changed: dict[ActorID, list[tuple[int, int]]] = {}
         removed: list[ActorID] = []
         touched: list[EthAddress] = []
-        for key, value in self._journal.items():
+        for key, value in self._journal.items() if entries is None else entries:
             if value is None:  # gone back to what was before it was written
                 continue
             match key:
@@ -539,6 +556,33 @@ def ethereum_address(address: Address) -> EthAddress | None:
 
 def _key(slot: int) -> bytes:
     return slot.to_bytes(32, "little")
+
+
+def _number(slot: bytes) -> int:
+    return int.from_bytes(slot, "little")
+
+
+def _slots_of(entries: Iterable[_Entry]) -> Iterator[tuple[ActorID, bytes]]:
+    """The slots that have an entry of their own among these."""
+    for key, value in entries:
+        match key:
+            case (int() as actor, bytes() as slot) if value is not None:
+                yield ActorID(actor), slot
+
+
+def _is_in_state(key: Hashable) -> bool:
+    """Whether the state says what an entry under this key does, once it is written there."""
+    return isinstance(key, tuple) and (isinstance(key[0], int) or key[0] in _IN_STATE)
+
+
+def _is_touch(key: Hashable, but: Collection[EthAddress]) -> bool:
+    """Whether an entry under this key says that a slot is warm, or an address that is none of these."""
+    match key:
+        case ("earlier" | "slots", *_) | ("warm", _, _):
+            return True
+        case ("warm", address):
+            return address not in but
+    return False
 
 
 @lru_cache(4096)

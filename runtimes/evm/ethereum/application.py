@@ -181,7 +181,11 @@ class Application:
         self._warm_up()
         result, _ = self._call(actor)
         part = TransactionPart(
-            result, self._bill(result, limit), self._refund(result), accounts.touched_slots(), accounts.met_addresses()
+            result,
+            self._bill(result, limit),
+            self._refund(result),
+            accounts.touched_slots(),
+            accounts.touched_addresses(),
         )
         around.events.extend(calls.events)
         accounts.write_back()

@@ -1,0 +1,89 @@
+"""A message's accounts around transactions in its middle: words and warmth by hand, from EIP-2929 and EIP-3529."""
+
+from __future__ import annotations
+
+from bridge.addresses import EthAddress
+from hypervisor.journal import Journal
+from runtimes.evm.ethereum.accounts import Accounts
+from tests.runtimes.evm.test_fast_trees import CALLEE, CONTRACT, machine
+
+OTHER = EthAddress(bytes([0x77]) * 20)
+
+
+def inner(outer: Accounts, slot: int, word: int) -> None:
+    """A transaction in the middle that writes a slot of the contract and touches an address."""
+    outer.commit_part()
+    accounts = outer.for_inner_transaction()
+    actor = accounts.existing(CONTRACT)
+    accounts.load(actor, slot)
+    accounts.store(actor, slot, word)
+    accounts.warm(OTHER)
+    touched = accounts.touched_slots()
+    accounts.write_back()
+    outer.continue_after(touched, accounts.touched_addresses())
+
+
+def test_slots_stay_warm_with_their_original_words_across_inner_transactions() -> None:
+    with machine("STOP") as made:
+        accounts = Accounts(made, Journal(), False)
+        actor = accounts.existing(CONTRACT)
+        assert accounts.load(actor, 1) == (0, False)
+        accounts.store(actor, 1, 5)
+        inner(accounts, 2, 7)
+        inner(accounts, 1, 6)
+        assert accounts.slot_state(actor, CONTRACT, 1) == (0, 6, True)
+        assert accounts.slot_state(actor, CONTRACT, 2) == (0, 7, True)
+        assert accounts.slot_state(actor, CONTRACT, 3) == (0, 0, False)
+        assert (accounts.load(actor, 2), accounts.original(actor, 2)) == ((7, True), 0)
+        assert sorted(accounts.slot_words()) == [6, 7]
+        assert accounts.is_warm(OTHER)
+
+
+def test_what_is_taken_back_across_inner_transactions_is_written_by_the_next_part() -> None:
+    with machine("STOP") as made:
+        accounts = Accounts(made, Journal(), False)
+        actor = accounts.existing(CONTRACT)
+        accounts.store(actor, 1, 5)
+        tree, journal = made.state_tree.begin(), accounts.journal.mark()
+        inner(accounts, 2, 7)
+        inner(accounts, 1, 6)
+        made.state_tree.rollback(tree)
+        accounts.journal.rollback(journal)
+        assert accounts.slot_state(actor, CONTRACT, 1) == (0, 5, True)
+        assert accounts.slot_state(actor, CONTRACT, 2) == (0, 0, False)
+        assert not accounts.is_warm(OTHER)
+        accounts.commit_part()
+        assert accounts.for_inner_transaction().word(actor, 1) == 5
+
+
+def test_an_image_is_gone_back_to_across_inner_transactions() -> None:
+    with machine("STOP") as made:
+        accounts = Accounts(made, Journal(), False)
+        actor = accounts.existing(CONTRACT)
+        accounts.store(actor, 1, 5)
+        tree, journal = made.state_tree.image(), accounts.journal.image()
+        for _ in range(2):
+            inner(accounts, 1, 6)
+            inner(accounts, 2, 7)
+            made.state_tree.go_back_to(tree)
+            accounts.journal.go_back_to(journal)
+            assert accounts.slot_state(actor, CONTRACT, 1) == (0, 5, True)
+            assert accounts.slot_state(actor, CONTRACT, 2) == (0, 0, False)
+        accounts.commit_part()
+        assert accounts.for_inner_transaction().word(actor, 1) == 5
+
+
+def test_what_is_made_cold_begins_with_the_words_that_are_written() -> None:
+    with machine("STOP") as made:
+        accounts = Accounts(made, Journal(), False)
+        actor = accounts.existing(CONTRACT)
+        accounts.store(actor, 1, 5)
+        accounts.warm_all((OTHER, CALLEE))
+        inner(accounts, 2, 7)
+        accounts.make_cold((CALLEE,))
+        assert accounts.slot_state(actor, CONTRACT, 1) == (5, 5, False)
+        assert accounts.slot_state(actor, CONTRACT, 2) == (7, 7, False)
+        assert (accounts.is_warm(OTHER), accounts.is_warm(CALLEE)) == (False, True)
+        inner(accounts, 2, 8)
+        assert accounts.slot_state(actor, CONTRACT, 2) == (7, 8, True)
+        assert not accounts.is_warm(OTHER)  # it is known here, and cold
