@@ -144,16 +144,19 @@ def _answers(
     solc: Solc, asked: Mapping[str, Any], parts: Sequence[Sequence[str]], waiting: CompilerRun | None
 ) -> list[dict[str, Any]]:
     """What the compiler makes of each part of the sources, all of which each process is given."""
-    fits = waiting is not None and waiting.solc == solc
+    runs = [waiting] if waiting is not None and waiting.solc == solc else []
+    try:
+        while len(runs) < len(parts):
+            runs.append(solc.start())
+    except BaseException:
+        for run in runs:
+            run.drop()
+        raise
     questions = [{**asked, "settings": asked["settings"] | {"outputSelection": _selection(part)}} for part in parts]
-    runs = [waiting] if waiting is not None and fits else []
-    if len(parts) == 1:
-        run = runs[0] if runs else solc.start()
-        return [_checked(solc.version, run.ask(questions[0]))]
-    with ThreadPoolExecutor(len(parts)) as threads:
+    if len(runs) == 1:
+        return [_checked(solc.version, runs[0].ask(questions[0]))]
+    with ThreadPoolExecutor(len(runs)) as threads:
         try:
-            while len(runs) < len(parts):
-                runs.append(solc.start())
             return [_checked(solc.version, answer) for answer in threads.map(CompilerRun.ask, runs, questions)]
         except BaseException:
             for run in runs:

@@ -2,8 +2,8 @@
 
 An edge is a jump in a contract's code, or the way past one that was not made: two places, the first of which holds JUMP
 or JUMPI. How often it was gone over is one of eight classes, as coverage-guided fuzzers have them since AFL: loops of
-other lengths are new, a few more rounds of a long one are not. Codes are told apart by their contract: constructor
-arguments and immutable values make no new edges, and all code that no contract of the project has is one.
+other lengths are new, a few more rounds of a long one are not. A contract has one code, whatever its constructor
+arguments and immutable values are, and all code that belongs to no contract of the project counts as one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""With `isolate`, a test's calls cost the same each, however many came before: in executed lines, in entries."""
+"""With `isolate`, a test's calls cost the same each, however many came before: in executed lines, in entries.
+
+Compiled modules execute no lines that can be counted; of that form the lines of all others are.
+"""
 
 from __future__ import annotations
 
