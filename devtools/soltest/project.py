@@ -1,11 +1,13 @@
 """A Foundry project as its `foundry.toml` describes it: folders, compiler, what its tests may do.
 
-Keys that say nothing to a run of tests are passed by. Rules: the Foundry book's configuration reference.
+Keys of forge's that say nothing to a run of tests are passed by, and keys that forge does not know are named
+(`unknown_keys`). Rules: the Foundry book's configuration reference.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devtools.soltest.evm_versions import EVM_VERSIONS
+from devtools.soltest.foundry_keys import unknown_keys
 from devtools.soltest.project_files import check_inside
 from devtools.soltest.remappings import Remapping, all_remappings
 from devtools.soltest.toml_table import U32, U64, U256, Table
@@ -158,6 +161,8 @@ class Project:
     """WASM modules that contracts may call by address."""
     match: Mapping[str, str] = field(default_factory=dict)
     """Filters of the project itself: `match_test`, `no_match_path` and so on."""
+    unknown_keys: tuple[str, ...] = ()
+    """A line for each key of the file that says nothing to forge either."""
 
     def in_gas_report(self, contract: str) -> bool:
         """Whether a contract is in the gas report."""
@@ -195,6 +200,7 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
     try:
         table = Table(_merge_profiles(Table(content), name))
         project, automatic = _checked_project(root, name, table), table.flag("auto_detect_remappings", True)
+        unknown = tuple(unknown_keys(content, table.all_values(), table.asked))
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
     if settings:
@@ -202,7 +208,8 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
             project = _checked_project(root, name, Table(_with_settings(table, settings)))
         except InvalidInput as error:
             raise InvalidInput(f"of the command line's options, {error}") from None
-    return replace(project, remappings=all_remappings(root, project.remappings, project.libs, automatic))
+    remappings = all_remappings(root, project.remappings, project.libs, automatic)
+    return replace(project, remappings=remappings, unknown_keys=unknown)
 
 
 def _checked_project(root: Path, name: str, table: Table) -> Project:
@@ -228,15 +235,22 @@ def _with_settings(table: Table, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**table.all_values(), **settings, **added}
 
 
+_HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+
+
 def _merge_profiles(content: Table, profile: str) -> dict[str, Any]:
-    """The default profile with the keys of another over it, and the sections that stand for themselves."""
+    """The default profile with the keys of another over it, and the sections that stand for themselves.
+
+    Forge takes the keys of a profile, not those of tables in it, with hyphens or humps too: `via-ir`, `viaIr`.
+    """
     profiles = content.table("profile")
     if profile != "default" and profile not in profiles:
         raise InvalidInput(f"there is no profile '{profile}'")
     merged: dict[str, Any] = {}
     sections = {name: content.values(name) for name in ("fuzz", "invariant", "rpc_endpoints", "precompiles")}
     for table in (sections, profiles.values("default"), profiles.values(profile)):
-        for key, value in table.items():
+        for name, value in table.items():
+            key = _HUMP.sub("_", name.replace("-", "_")).lower()
             old = merged.get(key)
             merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
@@ -394,7 +408,7 @@ def _keeps(table: Table) -> str:
         return "none"
     caching = table.table("rpc_storage_caching")
     endpoints = caching.text("endpoints", "remote")
-    chains = caching.all_values().get("chains", "all")
+    chains = caching.value("chains", "all")
     if not isinstance(chains, str | list):
         raise InvalidInput(f"rpc_storage_caching.chains is {chains!r:.60}, expected all, none or a list of chains")
     return "none" if chains == "none" else "all" if endpoints == "all" else "remote"

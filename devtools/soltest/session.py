@@ -80,6 +80,7 @@ class SuiteSession:
     def prepare(self) -> None:
         """Compile and find the tests, while workers' modules are loaded. Raises InvalidInput, CompileError."""
         self.wanted.check()
+        self._name_unknown_keys()
         if self.project.isolate:
             check_isolation(self.options.rules)
         prepare_workers()
@@ -124,8 +125,13 @@ class SuiteSession:
 
     def compiled(self) -> Artifacts:
         """The contracts of the project without tests that are not wanted. Raises InvalidInput, CompileError."""
+        self._name_unknown_keys()
         self.artifacts = self._compiled(self._sources())
         return self.artifacts
+
+    def _name_unknown_keys(self) -> None:
+        for line in self.project.unknown_keys:
+            self.tell(line)
 
     def job(self) -> Job:
         """What runs need to know of it, once it is compiled."""

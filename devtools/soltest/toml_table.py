@@ -15,13 +15,18 @@ _LARGEST: Final = ("max", "u64::MAX")
 
 
 class Table:
-    """Values by key; `prefix` is the table's own name with a dot. All methods raise InvalidInput."""
+    """Values by key; `prefix` is the table's own name with a dot. All methods raise InvalidInput.
 
-    def __init__(self, values: Mapping[str, Any], prefix: str = "") -> None:
+    `asked` collects the keys that are asked for, of this table and those in it, with their prefixes.
+    """
+
+    def __init__(self, values: Mapping[str, Any], prefix: str = "", asked: set[str] | None = None) -> None:
         self._values = values
         self._prefix = prefix
+        self.asked: set[str] = set() if asked is None else asked
 
     def __contains__(self, name: str) -> bool:
+        self.value(name)
         return name in self._values
 
     def __iter__(self) -> Iterator[str]:
@@ -54,7 +59,7 @@ class Table:
 
     def number(self, name: str, default: int, top: int = U32) -> int:
         """A whole number of 0 to `top`, also as text; `max` is 2^64 - 1, or `top` where that is less."""
-        value = self._values.get(name, default)
+        value = self.value(name, default)
         if isinstance(value, str):
             if value in _LARGEST:
                 return min(top, U64)
@@ -84,15 +89,20 @@ class Table:
         found = self._of(name, list, [], "a list of tables")
         if not all(isinstance(item, dict) for item in found):
             self._refuse(name, "a list of tables")
-        return [Table(item, f"{self._prefix}{name}.") for item in found]
+        return [Table(item, f"{self._prefix}{name}.", self.asked) for item in found]
 
     def table(self, name: str) -> Table:
         """A table in this one; an empty one where there is none."""
-        return Table(self.values(name), f"{self._prefix}{name}.")
+        return Table(self.values(name), f"{self._prefix}{name}.", self.asked)
 
     def values(self, name: str) -> dict[str, Any]:
         """What a table in this one holds, unchecked."""
         return dict(self._of(name, dict, {}, "a table"))
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """What is under a key, unchecked."""
+        self.asked.add(self._prefix + name)
+        return self._values.get(name, default)
 
     def all_values(self) -> dict[str, Any]:
         """What this table holds, unchecked."""
@@ -100,18 +110,18 @@ class Table:
 
     def is_table(self, name: str) -> bool:
         """Whether there is a table in this one."""
-        return isinstance(self._values.get(name), dict)
+        return isinstance(self.value(name), dict)
 
     def access(self, name: str) -> str:
         """What may be done with files: `read`, `write`, `read-write` or `none`, also as true or false."""
-        value = self._values.get(name)
+        value = self.value(name)
         if isinstance(value, bool):
             return "read-write" if value else "none"
-        named = {"true": "read-write", "false": "none"}.get(str(value), value)
+        named = {"true": "read-write", "false": "none"}.get(str(value), str(value))
         return named if named in _ACCESS else self._refuse(name, f"true, false or one of {', '.join(_ACCESS)}")
 
     def _of(self, name: str, kind: type, default: Any, what: str) -> Any:
-        value = self._values.get(name, default)
+        value = self.value(name, default)
         return value if value is default or isinstance(value, kind) else self._refuse(name, what)
 
     def _refuse(self, name: str, expected: str) -> Any:

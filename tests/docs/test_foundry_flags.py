@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from devtools.cli.forge_options import ALIASES, NOT_HERE
+from devtools.soltest.foundry_keys import NOT_READ
 from tests.docs.forge_names import recorded
-from tests.docs.foundry_flags_page import ELSEWHERE, KEYS, PAGE, own_options, reads, replaced
+from tests.docs.foundry_flags_page import ELSEWHERE, PAGE, own_options, reads, replaced
 
 TEXT = PAGE.read_text(encoding="utf-8")
 NAMES = recorded()
@@ -24,4 +25,4 @@ def test_each_option_and_key_of_forge_has_its_row() -> None:
 def test_no_reason_is_left_of_what_is_there_or_is_not_forges() -> None:
     assert set(NOT_HERE) | set(ALIASES) <= {*NAMES["test"], "-D", "-k", "-r"}
     assert set(ELSEWHERE) <= {*NAMES["coverage"], *NAMES["snapshot"]} - own_options()
-    assert set(KEYS) == {key for key in NAMES["keys"] if not reads(key)}
+    assert set(NOT_READ) == {key for key in NAMES["keys"] if not reads(key)}

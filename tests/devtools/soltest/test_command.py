@@ -35,6 +35,15 @@ def test_a_setting_that_is_none_is_named_with_its_file(tmp_path: Path) -> None:
     assert refused(str(tmp_path)) == f"{tmp_path / 'foundry.toml'}: optimizer_runs is 'many', expected a number"
 
 
+def test_a_key_that_is_unknown_is_named_and_the_tests_run(project: Path) -> None:
+    with (project / "foundry.toml").open("a", encoding="utf-8") as file:
+        file.write("[fuzz]\nrnus = 3\n")
+    found = CliRunner().invoke(app, ["test", str(project), "--mc", "Good"])
+    warning = "warning: foundry.toml: unknown key fuzz.rnus: did you mean fuzz.runs?\n"
+    assert (found.exit_code, found.stderr) == (0, warning)
+    assert "Suite result: ok" in found.stdout
+
+
 def test_a_project_without_sources_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "foundry.toml").write_text('[profile.default]\nsrc = "contracts"\n')
     words = f"{tmp_path} has no Solidity sources: foundry.toml names the folders contracts, test, script"

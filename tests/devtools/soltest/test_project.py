@@ -15,6 +15,8 @@ from devtools.soltest.remappings import Remapping, resolve
 from devtools.soltest.sources import imports, own_sources, read_sources
 from devtools.soltest.world import Setting, World
 from hypervisor.errors import InvalidInput
+from tests.docs.forge_names import recorded
+from tests.docs.foundry_flags_page import reads
 
 
 def project(tmp_path: Path, toml: str, files: dict[str, str] | None = None, profile: str | None = None) -> Project:
@@ -131,6 +133,50 @@ def test_runs_of_the_environment_are_checked_too(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("FOUNDRY_FUZZ_RUNS", "many")
     with pytest.raises(InvalidInput, match="FOUNDRY_FUZZ_RUNS is 'many', expected a number"):
         project(tmp_path, "")
+
+
+def test_keys_of_a_profile_may_be_written_with_hyphens_or_humps(tmp_path: Path) -> None:
+    """As forge 1.7.1 takes them, by `forge config`; keys of tables in a profile it does not."""
+    toml = "[profile.default]\nviaIr = true\nOptimizer-Runs = 77\n[profile.default.fuzz]\nmax-test-rejects = 7\n"
+    found = project(tmp_path, toml)
+    assert (found.compiler.via_ir, found.compiler.runs, found.fuzz.max_test_rejects) == (True, 77, 65536)
+
+
+def test_keys_that_forge_does_not_know_are_named(tmp_path: Path) -> None:
+    """Forge 1.7.1 warns of the same ones; other profiles' keys are not looked at."""
+    toml = """
+[profile.default]
+optimiser = true
+[fuzz]
+rnus = 3
+[fuzzz]
+runs = 3
+[profile.default.invariant]
+dept = 3
+fail-on-revert = true
+[profile.other]
+optimiser = true
+"""
+    assert project(tmp_path, toml).unknown_keys == (
+        "warning: foundry.toml: unknown key [fuzzz]: did you mean fuzz?",
+        "warning: foundry.toml: unknown key fuzz.rnus: did you mean fuzz.runs?",
+        "warning: foundry.toml: unknown key invariant.dept: did you mean invariant.depth?",
+        "warning: foundry.toml: unknown key invariant.fail-on-revert: did you mean invariant.fail_on_revert?",
+        "warning: foundry.toml: unknown key optimiser: did you mean optimizer?",
+    )
+
+
+def test_no_key_of_forges_is_called_unknown(tmp_path: Path) -> None:
+    tables = {"fuzz", "invariant", "rpc_storage_caching"}
+    for key in recorded()["keys"]:
+        table, _, name = key.rpartition(".")
+        if key.startswith("["):
+            assert project(tmp_path, f"{key}\nx = 1\n").unknown_keys == ()
+        elif not reads(key):
+            assert table in tables | {""}
+            assert project(tmp_path, f"[profile.default{table and f'.{table}'}]\n{name} = 1\n").unknown_keys == (), key
+    read = "[profile.default]\nsolc = '0.8.30'\nlibs = []\n[profile.default.rpc_storage_caching]\nchains = 'all'\n"
+    assert project(tmp_path, read).unknown_keys == ()
 
 
 def test_a_profile_that_is_not_there_is_refused(tmp_path: Path) -> None:
