@@ -13,14 +13,9 @@ from devtools.cli.keystores import KeystoreAccounts, Keystores, PasswordFiles, P
 from devtools.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, named_precompiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     from bridge.addresses import EthAddress
     from devtools.soltest.scripts.plan import ScriptPlan
     from devtools.soltest.scripts.record import ScriptRecord
-    from hypervisor.precompiles import Precompile
-    from localnet import Network
 
 _SENDING = "Sending"
 
@@ -58,6 +53,10 @@ def script(
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Send what the last run has not, without a new one.", rich_help_panel=_SENDING),
+    ] = False,
+    multi: Annotated[
+        bool,
+        typer.Option("--multi", help="With --resume: the last run over several networks.", rich_help_panel=_SENDING),
     ] = False,
     skip_simulation: Annotated[
         bool,
@@ -146,26 +145,16 @@ def script(
     from devtools.cli.foundry_settings import check_folders, given_settings
     from devtools.cli.node_client import account_of, ethereum
     from devtools.cli.project_contract import named_node, source_path
-    from devtools.cli.rpc_client import ask_checked
+    from devtools.cli.script_networks import HowToSend, ScriptNetworks, ScriptSending
     from devtools.soltest.discovery import SuiteFilter
     from devtools.soltest.project import find_root, load_project
     from devtools.soltest.scripts.linking import given_libraries
     from devtools.soltest.scripts.plan import ScriptFailed, run_script
-    from devtools.soltest.scripts.record import ScriptRecord, returns_of, rows_of
-    from devtools.soltest.scripts.sending import (
-        NO_SENDER,
-        check_funds,
-        check_price,
-        check_sendable,
-        check_sender,
-        fees,
-        highest,
-        is_named,
-    )  # fmt: skip
+    from devtools.soltest.scripts.record import MultiRecord, ScriptRecord
+    from devtools.soltest.scripts.sending import NO_SENDER, check_price, check_sendable, is_named
     from devtools.soltest.session import Options, SuiteSession
     from hypervisor.errors import InvalidInput
     from localnet.contracts.argument_texts import calldata_of
-    from localnet.fork.answers import quantity
 
     home = find_root(root)
     check_folders(context, home)
@@ -176,8 +165,13 @@ def script(
     if not named and file.isidentifier() and not any((folder / file).exists() for folder in (Path(), home)):
         file, contract = "", file
     url = named_node(project, rpc_url)
-    if (broadcast or resume) and url is None:
-        raise InvalidInput("name the node to which the transactions go, by --rpc-url")
+    if multi and not resume:
+        raise InvalidInput("--multi takes up a run over several networks: it goes with --resume")
+    if resume and url is None and not multi:
+        raise InvalidInput(
+            "name the node to which the transactions go, by --rpc-url; a run over several networks is resumed by "
+            "--resume --multi"
+        )
     opened = keystore_keys(keystore or (), account or (), password or (), password_file or ())
     keys = {signer.address: signer.private_key for signer in map(account_of, [*(private_key or ()), *opened])}
     linked = given_libraries(libraries or ())
@@ -196,65 +190,53 @@ def script(
     calldata = calldata_of(_interface(artifact), sig, arguments or [], read) if data is None else data
     name = sig.partition("(")[0] if not sig.startswith("0x") else f"{sig[2:10]}"
     folder, now = f"broadcast/{Path(place).name}", int(time.time() * 1000)
-    if url is None:
-        plan = run_script(session.job(), artifacts, artifact, calldata, sender, given=linked)
-        _print_run(plan, as_json)
-        if not as_json:
-            typer.echo("\nTo try its transactions on a network, name a node by --rpc-url.")
-        return
-    chain = ask_checked(url, quantity, "eth_chainId")
-    asker = partial(ask_checked, url)
-    check_price(asker, with_gas_price)
-    check: Callable[[], None] = _nothing
-    if resume:
-        record = ScriptRecord.read(home, folder, name, chain)
-    else:
-        job = session.job()
-        with _fork(url, (*project.precompiles, *own)) as network:
-            if network is None:
-                job, skip_simulation = replace(job, fork_url=url), True
+    how = HowToSend(
+        legacy, slow, unlocked, skip_simulation, with_gas_price, priority_gas_price, gas_estimate_multiplier, timeout
+    )
+    with ScriptNetworks((*project.precompiles, *own)) as networks:
+        sending = ScriptSending(how, keys, as_json)
+        main = None if url is None else networks.at(url)
+        if resume:
+            if multi:
+                whole = MultiRecord.read(home, project.cache, Path(place).name, name)
+                for node, part in zip(whole.urls, whole.parts, strict=True):
+                    sending.resume(networks.at(node), part)
+            else:
+                assert main is not None, "checked above"
+                sending.resume(main, ScriptRecord.read(home, folder, name, main.chain))
+        else:
+            job = session.job()
+            if main is not None:
+                check_price(main.ask, with_gas_price)
+                job = job if main.fork is not None else replace(job, fork_url=url)
             try:
-                plan = run_script(job, artifacts, artifact, calldata, sender, network, linked)
+                plan = run_script(job, artifacts, artifact, calldata, sender, main.fork if main else None, linked)
             except ScriptFailed as failed:
-                hint = "" if is_named(sender, keys) else f"\n{NO_SENDER}"
+                hint = "" if main is None or is_named(sender, keys) else f"\n{NO_SENDER}"
                 raise ScriptFailed(f"{failed}{hint}") from None
+            if main is None and not any(one.call.url for one in plan.transactions):
+                _check_node(broadcast)
+                _print_run(plan, as_json)
+                if not as_json:
+                    typer.echo("\nTo try its transactions on a network, name a node by --rpc-url.")
+                return
             check_sendable(plan)
             keys |= plan.keys
             if not as_json:
                 _print_run(plan, as_json=False)
-            gas = [0] * len(plan.transactions)
-            if network is not None and not skip_simulation:
-                for one in plan.transactions:
-                    check_sender(one.call.sender, keys)
-                gas = _limits(
-                    network, plan, gas_estimate_multiplier, url, as_json,
-                    legacy=legacy, gas_price=with_gas_price, priority=priority_gas_price,
-                )  # fmt: skip
-        if broadcast:
-            offered = fees(asker, legacy=legacy, gas_price=with_gas_price, priority=priority_gas_price)
-            check = partial(check_funds, asker, plan.transactions, gas, highest(offered))
-        record = ScriptRecord(
-            home,
-            folder,
-            name,
-            chain,
-            now,
-            rows_of(plan, gas, chain),
-            [],
-            returns_of(plan),
-            is_sent=broadcast,
-            libraries=list(plan.libraries),
-        )
-    was_done = resume and record.is_done
-    if resume or (broadcast and record.transactions):
-        _send(
-            url, record, keys, as_json, check, unlocked=unlocked, legacy=legacy, slow=slow or skip_simulation,
-            gas_price=with_gas_price, priority=priority_gas_price, timeout=timeout,
-        )  # fmt: skip
-    elif record.transactions:
-        record.write()
+            made = partial(
+                ScriptRecord, home, folder, name, timestamp=now, is_sent=broadcast, libraries=list(plan.libraries)
+            )
+            whole = MultiRecord(home, project.cache, Path(place).name, name, now, is_sent=broadcast)
+            sending.plan(networks, plan, url, made, whole)
+        was_done = resume and sending.is_done
+        is_any = any(record.transactions for record in sending.records)
+        if resume or (broadcast and is_any):
+            sending.send()
+        elif is_any:
+            sending.write()
     signers = {*keys, sender} if unlocked else keys
-    _print_end(record, signers, as_json, is_sent=broadcast or resume, was_done=was_done)
+    _print_end(sending.records, signers, as_json, is_sent=broadcast or resume, was_done=was_done)
 
 
 def _script(artifacts: Any, file: str, contract: str) -> Any:
@@ -309,89 +291,13 @@ def _no_names(text: str) -> str:
     raise InvalidInput(f"{text}: the address of an actor needs a node (--rpc-url)")
 
 
-def _asker(url: str) -> Any:
-    from functools import partial
+def _check_node(broadcast: bool) -> None:
+    from hypervisor.errors import InvalidInput
 
-    from devtools.cli.rpc_client import ask
-
-    return partial(ask, url)
-
-
-def _fork(url: str, precompiles: tuple[Precompile | str, ...]) -> AbstractContextManager[Network | None]:
-    """A fork of the node's network, with users' precompiles; nothing for a node under Ethereum's rules.
-
-    That one is read by accounts and slots.
-    """
-    from contextlib import nullcontext
-
-    from localnet import Network
-    from localnet.fork.node_client import NodeError
-
-    ask = _asker(url)
-    try:
-        version = str(ask("anvil_nodeInfo").get("hardFork", ""))
-    except (NodeError, AttributeError) as error:
-        if isinstance(error, NodeError) and not error.answered:
-            raise
-        version = "nv" if _answers(ask, "Filecoin.Version") else ""
-    if not version.startswith("nv"):
-        return nullcontext()
-    return Network.fork(url, precompiles=precompiles)
-
-
-def _answers(ask: Any, method: str) -> bool:
-    from localnet.fork.node_client import NodeError
-
-    try:
-        ask(method)
-    except NodeError as error:
-        return not error.is_unknown_method
-    return True
-
-
-def _limits(network: Network, plan: ScriptPlan, percent: int, url: str, as_json: bool, **fees_: Any) -> list[int]:
-    """Each transaction's gas limit, as the network has it. `fees_` are what the command line says of them."""
-    from functools import partial
-
-    from devtools.cli.rpc_client import ask_checked
-    from devtools.soltest.scripts.sending import fees, highest, simulate, title
-
-    tried = simulate(network, plan.transactions, percent)
-    if not as_json and tried:
-        price = highest(fees(partial(ask_checked, url), **fees_))
-        typer.echo(f"\n## Tried on a fork of chain {network.chain_id}, with its actors\n")
-        for one, took in zip(plan.transactions, tried, strict=True):
-            typer.echo(f"{title(one):<40} gas {took.gas_used:>14,}  limit {took.gas_limit:>14,}")
-        total = sum(took.gas_limit for took in tried)
-        typer.echo(f"\nEstimated total gas used for script: {sum(took.gas_used for took in tried)}")
-        typer.echo(f"Estimated amount required: at most {total * price / 10**18:.18f} FIL")
-    return [took.gas_limit for took in tried]
-
-
-def _send(url: str, record: ScriptRecord, keys: Any, as_json: bool, check: Callable[[], None], **how: Any) -> None:
-    from functools import partial
-
-    from devtools.cli.rpc_client import ask_checked
-    from devtools.soltest.scripts.sending import ScriptSender
-
-    tell = _ignore if as_json else typer.echo
-    sender = ScriptSender(partial(ask_checked, url), record, keys, tell=tell, **how)
-    sender.check()
-    if record.is_done:
-        return
-    if not as_json:
-        typer.echo("\n## Sending\n")
-    record.write()
-    check()
-    sender.send_all()
-
-
-def _nothing() -> None:
-    """What is resumed is checked transaction by transaction."""
-
-
-def _ignore(_: str) -> None:
-    """For a run that prints JSON."""
+    if broadcast:
+        raise InvalidInput(
+            "name the node to which the transactions go, by --rpc-url, or select a fork of its network in the script"
+        )
 
 
 def _print_run(plan: ScriptPlan, as_json: bool) -> None:
@@ -411,21 +317,24 @@ def _print_run(plan: ScriptPlan, as_json: bool) -> None:
         typer.echo("\n== Logs ==\n" + "\n".join(f"  {line}" for line in plan.lines))
 
 
-def _print_end(record: ScriptRecord, keys: Any, as_json: bool, *, is_sent: bool, was_done: bool) -> None:
+def _print_end(records: list[ScriptRecord], keys: Any, as_json: bool, *, is_sent: bool, was_done: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({
-            "success": True, "chain": record.chain, "transactions": record.transactions, "receipts": record.receipts,
+        ends = [{
+            "chain": record.chain, "transactions": record.transactions, "receipts": record.receipts,
             "returns": record.returns,
-        }))  # fmt: skip
+        } for record in records]  # fmt: skip
+        typer.echo(json.dumps({"success": True, **(ends[0] if len(ends) == 1 else {"deployments": ends})}))
         return
-    if not record.transactions:
+    rows = [row for record in records for row in record.transactions]
+    if not rows:
         typer.echo("\nThe script sends nothing.")
         return
+    latest = records[0].latest
     if was_done:
-        typer.echo(f"Nothing is left to send: all {len(record.transactions)} transactions of {record.latest} are done.")
+        typer.echo(f"Nothing is left to send: all {len(rows)} transactions of {latest} are done.")
         return
     end = "ONCHAIN EXECUTION COMPLETE & SUCCESSFUL." if is_sent else "SIMULATION COMPLETE. To send, add --broadcast."
-    unsigned = sorted({row["transaction"]["from"] for row in record.transactions} - {f"0x{who.hex()}" for who in keys})
+    unsigned = sorted({row["transaction"]["from"] for row in rows} - {f"0x{who.hex()}" for who in keys})
     if unsigned and not is_sent:
         end += f" No key is given of {', '.join(unsigned)}: add --private-key, or --sender and --unlocked."
-    typer.echo(f"\n{end}\n\nTransactions saved to: {record.latest}")
+    typer.echo(f"\n{end}\n\nTransactions saved to: {latest}")

@@ -1,4 +1,4 @@
-"""Keys of `foundry.toml` that forge has and this project does not read, and those that nobody knows.
+"""Keys of `foundry.toml` that forge has and this project does not read, and those that forge does not know either.
 
 Names: `forge config` of forge 1.7.1. docs/foundry-flags.md has them beside those that are read.
 """

@@ -47,5 +47,7 @@ class Around:
     origin: EthAddress
     chain_id: int
     words: Callable[[bytes], str]
+    fork_url: Callable[[], str | None]
+    """The node of the active fork."""
     answered: Callable[[Answer], Answer] = lambda answer: answer
     """Take note of an answer in the callee's place."""

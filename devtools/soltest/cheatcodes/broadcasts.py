@@ -48,22 +48,25 @@ def _kept(
         ledger = around.ledger
         nonce = ledger.nonce(sender)
         place = len(found.calls)
-        found.calls.append(_transaction(what, sender, nonce, ledger.balance(sender)))
+        made = _transaction(what, sender, nonce)
+        found.calls.append(replace(made, funds=ledger.balance(sender), url=around.fork_url()))
         found.unsendable += found.attached
         found.attached.clear()
         answer = around.proceed(name, code)
         ledger.set_nonce(sender, nonce + 1)
         if what.kind is None and answer.created is not None:
             found.calls[place] = replace(found.calls[place], created=answer.created)
+        if what.kind is not None:
+            found.calls[place] = replace(found.calls[place], code=ledger.code(what.target))
         return answer
 
     return proceed
 
 
-def _transaction(what: Attempt, sender: EthAddress, nonce: int, funds: int) -> BroadcastCall:
+def _transaction(what: Attempt, sender: EthAddress, nonce: int) -> BroadcastCall:
     if what.second:
         created = create2_address(CREATE2_DEPLOYER, what.salt, what.data)
         data = what.salt + what.data
-        return BroadcastCall(sender, nonce, CREATE2_DEPLOYER, what.value, data, created, second=True, funds=funds)
+        return BroadcastCall(sender, nonce, CREATE2_DEPLOYER, what.value, data, created, second=True)
     to = None if what.kind is None else what.target
-    return BroadcastCall(sender, nonce, to, what.value, what.data, funds=funds)
+    return BroadcastCall(sender, nonce, to, what.value, what.data)

@@ -74,6 +74,8 @@ class Settings:
     """Whether a revert in the test itself is one that `expectRevert` expects (`allow_internal_expect_revert`)."""
     isolates: bool = False
     """Whether each call of the test contract is a transaction of its own (`isolate`)."""
+    has_network: bool = False
+    """Whether a script's machine began with the actors of a Filecoin network, whose place no fork can take."""
 
 
 class Cheats(Protocol):
@@ -94,6 +96,10 @@ class Cheats(Protocol):
     @property
     def active_fork(self) -> int | None:
         """The number of the active fork."""
+
+    @property
+    def fork_url(self) -> str | None:
+        """The URL of its node."""
 
     @property
     def is_armed(self) -> bool:

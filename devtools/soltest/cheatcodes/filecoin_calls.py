@@ -144,6 +144,7 @@ def _attempt_call(
         origin=ethereum_address_of(calls, calls.origin),
         chain_id=calls.machine.context.chain_id,
         words=lambda text: said(text, cheats.settings.errors),
+        fork_url=lambda: cheats.fork_url,
     )
     answer = attempt(cheats.state, what, around)
     if made and answer is made[0][0]:

@@ -88,8 +88,10 @@ def undo_reverted(cheats: Cheats, calls: CallManager) -> None:
 
 
 def persistent_accounts(context: Context) -> set[EthAddress]:
-    """What is taken along."""
-    found = context.state.persistent | {context.caller, context.origin, VM_ADDRESS}
+    """What is taken along; of a script not its sender, which has on each network what it has there, and its nonce."""
+    found = context.state.persistent | {context.caller, VM_ADDRESS}
+    if context.state.broadcasts is None:
+        found.add(context.origin)
     return found if context.test is None else found | {context.test}
 
 

@@ -63,6 +63,7 @@ def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
         origin=calls.environment.origin,
         chain_id=calls.machine.context.chain_id,
         words=lambda data: said(data, cheats.settings.errors),
+        fork_url=lambda: cheats.fork_url,
         answered=lambda answer: trace_answer(host, ask, answer) if isinstance(ask, CallAsk) else answer,
     )
 

@@ -70,6 +70,10 @@ _RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
 _KEEPING: Final = ("serialize", "mock", "expect", "setEnv", "label", "etch")
 """How the names of cheatcodes begin that keep as much as they are given."""
 _UNNAMED: Final = ("assert", "rpcUrl")
+_ON_NETWORK: Final = (
+    "the script runs on the Filecoin network of --rpc-url, with its actors, and no fork can take their place: leave "
+    "--rpc-url out, and select a fork of that network, too"
+)
 CREATE2_DEPLOYER_CODE: Final = bytes.fromhex(
     "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd"
     "5b8082525050506014600cf3"
@@ -189,7 +193,9 @@ class Cheatcodes:
         self.console.lines = list(kept.lines)
 
     def needed_origin(self) -> ForkOrigin | TipsetOrigin:
-        """What hands out the accounts of forks, from the first fork on."""
+        """What hands out the accounts of forks, from the first fork on. Raises CheatcodeFailure."""
+        if self.settings.has_network:
+            raise CheatcodeFailure(_ON_NETWORK)
         if self.origin is None:
             if self.machine.context.rules == ETHEREUM:
                 self.origin = ForkOrigin(self.machine, self.remotes)
@@ -205,6 +211,12 @@ class Cheatcodes:
         if self.origin is None:
             return 0 if self.is_forked else None
         return self.origin.active
+
+    @property
+    def fork_url(self) -> str | None:
+        """The URL of its node."""
+        active = self.active_fork
+        return None if active is None else self.state.forks.forks[active].url
 
     @cached_property
     def _table(self) -> dict[bytes, Cheatcode]:

@@ -43,7 +43,8 @@ class BroadcastCall:
     """What a script has sent: `to` is None where a contract is created, `created` the contract that came to be.
 
     `second` where CREATE2 was asked for: it is a call of its deployer then. `funds` is what the sender has before it in
-    the script's run, where no gas is paid, in attoFIL (wei).
+    the script's run, where no gas is paid, in attoFIL (wei). `url` is the node of the fork on which it was made, None
+    on the network that the script began with; `code` what was called.
     """
 
     sender: EthAddress
@@ -54,6 +55,8 @@ class BroadcastCall:
     created: EthAddress | None = None
     second: bool = False
     funds: int = 0
+    url: str | None = None
+    code: bytes = b""
 
 
 @dataclass(slots=True)

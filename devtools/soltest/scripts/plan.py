@@ -85,7 +85,8 @@ def run_script(
     Raises ScriptFailed, InvalidInput, NodeError.
     """
     linking = linking_of(artifacts, artifact, given or {})
-    cheats = Cheatcodes(replace(settings_of(job, artifacts), file=artifact.file, contract=artifact.name))
+    settings = replace(settings_of(job, artifacts), has_network=network is not None)
+    cheats = Cheatcodes(replace(settings, file=artifact.file, contract=artifact.name))
     setting = replace(setting_of(job), rules=ETHEREUM, sender=_DEPLOYER)
     world = World(setting, cheats, None if network is None else _machine(job, network))
     if network is None and job.fork_url is None:
@@ -138,7 +139,7 @@ class _ScriptRun:
         calls, keys = ((), {}) if broadcasts is None else (tuple(broadcasts.calls), dict(broadcasts.keys))
         unsendable = () if broadcasts is None else tuple(dict.fromkeys(broadcasts.unsendable))
         lines = tuple(world.cheatcodes.console.lines)
-        planned = _Reader(self.artifacts, world).planned(calls) if outcome.success else ()
+        planned = _Reader(self.artifacts).planned(calls) if outcome.success else ()
         outside = world.cheatcodes.outside
         viewed = self._view(base, outcome) if shows and not outside else None
         unseen = f"{_UNSEEN} ({', '.join(f'vm.{name}' for name in sorted(outside))})" if shows and outside else ""
@@ -183,7 +184,8 @@ class _ScriptRun:
             if not outcome.success:
                 return outcome
             world.set_nonce(self.sender, nonce + 1)
-            call = BroadcastCall(self.sender, nonce, CREATE2_DEPLOYER, 0, data, address, second=True, funds=funds)
+            url = world.cheatcodes.fork_url
+            call = BroadcastCall(self.sender, nonce, CREATE2_DEPLOYER, 0, data, address, True, funds, url)
             broadcasts.calls.append(call)
         return None
 
@@ -212,9 +214,8 @@ class _ScriptRun:
 class _Reader:
     """Names what transactions do, by the project's contracts."""
 
-    def __init__(self, artifacts: Artifacts, world: World) -> None:
+    def __init__(self, artifacts: Artifacts) -> None:
         self._known = KnownCode(artifacts)
-        self._machine = world.machine
 
     def planned(self, calls: Sequence[BroadcastCall]) -> tuple[PlannedTransaction, ...]:
         return tuple(self._read(call) for call in calls)
@@ -226,7 +227,7 @@ class _Reader:
             arguments = None if found is None else _constructor_texts(found, code)
             kind = "CREATE2" if call.second else "CREATE"
             return PlannedTransaction(call, kind, None if found is None else found.name, call.created, None, arguments)
-        found = self._known.find(code_of(self._machine, to_filecoin(call.to)), False)
+        found = self._known.find(call.code, False)
         entry = None if found is None else _function(found, call.data)
         arguments = None if entry is None else _texts(entry["inputs"], call.data[4:])
         function = None if entry is None else signature(entry)

@@ -1,12 +1,14 @@
 """What a script has sent, in the files that forge keeps: `broadcast/<script>/<chain>/run-latest.json` and one by time.
 
-Without transactions sent it is `dry-run/` below that. Of another function than `run` the file bears its name.
+Without transactions sent it is `dry-run/` below that. Of another function than `run` the file bears its name. A run
+over several networks is one file, `broadcast/multi/<script>-latest/run.json`; the URLs of their nodes, which may hold a
+key, are in one of the same name in the project's cache.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +21,7 @@ from store.json_text import parse_json
 
 _LARGEST: Final = 256 << 20
 """Bytes of a record."""
+_MULTI: Final = "multi"
 _NOT_SENT: Final = ("authorizationList", "blobVersionedHashes", "blobs", "sidecar")
 """What forge's records have of transactions of types 3 and 4."""
 
@@ -37,11 +40,13 @@ class ScriptRecord:
     returns: dict[str, Any] = field(default_factory=dict)
     is_sent: bool = True
     libraries: list[str] = field(default_factory=list)
+    whole: MultiRecord | None = None
+    """The record that this one is a part of, and that is written in its place."""
 
     @property
     def latest(self) -> Path:
         """The file of the last run."""
-        return self._place / f"{self.name}-latest.json"
+        return self._place / f"{self.name}-latest.json" if self.whole is None else self.whole.latest
 
     @property
     def _place(self) -> Path:
@@ -60,9 +65,9 @@ class ScriptRecord:
         done = {receipt["transactionHash"] for receipt in self.receipts}
         return all(row["hash"] in done for row in self.transactions)
 
-    def write(self) -> None:
-        """Write both files. Raises InvalidInput where that cannot be."""
-        content = {
+    def content(self) -> dict[str, Any]:
+        """What is written, as forge writes it."""
+        return {
             "transactions": self.transactions,
             "receipts": self.receipts,
             "libraries": self.libraries,
@@ -72,12 +77,13 @@ class ScriptRecord:
             "chain": self.chain,
             "commit": None,
         }
-        text = json.dumps(content, indent=2).encode()
-        try:
-            for file in (self.latest, self._place / f"{self.name}-{self.timestamp}.json"):
-                write_inside(self.root, file, text)
-        except OSError as error:
-            raise InvalidInput(f"the record {self.latest} cannot be written: {error.strerror}") from None
+
+    def write(self) -> None:
+        """Write both files. Raises InvalidInput where that cannot be."""
+        if self.whole is not None:
+            self.whole.write()
+            return
+        _write(self.root, self.content(), (self.latest, self._place / f"{self.name}-{self.timestamp}.json"))
 
     @classmethod
     def read(cls, root: Path, folder: str, name: str, chain: int) -> ScriptRecord:
@@ -86,26 +92,118 @@ class ScriptRecord:
         if not record.latest.exists():
             raise InvalidInput(f"there is nothing to resume: {record.latest} is not there; leave out --resume to begin")
         try:
-            content = parse_json(read_bounded(record.latest, _LARGEST, "the record"))
-            rows, receipts = content["transactions"], content["receipts"]
-            record.timestamp, record.returns = int(content["timestamp"]), dict(content["returns"])
-            record.libraries = [str(library) for library in content.get("libraries") or ()]
-            for row in rows:
-                _check(row)
-            if not all(isinstance(receipt["transactionHash"], str) for receipt in receipts):
-                raise ValueError("a receipt without its transaction")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidInput) as error:
-            lacking = isinstance(error, KeyError)
-            words = f"the field {error.args[0]!r} is missing" if lacking else f"{error!r:.200}"
-            raise InvalidInput(f"{record.latest} is not a record of a script's run: {words}") from None
-        others = {int(row["transaction"]["chainId"], 16) for row in rows} - {chain}
+            record.take(parse_json(read_bounded(record.latest, _LARGEST, "the record")))
+        except _UNREADABLE as error:
+            raise _no_record(record.latest, error) from None
+        record.check_chain()
+        return record
+
+    def take(self, content: dict[str, Any]) -> None:
+        """Take what a file has. Raises one of _UNREADABLE for something else."""
+        rows, receipts = content["transactions"], content["receipts"]
+        self.timestamp, self.returns = int(content["timestamp"]), dict(content["returns"])
+        self.libraries = [str(library) for library in content.get("libraries") or ()]
+        for row in rows:
+            _check(row)
+        if not all(isinstance(receipt["transactionHash"], str) for receipt in receipts):
+            raise ValueError("a receipt without its transaction")
+        self.transactions, self.receipts = list(rows), list(receipts)
+
+    def check_chain(self) -> None:
+        """Raise InvalidInput where a transaction is of another chain."""
+        others = {int(row["transaction"]["chainId"], 16) for row in self.transactions} - {self.chain}
         if others:
             raise InvalidInput(
-                f"{record.latest} has transactions of chain {min(others)}, the node is of chain {chain}: name a node "
-                "of that chain by --rpc-url"
+                f"{self.latest} has transactions of chain {min(others)}, the node is of chain {self.chain}: name a "
+                "node of that chain by --rpc-url"
             )
-        record.transactions, record.receipts = list(rows), list(receipts)
+
+
+@dataclass(slots=True)
+class MultiRecord:
+    """A run over several networks: parts that are sent one after the other, each with the URL of its node.
+
+    `cache` is the project's folder for what is kept.
+    """
+
+    root: Path
+    cache: str
+    script: str
+    name: str
+    timestamp: int
+    is_sent: bool = True
+    parts: list[ScriptRecord] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
+
+    @property
+    def latest(self) -> Path:
+        """The file of the last run."""
+        return self._file("broadcast", "latest")
+
+    def add(self, part: ScriptRecord, url: str) -> None:
+        """Let a record be the next part."""
+        part.whole = self
+        self.parts.append(part)
+        self.urls.append(url)
+
+    def write(self) -> None:
+        """Write all files. Raises InvalidInput where that cannot be."""
+        deployments = [part.content() for part in self.parts]
+        urls = [
+            {"transactions": [{"rpc": url}] * len(part.transactions)}
+            for part, url in zip(self.parts, self.urls, strict=True)
+        ]
+        versions = ("latest", str(self.timestamp))
+        _write(self.root, {"deployments": urls}, [self._file(self.cache, version) for version in versions])
+        content = {"deployments": deployments, "timestamp": self.timestamp}
+        _write(self.root, content, [self._file("broadcast", version) for version in versions])
+
+    @classmethod
+    def read(cls, root: Path, cache: str, script: str, name: str) -> MultiRecord:
+        """The last run. Raises InvalidInput where there is none, or something else."""
+        record = cls(root, cache, script, name, 0)
+        urls_file = record._file(cache, "latest")
+        for file in (record.latest, urls_file):
+            if not file.exists():
+                raise InvalidInput(f"there is nothing to resume: {file} is not there; leave out --resume to begin")
+        file = urls_file
+        try:
+            kept = parse_json(read_bounded(file, _LARGEST, "the URLs"))["deployments"]
+            file = record.latest
+            content = parse_json(read_bounded(file, _LARGEST, "the record"))
+            record.timestamp = int(content["timestamp"])
+            for part, urls in zip(content["deployments"], kept, strict=True):
+                found = ScriptRecord(root, "", name, int(part["chain"]), 0)
+                found.take(part)
+                named = {str(row["rpc"]) for row in urls["transactions"]}
+                if len(named) != 1:
+                    raise ValueError("a part's URLs are not one")
+                record.add(found, named.pop())
+        except _UNREADABLE as error:
+            raise _no_record(file, error) from None
         return record
+
+    def _file(self, folder: str, version: str) -> Path:
+        place = self.root / folder / _MULTI
+        return (place if self.is_sent else place / "dry-run") / f"{self.script}-{version}" / f"{self.name}.json"
+
+
+_UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidInput)
+
+
+def _write(root: Path, content: dict[str, Any], files: Iterable[Path]) -> None:
+    text = json.dumps(content, indent=2).encode()
+    for file in files:
+        try:
+            write_inside(root, file, text)
+        except OSError as error:
+            raise InvalidInput(f"the record {file} cannot be written: {error.strerror}") from None
+
+
+def _no_record(file: Path, error: Exception) -> InvalidInput:
+    lacking = isinstance(error, KeyError)
+    words = f"the field {error.args[0]!r} is missing" if lacking else f"{error!r:.200}"
+    return InvalidInput(f"{file} is not a record of a script's run: {words}")
 
 
 def _check(row: dict[str, Any]) -> None:
@@ -155,6 +253,6 @@ def returns_of(plan: ScriptPlan) -> dict[str, Any]:
     return {name: {"internal_type": kind, "value": text} for name, (kind, text) in plan.returned.items()}
 
 
-def rows_of(plan: ScriptPlan, gas: Sequence[int], chain: int) -> list[dict[str, Any]]:
-    """All transactions of a plan with their gas limits."""
-    return [row_of(planned, limit, chain) for planned, limit in zip(plan.transactions, gas, strict=True)]
+def rows_of(planned: Sequence[PlannedTransaction], gas: Sequence[int], chain: int) -> list[dict[str, Any]]:
+    """Transactions with their gas limits."""
+    return [row_of(one, limit, chain) for one, limit in zip(planned, gas, strict=True)]

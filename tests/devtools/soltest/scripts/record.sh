@@ -1,9 +1,9 @@
 #!/bin/sh
 # Makes compiled.json and forge_run.json anew: the project by forge from npm, and what `forge script` keeps of its run;
-# the same of the project with libraries, in linked.json.
+# the same of the project with libraries, in linked.json, and of scripts that go to two networks, in multi.json.
 #
-#     tests/devtools/soltest/scripts/record.sh CLIENTS URL     CLIENTS: the folder of scripts/clients; URL: a fresh node
-#                                                              (hypervisor node --rules ethereum)
+#     tests/devtools/soltest/scripts/record.sh CLIENTS URL URL     CLIENTS: scripts/clients made it; URL: fresh nodes
+#                                (hypervisor node --rules ethereum), the second one with another --chain-id
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 clients=$1
@@ -54,4 +54,39 @@ for file in sorted(Path("out").rglob("*.json")):
 run = json.loads(Path("broadcast/Linked.s.sol/31337/run-latest.json").read_text())
 run = {name: run[name] for name in ("transactions", "libraries", "returns")}
 (here / "linked.json").write_text(json.dumps({"compiled": kept, "run": run}, separators=(",", ":")) + "\n")
+PY
+
+work=$(mktemp -d)
+cp -r "$here/multi/." "$work"
+cd "$work"
+export FIRST_URL="$2" SECOND_URL="$3"
+"$forge" build --build-info
+"$forge" script script/Multi.s.sol:Multi --broadcast \
+    --private-key 0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a
+cp broadcast/multi/Multi.s.sol-latest/run.json run.json # the next function's takes its place
+"$forge" script script/Multi.s.sol:Multi --sig 'single()' --broadcast --rpc-url "$2" \
+    --private-key 0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6
+"$forge" script script/Multi.s.sol:Multi --sig 'mixed()' --broadcast --rpc-url "$2" \
+    --private-key 0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a
+python3 - "$here" <<'PY'
+import json
+import sys
+from pathlib import Path
+
+here, kept = Path(sys.argv[1]), {}
+for file in sorted(Path("out").rglob("*.json")):
+    found = json.loads(file.read_text())
+    names = ("abi", "bytecode", "deployedBytecode", "methodIdentifiers", "rawMetadata", "metadata", "id")
+    if file.parent.name == "build-info":
+        names = ("source_id_to_path",)
+    kept[str(file)] = {name: found[name] for name in names if name in found}
+(single,) = Path("broadcast/Multi.s.sol").glob("*/single-latest.json")
+runs = {
+    "run": json.loads(Path("run.json").read_text())["deployments"],
+    "single": [json.loads(single.read_text())],
+    "mixed": json.loads(Path("broadcast/multi/Multi.s.sol-latest/mixed.json").read_text())["deployments"],
+}
+names = ("chain", "returns", "transactions")
+runs = {run: [{name: part[name] for name in names} for part in parts] for run, parts in runs.items()}
+(here / "multi.json").write_text(json.dumps({"compiled": kept, "runs": runs}, separators=(",", ":")) + "\n")
 PY

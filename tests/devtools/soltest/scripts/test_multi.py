@@ -1,0 +1,208 @@
+"""Scripts whose transactions go to several networks: those of forge 1.7.1, in its form (`multi.json`)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from typer.testing import CliRunner
+
+from bridge.addresses import EthAddress
+from devtools.cli.main import app
+from devtools.soltest.scripts.sending import ScriptSender
+from devtools.soltest.stage import selector
+from localnet import Network
+from localnet.fork.node_client import NodeError
+from localnet.rpc.server import serving
+from tests.devtools.soltest.scripts.conftest import HERE
+
+KEYS: Final = {
+    "run": "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
+    "single": "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
+    "mixed": "0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a",
+}
+CHAINS: Final = (601, 602)
+FORGES: Final[dict[str, Any]] = json.loads((HERE / "multi.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of the project as forge has compiled it."""
+    root = tmp_path / "multi"
+    shutil.copytree(HERE / "multi", root)
+    for name, content in FORGES["compiled"].items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content), encoding="utf-8")
+    return root
+
+
+@contextmanager
+def networks(monkeypatch: pytest.MonkeyPatch, *rules: str) -> Iterator[list[Network]]:
+    """Two networks, whose nodes the project names by variables."""
+    with ExitStack() as stack:
+        found = []
+        for name, chain, of in zip(("FIRST_URL", "SECOND_URL"), CHAINS, rules, strict=True):
+            network = stack.enter_context(Network(rules=of, chain_id=chain))
+            monkeypatch.setenv(name, stack.enter_context(serving(network)))
+            found.append(network)
+        yield found
+
+
+def run(root: Path, *options: str, name: str = "run", status: int = 0) -> str:
+    done = CliRunner().invoke(
+        app, ["script", "Multi", "--root", str(root), "--sig", f"{name}()", "--private-key", KEYS[name], *options]
+    )
+    assert done.exit_code == status, done.output
+    return done.stdout if status == 0 else done.stderr
+
+
+def multi(root: Path, name: str = "run", folder: str = "broadcast/multi") -> list[dict[str, Any]]:
+    """The parts of the record."""
+    file = root / folder / "Multi.s.sol-latest" / f"{name}.json"
+    found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["deployments"]
+    return found
+
+
+def compared(parts: list[dict[str, Any]]) -> list[Any]:
+    """What networks with other fees and gas have in common."""
+    fields = ("from", "to", "input", "nonce", "chainId")
+    return [
+        (
+            part["chain"],
+            part["returns"],
+            [
+                {**row, "hash": None, "transaction": [row["transaction"][name] for name in fields]}
+                for row in part["transactions"]
+            ],
+        )
+        for part in parts
+    ]
+
+
+def word(network: Network, row: dict[str, Any]) -> int:
+    """What the box of a transaction holds."""
+    box = EthAddress(bytes.fromhex(row["contractAddress"][2:]))
+    return int.from_bytes(network.call(box, selector("word()")), "big")
+
+
+@pytest.mark.parametrize("rules", [("ethereum", "ethereum"), ("filecoin", "filecoin"), ("ethereum", "filecoin")])
+def test_each_network_is_sent_its_own_in_forges_order(
+    root: Path, rules: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with networks(monkeypatch, *rules) as (first, second):
+        run(root)
+        tried = multi(root, folder="broadcast/multi/dry-run")
+        assert compared(tried) == compared(FORGES["runs"]["run"])
+        assert (first.head.height, second.head.height) == (0, 0)
+        run(root, "--broadcast")
+        parts = multi(root)
+        assert compared(parts) == compared(FORGES["runs"]["run"])
+        assert [len(part["receipts"]) for part in parts] == [2, 1, 1]
+        made = [part["transactions"][0] for part in parts]
+        assert [word(network, row) for network, row in zip((second, first, second), made, strict=True)] == [4, 5, 4]
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+def test_transactions_go_where_the_script_has_made_them_whatever_node_is_named(
+    root: Path, rules: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with networks(monkeypatch, "ethereum", rules) as (first, second):
+        run(root, "--broadcast", "--rpc-url", "first", name="single")
+        (file,) = root.glob("broadcast/Multi.s.sol/*/single-latest.json")
+        part = json.loads(file.read_text(encoding="utf-8"))
+        assert file.parent.name == str(CHAINS[1])
+        assert compared([part]) == compared(FORGES["runs"]["single"])
+        assert first.head.height == 0
+        assert word(second, part["transactions"][0]) == 8
+
+
+def test_the_network_of_the_named_node_is_one_of_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with networks(monkeypatch, "ethereum", "ethereum") as (first, second):
+        run(root, "--broadcast", "--rpc-url", "first", name="mixed")
+        parts = multi(root, "mixed")
+        assert compared(parts) == compared(FORGES["runs"]["mixed"])
+        assert first.balance(EthAddress(bytes(18) + b"\x0b\x0b")) == 1
+        assert word(second, parts[1]["transactions"][0]) == 2
+
+
+def test_on_a_filecoin_network_no_fork_takes_its_actors_place(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with networks(monkeypatch, "filecoin", "ethereum") as (first, second):
+        words = run(root, "--broadcast", "--rpc-url", "first", name="single", status=1)
+        assert "the script runs on the Filecoin network of --rpc-url, with its actors" in words
+        assert (first.head.height, second.head.height) == (0, 0)
+
+
+def test_a_transaction_without_a_network_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with networks(monkeypatch, "ethereum", "ethereum") as (_, second):
+        words = run(root, "--broadcast", name="mixed", status=2)
+        assert "transaction 1 of the script (a call of 0x" in words
+        assert "is made where no fork is selected: name its node by --rpc-url" in words
+        assert second.head.height == 0
+
+
+def test_nothing_is_sent_where_a_sender_cannot_pay_on_a_later_network(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with networks(monkeypatch, "ethereum", "ethereum") as (first, second):
+        sender = EthAddress(bytes.fromhex(FORGES["runs"]["run"][0]["transactions"][0]["transaction"]["from"][2:]))
+        first.set_balance(sender, 0)
+        assert "cannot pay transaction 1 of the script" in run(root, "--broadcast", status=1)
+        assert second.head.height == 0
+
+
+def test_a_run_that_was_cut_is_resumed_on_each_network(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with networks(monkeypatch, "ethereum", "filecoin") as (first, second):
+        send_all = ScriptSender.send_all
+
+        def cut(sender: ScriptSender) -> None:
+            if sender.record.chain == CHAINS[0]:
+                raise NodeError("the node is gone")
+            send_all(sender)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(ScriptSender, "send_all", cut)
+            assert "the node is gone" in run(root, "--broadcast", status=1)
+        assert [len(part["receipts"]) for part in multi(root)] == [2, 0, 0]
+        words = run(root, "--resume", status=2)
+        assert "a run over several networks is resumed by --resume --multi" in words
+        run(root, "--resume", "--multi")
+        assert [len(part["receipts"]) for part in multi(root)] == [2, 1, 1]
+        assert (first.head.height, second.head.height) == (1, 3)
+        assert "Nothing is left to send: all 4 transactions" in run(root, "--resume", "--multi")
+
+
+def test_nodes_urls_are_not_in_the_folder_that_is_published(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with networks(monkeypatch, "ethereum", "ethereum"):
+        run(root)
+        kept = multi(root, folder="cache/multi/dry-run")
+        assert len({row["rpc"] for part in kept for row in part["transactions"]}) == 2
+        assert all("127.0.0.1" not in file.read_text() for file in root.glob("broadcast/**/*.json"))
+
+
+def test_what_cannot_be_resumed_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "--multi takes up a run over several networks" in run(root, "--multi", status=2)
+    assert "there is nothing to resume" in run(root, "--resume", "--multi", status=2)
+    with networks(monkeypatch, "ethereum", "ethereum"):
+        run(root, "--broadcast")
+        place, urls = (root / folder / "multi/Multi.s.sol-latest/run.json" for folder in ("broadcast", "cache"))
+        record, kept = (json.loads(file.read_text()) for file in (place, urls))
+
+        urls.write_text(json.dumps({"deployments": [kept["deployments"][at] for at in (1, 0, 1)]}))
+        words = run(root, "--resume", "--multi", status=2)
+        assert f"has transactions of chain {CHAINS[1]}, the node at its URL is of chain {CHAINS[0]}" in words
+
+        wrong: Any
+        for wrong in ({}, {"deployments": kept["deployments"][:2]}, {"deployments": [{}] * 3}, {"deployments": 5}):
+            urls.write_text(json.dumps(wrong))
+            assert "is not a record of a script's run" in run(root, "--resume", "--multi", status=2)
+        urls.write_text(json.dumps(kept))
+        for wrong in ({**record, "deployments": [{}] * 3}, {"deployments": []}, []):
+            place.write_text(json.dumps(wrong))
+            words = run(root, "--resume", "--multi", status=2)
+            assert f"{place} is not a record of a script's run" in words
