@@ -56,7 +56,7 @@ def script(
     ] = False,
     multi: Annotated[
         bool,
-        typer.Option("--multi", help="With --resume: the last run over several networks.", rich_help_panel=_SENDING),
+        typer.Option("--multi", help="Of --resume: the last run over several networks.", rich_help_panel=_SENDING),
     ] = False,
     skip_simulation: Annotated[
         bool,
@@ -133,7 +133,8 @@ def script(
     The script runs by Ethereum's rules, and calls of precompiles and actors are executed. Each of its transactions is
     then tried on the fork by the network's own rules, which gives its gas limit (a node under Ethereum's rules is asked
     for each, when it is sent). With --broadcast they are sent, and
-    broadcast/FILE/CHAIN/run-latest.json has transactions and receipts, as forge writes it. Without a node it only runs.
+    broadcast/FILE/CHAIN/run-latest.json has transactions and receipts, as forge writes it. What the script makes on a
+    fork that it selects goes to that fork's network. Without a node and forks it only runs.
 
     Exit status 1 where the script reverts or a transaction fails, 2 for what cannot be run at all.
 
@@ -149,7 +150,7 @@ def script(
     from devtools.soltest.discovery import SuiteFilter
     from devtools.soltest.project import find_root, load_project
     from devtools.soltest.scripts.linking import given_libraries
-    from devtools.soltest.scripts.plan import ScriptFailed, run_script
+    from devtools.soltest.scripts.plan import ScriptFailed, run_script, selects_forks
     from devtools.soltest.scripts.record import MultiRecord, ScriptRecord
     from devtools.soltest.scripts.sending import NO_SENDER, check_price, check_sendable, is_named
     from devtools.soltest.session import Options, SuiteSession
@@ -165,8 +166,6 @@ def script(
     if not named and file.isidentifier() and not any((folder / file).exists() for folder in (Path(), home)):
         file, contract = "", file
     url = named_node(project, rpc_url)
-    if multi and not resume:
-        raise InvalidInput("--multi takes up a run over several networks: it goes with --resume")
     if resume and url is None and not multi:
         raise InvalidInput(
             "name the node to which the transactions go, by --rpc-url; a run over several networks is resumed by "
@@ -195,7 +194,7 @@ def script(
     )
     with ScriptNetworks((*project.precompiles, *own)) as networks:
         sending = ScriptSending(how, keys, as_json)
-        main = None if url is None else networks.at(url)
+        main = None if url is None or (resume and multi) else networks.at(url)
         if resume:
             if multi:
                 whole = MultiRecord.read(home, project.cache, Path(place).name, name)
@@ -205,12 +204,13 @@ def script(
                 assert main is not None, "checked above"
                 sending.resume(main, ScriptRecord.read(home, folder, name, main.chain))
         else:
-            job = session.job()
+            job, fork = session.job(), None
             if main is not None:
                 check_price(main.ask, with_gas_price)
-                job = job if main.fork is not None else replace(job, fork_url=url)
+                fork = None if selects_forks(artifact) else main.fork
+                job = job if fork is not None else replace(job, fork_url=url)
             try:
-                plan = run_script(job, artifacts, artifact, calldata, sender, main.fork if main else None, linked)
+                plan = run_script(job, artifacts, artifact, calldata, sender, fork, linked)
             except ScriptFailed as failed:
                 hint = "" if main is None or is_named(sender, keys) else f"\n{NO_SENDER}"
                 raise ScriptFailed(f"{failed}{hint}") from None

@@ -16,6 +16,8 @@ from devtools.soltest.scripts.record import MultiRecord, ScriptRecord, returns_o
 from devtools.soltest.scripts.sending import (
     ScriptSender,
     check_funds,
+    check_nonces,
+    check_order,
     check_price,
     check_sender,
     fees,
@@ -115,7 +117,16 @@ class ScriptPart:
     transactions: Sequence[PlannedTransaction]
     gas: list[int]
     record: ScriptRecord
+    before: int = 0
+    """Transactions of the script that come before."""
     slow: bool = False
+
+    def numbered(self) -> list[tuple[int, PlannedTransaction, int]]:
+        """The transactions with their numbers in the script, and their gas limits."""
+        return [
+            (number, one, limit)
+            for number, (one, limit) in enumerate(zip(self.transactions, self.gas, strict=True), self.before + 1)
+        ]
 
 
 @dataclass(slots=True)
@@ -167,6 +178,8 @@ class ScriptSending:
             self._add(nodes[node], [one for _, one in group], record)
         if not rows and url is not None:
             self._add(networks.at(url), [], record)
+        for _, parts in self._by_chain():
+            check_order((number, one) for part in parts for number, one, _ in part.numbered())
         for part in self.parts:
             part.record.returns = returns_of(plan)
             if len(nodes) > 1:
@@ -176,20 +189,21 @@ class ScriptSending:
         self, network: ScriptNetwork, transactions: list[PlannedTransaction], record: Callable[[int], ScriptRecord]
     ) -> None:
         how, gas = self.how, [0] * len(transactions)
+        before = sum(len(part.transactions) for part in self.parts)
         tries = not how.skips_simulation and network.fork is not None
         if tries:
             for one in transactions:
                 check_sender(one.call.sender, self.keys)
-            gas = self._limits(network, transactions)
+            gas = self._limits(network, transactions, before)
         made = record(network.chain)
         made.transactions = rows_of(transactions, gas, network.chain)
-        self.parts.append(ScriptPart(network, transactions, gas, made, how.slow or not tries))
+        self.parts.append(ScriptPart(network, transactions, gas, made, before, how.slow or not tries))
 
-    def _limits(self, network: ScriptNetwork, transactions: Sequence[PlannedTransaction]) -> list[int]:
+    def _limits(self, network: ScriptNetwork, transactions: Sequence[PlannedTransaction], before: int) -> list[int]:
         """Each transaction's gas limit, as the network has it."""
         fork = network.fork
         assert fork is not None, "transactions are tried on forks"
-        tried = simulate(fork, transactions, self.how.percent)
+        tried = simulate(fork, transactions, self.how.percent, before + 1)
         if not self.as_json and tried:
             price = highest(fees(network.ask, **self.how.prices))
             typer.echo(f"\n## Tried on a fork of chain {network.chain}, with its actors\n")
@@ -208,7 +222,10 @@ class ScriptSending:
                 f"{network.chain}: start the node of that chain there"
             )
         record.check_chain()
-        self.parts.append(ScriptPart(network, (), [], record, self.how.slow or self.how.skips_simulation))
+        check_price(network.ask, self.how.gas_price)
+        asks_for_limits = any(int(row["transaction"]["gas"], 16) == 0 for row in record.transactions)
+        before, slow = sum(len(made.transactions) for made in self.records), self.how.slow or asks_for_limits
+        self.parts.append(ScriptPart(network, (), [], record, before, slow))
 
     def write(self) -> None:
         """Write the records."""
@@ -223,6 +240,7 @@ class ScriptSending:
             ScriptSender(
                 part.network.ask, part.record, self.keys, unlocked=how.unlocked, legacy=how.legacy, slow=part.slow,
                 gas_price=how.gas_price, priority=how.priority, timeout=how.timeout, tell=tell,
+                before=part.before,
             )
             for part in self.parts
         ]  # fmt: skip
@@ -233,18 +251,30 @@ class ScriptSending:
         if not self.as_json:
             typer.echo("\n## Sending\n")
         self.write()
-        self._check_funds()
+        self._check()
         for sender in senders:
             sender.send_all()
 
-    def _check_funds(self) -> None:
-        """Raise SimulationFailed where a sender cannot pay; what is resumed is checked transaction by transaction."""
-        for network in dict.fromkeys(part.network for part in self.parts):
-            parts = [part for part in self.parts if part.network is network]
-            planned = [one for part in parts for one in part.transactions]
-            gas = [limit for part in parts for limit in part.gas]
-            if planned:
-                check_funds(network.ask, planned, gas, highest(fees(network.ask, **self.how.prices)))
+    def _check(self) -> None:
+        """Raise SimulationFailed where a nonce is used or a sender cannot pay, before anything is sent.
+
+        What is resumed is checked transaction by transaction.
+        """
+        for network, parts in self._by_chain():
+            rows = [row for part in parts for row in part.numbered()]
+            if not rows:
+                continue
+            check_nonces(network.ask, ((number, one) for number, one, _ in rows))
+            check_funds(
+                network.ask, rows, highest(fees(network.ask, **self.how.prices)), parts[0].record.resume_options
+            )
+
+    def _by_chain(self) -> list[tuple[ScriptNetwork, list[ScriptPart]]]:
+        """The parts of each chain, and its network by the first of its nodes."""
+        found: dict[int, list[ScriptPart]] = {}
+        for part in self.parts:
+            found.setdefault(part.network.chain, []).append(part)
+        return [(parts[0].network, parts) for parts in found.values()]
 
 
 def _ignore(_: str) -> None:

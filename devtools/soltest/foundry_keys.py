@@ -95,8 +95,9 @@ NOT_READ: Final[Mapping[str, str]] = {
     "use_literal_content": _OUTPUT,
 }  # fmt: skip
 """Keys of a profile, those of tables with dots, and sections in brackets, with what takes their place here."""
-_OTHERS: Final = frozenset(("extends", "optimism"))
+_OTHERS: Final = frozenset(("deny_warnings", "optimism"))
 """Keys that forge takes and does not print."""
+_EXTENDS: Final = "extends"
 _TABLES: Final = ("fuzz", "invariant", "rpc_storage_caching")
 """Tables whose keys are checked: the others' are a project's own names."""
 _ALIKE: Final = 0.6
@@ -114,7 +115,9 @@ def unknown_keys(content: Mapping[str, Any], profile: Mapping[str, Any], read: C
             yield _line(f"[{name}]", name, sections)
     known = {*read, *others, *_OTHERS}
     for key, value in profile.items():
-        if key not in known:
+        if key == _EXTENDS:
+            yield f"warning: foundry.toml: {key} is not read: no key of the file {str(value)[:80]} counts here"
+        elif key not in known:
             yield _line(key, key, known)
         elif key in _TABLES and isinstance(value, dict):
             for inner in value:

@@ -238,10 +238,15 @@ def _with_settings(table: Table, settings: Mapping[str, Any]) -> dict[str, Any]:
 _HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 
 
+def _snake_case(name: str) -> str:
+    return _HUMP.sub("_", name.replace("-", "_")).lower()
+
+
 def _merge_profiles(content: Table, profile: str) -> dict[str, Any]:
     """The default profile with the keys of another over it, and the sections that stand for themselves.
 
-    Forge takes the keys of a profile, not those of tables in it, with hyphens or humps too: `via-ir`, `viaIr`.
+    Forge takes the keys of a profile, not those of tables in it, with hyphens or humps too (`via-ir`, `viaIr`), but
+    where one is there in both forms as it is printed.
     """
     profiles = content.table("profile")
     if profile != "default" and profile not in profiles:
@@ -249,8 +254,8 @@ def _merge_profiles(content: Table, profile: str) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     sections = {name: content.values(name) for name in ("fuzz", "invariant", "rpc_endpoints", "precompiles")}
     for table in (sections, profiles.values("default"), profiles.values(profile)):
-        for name, value in table.items():
-            key = _HUMP.sub("_", name.replace("-", "_")).lower()
+        for name, value in sorted(table.items(), key=lambda row: row[0] == _snake_case(row[0])):
+            key = _snake_case(name)
             old = merged.get(key)
             merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
     return merged

@@ -39,7 +39,8 @@ class Table:
 
     def first_text(self, *names: str) -> str | None:
         """The text of the first of these keys that is there."""
-        return next((self.text(name, "") for name in names if name in self), None)
+        found = [name for name in names if name in self]
+        return self.text(found[0], "") if found else None
 
     def choice(self, name: str, default: str, *others: str) -> str:
         """One of some words."""

@@ -135,6 +135,8 @@ def _new_fork_before(context: Context, name: str, transaction: bytes) -> int:
 @cheatcode("selectFork(uint256)")
 def _select(context: Context, number: int) -> None:
     fork, rules, book = fork_of(context, number), _rules(context), context.state.forks
+    if any(prank.broadcast for prank in context.state.pranks.values()):
+        raise CheatcodeFailure("cannot select forks during a broadcast")
     if active_fork(context) == number:
         return
     with fork_change(context), node_errors():

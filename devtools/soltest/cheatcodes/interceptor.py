@@ -71,8 +71,8 @@ _KEEPING: Final = ("serialize", "mock", "expect", "setEnv", "label", "etch")
 """How the names of cheatcodes begin that keep as much as they are given."""
 _UNNAMED: Final = ("assert", "rpcUrl")
 _ON_NETWORK: Final = (
-    "the script runs on the Filecoin network of --rpc-url, with its actors, and no fork can take their place: leave "
-    "--rpc-url out, and select a fork of that network, too"
+    "the script runs on the Filecoin network of --rpc-url, ETH_RPC_URL or eth_rpc_url, with its actors, and no fork "
+    "can take their place: name no node, and select a fork of that network, too"
 )
 CREATE2_DEPLOYER_CODE: Final = bytes.fromhex(
     "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd"

@@ -14,6 +14,7 @@ from bridge.addresses import ZERO_ADDRESS, EthAddress, checksummed, to_filecoin
 from bridge.ethereum_block import ETHEREUM, EthereumBlock
 from devtools.soltest.artifact import Artifacts, ContractArtifact
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.forks import asks_for_forks
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
 from devtools.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
 from devtools.soltest.cheatcodes.values import decode
@@ -98,6 +99,11 @@ def run_script(
         return found[0]
     finally:
         world.close()
+
+
+def selects_forks(artifact: ContractArtifact) -> bool:
+    """Whether a script's code mentions a cheatcode that makes a fork."""
+    return asks_for_forks(artifact.creation.object)
 
 
 def _machine(job: Job, network: Network) -> Hypervisor:

@@ -65,6 +65,11 @@ class ScriptRecord:
         done = {receipt["transactionHash"] for receipt in self.receipts}
         return all(row["hash"] in done for row in self.transactions)
 
+    @property
+    def resume_options(self) -> str:
+        """The options that take this run up."""
+        return "--resume" if self.whole is None else "--resume --multi"
+
     def content(self) -> dict[str, Any]:
         """What is written, as forge writes it."""
         return {
@@ -89,6 +94,12 @@ class ScriptRecord:
     def read(cls, root: Path, folder: str, name: str, chain: int) -> ScriptRecord:
         """The last run. Raises InvalidInput where there is none, or something else."""
         record = cls(root, folder, name, chain, 0)
+        others = record._others()
+        if not record.latest.exists() and others:
+            raise InvalidInput(
+                f"there is nothing to resume on chain {chain}: {record.latest} is not there. {others[0]} is: "
+                f"{_how_to_resume(others[0])}"
+            )
         if not record.latest.exists():
             raise InvalidInput(f"there is nothing to resume: {record.latest} is not there; leave out --resume to begin")
         try:
@@ -96,7 +107,18 @@ class ScriptRecord:
         except _UNREADABLE as error:
             raise _no_record(record.latest, error) from None
         record.check_chain()
+        if record.is_done:
+            for other in others:
+                if _is_open(other, record.timestamp):
+                    raise InvalidInput(f"{record.latest} is done, {other} is a later run: {_how_to_resume(other)}")
         return record
+
+    def _others(self) -> list[Path]:
+        """The last runs of the same function of the script elsewhere: over several networks, on other chains."""
+        base = self.root / self.folder
+        places = [base.parent / _MULTI / f"{base.name}-latest" / f"{self.name}.json"]
+        places += sorted(base.glob(f"*/{self.name}-latest.json"))
+        return [place for place in places if place.exists() and place != self.latest]
 
     def take(self, content: dict[str, Any]) -> None:
         """Take what a file has. Raises one of _UNREADABLE for something else."""
@@ -114,8 +136,8 @@ class ScriptRecord:
         others = {int(row["transaction"]["chainId"], 16) for row in self.transactions} - {self.chain}
         if others:
             raise InvalidInput(
-                f"{self.latest} has transactions of chain {min(others)}, the node is of chain {self.chain}: name a "
-                "node of that chain by --rpc-url"
+                f"{self.latest} has transactions of chain {min(others)}, the node is of chain {self.chain}"
+                + (": name a node of that chain by --rpc-url" if self.whole is None else "")
             )
 
 
@@ -175,10 +197,11 @@ class MultiRecord:
             for part, urls in zip(content["deployments"], kept, strict=True):
                 found = ScriptRecord(root, "", name, int(part["chain"]), 0)
                 found.take(part)
-                named = {str(row["rpc"]) for row in urls["transactions"]}
-                if len(named) != 1:
+                named = {row["rpc"] for row in urls["transactions"]}
+                url = named.pop()
+                if named or not isinstance(url, str):
                     raise ValueError("a part's URLs are not one")
-                record.add(found, named.pop())
+                record.add(found, url)
         except _UNREADABLE as error:
             raise _no_record(file, error) from None
         return record
@@ -189,6 +212,24 @@ class MultiRecord:
 
 
 _UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidInput)
+
+
+def _how_to_resume(file: Path) -> str:
+    if file.parent.parent.name == _MULTI:
+        return "resume it by --resume --multi"
+    return f"resume it by a node of chain {file.parent.name} (--rpc-url)"
+
+
+def _is_open(file: Path, since: int) -> bool:
+    """Whether a record is of a later time, in milliseconds, and has transactions without a receipt."""
+    try:
+        content = parse_json(read_bounded(file, _LARGEST, "the record"))
+        parts = content.get("deployments", [content])
+        done = {receipt["transactionHash"] for part in parts for receipt in part["receipts"]}
+        open_ = any(row["hash"] not in done for part in parts for row in part["transactions"])
+        return open_ and int(content["timestamp"]) > since
+    except _UNREADABLE:
+        return False
 
 
 def _write(root: Path, content: dict[str, Any], files: Iterable[Path]) -> None:

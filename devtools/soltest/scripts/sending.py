@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -49,13 +49,16 @@ class TriedTransaction:
     gas_used: int
 
 
-def simulate(network: Network, planned: Sequence[PlannedTransaction], percent: int = 130) -> list[TriedTransaction]:
+def simulate(
+    network: Network, planned: Sequence[PlannedTransaction], percent: int = 130, first: int = 1
+) -> list[TriedTransaction]:
     """Execute transactions on a fork of the network in their senders' names, each in a block, with real actors.
 
-    Limits are the estimates, times `percent` per cent. Raises SimulationFailed.
+    Limits are the estimates, times `percent` per cent; `first` is the number of the first one in the script. Raises
+    SimulationFailed.
     """
     tried = []
-    for number, one in enumerate(planned, 1):
+    for number, one in enumerate(planned, first):
         call = one.call
         request = CallRequest(call.to, call.data, TokenAmount(call.value), call.sender)
         try:
@@ -85,14 +88,17 @@ def check_sendable(plan: ScriptPlan) -> None:
         )
 
 
-def check_funds(ask: Ask, planned: Sequence[PlannedTransaction], gas: Sequence[int], price: int) -> None:
-    """Raise SimulationFailed where a sender cannot pay all its transactions, before any is sent.
+def check_funds(
+    ask: Ask, planned: Iterable[tuple[int, PlannedTransaction, int]], price: int, by: str = "--resume"
+) -> None:
+    """Raise SimulationFailed where a sender cannot pay all its transactions on a network, before any is sent.
 
-    `gas` are limits, 0 where one is not known yet: it counts as that of a transfer. The price is the highest, in
-    attoFIL. What a sender has before a transaction is what it has there in the script's run, less the fees until then.
+    They come with their numbers and their gas limits, 0 where one is not known yet: it counts as that of a transfer.
+    The price is the highest, in attoFIL. What a sender has before a transaction is what it has there in the script's
+    run, less the fees until then.
     """
     fees: dict[EthAddress, int] = {}
-    for number, (one, limit) in enumerate(zip(planned, gas, strict=True), 1):
+    for number, one, limit in planned:
         sender, fee = one.call.sender, (limit or _LEAST_GAS) * price
         fees[sender] = fees.get(sender, 0) + fee
         if one.call.funds < one.call.value + fees[sender]:
@@ -100,8 +106,41 @@ def check_funds(ask: Ask, planned: Sequence[PlannedTransaction], gas: Sequence[i
             raise SimulationFailed(
                 f"{shown(sender)} cannot pay transaction {number} of the script, which may take "
                 f"{show_fil(TokenAmount(one.call.value + fee))} ({show_fil(TokenAmount(one.call.value))} and gas): it "
-                f"has {show_fil(has)}. Give it the rest, and send what is left by --resume: nothing of the script is "
+                f"has {show_fil(has)}. Give it the rest, and send what is left by {by}: nothing of the script is "
                 "sent yet"
+            )
+
+
+def check_order(planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
+    """Raise InvalidInput where a sender's transactions on a network do not follow each other by their nonces.
+
+    They come with their numbers. Each fork begins with the network's nonces, so those of two forks are the same.
+    """
+    last: dict[EthAddress, tuple[int, int]] = {}
+    for number, one in planned:
+        sender, nonce = one.call.sender, one.call.nonce
+        if sender in last and nonce <= last[sender][1]:
+            raise InvalidInput(
+                f"transactions {last[sender][0]} and {number} of the script have the nonces {last[sender][1]} and "
+                f"{nonce} of {shown(sender)} on one network: nothing is sent. Where they are made on two forks of it, "
+                "make one, and select that one again"
+            )
+        last[sender] = number, nonce
+
+
+def check_nonces(ask: Ask, planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
+    """Raise SimulationFailed where a sender's first nonce on a network is used, before any is sent there."""
+    seen: set[EthAddress] = set()
+    for number, one in planned:
+        sender, nonce = one.call.sender, one.call.nonce
+        next_nonce = (
+            nonce if sender in seen else ask(quantity, "eth_getTransactionCount", f"0x{sender.hex()}", "latest")
+        )
+        seen.add(sender)
+        if nonce < next_nonce:
+            raise SimulationFailed(
+                f"transaction {number} of the script has the nonce {nonce} of {shown(sender)}, which another one has "
+                f"used (the next one is {next_nonce}): nothing of the script is sent. Let it run at the newest block"
             )
 
 
@@ -167,6 +206,8 @@ class ScriptSender:
     priority: int | None = None
     timeout: float = 120.0
     tell: Callable[[str], None] = lambda _: None
+    before: int = 0
+    """Transactions of the script that come before those of the record."""
     _waiting: list[dict[str, Any]] = field(default_factory=list)
 
     def check(self) -> None:
@@ -261,11 +302,11 @@ class ScriptSender:
         fee = gas * highest(price)
         has = self.ask(quantity, "eth_getBalance", sent["from"], "latest")
         if has < value + fee:
-            number = self.record.transactions.index(row) + 1
+            number = self.before + self.record.transactions.index(row) + 1
             raise SimulationFailed(
                 f"{shown(_address(sent['from']))} cannot pay transaction {number} of the script, which may take "
                 f"{show_fil(value + fee)} ({show_fil(value)} and gas): it has "
-                f"{show_fil(has)}. Give it the rest, and send what is left by --resume"
+                f"{show_fil(has)}. Give it the rest, and send what is left by {self.record.resume_options}"
             )
 
     def _collect(self) -> None:
@@ -276,7 +317,8 @@ class ScriptSender:
             used, block = int(receipt["gasUsed"], 16), int(receipt["blockNumber"], 16)
             failed = receipt["status"] != "0x1"
             made = f", contract {row['contractAddress']}" if row["transactionType"] != "CALL" else ""
-            self.tell(f"{'FAILED' if failed else 'ok'}  {row['hash']}  block {block}, gas {used:,}{made}")
+            at = f"block {block}" if self.record.whole is None else f"chain {self.record.chain}, block {block}"
+            self.tell(f"{'FAILED' if failed else 'ok'}  {row['hash']}  {at}, gas {used:,}{made}")
             if failed:
                 raise SimulationFailed(f"transaction {row['hash']} failed on the chain: nothing is sent after it")
         self._waiting.clear()
@@ -290,7 +332,8 @@ class ScriptSender:
             if found is not None:
                 return found
             if time.monotonic() > end:
-                raise NodeError(f"{transaction} has no receipt after {self.timeout:g} seconds: --resume waits on")
+                options = self.record.resume_options
+                raise NodeError(f"{transaction} has no receipt after {self.timeout:g} seconds: {options} waits on")
             time.sleep(_POLL)
 
 

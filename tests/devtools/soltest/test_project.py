@@ -140,6 +140,8 @@ def test_keys_of_a_profile_may_be_written_with_hyphens_or_humps(tmp_path: Path) 
     toml = "[profile.default]\nviaIr = true\nOptimizer-Runs = 77\n[profile.default.fuzz]\nmax-test-rejects = 7\n"
     found = project(tmp_path, toml)
     assert (found.compiler.via_ir, found.compiler.runs, found.fuzz.max_test_rejects) == (True, 77, 65536)
+    for both in ("src = 'a'\nSrc = 'b'", "Src = 'b'\nsrc = 'a'"):
+        assert project(tmp_path, f"[profile.default]\n{both}\n").src == "a"
 
 
 def test_keys_that_forge_does_not_know_are_named(tmp_path: Path) -> None:
@@ -177,6 +179,13 @@ def test_no_key_of_forges_is_called_unknown(tmp_path: Path) -> None:
             assert project(tmp_path, f"[profile.default{table and f'.{table}'}]\n{name} = 1\n").unknown_keys == (), key
     read = "[profile.default]\nsolc = '0.8.30'\nlibs = []\n[profile.default.rpc_storage_caching]\nchains = 'all'\n"
     assert project(tmp_path, read).unknown_keys == ()
+    old = "[profile.default]\nsolc = '0.8.30'\nsolc_version = '0.8.30'\ndeny_warnings = true\n"
+    assert project(tmp_path, old).unknown_keys == ()
+
+
+def test_a_file_that_is_extended_is_named(tmp_path: Path) -> None:
+    words = "warning: foundry.toml: extends is not read: no key of the file base.toml counts here"
+    assert project(tmp_path, '[profile.default]\nextends = "base.toml"\n').unknown_keys == (words,)
 
 
 def test_a_profile_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from bridge.addresses import EthAddress
 from devtools.cli.main import app
+from devtools.soltest.scripts import plan
 from devtools.soltest.scripts.sending import ScriptSender
 from devtools.soltest.stage import selector
 from localnet import Network
@@ -22,6 +24,7 @@ from localnet.rpc.server import serving
 from tests.devtools.soltest.scripts.conftest import HERE
 
 KEYS: Final = {
+    "within": "0x8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba",
     "run": "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a",
     "single": "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6",
     "mixed": "0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a",
@@ -108,11 +111,12 @@ def test_each_network_is_sent_its_own_in_forges_order(
         assert [word(network, row) for network, row in zip((second, first, second), made, strict=True)] == [4, 5, 4]
 
 
+@pytest.mark.parametrize("named", ["ethereum", "filecoin"])
 @pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
 def test_transactions_go_where_the_script_has_made_them_whatever_node_is_named(
-    root: Path, rules: str, monkeypatch: pytest.MonkeyPatch
+    root: Path, rules: str, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with networks(monkeypatch, "ethereum", rules) as (first, second):
+    with networks(monkeypatch, named, rules) as (first, second):
         run(root, "--broadcast", "--rpc-url", "first", name="single")
         (file,) = root.glob("broadcast/Multi.s.sol/*/single-latest.json")
         part = json.loads(file.read_text(encoding="utf-8"))
@@ -120,10 +124,14 @@ def test_transactions_go_where_the_script_has_made_them_whatever_node_is_named(
         assert compared([part]) == compared(FORGES["runs"]["single"])
         assert first.head.height == 0
         assert word(second, part["transactions"][0]) == 8
+        words = run(root, "--resume", "--rpc-url", "first", name="single", status=2)
+        assert f"there is nothing to resume on chain {CHAINS[0]}" in words
+        assert f"resume it by a node of chain {CHAINS[1]} (--rpc-url)" in words
 
 
-def test_the_network_of_the_named_node_is_one_of_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with networks(monkeypatch, "ethereum", "ethereum") as (first, second):
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+def test_the_network_of_the_named_node_is_one_of_them(root: Path, rules: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with networks(monkeypatch, rules, "ethereum") as (first, second):
         run(root, "--broadcast", "--rpc-url", "first", name="mixed")
         parts = multi(root, "mixed")
         assert compared(parts) == compared(FORGES["runs"]["mixed"])
@@ -132,9 +140,11 @@ def test_the_network_of_the_named_node_is_one_of_them(root: Path, monkeypatch: p
 
 
 def test_on_a_filecoin_network_no_fork_takes_its_actors_place(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the script's own code does not say that it selects one: else the network is read by accounts and slots."""
+    monkeypatch.setattr(plan, "selects_forks", lambda _: False)
     with networks(monkeypatch, "filecoin", "ethereum") as (first, second):
         words = run(root, "--broadcast", "--rpc-url", "first", name="single", status=1)
-        assert "the script runs on the Filecoin network of --rpc-url, with its actors" in words
+        assert "the script runs on the Filecoin network of --rpc-url, ETH_RPC_URL or eth_rpc_url" in words
         assert (first.head.height, second.head.height) == (0, 0)
 
 
@@ -152,8 +162,76 @@ def test_nothing_is_sent_where_a_sender_cannot_pay_on_a_later_network(
     with networks(monkeypatch, "ethereum", "ethereum") as (first, second):
         sender = EthAddress(bytes.fromhex(FORGES["runs"]["run"][0]["transactions"][0]["transaction"]["from"][2:]))
         first.set_balance(sender, 0)
-        assert "cannot pay transaction 1 of the script" in run(root, "--broadcast", status=1)
+        words = run(root, "--broadcast", status=1)
+        assert "cannot pay transaction 3 of the script" in words
+        assert "send what is left by --resume --multi" in words
         assert second.head.height == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--broadcast"]], ids=["tried", "sent"])
+def test_forks_of_one_network_that_begin_with_one_nonce_are_refused(
+    root: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with networks(monkeypatch, "ethereum", "ethereum") as (first, _):
+        monkeypatch.setenv("SECOND_URL", os.environ["FIRST_URL"].replace("127.0.0.1", "localhost"))
+        words = run(root, *options, status=2)
+        assert "transactions 2 and 3 of the script have the nonces 1 and 0 of 0x" in words
+        assert first.head.height == 0
+
+
+def test_nothing_is_sent_where_a_nonce_is_used_on_a_later_network(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script runs at a block of the first network that is not the newest."""
+    with networks(monkeypatch, "ethereum", "ethereum") as (first, second):
+        run(root, "--broadcast", "--rpc-url", "first", name="mixed")
+        rows = FORGES["runs"]["run"][0]["transactions"]
+        sender = EthAddress(bytes.fromhex(rows[0]["transaction"]["from"][2:]))
+        heights = first.head.height, second.head.height
+        make = plan.run_script
+
+        def late(*arguments: Any) -> plan.ScriptPlan:
+            made = make(*arguments)
+            first.set_nonce(sender, 5)
+            return made
+
+        monkeypatch.setattr(plan, "run_script", late)
+        words = run(root, "--broadcast", status=1)
+        assert "transaction 3 of the script has the nonce 0 of 0x" in words
+        assert "(the next one is 5): nothing of the script is sent" in words
+        assert (first.head.height, second.head.height) == heights
+
+
+def test_a_later_run_over_several_networks_is_not_taken_for_done(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with networks(monkeypatch, "ethereum", "ethereum"):
+        run(root, "--broadcast")
+        multiple = root / "broadcast/multi/Multi.s.sol-latest/run.json"
+        single = root / f"broadcast/Multi.s.sol/{CHAINS[0]}/run-latest.json"
+        content = json.loads(multiple.read_text())
+        single.parent.mkdir(parents=True)
+        single.write_text(json.dumps({**content["deployments"][1], "timestamp": content["timestamp"] - 1}))
+        assert "Nothing is left to send" in run(root, "--resume", "--rpc-url", "first")
+        content["deployments"][2]["receipts"] = []
+        multiple.write_text(json.dumps(content))
+        words = run(root, "--resume", "--rpc-url", "first", status=2)
+        assert f"{single} is done, {multiple} is a later run: resume it by --resume --multi" in words
+        single.unlink()
+        words = run(root, "--resume", "--rpc-url", "first", status=2)
+        assert f"is not there. {multiple} is: resume it by --resume --multi" in words
+
+
+def test_no_fork_is_selected_during_a_broadcast(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In forge's words."""
+    with networks(monkeypatch, "ethereum", "ethereum"):
+        words = run(root, name="within", status=1)
+        assert "vm.createSelectFork: cannot select forks during a broadcast" in words
+
+
+def test_a_price_below_the_base_fee_is_refused_where_a_run_is_resumed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with networks(monkeypatch, "ethereum", "ethereum"):
+        run(root, "--broadcast")
+        words = run(root, "--resume", "--multi", "--with-gas-price", "1", status=2)
+        assert "--with-gas-price 1 is below the base fee" in words
 
 
 def test_a_run_that_was_cut_is_resumed_on_each_network(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +264,6 @@ def test_nodes_urls_are_not_in_the_folder_that_is_published(root: Path, monkeypa
 
 
 def test_what_cannot_be_resumed_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "--multi takes up a run over several networks" in run(root, "--multi", status=2)
     assert "there is nothing to resume" in run(root, "--resume", "--multi", status=2)
     with networks(monkeypatch, "ethereum", "ethereum"):
         run(root, "--broadcast")
@@ -198,7 +275,9 @@ def test_what_cannot_be_resumed_is_named(root: Path, monkeypatch: pytest.MonkeyP
         assert f"has transactions of chain {CHAINS[1]}, the node at its URL is of chain {CHAINS[0]}" in words
 
         wrong: Any
-        for wrong in ({}, {"deployments": kept["deployments"][:2]}, {"deployments": [{}] * 3}, {"deployments": 5}):
+        nothing = [{"transactions": [{"rpc": None}]}] * 3
+        wrongs: list[Any] = [kept["deployments"][:2], [{}] * 3, 5, nothing]
+        for wrong in ({}, *({"deployments": rows} for rows in wrongs)):
             urls.write_text(json.dumps(wrong))
             assert "is not a record of a script's run" in run(root, "--resume", "--multi", status=2)
         urls.write_text(json.dumps(kept))

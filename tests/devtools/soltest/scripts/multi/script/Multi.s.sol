@@ -50,6 +50,12 @@ contract Multi {
         vm.stopBroadcast();
     }
 
+    /// What forge refuses.
+    function within() external {
+        vm.startBroadcast();
+        vm.createSelectFork("second");
+    }
+
     /// The second network, and before it the one of --rpc-url.
     function mixed() external {
         vm.broadcast();
