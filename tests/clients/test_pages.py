@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.long
 def test_coming_from_foundry(tmp_path: Path) -> None:
     clients = installed(INSTALLED, HERE)
     environment = {
-        "PATH": f"{PROJECT / '.venv' / 'bin'}:{search_path(clients)}",
+        "PATH": f"{Path(sys.executable).parent}:{search_path(clients)}",
         "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
     }
     page = (PROJECT / "docs" / "coming-from-foundry.md").read_text(encoding="utf-8")
