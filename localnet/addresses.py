@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.addresses import EthAddress, eth_address, from_delegated, to_ethereum, to_filecoin
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
-from hypervisor.machine import Hypervisor
+
+if TYPE_CHECKING:  # addresses are read by programs that open no machine
+    from hypervisor.machine import Hypervisor
 
 
 class Addressed(Protocol):

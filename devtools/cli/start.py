@@ -15,6 +15,9 @@ _LOADED: Final = 250_000
 """Objects, more than loading any command makes: what is loaded stays, and to look for garbage in it is lost time."""
 
 
+_HELP: Final = frozenset(("--help", "-h"))
+
+
 def _collect_once_loaded() -> None:
     """Let the first garbage collection wait for `_LOADED` objects; those that it leaves are not looked at again.
 
@@ -44,6 +47,10 @@ def main() -> None:
     try:
         signal.signal(signal.SIGTERM, _terminate)
         _collect_once_loaded()
+        if sys.argv[1:2] == ["test"] and not _HELP.intersection(sys.argv):
+            from devtools.soltest.worker_processes import prepare_workers
+
+            prepare_workers()  # what workers need takes as long to load as all else of the command
         from devtools.cli.main import main as run
 
         run()

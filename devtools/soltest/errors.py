@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-
 from devtools.soltest.artifact import Artifacts, ContractArtifact
 from devtools.soltest.discovery import signature
 from devtools.soltest.value_text import arguments_text
@@ -33,6 +30,9 @@ class KnownErrors:
         entry = self._near.get(data[:4]) or self._all().get(data[:4])
         if entry is None:
             return None
+        from eth_abi.abi import decode
+        from eth_abi.exceptions import DecodingError
+
         try:
             values = decode(types(entry["inputs"]), data[4:], strict=False)
         except (DecodingError, OverflowError, ValueError):

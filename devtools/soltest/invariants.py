@@ -12,9 +12,6 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-
 from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.artifact import ContractArtifact
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
@@ -160,6 +157,9 @@ class TargetFilters:
     def _ask(self, name: str, kind: str) -> Sequence[Any]:
         if name not in self._names:
             return ()
+        from eth_abi.abi import decode
+        from eth_abi.exceptions import DecodingError
+
         outcome = self._stage.call(selector(f"{name}()"))
         try:
             answer: Sequence[Any] = decode([kind], outcome.output)[0] if outcome.success else ()

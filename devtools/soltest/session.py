@@ -7,28 +7,29 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.ethereum_block import ETHEREUM
 from devtools.soltest.artifact import Artifacts
-from devtools.soltest.collecting import merge
 from devtools.soltest.compiler import CompilerRun, Solc, choose_solc, is_to_be_installed, wanted_version
 from devtools.soltest.compiling import artifacts_of, compiled_sources, has_changed
-from devtools.soltest.coverage import FileCoverage, coverage
 from devtools.soltest.discovery import Suite, SuiteFilter, find_suites
 from devtools.soltest.forge_artifacts import forge_artifacts
 from devtools.soltest.forge_cache import leave_for_forge
 from devtools.soltest.inline import check_isolation
 from devtools.soltest.job import Job
-from devtools.soltest.known_code import KnownCode
 from devtools.soltest.project import Project
 from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
 from devtools.soltest.sources import Sources, own_sources, read_sources
-from devtools.soltest.stack_trace import SourceTexts
 from devtools.soltest.storage_layouts import Layouts, asks_for_layouts, storage_layouts
 from devtools.soltest.syntax_trees import syntax_trees
-from devtools.soltest.workers import Watch, prepare_workers, run_suites
+from devtools.soltest.worker_processes import prepare_workers
+from devtools.soltest.workers import Watch, run_suites
 from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile
+
+if TYPE_CHECKING:
+    from devtools.soltest.coverage import FileCoverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,11 @@ class SuiteSession:
 
         Raises InvalidInput where there is no compiler.
         """
+        from devtools.soltest.collecting import merge
+        from devtools.soltest.coverage import coverage
+        from devtools.soltest.known_code import KnownCode
+        from devtools.soltest.stack_trace import SourceTexts
+
         trees = syntax_trees(self.project, self._sources(), self._solc())
         found = merge(part for suite in suites for part in suite.collected)
         return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))

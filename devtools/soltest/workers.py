@@ -11,20 +11,20 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
-from multiprocessing import forkserver, get_context, resource_tracker
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from time import monotonic
 from typing import Final
 
-from devtools.child_processes import no_modules_of_the_folder, when_parent_ends
+from devtools.child_processes import when_parent_ends
 from devtools.soltest.discovery import Suite, TestFunction
 from devtools.soltest.job import Job
 from devtools.soltest.programs import end_programs
 from devtools.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from devtools.soltest.worker_processes import start_deaf
 from hypervisor.errors import HypervisorError, InvalidInput
 
 Watch = Callable[[Sequence[tuple[str, float]]], None]
@@ -70,6 +70,8 @@ def run_suites(job: Job, suites: Sequence[Suite], workers: int, watch: Watch | N
         raise
     finally:
         tell(())
+        for worker in running.values():
+            worker.stop()
         for worker in running.values():
             worker.end()
 
@@ -242,7 +244,7 @@ class SuiteWorker:
         self._is_new = True
         self.pipe, theirs = context.Pipe()
         self.process: ForkServerProcess = context.Process(target=_serve, args=(theirs, dict(os.environ)), daemon=True)
-        _start_deaf(self.process)
+        start_deaf(self.process)
         theirs.close()
         self.suite: Suite | None = None
         self.test = ""
@@ -294,6 +296,11 @@ class SuiteWorker:
         self.process.join(5)
         return f"status {self.process.exitcode}"
 
+    def stop(self) -> None:
+        """Let it end, if it does nothing, and wait for nothing."""
+        if self.suite is None:
+            self.process.kill()
+
     def end(self) -> None:
         """Stop it, and the programs that its test runs."""
         if self.suite is not None:
@@ -302,34 +309,6 @@ class SuiteWorker:
         self.process.kill()
         self.process.join(5)
         self.pipe.close()
-
-
-def prepare_workers() -> None:
-    """Start the process that forks workers, unless it runs, and wait for nothing: it loads their modules meanwhile."""
-    get_context("forkserver").set_forkserver_preload(["devtools.soltest.serving"])
-    with no_modules_of_the_folder():
-        resource_tracker.ensure_running()  # its own start lets the signal through again
-    with _deaf(), no_modules_of_the_folder():
-        forkserver.ensure_running()
-
-
-def _start_deaf(process: ForkServerProcess) -> None:
-    """Start a process that does not hear Ctrl-C before `_serve` has said what it means to it.
-
-    The process that forks them all blocks the signal from its start on, and so do its forks.
-    """
-    prepare_workers()
-    with _deaf():
-        process.start()
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:

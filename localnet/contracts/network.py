@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from hypervisor.machine import Hypervisor
-from localnet.accounts import Account
-from localnet.addresses import Target
-from localnet.chain.chain import Chain
-from localnet.ledger.records import TransactionReceipt
-from localnet.rules.parts import NetworkRules
+if TYPE_CHECKING:  # an interface is read by programs that open no network
+    from hypervisor.machine import Hypervisor
+    from localnet.accounts import Account
+    from localnet.addresses import Target
+    from localnet.chain.chain import Chain
+    from localnet.ledger.records import TransactionReceipt
+    from localnet.rules.parts import NetworkRules
 
 
 class Transactions(Protocol):

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL, RemoteDisconnected
 from threading import Lock, local
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
@@ -23,6 +22,7 @@ from localnet.fork.timed_socket import TimedSocket, Waited
 from store.json_text import parse_json
 
 if TYPE_CHECKING:
+    from http.client import HTTPConnection
     from socket import socket
 
 T = TypeVar("T")
@@ -98,6 +98,8 @@ class NodeClient:
         """`parse` reads the JSON of answers. A request with its answer may take `seconds`; one that takes long is
         reported to `waited`. InvalidInput for what is no URL.
         """
+        from http.client import HTTPConnection, HTTPSConnection, InvalidURL
+
         self._seconds, self._waited = seconds, waited
         self._process = os.getpid()
         try:
@@ -121,6 +123,8 @@ class NodeClient:
 
     def ask(self, method: str, *params: Any) -> Any:
         """What the node answers. Raises NodeError; in a copy of the process, too, whose connections are the other's."""
+        from http.client import HTTPException
+
         if os.getpid() != self._process:
             raise NodeError(f"{self.name} is asked by the process that has opened the connection, not by a copy of it")
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
@@ -169,6 +173,8 @@ class NodeClient:
         return own.connection
 
     def _post(self, connection: HTTPConnection, body: str) -> bytes:
+        from http.client import RemoteDisconnected
+
         idle, began = connection.sock is not None, monotonic()
         try:
             return self._exchange(connection, body, began)

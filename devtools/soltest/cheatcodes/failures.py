@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from eth_abi.abi import decode, encode
-from eth_abi.exceptions import DecodingError
-
 from bridge.reverts import panic_text
+from devtools.soltest.cheatcodes.texts import read_text, write_text
 
 CHEATCODE_ERROR: Final = bytes.fromhex("eeaa9e6f")
 """The selector of `CheatcodeError(string)`."""
 ERROR: Final = bytes.fromhex("08c379a0")
 PANIC: Final = bytes.fromhex("4e487b71")
+_OFFSET: Final = (32).to_bytes(32, "big")
+"""In front of the only value."""
 MAGIC_ASSUME: Final = b"FOUNDRY::ASSUME"
 MAGIC_SKIP: Final = b"FOUNDRY::SKIP"
 
@@ -34,15 +34,21 @@ class CheatcodeFailure(Exception):
 
 def failure_data(message: str) -> bytes:
     """What a call reverts with whose cheatcode failed."""
-    return CHEATCODE_ERROR + encode(["string"], [message])
+    return CHEATCODE_ERROR + _OFFSET + write_text(message.encode())
 
 
 def _text(data: bytes) -> bytes | None:
+    found = read_text(data, 0, 1)
+    if found is not None:
+        return found
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
+
     try:
-        found: bytes = decode(["bytes"], data, strict=False)[0]
+        cut: bytes = decode(["bytes"], data, strict=False)[0]
     except (DecodingError, OverflowError):
         return None
-    return found
+    return cut
 
 
 def unwrap_error(data: bytes) -> bytes:
@@ -72,7 +78,7 @@ def said(data: bytes, known: KnownErrors = lambda _: None) -> str:
     if words is not None:
         return words
     text = _text(data)
-    if text is not None and text.isascii() and data[:32] == (32).to_bytes(32, "big"):
+    if text is not None and text.isascii() and data[:32] == _OFFSET:
         return text.decode()
     if data.isascii() and data.decode().isprintable():
         return data.decode()

@@ -7,8 +7,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from eth_abi.grammar import parse as parse_type
-
 from bridge.addresses import EthAddress, checksummed
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
@@ -163,9 +161,10 @@ for _name, _kind in (
 def is_type(kind: str) -> bool:
     """Whether a text names a type of the ABI."""
     from eth_abi.exceptions import ABITypeError, ParseError
+    from eth_abi.grammar import parse
 
     try:
-        parse_type(check_type(kind)).validate()
+        parse(check_type(kind)).validate()
     except (ABITypeError, ParseError, ValueError):
         return False
     return True

@@ -6,16 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from eth_abi.abi import encode as encode_abi
-from eth_abi.codec import ABIDecoder
-from eth_abi.decoding import ContextFramesBytesIO
-from eth_abi.exceptions import DecodingError, EncodingError
-from eth_abi.grammar import ABIType, BasicType, TupleType, parse
-from eth_abi.registry import registry
-
 from bridge.addresses import EthAddress
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
-from devtools.soltest.cheatcodes.limits import check_size, check_values
+from devtools.soltest.cheatcodes.limits import MOST_BYTES, check_values
+from devtools.soltest.cheatcodes.texts import read_text, write_text
 
 _WORD: Final = 32
 _SIGN: Final = 1 << 255
@@ -38,22 +32,6 @@ _BITS: Final = {
 _SIZES: Final = {f"bytes{size}": size for size in range(1, 33)}
 
 
-class _BoundedStream(ContextFramesBytesIO):
-    """Encoded values, of which no more is read than a cheatcode may take: many offsets may lead to one text."""
-
-    taken = 0
-
-    def read(self, size: int | None = -1) -> bytes:
-        rest = len(self.getbuffer()) - self.tell()
-        self.taken += max(0, rest if size is None or size < 0 else min(size, rest))
-        check_size(self.taken, "what the arguments hold")
-        return super().read(size)
-
-
-class _BoundedDecoder(ABIDecoder):
-    stream_class = _BoundedStream
-
-
 @lru_cache(maxsize=1024)
 def split(types: str) -> tuple[str, ...]:
     """The types of a list, `uint256,(string,bool)[]`."""
@@ -73,11 +51,36 @@ def decode(types: Sequence[str], data: bytes) -> list[Any]:
         if len(data) < _WORD * len(readers):
             raise CheatcodeFailure("the calldata are too short for the cheatcode's parameters")
         return [read(data[at * _WORD : (at + 1) * _WORD]) for at, read in enumerate(readers) if read is not None]
-    try:
-        values = _BoundedDecoder(registry).decode(types, data, strict=False)
-    except (DecodingError, OverflowError, UnicodeDecodeError) as error:
-        raise CheatcodeFailure(f"the calldata are not of the cheatcode's parameters: {error}") from None
-    return [_to_bytes(_parse(kind), value) for kind, value in zip(types, values, strict=True)]
+    values = _words_and_texts(types, readers, data)
+    if values is not None:
+        return values
+    from devtools.soltest.cheatcodes.library_values import decode_any
+
+    return decode_any(types, data)
+
+
+def _words_and_texts(
+    types: Sequence[str], readers: Sequence[Callable[[bytes], Any] | None], data: bytes
+) -> list[Any] | None:
+    """The values, if each is a word or a text, and all are there; None where the library has to look at them."""
+    found: list[Any] = []
+    size = 0
+    for at, (kind, read) in enumerate(zip(types, readers, strict=True)):
+        word = data[at * _WORD : (at + 1) * _WORD]
+        if read is not None:
+            found.append(read(word))
+            if _word(kind, found[-1]) != word:
+                return None
+            continue
+        text = read_text(data, at, len(types)) if kind in ("bytes", "string") else None
+        if text is None:
+            return None
+        size += len(text)
+        try:
+            found.append(text if kind == "bytes" else text.decode())
+        except UnicodeDecodeError:
+            return None
+    return found if size <= MOST_BYTES // 2 else None
 
 
 def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
@@ -88,11 +91,13 @@ def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
     check_values(values)
     try:
         parts = [_part(kind, value) for kind, value in zip(types, values, strict=True)]
-        if None not in parts:
-            return _joined([part for part in parts if part is not None])
-        return encode_abi(types, values)
-    except (EncodingError, OverflowError, TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise CheatcodeFailure(str(error)) from None
+    if None not in parts:
+        return _joined([part for part in parts if part is not None])
+    from devtools.soltest.cheatcodes.library_values import encode_any
+
+    return encode_any(types, values)
 
 
 def _word(kind: str, value: Any) -> bytes | None:
@@ -129,7 +134,7 @@ def _part(kind: str, value: Any) -> tuple[bytes, bool] | None:
         return head + _joined(known), not size or known[0][1]
     if (kind == "bytes" and isinstance(value, bytes)) or (kind == "string" and isinstance(value, str)):
         data = value.encode() if isinstance(value, str) else value
-        return len(data).to_bytes(_WORD, "big") + data + bytes(-len(data) % _WORD), True
+        return write_text(data), True
     word = _word(kind, value)
     return None if word is None else (word, False)
 
@@ -146,24 +151,3 @@ def _joined(parts: Sequence[tuple[bytes, bool]]) -> bytes:
         else:
             heads.append(data)
     return b"".join((*heads, *tails))
-
-
-def to_bytes(kind: str, value: Any) -> Any:
-    """A decoded value with bytes in the place of addresses' texts."""
-    return _to_bytes(_parse(kind), value)
-
-
-@lru_cache(maxsize=1024)
-def _parse(kind: str) -> ABIType:
-    parsed: ABIType = parse(kind)
-    return parsed
-
-
-def _to_bytes(kind: ABIType, value: Any) -> Any:
-    if kind.is_array:
-        return [_to_bytes(kind.item_type, item) for item in value]
-    if isinstance(kind, TupleType):
-        return tuple(_to_bytes(part, item) for part, item in zip(kind.components, value, strict=True))
-    if isinstance(kind, BasicType) and kind.base == "address":
-        return EthAddress(bytes.fromhex(value[2:]))
-    return value
