@@ -175,7 +175,7 @@ class SuiteRuns:
     def _print_reports(self, session: SuiteSession, suites: list[SuiteResult]) -> None:
         """Print the report; with --json as one more object, on a line of its own."""
         from devtools.soltest import coverage, gas_report
-        from devtools.soltest.collecting import merge
+        from devtools.soltest.collected import merge
 
         reports, is_json = self.reports, self.reports.form == "json"
         found = merge(part for suite in suites for part in suite.collected)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from devtools.soltest.artifact import Artifacts
-from devtools.soltest.collecting import SuiteCoverage
+from devtools.soltest.collected import SuiteCoverage
 from devtools.soltest.known_code import KnownCode, SourceSpan
 from devtools.soltest.project_files import write_inside
-from devtools.soltest.stack_trace import SourceTexts
+from devtools.soltest.solidity_text import SourceTexts
 from runtimes.evm.ethereum.forks import LATEST, fork_named
 
 FOLDER: Final = "bytecode-coverage"

@@ -1,17 +1,15 @@
-"""What reports over all tests are made of: the gas of calls, and how often each instruction of a contract ran.
+"""What listens in a worker while tests run, for reports over all of them; what comes of it goes to the parent.
 
-Collected in a worker while tests run, as plain data that goes to the parent. What `setUp` did counts for each test, as
-if each had run it: each begins with it. Reports are `gas_report` and `coverage`.
+What `setUp` did counts for each test, as if each had run it: each begins with it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.evm_steps import EvmFrame, EvmStep
+from devtools.soltest.collected import Code, GasUse, Place, SuiteCoverage
 from devtools.soltest.frames import CallFrame, FrameTracer
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.stack_trace import function_name
@@ -19,42 +17,8 @@ from devtools.soltest.trace_text import Names
 from hypervisor.tracing import CallEnded, CallStarted, RuntimeEvent, TraceEvent, Tracer
 from localnet.calls.time_limit import OutOfTime
 
-Place = tuple[str, str]
-"""A contract's file and name; of a native actor `""` and its name."""
-Code = tuple[str, str, bool]
-"""A contract's file and name, and whether it is its init code."""
 MOST_COUNTED: Final = 10_000_000
 """Instructions of one call that are counted for coverage: half a minute's, and no end is the usual reason for more."""
-
-
-@dataclass(slots=True)
-class GasUse:
-    """Calls of a contract that tests made: gas by function; of each deployment gas and bytes of init code."""
-
-    functions: dict[str, list[int]] = field(default_factory=dict)
-    deployments: list[tuple[int, int]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class SuiteCoverage:
-    """Of one suite, or of several. `visits` count instructions by program counter; `cut` names what was too long."""
-
-    gas: dict[Place, GasUse] = field(default_factory=dict)
-    visits: dict[Code, Counter[int]] = field(default_factory=dict)
-    cut: list[str] = field(default_factory=list)
-
-    def add(self, other: SuiteCoverage, times: int = 1) -> None:
-        """Take over what another one has, N times."""
-        self.cut += other.cut
-        for place, use in other.gas.items():
-            mine = self.gas.setdefault(place, GasUse())
-            mine.deployments += use.deployments * times
-            for function, gas in use.functions.items():
-                mine.functions.setdefault(function, []).extend(gas * times)
-        for code, visits in other.visits.items():
-            counted = self.visits.setdefault(code, Counter())
-            for counter, count in visits.items():
-                counted[counter] += count * times
 
 
 class GasTracer(FrameTracer):
@@ -180,11 +144,3 @@ def _plain(tracer: GasTracer | VisitTracer, known: KnownCode) -> SuiteCoverage:
             counted = visits.setdefault((contract.artifact.file, contract.name, creates), Counter())
             counted.update({counter: count for counter, count in enumerate(counts) if count})
     return SuiteCoverage(visits=visits)
-
-
-def merge(parts: Iterable[SuiteCoverage]) -> SuiteCoverage:
-    """What several suites have collected."""
-    whole = SuiteCoverage()
-    for part in parts:
-        whole.add(part)
-    return whole

@@ -17,11 +17,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from devtools.soltest.collecting import SuiteCoverage
+from devtools.soltest.collected import SuiteCoverage
 from devtools.soltest.coverage_items import Item, ItemKind, Node, items_of
 from devtools.soltest.known_code import KnownCode, KnownContract, SourceSpan
-from devtools.soltest.solidity_text import SourceText
-from devtools.soltest.stack_trace import SourceTexts
+from devtools.soltest.solidity_text import SourceText, SourceTexts
 from devtools.soltest.text_table import table
 from hypervisor.errors import InvalidInput
 from hypervisor.printable import printable

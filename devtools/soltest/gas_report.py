@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
-from devtools.soltest.collecting import GasUse, SuiteCoverage
+from devtools.soltest.collected import GasUse, SuiteCoverage
 from devtools.soltest.text_table import table
 
 _HEAD = ("Function Name", "Min", "Avg", "Median", "Max", "# Calls")

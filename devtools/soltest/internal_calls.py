@@ -17,7 +17,7 @@ from bridge.evm_steps import EvmFrame, EvmStep
 from devtools.soltest.frames import CallFrame, InternalCall, SlotFrameTracer, TypedValue
 from devtools.soltest.internal_values import Parameter, ValuePlace, read_values, split_header
 from devtools.soltest.known_code import KnownCode, SourceSpan
-from devtools.soltest.stack_trace import SourceTexts
+from devtools.soltest.solidity_text import SourceTexts
 from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
 from localnet.calls.time_limit import TimeLimit
 

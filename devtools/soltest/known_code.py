@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.abi import ContractInterface, signature
 from devtools.soltest.artifact import ArtifactPlace, Artifacts, Bytecode, ContractArtifact
-from devtools.soltest.frames import CallFrame
 from hypervisor.errors import InvalidInput
 from localnet.contracts.abi_entries import readable_interface
 from localnet.contracts.source_maps import instruction_numbers, spans
 from store.keccak import keccak
+
+if TYPE_CHECKING:
+    from devtools.soltest.frames import CallFrame
 
 _ADDRESS: Final = 20
 _SELECTOR: Final = 4

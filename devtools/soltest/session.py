@@ -187,10 +187,10 @@ class SuiteSession:
 
         Raises InvalidInput where there is no compiler.
         """
-        from devtools.soltest.collecting import merge
+        from devtools.soltest.collected import merge
         from devtools.soltest.coverage import coverage
         from devtools.soltest.known_code import KnownCode
-        from devtools.soltest.stack_trace import SourceTexts
+        from devtools.soltest.solidity_text import SourceTexts
 
         trees = syntax_trees(self.project, self._sources(), self._solc())
         found = merge(part for suite in suites for part in suite.collected)

@@ -11,7 +11,11 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Final
+
+from hypervisor.user_files import read_bounded
+from localnet.contracts.source_maps import LARGEST_SOURCE
 
 _TOKEN: Final = re.compile(
     rb"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|"""
@@ -93,3 +97,21 @@ class SourceText:
                     yield Definition(*begun, token.end())
             elif word == b";":
                 waiting = None
+
+
+class SourceTexts:
+    """The sources of a project, by their paths from its root, each read once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._read: dict[str, SourceText | None] = {}
+
+    def get(self, path: str) -> SourceText | None:
+        """A source; None where it is not there, or too long."""
+        if path not in self._read:
+            file = self._root / path
+            try:
+                self._read[path] = SourceText(read_bounded(file, LARGEST_SOURCE, "the source"))
+            except ValueError:
+                self._read[path] = None
+        return self._read[path]

@@ -9,39 +9,18 @@ passed over. The rest of the work is `frames` and `known_code`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from bridge.addresses import checksummed
 from devtools.soltest.frames import CallFrame
 from devtools.soltest.known_code import KnownContract, SourceSpan
-from devtools.soltest.solidity_text import SourceText
+from devtools.soltest.solidity_text import SourceTexts
 from devtools.soltest.trace_text import VM, Names
 from hypervisor.exit_codes import exit_name
-from hypervisor.user_files import read_bounded
-from localnet.contracts.source_maps import LARGEST_SOURCE
 from localnet.traces.console_log import CONSOLE
 
 MOST_FRAMES: Final = 64
 _SILENT: Final = frozenset((VM, CONSOLE))
-
-
-class SourceTexts:
-    """The sources of a project, by their paths from its root, each read once."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._read: dict[str, SourceText | None] = {}
-
-    def get(self, path: str) -> SourceText | None:
-        """A source; None where it is not there, or too long."""
-        if path not in self._read:
-            file = self._root / path
-            try:
-                self._read[path] = SourceText(read_bounded(file, LARGEST_SOURCE, "the source"))
-            except ValueError:
-                self._read[path] = None
-        return self._read[path]
 
 
 def stack_trace(root: CallFrame, names: Names, sources: SourceTexts) -> tuple[str, ...]:

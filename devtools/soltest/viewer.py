@@ -18,7 +18,8 @@ from devtools.soltest.frames import FrameTracer, PlacedFrameTracer, SlotFrameTra
 from devtools.soltest.internal_calls import MOST_CALLS, FunctionFrameTracer
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.results import CaseKind, CaseStatus, TestResult
-from devtools.soltest.stack_trace import SourceTexts, failing_path, open_stack, stack_trace
+from devtools.soltest.solidity_text import SourceTexts
+from devtools.soltest.stack_trace import failing_path, open_stack, stack_trace
 from devtools.soltest.stage import SuiteStage
 from devtools.soltest.trace_text import Names, shows_trace, trace_text
 from hypervisor.machine import Hypervisor

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bridge.abi import AbiMismatch, ContractInterface, signature
 from hypervisor.errors import InvalidInput
+from localnet.contracts.abi_entries import is_type
 from localnet.contracts.amounts import attofil
 
 ReadAddress = Callable[[str], str]
@@ -104,9 +105,6 @@ def _signature_parts(text: str) -> tuple[str, list[list[Any]]] | None:
 
 def _item(text: str) -> dict[str, str] | None:
     """A type, with or without a name after it."""
-    from eth_abi.abi import is_encodable_type
-    from eth_abi.exceptions import ParseError
-
     text = text.strip()
     end = _matching(text) if text.startswith("(") else None
     head = text if end is None else text[end + 1 :]
@@ -115,10 +113,7 @@ def _item(text: str) -> dict[str, str] | None:
     if end is not None:
         kind = f"({','.join(_kinds(text[1:end]) or ['?'])}){kind[end + 1 :]}" if text[1:end].strip() else kind
     kind = _SHORT.sub(r"\g<1>256", kind)
-    try:
-        return {"name": "", "type": kind} if is_encodable_type(kind) else None
-    except (ParseError, ValueError):
-        return None
+    return {"name": "", "type": kind} if is_type(kind) else None
 
 
 def _kinds(text: str) -> list[str]:

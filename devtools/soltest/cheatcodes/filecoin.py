@@ -14,7 +14,6 @@ from typing import Final
 
 from bridge.actor_schemas import actor_schema
 from bridge.addresses import EthAddress, masked_id, to_ethereum, to_filecoin
-from bridge.bindings import storagepower
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
 from devtools.soltest.cheatcodes.context import Context
@@ -30,8 +29,6 @@ from hypervisor.message import Message
 from hypervisor.types import NO_BLOCK, POWER_ACTOR, REWARD_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet.accounts import BLS_ACCOUNT
 from localnet.addresses import filecoin_address
-from localnet.miners.datacap import grant_on
-from localnet.miners.miner import FUNDS, WINDOW_PROOF, report_deposit
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from localnet.rules.filecoin import FilecoinBlocks
 from localnet.state.controls import set_balance
@@ -176,6 +173,9 @@ def _prank_actor(context: Context, actor: int) -> None:
 @cheatcode("createMiner(address,uint256,uint256)", returns="uint64", filecoin=True)
 def _create_miner(context: Context, owner: EthAddress, raw: int, adjusted: int) -> int:
     """A storage miner of an account's, with so much power (bytes, raw and quality-adjusted) and no sectors."""
+    from bridge.bindings import storagepower
+    from localnet.miners.miner import FUNDS, WINDOW_PROOF, report_deposit
+
     context.ledger.touch(owner)
     with _separate_messages(context) as machine:
         sender = to_filecoin(owner)
@@ -195,15 +195,20 @@ def _create_miner(context: Context, owner: EthAddress, raw: int, adjusted: int) 
 @cheatcode("grantDataCap(string,uint256)", filecoin=True)
 def _grant(context: Context, client: str, size: int) -> None:
     """Make an account a verified client with DataCap for N bytes more."""
-    with _separate_messages(context) as machine:
-        grant_on(machine, _address(client), size)
+    _grant_datacap(context, _address(client), size)
 
 
 @cheatcode("grantDataCap(address,uint256)", filecoin=True)
 def _grant_address(context: Context, client: EthAddress, size: int) -> None:
     context.ledger.touch(client)
+    _grant_datacap(context, to_filecoin(client), size)
+
+
+def _grant_datacap(context: Context, client: Address, size: int) -> None:
+    from localnet.miners.datacap import grant_on
+
     with _separate_messages(context) as machine:
-        grant_on(machine, to_filecoin(client), size)
+        grant_on(machine, client, size)
 
 
 @cheatcode("governStreams(address,uint64)", filecoin=True)

@@ -7,9 +7,11 @@ from random import Random
 from typing import Any
 
 import pytest
-from eth_abi.abi import encode
+from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError
 
-from devtools.soltest.cheatcodes.failures import CheatcodeFailure
+from devtools.soltest.cheatcodes.failures import CheatcodeFailure, failure_data, unwrap_error
+from devtools.soltest.cheatcodes.values import decode as abi_decode
 from devtools.soltest.cheatcodes.values import encode as abi_encode
 from devtools.soltest.dictionary import Dictionary, SourceLiterals, pushed
 from devtools.soltest.fuzz import shrink
@@ -51,6 +53,47 @@ def test_values_are_encoded_as_by_eth_abi() -> None:
 def test_a_value_that_is_not_of_its_type_is_not_encoded(kind: str, value: Any) -> None:
     with pytest.raises(CheatcodeFailure):
         abi_encode([kind], [value])
+
+
+def damaged(data: bytes, rng: Random) -> bytes:
+    """The data with a byte changed, or cut: offsets that lead nowhere, lengths of more than there is, dirty words."""
+    if rng.random() < 0.3:
+        return data[: rng.randrange(len(data))]
+    at = rng.choice([rng.randrange(len(data)), rng.randrange(len(data)) | 31, 31])
+    at = min(at, len(data) - 1)
+    return data[:at] + rng.choice([bytes([rng.randrange(256)]), b"\x20", b"\xff"]) + data[at + 1 :]
+
+
+def test_words_and_texts_are_decoded_as_by_eth_abi() -> None:
+    rng, ends = Random(3), {True: 0, False: 0}
+    kinds = ["string", "bytes", "bool", "uint256", "bytes4", "uint64", "int256"]
+    for _ in range(4000):
+        chosen = ["string", *(rng.choice(kinds) for _ in range(rng.randrange(3)))]
+        values = Values(rng, Dictionary([0, 1, 32, 2**255])).arguments([{"type": kind} for kind in chosen])
+        data = encode(chosen, values)
+        data = damaged(data, rng) if rng.random() < 0.8 else data
+        try:
+            expected = list(decode(chosen, data, strict=False))
+        except (DecodingError, OverflowError, UnicodeDecodeError):
+            with pytest.raises(CheatcodeFailure):
+                abi_decode(chosen, data)
+            ends[False] += 1
+        else:
+            assert abi_decode(chosen, data) == expected
+            ends[True] += 1
+    assert min(ends.values()) > 500
+
+
+def test_words_of_an_error_are_those_that_eth_abi_finds() -> None:
+    rng = Random(4)
+    assert failure_data("why: \N{SNOWMAN}") == bytes.fromhex("eeaa9e6f") + encode(["string"], ["why: \N{SNOWMAN}"])
+    for _ in range(1000):
+        data = damaged(encode(["bytes"], [rng.randbytes(rng.randrange(80))]), rng)
+        try:
+            expected = decode(["bytes"], data, strict=False)[0]
+        except (DecodingError, OverflowError):
+            expected = bytes.fromhex("08c379a0") + data
+        assert unwrap_error(bytes.fromhex("08c379a0") + data) == expected
 
 
 # forge draws lengths so that each is as likely as the others: arrays of 0 to 255 elements, 0 to 99 bytes (a word in the

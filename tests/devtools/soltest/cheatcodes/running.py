@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.cheatcodes import Cheatcodes
-from devtools.soltest.collecting import SuiteCoverage
+from devtools.soltest.collected import SuiteCoverage
 from devtools.soltest.discovery import SuiteFilter, find_suites
 from devtools.soltest.job import Job
 from devtools.soltest.project import Project

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from devtools.soltest.collecting import SuiteCoverage
+from devtools.soltest.collected import SuiteCoverage
 from tests.devtools.soltest.cheatcodes.running import run
 
 REFUSED = {

@@ -15,7 +15,7 @@ import pytest
 
 from devtools.soltest.artifact import ArtifactPlace, Artifacts
 from devtools.soltest.cheatcodes import Cheatcodes
-from devtools.soltest.collecting import SuiteCoverage, merge
+from devtools.soltest.collected import SuiteCoverage, merge
 from devtools.soltest.discovery import SuiteFilter, find_suites
 from devtools.soltest.gas_report import gas_json
 from devtools.soltest.job import Job

@@ -9,7 +9,7 @@ import pytest
 
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.cheatcodes.interceptor import Cheatcodes
-from devtools.soltest.collecting import SuiteCoverage
+from devtools.soltest.collected import SuiteCoverage
 from devtools.soltest.discovery import SuiteFilter, find_suites
 from devtools.soltest.job import Job
 from devtools.soltest.project import load_project

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from devtools.soltest.artifact import Artifacts
-from devtools.soltest.collecting import SuiteCoverage, merge
+from devtools.soltest.collected import SuiteCoverage, merge
 from devtools.soltest.coverage import FileCoverage, coverage, coverage_json, coverage_lines, lcov
 from devtools.soltest.gas_report import figures, gas_json, gas_lines
 from devtools.soltest.known_code import KnownCode
-from devtools.soltest.stack_trace import SourceTexts
+from devtools.soltest.solidity_text import SourceTexts
 from devtools.soltest.viewer import TestViewer
 from tests.devtools.soltest.views.compiled import HERE, trees
 from tests.devtools.soltest.views.conftest import Watch

@@ -13,8 +13,8 @@ from devtools.soltest import frames, viewer
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.known_code import KnownCode, SourceSpan
 from devtools.soltest.report import lines_of
-from devtools.soltest.solidity_text import SourceText
-from devtools.soltest.stack_trace import SourceTexts, internal_stack, reachable, stack_trace
+from devtools.soltest.solidity_text import SourceText, SourceTexts
+from devtools.soltest.stack_trace import internal_stack, reachable, stack_trace
 from devtools.soltest.trace_text import Names, shows_trace, trace_text
 from devtools.soltest.value_text import value_text
 from devtools.soltest.viewer import TestViewer, cheatcode_interface
