@@ -22,11 +22,12 @@ help:
 demo: environment ## a contract and a native actor call each other on one machine
 	@$(RUN)/hypervisor demo $(ARGS)
 
-test: environment ## all tests but the long ones and those of `make oracles`, on every core
-	@$(RUN)/python -m pytest -n logical --dist loadfile $(ARGS)
+test: environment ## all tests but the long ones and those of `make oracles`, on every core; with ARGS slow ones, too
+	@$(RUN)/python -m pytest -n logical --dist loadfile $(or $(ARGS),-m "not long and not oracle and not slow")
 
-oracles: environment ## what `make test` leaves out for its length but a merge needs: planted defects, endless programs, kills, all samples
+oracles: environment ## what `make test` leaves out for its length but a merge needs: slow tests, planted defects, endless programs, kills, all samples
 	@$(RUN)/python -m pytest -n logical --dist worksteal -m "oracle and not long" $(ARGS)
+	@$(RUN)/python -m pytest -n logical --dist loadfile -m "slow and not oracle and not long" $(ARGS)
 	@FVM_SAMPLES=all $(RUN)/python -m pytest -n logical --dist loadfile -m "(hypothesis or sampled) and not oracle and not long" $(ARGS)
 
 lint: environment ## format, lint, types, layers

@@ -27,6 +27,11 @@ def test_with_data(): data_file("vectors/some")
 def test_of_each_case(case): pass
 """
 
+PLUGINS = (
+    "__init__.py", "conftest.py", "suite_report.py", "interpreted_only.py", "interpreted_only.toml", "slow_tests.py",
+    "slow_tests.toml",
+)  # fmt: skip
+
 
 def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the tests above in a project of their own that has this project's conftest."""
@@ -34,7 +39,7 @@ def run(folder: Path, *options: str, tests: str = TESTS, **environment: str) -> 
     suite.mkdir(parents=True)
     (suite / "test_it.py").write_text(tests)
     (suite.parent.parent / "pytest.ini").write_text("[pytest]\nmarkers =\n    long\n    beside_official\n")
-    for name in ("__init__.py", "conftest.py", "suite_report.py", "interpreted_only.py", "interpreted_only.toml"):
+    for name in PLUGINS:
         shutil.copy(PROJECT / "tests" / name, suite.parent)
     command = [sys.executable, "-m", "pytest", "-q", *options, "tests"]
     without = {name: value for name, value in os.environ.items() if name != "FVM_DATA"}

@@ -88,7 +88,7 @@ def test_a_node_starts_without_the_coder_of_abis_which_takes_half_as_long_to_loa
 
 @pytest.mark.parametrize("module", ["devtools.soltest.worker_modules", "devtools.cli.suites"])
 def test_solidity_tests_begin_without_what_few_of_them_need(module: str) -> None:
-    assert not loaded_after(f"import {module}") & {"eth_abi", "pydantic", "eth_account", "http.client", "sqlite3"}
+    assert not loaded_after(f"import {module}") & {"eth_abi", "pydantic", "eth_account", "http.client"}
 
 
 def test_the_process_that_runs_no_test_loads_no_machine() -> None:
