@@ -1,28 +1,28 @@
 """Marks the tests that `slow_tests.toml` lists: `make test` leaves them out, so that it takes minutes; `make oracles`
 runs them, and so does every run that names what it wants.
 
-`python -m tests.slow_tests < LOG` writes the list anew, of a run of all tests with `--durations=0`.
+`python -m tests.slow_tests REPORT` writes the list anew, of a run of all tests with `--junit-xml=REPORT`.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 import tomllib
+import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Final
 
 import pytest
 
-LEAST: Final = 0.5
-"""Seconds of a slow test, with all that is made for it alone, on two cores that both run tests."""
+LEAST: Final = 0.2
+"""Seconds that a slow test's cases take in the mean, with what is made for them, on two cores that both run tests."""
 _LIST: Final = Path(__file__).with_suffix(".toml")
-_TIME: Final = re.compile(r"([0-9.]+)s (?:call|setup|teardown) +(\S+::\S.*)")
 _HEAD: Final = """\
-# Tests with a case that takes more than half a second: `make test` leaves them out, `make oracles` runs them
+# Tests with cases that take more than a fifth of a second: `make test` leaves them out, `make oracles` runs them
 # (tests/slow_tests.py, which makes this list).
 
 tests = [
@@ -36,8 +36,12 @@ def slow_tests() -> frozenset[str]:
 
 
 def is_slow(case: str) -> bool:
-    """Whether a case is one of them."""
-    return case.partition("[")[0] in slow_tests()
+    """Whether a case is of one of them."""
+    return _test_of(case) in slow_tests()
+
+
+def _test_of(case: str) -> str:
+    return case.partition("[")[0]
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
@@ -48,15 +52,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-def measured(lines: Iterable[str]) -> list[str]:
-    """The slow tests of a run, by what it said of each part of each test."""
-    seconds: defaultdict[str, float] = defaultdict(float)
-    for line in lines:
-        found = _TIME.match(line)
-        if found is not None:
-            seconds[found[2].strip()] += float(found[1])
-    return sorted({test.partition("[")[0] for test, taken in seconds.items() if taken >= LEAST})
+def slowest(cases: Iterable[tuple[str, float]]) -> list[str]:
+    """The slow tests of a run's cases, each with its seconds."""
+    seconds: defaultdict[str, list[float]] = defaultdict(list)
+    for case, taken in cases:
+        seconds[_test_of(case)].append(taken)
+    return sorted(test for test, taken in seconds.items() if fmean(taken) >= LEAST)
+
+
+def cases_of(report: str) -> Iterator[tuple[str, float]]:
+    """The cases of a report in JUnit's form, which our own run has written."""
+    for case in ET.fromstring(report).iter("testcase"):  # our own
+        parts = case.attrib["classname"].split(".")
+        of_file = 1 + max(at for at, part in enumerate(parts) if part.startswith("test_"))  # classes come after it
+        place = "::".join(("/".join(parts[:of_file]) + ".py", *parts[of_file:], case.attrib["name"]))
+        yield place, float(case.attrib["time"])
 
 
 if __name__ == "__main__":
-    _LIST.write_text(_HEAD + "".join(f'    "{test}",\n' for test in measured(sys.stdin)) + "]\n", encoding="utf-8")
+    found = slowest(cases_of(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    _LIST.write_text(_HEAD + "".join(f'    "{test}",\n' for test in found) + "]\n", encoding="utf-8")
