@@ -8,7 +8,6 @@ chain needs one (`bridge.transaction_messages`), and handed as it is to the exec
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final, NamedTuple
 
 from bridge import rlp
@@ -128,7 +127,7 @@ class Transaction:
         return common
 
 
-@dataclass(frozen=True)  # no slots: what was encoded, hashed and recovered is kept
+@dataclass(frozen=True, slots=True)
 class SignedTransaction:
     """A transaction with its sender's signature; `y_parity` is 0 or 1."""
 
@@ -138,6 +137,10 @@ class SignedTransaction:
     s: int
     given: bytes = field(default=b"", repr=False, compare=False)
     """The bytes that it was read from; empty for one that was signed here."""
+    _raw: bytes = field(default=b"", init=False, repr=False, compare=False)
+    _hash: bytes = field(default=b"", init=False, repr=False, compare=False)
+    _signers: tuple[EthAddress | None, ...] = field(default=(), init=False, repr=False, compare=False)
+    """What was encoded, hashed and recovered is kept, once it was asked for; the one signer, or None for none."""
 
     @property
     def v(self) -> int:
@@ -149,30 +152,30 @@ class SignedTransaction:
 
     def raw(self) -> bytes:
         """The bytes of the wire."""
-        return self.given or self._encoded
+        if not self.given and not self._raw:
+            object.__setattr__(self, "_raw", self._encoded())
+        return self.given or self._raw
 
     def hash(self) -> bytes:
         """The transaction's hash."""
+        if not self._hash:
+            object.__setattr__(self, "_hash", bytes(keccak(self.raw())))
         return self._hash
 
     def sender(self) -> EthAddress:
         """The address of the key that signed; TransactionError where no key did."""
-        signer = self._signer
+        if not self._signers:
+            object.__setattr__(self, "_signers", (self._signer(),))
+        (signer,) = self._signers
         if signer is None:
             raise TransactionError("the transaction's signature is invalid")
         return signer
 
-    @cached_property
     def _encoded(self) -> bytes:
         signature = [rlp.number(self.v), rlp.number(self.r), rlp.number(self.s)]
         body = rlp.encode([*self.transaction._fields(), *signature])
         return body if self.transaction.type == LEGACY else bytes([self.transaction.type]) + body
 
-    @cached_property
-    def _hash(self) -> bytes:
-        return bytes(keccak(self.raw()))
-
-    @cached_property
     def _signer(self) -> EthAddress | None:
         if self.s > HALF_ORDER:
             return None

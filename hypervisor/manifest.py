@@ -5,8 +5,7 @@ A manifest of this machine always has the 16 official names in their order, sinc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from hypervisor.errors import BundleError
 from hypervisor.printed import cid_text, one_line
@@ -23,12 +22,23 @@ ACCOUNT_TYPES = ("account", "placeholder", "ethaccount")
 _MANIFEST_VERSION = 1
 
 
-@dataclass(frozen=True)  # no slots: what is looked up again and again is kept
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The built-in actors' code CIDs by name; `data` is the CID of the list itself, which the system actor holds."""
 
     data: Cid
     codes: tuple[Cid, ...]
+    account_codes: frozenset[Cid] = field(init=False, repr=False, compare=False)
+    """The code CIDs of those that send messages, and of placeholders, which become such."""
+    _by_name: dict[str, Cid] = field(init=False, repr=False, compare=False)
+    _by_code: dict[Cid, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make what is looked up again and again."""
+        by_name = dict(zip(ACTOR_NAMES, self.codes, strict=True))
+        object.__setattr__(self, "_by_name", by_name)
+        object.__setattr__(self, "_by_code", dict(reversed([*zip(self.codes, ACTOR_NAMES, strict=True)])))
+        object.__setattr__(self, "account_codes", frozenset(by_name[name] for name in ACCOUNT_TYPES))
 
     def __repr__(self) -> str:
         return one_line("Manifest", f"{len(self.codes)} actors", cid_text(self.data))
@@ -71,19 +81,6 @@ class Manifest:
     def code(self, name: str) -> Cid:
         """The code CID of a built-in actor by its name."""
         return self._by_name[name]
-
-    @cached_property
-    def account_codes(self) -> frozenset[Cid]:
-        """The code CIDs of those that send messages, and of placeholders, which become such."""
-        return frozenset(self._by_name[name] for name in ACCOUNT_TYPES)
-
-    @cached_property
-    def _by_code(self) -> dict[Cid, str]:
-        return dict(reversed([*zip(self.codes, ACTOR_NAMES, strict=True)]))
-
-    @cached_property
-    def _by_name(self) -> dict[str, Cid]:
-        return dict(zip(ACTOR_NAMES, self.codes, strict=True))
 
     def type_of(self, code: Cid) -> int:
         """The type number (place from 1) of a code CID; 0 if it is no built-in actor's."""

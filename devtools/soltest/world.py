@@ -252,10 +252,10 @@ class World:
         kept: bool = True,
     ) -> tuple[CallOutcome, EthAddress | None]:
         limit = self.setting.gas_limit if gas is None else gas
-        transaction = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, limit, 0, 0)
         # As forge counts: a transaction's own price comes out of the limit, and is not in the reported gas.
-        own = intrinsic_gas(transaction, fork_named(self.setting.fork))
-        transaction = replace(transaction, gas_limit=max(0, limit - own))
+        whole = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, limit, 0, 0)
+        rest = max(0, limit - intrinsic_gas(whole, fork_named(self.setting.fork)))
+        transaction = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, rest, 0, 0)
         tree = self.machine.state_tree
         mark = tree.begin()
         try:

@@ -61,6 +61,8 @@ def _unfit(path: Path) -> list[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.AsyncFunctionDef):
             found.append(f"{node.name} is a coroutine")
+        if isinstance(node, ast.Name) and node.id == "cached_property":
+            found.append("a cached property, which mypyc takes for one that is made anew each time")
         if not isinstance(node, ast.ClassDef):
             continue
         bases = {ast.unparse(base) for base in node.bases}

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Final
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
@@ -43,7 +42,7 @@ from devtools.soltest.cheatcodes.state import (
     State,
 )
 from devtools.soltest.cheatcodes.step_watch import StepWatch, watch
-from devtools.soltest.cheatcodes.table import Cheatcode, table
+from devtools.soltest.cheatcodes.table import table
 from devtools.soltest.cheatcodes.values import decode, encode
 from devtools.soltest.forks.origin import ForkOrigin
 from devtools.soltest.forks.remotes import Remotes
@@ -218,10 +217,6 @@ class Cheatcodes:
         active = self.active_fork
         return None if active is None else self.state.forks.forks[active].url
 
-    @cached_property
-    def _table(self) -> dict[bytes, Cheatcode]:
-        return table()
-
     # --- the interceptor's --------------------------------------------------------------------------------------
 
     @property
@@ -378,7 +373,7 @@ class Cheatcodes:
         return answer
 
     def _carry_out(self, context: Context, data: bytes) -> Answer:
-        entry = self._table.get(data[:4])
+        entry = table().get(data[:4])
         if entry is None:
             return Answer(False, failure_data(_unknown(data[:4])))
         try:

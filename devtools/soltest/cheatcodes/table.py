@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, Final, TypeVar
 
@@ -107,6 +108,7 @@ def overloads(name: str, *parameters: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{name}({','.join(types)})" for types in parameters)
 
 
+@cache
 def table() -> dict[bytes, Cheatcode]:
     """Every cheatcode by its selector."""
     for module in MODULES:
