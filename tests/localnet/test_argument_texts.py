@@ -6,10 +6,13 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from eth_abi.abi import is_encodable_type
+from eth_abi.exceptions import ParseError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor.errors import InvalidInput
+from localnet.contracts.abi_entries import is_type
 from localnet.contracts.argument_texts import as_plain, calldata_of, signature_interface, values
 
 
@@ -102,3 +105,20 @@ def test_any_text_is_a_function_or_is_refused(text: str) -> None:
 def test_any_text_is_a_value_or_is_refused(kind: str, text: str) -> None:
     with suppress(InvalidInput):
         values([{"type": kind}], [text], plain)
+
+
+BASES = [
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (0, 7, 8, 16, 24, 136, 255, 256, 264)),
+    *(f"bytes{size}" for size in ("", 0, 1, 9, 10, 19, 20, 29, 30, 31, 32, 33, "032")),
+    "address", "bool", "string", "function", "uint", "int", "fixed128x18", "tuple", "bytes 4", "Uint8", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dimensions", ["", "[]", "[1]", "[0]", "[01]", "[12345]", "[][3][]", "[", "[-1]", "[] "])
+def test_what_is_a_type_is_said_as_by_eth_abi(dimensions: str) -> None:
+    for base in BASES:
+        try:
+            expected = is_encodable_type(base + dimensions)
+        except (ParseError, ValueError):
+            expected = False
+        assert is_type(base + dimensions) == expected, base + dimensions
