@@ -7,15 +7,15 @@ itself.
 import gc
 import signal
 import sys
+from contextlib import suppress
 from typing import Any, Final
 
 from devtools.cli.exit_status import FAILED, INTERRUPTED, TERMINATED
 
 _LOADED: Final = 250_000
 """Objects, more than loading any command makes: what is loaded stays, and to look for garbage in it is lost time."""
-
-
 _HELP: Final = frozenset(("--help", "-h"))
+"""With these the command runs no test."""
 
 
 def _collect_once_loaded() -> None:
@@ -50,7 +50,8 @@ def main() -> None:
         if sys.argv[1:2] == ["test"] and not _HELP.intersection(sys.argv):
             from devtools.soltest.worker_processes import prepare_workers
 
-            prepare_workers()  # what workers need takes as long to load as all else of the command
+            with suppress(OSError):  # it is tried again, where the command says what is wrong
+                prepare_workers()  # what workers need takes as long to load as all else of the command
         from devtools.cli.main import main as run
 
         run()

@@ -1,4 +1,4 @@
-"""Where in a Solidity source a place is: its line, and the contract and function around it.
+"""A project's sources, each read once; and where in one a place is: its line, the contract and function around it.
 
 Found by the text alone, without a compiler: comments and strings are passed over, braces are counted. What the text
 does not say plainly has no name.

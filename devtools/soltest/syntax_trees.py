@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from time import time
 from typing import Any, Final
 
 import orjson
@@ -26,15 +27,20 @@ from hypervisor.user_files import read_bounded, user_folder
 Trees = dict[str, Mapping[str, Any]]
 """By source."""
 _LARGEST: Final = 256 << 20
-"""Bytes of trees that are kept: those of solady are 30 MB."""
+"""Bytes of trees that are kept."""
+_LONGEST: Final = 30 * 86400
+"""Seconds for which they are."""
 
 
 def syntax_trees(project: Project, sources: Sources, solc: Solc) -> Trees:
     """The trees of the project's own sources by path. Raises CompileError with the compiler's words."""
     wanted = [name for name in sources.own if not name.endswith((".t.sol", ".s.sol"))]
+    if not wanted:
+        return {}  # no compiler takes no sources
     asked = standard_json(project, sources, solc.version, wanted)
     asked["settings"]["outputSelection"] = {name: {"": ["ast"]} for name in wanted}
-    file, key = _file_of(project), sha256(orjson.dumps([solc.version, asked], option=orjson.OPT_SORT_KEYS)).hexdigest()
+    question = orjson.dumps([str(solc.path), solc.version, asked], option=orjson.OPT_SORT_KEYS)
+    file, key = _file_of(project), sha256(question).hexdigest()
     kept = None if file is None else _kept(file, key)
     if kept is not None:
         return kept
@@ -58,14 +64,19 @@ def _kept(file: Path, key: str) -> Trees | None:
     """The trees of just these sources; None where others are kept, or none."""
     try:
         content = orjson.loads(read_bounded(file, _LARGEST, "the syntax trees"))
-        trees: Trees = content["trees"]
+        trees: Trees = {str(name): dict(tree) for name, tree in content["trees"].items()}
         return trees if content["key"] == key else None
-    except (InvalidInput, ValueError, KeyError, TypeError):
+    except (InvalidInput, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def _keep(file: Path, key: str, trees: Trees) -> None:
-    content = orjson.dumps({"key": key, "trees": trees})
-    if len(content) <= _LARGEST:
-        with suppress(OSError, InvalidInput):  # without them the next run asks again
-            write_inside(file.parent.parent, file, content)
+    """Keep the trees, and drop those of projects that have not changed for long; without them a run asks again."""
+    with suppress(OSError, InvalidInput, orjson.JSONEncodeError):  # the last one: deeper than JSON is written here
+        content = orjson.dumps({"key": key, "trees": trees})
+        if len(content) > _LARGEST:
+            return
+        write_inside(file.parent.parent, file, content)
+        for other in file.parent.iterdir():
+            if other.stat().st_mtime < time() - _LONGEST:
+                other.unlink(missing_ok=True)

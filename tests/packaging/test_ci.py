@@ -84,7 +84,7 @@ def test_where_nothing_can_be_compiled_the_clones_tests_run_interpreted(tmp_path
         f"make PYTHON={second} environment",
         "=== compiled form: NOT RUN, lacking: there is no C compiler",
         f"make PYTHON={second} test",
-        f"make PYTHON={second} test ARGS=-m slow",
+        f"make PYTHON={second} test ARGS=-m 'slow and not oracle and not long'",
     ]
 
 

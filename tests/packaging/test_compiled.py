@@ -61,7 +61,7 @@ def _unfit(path: Path) -> list[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.AsyncFunctionDef):
             found.append(f"{node.name} is a coroutine")
-        if isinstance(node, ast.Name) and node.id == "cached_property":
+        if "cached_property" in (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None)):
             found.append("a cached property, which mypyc takes for one that is made anew each time")
         if not isinstance(node, ast.ClassDef):
             continue
