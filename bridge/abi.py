@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bridge.abi_unfolding import check_unfolding
@@ -51,11 +52,6 @@ class ContractInterface:
 
     def __init__(self, abi: Sequence[Mapping[str, Any]]) -> None:
         self.abi = tuple(abi)
-        # made when they are first needed: each entry is hashed
-        self._kept_signatures: dict[str, Mapping[str, Any]] | None = None
-        self._kept_functions: dict[bytes, Mapping[str, Any]] | None = None
-        self._kept_events: dict[tuple[bytes, int], Mapping[str, Any]] | None = None
-        self._kept_errors: dict[bytes, Mapping[str, Any]] | None = None
 
     def encode_call(self, name: str, *arguments: Any) -> bytes:
         """Calldata of a call of a function; of an overloaded one, by the number of arguments. Raises AbiMismatch."""
@@ -186,39 +182,26 @@ class ContractInterface:
             if wanted in (str(entry["name"]).casefold(), signature(entry).casefold())
         ]
 
-    @property
+    @cached_property
     def _signatures(self) -> dict[str, Mapping[str, Any]]:
-        found = self._kept_signatures
-        if found is None:
-            found = {signature(entry): entry for entry in self.abi if entry["type"] == "function"}
-            self._kept_signatures = found
-        return found
+        return {signature(entry): entry for entry in self.abi if entry["type"] == "function"}
 
-    @property
+    @cached_property
     def _functions(self) -> dict[bytes, Mapping[str, Any]]:
-        found = self._kept_functions
-        if found is None:
-            found = self._kept_functions = {_selector(entry): entry for entry in self._signatures.values()}
-        return found
+        return {_selector(entry): entry for entry in self._signatures.values()}
 
-    @property
+    @cached_property
     def _events(self) -> dict[tuple[bytes, int], Mapping[str, Any]]:
         """By the hash of the signature and the number of indexed arguments: tokens differ in the second only."""
-        found = self._kept_events
-        if found is None:
-            found = self._kept_events = {
-                (bytes(keccak(signature(entry).encode())), sum(item["indexed"] for item in entry["inputs"])): entry
-                for entry in self.abi
-                if entry["type"] == "event" and not entry.get("anonymous")
-            }
-        return found
+        return {
+            (bytes(keccak(signature(entry).encode())), sum(item["indexed"] for item in entry["inputs"])): entry
+            for entry in self.abi
+            if entry["type"] == "event" and not entry.get("anonymous")
+        }
 
-    @property
+    @cached_property
     def _errors(self) -> dict[bytes, Mapping[str, Any]]:
-        found = self._kept_errors
-        if found is None:
-            found = self._kept_errors = {_selector(entry): entry for entry in self.abi if entry["type"] == "error"}
-        return found
+        return {_selector(entry): entry for entry in self.abi if entry["type"] == "error"}
 
 
 def value_words(items: Sequence[Mapping[str, Any]], values: Sequence[Any]) -> str:
