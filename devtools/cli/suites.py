@@ -185,7 +185,7 @@ class SuiteRuns:
                 del found.gas[place]
             typer.echo(_json(gas_report.gas_json(found)) if is_json else "\n".join(gas_report.gas_lines(found)))
             return
-        files = coverage.without(session.coverage(suites), reports.no_match_coverage)
+        files = coverage.without(session.coverage(found), reports.no_match_coverage)
         if reports.lcov is not None:
             reports.lcov.write_text(coverage.lcov(files), encoding="utf-8")
         if "summary" in reports.kinds and is_json:

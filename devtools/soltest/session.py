@@ -29,6 +29,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.precompiles import Precompile
 
 if TYPE_CHECKING:
+    from devtools.soltest.collected import SuiteCoverage
     from devtools.soltest.coverage import FileCoverage
 
 
@@ -182,18 +183,16 @@ class SuiteSession:
             raise InvalidInput(f"{project.root} has no Solidity sources: foundry.toml names the folders {folders}")
         return [name for name in names if not name.endswith(".t.sol") or self.wanted.takes_path(name)]
 
-    def coverage(self, suites: Iterable[SuiteResult]) -> list[FileCoverage]:
-        """The coverage of the project's own sources by tests that were run with the report `coverage`.
+    def coverage(self, found: SuiteCoverage) -> list[FileCoverage]:
+        """The coverage of the project's own sources by what tests with the report `coverage` have collected.
 
         Raises InvalidInput where there is no compiler.
         """
-        from devtools.soltest.collected import merge
         from devtools.soltest.coverage import coverage
         from devtools.soltest.known_code import KnownCode
         from devtools.soltest.solidity_text import SourceTexts
 
         trees = syntax_trees(self.project, self._sources(), self._solc())
-        found = merge(part for suite in suites for part in suite.collected)
         return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))
 
     def run(self, network: int | None = None) -> Iterator[SuiteResult]:
