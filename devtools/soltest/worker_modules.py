@@ -4,12 +4,13 @@ Nothing of it is garbage: a collection meanwhile is lost time, and one in a work
 """
 
 import gc
+from importlib import import_module
+from typing import Final
+
+MODULES: Final = ("devtools.soltest.serving", "runtimes.evm.fast.engine", "runtimes.wasm.runtime")
 
 gc.disable()
-
-import devtools.soltest.serving  # noqa: E402, F401
-import runtimes.evm.fast.engine  # noqa: E402
-import runtimes.wasm.runtime  # noqa: E402, F401
-
+for module in MODULES:
+    import_module(module)
 gc.freeze()
 gc.enable()

@@ -54,7 +54,7 @@ def decode(types: Sequence[str], data: bytes) -> list[Any]:
     values = _words_and_texts(types, readers, data)
     if values is not None:
         return values
-    from devtools.soltest.cheatcodes.library_values import decode_any
+    from devtools.soltest.cheatcodes.eth_abi_values import decode_any
 
     return decode_any(types, data)
 
@@ -80,7 +80,7 @@ def _words_and_texts(
             found.append(text if kind == "bytes" else text.decode())
         except UnicodeDecodeError:
             return None
-    return found if size <= MOST_BYTES // 2 else None
+    return found if size <= MOST_BYTES // 2 else None  # near the bound the library counts what else it reads
 
 
 def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
@@ -95,7 +95,7 @@ def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
         raise CheatcodeFailure(str(error)) from None
     if None not in parts:
         return _joined([part for part in parts if part is not None])
-    from devtools.soltest.cheatcodes.library_values import encode_any
+    from devtools.soltest.cheatcodes.eth_abi_values import encode_any
 
     return encode_any(types, values)
 
