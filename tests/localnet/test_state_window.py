@@ -17,7 +17,7 @@ from localnet.chain.state_window import DEFAULT_STATES
 from localnet.ledger.records import Tipset
 from localnet.rpc.errors import RpcError
 from localnet.rpc.filecoin_chain import chain_read_obj
-from localnet.rpc.node import Node
+from localnet.rpc.node import Node, NodeReader
 from localnet.rpc.node_view import NodeView, WentBack
 from store.blockstore import BlockNotFound
 from store.bounded import BoundedStore
@@ -221,6 +221,24 @@ def test_questions_beside_the_chain_know_what_is_kept() -> None:
         assert view.machine_at(network.block(39)).balance(network.accounts[1].delegated) == 10_039 * FIL
         with pytest.raises(InvalidInput, match="block 20 was collected"):
             view.machine_at(network.block(20))
+
+
+def test_a_question_whose_state_went_is_to_be_asked_again() -> None:
+    with Network(rules="ethereum", keep_states=2) as network:
+        pay(network, 3)
+        node = Node(network)
+        view = NodeView(node)
+
+        def read_what_goes(reader: NodeReader) -> bytes:
+            pay(network, 4)
+            settle(network)
+            return reader.network.machine.base.get(reader.network.head.state)
+
+        with pytest.raises(WentBack) as raised:
+            view.answer(read_what_goes)
+        assert isinstance(raised.value.__cause__, BlockNotFound)
+        node.published = network.chain.point()
+        assert view.answer(lambda reader: reader.network.head.height) == 7
 
 
 @pytest.mark.sampled
