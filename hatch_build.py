@@ -8,10 +8,14 @@ nothing is compiled and no compiler is needed. As a program it builds in place, 
 A record beside `store/compiled.py` says what was compiled, for which interpreter and from which sources; that module
 refuses what does not fit. What is compiled again is what has changed (build/compiled-*): mypyc writes a file of C for
 each module, so that one edit costs its analysis, one file and the link.
+
+mypyc reads a copy of the sources in which dataclasses have an `__init__` of their own. It leaves those that the
+decorator makes to the interpreter, where a frozen instance of ten fields takes 1.3 us instead of 0.1.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -106,11 +110,11 @@ def compile_modules(root: Path) -> dict[str, Path]:
     """The shared libraries, by their places in a wheel; what has not changed since the last time is there already."""
     from mypyc.build import mypycify
 
-    with chdir(root):  # mypyc names modules by their paths from here
+    with chdir(_write_sources(root)):  # mypyc names modules by their paths from here
         extensions = mypycify(
             modules(root),
             multi_file=True,
-            target_dir=str(_work(root).relative_to(root)),
+            target_dir=str(_work(root)),
             group_name=GROUP,
             opt_level=_optimization(),
             debug_level="0",
@@ -192,6 +196,83 @@ def _date(path: Path, newest: int) -> None:
 
 def _is_newer(path: Path, time: int) -> bool:
     return path.exists() and path.stat().st_mtime_ns >= time
+
+
+# --- what mypyc reads ------------------------------------------------------------------------------------------
+
+
+def _write_sources(root: Path) -> Path:
+    """The folder with the sources as mypyc reads them; what has not changed keeps its date."""
+    folder, compiled = _work(root) / "sources", set(modules(root))
+    packages = {Path(module).parts[0] for module in compiled}
+    sources = {path.relative_to(root) for package in packages for path in (root / package).rglob("*.py")}
+    for path in sources | {Path("pyproject.toml")}:
+        text = (root / path).read_text(encoding="utf-8")
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        _written(folder / path, with_initializers(text) if path.as_posix() in compiled else text)
+    for path in folder.glob("*/**/*.py"):
+        if path.relative_to(folder) not in sources:
+            path.unlink()
+    return folder
+
+
+def with_initializers(text: str) -> str:
+    """A module in which plain dataclasses have the `__init__` that the decorator would give them.
+
+    It takes the place of the blank line behind the class, so all lines keep their numbers.
+    """
+    lines = text.split("\n")
+    for node in ast.parse(text).body:
+        initializer = _initializer(node) if isinstance(node, ast.ClassDef) else None
+        if initializer is not None and node.end_lineno is not None:
+            assert lines[node.end_lineno] == "", f"no blank line behind {ast.unparse(node)}"
+            lines[node.end_lineno : node.end_lineno + 1] = [initializer, *[""] * (node.end_lineno + 1 == len(lines))]
+    return "\n".join(lines)
+
+
+def _initializer(node: ast.ClassDef) -> str | None:
+    """A dataclass's `__init__` on a line; None for other classes.
+
+    So for those that inherit, have one, make the value of a field for each instance, or have no fields.
+    """
+    options = _options(node)
+    methods = {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
+    if options is None or node.bases or "__init__" in methods or options - {"frozen", "slots", "eq", "order"}:
+        return None
+    parameters, statements = ["self"], []
+    for part in node.body:
+        if not isinstance(part, ast.AnnAssign):
+            continue
+        name, kind = ast.unparse(part.target), ast.unparse(part.annotation)
+        default, field = part.value, {}
+        if isinstance(default, ast.Call) and ast.unparse(default.func) == "field":
+            field = {word.arg: word.value for word in default.keywords}
+            default = field.get("default")
+        if "default_factory" in field or kind.startswith(("ClassVar", "InitVar", "Final", "KW_ONLY")):
+            return None
+        preset = "" if default is None else f" = {ast.unparse(default)}"
+        if "init" not in field:
+            parameters.append(f"{name}: {kind}{preset}")
+            statements.append(f"self.{name} = {name}")
+        elif default is not None:
+            statements.append(f"self.{name}{preset}")
+    if not statements:
+        return None
+    if "__post_init__" in methods:
+        statements.append("self.__post_init__()")
+    ignored = "  # type: ignore[misc]" if "frozen" in options else ""  # mypy forbids what a frozen class's own may do
+    return f"    def __init__({', '.join(parameters)}) -> None: {'; '.join(statements)}{ignored}"
+
+
+def _options(node: ast.ClassDef) -> set[str | None] | None:
+    """The names of what a class's decorator `dataclass` is given; None for other classes."""
+    for decorator in node.decorator_list:
+        match decorator:
+            case ast.Name("dataclass"):
+                return set()
+            case ast.Call(ast.Name("dataclass"), _, words):
+                return {word.arg for word in words}
+    return None
 
 
 # --- in place --------------------------------------------------------------------------------------------------

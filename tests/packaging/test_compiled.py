@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import os
 import re
@@ -13,10 +14,12 @@ import tomllib
 from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
-from hatch_build import BUILD_REQUIREMENTS, SUFFIX, lacking, modules
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from hatch_build import BUILD_REQUIREMENTS, SUFFIX, lacking, modules, with_initializers
 from store.compiled import SHARED, UnfitCompiledModule, check_compiled, compiled_modules, form
 from tests.interpreted_only import interpreted_only
 from tests.packaging.project import PACKAGES, PROJECT
@@ -101,6 +104,82 @@ def test_few_tests_are_for_the_interpreted_form_alone_each_for_a_reason() -> Non
         functions += 1 if name else len(found)
         assert len(reason) > 10
     assert functions <= 30
+
+
+# --- what mypyc reads ------------------------------------------------------------------------------------------
+
+POINT = '''@dataclass(frozen=True, slots=True)
+class Point:
+    """A place."""
+
+    x: int
+    y: int = field(default=0, compare=False)
+    """Upwards."""
+    names: tuple[str, ...] = tuple()
+    known: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        pass
+
+'''
+
+
+def test_a_dataclass_gets_its_initializer_on_the_line_behind_it() -> None:
+    read = with_initializers(f"{POINT}\nAFTER = 1\n").split("\n")
+    assert read[12] == (
+        "    def __init__(self, x: int, y: int = 0, names: tuple[str, ...] = tuple()) -> None: "
+        "self.x = x; self.y = y; self.names = names; self.known = False; self.__post_init__()  # type: ignore[misc]"
+    )
+    assert [*read[:12], "", *read[13:]] == f"{POINT}\nAFTER = 1\n".split("\n")
+    assert with_initializers(POINT.rstrip() + "\n").split("\n") == [*read[:13], ""]
+
+
+@pytest.mark.parametrize(
+    ("plain", "other"),
+    [
+        ("class Point", "class Point(Base)"),
+        ("(frozen=True, slots=True)", "(kw_only=True)"),
+        ("@dataclass", "@final"),
+        ("def __post_init__", "def __init__"),
+        ("default=0", "default_factory=int"),
+        ("x: int", "x: InitVar[int]"),
+    ],
+)
+def test_other_classes_are_left_as_they_are(plain: str, other: str) -> None:
+    text = POINT.replace(plain, other)
+    assert text != POINT
+    assert with_initializers(text) == text
+
+
+def test_initializers_take_the_parameters_of_the_decorators_own() -> None:
+    """By what `dataclasses` says of each class."""
+    seen = 0
+    for path in modules(PROJECT):
+        text = (PROJECT / path).read_text(encoding="utf-8")
+        read = ast.parse(with_initializers(text))
+        own = {node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef) and _initializer(node)}
+        for node in read.body:
+            made = _initializer(node) if isinstance(node, ast.ClassDef) and node.name not in own else None
+            if made is None or not isinstance(node, ast.ClassDef):
+                continue
+            cls = getattr(import_module(path.removesuffix(".py").replace("/", ".")), node.name)
+            taken = [part for part in dataclasses.fields(cls) if part.init]
+            assert [argument.arg for argument in made.args.args] == ["self", *(part.name for part in taken)]
+            preset = [part.default for part in taken if part.default is not dataclasses.MISSING]
+            assert len(made.args.defaults) == len(preset)
+            assert not any(part.kw_only or part.default_factory is not dataclasses.MISSING for part in taken)
+            seen += 1
+    assert seen > 100
+
+
+def _initializer(node: ast.ClassDef) -> ast.FunctionDef | None:
+    return next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
+
+
+def test_a_compiled_dataclass_is_made_by_compiled_code() -> None:
+    assert isinstance(Transaction.__init__, FunctionType) == (not compiled_modules())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Transaction(DYNAMIC_FEE, 1, 0, None, 0, b"", 0, 0, 0).nonce = 1  # type: ignore[misc]
 
 
 # --- what does not fit -----------------------------------------------------------------------------------------
