@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Final
 
 from bridge.addresses import EthAddress
@@ -424,8 +425,11 @@ class State:
 
     def image(self) -> Mapping[str, Any]:
         """What is set, for `of_image`. Little ever is, and each run of a fuzz test begins with it."""
-        changed = {name: value for name in _NAMES if (value := getattr(self, name)) != getattr(_NOTHING_SET, name)}
-        return deepcopy(changed) if changed else changed
+        values = _VALUES(self)
+        if values == _NOTHING_SET:
+            return {}
+        parts = zip(_NAMES, values, _NOTHING_SET, strict=True)
+        return deepcopy({name: value for name, value, usual in parts if value != usual})
 
     @classmethod
     def of_image(cls, image: Mapping[str, Any]) -> State:
@@ -437,4 +441,5 @@ class State:
 
 
 _NAMES: Final = tuple(part.name for part in fields(State))
-_NOTHING_SET: Final = State()
+_VALUES: Final = attrgetter(*_NAMES)
+_NOTHING_SET: Final = _VALUES(State())
