@@ -147,8 +147,12 @@ def cache_key(*parts: bytes) -> bytes:
 
 
 def _prepare(folder: Path) -> bytes:
-    """Make the folder where it is not there, check that it is private, and return its secret."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the folder where it is not there, check that it is private, and return its secret.
+
+    Folders above it that are made for it are private, too: one of them may be another cache's.
+    """
+    for missing in [each for each in (*reversed(folder.parents), folder) if not each.exists()]:
+        missing.mkdir(mode=0o700, exist_ok=True)
     _check_private(folder, os.lstat(folder), stat.S_ISDIR)
     path = folder / _SECRET
     if not path.exists():

@@ -52,6 +52,14 @@ def test_the_folder_and_its_files_are_private(folder: Path) -> None:
     assert sorted(path.name for path in files) == sorted(["secret", KEY.hex()])
 
 
+def test_a_cache_within_another_one_leaves_that_private(folder: Path) -> None:
+    within = ModuleCache(folder / "regions")
+    within.store(KEY, b"a region")
+    cache = ModuleCache(folder)
+    cache.store(KEY, b"a module")
+    assert (cache.load(KEY), within.load(KEY)) == (b"a module", b"a region")
+
+
 @pytest.mark.parametrize("place", [0, 31, 32, -1])
 def test_a_changed_file_is_as_if_it_were_not_there(folder: Path, place: int) -> None:
     cache = ModuleCache(folder)
