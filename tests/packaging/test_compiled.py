@@ -130,7 +130,9 @@ def test_a_dataclass_gets_its_initializer_on_the_line_behind_it() -> None:
         "    def __init__(self, x: int, y: int = 0, names: tuple[str, ...] = tuple()) -> None: "
         "self.x = x; self.y = y; self.names = names; self.known = False; self.__post_init__()  # type: ignore[misc]"
     )
-    assert [*read[:12], "", *read[13:]] == f"{POINT}\nAFTER = 1\n".split("\n")
+    decorator = "@dataclass(frozen=True, slots=True)"
+    assert [decorator, *read[1:12], "", *read[13:]] == f"{POINT}\nAFTER = 1\n".split("\n")
+    assert read[0] == "@dataclass(init=False, frozen=True, slots=True)"
     assert with_initializers(POINT.rstrip() + "\n").split("\n") == [*read[:13], ""]
 
 
@@ -139,7 +141,7 @@ def test_a_dataclass_gets_its_initializer_on_the_line_behind_it() -> None:
     [
         ("class Point", "class Point(Base)"),
         ("(frozen=True, slots=True)", "(kw_only=True)"),
-        ("@dataclass", "@final"),
+        ("@dataclass", "@final\n@dataclass"),
         ("def __post_init__", "def __init__"),
         ("default=0", "default_factory=int"),
         ("x: int", "x: InitVar[int]"),
