@@ -4,6 +4,7 @@ SIGTERM ends it as an exit does: what is open is closed, and worker processes ar
 itself.
 """
 
+import atexit
 import gc
 import signal
 import sys
@@ -47,6 +48,7 @@ def main() -> None:
     try:
         signal.signal(signal.SIGTERM, _terminate)
         _collect_once_loaded()
+        atexit.register(gc.freeze)  # last of all: what is left ends with the process, and is not looked through before
         if sys.argv[1:2] == ["test"] and not _HELP.intersection(sys.argv):
             from devtools.soltest.worker_processes import prepare_workers
 

@@ -129,12 +129,12 @@ def default_folder() -> Path | None:
 @cache
 def cpu_features() -> bytes:
     """What the processor can do, as far as the system says so: compiled code is for one kind of processor."""
-    words = [platform.machine(), platform.processor(), sys.platform]
+    words = [platform.machine(), sys.platform]
     try:
         with Path("/proc/cpuinfo").open() as file:
             words += [next((line for line in file if line.startswith(("flags", "Features"))), "")]
-    except OSError:
-        pass  # not Linux: the machine's and the processor's names must do, and wasmtime checks for itself
+    except OSError:  # not Linux: the processor's name must do, and wasmtime checks for itself
+        words += [platform.processor()]  # starts a program to ask
     return "\n".join(words).encode()
 
 
