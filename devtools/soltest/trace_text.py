@@ -178,14 +178,6 @@ class Names:
         return printable(said(data, known), _MOST_BYTES)
 
 
-def shows_trace(verbosity: int, failed: bool, of_setup: bool = False) -> bool:
-    """Whether the calls of a test, or of its setUp, are printed.
-
-    Of failed tests from -vvv, of all from -vvvv; of setUp one v later each.
-    """
-    return verbosity >= 5 or (verbosity + failed - of_setup) >= 4
-
-
 def trace_text(roots: Sequence[CallFrame], names: Names) -> str:
     """The lines of call trees, each indented by two."""
     lines: list[str] = []

@@ -1,30 +1,34 @@
-"""What is shown of a test that was run once more, watched: its calls, and where it failed."""
+"""What is shown of a test that was run once more, watched: its calls, and where it failed.
+
+What makes words of that is loaded where there is something to show: most tests pass, unseen.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
 from time import process_time
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from bridge.abi import ContractInterface
 from bridge.ethereum_block import ETHEREUM
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.cheatcodes.table import table
 from devtools.soltest.cheatcodes.values import split
-from devtools.soltest.collecting import CoverageCollector
 from devtools.soltest.endless import LONGEST_WATCHED, LoopTracer, used_up
 from devtools.soltest.frames import FrameTracer, PlacedFrameTracer, SlotFrameTracer
-from devtools.soltest.internal_calls import MOST_CALLS, FunctionFrameTracer
 from devtools.soltest.known_code import KnownCode
 from devtools.soltest.results import CaseKind, CaseStatus, TestResult
 from devtools.soltest.solidity_text import SourceTexts
-from devtools.soltest.stack_trace import failing_path, open_stack, stack_trace
 from devtools.soltest.stage import SuiteStage
-from devtools.soltest.trace_text import Names, shows_trace, trace_text
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import Tracer
 from localnet.calls.time_limit import TimeLimit, explaining_time
+
+if TYPE_CHECKING:
+    from devtools.soltest.collecting import CoverageCollector
+    from devtools.soltest.internal_calls import FunctionFrameTracer
+    from devtools.soltest.trace_text import Names
 
 LONGEST_REPEATED: Final = 20.0
 """Seconds that a failed test may have taken to be run once more for its stack alone."""
@@ -81,6 +85,8 @@ class TestViewer:
 
     def function_tracer(self) -> FunctionFrameTracer:
         """A fresh listener of calls, places and internal calls, within a limit of time: then it raises OutOfTime."""
+        from devtools.soltest.internal_calls import FunctionFrameTracer
+
         return FunctionFrameTracer(
             self._rules, self._known, self._sources, slots=self._verbosity >= 5, reverses=self._by_ir,
             limit=TimeLimit(LONGEST_DECODED, clock=process_time),
@@ -100,11 +106,18 @@ class TestViewer:
 
     def collector(self, machine: Hypervisor, report: str) -> CoverageCollector:
         """Who collects what all tests do for a report, `gas` or `coverage`."""
+        from devtools.soltest.collecting import CoverageCollector
+        from devtools.soltest.trace_text import Names
+
         names = Names(self._known, machine.manifest, cheatcode_interface())
         return CoverageCollector(names, self._rules, gas=report == "gas")
 
     def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
         """The result with its trace, if it is wanted, and its stack, if it failed."""
+        from devtools.soltest.internal_calls import MOST_CALLS, FunctionFrameTracer
+        from devtools.soltest.stack_trace import stack_trace
+        from devtools.soltest.trace_text import trace_text
+
         names = self.names(stage)
         failed = result.status is CaseStatus.FAILURE
         shown = (
@@ -128,6 +141,8 @@ class TestViewer:
 
         None where that test ended otherwise, or its places are known.
         """
+        from devtools.soltest.stack_trace import failing_path
+
         if shown is None:
             return LoopTracer(self._rules)
         roots = cast(FrameTracer, shown).roots
@@ -137,16 +152,28 @@ class TestViewer:
 
     def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
         """Where what does not end was left, as a stack; empty where it has ended."""
+        from devtools.soltest.stack_trace import open_stack
+
         return open_stack(tracer.cut, self.names(stage), self._sources)
 
     def names(self, stage: SuiteStage) -> Names:
         """What addresses and codes are called, as they are now."""
+        from devtools.soltest.trace_text import Names
+
         world = stage.world
         machine, labels = world.machine, dict(world.cheatcodes.state.labels)
         names = Names(self._known, machine.manifest, cheatcode_interface(), labels, machine.context.precompiles)
         for address, code in world.contracts(stage.first_actor):
             names.learn(address, code)
         return names
+
+
+def shows_trace(verbosity: int, failed: bool, of_setup: bool = False) -> bool:
+    """Whether the calls of a test, or of its setUp, are printed.
+
+    Of failed tests from -vvv, of all from -vvvv; of setUp one v later each.
+    """
+    return verbosity >= 5 or (verbosity + failed - of_setup) >= 4
 
 
 @cache

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from devtools.soltest.cheatcodes.account_forks import AccountForks
 from devtools.soltest.cheatcodes.context import Context
 from devtools.soltest.cheatcodes.failures import CheatcodeFailure
 from devtools.soltest.cheatcodes.fork_states import active_fork, endpoint_of, fork_change, fork_of, node_errors
 from devtools.soltest.cheatcodes.table import cheatcode, overloads, selector
-from devtools.soltest.cheatcodes.tipset_forks import TipsetForks
 from devtools.soltest.forks.book import LeftState, NetworkFork, Pending
 from runtimes.evm.ethereum.calls import EthereumCalls
 
@@ -46,7 +44,14 @@ class ForkRules(Protocol):
 
 
 def _rules(context: Context) -> ForkRules:
-    return AccountForks() if isinstance(context.calls, EthereumCalls) else TipsetForks()
+    """Those of the test, loaded once it has a fork: under Filecoin's rules with all that executes blocks."""
+    if isinstance(context.calls, EthereumCalls):
+        from devtools.soltest.cheatcodes.account_forks import AccountForks
+
+        return AccountForks()
+    from devtools.soltest.cheatcodes.tipset_forks import TipsetForks
+
+    return TipsetForks()
 
 
 _ASKING: Final = tuple(

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hypervisor.types import ChainEpoch, TokenAmount
-from localnet.chain.node_source import NodeSource
-from localnet.chain.tipset_sources import PastTipset, read_past_tipset
 from localnet.fork.forking import ForkPoint, ForkSource, Origin, find_fork_point
 from localnet.fork.node_blocks import read_block
 from localnet.fork.node_client import NodeClient
 from store.cid import Cid
 from store.memory import MemoryStore
 from store.remote import RemoteUnavailable
+
+if TYPE_CHECKING:
+    from localnet.chain.node_source import NodeSource
+    from localnet.chain.tipset_sources import PastTipset
 
 _PATIENCE = 20
 """Seconds that a node may take for a block."""
@@ -76,6 +79,8 @@ class TipsetNodes:
     def source(self, url: str) -> NodeSource:
         """The past of a node's chain. Raises NodeError, InvalidInput."""
         if url not in self._sources:
+            from localnet.chain.node_source import NodeSource  # with all that executes blocks, as few tests do
+
             self._sources[url] = NodeSource(url)
         return self._sources[url]
 
@@ -86,6 +91,8 @@ class TipsetNodes:
 
     def past(self, url: str, tipset: Sequence[Cid]) -> PastTipset:
         """A tipset with its messages. Raises NodeError, InvalidInput."""
+        from localnet.chain.tipset_sources import read_past_tipset
+
         return read_past_tipset(self.source(url), tipset)
 
     def vested(self, url: str, past: PastTipset, epoch: ChainEpoch) -> TokenAmount:

@@ -8,7 +8,7 @@ from time import process_time
 
 import pytest
 
-from devtools.soltest import internal_calls, viewer
+from devtools.soltest import internal_calls
 from devtools.soltest.artifact import Artifacts
 from devtools.soltest.internal_values import UNKNOWN, Parameter, ValuePlace, read_values, split_header
 from devtools.soltest.report import lines_of
@@ -153,7 +153,6 @@ def test_the_first_internal_calls_are_kept_and_the_trace_says_how_many_are_not(
     whole = watch(TestViewer(artifacts, "ethereum", 4, decodes=True))["test_withdraws()"].trace
     assert "left out" not in whole
     monkeypatch.setattr(internal_calls, "MOST_CALLS", 1)
-    monkeypatch.setattr(viewer, "MOST_CALLS", 1)
     trace = watch(TestViewer(artifacts, "ethereum", 4, decodes=True))["test_withdraws()"].trace
     names = re.compile(r"Ledger::_take|Sums::minus")
     assert names.findall(whole) == ["Ledger::_take", "Sums::minus", "Sums::minus"]

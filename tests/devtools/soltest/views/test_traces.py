@@ -15,9 +15,9 @@ from devtools.soltest.known_code import KnownCode, SourceSpan
 from devtools.soltest.report import lines_of
 from devtools.soltest.solidity_text import SourceText, SourceTexts
 from devtools.soltest.stack_trace import internal_stack, reachable, stack_trace
-from devtools.soltest.trace_text import Names, shows_trace, trace_text
+from devtools.soltest.trace_text import Names, trace_text
 from devtools.soltest.value_text import value_text
-from devtools.soltest.viewer import TestViewer, cheatcode_interface
+from devtools.soltest.viewer import TestViewer, cheatcode_interface, shows_trace
 from hypervisor import Address, Hypervisor
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched
 from hypervisor.types import ActorID, MethodNumber, TokenAmount
