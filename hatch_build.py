@@ -19,11 +19,12 @@ import ast
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import sysconfig
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -201,78 +202,115 @@ def _is_newer(path: Path, time: int) -> bool:
 # --- what mypyc reads ------------------------------------------------------------------------------------------
 
 
+def packages(root: Path) -> set[str]:
+    """The packages that mypyc reads: those that have types, though none of their modules is compiled."""
+    return {Path(path).parts[0] for path in modules(root)} | {path.parent.name for path in root.glob("*/py.typed")}
+
+
 def _write_sources(root: Path) -> Path:
     """The folder with the sources as mypyc reads them; what has not changed keeps its date."""
-    folder, compiled = _work(root) / "sources", set(modules(root))
-    packages = {Path(module).parts[0] for module in compiled}
-    sources = {path.relative_to(root) for package in packages for path in (root / package).rglob("*.py")}
-    for path in sources | {Path("pyproject.toml")}:
-        text = (root / path).read_text(encoding="utf-8")
+    folder, compiled = _work(root) / "sources", modules(root)
+    sources = {path.relative_to(root) for package in packages(root) for path in (root / package).rglob("*.py")}
+    texts = {path: (root / path).read_text(encoding="utf-8") for path in sources | {Path("pyproject.toml")}}
+    inherited = {name for path in compiled for name in _bases(texts[Path(path)])}
+    texts |= {Path(path): with_initializers(texts[Path(path)], inherited) for path in compiled}
+    for path, text in texts.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        _written(folder / path, with_initializers(text) if path.as_posix() in compiled else text)
+        _written(folder / path, text)
     for path in folder.glob("*/**/*.py"):
         if path.relative_to(folder) not in sources:
             path.unlink()
     return folder
 
 
-def with_initializers(text: str) -> str:
+def _bases(text: str) -> Iterator[str]:
+    """The names of the classes that a module's inherit from, as they are written, without their modules."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef):
+            yield from (ast.unparse(base).rpartition(".")[2].partition("[")[0] for base in node.bases)
+
+
+def with_initializers(text: str, inherited: Collection[str] = ()) -> str:
     """A module in which plain dataclasses have the `__init__` that the decorator would give them.
 
-    It takes the place of the blank line behind the class, so all lines keep their numbers. The decorator makes none of
-    its own, which would take a third of its time.
+    It takes the place of a blank line behind the class, so all lines keep their numbers. The decorator makes none of
+    its own, which would take a third of its time. `inherited` names classes that others inherit from and which are left
+    as they are: mypyc would call their `__init__` with all that the other's gets.
     """
     lines = text.split("\n")
     for node in ast.parse(text).body:
-        initializer = _initializer(node) if isinstance(node, ast.ClassDef) else None
+        initializer = _initializer(node) if isinstance(node, ast.ClassDef) and node.name not in inherited else None
         if not isinstance(node, ast.ClassDef) or initializer is None or node.end_lineno is None:
+            continue
+        if lines[node.end_lineno : node.end_lineno + 1] != [""]:
             continue
         at = node.decorator_list[0].lineno - 1
         lines[at] = lines[at].replace("@dataclass(", "@dataclass(init=False, ")
-        assert lines[node.end_lineno] == "", f"no blank line behind {node.name}"
         lines[node.end_lineno : node.end_lineno + 1] = [initializer, *[""] * (node.end_lineno + 1 == len(lines))]
     return "\n".join(lines)
 
 
 def _initializer(node: ast.ClassDef) -> str | None:
-    """A dataclass's `__init__` on a line; None for other classes.
+    """The `__init__` of a frozen dataclass on a line; None for all others.
 
-    So for those that inherit, have one, make the value of a field for each instance, or have no fields.
+    So for those that inherit, have one, or have fields that are more than a name, a type and a default of which a
+    second one is as good.
     """
-    options = _options(node)
-    methods = {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
-    if options is None or node.bases or "__init__" in methods or options - {"frozen", "slots", "eq", "order"}:
+    if not _is_frozen_dataclass(node):
         return None
-    parameters, statements = ["self"], []
+    parameters, statements, methods = ["self"], [], set()
     for part in node.body:
-        if not isinstance(part, ast.AnnAssign):
-            continue
-        name, kind = ast.unparse(part.target), ast.unparse(part.annotation)
-        default, field = part.value, {}
-        if isinstance(default, ast.Call) and ast.unparse(default.func) == "field":
-            field = {word.arg: word.value for word in default.keywords}
-            default = field.get("default")
-        if "default_factory" in field or kind.startswith(("ClassVar", "InitVar", "Final", "KW_ONLY")):
-            return None
-        preset = "" if default is None else f" = {ast.unparse(default)}"
-        if "init" not in field:
-            parameters.append(f"{name}: {kind}{preset}")
-            statements.append(f"self.{name} = {name}")
-        elif default is not None:
-            statements.append(f"self.{name}{preset}")
-    if not statements:
+        match part:
+            case ast.FunctionDef(name):
+                methods.add(name)
+            case ast.AnnAssign(ast.Name(name), kind, default):
+                field = _field(default)
+                if field is None or _SPECIAL.search(ast.unparse(kind)):
+                    return None
+                value = field.get("default")
+                preset = "" if value is None else f" = {ast.unparse(value)}"
+                if "init" not in field:
+                    parameters.append(f"{name}: {ast.unparse(kind)}{preset}")
+                    statements.append(f"self.{name} = {name}")
+                elif isinstance(value, ast.Constant) or preset == " = ()":
+                    statements.append(f"self.{name}{preset}")
+                elif value is not None:
+                    return None
+            case ast.Expr(ast.Constant()):
+                pass
+            case _:
+                return None
+    if not statements or "__init__" in methods:
         return None
     if "__post_init__" in methods:
         statements.append("self.__post_init__()")
-    ignored = "  # type: ignore[misc]" if "frozen" in options else ""  # mypy forbids what a frozen class's own may do
-    return f"    def __init__({', '.join(parameters)}) -> None: {'; '.join(statements)}{ignored}"
+    # mypy forbids what the class's own may do.
+    return f"    def __init__({', '.join(parameters)}) -> None: {'; '.join(statements)}  # type: ignore[misc]"
 
 
-def _options(node: ast.ClassDef) -> set[str | None] | None:
-    """The names of what a class's only decorator, `dataclass`, is given; None for other classes."""
+def _is_frozen_dataclass(node: ast.ClassDef) -> bool:
+    """Whether a class has no other decorator, and none of its options is about the initializer."""
     match node.decorator_list:
-        case [ast.Call(ast.Name("dataclass"), _, words)]:
-            return {word.arg for word in words}
+        case [ast.Call(ast.Name("dataclass"), [], words)] if not node.bases and not node.keywords:
+            options = {word.arg: ast.unparse(word.value) for word in words}
+            return options.get("frozen") == "True" and options.keys() <= {"frozen", "slots", "eq", "order"}
+    return False
+
+
+_SPECIAL = re.compile(r"\b(ClassVar|InitVar|KW_ONLY|Final)\b")
+
+
+def _field(default: ast.expr | None) -> dict[str | None, ast.expr] | None:
+    """What a field has besides its name and type; None where that is more than is understood here."""
+    match default:
+        case None:
+            return {}
+        case ast.Call(ast.Name("field"), [], words):
+            given = {word.arg: word.value for word in words}
+            is_plain = given.keys() <= {"default", "compare", "repr", "hash", "init"}
+            return given if is_plain and ("init" not in given or ast.unparse(given["init"]) == "False") else None
+        case ast.Constant() | ast.Name() | ast.Tuple(elts=[]) | ast.Call(ast.Name(), [*_], []):
+            return {"default": default}
     return None
 
 

@@ -48,7 +48,7 @@ def main() -> None:
     try:
         signal.signal(signal.SIGTERM, _terminate)
         _collect_once_loaded()
-        atexit.register(gc.freeze)  # last of all: what is left ends with the process, and is not looked through before
+        atexit.register(gc.freeze)  # what is left ends with the process: to look for garbage in it is lost time
         if sys.argv[1:2] == ["test"] and not _HELP.intersection(sys.argv):
             from devtools.soltest.worker_processes import prepare_workers
 

@@ -129,12 +129,11 @@ def default_folder() -> Path | None:
 @cache
 def cpu_features() -> bytes:
     """What the processor can do, as far as the system says so: compiled code is for one kind of processor."""
-    words = [platform.machine(), sys.platform]
-    try:
-        with Path("/proc/cpuinfo").open() as file:
-            words += [next((line for line in file if line.startswith(("flags", "Features"))), "")]
-    except OSError:  # not Linux: the processor's name must do, and wasmtime checks for itself
-        words += [platform.processor()]  # starts a program to ask
+    features = ""
+    with suppress(OSError), Path("/proc/cpuinfo").open() as file:
+        features = next((line for line in file if line.startswith(("flags", "Features"))), "")
+    # Where the system says nothing of them, the processor's name must do, and wasmtime checks for itself.
+    words = [platform.machine(), sys.platform, features or platform.processor()]
     return "\n".join(words).encode()
 
 

@@ -19,7 +19,7 @@ from types import FunctionType
 import pytest
 
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from hatch_build import BUILD_REQUIREMENTS, SUFFIX, lacking, modules, with_initializers
+from hatch_build import BUILD_REQUIREMENTS, SUFFIX, lacking, modules, packages, with_initializers
 from store.compiled import SHARED, UnfitCompiledModule, check_compiled, compiled_modules, form
 from tests.interpreted_only import interpreted_only
 from tests.packaging.project import PACKAGES, PROJECT
@@ -140,11 +140,22 @@ def test_a_dataclass_gets_its_initializer_on_the_line_behind_it() -> None:
     ("plain", "other"),
     [
         ("class Point", "class Point(Base)"),
-        ("(frozen=True, slots=True)", "(kw_only=True)"),
+        ("class Point", "class Point(metaclass=Base)"),
+        ("slots=True", "kw_only=True"),
+        ("(frozen=True, slots=True)", "(slots=True)"),
+        ("frozen=True", "frozen=False"),
         ("@dataclass", "@final\n@dataclass"),
         ("def __post_init__", "def __init__"),
+        ("    def __post_init__(self) -> None:\n        pass\n", "    __post_init__ = check\n"),
         ("default=0", "default_factory=int"),
+        ("compare=False", "kw_only=True"),
+        ("init=False", "init=True"),
+        ("field(default=0, compare=False)", "dataclasses.field(default=0)"),
+        ("default=False", "default=made()"),
         ("x: int", "x: InitVar[int]"),
+        ("x: int", 'x: "typing.ClassVar[int]"'),
+        ("= tuple()", "= x + 1"),
+        ("        pass\n", "        pass\n    # the end\n"),
     ],
 )
 def test_other_classes_are_left_as_they_are(plain: str, other: str) -> None:
@@ -153,22 +164,25 @@ def test_other_classes_are_left_as_they_are(plain: str, other: str) -> None:
     assert with_initializers(text) == text
 
 
+def test_classes_that_others_inherit_from_are_left_as_they_are() -> None:
+    assert with_initializers(POINT, {"Point"}) == POINT
+
+
 def test_initializers_take_the_parameters_of_the_decorators_own() -> None:
     """By what `dataclasses` says of each class."""
     seen = 0
     for path in modules(PROJECT):
         text = (PROJECT / path).read_text(encoding="utf-8")
-        read = ast.parse(with_initializers(text))
         own = {node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef) and _initializer(node)}
-        for node in read.body:
+        for node in ast.parse(with_initializers(text)).body:
             made = _initializer(node) if isinstance(node, ast.ClassDef) and node.name not in own else None
             if made is None or not isinstance(node, ast.ClassDef):
                 continue
-            cls = getattr(import_module(path.removesuffix(".py").replace("/", ".")), node.name)
-            taken = [part for part in dataclasses.fields(cls) if part.init]
+            module = import_module(path.removesuffix(".py").replace("/", "."))
+            taken = [part for part in dataclasses.fields(getattr(module, node.name)) if part.init]
             assert [argument.arg for argument in made.args.args] == ["self", *(part.name for part in taken)]
-            preset = [part.default for part in taken if part.default is not dataclasses.MISSING]
-            assert len(made.args.defaults) == len(preset)
+            presets = [eval(ast.unparse(default), vars(module)) for default in made.args.defaults]
+            assert presets == [part.default for part in taken if part.default is not dataclasses.MISSING]
             assert not any(part.kw_only or part.default_factory is not dataclasses.MISSING for part in taken)
             seen += 1
     assert seen > 100
@@ -176,6 +190,18 @@ def test_initializers_take_the_parameters_of_the_decorators_own() -> None:
 
 def _initializer(node: ast.ClassDef) -> ast.FunctionDef | None:
     return next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
+
+
+def test_mypyc_reads_every_package_that_compiled_modules_import() -> None:
+    imported = {
+        name.partition(".")[0]
+        for path in modules(PROJECT)
+        for node in ast.walk(ast.parse((PROJECT / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names])
+    }
+    assert "actors" in imported
+    assert imported & {path.parent.name for path in PROJECT.glob("*/__init__.py")} <= packages(PROJECT)
 
 
 def test_a_compiled_dataclass_is_made_by_compiled_code() -> None:
