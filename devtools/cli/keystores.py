@@ -120,7 +120,6 @@ def _password(file: Path) -> str:
 
 def _key(place: Path, password: str) -> str:
     from eth_account import Account
-    from eth_keyfile.exceptions import EthKeyfileException
 
     from hypervisor.user_files import read_bounded
     from store.json_text import parse_json
@@ -137,7 +136,7 @@ def _key(place: Path, password: str) -> str:
         raise InvalidInput(f"{place} asks for {costs}: it is not a wallet's")
     try:
         return f"0x{bytes(Account.decrypt(content, password)).hex()}"
-    except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError, EthKeyfileException) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
         if "MAC" in str(error):
             raise InvalidInput(f"the password does not open the keystore {place}") from None
         raise InvalidInput(f"{place} {_NO_KEYSTORE}") from None
