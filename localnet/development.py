@@ -39,11 +39,12 @@ class DevelopmentChain(BlockProduction):
     # --- time -------------------------------------------------------------------------------------------------
 
     def increase_time(self, seconds: int) -> int:
-        """Let the clock run ahead by so much more; the whole offset. Epochs are not touched: see `mine`.
+        """Move the chain's time ahead by N seconds, and return the whole offset; epochs are not touched (see `mine`).
 
-        In seconds. Raises InvalidInput for a time that runs backwards or beyond the year 9999.
+        The next block is N seconds later than the head, or more. Raises InvalidInput for a negative number, and for a
+        time after the year 9999.
         """
-        return self._clock.increase(seconds)
+        return self._clock.increase(seconds, self.head.timestamp)
 
     def set_next_timestamp(self, timestamp: int) -> None:
         """The next block's time, in Unix seconds; the clock goes on from there. Raises InvalidInput."""
@@ -51,7 +52,7 @@ class DevelopmentChain(BlockProduction):
 
     def set_time(self, timestamp: int) -> int:
         """Let it be this time now, in Unix seconds; by how much the clock went ahead. Raises InvalidInput."""
-        return self._clock.set(timestamp)
+        return self._clock.set(timestamp, self.head.timestamp)
 
     def set_block_interval(self, seconds: int | None) -> None:
         """Date each block N seconds after its parent; with None at the clock's time. Raises InvalidInput."""

@@ -137,7 +137,8 @@ class Network(AccountChain):
             streams=streams, overlay=named_overlay(overlay), funded=balance is not None, counted=counted,
             keep_states=keep_states, actor_debugging=actor_debugging, read_only=read_only,
         )  # fmt: skip
-        super().__init__(opening.chain(int(clock()), upgrades), ChainClock(clock), unlocked)
+        chain_clock = ChainClock(clock)
+        super().__init__(opening.chain(chain_clock.now(), upgrades), chain_clock, unlocked)
         if facade:
             from bridge.facade_runtime import offer_facade
 

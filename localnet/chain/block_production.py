@@ -21,7 +21,7 @@ from hypervisor.migration_nv29 import StreamSettings
 from localnet.addresses import Target, filecoin_address
 from localnet.chain import admission
 from localnet.chain.chain import Chain
-from localnet.chain.clock import ChainClock
+from localnet.chain.clock import ChainClock, TimeTravel
 from localnet.chain.execution import is_admissible, lets_execute, sender_of
 from localnet.chain.mempool import Mempool
 from localnet.chain.planning import plan_upgrades
@@ -42,7 +42,7 @@ class _Snapshot:
     tipset: Tipset
     upgrades: Upgrades
     producer: Address
-    time_offset: int
+    travel: TimeTravel
 
 
 class BlockProduction(NetworkReader):
@@ -263,7 +263,7 @@ class BlockProduction(NetworkReader):
     def snapshot(self) -> int:
         """Remember the chain as it is now; the number is for `revert`."""
         self.chain.states.hold(self.head)
-        self._snapshots.append(_Snapshot(self.head, self.chain.record.upgrades, self.producer, self._clock.offset))
+        self._snapshots.append(_Snapshot(self.head, self.chain.record.upgrades, self.producer, self._clock.travel))
         return len(self._snapshots)
 
     def revert(self, snapshot: int) -> bool:
@@ -274,26 +274,26 @@ class BlockProduction(NetworkReader):
         if not 1 <= whole_number(snapshot, "a snapshot", None) <= len(self._snapshots):
             return False
         remembered = self._snapshots[snapshot - 1]
-        self._go_back(remembered.tipset, remembered.time_offset, remembered.upgrades, snapshot - 1)
+        self._go_back(remembered.tipset, remembered.travel, remembered.upgrades, snapshot - 1)
         self.chain.producer = remembered.producer
         return True
 
-    def go_back(self, tipset: Tipset, time_offset: int | None = None, upgrades: Upgrades | None = None) -> None:
+    def go_back(self, tipset: Tipset, travel: TimeTravel | None = None, upgrades: Upgrades | None = None) -> None:
         """Make an earlier tipset the head again. Snapshots of what comes after it are gone, as is what waits.
 
-        The clock keeps its offset, or gets another one, in seconds; planned upgrades stay, or are others.
+        The chain's time is still set ahead as it is, or as `travel` says; planned upgrades stay, or are others.
         """
         left = bisect_right(self._snapshots, tipset.height, key=lambda kept: kept.tipset.height)
-        self._go_back(tipset, time_offset, upgrades, left)
+        self._go_back(tipset, travel, upgrades, left)
 
-    def _go_back(self, tipset: Tipset, time_offset: int | None, upgrades: Upgrades | None, left: int) -> None:
+    def _go_back(self, tipset: Tipset, travel: TimeTravel | None, upgrades: Upgrades | None, left: int) -> None:
         """Go back, with the first N snapshots left; the tipset may be that of one of the others."""
         remembered = any(kept.tipset is tipset for kept in self._snapshots[left:])
         self.chain.go_back(tipset, upgrades, remembered=remembered)
         while len(self._snapshots) > left:
             self.chain.states.release(self._snapshots.pop().tipset)
         self.mempool.clear()
-        self._clock.go_back(self._clock.offset if time_offset is None else time_offset)
+        self._clock.go_back(self._clock.travel if travel is None else travel)
 
 
 def _mempool(chain: Chain) -> Mempool:

@@ -6,6 +6,7 @@ Time travel moves timestamps and leaves epochs alone. All times in Unix seconds.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from hypervisor.argument_checks import whole_number
@@ -20,23 +21,40 @@ LATEST_TIME: Final = 253_402_300_799
 """The end of the year 9999: as far as time travel goes."""
 
 
+@dataclass(frozen=True, slots=True)
+class TimeTravel:
+    """How a chain's time was set ahead: what a snapshot restores."""
+
+    offset: int = 0
+    """Seconds that the chain's time runs ahead of the clock."""
+    earliest: int = 0
+    """The earliest time of the next block, in Unix seconds."""
+
+
+NO_TIME_TRAVEL: Final = TimeTravel()
+
+
 class ChainClock:
-    """What time it is on the chain; `offset` is how far it runs ahead of the clock that it was given."""
+    """The chain's time: a clock's, plus an offset, and what was set for the next block."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._next: int | None = None
         self.interval: int | None = None
         """Seconds between two blocks, where they do not take the clock's time."""
-        self.offset = 0
+        self.travel = NO_TIME_TRAVEL
 
-    def increase(self, seconds: int) -> int:
-        """Run ahead by so much more; the whole offset. Raises InvalidInput."""
+    def increase(self, seconds: int, head: int) -> int:
+        """Increase the offset, and return it; the next block is as much later than the head, whose time is `head`.
+
+        The head may be ahead of the clock: blocks within one second are a second apart. Raises InvalidInput.
+        """
         if whole_number(seconds, "a span of time", None, unit="seconds") < 0:
             raise InvalidInput(f"time does not run backwards: {seconds} seconds")
-        _check(self._now() + seconds)
-        self.offset += seconds
-        return self.offset
+        earliest = max(head, self.travel.earliest) + seconds
+        _check(max(self.now() + seconds, earliest))
+        self.travel = TimeTravel(self.travel.offset + seconds, earliest)
+        return self.travel.offset
 
     def set_next(self, timestamp: int, head: int) -> None:
         """The time of the block after one of time `head`; the clock goes on from there. Raises InvalidInput."""
@@ -51,37 +69,53 @@ class ChainClock:
             whole_number(seconds, "the time between two blocks", 1, LARGEST_INTERVAL, unit="seconds")
         self.interval = seconds
 
-    def set(self, timestamp: int) -> int:
-        """Let it be this time now; by how much it went ahead, 0 where it went back. Raises InvalidInput."""
+    def set(self, timestamp: int, head: int) -> int:
+        """Let it be this time now; return by how many seconds the chain's time went ahead, 0 where it went back.
+
+        It was at least `head`, the head's time. Raises InvalidInput.
+        """
         _check(whole_number(timestamp, "a time"))
-        ahead = timestamp - self._now()
-        self.offset += ahead
-        return max(0, ahead)
+        now = self.now()
+        self.travel = TimeTravel(self.travel.offset + timestamp - now)
+        return max(0, timestamp - max(now, head))
 
     def after(self, head: int) -> int:
-        """The time of the block after one of time `head`: what was set, or the clock's, but later than `head`."""
+        """Return the time of the block after one of time `head`: what was set, or the chain's, but later than `head`.
+
+        Raises InvalidInput beyond the year 9999, and where the clock gives no time.
+        """
         if self._next is not None:
             return self._next
-        return max(head + 1, self._now()) if self.interval is None else head + self.interval
+        if self.interval is None:
+            return _check(max(head + 1, self.travel.earliest, self.now()))
+        return _check(head + self.interval)
 
     def block_made(self, timestamp: int) -> None:
-        """A block has this time: the clock goes on from one that was set, and is never behind the head.
+        """Note that a block of this time was made: the chain's time goes on from one that was set.
 
-        Blocks that follow each other within a second run ahead of it otherwise, and `increase` would fall short.
+        A block that is ahead of the clock for another reason (blocks within one second, a clock that stepped back)
+        leaves the offset as it is: blocks take the clock's time again once it has caught up.
         """
-        ahead = timestamp - self._now()
-        if self._next is not None or (self.interval is None and ahead > 0):
-            self.offset += ahead
-        self._next = None
+        offset = self.travel.offset
+        if self._next is not None:
+            offset += timestamp - self.now()
+        self.go_back(TimeTravel(offset))
 
-    def go_back(self, offset: int) -> None:
-        """To an earlier offset, with no time set."""
-        self.offset, self._next = offset, None
+    def go_back(self, travel: TimeTravel) -> None:
+        """Go back to an earlier offset, with no time set."""
+        self.travel, self._next = travel, None
 
-    def _now(self) -> int:
-        return int(self._clock()) + self.offset
+    def now(self) -> int:
+        """Return the chain's time, in Unix seconds. Raises InvalidInput where the clock gives none."""
+        value = self._clock()
+        if not 0 <= value <= LATEST_TIME:  # NaN is neither
+            raise InvalidInput(
+                f"the clock gives {value}: expected Unix seconds from 0 to {LATEST_TIME} (the year 9999)"
+            )
+        return int(value) + self.travel.offset
 
 
-def _check(timestamp: int) -> None:
+def _check(timestamp: int) -> int:
     if timestamp > LATEST_TIME:
-        raise InvalidInput(f"timestamp {timestamp} lies behind the year 9999")
+        raise InvalidInput(f"timestamp {timestamp} is after the year 9999, which ends at {LATEST_TIME}")
+    return timestamp

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress, to_filecoin
+from localnet.chain.clock import NO_TIME_TRAVEL
 from localnet.fork.forking import recorded_fork
 from localnet.fork.node_client import shown_url
 from localnet.rpc.blocks_at import LATEST, BlockRef, block
@@ -257,7 +258,7 @@ def _go_back(node: Node, height: int) -> None:
     index = node.network.chain.index
     tipset = index.tipset_before(max(index.first, height))
     assert tipset is not None, "a chain has a first tipset"
-    node.network.go_back(tipset, None if height else 0)
+    node.network.go_back(tipset, None if height else NO_TIME_TRAVEL)
 
 
 def _check_count(node: Node, count: int) -> None:

@@ -39,8 +39,8 @@ def reorganise(node: Node, depth: int, transactions: list[Sent] | None = None) -
         raise RpcError(LIMIT_EXCEEDED, f"{depth} epochs in one request, at most {node.limits.mined}")
     if any(place >= depth for _, place in wanted):
         raise invalid_params(f"transactions: the new blocks have the numbers 0 to {depth - 1}")
-    rollback(node, depth)
     node.network.increase_time(1)  # else empty blocks of the same time would be the same blocks
+    rollback(node, depth)
     automine, node.network.automine = node.network.automine, False
     try:
         for place in range(height - node.network.head.height):

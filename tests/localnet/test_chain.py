@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -206,12 +207,51 @@ class TestTime:
             network.set_next_timestamp(START)
 
     def test_time_ends_with_the_year_9999(self, network: Network) -> None:
-        with pytest.raises(InvalidInput, match="lies behind the year 9999"):
+        with pytest.raises(InvalidInput, match="is after the year 9999"):
             network.increase_time(1 << 64)
-        with pytest.raises(InvalidInput, match="lies behind the year 9999"):
+        with pytest.raises(InvalidInput, match="is after the year 9999"):
             network.set_next_timestamp(253_402_300_800)
         network.set_next_timestamp(253_402_300_799)
         assert network.mine().timestamp == 253_402_300_799
+        with pytest.raises(InvalidInput, match="timestamp 253402300800 is after the year 9999"):
+            network.mine()
+
+    def test_a_clock_that_steps_back_shifts_no_later_blocks(self) -> None:
+        clock = Clock()
+        with Network(clock=clock) as network:
+            clock.now += 10
+            assert network.mine().timestamp == START + 10
+            clock.now -= 3600
+            assert [network.mine().timestamp for _ in range(2)] == [START + 11, START + 12]
+            clock.now += 3620
+            assert network.mine().timestamp == START + 30
+
+    def test_blocks_within_a_second_take_the_clocks_time_again(self) -> None:
+        clock = Clock()
+        with Network(clock=clock) as network:
+            assert [network.mine().timestamp for _ in range(5)][-1] == START + 5
+            clock.now += 60
+            assert network.mine().timestamp == START + 60
+
+    def test_a_snapshot_remembers_how_far_ahead_of_the_head_the_time_was_set(self, network: Network) -> None:
+        head = network.mine(10)
+        network.increase_time(3600)
+        snapshot = network.snapshot()
+        assert network.mine().timestamp == head.timestamp + 3600
+        assert network.revert(snapshot)
+        assert network.mine().timestamp == head.timestamp + 3600
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1.0, 253_402_300_800.0])
+    def test_a_clock_that_gives_no_time_is_refused(self, value: float) -> None:
+        with pytest.raises(InvalidInput, match=r"the clock gives .*: expected Unix seconds from 0 to 253402300799"):
+            Network(clock=lambda: value)
+        clock = Clock()
+        with Network(clock=clock) as network:
+            clock.now = value
+            with pytest.raises(InvalidInput, match="the clock gives"):
+                network.mine()
+            clock.now = START + 7
+            assert network.mine().timestamp == START + 7
 
     def test_a_contract_sees_epoch_and_time_of_its_block(self, network: Network) -> None:
         # Init code that stores NUMBER and TIMESTAMP: 43 5f 55 42 60 01 55, and returns nothing.
