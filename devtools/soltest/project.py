@@ -203,12 +203,14 @@ def load_project(root: Path, profile: str | None = None, settings: Mapping[str, 
         unknown = tuple(unknown_keys(content, table.all_values(), table.asked))
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
+    first: tuple[Remapping, ...] = ()
     if settings:
         try:
             project = _checked_project(root, name, Table(_with_settings(table, settings)))
+            first = tuple(Remapping.parse(text) for text in settings.get("remappings", ()))
         except InvalidInput as error:
             raise InvalidInput(f"of the command line's options, {error}") from None
-    remappings = all_remappings(root, project.remappings, project.libs, automatic)
+    remappings = all_remappings(root, first, project.remappings, project.libs, automatic)
     return replace(project, remappings=remappings, unknown_keys=unknown)
 
 
@@ -226,13 +228,12 @@ def _checked_project(root: Path, name: str, table: Table) -> Project:
     return project
 
 
-_ADDED: Final = ("remappings", "skip")
-"""Keys whose values come before those of the file, not in their place."""
-
-
 def _with_settings(table: Table, settings: Mapping[str, Any]) -> dict[str, Any]:
-    added = {key: [*value, *table.texts(key)] for key, value in settings.items() if key in _ADDED}
-    return {**table.all_values(), **settings, **added}
+    """Return the profile with options in place of its keys; globs to skip are added to those of the profile."""
+    placed = {key: value for key, value in settings.items() if key != "remappings"}
+    if "skip" in placed:
+        placed["skip"] = [*placed["skip"], *table.texts("skip")]
+    return {**table.all_values(), **placed}
 
 
 _HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")

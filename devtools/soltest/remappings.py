@@ -21,7 +21,10 @@ _NESTED: Final = ("lib", "node_modules")
 
 @dataclass(frozen=True, slots=True)
 class Remapping:
-    """`context:prefix=target`: in sources below the context, imports that begin with the prefix lead to the target."""
+    """`context:prefix=target`: in sources below the context, imports that begin with the prefix lead to the target.
+
+    Prefixes and targets that `parse` reads end with a slash, as in forge, unless they name a file (`.sol`).
+    """
 
     prefix: str
     target: str
@@ -29,16 +32,20 @@ class Remapping:
 
     @classmethod
     def parse(cls, text: str) -> Remapping:
-        """Read a line of `remappings.txt`; InvalidInput if it is none."""
-        before, equals, target = text.partition("=")
+        """Read a line of `remappings.txt`. Raises InvalidInput for a line that is not a remapping."""
+        before, _, target = text.partition("=")
         context, _, prefix = before.rpartition(":")
-        if not equals or not prefix:
+        if not prefix or not target:
             raise InvalidInput(f"'{text}' is not a remapping: expected prefix=target")
-        return cls(prefix, target, context)
+        return cls(_with_slash(prefix), _with_slash(target), context)
 
     def __str__(self) -> str:
         context = f"{self.context}:" if self.context else ""
         return f"{context}{self.prefix}={self.target}"
+
+
+def _with_slash(path: str) -> str:
+    return path if path.endswith(("/", ".sol")) else f"{path}/"
 
 
 def resolve(imported: str, importer: str, remappings: Sequence[Remapping]) -> str:
@@ -57,13 +64,14 @@ def resolve(imported: str, importer: str, remappings: Sequence[Remapping]) -> st
 
 
 def all_remappings(
-    root: Path, given: Iterable[Remapping], libs: Sequence[str], automatic: bool
+    root: Path, first: Iterable[Remapping], configured: Iterable[Remapping], libs: Sequence[str], automatic: bool
 ) -> tuple[Remapping, ...]:
-    """Those that foundry.toml gives, those of `remappings.txt`, and those of libraries for what these leave open.
+    """Return a project's remappings: of those with the same context and prefix, the one of the highest precedence.
 
-    Raises InvalidInput with the file that is wrong.
+    In descending order, as in forge: `first` (options and environment), `remappings.txt`, `configured` (foundry.toml),
+    and, if `automatic`, those of the libraries. Raises InvalidInput with the file that is wrong.
     """
-    own = [*given, *_of_file(root)]
+    own = [*first, *_of_file(root), *configured]
     found = {(remapping.context, remapping.prefix): remapping for remapping in reversed(own)}
     if automatic:
         for lib in libs:

@@ -13,7 +13,8 @@ const BESIDE = 2;
 const home = resolve(process.env.CLIENTS ?? ".");
 const kept = join(home, "compiled");
 const require = createRequire(join(home, "package.json"));
-const version = () => require("solc").version();
+const compiler = process.env.SOLC_PACKAGE ?? "solc";
+const version = () => require(compiler).version();
 
 // Files that are asked for one by one: the project's own. The libraries' are one part.
 function parts(asked) {
@@ -33,7 +34,7 @@ function ask(asked, files) {
 }
 
 async function answer(text, name) {
-  const key = createHash("sha256").update(`${require("solc/package.json").version}:${text}`).digest("hex");
+  const key = createHash("sha256").update(`${require(`${compiler}/package.json`).version}:${text}`).digest("hex");
   const file = join(kept, `${key}.json`);
   if (existsSync(file)) return JSON.parse(readFileSync(file));
   const begin = Date.now();
@@ -73,7 +74,7 @@ if (process.argv.includes("--version")) {
 } else if (process.argv.includes("--standard-json")) {
   process.stdout.write(JSON.stringify(await compiled(JSON.parse(readFileSync(0, "utf8")))));
 } else if (process.argv.includes("--part")) {
-  process.stdout.write(require("solc").compile(readFileSync(0, "utf8")));
+  process.stdout.write(require(compiler).compile(readFileSync(0, "utf8")));
 } else {
   console.error("solc.mjs understands --version and --standard-json");
   process.exit(1);

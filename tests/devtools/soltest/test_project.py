@@ -70,6 +70,7 @@ local = "http://127.0.0.1:8545"
         ("[profile.default]\nlibs = 'lib'", "libs is 'lib', expected a list of texts"),
         ("[profile.default.fuzz]\nruns = 'many'", "fuzz.runs is 'many', expected a number"),
         ("[profile.default]\nremappings = ['nonsense']", "'nonsense' is not a remapping: expected prefix=target"),
+        ("[profile.default]\nremappings = ['a=']", "'a=' is not a remapping: expected prefix=target"),
         ("[profile.default]\nfs_permissions = [{ path = 'x' }]", "a row of fs_permissions lacks its access"),
         ("[profile.default]\nfs_permissions = 0", "fs_permissions is 0, expected a list of tables"),
         (
@@ -240,6 +241,36 @@ def test_libraries_are_remapped_by_themselves(tmp_path: Path) -> None:
         "own/=lib/elsewhere/",
         "plain/=lib/plain/",
     }
+
+
+def test_a_remapping_without_slashes_leads_where_forge_goes(tmp_path: Path) -> None:
+    toml = """
+[profile.default]
+remappings = ["aa=lib/solmate", "bb/=lib/solmate/src", "file.sol=src/F.sol", "ee/=./lib/x", "hh=/abs", "ctx:cc=lib/b"]
+"""
+    files = {
+        "remappings.txt": "solmate/=lib/solmate\n",
+        "lib/solmate/src/T.sol": "",
+        "lib/solmate/foundry.toml": "[profile.default]\nremappings = ['inner/=src', 'sol=foo.sol']",
+        "test/A.t.sol": 'import "solmate/src/T.sol"; import "bb/T.sol"; import "aa/src/T.sol";',
+    }
+    found = project(tmp_path, toml, files)
+    # what `forge remappings` of 1.7.1 prints for these files
+    assert {str(remapping) for remapping in found.remappings} == {
+        "solmate/=lib/solmate/", "aa/=lib/solmate/", "bb/=lib/solmate/src/", "file.sol=src/F.sol", "ee/=./lib/x/",
+        "hh/=/abs/", "ctx:cc/=lib/b/", "inner/=lib/solmate/src/", "sol/=lib/solmate/foo.sol",
+    }  # fmt: skip
+    assert set(read_sources(found, own_sources(found)).texts) == {"test/A.t.sol", "lib/solmate/src/T.sol"}
+
+
+def test_remappings_of_one_prefix_have_forges_precedence(tmp_path: Path) -> None:
+    toml = "[profile.default]\nremappings = ['aa=lib/toml', 'aa/=lib/toml2', 'bb=lib/toml']\n"
+    files = {"remappings.txt": "aa=lib/txt\n", "lib/aa/src/A.sol": "", "lib/bb/src/B.sol": ""}
+    found = project(tmp_path, toml, files)
+    # `forge build` of 1.7.1 compiles lib/txt/X.sol for aa/X.sol, and lib/cli/X.sol with -R aa=lib/cli
+    assert {str(remapping) for remapping in found.remappings} == {"aa/=lib/txt/", "bb/=lib/toml/"}
+    given = load_project(tmp_path, settings={"remappings": ["aa=lib/cli"]})
+    assert {str(remapping) for remapping in given.remappings} == {"aa/=lib/cli/", "bb/=lib/toml/"}
 
 
 def test_a_library_says_in_its_own_foundry_toml_where_its_imports_lead(tmp_path: Path) -> None:
