@@ -1,3 +1,3 @@
-"""What executes actors' code: the packages of the runtimes."""
+"""Runtimes: the packages that execute actors' code."""
 
-import hypervisor  # noqa: F401  # the guards of hidden packages and of compiled modules
+import hypervisor  # noqa: F401  # installs the guards for hidden packages and compiled modules

@@ -121,108 +121,108 @@ typedef struct FVM_PACKED {
     uint8_t bytes[65];
 } fvm_public_key;
 
-/* End the invocation: code 0 is a success with `block`, 1 to 15 are the system's own and become 9. */
+/* End the invocation: code 0 is success with `block`; codes 1 to 15 are reserved and become 9. */
 FVM_IMPORT("vm", "exit")
 __attribute__((noreturn)) uint32_t fvm_vm_exit(uint32_t code, uint32_t block, const void *data, uint32_t length);
 
-/* Who called whom, with what. */
+/* Return the context of the message: origin, caller, receiver, method, value, gas premium, flags. */
 FVM_IMPORT("vm", "message_context")
 uint32_t fvm_vm_message_context(fvm_message_context *result);
 
-/* Open a block of reachable state: its handle, codec and size. */
+/* Open a block of reachable state; return its codec, handle and size. */
 FVM_IMPORT("ipld", "block_open")
 uint32_t fvm_ipld_block_open(fvm_ipld_open *result, const void *cid);
 
-/* Make a block of bytes in memory; returns its handle. */
+/* Create a block from bytes in memory; return its handle. */
 FVM_IMPORT("ipld", "block_create")
 uint32_t fvm_ipld_block_create(uint32_t *result, uint64_t codec, const void *data, uint32_t length);
 
-/* Copy part of a block into memory; returns how much of the block is left, negative if the buffer has room. */
+/* Copy part of a block into memory; return the bytes left in the block, negative if the buffer is larger. */
 FVM_IMPORT("ipld", "block_read")
 uint32_t fvm_ipld_block_read(int32_t *result, uint32_t block, uint32_t offset, void *buffer, uint32_t length);
 
-/* A block's codec and size. */
+/* Return a block's codec and size. */
 FVM_IMPORT("ipld", "block_stat")
 uint32_t fvm_ipld_block_stat(fvm_ipld_stat *result, uint32_t block);
 
-/* Write a block to the state; its CID goes into the buffer, its length is returned. */
+/* Write a block to the state and its CID to the buffer; return the CID's length. */
 FVM_IMPORT("ipld", "block_link")
 uint32_t fvm_ipld_block_link(uint32_t *result, uint32_t block, uint64_t hash_code, uint32_t hash_length, void *buffer, uint32_t length);
 
-/* The state root's CID into the buffer; returns its length. */
+/* Write the state root's CID to the buffer; return its length. */
 FVM_IMPORT("self", "root")
 uint32_t fvm_self_root(uint32_t *result, void *buffer, uint32_t length);
 
-/* Make a block the state root. */
+/* Set the state root to a block. */
 FVM_IMPORT("self", "set_root")
 uint32_t fvm_self_set_root(const void *cid);
 
-/* The actor's balance. */
+/* Return the actor's balance in attoFIL. */
 FVM_IMPORT("self", "current_balance")
 uint32_t fvm_self_current_balance(fvm_token_amount *result);
 
 #ifdef FVM_ABI_V3
-/* Delete the actor; what it holds goes to a beneficiary (machine version 3). */
+/* Delete the actor and send its balance to a beneficiary (ABI version 3). */
 FVM_IMPORT("self", "self_destruct")
 uint32_t fvm_self_self_destruct(const void *data, uint32_t length);
 
 #else
-/* Delete the actor; what it holds is burnt, if it says so. */
+/* Delete the actor and, if `burn` is positive, burn its balance. */
 FVM_IMPORT("self", "self_destruct")
 uint32_t fvm_self_self_destruct(uint32_t burn);
 
 #endif
 
-/* The ID behind an address. */
+/* Return the ID of the actor at an address. */
 FVM_IMPORT("actor", "resolve_address")
 uint32_t fvm_actor_resolve_address(uint64_t *result, const void *data, uint32_t length);
 
-/* An actor's f4 address into the buffer; returns its length, 0 if the actor has none. */
+/* Write an actor's f4 address to the buffer; return its length, 0 if the actor has none. */
 FVM_IMPORT("actor", "lookup_delegated_address")
 uint32_t fvm_actor_lookup_delegated_address(uint32_t *result, uint64_t actor, void *buffer, uint32_t length);
 
-/* An actor's code CID into the buffer; returns its length. */
+/* Write an actor's code CID to the buffer; return its length. */
 FVM_IMPORT("actor", "get_actor_code_cid")
 uint32_t fvm_actor_get_actor_code_cid(uint32_t *result, uint64_t actor, void *buffer, uint32_t length);
 
-/* The type number of a code CID, 0 if it is no built-in actor's. */
+/* Return the type number of a code CID, 0 if it is not a built-in actor's. */
 FVM_IMPORT("actor", "get_builtin_actor_type")
 uint32_t fvm_actor_get_builtin_actor_type(int32_t *result, const void *cid);
 
-/* The code CID of a type number into the buffer; returns its length. */
+/* Write the code CID of a type number to the buffer; return its length. */
 FVM_IMPORT("actor", "get_code_cid_for_type")
 uint32_t fvm_actor_get_code_cid_for_type(uint32_t *result, int32_t type_number, void *buffer, uint32_t length);
 
-/* The address that the next created actor will get, into the buffer; returns its length. */
+/* Write the address of the next actor to be created to the buffer; return its length. */
 FVM_IMPORT("actor", "next_actor_address")
 uint32_t fvm_actor_next_actor_address(uint32_t *result, void *buffer, uint32_t length);
 
-/* Give code, and perhaps a delegated address, to an actor ID. */
+/* Create an actor at an ID with code and, optionally, a delegated address. */
 FVM_IMPORT("actor", "create_actor")
 uint32_t fvm_actor_create_actor(uint64_t actor, const void *cid, const void *data, uint32_t length);
 
-/* An actor's balance. */
+/* Return an actor's balance in attoFIL. */
 FVM_IMPORT("actor", "balance_of")
 uint32_t fvm_actor_balance_of(fvm_token_amount *result, uint64_t actor);
 
-/* Send a message. The gas limit is in gas; the greatest number means all that is left, and 0 means none. */
+/* Send a message. The gas limit is in gas; the maximum value means all that is left, and 0 means none. */
 FVM_IMPORT("send", "send")
 uint32_t fvm_send_send(fvm_send_result *result, const void *recipient, uint32_t recipient_length, uint64_t method, uint32_t params, uint64_t value_high, uint64_t value_low, uint64_t gas_limit, uint64_t flags);
 
-/* Epoch, timestamp, base fee, chain ID and network version. */
+/* Return epoch, timestamp, base fee, chain ID and network version. */
 FVM_IMPORT("network", "context")
 uint32_t fvm_network_context(fvm_network_info *result);
 
-/* The CID of a past tipset into the buffer; returns its length. */
+/* Write the CID of a past tipset to the buffer; return its length. */
 FVM_IMPORT("network", "tipset_cid")
 uint32_t fvm_network_tipset_cid(uint32_t *result, int64_t epoch, void *buffer, uint32_t length);
 
-/* The circulating supply. */
+/* Return the circulating supply in attoFIL. */
 FVM_IMPORT("network", "total_fil_circ_supply")
 uint32_t fvm_network_total_fil_circ_supply(fvm_token_amount *result);
 
 #ifdef FVM_ABI_V3
-/* Emit an event given as CBOR (machine version 3). */
+/* Emit an event encoded as CBOR (ABI version 3). */
 FVM_IMPORT("event", "emit_event")
 uint32_t fvm_event_emit_event(const void *data, uint32_t length);
 
@@ -233,103 +233,103 @@ uint32_t fvm_event_emit_event(const void *entries, uint32_t count, const void *k
 
 #endif
 
-/* Whether a key address signed a plaintext: 0 or -1. */
+/* Check that a key address signed a plaintext: 0 if so, -1 if not. */
 FVM_IMPORT("crypto", "verify_signature")
 uint32_t fvm_crypto_verify_signature(int32_t *result, uint32_t type_number, const void *signature, uint32_t signature_length, const void *signer, uint32_t signer_length, const void *plaintext, uint32_t plaintext_length);
 
-/* The public key behind a recoverable signature. */
+/* Recover the public key of a signature. */
 FVM_IMPORT("crypto", "recover_secp_public_key")
 uint32_t fvm_crypto_recover_secp_public_key(fvm_public_key *result, const void *digest, const void *signature);
 
-/* A digest into the buffer, cut to it; returns how many bytes were written. */
+/* Write a digest to the buffer, truncated to its size; return the number of bytes written. */
 FVM_IMPORT("crypto", "hash")
 uint32_t fvm_crypto_hash(uint32_t *result, uint64_t code, const void *data, uint32_t length, void *buffer, uint32_t buffer_length);
 
-/* The commitment to a sector's pieces as a CID, into the buffer; returns its length. */
+/* Write the CID of the commitment to a sector's pieces to the buffer; return its length. */
 FVM_IMPORT("crypto", "compute_unsealed_sector_cid")
 uint32_t fvm_crypto_compute_unsealed_sector_cid(uint32_t *result, int64_t proof_type, const void *data, uint32_t length, void *buffer, uint32_t buffer_length);
 
-/* Whether a window proof of spacetime holds: 0 or -1. */
+/* Verify a window proof of spacetime: 0 if valid, -1 if not. */
 FVM_IMPORT("crypto", "verify_post")
 uint32_t fvm_crypto_verify_post(int32_t *result, const void *data, uint32_t length);
 
-/* The fault that block headers prove; all zeros if they prove none. */
+/* Return the fault that block headers prove; all zeros if they prove none. */
 FVM_IMPORT("crypto", "verify_consensus_fault")
 uint32_t fvm_crypto_verify_consensus_fault(fvm_consensus_fault *result, const void *first, uint32_t first_length, const void *second, uint32_t second_length, const void *extra, uint32_t extra_length);
 
-/* Whether an aggregate of seal proofs holds: 0 or -1. */
+/* Verify an aggregate of seal proofs: 0 if valid, -1 if not. */
 FVM_IMPORT("crypto", "verify_aggregate_seals")
 uint32_t fvm_crypto_verify_aggregate_seals(int32_t *result, const void *data, uint32_t length);
 
-/* Whether the proof of a replica update holds: 0 or -1. */
+/* Verify the proof of a replica update: 0 if valid, -1 if not. */
 FVM_IMPORT("crypto", "verify_replica_update")
 uint32_t fvm_crypto_verify_replica_update(int32_t *result, const void *data, uint32_t length);
 
-/* Which seal proofs hold: a byte for each, 1 or 0, at the result pointer. */
+/* Verify seal proofs; write a byte for each, 1 or 0, at the result pointer. */
 FVM_IMPORT("crypto", "batch_verify_seals")
 uint32_t fvm_crypto_batch_verify_seals(const void *data, uint32_t length, void *result);
 
-/* Use up gas under a name. */
+/* Charge gas under a name. */
 FVM_IMPORT("gas", "charge")
 uint32_t fvm_gas_charge(const void *data, uint32_t length, uint64_t amount);
 
-/* The gas that is left, rounded down. */
+/* Return the remaining gas, rounded down. */
 FVM_IMPORT("gas", "available")
 uint32_t fvm_gas_available(uint64_t *result);
 
-/* Whether actors should log: 0 if so, -1 if not. */
+/* Return 0 if actors should log, else -1. */
 FVM_IMPORT("debug", "enabled")
 uint32_t fvm_debug_enabled(int32_t *result);
 
-/* A line for the log. Without a listener the memory is not even looked at. */
+/* Log a line. Without a listener the memory is not read. */
 FVM_IMPORT("debug", "log")
 uint32_t fvm_debug_log(const void *data, uint32_t length);
 
-/* A named piece of debugging data. The tracer gets its name and size; no file is written. */
+/* Log the name and size of a piece of debugging data; no file is written. */
 FVM_IMPORT("debug", "store_artifact")
 uint32_t fvm_debug_store_artifact(const void *name, uint32_t name_length, const void *data, uint32_t length);
 
 #ifdef FVM_ABI_V3
-/* Randomness of the ticket chain, bound by the host to a tag and entropy (machine version 3). */
+/* Return randomness of the ticket chain, hashed by the host with a tag and entropy (ABI version 3). */
 FVM_IMPORT("rand", "get_chain_randomness")
 uint32_t fvm_rand_get_chain_randomness(fvm_randomness *result, int64_t tag, int64_t epoch, const void *data, uint32_t length);
 
 #else
-/* The digest of the ticket chain at an epoch; the actor hashes it with its own tag and entropy. */
+/* Return the digest of the ticket chain at an epoch; the actor hashes it with its own tag and entropy. */
 FVM_IMPORT("rand", "get_chain_randomness")
 uint32_t fvm_rand_get_chain_randomness(fvm_randomness *result, int64_t epoch);
 
 #endif
 
 #ifdef FVM_ABI_V3
-/* Randomness of the beacon, bound by the host to a tag and entropy (machine version 3). */
+/* Return randomness of the beacon, hashed by the host with a tag and entropy (ABI version 3). */
 FVM_IMPORT("rand", "get_beacon_randomness")
 uint32_t fvm_rand_get_beacon_randomness(fvm_randomness *result, int64_t tag, int64_t epoch, const void *data, uint32_t length);
 
 #else
-/* The digest of the beacon at an epoch. */
+/* Return the digest of the beacon at an epoch. */
 FVM_IMPORT("rand", "get_beacon_randomness")
 uint32_t fvm_rand_get_beacon_randomness(fvm_randomness *result, int64_t epoch);
 
 #endif
 
 #ifndef FVM_ABI_V3
-/* Whether one BLS signature stands for `count` keys, each with a plaintext of its own: 0 or -1. */
+/* Check a BLS signature aggregated over `count` keys, each with its own plaintext: 0 if valid, -1 if not. */
 FVM_IMPORT("crypto", "verify_bls_aggregate")
 uint32_t fvm_crypto_verify_bls_aggregate(int32_t *result, uint32_t count, const void *signature, const void *keys, const void *plaintexts, const void *lengths);
 
 #endif
 
 #ifndef FVM_ABI_V3
-/* Have the module of a code CID checked and compiled. With the feature m2-native, which no network has. */
+/* Check and compile the module of a code CID. With the feature m2-native, which no network has. */
 FVM_IMPORT("actor", "install_actor")
 uint32_t fvm_actor_install_actor(const void *cid);
 
 #endif
 
 #ifndef FVM_ABI_V3
-/* Give this actor other code and run its `upgrade`: where that succeeds this invocation ends with its answer. With
- * the feature upgrade-actor, which no network has. */
+/* Replace this actor's code and run its `upgrade`; if that succeeds, the invocation ends with its result. With the
+ * feature upgrade-actor, which no network has. */
 FVM_IMPORT("actor", "upgrade_actor")
 uint32_t fvm_actor_upgrade_actor(fvm_send_result *result, const void *cid, uint32_t params);
 

@@ -1,9 +1,9 @@
-"""The network's syscall ABI: which syscalls there are at each revision, and what happens around every one of them.
+"""The network's syscall ABI: the syscalls of each revision, and the steps around every syscall.
 
-The order around a syscall is consensus (ref-fvm fvm/src/syscalls/linker.rs): charge what the guest has used since the
-last time; charge for the call; check the pointer for the result; do it; tell the guest what is left. The last step is
-taken even where the syscall ends the invocation, and, by an oversight of the network's that must be copied, not taken
-where the pointer for the result is bad.
+The order of these steps is consensus (ref-fvm fvm/src/syscalls/linker.rs): charge the gas that the guest has used since
+the last charge; charge for the syscall; check the pointer for the result; run the handler; set the guest's gas counter.
+The last step also runs if the syscall ends the invocation. If the result pointer is invalid it is skipped: an oversight
+of the network that must be reproduced.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Revision = MappingProxyType[ImportName, Syscall]
 
 
 def _revision(*tables: tuple[Syscall, ...]) -> Revision:
-    """A revision of tables; what comes later replaces what came before under the same name."""
+    """Return one revision made of several tables; later entries replace earlier ones of the same name."""
     return MappingProxyType({(syscall.module, syscall.name): syscall for table in tables for syscall in table})
 
 
@@ -51,67 +51,67 @@ REVISIONS: MappingProxyType[str, Revision] = MappingProxyType(
 )
 """Syscalls by import name and `MachineRules.revision`: v3 for network versions 18 to 20, v4 from 21 on."""
 FULLEST = "v4+install_actor+upgrade_actor"
-"""The revision that has all of v4's, and those of every feature."""
+"""The revision with all syscalls of v4 and of every feature."""
 
 
 class Guest(Protocol):
-    """One instance in a store of its own, as a boundary offers it. Numbers are unsigned."""
+    """One instance in its own store, as a boundary offers it. All numbers are unsigned."""
 
     @property
     def counter(self) -> Counter:
-        """The gas counter that was found."""
+        """The gas counter located by `find_gas`."""
 
     def find_memory(self) -> bool:
-        """Find the exported memory; False if there is none."""
+        """Locate the exported memory; return False if there is none."""
 
     def find_gas(self, name: bytes) -> bool:
-        """Find the gas counter, an exported global of type i64; False if there is none."""
+        """Locate the gas counter, an exported global of type i64; return False if there is none."""
 
     def find_function(self, name: bytes) -> bool:
-        """Find the function to enter; False if there is none."""
+        """Locate the function to call; return False if there is none."""
 
     def memory(self) -> tuple[int, int]:
-        """Address and size in bytes of the memory, as they are now."""
+        """Return the current address and size in bytes of the memory."""
 
     def enter(self, argument: int) -> int:
-        """Call the function that was found, (i32) -> i32; raises Trap."""
+        """Call the located function, (i32) -> i32; raises Trap."""
 
     def enter_with(self, first: int, second: int) -> int:
-        """Call the function that was found, (i32, i32) -> i32; raises Trap."""
+        """Call the located function, (i32, i32) -> i32; raises Trap."""
 
     def start(self) -> None:
-        """Call the function that was found, () -> (); raises Trap."""
+        """Call the located function, () -> (); raises Trap."""
 
 
 @dataclass(slots=True)
 class WasmInvocation:
-    """One guest at work: its kernel, its instance, and the gas that its counter was last set to (milligas)."""
+    """A running guest: its kernel, its instance, and the value its gas counter was last set to (milligas)."""
 
     kernel: Kernel
     instance: Guest
     memory: GuestMemory
     counter_start: int = 0
     counted: int = 0
-    """Bytes of the guest's memory that are counted in the message's budget."""
+    """Bytes of the guest's memory already counted against the message's memory limit."""
     failure: BaseException | None = None
-    """What ended the invocation inside a host function, to be raised once the guest has unwound."""
+    """The exception that ended the invocation inside a host function, raised again once the guest has unwound."""
     around: WasmInvocation | None = None
-    """The invocation in which this one was begun on its thread, where the boundary keeps that here."""
+    """The enclosing invocation on the same thread, for boundaries that record it here."""
     profile: Any = None
-    """What a profile notes of it (`profiling`)."""
+    """Profiling data of this invocation (`profiling`)."""
 
     def charge_execution(self) -> None:
-        """Charge what the guest has used since its counter was set; raises OutOfGas where its counter is negative."""
+        """Charge the gas used since the counter was last set; raises OutOfGas if the counter is negative."""
         used = self.counter_start - self.instance.counter.value
         self.kernel.gas.charge("wasm_exec", used if used > 0 else 0)
 
     def set_gas_counter(self) -> None:
-        """Set the guest's counter to what is left."""
+        """Set the guest's counter to the remaining gas."""
         left = self.kernel.gas.available
         self.instance.counter.value = self.counter_start = left if left < MAX_COUNTER else MAX_COUNTER
 
     def account_memory(self) -> None:
-        """Count how far the guest's memory has grown, before another guest takes its share."""
+        """Count the growth of the guest's memory against the limit before another guest runs."""
         size = self.memory.follow()
         if size > self.counted:
             self.kernel.memory.grow(self.counted, size)
@@ -119,14 +119,14 @@ class WasmInvocation:
 
 
 def performer(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
-    """What a syscall does from its charges to its error number, 0 for none."""
+    """Return a function that runs a syscall from its charges to its error number (0 for none)."""
     handler, size = syscall.handler, syscall.result
     name = f"{syscall.module}::{syscall.name}"
 
     def perform(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
         kernel, memory, counter = invocation.kernel, invocation.memory, invocation.instance.counter
         gas, used = kernel.gas, invocation.counter_start - counter.value
-        # Both charges at once where there is no listener and there is gas for them: this is done around every syscall.
+        # Fast path around every syscall: without a tracer and with enough gas, both charges are one addition.
         total = gas.used + kernel.prices.syscall + (used if used > 0 else 0)
         if gas.tracer is None and total <= gas.limit:
             gas.used = total
@@ -136,7 +136,7 @@ def performer(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], i
                 gas.tracer.event(SyscallEntered(name, arguments, memory))
             gas.charge("OnSyscall", kernel.prices.syscall)
         if size and arguments[0] + size > memory.size and not memory.reaches(arguments[0] + size):
-            return ErrorNumber.ILLEGAL_ARGUMENT  # without `set_gas_counter`: the network's oversight, see above
+            return ErrorNumber.ILLEGAL_ARGUMENT  # no `set_gas_counter`, as on the network: see above
         try:
             if size:
                 memory.write(arguments[0], handler(invocation, *arguments[1:]))  # type: ignore[arg-type]

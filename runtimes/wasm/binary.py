@@ -1,7 +1,6 @@
-"""Reading the WASM binary format's atoms: LEB128 numbers, names, vectors (`runtimes.wasmtime.encoding` writes them).
+"""Reader for the WASM binary format: LEB128 numbers, names, vectors (`runtimes.wasmtime.encoding` writes them).
 
-The reader never looks past its end: whatever is malformed is an InvalidModule with the offset in its text. Rules:
-WebAssembly core specification 2.0, section 5.2.
+Malformed input raises InvalidModule with the offset. Rules: WebAssembly core specification 2.0, section 5.2.
 """
 
 from hypervisor.errors import InvalidModule
@@ -21,23 +20,23 @@ class BinaryReader:
 
     @property
     def done(self) -> bool:
-        """True at the end."""
+        """True at the end of the input."""
         return self.position >= self.end
 
     def fail(self, problem: str) -> InvalidModule:
-        """The error for what lies at the cursor."""
+        """Return an InvalidModule for a problem at the current position."""
         return InvalidModule(f"WASM module, offset {self.position}: {problem}")
 
     def byte(self) -> int:
-        """One byte."""
+        """Read one byte."""
         if self.position >= self.end:
-            raise self.fail("cut short")
+            raise self.fail("unexpected end")
         value = self.data[self.position]
         self.position += 1
         return value
 
     def take(self, length: int) -> bytes:
-        """The next N bytes."""
+        """Read the next `length` bytes."""
         if length > self.end - self.position:
             raise self.fail(f"{length} bytes expected, {self.end - self.position} left")
         start = self.position
@@ -45,7 +44,7 @@ class BinaryReader:
         return self.data[start : self.position]
 
     def u32(self) -> int:
-        """An unsigned LEB128 number below 2^32; longer forms than the shortest are allowed, up to five bytes."""
+        """Read an unsigned LEB128 number below 2^32; non-minimal encodings of up to five bytes are allowed."""
         value = 0
         for shift in range(0, 7 * MAX_U32_BYTES, 7):
             byte = self.byte()
@@ -57,21 +56,21 @@ class BinaryReader:
         raise self.fail("number is longer than 5 bytes")
 
     def count(self) -> int:
-        """The length of a vector; each element takes a byte at least, so a larger count cannot be true."""
+        """Read the length of a vector; each element takes at least one byte, so larger counts are invalid."""
         value = self.u32()
         if value > self.end - self.position:
             raise self.fail(f"{value} elements announced, {self.end - self.position} bytes left")
         return value
 
     def skip_leb(self, max_bytes: int) -> None:
-        """Pass over a LEB128 number of at most `max_bytes` bytes, signed or not."""
+        """Skip a LEB128 number of at most `max_bytes` bytes, signed or not."""
         for _ in range(max_bytes):
             if self.byte() < 0x80:
                 return
         raise self.fail(f"number is longer than {max_bytes} bytes")
 
     def name(self) -> str:
-        """A UTF-8 name."""
+        """Read a UTF-8 name."""
         raw = self.take(self.u32())
         try:
             return raw.decode()

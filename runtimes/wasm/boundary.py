@@ -1,8 +1,8 @@
-"""The boundary between Python and guests: how syscalls become host functions, and how an invocation is set up.
+"""The boundary between Python and guests: syscalls as host functions, and the setup of an invocation.
 
-Two implementations of one protocol. `RawBoundary` goes over `raw` and is what runs; `plain.PlainBoundary` does the same
-through the public wrappers of wasmtime-py, at ten times the cost, and is its oracle. The option `boundary` of a
-machine, or the environment's FVM_BOUNDARY, chooses: `raw` or `plain`. What a syscall does is `abi`'s.
+The protocol has two implementations: `RawBoundary` uses `raw` and is the default; `plain.PlainBoundary` uses the public
+wrappers of wasmtime-py, is about ten times slower, and serves as its oracle. The machine option `boundary` or the
+environment variable FVM_BOUNDARY selects `raw` or `plain`. The semantics of a syscall are in `abi`.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ class Linked(Protocol):
     """A module linked against one revision of the syscalls."""
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
-        """Make an empty store with these limits for one invocation, which `end` must end."""
+        """Create an empty store with these limits for one invocation; `end` deletes it."""
 
     def instantiate(self, invocation: WasmInvocation) -> None:
-        """Make the instance; raises Trap where it is larger than its limits or a segment does not fit."""
+        """Create the instance; raises Trap if it exceeds its limits or a segment does not fit."""
 
     def end(self, invocation: WasmInvocation) -> None:
-        """Delete the store and all that is in it."""
+        """Delete the store and its contents."""
 
     def detach(self, invocation: WasmInvocation) -> None:
-        """From now on a host function does not find the invocation."""
+        """Hide the invocation from host functions until `attach`."""
 
     def attach(self, invocation: WasmInvocation) -> None:
-        """It does again, as it does at first."""
+        """Make the invocation visible to host functions again."""
 
     def stray(self, invocation: WasmInvocation) -> BaseException | None:
-        """An error of a host function that did not find its invocation, handed out once."""
+        """Return and clear the error of a host function that was called while no invocation was attached."""
 
 
 class Boundary(Protocol):
     """The syscalls of one revision as host functions of one engine."""
 
     def link(self, module: CompiledModule) -> Linked:
-        """Resolve a module's imports; raises InvalidModule where one is unknown or has another signature."""
+        """Resolve a module's imports; raises InvalidModule if one is unknown or has another signature."""
 
 
 def chosen(options: Mapping[str, str]) -> str:
-    """The name of the boundary that a machine's options or the environment ask for."""
+    """Return the boundary selected by a machine's options or the environment."""
     name = options.get("boundary") or os.environ.get(ENVIRONMENT) or RAW
     if name not in (RAW, PLAIN):
         raise InvalidInput(f"boundary '{name}' is not known: choose {RAW} or {PLAIN}")
@@ -69,11 +69,11 @@ def chosen(options: Mapping[str, str]) -> str:
 
 
 class RawBoundary:
-    """The boundary over `raw`, whose rules it keeps.
+    """The boundary over `raw`; it follows the rules listed there.
 
-    Guests find their invocation by their thread, on which at most one of them runs, and those that it was called from
-    wait: so one linker serves every invocation on every thread. `live` holds the innermost invocation of each thread,
-    and `strays` the errors of host functions that did not find theirs. A guest may have `memories` of its own.
+    A host function finds its invocation by thread: at most one guest runs on a thread, and its callers wait. So one
+    linker serves all invocations on all threads. `live` holds the innermost invocation of each thread, and `strays` the
+    errors of host functions called without an attached invocation. A store may hold `memories` memories.
     """
 
     def __init__(self, engine: WasmtimeEngine, revision: Revision, memories: int = 1) -> None:
@@ -90,7 +90,7 @@ class RawBoundary:
         return RawLinked(self, module)
 
     def linker(self, engine: WasmtimeEngine) -> Linker:
-        """The host functions for an engine: this boundary's own, or its spare one."""
+        """Return the linker with the host functions for an engine: this boundary's own or its spare one."""
         with self._lock:
             linker = self._linkers.get(engine.pointer)
             if linker is None:
@@ -100,7 +100,7 @@ class RawBoundary:
         return linker
 
     def _performer(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
-        """What a syscall does."""
+        """Return the function that runs a syscall."""
         return performer(syscall)
 
     def _host_function(self, syscall: Syscall) -> Callable[[int, int, int, int], int]:
@@ -113,7 +113,7 @@ class RawBoundary:
             try:
                 invocation = live[get_ident()]
                 slots = arguments_of(arguments)
-                put(slots, 0, perform(invocation, unpack(slots)))  # type: ignore[arg-type]  # without one it is a stray
+                put(slots, 0, perform(invocation, unpack(slots)))  # type: ignore[arg-type]  # None raises: a stray
             except BaseException as error:  # noqa: BLE001  # nothing may leave a callback: rule 2 of `raw`
                 if invocation is None:
                     strays[get_ident()] = error
@@ -126,7 +126,7 @@ class RawBoundary:
 
 
 class RawLinked:
-    """Instances are made in the engine's places; where those are taken, or too small, in its spare engine."""
+    """A linked module; instances use the engine's pool, or its spare engine if the pool is full or too small."""
 
     def __init__(self, boundary: RawBoundary, module: CompiledModule) -> None:
         self._boundary = boundary
@@ -154,7 +154,7 @@ class RawLinked:
         instance.instantiate(self._linked_for(instance.placed).pointer)
 
     def _linked_for(self, placed: bool) -> LinkedModule:
-        """The module in the engine that an instance belongs to."""
+        """Return the linked module for the engine of an instance."""
         if placed or not self._engine.has_places:
             return self._linked
         with self._lock:
@@ -190,6 +190,6 @@ def _own(invocation: WasmInvocation) -> Instance:
 
 
 def _argument_reader(syscall: Syscall) -> tuple[Callable[[int], Any], Callable[[Any], tuple[Any, ...]]]:
-    """How to see the slots of the arguments (16 bytes each) and how to take them apart."""
+    """Return functions that map the argument slots (16 bytes each) and that unpack them."""
     layout = struct.Struct("<" + "".join(letter + _PADDING[letter] for letter in syscall.letters))
     return (ctypes.c_char * max(layout.size, _SLOT)).from_address, layout.unpack_from

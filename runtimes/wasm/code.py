@@ -1,8 +1,8 @@
-"""A function's instructions in the form that the two passes read.
+"""A function's instructions in the form that both instrumentation passes read.
 
-Most instructions only move the stack's height and cost their price, so they are kept as one byte each in `ops`; the
-few that the passes must look at (control flow, calls, linearly priced ones) are `marks` with their operand and place
-in the module's bytes. Globals are listed apart because their indices shift. The code was validated by wasmtime before.
+Most instructions only change the stack height and cost their price; they are stored as one byte each in `ops`. The few
+that the passes must inspect (control flow, calls, linearly priced ones) are `marks`, with operands and offsets. Globals
+are listed separately because their indices shift. wasmtime has validated the code before.
 """
 
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ EMPTY_BLOCK = 0x40
 Mark = tuple[int, int, int, int, tuple[int, ...]]
 """Instruction index, opcode, offset in the module, offset after it, operands.
 
-Operands: blocks have the number of their results (0 or 1), branches their labels (br_table: the default last), calls
-the index of the function or type; a linearly priced instruction has the constant before it, or none.
+Operands: for blocks the number of results (0 or 1), for branches the labels (br_table: the default last), for calls
+the index of the function or type, for linearly priced instructions the preceding constant, if any.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """A function taken apart: opcodes, marks, and (offset, end, opcode, index) of each global.get and global.set."""
+    """A decoded function: opcodes, marks, and (offset, end, opcode, index) of each global.get and global.set."""
 
     ops: bytearray
     marks: list[Mark]
@@ -39,19 +39,19 @@ class Instructions:
 
 
 def decode(code: bytes, position: int, end: int) -> Instructions:
-    """Read the instructions of one function; InvalidModule for one that consensus does not know."""
+    """Decode the instructions of one function; raises InvalidModule for one that consensus does not allow."""
     result = Instructions(bytearray(), [], [])
     try:
         position = _decode(code, position, end, result)
     except IndexError:
         position = -1
     if position != end:
-        raise InvalidModule("a function's code is cut short")
+        raise InvalidModule("a function's code ends unexpectedly")
     return result
 
 
 def _decode(code: bytes, position: int, end: int, result: Instructions) -> int:
-    # This loop sees every byte of every module: locals instead of attributes, the frequent shapes first.
+    # Hot loop over every byte of every module: local variables instead of attributes, frequent shapes first.
     ops, marks, shapes = result.ops, result.marks, SHAPE
     push, mark = ops.append, marks.append
     while position < end:
@@ -96,7 +96,7 @@ def _decode(code: bytes, position: int, end: int, result: Instructions) -> int:
 
 
 def _rare(code: bytes, position: int, op: int, shape: int, ops: bytearray) -> tuple[int, int, tuple[int, ...] | None]:
-    """An instruction of a less frequent shape: its code, the offset after it, its operands if it is a mark."""
+    """Decode an instruction of a rare shape: return its code, the offset after it, and its operands if it is a mark."""
     if shape == Shape.MARK:
         if op != MEMORY_GROW:
             return op, position, ()
@@ -104,7 +104,7 @@ def _rare(code: bytes, position: int, op: int, shape: int, ops: bytearray) -> tu
     if shape == Shape.BLOCK:
         kind = code[position]
         if kind != EMPTY_BLOCK and kind not in VALUE_TYPES:
-            raise InvalidModule(f"WASM module, offset {position}: a block's result is not one value or none")
+            raise InvalidModule(f"WASM module, offset {position}: a block may only have one result or none")
         return op, position + 1, (0 if kind == EMPTY_BLOCK else 1,)
     if shape == Shape.BR_TABLE:
         count, position = _u32(code, position)
@@ -117,20 +117,20 @@ def _rare(code: bytes, position: int, op: int, shape: int, ops: bytearray) -> tu
         type_index, position = _u32(code, position)
         table, position = _u32(code, position)
         if table != 0:
-            raise InvalidModule(f"WASM module, offset {position}: an indirect call through a second table")
+            raise InvalidModule(f"WASM module, offset {position}: an indirect call uses a table other than the first")
         return op, position, (type_index,)
     if shape == Shape.PREFIX:
         return _read_prefixed(code, position, ops)
     if shape in (Shape.FLOAT, Shape.DOUBLE, Shape.ZERO):
         return op, position + {Shape.FLOAT: 4, Shape.DOUBLE: 8, Shape.ZERO: 1}[Shape(shape)], None
-    raise InvalidModule(f"WASM module, offset {position - 1}: instruction 0x{op:02x} is not part of consensus")
+    raise InvalidModule(f"WASM module, offset {position - 1}: instruction 0x{op:02x} is not allowed by consensus")
 
 
 def _read_prefixed(code: bytes, position: int, ops: bytearray) -> tuple[int, int, tuple[int, ...] | None]:
     start = position - 1
     second, position = _u32(code, position)
     if second >= len(PREFIXED_OPERANDS):
-        raise InvalidModule(f"WASM module, offset {start}: instruction 0xfc {second} is not part of consensus")
+        raise InvalidModule(f"WASM module, offset {start}: instruction 0xfc {second} is not allowed by consensus")
     for _ in range(PREFIXED_OPERANDS[second]):
         _, position = _u32(code, position)
     operands = _constant_before(code, start, ops) if PREFIXED_IS_MARK[second] else None
@@ -138,7 +138,7 @@ def _read_prefixed(code: bytes, position: int, ops: bytearray) -> tuple[int, int
 
 
 def _constant_before(code: bytes, position: int, ops: bytearray) -> tuple[int, ...]:
-    """The value of an i32.const directly before `position`, if that is what stands there."""
+    """Return the value of an i32.const directly before `position`, or an empty tuple."""
     if not ops or ops[-1] != I32_CONST:
         return ()
     start = position - 1

@@ -1,24 +1,24 @@
-"""Writes an instrumented module: the original's sections with the code of the two passes put in.
+"""Encoder of instrumented modules: the original sections with the code of both passes inserted.
 
-What is charged, and in which order charges and traps come, is the network's; the code that does it is not. The gas
-counter is a global of the module itself (index 0, exported under `GAS_EXPORT`) where the network's pass imports one: an
-import would tie the pre-linked instance to one store. A charge is written out where the network's pass calls a
-function, and the stack is counted inside a function instead of around its calls: guests run a third faster so. A
-function becomes
+The amounts charged and the order of charges and traps are the network's; the code that does it is not. The gas counter
+is a global of the module itself (index 0, exported as `GAS_EXPORT`); the network's pass imports one, which would tie a
+pre-linked instance to one store. A charge is inlined where the network's pass calls a function, and the stack is
+counted inside a function instead of around its calls, which makes guests a third faster. A function becomes
 
-    block                               ; left where gas or stack are exhausted
-      <count the stack>
-      block (result of the function)    ; takes the place of the function's own label: no branch changes
+    block                               ; left when gas or stack is exhausted
+      <add to the stack count>
+      block (result of the function)    ; replaces the function's own label, so no branch changes
         <code; each `return` is a branch to the end of this block>
       end
-      <take it off again>  return
+      <subtract from the stack count>  return
     end
     unreachable
 
-Functions that are entered from outside (exports, tables, the start) pay for the network's thunk, so they have one: it
-charges and calls. A reference in a global leads past the network's thunks, so that neither gas nor stack is counted:
-there stands a function that takes the callee's cost off the stack first. New functions follow the module's own. The
-start function becomes an export, since it needs a gas counter that is set. Custom sections are dropped.
+The network's pass adds a thunk for each function that is entered from outside (exports, tables, the start function),
+and guests pay for it. Such a function therefore has a thunk here, too, which charges and calls. A reference in a global
+bypasses the network's thunks, so neither gas nor stack is counted there: it refers to an added function that subtracts
+the callee's stack cost first. Added functions follow the module's own. The start function becomes an export because the
+gas counter must be set before it runs. Custom sections are dropped.
 """
 
 from collections.abc import Callable
@@ -44,14 +44,14 @@ _BRANCH_IF = b"\x0d"
 
 @dataclass(frozen=True, slots=True)
 class Instrumented:
-    """What the passes found out about one function."""
+    """Result of the two passes for one function."""
 
     instructions: Instructions
     charges: Charges
 
 
 class Encoder:
-    """Encodes one module. `stack_costs` are by function index, 0 for imported functions; the price is in milligas."""
+    """Encoder for one module. `stack_costs` is by function index, 0 for imported functions; prices are in milligas."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Encoder:
         self._charges: dict[tuple[int, int], bytes] = {}
 
     def encode(self) -> bytes:
-        """The instrumented module."""
+        """Return the instrumented module."""
         rewritten: dict[int, Callable[[], bytes]] = {
             Section.FUNCTION: self._function_section,
             Section.GLOBAL: self._global_section,
@@ -90,7 +90,7 @@ class Encoder:
         return self.module.data[:8] + b"".join(sections)
 
     def _thunks(self) -> dict[int, int]:
-        """The index of the thunk of every function that can be entered from outside."""
+        """Return the index of the thunk for every function that can be entered from outside."""
         entered = {export.index for export in self.module.exports if export.kind == ExternKind.FUNCTION}
         for segment in self.module.elements:
             entered.update(segment.functions)
@@ -100,7 +100,7 @@ class Encoder:
         return {callee: len(self.stack_costs) + position for position, callee in enumerate(callees)}
 
     def _thunks_of(self) -> dict[int, int]:
-        """The index of the function that stands for a callee to which a global refers."""
+        """Return, for each function referred to by a global, the index of the function that replaces it."""
         first = len(self.stack_costs) + len(self.thunks)
         referred = {item.function for item in self.module.globals if item.function is not None}
         callees = sorted(index for index in referred if self.stack_costs[index])
@@ -189,35 +189,35 @@ class Encoder:
             added.append(own)
         return u32(body.local_groups + len(added)) + declared + b"".join(added)
 
-    # What another encoder does otherwise: where the counters are (`linked_encode`), and what it puts into functions
-    # (`profile_encode`); nothing here.
+    # Hooks for other encoders: the location of the counters (`linked_encode`) and code inserted into functions
+    # (`profile_encode`). The defaults insert nothing.
 
     def _first_global(self) -> int:
-        """The index of the first of the module's own globals."""
+        """Return the index of the first of the module's own globals."""
         return GAS_GLOBAL + 1
 
     def _height_global(self) -> int:
-        """The index of the count of the stack."""
+        """Return the index of the global that counts the stack."""
         return len(self.module.globals) + 1
 
     def _more_sections(self) -> dict[int, Callable[[], bytes]]:
-        """Sections that are written besides, or otherwise."""
+        """Return the encoders of additional or replaced sections."""
         return {}
 
     def _own_locals(self) -> bytes:
-        """One more group of local variables, after those that there are."""
+        """Return one more group of local variables, placed after the existing ones."""
         return b""
 
     def _prologue(self, position: int) -> bytes:
-        """Code before a function's."""
+        """Return code to insert before a function's own code."""
         return b""
 
     def _epilogue(self, position: int) -> bytes:
-        """Code before a function returns."""
+        """Return code to insert before a function returns."""
         return b""
 
     def _edits(self, position: int) -> list[tuple[int, int, bytes]]:
-        """(start, end, replacement) in the module's bytes, in order; charges stand before what they pay for."""
+        """Return (start, end, replacement) in the module's bytes, in order; a charge precedes the code it pays for."""
         function = self.functions[position]
         charges, moved = function.charges, self._first_global()
         edits = [(offset, offset, self._charge(price, depth)) for offset, price, depth in charges.blocks]
@@ -244,7 +244,7 @@ class Encoder:
 
 
 def _call(callee: int, params: int) -> bytes:
-    """A call with the caller's own parameters."""
+    """Encode a call that passes on the caller's own parameters."""
     return b"".join(b"\x20" + u32(index) for index in range(params)) + b"\x10" + u32(callee)
 
 

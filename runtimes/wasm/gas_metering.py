@@ -1,8 +1,8 @@
-"""The second pass: which blocks of code are paid for where.
+"""The second pass: the position and price of each gas charge.
 
-A metered block is paid for at its beginning; a linearly priced instruction whose operand is not a constant pays for the
-operand on its own. The network's pass runs over the code of its stack limiter, so that one's instructions cost gas
-too: a counted call costs as much as its thirteen priced instructions. What is written for a charge is the encoder's.
+A metered block is charged at its beginning; a linearly priced instruction whose operand is not a constant charges for
+the operand separately. The network's pass runs over the output of its stack limiter, so the limiter's instructions cost
+gas, too: a counted call costs as much as its thirteen priced instructions. `encode` writes the charges.
 Rules: fvm-wasm-instrument 0.4, `gas_metering`.
 """
 
@@ -29,19 +29,19 @@ from runtimes.wasm.opcodes import (
 )
 
 COUNTED_CALL = 13
-"""A call of a function of the module, with the network's count of the stack around it: the counter's sum before, its
-check, the call, the counter's sum after; fifteen instructions, of which unreachable and end are free."""
+"""Price in instructions of a call of the module's own function, including the network's stack counting: add, check,
+call, subtract; fifteen instructions, of which unreachable and end are free."""
 
 _STRAIGHT = [count if op != CALL else 0 for op, count in enumerate(PRICE)]
 
 
 @dataclass(frozen=True, slots=True)
 class Charges:
-    """What a function pays, and where it returns.
+    """The charges and returns of one function.
 
-    `blocks` has (offset in the module, milligas, depth) of each metered block, in the order of the offsets; `operands`
-    (offset, milligas a unit, depth) of each instruction that pays for its operand when it runs; `returns` (offset,
-    offset after, depth) of each `return`. A depth is the number of control blocks that are open there.
+    `blocks` holds (offset in the module, milligas, depth) of each metered block, in the order of the offsets;
+    `operands` (offset, milligas per unit, depth) of each instruction that charges for its operand at run time;
+    `returns` (offset, offset after, depth) of each `return`. Depth is the number of open control blocks.
     """
 
     blocks: list[tuple[int, int, int]]
@@ -50,8 +50,8 @@ class Charges:
 
 
 class _Control:
-    """An open control block: its metered block (start index, start offset and depth, price so far) and how far it may
-    branch."""
+    """An open control block: its metered block (start index, start offset and depth, price so far) and the outermost
+    control block it branches to."""
 
     __slots__ = ("depth", "farthest", "is_loop", "offset", "price", "start")
 
@@ -65,7 +65,7 @@ class _Control:
 
 
 class _Meter:
-    """The algorithm's state. The function itself is control block 0; indices count from the outside."""
+    """State of the metering algorithm. The function itself is control block 0; indices count from the outside."""
 
     def __init__(self, offset: int) -> None:
         self.stack = [_Control(0, 0, offset, 0, False)]
@@ -81,7 +81,7 @@ class _Meter:
         start, begun_at, price, depth = top.start, top.offset, top.price, top.depth
         top.start, top.offset, top.price, top.depth = index + 1, offset, 0, len(stack) - 1
         if len(stack) > 1 and stack[-2].start == start:
-            stack[-2].price += price  # nothing branches between the two beginnings: paid for together
+            stack[-2].price += price  # no branch between the two beginnings: charged together
         elif price:
             self.blocks.append((begun_at, price, depth))
 
@@ -107,7 +107,7 @@ class _Meter:
 
 
 def charges(body: Instructions, code_at: int, imported: int, prices: WasmPrices = NETWORK_PRICES) -> Charges:
-    """The charges of one function whose code begins at `code_at`; functions below `imported` are the host's."""
+    """Return the charges of one function whose code begins at `code_at`; functions below `imported` are imported."""
     each = prices.instruction
     meter = _Meter(code_at)
     operand_charges: list[tuple[int, int, int]] = []
@@ -145,12 +145,12 @@ def _targets(op: int, labels: tuple[int, ...], innermost: int) -> list[int]:
     if op == RETURN:
         return [0]
     if op == BR_TABLE:
-        labels = labels[:-1]  # the network's pass overlooks the default label: that is consensus now
+        labels = labels[:-1]  # the network's pass ignores the default label; this is consensus
     return [innermost - label for label in labels]
 
 
 def _linear(unit: int, operand: int) -> int:
-    """What a linearly priced instruction costs whose operand is the constant before it."""
+    """Return the price of a linearly priced instruction with a constant operand."""
     if operand < 0:
         raise InvalidModule("a linearly priced instruction has a negative constant operand")
     return operand * unit

@@ -1,7 +1,7 @@
-"""The two passes over a whole module: limit the stack, meter the gas, write the result.
+"""The two passes over a whole module: limit the stack, meter the gas, encode the result.
 
-`REVISION` stands for what `validate` accepts and finds, and for what the passes write: a change of these counts it up,
-since a compiled module is kept on disk under the revision that made it.
+`REVISION` identifies what `validate` accepts and finds and what the passes write. Increase it with every change to
+these, because cached compiled modules are stored under the revision that made them.
 """
 
 from hypervisor.errors import InvalidModule
@@ -16,7 +16,7 @@ REVISION = 4
 
 
 def instrument(module: WasmModule, prices: WasmPrices = NETWORK_PRICES, encoder: type[Encoder] = Encoder) -> bytes:
-    """The instrumented form of a module that `validate` and wasmtime have accepted; raises InvalidModule."""
+    """Return the instrumented form of a module that `validate` and wasmtime accepted; raises InvalidModule."""
     types = module.types
     signatures = [types[index] for index in module.function_type_indices()]
     imported = len(signatures) - len(module.functions)
@@ -29,5 +29,5 @@ def instrument(module: WasmModule, prices: WasmPrices = NETWORK_PRICES, encoder:
             costs.append(stack_cost(instructions, body.local_groups, results, types, signatures))
             functions.append(Instrumented(instructions, charges(instructions, body.code_at, imported, prices)))
     except IndexError:
-        raise InvalidModule("a function's control flow or an index in it is broken") from None
+        raise InvalidModule("a function's control flow or an index in it is invalid") from None
     return encoder(module, functions, costs, prices.instruction).encode()

@@ -1,8 +1,8 @@
-"""The lab `libraries`: which modules may be libraries, and which libraries a module is linked with.
+"""The lab `libraries`: validation of library modules, and resolution of the libraries that a module imports.
 
-A module names a library by its CID, as the module of an import: `lib:<cid>`. Here is what can be said of modules by
-reading them; `linked_modules` compiles and links them, `linked_runtime` runs what
-is linked. Rules: docs/labs/libraries.md.
+A module names a library by its CID, as the module name of an import: `lib:<cid>`. This module handles everything that
+follows from reading modules; `linked_modules` compiles and links them, `linked_runtime` runs the result.
+Rules: docs/labs/libraries.md.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from store.cid import RAW, USUAL_LENGTH, USUAL_RAW_PREFIX, Cid, CidError, cid_of
 
 PREFIX: Final = "lib:"
 MOST_LIBRARIES: Final = 16
-"""Libraries of an actor, those of its libraries among them."""
+"""Maximum number of libraries of an actor, including indirect ones."""
 DEEPEST: Final = 4
-"""Libraries on a path of imports from an actor."""
+"""Maximum number of libraries on a path of imports from an actor."""
 MOST_LIBRARY_BYTES: Final = 1 << 20
-"""Of a library's module."""
+"""Maximum size of a library's module in bytes."""
 MOST_LIBRARY_PAGES: Final = 256
-"""To which a library's memory may grow: what it may become is set aside when a call begins."""
+"""Maximum size of a library's memory in pages; its declared maximum is reserved when a call begins."""
 MOST_IMPORTS: Final = 1_000
-"""Of a module that is linked: each is looked up in each call."""
+"""Maximum number of imports of a linked module; each is looked up in each call."""
 MOST_EXPORTS: Final = 1_000
-"""Of a library: their names are kept for those that import from it."""
+"""Maximum number of exports of a library; their names are cached for importing modules."""
 LIBRARY_GAS: Final = Gas(30_000)
-"""For each library of an actor, in each call: what it takes to make an instance, besides its memory's pages."""
+"""Gas per library of an actor and call, for its instance without the pages of its memory."""
 LIBRARY_BYTE_GAS: Final = Gas(10)
-"""For each byte of a library's module, in each call: where this process has forgotten it, it is read again."""
+"""Gas per byte of a library's module and call, since the library must be read again if it is not cached."""
 IMPORT_GAS: Final = Gas(2_000)
-"""For each import that a library answers, those of libraries among them."""
+"""Gas per import resolved by a library and call, including imports of libraries."""
 INSTALL_BYTE_GAS: Final = Gas(100)
-"""For each byte of a module that is installed, and of its libraries: all of them are read."""
+"""Gas per byte of a module that is installed and of its libraries, all of which are read."""
 
 Load = Callable[[Cid], bytes | None]
-"""What finds an installed module by its CID; None where there is none."""
+"""Returns an installed module by its CID, or None."""
 Work = Callable[[int, int], None]
-"""Hears of work before it is done: a library of so many bytes is read, so many imports are looked up."""
+"""Called before work is done, with the bytes of the library to read and the number of imports to resolve."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkableModule:
-    """What linking must know of a module, without the module: it depends on its bytes alone, so that it can be kept.
+    """The facts about a module that linking needs. They depend only on its bytes, so they can be cached without it.
 
-    `types` are those of the imports, None for a memory. `functions` and `memories` are what a library exports,
-    `memory` is its own, if it has one. `revisions` are those of the ABI that have all syscalls which it imports.
+    `types` are those of the imports, None for a memory. `functions` and `memories` are the exports of a library;
+    `memory` is the module's own, if any. `revisions` are the ABI revisions with all syscalls that it imports.
     """
 
     facts: ModuleFacts
@@ -65,23 +65,23 @@ class LinkableModule:
     memory: Limits | None
     revisions: frozenset[str]
     linked: tuple[Import, ...] = field(init=False)
-    """The imports that libraries answer."""
+    """The imports that libraries resolve."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "linked", tuple(filter(is_linked, self.imports)))
 
     @property
     def room(self) -> int:
-        """About how many bytes it takes to keep it."""
+        """Approximate size in bytes of this entry in a cache."""
         names = (*self.functions, *self.memories, *(item.module + item.name for item in self.imports))
         return 1_000 + sum(300 + len(name) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
 class LinkedUnit:
-    """A module of a program: a library, or the actor, with the places in the program of the libraries it imports from.
+    """A module of a program: a library or the actor, with the positions of its libraries in the program.
 
-    `code` names it among imports, `digest` is the CID of its bytes (a machine of tests may have others under a CID).
+    `code` is its name in imports, `digest` the CID of its bytes (test machines may store other bytes under a CID).
     """
 
     code: Cid
@@ -92,32 +92,32 @@ class LinkedUnit:
 
 
 def is_linked(item: Import) -> bool:
-    """Whether an import is answered by a library."""
+    """Return True if a library resolves this import."""
     return item.module.startswith(PREFIX)
 
 
 def linked_imports(module: WasmModule) -> frozenset[Import]:
-    """The imports that libraries answer."""
+    """Return the imports that libraries resolve."""
     return frozenset(filter(is_linked, module.imports))
 
 
 def linking_gas(size: int, imports: int) -> Gas:
-    """What `Work` costs in each call."""
+    """Return the gas charged for `Work` in each call."""
     return Gas((LIBRARY_GAS if size else 0) + LIBRARY_BYTE_GAS * size + IMPORT_GAS * imports)
 
 
 def install_gas(size: int, imports: int) -> Gas:
-    """What `Work` costs where a module is installed, whose own bytes count as a library's."""
+    """Return the gas charged for `Work` at installation, where the module's own bytes count like a library's."""
     return Gas(INSTALL_BYTE_GAS * size + IMPORT_GAS * imports)
 
 
 def is_library(module: WasmModule) -> bool:
-    """Whether a module is held to the rules of libraries: it cannot be entered, and asks nothing of the machine."""
+    """Return True if the rules for libraries apply: no entry point and no imports but from libraries."""
     return module.export(ENTRY_POINT) is None and all(map(is_linked, module.imports))
 
 
 def concerns(wasm: bytes) -> bool:
-    """Whether a module is a library or imports from one. Raises InvalidModule; most modules are not parsed."""
+    """Return True if a module is a library or imports one. Raises InvalidModule; most modules are not parsed."""
     # not `in`: a compiled generator has no `__contains__`
     if PREFIX.encode() not in wasm and any(name == ENTRY_POINT for name in export_names(wasm)):
         return False
@@ -126,17 +126,17 @@ def concerns(wasm: bytes) -> bool:
 
 
 def linked_facts(module: WasmModule) -> ModuleFacts:
-    """What an invocation must know of a module that is linked. Raises InvalidModule where the rules refuse it."""
+    """Return the facts of a linked module for its invocation. Raises InvalidModule if the rules reject it."""
     if len(module.imports) > MOST_IMPORTS:
-        raise InvalidModule(f"the module has {len(module.imports):,} imports, at most {MOST_IMPORTS:,} are linked")
+        raise InvalidModule(f"the module has {len(module.imports):,} imports, the limit is {MOST_IMPORTS:,}")
     linked = linked_imports(module)
     if sum(item.kind == ExternKind.MEMORY for item in module.imports) + len(module.memories) > 1:
-        raise InvalidModule("the module has several memories: it may import one of a library, or have one of its own")
+        raise InvalidModule("the module has several memories: it may import one from a library or define one, not both")
     return _library_facts(module) if is_library(module) else check(module, linked)
 
 
 def read_module(wasm: bytes) -> LinkableModule:
-    """Parse a module for linking. Raises InvalidModule where the rules of libraries or of linked actors refuse it."""
+    """Parse a module for linking. Raises InvalidModule if the rules for libraries or linked actors reject it."""
     module = parse(wasm)
     facts, linked = linked_facts(module), linked_imports(module)
     indices = module.function_type_indices()
@@ -161,37 +161,36 @@ def resolve(
     work: Work | None = None,
     read: Callable[[Cid, bytes], LinkableModule] | None = None,
 ) -> list[LinkedUnit]:
-    """A module with all its libraries, each after those that it imports from: itself is the last one.
+    """Return a module with all its libraries, each after those that it imports; the module itself is last.
 
-    `work` hears of the libraries and the imports in an order that depends on the modules alone. `read` is `read_module`
-    by the CID of the bytes, which may keep what it has read. Raises InvalidModule, with a sentence, for a library that
-    is not there, breaks a rule or is imported in a circle, for too many or too deep ones, and for an import that a
-    library does not answer.
+    `work` is called for libraries and imports in an order that depends only on the modules. `read` is `read_module` by
+    the CID of the bytes, and may cache. Raises InvalidModule if a library is missing, breaks a rule or imports itself,
+    if there are too many or they are nested too deeply, or if a library does not export what is imported.
     """
     return _Resolution(load, work or _ignore, read or _read).add(code, wasm, ())
 
 
 def library_of(origin: str) -> Cid:
-    """The CID in the module of an import, `lib:<cid>`. Raises InvalidModule for what names no code."""
+    """Return the CID in an import's module name `lib:<cid>`. Raises InvalidModule if it is not a code CID."""
     text = origin.removeprefix(PREFIX)
     try:
         cid = parse_cid(text)
     except CidError as error:
-        raise InvalidModule(f"the import of {origin:.100} names no library: {error}") from None
+        raise InvalidModule(f"the import of {origin:.100} does not name a library: {error}") from None
     if len(cid) != USUAL_LENGTH or not cid.startswith(USUAL_RAW_PREFIX) or show(cid) != text:
-        said = "a code CID is raw, of BLAKE2b-256, and written in base32"
-        raise InvalidModule(f"the import of {origin:.100} names no library: {said}")
+        said = "a code CID has codec raw and hash BLAKE2b-256, in base32"
+        raise InvalidModule(f"the import of {origin:.100} does not name a library: {said}")
     return cid
 
 
 def maximum_pages(unit: LinkedUnit) -> int:
-    """To how many pages a library's own memory may grow: 0 where it has none."""
+    """Return the maximum size in pages of a library's own memory, 0 if it has none."""
     memory = unit.module.memory
     return 0 if memory is None else memory.maximum or 0
 
 
 def memory_of(units: Sequence[LinkedUnit], unit: LinkedUnit) -> Limits | None:
-    """The limits of the memory that a unit uses: its own, or that of the library whose memory it imports."""
+    """Return the limits of the memory that a unit uses: its own, or the one it imports from a library."""
     for item in unit.module.imports:
         if item.kind == ExternKind.MEMORY:
             return memory_of(units, units[unit.needs[item.module]])
@@ -199,17 +198,17 @@ def memory_of(units: Sequence[LinkedUnit], unit: LinkedUnit) -> Limits | None:
 
 
 def _library_facts(module: WasmModule) -> ModuleFacts:
-    """What a call must know of a library. Raises InvalidModule where the rules refuse it."""
+    """Return the facts of a library for a call. Raises InvalidModule if the rules reject it."""
     if len(module.data) > MOST_LIBRARY_BYTES:
         raise InvalidModule(f"the library {_too_large(module.data)}")
     if len(module.exports) > MOST_EXPORTS:
-        raise InvalidModule(f"the library has {len(module.exports):,} exports, at most {MOST_EXPORTS:,} are taken")
+        raise InvalidModule(f"the library has {len(module.exports):,} exports, the limit is {MOST_EXPORTS:,}")
     if not module.bodies:
         raise InvalidModule("the library has no code")
     if module.start is not None:
-        raise InvalidModule("the library has a start function: a library has none, let its users call a function")
+        raise InvalidModule("the library has a start function, which is not allowed: export a function instead")
     if module.export(GAS_EXPORT) is not None or module.export(START_EXPORT) is not None:
-        raise InvalidModule("the library exports a name that is kept for the gas counter or the start function")
+        raise InvalidModule("the library exports a name that is reserved for the gas counter or the start function")
     if len(module.tables) > 1:
         raise InvalidModule(f"the library has {len(module.tables)} tables, at most one is allowed")
     elements = sum(table.minimum for table in module.tables)
@@ -219,7 +218,7 @@ def _library_facts(module: WasmModule) -> ModuleFacts:
         if memory.maximum is None or memory.maximum > MOST_LIBRARY_PAGES:
             had = "no maximum" if memory.maximum is None else f"a maximum of {memory.maximum:,} pages"
             raise InvalidModule(
-                f"the library's memory has {had}, at most {MOST_LIBRARY_PAGES} are allowed: "
+                f"the library's memory has {had}, the limit is {MOST_LIBRARY_PAGES}: "
                 f"link it with --max-memory={MOST_LIBRARY_PAGES * PAGE_BYTES}"
             )
     table = module.export("table")
@@ -228,7 +227,7 @@ def _library_facts(module: WasmModule) -> ModuleFacts:
 
 
 class _Resolution:
-    """A program in the making."""
+    """The resolution of one program."""
 
     def __init__(self, load: Load, work: Work, read: Callable[[Cid, bytes], LinkableModule]) -> None:
         self._load = load
@@ -238,7 +237,7 @@ class _Resolution:
         self._places: dict[Cid, int] = {}
 
     def add(self, code: Cid, wasm: bytes, path: tuple[Cid, ...]) -> list[LinkedUnit]:
-        """Add a module behind its libraries; all that are there."""
+        """Add a module after its libraries and return all units so far."""
         digest = cid_of(wasm, RAW)
         try:
             module = self._read(digest, wasm)
@@ -249,7 +248,7 @@ class _Resolution:
         if path and not module.is_library:
             foreign = next((item for item in module.imports if not is_linked(item)), None)
             had = f"exports `{ENTRY_POINT}`" if foreign is None else f"imports {foreign.module}.{foreign.name}"
-            raise InvalidModule(f"{_named(code)} is no library: it {had}, which is for actors")
+            raise InvalidModule(f"{_named(code)} is not a library: it {had}, which is for actors")
         if module.linked:
             self._work(0, len(module.linked))
         needs: dict[str, int] = {}
@@ -265,16 +264,14 @@ class _Resolution:
         return self._units
 
     def _place(self, code: Cid, path: tuple[Cid, ...]) -> int:
-        """The place of a library, which is added where it is not there yet."""
+        """Return the position of a library, adding it if needed."""
         if code in path:
-            raise InvalidModule(f"{_named(code)} imports itself, by {len(path) - path.index(code)} steps")
+            raise InvalidModule(f"{_named(code)} imports itself through {len(path) - path.index(code)} modules")
         if code in self._places:
             _check_depth(self._units, self._places[code], len(path))
             return self._places[code]
         if len(path) > DEEPEST:
-            raise InvalidModule(
-                f"{_named(code)} is imported by {DEEPEST} libraries in a row, which is as deep as it goes"
-            )
+            raise InvalidModule(f"{_named(code)} is imported by {DEEPEST} libraries in a row, the limit")
         wasm = self._load(code)
         if wasm is None:
             raise InvalidModule(f"{_named(code)} is not installed: install it first")
@@ -283,7 +280,7 @@ class _Resolution:
         self._work(len(wasm), 0)
         self.add(code, wasm, path)
         if len(self._units) > MOST_LIBRARIES:
-            raise InvalidModule(f"the module needs more than {MOST_LIBRARIES} libraries, those of libraries among them")
+            raise InvalidModule(f"the module needs more than {MOST_LIBRARIES} libraries, indirect ones included")
         return self._places[code]
 
 
@@ -292,41 +289,41 @@ def _read(_: Cid, wasm: bytes) -> LinkableModule:
 
 
 def _ignore(size: int, imports: int) -> None:
-    """Work without a price."""
+    """Do nothing: this work has no price."""
 
 
 def _too_large(wasm: bytes) -> str:
-    return f"has {len(wasm):,} bytes, at most {MOST_LIBRARY_BYTES:,} are taken"
+    return f"has {len(wasm):,} bytes, the limit is {MOST_LIBRARY_BYTES:,}"
 
 
 def _check_depth(units: list[LinkedUnit], place: int, depth: int) -> None:
-    """A library that is there already may be deeper on another path."""
+    """Check the depth of a library again, since it may be deeper on another path."""
     if depth > DEEPEST:
-        said = f"is imported by {DEEPEST} libraries in a row, which is as deep as it goes"
+        said = f"is imported by {DEEPEST} libraries in a row, the limit"
         raise InvalidModule(f"{_named(units[place].code)} {said}")
     for needed in units[place].needs.values():
         _check_depth(units, needed, depth + 1)
 
 
 def _check_import(item: Import, wanted: FunctionType | None, units: list[LinkedUnit], library: LinkedUnit) -> None:
-    """Whether a library has what is imported from it, of the same type."""
+    """Raise InvalidModule unless a library exports an imported item with the same type."""
     where, exports = f"the import {item.module}.{item.name}", library.module
     if item.kind not in (ExternKind.FUNCTION, ExternKind.MEMORY):
-        raise InvalidModule(f"{where} is neither a function nor a memory: a library gives nothing else")
+        raise InvalidModule(f"{where} is neither a function nor a memory, and a library exports nothing else")
     if wanted is not None:
         found = exports.functions.get(item.name)
         if found is None:
-            raise InvalidModule(f"{where}: the library exports no function of that name")
+            raise InvalidModule(f"{where}: the library does not export a function of that name")
         if wanted != found:
-            raise InvalidModule(f"{where} is of the type {_type(wanted)}, the library's function is {_type(found)}")
+            raise InvalidModule(f"{where} has the type {_type(wanted)}, the library's function has {_type(found)}")
         if FUNCREF in wanted.params + wanted.results:
-            raise InvalidModule(f"{where} takes or returns a reference: numbers alone go from module to module")
+            raise InvalidModule(f"{where} takes or returns a reference: only numbers can be passed between modules")
         return
     if item.name not in exports.memories:
-        raise InvalidModule(f"{where}: the library exports no memory of that name")
+        raise InvalidModule(f"{where}: the library does not export a memory of that name")
     have, want = memory_of(units, library), item.limits
     if have is None or want is None:
-        raise InvalidModule(f"{where}: the library has no memory")
+        raise InvalidModule(f"{where}: the library does not have a memory")
     if want.minimum > have.minimum or (want.maximum is not None and want.maximum < (have.maximum or 0)):
         said = f"the library's has {have.minimum} to {have.maximum}"
         raise InvalidModule(f"{where} wants {want.minimum} to {want.maximum} pages of memory, {said}")

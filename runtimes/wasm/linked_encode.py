@@ -1,7 +1,7 @@
-"""Writes an instrumented module that counts gas and stack where all modules of its program do: the lab `libraries`.
+"""Encoder for the lab `libraries`: instrumented modules that share the gas and stack counters of their program.
 
-Both counters are globals of a module of their own, `COUNTERS`, which every module of a program imports. The rest is as
-`encode` has it, so a function costs and takes as much wherever it stands.
+Both counters are globals of a separate module, `COUNTERS`, which every module of a program imports. Everything else is
+as in `encode`, so a function has the same gas and stack costs in every module.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ COUNTERS: Final = (
         Section.EXPORT, vector(name(text) + bytes((ExternKind.GLOBAL,)) + u32(at) for at, text in enumerate(_TYPES))
     )
 )
-"""The module with the counters of gas and of the stack."""
+"""The module with the gas and stack counters."""
 
 
 class LinkedEncoder(Encoder):
-    """As `Encoder`, with imported counters."""
+    """An `Encoder` with imported counters."""
 
     def _first_global(self) -> int:
         return len(_TYPES)
@@ -45,7 +45,7 @@ class LinkedEncoder(Encoder):
         return vector(map(self._global, self.module.globals))
 
     def _import_section(self) -> bytes:
-        """The module's imports, and behind them the counters: the only globals that are imported."""
+        """Return the module's imports followed by the counters, which are the only imported globals."""
         raw = self.module.raw.get(Section.IMPORT, b"\0")
         reader = BinaryReader(raw)
         reader.count()

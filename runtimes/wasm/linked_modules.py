@@ -1,7 +1,7 @@
-"""Programs of the lab `libraries`: an actor's module and its libraries, each compiled once, linked in each call.
+"""Programs of the lab `libraries`: an actor's module and its libraries, compiled once each and linked in each call.
 
-A module is compiled by itself, so that two actors share what was made of a library. All parts of a program are
-instances in one store, with memories and tables of their own, and with one count of gas and stack (`linked_encode`).
+Modules are compiled separately, so actors share the compiled code of a library. All parts of a program are instances in
+one store, with their own memories and tables and common gas and stack counters (`linked_encode`).
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ from store.cid import Cid
 
 _LIBRARY_BYTES: Final = MOST_LIBRARY_PAGES * PAGE_BYTES
 _SOURCE_BYTES: Final = 400
-"""About what a program keeps for an import, with its names."""
+"""Approximate size in bytes of an import in a cached program, including its names."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkedProgram:
-    """An actor's module that is linked with its libraries: what a call must know of all of them together.
+    """An actor's module linked with its libraries: the totals that a call needs.
 
-    `linking` are the charges for making its instances, in their order. `pages` and `table_elements` are there at the
-    start, `paid_elements` of them in tables that are paid for. `set_aside` are the bytes to which the libraries'
-    memories may grow, `shared` those of the one that the actor uses as its own.
+    `linking` lists the charges for instantiation, in order. `pages` and `table_elements` are initial sizes,
+    `paid_elements` the elements of tables that are charged for. `set_aside` is the maximum size in bytes of the
+    libraries' memories, `shared` that of the one that the actor imports as its own.
     """
 
     actor: GuestModule
@@ -73,7 +73,7 @@ class LinkedProgram:
 
 
 class LinkedModules(GuestModules):
-    """The programs of all machines in this process, compiled for instances without places."""
+    """The programs of all machines in this process, compiled for instances outside the pool."""
 
     def __init__(self, cache: ModuleCache) -> None:
         super().__init__(guest_engine().spare, cache)
@@ -84,17 +84,17 @@ class LinkedModules(GuestModules):
         self._opening = threading.Lock()
 
     def program(self, code: Cid, revision: str, prices: WasmPrices = NETWORK_PRICES) -> LinkedProgram | None:
-        """What `link` has made of the module with this digest, as long as it is kept."""
+        """Return the cached result of `link` for the module with this digest, or None."""
         return self._programs.get(_program_name(code, revision, prices))
 
     def resolve(self, code: Cid, wasm: bytes, load: Load, work: Work | None = None) -> list[LinkedUnit]:
-        """See `libraries.resolve`: what was read of a module is kept, by the CID of its bytes."""
+        """Resolve libraries as `libraries.resolve`, caching what was read of a module by the CID of its bytes."""
         return resolve(code, wasm, load, work, self._read_module)
 
     def link(
         self, units: Sequence[LinkedUnit], linking: Sequence[Gas], revision: str, prices: WasmPrices = NETWORK_PRICES
     ) -> LinkedProgram:
-        """The program of an actor, the last of `units`, for a revision of the ABI; each call charges `linking`.
+        """Link the program of an actor, the last of `units`, for an ABI revision; each call charges `linking`.
 
         Raises InvalidModule.
         """
@@ -122,7 +122,7 @@ class LinkedModules(GuestModules):
         return self._programs.keep(name, program, sizes)
 
     def compile_unit(self, unit: LinkedUnit) -> None:
-        """Get a module ready. Raises InvalidModule, also where its `invoke` cannot be entered."""
+        """Compile a module. Raises InvalidModule, also if its `invoke` has the wrong type."""
         check_entry(self.compile(unit.digest, unit.wasm).facts)
 
     def _read_module(self, digest: Cid, wasm: bytes) -> LinkableModule:
@@ -150,10 +150,7 @@ class LinkedModules(GuestModules):
 
 
 class _Programs:
-    """Programs by name, those used last: as many as have parts of `room` bytes. A part that several have counts once.
-
-    It may serve several threads.
-    """
+    """A thread-safe LRU cache of programs, limited to `room` bytes of parts; shared parts count once."""
 
     def __init__(self, room: int) -> None:
         self._room = room
@@ -165,7 +162,7 @@ class _Programs:
         return len(self._entries)
 
     def get(self, name: bytes) -> LinkedProgram | None:
-        """The program, which now is the one used last; None where there is none (any more)."""
+        """Return a program and mark it as used most recently, or return None."""
         with self._lock:
             found = self._entries.get(name)
             if found is None:
@@ -174,7 +171,7 @@ class _Programs:
             return found[0]
 
     def keep(self, name: bytes, program: LinkedProgram, sizes: Mapping[bytes, int]) -> LinkedProgram:
-        """Keep a program with the sizes of its parts, unless another thread was faster; the one that is kept."""
+        """Store a program with the sizes of its parts, unless another thread has; return the stored one."""
         with self._lock:
             known = self._entries.get(name)
             if known is not None:
@@ -192,7 +189,7 @@ class _Programs:
 
 @lru_cache(8)
 def linked_modules(folder: Path | None) -> LinkedModules:
-    """The programs of all machines in this process that keep compiled modules in the same folder."""
+    """Return the programs shared by all machines in this process with the same cache folder."""
     return LinkedModules(ModuleCache(folder))
 
 
@@ -201,7 +198,7 @@ def _program_name(code: Cid, revision: str, prices: WasmPrices) -> bytes:
 
 
 def _sources(unit: LinkedUnit) -> tuple[ImportSource, ...]:
-    """What answers a unit's imports; the counters are the first part of a program, so its units stand one further."""
+    """Return the sources of a unit's imports; the counters are part 0 of a program, so unit N is part N + 1."""
     sources = [
         ImportSource(unit.needs[item.module] + 1 if is_linked(item) else HOST, item.name.encode(), item.module.encode())
         for item in unit.module.imports
@@ -211,7 +208,7 @@ def _sources(unit: LinkedUnit) -> tuple[ImportSource, ...]:
 
 
 class _LinkedParts:
-    """See `boundary.Linked`: each invocation makes an instance of each part."""
+    """A linked program (see `boundary.Linked`): each invocation creates an instance of each part."""
 
     def __init__(self, boundary: RawBoundary, parts: tuple[Part, ...]) -> None:
         self._boundary = boundary

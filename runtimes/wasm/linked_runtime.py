@@ -1,7 +1,7 @@
-"""The runtime that the lab `libraries` puts before the native one: it runs actors whose modules import from libraries.
+"""The runtime that the lab `libraries` puts in front of the native one: it runs actors that import from libraries.
 
-All else is the native runtime's. What is charged and set aside when a call begins is that of the actor and of all its
-libraries together; from there on the call is as any (`runtime.run_guest`). Rules: docs/labs/libraries.md.
+Everything else is delegated to the native runtime. The charges and reservations at the beginning of a call cover the
+actor and all its libraries; the rest of the call is as usual (`runtime.run_guest`). Rules: docs/labs/libraries.md.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _CHARGE: Final = "wasm_link"
 
 
 def link_libraries(machine: MachineState) -> None:
-    """Let a machine, and those that share its runtimes, link native actors with libraries."""
+    """Enable linked actors for a machine and those that share its runtimes."""
     kept = machine.registry.options.get("module_cache") != "off"
     machine.registry.wrap(NATIVE, _with_folder if kept else _without_folder, once=True)
 
 
 class _Kind(Enum):
-    """What a code is to this runtime."""
+    """The kind of a code CID for this runtime."""
 
     OTHER = 0
     LIBRARY = 1
@@ -49,7 +49,7 @@ class _Kind(Enum):
 
 
 class LinkedRuntime:
-    """See `hypervisor.runtime.Runtime`. What it keeps depends on code alone, and on which libraries a state has."""
+    """A `hypervisor.runtime.Runtime` for linked actors. Its caches depend only on code and on installed libraries."""
 
     def __init__(self, behind: Runtime, modules: LinkedModules) -> None:
         self._behind = behind
@@ -64,7 +64,7 @@ class LinkedRuntime:
         features: Collection[str] | None = None,
         services: InstallServices | None = None,
     ) -> None:
-        """Check and compile modules: libraries, and actors with theirs, which are installed. Raises InvalidModule."""
+        """Check and compile modules: libraries, and actors with their installed libraries. Raises InvalidModule."""
         own = {code: wasm for code, wasm in modules.items() if concerns(wasm)}
         others = {code: wasm for code, wasm in modules.items() if code not in own}
         if others or not own:
@@ -79,21 +79,21 @@ class LinkedRuntime:
             self._modules.compile_unit(self._modules.resolve(code, wasm, load, work)[-1])
 
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
-        """Run the actor's `invoke`; code that is a library has none, and exits with 5."""
+        """Run the actor's `invoke`; a library has none and exits with 5."""
         kind = self._kinds.get(code) or self._find_kind(kernel, code)
         if kind is _Kind.OTHER:
             return self._behind.invoke(kernel, code, params)
         return self._run(kernel, code, params, None, kind)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """Run the actor's `upgrade` with two blocks. The rest is as for `invoke`."""
+        """Run the actor's `upgrade` with two blocks; otherwise like `invoke`."""
         kind = self._kinds.get(code) or self._find_kind(kernel, code)
         if kind is _Kind.OTHER:
             return self._behind.upgrade(kernel, code, params, info)
         return self._run(kernel, code, params, info, kind)
 
     def _find_kind(self, kernel: Kernel, code: Cid) -> _Kind:
-        """What a code is, kept; code that is missing or no module is the native runtime's to refuse."""
+        """Determine and cache the kind of a code; missing or invalid code is left to the native runtime to reject."""
         try:
             wasm = kernel.machine.store.get(code)
             found = _Kind.OTHER
@@ -105,7 +105,7 @@ class LinkedRuntime:
 
     def _run(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId | None, kind: _Kind) -> Outcome:
         if kind is _Kind.LIBRARY:
-            return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's code is a library, which is not entered")
+            return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's code is a library, which cannot be run")
         prices = _code_prices(kernel.machine.context.network.prices)
         program = self._program(kernel, code, prices)
         if program.paid_elements:
@@ -122,7 +122,7 @@ class LinkedRuntime:
         linked = program.actor.linked
         invocation = linked.begin(kernel, room, MAX_TABLE_ELEMENTS)
         try:
-            invocation.counted = size or program.shared  # a library's memory is counted as large as it may become
+            invocation.counted = size or program.shared  # a library's memory counts with its maximum size
             if invocation.around is None:
                 self._trap_signals.keep()
             return run_guest(invocation, program.actor, code, params, info)
@@ -130,9 +130,9 @@ class LinkedRuntime:
             linked.end(invocation)
 
     def _program(self, kernel: Kernel, code: Cid, prices: WasmPrices) -> LinkedProgram:
-        """The actor's module with its libraries, which this machine must have; what linking costs is charged.
+        """Link the actor's module with its libraries, which must be installed on this machine, and charge for it.
 
-        The charges are the same, one by one, whether this process has linked the program before or links it now.
+        The charges are identical whether this process has linked the program before or links it now.
         """
         rules, machine = kernel.machine.context.network.rules, kernel.machine
         digest = self._digests.get(code)
@@ -159,17 +159,17 @@ class LinkedRuntime:
 
 
 def _with_folder(behind: Runtime) -> Runtime:
-    """The runtime before another one; compiled modules are kept on disk."""
+    """Wrap a runtime; compiled modules are cached on disk."""
     return LinkedRuntime(behind, linked_modules(default_folder()))
 
 
 def _without_folder(behind: Runtime) -> Runtime:
-    """The same, and nothing is kept."""
+    """Wrap a runtime; compiled modules are not cached on disk."""
     return LinkedRuntime(behind, linked_modules(None))
 
 
 def _code_prices(prices: PriceList) -> WasmPrices:
-    """What code costs by a list: the one object for the network's."""
+    """Return the code prices of a price list; NETWORK_PRICES itself if they are equal to it."""
     found = WasmPrices(prices.wasm_instruction, prices.wasm_memory_per_byte)
     return NETWORK_PRICES if found == NETWORK_PRICES else found
 
@@ -177,7 +177,7 @@ def _code_prices(prices: PriceList) -> WasmPrices:
 def _charging(
     charge: Callable[[str, int], None], price: Callable[[int, int], Gas], charged: list[Gas] | None = None
 ) -> Work:
-    """Has work paid for before it is done, and notes what was charged."""
+    """Return a `Work` that charges for work before it is done, and appends the charge to `charged`."""
 
     def work(size: int, imports: int) -> None:
         gas = price(size, imports)
@@ -189,5 +189,5 @@ def _charging(
 
 
 def _nothing(_: Cid) -> bytes | None:
-    """Nothing is installed."""
+    """Return None: no module is installed."""
     return None

@@ -1,8 +1,7 @@
-"""A WASM module as the instrumenter needs it: the sections it rewrites taken apart, all others as they are.
+"""Parser of WASM modules for the instrumenter: it splits the sections that change and copies all others.
 
-Only structure is read here, not instructions. What the rules of consensus allow is `validate`'s; whether the code
-type-checks is wasmtime's, which sees every module before it is instrumented. Format: WebAssembly core specification
-2.0, section 5.5.
+Only structure is read here, not instructions. `validate` checks the rules of consensus; wasmtime type-checks every
+module before it is instrumented. Format: WebAssembly core specification 2.0, section 5.5.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,22 +15,22 @@ MAGIC = b"\0asm\x01\0\0\0"
 I32, I64, F32, F64 = 0x7F, 0x7E, 0x7D, 0x7C
 FUNCREF = 0x70
 VALUE_TYPES = frozenset({I32, I64, F32, F64, FUNCREF})
-"""The value types that consensus has: numbers, and references to functions, which only tables and globals give."""
+"""The value types of consensus: numbers, and function references, which only tables and globals produce."""
 END, REF_NULL, REF_FUNC = 0x0B, 0xD0, 0xD2
 
 MAX_LOCALS = 50_000
-"""Local variables of a function, as on the network: wasmparser's `MAX_WASM_FUNCTION_LOCALS`."""
+"""Maximum number of local variables of a function, as on the network: wasmparser's `MAX_WASM_FUNCTION_LOCALS`."""
 MOST_FUNCTIONS = 20_000
-"""A bound of ours: the network's is 1,000,000, for which instrumenting takes a minute here. The largest official actor
-has 1,821."""
+"""Maximum number of functions; a limit of this project. The network's is 1,000,000, for which instrumenting would take
+a minute here; the largest official actor has 1,821."""
 MOST_ITEMS = 100_000
-"""Items of any other section: a bound of ours, too, where the network's is 1,000,000 of most."""
+"""Maximum number of items of any other section; a limit of this project. The network's is mostly 1,000,000."""
 MOST_CODE = 4 << 20
-"""Bytes of code. A bound of ours, too: the largest official actor has 1.6 million."""
+"""Maximum size of code in bytes; a limit of this project. The largest official actor has 1.6 million."""
 
 
 class Section(IntEnum):
-    """Section numbers; a module holds them in the order of `SECTION_ORDER`, custom ones anywhere."""
+    """Section numbers. Sections appear in the order of `SECTION_ORDER`, custom ones anywhere."""
 
     CUSTOM = 0
     TYPE = 1
@@ -52,7 +51,7 @@ SECTION_ORDER = (*range(Section.TYPE, Section.CODE), Section.DATA_COUNT, Section
 
 
 class ExternKind(IntEnum):
-    """What an import or an export is."""
+    """The kind of an import or export."""
 
     FUNCTION = 0
     TABLE = 1
@@ -78,7 +77,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """An import; `type_index` is that of a function, -1 for any other kind, `limits` those of a memory."""
+    """An import; `type_index` is -1 for all kinds but functions, `limits` are those of a memory."""
 
     module: str
     name: str
@@ -89,7 +88,7 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Global:
-    """A global: its type's two bytes, its initial expression, and the function that this one refers to, if any."""
+    """A global: its type (two bytes), its initial expression, and the function it refers to, if any."""
 
     type: bytes
     init: bytes
@@ -107,7 +106,7 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class ElementSegment:
-    """An element segment that lists functions: `head` is everything before the list (flags, table, offset, kind)."""
+    """An element segment that lists functions; `head` is everything before the list (flags, table, offset, kind)."""
 
     head: bytes
     functions: tuple[int, ...]
@@ -115,7 +114,7 @@ class ElementSegment:
 
 @dataclass(frozen=True, slots=True)
 class FunctionBody:
-    """Where a function lies in the module: its local declarations (past their count), its instructions, its end."""
+    """The location of a function in the module: its local declarations (after their count), its code, its end."""
 
     local_groups: int
     locals: int
@@ -126,7 +125,7 @@ class FunctionBody:
 
 @dataclass(slots=True)
 class WasmModule:
-    """A parsed module; `raw` keeps each section's payload by number."""
+    """A parsed module; `raw` holds the payload of each section by number."""
 
     data: bytes
     raw: dict[int, bytes] = field(default_factory=dict)
@@ -143,20 +142,20 @@ class WasmModule:
 
     @property
     def imported_functions(self) -> list[Import]:
-        """The imports that take the first function indices."""
+        """The imports that have the first function indices."""
         return [item for item in self.imports if item.kind == ExternKind.FUNCTION]
 
     def function_type_indices(self) -> list[int]:
-        """The type index of every function, imported ones first."""
+        """Return the type index of every function, imported ones first."""
         return [item.type_index for item in self.imported_functions] + self.functions
 
     def export(self, name: str) -> Export | None:
-        """The export of that name."""
+        """Return the export of this name, or None."""
         return next((export for export in self.exports if export.name == name), None)
 
 
 def parse(data: bytes) -> WasmModule:
-    """Take a module apart; raises InvalidModule where its structure is not that of a WASM 1 module."""
+    """Parse a module; raises InvalidModule if its structure is not that of a WASM 1 module."""
     if data[: len(MAGIC)] != MAGIC:
         raise InvalidModule("not a WASM module: the first eight bytes are not its magic number and version 1")
     module = WasmModule(data)
@@ -184,7 +183,7 @@ def parse(data: bytes) -> WasmModule:
 
 
 def export_names(data: bytes) -> Iterator[str]:
-    """The names of a module's exports, without the rest. Raises InvalidModule where it is cut short before them."""
+    """Yield the names of a module's exports only. Raises InvalidModule if the module ends before them."""
     reader = BinaryReader(data, len(MAGIC))
     while data[: len(MAGIC)] == MAGIC and not reader.done:
         number, size = reader.byte(), reader.u32()
@@ -200,10 +199,10 @@ def export_names(data: bytes) -> Iterator[str]:
 
 
 def _items(reader: BinaryReader, what: str, most: int = MOST_ITEMS) -> int:
-    """How many items a section has, before any of them is read."""
+    """Read the number of items of a section and check it against the limit."""
     count = reader.count()
     if count > most:
-        raise InvalidModule(f"the module has {count:,} {what}, at most {most:,} are taken here")
+        raise InvalidModule(f"the module has {count:,} {what}, the limit is {most:,}")
     return count
 
 
@@ -213,9 +212,7 @@ def _types(reader: BinaryReader, module: WasmModule) -> None:
             raise reader.fail("a type is not a function type")
         params, results = reader.take(reader.u32()), reader.take(reader.u32())
         if not VALUE_TYPES.issuperset(params + results) or len(results) > 1:
-            raise reader.fail(
-                "a function takes or returns another kind of value than consensus has, or returns several"
-            )
+            raise reader.fail("a function has a value type that consensus does not allow, or several results")
         module.types.append(FunctionType(params, results))
 
 
@@ -244,7 +241,7 @@ def _functions(reader: BinaryReader, module: WasmModule) -> None:
 def _limits(reader: BinaryReader) -> Limits:
     flags = reader.byte()
     if flags > 1:
-        raise reader.fail("limits are shared, 64-bit or with a page size of their own")
+        raise reader.fail("shared memory, 64-bit memory and custom page sizes are not allowed")
     minimum = reader.u32()
     return Limits(minimum, reader.u32() if flags else None)
 
@@ -264,18 +261,18 @@ def _globals(reader: BinaryReader, module: WasmModule) -> None:
     for _ in range(_items(reader, "globals")):
         kind = reader.take(2)
         if kind[0] not in VALUE_TYPES:
-            raise reader.fail("a global holds another kind of value than consensus has")
+            raise reader.fail("a global has a value type that consensus does not allow")
         module.globals.append(
             _function_reference(reader, kind) if kind[0] == FUNCREF else Global(kind, _constant(reader))
         )
 
 
 def _function_reference(reader: BinaryReader, kind: bytes) -> Global:
-    """A global that refers to a function or to none."""
+    """Read a global that refers to a function or to null."""
     start = reader.position
     opcode = reader.byte()
     if opcode not in (REF_NULL, REF_FUNC):
-        raise reader.fail("a global that refers to a function begins with ref.null or ref.func")
+        raise reader.fail("a global of type funcref must begin with ref.null or ref.func")
     operand = reader.u32()
     if (opcode == REF_NULL and operand != FUNCREF) or reader.byte() != END:
         raise reader.fail("an initial value must be one constant instruction")
@@ -284,7 +281,7 @@ def _function_reference(reader: BinaryReader, kind: bytes) -> Global:
 
 
 def _constant(reader: BinaryReader) -> bytes:
-    """A constant expression of one instruction: extended constant expressions are not part of consensus."""
+    """Read a constant expression of one instruction; extended constant expressions are not part of consensus."""
     start = reader.position
     opcode = reader.byte()
     if opcode in (0x41, 0x42):
@@ -331,7 +328,7 @@ def _elements(reader: BinaryReader, module: WasmModule) -> None:
 def _code(reader: BinaryReader, module: WasmModule) -> None:
     count, size = _items(reader, "functions", MOST_FUNCTIONS), reader.end - reader.position
     if size > MOST_CODE:
-        raise InvalidModule(f"the module has {size:,} bytes of code, at most {MOST_CODE:,} are taken here")
+        raise InvalidModule(f"the module has {size:,} bytes of code, the limit is {MOST_CODE:,}")
     for _ in range(count):
         size = reader.u32()
         end = reader.position + size
@@ -341,20 +338,20 @@ def _code(reader: BinaryReader, module: WasmModule) -> None:
         groups = body.count()
         locals_at, total = body.position, 0
         if groups > MAX_LOCALS:
-            raise body.fail(f"a function has {groups:,} groups of local variables, at most {MAX_LOCALS:,} are taken")
+            raise body.fail(f"a function has {groups:,} groups of local variables, the limit is {MAX_LOCALS:,}")
         for _ in range(groups):
             total += body.u32()
             if total > MAX_LOCALS:
                 raise body.fail(f"a function has more than {MAX_LOCALS:,} local variables")
             if body.byte() not in VALUE_TYPES:
-                raise body.fail("a local variable is of another kind than consensus has")
+                raise body.fail("a local variable has a type that consensus does not allow")
         if body.done or body.data[end - 1] != END:
             raise body.fail("a function does not end with `end`")
         module.bodies.append(FunctionBody(groups, total, locals_at, body.position, end))
         reader.position = end
 
 
-def _data(reader: BinaryReader, module: WasmModule) -> None:  # noqa: ARG001  # checked only: the payload is kept as it is
+def _data(reader: BinaryReader, module: WasmModule) -> None:  # noqa: ARG001  # checks only: the payload is copied
     for _ in range(_items(reader, "data segments")):
         flags = reader.u32()
         if flags > 2:
@@ -382,7 +379,7 @@ _SECTIONS: dict[int, Callable[[BinaryReader, WasmModule], None]] = {
 
 
 def _check_indices(module: WasmModule) -> None:
-    """What the instrumenter indexes by must exist; wasmtime checks the rest."""
+    """Check the indices that the instrumenter uses; wasmtime checks the rest."""
     if len(module.functions) != len(module.bodies):
         raise InvalidModule(f"{len(module.functions)} functions are declared and {len(module.bodies)} have code")
     indices = module.function_type_indices()

@@ -1,4 +1,4 @@
-"""Code CID to runnable module: parse, check, instrument, compile once; afterwards from memory or from disk."""
+"""Cache of runnable modules by code CID: parsed, checked, instrumented and compiled once, in memory and on disk."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ class GuestModule:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A compiled module, and what it was linked to, by revision of the ABI."""
+    """A compiled module, and its linked forms by ABI revision."""
 
     compiled: CompiledModule
     facts: ModuleFacts
@@ -43,10 +43,10 @@ class _Ready:
 
 
 class GuestModules:
-    """The modules of one runtime. Compiled code is for the `guest` engine and no other.
+    """The modules of one runtime, compiled for its guest engine only.
 
-    As many are kept in memory as have 64 MiB of WASM, which are some ten bundles; a module that runs stays until it
-    ends.
+    The cache in memory holds modules with 64 MiB of WASM in total, about ten bundles; a running module stays in memory
+    until it ends.
     """
 
     def __init__(self, engine: WasmtimeEngine, cache: ModuleCache, boundary: str = RAW, room: int = 64 << 20) -> None:
@@ -59,12 +59,12 @@ class GuestModules:
         self._locks: dict[bytes, threading.Lock] = {}
 
     def find(self, code: Cid, revision: str, prices: WasmPrices = NETWORK_PRICES) -> GuestModule | None:
-        """The module if it is ready, with what its code costs put in."""
+        """Return the module if it is compiled and linked for these prices, else None."""
         ready = self._ready.get(code if prices is NETWORK_PRICES else prices_name(code, prices))
         return None if ready is None else ready.linked.get(revision)
 
     def load(self, code: Cid, wasm: bytes, revision: str, prices: WasmPrices = NETWORK_PRICES) -> GuestModule:
-        """The module for a revision of the ABI and the prices of a list; raises InvalidModule."""
+        """Return the module for an ABI revision and a price list, compiled if needed; raises InvalidModule."""
         ready = self.compile(code, wasm, prices)
         with self._lock:
             boundary = self._boundaries.get(revision)
@@ -74,12 +74,12 @@ class GuestModules:
         try:
             linked = boundary.link(ready.compiled)
         except UnlinkableModule:
-            check_linked(parse(bytes(wasm)), REVISIONS[revision])  # says what to do
+            check_linked(parse(bytes(wasm)), REVISIONS[revision])  # gives a better message than wasmtime
             raise
         return ready.linked.setdefault(revision, GuestModule(linked, ready.facts))
 
     def compile(self, code: Cid, wasm: bytes, prices: WasmPrices = NETWORK_PRICES) -> _Ready:
-        """The compiled module: from memory, from disk, or made now. Raises InvalidModule."""
+        """Return the compiled module from memory, from disk, or compiled now. Raises InvalidModule."""
         name = prices_name(code, prices)
         ready = self._ready.get(name)
         if ready is None:
@@ -97,17 +97,17 @@ class GuestModules:
         return ready
 
     def compile_all(self, modules: Mapping[Cid, bytes]) -> None:
-        """Get several modules ready on all cores. Raises InvalidModule, also where one's `invoke` cannot be entered.
+        """Compile several modules on all cores. Raises InvalidModule, also if the `invoke` of one has the wrong type.
 
-        Compiling, loading and checking digests leave the GIL to others, so that while one module is compiled, the next
-        is instrumented. The small ones come first: the first has nothing to overlap with.
+        Compiling, loading and checking digests release the GIL, so the next module is instrumented while one is
+        compiled. Small modules come first, because the first one has nothing to overlap with.
         """
         waiting = sorted(modules.items(), key=lambda item: len(item[1]))
         if len(waiting) < 2:
             for code, wasm in waiting:
                 check_entry(self.compile(code, wasm).facts)
             return
-        from concurrent.futures import ThreadPoolExecutor  # only where there is something to share
+        from concurrent.futures import ThreadPoolExecutor  # imported only if there is work to share
 
         with ThreadPoolExecutor(1 + (os.cpu_count() or 1)) as pool:
             for ready in pool.map(lambda item: self.compile(*item), waiting):
@@ -120,7 +120,7 @@ class GuestModules:
         )
 
     def _from_disk(self, code: Cid, prices: WasmPrices) -> tuple[CompiledModule, ModuleFacts] | None:
-        """What an earlier machine compiled; None where it cannot be used, so that it is compiled again."""
+        """Load what another machine compiled; None if it cannot be used and must be compiled again."""
         stored = self._cache.load(self._key(code, prices))
         if stored is None:
             return None
@@ -128,19 +128,19 @@ class GuestModules:
             facts = ModuleFacts(*_FACTS.unpack_from(stored))
             return self._engine.deserialize(stored[_FACTS.size :]), facts
         except (struct.error, InvalidModule) as problem:
-            _log.warning("the compiled module of %s on disk is of no use: %s", show(code), problem)
+            _log.warning("the compiled module of %s on disk cannot be used: %s", show(code), problem)
             return None
 
     def _open(self, revision: Revision) -> Boundary:
-        """The boundary of a revision."""
+        """Create the boundary of a revision."""
         return _open_boundary(self._boundary, self._engine, revision)
 
     def _instrument(self, module: WasmModule, prices: WasmPrices) -> bytes:
-        """The form of a module that is compiled. Raises InvalidModule."""
+        """Return the instrumented form of a module. Raises InvalidModule."""
         return instrument.instrument(module, prices)
 
     def _check(self, module: WasmModule) -> ModuleFacts:
-        """What an invocation must know of a module. Raises InvalidModule where the rules refuse it."""
+        """Return the facts of a module for its invocation. Raises InvalidModule if the rules reject it."""
         return check(module)
 
     def _make(self, code: Cid, wasm: bytes, prices: WasmPrices) -> tuple[CompiledModule, ModuleFacts]:
@@ -154,14 +154,14 @@ class GuestModules:
 
 
 def prices_name(code: Cid, prices: WasmPrices) -> bytes:
-    """What stands for a module with the prices of its code put in."""
+    """Return the cache name of a module instrumented with these prices."""
     return code if prices == NETWORK_PRICES else code + _PRICES.pack(*prices)
 
 
 def _open_boundary(name: str, engine: WasmtimeEngine, revision: Revision) -> Boundary:
-    """The boundary of a name that `boundary.chosen` has checked."""
+    """Create the boundary of a name checked by `boundary.chosen`."""
     if name == RAW:
         return RawBoundary(engine, revision)
-    from runtimes.wasm.plain import PlainBoundary  # with wasmtime's own wrappers, which take a while to load
+    from runtimes.wasm.plain import PlainBoundary  # loads the wrappers of wasmtime-py, which takes a while
 
     return PlainBoundary(engine, revision)

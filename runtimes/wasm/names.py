@@ -1,7 +1,7 @@
-"""The names of a module's functions: its custom section `name`, which compilers write unless asked to strip it.
+"""Function names from the custom section `name`, which compilers write unless it is stripped.
 
-Names say nothing of what a module does, so whatever is malformed there is no error: such a module has no names. Rules:
-WebAssembly core specification 2.0, appendix on custom sections.
+Names do not affect execution, so a malformed section is not an error: such a module has no names. Rules: WebAssembly
+core specification 2.0, appendix on custom sections.
 """
 
 import re
@@ -12,7 +12,7 @@ from runtimes.wasm.binary import BinaryReader
 from runtimes.wasm.module import MAGIC, ExternKind, Section, parse
 
 MOST_CHARACTERS = 120
-"""Of a name: longer ones are cut in their middle."""
+"""Maximum length of a name in characters; longer names are cut in the middle."""
 
 _FUNCTIONS = 1
 _DIGITS, _MOST_DIGITS = re.compile(r"[0-9]+"), 4
@@ -23,7 +23,7 @@ _RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
 
 @lru_cache(16)
 def function_names(wasm: bytes) -> dict[int, str]:
-    """The functions' names by their indices, Rust's without the hash; of others the names of their exports."""
+    """Return function names by index, Rust's without the hash; functions without a name have that of their export."""
     try:
         exported = {item.index: _shown(item.name) for item in parse(wasm).exports if item.kind == ExternKind.FUNCTION}
     except InvalidModule:
@@ -36,12 +36,12 @@ def function_names(wasm: bytes) -> dict[int, str]:
 
 @lru_cache(16)
 def function_count(wasm: bytes) -> int:
-    """How many functions a module has that the rules have taken, with the imported ones."""
+    """Return the number of functions of a valid module, including imported ones."""
     return len(parse(wasm).function_type_indices())
 
 
 def function_label(names: dict[int, str], index: int) -> str:
-    """A function's name, or its number."""
+    """Return a function's name, or `function N`."""
     return names.get(index) or f"function {index}"
 
 
@@ -68,7 +68,7 @@ def _functions(section: BinaryReader) -> dict[int, str]:
 
 
 def _demangled(name: str) -> str:
-    """A name in Rust's older mangling as its path, `_ZN3cid4read17h...E`: others as they are."""
+    """Return a name in Rust's legacy mangling (`_ZN3cid4read17h...E`) as a path; other names unchanged."""
     if not (name.startswith("_ZN") and name.endswith("E")):
         return name
     parts, rest = [], name[3:-1]

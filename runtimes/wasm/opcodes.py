@@ -1,8 +1,8 @@
-"""The instructions that consensus allows: what follows the opcode, what they do to the stack's height, what they cost.
+"""The instructions that consensus allows: their immediates, effect on the stack height, and price.
 
-One row of `_ROWS` says it for a run of opcodes; the tables that the passes index are made of the rows. Two-byte
-instructions (prefix 0xFC) get a code of their own from 0xE0 on, which no one-byte instruction uses. Everything absent
-is refused: references made in code, SIMD, threads, tail calls, exceptions. Prices: ref-fvm fvm/src/gas/price_list.rs
+Each row of `_ROWS` describes a range of opcodes; the tables that the passes index are derived from it. Two-byte
+instructions (prefix 0xFC) get codes from 0xE0 on, which no one-byte instruction uses. Everything else is rejected:
+references made in code, SIMD, threads, tail calls, exceptions. Prices: ref-fvm fvm/src/gas/price_list.rs
 `WasmGasPrices`, in milligas.
 """
 
@@ -14,9 +14,9 @@ _TABLE_ENTRY = 8
 
 
 class WasmPrices(NamedTuple):
-    """What code costs under a price list, in milligas: an instruction, and a byte of memory that is filled or copied.
+    """Prices of code under a price list, in milligas: per instruction, and per byte of memory that is filled or copied.
 
-    A module has them built in, so it is instrumented and compiled anew for others.
+    They are compiled into a module, so other prices need another instrumented module.
     """
 
     instruction: int = 4_000
@@ -24,24 +24,24 @@ class WasmPrices(NamedTuple):
 
     @property
     def table_entry(self) -> int:
-        """An element of a table, taken as eight bytes."""
+        """Price of an element of a table, which counts as eight bytes."""
         return _TABLE_ENTRY * self.memory_byte
 
     @property
     def page(self) -> int:
-        """A page of memory, at the start and by memory.grow."""
+        """Price of a page of memory, initial or added by memory.grow."""
         return self.memory_byte * PAGE_BYTES
 
 
 NETWORK_PRICES = WasmPrices()
-"""Those of every network version so far."""
+"""The prices of all network versions so far."""
 
 PREFIX = 0xFC
 PREFIXED_BASE = 0xE0
 
 
 class Shape(IntEnum):
-    """What follows an opcode. Shapes from BLOCK on need a look of their own by the passes ("marks")."""
+    """The kind of immediates after an opcode. The passes inspect shapes from BLOCK on individually ("marks")."""
 
     PLAIN = 0
     INDEX = 1
@@ -134,19 +134,19 @@ LINEAR_BYTES = {
     TABLE_GROW: _TABLE_ENTRY,
     TABLE_FILL: _TABLE_ENTRY,
 }
-"""Bytes of memory that a unit of the instruction's last operand (pages, bytes, elements) is paid as, on top of its
+"""Bytes of memory charged per unit of the instruction's last operand (pages, bytes, elements), in addition to its
 price."""
 
 PREFIXED_OPERANDS = (0,) * 8 + (2, 1, 2, 1, 2, 1, 2, 1, 1, 1)
-"""How many indices follow each two-byte instruction, by its second byte."""
+"""Number of indices after each two-byte instruction, by its second byte."""
 
 SHAPE = bytearray([Shape.ILLEGAL]) * 256
 POPS = bytearray(256)
 PUSHES = bytearray(256)
 PRICE = [0] * 256
-"""In instructions: 1, or 0 of what is free."""
+"""Price in instructions: 1, or 0 for free ones."""
 NET = [0] * 256
-"""Pushed less popped, for instructions that are not marks."""
+"""Values pushed minus values popped, for instructions that are not marks."""
 
 for _first, _last, _shape, _pops, _pushes, _price in _ROWS:
     for _code in range(_first, _last + 1):

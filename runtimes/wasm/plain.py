@@ -1,9 +1,9 @@
-"""The plain boundary: guests linked and entered through the public wrappers of wasmtime-py, and nothing else.
+"""The plain boundary: guests linked and called through the public wrappers of wasmtime-py only.
 
 It is the oracle of `boundary.RawBoundary`, with the same signature: no pointers, no layouts, every value checked by the
-wrappers. Each invocation makes host functions of its own, so nothing has to be found by its store. It is ten times
-slower, and wasmtime-py keeps the exception of a host function in one place for the whole process: machines on several
-threads are not for it.
+wrappers. Each invocation creates its own host functions, so nothing has to be looked up by store. It is ten times
+slower, and wasmtime-py stores the exception of a host function once per process: do not use it with machines on several
+threads.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SIGN, _MASK = 1 << 31, (1 << 32) - 1
 
 
 class PlainBoundary:
-    """The syscalls of one revision, through wasmtime-py."""
+    """The syscalls of one ABI revision, through wasmtime-py."""
 
     def __init__(self, engine: WasmtimeEngine, revision: Revision) -> None:
         config = wasmtime.Config()
@@ -37,11 +37,11 @@ class PlainBoundary:
         assert pointer is not None
         configure(engine.lib, pointer, engine.settings)
         self.engine = wasmtime.Engine(config)
-        weakref.finalize(self, self.engine.close)  # wasmtime-py's own way fails while the interpreter ends
+        weakref.finalize(self, self.engine.close)  # wasmtime-py's own finalizer fails during interpreter shutdown
         self.revision = revision
 
     def link(self, module: CompiledModule) -> Linked:
-        """Take over the compiled module and check its imports; raises InvalidModule."""
+        """Load the compiled module and check its imports; raises InvalidModule."""
         try:
             own = wasmtime.Module.deserialize(self.engine, module.serialize())
         except wasmtime.WasmtimeError as error:
@@ -109,7 +109,7 @@ def _own(invocation: WasmInvocation) -> PlainInstance:
 
 
 class _Stopped(Exception):
-    """A host function ended the invocation; why is in `WasmInvocation.failure`."""
+    """Raised by a host function to end the invocation; the cause is in `WasmInvocation.failure`."""
 
 
 def _host_function(
@@ -124,7 +124,7 @@ def _host_function(
             raise _Stopped
         try:
             return perform(invocation, tuple(value & mask for value, mask in zip(arguments, masks, strict=True)))
-        except BaseException as error:  # noqa: BLE001  # kept, and raised after the guest
+        except BaseException as error:  # noqa: BLE001  # stored, and raised after the guest
             invocation.failure = error
             raise _Stopped from None
 
@@ -132,7 +132,7 @@ def _host_function(
 
 
 class PlainCounter:
-    """The gas counter in milligas; negative where the guest ran out."""
+    """The gas counter in milligas; negative if the guest ran out of gas."""
 
     def __init__(self, store: wasmtime.Store, gas: wasmtime.Global) -> None:
         self._store = store
@@ -140,7 +140,7 @@ class PlainCounter:
 
     @property
     def value(self) -> int:
-        """What it counts."""
+        """Current value in milligas."""
         return int(self._gas.value(self._store))
 
     @value.setter
@@ -149,7 +149,7 @@ class PlainCounter:
 
 
 class PlainInstance:
-    """One guest in a store of its own."""
+    """One guest in its own store."""
 
     def __init__(self, store: wasmtime.Store) -> None:
         self.store = store
@@ -161,26 +161,26 @@ class PlainInstance:
         self._function: wasmtime.Func | None = None
 
     def instantiate(self, module: wasmtime.Module, functions: list[wasmtime.Func]) -> None:
-        """Make the instance; raises Trap where it is larger than its limits or a segment does not fit."""
+        """Create the instance; raises Trap if it exceeds its limits or a segment does not fit."""
         try:
             self._exports = wasmtime.Instance(self.store, module, functions).exports(self.store)
         except (wasmtime.Trap, wasmtime.WasmtimeError) as failure:
             raise _trap(failure) from None
 
     def find_memory(self) -> bool:
-        """Find the exported memory."""
+        """Locate the exported memory."""
         found = self._exports.get("memory")
         self._memory = found if isinstance(found, wasmtime.Memory) else None
         return self._memory is not None
 
     def find_gas(self, name: bytes) -> bool:
-        """Find the gas counter."""
+        """Locate the gas counter."""
         found = self._exports.get(name.decode())
         self._gas = found if isinstance(found, wasmtime.Global) else None
         return self._gas is not None
 
     def find_function(self, name: bytes) -> bool:
-        """Find the function to enter."""
+        """Locate the function to call."""
         found = self._exports.get(name.decode())
         self._function = found if isinstance(found, wasmtime.Func) else None
         return self._function is not None
@@ -192,12 +192,12 @@ class PlainInstance:
         return PlainCounter(self.store, self._gas)
 
     def memory(self) -> tuple[int, int]:
-        """No address, and the size in bytes."""
+        """Return 0, since the address is not available, and the size in bytes."""
         assert self._memory is not None
         return 0, self._memory.data_len(self.store)
 
     def read(self, offset: int, end: int) -> bytes:
-        """Bytes of the memory."""
+        """Read bytes of the memory."""
         assert self._memory is not None
         return bytes(self._memory.read(self.store, offset, end))
 
@@ -207,11 +207,11 @@ class PlainInstance:
         self._memory.write(self.store, data, offset)
 
     def enter(self, argument: int) -> int:
-        """Call the function that was found, (i32) -> i32; raises Trap. Both numbers are unsigned."""
+        """Call the located function, (i32) -> i32; raises Trap. Both numbers are unsigned."""
         return self._enter(argument)
 
     def enter_with(self, first: int, second: int) -> int:
-        """The same with two arguments."""
+        """Call the located function, (i32, i32) -> i32; raises Trap. All numbers are unsigned."""
         return self._enter(first, second)
 
     def _enter(self, *arguments: int) -> int:
@@ -225,7 +225,7 @@ class PlainInstance:
         return int(answer) & _MASK
 
     def start(self) -> None:
-        """Call the function that was found, () -> (); raises Trap."""
+        """Call the located function, () -> (); raises Trap."""
         assert self._function is not None
         try:
             self._function(self.store)
@@ -244,7 +244,7 @@ def _trap(failure: wasmtime.Trap | wasmtime.WasmtimeError) -> Trap:
 
 
 class PlainMemory(GuestMemory):
-    """A guest's memory, read and written by the wrappers."""
+    """A guest's memory, accessed through the wrappers."""
 
     __slots__ = ("_instance",)
 
@@ -253,21 +253,21 @@ class PlainMemory(GuestMemory):
         self._instance = instance
 
     def follow(self) -> int:
-        """Look at the size; there is no address to keep."""
+        """Update the size; there is no address to update."""
         _, self.size = self._look()
         return self.size
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes of a slice."""
+        """Return the bytes of a slice."""
         self.check(offset, length)
         return self._instance.read(offset, offset + length)
 
     def view(self, offset: int, length: int) -> memoryview:
-        """A copy of the slice: the wrappers give nothing else."""
+        """Return a copy of the slice; the wrappers do not offer a view."""
         return memoryview(self.read(offset, length))
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write bytes; nothing is written where they do not fit."""
+        """Write bytes; nothing is written if they do not fit."""
         self.check(offset, len(data))
-        if data:  # the wrapper refuses to write nothing at the very end
+        if data:  # the wrapper rejects an empty write at the end of memory
             self._instance.write(offset, data)

@@ -1,10 +1,10 @@
-"""Writes an instrumented module whose functions keep the tree of their calls, in a second memory: for `profiling`.
+"""Encoder of instrumented modules that record their call tree in a second memory, for `profiling`.
 
-Each function notes on its way in and out where the call tree is and what the gas counter says; so does a call of a
-syscall. Nothing of this is charged. A node of the tree is 32 bytes: function, the caller's node, the next node of its
-bucket, (unused), milligas of its own, calls. The first 32 bytes of the memory are the innermost node, the end of the
-nodes, and the counter when it was last looked at. A node is found by its caller and its function in a hash table of
-node addresses after the nodes, in at most `STEPS` steps: a call costs the same in whatever tree.
+On entry and exit, each function records its position in the call tree and the gas counter; so does each syscall. None
+of this is charged. A node of the tree is 32 bytes: function, caller's node, next node of its bucket, (unused), milligas
+of its own, calls. The first 32 bytes of the memory hold the innermost node, the end of the nodes, and the last value
+read from the counter. A node is found by caller and function in a hash table of node addresses after the nodes, in at
+most `STEPS` steps, so the cost of a call does not depend on the tree.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from runtimes.wasmtime.encoding import name, signed, u32, vector
 
 PROFILE_EXPORT: Final = "\0profile"
 _NODES_END: Final = 256 << 16
-"""Room for half a million nodes. What does not fit counts with the innermost node that does."""
+"""End of the nodes: half a million fit. When it is reached, calls count with the innermost node that fits."""
 _BUCKET_BITS: Final = 17
 PAGES: Final = (_NODES_END + (4 << _BUCKET_BITS)) >> 16
-"""Of the second memory: the nodes and their table."""
+"""Size in pages of the second memory: the nodes and their hash table."""
 STEPS: Final = 64
-"""Nodes of a bucket: its functions beyond them count with their caller, which takes a module that is made for it."""
+"""Maximum number of nodes of a bucket. Further functions count with their caller; only crafted modules reach it."""
 
 NODE: Final = struct.Struct("<IIIIqQ")
 HEAD: Final = struct.Struct("<IIq")
@@ -78,7 +78,7 @@ _ENTER_TYPE, _LEAVE_TYPE = b"\x60" + vector([_I32]) + vector([_I32]), b"\x60" + 
 
 @lru_cache(1)
 def _helpers() -> tuple[bytes, ...]:
-    """The bodies of `enter` and `leave`, with their local variables."""
+    """Return the bodies of `enter` and `leave`, with their local variables."""
     from wasmtime import wat2wasm
 
     module = parse(bytes(wat2wasm(HELPERS)))
@@ -86,10 +86,10 @@ def _helpers() -> tuple[bytes, ...]:
 
 
 class ProfilingEncoder(Encoder):
-    """Writes an instrumented module whose functions keep the tree of their calls."""
+    """Encoder of instrumented modules that record their call tree."""
 
     def encode(self) -> bytes:
-        """The instrumented module, with the second memory."""
+        """Return the instrumented module with the second memory."""
         raw, count = self.module.raw, len(self.module.types)
         kept = dict(raw)
         types = raw[Section.TYPE][len(u32(count)) :]
@@ -124,7 +124,7 @@ class ProfilingEncoder(Encoder):
         return len(self.functions) + len(self.thunks) + len(self.uncounted)
 
     def _own_locals(self) -> bytes:
-        return b"\x02\x7f"  # the node around this function, and that around a syscall: two i32
+        return b"\x02\x7f"  # two i32: the node around this function, the node around a syscall
 
     def _prologue(self, position: int) -> bytes:
         return self._entered(self.imported + position, self._own_local(position))
@@ -154,7 +154,7 @@ class ProfilingEncoder(Encoder):
 
 
 def _longer(written: bytes, count: int, items: Iterable[bytes]) -> bytes:
-    """An encoded vector of `count` items with more at its end."""
+    """Append items to an encoded vector of `count` items."""
     more = list(items)
-    assert written.startswith(u32(count)), "the count is what it begins with"
+    assert written.startswith(u32(count)), "the vector does not begin with its count"
     return u32(count + len(more)) + written[len(u32(count)) :] + b"".join(more)

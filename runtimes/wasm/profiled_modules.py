@@ -1,4 +1,4 @@
-"""The modules of profiled runs: instrumented with the tree of their calls, compiled by an engine of their own."""
+"""The modules of profiled runs: they record their call tree and are compiled by a separate engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runtimes.wasmtime.engine import profiling_engine
 
 
 class ProfiledModules(GuestModules):
-    """As `GuestModules`, for profiled runs; nothing of them is kept on disk."""
+    """A `GuestModules` for profiled runs; nothing is cached on disk."""
 
     def __init__(self) -> None:
         super().__init__(profiling_engine(), ModuleCache(None))

@@ -1,7 +1,7 @@
-"""Gas and time by guest function: a runtime that runs actors with the tree of their calls beside them.
+"""Gas and time by guest function: a runtime whose actors record their call tree.
 
-What is counted is exact, and charges and results are those of a plain run. `hypervisor.profile` has what comes of it,
-and finds this runtime by its entry point.
+Counts are exact, and charges and results are those of a plain run. `hypervisor.profile` evaluates the records and finds
+this runtime by its entry point.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PROFILE: Final = PROFILE_EXPORT.encode()
 
 
 class ProfilingRuntime(WasmRuntime):
-    """The native runtime, profiled for one machine."""
+    """The native runtime with profiling, for one machine."""
 
     def __init__(self, services: RuntimeServices) -> None:
         super().__init__(services)
@@ -42,7 +42,7 @@ class ProfilingRuntime(WasmRuntime):
         revision = kernel.machine.context.network.rules.revision
         found = self._profiled.get((code, revision, prices))
         if found is None:
-            super()._module(kernel, code, prices)  # refuses what it refuses in a plain run
+            super()._module(kernel, code, prices)  # rejects what a plain run rejects
             wasm = kernel.load_code(code)
             plain = _modules().load(self._digest(code, wasm), wasm, revision, prices)
             linked = _ProfilingLinked(plain.linked, self.recorder, code, _labels(wasm))
@@ -51,7 +51,7 @@ class ProfilingRuntime(WasmRuntime):
 
 
 class _ProfilingLinked:
-    """A profiled module: `boundary.Linked` with notes."""
+    """A profiled module: a `boundary.Linked` that records profiles."""
 
     def __init__(self, linked: Linked, recorder: ProfileRecorder, code: Cid, labels: Labels) -> None:
         self._linked = linked
@@ -61,7 +61,7 @@ class _ProfilingLinked:
         self.detach, self.attach, self.stray = linked.detach, linked.attach, linked.stray
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
-        # A limit is for every memory: the guest's own has it once that of the profile, which does not grow, is there.
+        # The limit applies to every memory; the guest's own is limited once the profile's, which never grows, exists.
         invocation = self._linked.begin(kernel, max(memory_bytes, PAGES * PAGE_BYTES), table_elements)
         context = kernel.context
         notes = ProfiledInvocation(context.receiver, context.method, self._code, ProfileNode("?"), room=memory_bytes)
@@ -92,19 +92,19 @@ class _ProfilingLinked:
 
 @once
 def _modules() -> ProfiledModules:
-    """The profiled modules of this process."""
+    """Return the profiled modules of this process."""
     return ProfiledModules()
 
 
 def _current(instance: Instance) -> int:
-    """The innermost node of a guest at work."""
+    """Return the innermost node of a running guest."""
     address, _ = instance.exported_memory(_PROFILE)
     current: int = HEAD.unpack(ctypes.string_at(address, HEAD.size))[0]
     return current
 
 
 def _functions(instance: Instance, labels: Labels) -> list[str]:
-    """The functions that a guest at work is in, the innermost first."""
+    """Return the names of the functions on the stack of a running guest, innermost first."""
     address, _ = instance.exported_memory(_PROFILE)
     current, end, _ = HEAD.unpack(ctypes.string_at(address, HEAD.size))
     data = ctypes.string_at(address, end)
@@ -129,7 +129,7 @@ def _labels(wasm: bytes) -> Labels:
 
 
 def _tree(notes: ProfiledInvocation, invocation: WasmInvocation, labels: Labels) -> ProfileNode:
-    """The tree of an invocation that is over, with what it has called."""
+    """Return the call tree of a finished invocation, including the invocations it made."""
     instance = invocation.instance
     assert isinstance(instance, Instance)
     address, _ = instance.exported_memory(_PROFILE)
@@ -142,7 +142,7 @@ def _tree(notes: ProfiledInvocation, invocation: WasmInvocation, labels: Labels)
         is_syscall = function < len(syscalls)
         label = syscalls[function] if is_syscall else function_label(names, function)
         nodes[at] = ProfileNode(label, is_syscall, milligas, count)
-        nodes[caller].calls.append(nodes[at])  # a caller's node is made before
+        nodes[caller].calls.append(nodes[at])  # a caller's node is created first
     if current != ROOT:
         nodes[current].milligas += last - max(0, instance.counter.value)
     for at, called in notes.under:

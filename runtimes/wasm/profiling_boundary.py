@@ -1,7 +1,7 @@
-"""The boundary of profiled runs: as `boundary.RawBoundary`, with the time that each syscall takes.
+"""The boundary of profiled runs: `boundary.RawBoundary` with the time of each syscall.
 
-Their code takes a multiple of the time that plain code takes. So a guest is looked at in its midst, too: where an
-interrupt has taken its message's gas away, so that it ends by its own counter.
+Profiled code is several times slower than plain code, so guests are also interrupted while they run: if the message's
+gas was taken away by an interrupt, the guest's counter is set to -1, which ends it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from runtimes.wasmtime.ticks import Ticks
 
 
 class TimedInvocation(Protocol):
-    """What is noted of an invocation."""
+    """The times recorded for an invocation."""
 
     nested_ns: int
-    """What the invocations that it has made took."""
+    """Nanoseconds spent in invocations that it made."""
     syscall_ns: dict[str, int]
-    """What its syscalls took themselves, by name."""
+    """Nanoseconds spent in its syscalls themselves, by name."""
 
 
 class ProfilingBoundary(RawBoundary):
-    """Syscalls are timed, and guests have a second memory."""
+    """A boundary that measures syscalls and gives guests a second memory."""
 
     def __init__(self, engine: WasmtimeEngine, revision: Revision) -> None:
         super().__init__(engine, revision, memories=2)
@@ -65,7 +65,7 @@ class ProfilingBoundary(RawBoundary):
 
 
 class _TickedLinked(RawLinked):
-    """Its instances are looked at with each tick of the engine."""
+    """A linked module whose instances are checked at each tick of the engine."""
 
     def __init__(self, boundary: RawBoundary, module: CompiledModule, ticks: Ticks, callback: Any) -> None:
         super().__init__(boundary, module)

@@ -1,8 +1,8 @@
 """`WasmRuntime`: runs one invocation of a native actor, from its module to its outcome.
 
-Gas, exits and failures are in the network's order (ref-fvm fvm/src/call_manager, fvm/src/engine): the initial memory is
-charged, the guest's counter set to what is left, entered, and its last work charged before anything else is looked at,
-so that running out of gas wins over every trap and exit.
+Gas, exits and failures follow the network's order (ref-fvm fvm/src/call_manager, fvm/src/engine): the initial memory is
+charged; the guest's counter is set to the remaining gas; the guest is called; its last gas is charged before its result
+is examined. So running out of gas takes precedence over every trap and exit.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -35,10 +35,10 @@ _ENTRY, _UPGRADE = ENTRY_POINT.encode(), UPGRADE.encode()
 
 
 class WasmRuntime:
-    """The native runtime. It may serve several machines and threads; nothing of an execution stays in it.
+    """The native runtime. It may serve several machines and threads; it holds no execution state.
 
-    Options: `module_cache`: `off` keeps no compiled modules on disk (see `cache`); `boundary`: `raw` or `plain` (see
-    `boundary`).
+    Options: `module_cache`: `off` disables the disk cache of compiled modules (see `cache`); `boundary`: `raw` or
+    `plain` (see `boundary`).
     """
 
     def __init__(self, services: RuntimeServices) -> None:
@@ -63,13 +63,13 @@ class WasmRuntime:
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run the actor's `invoke` with the block `params`.
 
-        Every result of the guest is an Outcome: a return, an exit, a trap (exit 4), no `invoke` (exit 5), a handle
-        of no block (exit 11). OutOfGas propagates, and Fatal: code that is missing, refused or unlinkable.
+        Every result of the guest is an Outcome: a return, an exit, a trap (exit 4), a missing `invoke` (exit 5), an
+        invalid block handle (exit 11). Raises OutOfGas, and Fatal if code is missing, invalid or cannot be linked.
         """
         return self._run(kernel, code, params, None)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """Run the actor's `upgrade` with two blocks; a module without one exits with 5. The rest is as for `invoke`."""
+        """Run the actor's `upgrade` with two blocks; a module without one exits with 5. Otherwise like `invoke`."""
         return self._run(kernel, code, params, info)
 
     def _run(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId | None) -> Outcome:
@@ -87,14 +87,14 @@ class WasmRuntime:
         invocation = module.linked.begin(kernel, room, MAX_TABLE_ELEMENTS)
         try:
             invocation.counted = size
-            if invocation.around is None:  # between two guests on one thread the handlers stay
+            if invocation.around is None:  # not needed between two guests on one thread
                 self._trap_signals.keep()
             return run_guest(invocation, module, code, params, info)
         finally:
             module.linked.end(invocation)
 
     def _code_prices(self, prices: PriceList) -> WasmPrices:
-        """What code costs by a list, which is the same for nearly all invocations."""
+        """Return the code prices of a price list, which is the same object for nearly all invocations."""
         known, found = self._priced
         if known is not prices:
             found = WasmPrices(prices.wasm_instruction, prices.wasm_memory_per_byte)
@@ -105,8 +105,8 @@ class WasmRuntime:
     def _module(self, kernel: Kernel, code: Cid, prices: WasmPrices) -> GuestModule:
         rules = kernel.machine.context.network.rules
         revision = rules.revision
-        if rules.installs_code and not kernel.machine.store.has(code):  # whatever this process has compiled before
-            raise SyscallError(ErrorNumber.NOT_FOUND, f"there is no code {show(code)}")
+        if rules.installs_code and not kernel.machine.store.has(code):  # even if it is compiled already
+            raise SyscallError(ErrorNumber.NOT_FOUND, f"code {show(code)} is not in the store")
         digest = self._digests.get(code)
         module = None if digest is None else self._modules.find(digest, revision, prices)
         if module is None:
@@ -121,20 +121,20 @@ class WasmRuntime:
         return module
 
     def _digest(self, code: Cid, wasm: bytes) -> Cid:
-        """The CID of the bytes themselves: a machine of tests may have other modules under the official codes."""
+        """Return the CID of the bytes themselves: test machines may store other modules under the official codes."""
         return self._digests.setdefault(code, cid_of(wasm, RAW))
 
 
 @lru_cache(8)
 def _modules(folder: Path | None, boundary: str) -> GuestModules:
-    """The modules of all machines in this process that keep them in the same folder: each is loaded once."""
+    """Return the modules shared by all machines in this process with the same cache folder."""
     return GuestModules(guest_engine(), ModuleCache(folder), boundary)
 
 
 def run_guest(
     invocation: WasmInvocation, module: GuestModule, code: Cid, params: BlockId, info: BlockId | None
 ) -> Outcome:
-    """From the empty store to the outcome; with `info` its `upgrade` is entered, else its `invoke`."""
+    """Run a guest from the empty store to its outcome; calls `upgrade` if `info` is given, else `invoke`."""
     instance = invocation.instance
     try:
         module.linked.instantiate(invocation)
@@ -146,11 +146,11 @@ def run_guest(
             return failed
     if info is not None:
         if not instance.find_function(_UPGRADE):
-            return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module exports no function `upgrade`")
+            return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module does not export `upgrade`")
         if module.facts.has_odd_upgrade:
             raise Fatal("the module's `upgrade` does not take two i32 and return one")
     elif not module.facts.has_entry or not instance.find_function(_ENTRY):
-        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module exports no function `invoke`")
+        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module does not export `invoke`")
     elif module.facts.has_odd_entry:
         raise Fatal("the module's `invoke` does not take one i32 and return one")
     _find(invocation)
@@ -162,7 +162,7 @@ def run_guest(
         trap_ = caught
     failure = invocation.failure or (module.linked.stray(invocation) if trap_ else None)
     if failure is not None and not isinstance(failure, ActorExit | OutOfGas | Fatal):
-        raise failure  # a defect of ours or an interrupt: not the guest's, whatever its gas says
+        raise failure  # a bug or an interrupt, not the guest's fault: raised whatever its gas
     invocation.charge_execution()
     if isinstance(failure, ActorExit):
         return _exit(invocation.kernel, failure)
@@ -174,13 +174,13 @@ def run_guest(
 
 
 def _find(invocation: WasmInvocation) -> None:
-    """Find gas counter and memory, after the function to enter."""
+    """Locate the gas counter and the memory; the function to call must be located first."""
     if not invocation.instance.find_gas(_GAS) or not invocation.instance.find_memory():
         raise Fatal("a compiled module lacks its memory or its gas counter")
 
 
 def _start(invocation: WasmInvocation, module: GuestModule, code: Cid) -> Outcome | None:
-    """Run the start function, which is part of instantiating; what became of it where it fails."""
+    """Run the start function, which is part of instantiation; return the outcome if it fails."""
     instance = invocation.instance
     if not instance.find_function(_START):
         raise Fatal("a compiled module lacks its start function")
@@ -194,9 +194,7 @@ def _start(invocation: WasmInvocation, module: GuestModule, code: Cid) -> Outcom
         trap = caught
     stray = module.linked.stray(invocation) if trap else None
     if stray is not None:
-        raise Fatal(
-            "an actor's start function makes a syscall, which the network's machine does not survive"
-        ) from stray
+        raise Fatal("an actor's start function makes a syscall, which crashes the network's machine") from stray
     module.linked.attach(invocation)
     invocation.charge_execution()
     if trap is None:
@@ -205,9 +203,9 @@ def _start(invocation: WasmInvocation, module: GuestModule, code: Cid) -> Outcom
 
 
 def _not_instantiated(trap: Trap, place: str = "") -> Outcome:
-    """Its limits are checked before: what is no trap of the guest is ours, and depends on this machine."""
+    """Return the outcome of a failed instantiation; without a trap code the failure is this machine's, hence Fatal."""
     if trap.code is None:
-        raise Fatal(f"an actor's instance cannot be made: {trap}")
+        raise Fatal(f"an actor cannot be instantiated: {trap}")
     return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"the actor cannot be instantiated: {trap}{place}")
 
 
@@ -221,14 +219,15 @@ def _exit(kernel: Kernel, failure: ActorExit) -> Outcome:
 
 def _trap_outcome(trap: Trap, kernel: Kernel, code: Cid) -> Outcome:
     if trap.code is None:
-        raise Fatal(f"the guest ended in an unexpected way: {trap}")
+        raise Fatal(f"the guest ended unexpectedly: {trap}")
     return Outcome(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"{trap}{_place(trap, kernel, code)}")
 
 
 def _place(trap: Trap, kernel: Kernel, code: Cid) -> str:
-    """Where a guest trapped: ` in parse, called by dispatch, invoke`. The functions that stand for others are left out.
+    """Return the place of a trap: ` in parse, called by dispatch, invoke`. Functions added by instrumentation are
+    omitted.
 
-    An instrumented module has the functions of the original at their indices, and after them its own.
+    They follow the original functions, which have the same indices in an instrumented module.
     """
     if not trap.frames:
         return ""
@@ -240,7 +239,7 @@ def _place(trap: Trap, kernel: Kernel, code: Cid) -> str:
 
 
 def _runs(labels: Sequence[str]) -> list[tuple[str, int]]:
-    """Each label with how often it stands there in a row."""
+    """Return each label with the length of its run."""
     return [(label, len(list(same))) for label, same in groupby(labels)]
 
 

@@ -1,11 +1,11 @@
-"""The first pass: how much of the stack a function takes, and the code that counts it.
+"""The first pass: the stack cost of each function, and the code that counts it.
 
-Every function adds its cost to a counter when it is entered, traps where the limit is passed, and takes it off again
-when it is left. So stack exhaustion is the same on every machine. The network's pass writes the same around each call
-instead, and a thunk for each function that can be entered from outside: no guest can tell the difference, since all
-calls are counted and nothing happens in between; only its prices can be known (`gas_metering`). Rules, oddities
-included: fvm-wasm-instrument 0.4, `stack_limiter`: local *groups* are counted, not locals; the height is sampled before
-each instruction, never where the innermost block cannot be reached; `else` changes nothing.
+Every function adds its cost to a counter on entry, traps if the limit is exceeded, and subtracts it on exit. So stack
+exhaustion is the same on every machine. The network's pass writes this code around each call instead, with a thunk for
+each function that is entered from outside. Guests cannot observe the difference except through prices (`gas_metering`),
+since every call is counted and nothing happens in between. Rules, oddities included: fvm-wasm-instrument 0.4,
+`stack_limiter`: local *groups* are counted, not locals; the height is sampled before each instruction, but not in
+unreachable code; `else` changes nothing.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ FRAME_COST = 2
 
 
 class _Height:
-    """The height of the value stack on the way through one function.
+    """The height of the value stack while passing through one function.
 
     `frames` holds [height at entry, results, results of a branch to it, unreachable].
     """
@@ -56,15 +56,15 @@ class _Height:
         if count and not (frame[3] and self.height == frame[0]):
             self.height -= count
             if self.height < 0:
-                raise InvalidModule("the stack limiter cannot follow a function's unreachable code")
+                raise InvalidModule("the stack limiter cannot process a function's unreachable code")
 
     def leave(self, results: int) -> None:
-        """A branch that always happens: what follows in this block cannot be reached."""
+        """Apply an unconditional branch: the rest of this block is unreachable."""
         self.pop(results)
         self.frames[-1][3] = 1
 
     def target(self, label: int) -> int:
-        """How many values a branch to `label` takes along."""
+        """Return the number of values that a branch to `label` carries."""
         if label >= len(self.frames):
             raise InvalidModule("a branch leaves its function")
         return self.frames[-1 - label][2]
@@ -90,7 +90,7 @@ def stack_cost(
     types: list[FunctionType],
     functions: list[FunctionType],
 ) -> int:
-    """What a call of this function takes of the stack: its local groups and the greatest height within it."""
+    """Return the stack cost of a function: its local groups plus its maximum stack height."""
     state = _Height(results)
     nets = list(accumulate(map(NET.__getitem__, body.ops), initial=0))
     following = 0
@@ -103,7 +103,7 @@ def stack_cost(
 
 
 def _straight(state: _Height, ops: Sequence[int], nets: list[int], start: int, end: int) -> None:
-    """Pass the instructions between two marks; `nets[i]` is the height gained before instruction i."""
+    """Process the instructions between two marks; `nets[i]` is the height gained before instruction i."""
     if state.frames[-1][3]:
         for op in ops[start:end]:
             if op == SELECT:
@@ -151,12 +151,12 @@ def _mark(
 
 
 def on_entry(cost: int, counter: int) -> bytes:
-    """Add a function's cost to global `counter`; where the limit is passed, leave the innermost block."""
+    """Encode: add a function's cost to global `counter` and leave the innermost block if the limit is exceeded."""
     get, set_ = b"\x23" + u32(counter), b"\x24" + u32(counter)
     add = get + b"\x41" + signed(cost) + b"\x6a" + set_
     return add + get + b"\x41" + signed(STACK_LIMIT) + b"\x4b\x0d\x00"  # i32.gt_u, br_if 0
 
 
 def on_exit(cost: int, counter: int) -> bytes:
-    """Take a function's cost off global `counter`."""
+    """Encode: subtract a function's cost from global `counter`."""
     return b"\x23" + u32(counter) + b"\x41" + signed(cost) + b"\x6b\x24" + u32(counter)

@@ -1,8 +1,8 @@
-"""What consensus asks of a module beyond being valid WebAssembly.
+"""The rules of consensus for modules beyond valid WebAssembly.
 
-wasmtime type-checks and refuses the features that are switched off; here is what its switches do not cover: no
-imports outside the ABI, one memory that is exported, tables and memories of bounded size. Rules: ref-fvm
-fvm/src/engine and fvm/src/syscalls; fvm-wasm-instrument 0.4.
+wasmtime type-checks modules and rejects disabled features. This module checks the rest: imports must be in the ABI, one
+memory must be exported, tables and memories are limited. Rules: ref-fvm fvm/src/engine and fvm/src/syscalls;
+fvm-wasm-instrument 0.4.
 """
 
 from collections.abc import Collection
@@ -25,9 +25,9 @@ UPGRADE_TYPE = FunctionType(bytes((I32, I32)), bytes((I32,)))
 
 @dataclass(frozen=True, slots=True)
 class ModuleFacts:
-    """What an invocation must know of a module: pages and table elements at the start, whether the table is paid for
-    (it is if it is exported as `table`), whether there is an `invoke` to enter, and a start function before it; whether
-    `invoke` and `upgrade` are of another type than is entered, which is fatal where it is tried."""
+    """The facts about a module that an invocation needs: initial pages and table elements; whether the table is charged
+    for (if it is exported as `table`); whether there are an `invoke` and a start function; whether `invoke` and
+    `upgrade` have a wrong type, which is fatal when they are called."""
 
     pages: int
     table_elements: int
@@ -39,9 +39,9 @@ class ModuleFacts:
 
 
 def check(module: WasmModule, linked: Collection[Import] = ()) -> ModuleFacts:
-    """Raise InvalidModule, with a sentence, unless the rules allow the module.
+    """Raise InvalidModule with an explanation unless the rules allow the module.
 
-    `linked` are imports that no syscall answers (the lab `libraries`): they are checked where they are linked.
+    `linked` are imports that are not syscalls (the lab `libraries`); they are checked when they are linked.
     """
     if not module.bodies:
         raise InvalidModule("the module has no code")
@@ -53,31 +53,31 @@ def check(module: WasmModule, linked: Collection[Import] = ()) -> ModuleFacts:
         raise InvalidModule(f"the module's table has {elements} elements, at most {MAX_TABLE_ELEMENTS} are allowed")
     pages = _check_memory(module, linked)
     if module.export(GAS_EXPORT) is not None or module.export(START_EXPORT) is not None:
-        raise InvalidModule("the module exports a name that is kept for the gas counter or the start function")
+        raise InvalidModule("the module exports a name that is reserved for the gas counter or the start function")
     table = module.export("table")
     paid = table is not None and table.kind == ExternKind.TABLE
     entry, upgrade = _type_of(module, ENTRY_POINT), _type_of(module, UPGRADE)
     odd_entry = entry is not None and entry != ENTRY_TYPE
     odd_upgrade = upgrade is not None and upgrade != UPGRADE_TYPE
-    # Invoking an actor without `invoke` exits with 5, it is not refused.
+    # Calling an actor without `invoke` exits with 5; the module is valid.
     return ModuleFacts(pages, elements, paid, entry is not None, module.start is not None, odd_entry, odd_upgrade)
 
 
 def check_entry(facts: ModuleFacts) -> None:
-    """Raise UnlinkableModule for a module that can be compiled, and whose `invoke` cannot be entered."""
+    """Raise UnlinkableModule for a valid module whose `invoke` has the wrong type."""
     if facts.has_odd_entry:
         raise UnlinkableModule("the module's `invoke` does not take one i32 and return one")
 
 
 def check_linked(module: WasmModule, revision: Revision, linked: Collection[Import] = ()) -> None:
-    """Raise UnlinkableModule, with a sentence, unless a revision of the ABI has all syscalls that a module imports."""
+    """Raise UnlinkableModule with an explanation unless an ABI revision has all syscalls that a module imports."""
     words = lacks_syscall(module, revision, linked)
     if words:
         raise UnlinkableModule(words)
 
 
 def check_features(wasm: bytes, features: Collection[str]) -> None:
-    """Raise UnlinkableModule for a module that needs a feature that is not among those of a network."""
+    """Raise UnlinkableModule for a module that needs a feature which the network does not have."""
     lacking = [feature for feature in FEATURES.values() if feature.name not in features]
     if not any(feature.syscall.partition(".")[2].encode() in wasm for feature in lacking):
         return  # most modules: parsing takes a while
@@ -88,21 +88,21 @@ def check_features(wasm: bytes, features: Collection[str]) -> None:
 
 
 def _not_a_syscall(module: str, name: str) -> str:
-    """Why an import cannot be had."""
+    """Return why an import cannot be resolved."""
     feature = feature_of_syscall(f"{module}.{name}")
     if feature is None:
         return f"the import {module}.{name} is not a syscall"
     return (
         f"the import {module}.{name} is a syscall of the feature {feature.name}, which this network does not have: "
-        f"make a new one with `hypervisor node --feature {feature.name}`"
+        f"create a new one with `hypervisor node --feature {feature.name}`"
     )
 
 
 def _check_imports(module: WasmModule, linked: Collection[Import]) -> None:
-    """Every import must be a syscall, and one revision of the ABI must have them all."""
+    """Raise UnlinkableModule unless one revision of the ABI has all imports as syscalls."""
     for item in module.imports:
         if item.kind != ExternKind.FUNCTION and item not in linked:
-            # An imported global moves the gas counter's place: the network's instrumentation refuses the module.
+            # The network's instrumentation rejects an imported global, because it would shift the gas counter's index.
             error = InvalidModule if item.kind == ExternKind.GLOBAL else UnlinkableModule
             raise error(f"the import {item.module}.{item.name} is not a function")
     refusals = {name: lacks_syscall(module, revision, linked) for name, revision in REVISIONS.items()}
@@ -111,7 +111,7 @@ def _check_imports(module: WasmModule, linked: Collection[Import]) -> None:
 
 
 def lacks_syscall(module: WasmModule, revision: Revision, linked: Collection[Import]) -> str:
-    """The first import that a revision does not have, as a sentence; empty if it has them all."""
+    """Return a message about the first import that a revision does not have, or an empty string."""
     for item in module.imports:
         if item in linked:
             continue
@@ -133,12 +133,12 @@ def _check_memory(module: WasmModule, linked: Collection[Import]) -> int:
         raise UnlinkableModule("the module does not export its memory as `memory`")
     pages = sum(memory.minimum for memory in module.memories)
     if pages * PAGE_BYTES > MAX_INSTANCE_MEMORY:
-        raise InvalidModule(f"the module begins with {pages} pages of memory, {MAX_INSTANCE_MEMORY >> 20} MiB at most")
+        raise InvalidModule(f"the module has {pages} initial pages, the limit is {MAX_INSTANCE_MEMORY >> 20} MiB")
     return pages
 
 
 def _type_of(module: WasmModule, name: str) -> FunctionType | None:
-    """The type of an exported function; None where there is none."""
+    """Return the type of an exported function, or None."""
     export = module.export(name)
     if export is None or export.kind != ExternKind.FUNCTION:
         return None

@@ -1,1 +1,1 @@
-"""wasmtime as both runtimes use it: its C functions, engines with pinned settings, and compiled modules on disk."""
+"""wasmtime for both runtimes: its C functions, engines with pinned settings, and a disk cache of compiled modules."""

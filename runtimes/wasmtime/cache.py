@@ -1,10 +1,10 @@
-"""Compiled modules on disk, so that a machine does not compile what another one compiled before.
+"""Disk cache of compiled modules, shared by machines.
 
-Loading a compiled module means running native code, so the folder must be private to the user (0700) and every file
-carries a digest keyed with a secret of the folder, checked before anything else happens to the bytes. Whatever is
-doubtful is as if it were not there and is compiled again. Files never travel in a state folder or a CAR.
+Loading a compiled module means running native code, so the folder must be private to the user (0700), and every file
+carries a digest keyed with a secret of the folder, which is checked first. A file that fails a check is ignored and its
+module compiled again. Files are never part of a state folder or a CAR.
 
-The folder is $FVM_CACHE_DIR, else the user's cache folder; FVM_CACHE_DIR=off keeps nothing on disk.
+The folder is $FVM_CACHE_DIR, or else in the user's cache folder; FVM_CACHE_DIR=off disables the cache.
 """
 
 import hashlib
@@ -25,31 +25,31 @@ from hypervisor.user_files import user_folder
 
 DIGEST = 32
 MAX_BYTES = 1 << 30
-"""Of all files: some forty bundles. The least recently used go first."""
+"""Maximum total size of the files in bytes: about forty bundles. The least recently used are deleted first."""
 _SHARE = 16
-"""The folder is looked through when a process has written this part of what it may hold, and such a part is made free:
-to look at each file for each that is stored would take longer than compiling it."""
+"""Fraction of MAX_BYTES that a process writes between two scans of the folder, and that a scan frees. Scanning after
+every write would take longer than compiling."""
 _OPEN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 _log = logging.getLogger(__name__)
 
 
 class ModuleCache:
-    """Bytes by key, on disk where there is a safe place for them; otherwise it forgets everything."""
+    """A map from keys to bytes, on disk if there is a safe folder; otherwise it is always empty."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._secret = b""
         self._left: int | None = None
-        """Bytes that may be written before the folder is looked through; None before the first time."""
+        """Bytes that may be written before the next scan of the folder; None before the first."""
         if folder is not None:
             try:
                 self._secret = _prepare(folder)
             except (OSError, _Unsafe) as problem:
-                _log.warning("compiled modules are not kept: %s", problem)
+                _log.warning("compiled modules are not cached: %s", problem)
                 self._folder = None
 
     def load(self, key: bytes) -> bytes | None:
-        """The bytes under a key, None unless they are exactly what was stored there."""
+        """Return the bytes stored under a key; None if they are missing or were changed."""
         if self._folder is None:
             return None
         path = self._folder / key.hex()
@@ -60,12 +60,12 @@ class ModuleCache:
         digest, payload = data[:DIGEST], data[DIGEST:]
         if not hmac.compare_digest(digest, self._digest(key, payload)):
             return None
-        with suppress(OSError):  # another process has just dropped it
+        with suppress(OSError):  # another process deleted it
             os.utime(path)
         return payload
 
     def store(self, key: bytes, payload: bytes) -> None:
-        """Keep bytes under a key; a full disk or the like only means that they are not kept."""
+        """Store bytes under a key; a failure such as a full disk is only logged."""
         if self._folder is None:
             return
         try:
@@ -76,7 +76,7 @@ class ModuleCache:
             if self._left is None or self._left < 0:
                 self._left = self._prune()
         except OSError as problem:
-            _log.warning("a compiled module is not kept: %s", problem)
+            _log.warning("a compiled module is not cached: %s", problem)
 
     def _digest(self, key: bytes, payload: bytes) -> bytes:
         state = hashlib.blake2b(key, digest_size=DIGEST, key=self._secret)
@@ -84,7 +84,7 @@ class ModuleCache:
         return state.digest()
 
     def _prune(self) -> int:
-        """Drop the files used longest ago where there is too much; bytes that may be written before the next time."""
+        """Delete the least recently used files above the limit; return the bytes to write before the next scan."""
         assert self._folder is not None
         files = [_age_and_size(path) for path in self._folder.iterdir() if path.name != _SECRET]
         held, part = sum(size for _, size, _ in files), MAX_BYTES // _SHARE
@@ -98,7 +98,7 @@ class ModuleCache:
 
 
 def _age_and_size(path: Path) -> tuple[float, int, Path]:
-    """When a file was last used, and its bytes; nothing of one that another process has just dropped."""
+    """Return when a file was last used, its size and path; 0, 0 if another process deleted it."""
     try:
         info = path.stat()
     except FileNotFoundError:
@@ -110,11 +110,11 @@ _SECRET = "secret"  # noqa: S105  # a file name
 
 
 class _Unsafe(Exception):
-    """A folder or file that another user could have written."""
+    """Raised for a folder or file that another user could have written."""
 
 
 def default_folder() -> Path | None:
-    """Where compiled modules are kept, None for nowhere."""
+    """Return the folder for compiled modules, or None to disable the cache."""
     chosen = os.environ.get("FVM_CACHE_DIR")
     if chosen == "off":
         return None
@@ -128,17 +128,17 @@ def default_folder() -> Path | None:
 
 @cache
 def cpu_features() -> bytes:
-    """What the processor can do, as far as the system says so: compiled code is for one kind of processor."""
+    """Return the processor's features as reported by the system: compiled code is specific to them."""
     features = ""
     with suppress(OSError), Path("/proc/cpuinfo").open() as file:
         features = next((line for line in file if line.startswith(("flags", "Features"))), "")
-    # Where the system says nothing of them, the processor's name must do, and wasmtime checks for itself.
+    # If the system reports no features, the processor's name is used; wasmtime checks again when it loads the code.
     words = [platform.machine(), sys.platform, features or platform.processor()]
     return "\n".join(words).encode()
 
 
 def cache_key(*parts: bytes) -> bytes:
-    """A key of several parts; each part's length is part of it."""
+    """Return a key of several parts; the length of each part is hashed, too."""
     state = hashlib.blake2b(digest_size=DIGEST)
     for part in parts:
         state.update(len(part).to_bytes(8, "big") + part)
@@ -146,9 +146,9 @@ def cache_key(*parts: bytes) -> bytes:
 
 
 def _prepare(folder: Path) -> bytes:
-    """Make the folder where it is not there, check that it is private, and return its secret.
+    """Create the folder if needed, check that it is private, and return its secret.
 
-    Folders above it that are made for it are private, too: one of them may be another cache's.
+    Parent folders created here are private, too: one of them may be shared with another cache.
     """
     for missing in [each for each in (*reversed(folder.parents), folder) if not each.exists()]:
         missing.mkdir(mode=0o700, exist_ok=True)
@@ -158,13 +158,13 @@ def _prepare(folder: Path) -> bytes:
         _write_private(path, secrets.token_bytes(DIGEST), replace=False)
     secret = _read_private(path)
     if len(secret) != DIGEST:
-        raise _Unsafe(f"{path} is damaged: delete the folder {folder}")
+        raise _Unsafe(f"{path} is corrupt: delete the folder {folder}")
     return secret
 
 
 def _check_private(path: Path, info: os.stat_result, right_kind: Callable[[int], bool]) -> None:
     if not right_kind(info.st_mode):
-        raise _Unsafe(f"{path} is not what it should be: delete it")
+        raise _Unsafe(f"{path} has the wrong file type: delete it")
     if sys.platform != "win32" and (info.st_uid != os.geteuid() or info.st_mode & 0o077):
         raise _Unsafe(f"{path} is not private to you: chmod 700 it, or delete it")
 
@@ -176,7 +176,7 @@ def _read_private(path: Path) -> bytes:
 
 
 def _write_private(path: Path, data: bytes, replace: bool = True) -> None:
-    """Write a whole file that only the user can read, or none; `replace=False` keeps one that is there already."""
+    """Write a whole file readable only by the user, or nothing; `replace=False` keeps an existing file."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:
         with open(handle, "wb") as file:
@@ -184,7 +184,7 @@ def _write_private(path: Path, data: bytes, replace: bool = True) -> None:
         if replace:
             os.replace(temporary, path)
         else:
-            with suppress(FileExistsError):  # another process was first: its file counts
+            with suppress(FileExistsError):  # another process was first: its file is used
                 os.link(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""An instance whose instructions are counted against a limit, wasmtime's fuel: for modules without gas of their own.
+"""An instance with an instruction limit (wasmtime's fuel), for modules without gas metering.
 
-Its engine has the setting `consume_fuel`, and its module imports nothing, so it may be entered on any thread (`raw`).
+Its engine has the setting `consume_fuel`. Its module imports nothing, so it may be called on any thread (`raw`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hypervisor.gil import GIL_POLICY
 from runtimes.wasmtime.raw import Instance, Library, Trap
 
 _WASM_I32 = 0x7F
-"""In a module; wasmtime counts its kinds from 0, in the other direction."""
+"""Code of i32 in a module; wasmtime numbers its kinds from 0 in the opposite direction."""
 
 
 class _Types(ctypes.Structure):
@@ -25,7 +25,7 @@ class _Types(ctypes.Structure):
 
 @cache
 def _bound(lib: Library) -> dict[str, Any]:
-    """The functions of the library that nothing else needs."""
+    """Return the library functions used only here."""
     return {
         "set": lib.bind("wasmtime_context_set_fuel", c_size_t, c_size_t, c_uint64),
         "get": lib.bind("wasmtime_context_get_fuel", c_size_t, c_size_t, c_void_p),
@@ -38,18 +38,18 @@ def _bound(lib: Library) -> dict[str, Any]:
 
 
 class CountedInstance(Instance):
-    """One guest with fuel. What `raw` says of instances holds: made, entered and deleted on one thread."""
+    """A guest with fuel. As in `raw`, it is created, called and deleted on one thread."""
 
     __slots__ = ()
 
     def fuel(self, amount: int) -> None:
-        """Limit the instructions that it runs from now on to `amount`."""
+        """Set the number of instructions that it may still execute."""
         error = _bound(self._lib)["set"](self.context, amount)
         if error:
             raise Trap(None, self._lib.take_error(error))
 
     def left(self) -> int:
-        """What is left of them; 0 where it has ended for want of them."""
+        """Return the remaining fuel; 0 if it ended because fuel ran out."""
         found = c_uint64()
         error = _bound(self._lib)["get"](self.context, ctypes.byref(found))
         if error:
@@ -57,7 +57,7 @@ class CountedInstance(Instance):
         return found.value
 
     def function_type(self, name: bytes) -> tuple[bytes, bytes] | None:
-        """Parameters and results of an exported function, as a module writes them; None where there is none."""
+        """Return parameter and result types of an exported function as encoded in a module, or None."""
         if not self.find_function(name):
             return None
         functions = _bound(self._lib)
@@ -66,13 +66,13 @@ class CountedInstance(Instance):
             parts = [functions[part](found).contents for part in ("parameters", "results")]
             written = [bytes(_WASM_I32 - functions["kind"](part.data[at]) for at in range(part.size)) for part in parts]
         except ValueError:
-            return None  # a reference: no module of ours has one
+            return None  # a reference type, which our modules do not use
         finally:
             functions["delete"](found)
         return written[0], written[1]
 
     def enter_function(self, name: bytes, *arguments: int) -> int:
-        """Call an exported function of at most two i32, whose type is known; its result, unsigned. Raises Trap."""
+        """Call an exported function of at most two i32 of known type; return an unsigned number. Raises Trap."""
         if not self.find_function(name):
             raise Trap(None, f"no function {name.decode()}")
         words, at = self._words, self._at

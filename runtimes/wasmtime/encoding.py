@@ -1,10 +1,10 @@
-"""Writes WASM's binary format: numbers, names, vectors, sections."""
+"""Encoder for WASM's binary format: numbers, names, vectors, sections."""
 
 from collections.abc import Iterable
 
 
 def u32(number: int) -> bytes:
-    """Unsigned LEB128, shortest form."""
+    """Encode as unsigned LEB128, shortest form."""
     if number < 0x80:
         return bytes((number,))
     out = bytearray()
@@ -16,7 +16,7 @@ def u32(number: int) -> bytes:
 
 
 def signed(number: int) -> bytes:
-    """Signed LEB128, shortest form, as the operands of i32.const and i64.const."""
+    """Encode as signed LEB128, shortest form, as in operands of i32.const and i64.const."""
     out = bytearray()
     while not -0x40 <= number < 0x40:
         out.append(number & 0x7F | 0x80)
@@ -26,17 +26,17 @@ def signed(number: int) -> bytes:
 
 
 def name(text: str) -> bytes:
-    """A name with its length before it."""
+    """Encode a name, preceded by its length."""
     raw = text.encode()
     return u32(len(raw)) + raw
 
 
 def vector(items: Iterable[bytes]) -> bytes:
-    """A vector of encoded items."""
+    """Encode a vector of encoded items."""
     encoded = list(items)
     return u32(len(encoded)) + b"".join(encoded)
 
 
 def section(number: int, payload: bytes) -> bytes:
-    """A section with its number and size."""
+    """Encode a section, preceded by its number and size."""
     return bytes((number,)) + u32(len(payload)) + payload

@@ -1,10 +1,10 @@
-"""The pinned configuration of wasmtime: two engines, compiled modules, linkers.
+"""wasmtime with pinned settings: engines, compiled modules, linkers.
 
-`guest` accepts what consensus allows and runs actors. `own` has what modules that we ship may use (SIMD, wide
-arithmetic, multi-value); a user's module can never reach it, because `GuestModules` knows only `guest`. What the
-switches of wasmtime do not refuse (start functions, extended constant expressions, reference types) `validate` and the
-parser do. Every switch that bears on results or on compiled code is set here, not left to a default, and the
-fingerprint of the settings is part of the key of cached artifacts. Rules: ref-fvm fvm/src/engine.
+The `guest` engine accepts what consensus allows and runs actors. The `own` engine allows the features used by modules
+of this package (SIMD, wide arithmetic, multi-value); user modules cannot reach it, because `GuestModules` only uses
+`guest`. Features that wasmtime cannot disable (start functions, extended constant expressions, reference types) are
+rejected by `validate` and the parser. Every setting that affects results or compiled code is set explicitly, and the
+fingerprint of the settings is part of the cache key. Rules: ref-fvm fvm/src/engine.
 """
 
 import ctypes
@@ -56,7 +56,7 @@ _COMMON: dict[str, Setting] = {
     "concurrency_support": False,
     "wasm_bulk_memory": True,
     # Official bundles from v17 on encode the table of call_indirect in five bytes, which belongs to reference types;
-    # every other part of that feature is refused by the parser (`module`, `code`).
+    # the parser (`module`, `code`) rejects all other parts of that feature.
     "wasm_reference_types": True,
 }
 GUEST_SETTINGS = MappingProxyType(
@@ -66,7 +66,7 @@ GUEST_SETTINGS = MappingProxyType(
         "wasm_multi_value": False,
         "wasm_tail_call": False,
         "wasm_wide_arithmetic": False,
-        # A place that is used again is a mapping of the module's image, of which only what was written is put back.
+        # A reused pool slot is a mapping of the module's image, of which only written pages are restored.
         "memory_init_cow": True,
     }
 )
@@ -86,7 +86,7 @@ _BYTE_SETTINGS = ("strategy", "cranelift_opt_level")
 class WasmtimeEngine:
     """A wasmtime engine with fixed settings.
 
-    It may have `places` for N instances, reserved beforehand (`places`): 0 is none.
+    It may have a pool of `places` reserved instances (`places`); 0 disables the pool.
     """
 
     def __init__(self, lib: Library, settings: MappingProxyType[str, Setting], places: int = 0) -> None:
@@ -99,17 +99,17 @@ class WasmtimeEngine:
         self.has_places = places > 0
         self._spare: WasmtimeEngine | None = None
         self._lock = threading.Lock()
-        self._free = [None] * places  # one element for each free place: a list changes in one step on any thread
+        self._free = [None] * places  # one element per free place: list operations are atomic
         self.pointer: int = lib.bind("wasm_engine_new_with_config", c_size_t, c_size_t)(config)
         _free_with(self, lib.bind("wasm_engine_delete", None, c_size_t), self.pointer)
 
     @property
     def fingerprint(self) -> bytes:
-        """A digest of the settings, for keys of cached artifacts."""
+        """A digest of the settings, for cache keys."""
         return hashlib.blake2b(repr(sorted(self.settings.items())).encode(), digest_size=16).digest()
 
     def take_place(self) -> bool:
-        """Whether there is a place for one more instance, which `give_place` then frees."""
+        """Take a place in the pool for an instance, to be freed by `give_place`; return False if none is free."""
         try:
             self._free.pop()
         except IndexError:
@@ -117,14 +117,14 @@ class WasmtimeEngine:
         return True
 
     def give_place(self) -> None:
-        """A place is free again."""
+        """Free a place in the pool."""
         self._free.append(None)
 
     @property
     def spare(self) -> "WasmtimeEngine":
-        """The engine of instances and modules for which there is no place: the same without places.
+        """The engine for instances and modules that do not fit in the pool: the same settings, without a pool.
 
-        What one of the two has compiled, the other can load.
+        Each of the two engines can load what the other compiled.
         """
         with self._lock:
             if self._spare is None:
@@ -132,18 +132,18 @@ class WasmtimeEngine:
             return self._spare
 
     def validate(self, wasm: bytes) -> None:
-        """Type-check a module; raises InvalidModule with wasmtime's words."""
+        """Type-check a module; raises InvalidModule with wasmtime's message."""
         check = self.lib.bind("wasmtime_module_validate", c_size_t, c_size_t, c_char_p, c_size_t, released=True)
         error = check(self.pointer, wasm, len(wasm))
         if error:
             raise InvalidModule(f"WASM module: {self.lib.take_error(error).splitlines()[0]}")
 
     def compile(self, wasm: bytes) -> "CompiledModule":
-        """Compile a module, other Python threads running meanwhile; raises InvalidModule."""
+        """Compile a module; the GIL is released meanwhile. Raises InvalidModule."""
         return self._module("wasmtime_module_new", wasm)
 
     def deserialize(self, artifact: bytes) -> "CompiledModule":
-        """Load what `CompiledModule.serialize` gave. The bytes become native code: they must be trusted."""
+        """Load the result of `CompiledModule.serialize`. The bytes become native code and must be trusted."""
         return self._module("wasmtime_module_deserialize", artifact)
 
     def _module(self, maker: str, data: bytes) -> "CompiledModule":
@@ -159,14 +159,14 @@ class WasmtimeEngine:
 
 
 def configure(lib: Library, config: int, settings: MappingProxyType[str, Setting]) -> None:
-    """Set every switch of a wasm_config_t."""
+    """Apply all settings to a wasm_config_t."""
     for name, value in settings.items():
         kind: Any = c_bool if isinstance(value, bool) else c_uint8 if name in _BYTE_SETTINGS else c_uint64
         lib.bind(f"wasmtime_config_{name}_set", None, c_size_t, kind)(config, value)
 
 
 class CompiledModule:
-    """Native code of a module, for one engine."""
+    """The native code of a module, for one engine."""
 
     def __init__(self, engine: WasmtimeEngine, pointer: int) -> None:
         self.engine = engine
@@ -174,7 +174,7 @@ class CompiledModule:
         _free_with(self, engine.lib.bind("wasmtime_module_delete", None, c_size_t), pointer)
 
     def serialize(self) -> bytes:
-        """The native code as bytes."""
+        """Return the native code as bytes."""
         vector = ByteVector()
         lib = self.engine.lib
         error = lib.bind("wasmtime_module_serialize", c_size_t, c_size_t, ctypes.c_void_p)(
@@ -195,7 +195,7 @@ class Linker:
         _free_with(self, engine.lib.bind("wasmtime_linker_delete", None, c_size_t), self.pointer)
 
     def define(self, module: str, name: str, params: bytes, results: bytes, callback: Any) -> None:
-        """Define a host function; value types as in `module`. `callback` is a `raw.HostFunction`."""
+        """Define a host function, a `raw.HostFunction`; value types as in `module`."""
         lib = self.engine.lib
         kind = _function_type(lib, params, results)
         define = lib.bind(
@@ -210,7 +210,7 @@ class Linker:
         self._callbacks.append(callback)
 
     def link(self, module: CompiledModule) -> "LinkedModule":
-        """Resolve a module's imports; raises InvalidModule where one is unknown or has another signature."""
+        """Resolve a module's imports; raises InvalidModule if one is unknown or has another signature."""
         lib = self.engine.lib
         pointer = c_size_t()
         error = lib.bind("wasmtime_linker_instantiate_pre", c_size_t, c_size_t, c_size_t, ctypes.c_void_p)(
@@ -222,7 +222,7 @@ class Linker:
 
 
 class LinkedModule:
-    """A module with its imports resolved, from which instances are made."""
+    """A module with resolved imports, ready to be instantiated."""
 
     def __init__(self, linker: Linker, pointer: int) -> None:
         self.linker = linker  # keeps the callbacks alive
@@ -231,7 +231,7 @@ class LinkedModule:
 
 
 def _function_type(lib: Library, params: bytes, results: bytes) -> int:
-    """A wasm_functype_t; one for each use, because wasmtime ties it to the engine that first sees it."""
+    """Return a new wasm_functype_t; not shared, because wasmtime ties it to the first engine that uses it."""
 
     class ValueTypes(ctypes.Structure):
         _fields_ = (("size", c_size_t), ("data", ctypes.c_void_p))
@@ -250,31 +250,31 @@ def _function_type(lib: Library, params: bytes, results: bytes) -> int:
 
 
 def _free_with(owner: Any, free: Any, pointer: int) -> None:
-    """Free a pointer when its owner goes; not at exit, where the order of things is not ours."""
+    """Free a pointer when its owner is collected, but not at exit, where the order of finalizers is undefined."""
     weakref.finalize(owner, free, pointer).atexit = False
 
 
 @once
 def guest_engine() -> WasmtimeEngine:
-    """The engine of actors. One for the process: an engine holds settings and no state of any execution."""
+    """Return the engine of actors; one per process, since an engine holds settings but no execution state."""
     return WasmtimeEngine(library(), GUEST_SETTINGS, PLACES if can_reserve(PLACES) else 0)
 
 
 @once
 def trap_signals() -> TrapSignals:
-    """The signal handlers that wasmtime has set for the process, which the first engine makes it do."""
+    """Return the process's wasmtime signal handlers, which creating the first engine installs."""
     guest_engine()
     return TrapSignals()
 
 
 @once
 def own_engine() -> WasmtimeEngine:
-    """The engine of modules that this project ships."""
+    """Return the engine for modules of this package."""
     return WasmtimeEngine(library(), OWN_SETTINGS)
 
 
 @once
 def profiling_engine() -> WasmtimeEngine:
-    """The engine of profiled actors: that of actors, with a second memory for what is counted, and with ticks."""
+    """Return the engine of profiled actors: the settings of actors plus a second memory and epoch interruption."""
     settings = GUEST_SETTINGS | {"wasm_multi_memory": True, "epoch_interruption": True}
     return WasmtimeEngine(library(), MappingProxyType(settings))

@@ -1,4 +1,4 @@
-"""A module of our own as native code: from the private cache, or compiled for this wasmtime, processor and module."""
+"""Native code of a module of this package, cached by module, wasmtime version and processor."""
 
 import hashlib
 import logging
@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 def kept_or_compiled(engine: WasmtimeEngine, wasm: bytes, modules: ModuleCache, what: str) -> CompiledModule:
-    """The compiled module, which the cache keeps from then on; `what` it is, for the log. Raises InvalidModule."""
+    """Return the compiled module, from the cache if possible; `what` names it in the log. Raises InvalidModule."""
     digest = hashlib.blake2b(wasm, digest_size=32).digest()
     key = cache_key(digest, engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features())
     stored = modules.load(key)
@@ -20,7 +20,7 @@ def kept_or_compiled(engine: WasmtimeEngine, wasm: bytes, modules: ModuleCache, 
         try:
             return engine.deserialize(stored)
         except InvalidModule as problem:
-            _log.warning("the compiled %s on disk is of no use: %s", what, problem)
+            _log.warning("the compiled %s on disk cannot be used: %s", what, problem)
     artifact = engine.compile(wasm).serialize()
     modules.store(key, artifact)
-    return engine.deserialize(artifact)  # what comes from the compiler holds nearly twice the memory
+    return engine.deserialize(artifact)  # a module fresh from the compiler holds nearly twice the memory

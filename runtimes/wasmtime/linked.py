@@ -1,7 +1,7 @@
-"""Several instances in one store: a module, and those whose exports it imports. For the lab `libraries`.
+"""Several instances in one store: a module and those whose exports it imports. For the lab `libraries`.
 
-What `raw` says of instances holds: made, entered and deleted by one invocation on its thread. The last instance that is
-made is the one that is entered.
+As in `raw`, they are created, called and deleted by one invocation on its thread. The last instance created is the one
+that is called.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from runtimes.wasmtime.engine import CompiledModule, Linker
 from runtimes.wasmtime.raw import Extern, Instance, Library, Trap
 
 HOST: Final = -1
-"""Where an import comes from that no instance of the program gives."""
+"""Place of imports that are host functions."""
 
 
 @cache
@@ -33,7 +33,7 @@ def _get(lib: Library) -> Callable[..., bool]:
 
 @dataclass(frozen=True, slots=True)
 class ImportSource:
-    """What answers an import: an export of the instance at a place, or (`HOST`) a host function of a module's name."""
+    """The source of an import: an export of the instance at a place, or (`HOST`) a host function of a module."""
 
     place: int
     name: bytes
@@ -42,21 +42,21 @@ class ImportSource:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A module of a program and what answers its imports, in the module's order."""
+    """A module of a program and the sources of its imports, in the module's order."""
 
     module: CompiledModule
     imports: tuple[ImportSource, ...]
 
 
 class LinkedInstance(Instance):
-    """One guest of several instances, in a store that has room for them alone."""
+    """A guest made of several instances, in a store limited to these."""
 
     __slots__ = ("_parts", "_room")
 
     def __init__(
         self, lib: Library, engine: int, memory_bytes: int, table_elements: int, *, count: int, library_bytes: int
     ) -> None:
-        """`count` instances; while all but the last are made, a memory may have `library_bytes`."""
+        """`count` is the number of instances. All but the last may have memories of `library_bytes`."""
         super().__init__(lib, engine, memory_bytes, table_elements)
         self._parts = (c_int64 * (2 * count))()
         self._room = memory_bytes
@@ -64,9 +64,9 @@ class LinkedInstance(Instance):
         self.limit_memory(max(memory_bytes, library_bytes))
 
     def instantiate_parts(self, parts: Sequence[Part], linker: Linker) -> None:
-        """Make the instances, in their order.
+        """Create the instances in order.
 
-        Raises Trap where one is larger than its limits or a segment does not fit.
+        Raises Trap if one exceeds its limits or a segment does not fit.
         """
         for place, part in enumerate(parts):
             last = place == len(parts) - 1
@@ -93,14 +93,14 @@ class LinkedInstance(Instance):
             instance = ctypes.addressof(self._parts) + 16 * source.place
             found = self._lib.export_get(self.context, instance, source.name, len(source.name), item)
         if not found:
-            raise Trap(None, f"nothing answers the import {source.module.decode()}.{source.name.decode()}")
+            raise Trap(None, f"unresolved import {source.module.decode()}.{source.name.decode()}")
 
     def _own_context(self) -> int:
-        """Its counter is in the context of another instance: wasmtime is asked for it."""
+        """Return 0: the counter is in another instance's context and must be read through wasmtime."""
         return 0
 
     def enter_alone(self, argument: int) -> int:
-        """As `Instance.enter_alone`; a trap names no function: a number means another one in each part."""
+        """Call as `Instance.enter_alone`; traps have no frames, because function indices differ between parts."""
         try:
             return super().enter_alone(argument)
         except Trap as trap:

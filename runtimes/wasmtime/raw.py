@@ -1,27 +1,27 @@
-"""The hot boundary to wasmtime: its C functions called through ctypes, without wrappers and without checks.
+"""The fast boundary to wasmtime: its C functions called through ctypes, without wrappers or checks.
 
-wasmtime-py's own wrappers take 12-19 us to enter a guest and 6-7 us for a host function; these calls take 0.3-0.7 and
-0.1-0.5. In return the caller has to keep these rules, and there is a test for each (tests/runtimes/wasm/test_raw.py):
+wasmtime-py's own wrappers take 12-19 us to call a guest and 6-7 us for a host function; these calls take 0.3-0.7 us and
+0.1-0.5 us. In return, callers must follow these rules; tests/runtimes/wasm/test_raw.py has a test for each:
 
-1. The library is loaded with `PyDLL` and callbacks are made with `PYFUNCTYPE`: the GIL stays held. Through `CDLL` every
-   crossing hands the GIL over, 100-230 us where another Python thread is busy. Compiling goes through `released`, and
-   so do guests where the process shares the interpreter (hypervisor/gil).
-2. A host function catches BaseException, keeps it, and returns a trap: what leaves a ctypes callback is lost, and the
-   callback's result is then whatever was in memory.
-3. Nothing may be raised before a host function's first `try`: so a guest is entered on any thread but the main one,
-   where Python runs signal handlers between any two instructions (`Instance.enter` refuses), and with a good part of
-   the recursion limit left (hypervisor/deep_stack). What calls no host function may run anywhere (`enter_alone`).
-4. Callback objects outlive the linker that they were defined in, and every instance made from it.
-5. A guest's memory grows but never moves (an engine setting): its size is read again before a slice behind the last
-   known end is refused (`memory.GuestMemory`).
-6. A guest's pointer is checked as a Python integer before memory is touched (`memory.GuestMemory`).
-7. Signatures are checked when a module is linked, never when it runs: `invoke` must be (i32) -> i32.
-8. A failure comes back as an error or as a trap: both pointers are looked at, and both are freed.
-9. The layouts and names below are those of one wasmtime version; another one is refused with a sentence.
-10. A guest's gas counter is read and written where its compiled code has it, and so are address and size of its
-   memory read: in the instance's own context, to which a function of the guest leads. Where in there is found out once
-   for a module, by what wasmtime writes or says (`Instance.find_gas`, `find_memory`); a module whose function is not
-   its own is asked of wasmtime each time.
+1. The library is loaded with `PyDLL`, and callbacks are created with `PYFUNCTYPE`: the GIL stays held. With `CDLL`
+   every crossing releases the GIL, which takes 100-230 us if another Python thread is busy. Compilation uses
+   `released`, and so do guests if the process shares the interpreter (hypervisor/gil).
+2. A host function catches BaseException, stores it, and returns a trap: an exception that leaves a ctypes callback is
+   lost, and the callback's result is undefined.
+3. Nothing may be raised before a host function's first `try`. So a guest is called on any thread except the main one,
+   where Python runs signal handlers between any two instructions (`Instance.enter` refuses), and with much of the
+   recursion limit left (hypervisor/deep_stack). A module without host functions may run anywhere (`enter_alone`).
+4. Callback objects outlive the linker in which they are defined and all instances made from it.
+5. A guest's memory grows but never moves (an engine setting): its size is read again before a slice beyond the last
+   known end is rejected (`memory.GuestMemory`).
+6. A guest's pointer is checked as a Python integer before memory is accessed (`memory.GuestMemory`).
+7. Signatures are checked when a module is linked, never at run time: `invoke` must be (i32) -> i32.
+8. A failure is reported as an error or as a trap: both pointers are checked and freed.
+9. The layouts and names below are those of one wasmtime version; other versions are rejected with an error.
+10. A guest's gas counter is read and written in place, in the instance's VMContext, and so are the address and size of
+    its memory. A function of the guest leads to the context. The offsets are found once per module by comparing with
+    values that wasmtime writes or returns (`Instance.find_gas`, `find_memory`); if a module's entry function is
+    imported, these values are read through wasmtime's API instead.
 
 Layouts in bytes: wasmtime_val_raw_t 16, wasmtime_val_t 32 (kind at 0, value at 8), wasmtime_extern_t 32 (kind at 0,
 item at 8), wasmtime_instance_t 16, wasmtime_func_t 16, wasmtime_memory_t and wasmtime_global_t 24; VMFuncRef has the
@@ -56,29 +56,29 @@ TRAP_NAMES = (
     "conversion of not-a-number to an integer",
     "unreachable instruction executed",
 )
-"""What a guest did, by wasmtime's trap code. Later codes belong to features that no engine of ours has on."""
+"""Messages by wasmtime's trap code. Higher codes belong to features that are disabled in all engines."""
 
 HostFunction = ctypes.PYFUNCTYPE(c_size_t, c_size_t, c_size_t, c_size_t, c_size_t)
 """A host function: (environment, caller, arguments and results, their number) -> trap, 0 for none."""
 
 EpochCallback = ctypes.PYFUNCTYPE(c_size_t, c_size_t, c_size_t, c_size_t, c_size_t)
-"""What is called at a tick: (context, environment, ticks until the next call, what to do then) -> error, 0 for none."""
+"""A callback at an epoch tick: (context, environment, ticks until the next call, next action) -> error, 0 for none."""
 
 EXTERN_FUNCTION, EXTERN_MEMORY = 0, 3
 _EXTERN_FUNCTION, _EXTERN_GLOBAL, _EXTERN_MEMORY = 0, 1, 3
 _VALUE_I64, _VALUE_FUNCTION = 1, 5
 _CONTEXT_OF_FUNCTION = 24
 _OWN_CONTEXT = int.from_bytes(b"core", "little")
-"""What an instance's context begins with; that of a host function begins with something else."""
+"""Magic number at the beginning of an instance's context; contexts of host functions have another."""
 _MARKS = 0x5A17_C0DE_0F0F_3C3C, 0x0DD5_EED5_A5A5_9696
-"""Values of the counter by which it is found; no guest runs meanwhile."""
+"""Counter values that are searched for to locate the counter; no guest runs meanwhile."""
 _LARGEST_CONTEXT = 1 << 20
 
 _Memory = c_size_t * 2
-"""Address and size in bytes of a memory, as compiled code has them."""
+"""Address and size in bytes of a memory, as stored for compiled code."""
 
-# name: (result, arguments). None: the caller hands over c_size_t objects that it keeps; numbers would be cut off.
-# To convert the numbers takes longer than the call itself, and these are called around every syscall.
+# name: (result, arguments). None: the caller passes c_size_t objects that it reuses; plain integers would be truncated.
+# Converting integers takes longer than the call itself, and these functions are called around every syscall.
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...] | None]] = {
     "wasmtime_store_new": (c_size_t, (c_size_t, c_size_t, c_size_t)),
     "wasmtime_store_delete": (None, (c_size_t,)),
@@ -109,39 +109,39 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...] | None]] = {
 
 
 class WasmtimeUnusable(HypervisorError):
-    """wasmtime is not there, or not in the version whose layouts this module knows."""
+    """Raised if wasmtime is missing or not the version whose layouts this module knows."""
 
 
 class Trap(Exception):
-    """A guest ended in a trap (`code`: one of `TRAP_NAMES`), or wasmtime reported something else (None)."""
+    """A guest trapped (`code` is an index of `TRAP_NAMES`), or wasmtime reported another error (None)."""
 
     def __init__(self, code: int | None, message: str, frames: tuple[int, ...] = ()) -> None:
         super().__init__(message)
         self.code = code
         self.frames = frames
-        """The functions that the guest was in, by their indices, the innermost first; as many as wasmtime keeps."""
+        """Indices of the functions on the guest's stack, innermost first; as many as wasmtime records."""
 
 
 class ByteVector(ctypes.Structure):
-    """wasm_byte_vec_t: bytes that wasmtime allocated."""
+    """wasm_byte_vec_t: bytes allocated by wasmtime."""
 
     _fields_ = (("size", c_size_t), ("data", c_void_p))
 
 
 class _FrameVector(ctypes.Structure):
-    """wasm_frame_vec_t: pointers to frames that wasmtime allocated."""
+    """wasm_frame_vec_t: pointers to frames allocated by wasmtime."""
 
     _fields_ = (("size", c_size_t), ("data", ctypes.POINTER(c_size_t)))
 
 
 class Library:
-    """wasmtime's functions. `bind(name, result, arguments)` gives those that are called rarely."""
+    """wasmtime's C functions. Rarely used ones are bound by `bind(name, result, arguments)`."""
 
     def __init__(self, path: Path) -> None:
         self._held = ctypes.PyDLL(str(path))
         self._released = ctypes.CDLL(str(path))
         for name, (result, arguments) in _SIGNATURES.items():
-            function = getattr(self._held, name)  # kept by the library object; `[name]` would give a new one
+            function = getattr(self._held, name)  # cached by the library object; `[name]` would create a new one
             function.restype, function.argtypes = result, arguments
         held: Any = self._held
         self.call_released: Callable[..., int] = self._released.wasmtime_func_call_unchecked
@@ -174,26 +174,26 @@ class Library:
         self.bytes_delete: Callable[..., None] = held.wasm_byte_vec_delete
 
     def bind(self, name: str, result: Any, *arguments: Any, released: bool = False) -> Callable[..., Any]:
-        """A function of the library; `released` lets other Python threads run during the call."""
+        """Return a function of the library; `released` releases the GIL during the call."""
         function = (self._released if released else self._held)[name]
         function.restype, function.argtypes = result, arguments
         return function
 
     def take_bytes(self, vector: ByteVector) -> bytes:
-        """The bytes of a vector that wasmtime gave away; frees it."""
+        """Return the bytes of a vector owned by the caller, and free it."""
         data = ctypes.string_at(vector.data, vector.size) if vector.size else b""
         self.bytes_delete(ctypes.byref(vector))
         return data
 
     def take_error(self, error: int) -> str:
-        """The message of an error, which is freed."""
+        """Return the message of an error, and free it."""
         message = ByteVector()
         self.error_message(error, ctypes.byref(message))
         self.error_delete(error)
         return self.take_bytes(message).decode(errors="replace")
 
     def take_failure(self, error: int, trap: int) -> Trap | None:
-        """What the two failure pointers of a call say; frees them."""
+        """Return the failure reported by the two pointers of a call, or None, and free them."""
         failure = None
         if error:
             failure = Trap(None, self.take_error(error))
@@ -221,7 +221,7 @@ class Library:
 
 @once
 def library() -> Library:
-    """The library of the installed wasmtime package; WasmtimeUnusable where it is not the version of this module."""
+    """Return the library of the installed wasmtime package; raises WasmtimeUnusable if its version does not match."""
     try:
         version = metadata.version("wasmtime")
     except metadata.PackageNotFoundError:
@@ -229,17 +229,17 @@ def library() -> Library:
     check_version(version)
     spec = util.find_spec("wasmtime")
     if spec is None or not spec.submodule_search_locations:
-        raise WasmtimeUnusable("wasmtime's files are not there: reinstall it with pip install " + _requirement())
+        raise WasmtimeUnusable("wasmtime's files are missing: reinstall it with pip install " + _requirement())
     machine = {"AMD64": "x86_64", "arm64": "aarch64", "ARM64": "aarch64"}.get(platform.machine(), platform.machine())
     file = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}.get(sys.platform, "_libwasmtime.so")
     path = Path(spec.submodule_search_locations[0]) / f"{sys.platform}-{machine}" / file
     if not path.is_file():
-        raise WasmtimeUnusable(f"wasmtime has no library for {sys.platform} on {machine}")
+        raise WasmtimeUnusable(f"wasmtime does not provide a library for {sys.platform} on {machine}")
     return Library(path)
 
 
 def check_version(version: str) -> None:
-    """Refuse any version but the one whose layouts this module knows."""
+    """Raise WasmtimeUnusable for any version except the one whose layouts this module knows."""
     if version != WASMTIME_VERSION:
         raise WasmtimeUnusable(
             f"wasmtime {version} is installed, this runtime needs {WASMTIME_VERSION}: pip install {_requirement()}"
@@ -251,16 +251,15 @@ def _requirement() -> str:
 
 
 class Counter(Protocol):
-    """A guest's gas counter: milligas, negative where the guest ran out."""
+    """A guest's gas counter in milligas; negative if the guest ran out of gas."""
 
     value: int
 
 
 class Places:
-    """Where the instances of one module have what is looked at often: found in the first, the same in all.
+    """Offsets in an instance's context, shared by the instances of a module and determined with the first.
 
-    Bytes from an instance's context, 0 where that is not known yet: to its `gas` counter, and to the address of its
-    `memory`, behind which stands the size.
+    In bytes, 0 if not known yet: of the `gas` counter, and of the address of the `memory`, which its size follows.
     """
 
     __slots__ = ("gas", "memory")
@@ -271,17 +270,17 @@ class Places:
 
 
 class Instance:
-    """One guest: a store with one instance in it, made, entered and deleted by one invocation on its thread.
+    """One guest: a store with one instance, created, called and deleted by one invocation on its thread.
 
-    `context` identifies the store in host functions (`Library.caller_context`); `placed` says that it has one of the
-    engine's places, for the caller to count; `counter` is its gas counter, once that was found.
+    `context` identifies the store in host functions (`Library.caller_context`); `placed` is True if it takes one of the
+    engine's places, which the caller counts; `counter` is its gas counter, once located.
     """
 
     __slots__ = (
         "_at", "_home", "_lib", "_limits", "_memory", "_places", "_store", "_words", "context", "counter", "placed",
     )  # fmt: skip
 
-    # Places in the block of words that is handed to wasmtime by address.
+    # Offsets in the block of words whose address is passed to wasmtime.
     _INSTANCE, _MEMORY, _GLOBAL, _FUNCTION, _VALUE, _CALL, _TRAP = 0, 2, 6, 10, 14, 18, 22
     _Words = c_int64 * 23
 
@@ -297,7 +296,7 @@ class Instance:
         instances: int = 1,
         memories: int = 1,
     ) -> None:
-        """`places` is shared by the instances of a module; the store may have `instances` and `memories` of them."""
+        """`places` is shared by the instances of a module; `instances` and `memories` are the store's limits."""
         self._lib = lib
         self._places = places or Places()
         self.counter: Counter
@@ -312,16 +311,16 @@ class Instance:
         self.limit_memory(memory_bytes)
 
     def limit_memory(self, size: int) -> None:
-        """Let no memory be made or grow beyond `size` bytes from now on; one that is larger stays."""
+        """Limit the size of every memory to `size` bytes from now on; a larger one is not shrunk."""
         self._lib.store_limiter(self._store, size, *self._limits)
 
     def follow_epochs(self, callback: Any) -> None:
-        """Let the guest call back on its thread at the next tick of its engine. The caller keeps the callback."""
+        """Run the callback on the guest's thread at the engine's next tick. The caller must keep the callback alive."""
         self._lib.epoch_callback(self._store, callback, 0, 0)
         self._lib.epoch_deadline(self.context, 1)
 
     def instantiate(self, pre: int) -> None:
-        """Make the instance; raises Trap where it is larger than its limits or a segment does not fit."""
+        """Create the instance; raises Trap if it exceeds its limits or a segment does not fit."""
         words = self._words
         words[self._TRAP] = 0
         error = self._lib.instantiate(pre, self.context, self._at, self._at + 8 * self._TRAP)
@@ -330,12 +329,12 @@ class Instance:
             raise failure
 
     def export(self, name: bytes, kind: int, place: int) -> bool:
-        """Look up an export of a kind and keep its handle; False where there is none."""
+        """Look up an export of a kind and store its handle; return False if there is none."""
         found = self._lib.export_get(self.context, self._at, name, len(name), self._at + 8 * place)
         return found and self._words[place] & 0xFF == kind
 
     def find_memory(self) -> bool:
-        """Find the exported memory: the quick way behind `find_gas`."""
+        """Locate the exported memory; faster after `find_gas`."""
         home, places = self._home, self._places
         if not home or not places.memory:
             if not self.export(b"memory", _EXTERN_MEMORY, self._MEMORY):
@@ -347,7 +346,7 @@ class Instance:
         return True
 
     def exported_memory(self, name: bytes) -> tuple[int, int]:
-        """Address and size in bytes of an exported memory, as they are now; raises Trap where there is none."""
+        """Return the current address and size in bytes of an exported memory; raises Trap if there is none."""
         found = (c_int64 * 4)()
         at = ctypes.addressof(found)
         there = self._lib.export_get(self.context, self._at, name, len(name), at)
@@ -357,11 +356,11 @@ class Instance:
         return self._lib.memory_data(*item), self._lib.memory_size(*item)
 
     def find_function(self, name: bytes) -> bool:
-        """Find the function to enter."""
+        """Locate the function to call."""
         return self.export(name, _EXTERN_FUNCTION, self._FUNCTION)
 
     def find_gas(self, name: bytes) -> bool:
-        """Find the gas counter, an exported global of type i64: the quick way behind `find_function`."""
+        """Locate the gas counter, an exported global of type i64; faster after `find_function`."""
         home, places = self._own_context(), self._places
         if not home or not places.gas:
             if not self.export(name, _EXTERN_GLOBAL, self._GLOBAL):
@@ -376,7 +375,7 @@ class Instance:
         return True
 
     def _own_context(self) -> int:
-        """The context of the instance that the function is of; 0 where it is none's own, or there is no function."""
+        """Return the context of the function's instance; 0 for an imported function or if none is located."""
         if not self._words[self._FUNCTION + 1]:
             return 0
         reference = self._lib.function_reference(self.context, self._at + 8 + 8 * self._FUNCTION)
@@ -384,7 +383,7 @@ class Instance:
         return home if c_uint32.from_address(home).value == _OWN_CONTEXT else 0
 
     def _distance_of_gas(self, home: int) -> int:
-        """Bytes from the context to the counter: where each mark is read that wasmtime writes there on request."""
+        """Return the offset of the counter in the context: the word that changes when wasmtime sets the counter."""
         for at in range(8, _LARGEST_CONTEXT, 8):
             word = c_int64.from_address(home + at)
             for mark in _MARKS:
@@ -393,18 +392,18 @@ class Instance:
                     break
             else:
                 return at
-        raise WasmtimeUnusable("an instance has its gas counter elsewhere than this version of wasmtime should")
+        raise WasmtimeUnusable("an instance's gas counter was not found in its context, as expected of this wasmtime")
 
     def _distance_of_memory(self, home: int) -> int:
-        """Bytes from the context to address and size of the memory, which stand before the globals."""
+        """Return the offset of the memory's address and size in the context; they precede the globals."""
         asked = self._asked_memory()
         for at in range(8, self._places.gas, 8):
             if tuple(_Memory.from_address(home + at)) == asked:
                 return at
-        raise WasmtimeUnusable("an instance has its memory elsewhere than this version of wasmtime should")
+        raise WasmtimeUnusable("an instance's memory was not found in its context, as expected of this wasmtime")
 
     def memory(self) -> tuple[int, int]:
-        """Address and size in bytes of the guest's memory, as they are now."""
+        """Return the current address and size in bytes of the guest's memory."""
         memory = self._memory
         return self._asked_memory() if memory is None else (memory[0], memory[1])
 
@@ -413,18 +412,18 @@ class Instance:
         return self._lib.memory_data(*item), self._lib.memory_size(*item)
 
     def enter(self, argument: int) -> int:
-        """Call the function that was found, (i32) -> i32; raises Trap. Both numbers are unsigned."""
+        """Call the located function, (i32) -> i32; raises Trap. Both numbers are unsigned."""
         if threading.get_ident() == threading.main_thread().ident:
-            raise RuntimeError("a guest may not be entered on the main thread: a signal handler could run inside it")
+            raise RuntimeError("a guest must not be called on the main thread: a signal handler could run inside it")
         return self.enter_alone(argument)
 
     def enter_with(self, first: int, second: int) -> int:
-        """Call the function that was found, (i32, i32) -> i32; raises Trap. All numbers are unsigned."""
+        """Call the located function, (i32, i32) -> i32; raises Trap. All numbers are unsigned."""
         self._words[self._CALL + 2] = second
         return self.enter(first)
 
     def enter_alone(self, argument: int) -> int:
-        """The same on any thread, for what calls no host function."""
+        """Call as `enter` on any thread; only for modules without host functions."""
         words, at = self._words, self._at
         words[self._CALL] = argument
         words[self._TRAP] = 0
@@ -437,14 +436,14 @@ class Instance:
         return words[self._CALL] & 0xFFFF_FFFF
 
     def start(self) -> None:
-        """Call the function that was found, () -> (); raises Trap."""
-        self.enter(0)  # a longer array of arguments than the function has is allowed
+        """Call the located function, () -> (); raises Trap."""
+        self.enter(0)  # an array longer than the function's arguments is allowed
 
     def add_function(self, module: int, name: bytes, imports: tuple[tuple[bytes, int], ...], table: bytes) -> int:
-        """Make an instance of another module in this store, and put its function `name` into this instance's table.
+        """Instantiate another module in this store and put its function `name` into this instance's table.
 
-        `imports` are exports of this instance by name and kind, in the module's order. Returns the place in the table;
-        raises Trap. It is kept until the store goes.
+        `imports` are exports of this instance by name and kind, in the module's order. Returns the index in the table;
+        raises Trap. The new instance lives as long as the store.
         """
         lib, context = self._lib, self.context
         given = (Extern * len(imports))()
@@ -473,7 +472,7 @@ class Instance:
         return before.value
 
     def close(self) -> None:
-        """Delete the store and all that is in it. The counter is not to be looked at any more."""
+        """Delete the store and its contents. The counter must not be used afterwards."""
         store, self._store = self._store, 0
         if store:
             self._lib.store_delete(store)
@@ -486,7 +485,7 @@ class Extern(ctypes.Structure):
 
 
 class _Value(ctypes.Structure):
-    """wasmtime_val_t with a function."""
+    """wasmtime_val_t holding a function."""
 
     _fields_ = (("kind", c_uint8), ("item", c_int64 * 3))
 
@@ -495,7 +494,7 @@ class _Value(ctypes.Structure):
 
 
 class _AskedCounter:
-    """A gas counter that wasmtime is asked for."""
+    """A gas counter accessed through wasmtime's API."""
 
     __slots__ = ("_arguments", "_lib", "_words")
 

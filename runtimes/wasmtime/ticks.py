@@ -1,4 +1,4 @@
-"""The ticks of an engine: at each, the instances that follow its epochs are called back on their threads."""
+"""Epoch ticks of an engine: at each tick, instances that follow its epochs get a callback on their threads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Final
 from runtimes.wasmtime.engine import WasmtimeEngine
 
 SECONDS: Final = 0.05
-"""Between two ticks."""
+"""Seconds between two ticks."""
 
 
 class Ticks:
-    """A thread that lets an engine tick while there are instances at work."""
+    """A thread that increments an engine's epoch while instances are running."""
 
     def __init__(self, engine: WasmtimeEngine) -> None:
         self._engine = engine
@@ -24,15 +24,15 @@ class Ticks:
         self._lock = threading.Lock()
 
     def begin(self) -> None:
-        """One more instance is at work, until `end`."""
+        """Register a running instance until `end`."""
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():  # a forked process has none
+            if self._thread is None or not self._thread.is_alive():  # threads do not survive a fork
                 self._thread = threading.Thread(target=self._run, name="ticks", daemon=True)
                 self._thread.start()
             self._at_work += 1
 
     def end(self) -> None:
-        """One is at work no more."""
+        """Unregister a running instance."""
         with self._lock:
             self._at_work -= 1
 

@@ -1,9 +1,9 @@
-"""wasmtime's signal handlers, put back where another library has taken them away.
+"""Restores wasmtime's signal handlers after another library has replaced them.
 
-On Linux a guest's trap is a signal, which wasmtime's handlers turn into an error. Python's `faulthandler` puts its own
-handlers in their place when it is enabled, and older ones when it is disabled: pytest does both, a notebook the first.
-The next trap would end the process. Elsewhere wasmtime hears of traps in other ways, and nothing is done here. What
-wasmtime sets, and whom it calls for other faults: its crates/wasmtime/src/runtime/vm/sys/unix/signals.rs.
+On Linux a guest's trap is a signal, which wasmtime's handlers turn into an error. Python's `faulthandler` installs its
+own handlers when it is enabled and restores older ones when it is disabled: pytest does both, notebooks the first. The
+next trap would then end the process. On other systems wasmtime does not use signals, and nothing is done here.
+wasmtime's handlers and their chaining: its crates/wasmtime/src/runtime/vm/sys/unix/signals.rs.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Final
 
 _SIGNALS: Final = ("SIGILL", "SIGSEGV", "SIGBUS", "SIGFPE")
 _WATCHED: Final = 2
-"""The number of handlers that are looked at: a library takes all or none, but for a program's own SIGSEGV."""
+"""Number of handlers that are checked: a library replaces all or none, except for a program's own SIGSEGV."""
 
 _ROOM: Final = 256
-"""Bytes that a `struct sigaction` fits into; the handler's address comes first."""
+"""Buffer size in bytes that fits a `struct sigaction`, whose first field is the handler's address."""
 
 
 class _Answer(threading.local):
-    """Where a thread is answered what the handler of a signal is now."""
+    """A thread's buffer for the current handler of a signal."""
 
     def __init__(self) -> None:
         self.room = ctypes.create_string_buffer(_ROOM)
@@ -31,7 +31,7 @@ class _Answer(threading.local):
 
 
 class TrapSignals:
-    """The handlers as they are when this is made, right behind wasmtime's first engine."""
+    """The handlers at construction, right after wasmtime's first engine."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[int, ctypes.Array[ctypes.c_char]]] = []
@@ -40,7 +40,7 @@ class TrapSignals:
             return
         self._sigaction = ctypes.PyDLL(
             None
-        ).sigaction  # no argument types: to convert numbers takes longer than it does
+        ).sigaction  # no argument types: converting numbers takes longer than the call
         self._answer = _Answer()
         for number in (int(getattr(signal, name)) for name in _SIGNALS):
             kept = ctypes.create_string_buffer(_ROOM)
@@ -51,7 +51,7 @@ class TrapSignals:
         ]
 
     def keep(self) -> None:
-        """Put them back, unless they are where they were."""
+        """Restore the handlers if they have changed."""
         for number, handler in self._watched:
             answer = self._answer
             self._sigaction(number, None, answer.room)

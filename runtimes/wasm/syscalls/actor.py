@@ -10,7 +10,7 @@ _U32_MASK = 0xFFFF_FFFF
 
 
 def resolve_address(call: Caller, offset: int, length: int) -> bytes:
-    """The ID behind an address."""
+    """Return the ID of the actor at an address."""
     # check
     address = call.memory.read_address(offset, length)
     # do and return
@@ -18,7 +18,7 @@ def resolve_address(call: Caller, offset: int, length: int) -> bytes:
 
 
 def lookup_delegated_address(call: Caller, actor: int, buffer: int, length: int) -> bytes:
-    """An actor's f4 address into the buffer; returns its length, 0 if the actor has none."""
+    """Write an actor's f4 address to the buffer; return its length, 0 if the actor has none."""
     # check
     call.memory.check(buffer, length)
     # charge and do
@@ -32,7 +32,7 @@ def lookup_delegated_address(call: Caller, actor: int, buffer: int, length: int)
 
 
 def get_actor_code_cid(call: Caller, actor: int, buffer: int, length: int) -> bytes:
-    """An actor's code CID into the buffer; returns its length."""
+    """Write an actor's code CID to the buffer; return its length."""
     # check
     call.memory.check(buffer, length)
     # charge and do
@@ -42,7 +42,7 @@ def get_actor_code_cid(call: Caller, actor: int, buffer: int, length: int) -> by
 
 
 def get_builtin_actor_type(call: Caller, cid_offset: int) -> bytes:
-    """The type number of a code CID, 0 if it is no built-in actor's."""
+    """Return the type number of a code CID, 0 if it is not a built-in actor's."""
     # check
     cid = call.memory.read_cid(cid_offset)
     # do and return
@@ -50,7 +50,7 @@ def get_builtin_actor_type(call: Caller, cid_offset: int) -> bytes:
 
 
 def get_code_cid_for_type(call: Caller, type_number: int, buffer: int, length: int) -> bytes:
-    """The code CID of a type number into the buffer; returns its length."""
+    """Write the code CID of a type number to the buffer; return its length."""
     # check
     call.memory.check(buffer, length)
     # do
@@ -60,7 +60,7 @@ def get_code_cid_for_type(call: Caller, type_number: int, buffer: int, length: i
 
 
 def next_actor_address(call: Caller, buffer: int, length: int) -> bytes:
-    """The address that the next created actor will get, into the buffer; returns its length."""
+    """Write the address of the next actor to be created to the buffer; return its length."""
     # check
     call.memory.check(buffer, length)
     if length < ACTOR_ADDRESS_LENGTH:
@@ -73,7 +73,7 @@ def next_actor_address(call: Caller, buffer: int, length: int) -> bytes:
 
 
 def create_actor(call: Caller, actor: int, cid_offset: int, offset: int, length: int) -> None:
-    """Give code, and perhaps a delegated address, to an actor ID."""
+    """Create an actor at an ID with code and, optionally, a delegated address."""
     # check
     cid = call.memory.read_cid(cid_offset)
     delegated = call.memory.read_address(offset, length) if length else None
@@ -82,13 +82,13 @@ def create_actor(call: Caller, actor: int, cid_offset: int, offset: int, length:
 
 
 def balance_of(call: Caller, actor: int) -> bytes:
-    """An actor's balance."""
+    """Return an actor's balance in attoFIL."""
     # charge, do and return
     return token_amount(call.kernel.actors.balance_of(ActorID(actor)))
 
 
 def install_actor(call: Caller, cid_offset: int) -> None:
-    """Have the module of a code CID checked and compiled."""
+    """Check and compile the module of a code CID."""
     # check
     cid = call.memory.read_cid(cid_offset)
     # do and charge
@@ -96,7 +96,7 @@ def install_actor(call: Caller, cid_offset: int) -> None:
 
 
 def upgrade_actor(call: Caller, cid_offset: int, params: int) -> bytes:
-    """Give this actor other code and run its `upgrade`: where that succeeds this invocation ends with its answer."""
+    """Replace this actor's code and run its `upgrade`; if that succeeds, the invocation ends with its result."""
     # check
     cid = call.memory.read_cid(cid_offset)
     # charge and do
@@ -119,6 +119,6 @@ SYSCALLS = (
     Syscall("actor", "balance_of", balance_of, "Q", TOKEN_AMOUNT),
 )
 SYSCALLS_INSTALL = (Syscall("actor", "install_actor", install_actor, "r"),)
-"""With the feature m2-native."""
+"""Syscalls of the feature m2-native."""
 SYSCALLS_UPGRADE = (Syscall("actor", "upgrade_actor", upgrade_actor, "rI", SEND),)
-"""With the feature upgrade-actor."""
+"""Syscalls of the feature upgrade-actor."""

@@ -22,7 +22,7 @@ def verify_signature(
     plaintext_offset: int,
     plaintext_length: int,
 ) -> bytes:
-    """Whether a key address signed a plaintext: 0 or -1."""
+    """Check that a key address signed a plaintext: 0 if so, -1 if not."""
     # check
     signature = call.memory.view(signature_offset, signature_length)
     signer = call.memory.read_address(signer_offset, signer_length)
@@ -34,7 +34,7 @@ def verify_signature(
 def verify_bls_aggregate(
     call: Caller, count: int, signature_offset: int, keys_offset: int, plaintexts_offset: int, lengths_offset: int
 ) -> bytes:
-    """Whether one BLS signature stands for `count` keys, each with a plaintext of its own: 0 or -1."""
+    """Check a BLS signature aggregated over `count` keys, each with its own plaintext: 0 if valid, -1 if not."""
     # check
     if count * BLS_PUBLIC_KEY_LENGTH > _MAX_U32:
         raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{count} signers are too many")
@@ -47,7 +47,7 @@ def verify_bls_aggregate(
 
 
 def recover_secp_public_key(call: Caller, digest_offset: int, signature_offset: int) -> bytes:
-    """The public key behind a recoverable signature."""
+    """Recover the public key of a signature."""
     # check
     digest = call.memory.read(digest_offset, DIGEST_LENGTH)
     signature = call.memory.read(signature_offset, SECP_SIGNATURE_LENGTH)
@@ -56,7 +56,7 @@ def recover_secp_public_key(call: Caller, digest_offset: int, signature_offset: 
 
 
 def hash_(call: Caller, code: int, offset: int, length: int, buffer: int, buffer_length: int) -> bytes:
-    """A digest into the buffer, cut to it; returns how many bytes were written."""
+    """Write a digest to the buffer, truncated to its size; return the number of bytes written."""
     # check
     call.memory.check(buffer, buffer_length)
     data = call.memory.view(offset, length)
@@ -70,7 +70,7 @@ def hash_(call: Caller, code: int, offset: int, length: int, buffer: int, buffer
 def compute_unsealed_sector_cid(
     call: Caller, proof_type: int, offset: int, length: int, buffer: int, buffer_length: int
 ) -> bytes:
-    """The commitment to a sector's pieces as a CID, into the buffer; returns its length."""
+    """Write the CID of the commitment to a sector's pieces to the buffer; return its length."""
     # check
     call.memory.check(buffer, buffer_length)
     pieces = call.memory.read(offset, length)
@@ -81,7 +81,7 @@ def compute_unsealed_sector_cid(
 
 
 def verify_post(call: Caller, offset: int, length: int) -> bytes:
-    """Whether a window proof of spacetime holds: 0 or -1."""
+    """Verify a window proof of spacetime: 0 if valid, -1 if not."""
     # check
     info = call.memory.read(offset, length)
     # charge, do and return
@@ -97,7 +97,7 @@ def verify_consensus_fault(
     extra_offset: int,
     extra_length: int,
 ) -> bytes:
-    """The fault that block headers prove; all zeros if they prove none."""
+    """Return the fault that block headers prove; all zeros if they prove none."""
     # check
     first = call.memory.read(first_offset, first_length)
     second = call.memory.read(second_offset, second_length)
@@ -111,7 +111,7 @@ def verify_consensus_fault(
 
 
 def verify_aggregate_seals(call: Caller, offset: int, length: int) -> bytes:
-    """Whether an aggregate of seal proofs holds: 0 or -1."""
+    """Verify an aggregate of seal proofs: 0 if valid, -1 if not."""
     # check
     info = call.memory.read(offset, length)
     # charge, do and return
@@ -119,7 +119,7 @@ def verify_aggregate_seals(call: Caller, offset: int, length: int) -> bytes:
 
 
 def verify_replica_update(call: Caller, offset: int, length: int) -> bytes:
-    """Whether the proof of a replica update holds: 0 or -1."""
+    """Verify the proof of a replica update: 0 if valid, -1 if not."""
     # check
     info = call.memory.read(offset, length)
     # charge, do and return
@@ -127,7 +127,7 @@ def verify_replica_update(call: Caller, offset: int, length: int) -> bytes:
 
 
 def batch_verify_seals(call: Caller, offset: int, length: int, result_offset: int) -> None:
-    """Which seal proofs hold: a byte for each, 1 or 0, at the result pointer."""
+    """Verify seal proofs; write a byte for each, 1 or 0, at the result pointer."""
     # check
     seals = call.kernel.proofs.read_seals(call.memory.read(offset, length))
     call.memory.check(result_offset, len(seals.fields))
@@ -138,7 +138,7 @@ def batch_verify_seals(call: Caller, offset: int, length: int, result_offset: in
 
 
 class _Keys(Sequence[bytes]):
-    """Public keys one after the other, cut when asked for: millions of them must not cost before the charge."""
+    """Concatenated public keys, split lazily: millions of them must not cost anything before the charge."""
 
     def __init__(self, joined: memoryview) -> None:
         self._joined = joined

@@ -1,4 +1,4 @@
-"""Syscalls `debug.*`: what actors log when debugging is on. Source: ref-fvm syscalls/debug.rs."""
+"""Syscalls `debug.*`: log output of actors when debugging is enabled. Source: ref-fvm syscalls/debug.rs."""
 
 from hypervisor.errors import SyscallError
 from hypervisor.exit_codes import ErrorNumber
@@ -8,13 +8,13 @@ MAX_ARTIFACT_NAME = 256
 
 
 def enabled(call: Caller) -> bytes:
-    """Whether actors should log: 0 if so, -1 if not."""
+    """Return 0 if actors should log, else -1."""
     # return
     return YES if call.kernel.debug_enabled else NO
 
 
 def log(call: Caller, offset: int, length: int) -> None:
-    """A line for the log. Without a listener the memory is not even looked at."""
+    """Log a line. Without a listener the memory is not read."""
     # check
     if not call.kernel.debug_enabled:
         return
@@ -24,14 +24,14 @@ def log(call: Caller, offset: int, length: int) -> None:
 
 
 def store_artifact(call: Caller, name_offset: int, name_length: int, offset: int, length: int) -> None:
-    """A named piece of debugging data. The tracer gets its name and size; no file is written."""
+    """Log the name and size of a piece of debugging data; no file is written."""
     # check
     if not call.kernel.debug_enabled:
         return
     data = call.memory.read(offset, length)
     name = call.memory.read_text(name_offset, name_length)
     if not 0 < name_length <= MAX_ARTIFACT_NAME or name.startswith(".") or "/" in name or "\\" in name:
-        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"'{name}' cannot be the name of an artifact")
+        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"'{name}' is not a valid artifact name")
     # do
     call.kernel.debug_log(f"artifact {name}: {len(data)} bytes")
 

@@ -11,7 +11,7 @@ def emit_event(
     """Emit an event laid out in three buffers: entry headers, all keys, all values."""
     # check
     call.memory.check(entries, count * EVENT_ENTRY.size)
-    raw = call.memory.view(entries, min(count, MAX_ENTRIES) * EVENT_ENTRY.size)  # no memory for what will be refused
+    raw = call.memory.view(entries, min(count, MAX_ENTRIES) * EVENT_ENTRY.size)  # no copy of data that will be rejected
     key_bytes = call.memory.view(keys, keys_length)
     value_bytes = call.memory.view(values, values_length)
     # charge and do
@@ -19,10 +19,10 @@ def emit_event(
 
 
 def emit_event_block(call: Caller, offset: int, length: int) -> None:
-    """Emit an event given as CBOR (machine version 3)."""
+    """Emit an event encoded as CBOR (ABI version 3)."""
     # check
     call.memory.check(offset, length)
-    data = call.memory.read(offset, min(length, MAX_BLOCK_SIZE + 1))  # no time for copying what will be refused
+    data = call.memory.read(offset, min(length, MAX_BLOCK_SIZE + 1))  # no copy of data that will be rejected
     # charge and do
     call.kernel.events.emit_block(data)
 

@@ -1,11 +1,11 @@
-"""Syscalls `gas.*`: an actor's own charges, and what is left. Source: ref-fvm syscalls/gas.rs."""
+"""Syscalls `gas.*`: an actor's own charges, and the remaining gas. Source: ref-fvm syscalls/gas.rs."""
 
 from hypervisor.gas import MILLIGAS_PER_GAS, to_milligas
 from runtimes.wasm.syscalls.table import U64, Caller, Syscall
 
 
 def charge(call: Caller, offset: int, length: int, amount: int) -> None:
-    """Use up gas under a name."""
+    """Charge gas under a name."""
     # check
     name = call.memory.read_text(offset, length)
     # charge
@@ -13,7 +13,7 @@ def charge(call: Caller, offset: int, length: int, amount: int) -> None:
 
 
 def available(call: Caller) -> bytes:
-    """The gas that is left, rounded down."""
+    """Return the remaining gas, rounded down."""
     # return
     return U64.pack(call.kernel.gas.available // MILLIGAS_PER_GAS)
 

@@ -5,7 +5,7 @@ from runtimes.wasm.syscalls.table import I32_RESULT, IPLD_OPEN, IPLD_STAT, U32, 
 
 
 def block_open(call: Caller, cid_offset: int) -> bytes:
-    """Open a block of reachable state: its handle, codec and size."""
+    """Open a block of reachable state; return its codec, handle and size."""
     # check
     cid = call.memory.read_cid(cid_offset)
     # charge and do
@@ -15,16 +15,16 @@ def block_open(call: Caller, cid_offset: int) -> bytes:
 
 
 def block_create(call: Caller, codec: int, offset: int, length: int) -> bytes:
-    """Make a block of bytes in memory; returns its handle."""
+    """Create a block from bytes in memory; return its handle."""
     # check
     call.memory.check(offset, length)
-    data = call.memory.read(offset, min(length, MAX_BLOCK_SIZE + 1))  # no time for copying what will be refused
+    data = call.memory.read(offset, min(length, MAX_BLOCK_SIZE + 1))  # no copy of data that will be rejected
     # charge, do and return
     return U32.pack(call.kernel.ipld.create(codec, data))
 
 
 def block_read(call: Caller, block: int, offset: int, buffer: int, length: int) -> bytes:
-    """Copy part of a block into memory; returns how much of the block is left, negative if the buffer has room."""
+    """Copy part of a block into memory; return the bytes left in the block, negative if the buffer is larger."""
     # check
     call.memory.check(buffer, length)
     # charge and do
@@ -35,7 +35,7 @@ def block_read(call: Caller, block: int, offset: int, buffer: int, length: int) 
 
 
 def block_stat(call: Caller, block: int) -> bytes:
-    """A block's codec and size."""
+    """Return a block's codec and size."""
     # do
     stat = call.kernel.ipld.stat(block)
     # return
@@ -43,12 +43,12 @@ def block_stat(call: Caller, block: int) -> bytes:
 
 
 def block_link(call: Caller, block: int, hash_code: int, hash_length: int, buffer: int, length: int) -> bytes:
-    """Write a block to the state; its CID goes into the buffer, its length is returned."""
+    """Write a block to the state and its CID to the buffer; return the CID's length."""
     # check
     call.memory.check(buffer, length)
     # charge and do
     cid = call.kernel.ipld.link(block, hash_code, hash_length)
-    # return; a buffer that is too small is found out only now, the block being written and paid for
+    # return; a buffer that is too small is detected only here, after the block is written and charged
     return U32.pack(call.memory.write_cid(cid, buffer, length))
 
 

@@ -8,7 +8,7 @@ from runtimes.wasm.syscalls.table import NETWORK_CONTEXT, TOKEN_AMOUNT, U32, Cal
 
 
 def context(call: Caller) -> bytes:
-    """Epoch, timestamp, base fee, chain ID and network version."""
+    """Return epoch, timestamp, base fee, chain ID and network version."""
     # do
     now = call.kernel.machine.context
     # return
@@ -16,12 +16,12 @@ def context(call: Caller) -> bytes:
         return NETWORK_CONTEXT.pack(
             now.epoch, now.timestamp, token_amount(now.base_fee), now.chain_id, now.network.number
         )
-    except struct.error:  # a test may choose an epoch and a time that only contracts can see
+    except struct.error:  # a test may set values that only contracts can read
         raise Fatal(f"epoch {now.epoch} at {now.timestamp} s does not fit the syscall's result") from None
 
 
 def tipset_cid(call: Caller, epoch: int, buffer: int, length: int) -> bytes:
-    """The CID of a past tipset into the buffer; returns its length."""
+    """Write the CID of a past tipset to the buffer; return its length."""
     # check
     call.memory.check(buffer, length)
     # charge and do
@@ -31,7 +31,7 @@ def tipset_cid(call: Caller, epoch: int, buffer: int, length: int) -> bytes:
 
 
 def total_fil_circ_supply(call: Caller) -> bytes:
-    """The circulating supply."""
+    """Return the circulating supply in attoFIL."""
     # do and return
     return token_amount(call.kernel.network.circulating_supply())
 

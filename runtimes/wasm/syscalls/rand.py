@@ -1,23 +1,23 @@
-"""Syscalls `rand.*`: randomness of the chain, in the two forms. Source: ref-fvm syscalls/rand.rs; FIP-0075."""
+"""Syscalls `rand.*`: randomness of the chain, in both forms. Source: ref-fvm syscalls/rand.rs; FIP-0075."""
 
 from hypervisor.types import ChainEpoch
 from runtimes.wasm.syscalls.table import RANDOMNESS, Caller, Syscall
 
 
 def get_chain_randomness(call: Caller, epoch: int) -> bytes:
-    """The digest of the ticket chain at an epoch; the actor hashes it with its own tag and entropy."""
+    """Return the digest of the ticket chain at an epoch; the actor hashes it with its own tag and entropy."""
     # charge, do and return
     return call.kernel.random.chain(ChainEpoch(epoch))
 
 
 def get_beacon_randomness(call: Caller, epoch: int) -> bytes:
-    """The digest of the beacon at an epoch."""
+    """Return the digest of the beacon at an epoch."""
     # charge, do and return
     return call.kernel.random.beacon(ChainEpoch(epoch))
 
 
 def draw_chain_randomness(call: Caller, tag: int, epoch: int, offset: int, length: int) -> bytes:
-    """Randomness of the ticket chain, bound by the host to a tag and entropy (machine version 3)."""
+    """Return randomness of the ticket chain, hashed by the host with a tag and entropy (ABI version 3)."""
     # check
     entropy = call.memory.read(offset, length)
     # charge, do and return
@@ -25,7 +25,7 @@ def draw_chain_randomness(call: Caller, tag: int, epoch: int, offset: int, lengt
 
 
 def draw_beacon_randomness(call: Caller, tag: int, epoch: int, offset: int, length: int) -> bytes:
-    """Randomness of the beacon, bound by the host to a tag and entropy (machine version 3)."""
+    """Return randomness of the beacon, hashed by the host with a tag and entropy (ABI version 3)."""
     # check
     entropy = call.memory.read(offset, length)
     # charge, do and return

@@ -1,10 +1,10 @@
-"""Syscalls `self.*`: the actor's own state root, balance and end. Source: ref-fvm syscalls/sself.rs."""
+"""Syscalls `self.*`: the actor's own state root, balance and deletion. Source: ref-fvm syscalls/sself.rs."""
 
 from runtimes.wasm.syscalls.table import TOKEN_AMOUNT, U32, Caller, Syscall, token_amount
 
 
 def root(call: Caller, buffer: int, length: int) -> bytes:
-    """The state root's CID into the buffer; returns its length."""
+    """Write the state root's CID to the buffer; return its length."""
     # check
     call.memory.check(buffer, length)
     # charge and do
@@ -14,7 +14,7 @@ def root(call: Caller, buffer: int, length: int) -> bytes:
 
 
 def set_root(call: Caller, cid_offset: int) -> None:
-    """Make a block the state root."""
+    """Set the state root to a block."""
     # check
     cid = call.memory.read_cid(cid_offset)
     # charge and do
@@ -22,19 +22,19 @@ def set_root(call: Caller, cid_offset: int) -> None:
 
 
 def current_balance(call: Caller) -> bytes:
-    """The actor's balance."""
+    """Return the actor's balance in attoFIL."""
     # do and return
     return token_amount(call.kernel.self_.current_balance())
 
 
 def self_destruct(call: Caller, burn: int) -> None:
-    """Delete the actor; what it holds is burnt, if it says so."""
+    """Delete the actor and, if `burn` is positive, burn its balance."""
     # charge and do
     call.kernel.self_.self_destruct(burn > 0)
 
 
 def self_destruct_to(call: Caller, offset: int, length: int) -> None:
-    """Delete the actor; what it holds goes to a beneficiary (machine version 3)."""
+    """Delete the actor and send its balance to a beneficiary (ABI version 3)."""
     # check
     beneficiary = call.memory.read_address(offset, length)
     # charge and do

@@ -20,11 +20,11 @@ def send(
     gas_limit: int,
     flags: int,
 ) -> bytes:
-    """Send a message. The gas limit is in gas; the greatest number means all that is left, and 0 means none."""
+    """Send a message. The gas limit is in gas; the maximum value means all that is left, and 0 means none."""
     # check
     recipient = call.memory.read_address(recipient_offset, recipient_length)
     if flags & ~_READ_ONLY:
-        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"send flags {flags:#x} are not known")
+        raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"send flags {flags:#x} are not valid")
     # charge and do
     call.account_memory()
     result = call.kernel.send(

@@ -1,7 +1,7 @@
-"""What a syscall is: an import name, a signature, and a handler; and the structures that cross the boundary.
+"""Definition of a syscall: import name, signature and handler; and the structures that cross the boundary.
 
-Structures are packed and little-endian (ref-fvm shared/src/sys/out). A syscall that returns something takes the guest's
-pointer for it as its first argument; the handler returns the bytes, `abi` writes them.
+Structures are packed and little-endian (ref-fvm shared/src/sys/out). A syscall with a result takes the guest's pointer
+for it as first argument; the handler returns the bytes, and `abi` writes them.
 """
 
 import struct
@@ -16,9 +16,9 @@ from runtimes.wasm.module import I32, I64
 
 
 class Structure:
-    """What a syscall writes or reads in the guest's memory: its name in C, and the letters of `struct` of its fields.
+    """A structure in the guest's memory: its name in C, the `struct` letters of its fields, and their names.
 
-    A scalar has no names of fields.
+    A scalar has no field names.
     """
 
     __slots__ = ("fields", "letters", "name", "pack", "packing", "size")
@@ -29,9 +29,9 @@ class Structure:
         self.fields = fields
         self.packing = struct.Struct("<" + letters)
         self.size = self.packing.size
-        """In bytes."""
+        """Size in bytes."""
         self.pack: Callable[..., bytes] = self.packing.pack
-        """The values of the fields as bytes; struct.error for what does not fit."""
+        """Pack the values of the fields into bytes; raises struct.error if one does not fit."""
 
 
 U32 = Structure("uint32_t", "I")
@@ -58,23 +58,23 @@ STRUCTURES = (
     TOKEN_AMOUNT, IPLD_OPEN, IPLD_STAT, SEND, MESSAGE_CONTEXT, NETWORK_CONTEXT, CONSENSUS_FAULT, EVENT_ENTRY,
     RANDOMNESS, PUBLIC_KEY,
 )  # fmt: skip
-"""Those with fields. One of 16 bytes within another is a TOKEN_AMOUNT."""
+"""The structures with fields. A field of 16 bytes is a TOKEN_AMOUNT."""
 
 YES, NO = I32_RESULT.pack(0), I32_RESULT.pack(-1)
-"""What verifying syscalls answer."""
+"""Results of verifying syscalls."""
 
 _HALF = (1 << 64) - 1
 _POINTERS = str.maketrans("rw", "II")
 
 
 class Caller(Protocol):
-    """The invocation that a syscall works for."""
+    """The invocation that calls a syscall."""
 
     kernel: Kernel
     memory: GuestMemory
 
     def account_memory(self) -> None:
-        """Count how far the guest's memory has grown, before another guest takes its share."""
+        """Count the growth of the guest's memory against the limit before another guest runs."""
 
 
 Handler = Callable[..., bytes | None]
@@ -82,9 +82,9 @@ Handler = Callable[..., bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Syscall:
-    """One syscall. `params` has a letter for each argument, without the pointer for the result: as in `struct`
-    (i, I: i32; q, Q: i64), or for a pointer to what it reads (r) or writes (w). `returns` is what is written at the
-    pointer for the result, None where there is none."""
+    """One syscall. `params` has a letter for each argument except the pointer for the result: as in `struct`
+    (i, I: i32; q, Q: i64), r for a pointer that is read, w for a pointer that is written. `returns` is the structure
+    written to the result pointer, or None."""
 
     module: str
     name: str
@@ -94,27 +94,27 @@ class Syscall:
 
     @property
     def result(self) -> int:
-        """The size of the result in bytes, 0 for none."""
+        """Size of the result in bytes, 0 for none."""
         return 0 if self.returns is None else self.returns.size
 
     @property
     def letters(self) -> str:
-        """All arguments of the import as `struct` has them, the pointer for the result first."""
+        """All arguments of the import as `struct` letters, the pointer for the result first."""
         return ("I" if self.result else "") + self.params.translate(_POINTERS)
 
     @property
     def wasm_params(self) -> bytes:
-        """The import's parameter types."""
+        """Parameter types of the import."""
         return bytes(I64 if letter in "qQ" else I32 for letter in self.letters)
 
     @property
     def wasm_results(self) -> bytes:
-        """The import's result type: an error number."""
+        """Result types of the import: one error number."""
         return bytes((I32,))
 
 
 def token_amount(amount: int) -> bytes:
-    """An amount in attoFIL as the guest reads it; Fatal if it does not fit in 128 bits."""
+    """Pack an amount in attoFIL for the guest; raises Fatal if it does not fit in 128 bits."""
     if not 0 <= amount >> 128 < 1:
         raise Fatal(f"an amount of {amount} attoFIL does not fit in 128 bits")
     return TOKEN_AMOUNT.pack(amount & _HALF, amount >> 64)

@@ -1,4 +1,4 @@
-"""Syscalls `vm.*`: how an actor ends, and what it was called with. Source: ref-fvm syscalls/vm.rs."""
+"""Syscalls `vm.*`: the end of an invocation, and its context. Source: ref-fvm syscalls/vm.rs."""
 
 from hypervisor.errors import ActorExit, SyscallError
 from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
@@ -9,7 +9,7 @@ _READ_ONLY = 1
 
 
 def exit_(call: Caller, code: int, block: int, offset: int, length: int) -> bytes:
-    """End the invocation: code 0 is a success with `block`, 1 to 15 are the system's own and become 9."""
+    """End the invocation: code 0 is success with `block`; codes 1 to 15 are reserved and become 9."""
     # check
     if 0 < code < FIRST_USER_EXIT_CODE:
         raise ActorExit(ExitCode.SYS_ILLEGAL_EXIT_CODE, block, f"actor aborted with code {code}")
@@ -32,7 +32,7 @@ def _message(call: Caller, offset: int, length: int) -> str:
 
 
 def message_context(call: Caller) -> bytes:
-    """Who called whom, with what."""
+    """Return the context of the message: origin, caller, receiver, method, value, gas premium, flags."""
     # do
     context = call.kernel.context
     # return

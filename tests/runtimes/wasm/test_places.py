@@ -180,7 +180,7 @@ def test_an_instance_that_wasmtime_has_no_place_for_is_no_exit_of_the_actor(monk
         engine._free.append(None)  # one that wasmtime does not have
         result = run(machine, CALLS_ITSELF)
         assert result.exit_code == 10
-        assert "an actor's instance cannot be made: " in str(result.fatal)
+        assert "an actor cannot be instantiated: " in str(result.fatal)
 
 
 def test_threads_that_need_the_engine_without_places_at_once_share_one() -> None:
