@@ -17,7 +17,7 @@ from hypervisor.errors import InvalidInput
 from hypervisor.types import Gas, TokenAmount
 from localnet.addresses import Target, filecoin_address, given_address
 from localnet.chain.block_production import BlockProduction
-from localnet.ledger.block_settings import BlockSettings
+from localnet.ledger.block_settings import LARGEST_GAS_LIMIT, LEAST_GAS_LIMIT, BlockSettings
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.genesis import LARGEST_BALANCE, LARGEST_CHAIN_ID
 from localnet.ledger.records import Tipset
@@ -26,10 +26,6 @@ from store.compression import LARGEST
 
 _LOG = logging.getLogger(__name__)
 
-LEAST_GAS_LIMIT: Final = 5_000
-"""Of a block (the execution specifications' GAS_LIMIT_MINIMUM)."""
-
-LARGEST_GAS_LIMIT: Final = (1 << 63) - 1
 RANDOMNESS_BYTES: Final = 32
 
 

@@ -79,6 +79,7 @@ class Network(AccountChain):
         facade: bool = False,
         deferred: bool = False,
         chain_id: int | None = None,
+        gas_limit: int | None = None,
         bare: bool = False,
         genesis: GenesisOptions = NOTHING_MORE,
         fork: ForkSource | None = None,
@@ -105,7 +106,8 @@ class Network(AccountChain):
         contracts and transactions call built-in actors by their Solidity interfaces (`bridge.facade_runtime`), as on
         no real network; a folder does not keep that. With `deferred`, receipts are known one block later, as on the
         network. A new network has the chain id 31415926 (31337 under Ethereum's rules), or `chain_id`, and the
-        contracts of `localnet.preinstalled` unless it is `bare`; `genesis` says what else it begins with. A new
+        contracts of `localnet.preinstalled` unless it is `bare`; `genesis` says what else it begins with. Under
+        Ethereum's rules its blocks, the first one included, have the `gas_limit`; a folder does not keep that. A new
         network may begin as a `fork` of another one (`localnet.fork.forking`), with its state, actors, network version
         and chain id; accounts with less than 1 FIL there get `balance`. `streams` say who governs the block reward
         from network version 29 on, and how fast it is split (`localnet.chain.streams`): at the genesis, or at the
@@ -135,7 +137,7 @@ class Network(AccountChain):
             path, bundle, network, evm, unlocked, funds, genesis, chain_id, bare,
             None if rules is None else canonical_rules(rules), hardfork, fork,
             streams=streams, overlay=named_overlay(overlay), funded=balance is not None, counted=counted,
-            keep_states=keep_states, actor_debugging=actor_debugging, read_only=read_only,
+            keep_states=keep_states, actor_debugging=actor_debugging, read_only=read_only, gas_limit=gas_limit,
         )  # fmt: skip
         chain_clock = ChainClock(clock)
         super().__init__(opening.chain(chain_clock.now(), upgrades), chain_clock, unlocked)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bridge.ethereum_block import ETHEREUM
 from hypervisor.argument_checks import whole_number
 from hypervisor.bundle import Bundle, runtime_marker
 from hypervisor.context import FILECOIN
@@ -18,7 +19,7 @@ from hypervisor.network_versions import NETWORK_VERSIONS, network_version
 from hypervisor.opening import AUTO, IN_MEMORY, OFFICIAL_EVM, OWN_EVM, check_same_overlay, open_store
 from hypervisor.overlay import Overlay
 from hypervisor.proofs import AcceptProofs
-from hypervisor.types import ATTO_PER_FIL, TokenAmount
+from hypervisor.types import ATTO_PER_FIL, Gas, TokenAmount
 from localnet.accounts import Account
 from localnet.chain.chain import Chain
 from localnet.chain.externs import ChainExterns
@@ -26,6 +27,7 @@ from localnet.chain.planning import plan_upgrades
 from localnet.chain.state_window import StateWindow
 from localnet.chain.streams import begin_streams, has_streams
 from localnet.fork.forking import ForkSource, open_fork
+from localnet.ledger.block_settings import LARGEST_GAS_LIMIT, LEAST_GAS_LIMIT
 from localnet.ledger.genesis import (
     LARGEST_CHAIN_ID,
     NOTHING_MORE,
@@ -71,6 +73,7 @@ class Opening:
     keep_states: int | None = None
     actor_debugging: bool = False
     read_only: bool = False
+    gas_limit: int | None = None
 
     def chain(self, timestamp: int, plan: UpgradePlan) -> Chain:
         """The chain in the folder, or a new one at a time (Unix seconds)."""
@@ -111,7 +114,10 @@ class Opening:
                 rules.hardfork,
                 self.overlay,
             )
-            chain = Chain(machine, externs, fresh, timestamp, origin, window)
+            gas_limit = None if self.gas_limit is None else _checked_gas_limit(self.gas_limit, rules)
+            chain = Chain(machine, externs, fresh, timestamp, origin, window, gas_limit)
+            if gas_limit is not None and chain.head.next_settings.gas_limit is not None:  # this one is newer
+                chain.set_next_settings(replace(chain.head.next_settings, gas_limit=None))
             plan_upgrades(chain, plan, self.streams)
             undo.pop_all()
         return chain
@@ -249,6 +255,16 @@ class Opening:
                 f"out, {OTHER_FOLDER}"
             )
         return rules_named(record.rules, record.hardfork)
+
+
+def _checked_gas_limit(limit: int, rules: NetworkRules) -> Gas:
+    """Return a block gas limit that these rules let a network set. Raises InvalidInput."""
+    if not rules.features.has_settings:
+        raise InvalidInput(
+            f"a block gas limit is an option of Ethereum's rules: under the rules '{rules.name}' it is always "
+            f"{rules.limits.block_gas:,}; leave the option out, or choose the rules '{ETHEREUM}'"
+        )
+    return Gas(whole_number(limit, "a block gas limit", LEAST_GAS_LIMIT, LARGEST_GAS_LIMIT))
 
 
 def _check_own(bundle: Bundle | None, number: int) -> None:

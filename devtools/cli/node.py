@@ -282,6 +282,7 @@ def node(
     from localnet.accounts import TEST_MNEMONIC
     from localnet.chain.clock import LATEST_TIME
     from localnet.contracts.amounts import attofil
+    from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
     from localnet.network import Network
     from localnet.rpc.interval import Interval
     from localnet.rpc.node import NodeLimits
@@ -324,6 +325,7 @@ def node(
             balance=funds,
             clock=lambda: time.time() + ahead,
             chain_id=chain_id,
+            gas_limit=LARGEST_GAS_LIMIT if disable_block_gas_limit else gas_limit,
             bare=bare,
             deferred=deferred,
             fork=_fork(fork_url, fork_epoch, silent),
@@ -338,8 +340,6 @@ def node(
             opened.load_state(loaded, load_state_limit << 20)
         if block_base_fee_per_gas is not None:
             opened.set_next_base_fee(block_base_fee_per_gas)
-        if gas_limit is not None or disable_block_gas_limit:
-            _set_gas_limit(opened, gas_limit)
         opened.mempool.first_come = order == "fifo"
         if config_out is not None:
             _write(config_out, json.dumps(config(opened, words, derivation_path)).encode())
@@ -380,20 +380,6 @@ def _print_actor_logs() -> None:
     log = logging.getLogger(LOGGER)
     log.addHandler(Printer())
     log.propagate = False
-
-
-def _set_gas_limit(network: Network, limit: int | None) -> None:
-    """The gas limit of blocks that --gas-limit names, or none with --disable-block-gas-limit."""
-    from hypervisor.errors import InvalidInput
-    from localnet.development import LARGEST_GAS_LIMIT
-
-    if not network.rules.features.has_settings:
-        option = "--disable-block-gas-limit" if limit is None else f"--gas-limit {limit}"
-        raise InvalidInput(
-            f"{option} is for Ethereum's rules: under the rules '{network.rules.name}' the block gas limit is always "
-            f"{network.rules.limits.block_gas:,}; leave it out, or give --rules ethereum"
-        )
-    network.set_default_block_gas_limit(LARGEST_GAS_LIMIT if limit is None else limit)
 
 
 def _addresses(folder: Path | None) -> AddressIndex:

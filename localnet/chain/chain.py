@@ -63,17 +63,19 @@ class Chain(ChainReader):
         timestamp: int,
         origin: Origin | None = None,
         window: StateWindow | None = None,
+        default_gas_limit: Gas | None = None,
     ) -> None:
         """Go on where the machine's folder is, or begin a chain with `record` at `timestamp` (Unix seconds).
 
         `origin` is the node that the network was forked from: the chain begins after a tipset of that one. `window`
-        keeps the states of a network in memory; without one the store keeps all of them.
+        keeps the states of a network in memory; without one the store keeps all of them. Blocks, a new chain's first
+        one included, have the gas limit `default_gas_limit` where no other is set.
         """
         self.machine = machine
         self.watchers: list[Watcher] = []
         self.deferred = False
         """Whether receipts are known one tipset later, as on the network: `settled` tells."""
-        self.default_gas_limit: Gas | None = None
+        self.default_gas_limit = default_gas_limit
         """The node's own block gas limit, where no other is set: not kept in the folder. None: the rules'."""
         self.start_block: BlockStarter | None = None
         """What starts the blocks that are made here; None: nothing, they are executed serially."""
@@ -215,7 +217,8 @@ class Chain(ChainReader):
     def _genesis(self, blocks: Blockstore, timestamp: int) -> Tipset:
         state = self.machine.root
         receipts, base_fee = put_receipts(blocks, []), self.rules.fees.first_base_fee
-        settings = self.rules.settings.first_settings(self.machine)
+        next_settings = self.rules.settings.first_settings(self.machine)
+        settings = self._with_default_gas_limit(next_settings)
         messages, mixed = put_messages(blocks, []), settings.encoded(self.rules.chain_id)
         header = BlockHeader(NO_PRODUCER, ChainEpoch(0), (), state, receipts, messages, timestamp, base_fee, mixed)
         block = header.put(blocks)
@@ -234,7 +237,7 @@ class Chain(ChainReader):
             bloom=EMPTY_BLOOM,
             transactions=(),
             settings=settings,
-            next_settings=settings,
+            next_settings=next_settings,
         )
 
     def _commit(self, parent: Tipset, height: ChainEpoch, timestamp: int, executions: list[Execution]) -> Tipset:

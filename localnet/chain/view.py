@@ -64,7 +64,9 @@ class ChainReader:
 
     def settings_after(self, parent: Tipset) -> BlockSettings:
         """The settings of a block to come after a tipset."""
-        settings = parent.next_settings
+        return self._with_default_gas_limit(parent.next_settings)
+
+    def _with_default_gas_limit(self, settings: BlockSettings) -> BlockSettings:
         if settings.gas_limit is not None or self.default_gas_limit is None:
             return settings
         return replace(settings, gas_limit=self.default_gas_limit)

@@ -385,6 +385,7 @@ def test_gas_limit_order_path_and_configuration_are_what_the_options_say(tmp_pat
     options += ["--derivation-path", "m/44'/60'/1'/0/", "--config-out", str(out)]
     with running(tmp_path / "ready", *options) as (url, _):
         written = json.loads(out.read_text())
+        assert int(ask(url, "eth_getBlockByNumber", "0x0", False)["gasLimit"], 16) == 12_000_000  # anvil's, too
         first, second = ask(url, "eth_accounts")
         assert written["available_accounts"] == [first, second]
         assert first == "0x8c8d35429f74ec245f8ef2f4fd1e551cff97d650"
@@ -418,10 +419,10 @@ def test_a_block_without_a_gas_limit_has_room_for_what_does_not_fit_otherwise(tm
     [
         (
             ["--gas-limit", "12000000"],
-            "--gas-limit 12000000 is for Ethereum's rules: under the rules 'filecoin' the block gas limit is always "
-            "10,000,000,000; leave it out, or give --rules ethereum",
+            "a block gas limit is an option of Ethereum's rules: under the rules 'filecoin' it is always "
+            "10,000,000,000; leave the option out, or choose the rules 'ethereum'",
         ),
-        (["--disable-block-gas-limit"], "--disable-block-gas-limit is for Ethereum's rules"),
+        (["--disable-block-gas-limit"], "a block gas limit is an option of Ethereum's rules"),
         (["--gas-limit", "1", "--disable-block-gas-limit"], "exclude each other"),
         (["--no-cors", "--allow-origin", "*"], "--no-cors answers pages of no other origin"),
         (["--derivation-path", "m/x"], "'m/x' is "),

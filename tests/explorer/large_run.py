@@ -26,11 +26,11 @@ from bridge.addresses import EthAddress
 from hypervisor.address import Address
 from localnet import Network
 from localnet.chain.finding import tipsets_back
-from localnet.development import LARGEST_GAS_LIMIT
 from localnet.explorer import home
 from localnet.explorer.answers import PageAnswer, PageRequest
 from localnet.explorer.site import Site
 from localnet.ledger.address_index import AddressIndex
+from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
 from localnet.rpc.node import Node, NodeReader
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS

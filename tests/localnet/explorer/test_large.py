@@ -9,7 +9,7 @@ import pytest
 from bridge.addresses import EthAddress
 from hypervisor.address import Address
 from localnet import Network
-from localnet.development import LARGEST_GAS_LIMIT
+from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
 from localnet.rpc.node import Node
 from tests.explorer.large_run import BUSY, GAS, MOST_SIZE, RECURSES, PageCost, findings, many_calls
 from tests.localnet.conftest import Clock

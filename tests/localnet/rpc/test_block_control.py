@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from eth_account import Account as EthAccount
 
+from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
@@ -280,6 +281,26 @@ def test_the_nodes_own_gas_limit_is_there_wherever_no_other_is_set(tmp_path: Pat
         assert found["post"][NOBODY]["storage"] == {"0x" + "00" * 32: f"0x{5_000_000:064x}"}
         rpc("evm_mine")
         assert latest(rpc)["gasLimit"] == hex(30_000_000), "an option is the node's that was started with it"
+
+
+def test_the_gas_limit_of_a_network_is_its_first_blocks_too(tmp_path: Path) -> None:
+    with Network(tmp_path / "chain", clock=Clock(), rules="ethereum", gas_limit=12_000_000) as network:
+        rpc = Client(Node(network))
+        rpc("evm_mine")
+        blocks = [rpc("eth_getBlockByNumber", number, False) for number in ("0x0", "0x1", "pending")]
+        assert [block["gasLimit"] for block in blocks] == [hex(12_000_000)] * 3
+        rpc("evm_setBlockGasLimit", hex(20_000_000))
+        rpc("evm_mine")
+    with Network(tmp_path / "chain", clock=Clock(), gas_limit=13_000_000) as network:
+        rpc = Client(Node(network))
+        rpc("evm_mine")
+        blocks = [rpc("eth_getBlockByNumber", number, False) for number in ("0x0", "0x2", "0x3")]
+        assert [block["gasLimit"] for block in blocks] == [hex(12_000_000), hex(20_000_000), hex(13_000_000)]
+    for wrong in (4_999, 1 << 63, 1.5):
+        with pytest.raises(InvalidInput, match="cannot be a block gas limit"):
+            Network(clock=Clock(), rules="ethereum", gas_limit=wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="always 10,000,000,000; leave the option out"):
+        Network(clock=Clock(), gas_limit=12_000_000)
 
 
 def test_filecoins_blocks_have_none_of_it() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from localnet import Network
-from localnet.development import LARGEST_GAS_LIMIT
+from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
 from localnet.rpc.node import Node
 from tests.localnet.conftest import Clock
 from tests.localnet.rpc.asking import ALICE, NOBODY
