@@ -159,21 +159,21 @@ records: environment ## one per cent of each recorded run again, against bench/r
 	@$(RUN)/python -m bench.recorded $(ARGS)
 
 equality: environment ## our actors beside the official ones, message for message, the long tests too; the gas of both
-	@FVM_SAMPLES=all $(RUN)/python -m pytest -q -m "" tests/actors $(ARGS)
-	@$(RUN)/python -m tests.actors.ledger .pytest_cache/d/guests/equality.json
+	@FVM_SAMPLES=all $(RUN)/python -m pytest -q -m "" tests/fvm_hypervisor/builtin_actors $(ARGS)
+	@$(RUN)/python -m tests.fvm_hypervisor.builtin_actors.ledger .pytest_cache/d/guests/equality.json
 
 boot: environment ## the same life on our own actors and on the official ones, from genesis over 1,000 epochs
 	@$(RUN)/python examples/boot.py $(ARGS)
 
 bundle: environment ## rebuild the built-in actors and say whether they are the committed ones (needs Rust)
-	@$(RUN)/python actors/build.py $(ARGS)
+	@$(RUN)/python fvm_hypervisor/builtin_actors/build.py $(ARGS)
 
 engine: environment ## rebuild the EVM's fast engine and say whether it is the committed one (needs Rust)
-	@$(RUN)/python -m devtools.bindings
-	@$(RUN)/python actors/build.py --engine $(ARGS)
+	@$(RUN)/python -m fvm_hypervisor.bindings.actors
+	@$(RUN)/python fvm_hypervisor/builtin_actors/build.py --engine $(ARGS)
 
 bindings: environment ## write what is generated from the actors' schemas: Python, Solidity, the table of docs/bridge.md
-	@$(RUN)/python -m devtools.bindings
+	@$(RUN)/python -m fvm_hypervisor.bindings.actors
 
 actors-page: environment ## write the table of docs/actors.md anew, by asking the actors
 	@$(RUN)/python -m tests.docs.actors_page
@@ -191,12 +191,12 @@ cli-page: environment ## write the commands of docs/cli.md anew, and the options
 	@$(RUN)/python -m tests.docs.cli_page
 	@$(RUN)/python -m tests.docs.foundry_flags_page
 
-syscalls-page: environment ## write the tables of docs/syscalls.md and the C header actors/include/fvm.h anew
+syscalls-page: environment ## write the tables of docs/syscalls.md and the C header fvm_hypervisor/builtin_actors/include/fvm.h anew
 	@$(RUN)/python -m tests.docs.syscalls_page
 
 templates: environment ## the projects of `hypervisor actor new` are built and tested, by cargo, zig and AssemblyScript
 	@scripts/actor-compilers build/compilers
-	@$(RUN)/python -m pytest -q -m "" tests/devtools/test_actor_templates.py tests/docs/test_syscalls.py tests/examples/test_frc46_token.py $(ARGS)
+	@$(RUN)/python -m pytest -q -m "" tests/fvm_hypervisor/test_actor_templates.py tests/docs/test_syscalls.py tests/examples/test_frc46_token.py $(ARGS)
 
 wheel: environment ## dist/: the wheel, and beside it what it is made of (CycloneDX)
 	@environment=$$(mktemp -d) && trap 'rm -rf "$$environment"' EXIT && scripts/wheel dist "$$environment"

@@ -1,6 +1,7 @@
 """Our built-in actors beside the official ones: gas and time of each method, and the bundle's size; awards of streams.
 
-Each method's example (`tests.actors.examples`) is called on two machines of one state, official code on the first, ours
+Each method's example (`tests.fvm_hypervisor.builtin_actors.examples`) is called on two machines of one state,
+official code on the first, ours
 in its place on the second; nothing is kept. Whether both answer the same is the tests' matter (`make equality`). No
 official actor has the streams of network version 29: these are measured by `bench.stream_methods`.
 """
@@ -10,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import process_time
 
-from actors import loader
 from bench import stream_methods
 from bench.rows import Row
+from fvm_hypervisor.builtin_actors import loader
 from hypervisor import Address, Hypervisor, Message
 from hypervisor.types import Gas, TokenAmount
-from tests.actors import stage
-from tests.actors.examples import EXAMPLES, Example
-from tests.actors.people import GENESIS
-from tests.actors.twins import Twins
 from tests.conftest import data_file, fvm_data
+from tests.fvm_hypervisor.builtin_actors import stage
+from tests.fvm_hypervisor.builtin_actors.examples import EXAMPLES, Example
+from tests.fvm_hypervisor.builtin_actors.people import GENESIS
+from tests.fvm_hypervisor.builtin_actors.twins import Twins
 
 DEVNET = "bundles/v18-devnet.car"
 GAS_LIMIT = Gas(2 * 10**9)

@@ -28,7 +28,7 @@ from bridge.cbor import byte_string
 from bridge.gas import GasBudget
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn
-from devtools.demo.artifacts import contract
+from fvm_hypervisor.demo.artifacts import contract
 from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.gas import GasTracker
 from hypervisor.network_versions import LATEST

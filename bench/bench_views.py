@@ -11,10 +11,10 @@ from time import process_time
 
 from bench.bench_evm import LOOP
 from bench.rows import Row, seconds
-from devtools.soltest.cheatcodes.interceptor import Cheatcodes
-from devtools.soltest.collecting import VisitTracer
-from devtools.soltest.frames import FrameTracer, PlacedFrameTracer
-from devtools.soltest.world import Setting, World
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.collecting import VisitTracer
+from fvm_hypervisor.soltest.frames import FrameTracer, PlacedFrameTracer
+from fvm_hypervisor.soltest.world import Setting, World
 from hypervisor.tracing import Tracer
 
 INIT = bytes([0x60, len(LOOP), 0x80, 0x60, 0x09, 0x5F, 0x39, 0x5F, 0xF3]) + LOOP

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import wasmtime
 
-from actors.loader import bundle_bytes
 from bench.bench_machine import EventCounter
 from bench.data import BUNDLES
 from bench.rows import Row, seconds
+from fvm_hypervisor.builtin_actors.loader import bundle_bytes
 from hypervisor.bundle import Bundle
 from runtimes.wasm import abi, boundary
 from runtimes.wasm.encode import GAS_EXPORT

@@ -21,8 +21,14 @@ from typing import Any
 
 from bench.data import BUNDLES, PROJECT
 from bench.reference import Reference
-from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.conformance import VectorVariant, apply_message, find_vectors, open_vector, read_message
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import (
+    VectorVariant,
+    apply_message,
+    find_vectors,
+    open_vector,
+    read_message,
+)
 from hypervisor.errors import MessageError
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message

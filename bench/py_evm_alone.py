@@ -29,8 +29,8 @@ from bridge.addresses import EthAddress
 from bridge.ethereum_block import EthereumBlock
 from bridge.patricia import EMPTY_ROOT
 from bridge.transactions import LEGACY, Transaction
-from devtools.vectors.ethereum_json import read_accounts
-from devtools.vectors.statetest import (
+from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
+from fvm_hypervisor.laboratory.vectors.statetest import (
     Case,
     FixtureExterns,
     base_machine,

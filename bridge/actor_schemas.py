@@ -1,7 +1,8 @@
 """The built-in actors' schemas, parsed once, and their methods by number.
 
 A method's parameters and answer are the types `<Method>Params` and `<Method>Return` of its actor's schema
-(`actors.schemas`). Its number is the name's hash (FRC-42); methods that actors keep among themselves have the numbers
+(`fvm_hypervisor.builtin_actors.schemas`). Its number is the name's hash (FRC-42); methods that actors keep among
+themselves have the numbers
 below. How a value is written for people is others' work: here is only what its byte strings mean.
 """
 
@@ -13,8 +14,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from actors.schemas import NAMES, schema_text
 from bridge.method_numbers import method_number
+from fvm_hypervisor.builtin_actors.schemas import NAMES, schema_text
 from hypervisor.address import Address
 from hypervisor.bigint import decode_bigint
 from hypervisor.errors import HypervisorError

@@ -5,8 +5,8 @@
     interface.answer("Add", receipt.return_data)            # 5
 
 For users' actors, whose schema is known when the program runs; built-in actors have generated bindings beside. Names
-are those of `actors/schemas`, whose shared types (Address, TokenAmount, ...) every interface may use; a method whose
-parameters or answer are a unit takes or gives no block at all.
+are those of `builtin_actors/schemas`, whose shared types (Address, TokenAmount, ...) every interface may use; a
+method whose parameters or answer are a unit takes or gives no block at all.
 """
 
 from __future__ import annotations

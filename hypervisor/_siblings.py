@@ -7,7 +7,7 @@ path, say a `bridge.py` in the working directory, would be imported instead; thi
 from importlib.util import find_spec
 from pathlib import Path
 
-SIBLINGS = ("store", "actors", "bridge", "runtimes", "localnet", "devtools")
+SIBLINGS = ("store", "bridge", "runtimes", "localnet", "fvm_hypervisor")
 
 
 class HiddenPackage(ImportError):

@@ -2,7 +2,7 @@
 
 An archived actor has the code CID here in place of its own, and as its head a block that says since when, what code it
 had, and the root of its state. That root is bytes and not a link: nothing leads to the state's blocks, so a garbage
-collection drops them. Who archives and resurrects: `localnet.rules.labs.rent`; rules: docs/labs/rent.md.
+collection drops them. Who archives and resurrects: `fvm_hypervisor.laboratory.profiles.rent`; rules: docs/labs/rent.md.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ class Bundle:
         Under rules that install code it is the one whose init actor does. Actors v18 stand in for those before them.
         Raises BundleError for actors that this project does not have.
         """
-        from actors.loader import bundle_record
+        from fvm_hypervisor.builtin_actors.loader import bundle_record
 
         record = bundle_record()
         if version > record.version and f"v{version}" not in record.variants:
@@ -145,7 +145,7 @@ class Bundle:
 @cache
 def _embedded(variant: str | None) -> Bundle:
     """Read and verified once in a process: every machine begins with it."""
-    from actors.loader import bundle_bytes, bundle_record
+    from fvm_hypervisor.builtin_actors.loader import bundle_bytes, bundle_record
 
     if variant is None:
         return Bundle.from_car(bundle_bytes(), "the embedded bundle")

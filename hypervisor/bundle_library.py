@@ -1,8 +1,8 @@
 """Bundles by name: this project's own, official releases in the user's data folder, files.
 
     own, own-v19, ...           what the wheel carries (`Bundle.embedded`)
-    v18, v18-devnet             an official release (`actors.releases`) that was fetched or added; v18 is v18-mainnet
-    anything else, any Path     a CAR file
+    v18, v18-devnet             an official release (`fvm_hypervisor.builtin_actors.releases`) that was fetched or
+    added; v18 is v18-mainnet anything else, any Path     a CAR file
 
 A release counts only with the manifest root that is pinned for it: in this package, or for newer ones in the folder, by
 the person who added the file under the release's name (`name_release`). Wherever a bundle can be chosen, `Bundle.open`
@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from actors.loader import bundle_record
-from actors.releases import DEFAULT_NETWORK, Release, release_elsewhere, releases
+from fvm_hypervisor.builtin_actors.loader import bundle_record
+from fvm_hypervisor.builtin_actors.releases import DEFAULT_NETWORK, Release, release_elsewhere, releases
 from hypervisor.errors import BundleError
 from hypervisor.manifest import Manifest
 from hypervisor.user_files import user_folder

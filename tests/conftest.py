@@ -51,7 +51,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _PROJECT = Path(__file__).resolve().parent.parent
 OWN_DATA = _PROJECT / "tests" / "own_data"
 """Files of our own making, each under the name of what it stands in for in the test data."""
-_OWN_BUNDLE = _PROJECT / "actors" / "bundle.car"
+_OWN_BUNDLE = _PROJECT / "fvm_hypervisor" / "builtin_actors" / "bundle.car"
 _DATA_VERSION = 18
 """The newest actors of the test data."""
 _TESTED = ("testing-fake-proofs", "devnet")

@@ -29,11 +29,12 @@ from typing import IO, Any, Final
 HYPERVISOR: Final = Path(sys.executable).with_name("hypervisor")
 _PROJECT: Final = Path(__file__).resolve().parent.parent
 LOADED: Final = (
-    "devtools.cli.main", "localnet.rpc.server", "localnet.rules.ethereum", "localnet.rules.filecoin",
-    "devtools.cli.rpc_client", "devtools.vectors.statetest", "runtimes.evm.ethereum", "runtimes.evm.py_evm",
+    "fvm_hypervisor.cli.main", "localnet.rpc.server", "localnet.rules.ethereum", "localnet.rules.filecoin",
+    "fvm_hypervisor.cli.rpc_client", "fvm_hypervisor.laboratory.vectors.statetest", "runtimes.evm.ethereum",
+    "runtimes.evm.py_evm",
     "runtimes.evm.fast", "runtimes.wasm", "store.rocks", "uvicorn.protocols.http.httptools_impl", "websockets",
     "uvicorn.loops.asyncio", "uvicorn.lifespan.off", "typer.rich_utils", "rich.markdown", "importlib.metadata",
-    "devtools.cli.node_banner", "localnet.console", "localnet.traces.trace_report",
+    "fvm_hypervisor.cli.node_banner", "localnet.console", "localnet.traces.trace_report",
 )  # fmt: skip
 """What a node or a command would load."""
 _STATUS: Final = 16
@@ -272,6 +273,6 @@ if __name__ == "__main__":
         import_module(name)
     gc.freeze()  # collections in the programs leave alone what they share
     if _serve(sys.argv[1]):
-        from devtools.cli.start import main
+        from fvm_hypervisor.cli.start import main
 
         main()

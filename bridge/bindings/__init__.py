@@ -4,5 +4,6 @@
 
 A module has a function for each method, which makes a `bridge.binding.Call`: number, parameters, and how the answer is
 read. Parameters and answers of several values are dataclasses with `encode` and `decode`. A method that an actor gives
-to everybody goes by its exported number, any other by the small one. Generated from `actors/schemas`: `make bindings`.
+to everybody goes by its exported number, any other by the small one. Generated from `builtin_actors/schemas`: `make
+bindings`.
 """

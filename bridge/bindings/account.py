@@ -1,6 +1,6 @@
 """An account of a key.
 
-Generated from actors/schemas/account.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/account.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the schemas of all actors share.
 
-Generated from actors/schemas/common.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/common.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """f03: calls others at the end of each epoch.
 
-Generated from actors/schemas/cron.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/cron.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

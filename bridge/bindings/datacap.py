@@ -1,6 +1,6 @@
 """f07: a token (FRC-46) that stands for verified data; a byte of data is 10^18 of its units.
 
-Generated from actors/schemas/datacap.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/datacap.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """f010: deploys contracts.
 
-Generated from actors/schemas/eam.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/eam.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

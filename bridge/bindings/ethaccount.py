@@ -1,6 +1,6 @@
 """An account of an Ethereum key. Method 1 takes no parameters; numbers from 2^24 on do nothing.
 
-Generated from actors/schemas/ethaccount.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/ethaccount.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A contract. Versions 10 and 11 have no transient data (5 fields).
 
-Generated from actors/schemas/evm.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/evm.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """f01: creates actors.
 
-Generated from actors/schemas/init.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/init.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A wallet of several signers.
 
-Generated from actors/schemas/multisig.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/multisig.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

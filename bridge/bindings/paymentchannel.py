@@ -1,6 +1,6 @@
 """Payments in lanes between two parties.
 
-Generated from actors/schemas/paymentchannel.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/paymentchannel.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

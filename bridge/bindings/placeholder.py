@@ -1,6 +1,6 @@
 """An address in namespace 10 to which somebody has sent before anything was there. It has no methods.
 
-Generated from actors/schemas/placeholder.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/placeholder.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """f02: mints and pays.
 
-Generated from actors/schemas/reward.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/reward.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """f05: deals.
 
-Generated from actors/schemas/storagemarket.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/storagemarket.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

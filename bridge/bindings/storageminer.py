@@ -1,6 +1,6 @@
 """A storage provider.
 
-Generated from actors/schemas/storageminer.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/storageminer.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

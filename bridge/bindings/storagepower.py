@@ -1,6 +1,6 @@
 """f04: who has how much power. Versions 10 and 11 have no ramp (15 fields).
 
-Generated from actors/schemas/storagepower.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/storagepower.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

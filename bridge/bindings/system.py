@@ -1,6 +1,6 @@
 """f00. No methods but the constructor (method 1, no parameters).
 
-Generated from actors/schemas/system.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/system.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

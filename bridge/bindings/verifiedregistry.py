@@ -1,6 +1,6 @@
 """f06: who may store verified data.
 
-Generated from actors/schemas/verifiedregistry.ipldsch: `make bindings`.
+Generated from fvm_hypervisor/builtin_actors/schemas/verifiedregistry.ipldsch: `make bindings`.
 """
 
 from __future__ import annotations

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 
 from bridge.abi import ContractInterface
 from bridge.addresses import to_filecoin
-from devtools.cli.main import app
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.laboratory.profiles.resurrection import proof_of
 from hypervisor import Address, fil
 from hypervisor.archived import archived
 from hypervisor.types import ActorID
 from localnet import Contract, Network, TransactionFailed
 from localnet.ledger.records import TransactionReceipt
-from localnet.rules.labs.resurrection import proof_of
 from store.cid import Cid, parse_cid
 from store.codec import decode_strict, encode
 

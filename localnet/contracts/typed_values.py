@@ -1,6 +1,7 @@
 """Values of the ABI as typed Python: structs are dataclasses, addresses are 20 bytes, lists are tuples.
 
-`bridge.abi` encodes and decodes plain values; here they become what the wrappers of `devtools.contract_bindings` show,
+`bridge.abi` encodes and decodes plain values; here they become what the wrappers of
+`fvm_hypervisor.bindings.contracts` show,
 and back. Rules: the Solidity ABI specification's JSON, and solc's `internalType`, which names structs.
 """
 

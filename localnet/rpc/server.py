@@ -89,7 +89,7 @@ class Server:
 
         `host` is the address to listen at; beyond this machine (`reaches_out`) the node signs for no account unless it
         `signs`. With `keep_states` the states of older blocks are collected. With `impersonates` it sends from every
-        address, without a key. `pages` makes what browsers see (`localnet.explorer`). An index by `addresses`
+        address, without a key. `pages` makes what browsers see (`fvm_hypervisor.explorer`). An index by `addresses`
         follows the chain, and is closed at the end. Raises InvalidInput where the port is taken, and where there is
         nothing to collect in.
         """

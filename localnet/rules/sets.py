@@ -18,10 +18,3 @@ ETHEREUM: Final = RuleSet(
     machine="runtimes.evm.ethereum:EthereumExecutor",
     network="localnet.rules.ethereum:ethereum_rules",
 )
-
-LAB: Final = RuleSet(
-    machine="hypervisor.labs:lab_executor",
-    network="localnet.rules.labs.rules:lab_rules",
-    takes_features=True,
-    takes_labs=True,
-)

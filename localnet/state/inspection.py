@@ -407,7 +407,7 @@ _KEYS: Final[Mapping[str, tuple[Callable[[str], bytes], Callable[[bytes], str]]]
     "ChainEpoch": _SIGNED, "TxnID": _SIGNED,
     "U256": (_slot, _hex),
 }  # fmt: skip
-"""How keys of maps over several blocks are written (actors/schemas/common.ipldsch), as text and as bytes."""
+"""How keys of maps over several blocks are written (builtin_actors/schemas/common.ipldsch), as text and as bytes."""
 
 
 def _key_from_text(schema: Schema, kind: Map | List, text: str) -> bytes | int:

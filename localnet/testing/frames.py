@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 _HERE: Final = Path(__file__).resolve().parents[2]
-_PACKAGES: Final = frozenset({"actors", "bridge", "devtools", "hypervisor", "localnet", "runtimes", "store"})
+_PACKAGES: Final = frozenset({"bridge", "fvm_hypervisor", "hypervisor", "localnet", "runtimes", "store"})
 
 
 def hide_frames(error: BaseException, root: Path) -> None:

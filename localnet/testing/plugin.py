@@ -49,12 +49,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="whose gas and fees: filecoin (the default), ethereum or others that are installed",
     )
     group.addoption(
-        "--explore",
-        dest="hypervisor_explore",
-        action="store_true",
-        help="show the network of each test that fails in a browser, and wait for Enter before the next test",
-    )
-    group.addoption(
         "--actor-logs",
         dest="hypervisor_actor_debugging",
         action="store_true",
@@ -79,10 +73,6 @@ def pytest_configure(config: pytest.Config) -> None:
     except ValueError as error:
         raise pytest.UsageError(f"--network: {error}") from None
     config.stash[_RECORDS] = {}
-    if config.getoption("hypervisor_explore") and (
-        config.getoption("numprocesses", None) or hasattr(config, "workerinput")
-    ):
-        raise pytest.UsageError("--explore waits at a terminal: leave out -n, whose tests run in other processes")
 
 
 def _check_evm(name: str) -> None:
@@ -221,17 +211,6 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
-    """With `--explore`: the network of a test that failed, in a browser."""
-    if call.excinfo is None or call.when != "call" or not node.config.getoption("hypervisor_explore"):
-        return
-    from localnet.errors import TransactionFailed
-    from localnet.testing.exploring import show
-
-    failure = _failure(call.excinfo.value)
-    show(node, failure if isinstance(failure, TransactionFailed) else None)  # type: ignore[arg-type]  # of a call
-
-
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """What changed from version to version."""
     versions = [f"nv{version}" for version in config.stash[_VERSIONS]]
@@ -261,7 +240,7 @@ def _call_tree(error: BaseException | None) -> str:
     from localnet.errors import CallFailed
     from store.blockstore import StoreClosed
 
-    failure = _failure(error)
+    failure = find_failure(error)
     if failure is None:
         return ""
     try:
@@ -271,7 +250,7 @@ def _call_tree(error: BaseException | None) -> str:
         return f"cannot be shown any more: {why}"
 
 
-def _failure(error: BaseException | None) -> CallFailed | TransactionFailed | None:
+def find_failure(error: BaseException | None) -> CallFailed | TransactionFailed | None:
     """The failed transaction or call that a test saw, or that caused what it saw; None of other errors."""
     from localnet.errors import CallFailed, TransactionFailed
 

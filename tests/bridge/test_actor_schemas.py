@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from actors.schemas import NAMES, schema_text
 from bridge.actor_schemas import ANY, OWN_NUMBERS, actor_method, actor_schema, meaning, term_below
 from bridge.method_numbers import FIRST_EXPORTED_METHOD
+from fvm_hypervisor.builtin_actors.schemas import NAMES, schema_text
 from hypervisor.address import Address
 
 

@@ -13,7 +13,7 @@ from bridge.cbor import byte_string
 from bridge.facade_runtime import PRICE_PER_BYTE, offer_facade
 from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import invoke_return
-from devtools.bindings.solidity import abi
+from fvm_hypervisor.bindings.actors.solidity import abi
 from hypervisor import Address, Genesis, Hypervisor, Message
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode
@@ -25,7 +25,7 @@ from hypervisor.types import DATACAP_ACTOR, ActorID, BlockId, Gas, MethodNumber,
 from runtimes.evm.ethereum.alloc import AllocAccount, install
 from store.cid import CBOR, DAG_CBOR, RAW, Cid
 from store.codec import encode
-from tests.actors.people import ALICE, GENESIS
+from tests.fvm_hypervisor.builtin_actors.people import ALICE, GENESIS
 
 DATACAP = Address.id(DATACAP_ACTOR)
 TOKEN = ContractInterface(abi("datacap"))

@@ -20,7 +20,9 @@ from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.manifest import ACTOR_NAMES
 
-TEMPLATE = Path(__file__).parents[2] / "actors" / "template" / "tip_jar" / "interface.ipldsch"
+TEMPLATE = (
+    Path(__file__).parents[2] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar" / "interface.ipldsch"
+)
 
 SHAPES = """
 type ConstructorParams unit representation null

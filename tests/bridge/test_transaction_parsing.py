@@ -13,7 +13,7 @@ from eth_account import Account as EthAccount
 from bridge.addresses import EthAddress
 from bridge.transaction_parsing import parse_transaction
 from bridge.transactions import SignedTransaction, Transaction, TransactionError
-from devtools.vectors.statetest import find_files, read_transaction
+from fvm_hypervisor.laboratory.vectors.statetest import find_files, read_transaction
 from tests.conftest import data_file
 
 KEY = bytes.fromhex("45a915e4d060149eb4365960e6a7a45f334393093061116b197e3240065ff2d8")

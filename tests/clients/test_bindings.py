@@ -16,7 +16,7 @@ from tests.clients.conftest import HERE, INSTALLED, PROJECT, installed, run
 
 pytestmark = pytest.mark.long
 
-MARKET = PROJECT / "tests" / "devtools" / "typed"
+MARKET = PROJECT / "tests" / "fvm_hypervisor" / "typed"
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.clients.conftest import EXAMPLE, PROJECT, start
-from tests.devtools.soltest.cheatcodes import golden
+from tests.fvm_hypervisor.soltest.cheatcodes import golden
 
 pytestmark = pytest.mark.long
 
@@ -30,7 +30,7 @@ fs_permissions = [{ access = "read-write", path = "./files" }]
 def test_forge_says_what_the_golden_file_says(clients: Path, tmp_path: Path) -> None:
     (tmp_path / "foundry.toml").write_text(CONFIGURATION, encoding="utf-8")
     shutil.copytree(golden.HERE / "contracts", tmp_path / "test")
-    shutil.copytree(PROJECT / "devtools" / "soltest" / "solidity", tmp_path / "hypervisor")
+    shutil.copytree(PROJECT / "fvm_hypervisor" / "soltest" / "solidity", tmp_path / "hypervisor")
     shutil.copytree(golden.HERE / "broadcast", tmp_path / "broadcast")
     (tmp_path / "files").mkdir()
     home = tmp_path / "home"  # with no names of events of other projects

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from devtools.cli.rpc_client import ask
+from fvm_hypervisor.cli.rpc_client import ask
 from tests.clients.conftest import EXAMPLE, PROJECT, installed
 from tests.clients.test_anvil import ALICE, anvil
 from tests.clients.test_foundry import KEY

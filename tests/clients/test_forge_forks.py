@@ -15,8 +15,8 @@ import pytest
 
 from localnet.fork.node_client import NodeClient, NodeError
 from tests.clients.conftest import EXAMPLE, PROJECT, installed, start
-from tests.devtools.soltest.forks import chains, golden
-from tests.devtools.soltest.forks.conftest import CREATION
+from tests.fvm_hypervisor.soltest.forks import chains, golden
+from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
 
 pytestmark = pytest.mark.long
 

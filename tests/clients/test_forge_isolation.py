@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import EXAMPLE, start
-from tests.devtools.soltest.forks.golden import of_forge
-from tests.devtools.soltest.isolation import golden
+from tests.fvm_hypervisor.soltest.forks.golden import of_forge
+from tests.fvm_hypervisor.soltest.isolation import golden
 
 pytestmark = pytest.mark.long
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from devtools.soltest.compiler import choose_solc
-from devtools.soltest.compiling import compiled_sources
-from devtools.soltest.project import load_project
-from devtools.soltest.sources import own_sources, read_sources
+from fvm_hypervisor.soltest.compiler import choose_solc
+from fvm_hypervisor.soltest.compiling import compiled_sources
+from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.sources import own_sources, read_sources
 from tests.clients.conftest import EXAMPLE, run, start
 
 pytestmark = pytest.mark.long

@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from devtools.vectors.conformance import read_vectors
+from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from hypervisor.network_versions import NETWORK_VERSIONS
 from runtimes.wasm.abi import REVISIONS
 

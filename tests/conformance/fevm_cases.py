@@ -16,7 +16,7 @@ from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
 from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
-from devtools.vectors.fevm import CaseWorld, apply, events_of
+from fvm_hypervisor.laboratory.vectors.fevm import CaseWorld, apply, events_of
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.machine import Hypervisor

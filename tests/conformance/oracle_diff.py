@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from devtools.vectors.conformance import find_vectors, read_vectors
+from fvm_hypervisor.laboratory.vectors.conformance import find_vectors, read_vectors
 from tests.conformance.coverage import GOLDEN, MESSAGE_FILES
 from tests.conftest import fvm_data
 

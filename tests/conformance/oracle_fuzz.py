@@ -25,8 +25,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
-from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.conformance import VectorResult, read_vectors, run_vector
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, read_vectors, run_vector
 from hypervisor.network_versions import NetworkVersion, network_version
 from hypervisor.state_tree import StateTree
 from hypervisor.types import ActorID
@@ -62,7 +62,7 @@ def main() -> int:
                 print(f"nv{version}: {words}")
             differing += len(found)
             finished += sum(not vector["postconditions"]["receipts"][0]["exit_code"] for vector in vectors)
-            with patch("devtools.vectors.conformance.network_version", _one_gas_more):
+            with patch("fvm_hypervisor.laboratory.vectors.conformance.network_version", _one_gas_more):
                 planted += not next(machine(vectors[:1])).passed
             print(f"nv{version}: {messages * IN_A_MESSAGE} syscalls, {len(found)} differences", file=sys.stderr)
     except CannotRun as lack:

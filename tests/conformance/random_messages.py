@@ -24,10 +24,6 @@ from hypervisor.message import Message
 from hypervisor.types import EAM_ACTOR, INIT_ACTOR, Gas, MethodNumber, TokenAmount
 from store.cid import CBOR, DAG_CBOR, RAW
 from store.codec import encode, link
-from tests.actors.contracts import call_data
-from tests.actors.damage import damaged
-from tests.actors.people import ALICE, BOB, CAROL, FIL, STRANGER, amount, packed, raw
-from tests.actors.test_same_paymentchannel import Voucher
 from tests.conformance.random_worlds import (
     CALL_BY_ADDRESS,
     CALL_BY_ID,
@@ -42,6 +38,10 @@ from tests.conformance.random_worlds import (
     World,
 )  # fmt: skip
 from tests.differential.grammar import THEMES, Grammar
+from tests.fvm_hypervisor.builtin_actors.contracts import call_data
+from tests.fvm_hypervisor.builtin_actors.damage import damaged
+from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, CAROL, FIL, STRANGER, amount, packed, raw
+from tests.fvm_hypervisor.builtin_actors.test_same_paymentchannel import Voucher
 from tests.runtimes.evm.assembler import assemble, deployer
 
 CARRIED_SIGNATURE: Final = 69

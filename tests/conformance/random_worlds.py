@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, to_filecoin
-from devtools.vectors.world import ReplayExterns, ReplayFault
+from fvm_hypervisor.laboratory.vectors.world import ReplayExterns, ReplayFault
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.context import MachineContext
@@ -30,13 +30,24 @@ from store.codec import decode, encode, link
 from store.memory import MemoryStore
 from store.overlay import OverlayStore
 from store.walk import blocks_below
-from tests.actors.contracts import FORWARDER
-from tests.actors.people import ALICE, BOB, CAROL, ETHEL, FIL, OTHER_WORKER, WORKER, amount, packed, raw
-from tests.actors.world import PROJECT
 from tests.differential.generator import helpers
 from tests.differential.grammar import THEMES, WORDS, Grammar
 from tests.differential.twins import install_contracts
 from tests.fuzz import evm_programs
+from tests.fvm_hypervisor.builtin_actors.contracts import FORWARDER
+from tests.fvm_hypervisor.builtin_actors.people import (
+    ALICE,
+    BOB,
+    CAROL,
+    ETHEL,
+    FIL,
+    OTHER_WORKER,
+    WORKER,
+    amount,
+    packed,
+    raw,
+)
+from tests.fvm_hypervisor.builtin_actors.world import PROJECT
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.wasm.guests import imports, wasm
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from devtools.vectors.actor_cases import CaseFile, find_files, run_file
-from devtools.vectors.ethereum_json import read_json, read_object
+from fvm_hypervisor.laboratory.vectors.actor_cases import CaseFile, find_files, run_file
+from fvm_hypervisor.laboratory.vectors.ethereum_json import read_json, read_object
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.bundle import Bundle

@@ -9,7 +9,7 @@ from statistics import median
 
 import pytest
 
-from devtools.vectors.fevm import CaseWorld, load_cases
+from fvm_hypervisor.laboratory.vectors.fevm import CaseWorld, load_cases
 from hypervisor.bundle import Bundle
 from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor

@@ -7,8 +7,8 @@ from itertools import islice
 
 import pytest
 
-from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.conformance import VectorResult, open_vector, run_variant
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, open_vector, run_variant
 from hypervisor import kernel
 from hypervisor.errors import InvalidInput
 from hypervisor.features import FEATURES, SINCE, features_of, with_features

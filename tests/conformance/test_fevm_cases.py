@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from devtools.vectors.fevm import ALL_GROUPS, CaseWorld, load_cases
+from fvm_hypervisor.laboratory.vectors.fevm import ALL_GROUPS, CaseWorld, load_cases
 from hypervisor.bundle import Bundle
 from store.cid import EMPTY_ARRAY_CID, show
 from tests.conformance.fevm_cases import BUNDLE, CASES, FOLDER, GROUP, recorded

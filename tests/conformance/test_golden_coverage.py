@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from devtools.vectors.conformance import read_vectors
+from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from tests.conformance.coverage import (
     GOLDEN,
     REASONS,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.conformance import VectorResult, run_vector
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, run_vector
 from hypervisor.network_versions import NetworkVersion, network_version
 from tests.conformance.coverage import BUILT_IN_ACTORS_RUN, MESSAGE_FILES, VERSIONS
 from tests.conformance.oracle_diff import Vectors, by_id, sample
@@ -62,6 +62,6 @@ def test_a_gas_too_much_for_a_syscall_is_noticed(file: Path, monkeypatch: pytest
         row = network_version(number)
         return replace(row, prices=replace(row.prices, name="planted", syscall=row.prices.syscall + 1000))
 
-    monkeypatch.setattr("devtools.vectors.conformance.network_version", planted)
+    monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", planted)
     noticed = {result.vector for result in results(file) if not result.passed}
     assert len(noticed) > COUNT // 2

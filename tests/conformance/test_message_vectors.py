@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.conformance import find_vectors, is_skipped, read_vectors, run_vector
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import find_vectors, is_skipped, read_vectors, run_vector
 from hypervisor.network_versions import NV18, network_version
 from hypervisor.prices import HYGGE
 from hypervisor.tracing import Recorder
@@ -75,7 +75,7 @@ def test_both_boundaries_tell_the_same_stream(path: Path, monkeypatch: pytest.Mo
 def test_one_milligas_too_much_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     path = data_file("vectors/fvm-nv18/fil_10_verifiedregistry/AddVerifiedClient/Ok")
     planted = replace(NV18, prices=replace(HYGGE, name="planted", block_open_flat=HYGGE.block_open_flat + 1000))
-    monkeypatch.setattr("devtools.vectors.conformance.network_version", lambda _number: planted)
+    monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", lambda _number: planted)
     (result,) = run_vector(next(path.glob("*.json")), bundles())
     assert any(difference.startswith("gas") for difference in result.differences)
     assert network_version(18) is NV18

@@ -11,8 +11,8 @@ from random import Random
 
 import pytest
 
-from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.conformance import VectorResult, run_vector
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, run_vector
 from hypervisor.kernel.crypto import CryptoOps
 from store.cid import show
 from tests.conformance import oracle_fuzz

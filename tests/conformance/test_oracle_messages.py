@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from bench.recorded import RunRecord
-from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.conformance import VectorResult, run_vector
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import VectorResult, run_vector
 from hypervisor import Address, Message
 from hypervisor.types import Gas, MethodNumber
 from store.cid import show
-from tests.actors.people import ALICE
 from tests.conformance import oracle_messages
 from tests.conformance.message_cases import Answers, Reference, smaller, vector_of
 from tests.conformance.oracle_diff import NOT_RUN, ORACLE, CannotRun
 from tests.conformance.oracle_messages import EXIT, PRICE, WRITE, Run, Tally, answered_cases
 from tests.conformance.random_worlds import RELAY, Relayed
 from tests.conftest import bundle_folder, data_file
+from tests.fvm_hypervisor.builtin_actors.people import ALICE
 
 VERSIONS = (21, 28)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from devtools.vectors.statetest import find_files, run_file, run_test
+from fvm_hypervisor.laboratory.vectors.statetest import find_files, run_file, run_test
 from tests.conformance.state_test_cases import CASES, Written, text_of
 from tests.conftest import OWN_DATA, data_file, fvm_data
 

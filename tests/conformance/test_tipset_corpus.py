@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from devtools.vectors.conformance import read_vectors
-from devtools.vectors.run_files import RunOptions, run_file
+from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
+from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file
 from hypervisor.network_versions import NetworkVersion, network_version
 from hypervisor.parallel import Parallel
 from tests.conformance.coverage import VERSIONS
@@ -80,7 +80,7 @@ def test_this_machine_answers_as_the_reference_did(tmp_path: Path, monkeypatch: 
         parallel.append(Parallel(workers, **options))
         return parallel[-1]
 
-    monkeypatch.setattr("devtools.vectors.conformance.Parallel", counted)
+    monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.Parallel", counted)
     assert run_file(file, bundles, RunOptions(parallel=2)) == records
     taken, again = sum(each.taken for each in parallel), sum(each.again for each in parallel)
     assert taken > again  # and they are executed by workers, but for those that conflict
@@ -89,7 +89,7 @@ def test_this_machine_answers_as_the_reference_did(tmp_path: Path, monkeypatch: 
         row = network_version(number)
         return replace(row, prices=replace(row.prices, name="planted", syscall=row.prices.syscall + 1000))
 
-    monkeypatch.setattr("devtools.vectors.conformance.network_version", planted)
+    monkeypatch.setattr("fvm_hypervisor.laboratory.vectors.conformance.network_version", planted)
     noticed = [record for record in run_file(file, bundles) if not record["pass"]]
     assert len(noticed) == len(sample)  # each tipset has a reward and cron at least
     assert all(" of epoch " in record["error"] for record in noticed)

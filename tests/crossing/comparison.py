@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from bridge import filecoin_call
 from bridge.filecoin_call import ActorCall, Hold
-from devtools.vectors.pool import run_all
+from fvm_hypervisor.laboratory.vectors.pool import run_all
 from hypervisor.bundle import Bundle
 from tests.conftest import fvm_data
 from tests.crossing.trees import Tree

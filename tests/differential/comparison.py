@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import lru_cache, partial
 
-from devtools.vectors.pool import run_all
+from fvm_hypervisor.laboratory.vectors.pool import run_all
 from hypervisor.bundle import Bundle
 from tests.conftest import fvm_data, newest_bundle
 from tests.differential.generator import generate

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.addresses import unmask_id
-from devtools.vectors.ethereum_json import read_accounts, read_address, read_bytes, read_number
-from devtools.vectors.statetest import read_sender
+from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts, read_address, read_bytes, read_number
+from fvm_hypervisor.laboratory.vectors.statetest import read_sender
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.twins import CallOf, Case
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.addresses import EthAddress, create_address
-from devtools.demo.artifacts import contract
+from fvm_hypervisor.demo.artifacts import contract
 from hypervisor.types import Gas
 from runtimes.evm.ethereum.alloc import AllocAccount
 from tests.differential.comparison import compare, twins

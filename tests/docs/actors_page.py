@@ -23,29 +23,54 @@ from hypervisor.manifest import ACTOR_NAMES
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_ACTOR, SYSTEM_ACTOR, ActorID, MethodNumber
 from store.codec import encode
-from tests.actors.bad_forms import bad_forms
-from tests.actors.examples import CALLERS, Example, of_actor
 from tests.conftest import data_file
+from tests.fvm_hypervisor.builtin_actors.bad_forms import bad_forms
+from tests.fvm_hypervisor.builtin_actors.examples import CALLERS, Example, of_actor
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "actors.md"
 BEGIN: Final = "<!-- the table: make actors-page -->\n"
 END: Final = "<!-- end of the table -->\n"
 OFFICIAL: Final = "bundles/v18-testing-fake-proofs.car"
 
-BASICS: Final = ("actors/test_official_cases.py", "actors/test_same_basics_at_random.py")
+BASICS: Final = (
+    "fvm_hypervisor/builtin_actors/test_official_cases.py",
+    "fvm_hypervisor/builtin_actors/test_same_basics_at_random.py",
+)
 HELD: Final = {
     "system": BASICS,
     "init": BASICS,
-    "cron": ("actors/test_same_cron.py", "actors/test_same_basics_at_random.py"),
+    "cron": (
+        "fvm_hypervisor/builtin_actors/test_same_cron.py",
+        "fvm_hypervisor/builtin_actors/test_same_basics_at_random.py",
+    ),
     "account": BASICS,
-    "storagepower": ("actors/test_same_power.py",),
-    "storageminer": ("actors/test_same_miner.py", "actors/test_same_sectors.py"),
-    "storagemarket": ("actors/test_same_market.py", "actors/test_same_reentrancy.py"),
-    "paymentchannel": ("actors/test_same_paymentchannel.py", "actors/test_same_at_random.py"),
-    "multisig": ("actors/test_same_multisig.py", "actors/test_same_at_random.py"),
-    "reward": ("actors/test_same_reward.py",),
-    "verifiedregistry": ("actors/test_same_registry.py", "actors/test_same_reentrancy.py"),
-    "datacap": ("actors/test_same_datacap.py", "actors/test_same_at_random.py", "actors/test_same_reentrancy.py"),
+    "storagepower": ("fvm_hypervisor/builtin_actors/test_same_power.py",),
+    "storageminer": (
+        "fvm_hypervisor/builtin_actors/test_same_miner.py",
+        "fvm_hypervisor/builtin_actors/test_same_sectors.py",
+    ),
+    "storagemarket": (
+        "fvm_hypervisor/builtin_actors/test_same_market.py",
+        "fvm_hypervisor/builtin_actors/test_same_reentrancy.py",
+    ),
+    "paymentchannel": (
+        "fvm_hypervisor/builtin_actors/test_same_paymentchannel.py",
+        "fvm_hypervisor/builtin_actors/test_same_at_random.py",
+    ),
+    "multisig": (
+        "fvm_hypervisor/builtin_actors/test_same_multisig.py",
+        "fvm_hypervisor/builtin_actors/test_same_at_random.py",
+    ),
+    "reward": ("fvm_hypervisor/builtin_actors/test_same_reward.py",),
+    "verifiedregistry": (
+        "fvm_hypervisor/builtin_actors/test_same_registry.py",
+        "fvm_hypervisor/builtin_actors/test_same_reentrancy.py",
+    ),
+    "datacap": (
+        "fvm_hypervisor/builtin_actors/test_same_datacap.py",
+        "fvm_hypervisor/builtin_actors/test_same_at_random.py",
+        "fvm_hypervisor/builtin_actors/test_same_reentrancy.py",
+    ),
     "placeholder": BASICS,
     "evm": ("conformance/test_fevm_cases.py", "conformance/test_evm_against_official.py"),
     "eam": BASICS,
@@ -54,7 +79,7 @@ HELD: Final = {
 """Beside each actor the scripts and random sequences that hold it against the official one."""
 
 HELD_NEW: Final = {
-    "storageminer": ("actors/test_sector_quality.py",),
+    "storageminer": ("fvm_hypervisor/builtin_actors/test_sector_quality.py",),
     "reward": ("conformance/test_actor_cases.py", "streams/test_bad_input.py"),
 }
 """What holds the methods that v19 brought, of which no official bundle could be had."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from devtools.soltest.cheatcodes.signatures import MISSING
-from devtools.soltest.cheatcodes.table import Cheatcode, table
+from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING
+from fvm_hypervisor.soltest.cheatcodes.table import Cheatcode, table
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "solidity-tests.md"
 BEGIN: Final = "<!-- cheatcodes: make cheatcodes-page -->\n"

@@ -15,8 +15,8 @@ from typing import Final
 
 from typer.testing import CliRunner
 
-from devtools.cli import anvil_options
-from devtools.cli.main import app
+from fvm_hypervisor.cli import anvil_options
+from fvm_hypervisor.cli.main import app
 
 _DOCS: Final = Path(__file__).resolve().parent.parent.parent / "docs"
 PAGE: Final = _DOCS / "cli.md"

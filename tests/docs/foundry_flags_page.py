@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from devtools.cli.forge_options import ALIASES, NOT_HERE
-from devtools.soltest.foundry_keys import NOT_READ
-from devtools.soltest.project import load_project
+from fvm_hypervisor.cli.forge_options import ALIASES, NOT_HERE
+from fvm_hypervisor.soltest.foundry_keys import NOT_READ
+from fvm_hypervisor.soltest.project import load_project
 from hypervisor.errors import InvalidInput
 from tests.docs.cli_page import help_of
 from tests.docs.forge_names import recorded

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from devtools.bindings.c_header import HEADER, NEWEST, OLDEST, header, members, prototype, words
+from fvm_hypervisor.bindings.actors.c_header import HEADER, NEWEST, OLDEST, header, members, prototype, words
 from hypervisor.exit_codes import ErrorNumber
 from runtimes.wasm.syscalls.table import STRUCTURES, Syscall
 

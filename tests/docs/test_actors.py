@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from actors import loader
 from bridge.method_numbers import method_number
+from fvm_hypervisor.builtin_actors import loader
 from tests.docs.actors_page import BEGIN, END, HELD, HELD_NEW, PAGE, Row, found_rows, table
 from tests.lane.attacks import ATTACKS
 
@@ -96,7 +96,9 @@ def test_the_attacks_are_as_many() -> None:
 
 def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("tip_jar.wasm", "interface.ipldsch"):
-        (tmp_path / name).symlink_to(PAGE.parents[1] / "actors" / "template" / "tip_jar" / name)
+        (tmp_path / name).symlink_to(
+            PAGE.parents[1] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar" / name
+        )
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     assert len(blocks) == 7

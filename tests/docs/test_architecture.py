@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from eth_account import Account as EthAccount
 
-from devtools.demo import scenario
+from fvm_hypervisor.demo import scenario
 from hypervisor.deep_stack import ExecutionThread, large_stacks
 from hypervisor.tracing import CallEnded, CallStarted, Dispatched, Flushed, KernelSend, MessageEnded, MessageStarted
 from localnet import Network

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from devtools.soltest.cheatcodes.signatures import MISSING, name_of
-from devtools.soltest.cheatcodes.table import selector, table
-from tests.devtools.soltest.cheatcodes.vm_interface import signatures
+from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING, name_of
+from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from tests.docs.cheatcodes_page import PAGE, replaced
+from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
 
-SELECTORS = Path(__file__).parent.parent / "devtools" / "soltest" / "cheatcodes" / "forge_std_selectors.txt"
+SELECTORS = Path(__file__).parent.parent / "fvm_hypervisor" / "soltest" / "cheatcodes" / "forge_std_selectors.txt"
 OF_LATER_FORGES = {
     "_expectCheatcodeRevert()",
     "_expectCheatcodeRevert(bytes)",
@@ -49,13 +49,13 @@ def problems(signatures: set[str]) -> list[str]:
     found = {selector(signature): signature for signature in signatures}
     more = [
         f"forge-std does not have '{signature}': decorate it with filecoin=True and declare it in "
-        "devtools/soltest/solidity/FilecoinVm.sol, or list it in OF_LATER_FORGES where a later forge has it"
+        "fvm_hypervisor/soltest/solidity/FilecoinVm.sol, or list it in OF_LATER_FORGES where a later forge has it"
         for own, signature in sorted(found.items())
         if own not in FORGE_STD
     ]
     return more + [
         f"the selector 0x{lacking.hex()} of forge-std has no cheatcode: add it, or list its signature in MISSING "
-        "(devtools/soltest/cheatcodes/signatures.py)"
+        "(fvm_hypervisor/soltest/cheatcodes/signatures.py)"
         for lacking in sorted(FORGE_STD - found.keys())
     ]
 
@@ -66,6 +66,6 @@ def test_a_missing_one_is_known_by_its_name() -> None:
 
 
 def test_filecoins_interface_has_every_cheatcode_of_filecoins_and_no_other() -> None:
-    source = PAGE.parent.parent / "devtools" / "soltest" / "solidity" / "FilecoinVm.sol"
+    source = PAGE.parent.parent / "fvm_hypervisor" / "soltest" / "solidity" / "FilecoinVm.sol"
     own = {entry.signature for entry in table().values() if entry.filecoin}
     assert signatures(re.sub(r"\b(calldata|memory)\b", "", source.read_text(encoding="utf-8"))) == own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localnet.explorer.further_pages import ROUTES
+from fvm_hypervisor.explorer.further_pages import ROUTES
 from tests.explorer.pictures import FOLDER, LARGEST, PICTURES, gallery
 
 PAGE = (FOLDER.parent / "explorer.md").read_text(encoding="utf-8")

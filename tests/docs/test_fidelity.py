@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from devtools.vectors.conformance import read_vectors
-from tests.actors.official import OTHERS
+from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from tests.conformance.coverage import MESSAGE_FILES, VERSIONS, golden_coverage
+from tests.fvm_hypervisor.builtin_actors.official import OTHERS
 
 TESTS = Path(__file__).resolve().parent.parent
 PAGE = (TESTS.parent / "docs" / "fidelity.md").read_text(encoding="utf-8")

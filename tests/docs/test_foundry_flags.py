@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from devtools.cli.forge_options import ALIASES, NOT_HERE
-from devtools.soltest.foundry_keys import NOT_READ
+from fvm_hypervisor.cli.forge_options import ALIASES, NOT_HERE
+from fvm_hypervisor.soltest.foundry_keys import NOT_READ
 from tests.docs.forge_names import recorded
 from tests.docs.foundry_flags_page import ELSEWHERE, PAGE, own_options, reads, replaced
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as bench
-from devtools.vectors.conformance import find_vectors, read_vectors
+from fvm_hypervisor.laboratory.vectors.conformance import find_vectors, read_vectors
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PAGE = (PROJECT / "docs" / "performance.md").read_text(encoding="utf-8")

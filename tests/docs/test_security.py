@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from devtools.cli.main import app
+from fvm_hypervisor.cli.main import app
 from hypervisor.bundle import MAX_BUNDLE_BYTES
 from hypervisor.call_manager import MAX_CALL_DEPTH
 from localnet.rpc.node import NodeLimits

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from devtools.bindings.c_header import HEADER, NEWEST, OLDEST, header
+from fvm_hypervisor.bindings.actors.c_header import HEADER, NEWEST, OLDEST, header
 from runtimes.wasm.abi import Revision
 from runtimes.wasm.module import FunctionType, parse
 from tests.compilers import C_FLAGS, needed_zig

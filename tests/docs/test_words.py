@@ -12,10 +12,9 @@ MOST = 25
 def sources() -> list[Path]:
     """Python files outside tests: of git where there is one, else all of the packages."""
     names = (
-        "actors",
         "bench",
         "bridge",
-        "devtools",
+        "fvm_hypervisor",
         "examples",
         "hypervisor",
         "localnet",

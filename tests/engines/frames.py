@@ -21,7 +21,7 @@ from typing import Final
 from bench.recorded import RunRecord, finish, options
 from bridge.addresses import EthAddress
 from bridge.gas import GasBudget
-from devtools.vectors.pool import run_all
+from fvm_hypervisor.laboratory.vectors.pool import run_all
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
 from runtimes.evm.both import EnginesDiffer, paired
 from runtimes.evm.code import analyse

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from devtools.vectors.statetest import run_file
+from fvm_hypervisor.laboratory.vectors.statetest import run_file
 from tests.conftest import data_file
 
 FOLDERS = ("stExample", "stCreate2", "stReturnDataTest")

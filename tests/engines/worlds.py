@@ -12,7 +12,7 @@ from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import unwrap_return
 from bridge.transactions import ACCESS_LIST, LEGACY, SET_CODE, Transaction
-from devtools.vectors.statetest import FixtureExterns
+from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns
 from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message

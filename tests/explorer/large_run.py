@@ -23,18 +23,18 @@ from typing import Final
 
 from bench.recorded import RunRecord, finish, options
 from bridge.addresses import EthAddress
+from fvm_hypervisor.explorer import home
+from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest
+from fvm_hypervisor.explorer.site import Site
 from hypervisor.address import Address
 from localnet import Network
 from localnet.chain.finding import tipsets_back
-from localnet.explorer import home
-from localnet.explorer.answers import PageAnswer, PageRequest
-from localnet.explorer.site import Site
 from localnet.ledger.address_index import AddressIndex
 from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
 from localnet.rpc.node import Node, NodeReader
 from store.cid import show
 from tests.explorer.stage import ARTIFACTS
-from tests.localnet.explorer.conftest import Visitor
+from tests.fvm_hypervisor.explorer.conftest import Visitor
 
 MOST_TIME: Final = 0.1
 """Seconds of the processor."""
@@ -62,9 +62,9 @@ from localnet.rpc.node import Node
 with Network() as network:
     node, begun = Node(network), time.process_time()
     from localnet.contracts.artifacts import ArtifactFolders
-    from localnet.explorer.pages import Pages, PageRequest
-    from localnet.explorer.site import Site
-    from localnet.explorer.home import show_home
+    from fvm_hypervisor.explorer.pages import Pages, PageRequest
+    from fvm_hypervisor.explorer.site import Site
+    from fvm_hypervisor.explorer.home import show_home
     show_home(Site(node, ArtifactFolders(None)), node, PageRequest("http://127.0.0.1"))
     print(time.process_time() - begun)
 """

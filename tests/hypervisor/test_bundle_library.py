@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.releases import releases
+from fvm_hypervisor.builtin_actors.releases import releases
 from hypervisor import Bundle, Hypervisor
 from hypervisor.bundle_library import downloaded_releases, find_release, library_folder, release_of
 from hypervisor.errors import BundleError

@@ -28,7 +28,7 @@ from localnet.rpc.node import Node
 from tests.localnet.conftest import ARTIFACTS, Clock
 
 PROJECT = Path(__file__).resolve().parents[2]
-ROOMS = ("store", "hypervisor", "runtimes", "bridge", "localnet", "devtools", "actors")
+ROOMS = ("store", "hypervisor", "runtimes", "bridge", "localnet", "fvm_hypervisor")
 TABLE = PROJECT / "hypervisor" / "network_versions.py"
 A_VERSION = re.compile(
     r"(^|[._])(network|nv|network_?version|NV\d+)(\.number|\(\))?$|"

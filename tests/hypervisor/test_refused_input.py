@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from devtools.demo.artifacts import counter_module
+from fvm_hypervisor.demo.artifacts import counter_module
 from hypervisor.address import Address
 from hypervisor.bundle import Bundle
 from hypervisor.errors import Fatal, InvalidInput, MessageError

@@ -24,10 +24,10 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.types import EAM_ACTOR
 from store.cid import CBOR, DAG_CBOR
 from store.codec import decode, encode
-from tests.actors.people import ALICE, ETHEL, amount, packed, raw
-from tests.actors.test_same_market import ADD, PUBLISH, Deal
-from tests.actors.test_same_registry import ADD_CLIENT, BYTE, KIB, piece
 from tests.conftest import data_file, kinds
+from tests.fvm_hypervisor.builtin_actors.people import ALICE, ETHEL, amount, packed, raw
+from tests.fvm_hypervisor.builtin_actors.test_same_market import ADD, PUBLISH, Deal
+from tests.fvm_hypervisor.builtin_actors.test_same_registry import ADD_CLIENT, BYTE, KIB, piece
 from tests.integration.filecoin_solidity.stage import MARKET, REGISTRY, Stage
 from tests.integration.filecoin_solidity.table import OFFICIAL
 from tests.runtimes.evm.assembler import assemble, deployer

@@ -19,9 +19,9 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.types import EAM_ACTOR
 from localnet import Network
 from store.codec import encode
-from tests.actors.people import ETHEL, GENESIS
-from tests.actors.world import World
 from tests.conftest import data_file, kinds, network_of, newer_names
+from tests.fvm_hypervisor.builtin_actors.people import ETHEL, GENESIS
+from tests.fvm_hypervisor.builtin_actors.world import World
 from tests.integration.filecoin_solidity import table
 from tests.integration.filecoin_solidity.__main__ import SCRIPT
 from tests.integration.filecoin_solidity.cases import cases

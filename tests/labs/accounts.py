@@ -27,6 +27,8 @@ from bridge.params import DelegateCallParams, unwrap_return
 from bridge.receipts import applied_answer
 from bridge.transaction_messages import set_code_message_from
 from bridge.transactions import DYNAMIC_FEE, SET_CODE, Authorization, SignedTransaction, Transaction
+from fvm_hypervisor.laboratory.profiles import delegated_calls
+from fvm_hypervisor.laboratory.profiles.delegated_calls import AccountCalls, delegation_nonce
 from hypervisor.address import Address
 from hypervisor.events import StampedEvent
 from hypervisor.machine import Hypervisor
@@ -34,8 +36,6 @@ from hypervisor.machine_state import Snapshot
 from hypervisor.types import ActorID, ChainEpoch, TokenAmount
 from localnet import Network
 from localnet.accounts import Account, accounts
-from localnet.rules.labs import delegated_calls
-from localnet.rules.labs.delegated_calls import AccountCalls, delegation_nonce
 from localnet.state.contract_state import code_of, nonce_of
 from localnet.state.controls import set_balance, set_code
 from store.cid import EMPTY_ARRAY_CID

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 
 from bench.recorded import RunRecord, finish, options
 from bridge.addresses import EthAddress
+from fvm_hypervisor.laboratory.profiles.lanes import Lane, LaneBuilding
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message, Signature, SignatureType, SignedMessage
@@ -22,7 +23,6 @@ from hypervisor.types import ActorID, Gas, TokenAmount
 from localnet.chain.mempool import Mempool
 from localnet.ledger.candidates import Candidate
 from localnet.ledger.records import IMPERSONATED
-from localnet.rules.labs.lanes import Lane, LaneBuilding
 from localnet.rules.parts import Rank
 
 NAMES: Final = ("system", "providers", "users")

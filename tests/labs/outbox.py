@@ -25,6 +25,9 @@ from bridge.abi import ContractInterface
 from bridge.addresses import to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
+from fvm_hypervisor.laboratory.profiles import outbox
+from fvm_hypervisor.laboratory.profiles.asynchronous import OutboxBlocks
+from fvm_hypervisor.laboratory.profiles.outbox import EXPIRED, MESSAGE, OUTBOX, POST_SELECTOR, RECEIPT, OutboxEntry
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.machine import Hypervisor
@@ -40,9 +43,6 @@ from hypervisor.types import (
     TokenAmount,
 )
 from localnet import Network
-from localnet.rules.labs import outbox
-from localnet.rules.labs.asynchronous import OutboxBlocks
-from localnet.rules.labs.outbox import EXPIRED, MESSAGE, OUTBOX, POST_SELECTOR, RECEIPT, OutboxEntry
 from store.blockstore import get_object
 from store.codec import decode_strict, encode
 from tests.labs.random_programs import RandomPrograms, Shown

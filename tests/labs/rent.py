@@ -22,6 +22,9 @@ from unittest import mock
 from bridge.abi import ContractInterface
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
+from fvm_hypervisor.laboratory.profiles import rent_actor, resurrection
+from fvm_hypervisor.laboratory.profiles.rent import RentBlocks
+from fvm_hypervisor.laboratory.profiles.rent_actor import OPT_OUT, PAY, RENT, RESURRECT, RentState
 from hypervisor.address import Address
 from hypervisor.archived import ARCHIVED_CODE, archived
 from hypervisor.bigint import encode_bigint
@@ -29,9 +32,6 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
-from localnet.rules.labs import rent_actor, resurrection
-from localnet.rules.labs.rent import RentBlocks
-from localnet.rules.labs.rent_actor import OPT_OUT, PAY, RENT, RESURRECT, RentState
 from store.car import read_car, write_car
 from store.cid import Cid
 from store.codec import decode_strict, encode

@@ -17,6 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from fvm_hypervisor.laboratory.profiles.rent import collect
+from fvm_hypervisor.laboratory.profiles.rent_actor import PAY, RENT, RESURRECT
 from hypervisor.address import Address
 from hypervisor.archived import archived
 from hypervisor.machine import Hypervisor
@@ -24,8 +26,6 @@ from hypervisor.message import Message
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
 from localnet import Network
-from localnet.rules.labs.rent import collect
-from localnet.rules.labs.rent_actor import PAY, RENT, RESURRECT
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import encode, link
 from store.walk import blocks_below

@@ -8,9 +8,9 @@ import pytest
 
 from bridge.delegations import DELEGATION_PREFIX
 from bridge.params import unwrap_return
+from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS
 from hypervisor.errors import InvalidInput
 from localnet.calls.proofs import NO_CODE, prove_account
-from localnet.rules.labs.delegated_calls import VARIANTS
 from localnet.state.contract_state import nonce_of
 from localnet.state.controls import set_storage
 from store.keccak import keccak

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS
 from localnet.rpc.node import Node
-from localnet.rules.labs.delegated_calls import VARIANTS
 from tests.labs.test_accounts import GAS, NOTES, OTHER, Stage, signed
 from tests.localnet.rpc.conftest import Client
 from tests.localnet.test_console import printing

@@ -17,6 +17,7 @@ from bridge.method_numbers import INVOKE_EVM, method_number
 from bridge.params import invoke_params, unwrap_return
 from bridge.transaction_messages import from_signed_message, set_code_message
 from bridge.transactions import SET_CODE, Authorization, Transaction, TransactionError
+from fvm_hypervisor.laboratory.profiles.delegated_calls import NONCES, VARIANTS, delegation_nonce
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.errors import InvalidInput
@@ -29,7 +30,6 @@ from localnet.accounts import Account
 from localnet.errors import TransactionRefused
 from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.node import Node
-from localnet.rules.labs.delegated_calls import NONCES, VARIANTS, delegation_nonce
 from localnet.state.contract_state import code_of, nonce_of, storage_of
 from localnet.state.controls import set_code
 from store.cid import EMPTY_ARRAY_CID

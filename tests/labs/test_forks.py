@@ -14,10 +14,11 @@ from eth_abi.abi import encode as encode_abi
 from bridge.addresses import masked_id, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
-from devtools.soltest.cheatcodes.interceptor import Cheatcodes
-from devtools.soltest.cheatcodes.state import DEFAULT_SENDER
-from devtools.soltest.scripts.plan import _machine
-from devtools.soltest.world import Setting, World
+from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, POST_SELECTOR, entries, post_params
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
+from fvm_hypervisor.soltest.scripts.plan import _machine
+from fvm_hypervisor.soltest.world import Setting, World
 from hypervisor.address import Address
 from hypervisor.context import FILECOIN
 from hypervisor.errors import InvalidInput
@@ -28,7 +29,6 @@ from localnet.fork.forking import ForkSource, find_fork_point
 from localnet.fork.node_client import NodeClient
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
-from localnet.rules.labs.outbox import OUTBOX, POST, POST_SELECTOR, entries, post_params
 from tests.localnet.conftest import START, Clock
 from tests.localnet.rpc.conftest import Client
 

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from devtools.cli.main import app
-from devtools.cli.options import named_rules
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.cli.options import named_rules
+from fvm_hypervisor.laboratory.profiles.delegated_calls import NONCES
+from fvm_hypervisor.laboratory.profiles.rent_actor import RENT
 from hypervisor import labs
 from hypervisor.errors import InvalidInput
 from hypervisor.labs import ENTRY_POINT_GROUP, Lab, lab, lab_names, labs_of, rules_with_labs
@@ -27,8 +29,6 @@ from localnet.ledger.records import TransactionReceipt
 from localnet.rules.call_request import CallRequest
 from localnet.rules.filecoin import FilecoinMessages, FilecoinQuestions, FilecoinSettings, FilecoinViews
 from localnet.rules.installed import rules_named
-from localnet.rules.labs.delegated_calls import NONCES
-from localnet.rules.labs.rent_actor import RENT
 from localnet.rules.parts import CallAnswer, NetworkRules
 from tests.packaging.project import PROJECT
 
@@ -212,7 +212,7 @@ def test_a_network_without_labs_imports_none() -> None:
     program = (
         "import sys; from localnet import Network\n"
         "with Network() as network: network.mine()\n"
-        "print(*[name for name in sys.modules if name.startswith('localnet.rules.labs')])"
+        "print(*[name for name in sys.modules if name.startswith('fvm_hypervisor.laboratory.profiles')])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

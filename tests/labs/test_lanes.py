@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.bindings import storageminer
+from fvm_hypervisor.laboratory.profiles.lanes import LANES, LaneBuilding, shares_of
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.message import Message
@@ -14,7 +15,6 @@ from hypervisor.types import REWARD_ACTOR, Gas, TokenAmount
 from localnet import Network
 from localnet.chain.mempool import MAX_WAITING
 from localnet.errors import TransactionRefused
-from localnet.rules.labs.lanes import LANES, LaneBuilding, shares_of
 from tests.conftest import bundle_file, samples
 from tests.labs.flood import flood
 from tests.labs.lanes import NO_MACHINE, PLANTS, GivenLanes, message, run

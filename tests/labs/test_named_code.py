@@ -11,7 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from bridge.addresses import to_filecoin
-from devtools.cli.main import app
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.laboratory.profiles.outbox import CODE, OUTBOX, entries
+from fvm_hypervisor.laboratory.profiles.rent_actor import RENT, RentState
 from hypervisor import fil
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
@@ -19,13 +21,11 @@ from hypervisor.types import ActorID
 from localnet import Network
 from localnet.rpc.node import Node
 from localnet.rpc.server import serving
-from localnet.rules.labs.outbox import CODE, OUTBOX, entries
-from localnet.rules.labs.rent_actor import RENT, RentState
 from localnet.state.named_code import stored_interface
+from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.labs.rent_ledger import EXAMPLE
 from tests.labs.test_accounts import NOTES, Stage
 from tests.localnet.conftest import Clock
-from tests.localnet.explorer.conftest import Visitor
 
 TO = Address.id(ActorID(99))
 RULES = "lab:accounts,async,rent"

@@ -13,19 +13,9 @@ from eth_abi.abi import encode as encode_abi
 from bridge.addresses import to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
-from hypervisor.address import Address
-from hypervisor.bigint import encode_bigint
-from hypervisor.errors import Fatal
-from hypervisor.executor import ApplyResult
-from hypervisor.exit_codes import ExitCode
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.tracing import MessageEnded, MessageStarted, TraceEvent
-from hypervisor.types import METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
-from localnet import Network
-from localnet.rules.labs import outbox
-from localnet.rules.labs.asynchronous import deliver
-from localnet.rules.labs.outbox import (
+from fvm_hypervisor.laboratory.profiles import outbox
+from fvm_hypervisor.laboratory.profiles.asynchronous import deliver
+from fvm_hypervisor.laboratory.profiles.outbox import (
     EPOCH_GAS,
     EXPIRED,
     HANDLING_GAS,
@@ -39,6 +29,16 @@ from localnet.rules.labs.outbox import (
     OutboxEntry,
     post_params,
 )
+from hypervisor.address import Address
+from hypervisor.bigint import encode_bigint
+from hypervisor.errors import Fatal
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.tracing import MessageEnded, MessageStarted, TraceEvent
+from hypervisor.types import METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet import Network
 from store.cid import cid_of
 from store.codec import decode_strict, encode
 from tests.conftest import samples

@@ -6,14 +6,14 @@ import time
 
 import pytest
 
+from fvm_hypervisor.laboratory.profiles import outbox
+from fvm_hypervisor.laboratory.profiles.asynchronous import deliver
+from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, handling_gas, post_params
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import METHOD_SEND, ChainEpoch, TokenAmount
 from localnet import Network
-from localnet.rules.labs import outbox
-from localnet.rules.labs.asynchronous import deliver
-from localnet.rules.labs.outbox import OUTBOX, POST, handling_gas, post_params
 from store.amt import Amt
 from store.cid import DAG_CBOR, cid_of
 from store.codec import encode, link

@@ -13,22 +13,9 @@ import pytest
 from bridge.addresses import create_address, to_filecoin
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
-from hypervisor.address import Address
-from hypervisor.archived import ARCHIVED_CODE, ArchivedActor, archived
-from hypervisor.bigint import decode_bigint, encode_bigint
-from hypervisor.errors import Fatal, InvalidInput
-from hypervisor.executor import ApplyResult
-from hypervisor.exit_codes import ExitCode, exit_name
-from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
-from hypervisor.state_tree import ActorState
-from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
-from localnet import Network
-from localnet.errors import CallFailed
-from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
-from localnet.rules.labs import rent_actor
-from localnet.rules.labs.rent import BOUNDS, collect, terms_of
-from localnet.rules.labs.rent_actor import (
+from fvm_hypervisor.laboratory.profiles import rent_actor
+from fvm_hypervisor.laboratory.profiles.rent import BOUNDS, collect, terms_of
+from fvm_hypervisor.laboratory.profiles.rent_actor import (
     COLLECT,
     EPOCH_ACTORS,
     LOOK,
@@ -42,13 +29,26 @@ from localnet.rules.labs.rent_actor import (
     RentTerms,
     Tenancy,
 )
-from localnet.rules.labs.resurrection import (
+from fvm_hypervisor.laboratory.profiles.resurrection import (
     BLOCK_BYTES,
     MOST_PROVEN,
     proof_of,
     proven_blocks,
     size_of,
 )
+from hypervisor.address import Address
+from hypervisor.archived import ARCHIVED_CODE, ArchivedActor, archived
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode, exit_name
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.state_tree import ActorState
+from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet import Network
+from localnet.errors import CallFailed
+from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
 from localnet.state.inspection import NothingAtPath, StateInspector
 from store.cid import DAG_CBOR, RAW, cid_of, show
 from store.codec import decode_strict, encode

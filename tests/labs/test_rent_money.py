@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from fvm_hypervisor.laboratory.profiles.rent import collect
+from fvm_hypervisor.laboratory.profiles.rent_actor import OPT_OUT, PAY, RENT
 from hypervisor.call import Call, CallResult
 from hypervisor.call_manager import CallManager
 from hypervisor.errors import Fatal
@@ -13,8 +15,6 @@ from hypervisor.events import StampedEvent
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import METHOD_SEND
 from localnet import Network
-from localnet.rules.labs.rent import collect
-from localnet.rules.labs.rent_actor import OPT_OUT, PAY, RENT
 from tests.labs.test_rent import GRACE, PERIOD, RATE, RENT_ADDRESS, Stage
 
 

@@ -7,8 +7,8 @@ from io import BytesIO
 
 import pytest
 
-from localnet.rules.labs.rent_actor import STATE_BLOCKS
-from localnet.rules.labs.resurrection import (
+from fvm_hypervisor.laboratory.profiles.rent_actor import STATE_BLOCKS
+from fvm_hypervisor.laboratory.profiles.resurrection import (
     BLOCK_BYTES,
     MOST_PROOF,
     MOST_PROVEN,

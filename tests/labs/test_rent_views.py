@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from bridge.addresses import to_filecoin
 from bridge.transactions import SET_CODE, Transaction
-from devtools.cli.main import app
+from fvm_hypervisor.cli.main import app
 from hypervisor import fil
 from hypervisor.address import Address
 from hypervisor.archived import ArchivedActor, archived
@@ -20,8 +20,8 @@ from localnet.accounts import Account
 from localnet.errors import TransactionFailed
 from localnet.rpc.node import Node
 from store.cid import show
+from tests.fvm_hypervisor.explorer.conftest import Visitor
 from tests.labs.rent_ledger import EXAMPLE
-from tests.localnet.explorer.conftest import Visitor
 from tests.localnet.rpc.conftest import Client
 
 RULES = "lab:rent=all/1000000/10/5"

@@ -13,14 +13,14 @@ import pytest
 
 from bridge.addresses import EthAddress
 from bridge.transactions import SET_CODE, Transaction
+from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS
+from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, post_params
 from hypervisor.address import Address
 from hypervisor.message import Message
 from hypervisor.parallel import Parallel
 from hypervisor.types import METHOD_SEND, Gas, TokenAmount
 from localnet import Network
 from localnet.chain.side_by_side import SideBySide
-from localnet.rules.labs.delegated_calls import VARIANTS
-from localnet.rules.labs.outbox import OUTBOX, POST, post_params
 from localnet.state.contract_state import storage_of
 from localnet.state.controls import set_code
 from tests.localnet.conftest import START

@@ -12,7 +12,7 @@ from dataclasses import replace
 from bridge.bindings import storageminer, storagepower
 from bridge.method_numbers import method_number
 from bridge.params import CREATE_EXTERNAL_METHOD
-from devtools.demo.artifacts import counter_module
+from fvm_hypervisor.demo.artifacts import counter_module
 from hypervisor.address import Address
 from hypervisor.bigint import encode_bigint
 from hypervisor.exit_codes import ExitCode

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from hypervisor.address import Address
-from tests.actors.contracts import call_data
 from tests.endless import ENDLESS
+from tests.fvm_hypervisor.builtin_actors.contracts import call_data
 from tests.runtimes.wasm.guests import guest
 
 MEBIBYTE = 1 << 20

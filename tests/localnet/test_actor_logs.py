@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from devtools.cli.node_actors import call_actor
+from fvm_hypervisor.cli.node_actors import call_actor
 from hypervisor.actor_log import LOGGER, MOST_CHARACTERS
 from hypervisor.tracing import MOST_LOGGED, CallStarted, CallTrees, DebugLog
 from hypervisor.types import ActorID
 from localnet import NativeActor, Network
 from localnet.traces.trace import trace
-from tests.devtools.test_node import START, running
+from tests.fvm_hypervisor.test_node import START, running
 from tests.runtimes.wasm.guests import data, guest
 
 SCHEMA = "type State any\ntype GreetParams unit representation null\ntype GreetReturn unit representation null\n"

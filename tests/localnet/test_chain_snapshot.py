@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from devtools.cli.main import app
+from fvm_hypervisor.cli.main import app
 from hypervisor.errors import InvalidInput
 from localnet import Network
 from localnet.chain.chain_snapshot import begin_from, network_of, read_chain_snapshot

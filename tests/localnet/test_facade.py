@@ -9,7 +9,7 @@ import pytest
 from bridge.abi import ContractInterface
 from bridge.addresses import masked_id
 from bridge.bindings import datacap, init, multisig, storageminer
-from devtools.bindings.solidity import abi
+from fvm_hypervisor.bindings.actors.solidity import abi
 from hypervisor import Address
 from hypervisor.exit_codes import ExitCode
 from hypervisor.types import DATACAP_ACTOR, INIT_ACTOR, REWARD_ACTOR, ActorID

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bridge.addresses import EthAddress, to_filecoin
-from devtools.cli.folders import reading
-from devtools.cli.node_banner import banner
+from fvm_hypervisor.cli.folders import reading
+from fvm_hypervisor.cli.node_banner import banner
 from hypervisor.bundle import Bundle
 from hypervisor.errors import InvalidInput
 from hypervisor.externs import ExternError

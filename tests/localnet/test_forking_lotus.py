@@ -1,4 +1,4 @@
-"""Forks of a node that answers only Lotus's methods, in the shapes that Lotus documents (devtools/lotus_node.py)."""
+"""Forks of a node that answers only Lotus's methods, in the shapes that Lotus documents (lotus_node.py)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from bridge.addresses import EthAddress
-from devtools.soltest.cheatcodes.interceptor import Cheatcodes
-from devtools.soltest.world import Setting, World
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.world import Setting, World
 from hypervisor.context import FILECOIN
 from localnet import Network
 from localnet.contracts.contract import Contract
 from store.remote import RemoteHashMismatch
-from tests.devtools.lotus_node import LotusNode, served
+from tests.fvm_hypervisor.lotus_node import LotusNode, served
 from tests.localnet.conftest import ARTIFACTS, START, Clock
 
 COUNTER = ARTIFACTS / "Counter.json"

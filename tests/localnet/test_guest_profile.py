@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from bridge.abi import ContractInterface
 from bridge.addresses import masked_id
 from bridge.bindings import multisig
-from devtools.bindings.solidity import abi
-from devtools.cli.main import app
+from fvm_hypervisor.bindings.actors.solidity import abi
+from fvm_hypervisor.cli.main import app
 from hypervisor import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import TokenAmount

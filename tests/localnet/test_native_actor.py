@@ -15,7 +15,7 @@ from localnet import CallFailed, NativeActor, Network, TransactionFailed
 from store.cid import RAW, cid_of
 from tests.conftest import bundle_file
 
-TEMPLATE = Path(__file__).parents[2] / "actors" / "template" / "tip_jar"
+TEMPLATE = Path(__file__).parents[2] / "fvm_hypervisor" / "builtin_actors" / "template" / "tip_jar"
 MODULE, SCHEMA = TEMPLATE / "tip_jar.wasm", TEMPLATE / "interface.ipldsch"
 FIL = 10**18
 

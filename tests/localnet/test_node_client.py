@@ -14,8 +14,8 @@ from time import monotonic, sleep
 import pytest
 from typer.testing import CliRunner
 
-from devtools.cli.main import app
-from devtools.cli.rpc_client import ask
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
 from localnet.fork import forking, timed_socket
 from localnet.fork.node_client import NodeClient, NodeError, shown_url

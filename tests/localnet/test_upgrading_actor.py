@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors import build
+from fvm_hypervisor.builtin_actors import build
 from hypervisor.errors import InvalidModule
 from hypervisor.exit_codes import ExitCode
 from hypervisor.features import with_features

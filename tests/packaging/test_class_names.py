@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from tests.packaging.project import PROJECT
 
-ROOMS = ("bench", "bridge", "devtools", "hypervisor", "localnet", "runtimes", "store")
+ROOMS = ("bench", "bridge", "fvm_hypervisor", "hypervisor", "localnet", "runtimes", "store")
 KEPT = {
     "Call": "generated bindings of built-in actors import bridge.binding.Call",
     "Struct": "and bridge.binding.Struct; the other one is the IPLD schema's own term",

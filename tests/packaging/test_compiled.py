@@ -200,7 +200,7 @@ def test_mypyc_reads_every_package_that_compiled_modules_import() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names])
     }
-    assert "actors" in imported
+    assert "fvm_hypervisor" in imported
     assert imported & {path.parent.name for path in PROJECT.glob("*/__init__.py")} <= packages(PROJECT)
 
 
@@ -394,18 +394,23 @@ def test_a_compiled_wheel_is_not_made_without_a_compiler(project: Path) -> None:
 
 
 def test_the_command_says_what_does_not_fit_in_a_sentence(checkout: Path) -> None:
-    for name in ("store/__init__.py", "store/compiled.py", "devtools/cli/start.py", "devtools/cli/exit_status.py"):
+    for name in (
+        "store/__init__.py",
+        "store/compiled.py",
+        "fvm_hypervisor/cli/start.py",
+        "fvm_hypervisor/cli/exit_status.py",
+    ):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, checkout / name)
-    for name in ("devtools/__init__.py", "devtools/cli/__init__.py"):
+    for name in ("fvm_hypervisor/__init__.py", "fvm_hypervisor/cli/__init__.py"):
         (checkout / name).touch()
-    (checkout / "devtools/cli/main.py").write_text("import store.cid\n")
+    (checkout / "fvm_hypervisor/cli/main.py").write_text("import store.cid\n")
     (checkout / "store/cid.py").write_text("VALUE = 22\n")
-    command = ["-c", "from devtools.cli.start import main; main()"]
+    command = ["-c", "from fvm_hypervisor.cli.start import main; main()"]
     said = python(checkout, *command)
     words = f"error: {checkout}/store/cid{SUFFIX} is older than its source store/cid.py: {CHECKOUT}\n"
     assert (said.returncode, said.stdout, said.stderr) == (1, "", words)
-    (checkout / "devtools/cli/main.py").write_text("import no_such_module\n")
+    (checkout / "fvm_hypervisor/cli/main.py").write_text("import no_such_module\n")
     assert "ModuleNotFoundError: No module named 'no_such_module'" in python(checkout, *command).stderr
 
 

@@ -16,35 +16,35 @@ from tests.packaging.project import PACKAGES, PROJECT
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
 DOWN = "imports go down only"
-NO_BRIDGE = "the native runtime knows nothing of the bridge"
-ALONE = "actors import nothing of ours"
+NO_BRIDGE = "the native runtime does not import the bridge"
+ALONE = "built-in actors import nothing of the project"
 BY_ENTRY_POINT = "runtimes are found by entry point, never imported by the machine or the network"
-ROOMS = "localnet's rooms import what is below them"
-TOOLS = "the command line imports the other tools, they never import each other"
+LOCALNET = "localnet's packages import only lower ones"
+TOOLS = "every package of fvm_hypervisor has a layer"
 
 # (where, what is imported there, the contract that it breaks)
 BREACHES = [
     ("store", "hypervisor", DOWN),
-    ("store", "actors", DOWN),
-    ("actors", "store", ALONE),
+    ("store", "fvm_hypervisor.builtin_actors", DOWN),
+    ("fvm_hypervisor.builtin_actors", "store", ALONE),
     ("hypervisor", "bridge", DOWN),
-    ("hypervisor", "devtools", DOWN),
+    ("hypervisor", "fvm_hypervisor.soltest", DOWN),
     ("hypervisor", "runtimes.wasm", BY_ENTRY_POINT),
     ("bridge", "runtimes.evm", BY_ENTRY_POINT),
     ("store", "runtimes.evm", BY_ENTRY_POINT),
     ("runtimes.wasm", "runtimes.evm", DOWN),
     ("runtimes.evm", "runtimes.wasm", DOWN),
     ("runtimes.wasm", "bridge", NO_BRIDGE),
-    ("runtimes.evm", "devtools", DOWN),
+    ("runtimes.evm", "fvm_hypervisor.soltest", DOWN),
     ("bridge", "localnet", DOWN),
-    ("localnet", "devtools", DOWN),
+    ("localnet", "fvm_hypervisor.soltest", DOWN),
     ("localnet", "runtimes.evm", BY_ENTRY_POINT),
-    ("localnet.chain", "localnet.rpc.node", ROOMS),
-    ("localnet.chain", "localnet.calls.simulate", ROOMS),
-    ("localnet.ledger", "localnet.rules.parts", ROOMS),
-    ("localnet.contracts", "localnet.network", ROOMS),
-    ("devtools.demo", "devtools.vectors", TOOLS),
-    ("devtools.vectors", "devtools.cli", TOOLS),
+    ("localnet.chain", "localnet.rpc.node", LOCALNET),
+    ("localnet.chain", "localnet.calls.simulate", LOCALNET),
+    ("localnet.ledger", "localnet.rules.parts", LOCALNET),
+    ("localnet.contracts", "localnet.network", LOCALNET),
+    ("fvm_hypervisor.demo", "fvm_hypervisor.laboratory.vectors", TOOLS),
+    ("fvm_hypervisor.laboratory.vectors", "fvm_hypervisor.cli", TOOLS),
 ]
 
 
@@ -64,8 +64,8 @@ def breached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("guests", "__pycache__"))
     for number, (where, what, _) in enumerate(BREACHES):
         (folder / where.replace(".", "/") / f"planted_{number}.py").write_text(f"import {what}\n")
-    (folder / "devtools" / "planted_tool").mkdir()
-    (folder / "devtools" / "planted_tool" / "__init__.py").touch()
+    (folder / "fvm_hypervisor" / "planted_tool").mkdir()
+    (folder / "fvm_hypervisor" / "planted_tool" / "__init__.py").touch()
     code, words = lint(folder)
     assert code == 1, words
     _, *parts = re.split(r"^([^\n]+)\n-+\n", words.split("Broken contracts", 1)[1], flags=re.MULTILINE)
@@ -85,14 +85,14 @@ def test_a_planted_import_breaks_its_contract(breached: dict[str, str], breach: 
 
 
 def test_a_tool_without_a_layer_breaks_the_contract_of_the_tools(breached: dict[str, str]) -> None:
-    assert "- devtools.planted_tool" in breached[TOOLS]
+    assert "- fvm_hypervisor.planted_tool" in breached[TOOLS]
 
 
 def test_the_picture_of_localnets_rooms_is_the_contracts() -> None:
     """Lowest first in docs/architecture.md, highest first in pyproject.toml."""
     contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-    (rooms,) = (contract["layers"] for contract in contracts["contracts"] if contract["name"] == ROOMS)
+    (rooms,) = (contract["layers"] for contract in contracts["contracts"] if contract["name"] == LOCALNET)
     page = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    table = page.split("### The rooms of `localnet`")[1].split("\n### ")[0]
+    table = page.split("### The packages of `localnet`")[1].split("\n### ")[0]
     drawn = [re.findall(r"`(\w+)/?`", line.split("|")[1]) for line in table.splitlines() if line.startswith("| `")]
     assert [sorted(row) for row in drawn] == [sorted(row.split(" | ")) for row in reversed(rooms)]

@@ -75,9 +75,8 @@ def test_importing_every_public_name_loads_nothing_heavy() -> None:
 
 
 def test_asking_the_command_for_help_loads_no_runtime() -> None:
-    program = (
-        "import sys\nsys.argv = ['hypervisor', 'bundle', '--help']\nimport contextlib, io, devtools.cli.main as cli\n"
-    )
+    program = "import sys\nsys.argv = ['hypervisor', 'bundle', '--help']\n"
+    program += "import contextlib, io, fvm_hypervisor.cli.main as cli\n"
     program += "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    cli.main()"
     assert not loaded_after(program) & {"eth", "wasmtime", "starlette", "uvicorn"}
 
@@ -86,10 +85,14 @@ def test_a_node_starts_without_the_coder_of_abis_which_takes_half_as_long_to_loa
     assert not loaded_after("import localnet.rpc.server, localnet.network") & {"eth_abi", "pydantic", "eth_account"}
 
 
-@pytest.mark.parametrize("module", ["devtools.soltest.worker_modules", "devtools.cli.suites"])
+@pytest.mark.parametrize("module", ["fvm_hypervisor.soltest.worker_modules", "fvm_hypervisor.cli.suites"])
 def test_solidity_tests_begin_without_what_few_of_them_need(module: str) -> None:
     assert not loaded_after(f"import {module}") & {"eth_abi", "pydantic", "eth_account", "http.client"}
 
 
 def test_the_process_that_runs_no_test_loads_no_machine() -> None:
-    assert not loaded_after("import devtools.cli.suites") & {"hypervisor.machine", "runtimes.evm", "localnet.chain"}
+    assert not loaded_after("import fvm_hypervisor.cli.suites") & {
+        "hypervisor.machine",
+        "runtimes.evm",
+        "localnet.chain",
+    }

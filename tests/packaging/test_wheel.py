@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from actors.schemas import NAMES
+from fvm_hypervisor.builtin_actors.schemas import NAMES
 from tests.packaging.project import PACKAGES, PROJECT
 
-TEMPLATES = "actors/template/"
+TEMPLATES = "fvm_hypervisor/builtin_actors/template/"
 """What `hypervisor actor new` copies: projects of their own, with sources and tests."""
 TEMPLATE = f"{TEMPLATES}tip_jar/"
-IMPORTED = {"devtools/soltest/solidity/FilecoinVm.sol", "localnet/solidity/FilecoinFork.sol"}
+IMPORTED = {"fvm_hypervisor/soltest/solidity/FilecoinVm.sol", "localnet/solidity/FilecoinFork.sol"}
 """What people's tests import: `hypervisor test` and `hypervisor solidity` hand it out."""
-PAGES = PROJECT / "localnet" / "explorer"
+PAGES = PROJECT / "fvm_hypervisor" / "explorer"
 DATA = {
-    "actors/include/fvm.h",
-    "actors/releases.json",
+    "fvm_hypervisor/builtin_actors/include/fvm.h",
+    "fvm_hypervisor/builtin_actors/releases.json",
     *(
         f"{TEMPLATE}{name}"
         for name in (
@@ -38,11 +38,11 @@ DATA = {
         )
     ),
     *(
-        f"actors/template/c/tally/{name}"
+        f"fvm_hypervisor/builtin_actors/template/c/tally/{name}"
         for name in (".gitignore", "Makefile", "README.md", "interface.ipldsch", "src/actor.c")
     ),
     *(
-        f"actors/template/assemblyscript/tally/{name}"
+        f"fvm_hypervisor/builtin_actors/template/assemblyscript/tally/{name}"
         for name in (
             ".gitignore",
             "README.md",
@@ -52,17 +52,17 @@ DATA = {
             "package.json",
         )
     ),
-    "actors/bundle.car",
-    "actors/bundle.json",
-    "actors/supply-share.car",
-    "actors/v19.car",
-    "actors/m2-native.car",
-    "actors/v19-m2-native.car",
-    *(f"actors/schemas/{name}.ipldsch" for name in ("common", *NAMES)),
-    "devtools/demo/compiled/counter/counter.wasm",
-    "devtools/soltest/solc.mjs",
-    "devtools/soltest/solc_sha256.json",
-    *(f"localnet/rules/labs/{name}.ipldsch" for name in ("nonces", "outbox", "rent")),
+    "fvm_hypervisor/builtin_actors/bundle.car",
+    "fvm_hypervisor/builtin_actors/bundle.json",
+    "fvm_hypervisor/builtin_actors/supply-share.car",
+    "fvm_hypervisor/builtin_actors/v19.car",
+    "fvm_hypervisor/builtin_actors/m2-native.car",
+    "fvm_hypervisor/builtin_actors/v19-m2-native.car",
+    *(f"fvm_hypervisor/builtin_actors/schemas/{name}.ipldsch" for name in ("common", *NAMES)),
+    "fvm_hypervisor/demo/compiled/counter/counter.wasm",
+    "fvm_hypervisor/soltest/solc.mjs",
+    "fvm_hypervisor/soltest/solc_sha256.json",
+    *(f"fvm_hypervisor/laboratory/profiles/{name}.ipldsch" for name in ("nonces", "outbox", "rent")),
     "localnet/preinstalled/multicall3.hex",
     *(path.relative_to(PROJECT).as_posix() for path in PAGES.rglob("*.*") if path.suffix in (".css", ".html", ".js")),
     *(f"runtimes/evm/guests/{guest}/{guest}.{suffix}" for guest in ("bn254", "evm") for suffix in ("json", "wasm")),
@@ -71,7 +71,7 @@ DATA = {
 }
 INTERFACES = "bridge/solidity/"
 """The built-in actors as Solidity interfaces, with their ABI: for people's own contracts."""
-COMPILED = "devtools/demo/compiled/solidity/artifacts/"
+COMPILED = "fvm_hypervisor/demo/compiled/solidity/artifacts/"
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +103,8 @@ def test_no_sources_of_guests_or_contracts_no_tests_no_examples_no_tools_of_the_
 
 def test_every_module_of_the_packages_is_in_it(names: set[str]) -> None:
     modules = {path for package in PACKAGES for path in (PROJECT / package).rglob("*.py")}
-    wanted = {path.relative_to(PROJECT).as_posix() for path in modules} - {"actors/build.py"}
-    ours_alone = ("/guests/", "devtools/bindings/")
+    wanted = {path.relative_to(PROJECT).as_posix() for path in modules} - {"fvm_hypervisor/builtin_actors/build.py"}
+    ours_alone = ("/guests/", "fvm_hypervisor/bindings/actors/")
     assert {name for name in names if name.endswith(".py")} == {
         name for name in wanted if not any(part in name for part in ours_alone)
     }
@@ -116,8 +116,8 @@ def test_it_carries_the_compiled_examples_byte_for_byte(wheel: zipfile.ZipFile, 
         COMPILED + path.name for path in artifacts.iterdir()
     }
     for name in names:
-        if name.startswith("devtools/demo/compiled/"):
-            source = PROJECT / name.replace("devtools/demo/compiled", "examples")
+        if name.startswith("fvm_hypervisor/demo/compiled/"):
+            source = PROJECT / name.replace("fvm_hypervisor/demo/compiled", "examples")
             assert wheel.read(name) == source.read_bytes()
 
 
@@ -125,7 +125,7 @@ def test_it_has_both_names_of_the_command_and_the_two_runtimes(wheel: zipfile.Zi
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     lines = wheel.read(name).decode().splitlines()
     for command in ("hypervisor", "fvm-hypervisor"):
-        assert f"{command} = devtools.cli.start:main" in lines
+        assert f"{command} = fvm_hypervisor.cli.start:main" in lines
     assert "wasm = runtimes.wasm:WasmRuntime" in lines
     assert "evm = runtimes.evm:EvmRuntime" in lines
 

@@ -22,7 +22,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.devtools.test_keystores import PASSWORD, SECRET, keystore
+from tests.fvm_hypervisor.test_keystores import PASSWORD, SECRET, keystore
 from tests.packaging.project import PROJECT
 
 OPTIONAL: Final = {"pytest", "web3"}

@@ -18,7 +18,7 @@ from bridge.method_numbers import method_number
 from bridge.params import CreateReturn
 from bridge.transaction_messages import message_from
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from devtools.demo.artifacts import counter_module
+from fvm_hypervisor.demo.artifacts import counter_module
 from hypervisor.address import Address
 from hypervisor.executor import ApplyResult
 from hypervisor.exit_codes import ExitCode

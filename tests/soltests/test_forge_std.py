@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from devtools.soltest.cheatcodes.signatures import MISSING
-from devtools.soltest.cheatcodes.table import selector, table
-from tests.devtools.soltest.cheatcodes.vm_interface import signatures
+from fvm_hypervisor.soltest.cheatcodes.signatures import MISSING
+from fvm_hypervisor.soltest.cheatcodes.table import selector, table
 from tests.docs.test_cheatcodes import FORGE_STD, OF_LATER_FORGES
+from tests.fvm_hypervisor.soltest.cheatcodes.vm_interface import signatures
 from tests.localnet.test_console_log import SIGNATURES
 from tests.soltests.folder import SuitesMissing, public_suites
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from cbor2 import CBORTag
 
-from devtools.vectors.conformance import read_vectors
+from fvm_hypervisor.laboratory.vectors.conformance import read_vectors
 from store.amt import Amt, AmtError
 from store.blockstore import BlockNotFound, get_object
 from store.car import read_car

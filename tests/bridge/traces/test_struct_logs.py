@@ -13,8 +13,8 @@ from bridge.evm_steps import EvmCost, EvmFault, EvmStep
 from bridge.traces.struct_logs import LogLimitReached, LogTooLong, StructLogger, StructLogOptions, struct_log_trace
 from bridge.transaction_parsing import parse_transaction
 from bridge.transactions import SignedTransaction
-from devtools.vectors.ethereum_json import read_accounts
-from devtools.vectors.statetest import base_machine
+from fvm_hypervisor.laboratory.vectors.ethereum_json import read_accounts
+from fvm_hypervisor.laboratory.vectors.statetest import base_machine
 from hypervisor.address import Address
 from hypervisor.context import MachineContext
 from hypervisor.machine import Hypervisor

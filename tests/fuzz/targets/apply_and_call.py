@@ -15,13 +15,13 @@ from typing import Any
 from bridge.addresses import EthAddress, masked_id, to_filecoin
 from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams
 from bridge.cbor import ParamsError
+from fvm_hypervisor.laboratory.profiles.delegated_calls import VARIANTS, AccountCalls
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.message import Message
 from hypervisor.types import ActorID, Gas, TokenAmount
 from localnet import Network
 from localnet.accounts import accounts
-from localnet.rules.labs.delegated_calls import VARIANTS, AccountCalls
 from localnet.state.contract_state import code_of
 from localnet.state.controls import set_code
 from store.codec import CodecError, decode, encode

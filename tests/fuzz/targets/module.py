@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from random import Random
 
-import actors
+from fvm_hypervisor import builtin_actors
 from hypervisor.errors import InvalidModule
 from hypervisor.machine import Hypervisor
 from runtimes.wasm.binary import BinaryReader
@@ -69,7 +69,7 @@ def _machine() -> Hypervisor:
 @cache
 def _real() -> list[bytes]:
     """Modules of our bundle and, where it is there, of an official one."""
-    files = [Path(actors.__file__).parent / "bundle.car"]
+    files = [Path(builtin_actors.__file__).parent / "bundle.car"]
     folder = fvm_data()
     if folder is not None:
         files.append(folder / "bundles" / "v18-devnet.car")

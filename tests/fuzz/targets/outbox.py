@@ -13,15 +13,15 @@ from eth_abi.abi import encode as encode_abi
 
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import invoke_params
+from fvm_hypervisor.laboratory.profiles import outbox
+from fvm_hypervisor.laboratory.profiles.asynchronous import deliver
+from fvm_hypervisor.laboratory.profiles.outbox import OUTBOX, POST, POST_SELECTOR, OutboxEntry, post_params
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.machine_state import Snapshot
 from hypervisor.message import Message
 from hypervisor.types import BURNT_FUNDS_ACTOR, METHOD_SEND, ChainEpoch, MethodNumber, TokenAmount
 from localnet import Network
-from localnet.rules.labs import outbox
-from localnet.rules.labs.asynchronous import deliver
-from localnet.rules.labs.outbox import OUTBOX, POST, POST_SELECTOR, OutboxEntry, post_params
 from store.codec import CodecError, decode, encode
 from tests.fuzz import trees
 from tests.fuzz.target import MACHINE, Target

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import actors
+from fvm_hypervisor import builtin_actors
 from store.cid import cid_of
 from store.codec import link
 from store.schema import Schema
@@ -55,7 +55,7 @@ def _both_ways(schema: Schema, name: str, data: Any) -> None:
 
 
 def seeds() -> Iterator[bytes]:
-    folder = Path(actors.__file__).parent / "schemas"
+    folder = Path(builtin_actors.__file__).parent / "schemas"
     common = (folder / "common.ipldsch").read_bytes()
     yield common
     for name in ("account", "cron", "init", "paymentchannel"):

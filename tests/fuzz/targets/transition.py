@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from devtools.vectors.t8n import transition
+from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.errors import InvalidInput
 from runtimes.evm.ethereum.forks import fork_names
 from tests.fuzz import trees

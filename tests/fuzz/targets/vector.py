@@ -17,8 +17,8 @@ from random import Random
 from typing import Any
 
 from bridge.method_numbers import method_number
-from devtools.vectors import conformance, world
-from devtools.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors import conformance, world
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
 from hypervisor.address import Address
 from hypervisor.errors import HypervisorError
 from hypervisor.genesis import Genesis

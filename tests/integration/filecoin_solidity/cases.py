@@ -14,7 +14,7 @@ from bridge.method_numbers import method_number
 from hypervisor import Address
 from hypervisor.exit_codes import ErrorNumber, ExitCode
 from store.codec import encode
-from tests.actors.people import (
+from tests.fvm_hypervisor.builtin_actors.people import (
     ALICE,
     BOB,
     DAVE,
@@ -28,9 +28,9 @@ from tests.actors.people import (
     raw,
     signature,
 )
-from tests.actors.test_same_market import Deal
-from tests.actors.test_same_power import WINDOW_2K
-from tests.actors.test_same_registry import BYTE, DAY, KIB, TERM_MIN
+from tests.fvm_hypervisor.builtin_actors.test_same_market import Deal
+from tests.fvm_hypervisor.builtin_actors.test_same_power import WINDOW_2K
+from tests.fvm_hypervisor.builtin_actors.test_same_registry import BYTE, DAY, KIB, TERM_MIN
 from tests.integration.filecoin_solidity.stage import DATACAP, MARKET, POWER, REGISTRY, VERIFIER, Stage
 
 OK, ILLEGAL, NOT_FOUND = ExitCode.OK, ExitCode.USR_ILLEGAL_ARGUMENT, ExitCode.USR_NOT_FOUND

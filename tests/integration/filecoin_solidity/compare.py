@@ -20,7 +20,7 @@ from hypervisor.exit_codes import ExitCode
 from hypervisor.state_tree import ActorState
 from hypervisor.types import INIT_ACTOR, ActorID
 from store.codec import decode
-from tests.actors.people import ETHEL
+from tests.fvm_hypervisor.builtin_actors.people import ETHEL
 from tests.integration.filecoin_solidity.cases import Case
 from tests.integration.filecoin_solidity.stage import Stage
 

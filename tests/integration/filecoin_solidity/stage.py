@@ -34,10 +34,20 @@ from hypervisor.types import (
     TokenAmount,
 )
 from store.codec import decode, encode
-from tests.actors.people import ALICE, BOB, ETHEL, FIL, GENESIS, WORKER, amount, packed, raw
-from tests.actors.test_same_market import ACTIVATE, ADD, PUBLISH, SEAL_2K, Deal
-from tests.actors.test_same_power import CREATE_MINER, UPDATE_CLAIM, UPDATE_PLEDGE, WINDOW_2K
-from tests.actors.test_same_registry import ADD_CLIENT, ADD_VERIFIER, BYTE, CLAIM, DAY, KIB, ROOT, TERM_MIN, piece
+from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, ETHEL, FIL, GENESIS, WORKER, amount, packed, raw
+from tests.fvm_hypervisor.builtin_actors.test_same_market import ACTIVATE, ADD, PUBLISH, SEAL_2K, Deal
+from tests.fvm_hypervisor.builtin_actors.test_same_power import CREATE_MINER, UPDATE_CLAIM, UPDATE_PLEDGE, WINDOW_2K
+from tests.fvm_hypervisor.builtin_actors.test_same_registry import (
+    ADD_CLIENT,
+    ADD_VERIFIER,
+    BYTE,
+    CLAIM,
+    DAY,
+    KIB,
+    ROOT,
+    TERM_MIN,
+    piece,
+)
 
 GAS_LIMIT: Final = Gas(10**13)
 APIS: Final = (

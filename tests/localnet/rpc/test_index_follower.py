@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from bridge.addresses import EthAddress
+from fvm_hypervisor.explorer.application import explorer
 from localnet import Network
-from localnet.explorer.application import explorer
 from localnet.ledger.address_index import FILE, AddressIndex
 from localnet.ledger.address_keys import message_key
 from localnet.rpc.server import serving

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from devtools.vectors.bundles import BundleFolder
-from devtools.vectors.conformance import read_vectors, run_variant, variants_of
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import read_vectors, run_variant, variants_of
 from hypervisor.address import Address
 from hypervisor.message import Message
 from hypervisor.tracing import CallEnded, CallStarted

@@ -111,14 +111,14 @@ def test_a_network_runs_under_a_third_set() -> None:
 @pytest.mark.usefixtures("third_set")
 @pytest.mark.parametrize("command", ["node", "test"])
 def test_the_command_line_takes_what_is_registered(command: str) -> None:
-    from devtools.cli.main import app
+    from fvm_hypervisor.cli.main import app
 
     refused = CliRunner().invoke(app, [command, "--rules", "dear"])
     assert refused.exit_code == 2
     assert "'dear' is not one of filecoin, cheap, ethereum" in " ".join(refused.output.replace("│", " ").split())
 
 
-@pytest.mark.parametrize("file", sorted((PROJECT / "devtools" / "cli").glob("*.py")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted((PROJECT / "fvm_hypervisor" / "cli").glob("*.py")), ids=lambda file: file.stem)
 def test_no_command_lists_sets_of_rules_by_itself(file: Path) -> None:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Tuple | ast.List | ast.Set):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from devtools.cli.main import app
-from devtools.cli.options import OWN_ENGINE
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.cli.options import OWN_ENGINE
 from hypervisor.errors import RuntimeUnavailable
 from hypervisor.opening import EVM_ENGINES, OWN_EVM
 from hypervisor.runtime import RuntimeServices

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 import runtimes.evm.ethereum.forks
-from devtools.vectors.t8n import transition
+from fvm_hypervisor.laboratory.vectors.t8n import transition
 from localnet import Network
 from runtimes.evm.ethereum.forks import FORKS, LATEST, fork_named, fork_names
 
 PROJECT = Path(__file__).resolve().parents[4]
-PACKAGES = ("hypervisor", "runtimes", "bridge", "store", "localnet", "devtools")
-TABLES = {"runtimes/evm/ethereum/forks.py", "devtools/soltest/evm_versions.py"}
+PACKAGES = ("hypervisor", "runtimes", "bridge", "store", "localnet", "fvm_hypervisor")
+TABLES = {"runtimes/evm/ethereum/forks.py", "fvm_hypervisor/soltest/evm_versions.py"}
 """Rules, and the compiler's versions."""
 
 
@@ -57,8 +57,10 @@ def test_the_help_of_the_node_names_the_forks() -> None:
     """The command's module names them itself: to import the table would make each start of it half a second longer."""
     *others, newest = (name.lower() for name in fork_names())
     words = f"With --rules ethereum: {', '.join(others)} or {newest} (default)."
-    source = (PROJECT / "devtools" / "cli" / "node.py").read_text(encoding="utf-8")
-    assert words in source, f"let the help of --hardfork be '{words}' in devtools/cli/node.py, then run `make cli-page`"
+    source = (PROJECT / "fvm_hypervisor" / "cli" / "node.py").read_text(encoding="utf-8")
+    assert words in source, (
+        f"let the help of --hardfork be '{words}' in fvm_hypervisor/cli/node.py, then run `make cli-page`"
+    )
 
 
 def test_a_fork_that_is_added_as_a_row_runs(monkeypatch: pytest.MonkeyPatch) -> None:

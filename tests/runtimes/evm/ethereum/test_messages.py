@@ -19,7 +19,7 @@ from hypervisor.types import DATACAP_ACTOR, EAM_ACTOR, METHOD_CONSTRUCTOR, Gas, 
 from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
 from store.cid import CBOR
 from store.codec import encode
-from tests.actors.contracts import FORWARDER
+from tests.fvm_hypervisor.builtin_actors.contracts import FORWARDER
 from tests.runtimes.evm.assembler import assemble, deployer
 
 SENDER, CONTRACT, OWNED = (EthAddress(bytes([number]) * 20) for number in (0xAA, 0xBB, 0xCC))

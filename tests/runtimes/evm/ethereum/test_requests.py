@@ -9,7 +9,7 @@ import pytest
 
 from bridge.addresses import EthAddress
 from bridge.ethereum_block import EthereumBlock
-from devtools.vectors.t8n import transition
+from fvm_hypervisor.laboratory.vectors.t8n import transition
 from hypervisor.machine import Hypervisor
 from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.block_run import CONSOLIDATION_REQUESTS, WITHDRAWAL_REQUESTS, BlockRun

@@ -1,8 +1,0 @@
-"""`make bindings`: write what is generated from the schemas, and say what has changed."""
-
-from devtools.bindings import PROJECT, write
-
-for path in (changed := write()):
-    print(path.relative_to(PROJECT))
-if not changed:
-    print("nothing has changed")

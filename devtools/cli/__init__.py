@@ -1,1 +1,0 @@
-"""The command `hypervisor`: thin commands over the rooms of devtools."""

@@ -1,0 +1,269 @@
+"""The Python modules of `bridge.bindings`, from the schemas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from bridge.actor_schemas import OWN_NUMBERS, ActorMethod, methods
+from bridge.binding import field_name
+from bridge.exported_methods import EXIT_CODES, SMALL_NUMBERS_ONLY, exported_methods
+from bridge.method_numbers import method_number
+from fvm_hypervisor.bindings.actors.schemas import UNITS, own_types, remarks, schema_of, structs
+from fvm_hypervisor.builtin_actors.schemas import NAMES, SHARED
+from store.schema.types import Bytes, Kinded, Link, List, Simple, Struct, Term, Union, Unit
+
+FOLDER: Final = Path("bridge/bindings")
+SCALARS: Final = {
+    "ActorID": "ActorID",
+    "ChainEpoch": "ChainEpoch",
+    "MethodNum": "MethodNumber",
+    "TokenAmount": "TokenAmount",
+    "BigInt": "int",
+    "DataCap": "int",
+    "Address": "Address",
+}
+"""Types that Python has a word for."""
+
+_WRAPPED: Final = ("ActorID", "ChainEpoch", "MethodNumber", "TokenAmount")
+"""Kinds of numbers: a function takes a plain one."""
+_SHARED_METHODS: Final = ("Receive", "AuthenticateMessage")
+_SINGLE: Final = {"Address": "address", "ActorID": "actor", "DealID": "deal", "SectorNumber": "sector"}
+_INIT: Final = '''"""The built-in actors' methods as typed Python: one module for each actor.
+
+    network.invoke(address, multisig.approve(7, b""))    # an ApproveReturn
+
+A module has a function for each method, which makes a `bridge.binding.Call`: number, parameters, and how the answer is
+read. Parameters and answers of several values are dataclasses with `encode` and `decode`. A method that an actor gives
+to everybody goes by its exported number, any other by the small one. Generated from `builtin_actors/schemas`: `make
+bindings`.
+"""
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A parameter of a function: its name, its type there, and how the dataclass's field is made of it."""
+
+    name: str
+    type: str
+    value: str
+    unit: str | None
+
+
+def modules() -> dict[Path, str]:
+    """The source of each module by its path, before it is formatted."""
+    files = {FOLDER / f"{name}.py": "\n".join(_module(name)) for name in (SHARED, *NAMES)}
+    return {FOLDER / "__init__.py": _INIT, **files}
+
+
+def _module(actor: str) -> Iterator[str]:
+    body = [line for part in (_numbers(actor), _exits(actor), _classes(actor), _calls(actor)) for line in part]
+    text = "\n".join(body)
+    about = remarks(actor).get(actor, "What the schemas of all actors share.").rstrip(".")
+    yield f'"""{about}.\n\nGenerated from builtin_actors/schemas/{actor}.ipldsch: `make bindings`.\n"""\n'
+    yield "from __future__ import annotations\n"
+    yield from _imports(actor, text)
+    shared = "" if actor == SHARED else ", common.CODEC"
+    yield f'\nCODEC: Final = Codec("{actor}"{shared})\n'
+    yield text
+
+
+def _imports(actor: str, text: str) -> Iterator[str]:
+    def used(*names: str) -> str:
+        return ", ".join(sorted(name for name in names if re.search(rf"\b{name}\b", text)))
+
+    if used("Sequence"):
+        yield "from collections.abc import Sequence"
+    if used("dataclass"):
+        yield "from dataclasses import dataclass"
+    if used("IntEnum"):
+        yield "from enum import IntEnum"
+    yield "from typing import Final\n"
+    yield f"from bridge.binding import {', '.join(filter(None, [used('Call'), 'Codec', used('Struct')]))}"
+    if actor != SHARED:
+        yield "from bridge.bindings import common"
+        shared = used(*structs(SHARED))
+        if shared:
+            yield f"from bridge.bindings.common import {shared}"
+    for module, names in (
+        ("hypervisor.address", ("Address",)),
+        ("hypervisor.types", _WRAPPED),
+        ("store.cid", ("Cid",)),
+    ):
+        if used(*names):
+            yield f"from {module} import {used(*names)}"
+
+
+# --- numbers and classes --------------------------------------------------------------------------------------------
+
+
+@cache
+def _actor_methods(actor: str) -> tuple[tuple[int, ActorMethod], ...]:
+    """The methods of an actor's own with the number that calls go by, in order of the number."""
+    known = {method.name: method for method in methods(actor).values()}
+    small = {name: int(number) for number, name in (row.split() for row in OWN_NUMBERS.get(actor, "0 -").split(", "))}
+    exported = () if actor in SMALL_NUMBERS_ONLY else exported_methods(actor)
+    numbers = {"Constructor": 1} if actor != SHARED else {}
+    declared = {
+        name.removesuffix(end) for end in ("Params", "Return") for name in own_types(actor) if name.endswith(end)
+    }
+    for name in declared | {"Receive"} if actor == SHARED else declared:
+        if name in known:
+            numbers[name] = int(method_number(name))
+    numbers |= {name: number for name, number in small.items() if number} | {
+        method.name: int(method.number) for method in exported
+    }
+    return tuple((number, known[name]) for name, number in sorted(numbers.items(), key=lambda item: item[1]))
+
+
+def _numbers(actor: str) -> Iterator[str]:
+    for number, method in _actor_methods(actor):
+        yield f"{_constant(method.name)}: Final = MethodNumber({number})"
+    yield "\n"
+
+
+def _exits(actor: str) -> Iterator[str]:
+    if actor in EXIT_CODES:
+        yield "class Exit(IntEnum):"
+        yield '    """Exit codes of this actor\'s own; all others are `hypervisor.exit_codes.ExitCode`."""\n'
+        yield from (f"    {name} = {number}" for name, number in EXIT_CODES[actor].items())
+        yield "\n"
+
+
+def _classes(actor: str) -> Iterator[str]:
+    schema, notes = schema_of(actor), remarks(actor)
+    for name in structs(actor):
+        kind = schema.types[name]
+        assert isinstance(kind, Struct)
+        fields = {field: _argument(actor, field, part.type, part.nullable) for field, part in kind.fields.items()}
+        yield "@dataclass(frozen=True, slots=True)"
+        yield f"class {name}(Struct, codec=CODEC):"
+        yield f'    """{_about(name, notes.get(name), list(fields.values()))}"""\n'
+        for field, part in kind.fields.items():
+            yield f"    {field_name(field)}: {_type(actor, part.type, part.nullable)}"
+        yield "\n"
+
+
+def _about(name: str, note: str | None, arguments: list[Argument]) -> str:
+    if note is None:
+        note = f"Parameters of {name[:-6]}." if name.endswith("Params") else f"What {name[:-6]} answers."
+        if not name.endswith(("Params", "Return")):
+            note = f"{name}, as it stands in parameters and answers."
+    return _wrap(note + _units(arguments))
+
+
+def _units(arguments: list[Argument]) -> str:
+    by_unit: dict[str, list[str]] = {}
+    for argument in arguments:
+        if argument.unit:
+            by_unit.setdefault(argument.unit, []).append(f"`{argument.name}`")
+    return "".join(f" {', '.join(names)}: {unit}." for unit, names in by_unit.items())
+
+
+def _wrap(text: str) -> str:
+    """A docstring's text: its first sentence in the first line where all does not fit into one."""
+    if len(text) <= 105:
+        return text
+    first, _, rest = text.partition(". ")
+    lines = [""]
+    for word in rest.split():
+        if len(lines[-1]) + len(word) > 112:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return "\n".join([f"{first}.", "", *(f"    {line}" for line in lines), "    "])
+
+
+# --- calls ------------------------------------------------------------------------------------------------------------
+
+
+def _calls(actor: str) -> Iterator[str]:
+    for number, method in _actor_methods(actor):
+        arguments, value = _arguments(actor, method)
+        answer = _type(actor, method.answer) if method.answer else "None"
+        signature = ", ".join(f"{argument.name}: {argument.type}" for argument in arguments)
+        names = [_quote(method.params), value, _quote(method.answer)]
+        yield f"def {_snake(method.name)}({signature}) -> Call[{answer}]:"
+        yield f'    """{_wrap(_call_note(actor, method, number) + _units(arguments))}"""'
+        yield f"    return CODEC.call({_constant(method.name)}, {', '.join(names)})\n\n"
+
+
+def _call_note(actor: str, method: ActorMethod, number: int) -> str:
+    numbers = {int(key) for key, known in methods(actor).items() if known.name == method.name}
+    own = [key for key in numbers if key != method_number(method.name) and key != number]
+    among = f"; {own[0]} among actors" if own else ""
+    return f"{method.name}: method {number}{among}."
+
+
+def _arguments(actor: str, method: ActorMethod) -> tuple[list[Argument], str]:
+    """A function's parameters, and the value that the codec is given."""
+    if method.params is None:
+        return [], "None"
+    schema = schema_of(actor)
+    kind = schema.type_of(method.params)
+    if not isinstance(kind, Struct):
+        base = schema.name_of(method.params)
+        argument = _argument(actor, _SINGLE.get(base, "value"), base)
+        return [argument], argument.value
+    arguments = [_argument(actor, name, part.type, part.nullable) for name, part in kind.fields.items()]
+    return arguments, f"{schema.name_of(method.params)}({', '.join(argument.value for argument in arguments)})"
+
+
+def _argument(actor: str, field: str, term: Term, nullable: bool = False) -> Argument:
+    name, kind = field_name(field), _type(actor, term, nullable)
+    base = schema_of(actor).name_of(term) if isinstance(term, str) else ""
+    unit = UNITS.get(base)
+    if kind in _WRAPPED:
+        return Argument(name, "int", f"{kind}({name})", unit)
+    if kind.startswith("tuple[") and not nullable:
+        return Argument(name, f"Sequence[{kind[6:-6]}]", f"tuple({name})", unit)
+    return Argument(name, kind, name, unit)
+
+
+def _type(actor: str, term: Term, nullable: bool = False) -> str:
+    """A type's name in Python."""
+    if nullable:
+        return f"{_type(actor, term)} | None"
+    schema = schema_of(actor)
+    if isinstance(term, str):
+        name = schema.name_of(term)
+        if name in SCALARS:
+            return SCALARS[name]
+        kind = schema.type_of(name)
+        if isinstance(kind, Struct):
+            return name
+    else:
+        kind = schema.type_of(term)
+    match kind:
+        case Simple(name):
+            return {"int": "int", "bool": "bool", "string": "str"}[name]
+        case Bytes():
+            return "bytes"
+        case Link():
+            return "Cid"
+        case Unit("null"):
+            return "None"
+        case List(value, inner):
+            return f"tuple[{_type(actor, value, inner)}, ...]"
+        case Union(members, Kinded()):
+            return " | ".join(_type(actor, member) for member in members.values())
+        case _:
+            raise TypeError(f"{term} has no type in Python")
+
+
+def _quote(name: str | None) -> str:
+    return "None" if name is None else f'"{name}"'
+
+
+def _snake(name: str) -> str:
+    """`GetPeerID` is `get_peer_id`, `SubmitWindowedPoSt` is `submit_windowed_post`."""
+    name = name.replace("PoSt", "Post").replace("EVM", "Evm").replace("KPI", "Kpi").replace("NI", "Ni")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _constant(method: str) -> str:
+    return _snake(method).upper()

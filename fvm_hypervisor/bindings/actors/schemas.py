@@ -1,0 +1,95 @@
+"""What the generators read of a schema besides its types: remarks on them, what belongs to methods, units.
+
+A remark is the comment before a type, without its lines about method numbers. A schema's first comment says what the
+actor is.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Final
+
+from bridge.actor_events import EVENT_ENTRIES
+from bridge.actor_schemas import actor_schema
+from fvm_hypervisor.builtin_actors.schemas import NAMES, SHARED, file_text
+from store.schema import Schema
+from store.schema.types import Copy, Link, List, Map, Struct, Term, Type, Union
+
+UNITS: Final = {
+    "TokenAmount": "attoFIL",
+    "DataCap": "bytes of data",
+    "ChainEpoch": "an epoch",
+    "PaddedPieceSize": "bytes, padded",
+    "BitField": "a set of numbers in RLE+",
+    "RawBytes": "CBOR, or nothing",
+    "Signature": "a byte for the type, then the signature",
+}
+"""What a value of a type is, where that is no word of the type's own name."""
+
+_TYPE: Final = re.compile(r"^type (\w+)")
+
+
+def own_types(actor: str) -> tuple[str, ...]:
+    """The types that an actor's schema declares itself, in order."""
+    return tuple(found[1] for line in file_text(actor).splitlines() if (found := _TYPE.match(line)))
+
+
+@cache
+def remarks(actor: str) -> dict[str, str]:
+    """Remarks by type; what the actor is, under its own name."""
+    found: dict[str, str] = {}
+    lines: list[str] = []
+    for line in file_text(actor).splitlines():
+        if line.startswith("#"):
+            lines.append(line.removeprefix("#").strip())
+            continue
+        text = " ".join(part for part in lines if not part.startswith("method"))
+        if text and (declared := _TYPE.match(line)):
+            found[declared[1]] = text[:1].upper() + text[1:].rstrip(".") + "."
+        if lines and not found.get(actor) and actor != SHARED:
+            found[actor] = lines[0]
+        lines = []
+    return found
+
+
+def schema_of(actor: str) -> Schema:
+    """The parsed schema; of `common`, what all share."""
+    return actor_schema(actor if actor in NAMES else "placeholder")
+
+
+def structs(actor: str) -> list[str]:
+    """The structs of methods and what they carry, in order: all but those that only its state and events have."""
+    schema, own = schema_of(actor), own_types(actor)
+    others = [name for name in own if name.startswith("State") or name == EVENT_ENTRIES]
+    of_others = set().union(*(_reached(schema, name) for name in others))
+    roots = [name for name in own if name not in of_others or name.endswith(("Params", "Return"))]
+    wanted = set().union(*(_reached(schema, name) for name in roots)) - set(others)
+    return [name for name in own if name in wanted and isinstance(schema.types[name], Struct)]
+
+
+def _reached(schema: Schema, name: str) -> set[str]:
+    """A type and what its values consist of."""
+    found: set[str] = set()
+    waiting: list[Term] = [name]
+    while waiting:
+        term = waiting.pop()
+        if not isinstance(term, str):
+            waiting += _parts(term)
+        elif term in schema.types and term not in found:
+            found.add(term)
+            waiting += _parts(schema.types[term])
+    return found
+
+
+def _parts(kind: Type) -> list[Term]:
+    """The types that a type names."""
+    match kind:
+        case Struct(fields):
+            return [field.type for field in fields.values()]
+        case Union(members):
+            return list(members.values())
+        case Copy(part) | Link(part) | List(part) | Map(_, part):
+            return [part]
+        case _:
+            return []

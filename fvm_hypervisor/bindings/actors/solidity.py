@@ -1,0 +1,213 @@
+"""The Solidity interfaces of `bridge/solidity` and their ABI, from the functions of `bridge.facade`.
+
+The ABI is what solc makes of the interface, entry for entry: a test has it compiled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.actor_schemas import methods
+from bridge.exported_methods import EXIT_CODES, INTERFACES, NONPAYABLE, SMALL_NUMBERS_ONLY
+from bridge.facade import ERRORS, FacadeFunction, facade
+from bridge.facade_types import AbiType, SolidityTypes
+from fvm_hypervisor.bindings.actors.schemas import UNITS, remarks
+from store.schema.types import Struct
+
+FOLDER: Final = Path("bridge/solidity")
+TYPES: Final = "FilecoinTypes.sol"
+WIDTH: Final = 120
+ERRORS_INTERFACE: Final = "FilecoinErrors"
+
+_HEAD: Final = """\
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Generated from fvm_hypervisor/builtin_actors/schemas: `make bindings`.
+pragma solidity ^0.8.8;
+"""
+_ERROR_NOTES: Final = {
+    "ActorError": "The actor ended with an exit code other than 0; `data` is what it said about it, mostly nothing.",
+    "UnknownFunction": "No method of the actor goes by this selector.",
+    "NotPayable": "The function takes no value.",
+    "BadCalldata": "The arguments are not in the one form that the ABI has for them, or stand for nothing.",
+    "BadAnswer": "The actor's answer has another shape, or a number too large for its type. Nothing of the call stays.",
+}
+_LIBRARY: Final = """\
+/// Filecoin's addresses as Solidity needs them.
+library Filecoin {
+    /// Where an actor is called, by its ID: f07 is Filecoin.actor(7).
+    function actor(uint64 id) internal pure returns (address) {
+        return address((uint160(0xff) << 152) | uint160(id));
+    }
+
+    /// An f0 address, which names an actor by its ID.
+    function idAddress(uint64 id) internal pure returns (FilAddress memory) {
+        bytes memory data = hex"00";
+        while (id > 0x7f) {
+            data = bytes.concat(data, bytes1(uint8(id) | 0x80));
+            id >>= 7;
+        }
+        return FilAddress(bytes.concat(data, bytes1(uint8(id))));
+    }
+
+    /// The address of whoever Solidity knows as `who`: f0 for a masked ID, f410 for all others.
+    function addressOf(address who) internal pure returns (FilAddress memory) {
+        if (uint160(who) >> 64 == uint160(0xff) << 88) return idAddress(uint64(uint160(who)));
+        return FilAddress(abi.encodePacked(hex"040a", who));
+    }
+}
+"""
+
+
+def files() -> dict[Path, str]:
+    """The text of each file by its path."""
+    found = {FOLDER / TYPES: _types_file()}
+    for actor in INTERFACES:
+        functions = list(facade(actor).values())
+        found[FOLDER / f"{INTERFACES[actor]}.sol"] = _interface(actor, functions)
+        found[FOLDER / f"{INTERFACES[actor]}.json"] = json.dumps(abi(actor), indent=1) + "\n"
+    return found
+
+
+# --- source -----------------------------------------------------------------------------------------------------------
+
+
+def _types_file() -> str:
+    notes = remarks("common")
+    shared: dict[str, AbiType] = {}
+    for actor in INTERFACES:
+        shared |= {name: part for name, part in _structs(facade(actor).values()).items() if part.shared}
+    wordy = {
+        "FilAddress": "A Filecoin address: a byte for its protocol, then its payload.",
+        "Cid": "A CID in binary.",
+    }
+    structs = "\n".join(
+        f"/// {wordy.get(name) or notes.get(name, 'A part of answers.')}\n{_struct(part)}"
+        for name, part in sorted(shared.items())
+    )
+    errors = "\n\n".join(
+        f"    /// {_ERROR_NOTES[name]}\n    error {name}({', '.join(f'{coder.name} {part}' for coder, part in parts)});"
+        for name, parts in ERRORS.items()
+    )
+    about = "/// What a call of an actor reverts with, other than what its own call of a contract reverted with.\n"
+    return f"{_HEAD}\n{structs}\n{about}interface {ERRORS_INTERFACE} {{\n{errors}\n}}\n\n{_LIBRARY}"
+
+
+def _interface(actor: str, functions: list[FacadeFunction]) -> str:
+    structs = _structs(functions)
+    imported = [name for name, part in structs.items() if part.shared]
+    own = [part for part in structs.values() if not part.shared]
+    about = [remarks(actor)[actor]]
+    if actor in SMALL_NUMBERS_ONLY:
+        about.append("It refuses contracts (exit code 18): these functions are for the accounts of people.")
+    if actor in EXIT_CODES:
+        codes = (f"{code} {name.lower().replace('_', ' ')}" for name, code in EXIT_CODES[actor].items())
+        about += ["Exit codes of its own:", *codes]
+    lines = [_HEAD, f'import {{{", ".join([ERRORS_INTERFACE, *sorted(imported)])}}} from "./{TYPES}";\n']
+    lines += [f"/// {line}" for line in about]
+    lines.append(f"interface {INTERFACES[actor]} is {ERRORS_INTERFACE} {{")
+    body = ["".join(f"    {line}\n" for line in _struct(part).splitlines()) for part in own]
+    body += [_function(actor, function) for function in functions]
+    return "\n".join(lines) + "\n" + "\n".join(body) + "}\n"
+
+
+def _struct(part: AbiType) -> str:
+    fields = "".join(f"    {_source(kind)} {name};\n" for name, kind in part.parts)
+    return f"struct {part.source} {{\n{fields}}}\n"
+
+
+def _function(actor: str, function: FacadeFunction) -> str:
+    inputs = [_parameter(part, name, "calldata") for name, part in function.inputs]
+    outputs = ", ".join(_parameter(part, name, "memory") for name, part in function.outputs)
+    mutability = "" if function.mutability == NONPAYABLE else f" {function.mutability}"
+    returns = f" returns ({outputs})" if outputs else ""
+    ending = f") external{mutability}{returns};"
+    line = f"    function {function.name}({', '.join(inputs)}{ending}"
+    if len(line) > WIDTH:
+        listed = "".join(f"        {part}{',' if part != inputs[-1] else ''}\n" for part in inputs)
+        line = f"    function {function.name}(\n{listed}    {ending}"
+    return f"    /// {_note(actor, function)}\n{line}\n"
+
+
+def _note(actor: str, function: FacadeFunction) -> str:
+    """The method's number, and the units of what it takes and gives."""
+    types, terms = SolidityTypes(actor), methods(actor)[function.method]
+    notes = []
+    for name, parts in ((terms.params, function.inputs), (terms.answer, function.outputs)):
+        if name is None:
+            continue
+        kind = types.schema.type_of(name)
+        inner = [field.type for field in kind.fields.values()] if isinstance(kind, Struct) else [name]
+        for (label, _), term in zip(parts, inner, strict=True):
+            unit = UNITS.get(types.schema.name_of(term)) if isinstance(term, str) else None
+            if unit:
+                notes.append(f"`{label}`: {unit}." if label else f"Answers {unit}.")
+    return " ".join([f"Method {function.method}.", *dict.fromkeys(notes)])
+
+
+def _parameter(part: AbiType, name: str, location: str) -> str:
+    kind = _source(part)
+    in_memory = part.brackets or part.parts or part.source in ("bytes", "string")
+    return f"{kind} {location} {name}".rstrip() if in_memory else f"{kind} {name}".rstrip()
+
+
+def _source(part: AbiType) -> str:
+    return part.source + "[]" * part.brackets
+
+
+def _structs(functions: Iterable[FacadeFunction]) -> dict[str, AbiType]:
+    """The structs of functions by name, each after those that it contains."""
+    found: dict[str, AbiType] = {}
+    for function in functions:
+        for _, part in (*function.inputs, *function.outputs):
+            for inner in _within(part):
+                found.setdefault(inner.source, inner)
+    return found
+
+
+def _within(part: AbiType) -> Iterator[AbiType]:
+    for _, inner in part.parts:
+        yield from _within(inner)
+    if part.parts:
+        yield part
+
+
+# --- ABI --------------------------------------------------------------------------------------------------------------
+
+
+def abi(actor: str) -> list[dict[str, Any]]:
+    """The interface's ABI, in the order and with the keys of solc."""
+    errors = [
+        {"inputs": [_scalar(coder.name, name) for coder, name in parts], "name": error, "type": "error"}
+        for error, parts in sorted(ERRORS.items())
+    ]
+    functions = [
+        {
+            "inputs": [_entry(actor, name, part) for name, part in function.inputs],
+            "name": function.name,
+            "outputs": [_entry(actor, name, part) for name, part in function.outputs],
+            "stateMutability": function.mutability,
+            "type": "function",
+        }
+        for function in sorted(facade(actor).values(), key=lambda function: function.name)
+    ]
+    return [*errors, *functions]
+
+
+def _entry(actor: str, name: str, part: AbiType) -> dict[str, Any]:
+    brackets = "[]" * part.brackets
+    if not part.parts:
+        return _scalar(part.source + brackets, name)
+    inside = part.source if part.shared else f"{INTERFACES[actor]}.{part.source}"
+    return {
+        "components": [_entry(actor, label, inner) for label, inner in part.parts],
+        "internalType": f"struct {inside}{brackets}",
+        "name": name,
+        "type": f"tuple{brackets}",
+    }
+
+
+def _scalar(kind: str, name: str) -> dict[str, Any]:
+    return {"internalType": kind, "name": name, "type": kind}

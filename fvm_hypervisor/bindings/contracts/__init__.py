@@ -1,0 +1,68 @@
+"""Typed Python wrappers of contracts, from what a compiler left: `hypervisor bindings`.
+
+A module has the contract's class with a method for each function, dataclasses for its structs, events and errors, and
+its ABI and bytecode, so it needs no other file. They stand on `localnet.contracts.typed_contract`.
+
+    module(read(Path("out/Vault.sol/Vault.json")))     the text of vault.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fvm_hypervisor.bindings.contracts.declared import DeclaredContract, declared
+from fvm_hypervisor.bindings.contracts.names import snake
+from fvm_hypervisor.bindings.contracts.natspec import Notes, notes
+from fvm_hypervisor.bindings.contracts.source import source
+from hypervisor.errors import InvalidInput
+from localnet.contracts.artifacts import LARGEST_FILE, ArtifactFolders
+from store.json_text import parse_json
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module's file name and text, and the contract that it is of."""
+
+    contract: str
+    file: str
+    text: str
+
+
+def modules(artifacts: Sequence[str], folders: Sequence[Path] | None = None) -> list[Module]:
+    """The modules of contracts, given by their files (`.json`) or their names in `folders`. Raises InvalidInput."""
+    found: dict[str, Module] = {}
+    for artifact in artifacts:
+        made = module(*_content(artifact, folders))
+        if made.file in found:
+            raise InvalidInput(f"{found[made.file].contract} and {made.contract} would both be {made.file}")
+        found[made.file] = made
+    return list(found.values())
+
+
+def module(content: Any, name: str) -> Module:
+    """The module of a compiler's JSON, or of an ABI alone. Raises InvalidInput."""
+    contract, natspec = declared(content, name), notes(content)
+    return Module(contract.name, f"{snake(contract.name)}.py", source(contract, natspec))
+
+
+def _content(artifact: str, folders: Sequence[Path] | None) -> tuple[Any, str]:
+    if not artifact.endswith(".json"):
+        found = ArtifactFolders(folders).named(artifact)
+        return found.content, found.name
+    path = Path(artifact)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise InvalidInput(f"{path} is larger than {LARGEST_FILE >> 20} MiB")
+        content = parse_json(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"the artifact {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InvalidInput(f"{path} is not valid JSON: {error}") from None
+    named = content.get("contractName", content.get("contract")) if isinstance(content, Mapping) else None
+    return content, named if isinstance(named, str) else path.name.split(".")[0]
+
+
+__all__ = ["DeclaredContract", "Module", "Notes", "module", "modules"]

@@ -1,0 +1,218 @@
+"""What a contract declares, with the names that it has in Python: read from an ABI, and checked.
+
+An ABI is a stranger's: names that Solidity could not have are refused, since they become a program's text, and entries
+that cannot be called (those of libraries, with types of their own) are left out. Rules: the Solidity ABI specification.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.abi import signature
+from fvm_hypervisor.bindings.contracts.names import (
+    MEMBERS,
+    MODULE_NAMES,
+    TYPE_NAMES,
+    checked,
+    class_name,
+    member,
+    members,
+    snake,
+    unique,
+)
+from hypervisor.errors import InvalidInput
+from localnet.contracts.abi_entries import readable_interface
+from localnet.contracts.typed_values import struct_key
+
+Item = Mapping[str, Any]
+OF_A_TUPLE: Final = TYPE_NAMES | {"count", "index"}
+OF_A_DEPLOYMENT: Final = TYPE_NAMES | {"self", "cls", "chain", "value", "sender", "gas_limit"}
+_ENTRY_KEYS: Final = ("type", "name", "stateMutability", "anonymous")
+_ITEM_KEYS: Final = ("name", "type", "internalType", "indexed")
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredFunction:
+    """A function: its signature, its method's name, its arguments' names, and the class of several named answers."""
+
+    entry: Item
+    signature: str
+    method: str
+    arguments: Sequence[str]
+    result: str | None
+
+    @property
+    def kind(self) -> str:
+        """Which class of `localnet.contracts.typed_contract` its calls are."""
+        mutability = self.entry.get("stateMutability", "nonpayable")
+        return {"view": "Reading", "pure": "Reading", "payable": "Paying"}.get(mutability, "Sending")
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredRecord:
+    """A struct, an event or an error: its class, and the names of its fields."""
+
+    entry: Item
+    key: str
+    name: str
+    fields: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredContract:
+    """A contract. `structs` by `struct_key`, each after those that it contains; without init code none is deployed."""
+
+    name: str
+    abi: Sequence[Item]
+    bytecode: bytes
+    structs: Mapping[str, DeclaredRecord]
+    events: Sequence[DeclaredRecord]
+    errors: Sequence[DeclaredRecord]
+    functions: Sequence[DeclaredFunction]
+    constructor: Item
+
+
+def declared(content: Any, name: str) -> DeclaredContract:
+    """The contract of a compiler's JSON, or of an ABI alone. Raises InvalidInput."""
+    abi = _abi(content.get("abi") if isinstance(content, Mapping) else content)
+    own = class_name(checked(name))
+    names = [*MODULE_NAMES, own]
+    structs = _structs(abi, name, names)
+    nothing: Item = {"inputs": [], "outputs": []}
+    return DeclaredContract(
+        name=own,
+        abi=abi,
+        bytecode=_bytecode(content),
+        structs=structs,
+        events=_records([entry for entry in _of(abi, "event") if not entry.get("anonymous")], "Event", names),
+        errors=_records(list(_of(abi, "error")), "Error", names),
+        functions=_functions(list(_of(abi, "function")), names),
+        constructor=next((entry for entry in abi if entry["type"] == "constructor"), nothing),
+    )
+
+
+def _abi(abi: Any) -> list[Item]:
+    if not isinstance(abi, list):
+        raise InvalidInput("there is no ABI: expected a compiler's JSON with the field `abi`, or a list of its entries")
+    readable_interface(abi)  # refuses what is no ABI at all
+    return [_entry(entry) for entry in abi if readable_interface([entry]).abi]
+
+
+def _entry(entry: Item) -> Item:
+    parts = {side: [_item(item) for item in entry.get(side, [])] for side in ("inputs", "outputs")}
+    return {key: _text(entry[key]) for key in _ENTRY_KEYS if key in entry} | parts
+
+
+def _item(item: Item) -> Item:
+    found = {key: _text(item[key]) for key in _ITEM_KEYS if key in item} | {"name": _text(item.get("name", ""))}
+    if item["type"].startswith("tuple"):
+        found["components"] = [_item(part) for part in item.get("components", [])]
+    if found["name"]:
+        checked(found["name"])
+    return found
+
+
+def _text(value: Any) -> Any:
+    return value if isinstance(value, bool) else str(value)
+
+
+def _of(abi: Sequence[Item], kind: str) -> Iterator[Item]:
+    """The entries of a kind, each signature once."""
+    seen = set()
+    for entry in abi:
+        if entry["type"] == kind:
+            checked(entry["name"])
+            if signature(entry) not in seen:
+                yield entry
+            seen.add(signature(entry))
+
+
+def _bytecode(content: Any) -> bytes:
+    """Init code; empty where there is none, or where libraries are still to be linked."""
+    code = content.get("bytecode") if isinstance(content, Mapping) else None
+    text = code.get("object") if isinstance(code, Mapping) else code
+    if text is None and isinstance(content, Mapping) and isinstance(content.get("evm"), Mapping):
+        return _bytecode(content["evm"])
+    try:
+        return bytes.fromhex(text.removeprefix("0x")) if isinstance(text, str) else b""
+    except ValueError:
+        return b""
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def _structs(abi: Sequence[Item], own: str, names: list[str]) -> dict[str, DeclaredRecord]:
+    """The structs, each after those that it contains. The contract's own come first where names are given."""
+    found: dict[str, Item] = {}
+    for entry in abi:
+        for item in (*entry["inputs"], *entry["outputs"]):
+            for inner in _within(item):
+                found.setdefault(struct_key(inner), inner)
+    named: dict[str, str] = {}
+    for key in sorted(found, key=lambda key: not key.startswith(f"{own}.")):
+        named[key] = _struct_name(found[key], names)
+        names.append(named[key])
+    return {key: DeclaredRecord(item, key, named[key], _fields(item["components"])) for key, item in found.items()}
+
+
+def _within(item: Item) -> Iterator[Item]:
+    """The structs of an item, inner ones first."""
+    for part in item.get("components", ()):
+        yield from _within(part)
+    if item["type"].startswith("tuple"):
+        yield item
+
+
+def _struct_name(item: Item, taken: Sequence[str]) -> str:
+    """`struct Market.Offer[]` is `Offer`, or `MarketOffer` where that is taken; a nameless one is as its item."""
+    key = struct_key(item)
+    if key.startswith("("):
+        return unique(class_name(snake(item["name"]).title().replace("_", "") or "Struct"), taken)
+    parts = [checked(part) for part in key.split(".")]
+    bare = class_name(parts[-1])
+    return unique(class_name("".join(parts)) if bare in taken else bare, taken)
+
+
+def _fields(items: Sequence[Item]) -> list[str]:
+    return members(item["name"] for item in items)
+
+
+def _records(entries: Sequence[Item], suffix: str, names: list[str]) -> list[DeclaredRecord]:
+    found = []
+    for entry in entries:
+        bare = class_name(entry["name"])
+        name = unique(f"{bare}{suffix}" if bare in names else bare, names)
+        names.append(name)
+        found.append(DeclaredRecord(entry, signature(entry), name, _fields(entry["inputs"])))
+    return found
+
+
+def _functions(entries: Sequence[Item], names: list[str]) -> list[DeclaredFunction]:
+    """Functions of one name share a method where their numbers of arguments differ; else types name them, too."""
+    alike = Counter((entry["name"], len(entry["inputs"])) for entry in entries)
+    methods: dict[str, str] = {}
+    found = []
+    for entry in entries:
+        base = entry["name"]
+        if alike[base, len(entry["inputs"])] > 1:
+            base = "_".join([base, *(item["type"].replace("[", "_").replace("]", "s") for item in entry["inputs"])])
+        if base not in methods:
+            methods[base] = unique(member(base, len(methods), MEMBERS), methods.values())
+        result = _result(entry, methods[base], names)
+        taken = TYPE_NAMES | {"self"}
+        arguments = members((item["name"] for item in entry["inputs"]), taken)
+        found.append(DeclaredFunction(entry, signature(entry), methods[base], arguments, result))
+    return found
+
+
+def _result(entry: Item, method: str, names: list[str]) -> str | None:
+    outputs = entry["outputs"]
+    if len(outputs) < 2 or not all(item["name"] for item in outputs):
+        return None
+    name = unique(class_name(method.title().replace("_", "") + "Result"), names)
+    names.append(name)
+    return name

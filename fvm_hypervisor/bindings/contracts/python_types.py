@@ -1,0 +1,36 @@
+"""The Python type of a Solidity type, as an argument and as an answer.
+
+Whole numbers of every size are int (enumerations too: the ABI does not say their words), bytesN and function types are
+bytes, lists are tuples; an argument may be any sequence, and an address be given as everywhere (`localnet.addresses`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fvm_hypervisor.bindings.contracts.declared import DeclaredRecord, Item
+from localnet.contracts.typed_values import is_hashed, item_of, struct_key
+
+
+def taken(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
+    """The type of an argument."""
+    kind = item["type"]
+    if kind.endswith("]"):
+        return f"Sequence[{taken(item_of(item), structs)}]"
+    return "Target" if kind == "address" else given(item, structs)
+
+
+def given(item: Item, structs: Mapping[str, DeclaredRecord]) -> str:
+    """The type of an answer, or of a dataclass's field."""
+    kind: str = item["type"]
+    if is_hashed(item):
+        return "bytes"
+    if kind.endswith("]"):
+        return f"tuple[{given(item_of(item), structs)}, ...]"
+    if kind == "tuple":
+        return structs[struct_key(item)].name
+    if kind.startswith(("int", "uint")):
+        return "int"
+    if kind.startswith(("fixed", "ufixed")):
+        return "Decimal"
+    return {"address": "EthAddress", "bool": "bool", "string": "str"}.get(kind, "bytes")

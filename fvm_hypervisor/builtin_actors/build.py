@@ -1,0 +1,409 @@
+"""Builds the bundle of built-in actors from the Rust sources beside it, and says whether it is the committed one.
+
+    python builtin_actors/build.py           rebuild, compare, write what changed; the last line is IDENTICAL or CHANGED
+    python fvm_hypervisor/builtin_actors/build.py --check   the same without writing; exit code 1 if anything differs
+    python builtin_actors/build.py --engine  the same for the EVM's fast engine alone (`runtimes/evm/guests/evm`)
+
+A code CID is a hash of the compiler's output, so one exact compiler is used (`guests/rust-toolchain.toml`), with fixed
+flags and no path of this machine in its output. Where that compiler is missing only the hashes of the sources are
+compared, and the last line is NOT REBUILT. The crates that stand alone, the example actors (`examples/counter`,
+`examples/oracle`), the template of new ones (`template`), the curve of the EVM's precompiles
+(`runtimes/evm/guests/bn254`) and the EVM's fast engine, are built and compared in the same way. This tool needs Python
+alone and imports no package of the project.
+
+The bundle's form is that of the network's bundles: a CARv1 with one root `[1, data]`, where data is a list of
+`[name, code CID]` in the order of the actor types, followed by the code blocks.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ACTORS = Path(__file__).resolve().parent
+PROJECT = ACTORS.parents[1]
+GUESTS = ACTORS / "guests"
+COUNTER = PROJECT / "examples" / "counter"
+TEMPLATE = ACTORS / "template" / "tip_jar"
+BN254 = PROJECT / "runtimes" / "evm" / "guests" / "bn254"
+ORACLE = PROJECT / "examples" / "oracle"
+CALLER = PROJECT / "tests" / "fvm_hypervisor" / "builtin_actors" / "contract_caller"
+ENGINE = PROJECT / "runtimes" / "evm" / "guests" / "evm"
+ALONE = (COUNTER, ORACLE, TEMPLATE, CALLER, BN254, ENGINE)  # each folder's name is its crate's
+# Features with which such a crate is built once more each, to `<crate>-<feature>.wasm`.
+FEATURES: dict[Path, tuple[str, ...]] = {TEMPLATE: ("upgradable", "v2")}
+# What such a crate is built with beside its folder: the workspace that it is in, and crates of this tree.
+WORKSPACE = (PROJECT / "Cargo.toml", PROJECT / "Cargo.lock")
+CALLING = (*WORKSPACE, GUESTS / "runtime", ACTORS / "contract_calls")
+USED: dict[Path, tuple[Path, ...]] = {ORACLE: CALLING, CALLER: CALLING, ENGINE: (BN254 / "src" / "curve.rs",)}
+BUILD = PROJECT / "build" / "guests"
+TARGET = "wasm32-unknown-unknown"
+
+# The official names in the official order: a place in this list is an actor's type number. Beside each the crate that
+# it is built from.
+MANIFEST = {
+    "system": "system_actor",
+    "init": "init_actor",
+    "cron": "cron_actor",
+    "account": "account_actor",
+    "storagepower": "storagepower_actor",
+    "storageminer": "storageminer_actor",
+    "storagemarket": "storagemarket_actor",
+    "paymentchannel": "paymentchannel_actor",
+    "multisig": "multisig_actor",
+    "reward": "reward_actor",
+    "verifiedregistry": "verifiedregistry_actor",
+    "datacap": "datacap_actor",
+    "placeholder": "placeholder_actor",
+    "evm": "evm_marker",
+    "eam": "eam_actor",
+    "ethaccount": "ethaccount_actor",
+}
+
+# The version of builtin-actors that the bundle follows.
+VERSION = 18
+V19_ACTORS = ("storageminer", "storagemarket", "reward", "verifiedregistry", "datacap")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A bundle in which some actors are built with features; its file keeps the code in which it differs from another
+    one, of the variant `base` or of none."""
+
+    version: int
+    features: tuple[str, ...]
+    actors: tuple[str, ...]
+    base: str | None = None
+
+
+VARIANTS = {
+    "supply-share": Variant(18, ("supply-share",), ("storageminer",)),
+    "v19": Variant(19, ("v19",), V19_ACTORS),
+    "m2-native": Variant(18, ("m2-native",), ("init",)),
+    "v19-m2-native": Variant(19, ("m2-native",), ("init",), "v19"),
+}
+
+# Nothing that the consensus engine refuses: multi-value and reference types are on by default. The compressed
+# relocations turn the five-byte table numbers of the precompiled standard library into plain ones. 256 KiB of stack
+# are far more than the VM's own stack limit lets a guest use, and each page of memory costs gas.
+FLAGS = (
+    "-Ctarget-cpu=mvp",
+    "-Ctarget-feature=+bulk-memory,+sign-ext,+mutable-globals",
+    "-Clink-arg=--compress-relocations",
+    "-Clink-arg=-zstack-size=262144",
+)
+
+# The engine is no actor: what wasmtime offers modules of our own (`runtimes.wasmtime.engine`, the settings of `own`).
+ENGINE_FLAGS = (
+    "-Ctarget-feature=+bulk-memory,+sign-ext,+mutable-globals,+multivalue,+simd128,+wide-arithmetic",
+    "-Clink-arg=-zstack-size=262144",
+    # Compiled regions come into the table of functions (runtimes/evm/fast/regions).
+    "-Clink-arg=--export-table",
+    "-Clink-arg=--growable-table",
+)
+
+RAW, DAG_CBOR, BLAKE2B_256 = 0x55, 0x71, 0xB220
+
+
+class ToolchainMissing(Exception):
+    """The pinned compiler is not on this machine; the message says how to get it."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the compiler made: modules by actor name in manifest order, of variants the others, and those that stand
+    alone."""
+
+    modules: dict[str, bytes]
+    variants: dict[str, dict[str, bytes]]
+    alone: dict[Path, "Alone"]
+
+
+@dataclass(frozen=True)
+class Alone:
+    """The modules of a crate that stands alone: without features, and by the feature that it was built with."""
+
+    module: bytes
+    featured: dict[str, bytes]
+
+
+def main() -> int:
+    """Compare a fresh build with the committed files; returns the process's exit code."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--check", action="store_true", help="write nothing; exit code 1 if anything differs")
+    options.add_argument("--engine", action="store_true", help="the EVM's fast engine alone")
+    chosen = options.parse_args()
+    check: bool = chosen.check
+    folders = (ENGINE,) if chosen.engine else (GUESTS, *ALONE)
+    try:
+        compiler = find_compiler(folders)
+    except ToolchainMissing as missing:
+        return report_not_rebuilt(str(missing), folders)
+    try:
+        fresh = outputs_alone(ENGINE, compile_alone(ENGINE), compiler) if chosen.engine else outputs(build(), compiler)
+    except subprocess.CalledProcessError:
+        print("the guests do not compile: cargo says why above")
+        return 1
+    different = [path for path, content in fresh.items() if not path.exists() or path.read_bytes() != content]
+    if not different:
+        print("IDENTICAL")
+        return 0
+    describe(different, fresh)
+    if not check:
+        for path in different:
+            path.write_bytes(fresh[path])
+    print("CHANGED" if check else "CHANGED, and written")
+    return int(check)
+
+
+# --- the compiler -----------------------------------------------------------------------------------------------------
+
+
+def toolchain() -> str:
+    """The pinned compiler's version, which is also rustup's name for it."""
+    return str(tomllib.loads((GUESTS / "rust-toolchain.toml").read_text())["toolchain"]["channel"])
+
+
+def find_compiler(folders: tuple[Path, ...] = (GUESTS, *ALONE)) -> str:
+    """The version line of the pinned compiler, with all crates of the folders at hand. Raises ToolchainMissing."""
+    remedy = f"rustup toolchain install {toolchain()} --profile minimal --target {TARGET}"
+    if shutil.which("rustup") is None:
+        raise ToolchainMissing(f"this needs rustup, and then: {remedy}")
+    try:
+        version = ask_compiler("--version")
+    except subprocess.CalledProcessError:
+        raise ToolchainMissing(f"this needs Rust {toolchain()}: {remedy}") from None
+    if not (sysroot() / "lib" / "rustlib" / TARGET / "lib").is_dir():
+        raise ToolchainMissing(f"this needs Rust's target {TARGET}: {remedy}")
+    for workspace in folders:
+        fetch = ["rustup", "run", toolchain(), "cargo", "fetch", "--quiet", "--locked", "--target", TARGET]
+        if subprocess.run(fetch, env=environment(), cwd=workspace).returncode != 0:  # noqa: S603
+            raise ToolchainMissing(
+                f"this needs the crates that {workspace.name}/Cargo.lock names: cargo cannot get them"
+            )
+    return version
+
+
+def ask_compiler(question: str) -> str:
+    command = ["rustup", "run", toolchain(), "rustc", *question.split()]
+    done = subprocess.run(command, env=environment(), check=True, capture_output=True, text=True)  # noqa: S603
+    return done.stdout.strip()
+
+
+def sysroot() -> Path:
+    return Path(ask_compiler("--print sysroot"))
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of rustup and cargo: nothing is downloaded unasked but the locked crates."""
+    return os.environ | {"RUSTUP_AUTO_INSTALL": "0", "CARGO_INCREMENTAL": "0", "CARGO_TARGET_DIR": str(BUILD)} | more
+
+
+def build() -> Built:
+    """Compile every guest, those of variants first: each crate's output has one place."""
+    variants = {
+        name: {actor: compile_crate(GUESTS, MANIFEST[actor], variant.features) for actor in variant.actors}
+        for name, variant in VARIANTS.items()
+    }
+    modules = {name: compile_crate(GUESTS, crate) for name, crate in MANIFEST.items()}
+    return Built(modules, variants, {folder: compile_alone(folder) for folder in ALONE})
+
+
+def compile_alone(folder: Path) -> Alone:
+    """The modules of a folder that is no part of the bundle; that without features last, as in `build`."""
+    featured = {name: compile_crate(folder, folder.name, (name,)) for name in FEATURES.get(folder, ())}
+    return Alone(compile_crate(folder, folder.name), featured)
+
+
+def flags_of(workspace: Path) -> tuple[str, ...]:
+    """The compiler's flags for the crates of a folder."""
+    return ENGINE_FLAGS if workspace == ENGINE else FLAGS
+
+
+def compile_crate(workspace: Path, crate: str, features: tuple[str, ...] = ()) -> bytes:
+    """Compile one crate of a workspace with the features that are named, and return its module."""
+    cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    hidden = {PROJECT: "/project", cargo_home: "/cargo", sysroot() / "lib/rustlib/src/rust": "/rust"}
+    flags = [*flags_of(workspace), *(f"--remap-path-prefix={path}={name}" for path, name in hidden.items())]
+    command = ["rustup", "run", toolchain(), "cargo", "build", "--quiet", "--locked", "--release"]
+    subprocess.run(  # noqa: S603
+        [*command, "--target", TARGET, "--package", crate, "--features", ",".join(features)],
+        env=environment(CARGO_ENCODED_RUSTFLAGS="\x1f".join(flags)),
+        cwd=workspace,
+        check=True,
+    )
+    return (BUILD / TARGET / "release" / f"{crate}.wasm").read_bytes()
+
+
+# --- the committed files ----------------------------------------------------------------------------------------------
+
+
+def outputs(built: Built, compiler: str) -> dict[Path, bytes]:
+    """Every committed file that the build decides, with its content."""
+    bundle, roots = write_bundle(built.modules, list(built.modules))
+    record: dict[str, Any] = {
+        "version": VERSION,
+        **roots,
+        "source_hash": source_hash(GUESTS),
+        "compiler": compiler,
+        "flags": list(FLAGS),
+        "actors": {name: record_of(module) for name, module in built.modules.items()},
+        "variants": {},
+    }
+    files = {ACTORS / "bundle.car": bundle}
+    for name, others in built.variants.items():
+        variant = VARIANTS[name]
+        below = {} if variant.base is None else built.variants[variant.base]
+        files[ACTORS / f"{name}.car"], roots = write_bundle(built.modules | below | others, list(others))
+        actors = {actor: record_of(module) for actor, module in (below | others).items()}
+        record["variants"][name] = {"version": variant.version, "base": variant.base, **roots, "actors": actors}
+    files[ACTORS / "bundle.json"] = write_json(record)
+    for folder, alone in built.alone.items():
+        files |= outputs_alone(folder, alone, compiler)
+    return files
+
+
+def write_bundle(modules: dict[str, bytes], held: list[str]) -> tuple[bytes, dict[str, str]]:
+    """The CAR of a manifest over all modules, with the code of those that are held; and what it is known by."""
+    codes = {name: make_cid(RAW, module) for name, module in modules.items()}
+    data = encode_list([encode_list([encode_text(name), encode_link(code)]) for name, code in codes.items()])
+    data_cid = make_cid(DAG_CBOR, data)
+    root = encode_list([encode_head(0, 1), encode_link(data_cid)])
+    root_cid = make_cid(DAG_CBOR, root)
+    blocks = {root_cid: root, data_cid: data} | {codes[name]: modules[name] for name in held}
+    return write_car(root_cid, blocks), {"manifest_root": show_cid(root_cid), "manifest_data": show_cid(data_cid)}
+
+
+def record_of(module: bytes) -> dict[str, Any]:
+    return {"cid": show_cid(make_cid(RAW, module)), "size": len(module)}
+
+
+def outputs_alone(folder: Path, built: Alone, compiler: str) -> dict[Path, bytes]:
+    """The committed files of a crate that stands alone: its modules and their record."""
+    record = {
+        **record_of(built.module),
+        "source_hash": source_hash(folder),
+        "compiler": compiler,
+        "flags": list(flags_of(folder)),
+    }
+    if built.featured:
+        record["features"] = {feature: record_of(module) for feature, module in built.featured.items()}
+    files = {module_file(folder, feature): module for feature, module in built.featured.items()}
+    return {**files, module_file(folder): built.module, folder / f"{folder.name}.json": write_json(record)}
+
+
+def module_file(folder: Path, feature: str | None = None) -> Path:
+    """Where the module of a crate that stands alone is committed."""
+    return folder / (f"{folder.name}.wasm" if feature is None else f"{folder.name}-{feature}.wasm")
+
+
+def source_hash(workspace: Path) -> str:
+    """The sha-256 of every source file's path and content, and of the compiler's flags, in a fixed order."""
+    digest = hashlib.sha256("\n".join(flags_of(workspace)).encode())
+    found = [path for path in workspace.rglob("*") if is_source(path)]
+    for used in USED.get(workspace, ()):
+        found += [used] if used.is_file() else [path for path in used.rglob("*") if is_source(path)]
+    paths = {Path(os.path.relpath(path, workspace)).as_posix(): path for path in found}
+    for name, path in sorted(paths.items()):
+        content = path.read_bytes()
+        digest.update(f"\n{name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def is_source(path: Path) -> bool:
+    return path.suffix in (".rs", ".toml", ".lock") and "target" not in path.parts
+
+
+def recorded(path: Path) -> dict[str, Any]:
+    """A committed record, empty if there is none yet."""
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return record
+
+
+def report_not_rebuilt(reason: str, folders: tuple[Path, ...]) -> int:
+    """Without the compiler: do the sources at least belong to what is committed?"""
+    records = {GUESTS: ACTORS / "bundle.json"} | {folder: folder / f"{folder.name}.json" for folder in ALONE}
+    changed = [
+        folder
+        for folder, record in records.items()
+        if folder in folders and recorded(record).get("source_hash") != source_hash(folder)
+    ]
+    for folder in changed:
+        print(f"{folder.relative_to(PROJECT)}: the sources have changed since this was built")
+    print(f"NOT REBUILT: {reason}")
+    return int(bool(changed))
+
+
+def describe(different: list[Path], fresh: dict[Path, bytes]) -> None:
+    """Say which files, and which entries of the records, a build changes."""
+    for path in different:
+        print(f"{path.relative_to(PROJECT)} differs")
+        if path.suffix == ".json":
+            old, new = recorded(path), json.loads(fresh[path])
+            old_actors, new_actors = old.pop("actors", {}), new.pop("actors", {})
+            for key, before, now in [
+                *((key, old.get(key), new[key]) for key in new),
+                *((name, old_actors.get(name), new_actors[name]) for name in new_actors),
+            ]:
+                if before != now:
+                    print(f"  {key}: {before} -> {now}")
+
+
+# --- formats: just enough CBOR, CID and CAR to write a bundle ---------------------------------------------------------
+
+
+def encode_head(major: int, number: int) -> bytes:
+    """The first bytes of a CBOR item: its major type and a number, in the shortest form."""
+    if number < 24:
+        return bytes([major << 5 | number])
+    power = next(power for power in range(4) if number < 1 << (8 << power))
+    return bytes([major << 5 | 24 + power]) + number.to_bytes(1 << power, "big")
+
+
+def encode_text(text: str) -> bytes:
+    return encode_head(3, len(text.encode())) + text.encode()
+
+
+def encode_list(items: list[bytes]) -> bytes:
+    return encode_head(4, len(items)) + b"".join(items)
+
+
+def encode_link(cid: bytes) -> bytes:
+    return encode_head(6, 42) + encode_head(2, len(cid) + 1) + b"\x00" + cid
+
+
+def encode_varint(number: int) -> bytes:
+    rest, low = number >> 7, number & 0x7F
+    return bytes([low]) if rest == 0 else bytes([low | 0x80]) + encode_varint(rest)
+
+
+def make_cid(codec: int, content: bytes) -> bytes:
+    digest = hashlib.blake2b(content, digest_size=32).digest()
+    return b"\x01" + encode_varint(codec) + encode_varint(BLAKE2B_256) + encode_varint(len(digest)) + digest
+
+
+def show_cid(cid: bytes) -> str:
+    return "b" + base64.b32encode(cid).decode().lower().rstrip("=")
+
+
+def write_car(root: bytes, blocks: dict[bytes, bytes]) -> bytes:
+    header = [encode_text("roots"), encode_list([encode_link(root)]), encode_text("version"), encode_head(0, 1)]
+    sections = [encode_head(5, 2) + b"".join(header), *(cid + content for cid, content in blocks.items())]
+    return b"".join(encode_varint(len(section)) + section for section in sections)
+
+
+def write_json(record: object) -> bytes:
+    return (json.dumps(record, indent=2) + "\n").encode()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Reads the embedded bundle of built-in actors: its bytes, and the record of how it was made.
+
+It leaves parsing the CAR to the reader of bundles; `fvm_hypervisor/builtin_actors/build.py` writes both files.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ActorRecord:
+    """One entry of the manifest: `cid` is the code CID as text, `size` the module's length in bytes."""
+
+    cid: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BundleRecord:
+    """How the embedded bundle was made, and the version of builtin-actors that it follows.
+
+    `manifest_root` is what a network's bundle is known by, `manifest_data` what the system actor's state names (CIDs
+    as text); `source_hash` is the sha-256 of the Rust sources and the compiler's flags; `actors` is in manifest order.
+    """
+
+    version: int
+    manifest_root: str
+    manifest_data: str
+    source_hash: str
+    compiler: str
+    flags: tuple[str, ...]
+    actors: dict[str, ActorRecord]
+    variants: dict[str, "VariantRecord"]
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRecord:
+    """What a variant of the bundle is known by, its version, the variant that it is one of, and the actors in which
+    it differs from the bundle."""
+
+    version: int
+    base: str | None
+    manifest_root: str
+    manifest_data: str
+    actors: dict[str, ActorRecord]
+
+
+@cache
+def bundle_bytes(variant: str | None = None) -> bytes:
+    """The embedded bundle, a CARv1: the manifest's root block, its data block, and one raw block for each code CID.
+
+    A variant of it, by a name in `bundle_record().variants`, begins with the blocks in which it differs. Raises
+    FileNotFoundError for a variant that there is not.
+    """
+    if variant is None:
+        return files(__package__).joinpath("bundle.car").read_bytes()
+    own = files(__package__).joinpath(f"{variant}.car").read_bytes()
+    below = bundle_bytes(bundle_record().variants[variant].base)
+    return own + below[_header_end(below) :]
+
+
+def _header_end(car: bytes) -> int:
+    """Where the first section of a CAR ends: it begins with its length, an unsigned varint."""
+    last = next(place for place, byte in enumerate(car) if byte < 0x80)
+    return last + 1 + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(car[: last + 1]))
+
+
+@cache
+def bundle_record() -> BundleRecord:
+    """The record that was written together with the embedded bundle."""
+    record = json.loads(files(__package__).joinpath("bundle.json").read_text(encoding="utf-8"))
+    actors = _actors(record.pop("actors"))
+    variants = {
+        name: VariantRecord(actors=_actors(entry.pop("actors")), **entry)
+        for name, entry in record.pop("variants").items()
+    }
+    return BundleRecord(flags=tuple(record.pop("flags")), actors=actors, variants=variants, **record)
+
+
+def _actors(entries: dict[str, Any]) -> dict[str, ActorRecord]:
+    return {name: ActorRecord(**entry) for name, entry in entries.items()}

@@ -1,0 +1,121 @@
+"""One file over HTTP into a file on disk: streamed, bounded in size, going on where an earlier attempt stopped.
+
+What arrives is not trusted here; the caller checks it (`fvm_hypervisor.bundles.keeping`). Rules: RFC 9110, sections
+14 (ranges) and 15.4 (redirects).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Final
+from urllib import request
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+
+from hypervisor.errors import HypervisorError, InvalidInput
+
+TIMEOUT: Final = 30.0
+"""Seconds without a byte after which a server counts as gone."""
+
+_CHUNK: Final = 1 << 16
+_NOT_SATISFIABLE: Final = 416
+_PARTIAL: Final = 206
+_HANDLERS: Final = (
+    request.ProxyHandler, request.UnknownHandler, request.HTTPHandler, request.HTTPSHandler,
+    request.HTTPDefaultErrorHandler, request.HTTPRedirectHandler, request.HTTPErrorProcessor,
+)  # fmt: skip
+"""HTTP alone: urllib's own opener would read local files and FTP, too, and follow a redirect there."""
+
+
+class DownloadFailed(HypervisorError):
+    """A file did not arrive whole; what did arrive is kept for the next attempt."""
+
+
+def download(url: str, part: Path, limit: int, progress: Callable[[int], None] | None = None) -> None:
+    """Download `url` into `part`, after what is there already; at most `limit` bytes. `progress` gets the bytes.
+
+    Raises InvalidInput for another scheme than HTTP or a longer file (then nothing is left), DownloadFailed, OSError
+    where the file cannot be written.
+    """
+    _check_address(url)
+    have = part.stat().st_size if part.exists() else 0
+    try:
+        with _ask(url, have) as response:
+            start = have if response.status == _PARTIAL and _first_byte(response) == have else 0
+            if response.status == _PARTIAL and not start:
+                part.unlink(missing_ok=True)
+                raise DownloadFailed(f"{url}: the server sends another range than was asked for")
+            _receive(response, part, start, limit, url, progress)
+    except HTTPError as error:
+        error.close()
+        if error.code != _NOT_SATISFIABLE or not have:
+            raise DownloadFailed(f"{url}: the server answers {error.code} {error.reason}") from None
+        if (
+            _number((error.headers.get("Content-Range") or "").rpartition("/")[2]) != have
+        ):  # what is there is of another file
+            part.unlink()
+            download(url, part, limit, progress)
+
+
+def _check_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port):
+            return
+    except ValueError:  # a port or an IPv6 address that is none
+        pass
+    raise InvalidInput(f"'{url}' cannot be downloaded: expected an address that begins with https:// or http://")
+
+
+def _ask(url: str, have: int) -> HTTPResponse:
+    opener = request.OpenerDirector()
+    for handler in _HANDLERS:
+        opener.add_handler(handler())
+    wanted = request.Request(url, headers={"User-Agent": "hypervisor"})  # noqa: S310 - the caller has seen the scheme
+    if have:
+        wanted.add_header("Range", f"bytes={have}-")
+    try:
+        response: HTTPResponse = opener.open(wanted, timeout=TIMEOUT)
+    except HTTPError:
+        raise
+    except (OSError, HTTPException, ValueError, OverflowError) as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        raise DownloadFailed(f"{url} cannot be reached: {reason}") from None
+    return response
+
+
+def _receive(
+    response: HTTPResponse, part: Path, start: int, limit: int, url: str, progress: Callable[[int], None] | None
+) -> None:
+    length = _number(response.headers.get("Content-Length"))
+    whole = None if length is None else start + length
+    with part.open("r+b" if start else "wb") as file:
+        done = file.seek(start)
+        while done <= limit and (whole is None or whole <= limit) and (chunk := _read(response, url)):
+            file.write(chunk)
+            done += len(chunk)
+            if progress is not None:
+                progress(done)
+    if max(done, whole or 0) > limit:
+        part.unlink()
+        raise InvalidInput(f"{url} sends more than {limit:,} bytes: it is not what was asked for")
+    if whole is not None and done < whole:
+        raise DownloadFailed(f"{url}: the connection ended after {done:,} of {whole:,} bytes")
+
+
+def _read(response: HTTPResponse, url: str) -> bytes:
+    try:
+        return response.read(_CHUNK)
+    except (OSError, HTTPException) as error:  # apart from those of the file that is written
+        raise DownloadFailed(f"{url}: {error or type(error).__name__}") from None
+
+
+def _first_byte(response: HTTPResponse) -> int | None:
+    return _number((response.headers.get("Content-Range") or "").removeprefix("bytes ").partition("-")[0])
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text, re.ASCII) else None

@@ -1,0 +1,188 @@
+"""Putting releases into the user's folder: from the network or from a file, whole and checked, or not at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Final
+
+from fvm_hypervisor.builtin_actors.releases import Release
+from fvm_hypervisor.bundles.download import DownloadFailed, download
+from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
+from hypervisor.bundle_library import (
+    library_folder,
+    name_release,
+    release_file,
+    release_of,
+    remedy_offline,
+    unpinned_file,
+)
+from hypervisor.errors import BundleError
+from store.car import write_car
+from store.cid import show
+
+if sys.platform != "win32":
+    import fcntl
+
+_DRAFT: Final = ".new"
+_WRITTEN_BY_NOW: Final = 600.0
+"""Seconds after which a draft is taken for abandoned: a bundle has some megabytes."""
+
+
+def fetch(release: Release, url: str | None = None, progress: Callable[[int], None] | None = None) -> Path | None:
+    """Download a release, from `url` if one is given, and keep it; its file, None if it is there already.
+
+    Only the pinned manifest counts, wherever the file is from. Raises BundleError for another content (nothing of it
+    is kept), DownloadFailed where it does not arrive: what did is kept for the next attempt.
+    """
+    source = url or release.url
+    if source is None:
+        raise BundleError(f"where {release.name} is published is not known here: name it with --from URL")
+    path = release_file(release)
+    part = path.with_name(path.name + ".part")
+    with _writing(path.parent):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _writing(path.parent), _alone(path.parent):
+        _forget_drafts(path.parent)
+        if _is_there(release):
+            return None
+        resumed = part.exists()
+        try:
+            _download(release, source, part, progress)
+        except BundleError:
+            if not resumed:
+                raise
+            _download(release, source, part, progress)  # the first part may have been of another file
+        os.replace(part, path)
+    return path
+
+
+def add(path: Path, name: str | None = None) -> tuple[Release, Path]:
+    """Keep the release that a file is, and where. BundleError for a file that is damaged, incomplete or no release.
+
+    `name`: which release it is, where this package does not know its manifest root; it is known from then on.
+    """
+    bundle = Bundle.from_file(path)
+    release = release_of(bundle.root)
+    if release is None and name is None:
+        raise BundleError(
+            f"bundle {path} is not a release that is known here (manifest root {show(bundle.root)}): it can be used by "
+            f"its path, `--bundle {path}`, or be added under the name of a release, `--as v19-devnet`"
+        )
+    _check_nothing_else(bundle, str(path))
+    folder = library_folder()
+    with _writing(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if name is not None:
+            release = name_release(name, bundle.root)
+    assert release is not None, "it has a name, or its root is known"
+    target = release_file(release)
+    with _writing(target.parent):
+        _write_bundle(bundle, target)
+    return release, target
+
+
+def add_unpinned(path: Path, name: str) -> tuple[str, Path]:
+    """Keep a bundle under a name of the user's own, in the place of one that has it; its manifest root, and its file.
+
+    BundleError for a file that is damaged or incomplete, and for a name that means something else.
+    """
+    bundle, target = Bundle.from_file(path), unpinned_file(name)
+    _check_nothing_else(bundle, str(path))
+    with _writing(target.parent):
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_bundle(bundle, target)
+    return show(bundle.root), target
+
+
+def _write_bundle(bundle: Bundle, target: Path) -> None:
+    """Write a bundle's file, whole or not at all."""
+    _forget_drafts(target.parent)
+    handle, name = mkstemp(dir=target.parent, prefix=f"{target.name}.", suffix=_DRAFT)
+    try:
+        with open(handle, "wb") as file:
+            write_car(file, [bundle.root], bundle.blocks)
+            file.flush()
+            os.fsync(handle)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _forget_drafts(folder: Path) -> None:
+    """Delete what processes left that were killed while they wrote; a draft of a moment ago may still be written."""
+    for draft in folder.glob(f"*.car.*{_DRAFT}"):
+        with suppress(FileNotFoundError):  # another process was faster
+            if time.time() - draft.stat().st_mtime > _WRITTEN_BY_NOW:
+                draft.unlink()
+
+
+def _is_there(release: Release) -> bool:
+    if not release_file(release).is_file():
+        return False
+    try:
+        Bundle.open(release.name)
+    except BundleError:  # damaged: it is replaced
+        return False
+    return True
+
+
+def _download(release: Release, url: str, part: Path, progress: Callable[[int], None] | None) -> None:
+    """Download into `part` and check it; a content that is refused is deleted."""
+    try:
+        download(url, part, MAX_BUNDLE_BYTES, progress)
+    except DownloadFailed as error:
+        raise DownloadFailed(
+            f"{error}; try again (it goes on where it stopped), or {remedy_offline(release)}"
+        ) from None
+    try:
+        bundle = Bundle.from_file(part)
+        if show(bundle.root) != release.manifest_root:
+            raise BundleError(
+                f"{url} is not {release.name}: its manifest root is {show(bundle.root)}, not {release.manifest_root}"
+            )
+        _check_nothing_else(bundle, url)
+    except BundleError as error:
+        part.unlink()
+        raise BundleError(f"what {url} sent is refused: {error}") from None
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _check_nothing_else(bundle: Bundle, name: str) -> None:
+    """BundleError for a CAR with other blocks than the manifest's: they would be in the folder of every new chain."""
+    wanted = {bundle.root, bundle.manifest.data, *bundle.manifest.codes}
+    more = [cid for cid, _ in bundle.blocks if cid not in wanted]
+    if more:
+        raise BundleError(f"{name} holds {len(more)} blocks that its manifest does not name, the first {show(more[0])}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Only one process at a time downloads into a folder; the next one waits, and finds what the first one got."""
+    if sys.platform == "win32":  # it has no such lock: two at once spoil each other's part, and both refuse it
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise BundleError(
+            f"the folder of bundles, {library_folder()}, cannot be written: {where}: {error.strerror}"
+        ) from None

@@ -1,0 +1,1 @@
+"""The command `hypervisor`: thin commands over the rooms of fvm_hypervisor."""

@@ -1,0 +1,336 @@
+"""`hypervisor actor`: users' own actors, from a new project to a call, typed by the IPLD schema of their interface."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from fvm_hypervisor.cli.options import URL_VARIABLE
+from localnet.contracts.amounts import payment
+
+if TYPE_CHECKING:
+    from localnet import Account, Network
+
+app = typer.Typer(help="Your own actors: new, test, install, create, call, replace and inspect.", no_args_is_help=True)
+
+_State = Annotated[
+    Path | None,
+    typer.Option("--state", metavar="DIR", help="The folder of a chain; no node may have it open.", show_default=False),
+]
+_Rpc = Annotated[
+    str | None, typer.Option("--rpc-url", "--rpc", metavar="URL", help="A running node, instead of a folder.")
+]
+_Schema = Annotated[
+    Path | None, typer.Option("--schema", metavar="FILE", help="The interface, where it is not known of the code.")
+]
+_Params = Annotated[
+    str, typer.Argument(metavar="[PARAMS]", help="The parameters as JSON, typed by the schema.", show_default=False)
+]
+_Value = Annotated[str, typer.Option("--value", metavar="AMOUNT", help="Money to send with it, as 1.5fil.")]
+_Target = Annotated[str, typer.Argument(metavar="ADDRESS", help="f0... to f4..., or 0x...", show_default=False)]
+_LONGEST_NUMBER = 20
+_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits and _.", show_default=False)],
+    into: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write the project into.")] = Path(),
+    lang: Annotated[Literal["rust", "c", "assemblyscript"], typer.Option(help="The language.")] = "rust",
+    as_json: _AsJson = False,
+) -> None:
+    """Write a small actor project, with its interface and a test in Python.
+
+    Its compiler is cargo, zig (`pip install ziglang`) or npm's assemblyscript, as its README.md says.
+
+    Example: hypervisor actor new guest_book
+
+    Example: hypervisor actor new tally --lang c
+    """
+    from fvm_hypervisor.actor_project import new_project
+
+    folder = new_project(name, into, lang)
+    if as_json:
+        typer.echo(json.dumps({"project": str(folder)}))
+        return
+    typer.echo(f"{folder} is there: its README.md says how to build, test and install the actor")
+
+
+@app.command("test")
+def build_and_test(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The project.")] = Path(),
+    no_build: Annotated[bool, typer.Option("--no-build", help="Test what was built before.")] = False,
+) -> None:
+    """Build the actor project in a folder, and run its tests in Python.
+
+    It is built by cargo, make or npm, whichever's file is there (Cargo.toml, Makefile, package.json), and tested by
+    pytest. Exit status: that of the first program that fails, 2 where there is no project.
+
+    Example: hypervisor actor test guest_book
+    """
+    from fvm_hypervisor.actor_project import project_commands
+
+    for command in project_commands(folder, build=not no_build):
+        status = _run(command, folder)
+        if status:
+            raise typer.Exit(status)
+
+
+@app.command("install")
+def install(
+    wasm: Annotated[Path, typer.Argument(metavar="WASM", help="The compiled actor.", show_default=False)],
+    state: _State = None,
+    rpc: _Rpc = None,
+    schema: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The IPLD schema of its interface, to be kept with the code.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What traces and logs call it (default: the file's name).")
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Keep an actor's code on a chain, if the machine's rules take it, and print its code CID.
+
+    The network has no message for this yet; on your own chain the code is put there by hand. A folder that is not
+    there becomes a new chain.
+
+    Example: hypervisor actor install guest_book.wasm --schema interface.ipldsch --state chain
+    """
+    from fvm_hypervisor.cli.folders import open_chain
+    from fvm_hypervisor.cli.node_actors import install_actor
+    from localnet import Network
+    from localnet.contracts.native_actor import read_interface, read_module
+    from store.cid import show
+
+    chain = _chain(state, rpc)
+    data, label = read_module(wasm), wasm.stem if name is None else name
+    if isinstance(chain, str):
+        code = install_actor(chain, data, schema, label)
+    else:
+        if not chain.exists():  # no folder is made for what is refused
+            _check_module(data)
+            if schema is not None:
+                read_interface(schema)
+        with open_chain(chain) if chain.exists() else Network(chain) as network:
+            code = show(network.actors.install(data, schema, name=label))
+    typer.echo(json.dumps({"code": code}) if as_json else code)
+
+
+@app.command("create")
+def create(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The CID that `install` printed.", show_default=False)],
+    params: _Params = "",
+    state: _State = None,
+    rpc: _Rpc = None,
+    value: Annotated[str, typer.Option(metavar="AMOUNT", help="Its first balance, which comes from nowhere.")] = "0",
+    as_json: _AsJson = False,
+) -> None:
+    """Create an actor with installed code, by its constructor, and print its addresses.
+
+    The parameters may also be CBOR: 0x and hex digits.
+
+    Example: hypervisor actor create bafk... '{"owner": "f0100"}' --state chain
+    """
+    from fvm_hypervisor.cli.folders import named_block, open_chain
+    from fvm_hypervisor.cli.node_actors import create_actor
+    from hypervisor.address import Address
+
+    chain = _chain(state, rpc)
+    wanted, (given, cbor), money = named_block(code), _read_params(params), payment(value)
+    if isinstance(chain, str):
+        found = {**create_actor(chain, code, given, cbor, money), "code": code}
+    else:
+        with open_chain(chain) as network:
+            actor = network.actors.create(wanted, given, value=money, cbor=cbor)
+            number = network.machine.state_tree.lookup_id(actor.address)
+            assert number is not None, "an actor that was created has an ID"
+            found = {"id": str(Address.id(number)), "address": str(actor.address), "code": code}
+    typer.echo(json.dumps(found) if as_json else f"{found['id']}  {found['address']}")
+
+
+@app.command("replace")
+def replace(
+    address: _Target,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The CID that `install` printed.", show_default=False)],
+    state: _State = None,
+    rpc: _Rpc = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Give an actor other code: installed, or a built-in actor's. Its state, balance and nonce stay.
+
+    The network has no message for this; the new code must read the state that the old one has left.
+
+    Example: hypervisor actor replace f0123 bafk... --rpc-url http://127.0.0.1:8545
+    """
+    from fvm_hypervisor.cli.folders import named_block, open_chain
+    from fvm_hypervisor.cli.node_actors import replace_actor
+
+    chain, wanted = _chain(state, rpc), named_block(code)
+    if isinstance(chain, str):
+        replace_actor(chain, address, code)
+    else:
+        with open_chain(chain) as network:
+            network.actors.replace(address, wanted)
+    typer.echo(json.dumps({"address": address, "code": code}) if as_json else f"{address} has the code {code}")
+
+
+@app.command("call")
+def call(
+    address: _Target,
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="By its name or number.", show_default=False)],
+    params: _Params = "",
+    state: _State = None,
+    rpc: _Rpc = None,
+    value: _Value = "0",
+    account: Annotated[int, typer.Option(min=0, max=9, help="Which of the ten accounts sends it.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Keep nothing of it.")] = False,
+    schema: _Schema = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Send a message to a method of an actor, yours or a built-in one, and print its answer.
+
+    The parameters may also be CBOR: 0x and hex digits. A number that no interface knows takes nothing else, and its
+    answer is printed as it is. Exit status: 0 if the actor exited with 0, 1 if not (then nothing of the call remains),
+    2 for malformed input.
+
+    Example: hypervisor actor call f0123 Tip '{"note": "thanks"}' --value 1.5fil --state chain
+
+    Example: hypervisor actor call f0123 633974955 0x81667468616e6b73 --rpc-url http://127.0.0.1:8545
+    """
+    from fvm_hypervisor.cli.folders import open_chain
+    from fvm_hypervisor.cli.node_actors import call_actor
+
+    chain, (given, cbor), money = _chain(state, rpc), _read_params(params), payment(value)
+    wanted = int(method) if method.isascii() and method.isdigit() and len(method) <= _LONGEST_NUMBER else method
+    if isinstance(chain, str):
+        found = call_actor(chain, address, wanted, given, money, account, dry_run, schema, cbor)
+    else:
+        with open_chain(chain) as network:
+            found = _call(network, address, wanted, given, cbor, money, network.accounts[account], dry_run, schema)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(json.dumps(found["answer"]) if found["answer"] is not None else "done")
+
+
+@app.command("inspect")
+def inspect(
+    address: _Target,
+    state: Annotated[Path, typer.Option("--state", metavar="DIR", help="The folder of a chain.", show_default=False)],
+    schema: _Schema = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Show an actor: its code, balance and state by the schema, and the methods of its interface.
+
+    A node may have the folder open. `hypervisor inspect DIR ADDRESS/state/...` goes deeper into maps.
+
+    Example: hypervisor actor inspect f0123 --state chain
+    """
+    from fvm_hypervisor.cli.folders import head_of, open_folder
+    from hypervisor.printable import printable
+    from localnet.contracts.native_actor import read_interface
+    from localnet.state.inspection import StateInspector
+    from localnet.state.named_code import stored_interface
+
+    given = None if schema is None else read_interface(schema)
+    with open_folder(state) as store:
+        inspector = StateInspector(store, head_of(store), lambda code: given or stored_interface(store, code))
+        interface = inspector.interface(address)
+        found = inspector.look(address) | {
+            "state": inspector.look(f"{address}/state"),
+            "methods": [] if interface is None else [interface.signature(name) for name in sorted(interface.methods)],
+        }
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for name, item in found.items():
+        for line in item if name == "methods" else [item]:
+            typer.echo(f"{name:<18} {printable(line) if isinstance(line, str) else json.dumps(line)}")
+
+
+def _run(command: list[str], folder: Path) -> int:
+    """A program's exit status. Raises InvalidInput where it is not installed."""
+    import subprocess
+
+    from hypervisor.errors import InvalidInput
+
+    try:
+        return subprocess.run(command, cwd=folder, check=False).returncode  # noqa: S603  # the user's own project
+    except FileNotFoundError:
+        raise InvalidInput(f"{command[0]} is not installed: the project's README.md says what builds it") from None
+
+
+def _check_module(data: bytes) -> None:
+    """InvalidModule where the machine's rules refuse a module, or where it needs a feature."""
+    from hypervisor.registry import Registry
+    from hypervisor.runtime import RuntimeServices
+    from store.cid import RAW, cid_of
+
+    code = cid_of(data, RAW)
+    _, runtime = Registry(RuntimeServices(), {}).runtime_for(code)
+    runtime.prepare({code: data}, features=())
+
+
+def _call(
+    network: Network,
+    address: str,
+    method: str | int,
+    params: Any,
+    cbor: bytes | None,
+    value: int,
+    account: Account,
+    dry_run: bool,
+    schema: Path | None,
+) -> dict[str, Any]:
+    from localnet.contracts.native_actor import actor_return
+
+    actors = network.actors
+    is_raw = schema is None and isinstance(method, int)
+    actor = actors.unknown(address) if is_raw else actors.at(address, schema)
+    if dry_run:
+        data = actor.call_raw(method, params, value=value, sender=account, cbor=cbor)
+        return {"answer": actor.interface.answer_json(method, data)}
+    receipt = actor.send(method, params, value=value, sender=account, cbor=cbor)
+    return {
+        "answer": actor.interface.answer_json(method, actor_return(receipt)),
+        "transaction": "0x" + receipt.hash.hex(),
+        "gas_used": int(receipt.gas_used),
+    }
+
+
+def _chain(state: Path | None, rpc: str | None) -> Path | str:
+    """The one of them that is given: a chain's folder, or a node's address; else the environment's node."""
+    chain = (rpc or os.environ.get(URL_VARIABLE)) if state is None else state
+    if not chain or (state is not None and rpc is not None):
+        said = f"name a folder with --state, or a node with --rpc-url or {URL_VARIABLE}"
+        raise typer.BadParameter(said, param_hint="--state")
+    return chain
+
+
+def _read_params(text: str) -> tuple[Any, bytes | None]:
+    """Parameters as JSON, or in CBOR where they are 0x and hex digits."""
+    from hypervisor.errors import InvalidInput
+
+    if not text.startswith("0x"):
+        return _json(text), None
+    try:
+        return None, bytes.fromhex(text[2:])
+    except ValueError:
+        raise InvalidInput(f"the parameters {text!r:.80} are not CBOR in hex: expected pairs of hex digits") from None
+
+
+def _json(text: str) -> Any:
+    from hypervisor.errors import InvalidInput
+    from store.codec import CodecError
+    from store.dag_json import decode_json
+
+    if not text:
+        return None
+    try:
+        return decode_json(text)
+    except CodecError as error:
+        raise InvalidInput(f"the parameters {text!r:.80}: {error}; text needs quotes, as '\"f0100\"'") from None

@@ -1,0 +1,47 @@
+"""`hypervisor balance`: the balance of an address."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from fvm_hypervisor.cli.options import URL, Address, AsJson, RpcUrl
+
+
+def balance(
+    address: Address,
+    block: Annotated[
+        str | None, typer.Option(metavar="BLOCK", help="At this block's number (not for f1, f2, f3).")
+    ] = None,
+    rpc_url: RpcUrl = URL,
+    as_json: AsJson = False,
+) -> None:
+    """Show the balance of an account, a contract or a built-in actor.
+
+    Example: hypervisor balance f0100
+
+    Example: hypervisor balance 0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266 --json
+    """
+    from bridge.addresses import from_delegated
+    from fvm_hypervisor.cli.node_client import ask_of_actor, ethereum
+    from fvm_hypervisor.cli.rpc_client import ask
+    from hypervisor.errors import InvalidInput
+    from hypervisor.printed import show_fil
+    from localnet.addresses import filecoin_address
+
+    parsed = filecoin_address(address)
+    if block is None and from_delegated(parsed) is None:  # it may have no Ethereum address yet
+        amount = int(ask_of_actor(rpc_url, address, "Filecoin.WalletBalance", str(parsed)))
+    elif block is None or (block.isascii() and block.isdigit() and len(block) < 20):
+        height = "latest" if block is None else hex(int(block))
+        amount = int(ask(rpc_url, "eth_getBalance", ethereum(rpc_url)(address), height), 16)
+    else:
+        raise InvalidInput(f"{block!r:.60} is not a block's number")
+    if as_json:
+        typer.echo(
+            json.dumps({"address": address, "attofil": str(amount), "fil": show_fil(amount).removesuffix(" FIL")})
+        )
+        return
+    typer.echo(show_fil(amount) if amount else "0 FIL")

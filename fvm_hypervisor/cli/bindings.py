@@ -1,0 +1,49 @@
+"""`hypervisor bindings`: typed Python wrappers of contracts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fvm_hypervisor.cli.options import Artifacts, AsJson
+
+
+def bindings(
+    artifact: Annotated[
+        list[str],
+        typer.Argument(metavar="ARTIFACT...", help="Compilers' JSON files, or contracts' names.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder of the modules.")] = Path("."),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; status 1 where a module is not as it would be written.")
+    ] = False,
+    artifacts: Artifacts = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a typed Python class for each contract: methods for functions, dataclasses for structs, events and errors.
+
+    The classes work on a network of `from localnet import Network`, in pytest or not, and with web3.py
+    (`localnet.testing.web3_chain`). mypy and editors know all their types.
+
+    Example: hypervisor bindings Vault out/Coin.sol/Coin.json --out contracts
+    """
+    from fvm_hypervisor.bindings.contracts import modules
+
+    different = []
+    for module in modules(artifact, artifacts):
+        path = out / module.file
+        if not path.exists() or path.read_text(encoding="utf-8") != module.text:
+            different.append(str(path))
+            if not check:
+                out.mkdir(parents=True, exist_ok=True)
+                path.write_text(module.text, encoding="utf-8")
+        if not as_json:
+            state = "as it is" if str(path) not in different else "differs" if check else "written"
+            typer.echo(f"{module.contract:<24} {path}  {state}")
+    if as_json:
+        typer.echo(json.dumps({"different": different}))
+    if check and different:
+        raise typer.Exit(1)

@@ -1,0 +1,261 @@
+"""`hypervisor bundle`: the sets of built-in actors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from hypervisor.bundle import Bundle
+
+app = typer.Typer(help="Bundles of built-in actors: fetch, add, make, build, list and verify.", no_args_is_help=True)
+
+_BUNDLE = "A name (own, v18, v18-devnet) or a CAR file"
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("fetch")
+def fetch(
+    release: Annotated[str, typer.Argument(metavar="vN", help="The actors' version, as v18, or v18-devnet.")],
+    network: Annotated[
+        str | None, typer.Option(help="The network whose constants are built in.", show_default="mainnet")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="URL", help="Another place that has the file (default: its makers')."),
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Download an official bundle, so that --bundle v18 works everywhere.
+
+    Only the content whose manifest CID this program knows is taken, wherever it comes from. A download that was
+    interrupted goes on where it stopped. The folder is FVM_BUNDLE_DIR, else the user's data folder.
+
+    Example: hypervisor bundle fetch v18 --network devnet
+    """
+    from fvm_hypervisor.bundles.keeping import fetch as fetch_release
+    from fvm_hypervisor.cli.progress import bytes_bar
+    from hypervisor.bundle_library import find_release, release_file
+
+    wanted = find_release(release, network)
+    with bytes_bar(f"fetching {wanted.name}") as progress:
+        path = fetch_release(wanted, source, progress)
+    found = {"release": wanted.name, "manifest_root": wanted.manifest_root, "path": str(release_file(wanted))}
+    if as_json:
+        typer.echo(json.dumps(found | {"fetched": path is not None}))
+        return
+    typer.echo(f"{wanted.name} ({wanted.manifest_root}) {'is there already' if path is None else 'is there'}")
+    typer.echo(found["path"])
+
+
+@app.command("add")
+def add(
+    car: Annotated[
+        str, typer.Argument(metavar="FILE", help="The CAR file of an official release.", show_default=False)
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="vN-NETWORK", help="Which release it is, where this program does not know its manifest CID."
+        ),
+    ] = None,
+    unpinned: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A name of your own for a bundle that is not a release."),
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Keep a copy of a bundle: a downloaded official one under its release's name, or one of your own.
+
+    Of a release that is newer than this program, --as says which one the file is: its manifest CID, which the makers
+    publish, is then known in this folder. --unpinned gives any bundle a name, which then means what this file is now:
+    another file may take its place.
+
+    Example: hypervisor bundle add builtin-actors-mainnet.car
+
+    Example: hypervisor bundle add mine.car --unpinned mine
+
+    Example: hypervisor bundle add builtin-actors-devnet.car --as v19-devnet
+    """
+    from fvm_hypervisor.bundles.keeping import add as add_release
+    from fvm_hypervisor.bundles.keeping import add_unpinned
+    from hypervisor.errors import BundleError
+
+    if unpinned is not None:
+        if name is not None:
+            raise BundleError("--as names a release and --unpinned a bundle of your own: give one of them")
+        root, path = add_unpinned(Path(car), unpinned)
+        typer.echo(
+            json.dumps({"name": unpinned, "manifest_root": root, "path": str(path)})
+            if as_json
+            else f"{unpinned} ({root}) is there\n{path}"
+        )
+        return
+    release, path = add_release(Path(car), name)
+    if as_json:
+        found = {"release": release.name, "manifest_root": release.manifest_root, "path": str(path)}
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(f"{release.name} ({release.manifest_root}) is there\n{path}")
+
+
+@app.command("list")
+def list_bundles(
+    bundle: Annotated[
+        str | None,
+        typer.Argument(metavar="[BUNDLE]", help=f"{_BUNDLE}, to list its actors.", show_default="all bundles"),
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """List the bundles at hand, or the actors of one: type number, name, code CID, size, functions in and out.
+
+    Example: hypervisor bundle list v18
+    """
+    if bundle is not None:
+        _list_actors(bundle, as_json)
+        return
+    rows = list(_at_hand())
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:<24} {row['manifest_root']}  {row['path'] or 'in this package'}")
+    typer.echo("`hypervisor bundle fetch v18` gets an official one.")
+
+
+@app.command("verify")
+def verify(
+    bundle: Annotated[str, typer.Argument(metavar="[BUNDLE]", help=f"{_BUNDLE}.")] = "own",
+    as_json: _AsJson = False,
+) -> None:
+    """Check a bundle: the hash of each block, the manifest's names and order, every module by the machine's rules.
+
+    Of an own bundle the record of how it was made, too. Exit status: 0 if it is whole, 2 if not.
+
+    Example: hypervisor bundle verify builtin-actors.car
+    """
+    from fvm_hypervisor.bundles.description import check_modules, describe
+
+    opened = _open(bundle)
+    found = describe(opened)
+    check_modules(opened)
+    if as_json:
+        typer.echo(json.dumps({key: found[key] for key in ("manifest_root", "release", "record")} | {"valid": True}))
+        return
+    known = "" if found["release"] is None else f", the release {found['release']}"
+    typer.echo(f"{found['manifest_root']}: {len(found['actors'])} actors, all valid{known}")
+
+
+@app.command("build")
+def build(
+    base: Annotated[str, typer.Argument(metavar="BUNDLE", help=f"{_BUNDLE}, to take the other actors from.")],
+    actor: Annotated[
+        list[str], typer.Option("--actor", metavar="NAME=WASM", help="Another module for an actor; may be repeated.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="CAR", help="The file to write.")],
+    as_json: _AsJson = False,
+) -> None:
+    """Write a bundle like another one, with other code for some actors: for `node --bundle`, upgrades and `compare`.
+
+    Example: hypervisor bundle build own-v19 --actor datacap=datacap.wasm --out mine.car
+    """
+    from fvm_hypervisor.bundles.building import build as build_bundle
+    from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
+    from hypervisor.errors import BundleError
+    from hypervisor.user_files import check_output, read_bounded
+    from store.cid import show
+
+    check_output(out, "the bundle")
+    modules: dict[str, bytes] = {}
+    for text in actor:
+        name, sign, file = text.partition("=")
+        if not sign or not file:
+            raise BundleError(f"--actor {text!r:.80}: expected NAME=FILE, as in datacap=datacap.wasm")
+        modules[name] = read_bounded(Path(file), MAX_BUNDLE_BYTES, "module", BundleError)
+    data = build_bundle(_open(base), modules)
+    out.write_bytes(data)
+    root = show(Bundle.from_car(data).root)
+    typer.echo(json.dumps({"manifest_root": root, "path": str(out)}) if as_json else f"{out}: manifest root {root}")
+
+
+@app.command("make")
+def make(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Modules, named after their actors: datacap.wasm.")],
+    out: Annotated[Path, typer.Option("--out", metavar="CAR", help="The file to write.")],
+    base: Annotated[
+        str | None, typer.Option(metavar="BUNDLE", help=f"{_BUNDLE}, to take the actors from that are not there.")
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Write a bundle of the modules in a folder.
+
+    A running network takes it at its own version: `hypervisor_upgrade`, `network.upgrade(29, "mine.car")`.
+
+    Example: hypervisor bundle make build --base own-v19 --out mine.car
+    """
+    from fvm_hypervisor.bundles.building import make as make_bundle
+    from fvm_hypervisor.bundles.building import modules_in
+    from hypervisor.bundle import Bundle
+    from store.cid import show
+
+    data = make_bundle(modules_in(folder), None if base is None else _open(base))
+    out.write_bytes(data)
+    root = show(Bundle.from_car(data).root)
+    typer.echo(json.dumps({"manifest_root": root, "path": str(out)}) if as_json else f"{out}: manifest root {root}")
+
+
+def _at_hand() -> list[dict[str, Any]]:
+    from hypervisor.bundle import Bundle
+    from hypervisor.bundle_library import downloaded_releases, known_releases, own_bundles, unpinned_bundles
+    from store.cid import show
+
+    own = [
+        {"name": name, "manifest_root": show(Bundle.embedded(variant).root), "path": None}
+        for name, variant in own_bundles().items()
+    ]
+    known = known_releases()
+    kept = [
+        {"name": name, "manifest_root": known[name].manifest_root, "path": str(path)}
+        for name, path in downloaded_releases().items()
+    ]
+    return [*own, *kept, *map(_unpinned_row, unpinned_bundles().items())]
+
+
+def _unpinned_row(kept: tuple[str, Path]) -> dict[str, Any]:
+    from hypervisor.bundle import Bundle
+    from hypervisor.errors import BundleError
+    from store.cid import show
+
+    name, path = kept
+    try:
+        return {"name": name, "manifest_root": show(Bundle.from_file(path).root), "path": str(path)}
+    except BundleError:
+        return {"name": name, "manifest_root": "(damaged)", "path": str(path)}
+
+
+def _list_actors(bundle: str, as_json: bool) -> None:
+    from fvm_hypervisor.bundles.description import describe
+
+    found = describe(_open(bundle))
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(f"manifest root {found['manifest_root']}")
+    typer.echo(f"manifest data {found['manifest_data']}")
+    if found["release"] is not None:
+        typer.echo(f"the release {found['release']} of filecoin-project/builtin-actors")
+    for actor in found["actors"]:
+        functions = f"{len(actor['imports'])} imports, exports {', '.join(actor['exports']) or 'nothing'}"
+        line = f"{actor['type']:>2}  {actor['name']:<17} {actor['code']}  {actor['size']:>9,} bytes  {actor['runtime']}"
+        typer.echo(f"{line}  {functions}")
+    if found["record"] is not None:
+        typer.echo(f"made by {found['record']['compiler']} of sources with the hash {found['record']['source_hash']}")
+
+
+def _open(bundle: str) -> Bundle:
+    from hypervisor.bundle import Bundle
+
+    return Bundle.open(bundle)

@@ -1,0 +1,129 @@
+"""`hypervisor call`: what a contract's function answers, with nothing kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from fvm_hypervisor.cli.options import URL, Abi, Address, Arguments, Artifacts, AsJson, Function, RpcUrl, Value
+
+if TYPE_CHECKING:
+    from bridge.abi import ContractInterface
+
+_HEX: Final = re.compile("0x(?:[0-9a-f]{2})*", re.IGNORECASE)
+
+
+def call(
+    address: Address,
+    function: Function,
+    arguments: Arguments = None,
+    abi: Abi = None,
+    artifacts: Artifacts = None,
+    value: Value = "0",
+    sender: Annotated[str | None, typer.Option("--from", metavar="ADDRESS", help="Who calls.")] = None,
+    block: Annotated[str, typer.Option(metavar="BLOCK", help="A number, or latest.")] = "latest",
+    rpc_url: RpcUrl = URL,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a function of a contract answers; nothing is kept. One line for each value.
+
+    Without the types that it returns, and without --abi, the answer is printed in hex. Exit status 1 where the call
+    fails, or where the address has no code.
+
+    Example: hypervisor call 0x5fbd... 'balanceOf(address)(uint256)' f0100
+
+    Example: hypervisor call f410f... held 0xf39f... --abi Vault
+    """
+    from fvm_hypervisor.cli.node_client import ethereum
+    from fvm_hypervisor.cli.reverts import explain_revert
+    from localnet.contracts.amounts import payment
+    from localnet.contracts.argument_texts import as_plain, calldata_of
+    from localnet.fork.node_client import NodeError
+
+    read = ethereum(rpc_url)
+    interface, name = interface_of(function, abi, artifacts)
+    data = calldata_of(interface, name, arguments or [], read)
+    request = {"to": read(address), "data": f"0x{data.hex()}", "value": hex(payment(value))}
+    if sender is not None:
+        request["from"] = read(sender)
+    height = hex(int(block)) if block.isascii() and block.isdigit() and len(block) < 20 else block
+    try:
+        raw = _ask_call(rpc_url, request, height)
+    except NodeError as error:
+        raise explain_revert(error, interface, artifacts) from None
+    outputs = _outputs(interface, data)
+    answer = raw if outputs is None else as_plain(_decode(interface, data, raw))
+    if as_json:
+        typer.echo(json.dumps({"answer": answer}))
+        return
+    for item in answer if outputs is not None and len(outputs) > 1 else [answer]:
+        if item is not None:
+            typer.echo(item if isinstance(item, str) else json.dumps(item))
+
+
+def interface_of(function: str, abi: str | None, artifacts: Any) -> tuple[ContractInterface, str]:
+    """The interface that a function is looked up in, and the function's name there. Raises InvalidInput."""
+    from hypervisor.errors import InvalidInput
+    from localnet.contracts.argument_texts import signature_interface
+    from localnet.contracts.artifacts import find_artifact
+
+    if abi is not None:
+        return find_artifact(abi, artifacts).interface, function
+    if "(" not in function:
+        raise InvalidInput(
+            f"{function!r:.60} has no types: write {function}(types)(types returned), or name --abi; methods of native "
+            "actors are called by `hypervisor actor call`"
+        )
+    return signature_interface(function)
+
+
+def contract_name(abi: str | None) -> str:
+    """The name of a contract whose interface `--abi` gives, or of one without."""
+    return "contract" if abi is None else Path(abi).stem.rpartition(":")[2]
+
+
+def has_code(url: str, address: str, block: str = "latest") -> bool:
+    """Whether eth_getCode finds code at an address; built-in actors and precompiles have none."""
+    from fvm_hypervisor.cli.rpc_client import ask
+
+    return bool(ask(url, "eth_getCode", address, block) != "0x")
+
+
+def without_code(url: str, address: str) -> str:
+    """What is wrong with calling a function of an address that has no code."""
+    from localnet.fork.node_client import shown_url
+
+    return f"there is no code at {address} on {shown_url(url)}: so none of its functions can be called"
+
+
+def _ask_call(url: str, request: dict[str, str], block: str) -> str:
+    """The data that a call returned. Raises NodeError."""
+    from fvm_hypervisor.cli.rpc_client import ask
+    from localnet.fork.node_client import NodeError, shown_url
+
+    answer = ask(url, "eth_call", request, block)
+    if answer == "0x" and not has_code(url, request["to"], block):
+        raise NodeError(without_code(url, request["to"]))
+    if not isinstance(answer, str) or not _HEX.fullmatch(answer):
+        raise NodeError(f"{shown_url(url)} answers {answer!r:.80} to eth_call, which is not hex data")
+    return answer
+
+
+def _decode(interface: ContractInterface, data: bytes, answer: str) -> Any:
+    from bridge.abi import AbiMismatch
+    from localnet.fork.node_client import NodeError
+
+    try:
+        return interface.decode_answer(data, bytes.fromhex(answer[2:]))
+    except AbiMismatch as error:
+        raise NodeError(f"the answer {answer!r:.80} does not have the types of the function: {error}") from None
+
+
+def _outputs(interface: ContractInterface, data: bytes) -> list[Any] | None:
+    """The types that the called function returns; None where its signature does not name them."""
+    found = interface.read_call(data)
+    return None if found is None else found[0].get("outputs")

@@ -1,0 +1,186 @@
+"""`hypervisor car`: states in and out of folders, as content-addressed archives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from fvm_hypervisor.cli.folders import Folder
+
+if TYPE_CHECKING:
+    from store.rocks import RocksStore
+    from store.transfer import CarSummary
+
+app = typer.Typer(help="States as CAR files: import, export and verify.", no_args_is_help=True)
+
+_File = Annotated[Path, typer.Argument(metavar="CAR", help="The file.", show_default=False)]
+_Strict = Annotated[
+    bool, typer.Option("--strict", help="Read each DAG-CBOR block by two strict readers: a minute for 15 MB.")
+]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+_AFTER_STATE: Final = """hypervisor inspect {folder} --root {root}
+             No network begins with it: `hypervisor node --state {folder}` would make a chain beside it. For a network,
+             import a chain's snapshot with --chain, or give what `node --dump-state` wrote to `node --load-state`."""
+_AFTER_CHAIN: Final = "hypervisor node --state {folder}"
+
+
+@app.command("verify")
+def verify(car: _File, strict: _Strict = False, as_json: _AsJson = False) -> None:
+    """Read a CAR to its end: the hash of every block, whether its links can be read, the index if there is one.
+
+    Blocks are scanned for links as the network does it, which lets pass what a strict reader of DAG-CBOR would not:
+    keys in another order, text that is no UTF-8. With --strict such a block is damage: this project's own reader and
+    the public package dag-cbor must both take it for canonical, and find the same value in it.
+
+    Exit status: 0 if it is whole, 1 if a root or link leads out of it, 2 if it is damaged.
+
+    Example: hypervisor car verify state.car
+    """
+    from fvm_hypervisor.cli.progress import bytes_bar
+    from store.transfer import verify_car
+
+    with bytes_bar("verifying", car.stat().st_size) as progress:
+        summary = verify_car(car, strict=strict, progress=progress)
+    _report(summary, as_json)
+    if summary.missing:
+        raise typer.Exit(1)
+
+
+@app.command("export")
+def export(
+    folder: Folder,
+    car: _File,
+    root: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CID", help="Export what is below this block; may be given several times.", show_default="the state"
+        ),
+    ] = None,
+    selector: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Only what this IPLD selector (DAG-JSON) goes through.")
+    ] = None,
+    indexed: Annotated[bool, typer.Option("--indexed", help="Write version 2, with an index.")] = False,
+) -> None:
+    """Write a folder's state, or what is below other blocks, to a CAR. A node may have the folder open.
+
+    Example: hypervisor car export chain state.car
+    """
+    from fvm_hypervisor.cli.folders import head_of, named_block, reading
+    from fvm_hypervisor.cli.progress import bytes_bar
+    from hypervisor.errors import InvalidInput
+    from store.cid import show
+    from store.dag_json import decode_json
+    from store.selection import selected_blocks
+    from store.selectors import SelectorError, parse_selector
+    from store.transfer import export_car, write_blocks
+
+    with reading(folder) as store, bytes_bar("exporting") as progress:
+        roots = [named_block(text) for text in root or ()] or [head_of(store)]
+        partial = car.with_name(car.name + ".part")
+        try:
+            with partial.open("wb") as file:
+                if selector is None:
+                    count = export_car(store, roots, file, indexed=indexed, progress=progress)
+                else:
+                    if len(roots) > 1:
+                        raise InvalidInput("a selector starts at one root: give --root once")
+                    try:
+                        chosen = parse_selector(decode_json(selector.read_text(encoding="utf-8")))
+                    except (SelectorError, ValueError) as error:
+                        raise InvalidInput(f"{selector}: {error}") from None
+                    blocks = selected_blocks(store, roots[0], chosen)
+                    count = write_blocks(file, roots, blocks, indexed=indexed, progress=progress)
+            partial.replace(car)
+        finally:
+            partial.unlink(missing_ok=True)
+    typer.echo(f"{car}: {count:,} blocks below {', '.join(map(show, roots))}")
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder; a new one is made.", show_default=False)],
+    car: _File,
+    pin: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The name that keeps it from being collected (default: the file's)."),
+    ] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Links may lead out of the file.")] = False,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="A snapshot of a chain: let a network begin with its state.")
+    ] = False,
+    network: Annotated[
+        str | None, typer.Option(metavar="nvN", help="With --chain: the network version.", show_default="by its actors")
+    ] = None,
+    strict: _Strict = False,
+    as_json: _AsJson = False,
+) -> None:
+    """Verify a CAR and store its blocks: all of them or none. An import that was interrupted goes on.
+
+    The first root is pinned: `hypervisor inspect DIR --root CID` looks into it, `hypervisor gc` keeps it. With --chain
+    the file is what Filecoin's nodes export: `hypervisor node --state DIR` then goes on from there.
+
+    Example: hypervisor car import chain state.car --pin yesterday
+
+    Example: hypervisor car import calibration snapshot.car --chain
+    """
+    from fvm_hypervisor.cli.progress import bytes_bar
+    from hypervisor.errors import InvalidInput
+    from localnet.chain.chain_snapshot import check_empty
+    from store.car import read_car
+    from store.cid import show
+    from store.rocks import RocksStore
+    from store.roots import PIN_PREFIX
+    from store.transfer import import_car
+
+    with car.open("rb") as file:
+        roots = read_car(file).roots
+    if not roots:
+        raise InvalidInput(f"{car} has no root that could be pinned")
+    names = {PIN_PREFIX + (pin or car.stem).encode(): roots[0]}
+    if network is not None and not chain:
+        raise InvalidInput("a network version, but no network to begin: --network goes with --chain")
+    with RocksStore.open(folder) as store, bytes_bar("importing", car.stat().st_size) as progress:
+        if chain:
+            check_empty(store)
+        summary = import_car(store, car, names, partial=partial or chain, strict=strict, progress=progress)
+        if chain:
+            _begin(store, summary, network)
+    _report(summary, as_json)
+    if not as_json:
+        typer.echo(f"next         {_AFTER_CHAIN if chain else _AFTER_STATE}".format(folder=folder, root=show(roots[0])))
+
+
+def _begin(store: RocksStore, summary: CarSummary, network: str | None) -> None:
+    from fvm_hypervisor.cli.options import parsed_network
+    from localnet.chain.chain_snapshot import begin_from, network_of, read_chain_snapshot
+
+    snapshot = read_chain_snapshot(store, summary.roots)
+    version = network_of(store, snapshot) if network is None else parsed_network(network)
+    begin_from(store, snapshot, version)
+
+
+def _report(summary: CarSummary, as_json: bool) -> None:
+    from store.cid import show
+
+    found: dict[str, Any] = {
+        "version": summary.version,
+        "roots": [show(root) for root in summary.roots],
+        "size": summary.size,
+        "blocks": summary.blocks,
+        "duplicates": summary.duplicates,
+        "unreferenced": summary.unreferenced,
+        "missing": sorted(show(cid) for cid in summary.missing),
+        "indexed": summary.indexed,
+    }
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for name, value in found.items():
+        text = f"{value:,}" if type(value) is int else value
+        if isinstance(value, list):
+            text = ", ".join(value[:3]) + (f" and {len(value) - 3:,} more" if len(value) > 3 else "") or "none"
+        typer.echo(f"{name:<13}{text}")

@@ -1,0 +1,97 @@
+"""`hypervisor compare`: the same messages executed twice, what differs, and why their gas does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fvm_hypervisor.cli.laboratory_options import (
+    CORES,
+    RULES,
+    Actors,
+    BundleDir,
+    First,
+    Last,
+    ListPrices,
+    Prices,
+    Sources,
+    Workers,
+    bundle_folder,
+    print_prices,
+)
+from fvm_hypervisor.cli.options import AsJson
+
+_PAIR = "for run B, or for A and B with a comma between"
+
+
+def compare(
+    sources: Sources = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option(metavar="CAR|vN[,CAR|vN]", rich_help_panel=RULES, help=f"Built-in actors {_PAIR}."),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(metavar="nvN[,nvN]", rich_help_panel=RULES, help=f"The network version {_PAIR}.")
+    ] = None,
+    overlay: Annotated[
+        str | None,
+        typer.Option(metavar="FILE[,FILE]", rich_help_panel=RULES, help=f"Other prices or rules (TOML) {_PAIR}."),
+    ] = None,
+    price: Prices = None,
+    actor: Actors = None,
+    list_prices: ListPrices = False,
+    first: First = None,
+    last: Last = None,
+    bundle_dir: BundleDir = None,
+    workers: Workers = CORES,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write one page with both flame graphs, too.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Execute the same messages twice, under two rules, prices or builds of actors, and say what differs and why.
+
+    Run A is as the messages were recorded where nothing else is said; a single value is run B's. Exit codes, returns,
+    events, gas and state are compared. What gas differs by is shown by charge, syscall, actor, method and call, and for
+    each message the first call at which the two runs part.
+
+    Exit status: 0 if nothing differs, 1 if something does, 2 for wrong input.
+
+    Example: hypervisor compare chain --price block_persist_compute=86000
+
+    Example: hypervisor compare vectors --bundle v18,mine.car --html report.html
+
+    Example: hypervisor compare chain --actor storagemarket=market.wasm --from 100 --to 200
+    """
+    from functools import partial
+
+    if list_prices:
+        print_prices(network, None if overlay is None else Path(overlay), as_json)
+        return
+    from fvm_hypervisor.laboratory.compare import Comparison, compare_job
+    from fvm_hypervisor.laboratory.jobs import jobs_of
+    from fvm_hypervisor.laboratory.page import comparison_page
+    from fvm_hypervisor.laboratory.report import comparison_json, comparison_lines
+    from fvm_hypervisor.laboratory.sides import Choices, two_sides
+    from fvm_hypervisor.laboratory.vectors.pool import run_all
+    from hypervisor.user_files import check_output
+
+    check_output(html, "the page")
+    sides = two_sides(Choices(bundle, network, overlay, actor or (), price or ()))
+    jobs = jobs_of(sources or [], bundle_folder(bundle_dir), first, last, workers)
+    found = Comparison()
+    for part in run_all(partial(compare_job, sides=sides), jobs, workers, "cases"):
+        found.merge(part)
+    if html is not None:
+        html.write_text(comparison_page(found, sides), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(comparison_json(found, sides)))
+    else:
+        for line in comparison_lines(found, sides):
+            typer.echo(line)
+    if not found.same:
+        raise typer.Exit(1)

@@ -1,0 +1,43 @@
+"""`hypervisor demo`: the demonstration on a state folder."""
+
+import json
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of call trees.")] = False,
+    state: Annotated[
+        Path | None, typer.Option(help="Keep the state in this new folder (default: a temporary one, removed).")
+    ] = None,
+) -> None:
+    """Let a Solidity contract and a native WASM actor call each other, and show every call.
+
+    A real solc artifact, a real WASM module, a RocksDB folder that is closed and opened again. Each line of a call tree
+    names the runtime, the actor, the method, the value, the exit code and the gas.
+
+    Example: hypervisor demo
+    """
+    from fvm_hypervisor.demo import scenario, view
+    from localnet.traces.call_text import tree_console
+
+    console = tree_console()
+    with ExitStack() as cleanup:
+        if state is None:
+            folder = Path(tempfile.mkdtemp(prefix="hypervisor-demo-"))
+            cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder /= "state"
+        elif state.exists():
+            raise FileExistsError(f"the folder {state} exists already: name a new one with --state")
+        else:
+            folder = state
+        if as_json:
+            typer.echo(json.dumps(view.as_json(scenario.run(folder))))
+            return
+        finished = scenario.run(folder, lambda demo, step: view.print_step(console, demo, step))
+    console.print(f"\n[green]All {len(finished.steps)} steps did what they promise.[/green]")

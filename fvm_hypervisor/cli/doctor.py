@@ -1,0 +1,137 @@
+"""`hypervisor doctor`: whether this installation is whole, or a node does what programs need, a line for each check."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from fvm_hypervisor.cli.options import AsJson
+
+_PYTHONS = ((3, 11), (3, 13))
+
+Check = tuple[str, Callable[[], str]]
+
+
+def doctor(
+    rpc_url: Annotated[
+        str | None,
+        typer.Option("--rpc-url", "--rpc", metavar="URL", help="Check the node there, not the installation."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the installation, or a running node, and say what to do about what is wrong.
+
+    The installation: Python, whether its modules run compiled, libraries, runtimes, the embedded bundle, a message
+    through both runtimes. A node: its network, rules and labs, what it signs for, Filecoin's methods and precompiles,
+    traces. Exit status 1 where anything fails.
+
+    Example: hypervisor doctor
+
+    Example: hypervisor doctor --rpc-url http://127.0.0.1:8545
+    """
+    results = []
+    for name, check in _CHECKS if rpc_url is None else _node_checks(rpc_url):
+        try:
+            ok, words = True, check()
+        except Exception as error:  # noqa: BLE001  # a doctor reports whatever is wrong, and goes on
+            ok, words = False, str(error) or type(error).__name__
+        results.append({"name": name, "ok": ok, "result": words})
+        if not as_json:
+            typer.echo(f"{'ok   ' if ok else 'FAIL '} {name}: {words}")
+    if as_json:
+        typer.echo(json.dumps({"ok": all(result["ok"] for result in results), "checks": results}))
+    if not all(result["ok"] for result in results):
+        raise typer.Exit(1)
+
+
+def _node_checks(url: str) -> Iterable[Check]:
+    from fvm_hypervisor.cli.node_checks import node_checks
+    from localnet.fork.node_client import NodeClient
+
+    NodeClient(url).close()  # what is no URL is no node's fault
+    return node_checks(url)
+
+
+def _python() -> str:
+    found = sys.version_info[:2]
+    if not _PYTHONS[0] <= found <= _PYTHONS[1]:
+        raise RuntimeError(f"Python {found[0]}.{found[1]} is outside 3.11 to 3.13: install one of those")
+    return sys.version.split()[0]
+
+
+def _form() -> str:
+    from store.compiled import compiled_modules, form
+
+    return f"{form()}{f', {len(found)} modules' if (found := compiled_modules()) else ''}"
+
+
+def _libraries() -> str:
+    return ", ".join(f"{name} {_version(name)}" for name in ("wasmtime", "py-evm", "rocksdict", "cbor2"))
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        raise RuntimeError(f"{name} is not installed: install fvm-hypervisor again") from None
+
+
+def _bundle() -> str:
+    from hypervisor.bundle import Bundle
+    from hypervisor.network_versions import LATEST
+    from store.cid import show
+
+    bundle = Bundle.for_actors(LATEST.actors)
+    return f"{len(bundle.manifest.codes)} actors v{LATEST.actors} of nv{LATEST.number}, root {show(bundle.root)}"
+
+
+def _runtimes() -> str:
+    from importlib.metadata import entry_points
+
+    from hypervisor.registry import ENTRY_POINT_GROUP
+
+    names = sorted({entry_point.name for entry_point in entry_points(group=ENTRY_POINT_GROUP)})
+    missing = {"wasm", "evm"} - set(names)
+    if missing:
+        raise RuntimeError(f"no entry point of {ENTRY_POINT_GROUP} for {', '.join(sorted(missing))}: install again")
+    return ", ".join(names)
+
+
+def _labs() -> str:
+    from hypervisor.labs import lab, lab_names
+
+    return ", ".join(f"{name} ({lab(name).what})" for name in lab_names()) or "none"
+
+
+def _precompiles() -> str:
+    from hypervisor.precompile_registration import precompile_names
+
+    return ", ".join(precompile_names()) or "none"
+
+
+def _message() -> str:
+    import tempfile
+    from pathlib import Path
+
+    from fvm_hypervisor.demo import scenario
+
+    with tempfile.TemporaryDirectory() as folder:
+        finished = scenario.run(Path(folder) / "state")
+    return f"{len(finished.steps)} steps of the demonstration"
+
+
+_CHECKS: tuple[Check, ...] = (
+    ("Python", _python),
+    ("form", _form),
+    ("libraries", _libraries),
+    ("runtimes", _runtimes),
+    ("labs", _labs),
+    ("users' precompiles", _precompiles),
+    ("embedded bundle", _bundle),
+    ("both runtimes", _message),
+)

@@ -1,0 +1,95 @@
+"""`hypervisor statetest` and `hypervisor t8n`: Ethereum's own tests and its transition tool, under Ethereum's rules."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fvm_hypervisor.cli.options import OWN_ENGINE, OwnEngine
+from fvm_hypervisor.cli.vectors import CORES, AsJson, Paths, Workers, report
+
+
+def statetest(
+    paths: Paths,
+    fork: Annotated[str | None, typer.Option(help="One fork's cases only (default: every fork known here).")] = None,
+    evm: OwnEngine = OWN_ENGINE,
+    workers: Workers = CORES,
+    as_json: AsJson = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Print every step to standard error (EIP-3155).")] = False,
+) -> None:
+    """Run Ethereum's state tests: the state root, the logs and the exception of each case must be exact.
+
+    Standard error gets the number of cases of each fork, and the five slowest.
+
+    Exit status: 0 if every case passed, 1 if one failed, 2 if none was found.
+
+    Example: hypervisor statetest --fork Cancun GeneralStateTests
+    """
+    from functools import partial
+
+    from fvm_hypervisor.laboratory.vectors import statetest as room
+    from fvm_hypervisor.laboratory.vectors.pool import run_all
+    from fvm_hypervisor.laboratory.vectors.tally import Tally
+    from runtimes.evm.ethereum.forks import FORKS
+
+    if fork is not None and fork not in FORKS:
+        raise typer.BadParameter(f"{fork} is not known: choose one of {', '.join(FORKS)}", param_hint="--fork")
+    files = room.find_files(paths)
+    work = partial(room.run_file, fork=fork, evm=evm, trace=sys.stderr if trace else None)
+    results = run_all(work, files, 1 if trace else workers, "files of state tests")
+    tally = Tally()
+    try:
+        report(tally.watch(record for records in results for record in records), as_json, [])
+    finally:
+        sys.stderr.writelines(f"{line}\n" for line in tally.lines())
+
+
+def t8n(
+    input_alloc: Annotated[
+        str, typer.Option("--input.alloc", help="Accounts before: a file, or stdin.")
+    ] = "alloc.json",
+    input_env: Annotated[str, typer.Option("--input.env", help="The block: a file, or stdin.")] = "env.json",
+    input_txs: Annotated[
+        str, typer.Option("--input.txs", help="Transactions: a JSON file, one of RLP in hex (.rlp), or stdin.")
+    ] = "txs.json",
+    output_basedir: Annotated[Path, typer.Option("--output.basedir", help="Where output files go.")] = Path(),
+    output_alloc: Annotated[
+        str, typer.Option("--output.alloc", help="Accounts after: a file, stdout or stderr.")
+    ] = "alloc.json",
+    output_result: Annotated[
+        str, typer.Option("--output.result", help="Roots and receipts: a file, stdout or stderr.")
+    ] = "result.json",
+    output_body: Annotated[
+        str, typer.Option("--output.body", help="Applied transactions in RLP: a file, stdout or stderr.")
+    ] = "",
+    fork: Annotated[str, typer.Option("--state.fork", help="The block's rules; the newest by default.")] = "",
+    chain_id: Annotated[int, typer.Option("--state.chainid", help="The chain.")] = 1,
+    reward: Annotated[int, typer.Option("--state.reward", help="Only -1 and 0: these blocks have no reward.")] = 0,
+    evm: OwnEngine = OWN_ENGINE,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Write every step of each transaction to trace-N-HASH.jsonl.")
+    ] = False,
+) -> None:
+    """Run a block on accounts, as Ethereum's transition tools do: alloc, env and txs in; result and alloc out.
+
+    Exit status: 0, also where transactions were rejected; 3 for an unknown fork or reward, 4 where a block hash is
+    missing, 10 for malformed input, 11 where a file cannot be read or written.
+
+    Example: hypervisor t8n --input.alloc alloc.json --input.env env.json --input.txs txs.json --state.fork Cancun
+    """
+    from fvm_hypervisor.laboratory.vectors import t8n_files
+
+    request = t8n_files.Request(
+        inputs={"alloc": input_alloc, "env": input_env, "txs": input_txs},
+        outputs={"alloc": output_alloc, "result": output_result, "body": output_body},
+        folder=output_basedir,
+        fork=fork,
+        chain_id=chain_id,
+        reward=reward,
+        evm=evm,
+        trace=trace,
+    )
+    raise typer.Exit(t8n_files.run(request))

@@ -1,0 +1,58 @@
+"""`hypervisor explore`: the pages of a chain in a folder, without a node that goes on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fvm_hypervisor.cli.folders import Folder
+from fvm_hypervisor.cli.options import Engines, engine_there
+
+
+def explore(
+    folder: Folder,
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="0 takes a free one.")
+    ] = 0,
+    evm: Annotated[
+        Engines | None,
+        typer.Option(callback=engine_there, help="Who ran contracts (default: as for `hypervisor node`)."),
+    ] = None,
+    artifacts: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Look here for compiled contracts (default: out, artifacts)."),
+    ] = None,
+    index: Annotated[
+        bool, typer.Option("--index", help="Keep an index by address and topic in the folder, for old messages.")
+    ] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the first page in a browser.")] = False,
+) -> None:
+    """Show a chain's folder in a browser, until a signal ends the program. A node may have it open.
+
+    The chain is shown as it was when the program began. The node's methods answer there, too, but it signs for no
+    account, and what a client changes stays in memory: the folder is read only, unless --index keeps an index there.
+
+    Example: hypervisor explore chain
+    """
+    from fvm_hypervisor.cli.folders import open_chain
+    from fvm_hypervisor.cli.node_vectors import vector_of
+    from fvm_hypervisor.explorer.application import explorer
+    from localnet.ledger.address_index import FILE, AddressIndex
+    from localnet.rpc.server import Server
+
+    with open_chain(folder, evm=evm, read_only=True) as network:
+        network.automine = False
+        addresses = AddressIndex(folder / FILE) if index else None
+        pages = explorer(artifacts, lambda wanted: vector_of(server.url, wanted))
+        server = Server(network, port, signs=False, pages=pages, addresses=addresses)
+
+        def announce() -> None:
+            typer.echo(f"Explorer at {server.url}/ (chain id {network.chain_id}, block {network.block_number})")
+            if open_page:
+                import webbrowser
+
+                webbrowser.open(f"{server.url}/")
+
+        server.run(announce)

@@ -1,0 +1,100 @@
+"""`hypervisor extract`: a message or a tipset of a chain as a test vector."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fvm_hypervisor.cli.options import URL_VARIABLE
+
+if TYPE_CHECKING:
+    from localnet.chain.tipset_sources import TipsetSource
+
+
+def extract(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="TX|CID|EPOCH", help="A transaction's hash, a message's CID, or an epoch.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the vector.", show_default=False)],
+    rpc_url: Annotated[
+        str | None,
+        typer.Option("--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="The node to ask."),
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A chain's folder to read, in place of a node.")
+    ] = None,
+    bundle_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of official bundles (default: bundles/ in FVM_DATA, ../shared); those of `hypervisor "
+            "bundle` are found, too."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make a test vector of a message or a tipset: with exactly the blocks that its execution reads.
+
+    The form is that of filecoin-project/test-vectors: class message of a transaction or a message, class tipset of an
+    epoch. Randomness, circulating supply, base fee and receipts are in it. A node (Lotus, Forest, `hypervisor node`) is
+    asked for each block once; each is checked against its CID. What is executed again must give the receipts and the
+    state that the chain has, and the vector is run before it is written: otherwise nothing is.
+
+    Exit status: 0 if the vector was written, 1 if what was executed again is not what the chain has, 2 for wrong input.
+
+    Example: hypervisor extract 12 --state chain --out tipset.json
+
+    Example: hypervisor extract 0x5fbd...0aa3 --rpc-url http://127.0.0.1:8545 --out message.json
+    """
+    from fvm_hypervisor.cli.vectors import data_folder
+    from fvm_hypervisor.laboratory.vectors import extract as room
+    from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+    from fvm_hypervisor.laboratory.vectors.writing import write_vector
+    from hypervisor.user_files import check_output
+
+    check_output(out, "the vector")
+    with _source(rpc_url, state) as source:
+        found = room.extract(source, BundleFolder(bundle_dir or data_folder("bundles")), what)
+    write_vector(out, found.vector)
+    facts = {
+        "vector": found.vector["_meta"]["id"],
+        "class": found.vector["class"],
+        "file": str(out),
+        "blocks": found.blocks,
+        "results": found.results,
+        "size": out.stat().st_size,
+    }
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    typer.echo(
+        f"{out}: {facts['vector']}, class {facts['class']}, {found.blocks:,} blocks, {found.results:,} "
+        f"result{'' if found.results == 1 else 's'}, {facts['size']:,} bytes; it passes"
+    )
+
+
+@contextmanager
+def _source(url: str | None, folder: Path | None) -> Iterator[TipsetSource]:
+    """The chain that the options name: a folder before a node of the environment."""
+    from fvm_hypervisor.cli.options import URL
+    from fvm_hypervisor.cli.progress import words_line
+    from hypervisor.errors import InvalidInput
+    from localnet.chain.folder_source import FolderSource
+    from localnet.chain.node_source import NodeSource
+
+    if folder is not None and not folder.is_dir():
+        raise InvalidInput(f"there is no folder {folder}")
+    with words_line("executing") as progress:
+        watch = (lambda _: None) if progress is None else (lambda asked: progress(f"{asked:,} blocks fetched"))
+        source: TipsetSource = NodeSource(url or URL, watch=watch) if folder is None else FolderSource(folder)
+        try:
+            yield source
+        finally:
+            source.close()

@@ -1,0 +1,135 @@
+"""Options that stand for keys of `foundry.toml`, under forge's names: a row each, for all commands that read a project.
+
+The value goes where the key would be, and is checked as the key is (`fvm_hypervisor.soltest.project`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from typer import BadParameter
+from typer.core import TyperOption
+
+from hypervisor.errors import InvalidInput
+
+_META: Final = "foundry settings"
+_FOLDERS: Final = "foundry folders"
+COMPILER: Final = "Compiler and folders, in place of foundry.toml's"
+CHAIN: Final = "What contracts see, in place of foundry.toml's"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingOption:
+    """An option: its names, its key, and how it is typed. One without a metavar is a switch that sets `sets`."""
+
+    names: tuple[str, ...]
+    key: str
+    help: str
+    metavar: str = ""
+    panel: str = COMPILER
+    many: bool = False
+    sets: Mapping[str, Any] = field(default_factory=dict)
+    is_folder: bool = False
+    """Whether the value must be a folder of the project, which `check_folders` sees to."""
+    words: tuple[str, ...] = ()
+    """What the option takes, and what stands for its value where none is given comes first."""
+
+
+def _switch(names: str, help_: str, **sets: Any) -> SettingOption:
+    return SettingOption(tuple(names.split()), "", help_, sets=sets)
+
+
+SETTINGS: Final = (
+    SettingOption(("--contracts", "-C"), "src", "The folder of contracts.", "DIR"),
+    SettingOption(("--lib-paths",), "libs", "A folder of libraries; may be given several times.", "DIR", many=True,
+                  is_folder=True),
+    SettingOption(("--remappings", "-R"), "remappings", "A remapping before those of the project.", "A=B", many=True),
+    SettingOption(("--out", "-o"), "out", "The folder of artifacts.", "DIR"),
+    SettingOption(("--cache-path",), "cache_path", "The folder of what is kept between runs.", "DIR"),
+    SettingOption(("--skip",), "skip", "Sources to leave out: a glob, test or script.", "GLOB", many=True),
+    SettingOption(("--evm-version",), "evm_version", "The fork that is compiled for, and run.", "FORK"),
+    SettingOption(("--optimize",), "optimizer", "Switch solc's optimizer on, or off.", "true|false",
+                  words=("true", "false")),
+    SettingOption(("--optimizer-runs",), "optimizer_runs", "How often code is expected to run.", "N"),
+    _switch("--via-ir", "Compile by way of Yul.", via_ir=True),
+    _switch("--force", "Compile all sources anew, whatever is kept.", force=True),
+    _switch("--no-metadata", "Append no metadata to code.", bytecode_hash="none", cbor_metadata=False),
+    _switch("--hardhat --hh", "Hardhat's folders: contracts, node_modules.", src="contracts", libs=["node_modules"]),
+    SettingOption(("--fork-url", "--rpc-url", "-f", "-r"), "eth_rpc_url", "The network to begin with: a node's.", "URL",
+                  CHAIN),
+    SettingOption(("--fork-block-number",), "fork_block_number", "After this block (default: the newest).", "N", CHAIN),
+    _switch("--no-storage-caching", "Keep nothing on disk of what nodes answer.", no_storage_caching=True),
+    SettingOption(("--isolate",), "", "Each call that a test makes is a transaction of its own.", panel=CHAIN,
+                  sets={"isolate": True}),
+    SettingOption(("--sender",), "sender", "Who deploys and calls tests.", "ADDRESS", CHAIN),
+    SettingOption(("--initial-balance",), "initial_balance", "What a test contract has, in wei.", "WEI", CHAIN),
+    SettingOption(("--chain-id", "--chain"), "chain_id", "The chain's number.", "N", CHAIN),
+    SettingOption(("--gas-limit", "--block-gas-limit"), "gas_limit", "Gas of a block, and of a test.", "GAS", CHAIN),
+    SettingOption(("--code-size-limit",), "code_size_limit", "The longest code that a test deploys.", "BYTES", CHAIN),
+    SettingOption(("--block-base-fee-per-gas", "--base-fee"), "block_base_fee_per_gas", "The base fee.", "WEI", CHAIN),
+    SettingOption(("--block-coinbase",), "block_coinbase", "Who makes blocks.", "ADDRESS", CHAIN),
+    SettingOption(("--block-timestamp",), "block_timestamp", "The block's time.", "SECONDS", CHAIN),
+    SettingOption(("--block-number",), "block_number", "The block's number.", "N", CHAIN),
+)  # fmt: skip
+
+
+def setting_options(*panels: str) -> list[TyperOption]:
+    """The rows of some panels as options of a command; what is given of them is what `given_settings` returns."""
+    return [_option(row) for row in SETTINGS if row.panel in panels]
+
+
+def with_words(arguments: Sequence[str]) -> list[str]:
+    """A command line in which options whose value may be left out have it."""
+    first = {name: row.words for row in SETTINGS if row.words for name in row.names}
+    found: list[str] = []
+    for place, argument in enumerate(arguments):
+        found.append(argument)
+        after = arguments[place + 1] if place + 1 < len(arguments) else ""
+        if argument in first and (not after or after.startswith("-")):
+            found.append(first[argument][0])
+    return found
+
+
+def given_settings(context: Any) -> dict[str, Any]:
+    """What the command line says of foundry.toml's keys; `context` is the command's."""
+    return dict(context.meta.get(_META, {}))
+
+
+def check_folders(context: Any, root: Path) -> None:
+    """Raise InvalidInput where an option names a folder that the project does not have."""
+    for option, name in context.meta.get(_FOLDERS, ()):
+        if not (root / name).is_dir():
+            raise InvalidInput(f"there is no folder {name} in {root}: {option} names folders of the project")
+
+
+def _named(value: Any) -> Sequence[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _option(row: SettingOption) -> TyperOption:
+    def keep(context: Any, _: Any, value: Any) -> Any:
+        if value:
+            said = row.sets or {row.key: _value(row, value)}
+            context.meta.setdefault(_META, {}).update(said)
+            if row.is_folder:
+                context.meta.setdefault(_FOLDERS, []).extend((row.names[0], name) for name in _named(value))
+        return value
+
+    return TyperOption(
+        param_decls=list(row.names), callback=keep, expose_value=False, help=row.help, rich_help_panel=row.panel,
+        type=str if row.metavar else bool, is_flag=not row.metavar, metavar=row.metavar or None, multiple=row.many,
+        default=None if row.metavar else False, show_default=False,
+    )  # fmt: skip
+
+
+def _value(row: SettingOption, value: Any) -> Any:
+    if row.many:
+        return list(value)
+    if row.words:
+        if value not in row.words:
+            raise BadParameter(f"'{value:.60}' is not a value of {row.names[0]}: expected {' or '.join(row.words)}")
+        return value == row.words[0]
+    return value

@@ -1,0 +1,129 @@
+"""`hypervisor gc`: forget the blocks that nothing reaches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from store.collector import CollectionResult
+
+_UNFINISHED = 3
+_COMPACTING = 0.1
+
+
+def gc(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The folder of a machine or chain.", show_default=False)
+    ] = None,
+    states: Annotated[
+        int | None,
+        typer.Option(min=1, help="Keep the states of this many tipsets (default: of all).", show_default=False),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop after this time; the next run goes on.", show_default=False)
+    ] = None,
+    rpc_url: Annotated[
+        str | None,
+        typer.Option(
+            "--rpc-url", metavar="URL", help="Let the node that has the folder open do it.", show_default=False
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Drop the blocks of a folder that no state, receipt, message or pin needs, and give the space back.
+
+    It may be interrupted at any moment and run again. Where a node has the folder open, name the node in place of the
+    folder: it goes on answering meanwhile (`hypervisor node --keep-states` collects by itself).
+
+    Example: hypervisor gc chain --states 900
+
+    Example: hypervisor gc --rpc-url http://127.0.0.1:8545
+    """
+    from fvm_hypervisor.cli.progress import words_line
+    from hypervisor.errors import InvalidInput
+
+    if (folder is None) == (rpc_url is None):
+        raise InvalidInput("name a folder, or with --rpc-url the node that has it open")
+    with words_line("collecting") as say:
+
+        def progress(phase: str, kept: int, dropped: int) -> None:
+            if say is not None:
+                say(f"{phase}, {kept:,} kept, {dropped:,} dropped")
+
+        if folder is not None:
+            done = _in_folder(folder, states, seconds, progress)
+        else:
+            done = _at_node(str(rpc_url), states, seconds, progress)
+    if done is None:
+        typer.echo("the time is over: run the command again to go on", err=True)
+        raise typer.Exit(_UNFINISHED)
+    if as_json:
+        fields = ("kept", "dropped", "size_before", "size_after")
+        typer.echo(json.dumps({name: getattr(done, name) for name in fields}))
+        return
+    typer.echo(
+        f"{done.kept:,} blocks kept, {done.dropped:,} dropped; {done.size_before:,} bytes before, "
+        f"{done.size_after:,} after"
+    )
+
+
+def _in_folder(
+    folder: Path, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
+) -> CollectionResult | None:
+    from fvm_hypervisor.cli.folders import open_folder
+    from hypervisor.errors import InvalidInput
+    from localnet.chain.retention import chain_roots, forget_states
+    from localnet.fork.forking import recorded_fork
+    from store.blockstore import StoreLocked
+    from store.collector import GarbageCollector
+
+    try:
+        opened = open_folder(folder, read_only=False)
+    except StoreLocked:
+        raise StoreLocked(
+            f"the store in {folder} is open in another process: if that is a node, name it in place of the folder "
+            "(--rpc-url URL), it goes on answering meanwhile"
+        ) from None
+    with opened as store:
+        fork = recorded_fork(store)
+        if fork is not None and fork.url:
+            raise InvalidInput(f"{folder} holds a fork, which has only the blocks that were read: nothing is collected")
+        if states is not None:
+            forget_states(store, states)
+        collector = GarbageCollector(store, lambda: chain_roots(store))
+        return collector.run(lambda found: progress(found.phase, found.kept, found.dropped), seconds)
+
+
+def _at_node(
+    url: str, states: int | None, seconds: float | None, progress: Callable[[str, int, int], None]
+) -> CollectionResult | None:
+    from localnet.fork.node_client import NodeClient, NodeError, shown_url
+    from store.collector import CollectionResult
+
+    until = None if seconds is None else monotonic() + seconds
+    params: list[int] = [] if states is None else [states]
+    with NodeClient(url) as client:
+        while until is None or monotonic() <= until:
+            match client.ask("hypervisor_collectGarbage", *params):
+                case {
+                    "phase": "done",
+                    "kept": int(kept),
+                    "dropped": int(dropped),
+                    "sizeBefore": int(before),
+                    "sizeAfter": int(after),
+                }:
+                    return CollectionResult(kept, dropped, before, after)
+                case {"phase": str(phase), "kept": int(kept), "dropped": int(dropped)}:
+                    progress(phase, kept, dropped)
+                    if phase == "compact":  # the node gives the space back beside its work
+                        sleep(_COMPACTING)
+                case _:
+                    raise NodeError(f"{shown_url(url)} answers no state of a collection: is it a node of ours?")
+    return None

@@ -1,0 +1,146 @@
+"""`hypervisor inspect`: what is at a path in the state of a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_PATH = "ACTOR, ACTOR/FIELD, or ACTOR/state/... by the names of the actor's schema (default: the actors)."
+
+
+def inspect(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]", help="The folder of a machine or chain; none with --verify.", show_default=False
+        ),
+    ] = None,
+    path: Annotated[str, typer.Argument(metavar="[PATH]", help=_PATH, show_default=False)] = "",
+    root: Annotated[
+        str | None, typer.Option(metavar="CID", help="Look into this state (default: the folder's newest).")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Entries to show of a long map or list.")] = 100,
+    proof: Annotated[
+        Path | None, typer.Option(metavar="CAR", help="Write the blocks that show it, from the root on, to this file.")
+    ] = None,
+    verify: Annotated[
+        Path | None, typer.Option(metavar="CAR", help="Look into what --proof wrote, in place of a folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what is at a path in a machine's state. A node may have the folder open.
+
+    With --verify no folder is needed: each block of the proof is checked against its CID, and the path is followed from
+    the root on, through these blocks alone. --root is the state that you trust; without it the file's own root is taken
+    and named. A user's actor has no names there: its state is shown as it is.
+
+    Exit status: 0 if something is there, 1 if nothing is or the proof does not show it, 2 for wrong input.
+
+    Example: hypervisor inspect chain f04/state/claims
+
+    Example: hypervisor inspect f04/state/claims --verify proof.car --root bafy...
+    """
+    from hypervisor.errors import InvalidInput
+
+    if verify is not None:
+        if folder is not None and path:
+            raise InvalidInput("a proof is looked into in place of a folder: leave the folder out")
+        if proof is not None:
+            raise InvalidInput("--proof writes a proof of a folder's state, and --verify reads one: give one of them")
+        path = path if folder is None else str(folder)
+        start, found = _look_into_proof(verify, root, path, limit)
+        if root is None and not as_json:
+            typer.echo(f"the file's own root is {start}: compare it with one that you trust, or give --root", err=True)
+    elif folder is None:
+        raise InvalidInput("name a folder, or a proof with --verify")
+    else:
+        found = _look_into_folder(folder, root, path, limit, proof)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    _print(found, path)
+
+
+def _look_into_folder(folder: Path, root: str | None, path: str, limit: int, proof: Path | None) -> Any:
+    """What is there; the blocks that show it go to `proof`."""
+    from functools import partial
+
+    from fvm_hypervisor.cli.folders import head_of, named_block, reading
+    from hypervisor.user_files import check_output
+    from localnet.state.inspection import StateInspector
+    from localnet.state.named_code import stored_interface
+    from store.transfer import write_blocks
+
+    check_output(proof, "the proof")
+    with reading(folder) as store:
+        start = head_of(store) if root is None else named_block(root)
+        inspector = StateInspector(store, start, partial(stored_interface, store))
+        found = inspector.look(path, limit)
+        if proof is not None:
+            with proof.open("wb") as file:
+                write_blocks(file, [start], inspector.proof())
+    return found
+
+
+def _look_into_proof(file: Path, root: str | None, path: str, limit: int) -> tuple[str, Any]:
+    """The root and what the blocks of a proof show below it. Raises ProofError, InvalidInput."""
+    from fvm_hypervisor.cli.folders import named_block
+    from hypervisor.bundle import Bundle, manifest_with
+    from hypervisor.errors import Fatal, InvalidInput
+    from localnet.state.inspection import StateInspector
+    from store.blockstore import BlockNotFound
+    from store.car import read_car
+    from store.cid import has_digest, parse_cid, show
+    from store.memory import MemoryStore
+    from store.paths import ProofError
+
+    blocks = MemoryStore()
+    with file.open("rb") as stream:
+        reader = read_car(stream)
+        for cid, data in reader:
+            if not has_digest(cid, data):
+                raise ProofError(f"the proof's block {show(cid)} does not have that hash")
+            blocks.put(cid, data)
+        if len(reader.roots) != 1:
+            raise InvalidInput(f"{file} is not a proof: it has {len(reader.roots)} roots, expected 1")
+    start = reader.roots[0] if root is None else named_block(root)
+    actor = path.strip("/").partition("/")[0]
+    try:
+        # A proof has the blocks of the path alone: names are those of the bundle with the actor's code, if it is here.
+        names = Bundle.embedded().manifest
+        if actor:
+            code = parse_cid(StateInspector(blocks, start, manifest=names).look(actor)["code"]["/"])
+            names = manifest_with(code) or names
+        return show(start), StateInspector(blocks, start, manifest=names).look(path, limit)
+    except (BlockNotFound, Fatal) as error:
+        raise ProofError(f"{file} does not show what is at '{path}' of the state {show(start)}: {error}") from None
+
+
+def _print(found: Any, path: str) -> None:
+    """For people: the actors, or a line for each value."""
+    from hypervisor.printable import printable
+
+    if not path.strip("/"):
+        for actor, fields in found.items():
+            typer.echo(f"{actor:<10} {fields['type']:<18} {fields['balance']} attoFIL")
+        return
+    for name, value in _lines(found):
+        text = printable(value, len(value)) if isinstance(value, str) else json.dumps(value)
+        typer.echo(f"{printable(name, len(name))}  {text}" if name else text)
+
+
+def _lines(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """A line for each value that has no parts: its path below, and itself."""
+    if isinstance(value, dict) and value and value.keys() != {"/"}:
+        for key, item in value.items():
+            yield from _lines(item, f"{path}/{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        yield from _lines({str(index): item for index, item in enumerate(value)}, path)
+    elif isinstance(value, dict) and value:
+        yield path, value["/"]
+    else:
+        yield path, value

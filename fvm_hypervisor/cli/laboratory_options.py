@@ -1,0 +1,92 @@
+"""Options of the laboratory's commands: what to execute, and under which rules, prices and code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RULES = "Rules and code"
+WHAT = "What to execute"
+
+Sources = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="FILE|DIR...",
+        help="Message vectors, folders of them, and chains' folders.",
+        show_default=False,
+    ),
+]
+First = Annotated[
+    int | None,
+    typer.Option(
+        "--from", min=0, metavar="EPOCH", rich_help_panel=WHAT, help="Of a chain: the first epoch.", show_default=False
+    ),
+]
+Last = Annotated[
+    int | None,
+    typer.Option(
+        "--to", min=0, metavar="EPOCH", rich_help_panel=WHAT, help="Of a chain: the last epoch.", show_default=False
+    ),
+]
+BundleDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        rich_help_panel=WHAT,
+        help="Where the bundles of vectors are (default: bundles/ in FVM_DATA, ../shared); those of `hypervisor "
+        "bundle` are found, too.",
+    ),
+]
+Workers = Annotated[
+    int, typer.Option(min=1, rich_help_panel=WHAT, help="Processes to use.", show_default="the number of cores")
+]
+CORES = os.cpu_count() or 1
+Prices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--price", metavar="NAME=GAS", rich_help_panel=RULES, help="Another price; may be given several times."
+    ),
+]
+Actors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--actor",
+        metavar="NAME=WASM[,WASM]",
+        rich_help_panel=RULES,
+        help="Another build of a built-in actor, or of the actor with a code CID; may be given several times.",
+    ),
+]
+ListPrices = Annotated[
+    bool,
+    typer.Option(
+        "--list-prices", rich_help_panel=RULES, help="Print the prices of --network (default: the newest), and end."
+    ),
+]
+
+
+def bundle_folder(given: Path | None) -> Path:
+    """Where bundles of vectors are."""
+    return given or Path(os.environ.get("FVM_DATA", "../shared")) / "bundles"
+
+
+def print_prices(network: str | None, overlay: Path | None, as_json: bool) -> None:
+    """The prices of a network version, or with an overlay."""
+    import json
+
+    from fvm_hypervisor.cli.options import parsed_network
+    from hypervisor.network_versions import LATEST, network_version
+    from hypervisor.opening import named_overlay
+    from hypervisor.price_names import price_values, show_price
+
+    number = LATEST.number if network is None else parsed_network(network)
+    row = network_version(number, named_overlay(overlay))
+    values = price_values(row.prices)
+    if as_json:
+        typer.echo(json.dumps({"network": row.number, "prices": values}))
+        return
+    typer.echo(f"nv{row.number}, price list {row.prices.name}, in gas:")
+    for name, value in values.items():
+        typer.echo(f"{name:<38} {show_price(name, value):>20}")

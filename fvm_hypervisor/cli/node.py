@@ -1,0 +1,491 @@
+"""`hypervisor node`: a local network on a port of this machine, with anvil's names for what is the same."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fvm_hypervisor.cli.node_upgrades import (
+    PANEL,
+    Features,
+    NodeOverlay,
+    Orchestrator,
+    Ramp,
+    Sra,
+    Swa,
+    Timelock,
+    Upgrades,
+    Version,
+)
+from fvm_hypervisor.cli.node_upgrades import planned as planned_upgrades
+from fvm_hypervisor.cli.node_upgrades import streams as asked_streams
+from fvm_hypervisor.cli.options import (
+    Engines,
+    Precompiles,
+    checked_rules,
+    engine_there,
+    named_precompiles,
+    named_rules,
+    parsed_network,
+)
+
+if TYPE_CHECKING:
+    from localnet import Network
+    from localnet.fork.forking import ForkSource
+    from localnet.ledger.address_index import AddressIndex
+    from localnet.rpc.interval import Interval
+    from localnet.rpc.node import NodeLimits
+
+_SERVER, _CHAIN, _ACCOUNTS, _BLOCKS = "Server", "Chain and state", "Accounts", "Blocks"
+_FACADE = "Let contracts call built-in actors by their Solidity interfaces, which no real network does."
+_FOLDER = "Keep the chain in this folder, and go on with what it holds (default: in memory). A folder, not a file."
+_LOAD = "Begin with the state of a file that --dump-state or anvil_dumpState made here."
+_HOST = "The address to listen at. Beyond this machine the node signs for no account, unless --unlock is given."
+_DEFERRED = "Let receipts be known one block later, as on the network: `latest` is then not yet `pending`."
+_INDEX = (
+    "Keep an index by address and topic beside the chain, for old messages and events in pages and in ots_ methods."
+)
+_ACTOR_LOGS = "Print what native actors log, as `f0105 tip_jar: ...`. They pay gas for it, so messages cost more."
+_RULES = (
+    "Whose gas, fees and blocks: filecoin, ethereum or others that are installed (default: filecoin or the folder's)."
+)
+_LAB = (
+    "With --rules lab: Filecoin's rules with this lab on; may be given several times, or with commas (docs/labs; "
+    "`hypervisor doctor` lists them)."
+)
+_CHAIN_ID = "Of a new chain (default: 31415926, with --rules ethereum 31337)."
+_KEEP = "Keep the states of this many blocks, older ones go (default: 4100; with --state all of them)."
+_FORK = "Begin as the network of another node: its state is read block by block when something touches it."
+_FORK_EPOCH = "The epoch to fork at (default: the other node's head). --fork-block-number is the same."
+_TIMESTAMP = "Let it be this time when the node starts, in Unix seconds: a new chain's first block has it."
+_BASE_FEE = "The base fee of the first block that the node makes, in attoFIL per gas; the rule goes on from there."
+_GAS_LIMIT = "With --rules ethereum: the gas limit of blocks from the next one on (default: 30000000)."
+_NO_GAS_LIMIT = "With --rules ethereum: as good as no gas limit of blocks."
+_QUESTION_TIME = "How long a call, an estimate or another question may take before it ends with an error."
+_TRACE_TIME = "How long a question may take that executes transactions again, or a call, for a trace."
+_PARALLEL = "Processes that share the messages of a block; what comes out is the same."
+_OPEN_FILES = 10_240
+"""The most that macOS takes."""
+_FUNDS = (
+    "FIL that each account has at first, under its Ethereum address and again under its native one (default: 10000)."
+)
+
+
+def node(
+    port: Annotated[
+        int,
+        typer.Option("--port", "-p", min=0, max=65535, rich_help_panel=_SERVER, help="The port; 0 takes a free one."),
+    ] = 8545,
+    host: Annotated[str, typer.Option(metavar="IP", rich_help_panel=_SERVER, help=_HOST)] = "127.0.0.1",
+    ready_file: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", rich_help_panel=_SERVER, help="Write the URL here once requests are answered."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", rich_help_panel=_SERVER, help="Answer requests to this host name, too; * is any."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", rich_help_panel=_SERVER, help="Answer pages of this origin, too; * is any."),
+    ] = None,
+    question_time: Annotated[
+        float, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_QUESTION_TIME)
+    ] = 5.0,
+    trace_time: Annotated[
+        float, typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_SERVER, help=_TRACE_TIME)
+    ] = 30.0,
+    no_cors: Annotated[
+        bool,
+        typer.Option("--no-cors", rich_help_panel=_SERVER, help="Answer pages of no other origin (the default)."),
+    ] = False,
+    config_out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=_SERVER, help="Write accounts and keys to this file, as JSON."),
+    ] = None,
+    silent: Annotated[
+        bool, typer.Option("--silent", "--quiet", "-q", rich_help_panel=_SERVER, help="Print nothing.")
+    ] = False,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", rich_help_panel=_CHAIN, help=_FOLDER)] = None,
+    dump_state: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help="Write the state to this file when the node ends."),
+    ] = None,
+    keep_states: Annotated[
+        int | None, typer.Option(min=1, metavar="N", rich_help_panel=_CHAIN, help=_KEEP, show_default=False)
+    ] = None,
+    fork_url: Annotated[
+        str | None, typer.Option("--fork-url", "-f", metavar="URL", rich_help_panel=_CHAIN, help=_FORK)
+    ] = None,
+    fork_epoch: Annotated[
+        int | None,
+        typer.Option(
+            "--fork-epoch", "--fork-block-number", min=0, metavar="N", rich_help_panel=_CHAIN, help=_FORK_EPOCH
+        ),
+    ] = None,
+    load_state: Annotated[Path | None, typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help=_LOAD)] = None,
+    load_state_limit: Annotated[
+        int, typer.Option(min=1, metavar="MIB", rich_help_panel=_CHAIN, help="What that state may have, decompressed.")
+    ] = 64,
+    chain_id: Annotated[
+        int | None,
+        typer.Option(metavar="ID", rich_help_panel=_CHAIN, help=_CHAIN_ID),
+    ] = None,
+    bare: Annotated[
+        bool, typer.Option("--bare", rich_help_panel=_CHAIN, help="No Multicall3 and no CREATE2 deployer at genesis.")
+    ] = False,
+    artifacts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=_CHAIN,
+            help="Look here for compiled contracts, to tell failures by name and line (default: out, artifacts).",
+        ),
+    ] = None,
+    accounts: Annotated[
+        int | None,
+        typer.Option("--accounts", "-a", min=1, max=1000, rich_help_panel=_ACCOUNTS, help="How many (default: 10)."),
+    ] = None,
+    balance: Annotated[str | None, typer.Option(metavar="FIL", rich_help_panel=_ACCOUNTS, help=_FUNDS)] = None,
+    mnemonic: Annotated[
+        str | None,
+        typer.Option("--mnemonic", "-m", metavar="WORDS", rich_help_panel=_ACCOUNTS, help="(default: test ... junk)"),
+    ] = None,
+    derivation_path: Annotated[
+        str, typer.Option(metavar="PATH", rich_help_panel=_ACCOUNTS, help="Where the mnemonic's keys are.")
+    ] = "m/44'/60'/0'/0/",
+    unlock: Annotated[
+        bool,
+        typer.Option(
+            "--unlock", rich_help_panel=_ACCOUNTS, help="Sign for everyone who asks, also beyond this machine."
+        ),
+    ] = False,
+    auto_impersonate: Annotated[
+        bool, typer.Option("--auto-impersonate", rich_help_panel=_ACCOUNTS, help="Send from every address, keyless.")
+    ] = False,
+    timestamp: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="SECONDS", rich_help_panel=_CHAIN, help=_TIMESTAMP),
+    ] = None,
+    block_base_fee_per_gas: Annotated[
+        int | None,
+        typer.Option(
+            "--block-base-fee-per-gas", "--base-fee", min=0, metavar="ATTOFIL", rich_help_panel=_BLOCKS, help=_BASE_FEE
+        ),
+    ] = None,
+    gas_limit: Annotated[
+        int | None, typer.Option(min=1, metavar="GAS", rich_help_panel=_BLOCKS, help=_GAS_LIMIT)
+    ] = None,
+    disable_block_gas_limit: Annotated[
+        bool, typer.Option("--disable-block-gas-limit", rich_help_panel=_BLOCKS, help=_NO_GAS_LIMIT)
+    ] = False,
+    order: Annotated[
+        Literal["fees", "fifo"], typer.Option(rich_help_panel=_BLOCKS, help="Which waiting transactions come first.")
+    ] = "fees",
+    no_mining: Annotated[
+        bool,
+        typer.Option("--no-mining", "--no-mine", rich_help_panel=_BLOCKS, help="Make blocks only when told to."),
+    ] = False,
+    block_time: Annotated[
+        float | None,
+        typer.Option(
+            "--block-time", "-b", metavar="SECONDS", rich_help_panel=_BLOCKS, help="Make a block every SECONDS seconds."
+        ),
+    ] = None,
+    parallel: Annotated[int, typer.Option(min=1, max=256, metavar="N", rich_help_panel=_BLOCKS, help=_PARALLEL)] = 1,
+    null_rate: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", rich_help_panel=_BLOCKS, help="With --block-time: the share of epochs that have no block."
+        ),
+    ] = 0.0,
+    no_explorer: Annotated[
+        bool, typer.Option("--no-explorer", rich_help_panel=_SERVER, help="Serve no pages, JSON-RPC alone.")
+    ] = False,
+    index: Annotated[bool, typer.Option("--index", rich_help_panel=_SERVER, help=_INDEX)] = False,
+    deferred: Annotated[bool, typer.Option("--deferred", rich_help_panel=_BLOCKS, help=_DEFERRED)] = False,
+    rules: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", rich_help_panel=_CHAIN, help=_RULES, callback=checked_rules),
+    ] = None,
+    lab: Annotated[
+        list[str] | None, typer.Option(metavar="NAME[=OPTION][,...]", rich_help_panel=_CHAIN, help=_LAB)
+    ] = None,
+    hardfork: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", rich_help_panel=_CHAIN, help="With --rules ethereum: cancun, prague or osaka (default)."
+        ),
+    ] = "",
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CAR|vN",
+            rich_help_panel=PANEL,
+            help="An official bundle of built-in actors (default: our own).",
+        ),
+    ] = None,
+    evm: Annotated[
+        Engines | None,
+        typer.Option(
+            rich_help_panel=PANEL,
+            callback=engine_there,
+            help="Who runs contracts (default: official where the bundle has an EVM actor, else ours).",
+        ),
+    ] = None,
+    network: Version = None,
+    overlay: NodeOverlay = None,
+    feature: Features = None,
+    upgrade: Upgrades = None,
+    swa: Swa = None,
+    sra: Sra = None,
+    orchestrator: Orchestrator = None,
+    ramp: Ramp = None,
+    timelock: Timelock = None,
+    precompile: Precompiles = None,
+    actor_logs: Annotated[bool, typer.Option("--actor-logs", rich_help_panel=PANEL, help=_ACTOR_LOGS)] = False,
+    abi_facade: Annotated[bool, typer.Option("--abi-facade", rich_help_panel=PANEL, help=_FACADE)] = False,
+) -> None:
+    """Run a local network that Ethereum's tools can talk to.
+
+    The accounts' keys are known to everybody: use them here only. In a folder (--state), a transaction that has a
+    receipt is kept, whatever happens to the process. Each transaction is printed in a line when it has one; one that
+    fails with all its calls, by the names and lines of the contracts that are compiled in this folder (out/ of Foundry,
+    artifacts/ of Hardhat). What contracts write with console.log is printed. Storage proofs are accepted
+    without being checked. A browser sees the chain at the address that the node answers at.
+
+    --bundle takes a CAR file, or a release that `hypervisor bundle fetch` got. --swa, --sra, --orchestrator, --ramp and
+    --timelock are for a new chain, or for the upgrade to network version 29 that --upgrade plans.
+
+    Example: hypervisor node
+
+    Example: hypervisor node --bundle v18-devnet --state chain --port 1234
+
+    Example: hypervisor node --rules ethereum
+
+    Example: hypervisor node --rules lab --lab lanes
+    """
+    from fvm_hypervisor.cli.node_banner import config
+    from fvm_hypervisor.cli.progress import words_line
+    from hypervisor.argument_checks import whole_number
+    from hypervisor.errors import InvalidInput
+    from hypervisor.features import with_features
+    from hypervisor.opening import AUTO, IN_MEMORY, named_overlay
+    from hypervisor.user_files import read_bounded
+    from localnet.accounts import TEST_MNEMONIC
+    from localnet.chain.clock import LATEST_TIME
+    from localnet.contracts.amounts import attofil
+    from localnet.ledger.block_settings import LARGEST_GAS_LIMIT
+    from localnet.network import Network
+    from localnet.rpc.interval import Interval
+    from localnet.rpc.node import NodeLimits
+
+    if null_rate and not block_time:
+        raise InvalidInput(f"--null-rate {null_rate:g} is for blocks made by the clock: give --block-time, too")
+    if no_cors and allow_origin:
+        raise InvalidInput(f"--no-cors answers pages of no other origin, --allow-origin {allow_origin[0]} of that one")
+    if gas_limit is not None and disable_block_gas_limit:
+        raise InvalidInput(f"--gas-limit {gas_limit} and --disable-block-gas-limit exclude each other")
+    version = None if network is None else parsed_network(network)
+    interval = Interval(block_time or 0, null_rate)
+    words, funds = mnemonic or TEST_MNEMONIC, None if balance is None else attofil(balance)
+    ahead = 0.0
+    if timestamp is not None:
+        ahead = whole_number(timestamp, "a time", 0, LATEST_TIME) - time.time()
+    loaded = None if load_state is None else read_bounded(load_state, load_state_limit << 20, "the state")
+    if dump_state is not None:
+        _check_writable(dump_state)
+    if ready_file is not None and ready_file.is_file():
+        ready_file.unlink()  # of a node that was killed: no program may read it while this one starts
+    if actor_logs and not silent:
+        _print_actor_logs()
+    if silent:
+        logging.disable(logging.WARNING)  # of requests that are no HTTP; a defect is still reported
+    with nullcontext() if silent else words_line("starting (what is new on this machine is compiled first)"):
+        opened = Network(
+            IN_MEMORY if state is None else state,
+            bundle=bundle,
+            evm=evm or AUTO,
+            network=version,
+            overlay=with_features(feature or (), named_overlay(overlay)),
+            rules=named_rules(rules, lab),
+            hardfork=hardfork,
+            upgrades=planned_upgrades(upgrade),
+            facade=abi_facade,
+            mnemonic=words,
+            derivation_path=derivation_path,
+            account_count=accounts,
+            balance=funds,
+            clock=lambda: time.time() + ahead,
+            chain_id=chain_id,
+            gas_limit=LARGEST_GAS_LIMIT if disable_block_gas_limit else gas_limit,
+            bare=bare,
+            deferred=deferred,
+            fork=_fork(fork_url, fork_epoch, silent),
+            streams=asked_streams(swa=swa, sra=sra, orchestrator=orchestrator, ramp=ramp, timelock=timelock),
+            keep_states=keep_states if state is None else None,
+            actor_debugging=actor_logs,
+            parallel=parallel,
+            precompiles=named_precompiles(precompile),
+        )
+    with opened:
+        if loaded is not None:
+            opened.load_state(loaded, load_state_limit << 20)
+        if block_base_fee_per_gas is not None:
+            opened.set_next_base_fee(block_base_fee_per_gas)
+        opened.mempool.first_come = order == "fifo"
+        if config_out is not None:
+            _write(config_out, json.dumps(config(opened, words, derivation_path)).encode())
+        opened.automine = not no_mining and block_time is None
+        _serve(
+            opened,
+            interval,
+            host,
+            port,
+            ready_file,
+            allow_host or [],
+            allow_origin or [],
+            unlock,
+            silent,
+            words,
+            derivation_path,
+            artifacts,
+            None if state is None else keep_states,
+            auto_impersonate,
+            not no_explorer,
+            _addresses(state) if index else None,
+            NodeLimits(question=question_time, trace=trace_time),
+        )
+        if dump_state is not None:
+            _write(dump_state, opened.dump_state())
+
+
+def _print_actor_logs() -> None:
+    """Print the lines of actors' logs to standard output, each as it stands."""
+    from hypervisor.actor_log import LOGGER, MOST_CHARACTERS
+    from hypervisor.printable import printable
+
+    class Printer(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            with suppress(OSError):  # standard output is closed: the node goes on
+                print(printable(record.getMessage(), 2 * MOST_CHARACTERS), flush=True)
+
+    log = logging.getLogger(LOGGER)
+    log.addHandler(Printer())
+    log.propagate = False
+
+
+def _addresses(folder: Path | None) -> AddressIndex:
+    """The index by address of a chain, in its folder or in memory."""
+    from localnet.ledger.address_index import FILE, AddressIndex
+
+    return AddressIndex(None if folder is None else folder / FILE)
+
+
+def _fork(url: str | None, epoch: int | None, silent: bool) -> ForkSource | None:
+    from hypervisor.errors import InvalidInput
+    from localnet.fork.forking import ForkSource
+    from localnet.fork.node_client import shown_url
+
+    def waited(seconds: float) -> None:
+        if not silent:
+            typer.echo(f"waiting for {shown_url(str(url))} for {seconds:.0f} s", err=True)
+
+    if url is None and epoch is not None:
+        raise InvalidInput("an epoch to fork at, but no node to fork: say which one with --fork-url")
+    return None if url is None else ForkSource(url, epoch, waited)
+
+
+def _serve(
+    network: Network,
+    interval: Interval,
+    host: str,
+    port: int,
+    ready_file: Path | None,
+    hosts: list[str],
+    origins: list[str],
+    unlock: bool,
+    silent: bool,
+    mnemonic: str,
+    path: str,
+    artifacts: list[Path] | None,
+    keep_states: int | None,
+    impersonates: bool,
+    explores: bool,
+    addresses: AddressIndex | None,
+    limits: NodeLimits,
+) -> None:
+    """Serve a network until a signal ends the program."""
+    from fvm_hypervisor.cli.node_banner import banner
+    from fvm_hypervisor.cli.node_vectors import vector_of
+    from fvm_hypervisor.explorer.application import explorer
+    from localnet.console import Console
+    from localnet.rpc.access import Access
+    from localnet.rpc.server import Server, reaches_out
+    from localnet.rpc.server import ready_file as written
+
+    allow_open_files()
+    signs = unlock or not reaches_out(host)
+    access = Access((*hosts, host), tuple(origins))  # who listens at an address is asked for by it
+    server = Server(
+        network,
+        port,
+        limits,
+        access=access,
+        interval=interval,
+        host=host,
+        signs=signs,
+        keep_states=keep_states,
+        impersonates=impersonates,
+        pages=explorer(artifacts, lambda wanted: vector_of(server.url, wanted)) if explores else None,
+        addresses=addresses,
+    )
+    with written(ready_file, server.url) as write_url:
+
+        def announce() -> None:
+            if not silent:
+                typer.echo(banner(network, mnemonic, path, signs=signs))
+                console = Console(network, artifacts, server.url, explored=explores)
+                console.listen()
+                server.attach(console)
+                typer.echo(f"\nListening on {server.url} (chain id {network.chain_id}, block {network.block_number})")
+                if explores:
+                    typer.echo(f"Explorer at {server.url}/")
+            write_url()
+
+        server.run(announce)
+
+
+def allow_open_files() -> None:
+    """Take as many open files as the system lets this process have: a connection is one, and shells allow few."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _check_writable(file: Path) -> None:
+    """InvalidInput at once where the state cannot be written at the end."""
+    from hypervisor.errors import InvalidInput
+
+    if file.is_dir() or not os.access(file.parent, os.W_OK):
+        raise InvalidInput(f"the state cannot be written to {file}: it is not a file in a folder that can be written")
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(data)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)

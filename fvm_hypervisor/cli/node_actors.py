@@ -1,0 +1,120 @@
+"""Calls of actors on a running node, over the Filecoin methods of its JSON-RPC: lotus' names, so lotus answers, too."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from pathlib import Path
+from typing import Any
+
+from bridge.interfaces import NOTHING_KNOWN, Interface
+from fvm_hypervisor.cli.rpc_client import ask
+from hypervisor.errors import InvalidInput
+from hypervisor.printable import printable
+from localnet.addresses import filecoin_address
+from localnet.contracts.native_actor import read_interface, read_schema
+from localnet.fork.node_client import NodeError, shown_url
+
+
+def install_actor(url: str, module: bytes, schema: Path | None, name: str) -> str:
+    """The code CID of a module that a node keeps from now on. Raises InvalidInput, NodeError."""
+    text = None if schema is None else read_schema(schema)
+    return _cid(url, ask(url, "hypervisor_installActor", b64encode(module).decode(), text, name))
+
+
+def create_actor(url: str, code: str, params: Any, cbor: bytes | None, value: int) -> dict[str, str]:
+    """The addresses of a new actor on a node. Raises NodeError."""
+    given = params if cbor is None else f"0x{cbor.hex()}"
+    found = ask(url, "hypervisor_createActor", {"/": code}, given, hex(value))
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in ("id", "address")):
+        raise NodeError(f"{shown_url(url)} answers no addresses of an actor: {found!r:.60}")
+    return {name: printable(found[name]) for name in ("id", "address")}
+
+
+def replace_actor(url: str, target: str, code: str) -> None:
+    """Give an actor on a node other code. Raises NodeError."""
+    ask(url, "hypervisor_setActorCode", str(filecoin_address(target)), {"/": code})
+
+
+def call_actor(
+    url: str,
+    target: str,
+    method: str | int,
+    params: Any,
+    value: int,
+    account: int,
+    dry_run: bool,
+    schema: Path | None,
+    cbor: bytes | None = None,
+) -> dict[str, Any]:
+    """The answer of a method, and the CID of the message if one was sent; `value` in attoFIL.
+
+    Raises InvalidInput, and NodeError also where the actor exits with another code than 0.
+    """
+    address = str(filecoin_address(target))
+    interface = _known(url, address, isinstance(method, int)) if schema is None else read_interface(schema)
+    number, data = interface.message(method, params, cbor)
+    request = {
+        "To": address,
+        "From": _sender(url, account),
+        "Value": str(value),
+        "Method": number,
+        "Params": b64encode(data).decode(),
+    }
+    if dry_run:
+        called = ask(url, "Filecoin.StateCall", request, None)
+        return {"answer": _answer(url, interface, method, called, "MsgRct")}
+    sent = ask(url, "Filecoin.MpoolPushMessage", request, None)
+    waited = ask(url, "Filecoin.StateWaitMsg", sent["CID"], 0, -1, True)
+    return {"answer": _answer(url, interface, method, waited, "Receipt"), "message": sent["CID"]["/"]}
+
+
+def _cid(url: str, found: Any) -> str:
+    if not isinstance(found, dict) or not isinstance(found.get("/"), str):
+        raise NodeError(f"{shown_url(url)} answers no code CID: {found!r:.60}")
+    return printable(found["/"])
+
+
+def _known(url: str, address: str, by_number: bool) -> Interface:
+    """The interface that a node knows of an actor's code; with `by_number` it may know none."""
+    try:
+        found = ask(url, "hypervisor_actorInterface", address)
+    except NodeError as error:
+        if not error.answered:
+            raise
+        found = {}  # another kind of node
+    if isinstance(found, dict) and isinstance(found.get("schema"), str):
+        return Interface.parse(found["schema"], f"the schema of {address}")
+    try:
+        return _built_in(url, address)
+    except InvalidInput:
+        if not by_number:
+            raise
+        return NOTHING_KNOWN
+
+
+def _built_in(url: str, address: str) -> Interface:
+    code = ask(url, "Filecoin.StateGetActor", address, None)["Code"]
+    version = ask(url, "Filecoin.StateNetworkVersion", None)
+    names = [name for name, known in ask(url, "Filecoin.StateActorCodeCIDs", version).items() if known == code]
+    if not names:
+        raise InvalidInput(f"the interface of {address} is not known: name its schema with --schema")
+    return Interface.built_in(names[0])
+
+
+def _sender(url: str, account: int) -> str:
+    native = [str(each) for each in ask(url, "Filecoin.WalletList") if str(each)[1:2] == "1"]
+    if account >= len(native):
+        raise InvalidInput(f"{shown_url(url)} has {len(native)} native accounts: there is no number {account}")
+    return native[account]
+
+
+def _answer(url: str, interface: Interface, method: str | int, found: dict[str, Any], receipt: str) -> Any:
+    try:
+        code, returned = found[receipt]["ExitCode"], found[receipt]["Return"]
+        data = b64decode(returned or "", validate=True)
+    except (TypeError, KeyError, Base64Error) as error:
+        raise NodeError(f"{shown_url(url)} answers what is not a receipt: {error}") from None
+    if code:
+        raise NodeError(f"{method} exits with {code}: {printable(str(found.get('Error') or 'no message'))}")
+    return interface.answer_json(method, data)

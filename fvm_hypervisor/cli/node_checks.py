@@ -1,0 +1,143 @@
+"""What `hypervisor doctor` asks a node: small questions whose right answers are known."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from fvm_hypervisor.cli.rpc_client import ask
+from hypervisor.labs import PREFIX
+from hypervisor.printable import printable
+from localnet.chain.streams import streams_in_words
+from localnet.fork.node_client import NodeError
+from store.cid import Cid, parse_cid, show
+from store.codec import decode
+
+_NAMES: Final = {314: "mainnet", 314159: "calibration", 31415926: "a development network"}
+_RESOLVE_F01: Final = "0x610001600052602060206002601e73fe000000000000000000000000000000000000015afa3d600060003e3d6000fd"
+"""Init code that asks 0xfe..01 for the actor with the address 0x0001 (f01), and reverts with the answer.
+
+Precompiles are there for contracts only, so a contract must ask.
+"""
+_MULTICALL3: Final = "0xca11bde05977b3631167028862be2a173976ca11"
+_NOBODY: Final = "0x000000000000000000000000000000000000dead"
+_START: Final = "start one with `hypervisor node`"
+
+
+def node_checks(url: str) -> Iterator[tuple[str, Callable[[], str]]]:
+    """The checks of a node. Where it does not answer at all there is only the first."""
+    reached: list[str] = []
+
+    def answers() -> str:
+        before = time.perf_counter()
+        reached.append(printable(str(ask(url, "web3_clientVersion"))))
+        return f"{reached[0]} in {(time.perf_counter() - before) * 1000:.0f} ms"
+
+    yield "answers", answers
+    if reached:
+        for name, check in _CHECKS:
+            yield name, lambda check=check: check(url)  # type: ignore[misc]  # mypy infers no default of a lambda
+
+
+def _chain(url: str) -> str:
+    number = _number(ask(url, "eth_chainId"))
+    return f"{number} ({_NAMES[number]})" if number in _NAMES else str(number)
+
+
+def _rules(url: str) -> str:
+    try:
+        name = ask(url, "hypervisor_rules")
+    except NodeError as error:
+        if not error.answered:
+            raise
+        return "it does not say: it is no node of this project's, and has no labs"
+    if not isinstance(name, str):
+        return "it answers no name of rules"
+    name = printable(name)
+    if not name.startswith(PREFIX):
+        return f"{name}, no labs"
+    return f"{name}: Filecoin's, with the labs {', '.join(name.removeprefix(PREFIX).split(','))}"
+
+
+def _newest(url: str) -> str:
+    block = ask(url, "eth_getBlockByNumber", "latest", False)
+    age = int(time.time()) - _number(block["timestamp"])
+    return (
+        f"{_number(block['number'])}, {age} seconds ago" if age >= 0 else f"{_number(block['number'])}, ahead of time"
+    )
+
+
+def _accounts(url: str) -> str:
+    count = len(ask(url, "eth_accounts"))
+    return f"signs for {count}" if count else "signs for no account: sign here with --private-key"
+
+
+def _filecoin(url: str) -> str:
+    try:
+        name, number = ask(url, "Filecoin.StateNetworkName"), ask(url, "Filecoin.StateNetworkVersion", None)
+    except NodeError as error:
+        if not error.is_unknown_method:
+            raise
+        raise NodeError(f"no Filecoin methods ({error}): this is not a Filecoin node; {_START}") from None
+    return f"{printable(str(name))}, network version {_number(number)}"
+
+
+def _streams(url: str) -> str:
+    """What the streams of the block reward are, read from the state of f02: so of any Filecoin node."""
+    head = ask(url, "Filecoin.ChainHead")
+    actor = ask(url, "Filecoin.StateGetActor", "f02", head["Cids"])
+
+    def read(cid: Cid) -> Any:
+        return decode(b64decode(ask(url, "Filecoin.ChainReadObj", {"/": show(cid)})))
+
+    try:
+        return streams_in_words(read(parse_cid(actor["Head"]["/"])), read, _number(head["Height"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise NodeError(f"the state of f02 cannot be read ({error}): is this a Filecoin node?") from None
+
+
+def _precompiles(url: str) -> str:
+    try:
+        answer = ask(url, "eth_call", {"data": _RESOLVE_F01}, "latest")
+    except NodeError as error:
+        answer = error.data
+    if answer != f"0x{1:064x}":
+        raise NodeError(f"0xfe..01 does not know f01 ({answer!r:.40}): Filecoin's precompiles are not there; {_START}")
+    return "0xfe..01 resolves f01"
+
+
+def _multicall(url: str) -> str:
+    if ask(url, "eth_getCode", _MULTICALL3, "latest") == "0x":
+        return "not there (`hypervisor node` has it without --bare)"
+    return f"at {_MULTICALL3}"
+
+
+def _traces(url: str) -> str:
+    request = {"from": _NOBODY, "to": _NOBODY}
+    try:
+        ask(url, "debug_traceCall", request, "latest", {"tracer": "callTracer"})
+    except NodeError:
+        return "none of debug_* (`hypervisor node` has them)"
+    return "debug_traceCall"
+
+
+def _number(value: Any) -> int:
+    try:
+        return int(value, 16) if isinstance(value, str) else int(value)
+    except (TypeError, ValueError):
+        raise NodeError(f"{value!r:.60} is not a number: is this a node?") from None
+
+
+_CHECKS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
+    ("chain id", _chain),
+    ("rules", _rules),
+    ("newest block", _newest),
+    ("accounts", _accounts),
+    ("Filecoin", _filecoin),
+    ("reward streams", _streams),
+    ("precompiles", _precompiles),
+    ("Multicall3", _multicall),
+    ("traces", _traces),
+)

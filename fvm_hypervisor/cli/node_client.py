@@ -1,0 +1,221 @@
+"""What the commands that use a node share: addresses in every form, sending and waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from fvm_hypervisor.cli.options import URL, URL_VARIABLE
+from fvm_hypervisor.cli.progress import words_line
+from fvm_hypervisor.cli.rpc_client import ask
+from fvm_hypervisor.cli.trace_client import ask_trace
+from hypervisor.errors import InvalidInput
+from localnet.fork.node_client import NodeError, shown_url
+from localnet.traces.trace_command import trace_command
+
+if TYPE_CHECKING:
+    from bridge.transactions import Transaction
+
+_QUICK, _SLOW = 0.02, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SendOptions:
+    """Who sends how: a node's account, or a key of one's own; seconds to wait."""
+
+    url: str
+    sender: str
+    key: str | None
+    gas_limit: int | None
+    timeout: float
+
+
+def ethereum(url: str) -> Callable[[str], str]:
+    """A reader of addresses: the 0x form of an f-, t- or 0x address; the node is asked for that of f1, f2 and f3."""
+
+    def read(text: str) -> str:
+        from bridge.addresses import from_delegated, masked_id
+        from localnet.addresses import filecoin_address
+
+        parsed = filecoin_address(text)
+        number = parsed.actor_id()
+        known = masked_id(number) if number is not None else from_delegated(parsed)
+        if known is None:
+            return str(ask_of_actor(url, text, "Filecoin.FilecoinAddressToEthAddress", str(parsed)))
+        if number is not None and not text.startswith("0x"):
+            ask_of_actor(url, text, "Filecoin.StateNetworkName")  # elsewhere the money would be lost
+        return f"0x{known.hex()}"
+
+    return read
+
+
+def ask_of_actor(url: str, address: str, method: str, *params: Any) -> Any:
+    """What a node answers about an actor's address. Raises NodeError, also for a node that has no actors."""
+    try:
+        return ask(url, method, *params)
+    except NodeError as error:
+        if not error.is_unknown_method:
+            raise
+        raise NodeError(
+            f"{shown_url(url)} does not know {address}: it does not answer {method} ({error}). Addresses of actors "
+            "need a Filecoin node, such as Lotus or `hypervisor node`; a node of Ethereum's alone has no actors",
+            error.data,
+            code=error.code,
+            answered=True,
+        ) from None
+
+
+def await_node(url: str, timeout: float) -> None:
+    """Return once a node answers. Raises NodeError where none does in time, or where something else answers."""
+    deadline, pause = time.monotonic() + timeout, _QUICK
+    with words_line(f"waiting for a node at {shown_url(url)}"):
+        while True:
+            try:
+                ask(url, "eth_chainId")
+                return
+            except NodeError as error:
+                if error.answered or time.monotonic() > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, _SLOW)
+
+
+def send_transaction(sending: SendOptions, to: str | None, data: bytes, value: int) -> dict[str, Any]:
+    """The receipt of a transaction. Raises NodeError where it is refused, or has no receipt in time."""
+    request = request_of(sending, to, data, value)
+    if sending.key is None:
+        transaction = ask(sending.url, "eth_sendTransaction", request)
+    else:
+        transaction = ask(sending.url, "eth_sendRawTransaction", _sign(sending, to, data, value, request))
+    return _wait_for_receipt(sending.url, str(transaction), sending.timeout)
+
+
+def request_of(sending: SendOptions, to: str | None, data: bytes, value: int) -> dict[str, Any]:
+    """A transaction as a node is asked to call or send it."""
+    request = {"to": to, "data": f"0x{data.hex()}", "value": hex(value)}
+    if sending.gas_limit is not None:
+        request["gas"] = hex(sending.gas_limit)
+    if sending.key is None:
+        sender = _account(sending.url, sending.sender)
+    else:
+        sender = f"0x{account_of(sending.key).address.hex()}"
+    return {"from": sender, **{name: field for name, field in request.items() if field is not None}}
+
+
+def make_known(url: str, abi: Sequence[Any], name: str, address: str | None = None) -> None:
+    """Let a node's call trees and pages know a contract's names; nothing of a node that has no such method."""
+    with suppress(NodeError):
+        ask(url, "hypervisor_addAbi", list(abi), address, name)
+
+
+def failure_lines(url: str, transaction: str, interfaces: Sequence[Any] = ()) -> list[str]:
+    """Why a transaction failed, call by call; nothing where the node does not trace."""
+    from localnet.traces.trace_report import explain_trace
+
+    try:
+        found = explain_trace(ask_trace(url, transaction), interfaces)
+    except NodeError:
+        return []
+    return list(found["why"]["calls"]) if found["why"] else []
+
+
+def print_outcome(url: str, receipt: dict[str, Any], failure: Sequence[str], as_json: bool, **more: Any) -> None:
+    """Print how a transaction of the node at `url` ended; status 1 where it failed."""
+    failed = int(receipt["status"], 16) != 1
+    found = {
+        "transaction": receipt["transactionHash"],
+        "block": int(receipt["blockNumber"], 16),
+        "gas_used": int(receipt["gasUsed"], 16),
+        "status": "failed" if failed else "ok",
+        **more,
+    }
+    if failed:
+        found["why"] = list(failure)
+    if as_json:
+        typer.echo(json.dumps(found))
+    elif failed:
+        typer.echo(f"error: transaction {found['transaction']} in block {found['block']} failed", err=True)
+        for line in failure:
+            typer.echo(f"  {line}", err=True)
+        default = os.environ.get(URL_VARIABLE, URL)
+        command = trace_command(found["transaction"], url if url == default else shown_url(url), default)
+        typer.echo(f"  `{command}` shows all its calls", err=True)
+    else:
+        for name, value in found.items():
+            typer.echo(f"{name:<12} {value:,}" if isinstance(value, int) else f"{name:<12} {value}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def account_of(key: str) -> Any:
+    """The account of a private key in hex. Raises InvalidInput, without the key."""
+    from localnet.accounts import Account
+
+    try:
+        secret = bytes.fromhex(key.strip().removeprefix("0x"))
+        if len(secret) == 32:
+            return Account.from_key(secret)
+    except ValueError:
+        pass  # refused below
+    raise InvalidInput("the private key is not valid: expected 64 hex digits, a number below the order of secp256k1")
+
+
+def _account(url: str, sender: str) -> str:
+    if not sender.isdigit():
+        return ethereum(url)(sender)
+    accounts = ask(url, "eth_accounts")
+    if int(sender) >= len(accounts):
+        raise InvalidInput(
+            f"{shown_url(url)} signs for {len(accounts)} accounts, there is no number {sender}: sign here with "
+            "--private-key"
+        )
+    return str(accounts[int(sender)])
+
+
+def _sign(sending: SendOptions, to: str | None, data: bytes, value: int, request: dict[str, Any]) -> str:
+    """A transaction, signed with a key, in hex."""
+    assert sending.key is not None, "the caller has looked"
+    return f"0x{account_of(sending.key).sign(prepared_transaction(sending, to, data, value, request)).raw().hex()}"
+
+
+def prepared_transaction(
+    sending: SendOptions, to: str | None, data: bytes, value: int, request: dict[str, Any]
+) -> Transaction:
+    """A transaction with its nonce, its gas limit and its fees, as the node says them, unsigned. Raises NodeError."""
+    from bridge.addresses import eth_address
+    from bridge.transactions import DYNAMIC_FEE, Transaction
+
+    url, sender = sending.url, request["from"]
+    priority = int(ask(url, "eth_maxPriorityFeePerGas"), 16)
+    gas = sending.gas_limit or int(ask(url, "eth_estimateGas", request), 16)
+    return Transaction(
+        type=DYNAMIC_FEE,
+        chain_id=int(ask(url, "eth_chainId"), 16),
+        nonce=int(ask(url, "eth_getTransactionCount", sender, "pending"), 16),
+        to=None if to is None else eth_address(bytes.fromhex(to[2:])),
+        value=value,
+        data=data,
+        gas_limit=gas,
+        max_fee=2 * int(ask(url, "eth_gasPrice"), 16) + priority,
+        max_priority_fee=priority,
+    )
+
+
+def _wait_for_receipt(url: str, transaction: str, timeout: float) -> dict[str, Any]:
+    deadline, pause = time.monotonic() + timeout, _QUICK
+    with words_line(f"{transaction} waits for a block"):
+        while True:
+            found: dict[str, Any] | None = ask(url, "eth_getTransactionReceipt", transaction)
+            if found is not None:
+                return found
+            if time.monotonic() > deadline:
+                raise NodeError(f"{transaction} has no receipt after {timeout:g} seconds; it may still get one")
+            time.sleep(pause)
+            pause = min(2 * pause, _SLOW)

@@ -1,0 +1,25 @@
+"""Message vectors for the pages of a node: `hypervisor extract` of the node itself."""
+
+from __future__ import annotations
+
+from fvm_hypervisor.explorer.site import NoVector
+
+
+def vector_of(url: str, transaction: str) -> str:
+    """The vector of a transaction of the node at a URL, as text. Raises NoVector."""
+    import json
+
+    from fvm_hypervisor.cli.vectors import data_folder
+    from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+    from fvm_hypervisor.laboratory.vectors.extract import extract_message
+    from hypervisor.errors import HypervisorError
+    from localnet.chain.node_source import NodeSource
+
+    source = NodeSource(url)
+    try:
+        found = extract_message(source, BundleFolder(data_folder("bundles")), transaction)
+    except HypervisorError as error:
+        raise NoVector(str(error)) from None
+    finally:
+        source.close()
+    return json.dumps(found.vector, indent=2) + "\n"

@@ -1,0 +1,66 @@
+"""`hypervisor profile`: gas and time of a transaction by function of the native actors in it, and by syscall."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fvm_hypervisor.cli.options import URL, AsJson, RpcUrl
+
+
+def profile(
+    transaction: Annotated[
+        str, typer.Argument(metavar="TXHASH", help="The transaction's hash, or its message's CID.", show_default=False)
+    ],
+    rpc: RpcUrl = URL,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", help="Read a chain's folder instead.")] = None,
+    flame: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a flame graph too, as wide as gas: an .svg, or an .html page."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where the gas of native actors goes: by function and by syscall, of their own and with what they call.
+
+    The transaction is executed again on the state that it met. Gas is exact; the time of a syscall is measured, that of
+    the code between is shared out by gas. Functions have names where the module has its custom section `name`: in Rust
+    with `strip = "debuginfo"`. A call of another actor stands under the `send::send` that made it.
+
+    Example: hypervisor profile 0x67ad... --flame profile.svg
+    """
+    from fvm_hypervisor.cli.trace import wanted_transaction
+    from localnet.traces.guest_profile import profile_lines, save_profile_flame
+
+    wanted = wanted_transaction(transaction)
+    found = _of_folder(state, wanted) if state else _of_node(rpc, wanted)
+    if flame is not None:
+        save_profile_flame(found, flame)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for line in profile_lines(found):
+        typer.echo(line)
+
+
+def _of_folder(folder: Path, wanted: bytes | str) -> dict[str, Any]:
+    from fvm_hypervisor.cli.folders import open_chain
+    from fvm_hypervisor.cli.trace import transaction_of
+
+    with open_chain(folder, read_only=True) as network:
+        return network.profile(transaction_of(network, wanted)).as_json()
+
+
+def _of_node(url: str, wanted: bytes | str) -> dict[str, Any]:
+    from fvm_hypervisor.cli.rpc_client import ask
+    from fvm_hypervisor.cli.trace import hash_at_node
+    from localnet.fork.node_client import NodeError, shown_url
+    from localnet.traces.guest_profile import check_profile
+
+    found = ask(url, "hypervisor_profile", hash_at_node(url, wanted))
+    try:
+        return check_profile(found)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise NodeError(f"{shown_url(url)} answers no profile: {type(error).__name__} in {found!r:.60}") from None

@@ -1,0 +1,106 @@
+"""A contract of a Foundry project by `FILE:NAME` or `NAME`, compiled: what scripts run, `create` deploys, and so on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
+    from fvm_hypervisor.soltest.project import Project
+
+_LARGEST_FILE: Final = 1 << 20
+"""Bytes of a file of arguments."""
+
+
+def source_path(home: Path, file: str) -> str:
+    """The path of a source from the project's root, given from there or from here. Raises InvalidInput."""
+    from hypervisor.errors import InvalidInput
+
+    for place in (Path(file), home / file):
+        if place.is_dir():
+            raise InvalidInput(f"{place} is a folder: name a file in it, FILE.sol:CONTRACT")
+        if place.is_file():
+            try:
+                return place.resolve().relative_to(home).as_posix()
+            except ValueError:
+                raise InvalidInput(f"{place} is not a file of the project {home}") from None
+    raise InvalidInput(f"there is no file {file}, here or in {home}")
+
+
+def contract_named(artifacts: Artifacts, file: str, name: str) -> ContractArtifact:
+    """The contract of a name in a source, or in any where `file` is empty. Raises InvalidInput."""
+    from hypervisor.errors import InvalidInput
+
+    files = [place.file for place in artifacts.places if place.name == name]
+    if file and file not in files:
+        found = ", ".join(place.name for place in artifacts.places if place.file == file)
+        raise InvalidInput(f"there is no contract {name} in {file}: it has {found or 'none'}")
+    if not file and len(files) != 1:
+        several = f"there are several contracts {name} ({', '.join(files)})"
+        raise InvalidInput(f"{several if files else f'there is no contract {name}'}: name it as FILE:CONTRACT")
+    return artifacts.get(file or files[0], name)
+
+
+def compiled_contract(context: Any, root: Path, contract: str, **options: Any) -> tuple[Project, ContractArtifact]:
+    """A contract that the project is compiled for, with the project; `options` are those of the compiler.
+
+    Raises InvalidInput, CompileError.
+    """
+    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings
+    from fvm_hypervisor.soltest.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.project import find_root, load_project
+    from fvm_hypervisor.soltest.session import Options, SuiteSession
+    from hypervisor.errors import InvalidInput
+
+    file, _, name = contract.rpartition(":")
+    if not name.isidentifier():
+        raise InvalidInput(f"{contract!r:.80} is not a contract: expected FILE:NAME or NAME, as src/Vault.sol:Vault")
+    home, profile = find_root(root), options.pop("profile", None)
+    check_folders(context, home)
+    project = load_project(home, profile, given_settings(context))
+    place = source_path(home, file) if file else ""
+    session = SuiteSession(
+        project, SuiteFilter(inside=place or None), Options(**options), lambda line: typer.echo(line, err=True)
+    )
+    return project, contract_named(session.compiled(), place, name)
+
+
+def named_node(project: Project, given: str | None) -> str | None:
+    """The URL of the node that the command line or the project names; None where neither does. Raises InvalidInput."""
+    import os
+
+    from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
+
+    node = given or project.eth_rpc_url
+    return None if node is None else endpoint_url(node, project.rpc_endpoints, os.environ)
+
+
+def constructor_texts(given: Sequence[str] | None, file: Path | None) -> list[str] | None:
+    """The constructor's arguments as texts, from the command line or a file; None where neither is given.
+
+    Raises InvalidInput.
+    """
+    from hypervisor.errors import InvalidInput
+    from hypervisor.user_files import read_bounded
+    from store.json_text import parse_json
+
+    if file is None:
+        return None if given is None else list(given)
+    if given:
+        raise InvalidInput("--constructor-args and --constructor-args-path say the same: give one of them")
+    data = read_bounded(file, _LARGEST_FILE, "the file of arguments")
+    try:
+        text = data.decode()
+        if file.suffix != ".json":
+            return text.split()
+        found = parse_json(text)
+    except ValueError as error:
+        raise InvalidInput(f"the constructor's arguments cannot be read from {file}: {error}") from None
+    if not isinstance(found, list):
+        raise InvalidInput(f"{file} is not a list of the constructor's arguments")
+    return [one if isinstance(one, str) else json.dumps(one) for one in found]

@@ -1,0 +1,109 @@
+"""Options of the commands about one contract of a Foundry project, and how forge's constructor arguments are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final
+
+import typer
+
+from fvm_hypervisor.cli.foreign_options import ForeignOptions
+from fvm_hypervisor.cli.forge_options import ALWAYS
+from fvm_hypervisor.cli.foundry_settings import COMPILER, setting_options, with_words
+from fvm_hypervisor.cli.options import URL_VARIABLE
+
+ProjectContract = Annotated[
+    str, typer.Argument(metavar="FILE:NAME|NAME", help="The contract, by its source and name.", show_default=False)
+]
+ConstructorArgs = Annotated[
+    list[str] | None, typer.Option("--constructor-args", metavar="ARGS...", help="The constructor's arguments.")
+]
+ConstructorArgsFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="They are in this file: words, or a list where it is called .json."),
+]
+ProjectRoot = Annotated[Path, typer.Option("--root", metavar="DIR", help="The project's folder, or one in it.")]
+ProjectNode = Annotated[
+    str | None,
+    typer.Option(
+        "--rpc-url",
+        "-r",
+        metavar="URL|NAME",
+        envvar=URL_VARIABLE,
+        help="The node (default: eth_rpc_url, or port 8545).",
+    ),
+]
+ProjectSolc = Annotated[str | None, typer.Option("--use", metavar="VERSION|PATH", help="The solc to compile with.")]
+SolcFromProject = Annotated[
+    bool, typer.Option("--solc-from-project", help="Run the compiler that lies in the project.")
+]
+ProjectProfile = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="The profile of foundry.toml.")]
+
+_KEYS: Final = "keys are given by --private-key, --keystore or --account, or the node signs (--unlocked --from)"
+_FEES: Final = "the transaction is of type 2, and pays what the node says: `hypervisor script` takes fees"
+_NO_SERVICE: Final = "no service for verified sources is asked: `hypervisor verify-bytecode` compares code"
+_ARGUMENTS: Final = "--constructor-args"
+
+
+class _ContractCommand(ForeignOptions):
+    origin = "forge"
+    here = "this command"
+
+    def __init__(self, name: str | None, **given: Any) -> None:
+        super().__init__(name, **given)
+        self.params += setting_options(COMPILER)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, with_words(_each_named(args)))
+
+
+class CreateCommand(_ContractCommand):
+    """`hypervisor create`, which knows the options of forge create by name."""
+
+    reasons: ClassVar = {
+        **ALWAYS,
+        **dict.fromkeys(
+            ("--aws", "--browser", "--gcp", "--interactive", "--ledger", "--mnemonic", "--trezor", "--turnkey"),
+            _KEYS),
+        **dict.fromkeys(("--gas-price", "--legacy", "--priority-gas-price"), _FEES),
+        **dict.fromkeys(("--etherscan-api-key", "--verifier", "--verifier-url", "--verify"), _NO_SERVICE),
+        "--libraries": "a contract that is linked to libraries is refused",
+        "--nonce": "the nonce is the sender's next one",
+    }  # fmt: skip
+
+
+class VerifyCommand(_ContractCommand):
+    """`hypervisor verify-bytecode`, which knows the options of forge verify-bytecode by name."""
+
+    reasons: ClassVar = {
+        **ALWAYS,
+        **dict.fromkeys(
+            ("--etherscan-api-key", "--verifier", "--verifier-api-key", "--verifier-url"),
+            "no service is asked: the code is compared with the project's own",
+        ),
+        "--chain": "the chain is the node's: --rpc-url names it",
+    }
+
+
+def _each_named(arguments: Sequence[str]) -> list[str]:
+    """A command line in which each value behind `--constructor-args`, up to the next option, has the option's name."""
+    found: list[str] = []
+    place = 0
+    while place < len(arguments):
+        found.append(arguments[place])
+        place += 1
+        if found[-1] != _ARGUMENTS:
+            continue
+        values = []
+        while place < len(arguments) and not _is_option(arguments[place]):
+            values.append(f"{_ARGUMENTS}={arguments[place]}")
+            place += 1
+        if values:
+            found[-1:] = values
+    return found
+
+
+def _is_option(word: str) -> bool:
+    """Whether a word is an option rather than a value, which may be a negative number."""
+    return word.startswith("-") and not word[1:2].isdigit() and word != "-"

@@ -1,0 +1,58 @@
+"""How every command ends that does not end well: in one sentence, and with the status of its kind.
+
+Status 2 is for what the user typed: options that there are not (typer says so), malformed values, files and folders
+that are not there or are not what they should be. Status 1 is for what did not work. What an error quotes may be a
+stranger's words (an actor's, a server's): they are shown so that no terminal obeys them.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import Any, Final, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from fvm_hypervisor.cli.exit_status import FAILED, INTERRUPTED, MISUSED
+
+_MOST_SHOWN: Final = 4000
+
+
+class Refusing(TyperGroup):
+    """`typer.Typer(cls=Refusing)`: expected errors of the commands, and of the groups in it, become their status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was chosen."""
+        from hypervisor.errors import HypervisorError, InvalidInput
+        from store.blockstore import StoreError, StoreFormatError
+        from store.car import CarError
+        from store.codec import CodecError
+
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except (InvalidInput, CarError, StoreFormatError) as error:
+            _end([str(error)], MISUSED)
+        except (HypervisorError, StoreError, CodecError) as error:
+            has_lines = isinstance(error, HypervisorError) and error.has_lines
+            _end(str(error).splitlines() if has_lines else [str(error)], FAILED)
+        except (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+            _end([_words(error)], MISUSED)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader is gone: typer ends the program quietly
+                raise
+            _end([_words(error)], FAILED)
+
+
+def _words(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename is not None and error.strerror else str(error)
+
+
+def _end(lines: list[str], status: int) -> NoReturn:
+    from hypervisor.printable import printable
+
+    words = "\n".join(printable(line, _MOST_SHOWN) for line in lines)
+    sys.stderr.write(f"error: {words}\n")
+    raise typer.Exit(status) from None

@@ -1,0 +1,183 @@
+"""`hypervisor replay`: a chain's tipsets, executed again in parallel."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fvm_hypervisor.cli.options import DASK, AsJson
+
+if TYPE_CHECKING:
+    from localnet.chain.replay import Replayed
+
+
+def replay(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]",
+            help="The folder of a chain or of a snapshot; with --fork-url where blocks are kept.",
+            show_default=False,
+        ),
+    ] = None,
+    fork_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Execute the tipsets of this node's chain, block by block.", show_default=False
+        ),
+    ] = None,
+    first: Annotated[
+        int | None, typer.Option("--from", min=0, metavar="EPOCH", help="The first epoch.", show_default=False)
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option("--to", min=0, metavar="EPOCH", help="The last epoch.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes to use.", show_default="the number of cores")
+    ] = os.cpu_count() or 1,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=256, metavar="N", help="Processes for the messages within a tipset.")
+    ] = 1,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK, show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Execute a chain's tipsets again, and say which come out otherwise than the chain has them.
+
+    Tipsets are independent of each other: each begins at the state that the chain has before it. The folder is read
+    only, a node may go on with it. A state that was changed by hand comes out otherwise.
+
+    Of a snapshot that `hypervisor car import DIR SNAPSHOT --chain` brought, those tipsets are executed whose states are
+    in it. With --fork-url a node (Lotus, Forest, `hypervisor node`) is asked for blocks when something touches them,
+    each is checked against its CID, and kept in DIR where one is named: a second run asks for none again. `hypervisor
+    extract` makes a vector of a tipset, and `hypervisor compare` says what differs.
+
+    --workers counts tipsets that are executed at once, --parallel processes that share the messages of one: what each
+    message has read is compared when its turn comes, so what comes out is the same. With it, --json says of each tipset
+    how many messages were taken over and how many executed again, and at which actors they met, with the slots that
+    others had changed meanwhile (at the first 100 conflicts in contracts, of contracts of at most 10,000 slots);
+    without it each such actor has a line, with the slots that differ in all its conflicts, and an x for each message
+    that conflicted there. A tipset of few messages, or of one sender, is executed serially.
+
+    Exit status: 0 if all came out the same, 1 if one did not.
+
+    Example: hypervisor replay chain --from 100 --to 200 --workers 8
+
+    Example: hypervisor replay kept --fork-url http://127.0.0.1:1234/rpc/v1 --from 4461000 --to 4461010
+    """
+    if parallel > 1:
+        from hypervisor.parallel import Parallel
+
+        Parallel(parallel)  # refused before anything is executed
+    if fork_url is None:
+        found = _of_folder(folder, first, last, parallel)
+    else:
+        found = _of_node(fork_url, folder, first, last, parallel)
+    tipsets = messages = different = 0
+    for done in found(workers, dask):
+        tipsets += 1
+        messages += done.messages
+        different += bool(done.difference)
+        if as_json:
+            typer.echo(json.dumps({name: value for name, value in asdict(done).items() if value is not None}))
+        else:
+            if done.difference:
+                typer.echo(f"{done.height}: {done.difference}")
+            _show_conflicts(done)
+    if not as_json:
+        typer.echo(f"{_count_text(tipsets, 'tipset')} with {_count_text(messages, 'message')}, {different:,} different")
+    if different:
+        raise typer.Exit(1)
+
+
+def _show_conflicts(done: Replayed) -> None:
+    """Of a tipset that was executed in parallel: what workers did, and a line for each actor that messages met at."""
+    parallel = done.parallel
+    if parallel is None or not done.messages:
+        return
+    from localnet.chain.conflicts import picture
+
+    taken, again = parallel["taken"], parallel["executed_again"]
+    if not taken + again:
+        typer.echo(f"{done.height}: {_count_text(done.messages, 'message')}, executed serially")
+        return
+    typer.echo(f"{done.height}: of {done.messages:,} messages {taken:,} taken over, {again:,} executed again")
+    for line in picture(parallel, done.messages):
+        typer.echo(f"  {line}")
+
+
+_Work = Callable[[int, str | None], "Iterator[Replayed]"]
+"""Executes what was found, with a number of processes, or by Dask."""
+
+
+def _of_folder(folder: Path | None, first: int | None, last: int | None, parallel: int) -> _Work:
+    from functools import partial
+
+    from fvm_hypervisor.cli.folders import open_folder
+    from fvm_hypervisor.laboratory.vectors.pool import run_all
+    from hypervisor.errors import InvalidInput
+    from localnet.chain import past_replay as room
+
+    if folder is None:
+        raise InvalidInput("name the folder of a chain, or a node with --fork-url")
+    open_folder(folder).close()
+    work = partial(room.replay_in_folder, folder.resolve(), parallel=parallel)
+    found = room.heights_of_folder(folder, first, last)
+
+    def execute(workers: int, dask: str | None) -> Iterator[Replayed]:
+        try:
+            yield from run_all(work, found, workers, "tipsets", dask)
+        finally:
+            room.close_sources()
+
+    return execute
+
+
+def _of_node(url: str, folder: Path | None, first: int | None, last: int | None, parallel: int) -> _Work:
+    from hypervisor.errors import InvalidInput
+
+    if first is None:
+        raise InvalidInput("a node's chain is long: name the first epoch with --from")
+    return lambda workers, dask: _replay_node(url, folder, first, last, parallel, workers, dask)
+
+
+def _replay_node(
+    url: str, folder: Path | None, first: int, last: int | None, parallel: int, workers: int, dask: str | None
+) -> Iterator[Replayed]:
+    """This process alone writes to the folder: the others hand it what they fetched."""
+    from contextlib import ExitStack
+    from functools import partial
+
+    from fvm_hypervisor.laboratory.vectors.pool import run_all
+    from localnet.chain import past_replay as room
+    from localnet.chain.node_source import NodeSource
+    from store.memory import MemoryStore
+    from store.overlay import OverlayStore
+    from store.rocks import RocksStore
+
+    with ExitStack() as undo:
+        kept = None if folder is None else RocksStore.open(folder)
+        if kept is not None:
+            undo.callback(kept.close)
+        source = NodeSource(url, OverlayStore(kept or MemoryStore()))
+        try:
+            found = room.tipsets_of_node(source, first, last)
+            if kept is not None:
+                room.keep_blocks(kept, source.blocks.take())
+        finally:
+            source.close()
+        undo.callback(room.close_sources)
+        work = partial(room.replay_of_node, url, None if folder is None else folder.resolve(), parallel=parallel)
+        for done in run_all(work, found, workers, "tipsets", dask):
+            if kept is not None:
+                room.keep_blocks(kept, done.fetched)
+            yield done.tipset
+
+
+def _count_text(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

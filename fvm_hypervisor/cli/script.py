@@ -1,0 +1,340 @@
+"""`hypervisor script`: a Foundry project's deployment scripts, tried with real actors on a fork, and sent."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fvm_hypervisor.cli.keystores import KeystoreAccounts, Keystores, PasswordFiles, Passwords, keystore_keys
+from fvm_hypervisor.cli.options import OWN_ENGINE, URL_VARIABLE, OwnEngine, Precompiles, named_precompiles
+
+if TYPE_CHECKING:
+    from bridge.addresses import EthAddress
+    from fvm_hypervisor.soltest.scripts.plan import ScriptPlan
+    from fvm_hypervisor.soltest.scripts.record import ScriptRecord
+
+_SENDING = "Sending"
+
+
+def script(
+    context: typer.Context,
+    path: Annotated[str, typer.Argument(metavar="FILE[:CONTRACT]|CONTRACT", help="The script.", show_default=False)],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGS]...", help="The function's arguments.", show_default=False)
+    ] = None,
+    sig: Annotated[str, typer.Option("--sig", "-s", metavar="FUNCTION|CALLDATA", help="What is called.")] = "run()",
+    target_contract: Annotated[
+        str | None, typer.Option("--target-contract", "--tc", metavar="NAME", help="The contract, if FILE has several.")
+    ] = None,
+    root: Annotated[Path, typer.Option(metavar="DIR", help="The project's folder, or one in it.")] = Path(),
+    rpc_url: Annotated[
+        str | None,
+        typer.Option("--rpc-url", "--fork-url", "-r", metavar="URL|NAME", envvar=URL_VARIABLE, help="The node."),
+    ] = None,
+    verbosity: Annotated[
+        int, typer.Option("--verbosity", "-v", count=True, help="-vvvv prints the calls of a script that succeeds.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    evm: OwnEngine = OWN_ENGINE,
+    use: Annotated[str | None, typer.Option(metavar="VERSION|PATH", help="The solc to compile with.")] = None,
+    solc_from_project: Annotated[
+        bool, typer.Option("--solc-from-project", help="Run the compiler that lies in the project.")
+    ] = False,
+    profile: Annotated[str | None, typer.Option(metavar="NAME", help="The profile of foundry.toml.")] = None,
+    ffi: Annotated[bool, typer.Option("--ffi", help="Let the script run programs.")] = False,
+    precompile: Precompiles = None,
+    broadcast: Annotated[
+        bool, typer.Option("--broadcast", help="Send the transactions.", rich_help_panel=_SENDING)
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Send what the last run has not, without a new one.", rich_help_panel=_SENDING),
+    ] = False,
+    multi: Annotated[
+        bool,
+        typer.Option("--multi", help="Of --resume: the last run over several networks.", rich_help_panel=_SENDING),
+    ] = False,
+    skip_simulation: Annotated[
+        bool,
+        typer.Option(
+            "--skip-simulation", help="Ask the node for each gas limit, one after the other.", rich_help_panel=_SENDING
+        ),
+    ] = False,
+    slow: Annotated[
+        bool, typer.Option("--slow", help="Wait for each receipt before the next one.", rich_help_panel=_SENDING)
+    ] = False,
+    legacy: Annotated[
+        bool, typer.Option("--legacy", help="Transactions of type 0, with a gas price.", rich_help_panel=_SENDING)
+    ] = False,
+    private_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--private-key",
+            "--private-keys",
+            metavar="KEY",
+            envvar="HYPERVISOR_PRIVATE_KEY",
+            help="Sign with it; the first one is the sender.",
+            rich_help_panel=_SENDING,
+        ),
+    ] = None,
+    keystore: Keystores = None,
+    account: KeystoreAccounts = None,
+    password: Passwords = None,
+    password_file: PasswordFiles = None,
+    libraries: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--libraries",
+            metavar="FILE:NAME:ADDRESS",
+            envvar="DAPP_LIBRARIES",
+            help="A library that is there; others are deployed first.",
+        ),
+    ] = None,
+    unlocked: Annotated[
+        bool, typer.Option("--unlocked", help="The node signs, for --sender.", rich_help_panel=_SENDING)
+    ] = False,
+    sender_: Annotated[
+        str | None,
+        typer.Option(
+            "--sender",
+            metavar="ADDRESS",
+            help="Who calls the script and sends where it names nobody.",
+            rich_help_panel=_SENDING,
+        ),
+    ] = None,
+    gas_estimate_multiplier: Annotated[
+        int,
+        typer.Option(
+            "--gas-estimate-multiplier",
+            "-g",
+            min=100,
+            max=1000,
+            metavar="PERCENT",
+            help="Of each estimate.",
+            rich_help_panel=_SENDING,
+        ),
+    ] = 130,
+    with_gas_price: Annotated[
+        int | None, typer.Option(min=0, metavar="ATTOFIL", help="The most that gas may cost.", rich_help_panel=_SENDING)
+    ] = None,
+    priority_gas_price: Annotated[
+        int | None, typer.Option(min=0, metavar="ATTOFIL", help="The premium.", rich_help_panel=_SENDING)
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.0, help="Seconds to wait for a receipt.", rich_help_panel=_SENDING)
+    ] = 120.0,
+) -> None:
+    """Run a Foundry script: on a fork of a node's network, with its actors; its transactions can be sent.
+
+    The script runs by Ethereum's rules, and calls of precompiles and actors are executed. Each of its transactions is
+    then tried on the fork by the network's own rules, which gives its gas limit (a node under Ethereum's rules is asked
+    for each, when it is sent). With --broadcast they are sent, and
+    broadcast/FILE/CHAIN/run-latest.json has transactions and receipts, as forge writes it. What the script makes on a
+    fork that it selects goes to that fork's network. Without a node and forks it only runs.
+
+    Exit status 1 where the script reverts or a transaction fails, 2 for what cannot be run at all.
+
+    Example: hypervisor script script/Deploy.s.sol --rpc-url http://127.0.0.1:8545 --private-key $KEY --broadcast
+    """  # fmt: skip
+    from dataclasses import replace
+    from functools import partial
+
+    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings
+    from fvm_hypervisor.cli.node_client import account_of, ethereum
+    from fvm_hypervisor.cli.project_contract import named_node, source_path
+    from fvm_hypervisor.cli.script_networks import HowToSend, ScriptNetworks, ScriptSending
+    from fvm_hypervisor.soltest.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.project import find_root, load_project
+    from fvm_hypervisor.soltest.scripts.linking import given_libraries
+    from fvm_hypervisor.soltest.scripts.plan import ScriptFailed, run_script, selects_forks
+    from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord
+    from fvm_hypervisor.soltest.scripts.sending import NO_SENDER, check_price, check_sendable, is_named
+    from fvm_hypervisor.soltest.session import Options, SuiteSession
+    from hypervisor.errors import InvalidInput
+    from localnet.contracts.argument_texts import calldata_of
+
+    home = find_root(root)
+    check_folders(context, home)
+    project = load_project(home, profile, given_settings(context))
+    project = replace(project, ffi=ffi or project.ffi)
+    file, _, named = path.partition(":")
+    contract = target_contract or named
+    if not named and file.isidentifier() and not any((folder / file).exists() for folder in (Path(), home)):
+        file, contract = "", file
+    url = named_node(project, rpc_url)
+    if resume and url is None and not multi:
+        raise InvalidInput(
+            "name the node to which the transactions go, by --rpc-url; a run over several networks is resumed by "
+            "--resume --multi"
+        )
+    opened = keystore_keys(keystore or (), account or (), password or (), password_file or ())
+    keys = {signer.address: signer.private_key for signer in map(account_of, [*(private_key or ()), *opened])}
+    linked = given_libraries(libraries or ())
+    sender = _sender(sender_, list(keys), project.sender)
+    place = source_path(home, file) if file else ""
+    own = named_precompiles(precompile)
+    options = Options(
+        evm=evm, use=use, solc_from_project=solc_from_project, verbosity=verbosity, shows_logs=True, precompiles=own
+    )
+    session = SuiteSession(project, SuiteFilter(inside=place or None), options, lambda line: typer.echo(line, err=True))
+    artifacts = session.compiled()
+    artifact = _script(artifacts, place, contract)
+    place = artifact.file
+    read = _no_names if url is None else ethereum(url)
+    data = _calldata(sig) if sig.startswith("0x") else None
+    calldata = calldata_of(_interface(artifact), sig, arguments or [], read) if data is None else data
+    name = sig.partition("(")[0] if not sig.startswith("0x") else f"{sig[2:10]}"
+    folder, now = f"broadcast/{Path(place).name}", int(time.time() * 1000)
+    how = HowToSend(
+        legacy, slow, unlocked, skip_simulation, with_gas_price, priority_gas_price, gas_estimate_multiplier, timeout
+    )
+    with ScriptNetworks((*project.precompiles, *own)) as networks:
+        sending = ScriptSending(how, keys, as_json)
+        main = None if url is None or (resume and multi) else networks.at(url)
+        if resume:
+            if multi:
+                whole = MultiRecord.read(home, project.cache, Path(place).name, name)
+                for node, part in zip(whole.urls, whole.parts, strict=True):
+                    sending.resume(networks.at(node), part)
+            else:
+                assert main is not None, "checked above"
+                sending.resume(main, ScriptRecord.read(home, folder, name, main.chain))
+        else:
+            job, fork = session.job(), None
+            if main is not None:
+                check_price(main.ask, with_gas_price)
+                fork = None if selects_forks(artifact) else main.fork
+                job = job if fork is not None else replace(job, fork_url=url)
+            try:
+                plan = run_script(job, artifacts, artifact, calldata, sender, fork, linked)
+            except ScriptFailed as failed:
+                hint = "" if main is None or is_named(sender, keys) else f"\n{NO_SENDER}"
+                raise ScriptFailed(f"{failed}{hint}") from None
+            if main is None and not any(one.call.url for one in plan.transactions):
+                _check_node(broadcast)
+                _print_run(plan, as_json)
+                if not as_json:
+                    typer.echo("\nTo try its transactions on a network, name a node by --rpc-url.")
+                return
+            check_sendable(plan)
+            keys |= plan.keys
+            if not as_json:
+                _print_run(plan, as_json=False)
+            made = partial(
+                ScriptRecord, home, folder, name, timestamp=now, is_sent=broadcast, libraries=list(plan.libraries)
+            )
+            whole = MultiRecord(home, project.cache, Path(place).name, name, now, is_sent=broadcast)
+            sending.plan(networks, plan, url, made, whole)
+        was_done = resume and sending.is_done
+        is_any = any(record.transactions for record in sending.records)
+        if resume or (broadcast and is_any):
+            sending.send()
+        elif is_any:
+            sending.write()
+    signers = {*keys, sender} if unlocked else keys
+    _print_end(sending.records, signers, as_json, is_sent=broadcast or resume, was_done=was_done)
+
+
+def _script(artifacts: Any, file: str, contract: str) -> Any:
+    from fvm_hypervisor.cli.project_contract import contract_named
+    from hypervisor.errors import InvalidInput
+
+    if contract:
+        return contract_named(artifacts, file, contract)
+    found = [place.name for place in artifacts.places if place.file == file]
+    made = [name for name in found if artifacts.get(file, name).creation.object]
+    if len(made) != 1:
+        names = ", ".join(made) or "none"
+        raise InvalidInput(f"{file} has not one contract to run but {len(made)} ({names}): name one by --tc")
+    return artifacts.get(file, made[0])
+
+
+def _interface(artifact: Any) -> Any:
+    from localnet.contracts.abi_entries import readable_interface
+
+    return readable_interface(artifact.abi)
+
+
+def _calldata(text: str) -> bytes:
+    from hypervisor.errors import InvalidInput
+
+    try:
+        return bytes.fromhex(text[2:])
+    except ValueError:
+        raise InvalidInput(
+            f"--sig {text!r:.60} is not calldata: expected 0x and an even number of hex digits"
+        ) from None
+
+
+def _sender(given: str | None, signers: list[EthAddress], usual: str) -> EthAddress:
+    from bridge.addresses import eth_address, from_delegated
+    from hypervisor.errors import InvalidInput
+    from localnet.addresses import filecoin_address
+
+    if given is None:
+        return signers[0] if signers else eth_address(bytes.fromhex(usual[2:]))
+    known = from_delegated(filecoin_address(given))
+    if known is None:
+        raise InvalidInput(f"the sender {given} is not an address of Ethereum's: 0x... or f410f...")
+    return known
+
+
+def _no_names(text: str) -> str:
+    from hypervisor.errors import InvalidInput
+
+    if text.startswith("0x"):
+        return text
+    raise InvalidInput(f"{text}: the address of an actor needs a node (--rpc-url)")
+
+
+def _check_node(broadcast: bool) -> None:
+    from hypervisor.errors import InvalidInput
+
+    if broadcast:
+        raise InvalidInput(
+            "name the node to which the transactions go, by --rpc-url, or select a fork of its network in the script"
+        )
+
+
+def _print_run(plan: ScriptPlan, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"success": True, "gas_used": plan.gas_used, "logs": list(plan.lines), "returns": {
+            name: {"internal_type": kind, "value": text} for name, (kind, text) in plan.returned.items()
+        }}))  # fmt: skip
+        return
+    if plan.trace:
+        typer.echo(f"Traces:\n{plan.trace.rstrip()}\n")
+    typer.echo(f"Script ran successfully.\nGas used: {plan.gas_used}")
+    if plan.returned:
+        typer.echo("\n== Return ==")
+        for name, (kind, text) in plan.returned.items():
+            typer.echo(f"{name}: {kind} {text}")
+    if plan.lines:
+        typer.echo("\n== Logs ==\n" + "\n".join(f"  {line}" for line in plan.lines))
+
+
+def _print_end(records: list[ScriptRecord], keys: Any, as_json: bool, *, is_sent: bool, was_done: bool) -> None:
+    if as_json:
+        ends = [{
+            "chain": record.chain, "transactions": record.transactions, "receipts": record.receipts,
+            "returns": record.returns,
+        } for record in records]  # fmt: skip
+        typer.echo(json.dumps({"success": True, **(ends[0] if len(ends) == 1 else {"deployments": ends})}))
+        return
+    rows = [row for record in records for row in record.transactions]
+    if not rows:
+        typer.echo("\nThe script sends nothing.")
+        return
+    latest = records[0].latest
+    if was_done:
+        typer.echo(f"Nothing is left to send: all {len(rows)} transactions of {latest} are done.")
+        return
+    end = "ONCHAIN EXECUTION COMPLETE & SUCCESSFUL." if is_sent else "SIMULATION COMPLETE. To send, add --broadcast."
+    unsigned = sorted({row["transaction"]["from"] for row in rows} - {f"0x{who.hex()}" for who in keys})
+    if unsigned and not is_sent:
+        end += f" No key is given of {', '.join(unsigned)}: add --private-key, or --sender and --unlocked."
+    typer.echo(f"\n{end}\n\nTransactions saved to: {latest}")

@@ -1,0 +1,281 @@
+"""The networks that a script's transactions go to, each by its node's URL: what is asked, tried and sent there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from fvm_hypervisor.cli.rpc_client import ask, ask_checked
+from fvm_hypervisor.soltest.scripts.record import MultiRecord, ScriptRecord, returns_of, rows_of
+from fvm_hypervisor.soltest.scripts.sending import (
+    ScriptSender,
+    check_funds,
+    check_nonces,
+    check_order,
+    check_price,
+    check_sender,
+    fees,
+    highest,
+    simulate,
+    title,
+)  # fmt: skip
+from hypervisor.errors import InvalidInput
+from localnet import Network
+from localnet.fork.answers import quantity
+from localnet.fork.node_client import NodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from bridge.addresses import EthAddress
+    from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan
+    from hypervisor.precompiles import Precompile
+
+
+@dataclass(frozen=True, slots=True)
+class HowToSend:
+    """What the command line says of transactions; prices in attoFIL, `percent` of an estimate, `timeout` in seconds."""
+
+    legacy: bool
+    slow: bool
+    unlocked: bool
+    skips_simulation: bool
+    gas_price: int | None
+    priority: int | None
+    percent: int
+    timeout: float
+
+    @property
+    def prices(self) -> dict[str, Any]:
+        """As `fees` takes them."""
+        return {"legacy": self.legacy, "gas_price": self.gas_price, "priority": self.priority}
+
+
+class ScriptNetwork:
+    """The network of a node. Raises NodeError, InvalidInput."""
+
+    def __init__(self, url: str, stack: ExitStack, precompiles: tuple[Precompile | str, ...]) -> None:
+        self.url = url
+        self.ask = partial(ask_checked, url)
+        self.chain = self.ask(quantity, "eth_chainId")
+        self._stack, self._precompiles = stack, precompiles
+
+    @cached_property
+    def fork(self) -> Network | None:
+        """A fork of it, with users' precompiles; None under Ethereum's rules: it is read by accounts and slots."""
+        try:
+            version = str(ask(self.url, "anvil_nodeInfo").get("hardFork", ""))
+        except (NodeError, AttributeError) as error:
+            if isinstance(error, NodeError) and not error.answered:
+                raise
+            version = "nv" if self._answers("Filecoin.Version") else ""
+        if not version.startswith("nv"):
+            return None
+        return self._stack.enter_context(Network.fork(self.url, precompiles=self._precompiles))
+
+    def _answers(self, method: str) -> bool:
+        try:
+            ask(self.url, method)
+        except NodeError as error:
+            return not error.is_unknown_method
+        return True
+
+
+class ScriptNetworks:
+    """The networks of a script, until the end of a `with` block."""
+
+    def __init__(self, precompiles: tuple[Precompile | str, ...]) -> None:
+        self._stack = ExitStack()
+        self._precompiles = precompiles
+        self._networks: dict[str, ScriptNetwork] = {}
+
+    def __enter__(self) -> ScriptNetworks:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.close()
+
+    def at(self, url: str) -> ScriptNetwork:
+        """The network of the node at a URL."""
+        if url not in self._networks:
+            self._networks[url] = ScriptNetwork(url, self._stack, self._precompiles)
+        return self._networks[url]
+
+
+@dataclass(slots=True)
+class ScriptPart:
+    """Transactions that follow each other on one network, with gas limits (0: not known yet), and their record."""
+
+    network: ScriptNetwork
+    transactions: Sequence[PlannedTransaction]
+    gas: list[int]
+    record: ScriptRecord
+    before: int = 0
+    """Transactions of the script that come before."""
+    slow: bool = False
+
+    def numbered(self) -> list[tuple[int, PlannedTransaction, int]]:
+        """The transactions with their numbers in the script, and their gas limits."""
+        return [
+            (number, one, limit)
+            for number, (one, limit) in enumerate(zip(self.transactions, self.gas, strict=True), self.before + 1)
+        ]
+
+
+@dataclass(slots=True)
+class ScriptSending:
+    """The transactions of a script on all their networks, in their order."""
+
+    how: HowToSend
+    keys: Mapping[EthAddress, bytes]
+    as_json: bool
+    parts: list[ScriptPart] = field(default_factory=list)
+
+    @property
+    def records(self) -> list[ScriptRecord]:
+        """The record of each part."""
+        return [part.record for part in self.parts]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether each transaction has its receipt."""
+        return all(record.is_done for record in self.records)
+
+    def plan(
+        self, networks: ScriptNetworks, plan: ScriptPlan, url: str | None, record: Callable[[int], ScriptRecord],
+        whole: MultiRecord,
+    ) -> None:  # fmt: skip
+        """Try a plan's transactions where they go, one part after the other, and make their records.
+
+        `url` is the node that the script began with, `record` an empty record of a chain, `whole` one of several.
+        Raises SimulationFailed, NodeError, and InvalidInput where a transaction has no network.
+        """
+        rows = [(one.call.url or url, one) for one in plan.transactions]
+        for number, (node, one) in enumerate(rows, 1):
+            if node is None:
+                raise InvalidInput(
+                    f"transaction {number} of the script ({title(one)}) is made where no fork is selected: name its "
+                    "node by --rpc-url, or select a fork before it"
+                )
+        nodes = {node: networks.at(node) for node, _ in rows if node is not None}
+        if len(nodes) > 1 and plan.libraries:
+            raise InvalidInput(
+                "the script goes to several networks and is linked to libraries, which would be deployed on the first "
+                "one alone: send it to one network at a time, or deploy the libraries first and call them by address"
+            )
+        for node, network in nodes.items():
+            if node != url:
+                check_price(network.ask, self.how.gas_price)
+        for node, group in groupby(rows, lambda row: row[0]):
+            assert node is not None, "each transaction has a network"
+            self._add(nodes[node], [one for _, one in group], record)
+        if not rows and url is not None:
+            self._add(networks.at(url), [], record)
+        for _, parts in self._by_chain():
+            check_order((number, one) for part in parts for number, one, _ in part.numbered())
+        for part in self.parts:
+            part.record.returns = returns_of(plan)
+            if len(nodes) > 1:
+                whole.add(part.record, part.network.url)
+
+    def _add(
+        self, network: ScriptNetwork, transactions: list[PlannedTransaction], record: Callable[[int], ScriptRecord]
+    ) -> None:
+        how, gas = self.how, [0] * len(transactions)
+        before = sum(len(part.transactions) for part in self.parts)
+        tries = not how.skips_simulation and network.fork is not None
+        if tries:
+            for one in transactions:
+                check_sender(one.call.sender, self.keys)
+            gas = self._limits(network, transactions, before)
+        made = record(network.chain)
+        made.transactions = rows_of(transactions, gas, network.chain)
+        self.parts.append(ScriptPart(network, transactions, gas, made, before, how.slow or not tries))
+
+    def _limits(self, network: ScriptNetwork, transactions: Sequence[PlannedTransaction], before: int) -> list[int]:
+        """Each transaction's gas limit, as the network has it."""
+        fork = network.fork
+        assert fork is not None, "transactions are tried on forks"
+        tried = simulate(fork, transactions, self.how.percent, before + 1)
+        if not self.as_json and tried:
+            price = highest(fees(network.ask, **self.how.prices))
+            typer.echo(f"\n## Tried on a fork of chain {network.chain}, with its actors\n")
+            for one, took in zip(transactions, tried, strict=True):
+                typer.echo(f"{title(one):<40} gas {took.gas_used:>14,}  limit {took.gas_limit:>14,}")
+            total = sum(took.gas_limit for took in tried)
+            typer.echo(f"\nEstimated total gas used for script: {sum(took.gas_used for took in tried)}")
+            typer.echo(f"Estimated amount required: at most {total * price / 10**18:.18f} FIL")
+        return [took.gas_limit for took in tried]
+
+    def resume(self, network: ScriptNetwork, record: ScriptRecord) -> None:
+        """Let a record of an earlier run be the next part. Raises InvalidInput where it is of another chain."""
+        if record.chain != network.chain:
+            raise InvalidInput(
+                f"{record.latest} has transactions of chain {record.chain}, the node at its URL is of chain "
+                f"{network.chain}: start the node of that chain there"
+            )
+        record.check_chain()
+        check_price(network.ask, self.how.gas_price)
+        asks_for_limits = any(int(row["transaction"]["gas"], 16) == 0 for row in record.transactions)
+        before, slow = sum(len(made.transactions) for made in self.records), self.how.slow or asks_for_limits
+        self.parts.append(ScriptPart(network, (), [], record, before, slow))
+
+    def write(self) -> None:
+        """Write the records."""
+        for record in self.records[:1] if self.records and self.records[0].whole else self.records:
+            record.write()
+
+    def send(self) -> None:
+        """Send what has no receipt, and wait for the receipts. Raises NodeError, SimulationFailed, InvalidInput."""
+        tell = _ignore if self.as_json else typer.echo
+        how = self.how
+        senders = [
+            ScriptSender(
+                part.network.ask, part.record, self.keys, unlocked=how.unlocked, legacy=how.legacy, slow=part.slow,
+                gas_price=how.gas_price, priority=how.priority, timeout=how.timeout, tell=tell,
+                before=part.before,
+            )
+            for part in self.parts
+        ]  # fmt: skip
+        for sender in senders:
+            sender.check()
+        if self.is_done:
+            return
+        if not self.as_json:
+            typer.echo("\n## Sending\n")
+        self.write()
+        self._check()
+        for sender in senders:
+            sender.send_all()
+
+    def _check(self) -> None:
+        """Raise SimulationFailed where a nonce is used or a sender cannot pay, before anything is sent.
+
+        What is resumed is checked transaction by transaction.
+        """
+        for network, parts in self._by_chain():
+            rows = [row for part in parts for row in part.numbered()]
+            if not rows:
+                continue
+            check_nonces(network.ask, ((number, one) for number, one, _ in rows))
+            check_funds(
+                network.ask, rows, highest(fees(network.ask, **self.how.prices)), parts[0].record.resume_options
+            )
+
+    def _by_chain(self) -> list[tuple[ScriptNetwork, list[ScriptPart]]]:
+        """The parts of each chain, and its network by the first of its nodes."""
+        found: dict[int, list[ScriptPart]] = {}
+        for part in self.parts:
+            found.setdefault(part.network.chain, []).append(part)
+        return [(parts[0].network, parts) for parts in found.values()]
+
+
+def _ignore(_: str) -> None:
+    """For a run that prints JSON."""

@@ -1,0 +1,143 @@
+"""`hypervisor send`: money, or a call of a contract that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fvm_hypervisor.cli.options import (
+    URL,
+    Abi,
+    Address,
+    Arguments,
+    Artifacts,
+    AsJson,
+    From,
+    GasLimit,
+    Key,
+    RpcUrl,
+    Timeout,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.cli.node_client import SendOptions
+    from localnet.contracts.named_interface import NamedInterface
+
+
+def send(
+    address: Address,
+    function: Annotated[
+        str | None,
+        typer.Argument(metavar="[FUNCTION]", help="name(types), 0x and calldata, or nothing.", show_default=False),
+    ] = None,
+    arguments: Arguments = None,
+    value: Value = "0",
+    sender: From = "0",
+    private_key: Key = None,
+    gas_limit: GasLimit = None,
+    abi: Abi = None,
+    artifacts: Artifacts = None,
+    timeout: Timeout = 300.0,
+    force: Annotated[bool, typer.Option("--force", help="Call a function even where no code is.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Print all its calls, too.")] = False,
+    rpc_url: RpcUrl = URL,
+    as_json: AsJson = False,
+) -> None:
+    """Send a transaction: money alone, or a call of a contract's function; wait for its receipt.
+
+    Without --private-key the node signs for one of its accounts. Exit status 1 where the transaction fails, with the
+    reasons call by call. A function of an address without code is not called, unless --force is given.
+
+    Example: hypervisor send f1nqjo... --value 1.5fil
+
+    Example: hypervisor send 0x5fbd... 'put(uint256)' 3 --value 20nanofil
+
+    Example: hypervisor send 0x5fbd... put 3 --abi Vault --trace
+
+    Example: hypervisor send 0x5fbd... 'set(int256)' -- -5
+    """
+    from fvm_hypervisor.cli.call import contract_name, interface_of
+    from fvm_hypervisor.cli.node_client import SendOptions, ethereum, failure_lines, print_outcome, send_transaction
+    from fvm_hypervisor.cli.reverts import explain_revert, interfaces_with
+    from hypervisor.errors import InvalidInput
+    from localnet.contracts.amounts import payment
+    from localnet.contracts.argument_texts import calldata_of
+    from localnet.contracts.named_interface import NamedInterface
+    from localnet.fork.node_client import NodeError
+
+    read, interface, data = ethereum(rpc_url), None, b""
+    if function is not None and function.startswith("0x"):
+        try:
+            data = bytes.fromhex(function[2:])
+        except ValueError:
+            raise InvalidInput(
+                f"{function!r:.60} is not calldata: expected 0x and an even number of hex digits"
+            ) from None
+        if arguments:
+            raise InvalidInput("calldata has its arguments in it: leave the others out")
+    elif function is not None:
+        interface, name = interface_of(function, abi, artifacts)
+        data = calldata_of(interface, name, arguments or [], read)
+    sending, money = SendOptions(rpc_url, sender, private_key, gas_limit, timeout), payment(value)
+    own = None if interface is None else NamedInterface(contract_name(abi), interface)
+    receiver = read(address)
+    if interface is not None and not force:
+        _check_receiver(rpc_url, receiver, data)
+    try:
+        receipt = send_transaction(sending, receiver, data, money)
+    except NodeError as error:
+        if trace and error.answered and not as_json:
+            _print_refused_calls(sending, receiver, data, money, interfaces_with(own, artifacts))
+        raise explain_revert(error, interface, artifacts) from None
+    failure = []
+    if int(receipt["status"], 16) != 1:
+        failure = failure_lines(rpc_url, receipt["transactionHash"], interfaces_with(own, artifacts))
+    try:
+        print_outcome(rpc_url, receipt, failure, as_json)
+    finally:
+        if trace and not as_json:
+            _print_calls(rpc_url, receipt["transactionHash"], interfaces_with(own, artifacts))
+
+
+def _check_receiver(url: str, receiver: str, data: bytes) -> None:
+    """NodeError where a function's call would do nothing. Built-in actors have no code, but answer or refuse."""
+    from fvm_hypervisor.cli.call import has_code, without_code
+    from fvm_hypervisor.cli.rpc_client import ask
+    from localnet.fork.node_client import NodeError
+
+    if has_code(url, receiver):
+        return
+    try:
+        answer = ask(url, "eth_call", {"to": receiver, "data": f"0x{data.hex()}"}, "latest")
+    except NodeError:
+        return  # the sending itself says why
+    if answer == "0x":
+        raise NodeError(f"{without_code(url, receiver)}; --force sends it anyway")
+
+
+def _print_refused_calls(
+    sending: SendOptions, to: str, data: bytes, value: int, interfaces: Sequence[NamedInterface]
+) -> None:
+    """The calls of what no block holds: its estimate failed, so the transaction was never sent."""
+    from fvm_hypervisor.cli.node_client import request_of
+    from fvm_hypervisor.cli.trace_client import ask_call_trace
+
+    found = ask_call_trace(sending.url, request_of(sending, to, data, value))
+    if found is not None and found["calls"]:
+        _print_tree(found, interfaces)
+
+
+def _print_calls(url: str, transaction: str, interfaces: Sequence[NamedInterface]) -> None:
+    from fvm_hypervisor.cli.trace_client import ask_trace
+
+    _print_tree(ask_trace(url, transaction), interfaces)
+
+
+def _print_tree(found: dict[str, Any], interfaces: Sequence[NamedInterface]) -> None:
+    from localnet.traces.call_text import call_lines, tree_console
+    from localnet.traces.trace_report import decode_calls
+
+    tree_console().print(call_lines(decode_calls(found["calls"], interfaces)))

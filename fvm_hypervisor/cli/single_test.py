@@ -1,0 +1,70 @@
+"""What `hypervisor test` does with one test alone: the debugger of `hypervisor step`, and pictures of its gas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fvm_hypervisor.soltest.session import SuiteSession
+    from fvm_hypervisor.soltest.staged_test import StagedTest
+
+Flame = Literal["flamegraph", "flamechart"]
+
+
+def check_single(session: SuiteSession, option: str) -> None:
+    """Raise InvalidInput where a prepared session has another number of tests than one, or an invariant test."""
+    from fvm_hypervisor.soltest.results import CaseKind
+    from hypervisor.errors import InvalidInput
+
+    found = [f"{suite.contract}.{test.name}" for suite in session.suites for test in suite.tests]
+    if len(found) != 1:
+        names = f" ({', '.join(found[:5])}, ...)" if found else ""
+        raise InvalidInput(
+            f"{option} is for one test, and {len(found)} fit{names}: name it by --match-test, as 'test_a\\(' if "
+            "another one begins alike, and --match-contract"
+        )
+    if session.suites[0].tests[0].kind is CaseKind.INVARIANT:
+        raise InvalidInput(f"{option} is for one call, and {found[0]} is an invariant test, which makes many")
+
+
+@contextmanager
+def _staged(session: SuiteSession, *, fails: bool) -> Iterator[StagedTest]:
+    from fvm_hypervisor.soltest.staged_test import staged_test
+
+    (suite,) = session.suites
+    (test,) = suite.tests
+    with staged_test(session.job(), session.artifacts, suite, test, fails=fails) as staged:
+        yield staged
+
+
+def debug_test(session: SuiteSession, commands: Sequence[str] = ()) -> None:
+    """Converse about the one test that a prepared session has. Raises InvalidInput where it has another number."""
+    from fvm_hypervisor.debugger.session import Session
+    from fvm_hypervisor.debugger.sources import SourceLines
+    from fvm_hypervisor.debugger.subjects import Subject
+    from fvm_hypervisor.debugger.terminal import converse
+
+    check_single(session, "--debug")
+    project = session.project
+    with _staged(session, fails=True) as staged:
+        subject = Subject(f"the test {staged.name}", staged.world.machine, staged.run, staged.root)
+        converse(Session(subject, SourceLines([project.root / project.out])), commands)
+
+
+def draw_test(session: SuiteSession, flame: Flame) -> Path:
+    """Write the picture of the one test that a prepared session has; where. Raises InvalidInput."""
+    from fvm_hypervisor.soltest.gas_flames import write_flame
+    from fvm_hypervisor.soltest.serving import viewer_of
+
+    (suite,) = session.suites
+    (test,) = suite.tests
+    project = session.project
+    file = project.root / project.cache / f"{flame}_{suite.contract}_{test.name}.svg"
+    with _staged(session, fails=False) as staged:
+        viewer = viewer_of(session.job(), session.artifacts)
+        write_flame(staged, viewer, project.root, file, chart=flame == "flamechart")
+    return file

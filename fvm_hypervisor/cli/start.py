@@ -1,0 +1,72 @@
+"""Where the command begins: the rest takes a moment to load, and Ctrl-C ends the program quietly from the start.
+
+SIGTERM ends it as an exit does: what is open is closed, and worker processes are ended. A node that serves takes it by
+itself.
+"""
+
+import atexit
+import gc
+import signal
+import sys
+from contextlib import suppress
+from typing import Any, Final
+
+from fvm_hypervisor.cli.exit_status import FAILED, INTERRUPTED, TERMINATED
+
+_LOADED: Final = 250_000
+"""Objects, more than loading any command makes: what is loaded stays, and to look for garbage in it is lost time."""
+_HELP: Final = frozenset(("--help", "-h"))
+"""With these the command runs no test."""
+
+
+def _collect_once_loaded() -> None:
+    """Let the first garbage collection wait for `_LOADED` objects; those that it leaves are not looked at again.
+
+    A node, which begins with a collection of its own and other thresholds, keeps those.
+    """
+    usual = gc.get_threshold()
+    loading = (_LOADED, *usual[1:])
+
+    def settle(phase: str, _: dict[str, Any]) -> None:
+        if phase == "stop":
+            gc.callbacks.remove(settle)
+            if gc.get_threshold() == loading:
+                gc.freeze()
+                gc.set_threshold(*usual)
+
+    gc.callbacks.append(settle)
+    gc.set_threshold(*loading)
+
+
+def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: a second one may not interrupt what is being closed
+    raise SystemExit(TERMINATED)
+
+
+def main() -> None:
+    """Load the command line and run it."""
+    try:
+        signal.signal(signal.SIGTERM, _terminate)
+        _collect_once_loaded()
+        atexit.register(gc.freeze)  # what is left ends with the process: to look for garbage in it is lost time
+        if sys.argv[1:2] == ["test"] and not _HELP.intersection(sys.argv):
+            from fvm_hypervisor.soltest.worker_processes import prepare_workers
+
+            with suppress(OSError):  # it is tried again, where the command says what is wrong
+                prepare_workers()  # what workers need takes as long to load as all else of the command
+        from fvm_hypervisor.cli.main import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except ImportError as error:
+        if not _is_unfit(error):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(FAILED)
+
+
+def _is_unfit(error: ImportError) -> bool:
+    """Whether a compiled module may not be imported; the package that says so could not be imported, either."""
+    guard = sys.modules.get("store.compiled")
+    return guard is not None and isinstance(error, guard.UnfitCompiledModule)

@@ -1,0 +1,255 @@
+"""`hypervisor step`: a message under the debugger, in a terminal or for an editor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fvm_hypervisor.cli.laboratory_options import BundleDir, bundle_folder
+from fvm_hypervisor.cli.options import URL, URL_VARIABLE, Abi, Arguments, Artifacts, Engines, Value, engine_there
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.debugger.session import Session
+    from fvm_hypervisor.debugger.subjects import Subject
+    from localnet import Network
+    from localnet.rules.call_request import CallRequest
+
+What = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TX|CID|FILE|ADDRESS",
+        help="A transaction's hash, a message's CID, a message vector's file; or an address, to call a function there.",
+        show_default=False,
+    ),
+]
+
+
+def step(
+    what: What = None,
+    function: Annotated[
+        str | None,
+        typer.Argument(metavar="[FUNCTION]", help="Of an address: as `hypervisor call` takes it.", show_default=False),
+    ] = None,
+    arguments: Arguments = None,
+    rpc_url: Annotated[
+        str | None,
+        typer.Option(
+            "--rpc-url", "--rpc", metavar="URL", envvar=URL_VARIABLE, help="The node to ask.", show_default=URL
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Read a chain's folder instead; a node may have it open.")
+    ] = None,
+    evm: Annotated[
+        Engines | None,
+        typer.Option(callback=engine_there, help="Who runs contracts (default: as for `hypervisor node`)."),
+    ] = None,
+    artifacts: Artifacts = None,
+    abi: Abi = None,
+    value: Value = "0",
+    sender: Annotated[str | None, typer.Option("--from", metavar="ADDRESS", help="Of a call: who calls.")] = None,
+    message: Annotated[int, typer.Option(min=1, metavar="N", help="Of a vector: which of its messages.")] = 1,
+    bundle_dir: BundleDir = None,
+    breaks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--break",
+            metavar="WHERE",
+            help="A breakpoint, such as 'call f04' or 'exit any'; may be given several times.",
+        ),
+    ] = None,
+    commands: Annotated[
+        list[str] | None,
+        typer.Option("--command", "-x", metavar="COMMAND", help="Do this first; may be given several times."),
+    ] = None,
+    dap: Annotated[
+        bool, typer.Option("--dap", help="Serve an editor by the Debug Adapter Protocol on standard input and output.")
+    ] = False,
+    listen: Annotated[
+        int | None, typer.Option(min=0, max=65_535, metavar="PORT", help="The same on a port of this machine (0: any).")
+    ] = None,
+) -> None:
+    """Execute a message under a debugger: forwards and backwards, over contracts and native actors alike.
+
+    Breakpoints are calls, methods, syscalls, instructions and lines of contracts, exit codes and amounts of gas.
+    At a stop there are all open calls, an EVM frame's stack, memory and storage, a native actor's memory and syscalls,
+    states by schema, gas by charge, and lines of Solidity where compiled contracts with source maps are found.
+
+    A node is asked block by block and does not notice; a folder is read. Nothing is kept of what is executed.
+
+    The command `help` lists the others; docs/debugger.md has a first session, and what an editor needs.
+
+    Example: hypervisor step 0x67ad... --break 'exit any'
+
+    Example: hypervisor step 0x5fbd... 'increment(uint256)' 5 --state chain
+    """
+    from fvm_hypervisor.debugger.session import Session
+    from fvm_hypervisor.debugger.sources import SourceLines
+    from fvm_hypervisor.debugger.terminal import converse
+    from hypervisor.errors import InvalidInput
+
+    if dap or listen is not None:
+        asked_url = None if rpc_url == os.environ.get(URL_VARIABLE) else rpc_url
+        _refuse_arguments({
+            "the argument TX|CID|FILE|ADDRESS": (what, 'its launch configuration has "what"'),
+            "the argument FUNCTION": (function, 'its launch configuration has "function"'),
+            "--rpc-url": (asked_url, 'its launch configuration has "rpcUrl"'),
+            "--state": (state, 'its launch configuration has "state"'),
+            "--evm": (evm, 'its launch configuration has "evm"'),
+            "--artifacts": (artifacts, 'its launch configuration has "artifacts"'),
+            "--abi": (abi, 'its launch configuration has "abi"'),
+            "--value": (value != "0", 'its launch configuration has "value"'),
+            "--from": (sender, 'its launch configuration has "from"'),
+            "--message": (message != 1, 'its launch configuration has "message"'),
+            "--bundle-dir": (bundle_dir, 'its launch configuration has "bundleDir"'),
+            "--break": (breaks, 'its launch configuration has "breakpoints"'),
+            "--command": (commands, "its console takes commands"),
+            "--listen": (dap and listen is not None, "--dap serves it on standard input and output"),
+        })  # fmt: skip
+        _serve(listen)
+        return
+    if what is None:
+        raise InvalidInput("name what to step through: a transaction's hash, a message's CID, a vector or an address")
+    with _subject(what, function, arguments or [], rpc_url, state, evm, abi, artifacts, value, sender, message,
+                  bundle_dir) as subject:  # fmt: skip
+        session = Session(subject, SourceLines(artifacts))
+        for text in breaks or []:
+            session.breakpoints.add(text)
+        converse(session, commands or [])
+
+
+def _refuse_arguments(given: Mapping[str, tuple[object, str]]) -> None:
+    """An editor names what is debugged: refuse what the command line says of it. Raises InvalidInput."""
+    from hypervisor.errors import InvalidInput
+
+    for shown, (value, field) in given.items():
+        if value:
+            raise InvalidInput(f"{shown} has no use where an editor is served: {field}")
+
+
+def _serve(port: int | None) -> None:
+    """Serve editors: what is debugged comes with their `launch`."""
+    from fvm_hypervisor.debugger.serving import HOST, serve_port, serve_streams
+    from hypervisor.errors import InvalidInput
+
+    if port is None:
+        serve_streams(_launched)
+        return
+    try:
+        serve_port(port, _launched)
+    except OSError as error:
+        raise InvalidInput(f"{HOST}:{port} cannot be listened at: {error.strerror}") from None
+
+
+@contextmanager
+def _launched(given: Mapping[str, Any]) -> Iterator[Session]:
+    """The session that an editor's configuration describes. Raises InvalidInput."""
+    from fvm_hypervisor.debugger.session import Session
+    from fvm_hypervisor.debugger.sources import SourceLines
+    from hypervisor.errors import InvalidInput
+
+    def text(name: str) -> str | None:
+        value = given.get(name)
+        if value is not None and not isinstance(value, str):
+            raise InvalidInput(f'"{name}" is {value!r:.60}: expected text')
+        return value
+
+    def texts(name: str) -> list[str]:
+        value = given.get(name) or []
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise InvalidInput(f'"{name}" is {value!r:.60}: expected a list of texts')
+        return value
+
+    what, state, number = text("what"), text("state"), given.get("message", 1)
+    if what is None or not isinstance(number, int):
+        raise InvalidInput('name what to step through in the launch configuration, as "what"; "message" is a number')
+    folders = [Path(each) for each in texts("artifacts")] or None
+    bundles = text("bundleDir")
+    with _subject(
+        what, text("function"), texts("arguments"), text("rpcUrl") or os.environ.get(URL_VARIABLE),
+        None if state is None else Path(state), engine_there(text("evm")), text("abi"), folders,
+        text("value") or "0", text("from"), number, None if bundles is None else Path(bundles),
+    ) as subject:  # fmt: skip
+        session = Session(subject, SourceLines(folders))
+        for each in texts("breakpoints"):
+            session.breakpoints.add(each)
+        yield session
+
+
+@contextmanager
+def _subject(
+    what: str,
+    function: str | None,
+    arguments: list[str],
+    url: str | None,
+    folder: Path | None,
+    evm: str | None,
+    abi: str | None,
+    artifacts: list[Path] | None,
+    value: str,
+    sender: str | None,
+    message: int,
+    bundles: Path | None,
+) -> Iterator[Subject]:
+    """What the arguments name, as long as it is needed."""
+    from fvm_hypervisor.debugger import subjects
+    from hypervisor.errors import InvalidInput
+
+    if function is not None:
+        if folder is None:
+            raise InvalidInput("a function is called on the chain of a folder: name it with --state")
+        with _chain(folder, evm) as network:
+            yield subjects.of_call(network, _request(network, what, function, arguments, abi, artifacts, value, sender))
+    elif Path(what).is_file():
+        yield subjects.of_vector(Path(what), bundle_folder(bundles), message)
+    elif folder is not None:
+        with _chain(folder, evm) as network:
+            yield subjects.of_transaction(network, subjects.parse_transaction(network, what))
+    else:
+        from localnet.chain.node_source import NodeSource
+
+        source = NodeSource(url or URL)
+        try:
+            subject = subjects.of_source(source, what)
+            if evm not in (None, "official"):
+                subjects.on_own_engine(subject.machine)
+            yield subject
+        finally:
+            source.close()
+
+
+@contextmanager
+def _chain(folder: Path, evm: str | None) -> Iterator[Network]:
+    from fvm_hypervisor.cli.folders import open_chain
+
+    with open_chain(folder, evm=evm, read_only=True) as network:
+        yield network
+
+
+def _request(
+    network: Network,
+    address: str,
+    function: str,
+    arguments: list[str],
+    abi: str | None,
+    artifacts: list[Path] | None,
+    value: str,
+    sender: str | None,
+) -> CallRequest:
+    """The call of a function."""
+    from bridge.addresses import ZERO_ADDRESS
+    from fvm_hypervisor.cli.call import interface_of
+    from hypervisor.types import TokenAmount
+    from localnet.contracts.amounts import payment
+    from localnet.contracts.argument_texts import calldata_of
+    from localnet.rules.call_request import CallRequest
+
+    interface, name = interface_of(function, abi, artifacts)
+    data = calldata_of(interface, name, arguments, lambda text: f"0x{network.address(text).hex()}")
+    caller = ZERO_ADDRESS if sender is None else network.address(sender)
+    return CallRequest(network.address(address), data, TokenAmount(payment(value)), caller)

@@ -1,0 +1,286 @@
+"""Runs of a project's tests as `hypervisor test` shows them: results, reports, snapshots, and again on a change."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import typer
+
+from fvm_hypervisor.cli.exit_status import INTERRUPTED
+from fvm_hypervisor.cli.progress import running_line
+from fvm_hypervisor.cli.single_test import Flame, check_single, draw_test
+from fvm_hypervisor.soltest import report
+from fvm_hypervisor.soltest.discovery import SuiteFilter
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult
+from fvm_hypervisor.soltest.session import Options, SuiteSession
+from hypervisor.errors import HypervisorError, InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What is printed and written of a run."""
+
+    form: Literal["text", "json", "junit", "none"] = "text"
+    summary: bool = False
+    detailed: bool = False
+    at_end: bool = False
+    """Whether results come after the last suite, and a line for each suite before."""
+    allow_failure: bool = False
+    fail_fast: bool = False
+    lcov: Path | None = None
+    kinds: Collection[str] = ()
+    """Of coverage: `summary`, `debug`, `bytecode`."""
+    no_match_coverage: str | None = None
+    flame: Flame | None = None
+    """The picture of the gas of one test."""
+    snapshot: Literal["write", "check", "diff"] | None = None
+    snap: Path = Path(".gas-snapshot")
+    tolerance: float = 0.0
+
+
+@dataclass(slots=True)
+class SuiteRuns:
+    """A project, what is wanted of its tests, and how it is shown."""
+
+    project: Project
+    wanted: SuiteFilter
+    options: Options
+    reports: Reports
+
+    def _prepared(self, wanted: SuiteFilter | None = None) -> SuiteSession:
+        tell = _ignore if self.reports.form == "none" else lambda line: typer.echo(line, err=True)
+        session = SuiteSession(self.project, wanted or self.wanted, self.options, tell, running_line())
+        session.prepare()
+        return session
+
+    def print_list(self) -> None:
+        """Print the names of the tests by file and contract, as forge does."""
+        files: dict[str, dict[str, list[str]]] = {}
+        for suite in sorted(self._prepared().suites, key=lambda suite: (suite.file, suite.contract)):
+            files.setdefault(suite.file, {})[suite.contract] = [test.name for test in suite.tests]
+        if self.reports.form == "json":
+            typer.echo(_json(files))
+            return
+        for file, contracts in files.items():
+            typer.echo(file)
+            for contract, names in contracts.items():
+                typer.echo("\n    ".join([f"  {contract}", *names]) + "\n")
+
+    def debug(self, commands: Sequence[str]) -> None:
+        """Open the one test that is wanted in the debugger."""
+        from fvm_hypervisor.cli.single_test import debug_test
+
+        debug_test(self._prepared(), commands)
+
+    def once(self, network: int | None = None, wanted: SuiteFilter | None = None) -> int:
+        """Run and print; the exit status."""
+        session, reports = self._prepared(wanted), self.reports
+        if reports.flame is not None:
+            check_single(session, f"--{reports.flame}")
+        begin = perf_counter()
+        suites: list[SuiteResult] = []
+        is_interrupted = False
+        try:
+            for suite in session.run(network):
+                suites.append(suite)
+                self._show_suite(suite)
+                if reports.fail_fast and suite.count(CaseStatus.FAILURE):
+                    break
+        except KeyboardInterrupt:  # the results so far are printed
+            is_interrupted = True
+        self._show_all(session, suites, perf_counter() - begin)
+        if is_interrupted:
+            return INTERRUPTED
+        _keep_failures(session.project, suites)
+        if self.options.report:
+            self._print_reports(session, suites)
+        is_same = self._keep_snapshots(suites)
+        has_failed = any(suite.count(CaseStatus.FAILURE) for suite in suites)
+        if reports.snapshot and not has_failed:
+            is_same = self._snapshot(suites) and is_same
+        if reports.flame is not None:  # last: a test that cannot be drawn ends the command
+            typer.echo(f"Saved to {draw_test(session, reports.flame)}", err=reports.form != "text")
+        return int((has_failed and not reports.allow_failure) or not is_same)
+
+    def _show_suite(self, suite: SuiteResult) -> None:
+        if self.reports.form != "text":
+            return
+        if self.reports.at_end:
+            typer.echo(f"{suite.name}\n  ↪ {report.verdict(suite)}")
+        else:
+            typer.echo("\n".join(report.suite_lines(suite, self.options.verbosity)))
+
+    def _show_all(self, session: SuiteSession, suites: list[SuiteResult], seconds: float) -> None:
+        reports = self.reports
+        if reports.form == "json":
+            typer.echo(_json(report.as_json(suites)))
+        elif reports.form == "junit":
+            from fvm_hypervisor.soltest.junit import junit
+
+            typer.echo(junit(suites, seconds, self.options.verbosity))
+        elif not suites and reports.form == "text":
+            sys.stderr.write(f"no tests found in the project{_with_filter(session)}\n")
+        elif reports.form == "text":
+            if reports.at_end:
+                for suite in sorted(suites, key=lambda suite: suite.name):
+                    typer.echo("\n".join(report.suite_lines(suite, self.options.verbosity)))
+            if reports.summary:
+                typer.echo("\n".join(report.summary_table(suites, detailed=reports.detailed)))
+            typer.echo("\n".join(report.summary_lines(suites, seconds)))
+
+    # --- what is written --------------------------------------------------------------------------------------------
+
+    def _keep_snapshots(self, suites: list[SuiteResult]) -> bool:
+        """Compare and write what tests have measured; whether nothing differs. Gas of Filecoin's is not forge's."""
+        from bridge.ethereum_block import ETHEREUM
+        from fvm_hypervisor.soltest.gas_snapshots import differences, measured, write
+
+        project = self.project
+        if self.options.rules != ETHEREUM:
+            return True
+        found, folder = measured(suites), project.root / project.snapshots
+        lines = list(differences(found, folder)) if project.gas_snapshot_check else []
+        if lines:
+            typer.echo("\n".join([*lines, "\nError: Snapshots differ from previous run"]), err=True)
+        elif project.gas_snapshot_emit:
+            write(found, folder, project.root)
+        return not lines
+
+    def _snapshot(self, suites: list[SuiteResult]) -> bool:
+        """Write or compare the gas of all tests; False where it is another one than it has to be."""
+        from fvm_hypervisor.soltest.gas_snapshot_file import difference_lines, entries_of, read_entries, text_of, unlike
+
+        entries, file = entries_of(suites), self.reports.snap
+        if self.reports.snapshot == "write":
+            try:
+                file.write_text(text_of(entries), encoding="utf-8")
+            except OSError as error:
+                raise InvalidInput(f"the gas snapshot {file} cannot be written: {error.strerror}") from None
+            return True
+        before = read_entries(file)
+        if self.reports.snapshot == "diff":
+            typer.echo("\n".join(difference_lines(entries, before)), err=self.reports.form != "text")
+            return True
+        lines = list(unlike(entries, before, self.reports.tolerance))
+        for line in lines:
+            typer.echo(line, err=True)
+        return not lines
+
+    def _print_reports(self, session: SuiteSession, suites: list[SuiteResult]) -> None:
+        """Print the report; with --json as one more object, on a line of its own."""
+        from fvm_hypervisor.soltest import coverage, gas_report
+        from fvm_hypervisor.soltest.collected import merge
+
+        reports, is_json = self.reports, self.reports.form == "json"
+        found = merge(part for suite in suites for part in suite.collected)
+        if self.options.report == "gas":
+            unwanted = [place for place in found.gas if place[0] and not self.project.in_gas_report(place[1])]
+            for place in unwanted:
+                del found.gas[place]
+            typer.echo(_json(gas_report.gas_json(found)) if is_json else "\n".join(gas_report.gas_lines(found)))
+            return
+        files = coverage.without(session.coverage(found), reports.no_match_coverage)
+        if reports.lcov is not None:
+            reports.lcov.write_text(coverage.lcov(files), encoding="utf-8")
+        if "summary" in reports.kinds and is_json:
+            typer.echo(_json(coverage.coverage_json(files)))
+        elif "summary" in reports.kinds:
+            typer.echo("\n".join(["", *coverage.coverage_lines(files)]))
+        if "debug" in reports.kinds:
+            typer.echo("\n".join(coverage.item_lines(files, session.project.root)))
+        if "bytecode" in reports.kinds:
+            from fvm_hypervisor.soltest.bytecode_coverage import write_listings
+
+            write_listings(session.project.root, session.artifacts, found)
+        for suite in suites:
+            for name in (name for part in suite.collected for name in part.cut):
+                sys.stderr.write(f"counted in part, since it is long: {suite.contract}.{name}\n")
+
+    # --- several runs -----------------------------------------------------------------------------------------------
+
+    def compare(self, numbers: list[int]) -> int:
+        """Run under each network version and print what differs; the exit status."""
+        from fvm_hypervisor.soltest.compare import column, compare_lines, differences
+
+        session = self._prepared()
+        found = {f"nv{number}": list(session.run(number)) for number in numbers}
+        columns = {name: column(suites) for name, suites in found.items()}
+        if self.reports.form == "json":
+            typer.echo(_json({name: report.as_json(suites) for name, suites in found.items()}))
+        else:
+            typer.echo("\n".join(compare_lines(columns, self.options.verbosity)))
+        failed = any(suite.count(CaseStatus.FAILURE) for suites in found.values() for suite in suites)
+        return int(failed or bool(differences(columns)))
+
+    def watch(self, load: Callable[[], Project], *, run_all: bool = False, failed_first: bool = False) -> None:
+        """Run, and run again what a change concerns, until Ctrl-C. `load` reads the project anew.
+
+        Of a test file its tests, of another source all; with `failed_first` those that have failed, and all once none
+        of them does.
+        """
+        from fvm_hypervisor.soltest.watching import look, wait_for_change
+
+        wanted = self.wanted
+        while True:
+            seen = look(self.project)
+            try:
+                status = self.once(wanted=wanted)
+                if failed_first and not status and wanted is not self.wanted:
+                    self.once()
+            except HypervisorError as error:  # sources that do not compile are what is being worked on
+                typer.echo(f"error: {error}", err=True)
+            typer.echo("\nWaiting for a change; Ctrl-C ends.", err=True)
+            files = wait_for_change(self.project, seen)
+            try:
+                self.project = load()
+            except HypervisorError as error:
+                typer.echo(f"error: {error}", err=True)
+            wanted = self.wanted if run_all else self._concerned(files, failed_first=failed_first)
+
+    def _concerned(self, files: Sequence[str], *, failed_first: bool) -> SuiteFilter:
+        from fvm_hypervisor.soltest.kept_failures import failed_names
+
+        failed = failed_names(self.project) if failed_first else None
+        if failed is not None:
+            return replace(self.wanted, test=failed)
+        (last, *others) = files
+        if others or not last.endswith(".t.sol") or not Path(last).is_file():
+            return self.wanted
+        return replace(self.wanted, path=Path(last).relative_to(self.project.root).as_posix())
+
+
+def _ignore(_: str) -> None:
+    """For a run that prints nothing."""
+
+
+def _keep_failures(project: Project, suites: list[SuiteResult]) -> None:
+    """Keep what failed for the next run, and say what was replayed of the last one."""
+    from fvm_hypervisor.soltest.kept_failures import failure_file, keep_failures
+
+    for suite in suites:
+        for test in suite.tests:
+            if test.is_replayed:
+                file = failure_file(project, test.kind, suite.contract, test.signature)
+                sys.stderr.write(
+                    f'Warning: Replayed invariant failure from "{file}" file.\n'
+                    "Remove the file to ignore the failure and to search for others.\n"
+                )
+    keep_failures(project, suites)
+
+
+def _with_filter(session: SuiteSession) -> str:
+    words = session.wanted.text()
+    hint = "; a test's name is that of its signature, test_a(uint256)" if session.wanted.test else ""
+    return f" by {words}{hint}" if words else ""
+
+
+def _json(found: Any) -> str:
+    import orjson
+
+    return orjson.dumps(found).decode()

@@ -1,0 +1,383 @@
+"""`hypervisor test`: a Foundry project's Solidity tests on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fvm_hypervisor.cli.options import EVM, OWN_ENGINE, Engines, Precompiles, checked_rules, named_precompiles
+from fvm_hypervisor.cli.vectors import CORES
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.project import Project
+
+_FILTERS = "Which tests"
+_FUZZ = "Fuzz and invariant tests"
+_REPORTS = "Reports"
+_WATCH = "Again and again"
+
+
+class CoverageKind(StrEnum):
+    """In what form coverage is shown."""
+
+    SUMMARY = "summary"
+    LCOV = "lcov"
+    DEBUG = "debug"
+    BYTECODE = "bytecode"
+
+
+def _filter(name: str, short: str, what: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(
+        f"--{name}", f"--{short}", metavar=what, rich_help_panel=_FILTERS, show_default=False
+    )
+    return option
+
+
+def run_tests(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="The project, or a file or folder of its tests.")] = Path(),
+    match_test: Annotated[str | None, _filter("match-test", "mt", "RE")] = None,
+    no_match_test: Annotated[str | None, _filter("no-match-test", "nmt", "RE")] = None,
+    match_contract: Annotated[str | None, _filter("match-contract", "mc", "RE")] = None,
+    no_match_contract: Annotated[str | None, _filter("no-match-contract", "nmc", "RE")] = None,
+    match_path: Annotated[str | None, _filter("match-path", "mp", "GLOB")] = None,
+    no_match_path: Annotated[str | None, _filter("no-match-path", "nmp", "GLOB")] = None,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Those that failed in the last run, or all.", rich_help_panel=_FILTERS)
+    ] = False,
+    root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The project's folder; PATH is looked for in it.")
+    ] = None,
+    verbosity: Annotated[
+        int, typer.Option("--verbosity", "-v", count=True, help="-vv logs, -vvv traces of failures, up to -vvvvv.")
+    ] = 0,
+    suppress_successful_traces: Annotated[
+        bool, typer.Option("--suppress-successful-traces", "-s", help="Traces of failures alone, also from -vvvv.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing: the exit status says it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    junit: Annotated[bool, typer.Option("--junit", help="Print JUnit's XML.")] = False,
+    summary: Annotated[bool, typer.Option("--summary", help="A table of suites at the end.")] = False,
+    detailed: Annotated[bool, typer.Option("--detailed", help="The same with files and times.")] = False,
+    show_progress: Annotated[
+        bool, typer.Option("--show-progress", help="A line for each suite as it ends; results at the end.")
+    ] = False,
+    allow_failure: Annotated[
+        bool, typer.Option("--allow-failure", envvar="FORGE_ALLOW_FAILURE", help="Exit status 0 though tests fail.")
+    ] = False,
+    rules: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Whose gas and accounting: ethereum, filecoin or others that are installed; actors are there in all.",
+            callback=checked_rules,
+        ),
+    ] = "ethereum",
+    network: Annotated[
+        str | None, typer.Option(metavar="nvN[,nvN]", help="The network version; several are compared.")
+    ] = None,
+    evm: Annotated[Engines, EVM] = OWN_ENGINE,
+    bundle: Annotated[str | None, typer.Option(metavar="CAR|vN", help="Built-in actors (default: our own).")] = None,
+    use: Annotated[
+        str | None, typer.Option(metavar="VERSION|PATH", help="The solc to compile with: npm's, or a program.")
+    ] = None,
+    solc_from_project: Annotated[
+        bool,
+        typer.Option("--solc-from-project", help="Run the compiler that lies in the project: its node_modules/solc."),
+    ] = False,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The profile of foundry.toml (default: FOUNDRY_PROFILE).")
+    ] = None,
+    fuzz_runs: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
+    fuzz_seed: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Repeats a run.", rich_help_panel=_FUZZ)
+    ] = None,
+    fuzz_timeout: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="SECONDS", help="After which a fuzz test ends well.", rich_help_panel=_FUZZ),
+    ] = None,
+    fuzz_input_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A kept failure that fuzz tests begin with.", rich_help_panel=_FUZZ),
+    ] = None,
+    invariant_runs: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
+    invariant_depth: Annotated[int | None, typer.Option(min=1, rich_help_panel=_FUZZ)] = None,
+    decode_internal: Annotated[
+        bool, typer.Option("--decode-internal", help="Traces with the functions within contracts, and their arguments.")
+    ] = False,
+    flamegraph: Annotated[
+        bool,
+        typer.Option(
+            "--flamegraph", help="Draw the gas of the one test that fits in cache/.", rich_help_panel=_REPORTS
+        ),
+    ] = False,
+    flamechart: Annotated[
+        bool, typer.Option("--flamechart", help="The same in the order of the calls.", rich_help_panel=_REPORTS)
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Open the one test that fits in the debugger (docs/debugger.md).")
+    ] = False,
+    command: Annotated[
+        list[str] | None,
+        typer.Option("--command", "-x", metavar="COMMAND", help="With --debug: do this first; may be repeated."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one test may take.")] = 300.0,
+    ffi: Annotated[bool, typer.Option("--ffi", help="Let tests run programs.")] = False,
+    real_filecoin: Annotated[
+        bool, typer.Option("--real-filecoin", help="Leave out what tests etch at Filecoin's precompiles.")
+    ] = False,
+    precompile: Precompiles = None,
+    gas_snapshot_check: Annotated[
+        Literal["true", "false"] | None, typer.Option(help="Compare measured gas with snapshots/.", show_default=False)
+    ] = None,
+    gas_snapshot_emit: Annotated[
+        Literal["true", "false"] | None, typer.Option(help="Write measured gas to snapshots/.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            "-j",
+            "--threads",
+            "--jobs",
+            min=0,
+            help="Processes to use; 0: as many as cores.",
+            show_default="the number of cores",
+        ),
+    ] = CORES,
+    lists: Annotated[bool, typer.Option("--list", "-l", help="Print the tests without running them.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End behind the first suite that fails.")] = False,
+    gas_report: Annotated[
+        bool,
+        typer.Option("--gas-report", help="Gas by contract and function, native actors too.", rich_help_panel=_REPORTS),
+    ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Lines, statements, branches, functions.", rich_help_panel=_REPORTS)
+    ] = False,
+    report: Annotated[
+        list[CoverageKind] | None,
+        typer.Option(help="The coverage in this form; may be given several times.", rich_help_panel=_REPORTS),
+    ] = None,
+    report_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where lcov goes: lcov.info.", rich_help_panel=_REPORTS)
+    ] = None,
+    no_match_coverage: Annotated[
+        str | None,
+        typer.Option(
+            "--no-match-coverage", "--nmco", metavar="RE", help="Sources not to count.", rich_help_panel=_REPORTS
+        ),
+    ] = None,
+    lcov: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the coverage to a file, too.", rich_help_panel=_REPORTS),
+    ] = None,
+    snapshot: Annotated[
+        Literal["write", "check", "diff"] | None,
+        typer.Option(help="The gas of all tests in .gas-snapshot, as of forge snapshot.", rich_help_panel=_REPORTS),
+    ] = None,
+    snap: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Another file than .gas-snapshot.", rich_help_panel=_REPORTS)
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(min=0, metavar="PERCENT", help="What --snapshot check lets pass.", rich_help_panel=_REPORTS),
+    ] = 0.0,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Run again when a source changes: its tests.", rich_help_panel=_WATCH)
+    ] = False,
+    run_all: Annotated[
+        bool, typer.Option("--run-all", help="With --watch: all tests again.", rich_help_panel=_WATCH)
+    ] = False,
+    rerun_failed: Annotated[
+        bool, typer.Option("--rerun-failed", help="With --watch: those that failed.", rich_help_panel=_WATCH)
+    ] = False,
+) -> None:
+    """Run a Foundry project's tests; calls of Filecoin's precompiles and actors are executed.
+
+    Exit status: 0 if every test passed (or no test was found), 1 if one failed or the sources do not compile; with
+    several network versions also where a test has another result in one of them. 2 for what cannot be run at all:
+    options, foundry.toml, a compiler that is not there. 130 after Ctrl-C, with the results so far and the
+    tests that ran.
+
+    Example: hypervisor test --match-contract Counter -vvv
+    """
+    from fvm_hypervisor.cli.foundry_settings import check_folders, given_settings
+    from fvm_hypervisor.cli.suites import Reports, SuiteRuns
+    from fvm_hypervisor.soltest.discovery import SuiteFilter
+    from fvm_hypervisor.soltest.gas_snapshot_file import SEED
+    from fvm_hypervisor.soltest.kept_failures import failed_names
+    from fvm_hypervisor.soltest.project import find_root, load_project
+    from fvm_hypervisor.soltest.session import Options
+    from hypervisor.errors import InvalidInput
+    from hypervisor.opening import OFFICIAL_EVM
+    from hypervisor.user_files import check_output
+    from localnet.rules.installed import rules_named
+
+    if not isfinite(timeout):
+        raise typer.BadParameter(f"--timeout {timeout} is not a number of seconds")
+    if evm == OFFICIAL_EVM and not rules_named(rules).features.has_official_evm:
+        raise InvalidInput(
+            f"the rules '{rules}' need this project's own EVM: choose another --evm, or --rules filecoin"
+        )
+    numbers = [_number(word) for word in network.split(",")] if network else [None]
+    kinds = set(report or ()) | ({CoverageKind.SUMMARY} if coverage or (lcov and not report) else set())
+    if CoverageKind.LCOV in kinds:
+        lcov = lcov or report_file or Path("lcov.info")
+    collected = _report(gas_report, bool(kinds) or lcov is not None, len(numbers))
+    _check_together({
+        "--json": as_json, "--junit": junit, "--quiet": quiet, "--show-progress": show_progress and not quiet,
+    })  # fmt: skip
+    if watch and (as_json or junit or quiet or lists or len(numbers) > 1):
+        raise typer.BadParameter("--watch prints results for people: leave out --json, --junit, --quiet and --list")
+    _check_snapshot(snapshot, snap, tolerance)
+    if (flamegraph or flamechart) and (lists or debug or watch or len(numbers) > 1 or (flamegraph and flamechart)):
+        raise typer.BadParameter(
+            "a flame graph is one picture of one run: --flamegraph or --flamechart, without --list, --debug, --watch "
+            "and several --network"
+        )
+    check_output(lcov, "the coverage")
+    named = None if root is None else _root(root)
+    place = path.resolve() if named is None else (named / path).resolve()
+    if not place.exists():
+        raise InvalidInput(f"there is no file or folder {place}")
+    home = named or find_root(place if place.is_dir() else place.parent)
+    settings, seed = given_settings(context), _seed(fuzz_seed)
+    check_folders(context, home)
+
+    def load() -> Project:
+        project = load_project(home, profile, settings)
+        usual = SEED if snapshot and project.fuzz.seed is None else None
+        project = _with_options(
+            project, (fuzz_runs, usual if seed is None else seed), (invariant_runs, invariant_depth), ffi
+        )
+        check, emit = gas_snapshot_check, gas_snapshot_emit
+        return replace(
+            project,
+            fuzz=replace(
+                project.fuzz,
+                timeout=project.fuzz.timeout if fuzz_timeout is None else fuzz_timeout,
+                input_file=None if fuzz_input_file is None else str(_file(fuzz_input_file)),
+            ),
+            gas_snapshot_check=project.gas_snapshot_check if check is None else check == "true",
+            gas_snapshot_emit=project.gas_snapshot_emit if emit is None else emit == "true",
+        )
+
+    project = load()
+    if "fork_block_number" in settings and project.eth_rpc_url is None:
+        raise InvalidInput(
+            "--fork-block-number is a block of a node's network: name the node by --fork-url, or by eth_rpc_url in "
+            "foundry.toml"
+        )
+    verbosity = verbosity or project.verbosity
+    match = project.match
+    failed = failed_names(project) if rerun else None
+    wanted = SuiteFilter(
+        test=match_test or failed or match.get("match_test"),
+        no_test=no_match_test or match.get("no_match_test"),
+        contract=match_contract or match.get("match_contract"),
+        no_contract=no_match_contract or match.get("no_match_contract"),
+        path=match_path or match.get("match_path"),
+        no_path=no_match_path or match.get("no_match_path"),
+        inside=None if place == home else place.relative_to(home).as_posix(),
+    )
+    options = Options(
+        rules, evm, bundle, use, solc_from_project, timeout, workers or CORES, verbosity, real_filecoin,
+        shows_logs=verbosity >= 2 or as_json or junit, report=collected, hides_passed=suppress_successful_traces,
+        precompiles=named_precompiles(precompile), decodes_internal=decode_internal,
+    )  # fmt: skip
+    reports = Reports(
+        form="json" if as_json else "junit" if junit else "none" if quiet else "text",
+        summary=summary or detailed, detailed=detailed, at_end=show_progress or project.shows_progress,
+        allow_failure=allow_failure, fail_fast=fail_fast, lcov=lcov, kinds=kinds,
+        no_match_coverage=no_match_coverage or match.get("no_match_coverage"),
+        flame="flamegraph" if flamegraph else "flamechart" if flamechart else None,
+        snapshot=snapshot, snap=snap or home / ".gas-snapshot", tolerance=tolerance,
+    )  # fmt: skip
+    runs = SuiteRuns(project, wanted, options, reports)
+    if lists:
+        runs.print_list()
+    elif debug:
+        runs.debug(command or [])
+    elif watch:
+        runs.watch(load, run_all=run_all, failed_first=rerun_failed)
+    elif len(numbers) > 1:
+        raise typer.Exit(runs.compare([number for number in numbers if number is not None]))
+    else:
+        raise typer.Exit(runs.once(numbers[0]))
+
+
+def _root(folder: Path) -> Path:
+    from fvm_hypervisor.soltest.project import CONFIG_FILE
+    from hypervisor.errors import InvalidInput
+
+    if not (folder / CONFIG_FILE).is_file():
+        raise InvalidInput(f"there is no {CONFIG_FILE} in {folder}: --root names the folder of a Foundry project")
+    return folder.resolve()
+
+
+def _file(path: Path) -> Path:
+    from hypervisor.errors import InvalidInput
+
+    if not path.is_file():
+        raise InvalidInput(f"there is no file {path}: --fuzz-input-file names a kept failure")
+    return path.resolve()
+
+
+def _check_together(given: dict[str, bool]) -> None:
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise typer.BadParameter(f"{names[0]} and {names[1]} do not go together: choose one form of results")
+
+
+def _check_snapshot(snapshot: str | None, snap: Path | None, tolerance: float) -> None:
+    if snap is not None and snapshot is None:
+        raise typer.BadParameter("--snap names the file of --snapshot: give --snapshot write, check or diff, too")
+    if tolerance and snapshot != "check":
+        raise typer.BadParameter("--tolerance is for --snapshot check: give that, too")
+
+
+def _report(gas: bool, coverage: bool, versions: int) -> str:
+    if gas and coverage:
+        raise typer.BadParameter("--gas-report and --coverage are two runs: coverage slows tests down")
+    if versions > 1 and (gas or coverage):
+        raise typer.BadParameter("--gas-report and --coverage are of one network version: --network names several")
+    return "gas" if gas else "coverage" if coverage else ""
+
+
+def _number(word: str) -> int:
+    from hypervisor.network_versions import network_version
+
+    digits = word.strip().removeprefix("nv")
+    if not digits.isdecimal():
+        raise typer.BadParameter(f"'{word}' is not a network version: expected nv29 or the like")
+    return network_version(int(digits)).number
+
+
+def _seed(text: str | None) -> int | None:
+    try:
+        return None if text is None else int(text, 0)
+    except ValueError:
+        raise typer.BadParameter(f"--fuzz-seed '{text}' is not a number") from None
+
+
+def _with_options(
+    project: Project, fuzz: tuple[int | None, int | None], invariant: tuple[int | None, int | None], ffi: bool
+) -> Project:
+    """The project with what the command line says in its place."""
+    runs, seed = fuzz
+    sequences, depth = invariant
+    return replace(
+        project,
+        fuzz=replace(project.fuzz, runs=runs or project.fuzz.runs, seed=project.fuzz.seed if seed is None else seed),
+        invariant=replace(
+            project.invariant,
+            runs=sequences or project.invariant.runs,
+            depth=depth or project.invariant.depth,
+        ),
+        ffi=ffi or project.ffi,
+    )

@@ -1,0 +1,252 @@
+"""`hypervisor trace`: a transaction's calls, as a tree across both runtimes; or those behind an epoch's messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fvm_hypervisor.cli.options import URL, Artifacts, Engines, RpcUrl, engine_there
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from localnet import Network
+    from localnet.contracts.named_interface import NamedInterface
+
+_NOT_REPRODUCED = (
+    "executed again, it gave another receipt: contracts ran under another --evm, actors logged (--actor-logs), or it "
+    "was another version of this program"
+)
+_OTHER_STATE = "executed again, it gave another state: it was changed by hand, or by another version of this program"
+_SHORTEST_HASH = 64
+_HASH_BYTES = 32
+
+Traced = tuple[dict[str, Any], dict[str, Any] | None]
+"""A call tree, and where its calls were made, as far as that is known."""
+
+
+def trace(
+    transaction: Annotated[
+        str,
+        typer.Argument(
+            metavar="TXHASH", help="The transaction's hash, or its message's CID; or an epoch, for its reward and cron."
+        ),
+    ],
+    rpc: RpcUrl = URL,
+    state: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Read a chain's folder instead, which no node may have open.")
+    ] = None,
+    evm: Annotated[
+        Engines | None,
+        typer.Option(
+            callback=engine_there, help="With --state: who ran contracts (default: as for `hypervisor node`)."
+        ),
+    ] = None,
+    abi: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A compiler's JSON with the ABI of a contract; may be given several times."),
+    ] = None,
+    artifacts: Artifacts = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the tree as one JSON object.")] = False,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open its page at the node in a browser instead, and print the address.")
+    ] = False,
+    flame: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a flame view too, as wide as gas: an .svg, or an .html page."),
+    ] = None,
+) -> None:
+    """Show every call of a transaction: who called whom, in which runtime, with what result and gas.
+
+    The transaction is executed again on the state that it met. Calls and events are decoded where an ABI is given or
+    the method of a built-in actor is known. Of a failure, the last line of its reasons is the innermost call's.
+
+    With an epoch's number in place of a hash: the block's reward and cron, which are no messages, and their events.
+
+    Where compiled contracts are found, calls have names and the `file.sol:line` that made them; a failure has its line.
+
+    Example: hypervisor trace 0x67ad... --abi out/Counter.sol/Counter.json
+    """
+    from hypervisor.user_files import check_output
+
+    check_output(flame, "the flame view")
+    is_epoch = transaction.isascii() and transaction.isdigit() and len(transaction) < _SHORTEST_HASH
+    if open_page:
+        _open(transaction if is_epoch else wanted_transaction(transaction), rpc, state)
+        return
+    if is_epoch:
+        _epoch(int(transaction), rpc, state, evm, abi or [], as_json=as_json, flame=flame)
+        return
+    wanted, interfaces = wanted_transaction(transaction), [_interface(path) for path in abi or []]
+    from localnet.contracts.artifacts import ArtifactFolders
+    from localnet.contracts.named_interface import NamedInterface
+    from localnet.traces.call_places import placed
+    from localnet.traces.call_text import call_lines, tree_console
+    from localnet.traces.trace_report import explain_trace, save_flame
+
+    folders = ArtifactFolders(artifacts)
+    compiled = folders.contracts()
+    by_line = bool(compiled)
+    found, places = _of_folder(state, evm, wanted, by_line) if state else _of_node(rpc, wanted, by_line)
+    if places is not None:
+        found, named = placed(found, places, folders)
+        interfaces += named
+    interfaces += [NamedInterface(each.name, each.interface) for each in compiled]
+    found = explain_trace(found, interfaces)
+    if flame is not None:
+        save_flame(found, flame)
+    if as_json:
+        from localnet.rpc.values import as_json as deep_json
+
+        typer.echo(deep_json(found))
+        return
+    console = tree_console()
+    console.print(_title(found))
+    console.print(call_lines(found["calls"]))
+
+
+def _open(wanted: bytes | str, url: str, state: Path | None) -> None:
+    """Show the page of a transaction, of a message by its CID, or of an epoch's cron."""
+    import webbrowser
+
+    from hypervisor.errors import InvalidInput
+    from localnet.traces.trace_command import page_of
+
+    if state is not None:
+        raise InvalidInput(f"--open shows a node's page: `hypervisor explore {state}` serves the chain of a folder")
+    if isinstance(wanted, bytes):
+        page = page_of(f"0x{wanted.hex()}", url)
+    else:
+        page = f"{url.rstrip('/')}/{f'epoch/{wanted}/cron' if wanted.isdigit() else f'message/{wanted}'}"
+    typer.echo(page)
+    webbrowser.open(page)
+
+
+def _epoch(
+    epoch: int, rpc: str, state: Path | None, evm: str | None, abi: list[Path], *, as_json: bool, flame: Path | None
+) -> None:
+    """Print the calls behind an epoch's messages."""
+    from hypervisor.errors import InvalidInput
+    from localnet.traces.call_text import call_lines, tree_console
+    from localnet.traces.trace_report import decode_calls
+
+    if flame is not None:
+        raise InvalidInput("--flame is for a transaction: an epoch's reward and cron pay no gas")
+    found = _epoch_of_folder(state, evm, epoch) if state else _epoch_of_node(rpc, epoch)
+    found = {**found, "calls": decode_calls(found["calls"], [_interface(path) for path in abi])}
+    if as_json:
+        from localnet.rpc.values import as_json as deep_json
+
+        typer.echo(deep_json(found))
+        return
+    console = tree_console()
+    console.print(f"epoch {found['epoch']}: behind its messages")
+    if not found["reproduced"]:
+        console.print(_OTHER_STATE)
+    console.print(call_lines(found["calls"]))
+
+
+def _epoch_of_folder(folder: Path, evm: str | None, epoch: int) -> dict[str, Any]:
+    from fvm_hypervisor.cli.folders import open_chain
+
+    with open_chain(folder, evm=evm, read_only=True) as network:
+        return network.epoch_trace(epoch).as_json()
+
+
+def _epoch_of_node(url: str, epoch: int) -> dict[str, Any]:
+    from fvm_hypervisor.cli.trace_client import ask_epoch_trace
+
+    return ask_epoch_trace(url, epoch)
+
+
+def wanted_transaction(text: str) -> bytes | str:
+    """A transaction's hash; or the CID of a message, as text."""
+    from hypervisor.errors import InvalidInput
+    from store.cid import CidError, parse_cid, show
+
+    try:
+        found = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        found = b""
+    if len(found) == _HASH_BYTES:
+        return found
+    try:
+        return show(parse_cid(text))
+    except CidError:
+        raise InvalidInput(
+            f"'{text}' is not a transaction hash: expected 0x and 64 hex digits, or the CID of a message"
+        ) from None
+
+
+def _of_folder(folder: Path, evm: str | None, wanted: bytes | str, places: bool) -> Traced:
+    from fvm_hypervisor.cli.folders import open_chain
+    from localnet.traces.call_places import InstructionPlaces, call_places
+
+    with open_chain(folder, evm=evm, read_only=True) as network:
+        receipt = network.receipt(transaction_of(network, wanted))
+        found = receipt.trace.as_json()
+        return found, call_places(network.chain, receipt, InstructionPlaces()) if places else None
+
+
+def _of_node(url: str, wanted: bytes | str, places: bool) -> Traced:
+    from fvm_hypervisor.cli.trace_client import ask_places, ask_trace
+
+    text = hash_at_node(url, wanted)
+    return ask_trace(url, text), ask_places(url, text) if places else None
+
+
+def transaction_of(network: Network, wanted: bytes | str) -> bytes:
+    """The hash of a transaction that is wanted by it or by its message's CID. Raises UnknownTransaction."""
+    from localnet.rpc.filecoin_chain import hash_of
+    from localnet.rpc.node import Node
+    from store.cid import parse_cid
+
+    found = hash_of(Node(network), parse_cid(wanted)) if isinstance(wanted, str) else wanted
+    if found is None:
+        raise _no_message(str(wanted))
+    return found
+
+
+def hash_at_node(url: str, wanted: bytes | str) -> str:
+    """The same in hex, asked of a node. Raises UnknownTransaction, NodeError."""
+    from fvm_hypervisor.cli.trace_client import ask_hash
+
+    text = ask_hash(url, wanted) if isinstance(wanted, str) else f"0x{wanted.hex()}"
+    if text is None:
+        raise _no_message(str(wanted))
+    return text
+
+
+def _no_message(cid: str) -> Exception:
+    from localnet.errors import UnknownTransaction
+
+    return UnknownTransaction(f"no message has the CID {cid}: it is not in a block, or of another chain")
+
+
+def _interface(path: Path) -> NamedInterface:
+    from localnet import Artifact
+    from localnet.contracts.named_interface import NamedInterface
+
+    return NamedInterface(path.stem, Artifact.load(path).interface)
+
+
+def _title(found: dict[str, Any]) -> Text:
+    from rich.text import Text
+
+    from localnet.traces.call_places import failure_line
+    from localnet.traces.trace_report import gas_words
+
+    title = Text(f"transaction {found['transactionHash']} in block {found['blockNumber']}: ")
+    title.append(f"exit {found['exit']}", style="red" if found["exitCode"] else "green")
+    title.append(f", gas {found['gasUsed']:,}")
+    title.append(f" ({gas_words(found)})", style="dim")
+    for number, line in enumerate(found["why"]["calls"] if found["why"] else ()):
+        title.append(f"\n{'because ' if number else 'failed: '}{line}", style="red")
+    place = failure_line(found)
+    if place is not None:
+        title.append(f"\nat {place}", style="bold red")
+    if not found["reproduced"]:
+        title.append(f"\n{_NOT_REPRODUCED}", style="yellow")
+    return title

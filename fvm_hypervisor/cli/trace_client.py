@@ -1,0 +1,200 @@
+"""The call tree of a transaction or an epoch, asked of a node and checked before it is shown.
+
+A node is another program, and may be a stranger's: an answer of another shape is an error in one sentence, and names
+that a terminal would obey are none. What contracts and actors say is let pass here, since the printer makes it
+printable. The shape is that of `localnet.traces.trace`; fields that it does not have are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from fvm_hypervisor.cli.rpc_client import ask
+from localnet.fork.node_client import NodeError, shown_url
+
+_LONGEST_NAME: Final = 200
+Holds = Callable[[Any], bool]
+
+
+def ask_trace(url: str, transaction: str) -> dict[str, Any]:
+    """What `hypervisor_trace` answers for a transaction's hash. Raises NodeError, also for what is no call tree."""
+    return _check_answer(url, ask(url, "hypervisor_trace", transaction), _TRACE)
+
+
+def ask_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | None:
+    """What `hypervisor_traceCall` answers for a request; None of a node that refuses, as those without the method.
+
+    Raises NodeError for what is no call tree.
+    """
+    try:
+        answer = ask(url, "hypervisor_traceCall", request)
+    except NodeError as error:
+        if error.answered:
+            return None
+        raise
+    return _check_answer(url, answer, _CALL_TRACE)
+
+
+def ask_hash(url: str, message: str) -> str | None:
+    """The transaction's hash of a message by its CID; None where the node knows no such message. Raises NodeError."""
+    answer = ask(url, "Filecoin.EthGetTransactionHashByCid", {"/": message})
+    if answer is not None and not isinstance(answer, str):
+        raise NodeError(f"{shown_url(url)} answered what is no transaction's hash")
+    return answer
+
+
+def ask_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
+    """What `hypervisor_traceEpoch` answers for an epoch. Raises NodeError, also for what is no call tree."""
+    return _check_answer(url, ask(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
+
+
+def _check_answer(url: str, answer: Any, fields: Mapping[str, Holds]) -> dict[str, Any]:
+    """An answer with its calls, each of the expected form."""
+    _check(url, "the answer", answer, fields)
+    calls = list(answer["calls"])
+    for call in calls:  # without recursion: calls go 1,024 deep
+        _check(url, "a call", call, _CALL)
+        calls.extend(call["calls"])
+        _check(url, "a call", {**_LATER, **call}, _LATER_HOLDS)
+        for event in call["events"]:
+            _check(url, "an event", event, _EVENT)
+            for entry in event["entries"]:
+                _check(url, "an event's entry", entry, _ENTRY)
+    found: dict[str, Any] = answer
+    return found
+
+
+def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
+    """What `hypervisor_tracePlaces` answers; None of a node that refuses, as those that have no such method.
+
+    Raises NodeError for what has another shape.
+    """
+    try:
+        answer = ask(url, "hypervisor_tracePlaces", transaction)
+    except NodeError as error:
+        if error.answered:
+            return None
+        raise
+    if answer is None:
+        return None
+    _check(url, "the answer", answer, _PLACES)
+    calls = list(answer["calls"])
+    for call in calls:  # without recursion: calls go 1,024 deep
+        _check(url, "a call's place", call, _PLACE)
+        if call["code"] is not None and call["code"] >= len(answer["codes"]):
+            raise NodeError(f"{shown_url(url)} answers no places of calls: there is no code {call['code']}")
+        calls.extend(call["calls"])
+    found: dict[str, Any] = answer
+    return found
+
+
+def _check(url: str, what: str, value: Any, fields: Mapping[str, Holds]) -> None:
+    if not isinstance(value, dict):
+        raise NodeError(f"{shown_url(url)} answers no call tree: {what} is {value!r:.60}")
+    for name, holds in fields.items():
+        if not holds(value.get(name)):
+            raise NodeError(f"{shown_url(url)} answers no call tree: '{name}' of {what} is {value.get(name)!r:.60}")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()  # no halves of characters
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_NAME and value.isprintable()
+
+
+def _is_name_or_none(value: Any) -> bool:
+    return value is None or _is_name(value)
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_name(value) and value.isascii() and value.isdigit()
+
+
+def _is_hex(value: Any) -> bool:
+    if not isinstance(value, str) or not value.startswith("0x"):
+        return False
+    try:
+        bytes.fromhex(value[2:])
+    except ValueError:
+        return False
+    return True
+
+
+def _are_charges(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+def _are_hex(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_hex, value))
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_schemas(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_text, value.values()))
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+def _is_number_or_none(value: Any) -> bool:
+    return value is None or _is_number(value)
+
+
+_PLACES: Final[Mapping[str, Holds]] = {"codes": _are_hex, "calls": _is_list}
+_PLACE: Final[Mapping[str, Holds]] = {
+    "code": _is_number_or_none,
+    "creation": _is_truth,
+    "made": _are_numbers,
+    "ended": _are_numbers,
+    "calls": _is_list,
+}
+_TRACE: Final[Mapping[str, Holds]] = {
+    "transactionHash": _is_name,
+    "blockNumber": _is_number,
+    "exitCode": _is_number,
+    "exit": _is_name,
+    "gasUsed": _is_number,
+    "words": _is_text,
+    "reproduced": _is_truth,
+    "calls": _is_list,
+}
+_CALL_TRACE: Final[Mapping[str, Holds]] = {name: _TRACE[name] for name in ("exitCode", "gasUsed", "words", "calls")}
+_EPOCH_TRACE: Final[Mapping[str, Holds]] = {"epoch": _is_number, "reproduced": _is_truth, "calls": _is_list}
+_CALL: Final[Mapping[str, Holds]] = {
+    **dict.fromkeys(("runtime", "from", "to", "actor", "error"), _is_name),
+    **dict.fromkeys(("method", "paramsCodec", "exitCode", "returnCodec", "gas"), _is_number),
+    **dict.fromkeys(("params", "return"), _is_hex),
+    **dict.fromkeys(("events", "calls"), _is_list),
+    "address": _is_name_or_none,
+    "value": _is_amount,
+    "readOnly": _is_truth,
+    **dict.fromkeys(("end", "words"), _is_text),
+    "plain": _is_truth,
+    "charges": _are_charges,
+}
+_LATER: Final[Mapping[str, Any]] = {"code": None, "name": "", "logs": [], "schemas": {}}
+"""What older nodes' calls have not."""
+_LATER_HOLDS: Final[Mapping[str, Holds]] = {
+    "code": _is_name_or_none, "name": _is_name, "logs": _are_texts, "schemas": _are_schemas,
+}  # fmt: skip
+_EVENT: Final[Mapping[str, Holds]] = {"emitter": _is_name, "address": _is_name_or_none, "entries": _is_list}
+_ENTRY: Final[Mapping[str, Holds]] = {"flags": _is_number, "codec": _is_number, "key": _is_text, "value": _is_hex}

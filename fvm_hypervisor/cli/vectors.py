@@ -1,0 +1,213 @@
+"""`hypervisor conformance`, `fevmtest` and `actortest`: official test vectors, run on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fvm_hypervisor.cli.options import DASK, EVM, OWN_ENGINE, Engines, OverlayFile
+
+Paths = Annotated[list[Path], typer.Argument(help="Files or folders.", show_default=False)]
+Workers = Annotated[int, typer.Option(min=1, help="Processes to use.", show_default="the number of cores")]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a case.")]
+
+_NOTHING_FOUND = 2
+CORES = os.cpu_count() or 1
+
+
+def conformance(
+    vectors: Paths,
+    bundle_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of official bundles (default: bundles/ in FVM_DATA, ../shared); those of `hypervisor "
+            "bundle` are found, too."
+        ),
+    ] = None,
+    workers: Workers = CORES,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help=DASK, show_default=False)] = None,
+    as_json: AsJson = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show where a failing vector parts from the expected.")] = False,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep every charge of every vector in FILE.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Compare every charge with those that FILE keeps.")
+    ] = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CAR|vN", help="Run these actors in the place of those that the vectors name.", show_default=False
+        ),
+    ] = None,
+    overlay: OverlayFile = None,
+    parallel: Annotated[
+        int,
+        typer.Option(min=1, max=256, metavar="N", help="Processes that execute a vector's messages beside each other."),
+    ] = 1,
+) -> None:
+    """Run Filecoin's official vectors: exit code, return value, gas and state root must be exact.
+
+    They are of class message or of class tipset, which also states the roots of receipts.
+
+    With --diff a failing vector shows its charges by name and in order, and the first nodes of the state that differ.
+    With --against, which takes what --trace kept (at another commit, over another boundary) or what the reference
+    oracle's `run --trace` printed, the first charge that differs.
+
+    With --bundle other actors run, such as those that you are changing, on the states of the vectors, which must be of
+    the same layouts: what they do otherwise is a failure.
+
+    --workers counts vectors that run at once, --parallel processes that execute the messages of one, as `hypervisor
+    replay` has it: the same must come out.
+
+    --overlay runs them with other prices or rules, to see which vectors notice; `hypervisor compare` says why.
+
+    Vectors whose built-in actors are not here are not run; the last line counts them and says how to get the actors.
+
+    Exit status: 0 if every vector passed, 1 if one failed or was not run, 2 if none was found.
+
+    Example: hypervisor conformance vectors/fvm-nv18 --workers 2
+    """
+    from functools import partial
+
+    from fvm_hypervisor.laboratory.vectors import conformance as room
+    from fvm_hypervisor.laboratory.vectors.pool import run_all
+    from fvm_hypervisor.laboratory.vectors.run_files import RunOptions, run_file
+    from hypervisor.bundle import Bundle
+    from hypervisor.opening import named_overlay
+    from hypervisor.user_files import check_output
+
+    check_output(trace, "the traces")
+    found = room.find_vectors(vectors)
+    skipped = [path for path in found if room.is_skipped(path)]
+    todo = [path for path in found if path not in skipped]
+    if bundle is not None:
+        Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
+    wanted = RunOptions(diff, trace is not None, against, named_overlay(overlay), bundle, parallel)
+    work = partial(run_file, folder=bundle_dir or data_folder("bundles"), wanted=wanted)
+    records: Iterator[dict[str, Any]]
+    records = (record for results in run_all(work, todo, workers, "vectors", dask) for record in results)
+    if trace is not None:
+        records = _keep_traces(records, trace)
+    notes = [f"skipped, as by the reference (it needs a failing proof): {path.name}" for path in skipped]
+    report(records, as_json, notes)
+
+
+def fevmtest(
+    paths: Paths,
+    evm: Annotated[Engines, EVM] = OWN_ENGINE,
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CAR|vN", help="The official bundle of the cases (default: v18-devnet, that of FVM_DATA)."
+        ),
+    ] = None,
+    workers: Workers = CORES,
+    as_json: AsJson = False,
+) -> None:
+    """Run the golden cases of the official EVM actor: exit code, return value, events and every actor's state.
+
+    Exit status: 0 if every case passed, 1 if one failed, 2 if none was found.
+
+    Example: hypervisor fevmtest vectors/fevm --json
+    """
+    from functools import partial
+
+    from fvm_hypervisor.laboratory.vectors import fevm as room
+    from fvm_hypervisor.laboratory.vectors.pool import run_all
+    from hypervisor.bundle import Bundle
+
+    files = room.find_files(paths)
+    if bundle is None:
+        given = data_folder("bundles") / "v18-devnet.car"
+        bundle = str(given) if given.is_file() else given.stem
+    Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
+    work = partial(room.run_file, bundle=bundle, evm=evm)
+    report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
+
+
+def actortest(
+    paths: Paths,
+    bundle: Annotated[str, typer.Option(metavar="CAR|vN", help="The built-in actors to run.")] = "own-v19",
+    workers: Workers = CORES,
+    as_json: AsJson = False,
+) -> None:
+    """Run cases of a built-in actor (nv29's reward): exit code, return value, events, balances and state.
+
+    Exit status: 0 if every case passed, 1 if one failed, 2 if none was found.
+
+    Example: hypervisor actortest vectors/nv29-reward --json
+    """
+    from functools import partial
+
+    from fvm_hypervisor.laboratory.vectors import actor_cases as room
+    from fvm_hypervisor.laboratory.vectors.pool import run_all
+    from hypervisor.bundle import Bundle
+
+    files = room.find_files(paths)
+    Bundle.open(bundle)  # what is wrong with it is said once, not by every worker
+    work = partial(room.run_file, bundle=bundle)
+    report((record for results in run_all(work, files, workers, "case files") for record in results), as_json, [])
+
+
+def data_folder(folder: str) -> Path:
+    """A folder of the test data outside the project."""
+    return Path(os.environ.get("FVM_DATA", "../shared")) / folder
+
+
+def _place(record: dict[str, Any]) -> str:
+    """What a person looks for: the vector or the case, of a state test with its fork and index."""
+    name = str(record.get("vector") or record.get("name") or record.get("file"))
+    return f"{name} {record['fork']} {record['index']}" if record.get("fork") else name
+
+
+def _remedy(actors: int, count: int) -> str:
+    """What to do about vectors whose built-in actors are not here."""
+    return (
+        f"{count:,} vectors were not run, since their built-in actors, v{actors}, are not here: `hypervisor bundle "
+        f"fetch v{actors}` gets mainnet's (--network another network's), or name a folder of bundles with --bundle-dir"
+    )
+
+
+def _keep_traces(records: Iterable[dict[str, Any]], path: Path) -> Iterator[dict[str, Any]]:
+    """The same records without their traces, which go to a file."""
+    with path.open("w", encoding="utf-8") as file:
+        for record in records:
+            kept = {"id": f"{record['vector']}:{record['variant']}", "trace": record.pop("trace", [])}
+            file.write(json.dumps(kept) + "\n")
+            yield record
+
+
+def report(records: Iterable[dict[str, Any]], as_json: bool, notes: list[str]) -> None:
+    """Print every record, or the failures and a summary; end with the status that the contract names."""
+    passed = failed = 0
+    lacking = Counter[int]()
+    for record in records:
+        passed, failed = passed + record["pass"], failed + (not record["pass"])
+        if "lacks" in record:
+            lacking[record["lacks"]] += 1
+        if as_json:
+            typer.echo(json.dumps(record))
+        elif not record["pass"] and "lacks" not in record:
+            typer.echo(f"FAIL  {_place(record)}: {record['error']}")
+            for line in record.get("diff", ()):
+                typer.echo(f"      {line}")
+    for note in notes:
+        sys.stderr.write(f"{note}\n")
+    not_run = f", {lacking.total()} not run" if lacking else ""
+    sys.stderr.write(f"{passed} passed, {failed - lacking.total()} failed{not_run}, {len(notes)} skipped\n")
+    for actors, count in sorted(lacking.items()):
+        sys.stderr.write(f"{_remedy(actors, count)}\n")
+    if not passed and not failed:
+        sys.stderr.write("error: no case was found: name files or folders of the right format\n")
+        raise typer.Exit(_NOTHING_FOUND)
+    if failed:
+        raise typer.Exit(1)

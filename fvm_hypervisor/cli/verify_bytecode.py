@@ -1,0 +1,330 @@
+"""`hypervisor verify-bytecode`: whether the code at an address is a contract of the project."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from fvm_hypervisor.cli.options import URL, AsJson
+from fvm_hypervisor.cli.project_options import (
+    ConstructorArgs,
+    ConstructorArgsFile,
+    ProjectContract,
+    ProjectNode,
+    ProjectProfile,
+    ProjectRoot,
+    ProjectSolc,
+    SolcFromProject,
+)
+
+if TYPE_CHECKING:
+    from bridge.addresses import EthAddress
+    from fvm_hypervisor.soltest.artifact import ContractArtifact
+
+_DIFFERS: Final = "code did not match - this may be due to varying compiler settings"
+"""forge's words."""
+_NOT_FOUND: Final = (
+    "the transaction that made the contract is not known: name it by --creation-transaction, or leave the creation "
+    "code out by --ignore creation"
+)
+_RECORDS: Final = "broadcast/*/{chain}/*.json"
+_CREATIONS: Final = ("CREATE", "CREATE2")
+_LARGEST_RECORD: Final = 256 << 20
+_HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
+_Row = tuple[str, str | None, str | None]
+"""Creation or runtime, how it matches or None, and what is said of it."""
+
+
+class CodePart(StrEnum):
+    """What is compared."""
+
+    CREATION = "creation"
+    RUNTIME = "runtime"
+
+
+def verify_bytecode(
+    context: typer.Context,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="f410f... or 0x...", show_default=False)],
+    contract: ProjectContract,
+    constructor_args: ConstructorArgs = None,
+    constructor_args_path: ConstructorArgsFile = None,
+    encoded_constructor_args: Annotated[
+        str | None, typer.Option(metavar="HEX", help="They are these, ABI-encoded.")
+    ] = None,
+    creation_transaction: Annotated[
+        str | None, typer.Option(metavar="HASH", help="The transaction that made the contract.")
+    ] = None,
+    ignore: Annotated[list[CodePart] | None, typer.Option(help="What not to compare.")] = None,
+    block: Annotated[str, typer.Option(metavar="NUMBER|TAG", help="The block whose code it is.")] = "latest",
+    root: ProjectRoot = Path(),
+    rpc_url: ProjectNode = None,
+    use: ProjectSolc = None,
+    solc_from_project: SolcFromProject = False,
+    profile: ProjectProfile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the code at an address with a contract of the project, compiled as its foundry.toml says.
+
+    The match is full, or partial where only the metadata behind the code differ: comments, names of files, or how they
+    are hashed. Libraries' addresses and immutable values are those of the deployment, and are not compared.
+
+    The creation code is in the transaction that made the contract: of --creation-transaction, of the project's
+    broadcast/, or as the node says (ots_getContractCreator). Behind it are the constructor's arguments, which are
+    compared with those that are given. With --json the fields are forge's: bytecode_type, match_type and message.
+
+    Exit status 0 for full and partial matches, 1 where one does not match, 2 for what cannot be compared at all.
+
+    Example: hypervisor verify-bytecode 0x5fbd... src/Vault.sol:Vault --rpc-url http://127.0.0.1:8545
+    """
+    from fvm_hypervisor.cli.node_client import ethereum
+    from fvm_hypervisor.cli.project_contract import compiled_contract, constructor_texts, named_node
+    from hypervisor.errors import InvalidInput
+    from localnet.fork.node_client import NodeError
+
+    if creation_transaction is not None and not _HASH.fullmatch(creation_transaction):
+        raise InvalidInput(
+            f"--creation-transaction {creation_transaction!r:.80} is not the hash of a transaction: expected 0x and 64 "
+            "hex digits"
+        )
+    left_out = set(ignore or ())
+    if len(left_out) == len(CodePart):
+        raise InvalidInput("--ignore creation and --ignore runtime leave nothing to compare: leave one of them out")
+    texts = constructor_texts(constructor_args, constructor_args_path)
+    project, artifact = compiled_contract(
+        context, root, contract, profile=profile, use=use, solc_from_project=solc_from_project
+    )
+    if not artifact.runtime.object:
+        raise InvalidInput(f"{artifact.file}:{artifact.name} has no code of its own: it is an interface, or abstract")
+    url, number = named_node(project, rpc_url) or URL, _block(block)
+    try:
+        where = ethereum(url)(address)
+        arguments = _arguments(artifact, texts, encoded_constructor_args, ethereum(url))
+        code = _code(url, where, number)
+        differs = f"{_DIFFERS}{_other_compiler(artifact, code)}"
+        results: list[_Row] = []
+        if CodePart.CREATION not in left_out:
+            results.append(_creation(url, project.root, artifact, where, creation_transaction, arguments, differs))
+    except NodeError as error:  # status 1 is for code that differs
+        raise InvalidInput(str(error)) from None
+    if CodePart.RUNTIME not in left_out:
+        results.append(_runtime(artifact, code, differs))
+    _print(results, as_json)
+    if any(matched is None for _, matched, _ in results):
+        raise typer.Exit(1)
+
+
+def _code(url: str, where: str, block: str) -> bytes:
+    """The code at an address, which has some. Raises NodeError."""
+    from fvm_hypervisor.cli.rpc_client import ask_checked
+    from localnet.fork.node_client import NodeError, shown_url
+
+    code = ask_checked(url, _data, "eth_getCode", where, block)
+    if not code:
+        raise NodeError(f"there is no code at {where} on {shown_url(url)}: there is nothing to compare")
+    return code
+
+
+def _other_compiler(artifact: ContractArtifact, code: bytes) -> str:
+    """What to try where another release of solc has made the code, by what is behind it; else nothing."""
+    from fvm_hypervisor.soltest.bytecode_match import solc_release
+    from fvm_hypervisor.soltest.known_code import Pattern
+
+    here, there = solc_release(Pattern.of(artifact.runtime).code), solc_release(code)
+    if here is None or there is None or here == there:
+        return ""
+    return f"; it was made by solc {there}, compared with {here}: try --use {there}"
+
+
+def _runtime(artifact: ContractArtifact, code: bytes, differs: str) -> _Row:
+    from fvm_hypervisor.soltest.bytecode_match import match_runtime
+
+    found = match_runtime(artifact.runtime, code)
+    return "runtime", found, None if found else f"Runtime {differs}"
+
+
+def _creation(
+    url: str, root: Path, artifact: ContractArtifact, address: str, given: str | None, arguments: bytes | None,
+    differs: str,
+) -> _Row:  # fmt: skip
+    """How the creation code matches: the row of the answer. Raises NodeError, InvalidInput."""
+    from fvm_hypervisor.soltest.bytecode_match import match_creation
+
+    init_code = _init_code(url, root, address, given)
+    found = match_creation(artifact.creation, init_code)
+    if found is None:
+        return "creation", None, f"Creation {differs}"
+    matched, behind = found
+    if arguments is not None and arguments != behind:
+        return "creation", None, (
+            f"Creation code was deployed with other constructor arguments: 0x{behind.hex()}, not 0x{arguments.hex()}"
+        )  # fmt: skip
+    if arguments is None and not _fits(artifact, behind):
+        return "creation", None, f"Creation {differs}: behind it are no arguments of the constructor"
+    return "creation", matched, None
+
+
+def _init_code(url: str, root: Path, address: str, given: str | None) -> bytes:
+    """The init code of the transaction that made a contract. Raises InvalidInput where it is not found, NodeError."""
+    from fvm_hypervisor.cli.rpc_client import ask_checked
+    from hypervisor.errors import InvalidInput
+    from localnet.fork.answers import quantity
+
+    if given is not None:
+        return _made_by(url, given, address)
+    chain = ask_checked(url, quantity, "eth_chainId")
+    known = _known_to(url, address)
+    refused = []
+    for name in dict.fromkeys([*([] if known is None else [known]), *_recorded(root, chain, address)]):
+        try:
+            return _made_by(url, name, address)
+        except InvalidInput as error:  # a record of an earlier chain
+            refused.append(error)
+    raise refused[0] if refused else InvalidInput(_NOT_FOUND)
+
+
+def _made_by(url: str, name: str, address: str) -> bytes:
+    """The init code of a contract in a transaction. Raises InvalidInput where it is not there."""
+    from bridge.addresses import create2_address, eth_address
+    from fvm_hypervisor.cli.rpc_client import ask_checked
+    from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER
+    from hypervisor.errors import InvalidInput
+
+    sent = ask_checked(url, _transaction, "eth_getTransactionByHash", name)
+    if sent is None:
+        raise InvalidInput(f"the node has no transaction {name}: {_NOT_FOUND}")
+    to, data = sent
+    made = eth_address(bytes.fromhex(address[2:]))
+    if to is None and ask_checked(url, _created, "eth_getTransactionReceipt", name) == made:
+        return data
+    if to is None:
+        raise InvalidInput(f"transaction {name} has made another contract than {address}: {_NOT_FOUND}")
+    if to == CREATE2_DEPLOYER and create2_address(to, data[:32], data[32:]) == made:
+        return data[32:]
+    raise InvalidInput(
+        f"{address} was not made by transaction {name} itself, but by a contract that it calls: there is no creation "
+        "code in it, leave that out by --ignore creation"
+    )
+
+
+def _recorded(root: Path, chain: int, address: str) -> Iterator[str]:
+    """The transactions that have made a contract by the project's records of deployments."""
+    for file in sorted(root.glob(_RECORDS.format(chain=chain))):
+        for row in _rows(file):
+            is_made = str(row.get("contractAddress")).lower() == address.lower()
+            if is_made and row.get("transactionType") in _CREATIONS and isinstance(row.get("hash"), str):
+                yield str(row["hash"])
+
+
+def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
+    from hypervisor.errors import InvalidInput
+    from hypervisor.user_files import read_bounded
+    from store.json_text import parse_json
+
+    try:
+        found = parse_json(read_bounded(file, _LARGEST_RECORD, "the record"))
+    except (InvalidInput, ValueError):
+        return  # what is no record of a deployment says nothing
+    rows = found.get("transactions") if isinstance(found, dict) else None
+    yield from (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
+
+
+def _known_to(url: str, address: str) -> str | None:
+    """The same by a node that keeps it, such as anvil."""
+    from fvm_hypervisor.cli.rpc_client import ask
+    from localnet.fork.node_client import NodeError
+
+    try:
+        found = ask(url, "ots_getContractCreator", address)
+    except NodeError as error:
+        if not error.answered:
+            raise
+        return None
+    name = found.get("hash") if isinstance(found, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str | None, read: Any) -> bytes | None:
+    """The constructor's arguments, encoded; None where none are given. Raises InvalidInput."""
+    from hypervisor.errors import InvalidInput
+    from localnet.contracts.abi_entries import readable_interface
+    from localnet.contracts.argument_texts import init_code_of
+
+    if encoded is None:
+        return None if texts is None else init_code_of(readable_interface(artifact.abi), b"", texts, read)
+    if texts is not None:
+        raise InvalidInput("--constructor-args and --encoded-constructor-args say the same: give one of them")
+    try:
+        return bytes.fromhex(encoded.removeprefix("0x"))
+    except ValueError:
+        raise InvalidInput(f"--encoded-constructor-args {encoded!r:.60} is not hex") from None
+
+
+def _fits(artifact: ContractArtifact, data: bytes) -> bool:
+    """Whether data are arguments of a contract's constructor, and nothing else."""
+    from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+    from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
+    from fvm_hypervisor.soltest.values import types
+
+    inputs: list[Any] = next((entry["inputs"] for entry in artifact.abi if entry.get("type") == "constructor"), [])
+    if not inputs:
+        return not data
+    kinds = types(inputs)
+    try:
+        return bool(encode(kinds, decode(kinds, data)) == data)
+    except (CheatcodeFailure, ValueError, OverflowError):
+        return False
+
+
+def _block(text: str) -> str:
+    from hypervisor.errors import InvalidInput
+
+    if text in ("latest", "earliest", "pending", "safe", "finalized"):
+        return text
+    try:
+        return hex(int(text, 0))
+    except ValueError:
+        raise InvalidInput(f"--block {text!r:.60} is not a block: expected a number or latest") from None
+
+
+def _data(answer: Any) -> bytes:
+    if not isinstance(answer, str) or not answer.startswith("0x"):
+        raise TypeError("no hex data")
+    return bytes.fromhex(answer[2:])
+
+
+def _transaction(answer: Any) -> tuple[EthAddress | None, bytes] | None:
+    """Receiver and data of a transaction; None where there is none."""
+    from bridge.addresses import eth_address
+
+    if answer is None:
+        return None
+    to = answer["to"]
+    return None if to is None else eth_address(_data(to)), _data(answer["input"])
+
+
+def _created(answer: Any) -> EthAddress | None:
+    from bridge.addresses import eth_address
+
+    made = None if answer is None else answer["contractAddress"]
+    return None if made is None else eth_address(_data(made))
+
+
+def _print(results: list[_Row], as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {"bytecode_type": kind, "match_type": matched, **({} if message is None else {"message": message})}
+            for kind, matched, message in results
+        ]
+        typer.echo(json.dumps(rows))
+        return
+    for kind, matched, message in results:
+        if matched is None:
+            typer.echo(message, err=True)
+        else:
+            typer.echo(f"{kind.capitalize()} code matched with status {matched}")

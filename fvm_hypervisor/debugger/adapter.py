@@ -1,0 +1,401 @@
+"""The debugger for editors: a server of the Debug Adapter Protocol, each request a few lines over a `Session`.
+
+One conversation at a time, one thread that reads: it alone sees that an editor pauses, or is gone in the middle of a
+step, and lets what runs end. Specification: microsoft.github.io/debug-adapter-protocol.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final
+
+from fvm_hypervisor.debugger import views
+from fvm_hypervisor.debugger.commands import Quit, Terminal
+from fvm_hypervisor.debugger.execution import End, Stop
+from fvm_hypervisor.debugger.listener import PAUSED, Abandoned
+from fvm_hypervisor.debugger.protocol import Channel, ProtocolError
+from fvm_hypervisor.debugger.session import Session
+from fvm_hypervisor.debugger.variables import Branch, opened, scopes
+from hypervisor.errors import HypervisorError, InvalidInput
+from store.blockstore import StoreError
+
+OpenSession = Callable[[Mapping[str, Any]], AbstractContextManager[Session]]
+"""Makes a session of the arguments of `launch`."""
+
+_THREAD: Final = 1
+_EXPENSIVE: Final = ("Storage", "Functions")
+"""Scopes for which the message is run again."""
+_CAPABILITIES: Final = {
+    "supportsConfigurationDoneRequest": True,
+    "supportsFunctionBreakpoints": True,
+    "supportsStepBack": True,
+    "supportsRestartRequest": True,
+    "supportsTerminateRequest": True,
+    "supportsSteppingGranularity": True,
+    "supportsReadMemoryRequest": True,
+    "exceptionBreakpointFilters": [
+        {"filter": "exit", "label": "An actor exits with another code than 0", "default": False}
+    ],
+}
+
+
+class Adapter:
+    """One conversation with an editor."""
+
+    def __init__(self, channel: Channel, open_session: OpenSession) -> None:
+        self._channel, self._open_session = channel, open_session
+        self._undo = ExitStack()
+        self._session: Session | None = None
+        self._requests: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._numbers: dict[str, list[int]] = {}
+        """The breakpoints that requests of a kind have set: those of the launch are none of them."""
+        self._branches: list[Branch] = []
+        self._sources: list[str] = []
+        self._stop_on_entry = False
+        self._gone = False
+        self._counting = threading.Lock()
+        self._read_count = self._done_count = self._paused_count = 0
+        """Requests that were read, those that are done, and how many were read when the editor paused last."""
+        self._by_instruction = False
+        """What the step that was asked for last is to be."""
+        self._last_mark = self._logged = 0
+
+    def serve(self) -> None:
+        """Answer until the editor leaves. Nothing of the conversation is left then."""
+        reader = threading.Thread(target=self._read, name="editor", daemon=True)
+        reader.start()
+        try:
+            while not self._gone:
+                request = self._requests.get()
+                if request is None:
+                    break
+                self._answer(request)
+                self._done()
+                if request.get("command") in ("disconnect", "terminate"):
+                    break
+        finally:
+            self._undo.close()
+
+    def _read(self) -> None:
+        """On the thread that reads."""
+        try:
+            while (message := self._channel.read()) is not None:
+                if message.get("type") != "request":
+                    continue
+                session = self._session
+                self._count(pauses=message.get("command") == "pause")
+                if session is not None and message.get("command") in ("disconnect", "terminate"):
+                    session.give_up()
+                self._requests.put(message)
+        except (ProtocolError, OSError, ValueError) as error:
+            self._channel.event("output", {"category": "stderr", "output": f"error: {error}\n"})
+        finally:
+            self._gone = True
+            if self._session is not None:
+                self._session.give_up()
+            self._requests.put(None)
+
+    def _count(self, *, pauses: bool) -> None:
+        """Count a request that was read. A pause is for those before it: where all are done, nothing runs."""
+        with self._counting:
+            if pauses and self._session is not None and self._done_count < self._read_count:
+                self._paused_count = self._read_count
+                self._session.interrupt()
+            self._read_count += 1
+
+    def _done(self) -> None:
+        """Count a request that is done. A pause that came too late for it is not for the next one."""
+        with self._counting:
+            self._done_count += 1
+            if self._session is not None and self._done_count == self._paused_count:
+                self._session.forget_pause()
+
+    # --- requests ---------------------------------------------------------------------------------------------
+
+    def _answer(self, request: Mapping[str, Any]) -> None:
+        number, command, arguments = request.get("seq"), request.get("command"), request.get("arguments") or {}
+        command = command if isinstance(command, str) else ""
+        answer = {"type": "response", "request_seq": number if isinstance(number, int) else 0, "command": command}
+        handler = _HANDLERS.get(command)
+        try:
+            if handler is None:
+                raise InvalidInput(f"the request '{command:.60}' is not answered here")
+            if not isinstance(arguments, Mapping):
+                raise InvalidInput("the arguments of a request are a JSON object")
+            body = handler(self, arguments)
+        except Abandoned:
+            return  # the editor is gone
+        except (HypervisorError, StoreError, OSError) as error:
+            self._channel.write({**answer, "success": False, "message": views.shown_safely(error)})
+            return
+        except (LookupError, ArithmeticError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            problem = f"the request {command} has not the form of the protocol: {error!r}"
+            self._channel.write({**answer, "success": False, "message": problem[:300]})
+            return
+        self._channel.write({**answer, "success": True, "body": body or {}})
+        self._after(command)
+
+    def _after(self, command: str) -> None:
+        """What is done once the answer is sent."""
+        step = _STEPS.get(command)
+        try:
+            if command in ("launch", "attach"):
+                self._channel.event("initialized")
+            elif command == "configurationDone":
+                self._begin()
+            elif step is not None:
+                self._report(step(self._launched, self._by_instruction))
+        except Abandoned:
+            pass
+        except (HypervisorError, StoreError) as error:
+            self._say(f"error: {views.shown_safely(error)}", "stderr")
+            self._stopped("pause", "")
+
+    @property
+    def _launched(self) -> Session:
+        return self._check_launched()
+
+    def _check_launched(self) -> Session:
+        if self._session is None:
+            raise InvalidInput("nothing is launched")
+        return self._session
+
+    def _launch(self, arguments: Mapping[str, Any]) -> None:
+        if self._session is not None:
+            raise InvalidInput("a message is launched already")
+        self._session = self._undo.enter_context(self._open_session(arguments))
+        self._undo.callback(self._session.close)
+        self._stop_on_entry = bool(arguments.get("stopOnEntry", True))
+        if self._gone:
+            self._session.give_up()
+
+    def _begin(self) -> None:
+        session = self._launched
+        state = session.start()
+        self._say(session.subject.name)
+        if not session.subject.steps_contracts:
+            self._say('contracts run in the official EVM actor, which shows no instructions: "evm": "fast" has them')
+        if isinstance(state, Stop) and not self._stop_on_entry:
+            state = session.go_on()
+        self._report(state)
+
+    def _needs_launch(self, _: Mapping[str, Any]) -> None:
+        self._check_launched()
+
+    def _only_answered(self, _: Mapping[str, Any]) -> None:
+        pass
+
+    def _moves(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer before a step is made."""
+        self._by_instruction = arguments.get("granularity") == "instruction"
+        self._launched.check_open()
+        return {"allThreadsContinued": True}
+
+    # --- breakpoints ------------------------------------------------------------------------------------------
+
+    def _set_lines(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        path = str(arguments["source"].get("path") or arguments["source"].get("name", ""))
+        lines = [int(each["line"]) for each in arguments.get("breakpoints") or []]
+        return self._set(f"lines of {path}", [f"line {path}:{at}" for at in lines])
+
+    def _set_functions(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Each in the debugger's own words, or the name of a method alone."""
+        texts = [str(each["name"]) for each in arguments["breakpoints"]]
+        texts = [text if " " in text else f"method {text}" for text in texts]
+        return self._set("functions", texts)
+
+    def _set_exceptions(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        return self._set("exceptions", ["exit any"] if "exit" in arguments["filters"] else [])
+
+    def _set(self, what: str, texts: list[str]) -> dict[str, Any]:
+        """Put breakpoints in the place of those that the same kind of request has set: others stay as they are."""
+        breakpoints, answers = self._launched.breakpoints, list[dict[str, Any]]()
+        for number in self._numbers.pop(what, ()):
+            breakpoints.remove(number)
+        own = self._numbers[what] = list[int]()
+        for text in texts:
+            try:
+                own.append(breakpoints.add(text).number)
+                answers.append({"id": own[-1], "verified": True})
+            except InvalidInput as error:
+                answers.append({"verified": False, "message": str(error)})
+        return {"breakpoints": answers}
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    def _threads(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        return {"threads": [{"id": _THREAD, "name": "message"}]}
+
+    def _stack_trace(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        session = self._launched
+        if isinstance(session.state, End):
+            return {"stackFrames": [], "totalFrames": 0}
+        frames = views.frames(session)
+        first = int(arguments.get("startFrame") or 0)
+        most = int(arguments.get("levels") or 0) or len(frames)
+        shown = [
+            {
+                "id": frame.number,
+                "name": f"{frame.title}: {frame.where}"[:500],
+                "line": frame.line,
+                "column": 1 if frame.line else 0,
+                **({"source": self._source(frame)} if frame.path else {"presentationHint": "subtle"}),
+            }
+            for frame in frames[first : first + most]
+        ]
+        return {"stackFrames": shown, "totalFrames": len(frames)}
+
+    def _source(self, frame: views.FrameView) -> dict[str, Any]:
+        file = views.source_file(self._launched, frame.number)
+        if file is not None:
+            return {"name": Path(frame.path).name, "path": str(file)}
+        if frame.path not in self._sources:
+            self._sources.append(frame.path)
+        return {"name": frame.path, "sourceReference": self._sources.index(frame.path) + 1}
+
+    def _source_text(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        place = int(arguments["sourceReference"])
+        if not 0 < place <= len(self._sources):
+            raise InvalidInput(f"there is no source {place}")
+        return {"content": "\n".join(self._launched.sources.text(self._sources[place - 1]))}
+
+    def _scopes(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        found = scopes(self._launched, int(arguments["frameId"]))
+        return {
+            "scopes": [
+                {
+                    "name": each.name,
+                    "variablesReference": self._branch(each.below),
+                    "expensive": each.name in _EXPENSIVE,
+                }
+                for each in found
+            ]
+        }
+
+    def _variables(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        place = int(arguments["variablesReference"])
+        if not 0 < place <= len(self._branches):
+            raise InvalidInput("that was of another stop: it is gone")
+        return {
+            "variables": [
+                {
+                    "name": each.name,
+                    "value": each.value,
+                    "variablesReference": self._branch(each.below),
+                    **({"memoryReference": each.memory} if each.memory else {}),
+                }
+                for each in opened(self._branches[place - 1])
+            ]
+        }
+
+    def _branch(self, below: Branch | None) -> int:
+        if below is None:
+            return 0
+        self._branches.append(below)
+        return len(self._branches)
+
+    def _evaluate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A command of the terminal; those that go are the editor's."""
+        terminal = Terminal(self._launched)
+        terminal.frame = int(arguments.get("frameId") or 0)
+        if terminal.frame:  # at the message's end there is none, and some commands need none
+            views.call_of(self._launched, terminal.frame)
+        words = str(arguments["expression"]).split()
+        if words and words[0] not in _LOOKING:
+            raise InvalidInput(f"'{words[0]:.40}' is not one of the commands that look: {', '.join(sorted(_LOOKING))}")
+        try:
+            return {"result": terminal.do(" ".join(words)), "variablesReference": 0}
+        except Quit:
+            raise InvalidInput("disconnect ends the debugger") from None
+
+    def _read_memory(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        from base64 import b64encode
+
+        number, _, address = str(arguments["memoryReference"]).rpartition(":")
+        offset = int(address, 0) + int(arguments.get("offset") or 0)
+        if offset < 0:
+            raise InvalidInput(f"memory begins at 0: {offset} is before it")
+        data = views.memory(self._launched, int(number or 0), offset, int(arguments["count"]))
+        return {"address": hex(offset), "data": b64encode(data).decode()}
+
+    # --- events -----------------------------------------------------------------------------------------------
+
+    def _report(self, state: Stop | End) -> None:
+        """Where the session is now. Before it ends, a message stops at the end of its first call: one can go back."""
+        session = self._launched
+        self._branches.clear()
+        if isinstance(state, End):
+            last = len(session.record.marks)
+            if not state.problem and last and self._last_mark != last:
+                self._last_mark = last
+                session.back()
+                self._say(state.text)
+                self._stopped("pause", state.text)
+                return
+            self._say(state.text)
+            self._channel.event("exited", {"exitCode": state.exit_code or 0})
+            self._channel.event("terminated")
+            return
+        at_end = state.site.position.mark == len(session.record.marks) and not state.site.position.number
+        self._last_mark = state.site.position.mark if at_end else 0
+        for log in session.listener.logs[self._logged :]:
+            self._say(f"f0{log.actor}: {views.shown_safely(log.text)}")
+        self._logged = len(session.listener.logs)
+        is_hit = state.reason.startswith("breakpoint ")
+        number = int(state.reason.split(" ")[1].rstrip(":")) if is_hit else 0
+        kind = "pause" if state.reason == PAUSED else "step"
+        self._stopped("breakpoint" if is_hit else kind, state.reason, number)
+
+    def _stopped(self, reason: str, words: str, number: int = 0) -> None:
+        hit = {"hitBreakpointIds": [number]} if number else {}
+        body = {"reason": reason, "description": words, "threadId": _THREAD, "allThreadsStopped": True, **hit}
+        self._channel.event("stopped", body)
+
+    def _say(self, text: str, category: str = "console") -> None:
+        self._channel.event("output", {"category": category, "output": f"{text}\n"})
+
+
+_LOOKING: Final = frozenset({
+    "where", "bt", "functions", "fn", "list", "l", "stack", "memory", "x", "storage", "calldata", "params", "p",
+    "syscall", "state", "gas", "logs", "break", "help", "h", "?",
+})  # fmt: skip
+Handler = Callable[[Adapter, Mapping[str, Any]], dict[str, Any] | None]
+_HANDLERS: Final[Mapping[str, Handler]] = {
+    "initialize": lambda _adapter, _arguments: dict(_CAPABILITIES),
+    "launch": Adapter._launch,
+    "attach": Adapter._launch,
+    "configurationDone": Adapter._needs_launch,
+    "restart": Adapter._needs_launch,
+    "pause": Adapter._only_answered,
+    "disconnect": Adapter._only_answered,
+    "terminate": Adapter._only_answered,
+    "setBreakpoints": Adapter._set_lines,
+    "setFunctionBreakpoints": Adapter._set_functions,
+    "setExceptionBreakpoints": Adapter._set_exceptions,
+    "threads": Adapter._threads,
+    "stackTrace": Adapter._stack_trace,
+    "source": Adapter._source_text,
+    "scopes": Adapter._scopes,
+    "variables": Adapter._variables,
+    "evaluate": Adapter._evaluate,
+    "readMemory": Adapter._read_memory,
+    "continue": Adapter._moves,
+    "next": Adapter._moves,
+    "stepIn": Adapter._moves,
+    "stepOut": Adapter._moves,
+    "stepBack": Adapter._moves,
+    "reverseContinue": Adapter._moves,
+}
+_STEPS: Final[Mapping[str, Callable[[Session, bool], Stop | End]]] = {
+    "restart": lambda session, _: session.start(),
+    "continue": lambda session, _: session.go_on(),
+    "next": lambda session, by_instruction: session.over(by_instruction=by_instruction),
+    "stepIn": lambda session, by_instruction: session.step(by_instruction=by_instruction),
+    "stepOut": lambda session, _: session.out(),
+    "stepBack": lambda session, by_instruction: session.back(by_instruction=by_instruction),
+    "reverseContinue": lambda session, _: session.reverse(),
+}

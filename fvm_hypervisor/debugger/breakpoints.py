@@ -1,0 +1,194 @@
+"""Where to stop: breakpoints, as people write them, and what they fit.
+
+call f04, call storagepower, call 0x5fbd...     a call of an actor: by an address, a name, its code
+method Transfer, method 3                       a call of a method: by its name or number
+syscall ipld::block_link                        a syscall of a native actor, its module may be left out
+pc 0x5fbd... 0x1f, pc 31                        an instruction of a contract, or of any
+line Vault.sol:24                               a line of Solidity
+exit 33, exit any                               an exit code; any that is not 0
+gas 1000000                                     when a message has used so much gas
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from fvm_hypervisor.debugger.listener import EXIT_SYSCALL, OpenCall, StepListener, StopSite
+from fvm_hypervisor.debugger.naming import CallWords
+from fvm_hypervisor.debugger.positions import MarkKind
+from fvm_hypervisor.debugger.sources import SourceLines
+from fvm_hypervisor.debugger.syscalls import syscall_names
+from hypervisor.errors import InvalidInput
+from hypervisor.gas import MILLIGAS_PER_GAS
+from localnet.state.inspection import parse_address
+
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]*|[ft]0[0-9]+|[ft][1-3][a-z2-7]{30,}|[ft]4[0-9]+f[a-z2-7]+")
+"""The forms of addresses. Contracts and actors may have names that begin as they do: fToken2, t2, tip_jar."""
+KINDS: Final = ("call", "method", "syscall", "pc", "line", "exit", "gas")
+
+
+@dataclass(slots=True)
+class Breakpoint:
+    """One breakpoint: its kind and what it fits, as it was written."""
+
+    number: int
+    kind: str
+    text: str
+    counter: int = -1
+    """Of a pc: the program counter. Of a line: its number. Of an exit: the code, -1 for any. Of gas: the amount."""
+    where: str = ""
+    """Of a pc: the contract, empty for any. Of a line: the end of the file's path. Of others: the text."""
+    hits: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.text}"
+
+    @property
+    def every_instruction(self) -> bool:
+        """Whether it must be asked at instructions."""
+        return self.kind in ("pc", "line", "gas")
+
+
+def parse_breakpoint(number: int, text: str) -> Breakpoint:
+    """A breakpoint as people write it. Raises InvalidInput."""
+    kind, _, rest = text.strip().partition(" ")
+    rest = rest.strip()
+    if kind not in KINDS:
+        raise InvalidInput(f"'{text}' is not a breakpoint: begin with one of {', '.join(KINDS)}")
+    if not rest:
+        raise InvalidInput(f"'{text}' is not a breakpoint: {kind} of what?")
+    made = Breakpoint(number, kind, rest, where=rest)
+    if kind == "pc":
+        address, _, counter = rest.rpartition(" ")
+        made.where, made.counter = address.strip(), _number(counter, text)
+    elif kind == "line":
+        path, colon, line = rest.rpartition(":")
+        if not colon or not path:
+            raise InvalidInput(f"'{text}' is not a line: write FILE:LINE, such as Vault.sol:24")
+        made.where, made.counter = path, _number(line, text)
+    elif kind == "gas":
+        made.counter = _number(rest.replace(",", ""), text)
+    elif kind == "exit" and rest != "any":
+        made.counter = _number(rest, text)
+    elif kind == "syscall" and not any(rest in (name, name.partition("::")[2]) for name in syscall_names()):
+        raise InvalidInput(f"there is no syscall '{rest}': they are {', '.join(syscall_names())}")
+    if kind in ("call", "pc") and has_address_form(made.where):
+        parse_address(made.where)  # so that an address with a slip is found here
+    return made
+
+
+def has_address_form(text: str) -> bool:
+    """Whether people mean an address, right or wrong."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
+def _number(text: str, whole: str) -> int:
+    try:
+        found = int(text, 0)
+    except ValueError:
+        raise InvalidInput(f"'{whole}': '{text}' is not a number") from None
+    if found < 0:
+        raise InvalidInput(f"'{whole}': {found} is below 0")
+    return found
+
+
+class Breakpoints:
+    """All breakpoints of a session."""
+
+    def __init__(self, names: CallWords, sources: SourceLines) -> None:
+        self.all: list[Breakpoint] = []
+        self._names, self._sources = names, sources
+        self._count = 0
+        self._lines: dict[tuple[str, int, bytes], bool] = {}
+
+    def add(self, text: str) -> Breakpoint:
+        """A new one. Raises InvalidInput."""
+        made = parse_breakpoint(self._count + 1, text)
+        self._count += 1
+        self.all.append(made)
+        return made
+
+    def remove(self, number: int) -> Breakpoint:
+        """Forget one. Raises InvalidInput."""
+        for made in self.all:
+            if made.number == number:
+                self.all.remove(made)
+                return made
+        raise InvalidInput(f"there is no breakpoint {number}")
+
+    def wants_instructions(self, listener: StepListener, call: OpenCall) -> bool:
+        """Whether any of them may fit an instruction of a frame."""
+        return any(self._may_fit(listener, call, made) for made in self.all if made.every_instruction)
+
+    def _may_fit(self, listener: StepListener, call: OpenCall, made: Breakpoint) -> bool:
+        if made.kind == "gas":
+            return listener.used_before < made.counter * MILLIGAS_PER_GAS
+        if made.kind == "pc":
+            return not made.where or self._names.is_called(call, made.where)
+        lines = self._sources.of(call)
+        key = made.where, made.counter, b"" if call.evm is None else call.evm.code
+        if key not in self._lines:
+            self._lines[key] = any(
+                place.line == made.counter and same_file(place.path, made.where) for place in lines.places.values()
+            )
+        return self._lines[key]
+
+    def hit(self, listener: StepListener, site: StopSite, left: Callable[[OpenCall], object]) -> Breakpoint | None:
+        """The first one that fits a place. `left` is the line that a frame was at before."""
+        for made in self.all:
+            if self._fits(listener, site, made, left):
+                made.hits += 1
+                return made
+        return None
+
+    def _fits(
+        self, listener: StepListener, site: StopSite, made: Breakpoint, left: Callable[[OpenCall], object]
+    ) -> bool:
+        call = site.call
+        match made.kind:
+            case "call":
+                return site.mark is MarkKind.CALL and self._names.is_called(call, made.where)
+            case "method":
+                return site.mark is MarkKind.CALL and self._names.has_method(call, made.where)
+            case "syscall" if site.mark is MarkKind.SYSCALL and call.syscall is not None:
+                return made.where in (call.syscall.name, call.syscall.name.partition("::")[2])
+            case "exit":
+                return _exits(site, made.counter)
+            case "gas":
+                return passes_mark(listener, site, made.counter)
+            case "pc":
+                fits = site.mark is None and site.counter == made.counter
+                return fits and (not made.where or self._names.is_called(call, made.where))
+            case "line" if site.mark is None:
+                line = self._sources.of(call).line(site.counter)
+                fits = line is not None and line[1] == made.counter and same_file(line[0], made.where)
+                return fits and left(call) != line
+            case _:
+                return False
+
+
+def same_file(path: str, given: str) -> bool:
+    """Whether a path is the one that people name by its end."""
+    given = given.removeprefix("./")
+    return path == given or path.endswith(f"/{given}") or given.endswith(f"/{path}")
+
+
+def _exits(site: StopSite, wanted: int) -> bool:
+    """Whether a native actor is about to exit with a code, or a call ends with it that did not exit so."""
+    call = site.call
+    if site.mark is MarkKind.SYSCALL and call.syscall is not None and call.syscall.name == EXIT_SYSCALL:
+        code = call.syscall.arguments[0]
+        return code == wanted or (wanted < 0 and code != 0)
+    end = call.node.end
+    if site.mark is not MarkKind.RETURN or end is None or call.exited:
+        return False
+    return end.exit_code == wanted or (wanted < 0 and bool(end.exit_code or end.error))
+
+
+def passes_mark(listener: StepListener, site: StopSite, gas: int) -> bool:
+    """Whether a message has used so much gas at a place, and had not at the place before."""
+    used, before = listener.used_at(site), listener.used_before
+    return before < gas * MILLIGAS_PER_GAS <= used

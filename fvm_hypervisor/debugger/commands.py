@@ -1,0 +1,359 @@
+"""The commands of the debugger in a terminal: a table of names, what each does, and the text that it gives.
+
+Every one of them is a few lines over a `Session` and its views; what a stranger wrote is made printable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from fvm_hypervisor.debugger import views
+from fvm_hypervisor.debugger.breakpoints import KINDS, has_address_form
+from fvm_hypervisor.debugger.execution import End, Stop
+from fvm_hypervisor.debugger.session import Session
+from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.gas import in_gas
+from hypervisor.printable import printable
+from store.blockstore import StoreError
+
+_AROUND: Final = 4
+"""Lines of a source before and after the present one."""
+_LONGEST: Final = 20_000
+"""Characters that a view may have in a terminal: what is cut is to be had by a narrower question."""
+
+
+class Quit(Exception):
+    """The person is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its names, how it is called, what it does in a line, and the function that gives its text."""
+
+    names: tuple[str, ...]
+    usage: str
+    help: str
+    run: Callable[[Terminal, list[str]], str]
+
+
+class Terminal:
+    """Commands as lines of text, one after the other. `frame` is the call that is looked at, from the innermost one."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.frame = 0
+        self._last = ""
+
+    def begin(self) -> str:
+        """Start the message."""
+        self.session.start()
+        name, warning = self.session.subject.name, ""
+        if not self.session.subject.steps_contracts:
+            warning = "\ncontracts run in the official EVM actor, which shows no instructions: --evm fast has them"
+        return f"{name}{warning}\n{self.where()}"
+
+    def do(self, line: str) -> str:
+        """What a line gives; an empty one repeats the last one. An error is its text. Raises Quit."""
+        line = line.strip() or self._last
+        words = line.split()
+        if not words:
+            return ""
+        command = BY_NAME.get(words[0])
+        if command is None:
+            return f"there is no command '{printable(words[0])}': `help` lists them"
+        self._last = line
+        try:
+            return _cut(command.run(self, words[1:]))
+        except (HypervisorError, StoreError) as error:
+            return f"error: {views.shown_safely(error)}"
+        finally:
+            self.session.forget_pause()
+
+    def where(self) -> str:
+        """The place, and the lines of source around it."""
+        state = self.session.state
+        if isinstance(state, End):
+            return state.text
+        frame = views.frame(self.session, self.frame)
+        used = in_gas(self.session.listener.used_at(state.site))
+        head = f"{state.reason}: {frame.title}\n  {frame.where}, gas {used} of the message"
+        source = self.source(frame.path, frame.line) if frame.path else ""
+        return f"{head}\n{source}" if source else head
+
+    def source(self, path: str, line: int) -> str:
+        """The lines around one."""
+        text = self.session.sources.text(path)
+        first, last = max(1, line - _AROUND), min(len(text), line + _AROUND)
+        return "\n".join(
+            f"{'->' if number == line else '  '} {number:>4} {printable(text[number - 1], 200)}"
+            for number in range(first, last + 1)
+        )
+
+    def go(self, move: Callable[[], Stop | End]) -> str:
+        """Make a move, and show where it leads. The innermost call is looked at then, also if it fails on its way."""
+        before = self.session.state
+        try:
+            move()
+        finally:
+            if self.session.state is not before:
+                self.frame = 0
+        return self.where()
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n... {len(text) - _LONGEST:,} characters more"
+
+
+# --- going ------------------------------------------------------------------------------------------------------------
+
+
+def _step(terminal: Terminal, words: list[str]) -> str:
+    return terminal.go(lambda: _repeat(words, terminal.session.step))
+
+
+def _next(terminal: Terminal, words: list[str]) -> str:
+    return terminal.go(lambda: _repeat(words, terminal.session.over))
+
+
+def _step_instruction(terminal: Terminal, words: list[str]) -> str:
+    return terminal.go(lambda: _repeat(words, lambda: terminal.session.step(by_instruction=True)))
+
+
+def _next_instruction(terminal: Terminal, words: list[str]) -> str:
+    return terminal.go(lambda: _repeat(words, lambda: terminal.session.over(by_instruction=True)))
+
+
+def _back(terminal: Terminal, words: list[str]) -> str:
+    into = words[:1] == ["into"]
+    return terminal.go(lambda: _repeat(words[into:], lambda: terminal.session.back(into=into)))
+
+
+def _back_instruction(terminal: Terminal, words: list[str]) -> str:
+    return terminal.go(lambda: _repeat(words, lambda: terminal.session.back(into=True, by_instruction=True)))
+
+
+def _repeat(words: list[str], go: Callable[[], Stop | End]) -> Stop | End:
+    """Once, or N times; not further than the message's end or another reason to stop."""
+    state = go()
+    for _ in range(_count(words) - 1):
+        if isinstance(state, End) or state.reason not in ("step", "back"):
+            break
+        state = go()
+    return state
+
+
+def _count(words: list[str]) -> int:
+    return max(1, _number(words[0])) if words else 1
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise InvalidInput(f"'{text}' is not a number") from None
+
+
+def _out(terminal: Terminal, _: list[str]) -> str:
+    return terminal.go(terminal.session.out)
+
+
+def _continue(terminal: Terminal, _: list[str]) -> str:
+    return terminal.go(terminal.session.go_on)
+
+
+def _reverse(terminal: Terminal, _: list[str]) -> str:
+    return terminal.go(terminal.session.reverse)
+
+
+def _restart(terminal: Terminal, _: list[str]) -> str:
+    return terminal.go(terminal.session.start)
+
+
+# --- breakpoints ------------------------------------------------------------------------------------------------------
+
+
+def _break(terminal: Terminal, words: list[str]) -> str:
+    if not words:
+        made = terminal.session.breakpoints.all
+        return "\n".join(f"{one.number}: {one}, hit {one.hits} times" for one in made) or "there is no breakpoint"
+    added = terminal.session.breakpoints.add(" ".join(words))
+    return f"breakpoint {added.number}: {added}"
+
+
+def _delete(terminal: Terminal, words: list[str]) -> str:
+    if not words:
+        raise InvalidInput("delete which breakpoint? `break` lists them")
+    return f"deleted: {terminal.session.breakpoints.remove(_number(words[0]))}"
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+def _where(terminal: Terminal, _: list[str]) -> str:
+    shown = views.frames(terminal.session)
+    return "\n".join(
+        f"{'>' if frame.number == terminal.frame else ' '} {frame.number} {frame.title}\n      {frame.where}"
+        for frame in shown
+    )
+
+
+def _frame(terminal: Terminal, words: list[str]) -> str:
+    number = _number(words[0]) if words else terminal.frame
+    views.call_of(terminal.session, number)
+    terminal.frame = number
+    return terminal.where()
+
+
+def _up(terminal: Terminal, _: list[str]) -> str:
+    return _frame(terminal, [str(terminal.frame + 1)])
+
+
+def _down(terminal: Terminal, _: list[str]) -> str:
+    return _frame(terminal, [str(terminal.frame - 1)])
+
+
+def _stack(terminal: Terminal, _: list[str]) -> str:
+    step = views.step_of(terminal.session, terminal.frame)
+    words = "\n".join(f"{place:>4} 0x{word:064x}" for place, word in enumerate(reversed(step.stack)))
+    return f"pc {step.pc} {step.name}, EVM gas {step.gas:,}\n{words or '     the stack is empty'}"
+
+
+def _memory(terminal: Terminal, words: list[str]) -> str:
+    offset = _number(words[0]) if words else 0
+    length = _number(words[1]) if len(words) > 1 else 256
+    if offset < 0 or length < 0:
+        raise InvalidInput("an offset and a length are not below 0")
+    return hex_lines(views.memory(terminal.session, terminal.frame, offset, length), offset) or "no memory there"
+
+
+def hex_lines(data: bytes, offset: int = 0) -> str:
+    """Bytes in hex and as text, 32 a line."""
+    rows = (data[at : at + 32] for at in range(0, len(data), 32))
+    return "\n".join(
+        f"0x{offset + 32 * number:06x}  {row.hex():<64}  {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}"
+        for number, row in enumerate(rows)
+    )
+
+
+def _storage(terminal: Terminal, words: list[str]) -> str:
+    first = _number(words[0]) if words else 0
+    if not 0 <= first < 1 << 256:
+        raise InvalidInput(f"{first} is not a slot: they are 0 to 2^256 - 1")
+    found = views.storage(terminal.session, terminal.frame, first)
+    lines = [f"0x{key:x}: 0x{word:x}" for key, word in sorted(found.words.items())] + [found.rest] * bool(found.rest)
+    return "\n".join(lines) or "no slot has a word"
+
+
+def _calldata(terminal: Terminal, words: list[str]) -> str:
+    data = views.calldata(terminal.session, terminal.frame)
+    offset = _number(words[0]) if words else 0
+    length = _number(words[1]) if len(words) > 1 else len(data)
+    if offset < 0 or length < 0:
+        raise InvalidInput("an offset and a length are not below 0")
+    return hex_lines(data[offset : offset + length], offset) or "there is none"
+
+
+def _params(terminal: Terminal, _: list[str]) -> str:
+    return views.parameters(terminal.session, terminal.frame)
+
+
+def _syscall(terminal: Terminal, _: list[str]) -> str:
+    call = views.call_of(terminal.session, terminal.frame)
+    now, before = views.syscall_text(terminal.session, call), views.last_result(call)
+    return f"{now}\nbefore: {before}" if before else now
+
+
+def _functions(terminal: Terminal, _: list[str]) -> str:
+    found = terminal.session.functions(views.call_of(terminal.session, terminal.frame))
+    if not found:
+        raise InvalidInput(f"frame {terminal.frame} is not a native actor at work: stop at one of its syscalls")
+    return "\n".join(f"{place:>4} {printable(name)}" for place, name in enumerate(found))
+
+
+def _state(terminal: Terminal, words: list[str]) -> str:
+    who = words[0] if words else _receiver(terminal)
+    if not has_address_form(who):
+        who, words = _receiver(terminal), ["", *words]
+    found = views.state(terminal.session, who, words[1] if len(words) > 1 else "")
+    return printable_lines(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def printable_lines(text: str) -> str:
+    """Text of several lines, each of them printable."""
+    return "\n".join(printable(line, max(1, len(line))) for line in text.splitlines())
+
+
+def _receiver(terminal: Terminal) -> str:
+    call = views.call_of(terminal.session, terminal.frame)
+    actor = terminal.session.names.actor(call)
+    if actor is None:
+        raise InvalidInput("there is no actor yet: name one, such as `state f04`")
+    return terminal.session.names.address(actor)
+
+
+def _gas(terminal: Terminal, _: list[str]) -> str:
+    found = views.gas(terminal.session, terminal.frame)
+    rows = "\n".join(f"{name:<28} {amount:>20,.3f}" for name, amount in found.charges.items())
+    return f"the message has used {found.used:,.3f} of {found.limit:,.3f} gas; this call itself:\n{rows}"
+
+
+def _logs(terminal: Terminal, _: list[str]) -> str:
+    logs = terminal.session.listener.logs
+    return "\n".join(f"f0{log.actor}: {printable(log.text, 500)}" for log in logs) or "no actor has logged anything"
+
+
+def _list(terminal: Terminal, words: list[str]) -> str:
+    frame = views.frame(terminal.session, terminal.frame)
+    if not frame.path:
+        raise InvalidInput(
+            "the line of source is not known here: name the compiled contract with --artifacts, as Foundry's out/ or "
+            "Hardhat's artifacts/, which have source maps; in a native actor `functions` names the place"
+        )
+    return terminal.source(frame.path, _number(words[0]) if words else frame.line)
+
+
+def _help(_: Terminal, words: list[str]) -> str:
+    wanted = BY_NAME.get(words[0]) if words else None
+    shown = COMMANDS if wanted is None else (wanted,)
+    return "\n".join(f"{', '.join(one.names):<22} {one.usage:<20} {one.help}" for one in shown)
+
+
+def _quit(_: Terminal, __: list[str]) -> str:
+    raise Quit
+
+
+COMMANDS: Final = (
+    Command(("step", "s"), "[N]", "to the next line, syscall or call, wherever it is", _step),
+    Command(("next", "n"), "[N]", "the same, with calls and functions that are called left out", _next),
+    Command(("out", "finish"), "", "to the end of the function or the call", _out),
+    Command(("back", "b"), "[into] [N]", "to the line or syscall before; `into` goes into calls", _back),
+    Command(("continue", "c"), "", "to the next breakpoint, or the message's end", _continue),
+    Command(("reverse", "rc"), "", "back to the breakpoint before, or the message's beginning", _reverse),
+    Command(("stepi", "si"), "[N]", "one instruction of a contract", _step_instruction),
+    Command(("nexti", "ni"), "[N]", "one instruction of the same frame", _next_instruction),
+    Command(("backi", "bi"), "[N]", "one instruction back", _back_instruction),
+    Command(("restart", "run"), "", "from the message's beginning", _restart),
+    Command(("break",), f"[{'|'.join(KINDS)} ...]", "set a breakpoint; alone: list them", _break),
+    Command(("delete",), "N", "forget a breakpoint", _delete),
+    Command(("where", "bt"), "", "all open calls over both runtimes, the innermost first", _where),
+    Command(("frame", "f"), "[N]", "look at another call", _frame),
+    Command(("up",), "", "look at the caller", _up),
+    Command(("down",), "", "look at the callee", _down),
+    Command(("list", "l"), "[LINE]", "lines of the source", _list),
+    Command(("stack",), "", "the EVM's instruction and stack, its top first", _stack),
+    Command(("memory", "x"), "[OFFSET [LENGTH]]", "memory of a contract, or of a native actor at a syscall", _memory),
+    Command(("storage",), "[FIRST]", "a contract's words, with those written in this message", _storage),
+    Command(("calldata",), "[OFFSET [LENGTH]]", "what a contract was called with", _calldata),
+    Command(("params", "p"), "", "method, parameters, value and result by their schema or ABI", _params),
+    Command(("syscall",), "", "the syscall, its parameters, and what the one before gave", _syscall),
+    Command(("functions", "fn"), "", "the functions in which a native actor is, the innermost first", _functions),
+    Command(("state",), "[ACTOR] [PATH]", "an actor's state by its schema, as it is now", _state),
+    Command(("gas",), "", "gas of the message, and of the call by charge", _gas),
+    Command(("logs",), "", "what native actors have logged", _logs),
+    Command(("help", "h", "?"), "[COMMAND]", "this table", _help),
+    Command(("quit", "q", "exit"), "", "leave", _quit),
+)
+BY_NAME: Final[Mapping[str, Command]] = {name: command for command in COMMANDS for name in command.names}

@@ -1,0 +1,115 @@
+"""One execution of a message under control, on a thread of its own that waits wherever its plan stops.
+
+Exactly one of the two threads goes on at a time: the one that executes, or the one that looks. So what is looked at
+does not change meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from fvm_hypervisor.debugger.listener import Abandoned, Plan, StepListener, StopSite
+from fvm_hypervisor.debugger.positions import MarkRecord
+from hypervisor.deep_stack import large_stacks
+from hypervisor.errors import HypervisorError
+from hypervisor.tracing import Tracer
+from store.blockstore import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The execution waits at a site, for a reason."""
+
+    site: StopSite
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The execution is over. `problem` says why it could not go on, where it could not."""
+
+    exit_code: int | None
+    gas_used: int
+    problem: str = ""
+
+    @property
+    def text(self) -> str:
+        """How it ended, in words."""
+        from hypervisor.exit_codes import exit_meaning
+
+        if self.problem:
+            return f"the message could not be executed to its end: {self.problem}"
+        if self.exit_code is None:
+            return "the message was not executed: the state that it meets refuses it"
+        return f"the message has ended: exit {exit_meaning(self.exit_code)}, gas {self.gas_used:,}"
+
+
+class DebuggedRun:
+    """Runs `work` with a listener. `resume` and `abandon` are for the thread that looks."""
+
+    def __init__(self, work: Callable[[Tracer], None], plan: Plan, rate: int, record: MarkRecord | None = None) -> None:
+        """`rate`: milligas for one gas of an engine. `record`: that of an earlier one of the same work."""
+        self.listener = StepListener(plan, self._wait, rate, record)
+        self._work = work
+        self._stops: SimpleQueue[Stop | End | BaseException] = SimpleQueue()
+        self._plans: SimpleQueue[Plan | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="debugged message", daemon=True)
+
+    def start(self) -> Stop | End:
+        """Begin, and run to the first stop."""
+        with large_stacks():
+            self._thread.start()
+        return self._next()
+
+    def resume(self, plan: Plan) -> Stop | End:
+        """Go on from a stop to the next one."""
+        self._plans.put(plan)
+        return self._next()
+
+    def interrupt(self, *, wanted: bool = True) -> None:
+        """Let it stop at the next place; or not, after all. For any thread."""
+        self.listener.interrupted = wanted
+
+    def abandon(self) -> None:
+        """End it, and wait until its thread is gone."""
+        self.listener.abandoned = True
+        self._plans.put(None)
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _next(self) -> Stop | End:
+        while True:
+            try:
+                found = self._stops.get()
+                break
+            except KeyboardInterrupt:
+                self.interrupt()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    # --- on the thread that executes --------------------------------------------------------------------------
+
+    def _wait(self, site: StopSite, reason: str) -> Plan:
+        self.listener.interrupted = False
+        self._stops.put(Stop(site, reason))
+        plan = self._plans.get()
+        if plan is None or self.listener.abandoned:
+            raise Abandoned("the execution was given up")
+        return plan
+
+    def _run(self) -> None:
+        try:
+            self._work(self.listener)
+        except Abandoned:
+            self._stops.put(End(None, 0, "it was given up"))
+        except (HypervisorError, StoreError) as error:
+            self._stops.put(End(None, 0, str(error)))
+        except BaseException as defect:  # noqa: BLE001  # it is raised where the execution is resumed
+            self._stops.put(defect)
+        else:
+            ended = self.listener.ended
+            self._stops.put(End(None, 0) if ended is None else End(ended.exit_code, ended.gas_used))

@@ -1,0 +1,278 @@
+"""What happens in an execution, kept as open calls, and where it stops: a tracer that asks a plan at each place.
+
+A plan says at which instructions of a frame it wants to be asked; all others run as fast as the engine can. Where it
+stops, `wait` is called, which returns the next plan once people have seen enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from bridge.evm_steps import EvmFault, EvmFrame, EvmStep
+from fvm_hypervisor.debugger.positions import NOTHING, ExecutionMark, MarkKind, MarkRecord, Position, RunningCall
+from hypervisor.errors import HypervisorError
+from hypervisor.tracing import (
+    CallEnded,
+    CallNode,
+    CallStarted,
+    DebugLog,
+    Dispatched,
+    EventEmitted,
+    GasCharged,
+    MessageEnded,
+    RuntimeEvent,
+    SyscallEntered,
+    SyscallLeft,
+    TraceEvent,
+)
+
+NEVER: Final = 1 << 60
+"""The number of an instruction that no frame has."""
+EXIT_SYSCALL: Final = "vm::exit"
+PAUSED: Final = "paused"
+"""The reason of a stop that people asked for while it ran."""
+_MOST_LOGS: Final = 1_000
+
+
+class Abandoned(HypervisorError):
+    """The execution was given up. Nothing between a tracer and the message's end handles it."""
+
+
+@dataclass(slots=True)
+class OpenCall:
+    """A call that has not ended, or ends now. `node` has its charges in milligas."""
+
+    number: int
+    node: CallNode
+    used_before: int
+    """Milligas that the message had used when it began."""
+    evm: EvmFrame | None = None
+    begun: int = 0
+    """Instructions that have begun, as far as it is known."""
+    counter: int = -1
+    """The program counter of the newest instruction that is known."""
+    before: int = -1
+    """That of the instruction before it, as far as it is known."""
+    look: Callable[[], EvmStep] | None = None
+    """Shows the instruction that is about to run."""
+    fault: str = ""
+    syscall: SyscallEntered | None = None
+    result: SyscallLeft | None = None
+    """Of the newest syscall that has returned."""
+    returned: SyscallEntered | None = None
+    exited: bool = False
+    """Whether the actor has called `vm::exit`."""
+    next_shown: int = 1
+    """Where every instruction is reported, the next one that the plan wants."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopSite:
+    """A place where an execution can stop."""
+
+    position: Position
+    call: OpenCall
+    mark: MarkKind | None = None
+    """None before an instruction."""
+    counter: int = 0
+
+
+class Plan(Protocol):
+    """When to stop next."""
+
+    @property
+    def first_mark(self) -> int:
+        """The first syscall, counted as marks are, at which it wants to be asked."""
+
+    @property
+    def counts_gas(self) -> bool:
+        """Whether it asks for the gas that was used at the place before."""
+
+    def stop(self, listener: StepListener, site: StopSite) -> str | None:
+        """Why to stop here; None to go on."""
+
+    def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
+        """The next instruction of a frame to be asked at, after the one with a number."""
+
+
+class StepListener:
+    """Follows one execution. `wait` is called on the thread that executes."""
+
+    def __init__(
+        self, plan: Plan, wait: Callable[[StopSite, str], Plan], rate: int, record: MarkRecord | None = None
+    ) -> None:
+        """`rate`: milligas for one gas of an engine. `record`: that of an earlier execution, which this one goes on."""
+        self.plan = plan
+        self._rate = rate
+        self.record = record or MarkRecord()
+        self.marks = 0
+        """The number of the newest mark."""
+        self._calls_begun = 0
+        self.calls: list[OpenCall] = []
+        self.used = 0
+        """Milligas that were charged so far."""
+        self.used_before = 0
+        """Milligas that the message had used at the place before."""
+        self.limit = 0
+        """Milligas that the message has for its first call."""
+        self.logs: list[DebugLog] = []
+        self.ended: MessageEnded | None = None
+        self.interrupted = False
+        """Set by another thread: to stop at the next place."""
+        self.abandoned = False
+        """Set by another thread: to end."""
+        self._wait = wait
+
+    # --- the tracer -------------------------------------------------------------------------------------------
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Take an event. Raises Abandoned."""
+        if self.abandoned:
+            if isinstance(event, CallEnded):  # calls end, too, when the execution is given up
+                return
+            raise Abandoned("the execution was given up")
+        if type(event) is GasCharged:  # most are
+            self._charge(event)
+            return
+        match event:
+            case SyscallEntered() if self.calls:
+                call = self.calls[-1]
+                call.syscall, call.result = event, None
+                call.exited = event.name == EXIT_SYSCALL
+                self._mark(MarkKind.SYSCALL, call)
+            case SyscallLeft() if self.calls:
+                call = self.calls[-1]
+                call.returned, call.result, call.syscall = call.syscall, event, None
+            case CallStarted():
+                self._start(event)
+            case CallEnded() if self.calls:
+                self._end(event)
+            case Dispatched() if self.calls:
+                node = self.calls[-1].node
+                node.actor, node.code, node.runtime, node.delegated = (
+                    event.actor, event.code, event.runtime, event.delegated,
+                )  # fmt: skip
+            case EvmFrame() if self.calls:
+                self.calls[-1].evm = event
+            case EventEmitted() if self.calls:
+                self.calls[-1].node.events.append(event)
+            case DebugLog():
+                self.logs.append(event)
+                del self.logs[:-_MOST_LOGS]
+            case MessageEnded():
+                self.ended = event
+            case _:
+                pass
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Take a fault; or any instruction, of an engine that tells all."""
+        if not self.calls or self.abandoned:
+            return
+        call = self.calls[-1]
+        match event:
+            case EvmFault():
+                call.fault = event.reason
+            case EvmStep():
+                number = call.begun + 1
+                if number < call.next_shown:
+                    call.begun = number
+                else:
+                    call.next_shown = number + 1 + self.pause(number, event.pc, lambda: event)
+            case _:
+                pass
+
+    def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
+        """Take an instruction; answer how many of its frame are of no interest after it. Raises Abandoned."""
+        call = self.calls[-1]
+        call.begun, call.before, call.counter, call.look = number, call.counter, counter, _once(look)
+        self._ask(StopSite(Position(self.marks, number, call.number), call, None, counter))
+        call.look = None
+        return max(0, self.plan.next_instruction(self, call, number) - number - 1)
+
+    def left(self, number: int, counter: int, /) -> None:
+        """A frame ends or waits."""
+        if self.calls:
+            self.calls[-1].begun, self.calls[-1].counter = number, counter
+
+    # --- calls ------------------------------------------------------------------------------------------------
+
+    def _charge(self, event: GasCharged) -> None:
+        self.used += event.milligas
+        if self.calls:
+            charges = self.calls[-1].node.charges
+            charges[event.name] = charges.pop(event.name, 0) + event.milligas
+
+    def _start(self, event: CallStarted) -> None:
+        if not self.calls:
+            self.limit = self.used + event.gas_available
+        parent = self.calls[-1] if self.calls else None
+        call = OpenCall(self._calls_begun, CallNode(event), self.used)
+        self._calls_begun += 1
+        if parent is not None:
+            parent.node.calls.append(call.node)
+        self.calls.append(call)
+        self.marks += 1
+        if self.marks > len(self.record.marks):
+            before = NOTHING if parent is None else RunningCall(parent.number, parent.begun)
+            mark = ExecutionMark(MarkKind.CALL, call.number, before, RunningCall(call.number))
+            self.record.add(mark, -1 if parent is None else parent.number)
+        self._ask_at_mark(MarkKind.CALL, call)
+
+    def _end(self, event: CallEnded) -> None:
+        call = self.calls[-1]
+        call.node.end, call.syscall = event, None
+        outer = self.calls[-2] if len(self.calls) > 1 else None
+        self.marks += 1
+        if self.marks > len(self.record.marks):
+            after = NOTHING if outer is None else RunningCall(outer.number, outer.begun)
+            self.record.add(ExecutionMark(MarkKind.RETURN, call.number, RunningCall(call.number, call.begun), after))
+        try:
+            self._ask_at_mark(MarkKind.RETURN, call)
+        finally:
+            self.calls.pop()
+            if outer is not None:
+                outer.next_shown = outer.begun + 1
+
+    def _mark(self, kind: MarkKind, call: OpenCall) -> None:
+        self.marks += 1
+        if self.marks > len(self.record.marks):
+            here = RunningCall(call.number, call.begun)
+            self.record.add(ExecutionMark(kind, call.number, here, here))
+        if self.marks >= self.plan.first_mark or self.interrupted:
+            self._ask_at_mark(kind, call)
+
+    def _ask_at_mark(self, kind: MarkKind, call: OpenCall) -> None:
+        self._ask(StopSite(Position(self.marks, 0, call.number), call, kind))
+
+    def used_at(self, site: StopSite) -> int:
+        """Milligas that the message has used at a place: with what a contract's frame has not settled yet."""
+        call = site.call
+        if site.mark is not None or call.look is None:
+            return self.used
+        available = call.node.start.gas_available - (self.used - call.used_before)
+        return self.used + max(0, available // self._rate - call.look().gas) * self._rate
+
+    def _ask(self, site: StopSite) -> None:
+        if self.abandoned:
+            raise Abandoned("the execution was given up")
+        reason = PAUSED if self.interrupted else self.plan.stop(self, site)
+        if reason is not None:
+            self.plan = self._wait(site, reason)
+        if self.plan.counts_gas:
+            self.used_before = max(self.used_before, self.used_at(site))
+
+
+def _once(look: Callable[[], RuntimeEvent]) -> Callable[[], EvmStep]:
+    """The instruction as it was first looked at: the next one overwrites it."""
+    known: list[EvmStep] = []
+
+    def looked() -> EvmStep:
+        if not known:
+            step = look()
+            assert isinstance(step, EvmStep), "an engine shows instructions"
+            known.append(step)
+        return known[0]
+
+    return looked

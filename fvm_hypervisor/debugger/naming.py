@@ -1,0 +1,133 @@
+"""Who is called and by which method, at a stop: by addresses, by the actors' schemas, by contracts' interfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bridge.actor_schemas import actor_method
+from bridge.cbor import ParamsError
+from bridge.interfaces import Interface
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import calldata_of
+from fvm_hypervisor.debugger.listener import OpenCall
+from fvm_hypervisor.debugger.sources import SourceLines
+from hypervisor.address import Address
+from hypervisor.errors import HypervisorError
+from hypervisor.machine import Hypervisor
+from hypervisor.manifest import ACTOR_NAMES
+from hypervisor.types import ActorID
+from localnet.contracts.named_interface import NamedInterface
+from localnet.state.inspection import parse_address
+from localnet.state.named_code import stored_interface
+from localnet.traces.trace import call_json
+from localnet.traces.trace_words import Words, describe
+from store.cid import Cid, show
+
+
+class CallWords:
+    """What the state of a machine, schemas and compiled contracts say of calls."""
+
+    def __init__(self, machine: Hypervisor, sources: SourceLines) -> None:
+        self.machine = machine
+        self._sources = sources
+        self._interfaces: dict[Cid, Interface | None] = {}
+
+    def actor(self, call: OpenCall) -> ActorID | None:
+        """Who is called; None where no such actor is there (yet)."""
+        known = call.node.actor
+        return self.machine.state_tree.lookup_id(call.node.start.to) if known is None else known
+
+    def code(self, call: OpenCall) -> Cid | None:
+        """The code of who is called."""
+        if call.node.code is not None:
+            return call.node.code
+        actor = self.actor(call)
+        state = None if actor is None else self.machine.state_tree.get_actor(actor)
+        return None if state is None else state.code
+
+    def kind(self, call: OpenCall) -> str:
+        """The name of a built-in actor; `actor` for others, nothing where there is none."""
+        code = self.code(call)
+        return "" if code is None else self.machine.manifest.name_of(code) or "actor"
+
+    def interface(self, call: OpenCall) -> Interface | None:
+        """The interface that was installed with a user's actor."""
+        code = self.code(call)
+        if code is None or self.machine.manifest.name_of(code):
+            return None
+        if code not in self._interfaces:
+            self._interfaces[code] = stored_interface(self.machine.base, code)
+        return self._interfaces[code]
+
+    def words(self, call: OpenCall) -> Words:
+        """A call in words; each of them printable, and cut short."""
+        found: dict[str, Any] = call_json(self.machine, _alone(call))
+        compiled = self._sources.of(call).contract
+        interfaces = [] if compiled is None else [NamedInterface(compiled.name, compiled.interface)]
+        own = self.interface(call)
+        words = describe(found, interfaces, {} if own is None else {found["code"]: own})
+        if words.callee == "contract" and call.evm is None and self.kind(call) == "evm":
+            return self._before_its_frame(found, words)
+        return words
+
+    def _before_its_frame(self, found: dict[str, Any], words: Words) -> Words:
+        """A call of a contract whose code is not known yet: by any contract that has the function."""
+        every: Sequence[NamedInterface] = [
+            NamedInterface(each.name, each.interface) for each in self._sources.artifacts.contracts()
+        ]
+        return describe(found, every) if every else words
+
+    def is_called(self, call: OpenCall, who: str) -> bool:
+        """Whether people mean this callee by an address, a name, a code CID, or the name of a contract."""
+        compiled = self._sources.of(call).contract
+        code = self.code(call)
+        if who == self.kind(call) or (compiled is not None and who == compiled.name):
+            return True
+        if code is not None and who in (show(code), self.machine.name_of(code)):  # also as a user installed it
+            return True
+        if who in ACTOR_NAMES:
+            return False
+        try:
+            address = parse_address(who)
+        except HypervisorError:
+            return False
+        actor = self.actor(call)
+        return call.node.start.to == address or (
+            actor is not None and actor == self.machine.state_tree.lookup_id(address)
+        )
+
+    def has_method(self, call: OpenCall, method: str) -> bool:
+        """Whether people mean the method that is called, by its number or its name."""
+        number = call.node.start.method
+        if method.isascii() and method.isdigit():
+            return int(method) == number
+        own = self.interface(call)
+        known = actor_method(self.kind(call), number) if own is None else dict(own.methods.values()).get(number)
+        if known is not None and known.name == method:
+            return True
+        return number == INVOKE_EVM and self._function(call) in (method, method.partition("(")[0])
+
+    def _function(self, call: OpenCall) -> str:
+        """The function of a contract that is called, by any compiled contract that has it."""
+        start = call.node.start
+        try:
+            data = calldata_of(start.params_codec, start.params) if start.params else b""
+        except ParamsError:
+            return ""
+        for compiled in self._sources.artifacts.contracts():
+            found = compiled.interface.decode_call(data) if len(data) >= 4 else None
+            if found is not None:
+                return found.function
+        return ""
+
+    def address(self, actor: ActorID) -> str:
+        """An actor's ID address."""
+        return str(Address.id(actor))
+
+
+def _alone(call: OpenCall) -> Any:
+    """A call's node without those below it, which would be written too."""
+    from dataclasses import replace
+
+    return replace(call.node, calls=[], calls_before=[0] * len(call.node.events))

@@ -1,0 +1,221 @@
+"""When an execution stops next: at a place that is known, at the end of a step, at a breakpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from fvm_hypervisor.debugger.breakpoints import Breakpoints
+from fvm_hypervisor.debugger.listener import NEVER, OpenCall, StepListener, StopSite
+from fvm_hypervisor.debugger.positions import MarkKind, Position
+from fvm_hypervisor.debugger.sources import Line, SourceLines
+
+
+@dataclass(slots=True)
+class RunTo:
+    """Stop at a place that an earlier execution reached."""
+
+    target: Position
+    reason: str = "here"
+    counts_gas: bool = False
+
+    @property
+    def first_mark(self) -> int:
+        """That of the place."""
+        return self.target.mark
+
+    def stop(self, listener: StepListener, site: StopSite) -> str | None:  # see `Plan`
+        """At the place, or at the first one after it."""
+        target = self.target
+        if target.number == 0:
+            return self.reason if site.mark is not None and site.position.mark >= target.mark else None
+        is_there = site.mark is None and site.call.number == target.call and site.position.number >= target.number
+        return self.reason if is_there else None
+
+    def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
+        """That of the place, in its call."""
+        is_there = call.number == self.target.call and number < self.target.number
+        return self.target.number if is_there else NEVER
+
+
+@dataclass(slots=True)
+class CounterPlan:
+    """Keep the program counters of a call from an instruction on, and stop at a later one."""
+
+    call: int
+    first: int
+    last: int
+    counters: list[int]
+    counts_gas: bool = False
+    first_mark: int = NEVER
+
+    def stop(self, listener: StepListener, site: StopSite) -> str | None:
+        """At the last instruction."""
+        number = site.position.number
+        if site.mark is None and site.call.number == self.call and self.first <= number <= self.last:
+            self.counters.append(site.counter)
+            return "here" if number == self.last else None
+        return None
+
+    def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
+        """All from the first one on."""
+        return max(number + 1, self.first) if call.number == self.call and number < self.last else NEVER
+
+
+class Step(Protocol):
+    """What ends a step."""
+
+    def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:
+        """Whether it ends here, at a line (None: none is known) where the frame was at another one before."""
+
+    def watches(self, call: OpenCall) -> bool:
+        """Whether it may end at any instruction of a frame."""
+
+
+class Forward:
+    """Go on until a breakpoint fits, or a step ends."""
+
+    def __init__(
+        self, breakpoints: Breakpoints, sources: SourceLines, step: Step | None, begun: StopSite | None
+    ) -> None:
+        """`begun` is where it begins."""
+        self.first_mark = 0
+        self.counts_gas = any(made.kind == "gas" for made in breakpoints.all)
+        self._breakpoints, self._sources, self._step = breakpoints, sources, step
+        self._lines: dict[int, Line | None] = {}
+        if begun is not None and begun.mark is None:
+            self._lines[begun.call.number] = self._line(begun.call, begun.counter)
+
+    def stop(self, listener: StepListener, site: StopSite) -> str | None:
+        """At a breakpoint, or at the step's end."""
+        call = site.call
+        line = self._line(call, site.counter) if site.mark is None else None
+        left = self.left(call)
+        made = self._breakpoints.hit(listener, site, self.left)
+        ends = self._step is not None and self._step.ends(site, line, left)
+        if line is not None:
+            self._lines[call.number] = line
+        if made is not None:
+            return f"breakpoint {made.number}: {made}"
+        return "step" if ends else None
+
+    def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
+        """Each one, where a step or a breakpoint asks for it."""
+        watched = self._step is not None and self._step.watches(call)
+        return number + 1 if watched or self._breakpoints.wants_instructions(listener, call) else NEVER
+
+    def left(self, call: OpenCall) -> Line | None:
+        """The line at which a frame was before."""
+        if call.number not in self._lines:
+            self._lines[call.number] = self._line(call, call.before) if call.before >= 0 else None
+        return self._lines[call.number]
+
+    def _line(self, call: OpenCall, counter: int) -> Line | None:
+        return self._sources.of(call).line(counter)
+
+
+@dataclass(slots=True)
+class Into:
+    """To the next line, syscall, or beginning or end of a call, in whatever call; or to the next instruction."""
+
+    has_lines: Callable[[OpenCall], bool]
+    by_instruction: bool = False
+
+    def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:
+        """At every mark, and at a new line."""
+        if site.mark is not None or self.by_instruction or not self.has_lines(site.call):
+            return True
+        return line is not None and line != left
+
+    def watches(self, call: OpenCall) -> bool:  # see `Step`
+        """All."""
+        return True
+
+
+class Over:
+    """To the next line or syscall of the same call, or to its end. Functions of its contract are left out."""
+
+    def __init__(
+        self, call: int, sources: SourceLines, line: Line | None, *, by_instruction: bool = False, out: bool = False
+    ) -> None:
+        """It begins at a line, where one is known. With `out`: until the function, or the call, is left."""
+        self._call, self._sources, self._line = call, sources, line
+        self._by_instruction, self._out = by_instruction, out
+        self._depth = 0
+
+    def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:  # see `Step`
+        """Within the call, at its function's depth or above."""
+        call = site.call
+        if call.number != self._call:
+            return False
+        if site.mark is not None:
+            return site.mark is MarkKind.RETURN or (site.mark is MarkKind.SYSCALL and not self._out)
+        lines = self._sources.of(call)
+        if self._by_instruction or not lines.places:
+            return not self._out
+        self._depth += lines.enters(call.before)
+        if line is None or self._depth > 0:
+            return False
+        return self._depth < 0 or (line != self._line and not self._out)
+
+    def watches(self, call: OpenCall) -> bool:
+        """The call's own."""
+        return call.number == self._call and (not self._out or bool(self._sources.of(call).places))
+
+
+class Hits:
+    """Keep the places where breakpoints fit, and stop at a later one."""
+
+    def __init__(self, forward: Forward, end: Position | None) -> None:
+        """`end` None: to the message's end."""
+        self.first_mark = 0
+        self.found: list[tuple[Position, str]] = []
+        self.counts_gas = forward.counts_gas
+        self._forward, self._end = forward, end
+
+    def stop(self, listener: StepListener, site: StopSite) -> str | None:
+        """At the end."""
+        if self._end is not None and site.position >= self._end:
+            return "here"
+        reason = self._forward.stop(listener, site)
+        if reason is not None:
+            self.found.append((site.position, reason))
+        return None
+
+    def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
+        """As when it goes on; and the end's."""
+        wanted = self._forward.next_instruction(listener, call, number)
+        if self._end is not None and call.number == self._end.call and number < self._end.number:
+            return min(wanted, self._end.number)
+        return wanted
+
+
+class Writes:
+    """Keep the words that contracts have written, those of failed calls left out, and stop at a place."""
+
+    def __init__(self, end: Position) -> None:
+        self.first_mark, self.counts_gas = end.mark, False
+        self._end = RunTo(end)
+        self._made: list[tuple[int, int | None, int, int]] = []
+
+    def stop(self, listener: StepListener, site: StopSite) -> str | None:
+        """At the place."""
+        call = site.call
+        if self._end.stop(listener, site) is not None:
+            return "here"
+        if site.mark is None and call.evm is not None and call.look is not None:
+            if call.evm.code[site.counter : site.counter + 1] == b"\x55":
+                stack = call.look().stack
+                self._made.append((call.number, call.node.actor, stack[-1], stack[-2]))
+        elif site.mark is MarkKind.RETURN and not call.node.succeeded:
+            self._made = [made for made in self._made if made[0] < call.number]
+        return None
+
+    def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
+        """All: any may write."""
+        return number + 1
+
+    def of(self, actor: int | None) -> dict[int, int]:
+        """What was written to an actor's slots."""
+        return {key: word for _, whose, key, word in self._made if whose == actor}

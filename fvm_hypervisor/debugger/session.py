@@ -1,0 +1,353 @@
+"""A message under the debugger: it goes forwards, and backwards by running again to a place that is known.
+
+Every place is found again by its count (`positions`). What an execution leaves out on the way runs as fast as its
+engine can, so that the way back is short in a long message, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bridge.evm_steps import EvmStep
+from fvm_hypervisor.debugger.breakpoints import Breakpoints
+from fvm_hypervisor.debugger.execution import DebuggedRun, End, Stop
+from fvm_hypervisor.debugger.listener import PAUSED, Abandoned, OpenCall, Plan, StepListener, StopSite
+from fvm_hypervisor.debugger.naming import CallWords
+from fvm_hypervisor.debugger.plans import CounterPlan, Forward, Hits, Into, Over, RunTo, Step, Writes
+from fvm_hypervisor.debugger.positions import MarkRecord, Position
+from fvm_hypervisor.debugger.sources import SourceLines
+from fvm_hypervisor.debugger.subjects import Subject
+from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.profile import profiled
+from hypervisor.registry import NATIVE
+
+_FIRST = Position(1)
+_WINDOW, _LARGEST_WINDOW = 1 << 12, 1 << 18
+"""Instructions that are looked at at once on the way back to a line, at first and at most."""
+
+
+class Interrupted(InvalidInput):
+    """A command that runs the message again was paused, and did not find what it is for."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted, before it came to its end")
+
+
+class Session:
+    """The commands of the debugger. Raises InvalidInput where one has no meaning at the present place."""
+
+    def __init__(self, subject: Subject, sources: SourceLines | None = None) -> None:
+        self.subject = subject
+        self.sources = sources or SourceLines()
+        self.names = CallWords(subject.machine, self.sources)
+        self.breakpoints = Breakpoints(self.names, self.sources)
+        self.state: Stop | End = End(None, 0)
+        """Where it is."""
+        self.record = MarkRecord()
+        """That of all executions: each goes on with it where it comes further than those before."""
+        self._execution: DebuggedRun | None = None
+        self._given_up = False
+        self._looked: dict[tuple[int, int], EvmStep] = {}
+        self._stepped_over: dict[Position, Position] = {}
+        """Where steps over calls ended, and where they began: what lies between may be long."""
+
+    # --- forwards ---------------------------------------------------------------------------------------------
+
+    def start(self) -> Stop | End:
+        """Begin anew, and stop at the message's call."""
+        return self._run_again(RunTo(_FIRST, "the message begins"))
+
+    def step(self, *, by_instruction: bool = False) -> Stop | End:
+        """To the next line or syscall, or beginning or end of a call, wherever it is."""
+        return self._forward(Into(lambda call: bool(self.sources.of(call).places), by_instruction))
+
+    def over(self, *, by_instruction: bool = False) -> Stop | End:
+        """The same, with the calls that are made here left out."""
+        before = self.site.position
+        state = self._forward(self._over(by_instruction=by_instruction))
+        if isinstance(state, Stop) and state.reason == "step" and not by_instruction:
+            self._stepped_over[state.site.position] = before
+        return state
+
+    def out(self) -> Stop | End:
+        """To the end of the function, or of the call."""
+        return self._forward(self._over(out=True))
+
+    def go_on(self) -> Stop | End:
+        """To the next breakpoint, or the message's end."""
+        return self._forward(None)
+
+    def _over(self, *, by_instruction: bool = False, out: bool = False) -> Over:
+        """A step that stays in a call: in the present one, or the caller of one that ends."""
+        call, calls = self.site.call, self.listener.calls
+        if call.node.end is not None and len(calls) > 1:
+            call = calls[-2]
+        line = self.sources.of(call).line(call.counter)
+        return Over(call.number, self.sources, line, by_instruction=by_instruction, out=out)
+
+    def _forward(self, step: Step | None) -> Stop | End:
+        site = self.site
+        return self._resume(Forward(self.breakpoints, self.sources, step, site))
+
+    # --- backwards --------------------------------------------------------------------------------------------
+
+    def back(self, *, into: bool = False, by_instruction: bool = False) -> Stop | End:
+        """To the line or syscall before; `into` goes into calls that were made there."""
+        with self._undone_by_pause():
+            return self._back(into=into, by_instruction=by_instruction)
+        return self.state
+
+    def _back(self, *, into: bool, by_instruction: bool) -> Stop | End:
+        if isinstance(self.state, End):
+            return self._to_last_mark()
+        place = self.site.position
+        if not into and not by_instruction and place in self._stepped_over:
+            return self.go_to(self._stepped_over[place])
+        lines = self.sources.of(self.site.call)
+        if place.number and lines.places and not by_instruction:
+            return self._back_by_line(place)
+        before = self.record.before(place) if into else self.record.over_before(place)
+        if before is None:
+            raise InvalidInput("this is where the message begins")
+        return self._line_begin(before, by_instruction=by_instruction)
+
+    def reverse(self) -> Stop | End:
+        """To the breakpoint that was hit last, or the message's beginning."""
+        with self._undone_by_pause():
+            return self._reverse()
+        return self.state
+
+    def _reverse(self) -> Stop | End:
+        end = self.site.position if isinstance(self.state, Stop) else None
+        hits = Hits(Forward(self.breakpoints, self.sources, None, None), end)
+        counts = [made.hits for made in self.breakpoints.all]
+        try:
+            self._run_again(hits)
+        finally:
+            for made, count in zip(self.breakpoints.all, counts, strict=True):
+                made.hits = count
+        if not hits.found:
+            return self.go_to(_FIRST, "the message begins")
+        return self.go_to(*hits.found[-1])
+
+    def go_to(self, place: Position, reason: str = "back") -> Stop | End:
+        """To a place that an execution has reached."""
+        plan = RunTo(place, reason)
+        if self._execution is None or isinstance(self.state, End) or self.site.position > place:
+            return self._run_again(plan)
+        if self.site.position < place:
+            return self._resume(plan)
+        self.state = Stop(self.site, reason)
+        return self.state
+
+    def _to_last_mark(self) -> Stop | End:
+        if not self.record.marks:
+            raise InvalidInput("the message made no call: there is nothing to go back to")
+        return self.go_to(self.record.of_mark(len(self.record.marks)))
+
+    def _line_begin(self, place: Position, *, by_instruction: bool) -> Stop | End:
+        """At a place, or where its line begins, if it is within one."""
+        stopped = self.go_to(place)
+        if by_instruction or isinstance(stopped, End) or not place.number:
+            return stopped
+        lines = self.sources.of(stopped.site.call)
+        return self._back_by_line(place, landing=True) if lines.places else stopped
+
+    def _back_by_line(self, place: Position, *, landing: bool = False) -> Stop | End:
+        """To the beginning of the line; from there to that of the line before, in the same function or its callers.
+
+        With `landing` the place itself may be within the line that is looked for.
+        """
+        call, number, depth = place.call, place.number, 0
+        lines = self.sources.of(self.site.call)
+        wanted = lines.line(self.site.counter)
+        is_within = landing and wanted is not None
+        found = number if is_within else 0
+        first, window, counters = number, _WINDOW, list[int]()
+        while number > 1:
+            number -= 1
+            if number < first:
+                first, window = max(1, first - window), min(4 * window, _LARGEST_WINDOW)
+                counters = self._counters(call, first, number)
+            counter = counters[number - first]
+            depth -= lines.enters(counter)
+            line = lines.line(counter)
+            if line is None or (depth > 0 and wanted is not None):
+                continue  # of what has no line, the first one that is found is the line before
+            if line == wanted and depth == 0:
+                found, is_within = number, True
+            elif is_within:
+                break
+            else:
+                wanted, found, is_within, depth = line, number, True, 0
+        if found:
+            return self.go_to(self.record.of_instruction(call, found, place.mark))
+        return self.go_to(self.record.of_mark(self.record.begins[call]))
+
+    def _counters(self, call: int, first: int, last: int) -> list[int]:
+        """The program counters of some instructions of a call."""
+        plan = CounterPlan(call, first, last, [])
+        self._run_again(plan)
+        return plan.counters
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    @property
+    def site(self) -> StopSite:
+        """Where it stops. Raises InvalidInput at the message's end."""
+        self.check_open()
+        assert isinstance(self.state, Stop)
+        return self.state.site
+
+    def check_open(self) -> None:
+        """Raises InvalidInput at the message's end."""
+        if isinstance(self.state, End):
+            raise InvalidInput(f"{self.state.text}: go back, or start again")
+
+    @property
+    def listener(self) -> StepListener:
+        """What is known of the execution."""
+        if self._execution is None:
+            raise InvalidInput("nothing runs: start the message")
+        return self._execution.listener
+
+    def instruction(self, call: OpenCall) -> EvmStep | None:
+        """The instruction at which a contract's frame is; None of any other call.
+
+        Of a caller it is the one that made the call: the message is run again to look at it.
+        """
+        if call.evm is None or not call.begun:
+            return None
+        if call.look is not None:
+            return call.look()
+        key = call.number, call.begun
+        if key not in self._looked:
+            with self._back_here():
+                self._run_again(RunTo(self.record.of_instruction(*key, self.site.position.mark)))
+                there = self.site.call
+                if there.look is None:
+                    raise Fatal("an instruction was not found again")
+                self._looked[key] = there.look()
+        return self._looked[key]
+
+    def written(self, call: OpenCall) -> dict[int, int]:
+        """The words that the contract of a call has written in this message so far, by their slots."""
+        place, actor = self.site.position, call.node.actor
+        plan = Writes(place)
+        with self._back_here():
+            self._run_again(plan)
+            self._expect(place)
+        return plan.of(actor)
+
+    def functions(self, call: OpenCall) -> list[str]:
+        """The functions in which a native actor is, the innermost first: by names, or by numbers without them.
+
+        The message is run again to find them, with modules that keep the tree of their calls.
+        """
+        machine, place = self.subject.machine, self.site.position
+        native = [one.number for one in self.listener.calls if one.node.runtime == NATIVE]
+        if call.number not in native or call.node.end is not None:
+            return []
+        with self._back_here():
+            self.close()
+            with profiled(machine) as recorder:
+                try:
+                    self._run_again(RunTo(place))
+                    at = native.index(call.number)
+                    read = recorder.open[at].functions if at < len(recorder.open) else None
+                    found = [] if read is None else read()
+                finally:
+                    self.close()
+        return found
+
+    # --- coming back ------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _back_here(self) -> Iterator[None]:
+        """Leaves the place for a look, and comes back to it with the reason that it had; also where a pause ends it.
+
+        A pause on the way back ends that, too: then the message stands where it was paused.
+        """
+        site, reason = self.site, self.state.reason if isinstance(self.state, Stop) else ""
+        try:
+            yield
+        except Interrupted:
+            self.go_to(site.position, reason)
+            raise
+        self.go_to(site.position, reason)
+
+    @contextmanager
+    def _undone_by_pause(self) -> Iterator[None]:
+        """A move that a pause ends comes back to where it began; from the message's end, it stays where it paused."""
+        before = self.state
+        try:
+            yield
+        except Interrupted:
+            if isinstance(before, Stop):
+                self.go_to(before.site.position, before.reason)
+                raise
+
+    # --- executions -------------------------------------------------------------------------------------------
+
+    def _run_again(self, plan: Plan) -> Stop | End:
+        self._check()
+        before = self._execution
+        if before is not None:
+            before.abandon()
+        self._execution = DebuggedRun(self.subject.run, plan, self.subject.rate, self.record)
+        if before is not None and before.listener.interrupted:  # between two executions of a command
+            self._execution.interrupt()
+        self._check()  # again: `give_up` may have seen the one before
+        self.state = self._execution.start()
+        return self._arrived(plan)
+
+    def _resume(self, plan: Plan) -> Stop | End:
+        if self._execution is None or isinstance(self.state, End):
+            raise InvalidInput("nothing runs: start the message")
+        self._check()
+        self.state = self._execution.resume(plan)
+        return self._arrived(plan)
+
+    def _arrived(self, plan: Plan) -> Stop | End:
+        self._check()
+        target = plan.target if isinstance(plan, RunTo) else None
+        if isinstance(self.state, Stop) and self.state.reason == PAUSED and not isinstance(plan, Forward):
+            if not isinstance(plan, RunTo) or self.state.site.position != plan.target:
+                raise Interrupted
+            self.state = Stop(self.state.site, plan.reason)  # it is there
+        if target is not None and target != _FIRST:
+            self._expect(target)
+        return self.state
+
+    def _expect(self, place: Position) -> None:
+        """A place that an execution has reached is reached by each: else it is none of a deterministic machine."""
+        if isinstance(self.state, End) or self.state.site.position != place:
+            raise Fatal(f"executed again, the message did not come to the same place ({place}): {self.state}")
+
+    def interrupt(self) -> None:
+        """Let what runs stop at the next place. For any thread."""
+        if self._execution is not None:
+            self._execution.interrupt()
+
+    def forget_pause(self) -> None:
+        """Forget a pause for which no place was left: the command that it was for is done. For any thread."""
+        if self._execution is not None:
+            self._execution.interrupt(wanted=False)
+
+    def give_up(self) -> None:
+        """Let what runs end, and nothing begin any more. For any thread."""
+        self._given_up = True
+        execution = self._execution
+        if execution is not None:
+            execution.listener.abandoned = True
+
+    def _check(self) -> None:
+        if self._given_up:
+            raise Abandoned("the debugger is closed")
+
+    def close(self) -> None:
+        """End the execution, and wait until its thread is gone."""
+        if self._execution is not None:
+            self._execution.abandon()
+            self._execution = None

@@ -1,0 +1,70 @@
+"""Lines of Solidity for program counters, by the compiled contracts of some folders; each code is looked up once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fvm_hypervisor.debugger.listener import OpenCall
+from hypervisor.types import METHOD_CONSTRUCTOR
+from localnet.contracts.artifacts import ArtifactFolders, CompiledContract
+from localnet.contracts.source_maps import CodePlace
+from localnet.traces.call_places import compiled_code
+
+Line = tuple[str, int]
+"""The path of a source and a number from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeLines:
+    """A code: its contract where that is known, and the places of its program counters."""
+
+    contract: CompiledContract | None = None
+    places: dict[int, CodePlace] = field(default_factory=dict)
+    read: Callable[[str], bytes | None] = lambda _path: None
+    """The text of a source by its path."""
+
+    def line(self, counter: int) -> Line | None:
+        """The line of an instruction; None where it has none."""
+        place = self.places.get(counter)
+        return (place.path, place.line) if place is not None and place.line else None
+
+    def enters(self, counter: int) -> int:
+        """1 where an instruction jumps into a function, -1 where it jumps out of one, else 0."""
+        place = self.places.get(counter)
+        return 0 if place is None else {"i": 1, "o": -1}.get(place.jump, 0)
+
+
+class SourceLines:
+    """The contracts of some folders, by the codes that run."""
+
+    def __init__(self, folders: Sequence[Path] | None = None) -> None:
+        """Without folders: those of `ArtifactFolders`."""
+        self.artifacts = ArtifactFolders(folders)
+        self._known: dict[tuple[bool, bytes], CodeLines] = {}
+
+    def of(self, call: OpenCall) -> CodeLines:
+        """The lines of what a call runs."""
+        code = b"" if call.evm is None else call.evm.code
+        creation = call.node.start.method == METHOD_CONSTRUCTOR
+        key = creation, code
+        if key not in self._known:
+            self._known[key] = self._lines(creation, code)
+        return self._known[key]
+
+    def _lines(self, creation: bool, code: bytes) -> CodeLines:
+        contract = compiled_code(self.artifacts, creation, code)
+        if contract is None:
+            return CodeLines()
+        debug = contract.debug()
+        found = debug.creation if creation else debug.runtime
+        return CodeLines(contract) if found is None else CodeLines(contract, found.places(), found.read)
+
+    def text(self, path: str) -> list[str]:
+        """The lines of a source that a code that ran names; nothing where it is not known."""
+        for lines in self._known.values():
+            data = lines.read(path)
+            if data is not None:
+                return data.decode("utf-8", "replace").splitlines()
+        return []

@@ -1,0 +1,154 @@
+"""What is debugged: a message, ready to be executed any number of times from the state that it meets.
+
+A message of a chain's folder, of a node (asked block by block, which it does not notice), of a vector; or a call that
+nothing keeps. Each execution is taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.gas import DEFAULT_RATE
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import VectorVariant, apply_message, open_vector, read_message
+from hypervisor.errors import InvalidInput
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.opening import OFFICIAL_EVM, OWN_EVM, registry_factory
+from hypervisor.tracing import Tracer
+from localnet.calls.simulate import traced_call
+from localnet.chain.tipset_execution import apply_carried, tipset_steps
+from localnet.chain.tipset_sources import SourceSupply, TipsetSource, machine_for, read_past_tipset
+from localnet.network import Network
+from localnet.rules.call_request import CallRequest
+from localnet.rules.installed import rules_of
+from localnet.traces.trace import Replay
+from store.cid import Cid, parse_cid
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A message on a machine at the state that it meets, whose root is `root`."""
+
+    name: str
+    machine: Hypervisor
+    run: Callable[[Tracer], None]
+    """Execute it with a tracer, and take it back."""
+    root: Cid
+
+    @property
+    def rate(self) -> int:
+        """Milligas for one gas of an EVM engine, as tracers get them (`bridge.gas`)."""
+        return DEFAULT_RATE if rules_of(self.machine).features.has_filecoin_blocks else MILLIGAS_PER_GAS
+
+    @property
+    def steps_contracts(self) -> bool:
+        """Whether contracts run on an engine that shows instructions."""
+        return self.machine.registry.options["evm"] != OFFICIAL_EVM
+
+
+def of_transaction(network: Network, transaction: bytes) -> Subject:
+    """A transaction of a network's chain. Raises UnknownTransaction."""
+    receipt = network.receipt(transaction)
+    replay = Replay(network.chain, receipt.tipset, receipt.index)
+    name = f"transaction 0x{transaction.hex()} of epoch {receipt.tipset.height}"
+    return Subject(name, replay.machine, lambda tracer: replay.rehearse(tracer, lambda: None), replay.machine.root)
+
+
+def of_call(network: Network, request: CallRequest) -> Subject:
+    """A call at a network's head, of which nothing is kept."""
+    machine = network.machine.fork()
+    to = "a new contract" if request.to is None else f"0x{request.to.hex()}"
+    return Subject(
+        f"a call of {to} from 0x{request.sender.hex()}",
+        machine,
+        lambda tracer: traced_call(machine, request, tracer, lambda: None),
+        machine.root,
+    )
+
+
+def of_source(source: TipsetSource, reference: str) -> Subject:
+    """A message of a chain that is asked for its past. Raises InvalidInput, NodeError."""
+    found = source.find_message(reference)
+    past = read_past_tipset(source, found.tipset)
+    machine = machine_for(source, past)
+    for _ in tipset_steps(machine, past.work, SourceSupply(source, past.headers), before=found.cid):
+        pass
+    carried = next(one for one in past.work.messages() if found.cid in (one.cid, one.message.cid()))
+    return Subject(
+        f"message {reference} of epoch {past.headers.height} on {source.name}",
+        machine,
+        _applied(machine, lambda: apply_carried(machine, carried)),
+        machine.root,
+    )
+
+
+def of_vector(path: Path, bundles: Path, number: int = 1) -> Subject:
+    """A message of a vector's first variant, by its number from 1. Raises InvalidInput."""
+    variant = next(open_vector(path, BundleFolder(bundles)), None)
+    if variant is None or not variant.messages:
+        raise InvalidInput(f"{path} is not a vector of class message: give an epoch's message by --state or --rpc-url")
+    if not 1 <= number <= len(variant.messages):
+        raise InvalidInput(f"{path} has no message {number}: it has {len(variant.messages)}")
+    return _of_variant(variant, number)
+
+
+def _of_variant(variant: VectorVariant, number: int) -> Subject:
+    machine = variant.machine
+    for applied in variant.messages[: number - 1]:
+        apply_message(machine, *read_message(applied))
+    message, raw_length = read_message(variant.messages[number - 1])
+    return Subject(
+        f"message {number} of {variant.vector}:{variant.name}",
+        machine,
+        _applied(machine, lambda: apply_message(machine, message, raw_length)),
+        machine.root,
+    )
+
+
+def of_message(machine: Hypervisor, message: Message, *, implicit: bool = False) -> Subject:
+    """A message on a machine as it is."""
+    apply = machine.apply_implicit if implicit else machine.apply
+    return Subject(f"a message to {message.to}", machine, _applied(machine, lambda: apply(message)), machine.root)
+
+
+def _applied(machine: Hypervisor, apply: Callable[[], object]) -> Callable[[Tracer], None]:
+    def run(tracer: Tracer) -> None:
+        with machine.trial(), _listening(machine, tracer):
+            apply()
+
+    return run
+
+
+@contextmanager
+def _listening(machine: Hypervisor, tracer: Tracer) -> Iterator[None]:
+    before, machine.tracer = machine.tracer, tracer
+    try:
+        yield
+    finally:
+        machine.tracer = before
+
+
+def on_own_engine(machine: Hypervisor) -> None:
+    """Let contracts run on our own EVM runtime, which shows instructions; their gas is the derived budget then."""
+    if machine.registry.options["evm"] == OFFICIAL_EVM:
+        machine.registry = registry_factory(OWN_EVM, {})(machine.manifest, machine.store)
+
+
+def parse_transaction(network: Network, text: str) -> bytes:
+    """A transaction's hash as people write it, or that of a message by its CID. Raises InvalidInput."""
+    from localnet.chain.tipset_sources import parse_reference
+    from localnet.rpc.filecoin_chain import hash_of
+    from localnet.rpc.node import Node
+
+    named = parse_reference(text)
+    if named.cid is None:
+        return named.hash
+    found = hash_of(Node(network), parse_cid(text))
+    if found is None:
+        raise InvalidInput(f"no message has the CID {text}: it is not in a block, or of another chain")
+    return found

@@ -1,0 +1,58 @@
+"""The debugger's prompt: lines with history and completion in a terminal, plain lines where there is none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from fvm_hypervisor.debugger.breakpoints import KINDS
+from fvm_hypervisor.debugger.commands import BY_NAME, Quit, Terminal
+from fvm_hypervisor.debugger.session import Session
+from fvm_hypervisor.debugger.syscalls import syscall_names
+
+PROMPT = "(step) "
+
+
+def converse(session: Session, first: Iterable[str] = ()) -> None:
+    """Do the first commands, then those that are typed, until the end of the input."""
+    terminal = Terminal(session)
+    try:
+        _print(terminal.begin())
+        for line in first:
+            _print(f"{PROMPT}{line}")
+            _print(terminal.do(line))
+        for line in _typed():
+            _print(terminal.do(line))
+    except Quit:
+        pass
+    finally:
+        session.close()
+
+
+def _print(text: str) -> None:
+    if text:
+        print(text, flush=True)
+
+
+def _typed() -> Iterator[str]:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        for line in sys.stdin:
+            yield line.rstrip("\n")
+        return
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.completion import NestedCompleter
+
+    words: dict[str, dict[str, None] | None] = dict.fromkeys(BY_NAME)
+    words["break"] = dict.fromkeys(KINDS)
+    words["help"] = dict.fromkeys(BY_NAME)
+    completer = NestedCompleter.from_nested_dict(
+        {**words, "break": {**dict.fromkeys(KINDS), "syscall": dict.fromkeys(syscall_names())}}
+    )
+    prompt: PromptSession[str] = PromptSession(PROMPT, completer=completer)
+    while True:
+        with suppress(KeyboardInterrupt):  # what was typed is dropped
+            try:
+                yield prompt.prompt()
+            except EOFError:
+                return

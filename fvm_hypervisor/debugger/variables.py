@@ -1,0 +1,122 @@
+"""What a debugger's window shows of a frame, as a tree whose branches are made when they are opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fvm_hypervisor.debugger import views
+from fvm_hypervisor.debugger.session import Session
+from hypervisor.errors import HypervisorError
+from store.blockstore import StoreError
+
+Branch = Callable[[], list["Variable"]]
+_WORD: Final = 32
+_MOST: Final = 1 << 15
+"""Bytes that a branch has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A name with its value in a line, and what is below it."""
+
+    name: str
+    value: str
+    below: Branch | None = None
+    memory: str = ""
+    """Where its bytes are in a frame's memory, as an editor asks for them: FRAME:OFFSET."""
+
+
+def scopes(session: Session, number: int) -> list[Variable]:
+    """What there is of a frame."""
+    call = views.call_of(session, number)
+    found = [
+        Variable("Call", "", lambda: _lines(views.parameters(session, number))),
+        Variable("Gas", "", lambda: _gas(session, number)),
+    ]
+    if call.evm is not None:
+        found += [
+            Variable("Stack", "", lambda: _stack(session, number)),
+            Variable("Memory", "", lambda: _words("memory", views.step_of(session, number).memory, number)),
+            Variable("Storage", "", lambda: _storage(session, number)),
+            Variable("Calldata", "", lambda: _words("calldata", views.calldata(session, number))),
+        ]
+    elif call.node.runtime:
+        found.append(Variable("Syscall", "", lambda: _syscall(session, number)))
+        found.append(Variable("Functions", "", lambda: _functions(session, number)))
+        found.append(Variable("State", "", lambda: _state(session, number)))
+    return found
+
+
+def _lines(text: str) -> list[Variable]:
+    return [Variable(name, value.strip()) for name, _, value in (line.partition(" ") for line in text.splitlines())]
+
+
+def _gas(session: Session, number: int) -> list[Variable]:
+    found = views.gas(session, number)
+    rows = [Variable("message", f"{found.used:,.3f} of {found.limit:,.3f}")]
+    return rows + [Variable(name, f"{amount:,.3f}") for name, amount in found.charges.items()]
+
+
+def _stack(session: Session, number: int) -> list[Variable]:
+    step = views.step_of(session, number)
+    rows = [Variable("pc", f"{step.pc} {step.name}"), Variable("EVM gas", f"{step.gas:,}")]
+    return rows + [Variable(str(place), hex(word)) for place, word in enumerate(reversed(step.stack))]
+
+
+def _words(command: str, data: bytes, frame: int | None = None) -> list[Variable]:
+    """Words of bytes that a command of the console shows, too; with `frame`, of its memory."""
+    rows = [
+        Variable(hex(at), f"0x{data[at : at + _WORD].hex()}", memory="" if frame is None else f"{frame}:{at}")
+        for at in range(0, min(len(data), _MOST), _WORD)
+    ]
+    rest = len(data) - _MOST
+    return rows + [Variable("...", f"{rest:,} bytes more: `{command} {_MOST} {rest}`")] * (rest > 0)
+
+
+def _storage(session: Session, number: int) -> list[Variable]:
+    found = views.storage(session, number)
+    rows = [Variable(hex(key), hex(word)) for key, word in sorted(found.words.items())]
+    return rows + [Variable("...", found.rest)] * bool(found.rest)
+
+
+def _syscall(session: Session, number: int) -> list[Variable]:
+    call = views.call_of(session, number)
+    return [Variable("now", views.syscall_text(session, call)), Variable("before", views.last_result(call))]
+
+
+def _functions(session: Session, number: int) -> list[Variable]:
+    names = session.functions(views.call_of(session, number))
+    return [Variable(str(place), views.shown_safely(name)) for place, name in enumerate(names)]
+
+
+def _state(session: Session, number: int) -> list[Variable]:
+    actor = session.names.actor(views.call_of(session, number))
+    if actor is None:
+        return []
+    return tree(views.state(session, session.names.address(actor), ""))
+
+
+def tree(value: Any) -> list[Variable]:
+    """The parts of plain data."""
+    if isinstance(value, Mapping):
+        pairs = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, list):
+        pairs = [(str(place), item) for place, item in enumerate(value)]
+    else:
+        return [Variable("value", str(value))]
+    return [
+        Variable(name, f"{len(item)} parts", lambda item=item: tree(item))  # type: ignore[misc]
+        if isinstance(item, Mapping | list) and item
+        else Variable(name, str(item))
+        for name, item in pairs
+    ]
+
+
+def opened(branch: Branch) -> list[Variable]:
+    """What is on a branch; why it cannot be shown, where that is so."""
+    try:
+        return branch()
+    except (HypervisorError, StoreError) as error:
+        return [Variable("-", views.shown_safely(error))]

@@ -1,0 +1,311 @@
+"""What people see at a stop, as plain data: calls, the instruction, memory, syscalls, state by schema, gas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.cbor import ParamsError
+from bridge.evm_steps import EvmStep
+from bridge.params import ConstructorParams, DelegateCallParams, calldata_of
+from fvm_hypervisor.debugger.listener import OpenCall, StopSite
+from fvm_hypervisor.debugger.positions import MarkKind
+from fvm_hypervisor.debugger.session import Session
+from fvm_hypervisor.debugger.syscalls import argument_names
+from hypervisor.errors import InvalidInput, SyscallError
+from hypervisor.exit_codes import ErrorNumber, exit_meaning
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.printable import printable
+from hypervisor.printed import show_fil
+from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.types import METHOD_CONSTRUCTOR
+from localnet.state.contract_state import state_with_storage
+from localnet.state.inspection import StateInspector, parse_address
+from localnet.state.named_code import stored_interface
+from store.blockstore import StoreError
+from store.kamt import Kamt
+from store.schema import SchemaError
+
+WORD: Final = 32
+MOST_BYTES: Final = 1 << 16
+"""Bytes of memory that are shown at once."""
+MOST_SLOTS: Final = 256
+_DELEGATE: Final = 6
+_FIRST_OWN: Final = 32
+"""Exit codes from here on are the actors' own."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameView:
+    """An open call: `number` counts from the innermost one, 0. `path` and `line` are those of its source."""
+
+    number: int
+    runtime: str
+    callee: str
+    method: str
+    where: str
+    path: str = ""
+    line: int = 0
+
+    @property
+    def title(self) -> str:
+        """The call in a line."""
+        return f"{self.runtime or '-':<5}{self.callee} {self.method}"
+
+
+def frames(session: Session) -> list[FrameView]:
+    """The open calls, the innermost one first."""
+    site, calls = session.site, session.listener.calls
+    return [_frame(session, site, call, number) for number, call in enumerate(reversed(calls))]
+
+
+def frame(session: Session, number: int) -> FrameView:
+    """The open call with a number, from the innermost one. Raises InvalidInput."""
+    return _frame(session, session.site, call_of(session, number), number)
+
+
+def call_of(session: Session, number: int) -> OpenCall:
+    """The open call with a number, from the innermost one. Raises InvalidInput."""
+    session.check_open()
+    calls = session.listener.calls
+    if not 0 <= number < len(calls):
+        raise InvalidInput(f"there is no frame {number}: there are 0 to {len(calls) - 1}")
+    return calls[-1 - number]
+
+
+def _frame(session: Session, site: StopSite, call: OpenCall, number: int) -> FrameView:
+    words = session.names.words(call)
+    actor = session.names.actor(call)
+    who = str(call.node.start.to) if actor is None else session.names.address(actor)
+    line = session.sources.of(call).line(call.counter) if site.mark is None or number else None
+    return FrameView(
+        number,
+        call.node.runtime,
+        f"{who} {words.callee}",
+        words.function + words.arguments,
+        _where(session, site, call, number),
+        *(line or ("", 0)),
+    )
+
+
+def source_file(session: Session, number: int) -> Path | None:
+    """The file of a frame's line, where its compiler's project has it."""
+    call = call_of(session, number)
+    lines = session.sources.of(call)
+    line = lines.line(call.counter)
+    if line is None or lines.contract is None:
+        return None
+    root = lines.contract.folder.resolve().parent
+    file = (root / line[0]).resolve()
+    return file if file.is_relative_to(root) and file.is_file() else None
+
+
+def _where(session: Session, site: StopSite, call: OpenCall, number: int) -> str:
+    """Where a call is: at its beginning or end, a syscall, an instruction."""
+    if number == 0 and site.mark is MarkKind.CALL:
+        return "begins"
+    end = call.node.end
+    if end is not None:
+        own = end.exit_code >= _FIRST_OWN and call.evm is None  # of an actor: only contracts share their codes' names
+        return f"ends: {end.error or f'exit {end.exit_code if own else exit_meaning(end.exit_code)}'}"
+    if call.syscall is not None:
+        return syscall_text(session, call)
+    if call.counter < 0:
+        return "runs"
+    found = session.sources.of(call).line(call.counter)
+    line = f"{found[0]}:{found[1]} " if found else ""
+    code = b"" if call.evm is None else call.evm.code
+    return f"{line}pc {call.counter} {opcode_name(code[call.counter] if call.counter < len(code) else 0)}"
+
+
+def opcode_name(number: int) -> str:
+    """The name of an opcode."""
+    from runtimes.evm.ethereum.forks import LATEST
+
+    known = LATEST.opcodes.get(number)
+    return f"opcode 0x{number:02x}" if known is None else known.name
+
+
+# --- native actors ----------------------------------------------------------------------------------------------------
+
+
+def syscall_text(session: Session, call: OpenCall) -> str:  # noqa: ARG001  # as the other views
+    """The syscall that a native actor makes, with its parameters."""
+    if call.syscall is None:
+        return "no syscall"
+    names = argument_names(call.syscall.name)
+    given = call.syscall.arguments
+    shown = ", ".join(f"{name}={value}" for name, value in zip(names, given, strict=False))
+    text = _pointed(call)
+    return f"syscall {call.syscall.name}({shown}){f' {text}' if text else ''}"
+
+
+def _pointed(call: OpenCall) -> str:
+    """The text or bytes that the parameters of a syscall lead to, where they are an offset and a length."""
+    syscall = call.syscall
+    if syscall is None or syscall.memory is None:
+        return ""
+    names = argument_names(syscall.name)
+    shown: list[str] = []
+    for at in range(min(len(names), len(syscall.arguments)) - 1):
+        if names[at].endswith("offset") and names[at + 1].endswith("length"):
+            try:
+                data = syscall.memory.read(syscall.arguments[at], min(syscall.arguments[at + 1], WORD * 8))
+            except SyscallError:
+                continue
+            text = data.decode("utf-8", "replace")
+            shown.append(f'"{printable(text)}"' if data and text.isprintable() else f"0x{data.hex()}")
+    return " ".join(shown)
+
+
+def last_result(call: OpenCall) -> str:
+    """What the newest syscall that has returned gave."""
+    if call.returned is None or call.result is None:
+        return ""
+    result = call.result
+    if result.error:
+        try:
+            name = ErrorNumber(result.error).name
+        except ValueError:
+            name = str(result.error)
+        return f"{call.returned.name} -> error {name}: {printable(result.message)}"
+    return f"{call.returned.name} -> {'0x' + result.result.hex() if result.result else 'ok'}"
+
+
+def memory(session: Session, number: int, offset: int, length: int) -> bytes:
+    """Bytes of a frame's memory, as far as it has them: a contract's, or a native actor's at a syscall."""
+    call = call_of(session, number)
+    length = max(0, min(length, MOST_BYTES))
+    if call.syscall is not None and call.syscall.memory is not None:
+        size = call.syscall.memory.follow()
+        return call.syscall.memory.read(offset, min(length, size - offset)) if offset < size else b""
+    step = session.instruction(call)
+    if step is None:
+        raise InvalidInput("no memory is to be seen here: stop at an instruction of a contract, or at a syscall")
+    return step.memory[offset : offset + length]
+
+
+# --- contracts --------------------------------------------------------------------------------------------------------
+
+
+def step_of(session: Session, number: int) -> EvmStep:
+    """The instruction at which a contract's frame is. Raises InvalidInput of any other frame."""
+    call = call_of(session, number)
+    step = session.instruction(call) if call.node.end is None else None
+    if step is None:
+        raise InvalidInput(f"frame {number} is not at an instruction of a contract")
+    return step
+
+
+def calldata(session: Session, number: int) -> bytes:
+    """What a contract was called with. Raises InvalidInput of any other call."""
+    call = call_of(session, number)
+    start = call.node.start
+    try:
+        if session.names.kind(call) != "evm":
+            raise InvalidInput(f"frame {number} is not a contract's: `params` shows its parameters")
+        if start.method == METHOD_CONSTRUCTOR:
+            return ConstructorParams.decode(start.params).init_code
+        if start.method == _DELEGATE:
+            return DelegateCallParams.decode(start.params).calldata
+        return calldata_of(start.params_codec, start.params) if start.params else b""
+    except ParamsError as error:
+        raise InvalidInput(f"the parameters are not a contract's: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class StorageView:
+    """Words by their slots. `following`: the first slot that is left out; None where that is none."""
+
+    words: Mapping[int, int]
+    following: int | None = None
+
+    @property
+    def rest(self) -> str:
+        """What is left out, in words."""
+        return "" if self.following is None else f"more from slot 0x{self.following:x}: `storage 0x{self.following:x}`"
+
+
+def storage(session: Session, number: int, first: int = 0) -> StorageView:
+    """A contract's words from a slot on: some of those at the message's beginning, and all that were written since."""
+    call = call_of(session, number)
+    if call.evm is None or call.node.actor is None:
+        raise InvalidInput(f"frame {number} is not a contract's")
+    machine, actor = session.subject.machine, call.node.actor
+    state = StateTree(machine.store, session.subject.root).get_actor(actor)
+    found = None if state is None else state_with_storage(machine, state)
+    words: dict[int, int] = {}
+    if found is not None and found.storage is not None:
+        words = dict(islice(Kamt(machine.store, found.storage).items(first), MOST_SLOTS + 1))
+    following = words.popitem()[0] if len(words) > MOST_SLOTS else None
+    words |= {key: word for key, word in session.written(call).items() if key >= first}
+    return StorageView({key: word for key, word in words.items() if word}, following)
+
+
+# --- state and gas ----------------------------------------------------------------------------------------------------
+
+
+def state(session: Session, who: str, path: str, most: int = 100) -> Any:
+    """What is at a path in an actor's state, as it is now, by its schema; ready for JSON."""
+    machine = session.subject.machine
+    session.check_open()
+    address = parse_address(who)
+    actor = machine.state_tree.lookup_id(address)
+    found: ActorState | None = None if actor is None else machine.state_tree.get_actor(actor)
+    if found is None:
+        raise InvalidInput(f"there is no actor {who} here")
+    inspector = StateInspector(
+        machine.store, session.subject.root, partial(stored_interface, machine.base), machine.manifest
+    )
+    try:
+        return inspector.look_into(who, found, [step for step in path.split("/") if step], most)
+    except (StoreError, SchemaError, ValueError) as error:
+        raise InvalidInput(f"the state of {who} cannot be shown: {error}") from None
+
+
+def parameters(session: Session, number: int) -> str:
+    """A call's method, parameters and value in words."""
+    call = call_of(session, number)
+    start = call.node.start
+    words = session.names.words(call)
+    lines = [
+        f"from     f0{start.from_}",
+        f"to       {start.to} {words.callee}",
+        f"method   {start.method} {words.function}",
+        f"params   {words.arguments}",
+        f"raw      0x{start.params.hex()}",
+        f"value    {show_fil(start.value)}",
+        f"gas      {start.gas_available // MILLIGAS_PER_GAS:,}{', read-only' if start.read_only else ''}",
+    ]
+    if call.node.end is not None:
+        lines.append(f"result   {words.result or '0x' + call.node.end.return_data.hex()}")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class GasView:
+    """Gas in gas: what the message has used, its limit, and a call's own charges by name, the largest first."""
+
+    used: float
+    limit: float
+    charges: Mapping[str, float]
+
+
+def gas(session: Session, number: int) -> GasView:
+    """The gas of the message and of a call itself."""
+    call, listener = call_of(session, number), session.listener
+    charges = sorted(call.node.charges.items(), key=lambda item: -item[1])
+    return GasView(
+        listener.used_at(session.site) / MILLIGAS_PER_GAS,
+        listener.limit / MILLIGAS_PER_GAS,
+        {name: amount / MILLIGAS_PER_GAS for name, amount in charges},
+    )
+
+
+def shown_safely(text: object) -> str:
+    """Words of an error or of a stranger, in one line."""
+    return printable(str(text))

@@ -1,0 +1,212 @@
+"""What the demonstration does, step by step; each step keeps its facts, its call tree and the state root after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bridge.abi import ContractInterface
+from bridge.events import entries_to_log
+from fvm_hypervisor.demo.artifacts import contract
+from fvm_hypervisor.demo.stage import DemoFailed, DemoStage
+from hypervisor import call_tree
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.events import StampedEvent
+from hypervisor.executor import ApplyResult
+from hypervisor.exit_codes import ExitCode
+from hypervisor.tracing import CallNode, TraceEvent
+from hypervisor.types import ATTO_PER_FIL, ActorID, TokenAmount
+from store.cid import Cid
+from store.codec import decode, encode
+
+DEPOSIT = TokenAmount(3 * ATTO_PER_FIL)
+GIFT = TokenAmount(1 * ATTO_PER_FIL)
+ABORT_CODE = 42
+REFUSAL = "not today"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoStep:
+    """One step: what it shows, what came of it, the calls under it, all it traced, and the state root after it."""
+
+    name: str
+    title: str
+    facts: dict[str, Any]
+    calls: list[CallNode]
+    trace: tuple[TraceEvent, ...]
+    root: Cid
+
+
+@dataclass(slots=True)
+class Demo:
+    """The finished demonstration; `names` says who is behind an actor ID."""
+
+    folder: Path
+    steps: list[DemoStep] = field(default_factory=list)
+    names: dict[ActorID, str] = field(default_factory=dict)
+
+
+def run(folder: Path, on_step: Callable[[Demo, DemoStep], None] | None = None) -> Demo:
+    """Play the whole demonstration in a state folder that does not exist yet. Raises DemoFailed at a broken promise."""
+    stage = DemoStage(folder)
+    demo = Demo(folder, names=stage.names)
+    try:
+        for name, title, act in STEPS:
+            facts = act(stage)
+            root = stage.machine.flush()
+            trace = stage.take_trace()
+            step = DemoStep(name, title, facts, call_tree(trace), trace, root)
+            demo.steps.append(step)
+            if on_step is not None:
+                on_step(demo, step)
+    finally:
+        stage.machine.close()
+    return demo
+
+
+def deploy(stage: DemoStage) -> dict[str, Any]:
+    """The Ethereum address manager creates two contracts; the machine creates an actor of a user's module."""
+    bridge, inbox = stage.deploy("Bridge"), stage.deploy("Inbox")
+    counter = stage.create_counter()
+    addresses = {name: f"0x{address.hex()}" for name, address in stage.contracts.items()}
+    return {"bridge": bridge, "inbox": inbox, "counter": counter, "addresses": addresses}
+
+
+def solidity_calls_native(stage: DemoStage) -> dict[str, Any]:
+    """Solidity -> native, with value."""
+    total, result = stage.call_contract("Bridge", "deposit", stage.counter, value=DEPOSIT)
+    _promise(total == DEPOSIT, f"the native actor holds {total} attoFIL of deposits, {DEPOSIT} were sent")
+    balance = _balance(stage, stage.counter)
+    _promise(balance == DEPOSIT, f"the native actor's balance is {balance}")
+    return {"deposited": total, "balance": balance, "events": _events(stage, result)}
+
+
+def native_calls_solidity(stage: DemoStage) -> dict[str, Any]:
+    """Native -> Solidity, with value from the native actor's balance."""
+    exit_code, data, result = _call_through(stage, "greet", ["from native code"], GIFT)
+    greetings = contract("Inbox").interface.decode_result("greet", data)
+    _promise((exit_code, greetings) == (0, 1), f"the contract answered {exit_code}, {greetings}")
+    balance = _balance(stage, stage.id_of_contract("Inbox"))
+    _promise(balance == GIFT, f"the contract's balance is {balance}")
+    return {"exit_code": exit_code, "greetings": greetings, "balance": balance, "events": _events(stage, result)}
+
+
+def two_borders_deep(stage: DemoStage) -> dict[str, Any]:
+    """Contract -> native -> contract, in one message."""
+    inbox = contract("Inbox").interface
+    calldata = inbox.encode_call("greet", "from a contract, through native code")
+    (exit_code, data), result = stage.call_contract(
+        "Bridge", "callThrough", stage.counter, stage.contracts["Inbox"], calldata, 0
+    )
+    greetings = inbox.decode_result("greet", data)
+    _promise((exit_code, greetings) == (0, 2), f"the inner contract answered {exit_code}, {greetings}")
+    return {"exit_code": exit_code, "greetings": greetings, "events": _events(stage, result)}
+
+
+def native_abort_caught(stage: DemoStage) -> dict[str, Any]:
+    """A native actor writes state, takes money and aborts; Solidity catches it, and nothing of it is left."""
+    before_balance = _balance(stage, stage.counter)
+    (exit_code, _, before, after), result = stage.call_contract(
+        "Bridge", "tryFail", stage.counter, ABORT_CODE, "refused on purpose", value=GIFT
+    )
+    _promise(exit_code == ABORT_CODE, f"the contract saw exit code {exit_code}")
+    _promise(before == after, f"the native actor's count went from {before} to {after}")
+    _promise(_balance(stage, stage.counter) == before_balance, "the native actor kept money of an aborted call")
+    events = _events(stage, result)
+    _promise(all(event["event"] != "failed" for event in events), "an event of an aborted call was kept")
+    return {"exit_code": exit_code, "count_before": before, "count_after": after, "events": events}
+
+
+def solidity_revert_seen(stage: DemoStage) -> dict[str, Any]:
+    """A contract changes its state and reverts; the native actor sees exit code and reason, and nothing is left."""
+    exit_code, data, result = _call_through(stage, "refuse", [REFUSAL], GIFT)
+    reason = contract("Inbox").interface.decode_revert(data)
+    _promise(exit_code == ExitCode.EVM_CONTRACT_REVERTED, f"the native actor saw exit code {exit_code}")
+    _promise(reason == REFUSAL, f"the reason reads '{reason}'")
+    greetings, _ = stage.call_contract("Inbox", "greetings")
+    _promise(greetings == 2, f"the contract counts {greetings} greetings")
+    return {"exit_code": exit_code, "reason": reason, "greetings": greetings, "events": _events(stage, result)}
+
+
+def events_of_both(stage: DemoStage) -> dict[str, Any]:
+    """One message in which a native actor and a contract each emit an event."""
+    count, result = stage.call_contract("Bridge", "increment", stage.counter, 5)
+    total, second = stage.call_contract("Bridge", "deposit", stage.counter, value=GIFT)
+    _promise(count == 5, f"the native actor counts {count}")
+    events = _events(stage, result) + _events(stage, second)
+    sides = {event["side"] for event in events}
+    _promise(sides == {"native", "evm"}, f"events came from {sorted(sides)}")
+    return {"count": count, "deposited": total, "events": events}
+
+
+def reopen(stage: DemoStage) -> dict[str, Any]:
+    """Close the folder, open it again, and read the state back."""
+    before = stage.machine.root
+    stage.reopen()
+    _promise(stage.machine.root == before, "the folder came back with another state root")
+    count = decode(stage.call_counter("Get").return_data)
+    deposits = decode_bigint(decode(stage.call_counter("Deposits").return_data))
+    greetings, _ = stage.call_contract("Inbox", "greetings")
+    _promise((count, deposits, greetings) == (5, DEPOSIT + GIFT, 2), f"read back {count}, {deposits}, {greetings}")
+    return {"count": count, "deposits": deposits, "greetings": greetings, "root_kept": True}
+
+
+STEPS: tuple[tuple[str, str, Callable[[DemoStage], dict[str, Any]]], ...] = (
+    ("deploy", "Deploy two contracts and a native actor", deploy),
+    ("solidity_calls_native", "Solidity calls native, with value", solidity_calls_native),
+    ("native_calls_solidity", "Native calls Solidity, with value", native_calls_solidity),
+    ("two_borders_deep", "Contract calls native calls contract", two_borders_deep),
+    ("native_abort_caught", "A native abort, caught by Solidity: its state is rolled back", native_abort_caught),
+    ("solidity_revert_seen", "A Solidity revert, seen by native code with its exit code", solidity_revert_seen),
+    ("events_of_both", "An event from each side", events_of_both),
+    ("reopen", "Close, reopen, read back", reopen),
+)
+
+
+def _call_through(stage: DemoStage, function: str, arguments: list[Any], value: int) -> tuple[int, bytes, ApplyResult]:
+    """Let the native actor call the Inbox contract; its exit code, data and the result."""
+    calldata = contract("Inbox").interface.encode_call(function, *arguments)
+    params = encode([bytes(stage.contracts["Inbox"]), calldata, encode_bigint(value)])
+    result = stage.call_counter("CallContract", params)
+    exit_code, data = decode(result.return_data)
+    return exit_code, data, result
+
+
+def _balance(stage: DemoStage, actor: ActorID) -> int:
+    state = stage.machine.state_tree.get_actor(actor)
+    return 0 if state is None else state.balance
+
+
+def _events(stage: DemoStage, result: ApplyResult) -> list[dict[str, Any]]:
+    return [_event(stage, event) for event in result.events]
+
+
+def _event(stage: DemoStage, event: StampedEvent) -> dict[str, Any]:
+    """An event in words: a log by the contract's ABI, a native one by its CBOR values."""
+    emitter = stage.names.get(event.emitter, f"f0{event.emitter}")
+    log = entries_to_log(event.entries)
+    interface = _interface(emitter)
+    decoded = interface.decode_log(log) if log is not None and interface is not None else None
+    if decoded is not None:
+        values = {name: _plain(value) for name, value in decoded.arguments.items()}
+        return {"side": "evm", "emitter": emitter, "event": decoded.event, "values": values}
+    values = {entry.key: decode(entry.value) for entry in event.entries}
+    if "amount" in values:
+        values["amount"] = decode_bigint(values["amount"])
+    return {"side": "native", "emitter": emitter, "event": values.pop("$type", ""), "values": values}
+
+
+def _interface(emitter: str) -> ContractInterface | None:
+    kind, _, name = emitter.partition(" ")
+    return contract(name).interface if kind == "contract" else None
+
+
+def _plain(value: Any) -> Any:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else value
+
+
+def _promise(kept: bool, words: str) -> None:
+    if not kept:
+        raise DemoFailed(words)

@@ -1,0 +1,211 @@
+"""The page of an actor: what it is, its addresses in every form, its balance, the messages that it sent and got."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+from urllib.parse import quote
+
+from bridge.addresses import EthAddress, checksummed, from_delegated, masked_id
+from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, not_found, shown
+from fvm_hypervisor.explorer.event_rows import EventRow, EventRows
+from fvm_hypervisor.explorer.message_rows import MessageRow, RowMaker
+from fvm_hypervisor.explorer.site import Site
+from hypervisor.address import Address
+from hypervisor.archived import ARCHIVED, ARCHIVED_CODE, archived
+from hypervisor.errors import InvalidInput
+from hypervisor.machine import Hypervisor
+from hypervisor.state_tree import ActorState
+from hypervisor.types import ActorID
+from localnet.addresses import filecoin_address
+from localnet.chain.finding import MOST_TIPSETS, TipsetSearch, receipts_back
+from localnet.ledger.address_keys import emitter_key, message_key, native_key
+from localnet.ledger.records import TransactionReceipt
+from localnet.rpc.node import NodeReader
+from localnet.state.contract_state import contract_state
+from store.blockstore import BlockNotFound, get_object
+from store.codec import CodecError
+
+_MESSAGES: Final = 25
+_EVENTS: Final = 25
+"""As many messages, or events, and no older tipset is looked at for a page."""
+_MOST_EVENTS: Final = 200
+_ACTORS: Final = 100
+_KEYED: Final = ("account",)
+
+
+@dataclass(frozen=True, slots=True)
+class ActorRow:
+    """An actor in a list. Balance in attoFIL."""
+
+    id: str
+    kind: str
+    address: str
+    name: str
+    balance: int
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundActor:
+    """An actor of the state, by its ID."""
+
+    id: ActorID
+    state: ActorState
+    kind: str
+
+    @property
+    def address(self) -> Address:
+        """The ID address."""
+        return Address.id(self.id)
+
+
+def show_actor(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """The page of one actor, by any of its addresses."""
+    actor = find_actor(reader.network.machine, request.named["address"])
+    machine, rows = reader.network.machine, RowMaker(site, reader)
+    ethereum = from_delegated(actor.state.delegated_address) or masked_id(actor.id)
+    keys = list(_key_of(machine, actor)) if actor.kind in _KEYED else []
+    delegated = () if actor.state.delegated_address is None else (actor.state.delegated_address,)
+    looked = _Looked(reader, rows, actor, _Forms(ethereum, (actor.address, *delegated, *keys)))
+    below = request.number("below", reader.network.settled.height + 1)
+    found = looked.activity(EventRows(site, rows), min(below - 1, reader.network.settled.height))
+    contract = contract_state(machine, actor.state) if actor.kind == "evm" else None
+    return PageAnswer(
+        site.page(
+            reader,
+            "actor.html",
+            actor=actor,
+            at=f"/actor/{quote(request.named['address'])}",
+            title=rows.party(actor.address).name or _kind_of(machine, actor.state),
+            forms=_forms(actor, ethereum, keys),
+            contract=contract,
+            archived=archived(machine.store, actor.state),
+            messages=found.messages,
+            events=found.events[:_MOST_EVENTS],
+            more_events=max(0, len(found.events) - _MOST_EVENTS),
+            below=None if below > reader.network.settled.height else below,
+            older=found.older,
+            indexed=reader.addresses is not None,
+            looked_at=MOST_TIPSETS,
+        )
+    )
+
+
+def show_actors(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """The actors of the state, in the order of their IDs; of a large state in the order of its tree."""
+    machine, rows = reader.network.machine, RowMaker(site, reader)
+    first = request.number("first", 0, 1_000_000)
+    found = list(islice(machine.state_tree.actors(), first, first + _ACTORS + 1))
+    made = [_row(machine, rows, actor, state) for actor, state in sorted(found[:_ACTORS])]
+    more = first + _ACTORS if len(found) > _ACTORS else None
+    return PageAnswer(site.page(reader, "actors.html", actors=made, first=first, more=more, page=_ACTORS))
+
+
+def find_actor(machine: Hypervisor, text: str) -> FoundActor:
+    """An actor of a machine's state by an address in any form. Raises PageError."""
+    try:
+        address = filecoin_address(text)
+    except InvalidInput as error:
+        raise malformed(str(error)) from None
+    actor = machine.state_tree.lookup_id(address)
+    state = None if actor is None else machine.state_tree.get_actor(actor)
+    if actor is None or state is None:
+        raise not_found(f"there is no actor {shown(text)} in the state of the newest epoch")
+    return FoundActor(actor, state, machine.manifest.name_of(state.code) or "")
+
+
+def _row(machine: Hypervisor, rows: RowMaker, actor: ActorID, state: ActorState) -> ActorRow:
+    ethereum = from_delegated(state.delegated_address)
+    return ActorRow(
+        id=f"f0{actor}",
+        kind=_kind_of(machine, state),
+        address="" if ethereum is None else checksummed(ethereum),
+        name=rows.party(Address.id(actor)).name,
+        balance=state.balance,
+        nonce=state.nonce,
+    )
+
+
+def _kind_of(machine: Hypervisor, state: ActorState) -> str:
+    """What an actor is in a word."""
+    return ARCHIVED if state.code == ARCHIVED_CODE else machine.manifest.name_of(state.code) or "actor"
+
+
+def _forms(actor: FoundActor, ethereum: EthAddress, keys: Sequence[Address]) -> list[tuple[str, str]]:
+    """The actor's addresses, each with what it is."""
+    forms = [("ID", str(actor.address)), ("Ethereum", checksummed(ethereum))]
+    if actor.state.delegated_address is not None:
+        forms.append(("Delegated", str(actor.state.delegated_address)))
+    return [*forms, *(("Key", str(key)) for key in keys)]
+
+
+def _key_of(machine: Hypervisor, actor: FoundActor) -> Iterator[Address]:
+    """An account's f1 or f3 address, which its state is."""
+    try:
+        (key,) = get_object(machine.store, actor.state.head)
+        yield Address.from_bytes(key)
+    except (BlockNotFound, CodecError, InvalidInput, TypeError, ValueError):
+        return
+
+
+@dataclass(slots=True)
+class _Activity:
+    """What an actor did in the tipsets that were looked at. `older`: the height at which to look on, None at the end.
+
+    `events` are the newest first.
+    """
+
+    messages: list[MessageRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    older: int | None = None
+
+
+class _Looked:
+    """An actor by all that a message or an event may name it by."""
+
+    def __init__(self, reader: NodeReader, rows: RowMaker, actor: FoundActor, forms: _Forms) -> None:
+        self._reader, self._rows, self._actor, self._forms = reader, rows, actor, forms
+
+    def activity(self, events: EventRows, height: int) -> _Activity:
+        """The newest of it, up to a height."""
+        found, index = _Activity(), self._reader.network.chain.index
+        search = TipsetSearch(index, self._reader.addresses, self._forms.keys)
+        for tipset in search.back(height):
+            for receipt in receipts_back(index, tipset):
+                if self._concerns(receipt):
+                    found.messages.append(self._rows.row(receipt))
+                emitted = list(enumerate(receipt.execution.events))
+                found.events += [
+                    events.row(receipt, place, event)
+                    for place, event in reversed(emitted)
+                    if event.emitter == self._actor.id
+                ]
+            if len(found.messages) >= _MESSAGES or len(found.events) >= _EVENTS:
+                break
+        if not search.ended and search.reached > index.first:
+            found.older = search.reached
+        return found
+
+    def _concerns(self, receipt: TransactionReceipt) -> bool:
+        done = receipt.execution
+        if self._forms.ethereum in (done.sender, done.to, receipt.contract_address):
+            return True
+        message = done.message.message
+        return self._actor.id in (self._rows.id_of(message.from_), self._rows.id_of(message.to))
+
+
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """The addresses of an actor: the one that contracts see, and those of Filecoin."""
+
+    ethereum: EthAddress
+    natives: tuple[Address, ...]
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """What the index by address has its messages and events under."""
+        natives = map(native_key, self.natives)
+        return message_key(self.ethereum), emitter_key(self.ethereum), *natives

@@ -1,0 +1,48 @@
+"""The explorer as a server takes it: its modules are loaded with the first page, so a node starts without them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from localnet.rpc.executors import Ask
+from localnet.rpc.node import Node
+
+
+def explorer(
+    folders: Sequence[Path] | None = None, vectors: Callable[[str], str] | None = None
+) -> Callable[[Node, Ask], ASGIApp]:
+    """What makes the explorer of a node, for `localnet.rpc.server.Server`; `folders` have compiled contracts.
+
+    `vectors` makes the test vector of a transaction by its hash, or raises `fvm_hypervisor.explorer.site.NoVector`.
+    """
+
+    def made(node: Node, ask: Ask) -> ASGIApp:
+        return _LoadedLater(node, ask, folders, vectors)
+
+    return made
+
+
+class _LoadedLater:
+    """Pages that are loaded when the first one is asked for, beside the event loop."""
+
+    def __init__(
+        self, node: Node, ask: Ask, folders: Sequence[Path] | None, vectors: Callable[[str], str] | None
+    ) -> None:
+        self._node, self._ask, self._folders, self._vectors = node, ask, folders, vectors
+        self._pages: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._pages is None:
+            self._pages = await asyncio.to_thread(self._load)
+        await self._pages(scope, receive, send)
+
+    def _load(self) -> ASGIApp:
+        from fvm_hypervisor.explorer.pages import Pages
+        from fvm_hypervisor.explorer.site import Site
+        from localnet.contracts.artifacts import ArtifactFolders
+
+        return Pages(Site(self._node, ArtifactFolders(self._folders), self._vectors), self._ask)

@@ -1,0 +1,116 @@
+"""The page of an epoch: its tipset, header, messages and their receipts, or that its round was null."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, not_found, parse_number, shown
+from fvm_hypervisor.explorer.message_rows import RowMaker
+from fvm_hypervisor.explorer.site import Site
+from localnet.ledger.blocks import block_hash, producer_of, tipset_key
+from localnet.ledger.records import GENESIS_PARENT, NullRound, Tipset
+from localnet.rpc.lotus_shapes import header_json
+from localnet.rpc.node import NodeReader
+from store.blockstore import BlockNotFound
+from store.cid import DAG_CBOR, Cid, CidError, codec_of, parse_cid, show
+from store.codec import CodecError, decode
+from store.dag_json import encode_json
+
+_MESSAGES: Final = 100
+_LARGEST_SHOWN: Final = 64 << 10
+"""Bytes of a stored block that a page shows as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderField:
+    """A field of a block's header: the CIDs that it links, or its value as JSON."""
+
+    name: str
+    cids: tuple[str, ...]
+    text: str
+
+
+def show_epoch(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """The page of the epoch that the address names."""
+    height = parse_number(request.named["epoch"], "the epoch")
+    index, head = reader.network.chain.index, reader.network.head.height
+    found = index.at(height)
+    if found is None:
+        where = f"is above the head, {head}" if height > head else f"is before the chain's first, {index.first}"
+        raise not_found(f"epoch {height} {where}")
+    if isinstance(found, NullRound):
+        around = {"epoch": height, "before": found.before, "after": found.after}
+        return PageAnswer(site.page(reader, "null_round.html", **around))
+    return _tipset_page(site, reader, request, found)
+
+
+def show_block(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """The epoch of a block by its CID; of any other block that the store has, its content."""
+    cid = read_cid(request.named["cid"])
+    tipset = reader.network.chain.index.by_hash(block_hash(tipset_key([cid])))
+    if tipset is not None and tipset.block == cid:
+        return _tipset_page(site, reader, request, tipset)
+    try:
+        data = reader.network.machine.store.get(cid)
+    except BlockNotFound:
+        raise not_found(f"the store has no block {show(cid)}") from None
+    return PageAnswer(site.page(reader, "block.html", cid=cid, size=len(data), content=_content(cid, data)))
+
+
+def read_cid(text: str) -> Cid:
+    """A CID of an address. Raises PageError 400."""
+    try:
+        return parse_cid(text)
+    except CidError as error:
+        raise malformed(f"{shown(text)} is not a CID: {error}") from None
+
+
+def _content(cid: Cid, data: bytes) -> str:
+    """A block as DAG-JSON, or in hex where it is no DAG-CBOR."""
+    if len(data) <= _LARGEST_SHOWN and codec_of(cid) == DAG_CBOR:
+        try:
+            return encode_json(decode(data))
+        except CodecError:
+            pass  # shown as it is
+    return f"0x{data[: _LARGEST_SHOWN // 2].hex()}"
+
+
+def _tipset_page(site: Site, reader: NodeReader, request: PageRequest, tipset: Tipset) -> PageAnswer:
+    network = reader.network
+    index, rows = network.chain.index, RowMaker(site, reader)
+    above = index.at(tipset.height + 1)
+    after = above.after if isinstance(above, NullRound) else tipset.height + 1 if above is not None else None
+    settled = tipset.height <= network.settled.height
+    first = min(request.number("from", 0), max(0, len(tipset.transactions) - 1))
+    places = range(first, min(first + _MESSAGES, len(tipset.transactions))) if settled else range(0)
+    return PageAnswer(
+        site.page(
+            reader,
+            "epoch.html",
+            tipset=tipset,
+            header=_header(header_json(network, tipset.block)),
+            raw=f"0x{network.machine.store.get(tipset.block).hex()}",
+            producer=producer_of(network.machine.store, tipset.block),
+            version=network.chain.record.upgrades.version_at(tipset.height),
+            before=None if tipset.parent < index.first else tipset.parent,
+            after=after,
+            executed=tipset.parent != GENESIS_PARENT,
+            settled=settled,
+            messages=[rows.row(index.receipt_at(tipset, place)) for place in places],
+            first=first,
+            more=None if places.stop >= len(tipset.transactions) else places.stop,
+        )
+    )
+
+
+def _header(fields: Mapping[str, Any]) -> list[HeaderField]:
+    """A header's fields as Filecoin's nodes name them."""
+    found = []
+    for name, value in fields.items():
+        links = value if isinstance(value, list) else [value]
+        cids = tuple(str(each["/"]) for each in links if isinstance(each, dict) and set(each) == {"/"})
+        found.append(HeaderField(name, cids, "" if cids else json.dumps(value)))
+    return found

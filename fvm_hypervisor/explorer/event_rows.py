@@ -1,0 +1,54 @@
+"""Events as rows of a table: which actor emitted what, in which message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from bridge.actor_schemas import actor_schema
+from fvm_hypervisor.explorer.message_rows import Party, RowMaker
+from fvm_hypervisor.explorer.site import Site
+from hypervisor.address import Address
+from localnet.contracts.named_interface import NamedInterface
+from localnet.ledger.records import Emitted, TransactionReceipt
+from localnet.traces.trace_words import event_words
+from store.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event that a message left. `hash` is the message's, `place` the event's number in it."""
+
+    emitter: Party
+    words: str
+    hash: str
+    epoch: int
+    place: int
+
+
+class EventRows:
+    """Makes the rows of a page: the interfaces are looked up once."""
+
+    def __init__(self, site: Site, rows: RowMaker) -> None:
+        self._site, self._rows = site, rows
+
+    def row(self, receipt: TransactionReceipt, place: int, event: Emitted) -> EventRow:
+        """An event's row."""
+        emitter, text = Address.id(event.emitter), f"0x{event.address.hex()}"
+        ordered = sorted(self._interfaces, key=lambda each: each.address != text)
+        return EventRow(
+            emitter=self._rows.party_of(emitter, event.address),
+            words=event_words(self._schema(emitter), event.entries, ordered),
+            hash=f"0x{receipt.hash.hex()}",
+            epoch=receipt.block_number,
+            place=place,
+        )
+
+    def _schema(self, emitter: Address) -> Schema:
+        own = self._rows.own_interface(emitter)
+        return actor_schema(self._rows.kind(emitter)) if own is None else own.schema
+
+    @cached_property
+    def _interfaces(self) -> Sequence[NamedInterface]:
+        return [*self._site.interfaces(), *self._site.compiled()]

@@ -1,0 +1,161 @@
+"""Executed messages as rows of a table: who called what of whom, with which value, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from bridge.actor_schemas import actor_method
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.cbor import ParamsError
+from bridge.interfaces import Interface
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import calldata_of
+from fvm_hypervisor.explorer.rendering import show_address
+from fvm_hypervisor.explorer.site import Site
+from hypervisor.address import Address
+from hypervisor.exit_codes import exit_name
+from hypervisor.message import Message
+from hypervisor.types import EAM_NAMESPACE, ActorID
+from localnet.addresses import shown_address
+from localnet.contracts.named_interface import NamedInterface
+from localnet.ledger.records import TransactionReceipt
+from localnet.rpc.node import NodeReader
+from localnet.state.named_code import stored_interface
+from store.cid import CBOR
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """An end of a message: its address as text, and its name, where it has one."""
+
+    address: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A message. Value in attoFIL."""
+
+    hash: str
+    epoch: int
+    place: int
+    sender: Party
+    receiver: Party | None
+    method: str
+    value: int
+    gas: int
+    failed: bool
+    end: str
+
+
+class RowMaker:
+    """Makes the rows of a page: what several of them need is looked up once."""
+
+    def __init__(self, site: Site, reader: NodeReader) -> None:
+        self._site, self._machine, self._rules = site, reader.network.machine, reader.network.rules
+        self._parties: dict[Address, Party] = {}
+        self._kinds: dict[Address, str] = {}
+        self._own: dict[Address, Interface | None] = {}
+        self._ids: dict[Address, ActorID | None] = {}
+        self._interfaces: Sequence[NamedInterface] | None = None
+
+    def row(self, receipt: TransactionReceipt) -> MessageRow:
+        """A message's row."""
+        message = receipt.execution.message.message
+        created = receipt.contract_address
+        receiver = None if receipt.execution.to is None and created is None else message.to
+        if created is not None:
+            receiver = Address.delegated(EAM_NAMESPACE, created)
+        text = self._rules.views.exit_text(receipt.exit_code) or exit_name(receipt.exit_code)
+        return MessageRow(
+            hash=f"0x{receipt.hash.hex()}",
+            epoch=receipt.block_number,
+            place=receipt.index,
+            sender=self.party(message.from_),
+            receiver=None if receiver is None else self.party(receiver),
+            method="create contract" if receipt.execution.to is None else self.method(message),
+            value=message.value,
+            gas=receipt.gas_used,
+            failed=not receipt.succeeded,
+            end="ok" if receipt.succeeded else text,
+        )
+
+    def party(self, address: Address) -> Party:
+        """An end of a message."""
+        found = self._parties.get(address)
+        if found is None:
+            kind = self.kind(address) or self._own_name(address)
+            named = self._site.name_of(self._ethereum(address)) or self._native_accounts.get(self.id_of(address), "")
+            if not named and kind == "evm" and self._has_compiled:
+                named = self._site.compiled_name(self._machine, address)
+            plain = "" if kind in ("account", "ethaccount", "evm", "placeholder", "") else kind
+            found = self._parties[address] = Party(show_address(address), named or plain)
+        return found
+
+    def party_of(self, address: Address, ethereum: EthAddress) -> Party:
+        """An actor by the address that contracts see, with its name."""
+        return Party(show_address(to_filecoin(ethereum)), self.party(address).name)
+
+    @cached_property
+    def _has_compiled(self) -> bool:
+        """Whether there are compiled contracts; what has changed in their folders is read again."""
+        return bool(self._site.artifacts.contracts())
+
+    @cached_property
+    def _native_accounts(self) -> dict[ActorID | None, str]:
+        """The node's accounts by the IDs of their f1 addresses."""
+        natives = enumerate(self._site.native_accounts())
+        return {found: f"account {place}" for place, each in natives if (found := self.id_of(each)) is not None}
+
+    def id_of(self, address: Address) -> ActorID | None:
+        """The actor at an address, None where there is none."""
+        if address not in self._ids:
+            self._ids[address] = self._machine.state_tree.lookup_id(address)
+        return self._ids[address]
+
+    def kind(self, address: Address) -> str:
+        """The built-in actor's name of what is at an address; nothing where there is none, or other code."""
+        if address not in self._kinds:
+            state = self._machine.actor(address)
+            self._kinds[address] = "" if state is None else self._machine.manifest.name_of(state.code) or ""
+        return self._kinds[address]
+
+    def own_interface(self, address: Address) -> Interface | None:
+        """The interface that a user's actor was installed with; None for other actors, and for one without."""
+        if address not in self._own:
+            state = None if self.kind(address) else self._machine.actor(address)
+            self._own[address] = None if state is None else stored_interface(self._machine.base, state.code)
+        return self._own[address]
+
+    def _own_name(self, address: Address) -> str:
+        """The name of a user's code; nothing where there is no actor."""
+        state = self._machine.actor(address)
+        return "" if state is None else self._machine.name_of(state.code)
+
+    def method(self, message: Message) -> str:
+        """The function or method that a message calls, by name where one is known."""
+        kind = self.kind(message.to)
+        if message.method == INVOKE_EVM and (kind == "evm" or not message.params):
+            return self._function(message)
+        own = self.own_interface(message.to)
+        known = actor_method(kind, message.method) if own is None else own.named(message.method)
+        return f"method {message.method}" if known is None else known.name
+
+    def _function(self, message: Message) -> str:
+        try:
+            calldata = calldata_of(CBOR, message.params) if message.params else b""
+        except ParamsError:
+            return "invoke"
+        if len(calldata) < 4:
+            return "Send" if not calldata else "fallback"
+        if self._interfaces is None:
+            self._interfaces = (*self._site.interfaces(), *self._site.compiled())
+        own = f"0x{self._ethereum(message.to).hex()}"
+        ordered = sorted(self._interfaces, key=lambda each: each.address != own)
+        names = (each.interface.function_name(calldata) for each in ordered)
+        return next(filter(None, names), None) or f"0x{calldata[:4].hex()}"
+
+    def _ethereum(self, address: Address) -> EthAddress:
+        return shown_address(self._machine, address)

@@ -1,0 +1,288 @@
+"""The page of a message: why it failed, its calls across both runtimes, its events and its gas.
+
+The message is executed again for each of these pages, on the state that it met: nothing of a trace is kept. The calls
+behind an epoch's messages, the reward and cron, have a page of the same kind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from fvm_hypervisor.explorer.answers import (
+    KEEPS_MORE,
+    SVG,
+    PageAnswer,
+    PageRequest,
+    collected,
+    malformed,
+    not_found,
+    parse_number,
+    shown,
+)
+from fvm_hypervisor.explorer.call_rows import PAGE, call_rows, calls_in_order, caught
+from fvm_hypervisor.explorer.copies import again, offered
+from fvm_hypervisor.explorer.epochs import read_cid
+from fvm_hypervisor.explorer.event_rows import EventRow, EventRows
+from fvm_hypervisor.explorer.message_rows import RowMaker
+from fvm_hypervisor.explorer.site import Site
+from fvm_hypervisor.explorer.tree_svg import tree_svg
+from hypervisor.exit_codes import exit_meaning
+from hypervisor.gas import MILLIGAS_PER_GAS
+from localnet.contracts.artifacts import ArtifactFolders
+from localnet.contracts.named_interface import NamedInterface
+from localnet.ledger.call_tree import all_charges
+from localnet.ledger.records import TransactionReceipt
+from localnet.rpc.errors import RpcError
+from localnet.rpc.filecoin_chain import receipt_of
+from localnet.rpc.node import NodeReader
+from localnet.rpc.values import hash32
+from localnet.traces.call_places import InstructionPlaces, call_places, failure_line, placed
+from localnet.traces.called_interfaces import called_interfaces
+from localnet.traces.trace import epoch_trace, recorded_call, trace
+from localnet.traces.trace_report import PART_OF, decode_calls, explain_trace, flame, has_failed
+from store.cid import show
+
+_MOST_EVENTS: Final = 1_000
+_PLAIN: Final = "text/plain; charset=utf-8"
+
+
+def show_message(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """The page of a transaction by its hash, also of one that waits."""
+    wanted = _hash(request.named["hash"])
+    receipt = reader.network.find_receipt(wanted)
+    if receipt is None:
+        return _waiting_page(site, reader, wanted)
+    return _message_page(site, reader, request, receipt)
+
+
+def show_message_by_cid(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """The page of a message by its CID."""
+    cid = read_cid(request.named["cid"])
+    receipt = receipt_of(reader, cid)
+    if receipt is None:
+        raise not_found(f"no message of this chain that was executed has the CID {show(cid)}")
+    return _message_page(site, reader, request, receipt)
+
+
+def show_call(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """The page of one call of a message, with all of its data."""
+    receipt = wanted_receipt(reader, request)
+    return _call_page(site, reader, request, f"/tx/0x{receipt.hash.hex()}", _report(site, reader, receipt))
+
+
+def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
+    """The parameters or the return of a call as plain text: the whole of what pages cut."""
+    found = trace(reader.network.chain, wanted_receipt(reader, request))
+    return PageAnswer(str(_call(found.calls, request)[request.named["what"]]).encode(), content_type=_PLAIN)
+
+
+def show_again(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
+    """What a button of the page copies."""
+    text = again(wanted_receipt(reader, request), request.named["name"], request.url)
+    if text is None:
+        raise not_found(f"this message is not sent by {shown(request.named['name'])}")
+    return PageAnswer(text.encode(), content_type=_PLAIN)
+
+
+def show_calls_picture(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """The call tree as an SVG."""
+    return PageAnswer(tree_svg(_report(site, reader, wanted_receipt(reader, request))).encode(), content_type=SVG)
+
+
+def show_flame(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """The flame graph of the gas, by call or by charge."""
+    report = _report(site, reader, wanted_receipt(reader, request))
+    picture = flame(report, html=False, by_charge=request.query.get("by") == "charge")
+    return PageAnswer(picture.encode(), content_type=SVG)
+
+
+def show_cron(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """What the rules do after the messages of an epoch."""
+    report = _cron_report(site, reader, request)
+    first = request.number("first", 0)
+    rows, total = call_rows(report, first)
+    return PageAnswer(
+        site.page(
+            reader, "cron.html", epoch=report["epoch"], reproduced=report["reproduced"], rows=rows, first=first,
+            more=_more(first, total), page=PAGE,
+        )
+    )  # fmt: skip
+
+
+def show_cron_call(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """One of those calls."""
+    report = _cron_report(site, reader, request)
+    return _call_page(site, reader, request, f"/epoch/{report['epoch']}/cron", report)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _hash(text: str) -> bytes:
+    try:
+        return bytes(hash32(text))
+    except RpcError:
+        raise malformed(f"{shown(text)} is not a hash: expected 0x and 64 hex digits") from None
+
+
+def wanted_receipt(reader: NodeReader, request: PageRequest) -> TransactionReceipt:
+    """The executed message that an address names by its hash, to be executed again.
+
+    Raises PageError, UnknownTransaction.
+    """
+    receipt = reader.network.receipt(_hash(request.named["hash"]))
+    _check_kept(reader, receipt.block_number)
+    return receipt
+
+
+def _check_kept(reader: NodeReader, epoch: int) -> None:
+    """PageError where the states that an epoch began with were collected: nothing can be executed again there."""
+    retained = reader.network.chain.index.retained
+    if epoch < retained:
+        raise not_found(collected(epoch, retained))
+
+
+def _recorded(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
+    """What is known of a message that cannot be executed again: its first call, by its receipt."""
+    machine, outcome = reader.network.machine, receipt.execution.receipt
+    calls = [recorded_call(machine, receipt)]
+    found = {"calls": calls, "exitCode": outcome.exit_code, "words": receipt.words or exit_meaning(outcome.exit_code)}
+    interfaces = _known_first(called_interfaces(machine, site.artifacts, calls), site.interfaces())
+    explained = explain_trace({**found, "gasUsed": receipt.gas_used, "reproduced": True}, interfaces)
+    return {**explained, "milligas": {}}
+
+
+def _report(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
+    """The decoded calls of a message, with the lines of Solidity of one that failed, where its sources are at hand."""
+    chain = reader.network.chain
+    found = trace(chain, receipt).as_json()
+    interfaces = called_interfaces(reader.network.machine, site.artifacts, found["calls"])
+    if not receipt.succeeded and _is_compiled(site.artifacts):
+        places = call_places(chain, receipt, InstructionPlaces())
+        if places is not None:
+            found, named = placed(found, places, site.artifacts)
+            interfaces = [*named, *interfaces]
+    return explain_trace(found, _known_first(interfaces, site.interfaces()))
+
+
+def _cron_report(site: Site, reader: NodeReader, request: PageRequest) -> dict[str, Any]:
+    epoch = parse_number(request.named["epoch"], "the epoch")
+    _check_kept(reader, epoch)
+    found = epoch_trace(reader.network.chain, reader.network.executed_at(epoch)).as_json()
+    interfaces = called_interfaces(reader.network.machine, site.artifacts, found["calls"])
+    return {**found, "calls": decode_calls(found["calls"], _known_first(interfaces, site.interfaces()))}
+
+
+def _is_compiled(artifacts: ArtifactFolders) -> bool:
+    return bool(artifacts.contracts())
+
+
+def _known_first(called: Sequence[NamedInterface], known: Iterable[NamedInterface]) -> list[NamedInterface]:
+    """Interfaces of one address each, then those of any."""
+    every = [*called, *known]
+    return [*(each for each in every if each.address), *(each for each in every if not each.address)]
+
+
+def _call(calls: Sequence[Mapping[str, Any]], request: PageRequest) -> Mapping[str, Any]:
+    place, every = parse_number(request.named["place"], "the call's place"), calls_in_order(calls)
+    if place >= len(every):
+        raise not_found(f"there is no call {place}: the last one is {len(every) - 1}")
+    return every[place][1]
+
+
+def _more(first: int, total: int) -> int | None:
+    return first + PAGE if first + PAGE < total else None
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+
+def _waiting_page(site: Site, reader: NodeReader, wanted: bytes) -> PageAnswer:
+    waiting = reader.network.mempool.get(wanted)
+    if waiting is None:
+        raise not_found(f"transaction 0x{wanted.hex()} is not on this chain")
+    rows, bare = RowMaker(site, reader), waiting.bare
+    return PageAnswer(
+        site.page(
+            reader, "waiting.html", hash=f"0x{wanted.hex()}", sender=rows.party(bare.from_),
+            receiver=rows.party(bare.to), value=bare.value, nonce=bare.nonce,
+        )
+    )  # fmt: skip
+
+
+def _message_page(site: Site, reader: NodeReader, request: PageRequest, receipt: TransactionReceipt) -> PageAnswer:
+    retained = reader.network.chain.index.retained
+    kept = receipt.block_number >= retained
+    report = _report(site, reader, receipt) if kept else _recorded(site, reader, receipt)
+    rows = RowMaker(site, reader)
+    first = request.number("first", 0)
+    calls, total = call_rows(report, first)
+    hashes = receipt.tipset.transactions
+    outcome, message = receipt.execution.receipt, receipt.execution.message.message
+    return PageAnswer(
+        site.page(
+            reader,
+            "message.html",
+            row=rows.row(receipt),
+            before=f"0x{hashes[receipt.index - 1].hex()}" if receipt.index else None,
+            after=f"0x{hashes[receipt.index + 1].hex()}" if receipt.index + 1 < len(hashes) else None,
+            why=report["why"]["calls"] if report["why"] else [],
+            line=failure_line(report),
+            caught=[] if report["why"] else caught(report["calls"]),
+            reproduced=report["reproduced"],
+            retained=None if kept else retained,
+            keeps_more=KEEPS_MORE,
+            rows=calls,
+            total=total,
+            first=first,
+            page=PAGE,
+            more=_more(first, total),
+            events=_events(site, rows, receipt),
+            parts=_parts(report),
+            charges=_charges(report),
+            message=message,
+            cid=receipt.execution.message.cid(),
+            paid=receipt.execution.paid,
+            exit=exit_meaning(outcome.exit_code),
+            params=f"0x{message.params.hex()}",
+            returned=f"0x{outcome.return_data.hex()}",
+            copies=offered(receipt),
+            has_vector=kept and site.makes_vectors(reader),
+        )
+    )
+
+
+def _call_page(site: Site, reader: NodeReader, request: PageRequest, at: str, report: Mapping[str, Any]) -> PageAnswer:
+    call = _call(report["calls"], request)
+    charges = [(name, milligas // MILLIGAS_PER_GAS) for name, milligas in Counter(call["charges"]).most_common()]
+    return PageAnswer(
+        site.page(
+            reader, "call.html", at=at, place=request.named["place"], call=call, failed=has_failed(call),
+            words=call["words"], charges=charges, line=call.get("failedAt"),
+        )
+    )  # fmt: skip
+
+
+def _events(site: Site, rows: RowMaker, receipt: TransactionReceipt) -> list[EventRow]:
+    made = EventRows(site, rows)
+    return [made.row(receipt, place, event) for place, event in enumerate(receipt.execution.events[:_MOST_EVENTS])]
+
+
+def _parts(report: Mapping[str, Any]) -> list[tuple[str, int, float]]:
+    """Gas by part, with each part's per cent."""
+    whole = max(1, sum(report["milligas"].values()))
+    return [
+        (part, milligas // MILLIGAS_PER_GAS, 100 * milligas / whole)
+        for part, milligas in report["milligas"].items()
+        if milligas
+    ]
+
+
+def _charges(report: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """All charges of a message by name, largest first, each with its part."""
+    return [
+        (name, PART_OF.get(name, "other"), milligas // MILLIGAS_PER_GAS)
+        for name, milligas in all_charges(report["calls"]).items()
+    ]

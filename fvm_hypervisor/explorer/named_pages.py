@@ -1,0 +1,130 @@
+"""What a name leads to: built-in actors, their methods, and the functions and events of the contracts that are known.
+
+A function leads to the contracts that have it and to the newest messages that call it, an event to what logged it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Final
+from urllib.parse import quote
+
+from bridge.actor_schemas import methods
+from bridge.addresses import to_ethereum
+from bridge.cbor import ParamsError
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import calldata_of
+from fvm_hypervisor.builtin_actors.schemas import NAMES
+from fvm_hypervisor.explorer.site import Site
+from hypervisor.address import Address
+from hypervisor.message import Message
+from localnet.chain.finding import TipsetSearch, receipts_back, tipsets_back
+from localnet.chain.logs import LogFilter, logs_in
+from localnet.ledger.address_keys import topic_key
+from localnet.rpc.node import NodeReader
+from localnet.state.contract_state import contract_state
+from store.cid import CBOR, Cid
+
+MOST_ACTORS: Final = 5_000
+"""Actors of a state that are looked through for a code or a name."""
+_MOST_MESSAGES: Final = 25
+_TOPICS: Final = 4
+_SELECTOR: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """A page that fits a search: its address, its name, and what it is."""
+
+    place: str
+    name: str
+    what: str
+
+
+def by_name(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
+    """Actors and contracts by name, built-in ones by that of a method; functions and events, also by signature."""
+    yield from _built_in(site, reader, text)
+    yield from _contracts(site, reader, text)
+    interfaces = list(chain(site.interfaces(), site.compiled()))
+    selectors = {selector for each in interfaces for selector in each.interface.selectors(text)}
+    if selectors:
+        yield from by_selector(site, reader, selectors)
+    for topic in sorted({topic for each in interfaces for topic in each.interface.topics(text)}):
+        yield from by_topic(reader, topic)
+
+
+def by_selector(site: Site, reader: NodeReader, selectors: set[bytes]) -> Iterator[FoundPage]:
+    """The contracts that have a function, and the newest messages that call it."""
+    for each in site.interfaces():
+        for selector in sorted(selectors):
+            function = each.interface.function_name(selector)
+            if function is not None and each.address:
+                yield FoundPage(
+                    f"/actor/{each.address}/call", f"{each.name}.{function}", f"function 0x{selector.hex()}"
+                )
+    index, settled = reader.network.chain.index, reader.network.settled.height
+    every = (receipt for tipset in tipsets_back(index, settled) for receipt in receipts_back(index, tipset))
+    calls = (each for each in every if _selector(each.execution.message.message) in selectors)
+    for receipt in islice(calls, _MOST_MESSAGES):
+        hash_ = f"0x{receipt.hash.hex()}"
+        yield FoundPage(f"/tx/{hash_}", hash_, f"message that calls it, at epoch {receipt.block_number}")
+
+
+def by_topic(reader: NodeReader, topic: bytes) -> Iterator[FoundPage]:
+    """The messages that logged a topic, the newest first."""
+    network = reader.network
+    index = network.chain.index
+    wanted = [LogFilter(topics=((),) * place + ((topic,),)) for place in range(_TOPICS)]
+    for tipset in TipsetSearch(index, reader.addresses, (topic_key(topic),)).back(network.settled.height):
+        for each in wanted:
+            for receipt, place, emitted in logs_in(index, tipset, each):
+                what = f"log {place} of 0x{emitted.address.hex()} at epoch {tipset.height}"
+                yield FoundPage(f"/tx/0x{receipt.hash.hex()}#events", f"0x{receipt.hash.hex()}", what)
+
+
+def _contracts(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
+    """Contracts of a name: those that the network knows, and those that run the code of a compiled one."""
+    wanted, machine, known = text.casefold(), reader.network.machine, set[str]()
+    for each in site.interfaces():
+        if each.address and each.name.casefold() == wanted:
+            known.add(each.address)
+            yield FoundPage(f"/actor/{each.address}", each.name, f"contract at {each.address}")
+    if not any(each.name.casefold() == wanted for each in site.compiled()):
+        return
+    names: dict[Cid, str] = {}
+    for actor, state in islice(machine.state_tree.actors(), MOST_ACTORS):
+        contract = contract_state(machine, state)
+        code = None if contract is None else contract.bytecode
+        address = f"0x{to_ethereum(actor, state.delegated_address).hex()}"
+        if code is None or address in known:
+            continue
+        if code not in names:
+            names[code] = site.compiled_name(machine, Address.id(actor))
+        if names[code].casefold() == wanted:
+            yield FoundPage(f"/actor/{address}", names[code], f"contract at {address}")
+
+
+def _built_in(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
+    wanted, machine = text.casefold(), reader.network.machine
+    code = machine.manifest.code(wanted) if wanted in NAMES else None
+    for actor, state in islice(machine.state_tree.actors(), MOST_ACTORS if code is not None else 0):
+        if state.code == code:
+            named = site.name_of(to_ethereum(actor, state.delegated_address))
+            yield FoundPage(f"/actor/f0{actor}", f"f0{actor}", f"{wanted} {named}".rstrip())
+    for kind in NAMES:
+        numbers = {number: method.name for number, method in methods(kind).items() if method.name.casefold() == wanted}
+        if numbers:
+            what = f"method {' or '.join(map(str, sorted(numbers)))}"
+            yield FoundPage(f"/search?q={quote(kind)}", f"{kind}.{next(iter(numbers.values()))}", what)
+
+
+def _selector(message: Message) -> bytes:
+    """The selector that a message calls a contract with; nothing of another message."""
+    if message.method != INVOKE_EVM or not message.params:
+        return b""
+    try:
+        return calldata_of(CBOR, message.params)[:_SELECTOR]
+    except ParamsError:
+        return b""

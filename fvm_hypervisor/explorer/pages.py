@@ -1,0 +1,202 @@
+"""The explorer as an ASGI application: from an address to its view, and from what a view raises to a page that says so.
+
+It answers GET and HEAD. A view runs on a thread for questions, as a question of JSON-RPC does, and is given up when the
+browser goes away. Hosts and origins are refused before it (`localnet.rpc.access`). Pages run one script, ours, and load
+nothing from elsewhere; the headers below let a browser hold them to that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope, Send
+
+from fvm_hypervisor.explorer.answers import LaterAnswer, PageAnswer, PageError, PageRequest, malformed, not_found
+from fvm_hypervisor.explorer.home import show_home
+from fvm_hypervisor.explorer.rendering import ASSETS, asset, render
+from fvm_hypervisor.explorer.routes import PageRoute, page_route
+from fvm_hypervisor.explorer.site import Site
+from hypervisor.errors import HypervisorError, InvalidInput
+from localnet.errors import UnknownBlock, UnknownTransaction
+from localnet.rpc.asking_client import ASKING_CLIENT, AskingClient
+from localnet.rpc.errors import RpcError
+from localnet.rpc.executors import Ask
+from localnet.rpc.methods import QuestionKind
+from localnet.rpc.node import NodeReader
+from store.blockstore import StoreError
+
+_LOG = logging.getLogger(__name__)
+_LONGEST: Final = 4_096
+"""Characters of an address with its query."""
+_MOST_FIELDS: Final = 20
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_PICTURE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
+"""Of an SVG, which has its style in itself, and may do nothing else."""
+_ALWAYS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+)
+
+
+_APART: Final = 2
+"""Threads of answers that ask the node themselves."""
+_FIRST: Final = "/"
+_HOME: Final = page_route(_FIRST, show_home)
+
+
+class Pages:
+    """The application."""
+
+    def __init__(self, site: Site, ask: Ask) -> None:
+        self._site, self._ask = site, ask
+        self._routes: tuple[PageRoute, ...] = ()
+        """The routes of all pages but the first, once they are loaded."""
+        self._loading: asyncio.Task[None] | None = None
+        self._apart: ThreadPoolExecutor | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["method"] not in ("GET", "HEAD"):
+            await _send(send, PageAnswer(b"use GET, or POST at / for JSON-RPC\n", 405, "text/plain"), scope)
+            return
+        name = scope["path"].removeprefix("/assets/")
+        if name in ASSETS and scope["path"] != f"/{name}":
+            await _send(send, PageAnswer(asset(name)[0], 200, ASSETS[name]), scope, forever=b"v=" in _query(scope))
+            return
+        if scope["path"] != _FIRST and not self._routes:
+            await self._load()
+        await _send(send, await self._with_client(receive, self._answer(scope)), scope)
+        if not self._routes and self._loading is None:
+            self._loading = asyncio.create_task(self._load())  # while the reader reads
+
+    async def _load(self) -> None:
+        """Load the other pages, beside the event loop."""
+        self._routes = await asyncio.to_thread(_further)
+
+    async def _with_client(self, receive: Receive, answer: Awaitable[PageAnswer]) -> PageAnswer:
+        """The answer; the question is given up where the browser goes away meanwhile."""
+        asker = AskingClient()
+
+        async def leave() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            asker.leave()
+
+        ASKING_CLIENT.set(asker)  # of this request's task
+        leaving = asyncio.ensure_future(leave())
+        try:
+            return await answer
+        finally:
+            leaving.cancel()
+
+    async def _answer(self, scope: Scope) -> PageAnswer:
+        try:
+            request, route = _read(scope, (_HOME, *self._routes))
+            made: PageAnswer | LaterAnswer = await self._ask(
+                lambda reader: route.view(self._site, reader, request), route.kind
+            )
+            return await self._made_later(made) if isinstance(made, LaterAnswer) else made
+        except Exception as error:  # noqa: BLE001  # whatever it is, the browser gets a page and the node goes on
+            return await self._refused(_page_error(error))
+
+    async def _made_later(self, answer: LaterAnswer) -> PageAnswer:
+        """Make an answer on a thread of the pages' own: those for questions are for what it asks the node."""
+        if self._apart is None:
+            self._apart = ThreadPoolExecutor(_APART, "explorer")
+        return await asyncio.get_running_loop().run_in_executor(self._apart, answer.make)
+
+    async def _refused(self, error: PageError) -> PageAnswer:
+        """A page with the usual frame, or one without it where not even the head can be read."""
+
+        def page(reader: NodeReader) -> bytes:
+            return self._site.page(reader, "error.html", title=error.title, words=error.words, status=error.status)
+
+        try:
+            body = await self._ask(page, QuestionKind.QUESTION)
+        except Exception:  # noqa: BLE001  # what failed may be the store
+            body = render("bare.html", title=error.title, words=error.words)
+        return PageAnswer(body, error.status)
+
+
+def _read(scope: Scope, routes: tuple[PageRoute, ...]) -> tuple[PageRequest, PageRoute]:
+    """The request, and the route that answers it. Raises PageError."""
+    path, query = scope["path"], _query(scope)
+    if len(path) + len(query) > _LONGEST:
+        raise malformed(f"it has {len(path) + len(query):,} characters, at most {_LONGEST:,} are read")
+    for route in routes:
+        found = route.pattern.fullmatch(path)
+        if found is not None:
+            return PageRequest(_url(scope), found.groupdict(default=""), _fields(query)), route
+    raise not_found("there is no page at this address: the search finds epochs, messages, actors and blocks")
+
+
+def _further() -> tuple[PageRoute, ...]:
+    from fvm_hypervisor.explorer.further_pages import ROUTES
+
+    return ROUTES
+
+
+def _url(scope: Scope) -> str:
+    """The node's address as the browser has it; its host was checked, and is written without what could end a line."""
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    return f"http://{''.join(char for char in (hosts or ['127.0.0.1'])[0] if char.isalnum() or char in '.:-[]')}"
+
+
+def _query(scope: Scope) -> bytes:
+    query: bytes = scope.get("query_string", b"")
+    return query
+
+
+def _fields(query: bytes) -> dict[str, str]:
+    try:
+        given = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise malformed(f"its query has more than {_MOST_FIELDS} fields") from None
+    return {name: value.strip() for name, value in reversed(given)}  # the first of a name holds
+
+
+def _page_error(error: Exception) -> PageError:
+    """What a person learns of an error; of one that is a defect of ours no more than that it is."""
+    match error:
+        case PageError():
+            return error
+        case UnknownTransaction() | UnknownBlock():
+            return not_found(str(error))
+        case InvalidInput():
+            return malformed(str(error))
+        case RpcError():
+            return PageError(503, "Not answered", error.message)
+        case StoreError() | HypervisorError():
+            _LOG.error("a page could not be made: %s", error)
+            return PageError(500, "This cannot be shown", f"the chain's data could not be read: {error}")
+        case _:
+            _LOG.error("a page could not be made", exc_info=error)
+            return PageError(500, "This cannot be shown", f"a defect of the explorer: {type(error).__name__}")
+
+
+async def _send(send: Send, answer: PageAnswer, scope: Scope, *, forever: bool = False) -> None:
+    is_page = answer.content_type.startswith("text/html")
+    headers = [
+        (b"content-type", answer.content_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+        (b"cache-control", b"max-age=31536000, immutable" if forever else b"no-store"),
+        (b"content-security-policy", (_POLICY if is_page else _PICTURE_POLICY).encode()),
+        *_ALWAYS,
+    ]
+    if answer.place is not None:
+        headers.append((b"location", answer.place.encode("ascii", "replace")))
+    if answer.status == 405:
+        headers.append((b"allow", b"GET, HEAD"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})

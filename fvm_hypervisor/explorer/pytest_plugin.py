@@ -1,0 +1,78 @@
+"""The pytest option `--explore`: serve the network of a failed test to a browser until Enter is pressed.
+
+A network belongs to one thread and to its test, so it is served after the test has failed and before its fixtures are
+torn down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from localnet.errors import TransactionFailed
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--explore` to the options of the `hypervisor` group."""
+    parser.getgroup("hypervisor", "a local Filecoin network").addoption(
+        "--explore",
+        dest="hypervisor_explore",
+        action="store_true",
+        help="show the network of each test that fails in a browser, and wait for Enter before the next test",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Raise UsageError for `--explore` in a run without a terminal of its own."""
+    if config.getoption("hypervisor_explore") and (
+        config.getoption("numprocesses", None) or hasattr(config, "workerinput")
+    ):
+        raise pytest.UsageError("--explore waits at a terminal: leave out -n, whose tests run in other processes")
+
+
+def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
+    """Serve the network of a test whose call has failed, where `--explore` is set."""
+    if call.excinfo is None or call.when != "call" or not node.config.getoption("hypervisor_explore"):
+        return
+    from localnet.errors import TransactionFailed
+    from localnet.testing.plugin import find_failure
+
+    failure = find_failure(call.excinfo.value)
+    _serve(node, failure if isinstance(failure, TransactionFailed) else None)
+
+
+def _serve(item: pytest.Item | pytest.Collector, failure: TransactionFailed | None) -> None:
+    """Serve the network fixture of `item` until Enter is pressed; return at once if it has none."""
+    from fvm_hypervisor.explorer.application import explorer
+    from localnet.network import Network
+    from localnet.rpc.server import serving
+    from localnet.traces.trace_command import page_of
+
+    fixtures = getattr(item, "funcargs", {}).values()
+    network = next((each for each in fixtures if isinstance(each, Network)), None)
+    if network is None:
+        return
+    with _uncaptured(item.config), serving(network, pages=explorer()) as url:
+        page = f"{url}/" if failure is None else page_of(f"0x{failure.receipt.hash.hex()}", url)
+        try:
+            input(f"\n{item.name} failed; its network is at {page} until you press Enter ")
+        except EOFError:  # there is no terminal
+            return
+
+
+@contextmanager
+def _uncaptured(config: pytest.Config) -> Iterator[None]:
+    """Suspend pytest's output capture."""
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        yield
+        return
+    capture.suspend_global_capture(in_=True)
+    try:
+        yield
+    finally:
+        capture.resume_global_capture()

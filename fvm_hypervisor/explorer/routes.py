@@ -1,0 +1,28 @@
+"""From the address of a page to its view."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fvm_hypervisor.explorer.answers import LaterAnswer, PageAnswer, PageRequest
+from fvm_hypervisor.explorer.site import Site
+from localnet.rpc.methods import QuestionKind
+from localnet.rpc.node import NodeReader
+
+View = Callable[[Site, NodeReader, PageRequest], PageAnswer | LaterAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRoute:
+    """The addresses that a pattern matches as a whole, and the view of the pages there."""
+
+    pattern: re.Pattern[str]
+    view: View
+    kind: QuestionKind = QuestionKind.QUESTION
+
+
+def page_route(pattern: str, view: View, kind: QuestionKind = QuestionKind.QUESTION) -> PageRoute:
+    """A route by the pattern's text."""
+    return PageRoute(re.compile(pattern), view, kind)

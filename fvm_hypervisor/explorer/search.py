@@ -1,0 +1,121 @@
+"""Where a search leads: to the page of what its text names, or to a list of what has that name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final
+
+from bridge.addresses import eth_address, to_filecoin
+from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, malformed, shown
+from fvm_hypervisor.explorer.named_pages import MOST_ACTORS, FoundPage, by_name, by_selector, by_topic
+from fvm_hypervisor.explorer.site import Site
+from hypervisor.address import Address
+from hypervisor.errors import AddressError
+from hypervisor.types import ActorID
+from localnet.chain.finding import MOST_TIPSETS
+from localnet.rpc.filecoin_chain import receipt_of
+from localnet.rpc.node import NodeReader
+from localnet.state.contract_state import contract_state
+from store.cid import RAW, Cid, CidError, codec_of, parse_cid, show
+
+_LONGEST: Final = 200
+_MOST_FOUND: Final = 50
+_HEX: Final = re.compile(r"0x[0-9a-fA-F]*")
+_ADDRESS: Final = re.compile(r"[ft][0-4][0-9a-z]+")
+
+
+def show_search(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """A redirection to the one page that fits, else the list of those that do."""
+    text = request.query.get("q", "")
+    if len(text) > _LONGEST:
+        raise malformed(f"the search has {len(text):,} characters, at most {_LONGEST} are read")
+    found = list(islice(_found(site, reader, text), _MOST_FOUND)) if text else []
+    if len(found) == 1:
+        return PageAnswer(b"", 302, place=found[0].place)
+    status = 200 if found or not text else 404
+    return PageAnswer(
+        site.page(
+            reader, "search.html", text=text, found=found, looked_at=MOST_TIPSETS, indexed=reader.addresses is not None
+        ),
+        status,
+    )
+
+
+def _found(site: Site, reader: NodeReader, text: str) -> Iterator[FoundPage]:
+    if text.isascii() and text.isdigit():
+        yield from _epoch(reader, text)
+    elif _HEX.fullmatch(text):
+        yield from _BY_LENGTH.get(len(text), _nothing)(
+            site, reader, bytes.fromhex(text[2:]) if len(text) % 2 == 0 else b""
+        )
+    elif _ADDRESS.fullmatch(text):
+        yield from _address(text)
+    else:
+        try:
+            cid = parse_cid(text)
+        except CidError:
+            yield from by_name(site, reader, text)
+        else:
+            yield from _by_cid(reader, cid)
+
+
+def _nothing(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
+    return iter(())
+
+
+def _epoch(reader: NodeReader, text: str) -> Iterator[FoundPage]:
+    if len(text) <= 18 and int(text) <= reader.network.head.height:
+        yield FoundPage(f"/epoch/{int(text)}", text, "epoch")
+    elif len(text) <= 18 and reader.network.machine.state_tree.get_actor(ActorID(int(text))) is not None:
+        yield FoundPage(f"/actor/f0{int(text)}", f"f0{int(text)}", "actor")
+
+
+def _address(text: str) -> Iterator[FoundPage]:
+    try:
+        address = Address.parse(text)
+    except AddressError as error:
+        raise malformed(f"{shown(text)} is not an address: {error}") from None
+    yield FoundPage(f"/actor/{address}", str(address), "actor")
+
+
+def _ethereum_address(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
+    yield FoundPage(f"/actor/0x{data.hex()}", str(to_filecoin(eth_address(data))), "actor")
+
+
+def _hash(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:  # noqa: ARG001
+    """A transaction, a block, or the topic of events."""
+    network = reader.network
+    if network.find_receipt(data) is not None or network.mempool.get(data) is not None:
+        yield FoundPage(f"/tx/0x{data.hex()}", f"0x{data.hex()}", "message")
+        return
+    block = network.chain.index.by_hash(data)
+    if block is not None:
+        yield FoundPage(f"/epoch/{block.height}", str(block.height), "epoch")
+        return
+    yield from by_topic(reader, data)
+
+
+def _short(site: Site, reader: NodeReader, data: bytes) -> Iterator[FoundPage]:
+    """The selector of a function."""
+    return by_selector(site, reader, {data})
+
+
+_ByLength = Callable[[Site, NodeReader, bytes], Iterator[FoundPage]]
+_BY_LENGTH: Final[dict[int, _ByLength]] = {10: _short, 42: _ethereum_address, 66: _hash}
+
+
+def _by_cid(reader: NodeReader, cid: Cid) -> Iterator[FoundPage]:
+    """A message, a block of the chain or of the store, or the actors of a code."""
+    machine = reader.network.machine
+    if receipt_of(reader, cid) is not None:
+        yield FoundPage(f"/message/{show(cid)}", show(cid), "message")
+        return
+    name = machine.manifest.name_of(cid)
+    for actor, state in islice(machine.state_tree.actors(), MOST_ACTORS if codec_of(cid) == RAW else 0):
+        contract = None if name else contract_state(machine, state)
+        if state.code == cid or (contract is not None and contract.bytecode == cid):
+            yield FoundPage(f"/actor/f0{actor}", f"f0{actor}", name or "actor of this code")
+    if machine.store.has(cid):
+        yield FoundPage(f"/block/{show(cid)}", show(cid), f"code of {name}" if name else "block")

@@ -1,0 +1,26 @@
+"""A network of this process in a browser: `with explore(network) as url`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from fvm_hypervisor.explorer.application import explorer
+from localnet.network import Network
+from localnet.rpc.server import serving
+
+
+def explore(network: Network, port: int = 0, artifacts: Sequence[Path] | None = None) -> AbstractContextManager[str]:
+    """Serve a network's pages, and its JSON-RPC, from a thread of this process; the URL. 0 takes a free port.
+
+    The network is the server's until the end. `artifacts` have compiled contracts (default: `out` and `artifacts`).
+    Raises OSError where the port is taken.
+
+    >>> from urllib.request import urlopen
+    >>> from localnet import Network, explore
+    >>> with Network() as network, explore(network) as url:
+    ...     urlopen(f"{url}/epoch/0").status
+    200
+    """
+    return serving(network, port, pages=explorer(artifacts))

@@ -1,0 +1,99 @@
+"""What all pages share: facts of the node beside what a question reads, and the frame around every page.
+
+Lists that the chain's thread changes are copied here in one step, so that a page reads each as it was at one moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.explorer.rendering import render
+from hypervisor.address import Address
+from hypervisor.machine import Hypervisor
+from hypervisor.network_versions import network_version
+from localnet.contracts.artifacts import ArtifactFolders
+from localnet.contracts.named_interface import NamedInterface
+from localnet.rpc.node import Node, NodeReader
+from localnet.state.contract_state import code_of
+
+MakeVector = Callable[[str], str]
+"""The test vector of a transaction by its hash, as JSON. Raises NoVector."""
+
+
+class NoVector(Exception):
+    """A message that no vector can be made of, with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageFrame:
+    """What stands around each page: which network this is, and its newest epoch."""
+
+    head: int
+    chain_id: int
+    version: int
+    version_name: str
+    rules: str
+    client: str
+
+
+class Site:
+    """A node's facts, and its pages' frame."""
+
+    def __init__(self, node: Node, artifacts: ArtifactFolders, vectors: MakeVector | None = None) -> None:
+        """`vectors` makes the test vector of a transaction by its hash (`fvm_hypervisor.explorer.vectors`)."""
+        self._node = node
+        self.artifacts = artifacts
+        self.vectors = vectors
+
+    def page(self, reader: NodeReader, template: str, **values: Any) -> bytes:
+        """A page within its frame."""
+        return render(template, frame=self._frame(reader), **values)
+
+    def makes_vectors(self, reader: NodeReader) -> bool:
+        """Whether messages are offered as vectors: of Filecoin's rules, where there is a tool that makes them."""
+        return self.vectors is not None and reader.network.rules.features.has_filecoin_blocks
+
+    def interfaces(self) -> tuple[NamedInterface, ...]:
+        """The interfaces of contracts that the network knows, those of one contract first."""
+        known = self._node.network.interfaces
+        return (*(each for each in known if each.address), *(each for each in known if not each.address))
+
+    def compiled(self) -> tuple[NamedInterface, ...]:
+        """The interfaces of the contracts that are compiled in the node's folders."""
+        return tuple(NamedInterface(found.name, found.interface) for found in self.artifacts.contracts())
+
+    def accounts(self) -> tuple[EthAddress, ...]:
+        """The accounts that the node signs for."""
+        return self._node.unlocked
+
+    def native_accounts(self) -> tuple[Address, ...]:
+        """The native (f1) addresses of all accounts."""
+        return tuple(account.native for account in self._node.network.accounts)
+
+    def name_of(self, address: EthAddress) -> str:
+        """What is known by name at an address: an account of the node, a contract; nothing of others."""
+        accounts = self._node.network.accounts
+        found = next((place for place, account in enumerate(accounts) if account.address == address), None)
+        if found is not None:
+            return f"account {found}"
+        text = f"0x{address.hex()}"
+        return next((each.name for each in self._node.network.interfaces if each.address == text), "")
+
+    def compiled_name(self, machine: Hypervisor, address: Address) -> str:
+        """The name of the compiled contract (as last looked) whose code runs at an address; nothing without one."""
+        found = self.artifacts.running(code_of(machine, address))
+        return "" if found is None else found.name
+
+    def _frame(self, reader: NodeReader) -> PageFrame:
+        network = reader.network
+        return PageFrame(
+            head=network.head.height,
+            chain_id=network.chain_id,
+            version=network.version,
+            version_name=network_version(network.version).name,
+            rules=network.rules.hardfork or network.rules.name,
+            client=self._node.client_version,
+        )

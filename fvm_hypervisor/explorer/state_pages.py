@@ -1,0 +1,139 @@
+"""The state of an actor as a tree by its schema: one page for each place, read as far as it is looked at.
+
+Maps and lists that are spread over blocks come by the hundred. A contract's slots have the names of its variables
+where the compiler's layout is at hand. Of each place there is a proof: the blocks from the state's root to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from fvm_hypervisor.explorer.actor_pages import FoundActor, find_actor
+from fvm_hypervisor.explorer.answers import PageAnswer, PageRequest, collected, not_found
+from fvm_hypervisor.explorer.site import Site
+from localnet.ledger.records import Tipset
+from localnet.rpc.node import NodeReader
+from localnet.state.contract_state import code_of
+from localnet.state.inspection import NothingAtPath, StateInspector, StatePart, StateView
+from localnet.state.named_code import stored_interface
+from store.layouts import LayoutError
+from store.transfer import write_blocks
+
+_CAR: Final = "application/vnd.ipld.car"
+_ENTRIES: Final = 100
+_SLOTS: Final = "contract_state"
+"""The field of a contract's state that has its slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateStep:
+    """A step of the way to a place, with the address of the page that it leads to."""
+
+    name: str
+    place: str
+
+
+def show_state(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
+    """The page of a place in an actor's state."""
+    text, steps, tipset, inspector = _read(reader, request)
+    actor = find_actor(reader.network.machine, text)
+    view = _look(lambda: inspector.browse(text, steps, request.query.get("after", ""), _ENTRIES))
+    at = f"/actor/{quote(text)}"
+    here = "/".join([f"{at}/state", *(quote(step, safe="") for step in steps)])
+    names = _variables(site, reader, actor) if actor.kind == "evm" and steps[-1:] == [_SLOTS] else {}
+    return PageAnswer(
+        site.page(
+            reader,
+            "state.html",
+            actor=actor,
+            at=at,
+            here=here,
+            query=f"?at={tipset.height}" if "at" in request.query else "",
+            joint="&" if "at" in request.query else "?",
+            tipset=tipset,
+            way=_way(at, steps),
+            view=view,
+            named=[(part, _name_of(part, names)) for part in view.parts],
+            proof="/".join([f"{at}/proof", *(quote(step, safe="") for step in steps)]),
+            begins=request.query.get("after", ""),
+        )
+    )
+
+
+def show_proof(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
+    """The blocks that show what is at a place, from the state's root on, as a CAR."""
+    text, steps, tipset, inspector = _read(reader, request)
+    _look(lambda: inspector.browse(text, steps, request.query.get("after", ""), _ENTRIES))
+    file = BytesIO()
+    write_blocks(file, [tipset.state], inspector.proof())
+    return PageAnswer(file.getvalue(), content_type=_CAR)
+
+
+def _read(reader: NodeReader, request: PageRequest) -> tuple[str, list[str], Tipset, StateInspector]:
+    """The actor, the steps, and the state that the address names: the newest, or that of an epoch."""
+    network = reader.network
+    index, height = network.chain.index, request.number("at", network.head.height)
+    tipset = index.tipset_before(height) if height <= network.head.height else None
+    if tipset is None:
+        raise not_found(f"epoch {height} is above the head, {network.head.height}")
+    if tipset.height < index.retained:
+        raise not_found(collected(height, index.retained))
+    steps = [unquote(step) for step in request.named["path"].split("/") if step]
+    store = network.machine.store
+    interfaces = partial(stored_interface, network.machine.base)
+    return request.named["address"], steps, tipset, StateInspector(store, tipset.state, interfaces)
+
+
+def _look(browse: Callable[[], StateView]) -> StateView:
+    try:
+        return browse()
+    except (NothingAtPath, LayoutError) as error:
+        raise not_found(str(error)) from None
+
+
+def _way(at: str, steps: list[str]) -> list[StateStep]:
+    way, place = [StateStep("state", f"{at}/state")], f"{at}/state"
+    for step in steps:
+        place += f"/{quote(step, safe='')}"
+        way.append(StateStep(step, place))
+    return way
+
+
+# --- the variables of contracts ---------------------------------------------------------------------------------------
+
+
+def _variables(site: Site, reader: NodeReader, actor: FoundActor) -> dict[int, str]:
+    """The variables of a contract by their slots, as its compiler laid them out; of several in a slot all of them."""
+    compiled = None
+    if site.artifacts.contracts():
+        compiled = site.artifacts.running(code_of(reader.network.machine, actor.address))
+    return {} if compiled is None else variables_of(compiled.content)
+
+
+def variables_of(content: Mapping[str, Any]) -> dict[int, str]:
+    """The variables that a compiler's output lays out, by slot: `count (uint256)`. It is a stranger's file."""
+    layout = content.get("storageLayout")
+    rows = layout.get("storage") if isinstance(layout, Mapping) else None
+    types = layout.get("types") if isinstance(layout, Mapping) else None
+    found: dict[int, str] = {}
+    for row in rows if isinstance(rows, list) else ():
+        if not isinstance(row, Mapping) or not isinstance(row.get("label"), str):
+            continue
+        slot, kind = str(row.get("slot")), types.get(row.get("type")) if isinstance(types, Mapping) else None
+        if not (slot.isascii() and slot.isdigit() and len(slot) < 79):
+            continue
+        label = f"{row['label']} ({kind['label']})" if isinstance(kind, Mapping) and "label" in kind else row["label"]
+        found[int(slot)] = f"{found[int(slot)]}, {label}" if int(slot) in found else str(label)
+    return found
+
+
+def _name_of(part: StatePart, names: Mapping[int, str]) -> str:
+    try:
+        return names.get(int(part.name, 16), "") if names else ""
+    except ValueError:
+        return ""

@@ -1,0 +1,74 @@
+"""A call tree as an SVG that stands for itself: a line for each call, indented as deep as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any, Final
+
+from fvm_hypervisor.explorer.call_rows import DEEPEST, CallRow, call_rows
+from hypervisor.printable import printable
+
+MOST_LINES: Final = 2_000
+_ROW: Final = 18
+_INDENT: Final = 16
+_LETTER: Final = 7.3
+_LONGEST: Final = 160
+_COLOURS: Final = {"wasm": "#6d3aa0", "evm": "#0a6478"}
+_STYLE: Final = (
+    "svg{background:#fff}text{font:12px ui-monospace,monospace;fill:#1c1d1f;white-space:pre}.q{fill:#5f6368}"
+    ".b{fill:#b3261e}line{stroke:#d5d5d0}"
+)
+
+
+def tree_svg(report: Mapping[str, Any]) -> str:
+    """The picture of an explained trace."""
+    rows, total = call_rows(report, 0, MOST_LINES)
+    lines = [_line(row) for row in rows]
+    if total > len(rows):
+        lines.append((0, [("q", f"... and {total - len(rows):,} calls more")]))
+    width = int(max((_INDENT * depth + _LETTER * _length(words) for depth, words in lines), default=300)) + 40
+    height = _ROW * (len(lines) + 2) + 10
+    title = printable(f"{report['transactionHash']}: exit {report['exit']}")
+    return "\n".join([
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">',
+        f"<style>{_STYLE}</style>",
+        f'<text x="10" y="20">{escape(title)}</text>',
+        *(_draw(place, depth, words) for place, (depth, words) in enumerate(lines)),
+        "</svg>",
+        "",
+    ])  # fmt: skip
+
+
+def _line(row: CallRow) -> tuple[int, list[tuple[str, str]]]:
+    """How deep a call's line stands, and its words, each with the class or colour of its text."""
+    depth = min(row.depth, DEEPEST)
+    if row.log:
+        return depth, [("q", printable(f"console.log: {row.log}", _LONGEST))]
+    call, decoded = row.call, row.call["decoded"]
+    words = [
+        (_COLOURS.get(call["runtime"], "q"), f"{call['runtime'] or '-'} "),
+        ("", f"{printable(call['to'], 24)} {printable(decoded['callee'], 60)}.{printable(decoded['function'], 80)}"),
+        ("q", printable(decoded["arguments"], _LONGEST)),
+    ]
+    if call["value"] != "0":
+        words.append(("", f" {decoded['value']}"))
+    if row.failed:
+        words.append(("b", f" {printable(decoded['exit'], _LONGEST)}"))
+    words.append(("q", f" {call['gas']:,} gas"))
+    return depth, words
+
+
+def _length(words: list[tuple[str, str]]) -> int:
+    return sum(len(text) for _, text in words)
+
+
+def _draw(place: int, depth: int, words: list[tuple[str, str]]) -> str:
+    x, y = 10 + _INDENT * depth, _ROW * (place + 2) + 10
+    spans = "".join(f"<tspan{_looks(look)}>{escape(text)}</tspan>" for look, text in words)
+    edge = f'<line x1="{x - 10}" y1="{y - 4}" x2="{x - 3}" y2="{y - 4}"/>' if depth else ""
+    return f'{edge}<text x="{x}" y="{y}" xml:space="preserve">{spans}</text>'
+
+
+def _looks(look: str) -> str:
+    return f' style="fill:{look}"' if look.startswith("#") else f' class="{look}"' if look else ""

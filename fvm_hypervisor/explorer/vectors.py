@@ -1,0 +1,28 @@
+"""A message as a test vector, made by a tool above this one that the program around the explorer hands in."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fvm_hypervisor.explorer.answers import LaterAnswer, PageAnswer, PageError, PageRequest
+from fvm_hypervisor.explorer.messages import wanted_receipt
+from fvm_hypervisor.explorer.site import MakeVector, NoVector, Site
+from localnet.rpc.node import NodeReader
+
+_JSON = "application/json"
+
+
+def show_vector(site: Site, reader: NodeReader, request: PageRequest) -> LaterAnswer:
+    """The vector of a message, of class message in the official form. What makes it asks this node for all of it."""
+    receipt = wanted_receipt(reader, request)
+    if not site.makes_vectors(reader):
+        raise PageError(404, "Not found", "this node makes no vectors: `hypervisor extract` does, of a chain's folder")
+    assert site.vectors is not None, "it makes vectors"
+    return LaterAnswer(partial(_answer, site.vectors, f"0x{receipt.hash.hex()}"))
+
+
+def _answer(vectors: MakeVector, wanted: str) -> PageAnswer:
+    try:
+        return PageAnswer(vectors(wanted).encode(), content_type=_JSON)
+    except NoVector as error:
+        raise PageError(404, "No vector", str(error)) from None

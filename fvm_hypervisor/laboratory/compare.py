@@ -1,0 +1,197 @@
+"""The same messages executed on two sides, and what differs: message by message, and in sum.
+
+Both sides run with a tracer, whatever they do: a difference is explained without running anything again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice, zip_longest
+from typing import Final
+
+from fvm_hypervisor.laboratory.parting import Parting, first_parting
+from fvm_hypervisor.laboratory.profile import CallNames, CostTracer, MessageCost, names_of
+from fvm_hypervisor.laboratory.sides import Side
+from fvm_hypervisor.laboratory.sources import CaseJob, MessageOutcome, RecordedCase, Run, bad_case, fatal_outcome
+from fvm_hypervisor.laboratory.tally import CostTally
+from fvm_hypervisor.laboratory.vectors.state_diff import state_differences
+from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.manifest import ACTOR_NAMES
+from store.blockstore import StoreError
+from store.buffered import BufferedStore
+from store.cid import Cid, show
+
+EXIT, RETURN, GAS, EVENTS = "exit code", "return", "gas", "events"
+KINDS: Final = (EXIT, RETURN, GAS, EVENTS)
+MOST_STATE_LINES: Final = 20
+
+Step = tuple[MessageOutcome, list[MessageCost]]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageChange:
+    """A message that did otherwise on the two sides: in which ways, its gas and end on each, where they part first."""
+
+    case: str
+    label: str
+    kinds: tuple[str, ...]
+    gas: tuple[int, int]
+    ends: tuple[str, str]
+    parting: Parting | None
+
+
+@dataclass(frozen=True, slots=True)
+class RootChange:
+    """A case with other state after it: both roots, and of the first such case what differs in the state."""
+
+    case: str
+    roots: tuple[str, str]
+    state: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What came of cases on two sides. `first` and `second` are sums of what they cost."""
+
+    cases: int = 0
+    messages: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    first: CostTally = field(default_factory=CostTally)
+    second: CostTally = field(default_factory=CostTally)
+    changes: list[MessageChange] = field(default_factory=list)
+    roots: list[RootChange] = field(default_factory=list)
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs: no receipt, no state."""
+        return not self.changes and not self.roots
+
+    def merge(self, other: Comparison) -> None:
+        """Count another one in, which comes after this."""
+        self.cases += other.cases
+        self.messages += other.messages
+        self.kinds.update(other.kinds)
+        self.first.merge(other.first)
+        self.second.merge(other.second)
+        self.changes += other.changes
+        self.roots += other.roots
+
+
+def compare_job(job: CaseJob, sides: tuple[Side, Side]) -> Comparison:
+    """Execute the cases of a job on both sides. Raises InvalidInput, which another process can be handed."""
+    found = Comparison()
+    try:
+        for case in job.cases():
+            _compare(case, sides, found)
+    except (HypervisorError, StoreError) as error:
+        raise InvalidInput(str(error)) from None
+    return found
+
+
+def _compare(case: RecordedCase, sides: tuple[Side, Side], found: Comparison) -> None:
+    tracers = CostTracer(), CostTracer()
+    runs = case.begin(sides[0], tracers[0]), case.begin(sides[1], tracers[1])
+    steps = [list(steps_of(case.name, run, tracer)) for run, tracer in zip(runs, tracers, strict=True)]
+    check_recorded(case.name, steps[0])
+    names = names_of(runs[0].machine.manifest)
+    found.cases += 1
+    for one, other in zip_longest(*steps, fillvalue=(MessageOutcome("", refused="not reached"), [])):
+        found.messages += 1
+        change = _change(case.name, one, other, names)
+        if change is not None:
+            found.changes.append(change)
+            found.kinds.update(change.kinds)
+    for tally, side in zip((found.first, found.second), steps, strict=True):
+        for _, costs in side:
+            for cost in costs:
+                tally.add(cost, names)
+    roots = _root(runs[0]), _root(runs[1])
+    if roots[0] != roots[1]:
+        lines = () if found.roots else tuple(islice(_state_lines(runs, roots), MOST_STATE_LINES))
+        found.roots.append(RootChange(case.name, (_shown(roots[0]), _shown(roots[1])), lines))
+
+
+def steps_of(name: str, run: Run, tracer: CostTracer) -> Iterator[Step]:
+    """The steps of a run, each with what it cost. What ends the run is its last step, in words."""
+    steps = run.steps()
+    while True:
+        try:
+            outcome = next(steps, None)
+        except InvalidInput:
+            raise
+        except (HypervisorError, StoreError) as error:
+            yield fatal_outcome(name, error), tracer.take()
+            return
+        if outcome is None:
+            return
+        yield outcome, tracer.take()
+
+
+def check_recorded(name: str, steps: list[Step]) -> None:
+    """InvalidInput where the first side could not execute a message: of what was recorded, blocks are missing."""
+    for outcome, _ in steps:
+        if outcome.lacks_block:
+            raise bad_case(name, outcome.fatal)
+
+
+def _change(case: str, one: Step, other: Step, names: CallNames) -> MessageChange | None:
+    (mine, costs), (others, other_costs) = one, other
+    parting = None
+    if mine == others and (mine.receipt is not None or not costs):
+        return None  # a receipt has exit code, return, gas and the root of its events
+    parting = first_parting(costs, other_costs, names)
+    kinds = tuple(
+        kind for kind, differs in zip(KINDS, _differ(mine, others, costs, other_costs), strict=True) if differs
+    )
+    if not kinds:
+        return None
+    gas = tuple(_gas_of(*step) for step in (one, other))
+    return MessageChange(case, mine.label or others.label, kinds, (gas[0], gas[1]), (mine.end, others.end), parting)
+
+
+def _differ(
+    mine: MessageOutcome, others: MessageOutcome, costs: list[MessageCost], other_costs: list[MessageCost]
+) -> tuple[bool, bool, bool, bool]:
+    """Whether exit, return, gas and events differ; of what has no receipt, as the trace has it."""
+    one, other = mine.receipt, others.receipt
+    gas = _gas_of(mine, costs) != _gas_of(others, other_costs)
+    if one is not None and other is not None:
+        ends = (one.exit_code, mine.end) != (other.exit_code, others.end)
+        return ends, one.return_data != other.return_data, gas, one.events_root != other.events_root
+    ends = mine.end != others.end or [cost.exit_code for cost in costs] != [cost.exit_code for cost in other_costs]
+    return ends, False, gas, _events(costs) != _events(other_costs)
+
+
+def _gas_of(outcome: MessageOutcome, costs: list[MessageCost]) -> int:
+    return sum(cost.gas_used for cost in costs) if outcome.receipt is None else outcome.receipt.gas_used
+
+
+def _events(costs: list[MessageCost]) -> list[object]:
+    return [call.events for cost in costs for call in cost.every() if call.events]
+
+
+# --- states ---------------------------------------------------------------------------------------------------
+
+
+def _root(run: Run) -> Cid | None:
+    try:
+        return run.machine.root
+    except (HypervisorError, StoreError):
+        return None
+
+
+def _shown(root: Cid | None) -> str:
+    return "none" if root is None else show(root)
+
+
+def _state_lines(runs: tuple[Run, Run], roots: tuple[Cid | None, Cid | None]) -> Iterator[str]:
+    """What differs between the states that two runs have left."""
+    if roots[0] is None or roots[1] is None:
+        return
+    machine, blocks = runs[0].machine, BufferedStore(runs[0].machine.base)
+    for run in runs:
+        blocks.put_many(run.machine.store.pending.items())
+    names = dict(zip(machine.manifest.codes, ACTOR_NAMES, strict=True))
+    yield from state_differences(blocks, roots[1], roots[0], names)

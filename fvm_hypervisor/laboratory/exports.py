@@ -1,0 +1,91 @@
+"""CostReport for other tools: a table as CSV or Parquet, and plots.
+
+CSV needs nothing. Parquet is pyarrow's, plots are matplotlib's: optional extras, asked for before anything runs.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.laboratory.costs import COLUMNS, CostReport, gas_of, histogram
+from fvm_hypervisor.laboratory.tally import Sums, dearest
+from hypervisor.errors import InvalidInput
+from hypervisor.printable import printable
+
+PLOTS: Final = (".png", ".svg")
+_EXTRAS: Final = {"pyarrow": "parquet", "matplotlib": "plots"}
+_BARS: Final = 12
+_LONGEST: Final = 44
+
+
+def check_extra(package: str, what: str) -> None:
+    """InvalidInput where a package is not installed, with the extra that brings it."""
+    try:
+        import_module(package)
+    except ImportError:
+        extra = _EXTRAS[package]
+        raise InvalidInput(
+            f"{what} needs {package}, which is not installed: pip install 'fvm-hypervisor[{extra}]'"
+        ) from None
+
+
+def check_plot(file: Path) -> None:
+    """InvalidInput for a file that no plot can be written to, and without matplotlib."""
+    if file.suffix not in PLOTS:
+        raise InvalidInput(f"the plot {file} must be a .png or .svg file")
+    check_extra("matplotlib", f"the plot {file}")
+
+
+def write_csv(file: Path, found: CostReport) -> None:
+    """The table as CSV, with its columns' names in the first line."""
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([name for name, _ in COLUMNS])
+        writer.writerows(found.rows)
+
+
+def write_parquet(file: Path, found: CostReport) -> None:
+    """The same table as Parquet, with the columns' types."""
+    import pyarrow
+    from pyarrow import parquet
+
+    kinds = {str: pyarrow.string(), int: pyarrow.int64(), bool: pyarrow.bool_()}
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in COLUMNS])
+    columns: list[Sequence[Any]] = [*zip(*found.rows, strict=True)] or [()] * len(COLUMNS)
+    arrays = [pyarrow.array(column, kinds[kind]) for column, (_, kind) in zip(columns, COLUMNS, strict=True)]
+    parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), file)
+
+
+def write_plot(file: Path, found: CostReport, title: str) -> None:
+    """One picture: gas by charge, by method, of what cron called, and messages by gas."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context({"svg.hashsalt": "hypervisor", "text.parse_math": False}):  # the same picture of the same costs
+        figure = Figure(figsize=(15, 10), layout="constrained")
+        (by_charge, by_method), (by_cron, by_gas) = figure.subplots(2, 2)
+        figure.suptitle(printable(title))
+        _bars(by_charge, "gas by charge", found.tally.charges)
+        _bars(by_method, "gas by method, without the calls in it", found.tally.methods)
+        _bars(by_cron, "gas of what cron and rewards called", found.tally.cron)
+        bins = histogram(message.gas for message in found.messages)
+        by_gas.bar([f"{low:,}" for low, _, _ in bins], [count for _, _, count in bins], width=1, edgecolor="white")
+        by_gas.tick_params(axis="x", labelrotation=60)
+        by_gas.set_title("messages by gas, from")
+        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+
+
+def _bars(axes: Any, title: str, sums: Sums) -> None:
+    rows = dearest(sums)[:_BARS][::-1]
+    axes.barh(range(len(rows)), [gas_of(milligas) for _, _, milligas in rows])
+    axes.set_yticks(range(len(rows)), [_label(name) for name, _, _ in rows])
+    axes.set_title(title)
+
+
+def _label(name: str) -> str:
+    shown = printable(name)
+    return shown if len(shown) <= _LONGEST else f"...{shown[3 - _LONGEST :]}"

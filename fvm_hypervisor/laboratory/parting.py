@@ -1,0 +1,147 @@
+"""The first place where two executions of a message part, and how, in words.
+
+Both are gone through in the order in which things happen: a call begins, the calls in it, then what it cost itself, its
+events and its end. So the place that is found is the innermost call that is the first to differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, Final
+
+from fvm_hypervisor.laboratory.profile import EXECUTION, CallCost, CallNames, Event, MessageCost
+from hypervisor.exit_codes import exit_meaning
+from hypervisor.gas import in_gas
+from hypervisor.printable import printable
+
+MOST_WORDS: Final = 12
+_BEGIN: Final = "begin"
+_END: Final = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """A call, by the calls around it from the outside in, and what is different there, a line each."""
+
+    path: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+def first_parting(one: list[MessageCost], other: list[MessageCost], names: CallNames) -> Parting | None:
+    """Where two executions of the same messages part; None where nothing differs."""
+    for mine, others in zip_longest(_moments(one), _moments(other)):
+        if mine is None or others is None:
+            call = (mine or others)[1]
+            which = "A" if others is None else "B"
+            return Parting(_path((mine or others)[2], names), (f"only {which} calls {_call_words(call, names)}",))
+        words = _differences(mine, others, names)
+        if words:
+            return Parting(_path(mine[2], names), tuple(words[:MOST_WORDS]))
+    return None
+
+
+Moment = tuple[str, CallCost, tuple[CallCost, ...]]
+"""The beginning or the end of a call, and the calls around it with itself."""
+
+
+def _moments(messages: list[MessageCost]) -> Iterator[Moment]:
+    for message in messages:
+        yield _END, message.head, (message.head,)
+        waiting: list[Moment] = [(_BEGIN, call, (call,)) for call in message.calls[::-1]]
+        while waiting:
+            kind, call, around = waiting.pop()
+            yield kind, call, around
+            if kind is _BEGIN:
+                waiting.append((_END, call, around))
+                waiting += [(_BEGIN, inner, (*around, inner)) for inner in call.calls[::-1]]
+
+
+def _path(around: tuple[CallCost, ...], names: CallNames) -> tuple[str, ...]:
+    return tuple(f"{call.to} {names.method(call)}" if call.to != "message" else names.method(call) for call in around)
+
+
+def _differences(mine: Moment, others: Moment, names: CallNames) -> list[str]:
+    (kind, one, _), (other_kind, other, _) = mine, others
+    if kind != other_kind:
+        longer, which = (one, "A") if kind is _BEGIN else (other, "B")
+        return [f"only {which} goes on to call {_call_words(longer, names)}", *_charges(one, other)]
+    if kind is _BEGIN:
+        return _beginnings(one, other, names)
+    return [*_charges(one, other), *_syscalls(one, other), *_events(one.events, other.events), *_ends(one, other)]
+
+
+def _beginnings(one: CallCost, other: CallCost, names: CallNames) -> list[str]:
+    words = []
+    if (one.to, one.method) != (other.to, other.method):
+        words.append(f"A calls {_call_words(one, names)}, B {_call_words(other, names)}")
+    if one.value != other.value:
+        words.append(f"value: A {one.value} attoFIL, B {other.value}")
+    if one.params != other.params:
+        words.append(f"parameters: A {_bytes(one.params)}, B {_bytes(other.params)}")
+    return words
+
+
+def _charges(one: CallCost, other: CallCost) -> list[str]:
+    """The charges whose number or amount differs, the largest difference first."""
+    found = []
+    for key in {**one.own, **other.own}:
+        (times, milligas), (other_times, other_milligas) = one.own.get(key, (0, 0)), other.own.get(key, (0, 0))
+        if (times, milligas) == (other_times, other_milligas):
+            continue
+        if key[1] == EXECUTION:  # in as many slices as there are syscalls, which are shown on their own
+            words = f"{EXECUTION} (instructions): A {in_gas(milligas)}, B {in_gas(other_milligas)} gas"
+        else:
+            count = f"{times}" if times == other_times else f"A {times}, B {other_times}"
+            where = f" in {key[0]}" if key[0] else ""
+            words = f"{key[1]}{where} ({count} times): A {in_gas(milligas)}, B {in_gas(other_milligas)} gas"
+        found.append((-abs(other_milligas - milligas), words))
+    return [words for _, words in sorted(found)]
+
+
+def _syscalls(one: CallCost, other: CallCost) -> list[str]:
+    return [
+        f"{name}: A calls it {one.syscalls.get(name, 0)} times, B {other.syscalls.get(name, 0)}"
+        for name in {**one.syscalls, **other.syscalls}
+        if one.syscalls.get(name, 0) != other.syscalls.get(name, 0)
+    ]
+
+
+def _events(one: list[Event], other: list[Event]) -> list[str]:
+    words = [f"events: A emits {len(one)}, B {len(other)}"] if len(one) != len(other) else []
+    for number, (mine, others) in enumerate(zip(one, other, strict=False), 1):
+        if mine != others:
+            words.append(f"event {number}: A {_event(mine)}, B {_event(others)}")
+    return words
+
+
+def _ends(one: CallCost, other: CallCost) -> list[str]:
+    words = []
+    if (one.exit_code, one.error) != (other.exit_code, other.error):
+        words.append(f"end: A {_end(one)}, B {_end(other)}")
+    if one.returned != other.returned:
+        words.append(f"return: A {_bytes(one.returned)}, B {_bytes(other.returned)}")
+    return words
+
+
+def _end(call: CallCost) -> str:
+    return call.error or f"exit {exit_meaning(call.exit_code)}"
+
+
+def _event(entries: Event) -> str:
+    return "{" + ", ".join(f"{printable(key, 40)}: {_bytes(value)}" for _, key, _, value in entries) + "}"
+
+
+def _call_words(call: CallCost, names: CallNames) -> str:
+    return f"{call.to} {names.method(call)}"
+
+
+def _bytes(data: bytes) -> str:
+    shown = f"0x{data[:24].hex()}"
+    return shown if len(data) <= 24 else f"{shown}... ({len(data):,} bytes)"
+
+
+def as_json(parting: Parting | None) -> dict[str, Any] | None:
+    """Plain data."""
+    return None if parting is None else {"path": list(parting.path), "words": list(parting.words)}

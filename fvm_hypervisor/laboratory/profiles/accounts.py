@@ -1,0 +1,188 @@
+"""The lab `accounts`: Ethereum accounts that run a contract's code in their own name, by transactions of type 4.
+
+Terms, messages, gas, invariants: docs/labs/accounts.md. What calls do is
+`fvm_hypervisor.laboratory.profiles.delegated_calls`; here is what a network takes and shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from bridge.addresses import EthAddress, to_filecoin
+from bridge.receipts import applied_answer
+from bridge.transaction_messages import set_code_message, set_code_message_from
+from bridge.transactions import SET_CODE, SignedTransaction, Transaction, TransactionError
+from fvm_hypervisor.laboratory.profiles.delegated_calls import (
+    KNOWN_NONCES,
+    Variant,
+    count_refusal,
+    delegation_nonce,
+    variant_of,
+)
+from hypervisor.address import Address
+from hypervisor.executor import ApplyResult
+from hypervisor.labs import Lab
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message, SignedMessage
+from hypervisor.state_tree import ActorState
+from hypervisor.tracing import Tracer
+from hypervisor.types import Gas, TokenAmount
+from localnet.ledger.candidates import Candidate, candidate_of
+from localnet.ledger.records import Tipset, TransactionReceipt
+from localnet.rules.call_request import CallRequest
+from localnet.rules.filecoin import FilecoinQuestions
+from localnet.rules.parts import (
+    CallAnswer,
+    MessageRules,
+    NetworkRules,
+    QuestionRules,
+    SenderInfo,
+    ViewRules,
+)
+from localnet.state.contract_state import nonce_of
+
+_CALLS: Final = "fvm_hypervisor.laboratory.profiles.delegated_calls"
+
+LAB: Final = Lab(
+    what="Ethereum accounts that run a contract's code in their own name, by transactions of type 4",
+    network=f"{__name__}:with_accounts",
+    genesis=f"{_CALLS}:install_nonces",
+    calls=f"{_CALLS}:with_delegations",
+    machine=f"{_CALLS}:know_nonces",
+    option="whose rules where the two differ: fip for FIP-0111 (the default), eip for EIP-7702",
+)
+
+
+def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
+    """Rules that take transactions of type 4. Raises InvalidInput for a variant that there is not."""
+    messages = AccountMessages(rules.messages, variant_of(option))
+    return replace(
+        rules,
+        features=replace(rules.features, has_authorizations=True, has_official_evm=False),
+        messages=messages,
+        questions=AccountQuestions(rules.questions, messages),
+        views=AccountViews(rules.views),
+        code=(*rules.code, KNOWN_NONCES),
+    )
+
+
+class AccountMessages:
+    """See `localnet.rules.parts.MessageRules`: another set's, and transactions of type 4."""
+
+    def __init__(self, inner: MessageRules, variant: Variant) -> None:
+        self._inner = inner
+        self._variant = variant
+
+    def message_from(self, transaction: Transaction, sender: Address) -> Message:
+        """Of type 4 the call of the sender's ApplyAndCall."""
+        if transaction.type == SET_CODE:
+            return set_code_message_from(transaction, sender)
+        return self._inner.message_from(transaction, sender)
+
+    def carry(self, signed: SignedTransaction, sender: EthAddress) -> SignedMessage:
+        """Type 4 without an access list, besides."""
+        if signed.transaction.type != SET_CODE:
+            return self._inner.carry(signed, sender)
+        refused = count_refusal(self._variant, len(signed.transaction.authorizations))
+        if refused:
+            raise TransactionError(refused)
+        return set_code_message(signed, sender)
+
+    def gas_limit(self, machine: Hypervisor) -> Gas:
+        """As the other set."""
+        return self._inner.gas_limit(machine)
+
+    def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
+        """As the other set."""
+        self._inner.check(machine, candidate, base_fee)
+
+    def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
+        """As the other set."""
+        return self._inner.sender_info(machine, actor)
+
+    def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
+        """One of its own under FIP-0111, the account's under EIP-7702."""
+        if self._variant.own_nonces:
+            return delegation_nonce(machine, authority)
+        return nonce_of(machine, to_filecoin(authority))
+
+    def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+        """As the other set."""
+        return self._inner.apply(machine, candidate)
+
+    def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
+        """As the other set."""
+        return self._inner.apply_unpaid(machine, message)
+
+    def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
+        """As the other set."""
+        return self._inner.apply_simulated(machine, candidate)
+
+
+class AccountQuestions:
+    """See `localnet.rules.parts.QuestionRules`: another set's; a call with authorizations ends as its own call does."""
+
+    def __init__(self, inner: QuestionRules, messages: MessageRules) -> None:
+        self._inner = inner
+        self._authorized = FilecoinQuestions(messages)
+
+    def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
+        """As the other set; with authorizations as Filecoin's."""
+        if not request.authorizations:
+            return self._inner.ask(machine, request, limit)
+        return _outer(self._authorized.ask(machine, request, limit))
+
+    def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
+        """As the other set; with authorizations as Filecoin's."""
+        if not request.authorizations:
+            return self._inner.attempt(machine, request, limit)
+        return _outer(self._authorized.attempt(machine, request, limit))
+
+    def adapt_tracer(self, tracer: Tracer) -> Tracer:
+        """As the other set."""
+        return self._inner.adapt_tracer(tracer)
+
+
+class AccountViews:
+    """See `localnet.rules.parts.ViewRules`: another set's, and whose code authorizations name."""
+
+    def __init__(self, inner: ViewRules) -> None:
+        self._inner = inner
+
+    def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
+        """As the other set."""
+        return self._inner.block_fields(tipset)
+
+    def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
+        """Of a transaction of type 4, whose code its authorizations name, besides (`delegatedTo` of FIP-0111)."""
+        shown = self._inner.receipt_fields(receipt)
+        signed = candidate_of(receipt).transaction if receipt.execution.kind == SET_CODE else None
+        if signed is None:
+            return shown
+        return {**shown, "delegatedTo": [f"0x{item.address.hex()}" for item in signed.transaction.authorizations]}
+
+    def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
+        """As the other set."""
+        return self._inner.receipt_contract(receipt)
+
+    def exit_text(self, exit_code: int) -> str:
+        """As the other set."""
+        return self._inner.exit_text(exit_code)
+
+    def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
+        """As the other set."""
+        return self._inner.failure_text(exit_code, data, words, reason, revert)
+
+    def allowance_text(self, highest: Gas) -> str:
+        """As the other set."""
+        return self._inner.allowance_text(highest)
+
+
+def _outer(answer: CallAnswer) -> CallAnswer:
+    result = answer.result
+    if result.exit_code:
+        return answer
+    exit_code, output = applied_answer(result.receipt)
+    return CallAnswer(replace(result, receipt=replace(result.receipt, exit_code=exit_code)), output)

@@ -1,0 +1,148 @@
+"""The lab `async`: messages that actors post now and that are delivered in a later epoch, with a receipt.
+
+Terms, methods, money and invariants: docs/labs/async.md. Posted messages wait in the outbox (`outbox.py` beside this
+file); here they are delivered, after a block's reward and cron, so that these never wait for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from fvm_hypervisor.laboratory.profiles.lab_runtimes import named_code
+from fvm_hypervisor.laboratory.profiles.outbox import (
+    CODE,
+    CODE_BLOCK,
+    EPOCH_GAS,
+    MOST_RETURN,
+    NEXT,
+    OUTBOX,
+    RUNTIME,
+    SETTLE,
+    OutboxRuntime,
+    first_head,
+)
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint
+from hypervisor.errors import Fatal
+from hypervisor.exit_codes import ExitCode
+from hypervisor.labs import Lab
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import MachineState
+from hypervisor.message import Message
+from hypervisor.network_versions import NetworkVersion
+from hypervisor.state_tree import ActorState
+from hypervisor.types import SYSTEM_ACTOR, Gas, MethodNumber, TokenAmount
+from localnet.rules.base_fee import GasBid
+from localnet.rules.parts import BlockRules, NetworkRules
+from store.blockstore import get_object
+from store.codec import decode_strict, encode
+
+LAB: Final = Lab(
+    what="messages that are posted now, delivered in a later epoch, and answered by a receipt",
+    network=f"{__name__}:with_outbox",
+    genesis=f"{__name__}:install_outbox",
+    machine=f"{__name__}:know_outbox",
+)
+_KNOWN: Final = named_code(CODE, "outbox")
+_SYSTEM_GAS: Final = Gas(1 << 40)
+"""Of the outbox's own work, which posters have paid for; no posted message runs on it."""
+_NONCE: Final = 1 << 63
+"""Delivered messages have the nonces from here on, by their numbers: no account's message has one of them."""
+
+
+def with_outbox(rules: NetworkRules) -> NetworkRules:
+    """Rules whose blocks deliver what waits in the outbox."""
+    return replace(rules, blocks=OutboxBlocks(rules.blocks), code=(*rules.code, _KNOWN))
+
+
+def install_outbox(machine: MachineState) -> None:
+    """Put an empty outbox into a state."""
+    machine.store.put(CODE, CODE_BLOCK)
+    machine.state_tree.set_actor(OUTBOX, ActorState(CODE, first_head(machine.store)))
+
+
+def know_outbox(machine: MachineState) -> None:
+    """Let a machine run the outbox."""
+    machine.registry.override(CODE, RUNTIME, OutboxRuntime)
+
+
+class OutboxBlocks:
+    """See `localnet.rules.parts.BlockRules`: another set's, and deliveries at the end of each epoch."""
+
+    def __init__(self, inner: BlockRules) -> None:
+        self._inner = inner
+
+    def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
+        """A network that was begun before labs had a part in the genesis gets its outbox now."""
+        if machine.state_tree.get_actor(OUTBOX) is None:
+            install_outbox(machine)
+        self._inner.start_block(machine, parent_hash)
+
+    def null_round(self, machine: Hypervisor) -> None:
+        """An epoch without a block delivers, too."""
+        self._inner.null_round(machine)
+        deliver(machine)
+
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
+        """Reward and cron come first, whatever waits."""
+        self._inner.end_block(machine, producer, tips)
+        deliver(machine)
+
+    def next_base_fee(
+        self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
+    ) -> TokenAmount:
+        """Deliveries bid for no place in a block, and move no fee."""
+        return self._inner.next_base_fee(version, base_fee, gas_used, bids)
+
+
+def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
+    """Deliver what is due, oldest first, until the next one does not fit the epoch's gas.
+
+    A delivery whose execution is fatal has ended, as any that fails: exit 10, its whole budget used. Were it raised,
+    every later epoch would meet the same entry first. Raises Fatal where the outbox itself fails.
+    """
+    while _waits(machine):
+        due = decode_strict(_system(machine, NEXT, [room]))
+        if due is None:
+            return
+        if len(due) == 1:  # expired, or of a poster that is gone
+            room -= due[0]
+            continue
+        number, sender, to, method, params, value, gas, handling = due
+        message = Message(
+            Address.from_bytes(to),
+            Address.id(sender),
+            nonce=_NONCE + number,
+            value=TokenAmount(decode_bigint(value)),
+            method=MethodNumber(method),
+            params=params,
+            gas_limit=Gas(gas),
+        )
+        result = machine.apply_implicit(message)
+        if result.fatal is not None and type(result.fatal) is not Fatal:  # it says something of this machine alone
+            raise result.fatal
+        returned = result.return_data if len(result.return_data) <= MOST_RETURN else None
+        _system(machine, SETTLE, [result.exit_code, result.gas_used, returned])
+        room -= gas + handling
+
+
+def _waits(machine: Hypervisor) -> bool:
+    """Whether there is an entry: looked up without a message, so that an empty outbox costs an epoch nothing."""
+    outbox = machine.state_tree.get_actor(OUTBOX)
+    if outbox is None:
+        return False
+    number, first, _ = get_object(machine.store, outbox.head)
+    return bool(first < number)
+
+
+def _system(machine: Hypervisor, method: MethodNumber, params: list[Any]) -> bytes:
+    message = Message(
+        Address.id(OUTBOX), Address.id(SYSTEM_ACTOR), nonce=machine.context.epoch, method=method,
+        params=encode(params), gas_limit=_SYSTEM_GAS,
+    )  # fmt: skip
+    result = machine.apply_implicit(message)
+    if result.exit_code != ExitCode.OK:
+        raise result.fatal or Fatal(f"the outbox exited with {result.exit_code} in method {method}: {result.message}")
+    return result.return_data

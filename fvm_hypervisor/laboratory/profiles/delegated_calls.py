@@ -1,0 +1,397 @@
+"""Calls where accounts run code, the lab `accounts`: authorizations, and whose code runs in whose name.
+
+An account that runs code keeps the state of a contract: what stands for its code says whose it is, and storage is its
+own. So the code runs as the EVM actor's delegate call, in the account's name. Rules: FIP-0111; EIP-7702 where that
+says nothing. What differs between the two is a row of `VARIANTS`, what it costs a row of `GAS`. Transactions are
+`fvm_hypervisor.laboratory.profiles.accounts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+from bridge.addresses import EthAddress, from_delegated, masked_id, to_filecoin
+from bridge.apply_and_call import APPLY_AND_CALL, ApplyAndCallParams, encode_answer
+from bridge.cbor import ParamsError, byte_string, read_byte_string
+from bridge.delegations import DELEGATION_PREFIX, authority_of, delegation_of
+from bridge.events import Log, log_to_entries
+from bridge.evm_state import EvmState, Lifespan, evm_state_at
+from bridge.filecoin_call import FIRST_CALLABLE_METHOD, AbiError, decode_method_return, encode_method_calldata
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import DelegateCallParams, calldata_of, unwrap_return
+from bridge.transactions import Authorization
+from fvm_hypervisor.laboratory.profiles.kernel_blocks import put_cbor
+from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, named_code
+from hypervisor.archived import ARCHIVED_CODE
+from hypervisor.blocks import Block, scan_links
+from hypervisor.call import Call, CallResult, LentCode
+from hypervisor.call_manager import CallManager, CallRules
+from hypervisor.errors import InvalidInput, SyscallError
+from hypervisor.events import StampedEvent
+from hypervisor.exit_codes import FIRST_USER_EXIT_CODE, ExitCode
+from hypervisor.gas import to_milligas
+from hypervisor.kernel import Kernel
+from hypervisor.machine_state import MachineState
+from hypervisor.runtime import Outcome
+from hypervisor.state_tree import ActorState
+from hypervisor.types import ActorID, BlockId, MethodNumber, TokenAmount
+from store.blockstore import Blockstore, get_object
+from store.cid import CBOR, DAG_CBOR, EMPTY_ARRAY_CID, RAW, Cid, cid_of
+from store.codec import encode, link, unlink
+from store.hamt import Hamt
+from store.kamt import Kamt
+from store.keccak import keccak
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One reading of accounts that run code."""
+
+    own_nonces: bool
+    """Whether authorizations count by a nonce of their own, from 0; else by the account's."""
+    most: int | None
+    """Authorizations of one transaction, at most."""
+    repeats: bool
+    """Whether an account may sign several authorizations of one transaction; the last good one counts."""
+    nests: bool
+    """Whether what runs in an account's name may call another account whose code then runs."""
+    emits: bool
+    """Whether each run in an account's name emits the event `Delegated(address)`."""
+    selfdestruct_pays: bool
+    """Whether SELFDESTRUCT in an account's name pays its balance out; else it does nothing. The account stays."""
+
+
+VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType({
+    "fip": Variant(own_nonces=True, most=64, repeats=False, nests=False, emits=True, selfdestruct_pays=False),
+    "eip": Variant(own_nonces=False, most=None, repeats=True, nests=True, emits=False, selfdestruct_pays=True),
+})  # fmt: skip
+"""FIP-0111 as it is written, and EIP-7702 where the two differ."""
+
+GAS: Final[Mapping[str, int]] = MappingProxyType({
+    "authorization": 1_700_000,  # recovering a key is 1,637,292 by the network's list; a hash, and reading the tuple
+    "delegation": 1_600_000,  # two blocks written, of 23 and 150 bytes: 506,000 each and 3,350 a byte
+    "nonce": 2_000_000,  # a node of the HAMT read and written, and its root
+    "run": 700_000,  # the states of the account and of the contract, and the mark that stands for code, are read
+    "event": 100_000,
+    "kept": 1_000_000,  # what the call leaves, so that authorizations stay where it uses up all it has
+})  # fmt: skip
+"""In gas; looking at actors, changing and creating them has the network's price besides."""
+
+NONCES: Final = ActorID(22)
+"""The actor that keeps the authorizations' own nonces: `[HAMT of nonces by address]`."""
+RUNTIME: Final = "delegation-nonces"
+CODE_BLOCK: Final = (
+    b"The nonces of authorizations of the lab accounts, version 1. The runtime `delegation-nonces` has it."
+)
+CODE: Final = cid_of(CODE_BLOCK, RAW)
+KNOWN_NONCES: Final = named_code(CODE, "nonces")
+
+_NO_CODE: Final = keccak(b"")
+_DELEGATED: Final = keccak(b"Delegated(address)")
+_GET_BYTECODE, _GET_BYTECODE_HASH, _GET_STORAGE_AT, _DELEGATE_CALL = map(MethodNumber, (3, 4, 5, 6))
+_LOOKS: Final = (_GET_BYTECODE, _GET_BYTECODE_HASH, _GET_STORAGE_AT)
+
+
+def variant_of(option: str) -> Variant:
+    """The variant of the lab's option, `fip` where it is empty. Raises InvalidInput."""
+    found = VARIANTS.get(option or "fip")
+    if found is None:
+        raise InvalidInput(f"accounts={option}: choose {' or '.join(VARIANTS)}, for FIP-0111 or EIP-7702")
+    return found
+
+
+def with_delegations(rules: CallRules, option: str) -> CallRules:
+    """Rules of calls by which accounts run code."""
+    return AccountCalls(rules, variant_of(option))
+
+
+def install_nonces(machine: MachineState, option: str) -> None:
+    """Put the actor of nonces into a state, where authorizations have some of their own."""
+    if variant_of(option).own_nonces:
+        store = machine.store
+        store.put(CODE, CODE_BLOCK)
+        head = put_cbor(store, encode([link(Hamt(store).flush())]))
+        machine.state_tree.set_actor(NONCES, ActorState(CODE, head))
+
+
+def know_nonces(machine: MachineState) -> None:
+    """Let a machine run the actor of nonces, which has no method."""
+    machine.registry.override(CODE, RUNTIME, NoncesRuntime)
+
+
+def delegation_nonce(machine: MachineState, authority: EthAddress) -> int:
+    """The next nonce of an account's authorizations, where they have one of their own; 0 without the actor."""
+    actor = machine.state_tree.get_actor(NONCES)
+    return 0 if actor is None else _nonces(machine.store, actor).get(authority) or 0
+
+
+class NoncesRuntime(LabRuntime):
+    """Runs the actor of nonces, which has no methods."""
+
+    what = "the actor of nonces"
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        """Refuse every method."""
+        return Outcome(ExitCode.USR_UNHANDLED_MESSAGE, message="the actor of authorizations' nonces has no methods")
+
+
+class AccountCalls:
+    """See `hypervisor.call_manager.CallRules`: another set's, and what is called at an account."""
+
+    def __init__(self, inner: CallRules, variant: Variant) -> None:
+        self._inner = inner
+        self._variant = variant
+        self._outer: Call | None = None
+        """The call that ApplyAndCall makes now: it is no call of what runs in its sender's name."""
+        self.lent_code: LentCode | None = LentCode(variant.selfdestruct_pays)
+
+    def resolve(self, calls: CallManager, call: Call) -> ActorID | CallResult:
+        """As without the lab."""
+        return self._inner.resolve(calls, call)
+
+    def invoke(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
+        """An account applies authorizations, or runs the code that it was lent; all others as without the lab."""
+        if state.code != calls.machine.manifest.code("ethaccount"):
+            return self._inner.invoke(calls, call, actor, state)
+        if call.method == APPLY_AND_CALL:
+            # a stack of its own, as that of the message's first code: what it calls goes on from there
+            apply = partial(self._apply_and_call, calls, call, actor)
+            return calls.machine.stacks.run(apply, calls.gas.exhaust) if calls.depth == 1 else apply()
+        store = calls.machine.store
+        kept = evm_state_at(store, state.head)
+        if kept is None:
+            return self._invoke_bare(calls, call, actor, state)
+        as_contract = replace(state, code=calls.machine.manifest.code("evm"))
+        if call.method in _LOOKS or (call.method == _DELEGATE_CALL and call.from_ == actor):
+            return calls.invoke(call, actor, as_contract)
+        delegate = delegation_of(store.get(kept.bytecode))
+        if delegate is None or not (call.method == INVOKE_EVM or call.method >= FIRST_CALLABLE_METHOD):
+            return self._inner.invoke(calls, call, actor, state)
+        if not self._variant.nests and self._runs_in_a_name(calls, call):
+            return self._inner.invoke(calls, call, actor, state)
+        return self._run(calls, call, actor, as_contract, delegate)
+
+    def _invoke_bare(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
+        """An account that was never lent code: it answers contracts that look at it."""
+        if call.method == _GET_BYTECODE:
+            return CallResult(ExitCode.OK, Block(DAG_CBOR, encode(None)))
+        if call.method == _GET_BYTECODE_HASH:
+            return CallResult(ExitCode.OK, Block(CBOR, byte_string(_NO_CODE)))
+        return self._inner.invoke(calls, call, actor, state)
+
+    # --- running lent code ------------------------------------------------------------------------------------
+
+    def _runs_in_a_name(self, calls: CallManager, call: Call) -> bool:
+        """Whether the caller is code that runs in an account's name."""
+        if call is self._outer or calls.depth == 1:
+            return False
+        caller = calls.tree.get_actor(call.from_)
+        return caller is not None and caller.code == calls.machine.manifest.code("ethaccount")
+
+    def _run(
+        self, calls: CallManager, call: Call, actor: ActorID, state: ActorState, delegate: EthAddress
+    ) -> CallResult:
+        """Run the delegate's code in the account's name: its storage, its balance, its address."""
+        calls.gas.charge("OnDelegatedCall", to_milligas(GAS["run"]))
+        params, is_evm = call.params, call.method == INVOKE_EVM
+        codec, data = (0, b"") if params is None else (params.codec, params.data)
+        try:
+            calldata = b"" if is_evm and params is None else calldata_of(codec, data) if is_evm else b""
+        except ParamsError as error:
+            return CallResult(ExitCode.USR_SERIALIZATION, message=str(error))
+        if not is_evm:
+            calldata = encode_method_calldata(call.method, codec, data)
+        code = self._code_to_run(calls, delegate)
+        if isinstance(code, CallResult):
+            return code
+        if self._variant.emits and not call.read_only:
+            self._emit(calls, actor)
+        caller = _ethereum_address(calls, call.from_)
+        encoded = DelegateCallParams(code, calldata, caller, TokenAmount(call.value)).encode()
+        block = Block(DAG_CBOR, encoded, scan_links(DAG_CBOR, encoded))
+        lent = Call(actor, call.to, _DELEGATE_CALL, block, read_only=call.read_only)
+        result = calls.invoke(lent, actor, state)
+        return result if is_evm or result.exit_code else _method_answer(result)
+
+    def _code_to_run(self, calls: CallManager, delegate: EthAddress) -> Cid | CallResult:
+        """The CID of the code behind an address: what a contract has; or how the call ends without any.
+
+        Of an account that is lent code itself it is the mark that says so, which ends as the instruction 0xef does.
+        """
+        found = calls.tree.lookup_id(to_filecoin(delegate))
+        state = None if found is None else calls.get_actor(found)
+        manifest, store = calls.machine.manifest, calls.machine.store
+        kind = None if state is None else manifest.name_of(state.code)
+        if (
+            state is None
+            or kind in ("account", "placeholder")
+            or (kind == "ethaccount" and state.head == EMPTY_ARRAY_CID)
+        ):
+            return CallResult(ExitCode.OK)
+        if kind not in ("evm", "ethaccount"):
+            kind = "an archived contract" if state.code == ARCHIVED_CODE else "a native actor"
+            said = f"0x{delegate.hex()} is {kind}, whose code runs in no account's name"
+            return CallResult(ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, message=said)
+        contract = evm_state_at(store, state.head)
+        if contract is None or (
+            contract.tombstone is not None and contract.tombstone != Lifespan(calls.origin, calls.nonce)
+        ):
+            return CallResult(ExitCode.OK)
+        return contract.bytecode
+
+    def _emit(self, calls: CallManager, actor: ActorID) -> None:
+        calls.gas.charge("OnDelegatedEvent", to_milligas(GAS["event"]))
+        log = Log((_DELEGATED,), bytes(12) + _ethereum_address(calls, actor))
+        calls.add_event(StampedEvent(actor, tuple(log_to_entries(log))))
+
+    # --- authorizations ---------------------------------------------------------------------------------------
+
+    def _apply_and_call(self, calls: CallManager, call: Call, actor: ActorID) -> CallResult:
+        """Apply the authorizations, then make the call in the sender's name; exit 0, whatever became of that."""
+        if calls.depth != 1 or call.from_ != actor:
+            said = "ApplyAndCall is for the message that an account sends to itself"
+            return CallResult(ExitCode.USR_FORBIDDEN, message=said)
+        try:
+            params = ApplyAndCallParams.decode(b"" if call.params is None else call.params.data)
+        except ParamsError as error:
+            return CallResult(ExitCode.USR_SERIALIZATION, message=str(error))
+        count = len(params.authorizations)
+        refused = count_refusal(self._variant, count)
+        if params.value != call.value:
+            refused = f"the call's value is {params.value} attoFIL, the message's {call.value}: give both the same"
+        if refused:
+            return CallResult(ExitCode.USR_ILLEGAL_ARGUMENT, message=refused)
+        calls.gas.charge("OnAuthorizations", to_milligas(GAS["authorization"] * count))
+        chain_id = calls.machine.context.chain_id
+        signed = [(authority_of(item, chain_id), item) for item in params.authorizations]
+        authorities = [authority for authority, _ in signed if authority is not None]
+        if not self._variant.repeats and len(set(authorities)) < len(authorities):
+            said = "an account has signed two of the authorizations: at most one of each in a transaction"
+            return CallResult(ExitCode.USR_ILLEGAL_ARGUMENT, message=said)
+        for authority, item in signed:
+            if authority is not None:
+                self._authorize(calls, authority, item)
+        return self._call(calls, actor, params)
+
+    def _authorize(self, calls: CallManager, authority: EthAddress, item: Authorization) -> None:
+        """Let an account be lent code, or none any more; passed by unless it is an account, at this nonce."""
+        address = to_filecoin(authority)
+        actor = calls.tree.lookup_id(address)
+        state = None if actor is None else calls.get_actor(actor)
+        manifest = calls.machine.manifest
+        if state is not None and manifest.name_of(state.code) not in ("placeholder", "ethaccount"):
+            return
+        if item.nonce != self._nonce(calls, authority, state):
+            return
+        if actor is None or state is None:
+            prices = calls.prices
+            cost = prices.actor_create + prices.address_assignment + prices.address_lookup
+            calls.gas.charge("OnCreateActor", cost, cost)
+            actor = calls.tree.register_address(address) if actor is None else actor
+            state = ActorState(manifest.code("ethaccount"), delegated_address=address)
+        calls.gas.charge("OnDelegation", to_milligas(GAS["delegation"]))
+        transient = "TRANSIENT" in calls.machine.context.network.evm
+        head = _delegated_head(calls.machine.store, state.head, item.address, transient)
+        nonce = state.nonce if self._variant.own_nonces else item.nonce + 1
+        calls.set_actor(actor, replace(state, code=manifest.code("ethaccount"), head=head, nonce=nonce))
+        if self._variant.own_nonces:
+            self._count(calls, authority, item.nonce + 1)
+
+    def _nonce(self, calls: CallManager, authority: EthAddress, state: ActorState | None) -> int:
+        if not self._variant.own_nonces:
+            return 0 if state is None else state.nonce
+        calls.gas.charge("OnDelegationNonce", to_milligas(GAS["nonce"]))
+        kept = calls.get_actor(NONCES)
+        return 0 if kept is None else _nonces(calls.machine.store, kept).get(authority) or 0
+
+    def _count(self, calls: CallManager, authority: EthAddress, nonce: int) -> None:
+        store, kept = calls.machine.store, calls.get_actor(NONCES)
+        if kept is None:  # a state that was begun without the lab
+            store.put(CODE, CODE_BLOCK)
+            kept = ActorState(CODE, put_cbor(store, encode([link(Hamt(store).flush())])))
+        nonces = _nonces(store, kept)
+        nonces.set(authority, nonce)
+        calls.set_actor(NONCES, replace(kept, head=put_cbor(store, encode([link(nonces.flush())]))))
+
+    def _call(self, calls: CallManager, actor: ActorID, params: ApplyAndCallParams) -> CallResult:
+        kept = to_milligas(GAS["kept"])
+        if calls.gas.available <= kept:
+            calls.gas.charge("OnKeptAuthorizations", kept + 1)
+        block = Block(CBOR, byte_string(params.data)) if params.data else None
+        call = Call(
+            actor, to_filecoin(params.to), INVOKE_EVM, block, TokenAmount(params.value), calls.gas.available - kept
+        )  # fmt: skip
+        outer, self._outer = self._outer, call
+        try:
+            result = calls.send(call)
+        except SyscallError as error:
+            result = CallResult(ExitCode.SYS_ASSERTION_FAILED, message=error.message)
+        finally:
+            self._outer = outer
+        output = b"" if result.block is None else unwrap_return(result.block.data)
+        return self._answer(calls, result, output)
+
+    def _answer(self, calls: CallManager, result: CallResult, output: bytes) -> CallResult:
+        """The answer `[status, output]`, and its price; without the output where there is no gas for it."""
+        succeeded = result.exit_code == ExitCode.OK
+        answer = encode_answer(succeeded, output)
+        price = calls.prices.storage_per_byte
+        if price * len(answer) > calls.gas.available:
+            answer = encode_answer(succeeded, b"")
+        storage = min(price * len(answer), calls.gas.available)
+        calls.gas.charge("OnChainReturnValue", storage, storage)
+        return CallResult(ExitCode.OK, Block(CBOR, answer), "" if succeeded else _words(result))
+
+
+def count_refusal(variant: Variant, count: int) -> str:
+    """Why a transaction cannot have that many authorizations; empty if it can."""
+    if not count:
+        return "a transaction of type 4 without authorizations: expected 1 or more"
+    if variant.most is not None and count > variant.most:
+        return f"{count} authorizations: at most {variant.most} in a transaction"
+    return ""
+
+
+def _words(result: CallResult) -> str:
+    return result.message or f"the call exited with {result.exit_code}"
+
+
+def _method_answer(result: CallResult) -> CallResult:
+    """What `handle_filecoin_method` answered, as the method's own exit code and block."""
+    try:
+        output = b"" if result.block is None else read_byte_string(result.block.data)
+        exit_code, answer = decode_method_return(output)
+    except (ParamsError, AbiError) as error:
+        return CallResult(ExitCode.USR_SERIALIZATION, message=f"the contract's answer: {error}")
+    block = None if answer is None else Block(CBOR, answer)
+    if 0 < exit_code < FIRST_USER_EXIT_CODE:
+        exit_code = ExitCode.SYS_ILLEGAL_EXIT_CODE
+    return CallResult(exit_code, block, "exit of handle_filecoin_method" if exit_code else "")
+
+
+def _ethereum_address(calls: CallManager, actor: ActorID) -> EthAddress:
+    state = calls.get_actor(actor)
+    address = None if state is None else from_delegated(state.delegated_address)
+    return masked_id(actor) if address is None else address
+
+
+def _delegated_head(store: Blockstore, head: Cid, delegate: EthAddress, transient: bool) -> Cid:
+    """The state of an account that is lent the delegate's code, of the zero address none; its storage stays."""
+    empty = Kamt(store, None).flush()
+    kept = evm_state_at(store, head)
+    storage = empty if kept is None else kept.storage
+    code = DELEGATION_PREFIX + delegate if any(delegate) else b""
+    if not code and storage == empty:
+        return EMPTY_ARRAY_CID
+    bytecode = cid_of(code, RAW)
+    store.put(bytecode, code)
+    return put_cbor(store, EvmState(bytecode, bytes(keccak(code)), storage, None, 1, None).encode(transient))
+
+
+def _nonces(store: Blockstore, actor: ActorState) -> Hamt:
+    (root,) = get_object(store, actor.head)
+    return Hamt(store, unlink(root))

@@ -1,0 +1,68 @@
+"""The runtimes of labs' actors, whose code runs here and not as WASM (outbox, rent, nonces, archived actors)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import ClassVar, Final
+
+from fvm_hypervisor.laboratory.profiles.plain_params import paid_params
+from hypervisor.blocks import Block
+from hypervisor.errors import ActorExit, SyscallError
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.kernel import Kernel
+from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
+from hypervisor.types import NO_BLOCK, BlockId
+from localnet.state.named_code import NamedCode
+from store.cid import Cid
+
+METHOD_GAS: Final = 500_000
+"""Of a method's own work, besides its parameters, its calls and its blocks."""
+
+
+def named_code(code: Cid, name: str) -> NamedCode:
+    """What people see of a lab's actor: its name, and the schema in the file of that name beside this one."""
+    return NamedCode(code, name, (Path(__file__).parent / f"{name}.ipldsch").read_text("utf-8"))
+
+
+class LabRuntime:
+    """See `hypervisor.runtime.Runtime`, of which a subclass has `invoke`: the code of `what`, without a module."""
+
+    what: ClassVar[str]
+
+    def __init__(self, services: RuntimeServices) -> None:
+        """There is nothing that it is built with."""
+
+    def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
+        """No actor gets this code by itself."""
+        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message=f"{self.what} has no `upgrade`")
+
+    def prepare(
+        self,
+        modules: Mapping[Cid, bytes],
+        features: Collection[str] | None = None,
+        services: InstallServices | None = None,
+    ) -> None:
+        """There is no module."""
+
+
+class MethodsRuntime(LabRuntime, ABC):
+    """Runs an actor with methods. Each costs `METHOD_GAS` and its parameters, as `charge`, before they are read."""
+
+    charge: ClassVar[str]
+
+    @abstractmethod
+    def run(self, kernel: Kernel, params: Block | None) -> tuple[int, bytes] | None:
+        """The method's answer: codec and bytes. Raises ActorExit; SyscallError where the kernel refuses something."""
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        """Run the method; OutOfGas and Fatal propagate."""
+        try:
+            answer = self.run(kernel, paid_params(kernel, self.charge, METHOD_GAS, params))
+            return Outcome(ExitCode.OK, NO_BLOCK if answer is None else kernel.ipld.create(*answer))
+        except ActorExit as ended:
+            return Outcome(ended.code, message=ended.message)
+        except SyscallError as refused:
+            read_only = refused.number == ErrorNumber.READ_ONLY
+            return Outcome(ExitCode.USR_READ_ONLY if read_only else ExitCode.USR_ILLEGAL_STATE, message=refused.message)

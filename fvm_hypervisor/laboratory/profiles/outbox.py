@@ -1,0 +1,366 @@
+"""The outbox: the actor of the lab `async` that keeps posted messages, and the money for them, until their delivery.
+
+Its code runs here and not as WASM; what it reads, writes and sends are the kernel's operations, with their charges. Its
+state is `[next, first, queue]`: the number of the next entry, that of the oldest, and an AMT of links to entries.
+Methods, entries and the rules of delivery: docs/labs/async.md. Delivering is
+`fvm_hypervisor.laboratory.profiles.asynchronous`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import Any, Final
+
+from eth_abi.abi import decode as decode_abi
+from eth_abi.abi import encode as encode_abi
+from eth_abi.exceptions import DecodingError
+
+from bridge.cbor import ParamsError
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import invoke_params
+from fvm_hypervisor.laboratory.profiles.kernel_blocks import KernelBlocks, put_cbor
+from fvm_hypervisor.laboratory.profiles.lab_runtimes import MethodsRuntime
+from fvm_hypervisor.laboratory.profiles.plain_params import AROUND, plain_calldata, plain_fields, refuse_longer
+from hypervisor.address import Address
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.blocks import Block
+from hypervisor.errors import ActorExit, InvalidInput, SyscallError
+from hypervisor.exit_codes import ExitCode
+from hypervisor.kernel import Kernel
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    METHOD_SEND,
+    SYSTEM_ACTOR,
+    ActorID,
+    Gas,
+    MethodNumber,
+    TokenAmount,
+)
+from store.amt import Amt
+from store.blockstore import Blockstore, get_object
+from store.cid import CBOR, RAW, Cid, cid_of
+from store.codec import CodecError, decode_strict, encode, link, unlink
+
+OUTBOX: Final = ActorID(20)
+RUNTIME: Final = "outbox"
+CODE_BLOCK: Final = b"The outbox of the lab async, version 1. It is executed by the runtime `outbox`, not as a module."
+CODE: Final = cid_of(CODE_BLOCK, RAW)
+"""The code CID: of a block that says so, since a state's links lead to blocks."""
+
+POST, NEXT, SETTLE = MethodNumber(2), MethodNumber(3), MethodNumber(4)
+POST_SELECTOR: Final = bytes.fromhex("b06ad502")
+"""Of `post(bytes,uint64,bytes,uint256,uint64,uint64,uint64,uint64)`."""
+_POST_TYPES: Final = ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64", "uint64", "uint64")
+
+EPOCH_GAS: Final = Gas(2_500_000_000)
+"""What an epoch's deliveries may use: a quarter of a block, on top of it."""
+HANDLING_GAS: Final = Gas(30_000_000)
+"""What an entry pays for being handed out and settled, whatever becomes of it: its use in a queue of millions."""
+HANDLING_GAS_PER_BYTE: Final = 1_500
+"""And for each byte of its parameters."""
+MOST_PARAMS: Final = 32 << 10
+MOST_RETURN: Final = 1 << 10
+"""Bytes of an answer that a receipt carries; of a longer one it has none."""
+LONGEST_WAIT: Final = 30 * 2880
+"""Epochs between a message's posting and its expiry, at most."""
+RECEIPT_WAIT: Final = 2880
+"""Epochs after which a receipt that was not delivered expires."""
+EXPIRED: Final = 64
+"""The exit code in the receipt of a message that expired: no actor's, no machine's."""
+_RECEIPT_FIELDS: Final = 64
+"""Bytes of a receipt's parameters besides the answer, at most."""
+MESSAGE, RECEIPT = 0, 1
+
+
+def handling_gas(size: int) -> Gas:
+    """The gas for handling an entry with parameters of so many bytes."""
+    return Gas(HANDLING_GAS + HANDLING_GAS_PER_BYTE * size)
+
+
+RECEIPT_HANDLING: Final = handling_gas(MOST_RETURN + _RECEIPT_FIELDS)
+MOST_GAS: Final = Gas(EPOCH_GAS - handling_gas(MOST_PARAMS))
+"""Any entry fits an epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """What waits in the outbox: a message of a poster's, or the receipt of one, which goes to the poster.
+
+    `value` in attoFIL, `price` in attoFIL per gas as it was when it was posted, `posted` and `expiry` in epochs.
+    A receipt is `about` the message of that number, else 0.
+    """
+
+    kind: int
+    poster: ActorID
+    to: bytes
+    method: int
+    params: bytes
+    value: int
+    gas: int
+    price: int
+    posted: int
+    expiry: int
+    receipt_method: int
+    receipt_gas: int
+    about: int = 0
+
+    @property
+    def handling(self) -> Gas:
+        """Gas for handing it out and settling it."""
+        return handling_gas(len(self.params)) if self.kind == MESSAGE else RECEIPT_HANDLING
+
+    @property
+    def escrow(self) -> int:
+        """attoFIL that the outbox holds for it."""
+        own = self.value + self.price * (self.gas + self.handling)
+        return own + (self.price * (self.receipt_gas + RECEIPT_HANDLING) if self.receipt_method else 0)
+
+    def encode(self) -> bytes:
+        """DAG-CBOR, the fields in their order, money as byte strings."""
+        fields = list(astuple(self))
+        fields[5], fields[7] = encode_bigint(self.value), encode_bigint(self.price)
+        return encode(fields)
+
+    @classmethod
+    def of(cls, fields: list[Any]) -> OutboxEntry:
+        """The inverse of `encode`."""
+        changed = list(fields)
+        changed[5], changed[7] = decode_bigint(fields[5]), decode_bigint(fields[7])
+        return cls(*changed)
+
+
+def first_head(store: Blockstore) -> Cid:
+    """The state of an outbox that nothing was posted to, written."""
+    return put_cbor(store, encode([1, 1, link(Amt(store).flush())]))
+
+
+def entries(store: Blockstore, head: Cid) -> list[tuple[int, OutboxEntry]]:
+    """What waits in an outbox with this state, by number: oldest first."""
+    _, first, root = get_object(store, head)
+    return [
+        (at, OutboxEntry.of(get_object(store, unlink(value)))) for at, value in Amt(store, unlink(root)).items(first)
+    ]
+
+
+def post_params(
+    to: Address,
+    method: int,
+    params: bytes = b"",
+    *,
+    value: int = 0,
+    gas: int,
+    expiry: int,
+    receipt_method: int = 0,
+    receipt_gas: int = 0,
+) -> bytes:
+    """The parameters of the method Post, in CBOR. Money in attoFIL, gas in gas, `expiry` an epoch."""
+    return encode([to.to_bytes(), method, params, encode_bigint(value), gas, expiry, receipt_method, receipt_gas])
+
+
+class OutboxRuntime(MethodsRuntime):
+    """Runs the outbox."""
+
+    what = "the outbox"
+    charge = "OnOutboxMethod"
+
+    def run(self, kernel: Kernel, params: Block | None) -> tuple[int, bytes] | None:
+        """See `MethodsRuntime.run`."""
+        return _Invocation(kernel).run(params)
+
+
+class _Invocation:
+    """One invocation of the outbox."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._context = kernel.context
+        self._blocks = KernelBlocks(kernel)
+        self._epoch = kernel.machine.context.epoch
+        self._price = kernel.machine.context.base_fee
+
+    def run(self, params: Block | None) -> tuple[int, bytes] | None:
+        """The method's answer: codec and bytes."""
+        method = self._context.method
+        if method in (INVOKE_EVM, POST):
+            refuse_longer(params, MOST_PARAMS + AROUND, "Post")
+        if method == INVOKE_EVM:
+            return self._post_by_abi(params)
+        if method == POST:
+            return CBOR, encode(self.post(*self._post_fields(params)))
+        if method not in (NEXT, SETTLE):
+            raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the outbox has no method {method}")
+        if self._context.caller != SYSTEM_ACTOR:
+            raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"method {method} is the system's")
+        fields = decode_strict(params.data if params else b"")
+        if method == NEXT:
+            return CBOR, encode(self.next(*fields))
+        self.settle(*fields)
+        return None
+
+    # --- posting ----------------------------------------------------------------------------------------------
+
+    def _post_fields(self, params: Block | None) -> list[Any]:
+        try:
+            to, method, data, value, *numbers = plain_fields(params, len(_POST_TYPES))
+            if not (isinstance(to, bytes) and isinstance(data, bytes)):
+                raise TypeError("a receiver or parameters that are not bytes")
+            if not all(isinstance(number, int) for number in (method, *numbers)):
+                raise TypeError("bytes where a number belongs")
+            return [to, method, data, decode_bigint(value), *numbers]
+        except (CodecError, InvalidInput, TypeError) as error:
+            said = f"the parameters of Post cannot be read: {error}"
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=said) from None
+
+    def _post_by_abi(self, params: Block | None) -> tuple[int, bytes]:
+        try:
+            calldata = plain_calldata(params)
+            if calldata[:4] != POST_SELECTOR:
+                said = f"the outbox has no function with the selector 0x{calldata[:4].hex()}"
+                raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=said)
+            to, method, data, *numbers = decode_abi(_POST_TYPES, calldata[4:])
+        except (ParamsError, DecodingError, OverflowError, ValueError) as error:
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the calldata of post: {error}") from None
+        if method == INVOKE_EVM:
+            data = invoke_params(data)
+        number = self.post(to, method, data, *numbers)
+        return RAW, encode_abi(("uint64",), (number,))
+
+    def post(
+        self,
+        to: bytes,
+        method: int,
+        params: bytes,
+        value: int,
+        gas: int,
+        expiry: int,
+        receipt_method: int,
+        receipt_gas: int,
+    ) -> int:
+        """Keep a message of the caller's and the money for it; its number. What was paid too much goes back."""
+        # check
+        refused = self._refusal(to, params, value, gas, expiry, receipt_method, receipt_gas)
+        if refused:
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=refused)
+        caller, epoch = self._context.caller, self._epoch
+        entry = OutboxEntry(
+            MESSAGE, caller, to, method, params, value, gas, self._price, epoch, expiry, receipt_method, receipt_gas
+        )
+        paid = self._context.value
+        if paid < entry.escrow:
+            said = f"the message costs {entry.escrow} attoFIL with its value, and {paid} came with it"
+            raise ActorExit(ExitCode.USR_INSUFFICIENT_FUNDS, message=said)
+        # do
+        number, first, queue = self._load()
+        self._append(number, first, queue, entry)
+        if paid > entry.escrow:
+            self._pay(caller, paid - entry.escrow)
+        # return
+        return number
+
+    def _refusal(
+        self, to: bytes, params: bytes, value: int, gas: int, expiry: int, receipt_method: int, receipt_gas: int
+    ) -> str:
+        try:
+            Address.from_bytes(to)
+        except InvalidInput as error:
+            return f"the receiver's address: {error}"
+        if len(params) > MOST_PARAMS:
+            return f"parameters of {len(params)} bytes: at most {MOST_PARAMS}"
+        if not 0 <= value < 1 << 127:
+            return f"a value of {value} attoFIL: expected no less than 0, and no more than there can be"
+        if not 0 < gas <= MOST_GAS:
+            return f"a budget of {gas} gas: expected 1 to {MOST_GAS}"
+        if not self._epoch < expiry <= self._epoch + LONGEST_WAIT:
+            return f"expiry at epoch {expiry}: expected {self._epoch + 1} to {self._epoch + LONGEST_WAIT}"
+        if receipt_method and not 0 < receipt_gas <= MOST_GAS:
+            return f"a budget of {receipt_gas} gas for the receipt: expected 1 to {MOST_GAS}"
+        if receipt_gas and not receipt_method:
+            return f"{receipt_gas} gas for a receipt to method 0: name a method, or give no gas"
+        return ""
+
+    # --- delivering -------------------------------------------------------------------------------------------
+
+    def next(self, room: int) -> list[Any] | None:
+        """What to deliver with `room` gas: [number, poster, to, method, params, value, gas, gas for handling],
+        its value paid out. A number alone is the gas for handling one that is not delivered any more. None: nothing is
+        to be done now.
+        """
+        number, first, queue = self._load()
+        if first == number:
+            return None
+        entry = self._entry(queue, first)
+        if entry.posted >= self._epoch or room < entry.handling:
+            return None
+        if self._epoch > entry.expiry:
+            self._finish(number, first, queue, entry, EXPIRED, 0, None, expired=True)
+            return [entry.handling]
+        if entry.gas + entry.handling > room:
+            return None
+        if entry.kind == MESSAGE and not self._pay(entry.poster, entry.value):
+            # The poster is gone, and a message has no sender: what it paid is burnt.
+            queue.delete(first)
+            self._save(number, first + 1, queue)
+            self._pay(BURNT_FUNDS_ACTOR, entry.escrow)
+            return [entry.handling]
+        sender = entry.poster if entry.kind == MESSAGE else OUTBOX
+        value = encode_bigint(entry.value)
+        return [first, sender, entry.to, entry.method, entry.params, value, entry.gas, entry.handling]
+
+    def settle(self, exit_code: int, gas_used: int, returned: bytes | None) -> None:
+        """The end of what `next` handed out: burn what was used, give the rest back, post the receipt."""
+        number, first, queue = self._load()
+        self._finish(number, first, queue, self._entry(queue, first), exit_code, gas_used, returned)
+
+    def _finish(
+        self,
+        number: int,
+        first: int,
+        queue: Amt,
+        entry: OutboxEntry,
+        exit_code: int,
+        gas_used: int,
+        returned: bytes | None,
+        *,
+        expired: bool = False,
+    ) -> None:
+        queue.delete(first)
+        if entry.kind == MESSAGE and entry.receipt_method:
+            receipt = OutboxEntry(
+                RECEIPT, entry.poster, Address.id(entry.poster).to_bytes(), entry.receipt_method,
+                encode([first, exit_code, gas_used, returned]), 0, entry.receipt_gas, entry.price,
+                self._epoch, self._epoch + RECEIPT_WAIT, 0, 0, first,
+            )  # fmt: skip
+            self._append(number, first + 1, queue, receipt)
+        else:
+            self._save(number, first + 1, queue)
+        back = entry.price * (entry.gas - gas_used) + (entry.value if expired else 0)
+        burnt = entry.price * (gas_used + entry.handling)
+        if not self._pay(entry.poster, back):
+            burnt += back
+        self._pay(BURNT_FUNDS_ACTOR, burnt)
+
+    # --- state and money --------------------------------------------------------------------------------------
+
+    def _load(self) -> tuple[int, int, Amt]:
+        number, first, root = get_object(self._blocks, self._kernel.self_.root())
+        return number, first, Amt(self._blocks, unlink(root))
+
+    def _entry(self, queue: Amt, number: int) -> OutboxEntry:
+        return OutboxEntry.of(get_object(self._blocks, unlink(queue.get(number))))
+
+    def _append(self, number: int, first: int, queue: Amt, entry: OutboxEntry) -> None:
+        queue.set(number, link(put_cbor(self._blocks, entry.encode())))
+        self._save(number + 1, first, queue)
+
+    def _save(self, number: int, first: int, queue: Amt) -> None:
+        self._kernel.self_.set_root(put_cbor(self._blocks, encode([number, first, link(queue.flush())])))
+
+    def _pay(self, actor: ActorID, amount: int) -> bool:
+        """Send money; whether it arrived."""
+        if amount == 0:
+            return self._kernel.calls.get_actor(actor) is not None
+        try:
+            sent = self._kernel.send(Address.id(actor), METHOD_SEND, value=TokenAmount(amount))
+        except SyscallError:
+            return False
+        return sent.exit_code == ExitCode.OK

@@ -1,0 +1,140 @@
+"""The lab `rent`: actors pay for their state by byte and epoch; one that does not is archived until it is proven again.
+
+Terms, methods, money and invariants: docs/labs/rent.md. Who pays what is the rent actor's (`rent_actor.py` beside this
+file); here its work is done at the end of each epoch, after reward and cron.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from fvm_hypervisor.laboratory.profiles.lab_runtimes import named_code
+from fvm_hypervisor.laboratory.profiles.rent_actor import (
+    CODE,
+    CODE_BLOCK,
+    COLLECT,
+    FIRST_USER,
+    RENT,
+    RUNTIME,
+    ArchivedRuntime,
+    RentRuntime,
+    RentState,
+    RentTerms,
+)
+from hypervisor.address import Address
+from hypervisor.archived import ARCHIVED, ARCHIVED_CODE
+from hypervisor.errors import Fatal, InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.labs import Lab
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import MachineState
+from hypervisor.message import Message
+from hypervisor.network_versions import NetworkVersion
+from hypervisor.state_tree import ActorState
+from hypervisor.types import SYSTEM_ACTOR, Gas, TokenAmount
+from localnet.rules.base_fee import GasBid
+from localnet.rules.parts import BlockRules, NetworkRules
+
+LAB: Final = Lab(
+    what="rent for state by byte and epoch; an actor that does not pay is archived until its state is proven",
+    network=f"{__name__}:with_rent",
+    genesis=f"{__name__}:install_rent",
+    machine=f"{__name__}:know_rent",
+    option="who pays, `own` (who opts in) or `all`, and the terms, as all/1000000/2880/86400",
+)
+TERMS: Final = RentTerms()
+"""The terms where none are given."""
+BOUNDS: Final = (("rate", 1, 10**18), ("period", 1, 10**6), ("grace", 0, 10**7))
+"""What an option may say: a period's rent for the largest state that is walked over stays below 2^127 attoFIL."""
+_KNOWN: Final = named_code(CODE, "rent")
+_SYSTEM_GAS: Final = Gas(1 << 40)
+"""Of the rent actor's own work, which rent pays for."""
+
+
+def with_rent(rules: NetworkRules, option: str) -> NetworkRules:
+    """Rules whose blocks take rent. Raises InvalidInput for an option that says something else."""
+    terms_of(option)
+    return replace(rules, blocks=RentBlocks(rules.blocks), code=(*rules.code, _KNOWN))
+
+
+def install_rent(machine: MachineState, option: str) -> None:
+    """Put a rent actor without tenancies into a state, with the terms of an option."""
+    for_all, terms = terms_of(option)
+    machine.store.put(CODE, CODE_BLOCK)
+    head = RentState.empty(machine.store, terms, FIRST_USER if for_all else None)
+    machine.state_tree.set_actor(RENT, ActorState(CODE, head))
+
+
+def know_rent(machine: MachineState) -> None:
+    """Let a machine run the rent actor, and know archived ones."""
+    machine.registry.override(CODE, RUNTIME, RentRuntime)
+    machine.registry.override(ARCHIVED_CODE, ARCHIVED, ArchivedRuntime)
+
+
+def terms_of(option: str) -> tuple[bool, RentTerms]:
+    """Whether all pay, and what, of an option such as `all/1000000/2880/86400`; the last parts may be left out."""
+    who, *words = (option or "own").split("/")
+    expected = f"rent={option}: expected own or all, then rate, period and grace, such as rent=all/1000000/2880/86400"
+    if who not in ("own", "all") or len(words) > len(BOUNDS):
+        raise InvalidInput(expected)
+    numbers = [TERMS.rates[0][1], TERMS.period, TERMS.grace]
+    for place, (word, (name, least, most)) in enumerate(zip(words, BOUNDS, strict=False)):
+        if not (word.isascii() and word.isdigit()) or len(word) > 20:
+            raise InvalidInput(expected)
+        numbers[place] = int(word)
+        if not least <= int(word) <= most:
+            raise InvalidInput(f"rent={option}: a {name} of {word}: expected {least} to {most}")
+    rate, period, grace = numbers
+    return who == "all", RentTerms(((0, rate),), period, grace)
+
+
+class RentBlocks:
+    """See `localnet.rules.parts.BlockRules`: another set's, and rent at the end of each epoch."""
+
+    def __init__(self, inner: BlockRules) -> None:
+        self._inner = inner
+
+    def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
+        """Rent is for an epoch's end."""
+        self._inner.start_block(machine, parent_hash)
+
+    def null_round(self, machine: Hypervisor) -> None:
+        """An epoch without a block takes rent, too."""
+        self._inner.null_round(machine)
+        collect(machine)
+
+    def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
+        """Reward and cron come first."""
+        self._inner.end_block(machine, producer, tips)
+        collect(machine)
+
+    def next_base_fee(
+        self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
+    ) -> TokenAmount:
+        """Rent moves no fee."""
+        return self._inner.next_base_fee(version, base_fee, gas_used, bids)
+
+
+def collect(machine: Hypervisor) -> None:
+    """Do an epoch's work of the rent actor, where there is any. Raises Fatal where it fails."""
+    if not _is_due(machine):
+        return
+    message = Message(
+        Address.id(RENT), Address.id(SYSTEM_ACTOR), nonce=machine.context.epoch, method=COLLECT, gas_limit=_SYSTEM_GAS
+    )
+    result = machine.apply_implicit(message)
+    if result.exit_code != ExitCode.OK:
+        raise result.fatal or Fatal(f"the rent actor exited with {result.exit_code}: {result.message}")
+
+
+def _is_due(machine: Hypervisor) -> bool:
+    """Whether an actor is due, or new: looked up without a message, so that an idle epoch costs nothing."""
+    rent = machine.state_tree.get_actor(RENT)
+    if rent is None:
+        return False
+    first, cursor = RentState.first_due(machine.store, rent.head)
+    if first is not None and first <= machine.context.epoch:
+        return True
+    return cursor is not None and bool(cursor < machine.state_tree.init_state().next_id)

@@ -1,0 +1,545 @@
+"""The rent actor: the actor of the lab `rent` that holds deposits, takes rent from them, archives and resurrects.
+
+Its code runs here and not as WASM; what it reads and writes of its own are the kernel's operations, with their charges.
+Its state is `[terms, cursor, first, actors, queue]`, see `RentState`. Methods and rules: docs/labs/rent.md. When epochs
+end is `fvm_hypervisor.laboratory.profiles.rent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Final
+
+from eth_abi.abi import decode as decode_abi
+from eth_abi.abi import encode as encode_abi
+from eth_abi.exceptions import DecodingError
+
+from bridge.addresses import to_filecoin
+from bridge.cbor import ParamsError
+from bridge.method_numbers import INVOKE_EVM
+from fvm_hypervisor.laboratory.profiles.kernel_blocks import KernelBlocks, put_cbor
+from fvm_hypervisor.laboratory.profiles.lab_runtimes import LabRuntime, MethodsRuntime
+from fvm_hypervisor.laboratory.profiles.plain_params import AROUND, plain_calldata, plain_fields, refuse_longer
+from fvm_hypervisor.laboratory.profiles.resurrection import MOST_PROOF, ProofRefused, StateSize, proven_blocks, size_of
+from hypervisor.address import Address
+from hypervisor.archived import ARCHIVED_BLOCK, ARCHIVED_CODE, ArchivedActor, archived
+from hypervisor.bigint import decode_bigint, encode_bigint
+from hypervisor.blocks import Block
+from hypervisor.errors import ActorExit, Fatal, InvalidInput, SyscallError
+from hypervisor.exit_codes import ExitCode
+from hypervisor.gas import to_milligas
+from hypervisor.kernel import Kernel
+from hypervisor.manifest import Manifest
+from hypervisor.runtime import Outcome
+from hypervisor.state_tree import ActorState
+from hypervisor.types import (
+    BURNT_FUNDS_ACTOR,
+    METHOD_SEND,
+    SYSTEM_ACTOR,
+    ActorID,
+    BlockId,
+    MethodNumber,
+    TokenAmount,
+)
+from localnet.preinstalled import CREATE2_DEPLOYER, MULTICALL3
+from store.amt import Amt
+from store.blockstore import Blockstore, StoreError, get_object
+from store.cid import CBOR, RAW, Cid, cid_of
+from store.codec import CodecError, encode, link, unlink
+from store.hamt import Hamt
+from store.varint import read_uvarint, write_uvarint
+
+RENT: Final = ActorID(21)
+RUNTIME: Final = "rent"
+CODE_BLOCK: Final = b"The rent actor of the lab rent, version 1. It is executed by the runtime `rent`, not as a module."
+CODE: Final = cid_of(CODE_BLOCK, RAW)
+"""The code CID: of a block that says so, since a state's links lead to blocks."""
+
+PAY, OPT_OUT, RESURRECT, LOOK, COLLECT = map(MethodNumber, range(2, 7))
+
+FIRST_USER: Final = 100
+"""The actors below it are the network's own, whatever their code."""
+PAYING: Final = "evm"
+"""The built-in code that pays rent: contracts. Accounts, miners, multisigs and the network's own actors do not."""
+FREE: Final = frozenset(map(to_filecoin, (MULTICALL3, CREATE2_DEPLOYER)))
+"""Contracts that networks begin with: tools need them, and nobody pays for them."""
+UNBORN: Final = "placeholder"
+"""What may become a contract: it is looked at again, and pays nothing meanwhile."""
+
+EPOCH_ACTORS: Final = 200
+"""Actors that an epoch's end looks at, those that come to pay and those that are due."""
+EPOCH_BLOCKS: Final = 10_000
+"""Blocks that an epoch's end walks over before it leaves the rest to the next one."""
+STATE_BLOCKS: Final = 10_000
+"""Blocks of one state that are walked over: a state with more pays for these."""
+
+MOST_DEPOSIT: Final = 1 << 100
+_PROOF_GAS_PER_BYTE: Final = 10
+"""For reading and hashing a proof; what is kept of it is paid as any block that is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class RentTerms:
+    """What rent costs.
+
+    `rates` are rows [from this epoch on, attoFIL for a byte and an epoch]; rent is paid a `period` of epochs ahead, for
+    the first time at most `grace` epochs after the actor came to pay.
+    """
+
+    rates: tuple[tuple[int, int], ...] = ((0, 1_000_000),)
+    period: int = 2_880
+    grace: int = 86_400
+
+    def rent(self, size: int, epoch: int) -> int:
+        """attoFIL for a period that begins at an epoch."""
+        rate = [rate for start, rate in self.rates if start <= epoch][-1]
+        return size * rate * self.period
+
+    def fields(self) -> list[Any]:
+        """As the state holds them."""
+        return [[list(row) for row in self.rates], self.period, self.grace]
+
+    @classmethod
+    def of(cls, fields: Any) -> RentTerms:
+        """The inverse of `fields`."""
+        rates, period, grace = fields
+        return cls(tuple((start, rate) for start, rate in rates), period, grace)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """An actor that pays rent: its deposit in attoFIL, its size when it was looked at last, when it is due again.
+
+    `graced`: it has not paid yet, and has still time to.
+    """
+
+    deposit: int
+    size: int
+    due: int
+    graced: bool
+
+    def fields(self) -> list[Any]:
+        """As the state holds it."""
+        return [encode_bigint(self.deposit), self.size, self.due, self.graced]
+
+    @classmethod
+    def of(cls, fields: Any) -> Tenancy:
+        """The inverse of `fields`."""
+        deposit, size, due, graced = fields
+        return cls(decode_bigint(deposit), size, due, graced)
+
+
+class RentState:
+    """The rent actor's state.
+
+    `cursor` is the next ID that is looked at for whether it pays, None where actors opt in. `first` is the first epoch
+    at which an actor is due, None where none is. `actors` is a HAMT of tenancies by ID, `queue` an AMT by epoch of
+    links to AMTs of the IDs that are due then: one whose tenancy names another epoch is passed over.
+    """
+
+    def __init__(self, store: Blockstore, head: Cid) -> None:
+        fields = get_object(store, head)
+        self._store = store
+        self.terms, self.cursor, self.first = RentTerms.of(fields[0]), fields[1], fields[2]
+        self.actors, self.queue = Hamt(store, unlink(fields[3])), Amt(store, unlink(fields[4]))
+
+    @classmethod
+    def empty(cls, store: Blockstore, terms: RentTerms, cursor: int | None) -> Cid:
+        """The state without tenancies, written."""
+        fields = [terms.fields(), cursor, None, link(Hamt(store).flush()), link(Amt(store).flush())]
+        return put_cbor(store, encode(fields))
+
+    @staticmethod
+    def first_due(store: Blockstore, head: Cid) -> tuple[int | None, int | None]:
+        """`first` and `cursor` of a state, without its trees."""
+        _, cursor, first, _, _ = get_object(store, head)
+        return first, cursor
+
+    def flush(self) -> Cid:
+        """Write it."""
+        trees = [link(self.actors.flush()), link(self.queue.flush())]
+        return put_cbor(self._store, encode([self.terms.fields(), self.cursor, self.first, *trees]))
+
+    def tenancy(self, actor: ActorID) -> Tenancy | None:
+        """What an actor has, if it pays."""
+        found = self.actors.get(write_uvarint(actor))
+        return None if found is None else Tenancy.of(found)
+
+    def tenancies(self) -> dict[ActorID, Tenancy]:
+        """All of them."""
+        return {_actor_of(key): Tenancy.of(fields) for key, fields in self.actors.items()}
+
+    def keep(self, actor: ActorID, tenancy: Tenancy) -> None:
+        """Write what an actor has."""
+        self.actors.set(write_uvarint(actor), tenancy.fields())
+
+    def plan(self, actor: ActorID, tenancy: Tenancy) -> None:
+        """Write what an actor has, and look at it when it is due."""
+        self.keep(actor, tenancy)
+        found = self.queue.get(tenancy.due)
+        bucket = Amt(self._store, None if found is None else unlink(found))
+        bucket.set(bucket.count, actor)  # a bucket that is read from has no further ones: they are due later
+        self.queue.set(tenancy.due, link(bucket.flush()))
+        self.first = tenancy.due if self.first is None else min(self.first, tenancy.due)
+
+    def forget(self, actor: ActorID) -> None:
+        """It pays no more."""
+        self.actors.delete(write_uvarint(actor))
+
+    def take_due(self, epoch: int, most: int) -> list[tuple[int, ActorID]]:
+        """Take those out of the queue that are due until an epoch, the oldest first: when, and who."""
+        taken: list[tuple[int, ActorID]] = []
+        for due, root in list(islice(self.queue.items(), most)):
+            if due > epoch or len(taken) == most:
+                break
+            bucket = Amt(self._store, unlink(root))
+            found = list(islice(bucket.items(), most - len(taken)))
+            taken += [(due, ActorID(actor)) for _, actor in found]
+            if len(found) == bucket.count:
+                self.queue.delete(due)
+                continue
+            for index, _ in found:
+                bucket.delete(index)
+            self.queue.set(due, link(bucket.flush()))
+        return taken
+
+    def look_for_first(self) -> None:
+        """Find the first epoch again at which an actor is due."""
+        self.first = next((due for due, _ in self.queue.items()), None)
+
+
+def pays_rent(manifest: Manifest, actor: ActorID, state: ActorState) -> bool:
+    """Whether an actor is of those that pay: a contract, or a user's native actor."""
+    if actor < FIRST_USER or state.delegated_address in FREE:
+        return False
+    return manifest.name_of(state.code) in (None, PAYING) and state.code != ARCHIVED_CODE
+
+
+class ArchivedRuntime(LabRuntime):
+    """Answers for archived actors, always the same."""
+
+    what = "what is archived"
+
+    def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
+        """The exit code SYS_ACTOR_ARCHIVED."""
+        actor = kernel.context.receiver
+        state = kernel.calls.get_actor(actor)
+        known = None if state is None else archived(kernel.machine.store, state)
+        return Outcome(ExitCode.SYS_ACTOR_ARCHIVED, message=f"f0{actor} is {known}: resurrect it by f0{RENT}")
+
+
+class RentRuntime(MethodsRuntime):
+    """Runs the rent actor."""
+
+    what = "the rent actor"
+    charge = "OnRentMethod"
+
+    def run(self, kernel: Kernel, params: Block | None) -> tuple[int, bytes] | None:
+        """See `MethodsRuntime.run`."""
+        return _Invocation(kernel).run(params)
+
+
+class _Invocation:
+    """One invocation of the rent actor."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._calls = kernel.calls
+        self._context = kernel.context
+        self._store = kernel.machine.store
+        self._epoch = kernel.machine.context.epoch
+        self._blocks = KernelBlocks(kernel)
+
+    def run(self, params: Block | None) -> tuple[int, bytes] | None:
+        """The method's answer: codec and bytes."""
+        number = self._context.method
+        if number == COLLECT:
+            if self._context.caller != SYSTEM_ACTOR:
+                raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"method {number} is the system's")
+            self.collect()
+            return None
+        by_abi = number == INVOKE_EVM
+        number = self._number_of_abi(params) if by_abi else number
+        method = METHODS.get(number)
+        if method is None:
+            raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the rent actor has no method {number}")
+        refuse_longer(params, method.most, f"method {number}")
+        fields = self._fields_of_abi(method, params) if by_abi else self._fields_of_cbor(number, method, params)
+        if self._context.read_only and not method.reads:
+            raise ActorExit(ExitCode.USR_READ_ONLY, message="no rent is paid in a read-only call")
+        if self._context.value and not method.takes_money:
+            raise ActorExit(ExitCode.USR_NOT_PAYABLE, message=f"method {number} takes no money")
+        answers = method.function(self, *fields)
+        if by_abi:
+            return RAW, encode_abi(method.answer, answers)
+        if not method.answer:
+            return None
+        typed = zip(method.answer, answers, strict=True)
+        return CBOR, encode([encode_bigint(value) if kind == "uint256" else value for kind, value in typed])
+
+    def _number_of_abi(self, params: Block | None) -> MethodNumber:
+        refuse_longer(params, max(method.most for method in METHODS.values()), "calldata")
+        try:
+            selector = plain_calldata(params)[:4]
+        except ParamsError as error:
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the calldata cannot be read: {error}") from None
+        for number, method in METHODS.items():
+            if method.selector == selector:
+                return number
+        said = f"the rent actor has no function with the selector 0x{selector.hex()}"
+        raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=said)
+
+    def _fields_of_abi(self, method: _Method, params: Block | None) -> list[bytes]:
+        try:
+            return list(decode_abi(("bytes",) * method.fields, plain_calldata(params)[4:]))
+        except (DecodingError, OverflowError, ValueError) as error:
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the calldata cannot be read: {error}") from None
+
+    def _fields_of_cbor(self, number: MethodNumber, method: _Method, params: Block | None) -> list[bytes]:
+        if method.fields == 0:
+            return []
+        try:
+            found = plain_fields(params, method.fields)
+        except CodecError as error:
+            said = f"the parameters of method {number} cannot be read: {error}"
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=said) from None
+        fields = [field for field in found if isinstance(field, bytes)]
+        if len(fields) < len(found):
+            said = f"the parameters of method {number} cannot be read: a field that is not bytes"
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=said)
+        return fields
+
+    # --- methods ----------------------------------------------------------------------------------------------
+
+    def pay(self, address: bytes) -> list[int]:
+        """Add what came with the call to an actor's deposit; when that is looked at next. Itself it may opt in."""
+        actor, state = self._actor(address)
+        if state.code == ARCHIVED_CODE:
+            raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"f0{actor} is archived: resurrect it")
+        books = self._load()
+        tenancy = books.tenancy(actor)
+        deposit = self._context.value + (0 if tenancy is None else tenancy.deposit)
+        if deposit > MOST_DEPOSIT:
+            said = f"a deposit of {deposit} attoFIL: at most {MOST_DEPOSIT}"
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=said)
+        if tenancy is not None:
+            tenancy = replace(tenancy, deposit=deposit)
+            books.keep(actor, tenancy)
+        else:
+            if not pays_rent(self._kernel.machine.manifest, actor, state):
+                said = f"f0{actor} pays no rent: contracts and users' native actors do"
+                raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=said)
+            if books.cursor is None and actor != self._context.caller:
+                raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"f0{actor} pays no rent unless it opts in itself")
+            tenancy = Tenancy(deposit, 0, self._epoch, graced=True)
+            books.plan(actor, tenancy)
+        self._save(books)
+        return [tenancy.due]
+
+    def opt_out(self) -> list[int]:
+        """Let the caller pay no more, and give its deposit back."""
+        books, caller = self._load(), self._context.caller
+        tenancy = books.tenancy(caller)
+        if books.cursor is not None:
+            raise ActorExit(ExitCode.USR_FORBIDDEN, message="all actors pay rent here")
+        if tenancy is None:
+            raise ActorExit(ExitCode.USR_NOT_FOUND, message=f"f0{caller} pays no rent")
+        books.forget(caller)
+        self._save(books)
+        self._pay(caller, tenancy.deposit)
+        return []
+
+    def look(self, address: bytes) -> list[int]:
+        """Size, deposit and when it is due of an actor that pays; size and since when of one that is archived."""
+        actor, state = self._actor(address)
+        gone = archived(self._store, state)
+        if gone is not None:
+            return [gone.size, 0, 0, gone.since]
+        tenancy = self._load().tenancy(actor)
+        return [0, 0, 0, 0] if tenancy is None else [tenancy.size, tenancy.deposit, tenancy.due, 0]
+
+    def resurrect(self, address: bytes, proof: bytes) -> list[int]:
+        """Give an archived actor its state back, for a period's rent; when it is due next."""
+        # check
+        actor, state = self._actor(address)
+        gone = archived(self._store, state)
+        if gone is None:
+            raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"f0{actor} is not archived")
+        books, value = self._load(), self._context.value
+        rent = books.terms.rent(gone.size, self._epoch)
+        if not rent <= value <= MOST_DEPOSIT:
+            said = f"{value} attoFIL came with the proof: f0{actor} costs {rent} a period, at most {MOST_DEPOSIT}"
+            raise ActorExit(ExitCode.USR_INSUFFICIENT_FUNDS, message=said)
+        # charge and do
+        for cid, data in self._proven(gone, proof):
+            self._store.put(cid, data)
+        manifest = self._kernel.machine.manifest
+        code = manifest.code(gone.name) if gone.name else gone.code
+        self._calls.set_actor(actor, replace(state, code=code, head=gone.root))
+        tenancy = Tenancy(value - rent, gone.size, self._epoch + books.terms.period, graced=False)
+        books.plan(actor, tenancy)
+        self._save(books)
+        self._pay(BURNT_FUNDS_ACTOR, rent)
+        # return
+        return [tenancy.due]
+
+    def _proven(self, gone: ArchivedActor, proof: bytes) -> list[tuple[Cid, bytes]]:
+        """The blocks of an archived state, each paid for as if it were written now."""
+        gas, prices = self._kernel.gas, self._kernel.prices
+        gas.charge("OnRentProof", to_milligas(_PROOF_GAS_PER_BYTE * len(proof)))
+        try:
+            if not gone.kept:
+                return proven_blocks(gone.root, proof, lambda size: gas.charge("OnBlockLink", prices.block_link(size)))
+            if proof:
+                raise ProofRefused("the state's blocks are kept: no proof is needed")
+        except ProofRefused as error:
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"no proof of its state: {error}") from None
+        return []
+
+    # --- at the end of an epoch -------------------------------------------------------------------------------
+
+    def collect(self) -> None:
+        """Take the rent of those who are due, archive who has none; as much of it as an epoch has room for."""
+        books = self._load()
+        room = self._enroll(books)
+        burnt, walked = 0, 0
+        due = books.take_due(self._epoch, room)
+        for place, (epoch, actor) in enumerate(due):
+            if walked >= EPOCH_BLOCKS:
+                for later, other in due[place:]:
+                    self._postpone(books, other, later)
+                break
+            tenancy = books.tenancy(actor)
+            if tenancy is not None and tenancy.due == epoch:
+                paid, blocks = self._settle(books, actor, tenancy)
+                burnt, walked = burnt + paid, walked + blocks
+        books.look_for_first()
+        self._save(books)
+        self._pay(BURNT_FUNDS_ACTOR, burnt)
+
+    def _enroll(self, books: RentState) -> int:
+        """Where all pay, take up actors that are new; how many actors may still be looked at."""
+        if books.cursor is None:
+            return EPOCH_ACTORS
+        tree, manifest = self._calls.tree, self._kernel.machine.manifest
+        first: int = books.cursor
+        end = min(tree.init_state().next_id, first + EPOCH_ACTORS // 2)
+        for number in range(first, max(first, end)):
+            actor = ActorID(number)
+            state = tree.get_actor(actor)
+            if state is None or books.tenancy(actor) is not None:
+                continue
+            if pays_rent(manifest, actor, state) or manifest.name_of(state.code) == UNBORN:
+                books.plan(actor, Tenancy(0, 0, self._epoch, graced=True))
+        books.cursor = max(first, end)
+        return EPOCH_ACTORS - (max(first, end) - first)
+
+    def _postpone(self, books: RentState, actor: ActorID, epoch: int) -> None:
+        """Look at an actor in the next epoch."""
+        tenancy = books.tenancy(actor)
+        if tenancy is not None and tenancy.due == epoch:
+            books.plan(actor, replace(tenancy, due=self._epoch + 1))
+
+    def _settle(self, books: RentState, actor: ActorID, tenancy: Tenancy) -> tuple[int, int]:
+        """Rent for a period, or the end: attoFIL to burn, and how many blocks were walked over."""
+        tree, manifest, terms = self._calls.tree, self._kernel.machine.manifest, books.terms
+        state = tree.get_actor(actor)
+        if state is None:  # it has destroyed itself, and its deposit has no owner
+            books.forget(actor)
+            return tenancy.deposit, 0
+        if manifest.name_of(state.code) == UNBORN:
+            books.plan(actor, replace(tenancy, due=self._epoch + terms.period))
+            return 0, 0
+        if not pays_rent(manifest, actor, state):  # it has become an account
+            books.forget(actor)
+            self._pay(actor, tenancy.deposit)
+            return 0, 0
+        found = self._measure(actor, state)
+        rent = terms.rent(found.size, self._epoch)
+        if rent <= tenancy.deposit:
+            due = self._epoch + terms.period
+            books.plan(actor, Tenancy(tenancy.deposit - rent, found.size, due, graced=False))
+            return rent, found.blocks
+        if tenancy.graced and terms.grace:
+            books.plan(actor, replace(tenancy, size=found.size, due=self._epoch + terms.grace, graced=False))
+            return 0, found.blocks
+        books.forget(actor)
+        name = manifest.name_of(state.code) or ""
+        gone = ArchivedActor(self._epoch, name, state.code, state.head, found.size, kept=not found.is_provable)
+        head = put_cbor(self._store, gone.encode())
+        self._store.put(ARCHIVED_CODE, ARCHIVED_BLOCK)  # with each one: what nothing leads to is not kept
+        self._calls.set_actor(actor, replace(state, code=ARCHIVED_CODE, head=head))
+        self._pay(actor, tenancy.deposit)
+        return 0, found.blocks
+
+    def _measure(self, actor: ActorID, state: ActorState) -> StateSize:
+        try:
+            return size_of(self._store, state.head, STATE_BLOCKS)
+        except (StoreError, CodecError) as error:
+            raise Fatal(f"the state of f0{actor} cannot be walked over: {error}") from error
+
+    # --- state and money --------------------------------------------------------------------------------------
+
+    def _actor(self, address: bytes) -> tuple[ActorID, ActorState]:
+        """Whom an address names; no bytes name the caller."""
+        if not address:
+            actor: ActorID | None = self._context.caller
+        else:
+            try:
+                actor = self._kernel.actors.resolve_address(Address.from_bytes(address))
+            except (InvalidInput, SyscallError) as error:
+                raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=f"the actor's address: {error}") from None
+        state = None if actor is None else self._calls.get_actor(actor)
+        if actor is None or state is None:
+            raise ActorExit(ExitCode.USR_NOT_FOUND, message=f"there is no actor {address.hex() or actor}")
+        return actor, state
+
+    def _load(self) -> RentState:
+        return RentState(self._blocks, self._kernel.self_.root())
+
+    def _save(self, books: RentState) -> None:
+        self._kernel.self_.set_root(books.flush())
+
+    def _pay(self, actor: ActorID, amount: int) -> None:
+        """Send money to an actor that is there. Raises ActorExit where it does not arrive: then nothing is done."""
+        if not amount:
+            return
+        sent = self._kernel.send(Address.id(actor), METHOD_SEND, value=TokenAmount(amount))
+        if sent.exit_code != ExitCode.OK:
+            said = f"{amount} attoFIL do not reach f0{actor}, which exits with {sent.exit_code}"
+            raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """A public method: what it does with its fields (all byte strings) and answers, and its function of Solidity.
+
+    `answer`: the types of the answer, `most`: bytes of parameters at most.
+    """
+
+    function: Callable[..., list[int]]
+    fields: int
+    selector: bytes
+    answer: tuple[str, ...] = ()
+    most: int = AROUND
+    reads: bool = False
+    takes_money: bool = False
+
+
+METHODS: Final[Mapping[MethodNumber, _Method]] = {
+    PAY: _Method(_Invocation.pay, 1, bytes.fromhex("6eda12f8"), ("uint64",), takes_money=True),
+    OPT_OUT: _Method(_Invocation.opt_out, 0, bytes.fromhex("d4eec5a6")),
+    RESURRECT: _Method(
+        _Invocation.resurrect, 2, bytes.fromhex("71776f23"), ("uint64",), MOST_PROOF + AROUND, takes_money=True
+    ),
+    LOOK: _Method(
+        _Invocation.look, 1, bytes.fromhex("4f96d667"), ("uint64", "uint256", "uint64", "uint64"), reads=True
+    ),
+}
+"""Selectors of pay(bytes), optOut(), resurrect(bytes,bytes), look(bytes)."""
+
+
+def _actor_of(key: bytes) -> ActorID:
+    return ActorID(read_uvarint(key)[0])

@@ -1,0 +1,195 @@
+"""A comparison and a tally as text for a terminal, and as plain data for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from fvm_hypervisor.laboratory.compare import KINDS, Comparison, MessageChange
+from fvm_hypervisor.laboratory.parting import as_json
+from fvm_hypervisor.laboratory.sides import Side, described
+from fvm_hypervisor.laboratory.tally import CostTally, Path, Sums
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.printable import printable
+
+MOST_ROWS: Final = 15
+MOST_CHANGES: Final = 10
+_WIDEST: Final = 60
+TABLES: Final = (
+    ("by charge", "charges"),
+    ("by syscall", "syscalls"),
+    ("by actor", "actors"),
+    ("by method", "methods"),
+    ("what cron and rewards called", "cron"),
+)
+"""The tables of a tally: what stands over each, and its field."""
+
+
+def comparison_lines(found: Comparison, sides: tuple[Side, Side]) -> Iterator[str]:
+    """The whole report."""
+    yield f"A: {sides[0].words}"
+    yield f"B: {sides[1].words}"
+    yield summary(found)
+    if found.same:
+        return
+    for title, table in TABLES:
+        yield from _table(title, getattr(found.first, table), getattr(found.second, table))
+    yield from _table("by call in the tree", _tree_sums(found.first), _tree_sums(found.second))
+    if found.changes:
+        yield ""
+        yield f"where they part first, of {counted(len(found.changes), 'message')} the largest differences of gas:"
+        for change in largest(found.changes):
+            yield from change_lines(change)
+    yield from _root_lines(found)
+
+
+def summary(found: Comparison) -> str:
+    """One line: how many messages, how many differ and in what, and the gas of both sides."""
+    what = f"{counted(found.cases, 'case')} with {counted(found.messages, 'message')}"
+    if found.same:
+        return f"{what}: the same, gas {gas(found.first.milligas)}"
+    kinds = ", ".join(f"{kind} {found.kinds[kind]:,}" for kind in KINDS if found.kinds[kind])
+    first, second = found.first.milligas, found.second.milligas
+    roots = f"; state roots differ in {counted(len(found.roots), 'case')}" if found.roots else ""
+    return (
+        f"{what}: {len(found.changes):,} differ{f' ({kinds})' if kinds else ''}{roots}\n"
+        f"gas: A {gas(first)}, B {gas(second)} ({_change(first, second)})"
+    )
+
+
+def change_lines(change: MessageChange) -> Iterator[str]:
+    """A message that differs, and where it does first."""
+    one, other = change.gas
+    yield f"  {change.case}, {change.label}: {', '.join(change.kinds)}; gas A {one:,}, B {other:,} ({other - one:+,})"
+    if change.ends[0] != change.ends[1]:
+        yield f"    A {_shown(change.ends[0])}; B {_shown(change.ends[1])}"
+    if change.parting is not None:
+        yield f"    in {' > '.join(change.parting.path)}"
+        yield from (f"      {words}" for words in change.parting.words)
+
+
+def largest(changes: Sequence[MessageChange]) -> list[MessageChange]:
+    """The messages whose gas differs most; of equals those that came first."""
+    return sorted(changes, key=lambda change: -abs(change.gas[1] - change.gas[0]))[:MOST_CHANGES]
+
+
+def _root_lines(found: Comparison) -> Iterator[str]:
+    for change in found.roots:
+        if change.state:
+            yield ""
+            yield f"state after {change.case}: A {change.roots[0]}, B {change.roots[1]}; B's, where A's is the expected"
+            yield from (f"  {_shown(line)}" for line in change.state)
+
+
+def _table(title: str, first: Sums, second: Sums) -> Iterator[str]:
+    """The rows that differ, the largest difference first."""
+    rows = changed_rows(first, second)
+    if not rows:
+        return
+    yield ""
+    yield f"{title:<{_WIDEST}} {'A':>20} {'B':>20} {'difference':>16}"
+    for name, (times, milligas), (other_times, other_milligas) in rows[:MOST_ROWS]:
+        count = f"{times:,}x" if times == other_times else f"{times:,}x -> {other_times:,}x"
+        label = f"{cut(name, _WIDEST - len(count) - 3)}  {count}"
+        change = gas(other_milligas - milligas, sign=True)
+        yield f"  {label:<{_WIDEST - 2}} {gas(milligas):>20} {gas(other_milligas):>20} {change:>16}"
+    if len(rows) > MOST_ROWS:
+        yield f"  and {len(rows) - MOST_ROWS:,} more: --json has all of them"
+
+
+Row = tuple[str, tuple[int, int], tuple[int, int]]
+
+
+def changed_rows(first: Sums, second: Sums) -> list[Row]:
+    """The names whose sums differ, with both: how often, and milligas. The largest difference comes first."""
+    rows: list[Row] = []
+    for name in {**first, **second}:
+        one, other = _pair(first, name), _pair(second, name)
+        if one != other:
+            rows.append((name, one, other))
+    return sorted(rows, key=lambda row: (-abs(row[2][1] - row[1][1]), -abs(row[2][0] - row[1][0]), row[0]))
+
+
+def _pair(sums: Sums, name: str) -> tuple[int, int]:
+    times, milligas = sums.get(name, (0, 0))
+    return times, milligas
+
+
+def _tree_sums(tally: CostTally) -> Sums:
+    return {tree_name(path): [place.calls, place.own_milligas] for path, place in tally.tree.items()}
+
+
+def tree_name(path: Path) -> str:
+    """A place in the tree of calls, in words."""
+    return " > ".join(path)
+
+
+# --- plain data -----------------------------------------------------------------------------------------------
+
+
+def comparison_json(found: Comparison, sides: tuple[Side, Side]) -> dict[str, Any]:
+    """The whole comparison; amounts in milligas, but a message's gas in gas."""
+    return {
+        "same": found.same,
+        "a": described(sides[0]),
+        "b": described(sides[1]),
+        "cases": found.cases,
+        "messages": found.messages,
+        "kinds": {kind: found.kinds[kind] for kind in KINDS},
+        "milligas": [found.first.milligas, found.second.milligas],
+        "changed": {
+            table: [
+                {"name": name, "a": list(one), "b": list(other)}
+                for name, one, other in changed_rows(getattr(found.first, table), getattr(found.second, table))
+            ]
+            for _, table in TABLES
+        }
+        | {
+            "tree": [
+                {"name": name, "a": list(one), "b": list(other)}
+                for name, one, other in changed_rows(_tree_sums(found.first), _tree_sums(found.second))
+            ]
+        },
+        "changes": [
+            {
+                "case": change.case,
+                "message": change.label,
+                "kinds": list(change.kinds),
+                "gas": list(change.gas),
+                "ends": list(change.ends),
+                "first": as_json(change.parting),
+            }
+            for change in found.changes
+        ],
+        "roots": [asdict(change) for change in found.roots],
+    }
+
+
+# --- words ----------------------------------------------------------------------------------------------------
+
+
+def gas(milligas: int, sign: bool = False) -> str:
+    """Milligas as gas, rounded to whole gas."""
+    whole = round(milligas / MILLIGAS_PER_GAS)
+    return f"{whole:+,}" if sign else f"{whole:,}"
+
+
+def _change(first: int, second: int) -> str:
+    share = f", {100 * (second - first) / first:+.2f} %" if first else ""
+    return f"{gas(second - first, sign=True)}{share}"
+
+
+def counted(number: int, word: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def cut(text: str, width: int) -> str:
+    """The end of a text that is too long."""
+    shown = printable(text, len(text))
+    return shown if len(shown) <= width else f"...{shown[3 - width :]}"
+
+
+def _shown(text: str) -> str:
+    return printable(text, 400)

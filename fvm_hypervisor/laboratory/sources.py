@@ -1,0 +1,82 @@
+"""Where messages to execute come from: each source gives cases, and each case can be executed under any rules.
+
+A `CaseJob` is a part of a source that one process does: it is small, and can be handed to another one; `cases` opens
+it. A case is executed from its own state, once on each side, so that cases do not depend on each other. Sources:
+message vectors (`fvm_hypervisor.laboratory.vector_source`), tipsets of a chain's folder
+(`fvm_hypervisor.laboratory.chain_source`); which of them a path is, `fvm_hypervisor.laboratory.jobs` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from fvm_hypervisor.laboratory.sides import Side
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import exit_meaning
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Receipt
+from hypervisor.tracing import Tracer
+from store.blockstore import BlockNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class MessageOutcome:
+    """What a message did: its receipt, or in words why there is none."""
+
+    label: str
+    receipt: Receipt | None = None
+    refused: str = ""
+    fatal: str = ""
+    lacks_block: bool = False
+    """Whether execution could not go on because a block is missing: else that it could not is what the message does."""
+
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        if self.receipt is None or self.fatal:
+            return self.fatal or self.refused
+        return f"exit {exit_meaning(self.receipt.exit_code)}"
+
+
+class Run(Protocol):
+    """A case on one side: a machine at the state before its messages, which `steps` executes one by one."""
+
+    @property
+    def machine(self) -> Hypervisor:
+        """The machine, whose state each step changes."""
+
+    def steps(self) -> Iterator[MessageOutcome]:
+        """Execute message by message."""
+
+
+class RecordedCase(Protocol):
+    """Messages that are executed one after the other, on a state of their own."""
+
+    @property
+    def name(self) -> str:
+        """What the case is called in reports."""
+
+    def begin(self, side: Side, tracer: Tracer | None) -> Run:
+        """A run of the case on one side. Raises InvalidInput where it cannot be run there."""
+
+
+class CaseJob(Protocol):
+    """A part of a source."""
+
+    def cases(self) -> Iterable[RecordedCase]:
+        """Its cases. Raises InvalidInput."""
+
+
+def fatal_outcome(label: str, error: BaseException, receipt: Receipt | None = None) -> MessageOutcome:
+    """What there is of a message whose execution could not go on."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, BlockNotFound):
+        cause = cause.__cause__
+    return MessageOutcome(label, receipt, fatal=f"fatal: {error}", lacks_block=cause is not None)
+
+
+def bad_case(name: str, problem: object) -> InvalidInput:
+    """The error of a case that cannot be executed as it was recorded: its blocks are missing, or it is none."""
+    return InvalidInput(f"{name} cannot be executed as it was recorded: {problem}")

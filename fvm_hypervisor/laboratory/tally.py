@@ -1,0 +1,148 @@
+"""What messages cost together: by charge, syscall, actor, method, place in the tree of calls, and what cron called.
+
+Each sum is a pair: how often, and how many milligas. Tallies of several processes are merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from fvm_hypervisor.laboratory.profile import EXECUTION, CallCost, CallNames, Key, MessageCost
+
+DEEPEST: Final = 60
+"""Calls further down count as part of the one there: trees of calls are 1,024 deep at most."""
+NO_SYSCALL: Final = "(no syscall)"
+"""Charges for a message, for the way to an actor and its memory; all charges of contracts under this project's EVM."""
+INSTRUCTIONS: Final = "(instructions)"
+
+Sums = dict[str, list[int]]
+Path = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class CallSum:
+    """All calls at one place of the tree, which its methods name from the outside in."""
+
+    runtime: str
+    calls: int = 0
+    failed: int = 0
+    own: dict[str, int] = field(default_factory=dict)
+    """Milligas by charge, without the calls in them."""
+
+    @property
+    def own_milligas(self) -> int:
+        """Without the calls in them."""
+        return sum(self.own.values())
+
+
+@dataclass(slots=True)
+class CostTally:
+    """Sums over messages."""
+
+    messages: int = 0
+    implicit: int = 0
+    milligas: int = 0
+    keys: dict[Key, list[int]] = field(default_factory=dict)
+    """By syscall and charge."""
+    entered: dict[str, int] = field(default_factory=dict)
+    """How often each syscall was called."""
+    actors: Sums = field(default_factory=dict)
+    methods: Sums = field(default_factory=dict)
+    cron: Sums = field(default_factory=dict)
+    """What implicit messages called, with all that this called itself."""
+    tree: dict[Path, CallSum] = field(default_factory=dict)
+
+    @property
+    def charges(self) -> Sums:
+        """By the names of charges."""
+        sums: Sums = {}
+        for (_, charge), (count, milligas) in self.keys.items():
+            add_sum(sums, charge, count, milligas)
+        return sums
+
+    @property
+    def syscalls(self) -> Sums:
+        """By syscalls, with how often they were called."""
+        sums: Sums = {name: [count, 0] for name, count in self.entered.items()}
+        for (syscall, charge), (_, milligas) in self.keys.items():
+            add_sum(sums, syscall or (INSTRUCTIONS if charge == EXECUTION else NO_SYSCALL), 0, milligas)
+        return sums
+
+    def add(self, message: MessageCost, names: CallNames) -> None:
+        """Count a message in."""
+        self.messages += 1
+        self.implicit += message.implicit
+        waiting: list[tuple[CallCost, Path]] = [(message.head, ()), *((call, ()) for call in message.calls)]
+        for call, above in waiting:  # which grows: calls go 1,024 deep
+            label = names.method(call)
+            path = (*above, label) if len(above) < DEEPEST else above
+            self._count(call, label, names.actor(call), path)
+            waiting += [(inner, path) for inner in call.calls]
+        if message.implicit:
+            for call in message.calls:
+                for each in (call, *call.calls):
+                    words = names.method(each) if each is call else f"{names.method(call)} > {names.method(each)}"
+                    add_sum(self.cron, words, 1, each.milligas)
+
+    def _count(self, call: CallCost, method: str, actor: str, path: Path) -> None:
+        place = self.tree.get(path)
+        if place is None:
+            place = self.tree[path] = CallSum(call.runtime)
+        place.calls += 1
+        place.failed += bool(call.exit_code or call.error)
+        own, keys, charges = 0, self.keys, place.own
+        for key, (count, milligas) in call.own.items():
+            own += milligas
+            charges[key[1]] = charges.get(key[1], 0) + milligas
+            found = keys.get(key)
+            if found is None:
+                keys[key] = [count, milligas]
+            else:
+                found[0] += count
+                found[1] += milligas
+        for syscall, count in call.syscalls.items():
+            self.entered[syscall] = self.entered.get(syscall, 0) + count
+        add_sum(self.methods, method, 1, own)
+        add_sum(self.actors, actor, 1, own)
+        self.milligas += own
+
+    def merge(self, other: CostTally) -> None:
+        """Count another tally in."""
+        self.messages += other.messages
+        self.implicit += other.implicit
+        self.milligas += other.milligas
+        for mine, others in zip(self._tables(), other._tables(), strict=True):
+            for name, (count, milligas) in others.items():
+                add_sum(mine, name, count, milligas)
+        for key, (count, milligas) in other.keys.items():
+            sums = self.keys.setdefault(key, [0, 0])
+            sums[0] += count
+            sums[1] += milligas
+        for syscall, count in other.entered.items():
+            self.entered[syscall] = self.entered.get(syscall, 0) + count
+        for path, found in other.tree.items():
+            place = self.tree.setdefault(path, CallSum(found.runtime))
+            place.calls += found.calls
+            place.failed += found.failed
+            for charge, milligas in found.own.items():
+                place.own[charge] = place.own.get(charge, 0) + milligas
+
+    def _tables(self) -> Iterable[Sums]:
+        return self.actors, self.methods, self.cron
+
+
+def add_sum(sums: Sums, name: str, count: int, milligas: int) -> None:
+    """Count something in under a name."""
+    found = sums.get(name)
+    if found is None:
+        sums[name] = [count, milligas]
+    else:
+        found[0] += count
+        found[1] += milligas
+
+
+def dearest(sums: Sums) -> list[tuple[str, int, int]]:
+    """(name, how often, milligas), the largest amount first."""
+    return sorted(((name, *pair) for name, pair in sums.items()), key=lambda row: (-row[2], -row[1], row[0]))  # type: ignore[misc]

@@ -1,0 +1,119 @@
+"""Vectors as cases, of messages and of tipsets: each variant of a vector, from the state that the vector holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+from fvm_hypervisor.laboratory.sides import Side
+from fvm_hypervisor.laboratory.sources import MessageOutcome, RecordedCase, Run, bad_case, fatal_outcome
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import (
+    VectorVariant,
+    apply_message,
+    name_of,
+    parse_vector,
+    read_message,
+    texts_of,
+    variants_of,
+)
+from hypervisor.errors import Fatal, MessageError
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.opening import AUTO
+from hypervisor.tracing import Tracer
+from localnet.chain.tipset_execution import tipset_steps
+from store.blockstore import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class VectorJob:
+    """A file of message vectors, or a part of it: every `of`-th vector from the number `first` on."""
+
+    path: Path
+    bundles: Path
+    first: int = 0
+    of: int = 1
+
+    def cases(self) -> Iterator[RecordedCase]:
+        """A case for each variant of each vector."""
+        for number, text in enumerate(texts_of(self.path)):
+            if number % self.of != self.first:
+                continue
+            name = str(self.path)
+            try:
+                vector = parse_vector(text, self.path)
+                name = name_of(vector) or self.path.stem
+                yield from map(VectorCase, variants_of(vector, self.path, _bundles(self.bundles)))
+            except (Fatal, StoreError) as error:
+                raise bad_case(name, error) from None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorCase:
+    """A variant of a message vector."""
+
+    variant: VectorVariant
+
+    @property
+    def name(self) -> str:
+        """The vector's name and its variant's."""
+        return f"{self.variant.vector}:{self.variant.name}"
+
+    def begin(self, side: Side, tracer: Tracer | None) -> Run:
+        """A machine of its own over the vector's blocks."""
+        there = self.variant.machine
+        context = replace(there.context, network=side.row(there.context.network))
+        if not side.changes_code:  # one registry of runtimes for both sides
+            machine = there.fork(context=context)
+            machine.tracer = tracer
+            return _VectorRun(self.variant, machine)
+        machine = Hypervisor.at(
+            side.ground(there.base, there.manifest), there.root, context, evm=AUTO, externs=there.externs,
+            proofs=there.proofs, tracer=tracer,
+        )  # fmt: skip
+        return _VectorRun(self.variant, machine)
+
+
+@dataclass(frozen=True, slots=True)
+class _VectorRun:
+    variant: VectorVariant
+    machine: Hypervisor = field(repr=False)
+
+    def steps(self) -> Iterator[MessageOutcome]:
+        return self._tipset_steps() if self.variant.tipsets else self._message_steps()
+
+    def _tipset_steps(self) -> Iterator[MessageOutcome]:
+        for tipset in self.variant.tipsets:
+            for step in tipset_steps(self.machine, tipset.work, tipset.supply):
+                label = f"reward or cron of epoch {tipset.work.epoch}"
+                if step.carried is not None:
+                    label = _label(step.carried.message)
+                yield MessageOutcome(label, step.result.receipt)
+
+    def _message_steps(self) -> Iterator[MessageOutcome]:
+        for applied, stated in zip(self.variant.messages, self.variant.after["receipts"], strict=True):
+            message, raw_length = read_message(applied)
+            label = _label(message)
+            try:
+                result = apply_message(self.machine, message, raw_length)
+            except MessageError as error:
+                yield MessageOutcome(label, refused=f"refused: {error}")
+            else:
+                fatal = result.fatal
+                as_stated = result.exit_code == stated.get("exit_code")  # a block may be missing on purpose
+                outcome = MessageOutcome(label, result.receipt)
+                if fatal is not None:
+                    outcome = fatal_outcome(label, fatal, result.receipt)
+                yield replace(outcome, lacks_block=outcome.lacks_block and not as_stated)
+
+
+def _label(message: Message) -> str:
+    return f"{message.from_} -> {message.to} method {message.method}"
+
+
+@lru_cache(maxsize=1)
+def _bundles(folder: Path) -> BundleFolder:
+    return BundleFolder(folder)

@@ -1,0 +1,405 @@
+"""Runs vectors, the official ones and this project's golden ones, and compares everything that they state.
+
+A vector is a JSON object: a CAR of the state before, messages or tipsets
+(`fvm_hypervisor.laboratory.vectors.tipset_class`), their
+receipts and the state root after them. Official ones are a file each; golden ones (tests/golden) stand one a line in a
+compressed file. The world around a vector is `fvm_hypervisor.laboratory.vectors.world`'s; official bundles are data
+of the caller.
+"""
+
+import base64
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.files import files_of
+from fvm_hypervisor.laboratory.vectors.tipset_class import MESSAGE, TIPSET, VectorTipset, message_count, read_tipsets
+from fvm_hypervisor.laboratory.vectors.world import ReplayExterns, context_of, proofs_of, read_number
+from hypervisor.address import Address, Protocol
+from hypervisor.errors import InvalidInput, MessageError
+from hypervisor.executor import ApplyResult
+from hypervisor.features import with_features
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.network_versions import network_version
+from hypervisor.opening import AUTO
+from hypervisor.overlay import Overlay
+from hypervisor.parallel import BlockMessage, Parallel, ParallelBlock
+from hypervisor.state_tree import StateTree
+from hypervisor.tracing import Tracer
+from hypervisor.types import SYSTEM_ACTOR
+from hypervisor.user_files import read_bounded
+from localnet.chain.tipset_execution import execute_tipset
+from store.blockstore import BlockNotFound, Store, StoreError, get_object
+from store.car import read_car
+from store.cid import Cid, parse_cid, show
+from store.codec import unlink
+from store.compression import LARGEST, CompressionError, gunzip, gunzip_lines
+from store.json_text import parse_json
+from store.memory import MemoryStore
+from store.overlay import OverlayStore
+
+_SIGNATURE_LENGTH = 69
+_GOLDEN = ".jsonl.gz"
+
+SKIPPED_BY_THE_REFERENCE = "DisputeWindowedPoSt/Ok"
+"""A class whose messages succeed because a proof fails; the reference's verifier, as ours, says yes to every proof."""
+
+
+MALFORMED = (AttributeError, KeyError, TypeError, ValueError, StoreError)
+"""What reading a field ends in that is not there, or not what it should be."""
+
+
+class BadVector(InvalidInput):
+    """A file that is no vector."""
+
+    def __init__(self, path: Path, problem: Exception) -> None:
+        super().__init__(f"{path} is not a vector: {type(problem).__name__}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A receipt as the vector states it."""
+
+    exit_code: int
+    return_data: bytes
+    gas_used: int
+    events_root: Cid | None = None
+    penalty: int | None = None
+    lacks: Cid | None = field(default=None, compare=False)
+    """The code that was not there to be executed."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorResult:
+    """One variant of a vector: what came out, and every difference in words (none: it passed).
+
+    `receipts` has what came out of each message and what should; `machine` holds the state after them.
+    """
+
+    vector: str
+    variant: str
+    receipts: tuple[tuple[Expected, Expected], ...]
+    state_root: Cid
+    expected_root: Cid
+    differences: tuple[str, ...]
+    machine: Hypervisor = field(repr=False, compare=False)
+
+    def record(self) -> dict[str, Any]:
+        """The result as one JSON object of the command line's contract."""
+        got, expected = self.receipts[-1]
+        return {
+            "vector": self.vector,
+            "variant": self.variant,
+            "pass": self.passed,
+            "exit_code": got.exit_code,
+            "gas_used": got.gas_used,
+            "expected_gas": expected.gas_used,
+            "state_root": show(self.state_root),
+            "error": "; ".join(self.differences),
+        }
+
+    @property
+    def passed(self) -> bool:
+        """No difference."""
+        return not self.differences
+
+    @property
+    def lacks_actors(self) -> bool:
+        """Whether a built-in actor's code was not there: the vector was not run, whatever the differences say."""
+        codes = self.machine.manifest.codes
+        return any(got.lacks in codes for got, _ in self.receipts if got.lacks is not None)
+
+
+def find_vectors(paths: Iterable[Path]) -> list[Path]:
+    """The vector files among files and folders, each once, in a stable order; InvalidInput for no such path."""
+    return files_of(paths, "**/*.json", f"**/*{_GOLDEN}")
+
+
+def is_skipped(path: Path) -> bool:
+    """Whether the reference's own driver skips this vector (it needs a proof that fails)."""
+    return SKIPPED_BY_THE_REFERENCE in path.as_posix()
+
+
+def read_vectors(path: Path) -> Iterator[dict[str, Any]]:
+    """The vectors of a file as they stand there. Raises BadVector for a file that has none."""
+    return (parse_vector(text, path) for text in texts_of(path))
+
+
+def texts_of(path: Path) -> Iterator[bytes]:
+    """The JSON of each vector of a file. Raises BadVector where the file cannot be read (any further)."""
+    try:
+        if path.name.endswith(_GOLDEN):
+            yield from gunzip_lines(path)
+        else:
+            yield read_bounded(path, LARGEST, "the file")
+    except (OSError, CompressionError, InvalidInput) as error:
+        raise BadVector(path, error) from None
+
+
+def parse_vector(text: bytes, path: Path) -> dict[str, Any]:
+    """A vector as it stands in a file. Raises BadVector."""
+    try:
+        vector = parse_json(text)
+        if not isinstance(vector, dict) or not isinstance(vector.get("_meta", {}), dict):
+            raise ValueError("it is not an object with `_meta` for an object")
+    except ValueError as error:
+        raise BadVector(path, error) from None
+    return vector
+
+
+@dataclass(frozen=True, slots=True)
+class VectorVariant:
+    """One variant of a vector, ready to run: a machine at the state before, its messages or its tipsets, and what comes
+    after.
+    """
+
+    vector: str
+    name: str
+    machine: Hypervisor
+    messages: tuple[Mapping[str, Any], ...]
+    after: Mapping[str, Any]
+    tipsets: tuple[VectorTipset, ...] = ()
+
+
+def open_vector(
+    path: Path,
+    bundles: BundleFolder,
+    tracer: Tracer | None = None,
+    wanted: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _after: True,
+) -> Iterator[VectorVariant]:
+    """The variants of a file's vectors, all or those that are wanted by `<vector>:<variant>` and what comes after.
+
+    The state names the bundle that it was made with.
+
+    Raises BadVector for a file that is no vector, BundleError where its bundle is not at hand.
+    """
+    for vector in read_vectors(path):
+        yield from variants_of(vector, path, bundles, tracer, wanted)
+
+
+def variants_of(
+    vector: Mapping[str, Any],
+    path: Path,
+    bundles: BundleFolder,
+    tracer: Tracer | None = None,
+    wanted: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _after: True,
+    overlay: Overlay | None = None,
+) -> Iterator[VectorVariant]:
+    """The variants of one vector of a file, as `open_vector` gives them; under an overlay's prices and rules."""
+    try:
+        variants = list(vector["preconditions"]["variants"])
+        blocks = dict(read_car(io.BytesIO(gunzip(base64.b64decode(vector["car"])))))
+        root = parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"])
+        name = name_of(vector)
+        state = MemoryStore()
+        state.put_many(blocks.items())
+        manifest = _manifest_of(state, root)
+    except MALFORMED as error:
+        raise BadVector(path, error) from None
+    bundle = bundles.store(manifest, blocks)
+    for variant in variants:
+        try:
+            own = {**vector, **variant}
+            tipsets = _check(own, variant["epoch"])
+            changed = with_features(vector.get("features", ()), overlay)
+            context = context_of(vector, variant, network_version(variant["nv"]).with_overlay(changed))
+            externs, proofs = ReplayExterns(vector), proofs_of(vector)
+        except MALFORMED as error:
+            raise BadVector(path, error) from None
+        if not wanted(f"{name}:{variant['id']}", own["postconditions"]):
+            continue
+        store = OverlayStore(bundle)
+        store.put_many(blocks.items())
+        bundles.exchange(store, manifest)
+        machine = Hypervisor.at(store, root, context, evm=AUTO, externs=externs, proofs=proofs, tracer=tracer)
+        messages = () if tipsets else tuple(own["apply_messages"])
+        yield VectorVariant(name, variant["id"], machine, messages, own["postconditions"], tipsets)
+
+
+def name_of(vector: Mapping[str, Any]) -> str:
+    """A vector's id, where it has one."""
+    return str(vector.get("_meta", {}).get("id", ""))
+
+
+def run_vector(path: Path, bundles: BundleFolder, tracer: Tracer | None = None) -> Iterator[VectorResult]:
+    """Run every variant of a file's vectors. Raises as `open_vector`."""
+    return (run_variant(variant) for variant in open_vector(path, bundles, tracer))
+
+
+def _manifest_of(store: Store, root: Cid) -> Cid:
+    system = StateTree(store, root).get_actor(SYSTEM_ACTOR)
+    if system is None:
+        raise ValueError("the state has no system actor")
+    return unlink(get_object(store, system.head)[0])
+
+
+def _check(own: Mapping[str, Any], epoch: Any) -> tuple[VectorTipset, ...]:
+    """What is read while a variant runs is there: its name, its messages, a receipt for each, the root after them.
+
+    Of a vector of class tipset, the tipsets.
+    """
+    after, kind = own["postconditions"], own.get("class", MESSAGE)
+    if kind not in (MESSAGE, TIPSET):
+        raise ValueError(f"its class is {kind!r:.40}, known are {MESSAGE} and {TIPSET}")
+    parse_cid(after["state_tree"]["root_cid"]["/"])
+    if kind == TIPSET:
+        tipsets = read_tipsets(own, own["preconditions"], read_number(epoch, "epoch"))
+        if not own["id"] or len(after["receipts"]) != message_count(tipsets):
+            raise ValueError("a variant has a name, and a receipt for each message, reward and cron of its tipsets")
+        for receipt in after["receipts"]:
+            _read_expected(receipt)
+        return tipsets
+    messages = own["apply_messages"]
+    if not own["id"] or not messages or len(messages) != len(after["receipts"]):
+        raise ValueError("a variant has a name, messages, and as many receipts")
+    for applied, receipt in zip(messages, after["receipts"], strict=True):
+        base64.b64decode(applied["bytes"])
+        read_number(applied.get("raw_length", 0), "raw_length")
+        if "refused" not in receipt:
+            _read_expected(receipt)
+    return ()
+
+
+def run_variant(variant: VectorVariant, workers: int = 1) -> VectorResult:
+    """Apply a variant's messages or tipsets, and compare.
+
+    With more than one worker, each message that can be is executed in another process and taken over, a block of one
+    message, too.
+    """
+    parallel = None if workers <= 1 else Parallel(workers, fewest=1, takes_part=False)
+    found = [*(_apply_tipsets(variant, parallel) if variant.tipsets else _apply_messages(variant, parallel))]
+    differences = [difference for *_, words in found for difference in words]
+    root = variant.machine.root
+    wanted = parse_cid(variant.after["state_tree"]["root_cid"]["/"])
+    if root != wanted:
+        differences.append(f"state root {show(root)}, expected {show(wanted)}")
+    receipts = tuple((got, expected) for got, expected, _ in found)
+    return VectorResult(variant.vector, variant.name, receipts, root, wanted, tuple(differences), variant.machine)
+
+
+_Compared = tuple[Expected, Expected, list[str]]
+"""What came out of a message, what should, and every difference."""
+
+
+def _apply_messages(variant: VectorVariant, parallel: Parallel | None) -> Iterator[_Compared]:
+    with nullcontext() if parallel is None else ParallelBlock(variant.machine, _block(variant), parallel) as beside:
+        for number, (applied, receipt) in enumerate(zip(variant.messages, variant.after["receipts"], strict=True)):
+            apply = partial(_apply_read, variant.machine, applied) if beside is None else partial(beside.apply, number)
+            yield _apply(apply, receipt)
+
+
+def _block(variant: VectorVariant) -> list[BlockMessage]:
+    """The messages of a variant, for workers; of one that cannot be read the sender does not matter."""
+    block = []
+    for applied in variant.messages:
+        apply = partial(_apply_read, variant.machine, applied)
+        try:
+            message, _ = read_message(applied)
+            block.append(BlockMessage(apply, message.from_, message.to, message.value > 0))
+        except MessageError:
+            block.append(BlockMessage(apply, Address.id(SYSTEM_ACTOR), None))
+    return block
+
+
+def _apply_read(machine: Hypervisor, applied: Mapping[str, Any]) -> ApplyResult:
+    return apply_message(machine, *read_message(applied))
+
+
+def _apply_tipsets(variant: VectorVariant, parallel: Parallel | None) -> Iterator[_Compared]:
+    receipts = iter(variant.after["receipts"])
+    for tipset in variant.tipsets:
+        outcome = execute_tipset(variant.machine, tipset.work, tipset.supply, parallel)
+        roots = []
+        if outcome.receipts_root != tipset.receipts:
+            roots = [
+                f"receipts of epoch {tipset.work.epoch}: {show(outcome.receipts_root)}, not {show(tipset.receipts)}"
+            ]
+        for number, (result, receipt) in enumerate(zip(outcome.results, receipts, strict=False), 1):
+            got, expected = _got(result), _read_expected(receipt)
+            words = [
+                f"result {number} of epoch {tipset.work.epoch}: {word}"
+                for word in _compare(got, expected, _words(result, receipt))
+            ]
+            yield got, expected, words + (roots if number == len(outcome.results) else [])
+
+
+def _apply(apply: Callable[[], ApplyResult], receipt: Mapping[str, Any]) -> _Compared:
+    try:
+        result = apply()
+    except MessageError as error:
+        nothing = Expected(-1, b"", 0)
+        found = [] if "refused" in receipt else [f"the message was refused: {error}"]
+        return nothing, nothing if not found else _read_expected(receipt), found
+    got = _got(result)
+    if "refused" in receipt:
+        nothing = Expected(-1, b"", 0)
+        return got, nothing, [f"exit code {got.exit_code}, but the reference refuses the message: {receipt['refused']}"]
+    expected = _read_expected(receipt)
+    return got, expected, list(_compare(got, expected, _words(result, receipt)))
+
+
+def _got(result: ApplyResult) -> Expected:
+    cause = None if result.fatal is None else result.fatal.__cause__
+    return Expected(
+        result.exit_code,
+        result.return_data,
+        result.gas_used,
+        result.receipt.events_root,
+        result.gas.miner_penalty,
+        cause.cid if isinstance(cause, BlockNotFound) else None,
+    )
+
+
+def _words(result: ApplyResult, receipt: Mapping[str, Any]) -> str:
+    return f"{result.message}; expected: {receipt['words']}" if "words" in receipt else result.message
+
+
+def read_message(applied: Mapping[str, Any]) -> tuple[Message, int | None]:
+    """A vector's message and its length on chain in bytes, None where it is implicit."""
+    data = base64.b64decode(applied["bytes"])
+    message = Message.from_cbor(data)
+    if applied.get("implicit"):
+        return message, None
+    carried = message.from_.protocol == Protocol.SECP256K1
+    return message, applied.get("raw_length", len(data) + (_SIGNATURE_LENGTH if carried else 0))
+
+
+def apply_message(machine: Hypervisor, message: Message, raw_length: int | None) -> ApplyResult:
+    """Apply what `read_message` gave; raises MessageError."""
+    return machine.apply_implicit(message) if raw_length is None else machine.apply(message, raw_length)
+
+
+def _read_expected(receipt: Mapping[str, Any]) -> Expected:
+    events = receipt.get("events_root")
+    return Expected(
+        read_number(receipt["exit_code"], "exit_code"),
+        base64.b64decode(receipt["return"] or ""),
+        read_number(receipt["gas_used"], "gas_used"),
+        None if events is None else parse_cid(events["/"]),
+        int(receipt["penalty"]) if "penalty" in receipt else None,
+    )
+
+
+def _compare(got: Expected, expected: Expected, words: str) -> Iterator[str]:
+    if got.exit_code != expected.exit_code:
+        yield f"exit code {got.exit_code} ({words}), expected {expected.exit_code}"
+    if got.return_data != expected.return_data:
+        yield f"return {got.return_data.hex()}, expected {expected.return_data.hex()}"
+    if got.gas_used != expected.gas_used:
+        yield f"gas {got.gas_used}, expected {expected.gas_used} ({got.gas_used - expected.gas_used:+})"
+    if expected.penalty is None:
+        return  # an official vector, which states no more
+    if got.events_root != expected.events_root:
+        yield f"events root {_shown(got.events_root)}, expected {_shown(expected.events_root)}"
+    if got.penalty != expected.penalty:
+        yield f"the miner's penalty {got.penalty}, expected {expected.penalty}"
+
+
+def _shown(root: Cid | None) -> str:
+    return "none" if root is None else show(root)

@@ -1,0 +1,211 @@
+"""Vectors made of a chain's past: a message or a tipset, executed again, with exactly the blocks that it reads.
+
+A tipset is executed as far as it is needed and compared with what the chain has; then once more, on a store and externs
+that record; then the vector is read back and run, on nothing but what it holds. Only a vector that passes is given out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import parse_vector, run_variant, variants_of
+from fvm_hypervisor.laboratory.vectors.recording import RecordingExterns, RecordingStore
+from fvm_hypervisor.laboratory.vectors.writing import Ground, Vector, message_vector, tipset_vector
+from hypervisor.context import MachineContext
+from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Receipt
+from hypervisor.opening import AUTO
+from hypervisor.proofs import AcceptProofs
+from hypervisor.state_tree import StateTree
+from hypervisor.types import SYSTEM_ACTOR, ChainEpoch, TokenAmount
+from localnet.chain.past_replay import difference_from_chain, difference_of_receipts
+from localnet.chain.tipset_execution import (
+    TipsetOutcome,
+    apply_carried,
+    execute_tipset,
+    tipset_steps,
+)
+from localnet.chain.tipset_sources import PastTipset, SourceSupply, TipsetSource, machine_for, read_past_tipset
+from localnet.ledger.headers import CarriedMessage
+from store.blockstore import Store, get_object
+from store.cid import Cid, show
+from store.codec import unlink
+from store.memory import MemoryStore
+from store.overlay import OverlayStore
+
+_HINT = (
+    "no vector is written. States that were changed by hand, messages of actors that cannot send, proofs that failed, "
+    "and contracts run by another engine than the bundle's own are what no vector can say"
+)
+
+
+class NotExtracted(HypervisorError):
+    """What was executed again is not what the chain has, or a vector does not give what it was made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """A vector that was proved, and what is in it."""
+
+    vector: Vector
+    blocks: int
+    results: int
+
+
+def extract(source: TipsetSource, bundles: BundleFolder, wanted: str) -> Extracted:
+    """The vector of what is named: an epoch, a transaction's hash, or a message's CID.
+
+    Raises InvalidInput for what the chain does not have, NotExtracted, and the store's and the node's errors.
+    """
+    if wanted.isascii() and wanted.isdigit():
+        return extract_tipset(source, bundles, int(wanted))
+    return extract_message(source, bundles, wanted)
+
+
+def extract_tipset(source: TipsetSource, bundles: BundleFolder, epoch: int) -> Extracted:
+    """A vector of class tipset, of the tipset at an epoch with the null rounds before it. Raises as `extract`."""
+    past = read_past_tipset(source, source.tipset_at(epoch))
+    return vector_of(source, bundles, past, f"{source.name}-{epoch}", _compare)
+
+
+def vector_of(
+    source: TipsetSource,
+    bundles: BundleFolder,
+    past: PastTipset,
+    name: str,
+    check: Callable[[TipsetSource, PastTipset, TipsetOutcome], None] = lambda _source, _past, _outcome: None,
+) -> Extracted:
+    """The vector of a tipset, or of what could have been one: its work may be another than the chain's.
+
+    `check` raises where what comes out is not what it should be. Raises as `extract`.
+    """
+    manifest, known = _bundle_of(source.store, past.headers.state, bundles)
+    read = RecordingStore(source.store, known)
+    supply = SourceSupply(source, past.headers)
+    outcome = execute_tipset(machine_for(source, past, read), past.work, supply)
+    check(source, past, outcome)
+
+    recorder, externs = RecordingStore(read, known), RecordingExterns(source.externs_for(past.headers))
+    machine = _recording_machine(past.headers.state, past.context, recorder, externs, source.chain_id)
+    execute_tipset(machine, past.work, _Answered(supply.answered))
+    ground = Ground(
+        name=name,
+        sources=_sources(source, past),
+        root=past.headers.state,
+        blocks=recorder.blocks,
+        bundle=None if known is None else manifest,
+        externs=externs,
+        network=past.network,
+        chain_id=source.chain_id,
+    )
+    vector = tipset_vector(ground, past.parent.height, past.work, supply.answered, outcome)
+    return _proved(vector, bundles, ground, len(outcome.results))
+
+
+def extract_message(source: TipsetSource, bundles: BundleFolder, reference: str) -> Extracted:
+    """A vector of class message, on the state that the messages before it in its tipset left. Raises as `extract`."""
+    found = source.find_message(reference)
+    past = read_past_tipset(source, found.tipset)
+    manifest, known = _bundle_of(source.store, past.headers.state, bundles)
+    read = RecordingStore(source.store, known)
+    machine = machine_for(source, past, read)
+    supply = SourceSupply(source, past.headers)
+    receipts = [
+        step.result.receipt
+        for step in tipset_steps(machine, past.work, supply, before=found.cid)
+        if step.carried is not None
+    ]
+    carried = _carried(past, found.cid)
+    root, context = machine.flush(), machine.context
+
+    recorder, externs = RecordingStore(machine.base, known), RecordingExterns(source.externs_for(past.headers))
+    recording = _recording_machine(root, context, recorder, externs, source.chain_id)
+    result = apply_carried(recording, carried)
+    _compare_receipts(source, past, [*receipts, result.receipt])
+    ground = Ground(
+        name=f"{source.name}-{past.headers.height}-{len(receipts)}",
+        sources=[*_sources(source, past), f"message:{show(carried.cid)}"],
+        root=root,
+        blocks=recorder.blocks,
+        bundle=None if known is None else manifest,
+        externs=externs,
+        network=past.network,
+        chain_id=source.chain_id,
+    )
+    return _proved(message_vector(ground, context, carried, result, recording.root), bundles, ground, 1)
+
+
+def _bundle_of(store: Store, root: Cid, bundles: BundleFolder) -> tuple[Cid, MemoryStore | None]:
+    """The manifest that a state names, and its bundle's blocks where that bundle is at hand."""
+    system = StateTree(store, root).get_actor(SYSTEM_ACTOR)
+    if system is None:
+        raise InvalidInput(f"the state {show(root)} has no system actor")
+    manifest = unlink(get_object(store, system.head)[0])
+    return manifest, bundles.find(manifest)
+
+
+def _recording_machine(
+    root: Cid, context: MachineContext, store: RecordingStore, externs: RecordingExterns, chain_id: int
+) -> Hypervisor:
+    machine = Hypervisor.at(OverlayStore(store), root, context, evm=AUTO, externs=externs, proofs=AcceptProofs())
+    machine.advance(chain_id=chain_id)
+    return machine
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """The circulating supply as it was answered before; nothing of the state is read for it."""
+
+    circulating: Mapping[ChainEpoch, TokenAmount]
+
+    def __call__(self, machine: Hypervisor, epoch: ChainEpoch) -> TokenAmount:
+        return self.circulating[epoch]
+
+
+def _carried(past: PastTipset, cid: Cid) -> CarriedMessage:
+    return next(carried for carried in past.work.messages() if cid in (carried.cid, carried.message.cid()))
+
+
+def _sources(source: TipsetSource, past: PastTipset) -> list[str]:
+    return [f"network:{source.name}", f"tipset:{','.join(map(show, past.headers.cids))}"]
+
+
+# --- proofs -----------------------------------------------------------------------------------------------------------
+
+
+def _compare(source: TipsetSource, past: PastTipset, outcome: TipsetOutcome) -> None:
+    difference = difference_from_chain(source, past, outcome)
+    if difference:
+        raise NotExtracted(f"epoch {past.headers.height} comes out otherwise, {difference}: {_HINT}")
+
+
+def _compare_receipts(source: TipsetSource, past: PastTipset, receipts: Sequence[Receipt]) -> None:
+    """The first receipts of a tipset are the chain's. Of a head without receipts the whole tipset is executed."""
+    chain = source.result_of(past.headers)
+    if chain.receipts is None:
+        whole = execute_tipset(machine_for(source, past), past.work, SourceSupply(source, past.headers))
+        _compare(source, past, whole)
+        return
+    difference = difference_of_receipts(source, past, receipts, chain.receipts)
+    if difference:
+        raise NotExtracted(f"epoch {past.headers.height} comes out otherwise, {difference}: {_HINT}")
+
+
+def _proved(vector: Vector, bundles: BundleFolder, ground: Ground, results: int) -> Extracted:
+    """The vector as it will be read, run on what it holds. Raises NotExtracted where it does not pass."""
+    name = Path(ground.name)
+    for variant in variants_of(parse_vector(json.dumps(vector).encode(), name), name, bundles):
+        try:
+            differences = run_variant(variant).differences
+        except HypervisorError as error:
+            differences = (str(error),)
+        if differences:
+            raise NotExtracted(
+                f"the vector of {ground.name} does not give what it was made of: {differences[0]}; {_HINT}"
+            )
+    return Extracted(vector, len(ground.blocks), results)

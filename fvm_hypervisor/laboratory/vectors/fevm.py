@@ -1,0 +1,379 @@
+"""Runs the FEVM golden cases: what the official EVM actor did in situations chosen one by one.
+
+A case has the actors before, one or more messages, and for each the exit code, return value, events and changed actors.
+The actors' code is an official bundle's (a part of the heads depends on its CIDs), except that contracts run on this
+project's EVM runtime unless asked otherwise. Gas is metered here and was not where the cases were made: none shows it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bridge.evm_state import EvmState, Lifespan, TransientData
+from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture, read_json, read_list, read_object
+from fvm_hypervisor.laboratory.vectors.files import files_of
+from hypervisor.address import Address
+from hypervisor.blocks import Block
+from hypervisor.bundle import Bundle
+from hypervisor.call import Call
+from hypervisor.call_manager import CallManager
+from hypervisor.call_rules import FILECOIN_CALLS
+from hypervisor.context import MachineContext
+from hypervisor.errors import HypervisorError, OutOfGas, SyscallError
+from hypervisor.events import StampedEvent
+from hypervisor.exit_codes import ErrorNumber, ExitCode
+from hypervisor.gas import GasTracker, to_milligas
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.network_versions import network_version
+from hypervisor.opening import OWN_EVM
+from hypervisor.registry import Registry
+from hypervisor.state_tree import ActorState, InitState, StateTree
+from hypervisor.types import INIT_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from store.blockstore import Blockstore, Store, put_object
+from store.cid import CBOR, RAW, Cid, cid_of, parse_cid, show
+from store.codec import link
+from store.hamt import Hamt
+from store.kamt import Kamt
+from store.memory import MemoryStore
+from store.overlay import OverlayStore
+
+ALL_GROUPS = (
+    "opcodes", "memory", "control", "context", "inspect", "storage", "logs", "calls", "create", "selfdestruct",
+    "precompiles", "filecoin_precompiles", "methods", "solidity", "trees",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BorrowedActor:
+    """An actor that a later message of a case needs and its `pre` leaves out, taken from other cases of the group.
+
+    It is the first actor `like` of another case's `pre`, with the fields of `changes`, and arrives before message `at`.
+    """
+
+    at: int
+    like: int
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+_ACCOUNT = BorrowedActor(3, 101)
+_NINE_ATTO = BorrowedActor(30, 104, {"balance": "9"})
+_CREATOR = BorrowedActor(
+    1, 200, {"id": 201, "balance": "0", "delegated": "040ac0de0000000000000000000000000000000000c9"}
+)
+LEFT_OUT: Mapping[tuple[str, str], BorrowedActor] = {
+    ("create", "create_in_reverted_frame"): _CREATOR,
+    ("solidity", "cancun_proxy"): _ACCOUNT,
+    ("solidity", "osakair_proxy"): _ACCOUNT,
+    ("solidity", "cancun_asm"): _NINE_ATTO,
+    ("solidity", "osakair_asm"): _NINE_ATTO,
+}
+"""Cases whose `pre` has the actors of their first message only. What is borrowed shows in what they expect: the same
+bytecode, the sender's balance, the balance that a contract reads."""
+
+
+class BadCase(ValueError):
+    """A case whose own data do not fit together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one message did, as far as a case compares it."""
+
+    exit_code: int
+    return_data: bytes
+    events: tuple[StampedEvent, ...]
+    words: str = ""
+
+
+class CaseWorld:
+    """The bundle that all cases share. `evm` as in `Hypervisor.open`: an engine or `official`.
+
+    The cases were made with the official bundle, and name it in the head of the system actor only; any other bundle
+    takes its place there. Cases with code CIDs in their parameters need the official one.
+    """
+
+    def __init__(self, bundle: Bundle, evm: str = OWN_EVM) -> None:
+        self._manifest = bundle.manifest
+        self._evm = evm
+        self._registry: Registry | None = None
+        self._base = MemoryStore()
+        self._base.put_many(bundle.blocks)
+        self._system_head = put_object(self._base, [link(bundle.manifest.data)])
+
+    def run(self, case: Mapping[str, Any]) -> list[str]:
+        """Apply the case's messages; every difference in words, none if all is as expected."""
+        machine = self.begin(case)
+        known = {actor["id"]: actor for actor in case["pre"]}
+        messages = case.get("messages") or [case["message"]]
+        expects = case.get("expects") or [case["expect"]]
+        differences: list[str] = []
+        for index, (message, expect) in enumerate(zip(messages, expects, strict=True)):
+            try:
+                self._arrive(machine, case.get("arrives", {}).get(index), known)
+                result = apply(machine, case, message, known)
+            except (HypervisorError, ValueError, AssertionError) as error:
+                return [*differences, f"message {index}: {type(error).__name__}: {error}"]
+            known.update({actor["id"]: actor for actor in expect["actors"]})
+            found = [*_compare_result(result, expect), *self._compare_actors(machine, known)]
+            differences += [f"message {index}: {line}" for line in found]
+            if found:
+                break
+        return differences
+
+    def begin(self, case: Mapping[str, Any]) -> Hypervisor:
+        """A machine in the state before the case's first message."""
+        store = OverlayStore(self._base)
+        return self._machine(store, self._build(store, case["pre"]), _context(case))
+
+    def _machine(self, store: Store, root: Cid, context: MachineContext) -> Hypervisor:
+        """A machine for one case; all share the runtimes, so that modules are compiled once."""
+        registry = self._registry
+        if registry is None:
+            machine = Hypervisor.at(store, root, context, evm=self._evm)
+            self._registry = machine.registry
+            return machine
+        return Hypervisor(store, root, context, registry=lambda _manifest, _store: registry)
+
+    # --- before -----------------------------------------------------------------------------------------------
+
+    def _build(self, store: Store, actors: list[Mapping[str, Any]]) -> Cid:
+        tree = StateTree.empty(store)
+        for actor in actors:
+            head = _write_head(store, actor)
+            if head is not None and show(head) != actor["head"]:
+                raise BadCase(f"actor {actor['id']}: built head {show(head)}, the case says {actor['head']}")
+            tree.set_actor(ActorID(actor["id"]), self._actor_state(actor))
+        return tree.flush()
+
+    def _arrive(
+        self, machine: Hypervisor, actor: Mapping[str, Any] | None, known: dict[int, Mapping[str, Any]]
+    ) -> None:
+        """Put a borrowed actor into the state, its address into the address book."""
+        if actor is None:
+            return
+        number = ActorID(actor["id"])
+        _write_head(machine.store, actor)
+        machine.state_tree.set_actor(number, self._actor_state(actor))
+        known[number] = actor
+        address = _robust_address(number, known)
+        if machine.state_tree.lookup_id(address) is None:
+            machine.state_tree.map_address(address, number)
+            head = machine.state_tree.get_actor(INIT_ACTOR)
+            known[INIT_ACTOR] = {**known[INIT_ACTOR], "head": _text(head, "head") if head else ""}
+
+    def _actor_state(self, actor: Mapping[str, Any]) -> ActorState:
+        return ActorState(
+            self._manifest.code(actor["code"]),
+            self._system_head if actor["code"] == "system" else parse_cid(actor["head"]),
+            actor["nonce"],
+            TokenAmount(int(actor["balance"])),
+            Address.from_bytes(bytes.fromhex(actor["delegated"])) if actor["delegated"] else None,
+        )
+
+    # --- after ------------------------------------------------------------------------------------------------
+
+    def _compare_actors(self, machine: Hypervisor, known: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
+        machine.state_tree.flush()
+        found = dict(machine.state_tree.actors())
+        for number in sorted(set(found) | set(known)):
+            state, expected = found.get(ActorID(number)), known.get(number)
+            if expected is None or state is None:
+                yield f"actor {number} is {'missing' if state is None else 'new'}"
+                continue
+            want = self._actor_state(expected)
+            for name in ("code", "nonce", "balance", "delegated_address", "head"):
+                if getattr(state, name) != getattr(want, name):
+                    yield f"actor {number}: {name} {_text(state, name)}, expected {_text(want, name)}"
+
+
+def load_cases(folder: Path, group: str) -> list[dict[str, Any]]:
+    """The cases of a group, in order. BadFixture for a file of something else."""
+    file = f"{group}.json"
+    listed = read_list(read_json((folder / file).read_bytes(), file), file)
+    cases = [dict(read_object(case, f"{file}, item {place}")) for place, case in enumerate(listed)]
+    for case in cases:
+        borrowed = LEFT_OUT.get((group, case.get("name", "")))
+        if borrowed is not None:
+            case["arrives"] = {borrowed.at: {**_borrow(cases, borrowed.like), **borrowed.changes}}
+    return cases
+
+
+def _borrow(cases: list[dict[str, Any]], actor: int) -> dict[str, Any]:
+    for case in cases:
+        for state in case["pre"]:
+            if state["id"] == actor:
+                return dict(state)
+    raise BadCase(f"no case of the group has an actor {actor} to borrow")
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """The case files among files and folders, each once, in a stable order; InvalidInput for no such path."""
+    return files_of(paths, "*.json")
+
+
+def run_file(path: Path, bundle: str | Path, evm: str) -> list[dict[str, Any]]:
+    """One record for each case of a file, as the command line's contract has it. For worker processes."""
+    world = _world(bundle, evm)
+    records = []
+    try:
+        cases = load_cases(path.parent, path.stem)
+    except (BadFixture, BadCase) as error:
+        return [{"file": path.name, "name": "", "pass": False, "error": str(error)}]
+    for case in cases:
+        try:
+            differences = world.run(case)
+        except (HypervisorError, ValueError, LookupError, TypeError, AttributeError) as error:
+            differences = [f"{type(error).__name__}: {error}"]  # the last three: fields of another shape
+        name = case.get("name", "")
+        records.append({"file": path.name, "name": name, "pass": not differences, "error": "; ".join(differences)})
+    return records
+
+
+@lru_cache(maxsize=1)
+def _world(bundle: str | Path, evm: str) -> CaseWorld:
+    """One worker's bundle, kept over its files."""
+    return CaseWorld(Bundle.open(bundle), evm)
+
+
+def _context(case: Mapping[str, Any]) -> MachineContext:
+    context = case["context"]
+    return MachineContext(
+        network=network_version(case["network_version"]),
+        epoch=ChainEpoch(context["epoch"]),
+        timestamp=context["timestamp"],
+        base_fee=TokenAmount(context["base_fee"]),
+        chain_id=context["chain_id"],
+        circulating_supply=TokenAmount(context["circulating_supply"]),
+    )
+
+
+def _write_head(store: Blockstore, actor: Mapping[str, Any]) -> Cid | None:
+    """Write an actor's state; None where the case gives only the CID."""
+    for text, data in actor.get("blocks", {}).items():
+        store.put(parse_cid(text), bytes.fromhex(data))
+    if "evm" in actor:
+        return _write_contract(store, actor["evm"])
+    if "address" in actor:
+        return put_object(store, [bytes.fromhex(actor["address"])])
+    if "init" in actor:
+        init = actor["init"]
+        addresses = Hamt(store, None, 5)
+        for address, number in init["address_map"]:
+            addresses.set(bytes.fromhex(address), number)
+        return put_object(store, InitState(addresses.flush(), init["next_id"], init["network_name"]).fields())
+    return None
+
+
+def _write_contract(store: Blockstore, evm: Mapping[str, Any]) -> Cid:
+    code = bytes.fromhex(evm["bytecode"])
+    store.put(cid_of(code, RAW), code)
+    transient = evm["transient"]
+    data = None
+    if transient is not None:
+        data = TransientData(
+            _write_slots(store, transient["storage"]), Lifespan(ActorID(transient["origin"]), transient["nonce"])
+        )
+    tombstone = evm["tombstone"]
+    state = EvmState(
+        cid_of(code, RAW),
+        bytes.fromhex(evm["bytecode_hash"]),
+        _write_slots(store, evm["storage"]),
+        data,
+        evm["nonce"],
+        None if tombstone is None else Lifespan(ActorID(tombstone[0]), tombstone[1]),
+    ).encode()
+    cid = cid_of(state)
+    store.put(cid, state)
+    return cid
+
+
+def _write_slots(store: Blockstore, slots: Mapping[str, str]) -> Cid:
+    tree = Kamt(store)
+    for key, value in slots.items():
+        tree.set(int(key, 16), int(value, 16))
+    return tree.flush()
+
+
+def apply(
+    machine: Hypervisor, case: Mapping[str, Any], fields: Mapping[str, Any], known: Mapping[int, Mapping[str, Any]]
+) -> Result:
+    """Apply a message of a case; `known` has the actors before it by id."""
+    message = Message(
+        to=Address.from_bytes(bytes.fromhex(fields["to"])),
+        from_=_robust_address(fields["from"], known),
+        nonce=fields["nonce"],
+        value=TokenAmount(int(fields["value"])),
+        method=MethodNumber(fields["method"]),
+        params=bytes.fromhex(fields["params"]),
+        gas_limit=Gas(case["context"]["gas_limit"]),
+    )
+    premium = case["context"]["gas_premium"]
+    explicit = fields["kind"] == "explicit"
+    if "params_codec" in fields or premium:
+        if explicit:
+            _count_nonce(machine, ActorID(fields["from"]))
+        return _apply_directly(machine, message, ActorID(fields["from"]), fields.get("params_codec", CBOR), premium)
+    applied = machine.apply(message) if explicit else machine.apply_implicit(message)
+    if applied.fatal is not None:
+        raise applied.fatal
+    return Result(applied.exit_code, applied.return_data, applied.events, applied.message)
+
+
+def _apply_directly(machine: Hypervisor, message: Message, sender: ActorID, codec: int, premium: int) -> Result:
+    """A message that no executor applies: its block has another codec, or its premium moves no money."""
+    gas = GasTracker(to_milligas(message.gas_limit))
+    receiver = machine.state_tree.lookup_id(message.to)
+    calls = CallManager(
+        machine, FILECOIN_CALLS, gas, sender, message.from_, receiver, message.nonce, TokenAmount(premium)
+    )
+    block = Block(codec, message.params) if message.params else None
+    try:
+        result = calls.send(Call(sender, message.to, message.method, block, message.value))
+    except OutOfGas:
+        return Result(ExitCode.SYS_OUT_OF_GAS, b"", ())
+    except SyscallError as error:
+        missing = error.number == ErrorNumber.NOT_FOUND
+        return Result(ExitCode.SYS_INVALID_RECEIVER if missing else ExitCode.SYS_INSUFFICIENT_FUNDS, b"", ())
+    data = result.block.data if result.block else b""
+    return Result(result.exit_code, data, tuple(calls.events), result.message)
+
+
+def _count_nonce(machine: Hypervisor, sender: ActorID) -> None:
+    state = machine.state_tree.get_actor(sender)
+    if state is None:
+        raise BadCase(f"sender {sender} does not exist")
+    machine.state_tree.set_actor(sender, replace(state, nonce=state.nonce + 1))
+
+
+def _robust_address(number: int, known: Mapping[int, Mapping[str, Any]]) -> Address:
+    """The sender's f410, f1 or f3 address where it has one: new f2 addresses are derived from it."""
+    actor = known.get(number, {})
+    text = actor.get("delegated") or actor.get("address")
+    return Address.from_bytes(bytes.fromhex(text)) if text else Address.id(number)
+
+
+def _compare_result(result: Result, expect: Mapping[str, Any]) -> Iterator[str]:
+    if result.exit_code != expect["exit_code"]:
+        yield f"exit code {result.exit_code} ({result.words}), expected {expect['exit_code']} {expect['aborts']}"
+    wanted = bytes.fromhex(expect.get("return", ""))
+    if result.return_data != wanted:
+        yield f"return 0x{result.return_data.hex()}, expected 0x{wanted.hex()}"
+    events = events_of(result.events)
+    if events != expect["events"]:
+        yield f"events {events}, expected {expect['events']}"
+
+
+def events_of(events: Iterable[StampedEvent]) -> list[Any]:
+    """Events as a case has them."""
+    return [
+        [event.emitter, [[entry.flags, entry.key, entry.codec, entry.value.hex()] for entry in event.entries]]
+        for event in events
+    ]
+
+
+def _text(state: ActorState, field: str) -> str:
+    value = getattr(state, field)
+    return show(value) if field in ("code", "head") else str(value)

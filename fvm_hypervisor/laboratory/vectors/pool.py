@@ -1,0 +1,131 @@
+"""Runs many independent cases over worker processes, in order, with a bar on a terminal.
+
+Workers start fresh (`spawn`): each opens its own stores and takes compiled modules from the disk cache. With Dask
+(https://distributed.dask.org, the extra `dask`) they may be on other machines, which need the same program and files.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from multiprocessing import get_context
+from threading import Thread, current_thread, main_thread
+from typing import Final, TypeVar, cast
+
+from fvm_hypervisor.child_processes import no_modules_of_the_folder, when_parent_ends
+from hypervisor.errors import InvalidInput
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LOCAL: Final = "local"
+_TIMEOUT: Final = 10
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_all(
+    work: Callable[[T], R], items: Sequence[T], workers: int, what: str, scheduler: str | None = None
+) -> Iterator[R]:
+    """`work` on each item, results in the items' order. `work` and items must be picklable where `workers` > 1.
+
+    `scheduler` is the address of Dask's, which then says how many workers there are; `local` starts one here. Raises
+    InvalidInput where Dask is not installed or its scheduler does not answer.
+    """
+    if scheduler is not None:
+        yield from _progress(_on_dask(work, items, workers, scheduler), len(items), what)
+        return
+    if workers <= 1 or len(items) <= 1:
+        yield from _progress(map(work, items), len(items), what)
+        return
+    with no_modules_of_the_folder():
+        pool = ProcessPoolExecutor(
+            min(workers, len(items)), mp_context=get_context("spawn"), initializer=_end_with_parent
+        )
+    with pool, _ended_early(pool):
+        with _interrupts_held_back(), no_modules_of_the_folder():
+            results = pool.map(work, items, chunksize=_chunk(len(items), workers))
+        yield from _progress(results, len(items), what)
+
+
+def _end_with_parent() -> None:
+    """In a worker: end at once when the process that it works for has ended, however it did."""
+    when_parent_ends(lambda: os._exit(1))
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Ctrl-C and SIGTERM that come meanwhile come afterwards: a process that is being started would miss its work.
+
+    Those that are started take no Ctrl-C, from their first instruction on: it is this process' to end them.
+    """
+    if current_thread() is not main_thread():  # whose signals do not come here
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda which, _: came.append(which)) for number in _ENDING}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+@contextmanager
+def _ended_early(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """End the processes in the midst of their work where the caller stops reading their results."""
+    try:
+        yield
+    except BaseException:  # Ctrl-C, here or where the results are read
+        processes = list((pool._processes or {}).values())
+        manager = cast("Thread | None", pool._executor_manager_thread)
+        pool.shutdown(wait=False, cancel_futures=True)  # first: CPython 3.11 sets no exception where one was cancelled
+        for process in processes:
+            process.terminate()
+        if manager is not None:
+            manager.join()
+        raise
+
+
+def _on_dask(work: Callable[[T], R], items: Sequence[T], workers: int, scheduler: str) -> Iterator[R]:
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise InvalidInput("Dask is not installed: pip install 'fvm-hypervisor[dask]'") from None
+    with ExitStack() as stack:
+        try:
+            if scheduler == LOCAL:
+                with no_modules_of_the_folder():
+                    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
+                client = stack.enter_context(Client(stack.enter_context(cluster)))  # type: ignore[no-untyped-call]
+            else:
+                client = stack.enter_context(Client(scheduler, timeout=_TIMEOUT))  # type: ignore[no-untyped-call]
+        except (OSError, ValueError) as error:
+            raise InvalidInput(f"no scheduler of Dask answers at {scheduler}: {error}") from None
+        for future in client.map(work, items, pure=False):
+            yield future.result()
+            future.release()
+
+
+def _chunk(count: int, workers: int) -> int:
+    """Small, since files differ a thousandfold in size and the large ones may stand side by side."""
+    return max(1, min(16, count // (workers * 32)))
+
+
+def _progress(results: Iterator[R], total: int, what: str) -> Iterator[R]:
+    """The same results; where standard error is a terminal, with a bar on it."""
+    if not sys.stderr.isatty():
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(results, description=what, total=total, console=console, transient=True)

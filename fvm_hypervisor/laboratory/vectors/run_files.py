@@ -1,0 +1,136 @@
+"""Vector files as records of the command line, for worker processes: with each one's charges and why it differs, where
+the user asked for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder, BundleMissing
+from fvm_hypervisor.laboratory.vectors.charges import Trace, TraceFile, first_difference, trace_of
+from fvm_hypervisor.laboratory.vectors.conformance import (
+    BadVector,
+    VectorResult,
+    name_of,
+    parse_vector,
+    run_variant,
+    texts_of,
+    variants_of,
+)
+from fvm_hypervisor.laboratory.vectors.explain import explain
+from hypervisor.bundle import Bundle
+from hypervisor.errors import HypervisorError
+from hypervisor.network_versions import network_version
+from hypervisor.overlay import Overlay
+from hypervisor.tracing import Recorder
+from store.blockstore import StoreError
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What to tell beside the results. `against` is a file of traces, and charges that differ from it a failure.
+
+    `overlay` changes prices or rules, so that gas is another than the vectors state; the actors of `bundle` run in the
+    place of those that the vectors name. With `parallel` above 1 workers execute the messages.
+    """
+
+    diff: bool = False
+    trace: bool = False
+    against: Path | None = None
+    overlay: Overlay | None = None
+    bundle: str | None = None
+    parallel: int = 1
+
+    @property
+    def listening(self) -> bool:
+        """Whether charges must be recorded."""
+        return self.diff or self.trace or self.against is not None
+
+
+def run_file(path: Path, folder: Path, wanted: RunOptions = RunOptions()) -> list[Record]:
+    """The records of one vector file; a vector that cannot be run at all is a failed record, beside those of others."""
+    records: list[Record] = []
+    try:
+        for text in texts_of(path):
+            records += _run(text, path, folder, wanted)
+    except BadVector as error:
+        records.append(_failed_record(path.stem, error))
+    return records
+
+
+def _run(text: bytes, path: Path, folder: Path, wanted: RunOptions) -> Iterator[Record]:
+    """The records of one vector."""
+    name = ""
+    try:
+        vector = parse_vector(text, path)
+        name = name_of(vector)
+        try:
+            yield from _records(vector, path, folder, wanted)
+        except BundleMissing as error:
+            numbers = [variant["nv"] for variant in vector["preconditions"]["variants"]]
+            yield {**_failed_record(name or path.stem, error), "lacks": network_version(numbers[0]).actors}
+    except (HypervisorError, StoreError) as error:
+        yield _failed_record(name or path.stem, error)
+
+
+def _failed_record(name: str, error: Exception) -> Record:
+    nothing = {"exit_code": None, "gas_used": None, "expected_gas": None, "state_root": None}
+    return {"vector": name, "variant": "", "pass": False, **nothing, "error": str(error)}
+
+
+def _records(vector: Record, path: Path, folder: Path, wanted: RunOptions) -> Iterator[Record]:
+    recorder = Recorder() if wanted.listening else None
+    for variant in variants_of(vector, path, _bundles(folder, wanted.bundle), recorder, overlay=wanted.overlay):
+        result = run_variant(variant, wanted.parallel)
+        record = {**result.record(), "vector": result.vector or path.stem}
+        if result.lacks_actors:
+            record["lacks"] = result.machine.context.network.actors
+        if recorder is not None:
+            trace = trace_of(recorder.events)
+            recorder.events.clear()
+            _add_details(record, result, trace, wanted)
+        yield record
+
+
+def _add_details(record: Record, result: VectorResult, trace: Trace, wanted: RunOptions) -> None:
+    expected = None
+    if wanted.against is not None:
+        expected = _traces(wanted.against).get(f"{record['vector']}:{record['variant']}")
+        problem = _against(trace, expected)
+        if problem:
+            record["pass"] = False
+            record["error"] = "; ".join(filter(None, (record["error"], problem)))
+    if wanted.diff and not record["pass"]:
+        record["diff"] = explain(result, trace, expected)
+    if wanted.trace:
+        record["trace"] = trace
+
+
+def _against(trace: Trace, expected: Trace | None) -> str:
+    """Where the charges are not those of the file, in words."""
+    if expected is None:
+        return "no trace of that id to compare with"
+    if len(trace) != len(expected):
+        return f"{len(trace)} messages charged, the trace has {len(expected)}"
+    for number, (message, other) in enumerate(zip(trace, expected, strict=True), 1):
+        found = first_difference(message, other)
+        if found:
+            return f"message {number}: {found[0]}, then {' | '.join(found[1:])}"
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _bundles(folder: Path, instead: str | None) -> BundleFolder:
+    """One worker's bundles, kept over its vectors."""
+    return BundleFolder(folder, None if instead is None else Bundle.open(instead))
+
+
+@lru_cache(maxsize=1)
+def _traces(path: Path) -> TraceFile:
+    return TraceFile(path)

@@ -1,0 +1,328 @@
+"""Runs Ethereum's state tests on the machine: accounts become actors, the transaction a call, and the state that comes
+out is read back and hashed as Ethereum would.
+
+A file holds tests by name: block (`env`), accounts (`pre`), one transaction with lists of data, gas limits and values,
+and for each fork the outcomes by indexes into those lists. Every outcome is one case. Format: the documentation of
+ethereum/tests, "State Tests".
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TextIO
+
+from bridge.addresses import EthAddress
+from bridge.eip3155 import instructions, line, summary
+from bridge.ethereum_block import EthereumBlock
+from bridge.params import unwrap_return
+from bridge.transactions import ACCESS_LIST, BLOB, DYNAMIC_FEE, LEGACY, SET_CODE, Transaction
+from fvm_hypervisor.laboratory.vectors.ethereum_json import (
+    BadFixture,
+    read_access_list,
+    read_accounts,
+    read_address,
+    read_authorization,
+    read_bytes,
+    read_field,
+    read_json,
+    read_list,
+    read_number,
+    read_object,
+    within,
+)
+from fvm_hypervisor.laboratory.vectors.files import files_of
+from fvm_hypervisor.laboratory.vectors.tally import SECONDS
+from hypervisor.context import MachineContext
+from hypervisor.errors import HypervisorError
+from hypervisor.machine import Hypervisor
+from hypervisor.machine_state import Snapshot
+from hypervisor.opening import OWN_EVM
+from hypervisor.tracing import StepRecorder
+from hypervisor.types import ChainEpoch, TokenAmount
+from runtimes.evm.ethereum import EthereumExecutor
+from runtimes.evm.ethereum.alloc import accounts, install, state_root
+from runtimes.evm.ethereum.application import TransactionResult
+from runtimes.evm.ethereum.block_run import logs_hash
+from runtimes.evm.ethereum.forks import FORKS
+from runtimes.evm.ethereum.validation import InvalidTransaction
+from store.cid import Cid
+from store.keccak import keccak
+
+RULES = "ethereum"
+EXCESS_BITS = 32
+"""An excess of blob gas beyond has a fee beyond all money, and would take ages to compute."""
+
+_DEFAULT_BASE_FEE = 10
+_KECCAK_CID = bytes.fromhex("01551b20")
+"""What precedes the digest in a CID of raw bytes hashed with keccak-256."""
+EXCEPTION_PREFIX = "TransactionException."
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One outcome of a test: its place, and what is expected."""
+
+    file: str
+    name: str
+    fork: str
+    index: int
+    indexes: tuple[int, int, int]
+    root: bytes
+    logs: bytes
+    exception: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """How a case ended; no error: it passed."""
+
+    case: Case
+    error: str
+    seconds: float = 0.0
+
+    def record(self) -> dict[str, Any]:
+        """The result as one JSON object of the command line's contract, with the time it took."""
+        case = self.case
+        return {
+            "file": case.file,
+            "name": case.name,
+            "fork": case.fork,
+            "index": case.index,
+            "pass": not self.error,
+            "error": self.error,
+            SECONDS: self.seconds,
+        }
+
+
+class FixtureExterns:
+    """The chain of a state test: one block's randomness, and hashes of blocks drawn from their numbers."""
+
+    def __init__(self, random: bytes) -> None:
+        self._random = random
+
+    def chain_randomness(self, epoch: ChainEpoch) -> bytes:
+        return self._random
+
+    def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
+        return self._random
+
+    def tipset_cid(self, epoch: ChainEpoch) -> Cid:
+        return self.block_cid(keccak(str(epoch).encode()))
+
+    @staticmethod
+    def block_cid(block_hash: bytes) -> Cid:
+        """A block's hash as the CID that externs give."""
+        return Cid(_KECCAK_CID + block_hash)
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """The JSON files among files and folders, each once, in a stable order; InvalidInput for no such path."""
+    return files_of(paths, "**/*.json")
+
+
+def run_file(
+    path: Path, fork: str | None = None, evm: str = OWN_EVM, trace: TextIO | None = None
+) -> list[dict[str, Any]]:
+    """The records of one file's cases for a fork (None: for all that are known). For worker processes.
+
+    `trace` gets the lines of EIP-3155, each case's closed by a summary.
+    """
+    try:
+        tests = read_object(read_json(path.read_bytes(), path.name), path.name)
+    except (OSError, BadFixture) as error:
+        return [_unreadable(path, "", error)]
+    records = []
+    for name, test in tests.items():
+        try:
+            records += [result.record() for result in run_test(path.as_posix(), name, test, fork, evm, trace)]
+        except HypervisorError as error:
+            records.append(_unreadable(path, name, error))
+    return records
+
+
+def run_test(
+    file: str, name: str, test: Any, fork: str | None = None, evm: str = OWN_EVM, trace: TextIO | None = None
+) -> Iterator[CaseResult]:
+    """Run every case of one test."""
+    for wanted in [fork] if fork else list(FORKS):
+        outcomes = read_list(read_object(read_field(test, "post"), "post").get(wanted), wanted)
+        if outcomes:
+            runner = TestRunner(test, wanted, evm, trace)
+            for index, outcome in enumerate(outcomes):
+                with within(f"post, {wanted}, item {index}"):
+                    case = read_case(file, name, wanted, index, outcome)
+                begun = time.perf_counter()
+                error = runner.run(case)
+                yield CaseResult(case, error, time.perf_counter() - begun)
+
+
+class TestRunner:
+    """One test under one fork: its accounts are made into actors once, each case starts from them."""
+
+    def __init__(self, test: Any, fork: str, evm: str = OWN_EVM, trace: TextIO | None = None) -> None:
+        self._trace = trace
+        env = read_object(read_field(test, "env"), "env")
+        self._transaction = read_object(read_field(test, "transaction"), "transaction")
+        self._machine = base_machine(evm).fork()
+        with within("env"):
+            random = read_number(env.get("currentRandom", 0), "currentRandom").to_bytes(32)
+            self._machine.context = read_context(env, read_object(test.get("config", {}), "config"), fork)
+        self._machine.externs = FixtureExterns(random)
+        install(self._machine, read_accounts(read_field(test, "pre"), "pre"))
+        self._before: Snapshot = self._machine.snapshot()
+
+    def run(self, case: Case) -> str:
+        """Run one case; what is different in words, nothing if it passed."""
+        self._machine.restore(self._before)
+        recorder = self._machine.tracer = None if self._trace is None else StepRecorder()
+        refused, result = "", None
+        try:
+            with within("transaction"):
+                transaction = read_transaction(self._transaction, case.indexes)
+            sender = read_sender(self._transaction)
+            result = EthereumExecutor(self._machine).apply_transaction(transaction, sender)
+        except InvalidTransaction as error:
+            refused = error.refusal.name
+        root = state_root(dict(accounts(self._machine)))
+        differences = [*_compare_exception(refused, case.exception), *_compare(case, root, result)]
+        if recorder is not None and self._trace is not None:
+            _write_trace(self._trace, recorder, case, root, result, "; ".join(differences))
+        return "; ".join(differences)
+
+
+def _compare(case: Case, root: bytes, result: TransactionResult | None) -> Iterator[str]:
+    logs = logs_hash(() if result is None else result.logs)
+    if logs != case.logs:
+        yield f"logs hash 0x{logs.hex()}, expected 0x{case.logs.hex()}"
+    if root != case.root:
+        yield f"state root 0x{root.hex()}, expected 0x{case.root.hex()}"
+
+
+def _write_trace(
+    out: TextIO, recorder: StepRecorder, case: Case, root: bytes, result: TransactionResult | None, error: str
+) -> None:
+    for instruction in instructions(recorder.events):
+        out.write(json.dumps(line(instruction)) + "\n")
+    output, gas = (b"", 0) if result is None else (unwrap_return(result.output), result.gas_used)
+    out.write(json.dumps(summary(root, output, gas, not error, case.fork, error)) + "\n")
+
+
+def _compare_exception(refused: str, expected: str) -> Iterator[str]:
+    names = [name.removeprefix(EXCEPTION_PREFIX) for name in expected.split("|")] if expected else [""]
+    if refused not in names:
+        yield f"the transaction is {'refused with ' + refused if refused else 'valid'}, expected {expected or 'valid'}"
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_case(file: str, name: str, fork: str, index: int, outcome: Any) -> Case:
+    """One outcome."""
+    indexes = read_field(outcome, "indexes")
+    return Case(
+        file=file,
+        name=name,
+        fork=fork,
+        index=index,
+        indexes=(
+            read_number(read_field(indexes, "data"), "data"),
+            read_number(read_field(indexes, "gas"), "gas"),
+            read_number(read_field(indexes, "value"), "value"),
+        ),
+        root=read_bytes(read_field(outcome, "hash"), "hash", 32),
+        logs=read_bytes(read_field(outcome, "logs"), "logs", 32),
+        exception=str(outcome.get("expectException") or ""),
+    )
+
+
+def read_context(env: Any, config: Any, fork: str) -> MachineContext:
+    """The machine's context in a test's block."""
+    return MachineContext(
+        epoch=ChainEpoch(read_number(read_field(env, "currentNumber"), "currentNumber", 63)),
+        timestamp=read_number(read_field(env, "currentTimestamp"), "currentTimestamp", 64),
+        base_fee=TokenAmount(read_number(env.get("currentBaseFee", _DEFAULT_BASE_FEE), "currentBaseFee")),
+        chain_id=read_number(config.get("chainid", 1), "chainid"),
+        rules=RULES,
+        block=EthereumBlock(
+            fork=fork,
+            coinbase=read_address(read_field(env, "currentCoinbase"), "currentCoinbase"),
+            gas_limit=read_number(read_field(env, "currentGasLimit"), "currentGasLimit"),
+            excess_blob_gas=read_number(env.get("currentExcessBlobGas", 0), "currentExcessBlobGas", EXCESS_BITS),
+            filecoin_addresses=False,
+        ),
+    )
+
+
+def read_transaction(fields: Any, indexes: tuple[int, int, int]) -> Transaction:
+    """The transaction with the data, gas limit and value of a case."""
+    data, gas, value = indexes
+    to = read_field(fields, "to")
+    lists = read_list(fields.get("accessLists"), "accessLists")
+    listed = _pick(fields, "accessLists", data) if lists else None
+    blobs, authorizations = fields.get("blobVersionedHashes"), fields.get("authorizationList")
+    priority = fields.get("maxPriorityFeePerGas")
+    price = read_number(fields.get("maxFeePerGas", fields.get("gasPrice", 0)), "gasPrice")
+    if authorizations is not None:
+        kind = SET_CODE
+    elif blobs is not None:
+        kind = BLOB
+    elif priority is not None:
+        kind = DYNAMIC_FEE
+    else:
+        kind = LEGACY if listed is None else ACCESS_LIST
+    return Transaction(
+        type=kind,
+        chain_id=None,
+        nonce=read_number(read_field(fields, "nonce"), "nonce"),
+        to=read_address(to, "to") if to else None,
+        value=read_number(_pick(fields, "value", value), "value", bits=None),
+        data=read_bytes(_pick(fields, "data", data), "data"),
+        gas_limit=read_number(_pick(fields, "gasLimit", gas), "gasLimit"),
+        max_fee=price,
+        max_priority_fee=price if priority is None else read_number(priority, "maxPriorityFeePerGas"),
+        access_list=read_access_list(listed),
+        max_fee_per_blob_gas=read_number(fields.get("maxFeePerBlobGas", 0), "maxFeePerBlobGas"),
+        blob_hashes=tuple(
+            read_bytes(item, "blobVersionedHashes", 32) for item in read_list(blobs, "blobVersionedHashes")
+        ),
+        authorizations=tuple(read_authorization(item) for item in read_list(authorizations, "authorizationList")),
+    )
+
+
+def read_sender(fields: Any) -> EthAddress:
+    """The sender, or the address of the secret key."""
+    if "sender" in fields:
+        return read_address(fields["sender"], "sender")
+    from coincurve import PrivateKey
+
+    secret = read_bytes(read_field(fields, "secretKey"), "secretKey", 32)
+    try:
+        key = PrivateKey(secret)
+    except ValueError as error:
+        raise BadFixture(f"'secretKey' is not a key: {error}") from None
+    return EthAddress(keccak(key.public_key.format(compressed=False)[1:])[12:])
+
+
+def _pick(fields: Any, name: str, index: int) -> Any:
+    items = read_list(read_field(fields, name), name)
+    if index >= len(items):
+        raise BadFixture(f"'{name}' has no item {index}")
+    return items[index]
+
+
+# --- the machine ------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def base_machine(evm: str) -> Hypervisor:
+    """The machine whose state every test starts from: the built-in actors alone. One a process."""
+    return Hypervisor.open(evm=evm)
+
+
+def _unreadable(path: Path, name: str, error: Exception) -> dict[str, Any]:
+    return {"file": path.as_posix(), "name": name, "fork": "", "index": 0, "pass": False, "error": str(error)}

@@ -1,0 +1,105 @@
+"""The transition tool's files and streams, and its exit codes: those of go-ethereum's `evm t8n`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.eip3155 import instructions, line
+from fvm_hypervisor.laboratory.vectors.ethereum_json import BadFixture, read_field, read_json
+from fvm_hypervisor.laboratory.vectors.t8n import MissingBlockHash, Transition, transition
+from hypervisor.errors import InvalidInput
+from runtimes.evm.ethereum.forks import FORKS
+
+CONFIG_ERROR: Final = 3
+MISSING_BLOCK_HASH: Final = 4
+JSON_ERROR: Final = 10
+IO_ERROR: Final = 11
+_STREAMS: Final = ("stdout", "stderr")
+_NO_REWARDS: Final = (-1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asks for. Inputs and outputs by name: a file, `stdin`, `stdout`, `stderr`, or nothing."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    folder: Path
+    fork: str
+    chain_id: int
+    reward: int
+    evm: str
+    trace: bool
+
+
+def run(request: Request) -> int:
+    """Read, run, write; the exit code. Errors go to standard error, in one sentence each."""
+    if request.fork and request.fork not in FORKS:
+        return _failed(CONFIG_ERROR, f"fork '{request.fork}' is not known: choose one of {', '.join(FORKS)}")
+    if request.reward not in _NO_REWARDS:
+        return _failed(CONFIG_ERROR, f"a reward of {request.reward}: blocks of these forks have none")
+    try:
+        alloc, env, txs = _read(request.inputs)
+        done = transition(alloc, env, txs, request.fork, request.chain_id, request.evm, request.trace)
+        _write(request, done)
+    except MissingBlockHash as error:
+        return _failed(MISSING_BLOCK_HASH, str(error))
+    except InvalidInput as error:
+        return _failed(JSON_ERROR, str(error))
+    except FileNotFoundError as error:
+        named = next((name for name, place in request.inputs.items() if place == error.filename), None)
+        hint = "" if named is None else f": name a file with --input.{named}, or stdin"
+        return _failed(IO_ERROR, f"there is no file {error.filename}{hint}")
+    except OSError as error:
+        return _failed(IO_ERROR, f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    return 0
+
+
+def _failed(code: int, text: str) -> int:
+    sys.stderr.write(f"error: {text}\n")
+    return code
+
+
+def _read(inputs: Mapping[str, str]) -> tuple[Any, Any, Any]:
+    stream: Any = None
+    if "stdin" in inputs.values():
+        stream = read_json(sys.stdin.buffer.read(), "stdin")
+    values = []
+    for name, place in inputs.items():
+        if place == "stdin":
+            values.append(read_field(stream, "txsRlp" if name == "txs" and "txsRlp" in stream else name))
+        else:
+            values.append(_parse(Path(place).read_bytes(), place))
+    alloc, env, txs = values
+    if not isinstance(env, Mapping):
+        raise BadFixture(f"{inputs['env']} is not an object")
+    return alloc, env, txs
+
+
+def _parse(data: bytes, place: str) -> Any:
+    if place.endswith(".rlp"):
+        return data.decode(errors="replace").strip().strip('"')
+    return read_json(data, place)
+
+
+def _write(request: Request, done: Transition) -> None:
+    values = {"alloc": done.alloc, "result": done.result, "body": done.body}
+    streams: dict[str, dict[str, Any]] = {}
+    for name, place in request.outputs.items():
+        if place in _STREAMS:
+            streams.setdefault(place, {})[name] = values[name]
+        elif place:
+            request.folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(values[name], indent=2)
+            (request.folder / place).write_text(text + "\n", encoding="utf-8")
+    for place, fields in streams.items():
+        (sys.stdout if place == "stdout" else sys.stderr).write(json.dumps(fields, indent=2) + "\n")
+    for index, transaction, recorder in done.traces:
+        lines = [json.dumps(line(instruction)) for instruction in instructions(recorder.events)]
+        path = request.folder / f"trace-{index}-0x{transaction.hash().hex()}.jsonl"
+        path.write_text("".join(f"{each}\n" for each in lines), encoding="utf-8")

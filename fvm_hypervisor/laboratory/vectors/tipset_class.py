@@ -1,0 +1,135 @@
+"""Vectors of class tipset: what their tipsets execute, read from JSON and written to it.
+
+The fields are those of filecoin-project/test-vectors: `apply_tipsets` with offsets to the variant's epoch, which is
+that of the tipset before the first; `postconditions.receipts` has every result in order, those of null rounds' cron, of
+rewards and of cron too; `receipts_roots` has one root a tipset, of its messages' receipts. What the official form does
+not state is added beside it (tests/golden/README.md): the time and the circulating supply of a tipset and of the null
+rounds before it, and lengths of messages that are not carried as their senders' are.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fvm_hypervisor.laboratory.vectors.world import read_number
+from hypervisor.address import Address
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.chain.tipset_execution import MinedBlock, NullRoundBefore, TipsetWork
+from localnet.ledger.headers import CarriedMessage
+from store.cid import Cid, parse_cid
+
+TIPSET: Final = "tipset"
+MESSAGE: Final = "message"
+_EPOCH_SECONDS: Final = 30
+_NO_SUPPLY: Final = 0
+"""What Lotus's driver says of the circulating supply to vectors of this class."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorTipset:
+    """A tipset of a vector, with the circulating supply by epoch (in attoFIL) and the root of its receipts."""
+
+    work: TipsetWork
+    circulating: Mapping[ChainEpoch, TokenAmount]
+    receipts: Cid
+
+    def supply(self, machine: Hypervisor, epoch: ChainEpoch) -> TokenAmount:
+        """As `execute_tipset` asks for it."""
+        return self.circulating[epoch]
+
+
+def read_tipsets(own: Mapping[str, Any], before: Mapping[str, Any], epoch: int) -> tuple[VectorTipset, ...]:
+    """The tipsets of a variant whose epoch is `epoch`. Raises ValueError, KeyError, TypeError for what is none."""
+    after = own["postconditions"]
+    roots, most = after["receipts_roots"], len(after["receipts"])  # cron of each epoch has a receipt
+    if not own["apply_tipsets"] or len(roots) != len(own["apply_tipsets"]):
+        raise ValueError("a variant has tipsets, and a root of receipts for each")
+    found: list[VectorTipset] = []
+    last = epoch
+    for fields, root in zip(own["apply_tipsets"], roots, strict=True):
+        at = epoch + read_number(fields["epoch_offset"], "epoch_offset")
+        if at < last:
+            raise ValueError(f"epoch_offset is {at - epoch}, after {last - epoch}")
+        if at - last > most:
+            raise ValueError(f"epoch_offset is {at - epoch}, after {last - epoch}: {most} receipts are not enough")
+        found.append(_tipset(fields, before, epoch, last, at, parse_cid(root["/"])))
+        last = at
+    return tuple(found)
+
+
+def _tipset(
+    fields: Mapping[str, Any], before: Mapping[str, Any], base: int, last: int, at: int, receipts: Cid
+) -> VectorTipset:
+    supply = fields.get("circ_supply", before.get("circ_supply", _NO_SUPPLY))
+    circulating = {ChainEpoch(at): TokenAmount(read_number(supply, "circ_supply"))}
+    stated = {base + read_number(null["epoch_offset"], "epoch_offset"): null for null in fields.get("null_rounds", [])}
+    nulls = []
+    for epoch in map(ChainEpoch, range(last + 1, at)):
+        null = stated.pop(epoch, {})
+        time = read_number(null.get("timestamp", epoch * _EPOCH_SECONDS), "timestamp")
+        nulls.append(NullRoundBefore(epoch, time))
+        circulating[epoch] = TokenAmount(read_number(null.get("circ_supply", supply), "circ_supply"))
+    if stated:
+        raise ValueError(f"epoch {next(iter(stated))} is no null round before epoch {at}")
+    work = TipsetWork(
+        epoch=ChainEpoch(at),
+        timestamp=read_number(fields.get("timestamp", at * _EPOCH_SECONDS), "timestamp"),
+        base_fee=TokenAmount(read_number(fields["basefee"], "basefee")),
+        blocks=tuple(_block(block) for block in fields.get("blocks") or []),
+        null_rounds=tuple(nulls),
+    )
+    return VectorTipset(work, circulating, receipts)
+
+
+def _block(fields: Mapping[str, Any]) -> MinedBlock:
+    messages = [Message.from_cbor(base64.b64decode(data)) for data in fields["messages"]]
+    lengths = fields.get("raw_lengths", [message.chain_length() for message in messages])
+    return MinedBlock(
+        producer=Address.parse(fields["miner_addr"]),
+        win_count=read_number(fields["win_count"], "win_count"),
+        messages=tuple(
+            CarriedMessage(message, message.cid(), read_number(length, "raw_lengths"))
+            for message, length in zip(messages, lengths, strict=True)
+        ),
+    )
+
+
+def tipset_fields(work: TipsetWork, base: int, circulating: Mapping[ChainEpoch, TokenAmount]) -> dict[str, Any]:
+    """A tipset as a vector has it whose variant's epoch is `base`."""
+    fields: dict[str, Any] = {
+        "epoch_offset": work.epoch - base,
+        "basefee": work.base_fee,
+        "blocks": [_block_fields(block) for block in work.blocks],
+        "timestamp": work.timestamp,
+        "circ_supply": circulating[work.epoch],
+    }
+    if work.null_rounds:
+        fields["null_rounds"] = [
+            {"epoch_offset": null.epoch - base, "timestamp": null.timestamp, "circ_supply": circulating[null.epoch]}
+            for null in work.null_rounds
+        ]
+    return fields
+
+
+def _block_fields(block: MinedBlock) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "miner_addr": str(block.producer),
+        "win_count": block.win_count,
+        "messages": [base64.b64encode(carried.message.to_cbor()).decode() for carried in block.messages],
+    }
+    if any(carried.length != carried.message.chain_length() for carried in block.messages):
+        fields["raw_lengths"] = [carried.length for carried in block.messages]
+    return fields
+
+
+def message_count(tipsets: Sequence[VectorTipset]) -> int:
+    """How many results tipsets have: cron of null rounds and of tipsets, messages, rewards."""
+    return sum(
+        len(tipset.work.null_rounds) + len([*tipset.work.messages()]) + len(tipset.work.blocks) + 1
+        for tipset in tipsets
+    )

@@ -1,0 +1,131 @@
+"""Vectors as they are written: the JSON of filecoin-project/test-vectors, with what this project's vectors add to it.
+
+A vector's CAR has the blocks that its execution reads, without those of a bundle that has a name (`bundle` says which).
+What is added to the official form is listed in tests/golden/README.md; readers of that form may leave it out.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fvm_hypervisor.laboratory.vectors.recording import RecordingExterns
+from fvm_hypervisor.laboratory.vectors.tipset_class import MESSAGE, TIPSET, tipset_fields
+from hypervisor.context import MachineContext
+from hypervisor.executor import ApplyResult
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.chain.tipset_execution import TipsetOutcome, TipsetWork
+from localnet.ledger.headers import CarriedMessage
+from store.car import write_car
+from store.cid import Cid, show
+
+Vector = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a vector begins with: where it comes from, the state and its blocks, the chain's answers, the context.
+
+    `bundle` is the manifest of built-in actors whose blocks are left out, None where they are among the blocks.
+    """
+
+    name: str
+    sources: Sequence[str]
+    root: Cid
+    blocks: Mapping[Cid, bytes]
+    bundle: Cid | None
+    externs: RecordingExterns
+    network: int
+    chain_id: int
+
+
+def message_vector(
+    ground: Ground, context: MachineContext, carried: CarriedMessage, result: ApplyResult, after: Cid
+) -> Vector:
+    """A vector of class message, of one message at its epoch."""
+    before = {
+        **_before(ground, context.epoch),
+        "basefee": context.base_fee,
+        "circ_supply": context.circulating_supply,
+        "timestamp": context.timestamp,
+    }
+    applied = {"bytes": _text(carried.message.to_cbor()), "raw_length": carried.length}
+    return _vector(ground, MESSAGE, before, {"apply_messages": [applied]}, _after([result], after))
+
+
+def tipset_vector(
+    ground: Ground, base: int, work: TipsetWork, circulating: Mapping[ChainEpoch, TokenAmount], outcome: TipsetOutcome
+) -> Vector:
+    """A vector of class tipset, of one tipset after another one at epoch `base`."""
+    after = {**_after(outcome.results, outcome.state), "receipts_roots": [_link(outcome.receipts_root)]}
+    tipsets = {"apply_tipsets": [tipset_fields(work, base, circulating)]}
+    return _vector(ground, TIPSET, _before(ground, base), tipsets, after)
+
+
+def _vector(ground: Ground, kind: str, before: Vector, applied: Mapping[str, Any], after: Mapping[str, Any]) -> Vector:
+    return {
+        "class": kind,
+        "_meta": {"id": f"{ground.name}@nv{ground.network}", "gen": [{"source": source} for source in ground.sources]},
+        "car": car_text(ground.root, ground.blocks.items()),
+        **({} if ground.bundle is None else {"bundle": _link(ground.bundle)}),
+        **ground.externs.fields(),
+        "proofs": "accept",
+        "preconditions": before,
+        **applied,
+        "postconditions": after,
+    }
+
+
+def _before(ground: Ground, epoch: int) -> Vector:
+    return {
+        "variants": [{"id": f"nv{ground.network}", "epoch": epoch, "nv": ground.network}],
+        "state_tree": {"root_cid": _link(ground.root)},
+        "chain_id": ground.chain_id,
+    }
+
+
+def _after(results: Iterable[ApplyResult], root: Cid) -> Vector:
+    return {"receipts": [receipt_fields(result) for result in results], "state_tree": {"root_cid": _link(root)}}
+
+
+def receipt_fields(result: ApplyResult) -> Vector:
+    """A result as a vector states it."""
+    events = result.receipt.events_root
+    return {
+        "exit_code": int(result.exit_code),
+        "return": _text(result.return_data),
+        "gas_used": result.gas_used,
+        "events_root": None if events is None else _link(events),
+        "penalty": str(result.gas.miner_penalty),
+    }
+
+
+def car_text(root: Cid, blocks: Iterable[tuple[Cid, bytes]]) -> str:
+    """Blocks as a vector carries them: a CAR, compressed, in base64. The same blocks give the same text."""
+    car = io.BytesIO()
+    write_car(car, [root], sorted(blocks, key=lambda block: (block[0] != root, block[0])))
+    return _text(gzip.compress(car.getvalue(), mtime=0))
+
+
+def write_vector(path: Path, vector: Vector) -> None:
+    """Write a vector's file, whole or not at all."""
+    draft = path.with_name(path.name + ".part")
+    try:
+        draft.write_text(json.dumps(vector, indent=2) + "\n", encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _link(cid: Cid) -> dict[str, str]:
+    return {"/": show(cid)}
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()

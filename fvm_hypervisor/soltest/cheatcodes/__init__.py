@@ -1,0 +1,24 @@
+"""Forge's cheatcodes, and Filecoin's own beside them, for tests written in Solidity.
+
+`Cheatcodes` stands between a machine's calls (`install`); what a test has set is its `state`.
+"""
+
+from fvm_hypervisor.soltest.cheatcodes.console import LogConsole
+from fvm_hypervisor.soltest.cheatcodes.context import Permission, Settings
+from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, said
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, Kept
+from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, DEFAULT_SENDER, VM_ADDRESS
+
+__all__ = [
+    "CONSOLE_ADDRESS",
+    "DEFAULT_SENDER",
+    "MAGIC_ASSUME",
+    "MAGIC_SKIP",
+    "VM_ADDRESS",
+    "Cheatcodes",
+    "Kept",
+    "LogConsole",
+    "Permission",
+    "Settings",
+    "said",
+]

@@ -1,0 +1,198 @@
+"""Forks under Ethereum's rules: accounts and slots of a node, and a message whose journal is the same on all forks.
+
+What that journal says of accounts that are not taken along stays on their fork.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from bridge.addresses import EthAddress
+from bridge.evm_state import EvmState
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork, address_of, persistent_accounts
+from fvm_hypervisor.soltest.cheatcodes.fork_transactions import replay, replay_all
+from fvm_hypervisor.soltest.forks.book import LeftState, NetworkFork, Pending
+from fvm_hypervisor.soltest.forks.environment import block_context
+from fvm_hypervisor.soltest.forks.origin import ForkOrigin
+from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
+from fvm_hypervisor.soltest.forks.transactions import transactions_until
+from hypervisor.address import Address
+from hypervisor.state_tree import ActorState, TreeImage
+from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
+from runtimes.evm.ethereum.calls import EthereumCalls
+from store.cid import EMPTY_ARRAY_CID, cid_of
+
+_OF_ACCOUNT: Final = ("nonce", "code", "created", "destroyed", "transient", "slots", "earlier")
+"""Kinds of journal entries whose second part is an actor."""
+
+
+class AccountForks:
+    """See `forks.ForkRules`."""
+
+    @staticmethod
+    def at_block(context: Context, url: str, number: int | None) -> NetworkFork:
+        """A fork of a node's network after a block. Raises NodeError."""
+        chain = context.cheats.remotes.chain(url)
+        state = chain.state(number)
+        return NetworkFork(url, context.state.forks.place(url, state.block.number), chain.chain_id, state.block)
+
+    @classmethod
+    def before(cls, context: Context, url: str, transaction: bytes) -> tuple[NetworkFork, Pending | None]:
+        """A fork of the block before a transaction's, and what comes before that one in its block. Raises NodeError."""
+        block, earlier, _ = transactions_until(context.cheats.remotes.chain(url), transaction)
+        return replace(cls.at_block(context, url, block.number - 1), block=block), tuple(earlier) or None
+
+    @staticmethod
+    def replay(context: Context, pending: Pending) -> None:
+        """Execute what a fork begins with."""
+        assert not isinstance(pending, PendingTipset), "made by `before`"
+        replay_all(context, pending)
+
+    @staticmethod
+    def transact(context: Context, url: str, transaction: bytes) -> None:
+        """Execute a transaction of the network on the active fork, in its own block, which stays. Raises NodeError."""
+        block, _, wanted = transactions_until(context.cheats.remotes.chain(url), transaction)
+        replay(context, wanted, block)
+
+    @staticmethod
+    def leave(context: Context) -> None:
+        """Keep the state of the active fork; of none, what the message has created, which every fork begins with."""
+        _leave(context)
+
+    @staticmethod
+    def enter(context: Context, number: int, fork: NetworkFork, left: LeftState | None) -> None:
+        """Exchange the state: that of the fork as it was left, and what persistent accounts hold now."""
+        _enter(context, number, fork, left)
+
+
+def _calls_of(context: Context) -> EthereumCalls:
+    assert isinstance(context.calls, EthereumCalls), "the rules are Ethereum's"
+    return context.calls
+
+
+def _origin_of(context: Context) -> ForkOrigin:
+    origin = context.cheats.needed_origin()
+    assert isinstance(origin, ForkOrigin), "the rules are Ethereum's"
+    return origin
+
+
+class _Carried(NamedTuple):
+    """An account that is taken along."""
+
+    address: EthAddress
+    actor: ActorID
+    state: ActorState
+
+
+def _leave(context: Context) -> None:
+    calls, book, active = _calls_of(context), context.state.forks, active_fork(context)
+    actors, entries, block = calls.tree.image().actors, _entries(calls), context.state.block
+    if active is not None:
+        book.left[active] = LeftState(actors, entries, calls.journal, context.machine.context, block.prevrandao)
+        return
+    created = {key[1] for key in entries if _is_kind(key, "created")}
+    kept = {actor: state for actor, state in actors.items() if actor in created}
+    book.first = LeftState(kept, _of_actors(entries, created), calls.journal)
+
+
+def _entries(calls: EthereumCalls) -> dict[Any, Any]:
+    return {key: value for key, value in calls.journal.items() if value is not None}
+
+
+def _is_kind(key: Any, kind: str) -> bool:
+    return isinstance(key, tuple) and bool(key) and key[0] == kind
+
+
+def _enter(context: Context, number: int, fork: NetworkFork, left: LeftState | None) -> None:
+    origin, calls = _origin_of(context), _calls_of(context)
+    tree = calls.tree
+    carried = list(_carried(context, calls))
+    begun = left or context.state.forks.first or LeftState({}, {}, calls.journal)
+    actors, dropped = dict(begun.actors), {row.actor for row in carried}
+    actors[INIT_ACTOR] = tree.get_actor(INIT_ACTOR)
+    for address, actor, state in carried:
+        other = tree.lookup_id(Address.delegated(EAM_NAMESPACE, address))
+        others = {*origin.others_of(address), *(() if other is None else (other,))} - {actor}
+        dropped |= others
+        for known in others:
+            actors.pop(known, None)
+        actors[actor] = _moved(context, state, fork.place)
+    marked, mark = origin.mark(number, fork.place)
+    actors[marked] = mark
+    changed, change = origin.change(origin.last_change)
+    actors[changed] = change
+    kept = _kept_entries(calls, {row.actor for row in carried}, {row.address for row in carried})
+    own = {key: value for key, value in begun.entries.items() if not _is_of(key, dropped) and key not in kept}
+    tree.go_back_to(TreeImage(tree.image().root, actors))
+    if begun.message is not calls.journal:
+        calls.journal.go_back_to(own)
+        calls.accounts.write_back()
+        own = {}
+    calls.journal.go_back_to({**own, **kept})
+    _set_block(context, fork, left)
+
+
+def _carried(context: Context, calls: EthereumCalls) -> Iterator[_Carried]:
+    for address in sorted(persistent_accounts(context)):
+        actor = calls.accounts.find(address)
+        state = None if actor is None else calls.tree.get_actor(actor)
+        if actor is not None and state is not None and address_of(state) == address:
+            yield _Carried(address, actor, state)
+
+
+def _moved(context: Context, state: ActorState, place: int) -> ActorState:
+    """A persistent account on another fork: what it has not written is read there."""
+    machine, origin = context.machine, _origin_of(context)
+    if state.code != machine.manifest.code("evm") or state.head == EMPTY_ARRAY_CID:
+        return state
+    contract = EvmState.decode(machine.store.get(state.head))
+    storage = origin.at_place(contract.storage, place)
+    if storage == contract.storage:
+        return state
+    data = replace(contract, storage=storage).encode()
+    machine.store.put(cid_of(data), data)
+    return state.with_head(cid_of(data))
+
+
+def _is_of(key: Any, actors: Collection[ActorID]) -> bool:
+    """Whether a journal's entry says something of one of these actors."""
+    match key:
+        case (int() as actor, bytes()):
+            return actor in actors
+        case (str() as kind, int() as actor, *_) if kind in _OF_ACCOUNT:
+            return actor in actors
+    return False
+
+
+def _of_actors(entries: Mapping[Any, Any], actors: Collection[ActorID]) -> dict[Any, Any]:
+    return {key: value for key, value in entries.items() if _is_of(key, actors)}
+
+
+def _kept_entries(
+    calls: EthereumCalls, actors: Collection[ActorID], addresses: Collection[EthAddress]
+) -> dict[Any, Any]:
+    """What the message's journal says on every fork: of accounts that are taken along, and of none."""
+    warm = {*addresses, *calls.environment.fork.precompiles, *calls.filecoin_precompiles}
+    entries = _entries(calls)
+    kept = _of_actors(entries, actors)
+    for key, value in entries.items():
+        match key:
+            case ("warm", bytes() as address, *_):
+                if address in warm:
+                    kept[key] = value
+            case ("address", *_) | "refund":
+                kept[key] = value
+    return kept
+
+
+def _set_block(context: Context, fork: NetworkFork, left: LeftState | None) -> None:
+    machine = context.machine
+    if left is None or left.context is None:
+        machine.context = block_context(machine.context, fork.block, fork.chain_id)
+        context.set_block(prevrandao=fork.block.randomness, hashes={})
+    else:
+        machine.context = left.context
+        context.set_block(prevrandao=left.randomness, hashes={})

@@ -1,0 +1,147 @@
+"""The assertions: `assertEq` and its like, with forge's words where they fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.strings import show, units
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+
+_FAILED: Final = "assertion failed"
+_KINDS: Final = ("bool", "uint256", "int256", "address", "bytes32", "string", "bytes")
+_NUMBERS: Final = ("uint256", "int256")
+_PERCENT: Final = 18
+
+
+def _fail(words: str, message: str | None) -> None:
+    raise CheatcodeFailure(f"{_FAILED if message is None else message}: {words}", named=False)
+
+
+@cheatcode("assertTrue(bool)")
+def _true(_context: Context, condition: bool) -> None:
+    _hold(condition, _FAILED)
+
+
+@cheatcode("assertTrue(bool,string)")
+def _true_or(_context: Context, condition: bool, message: str) -> None:
+    _hold(condition, message)
+
+
+@cheatcode("assertFalse(bool)")
+def _false(_context: Context, condition: bool) -> None:
+    _hold(not condition, _FAILED)
+
+
+@cheatcode("assertFalse(bool,string)")
+def _false_or(_context: Context, condition: bool, message: str) -> None:
+    _hold(not condition, message)
+
+
+def _hold(condition: bool, message: str) -> None:
+    if not condition:
+        raise CheatcodeFailure(message, named=False)
+
+
+# --- comparisons: a family for each, over types, with and without a message -----------------------------------------
+
+_COMPARISONS: Final[dict[str, tuple[Callable[[Any, Any], bool], str]]] = {
+    "Eq": (lambda left, right: bool(left == right), "!="),
+    "NotEq": (lambda left, right: bool(left != right), "=="),
+    "Gt": (lambda left, right: bool(left > right), "<="),
+    "Ge": (lambda left, right: bool(left >= right), "<"),
+    "Lt": (lambda left, right: bool(left < right), ">="),
+    "Le": (lambda left, right: bool(left <= right), ">"),
+}
+
+
+def _comparison(name: str, kind: str) -> None:
+    holds, sign = _COMPARISONS[name]
+
+    def compare(_context: Context, left: Any, right: Any, message: str | None = None) -> None:
+        if not holds(left, right):
+            _fail(f"{show(kind, left)} {sign} {show(kind, right)}", message)
+
+    cheatcode(f"assert{name}({kind},{kind})", f"assert{name}({kind},{kind},string)")(compare)
+
+
+def _decimal_comparison(name: str, kind: str) -> None:
+    holds, sign = _COMPARISONS[name]
+
+    def compare(_context: Context, left: int, right: int, decimals: int, message: str | None = None) -> None:
+        if not holds(left, right):
+            _fail(f"{units(left, decimals)} {sign} {units(right, decimals)}", message)
+
+    cheatcode(f"assert{name}Decimal({kind},{kind},uint256)", f"assert{name}Decimal({kind},{kind},uint256,string)")(
+        compare
+    )
+
+
+for _name, _kind in product(("Eq", "NotEq"), _KINDS):
+    _comparison(_name, _kind)
+    _comparison(_name, f"{_kind}[]")
+for _name, _kind in product(("Gt", "Ge", "Lt", "Le"), _NUMBERS):
+    _comparison(_name, _kind)
+for _name, _kind in product(_COMPARISONS, _NUMBERS):
+    _decimal_comparison(_name, _kind)
+
+
+# --- about equal ----------------------------------------------------------------------------------------------------
+
+
+def _approximately(kind: str) -> None:
+    def absolute(_context: Context, left: int, right: int, most: int, message: str | None = None) -> None:
+        _check_absolute(left, right, most, str, message)
+
+    def absolute_decimal(
+        _context: Context, left: int, right: int, most: int, decimals: int, message: str | None = None
+    ) -> None:
+        _check_absolute(left, right, most, lambda number: units(number, decimals), message)
+
+    def relative(_context: Context, left: int, right: int, most: int, message: str | None = None) -> None:
+        _check_relative(left, right, most, str, message)
+
+    def relative_decimal(
+        _context: Context, left: int, right: int, most: int, decimals: int, message: str | None = None
+    ) -> None:
+        _check_relative(left, right, most, lambda number: units(number, decimals), message)
+
+    for name, handler, more in (
+        ("Abs", absolute, ()), ("AbsDecimal", absolute_decimal, ("uint256",)),
+        ("Rel", relative, ()), ("RelDecimal", relative_decimal, ("uint256",)),
+    ):  # fmt: skip
+        types: Sequence[str] = (kind, kind, "uint256", *more)
+        start = f"assertApproxEq{name}({','.join(types)}"
+        cheatcode(f"{start})", f"{start},string)")(handler)
+
+
+def _check_absolute(left: int, right: int, most: int, text: Callable[[int], str], message: str | None) -> None:
+    delta = abs(left - right)
+    if delta > most:
+        _fail(f"{text(left)} !~= {text(right)} (max delta: {text(most)}, real delta: {text(delta)})", message)
+
+
+def _check_relative(left: int, right: int, most: int, text: Callable[[int], str], message: str | None) -> None:
+    if right == 0:
+        if left == 0:
+            return
+        real = "undefined"
+    else:
+        delta = abs(left - right) * 10**_PERCENT // abs(right)
+        if delta >= 1 << 256:
+            _fail("overflow in delta calculation", message)
+        if delta <= most:
+            return
+        real = _percent(delta)
+    _fail(f"{text(left)} !~= {text(right)} (max delta: {_percent(most)}, real delta: {real})", message)
+
+
+def _percent(delta: int) -> str:
+    return f"{units(delta, _PERCENT - 2)}%"
+
+
+for _kind in _NUMBERS:
+    _approximately(_kind)

@@ -1,0 +1,72 @@
+"""What a script broadcasts: each call and creation that it makes in a signer's name is a transaction, kept in order.
+
+As forge does it: the signer's nonce goes up by one for each, static calls are none, and CREATE2 is a call of the usual
+deployer, whose contract it then is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from bridge.addresses import EthAddress, create2_address
+from fvm_hypervisor.soltest.cheatcodes.asked_call import Around, Attempt
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
+from runtimes.evm.engine import Answer, CallKind
+
+NOT_SENT: Final = "`hypervisor script` refuses to send what it makes, before anything is sent"
+
+
+def attach(context: Context, name: str) -> None:
+    """In a script the next transaction is said to have what the cheatcode gives it; in a test nothing is sent."""
+    found = context.state.broadcasts
+    if found is not None:
+        found.attached.append(name)
+
+
+def not_sent(context: Context, name: str) -> None:
+    """While a script broadcasts, the cheatcode has made a transaction that is not sent."""
+    found = context.state.broadcasts
+    if found is not None and any(prank.broadcast for prank in context.state.pranks.values()):
+        found.unsendable.append(name)
+
+
+def collecting(found: Broadcasts, what: Attempt, sender: EthAddress, around: Around) -> tuple[Around, EthAddress]:
+    """What makes the attempt and keeps it as a transaction, and in whose name it is made."""
+    if what.kind not in (CallKind.CALL, None):
+        return around, sender
+    doer = CREATE2_DEPLOYER if what.second else sender
+    return replace(around, proceed=_kept(found, what, sender, around)), doer
+
+
+def _kept(
+    found: Broadcasts, what: Attempt, sender: EthAddress, around: Around
+) -> Callable[[EthAddress | None, EthAddress | None], Answer]:
+    def proceed(name: EthAddress | None, code: EthAddress | None) -> Answer:
+        ledger = around.ledger
+        nonce = ledger.nonce(sender)
+        place = len(found.calls)
+        made = _transaction(what, sender, nonce)
+        found.calls.append(replace(made, funds=ledger.balance(sender), url=around.fork_url()))
+        found.unsendable += found.attached
+        found.attached.clear()
+        answer = around.proceed(name, code)
+        ledger.set_nonce(sender, nonce + 1)
+        if what.kind is None and answer.created is not None:
+            found.calls[place] = replace(found.calls[place], created=answer.created)
+        if what.kind is not None:
+            found.calls[place] = replace(found.calls[place], code=ledger.code(what.target))
+        return answer
+
+    return proceed
+
+
+def _transaction(what: Attempt, sender: EthAddress, nonce: int) -> BroadcastCall:
+    if what.second:
+        created = create2_address(CREATE2_DEPLOYER, what.salt, what.data)
+        data = what.salt + what.data
+        return BroadcastCall(sender, nonce, CREATE2_DEPLOYER, what.value, data, created, second=True)
+    to = None if what.kind is None else what.target
+    return BroadcastCall(sender, nonce, to, what.value, what.data)

@@ -1,0 +1,124 @@
+"""State diffs as they stand while they are recorded: the slots that were looked at, and what changed, as text and JSON.
+
+What failed calls did is left out of text and JSON, as in forge, and so is what calls that still run have done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.limits import check_size
+from fvm_hypervisor.soltest.cheatcodes.recording import SLOT
+from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+
+_LONGEST_ROW = 300
+"""Characters of a slot's change in JSON, and more."""
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What became of an account: the value before and the last one."""
+
+    balance: tuple[int, int] | None = None
+    nonce: tuple[int, int] | None = None
+    slots: dict[int, tuple[int, int]] = field(default_factory=dict)
+    named: bool = False
+    """Whether forge looks for its contract's name."""
+
+
+@cheatcode("getStorageAccesses()", returns=f"{SLOT}[]")
+def _accesses(context: Context) -> Sequence[Any]:
+    return [
+        (slot.account, _bytes(slot.slot), slot.written, _bytes(slot.before), _bytes(slot.after), slot.reverted)
+        for access in context.state.diff or ()
+        for slot in access.slots
+    ]
+
+
+@cheatcode("getStateDiff()", returns="string")
+def _text(context: Context) -> str:
+    parts = []
+    for account, changes in _changes(context):
+        label, contract = context.state.labels.get(account), _contract(context, account, changes)
+        lines = [context.shown(account)]
+        lines += [f"label: {label}"] if label else []
+        lines += [f"contract: {contract}"] if contract else []
+        lines += [f"- balance diff: {changes.balance[0]} → {changes.balance[1]}"] if changes.balance else []
+        lines += [f"- nonce diff: {changes.nonce[0]} → {changes.nonce[1]}"] if changes.nonce else []
+        lines += ["- state diff:"] if changes.slots else []
+        lines += [
+            f"@ {_word(slot)}: {_word(before)} → {_word(after)}"
+            for slot, (before, after) in sorted(changes.slots.items())
+        ]
+        parts += [*lines, "\n"]
+    return "\n".join(parts).replace("\n\n\n", "\n\n")
+
+
+@cheatcode("getStateDiffJson()", returns="string")
+def _json(context: Context) -> str:
+    found = {
+        f"0x{account.hex()}": {
+            "label": context.state.labels.get(account),
+            "contract": _contract(context, account, changes),
+            "balanceDiff": changes.balance and _pair(hex(changes.balance[0]), hex(changes.balance[1])),
+            "nonceDiff": changes.nonce and _pair(*changes.nonce),
+            "stateDiff": {
+                _word(slot): _pair(_word(before), _word(after))
+                for slot, (before, after) in sorted(changes.slots.items())
+            },
+        }
+        for account, changes in _changes(context)
+    }
+    return json.dumps(found, separators=(",", ":"))
+
+
+def _changes(context: Context) -> list[tuple[EthAddress, _Changes]]:
+    """By account, in the order of addresses."""
+    found: dict[EthAddress, _Changes] = {}
+    state = context.state
+    for access in state.diff or ():
+        if not access.reverted and not any(access is known for known in state.open_diffs):
+            _note(found, access)
+        for slot in access.slots:
+            account = found.setdefault(slot.account, _Changes())
+            account.named = True
+            if slot.written and not slot.reverted:
+                before, _ = account.slots.get(slot.slot, (slot.before, 0))
+                account.slots[slot.slot] = before, slot.after
+    check_size(_LONGEST_ROW * sum(1 + len(changes.slots) for changes in found.values()))
+    return sorted((key, value) for key, value in found.items() if value.balance or value.nonce or value.slots)
+
+
+def _note(found: dict[EthAddress, _Changes], access: AccountAccess) -> None:
+    account = found.setdefault(access.account, _Changes())
+    if access.old_balance != access.new_balance:
+        before, _ = account.balance or (access.old_balance, 0)
+        account.balance, account.named = (before, access.new_balance), True
+    if access.old_nonce != access.new_nonce:
+        before, _ = account.nonce or (access.old_nonce, 0)
+        account.nonce = before, access.new_nonce
+
+
+def _contract(context: Context, account: EthAddress, changes: _Changes) -> str | None:
+    """The source and name of the contract at an address."""
+    code = context.ledger.code(account) if changes.named else b""
+    found = context.settings.contracts(code, False) if code else None
+    return None if found is None else f"{found.file}:{found.name}"
+
+
+def _pair(before: object, after: object) -> dict[str, object]:
+    return {"previousValue": before, "newValue": after}
+
+
+def _word(number: int) -> str:
+    return f"0x{number:064x}"
+
+
+def _bytes(number: int) -> bytes:
+    return number.to_bytes(32, "big")

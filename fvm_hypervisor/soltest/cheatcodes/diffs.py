@@ -1,0 +1,75 @@
+"""State diffs: calls, creations and slots as `stopAndReturnStateDiff` lists them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.asked_call import Around, Attempt
+from fvm_hypervisor.soltest.cheatcodes.state import AccountAccess, State, StorageAccess
+from runtimes.evm.engine import Answer, CallKind
+
+_KINDS: Final = {CallKind.CALL: 0, CallKind.DELEGATECALL: 1, CallKind.CALLCODE: 2, CallKind.STATICCALL: 3, None: 4}
+RESUME: Final = 6
+
+
+def open_access(state: State, what: Attempt, sender: EthAddress | None, around: Around) -> AccountAccess:
+    """List an attempt before it is made; a creation's account is known only after."""
+    assert state.diff is not None
+    ledger = around.ledger
+    access = AccountAccess(
+        chain=around.chain_id,
+        kind=_KINDS[what.kind],
+        account=what.target,
+        accessor=sender or what.caller,
+        initialized=what.kind is not None and ledger.find(what.target) is not None,
+        old_balance=0 if what.kind is None else ledger.balance(what.target),
+        new_balance=0,
+        deployed=b"",
+        value=what.value,
+        data=what.data,
+        reverted=False,
+        depth=what.depth,
+        old_nonce=0 if what.kind is None else ledger.nonce(what.target),
+        new_nonce=0,
+    )
+    state.diff.append(access)
+    state.open_diffs.append(access)
+    return access
+
+
+def close_access(state: State, access: AccountAccess, what: Attempt, answer: Answer, around: Around) -> None:
+    """Complete an attempt when it has ended; if it failed, all below it have."""
+    ledger = around.ledger
+    if access in state.open_diffs:
+        state.open_diffs.remove(access)
+    if what.kind is None and answer.created is not None:
+        access.account, access.initialized = answer.created, True
+        access.deployed = ledger.code(answer.created)
+    access.new_balance, access.new_nonce = ledger.balance(access.account), ledger.nonce(access.account)
+    if answer.success or state.diff is None:
+        return
+    start = next((at for at, known in enumerate(state.diff) if known is access), len(state.diff))
+    for below in state.diff[start:]:
+        if below is access or below.depth > access.depth:
+            below.reverted = True
+            for slot in below.slots:
+                slot.reverted = True
+
+
+def note_slot(state: State, account: EthAddress, slot: int, written: bool, before: int, after: int) -> None:
+    """List a slot under the attempt that runs; in a row of its own where others were listed since that began."""
+    assert state.diff is not None
+    if not state.open_diffs:
+        return
+    row = state.open_diffs[-1]
+    last = state.diff[-1]
+    if last is not row:
+        if last.kind == RESUME and (last.account, last.depth) == (row.account, row.depth):
+            row = last
+        else:
+            row = AccountAccess(
+                row.chain, RESUME, row.account, row.accessor, row.initialized, 0, 0, b"", 0, b"", False, row.depth, 0, 0
+            )
+            state.diff.append(row)
+    row.slots.append(StorageAccess(account, slot, written, before, after))

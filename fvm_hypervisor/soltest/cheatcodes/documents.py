@@ -1,0 +1,242 @@
+"""Documents (JSON, and TOML as JSON): paths into them, and their values as values of the ABI.
+
+A value without a type is taken as forge takes it: numbers as uint256 or int256, texts in hexadecimal as address (20
+bytes), bytes32 (32 bytes) or bytes, objects as tuples in the order of their keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.cheatcodes import json_text
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.json_text import Number
+from fvm_hypervisor.soltest.cheatcodes.limits import check_type
+from fvm_hypervisor.soltest.cheatcodes.strings import is_type, read_value
+from fvm_hypervisor.soltest.cheatcodes.values import encode, split
+
+_STEP: Final = re.compile(r"""\.?([A-Za-z_][\w\- ]*)|\[\s*(\d+|\*|'[^']*'|"[^"]*")\s*\]|\.(\d[\w\-]*)|(\.\*)""")
+_HALF: Final = 1 << 255
+MOST_NESTED: Final = 64
+_TOO_DEEP: Final = "what it was given is nested too deeply"
+
+
+def read_json(text: str) -> Any:
+    """The value of a JSON text. Raises CheatcodeFailure."""
+    try:
+        document = json_text.read(text)
+    except ValueError as error:
+        raise CheatcodeFailure(f"failed parsing JSON: {error}") from None
+    level = [document]
+    for _ in range(MOST_NESTED):
+        inner = [list(value.values()) if isinstance(value, dict) else value for value in level]
+        level = [item for value in inner if isinstance(value, list) for item in value]
+        if not level:
+            return document
+    raise CheatcodeFailure(_TOO_DEEP)
+
+
+def select(document: Any, path: str) -> list[Any]:
+    """The values that a path leads to."""
+    rest = path.strip().removeprefix("$")
+    found = [document]
+    at = 0
+    while at < len(rest):
+        if rest[at] == "." and at + 1 == len(rest):
+            break
+        step = _STEP.match(rest, at)
+        if step is None:
+            raise CheatcodeFailure(f'failed selecting from JSON: the path "{path}" is malformed')
+        at = step.end()
+        name = step[1] or step[2] or step[3] or "*"
+        found = [inner for value in found for inner in _below(value, name, bracket=step[2] is not None)]
+    return found
+
+
+def _below(value: Any, name: str, bracket: bool) -> Sequence[Any]:
+    if name == "*":
+        return list(value.values()) if isinstance(value, Mapping) else list(value) if isinstance(value, list) else []
+    if bracket and name.isdecimal():
+        return [value[int(name)]] if isinstance(value, list) and int(name) < len(value) else []
+    name = name.strip("'\"") if bracket else name
+    return [value[name]] if isinstance(value, Mapping) and name in value else []
+
+
+def at(document: Any, path: str) -> Any:
+    """The one value that a path leads to, a list where it leads to several. Raises CheatcodeFailure."""
+    found = select(document, path)
+    if not found:
+        raise CheatcodeFailure(f'path "{path}" must return exactly one JSON value')
+    return found[0] if len(found) == 1 else found
+
+
+def exists(document: Any, path: str) -> bool:
+    """Whether a path leads anywhere."""
+    return bool(select(document, path))
+
+
+def keys(document: Any, path: str) -> list[str]:
+    """The keys of the object that a path leads to."""
+    value = at(document, path)
+    if not isinstance(value, Mapping):
+        raise CheatcodeFailure(f'JSON value at "{path}" is not an object')
+    return list(value)
+
+
+# --- values of the ABI ----------------------------------------------------------------------------------------------
+
+
+def guessed(value: Any) -> tuple[str, Any]:
+    """The type and the value of the ABI that a value without a type is."""
+    match value:
+        case None:
+            return "bytes32", bytes(32)
+        case bool():
+            return "bool", value
+        case int() | Number():
+            number = value if isinstance(value, int) else value.integer
+            if number is None or not -_HALF <= number < 2 * _HALF:
+                raise CheatcodeFailure(f"unsupported JSON number: {_text(value)}")
+            return ("uint256" if number >= 0 else "int256"), number
+        case str():
+            return _guessed_text(value)
+        case list():
+            return _guessed_list(value)
+        case dict():
+            parts = [guessed(value[key]) for key in sorted(value)]
+            return f"({','.join(kind for kind, _ in parts)})", tuple(part for _, part in parts)
+        case _:
+            raise CheatcodeFailure(f"{value!r:.60} has no type of the ABI")
+
+
+def _guessed_text(text: str) -> tuple[str, Any]:
+    if not text.startswith("0x"):
+        return "string", text
+    body = text[2:]
+    if len(body) == 39:
+        raise CheatcodeFailure(
+            f'Cannot parse "{body}" as an address. If you want to specify address, prepend zero to the value.'
+        )
+    try:
+        data = bytes.fromhex(body if len(body) % 2 == 0 else f"0{body}")
+    except ValueError:
+        raise CheatcodeFailure(f'"{text}" is not hexadecimal') from None
+    return {20: "address", 32: "bytes32"}.get(len(data), "bytes"), data
+
+
+def _guessed_list(values: Sequence[Any]) -> tuple[str, Any]:
+    parts = [guessed(value) for value in values]
+    kinds = {kind for kind, _ in parts}
+    if kinds == {"uint256", "int256"}:
+        return "int256[]", [part for _, part in parts]
+    if len(kinds) > 1:  # as forge does: in a row, each by its own type
+        return f"({','.join(kind for kind, _ in parts)})", tuple(part for _, part in parts)
+    return f"{parts[0][0] if parts else 'bytes32'}[]", [part for _, part in parts]
+
+
+def encoded(value: Any) -> bytes:
+    """A value without a type as the ABI has it."""
+    kind, part = guessed(value)
+    if isinstance(value, dict) and not value:
+        return b""
+    return encode([kind], [part])
+
+
+def coerced(value: Any, kind: str) -> Any:
+    """A value of a document as one of a type. Raises CheatcodeFailure."""
+    if kind.endswith("[]"):
+        if not isinstance(value, list):
+            return read_value(_text(value), kind)
+        return [coerced(item, kind[:-2]) for item in value]
+    if kind.startswith("("):
+        parts = split(kind[1:-1])
+        if isinstance(value, Mapping):
+            value = [value[key] for key in sorted(value)]
+        if not isinstance(value, list) or len(value) != len(parts):
+            raise CheatcodeFailure(f"expected {len(parts)} values, found {_named(value)}")
+        return tuple(coerced(item, part) for item, part in zip(value, parts, strict=True))
+    if kind == "string":
+        if isinstance(value, Mapping):
+            raise CheatcodeFailure("expected string, found JSON object")
+        if isinstance(value, list):
+            raise CheatcodeFailure("expected string, found array")
+        return _text(value)
+    if isinstance(value, bool):
+        return value if kind == "bool" else read_value(_text(value), kind)
+    if isinstance(value, int | Number | str):
+        if isinstance(value, str) and kind.startswith("bytes") and value.startswith("0x") and len(value) % 2:
+            value = f"0x0{value[2:]}"
+        return read_value(_text(value), kind)
+    raise CheatcodeFailure(f"expected {kind}, found {_named(value)}")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json_text.written(value)
+
+
+def _named(value: Any) -> str:
+    names = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", Number: "number"}
+    return names.get(type(value), "null")
+
+
+_STRUCT: Final = re.compile(r"\s*(\w+)\s*\((.*?)\)\s*(?=\w+\s*\(|$)", re.DOTALL)
+
+
+def typed(value: Any, description: str) -> bytes:
+    """A value by the description of a type: one of the ABI, or structs as EIP-712 writes them."""
+    if is_type(description):
+        return encode([description], [coerced(value, description)])
+    structs = _structs(description)
+    kind, part = _structured(value, next(iter(structs)), structs)
+    return encode([kind], [part])
+
+
+def typed_array(values: Any, description: str) -> bytes:
+    """A list of values by the description of the type of each, as `typed` takes it."""
+    if is_type(description):
+        return typed(values, f"{description}[]")
+    structs = _structs(description)
+    kind, parts = _structured(values, f"{next(iter(structs))}[]", structs)
+    return encode([kind], [parts])
+
+
+def _structs(description: str) -> dict[str, list[tuple[str, ...]]]:
+    check_type(description)
+    structs = {
+        found[1]: [tuple(field.split()) for field in found[2].split(",") if field.strip()]
+        for found in _STRUCT.finditer(description)
+    }
+    if not structs:
+        raise CheatcodeFailure(f"type description '{description}' is malformed")
+    return structs
+
+
+def _structured(value: Any, kind: str, structs: Mapping[str, Sequence[tuple[str, ...]]]) -> tuple[str, Any]:
+    if kind.endswith("[]"):
+        inner = kind[:-2]
+        if not isinstance(value, list):
+            raise CheatcodeFailure(f"expected array, found {_named(value)}")
+        parts = [_structured(item, inner, structs) for item in value]
+        return f"{parts[0][0] if parts else _flat(inner, structs)}[]", [part for _, part in parts]
+    if kind not in structs:
+        return kind, coerced(value, kind)
+    if not isinstance(value, Mapping):
+        raise CheatcodeFailure(f"expected object, found {_named(value)}")
+    fields = []
+    for field in structs[kind]:
+        if len(field) != 2 or field[1] not in value:
+            raise CheatcodeFailure(f"field {field[-1]} of {kind} is not in the object")
+        fields.append(_structured(value[field[1]], field[0], structs))
+    return f"({','.join(part for part, _ in fields)})", tuple(part for _, part in fields)
+
+
+def _flat(kind: str, structs: Mapping[str, Sequence[tuple[str, ...]]], depth: int = 0) -> str:
+    if depth > MOST_NESTED:
+        raise CheatcodeFailure(_TOO_DEEP)
+    if kind.endswith("[]"):
+        return f"{_flat(kind[:-2], structs, depth + 1)}[]"
+    if kind not in structs:
+        return kind
+    return check_type(f"({','.join(_flat(field[0], structs, depth + 1) for field in structs[kind])})")

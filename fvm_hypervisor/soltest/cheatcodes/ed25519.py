@@ -1,0 +1,37 @@
+"""Cheatcodes with keys of Ed25519: what is signed is a namespace with the message after it."""
+
+from __future__ import annotations
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+
+
+def _public(key: bytes) -> bytes:
+    return Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
+
+
+@cheatcode("createEd25519Key(bytes32)", returns="bytes32,bytes32")
+def _create(_context: Context, salt: bytes) -> tuple[bytes, bytes]:
+    return _public(salt), salt
+
+
+@cheatcode("publicKeyEd25519(bytes32)", returns="bytes32")
+def _public_key(_context: Context, key: bytes) -> bytes:
+    return _public(key)
+
+
+@cheatcode("signEd25519(bytes,bytes,bytes32)", returns="bytes")
+def _sign(_context: Context, namespace: bytes, message: bytes, key: bytes) -> bytes:
+    return Ed25519PrivateKey.from_private_bytes(key).sign(namespace + message)
+
+
+@cheatcode("verifyEd25519(bytes,bytes,bytes,bytes32)", returns="bool")
+def _verify(_context: Context, signature: bytes, namespace: bytes, message: bytes, key: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, namespace + message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True

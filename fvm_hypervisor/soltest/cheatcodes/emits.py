@@ -1,0 +1,195 @@
+"""Expected logs: which of those that come is which that was announced, and what forge says of one that is not.
+
+Rules: forge's `expectEmit`. The first log after the announcement fills it, announcements are met in their order, other
+logs may come between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bridge.addresses import EthAddress
+from bridge.events import Log
+from fvm_hypervisor.soltest.cheatcodes.state import ExpectedEmit, State
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLog:
+    """A log by its event: the name, and each parameter's name and value in words."""
+
+    name: str
+    values: tuple[tuple[str, str], ...]
+
+
+KnownEvents = Callable[[Log], ReadLog | None]
+"""Reads a log by the events of the project; None for one that is none of them."""
+_ANONYMOUS = "use vm.expectEmitAnonymous to match anonymous events"
+
+
+def announce(state: State, expected: ExpectedEmit) -> None:
+    """Expect a log, after those that are still to come and before those that have."""
+    at = next((at for at, known in enumerate(state.emits) if known.found), len(state.emits))
+    state.emits.insert(at, expected)
+
+
+def take(state: State, emitter: EthAddress, log: Log, events: KnownEvents) -> None:
+    """Let a log fill or meet an announcement."""
+    emits = state.emits
+    if all(expected.found for expected in emits):
+        return
+    for expected in emits:
+        never = expected.count == 0 and not expected.found and expected.log is not None
+        if never and expected.emitter in (None, emitter) and _meets(expected, log):
+            state.failure = "log emitted but expected 0 times"
+            return
+    fills = any(expected.log is None for expected in emits)
+    if not fills and all(expected.found or expected.count == 0 for expected in emits):
+        return
+    if fills:
+        at = next((at for at, expected in enumerate(emits) if expected.found), len(emits)) - 1
+    else:
+        at = next((at for at, expected in enumerate(emits) if not expected.found and expected.count > 0), 0)
+    expected = emits[at]
+    if expected.log is None:
+        if expected.anonymous or log.topics:
+            expected.log = log
+        else:
+            state.failure = _ANONYMOUS
+        return
+    _meet(expected, emitter, log, events)
+    del emits[at]
+    if expected.found:
+        emits.append(expected)
+    else:
+        emits.appendleft(expected)
+
+
+def _meet(expected: ExpectedEmit, emitter: EthAddress, log: Log, events: KnownEvents) -> None:
+    assert expected.log is not None
+    if _meets(expected, log):
+        expected.seen[emitter] = expected.seen.get(emitter, 0) + 1
+    else:
+        expected.mismatch = mismatch(expected, log, events)
+        return
+    if expected.emitter not in (None, emitter):
+        assert expected.emitter is not None
+        expected.mismatch = f"log emitter mismatch: expected=0x{expected.emitter.hex()}, got=0x{emitter.hex()}"
+        return
+    expected.found = _seen_by_one(expected) >= expected.count
+
+
+def _seen_by_one(expected: ExpectedEmit) -> int:
+    if expected.emitter is not None:
+        return expected.seen.get(expected.emitter, 0)
+    return next(iter(expected.seen.values()), 0)
+
+
+def _seen(expected: ExpectedEmit) -> int:
+    if expected.emitter is not None:
+        return expected.seen.get(expected.emitter, 0)
+    return sum(expected.seen.values())
+
+
+def _meets(expected: ExpectedEmit, log: Log) -> bool:
+    wanted = expected.log
+    assert wanted is not None
+    if len(wanted.topics) != len(log.topics):
+        return False
+    topics = zip(expected.checks, wanted.topics, log.topics, strict=False)
+    if any(check and want != have for check, want, have in topics):
+        return False
+    return not expected.checks[4] or wanted.data == log.data
+
+
+def unmet(state: State, depth: int) -> tuple[str, bool] | None:
+    """What a call at `depth` that succeeded has left out of what was announced there; whether as a bare string.
+
+    Forge gives some of its words as a cheatcode's failure and some as an ABI string without a selector.
+    """
+    emits = state.emits
+    if not any(expected.depth == depth for expected in emits):
+        return None
+    for expected in emits:
+        if not expected.found and expected.count > 0:
+            return expected.mismatch or "log != expected log", True
+    for expected in emits:
+        if _seen(expected) != expected.count:
+            return f"log emitted {_seen(expected)} times, expected {expected.count}", False
+    emits.clear()
+    return None
+
+
+def left_over(state: State) -> str | None:
+    """What is wrong at the end of the test with what was announced."""
+    missing = [expected for expected in state.emits if not expected.found and expected.count > 0]
+    state.emits.clear()
+    if not missing:
+        return None
+    return (
+        "expected an emit, but no logs were emitted afterwards. "
+        "you might have mismatched events or not enough events were emitted"
+    )
+
+
+def mismatch(expected: ExpectedEmit, log: Log, events: KnownEvents) -> str:
+    """How a log differs from the one that was expected, by the names and values of the project's events."""
+    wanted = expected.log
+    assert wanted is not None
+    want, have = (None, None) if expected.anonymous else (events(wanted), events(log))
+    wanted_name, name = ("log" if read is None else read.name for read in (want, have))
+    other = f"{name} != expected {wanted_name}"
+    if len(wanted.topics) != len(log.topics):
+        less = 0 if expected.anonymous else 1
+        counts = (max(len(topics) - less, 0) for topics in (wanted.topics, log.topics))
+        words = "{} indexed topic count mismatch: expected {}, got {}"
+        return words.format(name, *counts) if name == wanted_name else other
+    if not expected.anonymous and expected.checks[0] and wanted.topics[:1] != log.topics[:1]:
+        return other
+    sizes_differ = len(wanted.data) != len(log.data) or len(wanted.data) % 32 or not wanted.data
+    if expected.checks[4] and wanted.data != log.data and sizes_differ:
+        return other
+    differences = _differences(expected, wanted, log)
+    if not differences:
+        return other
+    if want is not None and have is not None:
+        head = f"{name} param mismatch" if name == wanted_name else "log mismatch"
+        return f"{head} at {', '.join(_named(difference, want, have) for difference in differences)}"
+    kind = "anonymous log" if expected.anonymous else "log"
+    return f"{kind} mismatch at {', '.join(difference.text() for difference in differences)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """A word that differs: the number of the parameter, if each took one word."""
+
+    place: int
+    want: bytes
+    have: bytes
+
+    def text(self) -> str:
+        return f"param {self.place}: expected=0x{self.want.hex()}, got=0x{self.have.hex()}"
+
+
+def _named(difference: _Difference, want: ReadLog, have: ReadLog) -> str:
+    place = difference.place
+    if place >= min(len(want.values), len(have.values)):
+        return difference.text()
+    name, value = want.values[place]
+    return f"{name or f'param{place}'}: expected={value}, got={have.values[place][1]}"
+
+
+def _differences(expected: ExpectedEmit, wanted: Log, log: Log) -> list[_Difference]:
+    first = 0 if expected.anonymous else 1
+    found = [
+        _Difference(at - first, want, have)
+        for at, (want, have) in enumerate(zip(wanted.topics, log.topics, strict=True))
+        if at >= first and expected.checks[at] and want != have
+    ]
+    if expected.checks[4]:
+        indexed = max(len(wanted.topics) - first, 0)
+        for at in range(0, len(wanted.data), 32):
+            want, have = wanted.data[at : at + 32], log.data[at : at + 32]
+            if want != have:
+                found.append(_Difference(indexed + at // 32, want, have))
+    return found

@@ -1,0 +1,92 @@
+"""How a cheatcode fails, and how what a call reverted with is said in words: forge's error and forge's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from bridge.reverts import panic_text
+from fvm_hypervisor.soltest.cheatcodes.texts import read_text, write_text
+
+CHEATCODE_ERROR: Final = bytes.fromhex("eeaa9e6f")
+"""The selector of `CheatcodeError(string)`."""
+ERROR: Final = bytes.fromhex("08c379a0")
+PANIC: Final = bytes.fromhex("4e487b71")
+_OFFSET: Final = (32).to_bytes(32, "big")
+"""In front of the only value."""
+MAGIC_ASSUME: Final = b"FOUNDRY::ASSUME"
+MAGIC_SKIP: Final = b"FOUNDRY::SKIP"
+
+KnownErrors = Callable[[bytes], str | None]
+"""The words of a custom error's data, None where no interface has it."""
+
+
+class CheatcodeFailure(Exception):
+    """A cheatcode that fails: with words, or with exactly these bytes."""
+
+    def __init__(self, message: str, data: bytes | None = None, named: bool = True) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+        self.named = named
+        """Whether the cheatcode's name is put before the words."""
+
+
+def failure_data(message: str) -> bytes:
+    """What a call reverts with whose cheatcode failed."""
+    return CHEATCODE_ERROR + _OFFSET + write_text(message.encode())
+
+
+def _text(data: bytes) -> bytes | None:
+    found = read_text(data, 0, 1)
+    if found is not None:
+        return found
+    from eth_abi.abi import decode
+    from eth_abi.exceptions import DecodingError
+
+    try:
+        cut: bytes = decode(["bytes"], data, strict=False)[0]
+    except (DecodingError, OverflowError):
+        return None
+    return cut
+
+
+def unwrap_error(data: bytes) -> bytes:
+    """The words in an `Error(string)` or a cheatcode's failure; other data as they are."""
+    if data[:4] in (ERROR, CHEATCODE_ERROR):
+        text = _text(data[4:])
+        return data if text is None else text
+    return data
+
+
+def said(data: bytes, known: KnownErrors = lambda _: None) -> str:
+    """What a call reverted with, as forge says it."""
+    if not data:
+        return "EvmError: Revert"
+    if data.startswith(MAGIC_SKIP):
+        return f"skipped: {data[len(MAGIC_SKIP) :].decode('utf-8', 'replace')}"
+    if len(data) < 4:
+        return _plain(data)
+    if data[:4] in (ERROR, CHEATCODE_ERROR):
+        text = _text(data[4:])
+        if text is not None:
+            return text.decode("utf-8", "replace")
+    if data[:4] == PANIC and len(data) == 36:
+        code = int.from_bytes(data[4:], "big")
+        return panic_text(code)
+    words = known(data)
+    if words is not None:
+        return words
+    text = _text(data)
+    if text is not None and text.isascii() and data[:32] == _OFFSET:
+        return text.decode()
+    if data.isascii() and data.decode().isprintable():
+        return data.decode()
+    rest = f": {data[4:].hex()}" if len(data) > 4 else ""
+    return f"custom error 0x{data[:4].hex()}{rest}"
+
+
+def _plain(data: bytes) -> str:
+    if data.isascii():
+        return data.decode()
+    return f"custom error 0x{data.hex()}"

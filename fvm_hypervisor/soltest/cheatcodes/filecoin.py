@@ -1,0 +1,299 @@
+"""Filecoin's own cheatcodes: epochs with cron, FIL for any address, built-in actors, miners, DataCap, state, gas.
+
+They are selectors of the same address; the interface is `FilecoinVm.sol` beside this package. What they do by messages
+is done by messages of the system's kind, outside the one that runs: without gas, seen by no prank and no expectation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final
+
+from bridge.actor_schemas import actor_schema
+from bridge.addresses import EthAddress, masked_id, to_ethereum, to_filecoin
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import invoke_params
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from hypervisor.address import Address
+from hypervisor.blocks import Block
+from hypervisor.call import Call
+from hypervisor.context import FILECOIN
+from hypervisor.errors import AddressError, Fatal, HypervisorError, InvalidInput, OutOfGas, SyscallError
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.types import NO_BLOCK, POWER_ACTOR, REWARD_ACTOR, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet.accounts import BLS_ACCOUNT
+from localnet.addresses import filecoin_address
+from localnet.rules.base_fee import BLOCK_GAS_LIMIT
+from localnet.rules.filecoin import FilecoinBlocks
+from localnet.state.controls import set_balance
+from localnet.state.inspection import StateInspector
+from runtimes.evm.ethereum.application import block_of
+from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.rules import CodeLimit
+from store.blockstore import get_object, put_object
+from store.cid import CBOR, Cid
+from store.schema import SchemaError
+
+EPOCH_SECONDS: Final = 30
+MOST_EPOCHS: Final = 100_000
+"""At once: each runs cron."""
+_LONGEST_TIMELOCK: Final = 1 << 40
+_IMPLICIT_GAS: Final = Gas(BLOCK_GAS_LIMIT * 1_000)
+
+
+@contextmanager
+def _separate_messages(context: Context) -> Iterator[Hypervisor]:
+    """The machine for messages beside the one that runs. What actors refuse is the cheatcode's failure."""
+    try:
+        with context.cheats.apart():
+            yield context.machine
+    except (InvalidInput, AddressError, Fatal) as error:
+        raise CheatcodeFailure(str(error)) from None
+
+
+def _address(text: str) -> Address:
+    try:
+        return filecoin_address(text)
+    except AddressError as error:
+        raise CheatcodeFailure(f"{error}") from None
+
+
+# --- time -----------------------------------------------------------------------------------------------------------
+
+
+@cheatcode("advanceEpochs(uint256)", "nullRounds(uint256)", filecoin=True)
+def _advance(context: Context, count: int) -> None:
+    """Let epochs end without a block's reward: cron runs at the end of each."""
+    _run_epochs(context, count, None)
+
+
+@cheatcode("advanceEpochs(uint256,uint64)", filecoin=True)
+def _advance_mining(context: Context, count: int, miner: int) -> None:
+    """Let epochs end with a block of a miner's in each, which has its reward before cron runs."""
+    _run_epochs(context, count, Address.id(miner))
+
+
+def _run_epochs(context: Context, count: int, miner: Address | None) -> None:
+    if count > MOST_EPOCHS:
+        raise CheatcodeFailure(f"{count} epochs are too many at once: at most {MOST_EPOCHS}")
+    blocks = FilecoinBlocks()
+    with _separate_messages(context) as machine:
+        for _ in range(count):
+            if miner is None:
+                blocks.null_round(machine)
+            else:
+                blocks.end_block(machine, miner, 0)
+            now = machine.context
+            machine.advance(epoch=ChainEpoch(now.epoch + 1), timestamp=now.timestamp + EPOCH_SECONDS)
+    context.cheats.renew(context.calls)
+
+
+# --- money and addresses --------------------------------------------------------------------------------------------
+
+
+@cheatcode("mintFil(string,uint256)", filecoin=True)
+def _mint(context: Context, to: str, amount: int) -> None:
+    """Give an address (f0 to f4, 0x) N attoFIL more; accounts come into being."""
+    address, machine = _address(to), context.machine
+    try:
+        set_balance(machine, address, TokenAmount(machine.balance(address) + amount))
+    except (AddressError, InvalidInput) as error:
+        raise CheatcodeFailure(str(error)) from None
+
+
+@cheatcode("filBalance(string)", returns="uint256", filecoin=True)
+def _balance(context: Context, of: str) -> int:
+    return context.machine.balance(_address(of))
+
+
+@cheatcode("actorId(string)", returns="uint64", filecoin=True)
+def _actor_id(context: Context, of: str) -> int:
+    actor = context.machine.state_tree.lookup_id(_address(of))
+    if actor is None or context.machine.state_tree.get_actor(actor) is None:
+        raise CheatcodeFailure(f"there is no actor {of}")
+    return actor
+
+
+@cheatcode("actorAddress(string)", returns="address", filecoin=True)
+def _actor_address(context: Context, of: str) -> EthAddress:
+    """How contracts see the actor behind an address."""
+    actor = ActorID(_actor_id(context, of))
+    state = context.machine.state_tree.get_actor(actor)
+    return to_ethereum(actor, None if state is None else state.delegated_address)
+
+
+@cheatcode("filAddress(address)", returns="string", filecoin=True)
+def _fil_address(_context: Context, account: EthAddress) -> str:
+    return str(to_filecoin(account))
+
+
+# --- built-in actors ------------------------------------------------------------------------------------------------
+
+
+@cheatcode("callActorAs(uint64,uint64,uint64,uint64,bytes,uint256)", returns="int256,uint64,bytes", filecoin=True)
+def _call_as(
+    context: Context, from_: int, to: int, method: int, codec: int, params: bytes, value: int
+) -> tuple[int, int, bytes]:
+    """Call an actor's method in another actor's name: exit code (negative: the error number), codec, answer."""
+    calls, host = context.calls, context.host
+    block = Block(codec or CBOR, params) if params else None
+    call = Call(ActorID(from_), Address.id(to), MethodNumber(method), block, TokenAmount(value))
+    if host is not None:
+        host.gas.settle()
+    try:
+        with context.cheats.apart():
+            result = calls.send(call)
+    except SyscallError as error:
+        return -error.number, NO_BLOCK, b""
+    except OutOfGas as error:
+        raise CheatcodeFailure(str(error)) from None
+    finally:
+        if host is not None:
+            host.gas.refill()
+    answer = result.block or Block(0, b"")
+    return result.exit_code, answer.codec, answer.data
+
+
+@cheatcode("prankActor(uint64)", filecoin=True)
+def _prank_actor(context: Context, actor: int) -> None:
+    """Let the next call be made by an actor of the network."""
+    from fvm_hypervisor.soltest.cheatcodes.pranks import begin
+
+    if context.machine.state_tree.get_actor(ActorID(actor)) is None:
+        raise CheatcodeFailure(f"there is no actor f0{actor}")
+    begin(context, masked_id(actor), None, once=True)
+
+
+@cheatcode("createMiner(address,uint256,uint256)", returns="uint64", filecoin=True)
+def _create_miner(context: Context, owner: EthAddress, raw: int, adjusted: int) -> int:
+    """A storage miner of an account's, with so much power (bytes, raw and quality-adjusted) and no sectors."""
+    from bridge.bindings import storagepower
+    from localnet.miners.miner import FUNDS, WINDOW_PROOF, report_deposit
+
+    context.ledger.touch(owner)
+    with _separate_messages(context) as machine:
+        sender = to_filecoin(owner)
+        for address, amount in ((BLS_ACCOUNT, 0), (sender, FUNDS)):
+            set_balance(machine, address, TokenAmount(machine.balance(address) + amount))
+        creation = storagepower.create_miner(sender, BLS_ACCOUNT, WINDOW_PROOF, b"", [])
+        power = Address.id(POWER_ACTOR)
+        created = creation.answer(_send_message(machine, sender, power, creation.method, creation.params, FUNDS))
+        report_deposit(machine, created.id_address)
+        claim = storagepower.update_claimed_power(raw, adjusted)
+        _send_message(machine, created.id_address, power, claim.method, claim.params)
+        actor = created.id_address.actor_id()
+    assert actor is not None, "the power actor answers an f0 address"
+    return actor
+
+
+@cheatcode("grantDataCap(string,uint256)", filecoin=True)
+def _grant(context: Context, client: str, size: int) -> None:
+    """Make an account a verified client with DataCap for N bytes more."""
+    _grant_datacap(context, _address(client), size)
+
+
+@cheatcode("grantDataCap(address,uint256)", filecoin=True)
+def _grant_address(context: Context, client: EthAddress, size: int) -> None:
+    context.ledger.touch(client)
+    _grant_datacap(context, to_filecoin(client), size)
+
+
+def _grant_datacap(context: Context, client: Address, size: int) -> None:
+    from localnet.miners.datacap import grant_on
+
+    with _separate_messages(context) as machine:
+        grant_on(machine, client, size)
+
+
+@cheatcode("governStreams(address,uint64)", filecoin=True)
+def _govern(context: Context, authority: EthAddress, timelock: int) -> None:
+    """Let an address govern the streams of the block reward: what it writes waits N epochs."""
+    context.ledger.touch(authority)
+    schema = actor_schema("reward")
+    if timelock > _LONGEST_TIMELOCK:
+        raise CheatcodeFailure(f"a timelock of {timelock} epochs is longer than any network lives")
+    with _separate_messages(context) as machine:
+        actor, tree = machine.state_tree.lookup_id(to_filecoin(authority)), machine.state_tree
+        state = tree.get_actor(REWARD_ACTOR)
+        assert actor is not None, "a touched address has an actor"
+        assert state is not None, "a genesis has a reward actor"
+        try:
+            fields = schema.read("StateV19", get_object(machine.store, state.head))
+        except SchemaError:
+            raise CheatcodeFailure("there are streams of the block reward from network version 29 on") from None
+        fields |= {"swa_actor": Address.id(actor).to_bytes(), "swa_timelock_epochs": timelock}
+        tree.set_actor(REWARD_ACTOR, state.with_head(put_object(machine.store, schema.write("StateV19", fields))))
+
+
+def _send_message(
+    machine: Hypervisor, from_: Address, to: Address, method: int, params: bytes, value: TokenAmount = TokenAmount(0)
+) -> bytes:
+    message = Message(to, from_, value=value, method=MethodNumber(method), params=params, gas_limit=_IMPLICIT_GAS)
+    result = machine.apply_implicit(message)
+    if result.fatal is not None:
+        raise result.fatal
+    if result.exit_code:
+        raise CheatcodeFailure(f"{to} refuses method {method} with exit code {result.exit_code}: {result.message}")
+    return result.return_data
+
+
+# --- looking --------------------------------------------------------------------------------------------------------
+
+
+@cheatcode("readActorState(string)", returns="string", filecoin=True)
+def _read_state(context: Context, path: str) -> str:
+    """What is at a path of the state, as `hypervisor inspect` shows it, in JSON."""
+    machine = context.machine
+    try:
+        found = StateInspector(machine.store, _root_now(context)).look(path)
+    except HypervisorError as error:
+        raise CheatcodeFailure(str(error)) from None
+    return found if isinstance(found, str) else json.dumps(found, separators=(",", ":"), ensure_ascii=False)
+
+
+@cheatcode("filecoinGas(address,address,uint256,bytes)", returns="uint64,int256,bytes", filecoin=True)
+def _filecoin_gas(
+    context: Context, sender: EthAddress, to: EthAddress, value: int, data: bytes
+) -> tuple[int, int, bytes]:
+    """What a message to a contract would use in Filecoin's gas as the state is now: gas, exit code, answer.
+
+    It is executed under Filecoin's rules on a copy of the state, and nothing of it is kept.
+    """
+    machine = context.machine
+    context.ledger.touch(sender)
+    root = _root_now(context)
+    with context.cheats.apart():
+        limit = CodeLimit(block_of(machine).code_limit)
+        copy = machine.fork(root, context=replace(machine.context, rules=FILECOIN, block=limit))
+        copy.tracer = None  # it is no call of the test, and its gas is of another kind
+        message = Message(
+            to_filecoin(to),
+            to_filecoin(sender),
+            value=TokenAmount(value),
+            method=INVOKE_EVM,
+            params=invoke_params(data),
+            gas_limit=Gas(BLOCK_GAS_LIMIT),
+        )
+        result = copy.apply_implicit(message)
+        copy.stacks.dismiss()
+    if result.fatal is not None:
+        raise CheatcodeFailure(str(result.fatal))
+    return result.gas_used, result.exit_code, result.return_data
+
+
+def _root_now(context: Context) -> Cid:
+    """The state root with everything that the message has done so far."""
+    tree = context.calls.tree
+    mark = tree.begin()
+    try:
+        if isinstance(context.calls, EthereumCalls):
+            context.calls.accounts.write_back()
+        return tree.current_root()
+    finally:
+        tree.rollback(mark)

@@ -1,0 +1,184 @@
+"""Attempts under Filecoin's rules: calls between actors that are calls of contracts, seen by the call manager.
+
+A frame's state is written before it calls and read again after, so cheatcodes change actors as they are. Not there:
+delegate calls in another name, and slots that are recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from bridge.addresses import EthAddress, checksummed, create_address, masked_id, to_ethereum, unmask_id
+from bridge.cbor import ParamsError, byte_string
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CreateReturn, DelegateCallParams, calldata_of, unwrap_return
+from fvm_hypervisor.soltest.cheatcodes.asked_call import Around, Attempt
+from fvm_hypervisor.soltest.cheatcodes.attempts import attempt
+from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
+from fvm_hypervisor.soltest.cheatcodes.failures import said
+from fvm_hypervisor.soltest.cheatcodes.fork_access import is_denied
+from fvm_hypervisor.soltest.cheatcodes.fork_diagnosis import missing_contract
+from fvm_hypervisor.soltest.cheatcodes.ledger import FilecoinLedger
+from fvm_hypervisor.soltest.cheatcodes.state import CONSOLE_ADDRESS, VM_ADDRESS
+from hypervisor.address import Address
+from hypervisor.blocks import Block
+from hypervisor.call import Call, CallResult
+from hypervisor.call_manager import CallManager
+from hypervisor.errors import SyscallError
+from hypervisor.exit_codes import ExitCode
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.types import EAM_ACTOR, ActorID, TokenAmount
+from localnet.state.contract_state import nonce_of
+from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
+from runtimes.evm.engine import Answer, CallKind
+from store.cid import CBOR
+
+_SELECTOR: Final = 4
+"""Bytes that say which function is called."""
+
+
+def shown(address: bytes) -> str:
+    """An address as people read it."""
+    return checksummed(EthAddress(address))
+
+
+def ethereum_address_of(calls: CallManager, actor: ActorID) -> EthAddress:
+    """How contracts see an actor."""
+    state = calls.tree.get_actor(actor)
+    return masked_id(actor) if state is None else to_ethereum(actor, state.delegated_address)
+
+
+def send(cheats: Cheats, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
+    """A call between actors below the test itself."""
+    actor = calls.tree.lookup_id(call.to)
+    target = _target(calls, call, actor)
+    if target is None:
+        return proceed(call)
+    data = b"" if call.params is None else _calldata(call)
+    if target == VM_ADDRESS:
+        context = Context(
+            cheats, calls, ethereum_address_of(calls, call.from_), calls.depth, FilecoinLedger(cheats.machine), None
+        )
+        return calls.trace_intercepted(call, _result(cheats.answer(context, data)))
+    if target == CONSOLE_ADDRESS:
+        cheats.console.write(data)
+        return calls.trace_intercepted(call, _result(Answer(True)))
+    if not cheats.is_armed:
+        return proceed(call)
+    if not cheats.state.forks.forks:
+        return _attempt_call(cheats, calls, call, target, data, proceed)
+    missing, is_denied_caller = _missing_on_fork(cheats, call, target, data), _is_denied_creation(cheats, calls, call)
+    try:
+        result = _attempt_call(cheats, calls, call, target, data, proceed)
+    finally:
+        cheats.state.missing = missing or cheats.state.missing
+    if is_denied_caller and result.exit_code == ExitCode.OK and result.block is not None:
+        cheats.state.denied.add(CreateReturn.decode(result.block.data).eth_address)
+    return result
+
+
+def _missing_on_fork(cheats: Cheats, call: Call, target: EthAddress, data: bytes) -> str | None:
+    """What is to be said of a call of a function, None where its callee has code or is no contract's address."""
+    if call.method != INVOKE_EVM or len(data) < _SELECTOR or unmask_id(target) is not None:
+        return None
+    return None if FilecoinLedger(cheats.machine).code(target) else missing_contract(cheats, target)
+
+
+def _is_denied_creation(cheats: Cheats, calls: CallManager, call: Call) -> bool:
+    """Whether a contract creates one that may use no cheatcodes."""
+    return _kind_of(call) is None and is_denied(cheats, calls, ethereum_address_of(calls, call.from_))
+
+
+def _target(calls: CallManager, call: Call, actor: ActorID | None) -> EthAddress | None:
+    """Whom a contract calls, None where it is no call of a contract's."""
+    if call.method == INVOKE_EVM:
+        if actor is not None:
+            return ethereum_address_of(calls, actor)
+        payload = call.to.payload
+        return EthAddress(payload[1:]) if payload[:1] == b"\x0a" else None
+    if call.method == INVOKE_CONTRACT_DELEGATE and actor == call.from_:
+        return ethereum_address_of(calls, call.from_)
+    if actor == EAM_ACTOR:
+        return ethereum_address_of(calls, call.from_)
+    return None
+
+
+def _calldata(call: Call) -> bytes:
+    assert call.params is not None
+    try:
+        if call.method == INVOKE_CONTRACT_DELEGATE:
+            return DelegateCallParams.decode(call.params.data).calldata
+        if call.method == INVOKE_EVM:
+            return calldata_of(call.params.codec, call.params.data)
+    except ParamsError:
+        return call.params.data
+    return call.params.data
+
+
+def _attempt_call(
+    cheats: Cheats, calls: CallManager, call: Call, target: EthAddress, data: bytes,
+    proceed: Callable[[Call], CallResult],
+) -> CallResult:  # fmt: skip
+    ledger = FilecoinLedger(cheats.machine)
+    kind, caller = _kind_of(call), ethereum_address_of(calls, call.from_)
+    if kind is None:
+        target = create_address(caller, nonce_of(cheats.machine, Address.id(call.from_)))
+    made: list[tuple[Answer, CallResult]] = []
+
+    def make(sender: EthAddress | None, code: EthAddress | None) -> Answer:
+        assert code is None, "functions are mocked under Ethereum's rules only"
+        result = proceed(call if sender is None else replace(call, from_=ledger.touch(sender)))
+        made.append((_answer_of(result, kind), result))
+        return made[0][0]
+
+    gas = (calls.gas.available if call.gas_limit is None else call.gas_limit) // MILLIGAS_PER_GAS
+    what = Attempt(kind, caller, target, target, call.value, data, gas, call.read_only, calls.depth)
+    around = Around(
+        ledger=ledger,
+        proceed=make,
+        pay=lambda payer, amount: _pay(calls, ledger, payer, target, amount),
+        give_back=lambda: None,
+        set_origin=lambda origin: cheats.set_origin(calls, origin),
+        origin=ethereum_address_of(calls, calls.origin),
+        chain_id=calls.machine.context.chain_id,
+        words=lambda text: said(text, cheats.settings.errors),
+        fork_url=lambda: cheats.fork_url,
+    )
+    answer = attempt(cheats.state, what, around)
+    if made and answer is made[0][0]:
+        return made[0][1]
+    if kind is None and answer.success:
+        made_up = CreateReturn(ActorID(0), None, answer.created or EthAddress(bytes(20)))
+        return CallResult(ExitCode.OK, Block(CBOR, made_up.encode()))
+    return _result(answer)
+
+
+def _kind_of(call: Call) -> CallKind | None:
+    if call.method == INVOKE_CONTRACT_DELEGATE:
+        return CallKind.DELEGATECALL
+    if call.method != INVOKE_EVM:
+        return None
+    return CallKind.STATICCALL if call.read_only else CallKind.CALL
+
+
+def _answer_of(result: CallResult, kind: CallKind | None) -> Answer:
+    """A call's result as its caller sees it."""
+    ok, data = result.exit_code == ExitCode.OK, b"" if result.block is None else result.block.data
+    if kind is None and ok:
+        return Answer(True, created=CreateReturn.decode(data).eth_address)
+    return Answer(ok, unwrap_return(data) if data else b"")
+
+
+def _pay(calls: CallManager, ledger: FilecoinLedger, payer: EthAddress, payee: EthAddress, amount: int) -> bool:
+    try:
+        calls.transfer(ledger.touch(payer), ledger.touch(payee), TokenAmount(amount))
+    except SyscallError:
+        return False
+    return True
+
+
+def _result(answer: Answer) -> CallResult:
+    code = ExitCode.OK if answer.success else ExitCode.EVM_CONTRACT_REVERTED
+    return CallResult(code, Block(CBOR, byte_string(answer.output)) if answer.output or answer.success else None)

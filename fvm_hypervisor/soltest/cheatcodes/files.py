@@ -1,0 +1,318 @@
+"""Cheatcodes with files, within what the project's `fs_permissions` allow, and with the project's contracts.
+
+A path is taken from the project's root and followed to where it leads before it is compared, so that a link does not
+lead out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.limits import check_size
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, overloads, selector
+
+LARGEST_FILE: Final = 64 << 20
+_ALLOWED: Final = {"read": ("read", "read-write", "true"), "write": ("write", "read-write", "true")}
+
+
+def allowed(context: Context, path: str, access: str) -> Path:
+    """The file that a path leads to, if the project allows this access (`read` or `write`). Raises CheatcodeFailure."""
+    root = context.settings.root
+    try:
+        target = (root / path).resolve()
+        rows = [(row, (root / row.path).resolve()) for row in context.settings.permissions]
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheatcodeFailure(f'failed to resolve path "{path}": {error}') from None
+    fitting = [(len(place.parts), row.access) for row, place in rows if target.is_relative_to(place)]
+    # the row that says most about the path wins
+    if not fitting or max(fitting)[1] not in _ALLOWED[access]:
+        raise CheatcodeFailure(f"the path {path} is not allowed to be accessed for {access} operations")
+    if access == "write" and target == (root / "foundry.toml").resolve():
+        raise CheatcodeFailure("access to `foundry.toml` is not allowed")
+    return target
+
+
+def read_bytes(context: Context, path: str) -> bytes:
+    """A file's bytes. Raises CheatcodeFailure."""
+    target = allowed(context, path, "read")
+    try:
+        if not target.exists():
+            raise CheatcodeFailure(f'failed to open file "{target}": No such file or directory (os error 2)')
+        with target.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)  # a device says nothing of its size
+    except OSError as error:
+        raise CheatcodeFailure(f'failed to read from "{target}": {error.strerror}') from None
+    if len(data) > LARGEST_FILE:
+        raise CheatcodeFailure(f'failed to read from "{target}": more than {LARGEST_FILE} bytes')
+    return data
+
+
+def read_text(context: Context, path: str) -> str:
+    """A file's text. Raises CheatcodeFailure."""
+    try:
+        return read_bytes(context, path).decode()
+    except UnicodeDecodeError:
+        raise CheatcodeFailure(f'failed to read from "{path}": stream did not contain valid UTF-8') from None
+
+
+def write_bytes(context: Context, path: str, data: bytes) -> None:
+    """Write a file. Raises CheatcodeFailure."""
+    target = allowed(context, path, "write")
+    try:
+        target.write_bytes(data)
+    except OSError as error:
+        raise CheatcodeFailure(f'failed to write to "{target}": {error.strerror}') from None
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+@cheatcode("readFile(string)", returns="string")
+def _read(context: Context, path: str) -> str:
+    return read_text(context, path)
+
+
+@cheatcode("readFileBinary(string)", returns="bytes")
+def _read_binary(context: Context, path: str) -> bytes:
+    return read_bytes(context, path)
+
+
+@cheatcode("readLine(string)", returns="string")
+def _read_line(context: Context, path: str) -> str:
+    data, key = read_bytes(context, path), str(allowed(context, path, "read"))
+    start = context.state.reading.get(key, 0)
+    end = data.find(b"\n", start)
+    line = data[start:] if end < 0 else data[start:end]
+    context.state.reading[key] = len(data) if end < 0 else end + 1
+    return line.decode("utf-8", "replace").rstrip("\r")
+
+
+@cheatcode("closeFile(string)")
+def _close(context: Context, path: str) -> None:
+    context.state.reading.pop(str(allowed(context, path, "read")), None)
+
+
+@cheatcode("writeFile(string,string)")
+def _write(context: Context, path: str, text: str) -> None:
+    write_bytes(context, path, text.encode())
+
+
+@cheatcode("writeFileBinary(string,bytes)")
+def _write_binary(context: Context, path: str, data: bytes) -> None:
+    write_bytes(context, path, data)
+
+
+@cheatcode("writeLine(string,string)")
+def _write_line(context: Context, path: str, line: str) -> None:
+    target = allowed(context, path, "write")
+    try:
+        with target.open("a") as file:
+            file.write(f"{line}\n")
+    except OSError as error:
+        raise CheatcodeFailure(f'failed to write to "{target}": {error.strerror}') from None
+
+
+@cheatcode("removeFile(string)")
+def _remove(context: Context, path: str) -> None:
+    target = allowed(context, path, "write")
+    context.state.reading.pop(str(target), None)
+    _do(target, "remove file", target.unlink)
+
+
+@cheatcode("copyFile(string,string)", returns="uint64")
+def _copy(context: Context, source: str, to: str) -> int:
+    data = read_bytes(context, source)
+    write_bytes(context, to, data)
+    return len(data)
+
+
+@cheatcode("createDir(string,bool)")
+def _create_dir(context: Context, path: str, recursive: bool) -> None:
+    target = allowed(context, path, "write")
+    _do(target, "create directory", lambda: target.mkdir(parents=recursive, exist_ok=recursive))
+
+
+@cheatcode("removeDir(string,bool)")
+def _remove_dir(context: Context, path: str, recursive: bool) -> None:
+    import shutil
+
+    target = allowed(context, path, "write")
+    _do(target, "remove directory", lambda: shutil.rmtree(target) if recursive else target.rmdir())
+
+
+def _do(target: Path, what: str, action: Any) -> None:
+    try:
+        action()
+    except OSError as error:
+        raise CheatcodeFailure(f'failed to {what} "{target}": {error.strerror}') from None
+
+
+@cheatcode("exists(string)", returns="bool")
+def _exists(context: Context, path: str) -> bool:
+    return allowed(context, path, "read").exists()
+
+
+@cheatcode("isFile(string)", returns="bool")
+def _is_file(context: Context, path: str) -> bool:
+    return allowed(context, path, "read").is_file()
+
+
+@cheatcode("isDir(string)", returns="bool")
+def _is_dir(context: Context, path: str) -> bool:
+    return allowed(context, path, "read").is_dir()
+
+
+@cheatcode("projectRoot()", returns="string")
+def _root(context: Context) -> str:
+    return str(context.settings.root)
+
+
+@cheatcode("readLink(string)", returns="string")
+def _link(context: Context, path: str) -> str:
+    allowed(context, path, "read")
+    try:
+        return os.readlink(context.settings.root / path)
+    except OSError as error:
+        raise CheatcodeFailure(f'failed to read link "{path}": {error.strerror}') from None
+
+
+@cheatcode("fsMetadata(string)", returns="(bool,bool,uint256,bool,uint256,uint256,uint256)")
+def _metadata(context: Context, path: str) -> tuple[bool, bool, int, bool, int, int, int]:
+    target = allowed(context, path, "read")
+    try:
+        found = target.stat()
+    except OSError as error:
+        raise CheatcodeFailure(f'failed to read metadata of "{target}": {error.strerror}') from None
+    times = int(found.st_mtime), int(found.st_atime), int(found.st_ctime)
+    link = (context.settings.root / path).is_symlink()
+    return target.is_dir(), link, found.st_size, not os.access(target, os.W_OK), *times
+
+
+_ROW: Final = 9 * 32
+"""The shortest entry in the ABI, with its offset and a word for each text."""
+_ENTRY: Final = "(string,string,uint64,bool,bool)[]"
+
+
+@cheatcode("readDir(string)", returns=_ENTRY)
+def _read_dir(context: Context, path: str) -> Sequence[Any]:
+    return _entries(context, path, 1)
+
+
+@cheatcode("readDir(string,uint64)", returns=_ENTRY)
+def _read_dir_deep(context: Context, path: str, depth: int) -> Sequence[Any]:
+    return _entries(context, path, depth)
+
+
+@cheatcode("readDir(string,uint64,bool)", returns=_ENTRY, partial="links are not followed")
+def _read_dir_links(context: Context, path: str, depth: int, _follow: bool) -> Sequence[Any]:
+    return _entries(context, path, depth)
+
+
+def _entries(context: Context, path: str, depth: int) -> list[Any]:
+    target = allowed(context, path, "read")
+    found: list[Any] = []
+
+    def walk(folder: Path, level: int) -> None:
+        for entry in sorted(folder.iterdir()):
+            check_size(_ROW * len(found))
+            found.append(("", str(entry), level, entry.is_dir(), entry.is_symlink()))
+            if entry.is_dir() and not entry.is_symlink() and level < depth:
+                walk(entry, level + 1)
+
+    _do(target, "read directory", lambda: walk(target, 1))
+    return found
+
+
+# --- contracts of the project ---------------------------------------------------------------------------------------
+
+
+_ASKING: Final = tuple(
+    selector(signature).hex()
+    for signature in (
+        *overloads("getCode", ("string",)),
+        *overloads("getDeployedCode", ("string",)),
+        *overloads("deployCode", ("string",), ("string", "bytes"), ("string", "uint256"), ("string", "bytes32")),
+        *overloads("deployCode", ("string", "bytes", "uint256"), ("string", "bytes", "bytes32")),
+        *overloads("deployCode", ("string", "uint256", "bytes32"), ("string", "bytes", "uint256", "bytes32")),
+    )
+)
+
+
+def asks_for_code(code: str) -> bool:
+    """Whether code, in hex, mentions a cheatcode that gives a contract's code, which may need libraries."""
+    return any(found in code for found in _ASKING)
+
+
+def _artifact(context: Context, name: str) -> tuple[bytes, bytes]:
+    found = context.settings.artifacts(name, context.settings.libraries)
+    if found is None:
+        raise CheatcodeFailure(f"no matching artifact found for {name}")
+    return found
+
+
+@cheatcode("getCode(string)", returns="bytes")
+def _get_code(context: Context, name: str) -> bytes:
+    return _artifact(context, name)[0]
+
+
+@cheatcode("getDeployedCode(string)", returns="bytes")
+def _get_deployed_code(context: Context, name: str) -> bytes:
+    return _artifact(context, name)[1]
+
+
+def _deploy(
+    context: Context, name: str, arguments: bytes = b"", value: int = 0, salt: bytes | None = None
+) -> EthAddress:
+    code = _artifact(context, name)[0] + arguments
+    return context.create(code, value, salt)
+
+
+@cheatcode("deployCode(string)", returns="address")
+def _deploy_code(context: Context, name: str) -> EthAddress:
+    return _deploy(context, name)
+
+
+@cheatcode("deployCode(string,bytes)", returns="address")
+def _deploy_arguments(context: Context, name: str, arguments: bytes) -> EthAddress:
+    return _deploy(context, name, arguments)
+
+
+@cheatcode("deployCode(string,uint256)", returns="address")
+def _deploy_value(context: Context, name: str, value: int) -> EthAddress:
+    return _deploy(context, name, value=value)
+
+
+@cheatcode("deployCode(string,bytes,uint256)", returns="address")
+def _deploy_arguments_value(context: Context, name: str, arguments: bytes, value: int) -> EthAddress:
+    return _deploy(context, name, arguments, value)
+
+
+@cheatcode("deployCode(string,bytes32)", returns="address")
+def _deploy_salt(context: Context, name: str, salt: bytes) -> EthAddress:
+    return _deploy(context, name, salt=salt)
+
+
+@cheatcode("deployCode(string,bytes,bytes32)", returns="address")
+def _deploy_arguments_salt(context: Context, name: str, arguments: bytes, salt: bytes) -> EthAddress:
+    return _deploy(context, name, arguments, salt=salt)
+
+
+@cheatcode("deployCode(string,uint256,bytes32)", returns="address")
+def _deploy_value_salt(context: Context, name: str, value: int, salt: bytes) -> EthAddress:
+    return _deploy(context, name, value=value, salt=salt)
+
+
+@cheatcode("deployCode(string,bytes,uint256,bytes32)", returns="address")
+def _deploy_all(context: Context, name: str, arguments: bytes, value: int, salt: bytes) -> EthAddress:
+    return _deploy(context, name, arguments, value, salt)
+
+
+@cheatcode("interceptInitcode()")
+def _intercept(context: Context) -> None:
+    context.state.intercept_code = True

@@ -1,0 +1,39 @@
+"""Who may use cheatcodes while a fork is active: the test and what it creates, not the network's own contracts.
+
+`allowCheatcodes` lets others use them. As in forge.
+"""
+
+from __future__ import annotations
+
+from bridge.addresses import EthAddress, checksummed
+from fvm_hypervisor.soltest.cheatcodes.context import Cheats, Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from hypervisor.call_manager import CallManager
+from runtimes.evm.ethereum.accounts import delegated_address
+
+
+def is_denied(cheats: Cheats, calls: CallManager, account: EthAddress) -> bool:
+    """Whether a contract may use none."""
+    origin, state = cheats.origin, cheats.state
+    if origin is None or origin.active is None or account in state.allowed:
+        return False
+    if account in state.denied:
+        return True
+    actor = calls.tree.lookup_id(delegated_address(account))
+    return actor is not None and origin.address_of(actor) is not None
+
+
+def note_etched(context: Context, account: EthAddress) -> None:
+    """Take note of code that a test puts where no contract of its own is."""
+    origin = context.cheats.origin
+    if origin is not None and origin.active is not None and not context.ledger.code(account):
+        context.state.denied.add(account)
+
+
+def check_access(context: Context) -> None:
+    """Raise CheatcodeFailure for a caller that may use no cheatcodes."""
+    if is_denied(context.cheats, context.calls, context.caller):
+        raise CheatcodeFailure(
+            f"cheatcodes are not enabled for {checksummed(context.caller)}; see `vm.allowCheatcodes(address)`",
+            named=False,
+        )

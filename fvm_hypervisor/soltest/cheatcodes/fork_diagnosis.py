@@ -1,0 +1,41 @@
+"""Why a test on a fork may have failed: it called a contract that the active fork does not have. forge's words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.addresses import EthAddress, checksummed
+from fvm_hypervisor.soltest.cheatcodes.context import Cheats
+from runtimes.evm.engine import CallAsk
+from runtimes.evm.ethereum.host import EthereumHost
+
+_SELECTOR: Final = 4
+"""Bytes that say which function is called."""
+
+
+def missing_on_fork(cheats: Cheats, host: EthereumHost, ask: CallAsk) -> str | None:
+    """What is to be said of a call under Ethereum's rules, None where its callee has code or needs none."""
+    if len(ask.data) < _SELECTOR or host.accounts.has_code(ask.address):
+        return None
+    if ask.address in host.fork.precompiles or host.is_beyond_guest(ask.address):
+        return None
+    return missing_contract(cheats, ask.address)
+
+
+def missing_contract(cheats: Cheats, address: EthAddress) -> str | None:
+    """What is to be said of a call to an address without code; None where no fork is active."""
+    origin = cheats.origin
+    active = None if origin is None else origin.active
+    if origin is None or active is None:
+        return None
+    left, name = cheats.state.forks.left, checksummed(address)
+    others = [number for number in sorted(left) if number != active and origin.holds(left[number], address)]
+    if others:
+        listed = ", ".join(map(str, others))
+        return (
+            f"Contract {name} does not exist on active fork with id `{active}`\n"
+            f"        But exists on non active forks: `[{listed}]`"
+        )
+    if address in cheats.state.persistent:
+        return f"Contract {name} does not exist"
+    return f"Contract {name} does not exist and is not marked as persistent, see `vm.makePersistent()`"

@@ -1,0 +1,57 @@
+"""Transactions of a network on a fork: executed between two instructions of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.forks.environment import block_context
+from fvm_hypervisor.soltest.forks.remote import RemoteBlock
+from fvm_hypervisor.soltest.forks.transactions import ReadTransaction
+from runtimes.evm.ethereum.application import Application
+from runtimes.evm.ethereum.validation import InvalidTransaction
+
+T = TypeVar("T")
+
+
+def replay_all(context: Context, transactions: Iterable[ReadTransaction]) -> None:
+    """Execute transactions of the network on the active fork. Raises CheatcodeFailure."""
+    for transaction in transactions:
+        replay(context, transaction, None)
+
+
+def replay(context: Context, sent: ReadTransaction, block: RemoteBlock | None) -> None:
+    """Execute a transaction of the network on the active fork, in its own block, which stays, where that is given.
+
+    Raises CheatcodeFailure.
+    """
+    if block is not None:
+        context.machine.context = block_context(context.machine.context, block, context.machine.context.chain_id)
+        context.cheats.renew(context.calls)
+    try:
+        execute_beside(context, lambda: Application(context.machine, sent.transaction, sent.sender).ask())
+    except InvalidTransaction as error:
+        raise CheatcodeFailure(f"transaction 0x{sent.hash.hex()} cannot be executed here: {error}") from None
+
+
+def execute_beside(context: Context, execute: Callable[[], T]) -> T:
+    """What a transaction of its own comes to in the middle of the message that runs, which sees what it has changed."""
+    calls = context.ethereum("transactions in the middle of a message")
+    calls.accounts.write_back()
+    mark = calls.tree.begin()
+    try:
+        with context.cheats.apart():
+            found = execute()
+    except BaseException:
+        calls.tree.rollback(mark)
+        raise
+    calls.tree.commit()
+    kept = {
+        key: value
+        for key, value in calls.journal.items()
+        if value is not None and (not isinstance(key, tuple) or key[0] in ("warm", "address", "transient"))
+    }
+    calls.journal.go_back_to(kept)
+    return found

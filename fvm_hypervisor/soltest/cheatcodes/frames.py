@@ -1,0 +1,122 @@
+"""Attempts of frames under Ethereum's rules: what a frame asks for as an `Attempt`, and what carries it out."""
+
+from __future__ import annotations
+
+from bridge.addresses import EthAddress, create2_address, create_address
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import DelegateCallParams
+from fvm_hypervisor.soltest.cheatcodes.asked_call import Around, Attempt
+from fvm_hypervisor.soltest.cheatcodes.context import Cheats
+from fvm_hypervisor.soltest.cheatcodes.failures import said
+from fvm_hypervisor.soltest.cheatcodes.isolation import isolating_send
+from fvm_hypervisor.soltest.cheatcodes.ledger import EthereumLedger
+from hypervisor.address import Address
+from hypervisor.blocks import Block
+from hypervisor.call import Call, CallResult
+from hypervisor.errors import SyscallError
+from hypervisor.types import TokenAmount
+from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
+from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind
+from runtimes.evm.ethereum import answers
+from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.prices import all_but_one_64th
+from store.cid import DAG_CBOR, RAW
+
+
+def attempt_of(host: EthereumHost, ask: Ask) -> Attempt:
+    """What a frame asks for."""
+    depth = host.calls.depth
+    if isinstance(ask, CallAsk):
+        own = ask.kind in (CallKind.DELEGATECALL, CallKind.CALLCODE)
+        gas = min(ask.gas, all_but_one_64th(host.gas.left)) + (host.prices.call_stipend if ask.value else 0)
+        static = host.static or ask.kind is CallKind.STATICCALL
+        receiver = host.address if own else ask.address
+        return Attempt(ask.kind, host.address, ask.address, receiver, ask.value, ask.data, gas, static, depth)
+    nonce = host.accounts.nonce(host.actor)
+    if ask.salt is None:
+        made = create_address(host.address, nonce)
+    else:
+        made = create2_address(host.address, ask.salt.to_bytes(32, "big"), ask.init_code)
+    second, salt = ask.salt is not None, b"" if ask.salt is None else ask.salt.to_bytes(32, "big")
+    return Attempt(None, host.address, made, made, ask.value, ask.init_code, host.gas.left, False, depth, second, salt)
+
+
+def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
+    """What carries the attempt out."""
+    accounts, calls = host.accounts, host.calls
+
+    def proceed(sender: EthAddress | None, code: EthAddress | None) -> Answer:
+        asker, cheats.unused = None, 0
+        if sender is not None:
+            actor = accounts.find(sender)
+            asker = answers.Asker(accounts.create_account(sender) if actor is None else actor, sender)
+        if code is not None and isinstance(ask, CallAsk):
+            return _with_code(host, ask, sender or host.address, code)
+        return answers.answer(host, ask, asker, isolating_send(cheats, host, ask))
+
+    return Around(
+        ledger=EthereumLedger(accounts),
+        proceed=proceed,
+        pay=lambda payer, amount: _pay(host, ask, payer, amount),
+        give_back=lambda: _give_back(cheats, host),
+        set_origin=lambda origin: cheats.set_origin(calls, origin),
+        origin=calls.environment.origin,
+        chain_id=calls.machine.context.chain_id,
+        words=lambda data: said(data, cheats.settings.errors),
+        fork_url=lambda: cheats.fork_url,
+        answered=lambda answer: trace_answer(host, ask, answer) if isinstance(ask, CallAsk) else answer,
+    )
+
+
+def _pay(host: EthereumHost, ask: Ask, payer: EthAddress, amount: int) -> bool:
+    """Pay what a call costs that is not made, and its value; whether that could be paid."""
+    assert isinstance(ask, CallAsk), "creations are not mocked"
+    host.charge(host.access(ask.address) + (host.prices.call_value - host.prices.call_stipend if ask.value else 0))
+    ledger = EthereumLedger(host.accounts)
+    try:
+        host.calls.transfer(ledger.touch(payer), ledger.touch(ask.address), TokenAmount(amount))
+    except SyscallError:
+        return False
+    return True
+
+
+def _give_back(cheats: Cheats, host: EthereumHost) -> None:
+    """Give the frame what its call had left when it failed."""
+    host.gas.settle()
+    host.calls.gas.used -= cheats.unused
+    cheats.unused = 0
+    host.gas.refill()
+
+
+def _with_code(host: EthereumHost, ask: CallAsk, caller: EthAddress, code: EthAddress) -> Answer:
+    """Call an account as if it had another's code: the account runs that in its own name, for the caller."""
+    accounts, ledger = host.accounts, EthereumLedger(host.accounts)
+    host.charge(host.access(ask.address))
+    if ask.value and ask.kind is CallKind.CALL:
+        host.calls.transfer(ledger.touch(caller), ledger.touch(ask.address), TokenAmount(ask.value))
+    to = host.actor if ask.kind is CallKind.DELEGATECALL else ledger.touch(ask.address)
+    accounts.become_contract(to)
+    cid = accounts.code_cid(accounts.find(code))
+    params = DelegateCallParams(cid, ask.data, caller, TokenAmount(ask.value)).encode()
+    limit = min(ask.gas, all_but_one_64th(host.gas.left))
+    static = host.static or ask.kind is CallKind.STATICCALL
+    call = Call(
+        to, Address.id(to), INVOKE_CONTRACT_DELEGATE, Block(DAG_CBOR, params), gas_limit=limit, read_only=static
+    )
+    host.gas.settle()
+    try:
+        return answers.outcome(host.calls.send(call))
+    except SyscallError:
+        return Answer(False)
+    finally:
+        host.gas.refill()
+
+
+def trace_answer(host: EthereumHost, ask: CallAsk, answer: Answer) -> Answer:
+    """Trace a call that was answered in the callee's place."""
+    if host.calls.tracer is not None:
+        to = host.accounts.filecoin_address(ask.address)
+        static = host.static or ask.kind is CallKind.STATICCALL
+        call = Call(host.actor, to, INVOKE_EVM, Block(RAW, ask.data), read_only=static)
+        host.calls.trace_intercepted(call, CallResult(0 if answer.success else 33, Block(RAW, answer.output)))
+    return answer

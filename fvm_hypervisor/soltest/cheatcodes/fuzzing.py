@@ -1,0 +1,136 @@
+"""Cheatcodes that draw numbers. They are drawn from the run's seed, so that a run can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.state import State
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+
+_TOP = 1 << 256
+
+
+def draw(context: Context, size: int = 32) -> bytes:
+    """Random bytes; the same seed and the same calls give the same ones."""
+    return drawn(context.state, context.settings.seed, size)
+
+
+def drawn(state: State, of_run: int, size: int = 32) -> bytes:
+    """The same with the seed of the run, which a test may have set another one for."""
+    out = b""
+    while len(out) < size:
+        state.randomness += 1
+        seed = f"{of_run if state.seed is None else state.seed}:{state.randomness}"
+        out += blake2b(seed.encode()).digest()
+    return out[:size]
+
+
+def _below(context: Context, limit: int) -> int:
+    return int.from_bytes(draw(context, 64), "big") % limit
+
+
+@cheatcode("setSeed(uint256)")
+def _set_seed(context: Context, seed: int) -> None:
+    context.state.seed, context.state.randomness = seed, 0
+
+
+@cheatcode("randomUint()", returns="uint256")
+def _uint(context: Context) -> int:
+    return _below(context, _TOP)
+
+
+@cheatcode("randomUint(uint256,uint256)", returns="uint256")
+def _uint_between(context: Context, low: int, high: int) -> int:
+    if low > high:
+        raise CheatcodeFailure("min must be less than or equal to max")
+    return low + _below(context, high - low + 1)
+
+
+@cheatcode("randomUint(uint256)", returns="uint256")
+def _uint_bits(context: Context, bits: int) -> int:
+    if bits > 256:
+        raise CheatcodeFailure("number of bits cannot exceed 256")
+    return _below(context, 1 << bits)
+
+
+@cheatcode("randomInt()", returns="int256")
+def _int(context: Context) -> int:
+    return _below(context, _TOP) - (_TOP >> 1)
+
+
+@cheatcode("randomInt(uint256)", returns="int256")
+def _int_bits(context: Context, bits: int) -> int:
+    if not 0 < bits <= 256:
+        raise CheatcodeFailure("number of bits cannot exceed 256")
+    return _below(context, 1 << bits) - (1 << (bits - 1))
+
+
+@cheatcode("randomAddress()", returns="address")
+def _address(context: Context) -> EthAddress:
+    return EthAddress(draw(context, 20))
+
+
+@cheatcode("randomBool()", returns="bool")
+def _bool(context: Context) -> bool:
+    return bool(_below(context, 2))
+
+
+@cheatcode("randomBytes(uint256)", returns="bytes")
+def _bytes(context: Context, size: int) -> bytes:
+    if size > 1 << 20:
+        raise CheatcodeFailure(f"{size} random bytes are too many: at most {1 << 20}")
+    return draw(context, size)
+
+
+@cheatcode("randomBytes4()", returns="bytes4")
+def _bytes4(context: Context) -> bytes:
+    return draw(context, 4)
+
+
+@cheatcode("randomBytes8()", returns="bytes8")
+def _bytes8(context: Context) -> bytes:
+    return draw(context, 8)
+
+
+@cheatcode("bound(uint256,uint256,uint256)", returns="uint256")
+def _bound(_context: Context, value: int, low: int, high: int) -> int:
+    return _bound_value(value, low, high, (1 << 256) - 1)
+
+
+@cheatcode("bound(int256,int256,int256)", returns="int256")
+def _bound_int(_context: Context, value: int, low: int, high: int) -> int:
+    half = 1 << 255
+    return _bound_value(value + half, low + half, high + half, (1 << 256) - 1) - half
+
+
+def _bound_value(value: int, low: int, high: int, largest: int) -> int:
+    """The value if it is between, else one that it stands for: as forge-std's StdUtils has it."""
+    if low > high:
+        raise CheatcodeFailure(f"max must be greater than or equal to min: {high} < {low}")
+    if low <= value <= high:
+        return value
+    size = high - low + 1
+    if value <= 3 and size > value:
+        return low + value
+    if value >= largest - 3 and size > largest - value:
+        return high - (largest - value)
+    if value > high:
+        rest = (value - high) % size
+        return high if rest == 0 else low + rest - 1
+    rest = (low - value) % size
+    return low if rest == 0 else high - rest + 1
+
+
+@cheatcode("shuffle(uint256[])", returns="uint256[]")
+def _shuffle(context: Context, values: Sequence[int]) -> list[int]:
+    left = list(values)
+    return [left.pop(_below(context, len(left))) for _ in values]
+
+
+@cheatcode("sort(uint256[])", returns="uint256[]")
+def _sort(_context: Context, values: Sequence[int]) -> list[int]:
+    return sorted(values)

@@ -1,0 +1,90 @@
+"""`isolate`: each call and creation of the test contract's own frame is a transaction of its own, as forge makes it.
+
+Such a transaction has its price (21,000 and its data) on top of the call's, begins cold, with its own transient storage
+and refunds; its sender is the calling account, whose nonce a call counts up. It pays no fees. A static call is none:
+before it everything is made cold. What it comes to in the test's own frame follows forge 1.7.1 to the unit of gas:
+refunds count there once more, and what a transaction used beyond its call's limit is not charged.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from fvm_hypervisor.soltest.cheatcodes.context import Cheats
+from fvm_hypervisor.soltest.cheatcodes.state import CallGas
+from hypervisor.call import Call
+from hypervisor.exit_codes import ExitCode
+from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind
+from runtimes.evm.ethereum.answers import Send, outcome, send_call
+from runtimes.evm.ethereum.application import Application
+from runtimes.evm.ethereum.host import EthereumHost
+from runtimes.evm.ethereum.validation import InvalidTransaction
+
+_BASE: Final = 21_000
+"""Gas that the transaction's limit has beyond its call's."""
+_RETURNING: Final = (ExitCode.OK, ExitCode.EVM_CONTRACT_REVERTED)
+_DEPTH: Final = 1
+"""Of the test contract's own frame."""
+
+
+def isolating_send(cheats: Cheats, host: EthereumHost, ask: Ask) -> Send | None:
+    """What makes a frame's call as a transaction, None where it is a call like any other."""
+    if not cheats.isolates or host.calls.depth != _DEPTH:
+        return None
+    if isinstance(ask, CallAsk):
+        if ask.kind is CallKind.STATICCALL:
+            return lambda host, call: _send_cold(cheats, host, call)
+        if ask.kind is not CallKind.CALL:
+            return None
+    elif ask.salt is not None:
+        return None
+    return lambda host, call: _send_transaction(cheats, host, ask, call)
+
+
+def make_cold(cheats: Cheats, host: EthereumHost) -> None:
+    """What comes before a static call of the test contract."""
+    if cheats.isolates and host.calls.depth == _DEPTH:
+        environment = host.calls.environment
+        host.gas.settle()
+        host.accounts.make_cold(
+            (*environment.fork.precompiles, *host.calls.filecoin_precompiles, environment.block.coinbase)
+        )
+        host.gas.refill()
+
+
+def _send_cold(cheats: Cheats, host: EthereumHost, call: Call) -> Answer:
+    make_cold(cheats, host)
+    return send_call(host, call)
+
+
+def _send_transaction(cheats: Cheats, host: EthereumHost, ask: Ask, call: Call) -> Answer:
+    calls, accounts, machine = host.calls, host.accounts, cheats.machine
+    limit = call.gas_limit or 0
+    host.gas.settle()
+    accounts.commit_part()
+    nonce = accounts.nonce(call.from_)
+    if isinstance(ask, CallAsk):
+        to, data = ask.address, ask.data
+    else:
+        to, data, nonce = None, ask.init_code, nonce - 1  # counted up by the frame
+    gas = min(limit + _BASE, calls.environment.block.gas_limit)
+    transaction = Transaction(DYNAMIC_FEE, None, nonce, to, call.value, data, gas, 0, 0)
+    sender, context = accounts.address_of(call.from_), machine.context
+    application = Application(machine, transaction, sender, paid=False, accounts=accounts.for_inner_transaction())
+    try:
+        with cheats.isolated():
+            part = application.apply_within(calls, call.from_, limit)
+    except InvalidTransaction:
+        host.gas.refill()
+        return Answer(False)
+    accounts.continue_after(part.slots, part.addresses)
+    calls.gas.charge("OnTransaction", part.bill if part.result.exit_code in _RETURNING else limit)
+    accounts.add_refund(part.refund)
+    cheats.state.last_call = CallGas(limit, part.bill, part.refund)
+    if machine.context is not context:
+        cheats.renew(calls)
+    host.gas.refill()
+    if part.result.exit_code == ExitCode.SYS_INVALID_RECEIVER:
+        return Answer(True)  # a masked ID without an actor
+    return outcome(part.result)

@@ -1,0 +1,192 @@
+"""Cheatcodes with JSON: reading values, and making objects."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.cheatcodes import documents, json_text
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.files import read_text, write_bytes
+from fvm_hypervisor.soltest.cheatcodes.json_text import written
+from fvm_hypervisor.soltest.cheatcodes.strings import is_type, show
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.cheatcodes.values import decode, split
+
+KINDS: Final = {
+    "Uint": "uint256", "Int": "int256", "Bool": "bool", "Address": "address", "String": "string", "Bytes": "bytes",
+    "Bytes32": "bytes32",
+}  # fmt: skip
+
+_SAFE: Final = 1 << 63
+"""Larger numbers are written as texts, as forge does."""
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+@cheatcode("parseJson(string)", returns="bytes")
+def _parse(_context: Context, text: str) -> bytes:
+    return documents.encoded(documents.read_json(text))
+
+
+@cheatcode("parseJson(string,string)", returns="bytes")
+def _parse_at(_context: Context, text: str, key: str) -> bytes:
+    found = documents.select(documents.read_json(text), key)
+    if not found:
+        return b""
+    return documents.encoded(found[0] if len(found) == 1 else found)
+
+
+def _family(name: str, kind: str) -> None:
+    cheatcode(f"parseJson{name}(string,string)", returns=kind)(
+        lambda _context, text, key: documents.coerced(documents.at(documents.read_json(text), key), kind)
+    )
+    cheatcode(f"parseJson{name}Array(string,string)", returns=f"{kind}[]")(
+        lambda _context, text, key: documents.coerced(documents.at(documents.read_json(text), key), f"{kind}[]")
+    )
+
+
+for _name, _kind in KINDS.items():
+    _family(_name, _kind)
+
+
+@cheatcode("parseJsonKeys(string,string)", returns="string[]")
+def _keys(_context: Context, text: str, key: str) -> list[str]:
+    return documents.keys(documents.read_json(text), key)
+
+
+@cheatcode("keyExistsJson(string,string)", "keyExists(string,string)", returns="bool")
+def _exists(_context: Context, text: str, key: str) -> bool:
+    return documents.exists(documents.read_json(text), key)
+
+
+@cheatcode("parseJsonType(string,string)", returns="bytes")
+def _typed(_context: Context, text: str, description: str) -> bytes:
+    return documents.typed(documents.read_json(text), description)
+
+
+@cheatcode("parseJsonType(string,string,string)", returns="bytes")
+def _typed_at(_context: Context, text: str, key: str, description: str) -> bytes:
+    return documents.typed(documents.at(documents.read_json(text), key), description)
+
+
+@cheatcode("parseJsonTypeArray(string,string,string)", returns="bytes")
+def _typed_array(_context: Context, text: str, key: str, description: str) -> bytes:
+    return documents.typed_array(documents.at(documents.read_json(text), key), description)
+
+
+# --- making ---------------------------------------------------------------------------------------------------------
+
+
+def as_json(kind: str, value: Any) -> Any:
+    """A value of the ABI as JSON has it; a text that is an object of JSON is that object."""
+    if kind.endswith("[]"):
+        return [as_json(kind[:-2], item) for item in value]
+    if kind.startswith("("):
+        return [as_json(part, item) for part, item in zip(split(kind[1:-1]), value, strict=True)]
+    if kind == "bool" or kind.startswith(("uint", "int")):
+        return value if -_SAFE < value < _SAFE else str(value)
+    if kind == "string":
+        try:
+            inner = json_text.read(value)
+        except ValueError:
+            return value
+        return inner if isinstance(inner, dict) else value
+    return show(kind, value)
+
+
+def _put(context: Context, name: str, key: str, value: Any) -> str:
+    members = context.state.json.setdefault(name, {})
+    members[key] = value
+    return written(dict(sorted(members.items())))
+
+
+def _serialize(name: str, kind: str) -> None:
+    cheatcode(f"serialize{name}(string,string,{kind})", returns="string")(
+        lambda context, key, member, value: _put(context, key, member, as_json(kind, value))
+    )
+    cheatcode(f"serialize{name}(string,string,{kind}[])", returns="string")(
+        lambda context, key, member, value: _put(context, key, member, as_json(f"{kind}[]", value))
+    )
+
+
+for _name, _kind in KINDS.items():
+    _serialize(_name, _kind)
+
+
+@cheatcode("serializeUintToHex(string,string,uint256)", returns="string")
+def _serialize_hex(context: Context, name: str, key: str, value: int) -> str:
+    return _put(context, name, key, f"0x{value:x}")
+
+
+@cheatcode("serializeJson(string,string)", returns="string")
+def _serialize_json(context: Context, name: str, text: str) -> str:
+    value = documents.read_json(text)
+    if not isinstance(value, dict):
+        raise CheatcodeFailure("invalid JSON object")
+    context.state.json[name] = value
+    return text
+
+
+@cheatcode("serializeJsonType(string,bytes)", returns="string", partial="types of the ABI, no structs by name")
+def _serialize_type(_context: Context, description: str, data: bytes) -> str:
+    return written(as_json(description, _decode(description, data)))
+
+
+@cheatcode(
+    "serializeJsonType(string,string,string,bytes)", returns="string", partial="types of the ABI, no structs by name"
+)
+def _serialize_type_in(context: Context, name: str, key: str, description: str, data: bytes) -> str:
+    return _put(context, name, key, as_json(description, _decode(description, data)))
+
+
+def _decode(description: str, data: bytes) -> Any:
+    if not is_type(description):
+        raise CheatcodeFailure(f"'{description}' is not a type of the ABI")
+    return decode([description], data)[0]
+
+
+@cheatcode("writeJson(string,string)")
+def _write(context: Context, text: str, path: str) -> None:
+    try:
+        value = json_text.read(text)
+    except ValueError:
+        value = text
+    write_bytes(context, path, written(value, indent=2).encode())
+
+
+@cheatcode("writeJson(string,string,string)")
+def _write_at(context: Context, text: str, path: str, key: str) -> None:
+    try:
+        value = json_text.read(text)
+    except ValueError:
+        value = text
+    document = replaced(documents.read_json(read_text(context, path)), key, value)
+    write_bytes(context, path, written(document, indent=2).encode())
+
+
+def replaced(document: Any, key: str, value: Any) -> Any:
+    """The document with another value where a path leads; its last step may be new in an object."""
+    parts = [part for part in key.strip().removeprefix("$").replace("]", "").replace("[", ".").split(".") if part]
+    if not parts:
+        return value
+    place: Any = document
+    for part in parts[:-1]:
+        place = _inner(place, part)
+    last: Any = parts[-1].strip("'\"")
+    if isinstance(place, list) and last.isdecimal() and int(last) < len(place):
+        place[int(last)] = value
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        raise CheatcodeFailure(f'the path "{key}" does not lead into the document')
+    return document
+
+
+def _inner(place: Any, part: str) -> Any:
+    name = part.strip("'\"")
+    if isinstance(place, dict):
+        return place.setdefault(name, {})
+    if isinstance(place, list) and name.isdecimal() and int(name) < len(place):
+        return place[int(name)]
+    raise CheatcodeFailure(f"there is no '{name}' in the document")

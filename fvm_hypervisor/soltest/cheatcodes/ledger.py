@@ -1,0 +1,210 @@
+"""Accounts as cheatcodes change them: by Ethereum address, within a message, under either set of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from bridge.addresses import EthAddress, checksummed, to_filecoin
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from hypervisor.address import Protocol as AddressProtocol
+from hypervisor.errors import AddressError, InvalidInput
+from hypervisor.machine import Hypervisor
+from hypervisor.types import ActorID, TokenAmount
+from localnet.state.contract_state import code_of, contract_state, nonce_of
+from localnet.state.controls import set_balance, set_code, set_nonce, set_storage
+from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.filecoin_rules import filecoin_rules
+from store.kamt import Kamt
+
+LARGEST_NONCE: Final = (1 << 64) - 1
+
+
+class Ledger(Protocol):
+    """The accounts of a message."""
+
+    def find(self, address: EthAddress) -> ActorID | None:
+        """The actor behind an address."""
+
+    def touch(self, address: EthAddress) -> ActorID:
+        """The actor behind an address, brought into being where there is none."""
+
+    def balance(self, address: EthAddress) -> int:
+        """In attoFIL."""
+
+    def set_balance(self, address: EthAddress, amount: int) -> None:
+        """Give it another balance."""
+
+    def nonce(self, address: EthAddress) -> int:
+        """Ethereum's nonce."""
+
+    def set_nonce(self, address: EthAddress, nonce: int) -> None:
+        """Give it another nonce."""
+
+    def code(self, address: EthAddress) -> bytes:
+        """Its runtime code."""
+
+    def set_code(self, address: EthAddress, code: bytes) -> None:
+        """Give it other runtime code."""
+
+    def load(self, address: EthAddress, slot: int) -> int:
+        """A slot's word."""
+
+    def store(self, address: EthAddress, slot: int, word: int) -> None:
+        """Write a slot."""
+
+    def slots(self, address: EthAddress) -> list[int]:
+        """The slots that hold something."""
+
+
+class EthereumLedger:
+    """Ethereum's accounts, whose changes the message writes back at its end. What is looked at is warm, as in forge."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def find(self, address: EthAddress) -> ActorID | None:
+        """The actor behind an address."""
+        return self._accounts.find(address)
+
+    def touch(self, address: EthAddress) -> ActorID:
+        """The actor behind an address, brought into being where there is none."""
+        actor = self._warm(address)
+        return self._accounts.create_account(address) if actor is None else actor
+
+    def balance(self, address: EthAddress) -> int:
+        """In attoFIL."""
+        return self._accounts.balance(self._warm(address))
+
+    def set_balance(self, address: EthAddress, amount: int) -> None:
+        """Give it another balance."""
+        actor = self.touch(address)
+        self._accounts.add_balance(actor, amount - self._accounts.balance(actor))
+
+    def nonce(self, address: EthAddress) -> int:
+        """Ethereum's nonce."""
+        actor = self._warm(address)
+        return 0 if actor is None else self._accounts.nonce(actor)
+
+    def set_nonce(self, address: EthAddress, nonce: int) -> None:
+        """Give it another nonce."""
+        self._accounts.set_nonce(self.touch(address), nonce)
+
+    def code(self, address: EthAddress) -> bytes:
+        """Its runtime code."""
+        return self._accounts.code(self._warm(address))
+
+    def delegate(self, address: EthAddress, to: EthAddress | None) -> None:
+        """Lend an account the code behind another address, or no longer any."""
+        self._accounts.set_delegation(self.touch(address), to)
+
+    def set_code(self, address: EthAddress, code: bytes) -> None:
+        """Give it other runtime code; at a masked ID a contract stands in for the actor from then on, as mocks do."""
+        if self._accounts.filecoin_address(address).protocol is AddressProtocol.ID:
+            self._accounts.create_account(address)
+        self._accounts.set_code(self._contract(address), code)
+
+    def load(self, address: EthAddress, slot: int) -> int:
+        """A slot's word."""
+        actor = self._warm(address)
+        return 0 if actor is None else self._accounts.load(actor, slot)[0]
+
+    def store(self, address: EthAddress, slot: int, word: int) -> None:
+        """Write a slot."""
+        self._accounts.store(self._contract(address), slot, word)
+
+    def slots(self, address: EthAddress) -> list[int]:
+        """The slots that hold something."""
+        actor = self.find(address)
+        return [] if actor is None else self._accounts.slots(actor)
+
+    def _warm(self, address: EthAddress) -> ActorID | None:
+        self._accounts.warm(address)
+        return self._accounts.find(address)
+
+    def _contract(self, address: EthAddress) -> ActorID:
+        actor = self.touch(address)
+        if not self._accounts.is_ethereum(actor):
+            raise CheatcodeFailure(f"0x{address.hex()} is a native actor, which has neither code nor slots")
+        self._accounts.become_contract(actor)
+        return actor
+
+
+class FilecoinLedger:
+    """Actors of the network, changed as a development network changes them by hand."""
+
+    def __init__(self, machine: Hypervisor) -> None:
+        self._machine = machine
+
+    def find(self, address: EthAddress) -> ActorID | None:
+        """The actor behind an address."""
+        tree = self._machine.state_tree
+        actor = tree.lookup_id(to_filecoin(address))
+        return None if actor is None or tree.get_actor(actor) is None else actor
+
+    def touch(self, address: EthAddress) -> ActorID:
+        """The actor behind an address, brought into being where there is none."""
+        actor = self.find(address)
+        if actor is None:
+            self._change(lambda: set_balance(self._machine, to_filecoin(address), TokenAmount(0)))
+            actor = self.find(address)
+        assert actor is not None
+        return actor
+
+    def balance(self, address: EthAddress) -> int:
+        """In attoFIL."""
+        return self._machine.balance(to_filecoin(address))
+
+    def set_balance(self, address: EthAddress, amount: int) -> None:
+        """Give it another balance."""
+        self._change(lambda: set_balance(self._machine, to_filecoin(address), TokenAmount(amount)))
+
+    def nonce(self, address: EthAddress) -> int:
+        """Ethereum's nonce."""
+        return nonce_of(self._machine, to_filecoin(address))
+
+    def set_nonce(self, address: EthAddress, nonce: int) -> None:
+        """Give it another nonce."""
+        self._change(lambda: set_nonce(self._machine, to_filecoin(address), nonce))
+
+    def code(self, address: EthAddress) -> bytes:
+        """Its runtime code."""
+        return code_of(self._machine, to_filecoin(address))
+
+    def set_code(self, address: EthAddress, code: bytes) -> None:
+        """Give it other runtime code; not at precompiles, which no contract's call passes by."""
+        context = self._machine.context
+        own = context.precompiles is not None and address in context.precompiles.by_address
+        if own or filecoin_rules(context.network).is_reserved(address):
+            raise CheatcodeFailure(
+                f"{checksummed(address)} is a precompile's address, which no code stands in for under Filecoin's rules"
+            )
+        self._change(lambda: set_code(self._machine, to_filecoin(address), code))
+
+    def load(self, address: EthAddress, slot: int) -> int:
+        """A slot's word."""
+        storage = self._storage(address)
+        return 0 if storage is None else storage.get(slot)
+
+    def store(self, address: EthAddress, slot: int, word: int) -> None:
+        """Write a slot."""
+        actor = self._machine.actor(to_filecoin(address))
+        if actor is None or contract_state(self._machine, actor) is None:
+            self.set_code(address, b"")
+        self._change(lambda: set_storage(self._machine, to_filecoin(address), {slot: word}))
+
+    def slots(self, address: EthAddress) -> list[int]:
+        """The slots that hold something."""
+        storage = self._storage(address)
+        return [] if storage is None else [slot for slot, _ in storage.items()]
+
+    def _storage(self, address: EthAddress) -> Kamt | None:
+        actor = self._machine.actor(to_filecoin(address))
+        state = None if actor is None else contract_state(self._machine, actor)
+        return None if state is None or state.storage is None else Kamt(self._machine.store, state.storage)
+
+    def _change(self, change: Callable[[], None]) -> None:
+        try:
+            change()
+        except (AddressError, InvalidInput) as error:
+            raise CheatcodeFailure(str(error)) from None

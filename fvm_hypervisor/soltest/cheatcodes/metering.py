@@ -1,0 +1,158 @@
+"""Cheatcodes about gas: pausing its metering, and measuring it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.state import CallGas, GasMeter
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, selector
+
+_OWN_COST: Final = 171
+"""Gas that forge takes for that of starting a measurement."""
+
+
+def _used(context: Context) -> int:
+    if context.host is not None:
+        context.host.gas.settle()
+        used = context.calls.gas.used
+        context.host.gas.refill()
+        return used
+    return context.calls.gas.used
+
+
+@cheatcode("pauseGasMetering()")
+def _pause(context: Context) -> None:
+    context.state.paused_gas[context.depth] = _used(context)
+
+
+@cheatcode("resumeGasMetering()", partial="gas that was paused in another frame stays used")
+def _resume(context: Context) -> None:
+    paused = context.state.paused_gas.pop(context.depth, None)
+    if paused is not None and context.host is not None:
+        context.host.gas.settle()
+        context.calls.gas.used = min(paused, context.calls.gas.used)
+        context.host.gas.refill()
+
+
+@cheatcode("resetGasMetering()")
+def _reset(context: Context) -> None:
+    if context.host is not None:
+        context.host.gas.settle()
+        context.calls.gas.used = 0
+        context.host.gas.refill()
+
+
+# --- named measurements, which files under snapshots/ keep ----------------------------------------------------------
+
+
+@cheatcode("startSnapshotGas(string)")
+def _start_gas(context: Context, name: str) -> None:
+    _start_meter(context, context.settings.contract, name)
+
+
+@cheatcode("startSnapshotGas(string,string)")
+def _start_gas_group(context: Context, group: str, name: str) -> None:
+    _start_meter(context, group, name)
+
+
+def _start_meter(context: Context, group: str, name: str) -> None:
+    state = context.state
+    if state.active_meter is not None:
+        group, name = state.active_meter
+        raise CheatcodeFailure(f"gas snapshot was already started with group: {group} and name: {name}")
+    used = _used(context)
+    # as forge: from where the measurement before this one ended, if there was any
+    before = max(0, used - state.last_measured) if context.host is not None and state.last_measured else 0
+    state.meters[group, name] = GasMeter(group, name, used - before)
+    state.active_meter = group, name
+
+
+@cheatcode("stopSnapshotGas()", returns="uint256")
+def _stop_gas(context: Context) -> int:
+    active = context.state.active_meter
+    if active is None:
+        raise CheatcodeFailure("no active gas snapshot; call `startGasSnapshot` first")
+    return _stop_meter(context, *active)
+
+
+@cheatcode("stopSnapshotGas(string)", returns="uint256")
+def _stop_gas_name(context: Context, _name: str) -> int:
+    """The one that is active: forge does not look at a name without its group."""
+    return _stop_gas(context)
+
+
+@cheatcode("stopSnapshotGas(string,string)", returns="uint256")
+def _stop_gas_group(context: Context, group: str, name: str) -> int:
+    return _stop_meter(context, group, name)
+
+
+def _stop_meter(context: Context, group: str, name: str) -> int:
+    state = context.state
+    meter = state.meters.pop((group, name), None)
+    if meter is None:
+        raise CheatcodeFailure(f"no gas snapshot was started with the name: {name} in group: {group}")
+    used = _used(context)
+    if context.host is not None:  # Ethereum's rules: up to the call of this cheatcode, which is warm
+        used -= context.host.prices.warm
+        state.last_measured = used
+    if state.active_meter == (group, name):
+        state.active_meter = None
+    return _note(context, group, name, max(0, used - meter.used - (_OWN_COST if context.host is not None else 0)))
+
+
+@cheatcode("snapshotValue(string,uint256)")
+def _snapshot_value(context: Context, name: str, value: int) -> None:
+    _note(context, context.settings.contract, name, value)
+
+
+@cheatcode("snapshotValue(string,string,uint256)")
+def _snapshot_value_group(context: Context, group: str, name: str, value: int) -> None:
+    _note(context, group, name, value)
+
+
+def _note(context: Context, group: str, name: str, value: int) -> int:
+    """Keep a value for the files. The group is a file's name."""
+    if "/" in group or "\0" in group:
+        raise CheatcodeFailure(f"the group '{group}' is not the name of a file")
+    context.state.measured[group, name] = value
+    return value
+
+
+# --- the last call --------------------------------------------------------------------------------------------------
+
+
+@cheatcode("lastCallGas()", returns="(uint64,uint64,uint64,int64,uint64)")
+def _last_call_gas(context: Context) -> tuple[int, int, int, int, int]:
+    found = _last(context)
+    return found.limit, found.used, 0, found.refunded, found.limit - found.used
+
+
+@cheatcode("snapshotGasLastCall(string)", returns="uint256")
+def _snapshot_last(context: Context, name: str) -> int:
+    return _note(context, context.settings.contract, name, _last(context).used)
+
+
+@cheatcode("snapshotGasLastCall(string,string)", returns="uint256")
+def _snapshot_last_group(context: Context, group: str, name: str) -> int:
+    return _note(context, group, name, _last(context).used)
+
+
+_ASKING: Final = tuple(
+    selector(signature).hex()
+    for signature in ("lastCallGas()", "snapshotGasLastCall(string)", "snapshotGasLastCall(string,string)")
+)
+
+
+def asks_for_gas(code: str) -> bool:
+    """Whether code, in hex, mentions a cheatcode that looks back at the last call: only then calls are measured."""
+    return any(found in code for found in _ASKING)
+
+
+def _last(context: Context) -> CallGas:
+    context.ethereum("gas of the last call: use filecoinGas")
+    found = context.state.last_call
+    if found is None:
+        raise CheatcodeFailure("no external call was made yet")
+    return found

@@ -1,0 +1,148 @@
+"""Cheatcodes that let calls be made by others: pranks and broadcasts, which in tests are no more than that."""
+
+from __future__ import annotations
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.signing import account_of
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER, Prank
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+
+_NO_TRANSACTIONS = "in tests a broadcast is a prank of sender and origin; no transactions are collected"
+
+
+@cheatcode("prank(address)")
+def _prank(context: Context, sender: EthAddress) -> None:
+    begin(context, sender, None, once=True)
+
+
+@cheatcode("prank(address,address)")
+def _prank_origin(context: Context, sender: EthAddress, origin: EthAddress) -> None:
+    begin(context, sender, origin, once=True)
+
+
+@cheatcode("prank(address,bool)")
+def _prank_delegate(context: Context, sender: EthAddress, delegates: bool) -> None:
+    begin(context, sender, None, once=True, delegates=delegates)
+
+
+@cheatcode("prank(address,address,bool)")
+def _prank_origin_delegate(context: Context, sender: EthAddress, origin: EthAddress, delegates: bool) -> None:
+    begin(context, sender, origin, once=True, delegates=delegates)
+
+
+@cheatcode("startPrank(address)")
+def _start_prank(context: Context, sender: EthAddress) -> None:
+    begin(context, sender, None, once=False)
+
+
+@cheatcode("startPrank(address,address)")
+def _start_prank_origin(context: Context, sender: EthAddress, origin: EthAddress) -> None:
+    begin(context, sender, origin, once=False)
+
+
+@cheatcode("startPrank(address,bool)")
+def _start_prank_delegate(context: Context, sender: EthAddress, delegates: bool) -> None:
+    begin(context, sender, None, once=False, delegates=delegates)
+
+
+@cheatcode("startPrank(address,address,bool)")
+def _start_prank_origin_delegate(context: Context, sender: EthAddress, origin: EthAddress, delegates: bool) -> None:
+    begin(context, sender, origin, once=False, delegates=delegates)
+
+
+@cheatcode("stopPrank()")
+def _stop_prank(context: Context) -> None:
+    prank = context.state.pranks.pop(context.depth, None)
+    if prank is not None and prank.origin is not None:
+        context.set_origin(prank.old_origin)
+
+
+@cheatcode("readCallers()", returns="uint8,address,address")
+def _read_callers(context: Context) -> tuple[int, EthAddress, EthAddress]:
+    """Mode (0 none, 3 prank, 4 lasting prank), sender and origin of the next call."""
+    depths = [depth for depth in context.state.pranks if depth <= context.depth]
+    if not depths:
+        return 0, context.origin, context.origin
+    prank = context.state.pranks[max(depths)]
+    return (3 if prank.once else 4), prank.sender, prank.origin or context.origin
+
+
+@cheatcode("broadcast()", partial=_NO_TRANSACTIONS)
+def _broadcast(context: Context) -> None:
+    sender = _usual_sender(context)
+    begin(context, sender, sender, once=True, broadcast=True)
+
+
+@cheatcode("broadcast(address)", partial=_NO_TRANSACTIONS)
+def _broadcast_as(context: Context, signer: EthAddress) -> None:
+    begin(context, signer, signer, once=True, broadcast=True)
+
+
+@cheatcode("startBroadcast()", partial=_NO_TRANSACTIONS)
+def _start_broadcast(context: Context) -> None:
+    sender = _usual_sender(context)
+    begin(context, sender, sender, once=False, broadcast=True)
+
+
+@cheatcode("startBroadcast(address)", partial=_NO_TRANSACTIONS)
+def _start_broadcast_as(context: Context, signer: EthAddress) -> None:
+    begin(context, signer, signer, once=False, broadcast=True)
+
+
+@cheatcode("broadcast(uint256)", partial=_NO_TRANSACTIONS)
+def _broadcast_key(context: Context, key: int) -> None:
+    _broadcast_as(context, _signer(context, key))
+
+
+@cheatcode("startBroadcast(uint256)", partial=_NO_TRANSACTIONS)
+def _start_broadcast_key(context: Context, key: int) -> None:
+    _start_broadcast_as(context, _signer(context, key))
+
+
+@cheatcode("stopBroadcast()", partial=_NO_TRANSACTIONS)
+def _stop_broadcast(context: Context) -> None:
+    if context.depth not in context.state.pranks:
+        raise CheatcodeFailure("no broadcast in progress to stop")
+    _stop_prank(context)
+
+
+def _usual_sender(context: Context) -> EthAddress:
+    """Who sends where the script names nobody."""
+    found = context.state.broadcasts
+    return DEFAULT_SENDER if found is None else found.sender
+
+
+def _signer(context: Context, key: int) -> EthAddress:
+    account, found = account_of(key), context.state.broadcasts
+    if found is not None:
+        found.keys[account.address] = account.private_key
+    return account.address
+
+
+def begin(
+    context: Context,
+    sender: EthAddress,
+    origin: EthAddress | None,
+    *,
+    once: bool,
+    delegates: bool = False,
+    broadcast: bool = False,
+) -> None:
+    """Let calls of the caller's be made by another. Raises CheatcodeFailure."""
+    if delegates and not context.ledger.code(sender):
+        raise CheatcodeFailure("cannot `prank` delegate call from an EOA")
+    depths = [depth for depth in context.state.pranks if depth <= context.depth]
+    if depths:
+        ongoing = context.state.pranks[max(depths)]
+        if not ongoing.used:
+            raise CheatcodeFailure("cannot overwrite a prank until it is applied at least once")
+        if ongoing.once != once:
+            raise CheatcodeFailure(
+                "cannot override an ongoing prank with a single vm.prank; "
+                "use vm.startPrank to override the current prank"
+            )
+    context.state.pranks[context.depth] = Prank(
+        context.caller, sender, origin, context.depth, once, delegates, context.origin, broadcast=broadcast
+    )

@@ -1,0 +1,137 @@
+"""Cheatcodes that reach beyond the machine: environment variables and, where the project allows it, programs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.limits import check_size
+from fvm_hypervisor.soltest.cheatcodes.strings import pieces, read_value
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.programs import run_program
+
+_KINDS: Final = {
+    "Bool": "bool", "Uint": "uint256", "Int": "int256", "Address": "address", "Bytes32": "bytes32",
+    "String": "string", "Bytes": "bytes",
+}  # fmt: skip
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def _variable(context: Context, name: str) -> str | None:
+    return context.state.environment.get(name, context.settings.environment.get(name))
+
+
+def _needed(context: Context, name: str) -> str:
+    value = _variable(context, name)
+    if value is None:
+        raise CheatcodeFailure(f'environment variable "{name}" not found')
+    return value
+
+
+def _value(name: str, text: str, kind: str) -> Any:
+    # the value may be a secret: the error says only that it is not of its type
+    return read_value(text, kind, shown=f"${name}")
+
+
+def _list(name: str, text: str, delimiter: str, kind: str) -> list[Any]:
+    parts = [part.strip() for part in pieces(text, delimiter)]
+    return [_value(name, part, kind) for part in parts] if parts[0] else []  # forge: nothing first, nothing at all
+
+
+def _or(default: Any, value: Callable[[], Any]) -> Any:
+    """The value of a variable, or the default where it is none of its type, as forge has it."""
+    try:
+        return value()
+    except CheatcodeFailure:
+        return default
+
+
+def _family(name: str, kind: str) -> None:
+    cheatcode(f"env{name}(string)", returns=kind)(
+        lambda context, variable: _value(variable, _needed(context, variable), kind)
+    )
+    cheatcode(f"env{name}(string,string)", returns=f"{kind}[]")(
+        lambda context, variable, delimiter: _list(variable, _needed(context, variable), delimiter, kind)
+    )
+
+    def value_or(context: Context, variable: str, default: Any) -> Any:
+        text = _variable(context, variable)
+        return default if text is None else _or(default, lambda: _value(variable, text, kind))
+
+    def list_or(context: Context, variable: str, delimiter: str, default: Any) -> Any:
+        text = _variable(context, variable)
+        if text is None:
+            return default
+        return _or(default, lambda: _list(variable, text, delimiter, kind))
+
+    cheatcode(f"envOr(string,{kind})", returns=kind)(value_or)
+    cheatcode(f"envOr(string,string,{kind}[])", returns=f"{kind}[]")(list_or)
+
+
+for _name, _kind in _KINDS.items():
+    _family(_name, _kind)
+
+
+@cheatcode("setEnv(string,string)")
+def _set(context: Context, name: str, value: str) -> None:
+    if not name or "=" in name or "\0" in name + value:
+        raise CheatcodeFailure("the name of an environment variable is not empty and has neither `=` nor NUL")
+    context.state.environment[name] = value
+
+
+@cheatcode("envExists(string)", returns="bool")
+def _exists(context: Context, name: str) -> bool:
+    return _variable(context, name) is not None
+
+
+@cheatcode("resolveEnv(string)", returns="string")
+def _resolve(context: Context, text: str) -> str:
+    names = [found[1] for found in _VARIABLE.finditer(text)]
+    check_size(len(text) + sum(len(_needed(context, name)) for name in names))
+    return _VARIABLE.sub(lambda found: _needed(context, found[1]), text)
+
+
+# --- programs -------------------------------------------------------------------------------------------------------
+
+
+def _run(context: Context, command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    if not context.settings.ffi:
+        raise CheatcodeFailure("FFI is disabled; add the `--ffi` flag to allow tests to call external commands")
+    if not command or not command[0]:
+        raise CheatcodeFailure("can't execute empty command")
+    environment = {**context.settings.environment, **context.state.environment}
+    try:
+        return run_program(
+            command, context.settings.root, environment, partial(check_size, what="what the command wrote")
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise CheatcodeFailure(f'failed to execute command "{" ".join(command)}": {error}') from None
+
+
+def _output(data: bytes) -> bytes:
+    """What a program wrote: the bytes that it says in hexadecimal, else its text without blanks around it."""
+    text = data.strip()
+    try:
+        return bytes.fromhex(text.decode().removeprefix("0x"))
+    except (ValueError, UnicodeDecodeError):
+        return text
+
+
+@cheatcode("ffi(string[])", returns="bytes")
+def _ffi(context: Context, command: Sequence[str]) -> bytes:
+    done = _run(context, command)
+    if done.returncode:
+        words = done.stderr.decode("utf-8", "replace").strip()
+        raise CheatcodeFailure(f"ffi command {list(command)} exited with code {done.returncode}. stderr: {words}")
+    return _output(done.stdout)
+
+
+@cheatcode("tryFfi(string[])", returns="(int32,bytes,bytes)")
+def _try_ffi(context: Context, command: Sequence[str]) -> tuple[int, bytes, bytes]:
+    done = _run(context, command)
+    return done.returncode, _output(done.stdout), done.stderr

@@ -1,0 +1,91 @@
+"""Expected reverts: whether a call that has ended is one, and what forge says if it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from bridge.addresses import EthAddress, checksummed
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure, said, unwrap_error
+from fvm_hypervisor.soltest.cheatcodes.state import AcceptableRevert, AssumeNoRevert, ExpectedRevert
+from runtimes.evm.engine import Answer
+
+DUMMY_OUTPUT: Final = bytes(8192)
+"""What an expected revert gives its caller: Solidity decodes it as whatever the call returns."""
+DUMMY_ADDRESS: Final = bytes(19) + b"\x01"
+
+Words = Callable[[bytes], str]
+
+
+def checked(expected: ExpectedRevert, answer: Answer, words: Words) -> None:
+    """Raise CheatcodeFailure unless the call ended as expected."""
+    if not expected.cheatcode and expected.deepest <= expected.depth:
+        raise CheatcodeFailure("call didn't revert at a lower depth than cheatcode call depth")
+    if expected.count == 0:
+        _check_none(expected, answer)
+        return
+    if answer.success:
+        raise CheatcodeFailure("next call did not revert as expected")
+    reverter = expected.reverter
+    if reverter is not None and expected.reverted_by is not None and expected.reverted_by != reverter:
+        raise CheatcodeFailure(f"Reverter != expected reverter: {_shown(expected.reverted_by)} != {_shown(reverter)}")
+    check_reason(expected.reason, expected.partial, answer.output, words, expected.cheatcode)
+
+
+def check_reason(reason: bytes | None, partial: bool, data: bytes, words: Words, within: bool = False) -> None:
+    """Raise CheatcodeFailure unless a call reverted with the reason; `within`: as a part of it will do."""
+    if reason is None:
+        return
+    if not data and reason:
+        raise CheatcodeFailure("call reverted as expected, but without data")
+    if partial and data[:4] == reason[:4]:
+        return
+    actual = unwrap_error(data)
+    if actual == reason or (within and reason in actual) or actual == unwrap_error(reason):
+        return
+    have, want = words(actual), words(reason)
+    if have != want:
+        raise CheatcodeFailure(f"Error != expected error: {have} != {want}")
+
+
+def _check_none(expected: ExpectedRevert, answer: Answer) -> None:
+    if answer.success:
+        return
+    reason, reverter = expected.reason, expected.reverter
+    if reason is None and reverter is None:
+        raise CheatcodeFailure("call reverted when it was expected not to revert")
+    same_reason = reason is not None and unwrap_error(answer.output) == reason
+    same_reverter = reverter is not None and expected.reverted_by == reverter
+    what = said(unwrap_error(answer.output))
+    wanted = "" if reason is None else said(reason)
+    who = "" if reverter is None else _shown(reverter)
+    if same_reason and same_reverter:
+        raise CheatcodeFailure(f"expected 0 reverts with reason: {wanted}, from address: {who}, but got one")
+    if same_reason and reverter is None:
+        raise CheatcodeFailure(f"expected 0 reverts with reason: {wanted}, but got one")
+    if same_reverter and reason is None:
+        raise CheatcodeFailure(f"expected 0 reverts from address: {who}, but got one")
+    if reverter is None:
+        raise CheatcodeFailure(f"call reverted with '{what}' when it was expected not to revert")
+    by = _shown(expected.reverted_by or bytes(20))
+    but = f"reverts with reason '{wanted}' from {who}" if reason is not None else f"reverts from {who}"
+    raise CheatcodeFailure(f"call reverted with '{what}' from {by}, but expected 0 {but}")
+
+
+def voids(assumed: AssumeNoRevert, answer: Answer, words: Words) -> bool:
+    """Whether a call that reverted makes the run void."""
+    return not assumed.reasons or any(_acceptable(assumed, reason, answer, words) for reason in assumed.reasons)
+
+
+def _acceptable(assumed: AssumeNoRevert, reason: AcceptableRevert, answer: Answer, words: Words) -> bool:
+    if reason.reverter is not None and assumed.reverted_by not in (None, reason.reverter):
+        return False
+    try:
+        check_reason(reason.reason, reason.partial, answer.output, words)
+    except CheatcodeFailure:
+        return False
+    return True
+
+
+def _shown(address: bytes) -> str:
+    return checksummed(EthAddress(address))

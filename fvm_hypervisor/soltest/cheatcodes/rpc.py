@@ -1,0 +1,113 @@
+"""Cheatcodes that ask nodes: any method by `rpc`, and logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork, endpoint_of
+from fvm_hypervisor.soltest.cheatcodes.limits import check_size
+from fvm_hypervisor.soltest.cheatcodes.rpc_values import rpc_bytes
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.forks.remote import bytes_of, word_of
+from hypervisor.errors import InvalidInput
+from localnet.fork.answers import quantity
+from localnet.fork.node_client import NodeError
+from store.json_text import parse_json
+
+_NO_FORK_URL: Final = "no active fork URL found"
+_MOST_TOPICS: Final = 4
+_MOST_LOGS: Final = 16 << 20
+"""Bytes of the logs that `eth_getLogs` gives."""
+_LOG: Final = "(address,bytes32[],bytes,bytes32,uint64,bytes32,uint64,uint256,bool)"
+
+
+def _active_url(context: Context) -> str:
+    active = active_fork(context)
+    if active is None:
+        raise CheatcodeFailure(_NO_FORK_URL)
+    return context.state.forks.forks[active].url
+
+
+def _answer(context: Context, url: str, method: str, params: str) -> Any:
+    try:
+        given = parse_json(params)
+    except ValueError as error:
+        raise CheatcodeFailure(f"the parameters are not JSON: {error}") from None
+    if not isinstance(given, list):
+        raise CheatcodeFailure("the parameters are not a JSON array")
+    try:
+        return context.cheats.remotes.chain(url).client.ask(method, *given)
+    except NodeError as error:
+        words = (
+            f"server returned an error response: error code {error.code}: {error.words}" if error.answered else error
+        )
+        raise CheatcodeFailure(f'"{method}": {words}') from None
+    except InvalidInput as error:
+        raise CheatcodeFailure(str(error)) from None
+
+
+@cheatcode("rpc(string,string)", returns="bytes")
+def _rpc(context: Context, method: str, params: str) -> bytes:
+    return rpc_bytes(_answer(context, _active_url(context), method, params))
+
+
+@cheatcode("rpc(string,string,string)", returns="bytes")
+def _rpc_of(context: Context, name: str, method: str, params: str) -> bytes:
+    return rpc_bytes(_answer(context, endpoint_of(context, name), method, params))
+
+
+@cheatcode("rpcJson(string,string)", returns="string")
+def _rpc_json(context: Context, method: str, params: str) -> str:
+    return _json(_answer(context, _active_url(context), method, params))
+
+
+@cheatcode("rpcJson(string,string,string)", returns="string")
+def _rpc_json_of(context: Context, name: str, method: str, params: str) -> str:
+    return _json(_answer(context, endpoint_of(context, name), method, params))
+
+
+def _json(answer: Any) -> str:
+    return json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
+
+
+@cheatcode("eth_getLogs(uint256,uint256,address,bytes32[])", returns=f"{_LOG}[]")
+def _logs(context: Context, first: int, last: int, target: EthAddress, topics: Sequence[bytes]) -> list[Any]:
+    if max(first, last) >= 1 << 64:
+        raise CheatcodeFailure("blocks in block range must be less than 2^64")
+    if len(topics) > _MOST_TOPICS:
+        raise CheatcodeFailure("topics array must contain at most 4 elements")
+    wanted = {
+        "fromBlock": hex(first),
+        "toBlock": hex(last),
+        "address": f"0x{target.hex()}",
+        "topics": [f"0x{topic.hex()}" for topic in topics],
+    }
+    chain = context.cheats.remotes.chain(_active_url(context))
+    try:
+        return chain.ask(_read_logs, "eth_getLogs", wanted)
+    except NodeError as error:
+        raise CheatcodeFailure(f"failed to get logs: {error}") from None
+
+
+def _read_logs(answer: Any) -> list[Any]:
+    if not isinstance(answer, list):
+        raise TypeError("no list")
+    size, found = 0, []
+    for log in answer:
+        if not isinstance(log, Mapping) or not isinstance(log["topics"], list) or len(log["topics"]) > _MOST_TOPICS:
+            raise TypeError("no log")
+        data = bytes_of(log["data"], _MOST_LOGS)
+        size += len(data) + 512
+        check_size(size, "the logs", _MOST_LOGS)
+        topics = [word_of(topic) for topic in log["topics"]]
+        found.append((
+            EthAddress(word_of(log["address"], 20)), topics, data, word_of(log["blockHash"]),
+            quantity(log["blockNumber"]), word_of(log["transactionHash"]), quantity(log["transactionIndex"]),
+            quantity(log["logIndex"]), log.get("removed") is True,
+        ))  # fmt: skip
+    return found

@@ -1,0 +1,75 @@
+"""Whether an instruction touches only memory that a test has called safe (`vm.expectSafeMemory`), by forge's rules.
+
+An instruction that writes must stay within one range; one that reads may do so wherever there is memory already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from bridge.evm_steps import EvmStep
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.table import selector
+from runtimes.evm.engine import FrameStopped
+from runtimes.evm.opcodes import NUMBERS
+
+Range = tuple[int, int]
+"""The first byte and the one behind the last."""
+SCRATCH: Final[Range] = (0, 0x60)
+"""What solc's code may always write: scratch space and the free memory pointer."""
+
+_LARGEST: Final = (1 << 64) - 1
+_WORD: Final = 32
+_MLOAD, _MSTORE, _MSTORE8, _CALL = (NUMBERS[name] for name in ("MLOAD", "MSTORE", "MSTORE8", "CALL"))
+_CALLCODE: Final = 0xF2
+_WRITES: Final = {NUMBERS[name]: at for name, at in {
+    "CALLDATACOPY": (0, 2), "CODECOPY": (0, 2), "RETURNDATACOPY": (0, 2), "EXTCODECOPY": (1, 3), "CALL": (5, 6),
+    "STATICCALL": (4, 5), "DELEGATECALL": (4, 5),
+}.items()} | {_CALLCODE: (5, 6)}  # fmt: skip
+"""Where on the stack, from 0 at its top, offset and size are of what is written."""
+_READS: Final = {NUMBERS[name]: at for name, at in {
+    "KECCAK256": (0, 1), "LOG0": (0, 1), "LOG1": (0, 1), "LOG2": (0, 1), "LOG3": (0, 1), "LOG4": (0, 1),
+    "CREATE": (1, 2), "CREATE2": (1, 2), "RETURN": (0, 1), "REVERT": (0, 1),
+}.items()}  # fmt: skip
+"""The same of what is read."""
+_STOP: Final = selector("stopExpectSafeMemory()")
+
+
+def check_memory(ranges: Sequence[Range], step: EvmStep) -> None:
+    """Raises FrameStopped with forge's words where the instruction goes beyond all ranges."""
+    stack, opcode = step.stack[::-1], step.opcode
+    places = _WRITES.get(opcode) or _READS.get(opcode)
+    if places is not None and len(stack) > places[1]:
+        offset, size = (min(stack[place], _LARGEST) for place in places)
+        last = offset + max(0, size - 1)
+        grows = max(offset, offset + size - 1) >= len(step.memory)
+        if not _fits(ranges, offset, last) and (opcode in _WRITES or grows) and not _stops(step, stack):
+            raise _stopped(ranges, offset, size)
+    elif opcode in (_MLOAD, _MSTORE, _MSTORE8) and stack:
+        offset, size = min(stack[0], _LARGEST), 1 if opcode == _MSTORE8 else _WORD
+        is_held = opcode == _MLOAD and offset < len(step.memory)
+        if not is_held and not _fits(ranges, offset, offset + size - 1) and not _stores_stop(opcode, stack):
+            raise _stopped(ranges, offset, size)
+
+
+def _fits(ranges: Sequence[Range], first: int, last: int) -> bool:
+    return any(start <= first and last < end for start, end in ranges)
+
+
+def _stores_stop(opcode: int, stack: Sequence[int]) -> bool:
+    """Whether the selector of `stopExpectSafeMemory` is written, for the call that ends all this."""
+    return opcode == _MSTORE and len(stack) > 1 and stack[1].to_bytes(_WORD, "big").startswith(_STOP)
+
+
+def _stops(step: EvmStep, stack: Sequence[int]) -> bool:
+    """Whether that call is made."""
+    at = stack[3] if step.opcode == _CALL else 0
+    is_vm = step.opcode == _CALL and stack[1].to_bytes(_WORD, "big")[12:] == VM_ADDRESS
+    return is_vm and step.memory[at : at + len(_STOP)] == _STOP
+
+
+def _stopped(ranges: Sequence[Range], offset: int, size: int) -> FrameStopped:
+    safe = " U ".join(f"[0x{start:02X}, 0x{end:02X})" for start, end in ranges)
+    words = f"memory write at offset 0x{offset:02X} of size 0x{size:02X} not allowed; safe range: {safe}"
+    return FrameStopped(words.encode())

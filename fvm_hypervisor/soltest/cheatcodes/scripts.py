@@ -1,0 +1,145 @@
+"""Cheatcodes of scripts that tests meet: what scripts of the project have deployed, and what has no effect in a test.
+
+What forge's scripts leave behind is read: `broadcast/<script>/<chain>/run-<time>.json`. No question is asked: there
+is no terminal, and so these fail in forge's words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import orjson
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, attach
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.files import LARGEST_FILE
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode, overloads
+
+_SUMMARY: Final = "(bytes32,uint8,address,uint64,bool)"
+_TYPES: Final = ("CALL", "CREATE", "CREATE2")
+_CREATIONS: Final = ("CREATE", "CREATE2")
+
+Summary = tuple[bytes, int, EthAddress, int, bool]
+"""Hash, type, contract, block, whether it succeeded."""
+
+
+def _broadcasts(context: Context, name: str, chain: int, types: Sequence[str]) -> list[Summary]:
+    """What scripts have sent to a contract, or created it with, the last first."""
+    found: list[Summary] = []
+    for run in _runs(context, chain):
+        try:
+            receipts = {receipt["transactionHash"]: receipt for receipt in run["receipts"]}
+            found += [
+                _summary(sent, receipts[sent["hash"]])
+                for sent in run["transactions"]
+                if sent["contractName"] == name and sent["transactionType"] in types and sent["hash"] in receipts
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheatcodeFailure(f"a broadcast of chain {chain} cannot be read: {error!r}") from None
+    return sorted(found, key=lambda summary: -summary[3])
+
+
+def _runs(context: Context, chain: int) -> Iterator[Any]:
+    """The files of one chain; the latest run is in a file of its own, too."""
+    for file in sorted((context.settings.root / "broadcast").glob(f"**/{chain}/*.json")):
+        if file.name.endswith("-latest.json"):
+            continue
+        try:
+            if file.is_file() and file.stat().st_size <= LARGEST_FILE:
+                yield orjson.loads(file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise CheatcodeFailure(f'failed to read "{file}": {error}') from None
+
+
+def _summary(sent: dict[str, Any], receipt: dict[str, Any]) -> Summary:
+    return (
+        bytes.fromhex(sent["hash"][2:]),
+        _TYPES.index(sent["transactionType"]),
+        EthAddress(bytes.fromhex(sent["contractAddress"][2:])),
+        int(receipt["blockNumber"], 16),
+        receipt["status"] == "0x1",
+    )
+
+
+def _last(found: list[Summary]) -> Summary:
+    if not found:
+        raise CheatcodeFailure("No broadcasts found")
+    return found[0]
+
+
+@cheatcode("getBroadcast(string,uint64,uint8)", returns=_SUMMARY)
+def _broadcast(context: Context, name: str, chain: int, type_: int) -> Summary:
+    return _last(_broadcasts(context, name, chain, _TYPES[type_ : type_ + 1]))
+
+
+@cheatcode("getBroadcasts(string,uint64,uint8)", returns=f"{_SUMMARY}[]")
+def _all_of_type(context: Context, name: str, chain: int, type_: int) -> list[Summary]:
+    return _broadcasts(context, name, chain, _TYPES[type_ : type_ + 1])
+
+
+@cheatcode("getBroadcasts(string,uint64)", returns=f"{_SUMMARY}[]")
+def _all(context: Context, name: str, chain: int) -> list[Summary]:
+    return _broadcasts(context, name, chain, _TYPES)
+
+
+@cheatcode("getDeployment(string)", returns="address")
+def _deployment_here(context: Context, name: str) -> EthAddress:
+    return _deployment(context, name, context.machine.context.chain_id)
+
+
+@cheatcode("getDeployment(string,uint64)", returns="address")
+def _deployment(context: Context, name: str, chain: int) -> EthAddress:
+    return _last(_broadcasts(context, name, chain, _CREATIONS))[2]
+
+
+@cheatcode("getDeployments(string,uint64)", returns="address[]")
+def _deployments(context: Context, name: str, chain: int) -> list[EthAddress]:
+    return [summary[2] for summary in _broadcasts(context, name, chain, _CREATIONS)]
+
+
+_NO_TERMINAL = "there is no terminal: it fails, as in forge without one"
+
+
+@cheatcode("prompt(string)", "promptSecret(string)", returns="string", partial=_NO_TERMINAL)
+@cheatcode("promptUint(string)", "promptSecretUint(string)", returns="uint256", partial=_NO_TERMINAL)
+@cheatcode("promptAddress(string)", returns="address", partial=_NO_TERMINAL)
+def _prompt(_context: Context, _text: str) -> str:
+    raise CheatcodeFailure("IO error: not a terminal")
+
+
+_OF_TRANSACTIONS = "without effect, as in forge's tests: it is for the transactions of scripts"
+
+
+@cheatcode(*overloads("accessList", ("(address,bytes32[])[]",)), "noAccessList()", partial=_OF_TRANSACTIONS)
+def _for_transactions(_context: Context, *_given: Any) -> None:
+    """The calls of a test are no transactions."""
+
+
+@cheatcode("attachBlob(bytes)", partial=f"{_OF_TRANSACTIONS}; {NOT_SENT}")
+def _attach_blob(context: Context, _blob: bytes) -> None:
+    attach(context, "attachBlob")
+
+
+@cheatcode("currentFilePath()", returns="string")
+def _current_file(context: Context) -> str:
+    return context.settings.file
+
+
+@cheatcode("getArtifactPathByCode(bytes)", returns="string")
+def _artifact_by_code(context: Context, code: bytes) -> str:
+    return _artifact(context, code, True)
+
+
+@cheatcode("getArtifactPathByDeployedCode(bytes)", returns="string")
+def _artifact_by_deployed_code(context: Context, code: bytes) -> str:
+    return _artifact(context, code, False)
+
+
+def _artifact(context: Context, code: bytes, creates: bool) -> str:
+    found = context.settings.contracts(code, creates)
+    if found is None:
+        raise CheatcodeFailure("no matching artifact found")
+    return str(found.path)

@@ -1,0 +1,62 @@
+"""Cheatcodes that keep the state and go back to it, in the middle of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.fork_states import undo_reverted
+from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS, StateSnapshot
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+
+
+@cheatcode("snapshotState()", "snapshot()", returns="uint256")
+def _snapshot(context: Context) -> int:
+    calls, state = context.calls, context.state
+    number = state.next_snapshot
+    state.next_snapshot += 1
+    state.snapshots[number] = StateSnapshot(
+        calls.tree.image(), calls.journal.image(), context.machine.context, state.block
+    )
+    return number
+
+
+@cheatcode("revertToState(uint256)", "revertTo(uint256)", returns="bool")
+def _revert(context: Context, number: int) -> bool:
+    return _go_back(context, number)
+
+
+@cheatcode("revertToStateAndDelete(uint256)", "revertToAndDelete(uint256)", returns="bool")
+def _revert_and_delete(context: Context, number: int) -> bool:
+    found = _go_back(context, number)
+    context.state.snapshots.pop(number, None)
+    return found
+
+
+@cheatcode("deleteStateSnapshot(uint256)", "deleteSnapshot(uint256)", returns="bool")
+def _delete(context: Context, number: int) -> bool:
+    return context.state.snapshots.pop(number, None) is not None
+
+
+@cheatcode("deleteStateSnapshots()", "deleteSnapshots()")
+def _delete_all(context: Context) -> None:
+    context.state.snapshots.clear()
+
+
+def _go_back(context: Context, number: int) -> bool:
+    kept = context.state.snapshots.get(number)
+    if kept is None:
+        return False
+    calls = context.calls
+    context.state.has_failed |= context.ledger.load(VM_ADDRESS, FAILED_SLOT) != 0
+    calls.tree.go_back_to(kept.tree)
+    undo_reverted(context.cheats, calls)
+    names: dict[Hashable, Any] = {
+        key: value for key, value in calls.journal.items() if isinstance(key, tuple) and key[0] == "address"
+    }
+    calls.journal.go_back_to({**names, **kept.journal})  # whose logs they were stays known
+    context.machine.context = kept.context
+    context.state.block = kept.block
+    context.cheats.renew(calls)
+    return True

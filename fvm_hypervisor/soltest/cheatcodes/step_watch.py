@@ -1,0 +1,158 @@
+"""A tracer that cheatcodes put before a message's own: it holds frames to safe memory, and records instructions.
+
+It hears every instruction from where a test asks for it to where it is asked no more; else engines tell nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, Protocol
+
+from bridge.addresses import ZERO_ADDRESS, EthAddress
+from bridge.evm_steps import CodeBorrowed, EvmFault, EvmFrame, EvmStep
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.safe_memory import check_memory
+from fvm_hypervisor.soltest.cheatcodes.state import DebugRecording, DebugStep, State
+from hypervisor.call_manager import CallManager
+from hypervisor.errors import OutOfGas
+from hypervisor.tracing import PausingTracer, PlaceTracer, RuntimeEvent, StepTracer, TraceEvent, Tracer
+from runtimes.evm.opcodes import NUMBERS
+
+
+class Stated(Protocol):
+    """Who has a test's state, which is another one after each test."""
+
+    state: State
+
+
+class StepWatch:
+    """The tracer; `calls` is the message's, whose tracer it takes the place of."""
+
+    def __init__(self, cheats: Stated, calls: CallManager) -> None:
+        self._cheats = cheats
+        self._calls = calls
+        self.before: Tracer = calls.tracer or _Nobody()
+        self._contracts: dict[int, EthAddress] = {}
+        """Whose code the frames at each depth run."""
+        self._last: dict[int, int] = {}
+        """The number of the last recorded instruction at each depth."""
+        self._borrowed: EthAddress | None = None
+
+    def goes_on(self, contract: EthAddress, depth: int) -> None:
+        """A frame goes on that ran before this one listened: it is noted unless its code is known."""
+        self._contracts.setdefault(depth, contract)
+
+    def event(self, event: TraceEvent, /) -> None:
+        """Note whose code a frame runs; the event goes on to the tracer before."""
+        if isinstance(event, CodeBorrowed):
+            self._borrowed = event.address
+        elif isinstance(event, EvmFrame):
+            self._contracts[self._calls.depth] = self._borrowed or event.address
+            self._last.pop(self._calls.depth, None)
+            self._borrowed = None
+        self.before.event(event)
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """Record and check an instruction; the event goes on to the tracer before, if it wants such."""
+        before = self.before
+        if isinstance(before, PlaceTracer):
+            if isinstance(event, EvmStep):
+                before.place(event.pc)
+        elif isinstance(before, StepTracer):
+            before.step(event)
+        state = self._cheats.state
+        if state.steps is not None:
+            self._record(state.steps, event)
+        if state.safe_memory and isinstance(event, EvmStep):
+            ranges = state.safe_memory.get(self._calls.depth)
+            if ranges is not None:
+                check_memory(ranges, event)
+
+    def _record(self, recording: DebugRecording, event: RuntimeEvent) -> None:
+        depth, steps = self._calls.depth, recording.steps
+        last = self._last.get(depth, len(steps))
+        if isinstance(event, EvmFault) and event.reason == OutOfGas.__name__ and last < len(steps):
+            steps[last] = replace(steps[last], out_of_gas=True)
+        if isinstance(event, EvmStep) and not recording.is_cut:
+            if event.opcode == _SSTORE and event.gas <= _STIPEND:
+                self._last.pop(depth, None)  # forge does not call this out of gas: it fails before it is paid for
+            else:
+                self._last[depth] = len(steps)
+            stack = tuple(reversed(event.stack[max(0, len(event.stack) - _INPUTS.get(event.opcode, 0)) :]))
+            contract = self._contracts.get(depth, ZERO_ADDRESS)
+            recording.add(DebugStep(stack, _memory_read(event), event.opcode, depth, False, contract))
+
+
+def watch(cheats: Stated, calls: CallManager, caller: EthAddress, depth: int) -> None:
+    """Listen to a message's instructions from now on. Raises CheatcodeFailure in the debugger, which listens too."""
+    if isinstance(calls.tracer, StepWatch):
+        return
+    if isinstance(calls.tracer, PausingTracer):
+        raise CheatcodeFailure("instructions are not watched while the debugger runs the test: leave --debug out")
+    calls.tracer = watcher = StepWatch(cheats, calls)
+    watcher.goes_on(caller, depth)
+
+
+def unwatch(cheats: Stated, calls: CallManager) -> None:
+    """Listen no more where no cheatcode needs it: an engine that tells every instruction is slow."""
+    if isinstance(calls.tracer, StepWatch) and not cheats.state.watches_steps:
+        calls.tracer = calls.tracer.before
+
+
+class _Nobody:
+    """The tracer of a message that had none: calls that have begun with one tell it of their ends."""
+
+    def event(self, _: TraceEvent, /) -> None:
+        pass
+
+
+def _inputs() -> dict[int, int]:
+    """How many words of the stack each opcode takes or looks at (the Yellow Paper's delta)."""
+    rows = """
+        0 STOP ADDRESS ORIGIN CALLER CALLVALUE CALLDATASIZE CODESIZE GASPRICE RETURNDATASIZE COINBASE TIMESTAMP NUMBER
+        0 PREVRANDAO GASLIMIT CHAINID SELFBALANCE BASEFEE PC MSIZE GAS JUMPDEST PUSH0 INVALID
+        1 ISZERO NOT BALANCE CALLDATALOAD EXTCODESIZE EXTCODEHASH BLOCKHASH POP MLOAD SLOAD JUMP TLOAD SELFDESTRUCT CLZ
+        2 ADD MUL SUB DIV SDIV MOD SMOD EXP SIGNEXTEND LT GT SLT SGT EQ AND OR XOR BYTE SHL SHR SAR KECCAK256 MSTORE
+        2 MSTORE8 SSTORE JUMPI TSTORE LOG0 RETURN REVERT
+        3 ADDMOD MULMOD CALLDATACOPY CODECOPY RETURNDATACOPY MCOPY LOG1 CREATE
+        4 EXTCODECOPY LOG2 CREATE2
+        5 LOG3
+        6 LOG4 DELEGATECALL STATICCALL
+        7 CALL
+    """
+    found = {_BLOBHASH: 1, _CALLCODE: 7}
+    for row in rows.split("\n"):
+        count, *names = row.split() or ["0"]
+        found |= {NUMBERS[name]: int(count) for name in names}
+    found |= {0x80 + number: number + 1 for number in range(16)}
+    return found | {0x90 + number: number + 2 for number in range(16)}
+
+
+_BLOBHASH: Final = 0x49
+_CALLCODE: Final = 0xF2
+_INPUTS: Final = _inputs()
+_READS: Final = {NUMBERS[name]: at for at, names in {
+    (1, 2): "KECCAK256 RETURN REVERT LOG0 LOG1 LOG2 LOG3 LOG4",
+    (2, 3): "CREATE CREATE2 MCOPY",
+    (3, 4): "DELEGATECALL STATICCALL",
+    (4, 5): "CALL",
+}.items() for name in names.split()} | {_CALLCODE: (4, 5)}  # fmt: skip
+"""Where on the stack, from 1 at its top, offset and size are of the memory that an opcode reads."""
+_WORD: Final = 32
+_SSTORE: Final = NUMBERS["SSTORE"]
+_STIPEND: Final = 2300
+"""With no more gas than a call's stipend no slot is written (EIP-2200)."""
+_MOST_PADDED: Final = 1 << 20
+
+
+def _memory_read(step: EvmStep) -> bytes:
+    """The memory that an instruction reads, with zeros for what lies behind its end, as far as that can be paid."""
+    stack = step.stack
+    if step.opcode == NUMBERS["MLOAD"]:
+        offset, size = (stack[-1] if stack else 0), _WORD
+    else:
+        at = _READS.get(step.opcode)
+        if at is None or len(stack) < at[1]:
+            return b""
+        offset, size = stack[-at[0]], stack[-at[1]]
+    return step.memory[offset : offset + size].ljust(min(size, _MOST_PADDED), b"\0")

@@ -1,0 +1,237 @@
+"""Cheatcodes between values and texts."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from bridge.addresses import EthAddress, checksummed
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.limits import check_size, check_type
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+
+MOST_DECIMALS: Final = 77
+_HEX: Final = re.compile(r"[0-9a-fA-F]*")
+
+
+def show(kind: str, value: Any) -> str:
+    """A value of a type as forge prints it."""
+    if kind.endswith("[]"):
+        return f"[{', '.join(show(kind[:-2], item) for item in value)}]"
+    if kind == "address":
+        return checksummed(EthAddress(value))
+    if kind == "bool":
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return f"0x{value.hex()}"
+    return str(value)
+
+
+def units(number: int, decimals: int) -> str:
+    """A number in units of 10^decimals."""
+    if decimals > MOST_DECIMALS:
+        return str(number)
+    whole, rest = divmod(abs(number), 10**decimals)
+    return f"{'-' if number < 0 else ''}{whole}.{str(rest).rjust(decimals, '0')}"
+
+
+def _to_string(kind: str) -> None:
+    cheatcode(f"toString({kind})", returns="string")(lambda _context, value: show(kind, value))
+
+
+for _kind in ("address", "bytes", "bytes32", "bool", "uint256", "int256"):
+    _to_string(_kind)
+
+
+# --- texts to values ------------------------------------------------------------------------------------------------
+
+
+class _Malformed(ValueError):
+    """A text that is no value of its type, and where that shows."""
+
+    def __init__(self, why: str, at: int = 0) -> None:
+        super().__init__(why)
+        self.why = why
+        self.at = at
+
+
+def read_value(text: str, kind: str, shown: str | None = None) -> Any:
+    """The value of a type that a text is. Raises CheatcodeFailure, with `shown` in the text's place."""
+    try:
+        return _read(text.strip(), kind)
+    except _Malformed as error:
+        name = f'"{text}"' if shown is None else shown
+        pointed = f"parser error:\n{shown or text}\n{' ' * (0 if shown else error.at)}^\n{error.why}"
+        raise CheatcodeFailure(f"failed parsing {name} as type `{kind}`: {pointed}") from None
+    except ValueError as error:
+        name = f'"{text}"' if shown is None else shown
+        raise CheatcodeFailure(f"failed parsing {name} as type `{kind}`: {error}") from None
+
+
+def _read(text: str, kind: str) -> Any:
+    if kind.endswith("[]"):
+        if not text.startswith("["):
+            raise _Malformed("expected `[`")
+        inner = text.removeprefix("[").removesuffix("]")
+        return [_read(part.strip().strip("\"'"), kind[:-2]) for part in inner.split(",")] if inner.strip() else []
+    if kind == "string":
+        return text
+    if kind == "bool":
+        if text.lower() in ("true", "1"):
+            return True
+        if text.lower() in ("false", "0"):
+            return False
+        raise _Malformed("invalid boolean", len(text))
+    if kind in ("bytes", "address") or kind.startswith("bytes"):
+        return _read_bytes(text, kind)
+    return read_number(text, kind)
+
+
+def _read_bytes(text: str, kind: str) -> bytes:
+    digits = text.removeprefix("0x")
+    if not _HEX.fullmatch(digits) or not text:
+        raise _Malformed("expected hex digits or the `0x` prefix for an empty hex string")
+    if len(digits) % 2:
+        raise _Malformed("odd number of digits")
+    data = bytes.fromhex(digits)
+    wanted = 20 if kind == "address" else None if kind == "bytes" else int(kind[5:])
+    if wanted is not None and len(data) != wanted:
+        raise _Malformed("invalid string length", 0 if kind == "address" else len(text))
+    return data
+
+
+def read_number(text: str, kind: str) -> int:
+    """A number of a type, in decimal, hexadecimal or with an exponent. ValueError."""
+    unsigned = kind.startswith("u")
+    bits = int(kind.removeprefix("u").removeprefix("int") or 256)
+    number = int(text, 16) if re.fullmatch(r"[+-]?0x[0-9a-fA-F]+", text) else _decimal(text)
+    low, high = (0, 1 << bits) if unsigned else (-(1 << (bits - 1)), 1 << (bits - 1))
+    if low <= number < high:
+        return number
+    if unsigned and number < 0:
+        raise _Malformed("expected at least one digit")
+    if "e+" in text:
+        raise _Malformed(_TOO_LARGE, len(text))
+    raise ValueError(_NO_PREFIX if len(text) % 2 == 0 else _TOO_LARGE)
+
+
+_UNITS: Final = {"wei": 0, "gwei": 9, "ether": 18}
+_LARGEST_POWER: Final = 400
+"""Of ten, beyond which a number is too large for every type."""
+_TOO_LARGE: Final = "number too large to fit in target type"
+_NO_PREFIX: Final = 'missing hex prefix ("0x") for hex string'
+
+
+def _decimal(text: str) -> int:
+    found = re.fullmatch(r"([+-]?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?\s*(wei|gwei|ether)?", text, re.ASCII)
+    if found is None:
+        if _HEX.fullmatch(text):
+            raise ValueError(_NO_PREFIX)
+        start = 1 if text.startswith(("+", "-")) else 0
+        digits = re.match(r"[0-9]*", text[start:])
+        at = start + (digits.end() if digits else 0)
+        raise _Malformed("" if at > start else "expected at least one digit", at)
+    sign, whole, rest, exponent, unit = found.groups()
+    rest = rest or ""
+    power = int(exponent or 0) + _UNITS[unit or "wei"]
+    if power < 0:
+        raise _Malformed("negative units not allowed", len(text))
+    if len(rest) > power:
+        if power == 0 and rest.strip("0"):
+            raise _Malformed(f"non-zero fraction .{int(rest)} not allowed", len(text))
+        raise _Malformed(f"expected at most {power} decimals, got {len(rest)}", len(text))
+    number: int = int(whole + rest) * 10 ** min(power - len(rest), _LARGEST_POWER)
+    return -number if sign == "-" else number
+
+
+def _parse(name: str, kind: str) -> None:
+    cheatcode(f"{name}(string)", returns=kind)(lambda _context, text: read_value(text, kind))
+
+
+for _name, _kind in (
+    ("parseBytes", "bytes"), ("parseAddress", "address"), ("parseUint", "uint256"), ("parseInt", "int256"),
+    ("parseBytes32", "bytes32"), ("parseBool", "bool"),
+):  # fmt: skip
+    _parse(_name, _kind)
+
+
+def is_type(kind: str) -> bool:
+    """Whether a text names a type of the ABI."""
+    from eth_abi.exceptions import ABITypeError, ParseError
+    from eth_abi.grammar import parse
+
+    try:
+        parse(check_type(kind)).validate()
+    except (ABITypeError, ParseError, ValueError):
+        return False
+    return True
+
+
+# --- texts to texts -------------------------------------------------------------------------------------------------
+
+
+@cheatcode("toLowercase(string)", returns="string")
+def _lower(_context: Context, text: str) -> str:
+    return text.lower()
+
+
+@cheatcode("toUppercase(string)", returns="string")
+def _upper(_context: Context, text: str) -> str:
+    return text.upper()
+
+
+@cheatcode("trim(string)", returns="string")
+def _trim(_context: Context, text: str) -> str:
+    return text.strip()
+
+
+@cheatcode("replace(string,string,string)", returns="string")
+def _replace(_context: Context, text: str, old: str, new: str) -> str:
+    # the letters of the answer, of which none is shorter than a byte
+    check_size(len(text) + text.count(old) * (len(new) - len(old)))
+    return text.replace(old, new)
+
+
+def pieces(text: str, delimiter: str) -> list[str]:
+    """What is between the delimiters; without one, each letter between two empty texts. Raises CheatcodeFailure."""
+    check_size(64 * (text.count(delimiter) + 1) + len(text))  # an offset, a length and the letters
+    return text.split(delimiter) if delimiter else ["", *text, ""]
+
+
+@cheatcode("split(string,string)", returns="string[]")
+def _split(_context: Context, text: str, delimiter: str) -> Sequence[str]:
+    return pieces(text, delimiter)
+
+
+@cheatcode("indexOf(string,string)", returns="uint256")
+def _index(_context: Context, text: str, key: str) -> int:
+    at = text.encode().find(key.encode())
+    return (1 << 256) - 1 if at < 0 else at
+
+
+@cheatcode("contains(string,string)", returns="bool")
+def _contains(_context: Context, text: str, part: str) -> bool:
+    return part in text
+
+
+@cheatcode("toBase64(bytes)", returns="string")
+def _base64(_context: Context, data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@cheatcode("toBase64(string)", returns="string")
+def _base64_text(_context: Context, text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@cheatcode("toBase64URL(bytes)", returns="string")
+def _base64_url(_context: Context, data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode()
+
+
+@cheatcode("toBase64URL(string)", returns="string")
+def _base64_url_text(_context: Context, text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()

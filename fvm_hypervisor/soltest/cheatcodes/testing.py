@@ -1,0 +1,135 @@
+"""Cheatcodes about the test itself: assumptions, skipping, what is known of the run."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.state import AcceptableRevert, AssumeNoRevert
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
+from hypervisor.errors import InvalidInput
+
+_LONGEST_SLEEP = 10.0
+
+
+@cheatcode("assume(bool)")
+def _assume(_context: Context, condition: bool) -> None:
+    if not condition:
+        raise CheatcodeFailure("assumption failed", MAGIC_ASSUME)
+
+
+@cheatcode("assumeNoRevert()")
+def _assume_no_revert(context: Context) -> None:
+    _assume_none(context, [])
+
+
+@cheatcode("assumeNoRevert((address,bool,bytes))")
+def _assume_no_revert_of(context: Context, acceptable: tuple[EthAddress, bool, bytes]) -> None:
+    _assume_none(context, [acceptable])
+
+
+@cheatcode("assumeNoRevert((address,bool,bytes)[])")
+def _assume_no_reverts(context: Context, acceptable: Sequence[tuple[EthAddress, bool, bytes]]) -> None:
+    _assume_none(context, acceptable)
+
+
+def _assume_none(context: Context, acceptable: Sequence[tuple[EthAddress, bool, bytes]]) -> None:
+    if context.state.assume is not None:
+        raise CheatcodeFailure("you must make another external call prior to calling assumeNoRevert again")
+    reasons = [
+        AcceptableRevert(reason, partial, reverter if any(reverter) else None)
+        for reverter, partial, reason in acceptable
+    ]
+    context.state.assume = AssumeNoRevert(context.depth, reasons)
+
+
+@cheatcode("skip(bool)")
+def _skip(context: Context, condition: bool) -> None:
+    _skip_for(context, condition, "")
+
+
+@cheatcode("skip(bool,string)")
+def _skip_for(context: Context, condition: bool, reason: str) -> None:
+    if not condition:
+        return
+    if context.depth > 1:
+        raise CheatcodeFailure("`skip` can only be used at test level")
+    raise CheatcodeFailure(reason, MAGIC_SKIP + reason.encode())
+
+
+@cheatcode("breakpoint(string)")
+def _breakpoint(_context: Context, name: str) -> None:
+    if len(name) != 1 or not name.isalpha():
+        raise CheatcodeFailure("breakpoints must be exactly one character")
+
+
+@cheatcode("breakpoint(string,bool)")
+def _breakpoint_if(context: Context, name: str, _on: bool) -> None:
+    _breakpoint(context, name)
+
+
+@cheatcode("pauseTracing()", "resumeTracing()", partial="traces show everything")
+def _tracing(_context: Context) -> None:
+    """Traces show everything."""
+
+
+@cheatcode("sleep(uint256)", partial=f"no longer than {_LONGEST_SLEEP:.0f} seconds")
+def _sleep(_context: Context, milliseconds: int) -> None:
+    time.sleep(min(milliseconds / 1000, _LONGEST_SLEEP))
+
+
+@cheatcode("unixTime()", returns="uint256")
+def _unix_time(_context: Context) -> int:
+    return int(time.time() * 1000)
+
+
+@cheatcode("getFoundryVersion()", returns="string")
+def _foundry_version(_context: Context) -> str:
+    return "1.7.1-hypervisor"
+
+
+@cheatcode("foundryVersionCmp(string)", returns="int256")
+def _foundry_compare(_context: Context, version: str) -> int:
+    return _compare(version)
+
+
+@cheatcode("foundryVersionAtLeast(string)", returns="bool")
+def _foundry_at_least(_context: Context, version: str) -> bool:
+    return _compare(version) >= 0
+
+
+def _compare(version: str) -> int:
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    if found is None:
+        raise CheatcodeFailure(f"invalid version '{version}'")
+    wanted, ours = tuple(int(part) for part in found.groups()), (1, 7, 1)
+    return (ours > wanted) - (ours < wanted)
+
+
+@cheatcode("isContext(uint8)", returns="bool")
+def _is_context(_context: Context, kind: int) -> bool:
+    """Groups and kinds of forge's `ForgeContext`: 0 to 3 are those of `forge test`; a test is all that is run here."""
+    return kind in (0, 1)
+
+
+@cheatcode("rpcUrl(string)", returns="string")
+def _rpc_url(context: Context, alias: str) -> str:
+    try:
+        return endpoint_url(alias, context.settings.rpc_endpoints, context.settings.environment)
+    except InvalidInput as error:
+        raise CheatcodeFailure(str(error)) from None
+
+
+@cheatcode("rpcUrls()", returns="string[2][]")
+def _rpc_urls(context: Context) -> list[list[str]]:
+    return [[alias, _rpc_url(context, alias)] for alias in context.settings.rpc_endpoints]
+
+
+@cheatcode("rpcUrlStructs()", returns="(string,string)[]")
+def _rpc_structs(context: Context) -> list[tuple[str, str]]:
+    return [(alias, _rpc_url(context, alias)) for alias in context.settings.rpc_endpoints]

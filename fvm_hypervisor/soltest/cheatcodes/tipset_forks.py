@@ -1,0 +1,241 @@
+"""Forks under Filecoin's rules: states of tipsets, each with its actors, its address book and its network version.
+
+An account that is taken along keeps the ID that it has, where it runs or sends; another one has on the other fork the
+ID that its address has there. A contract is taken along with all of its slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from bridge.addresses import EthAddress, checksummed
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork, address_of, persistent_accounts
+from fvm_hypervisor.soltest.forks.book import LeftState, NetworkFork, Pending
+from fvm_hypervisor.soltest.forks.marks import CHANGE, MARK
+from fvm_hypervisor.soltest.forks.tipset_origin import TipsetOrigin, fork_at
+from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
+from hypervisor.address import Address
+from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput, MessageError
+from hypervisor.exit_codes import ExitCode
+from hypervisor.machine import Hypervisor
+from hypervisor.network_versions import network_version
+from hypervisor.state_tree import ActorState, TreeImage
+from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID, ChainEpoch, TokenAmount
+from localnet.chain.supply import supply_of
+from localnet.chain.tipset_execution import TipsetWork, apply_carried, tipset_steps
+from localnet.chain.tipset_sources import PastTipset
+from localnet.fork.forking import ForkPoint
+from localnet.ledger.headers import CarriedMessage
+from localnet.state.controls import set_nonce
+from store.cid import Cid, show
+
+_REFUSED: Final = (ExitCode.SYS_SENDER_INVALID, ExitCode.SYS_SENDER_STATE_INVALID)
+
+
+class TipsetForks:
+    """See `forks.ForkRules`."""
+
+    @staticmethod
+    def at_block(context: Context, url: str, number: int | None) -> NetworkFork:
+        """A fork of a node's network after the tipset of an epoch. Raises NodeError, InvalidInput."""
+        return _fork(context, context.cheats.remotes.tipsets.point(url, number))
+
+    @classmethod
+    def before(cls, context: Context, url: str, transaction: bytes) -> tuple[NetworkFork, Pending | None]:
+        """A fork of the tipset before a transaction's, and the transaction's own. Raises NodeError, InvalidInput."""
+        nodes = context.cheats.remotes.tipsets
+        pending = nodes.pending(url, transaction)
+        past = nodes.past(url, pending.tipset)
+        point = nodes.point(url, past.parent.height)
+        return _fork(context, replace(point, state=past.headers.state)), pending
+
+    @staticmethod
+    def replay(context: Context, pending: Pending) -> None:
+        """Execute a tipset as far as the message that is pending, in its block. Raises NodeError, InvalidInput."""
+        assert isinstance(pending, PendingTipset), "made by `before`"
+        nodes, machine = context.cheats.remotes.tipsets, context.machine
+        past = nodes.past(pending.url, pending.tipset)
+
+        def supply(_: Hypervisor, epoch: ChainEpoch) -> TokenAmount:
+            return supply_of(machine, nodes.vested(pending.url, past, epoch)).circulating
+
+        with context.cheats.apart():
+            try:
+                for _ in tipset_steps(machine, past.work, supply, before=pending.message):
+                    pass
+            except MessageError as error:
+                raise InvalidInput(str(error)) from None
+        context.cheats.renew(context.calls)
+
+    @staticmethod
+    def transact(context: Context, url: str, transaction: bytes) -> None:
+        """Execute a message of the network on the active fork, in its own block, which stays, whatever its nonce.
+
+        Raises NodeError, InvalidInput.
+        """
+        nodes, machine, calls = context.cheats.remotes.tipsets, context.machine, context.calls
+        pending = nodes.pending(url, transaction)
+        past = nodes.past(url, pending.tipset)
+        wanted = executed_message(past.work, pending.message)
+        before, mark = machine.context, calls.begin()
+        try:
+            _go_to(machine, past)
+            set_nonce(machine, wanted.message.from_, wanted.message.nonce)
+            with context.cheats.apart():
+                result = apply_carried(machine, wanted)
+            if result.exit_code in _REFUSED and not result.gas_used:
+                raise CheatcodeFailure(f"transaction 0x{transaction.hex()} cannot be executed here: {result.message}")
+        except BaseException:
+            machine.context = before
+            calls.rollback(mark)
+            raise
+        calls.tree.commit()
+        context.cheats.renew(calls)
+
+    @staticmethod
+    def leave(context: Context) -> None:
+        """Keep the state of the active fork; of none, what the message has created, which every fork begins with."""
+        calls, book, active = context.calls, context.state.forks, active_fork(context)
+        actors = calls.tree.image().actors
+        if active is not None:
+            randomness = context.state.block.prevrandao
+            book.left[active] = LeftState(actors, {}, calls.journal, context.machine.context, randomness)
+            return
+        first = book.first_actor
+        created = {} if first is None else {actor: state for actor, state in actors.items() if _is_own(actor, first)}
+        book.first = LeftState(created, {}, calls.journal)
+
+    @staticmethod
+    def enter(context: Context, number: int, fork: NetworkFork, left: LeftState | None) -> None:
+        """Exchange the state: that of the fork as it was left, and what persistent accounts hold now."""
+        origin, tree, machine = _origin_of(context), context.calls.tree, context.machine
+        origin.remotes.tipsets.prefer(fork.url)
+        rows, codes, next_id = list(_carried(context)), machine.manifest, tree.init_state().next_id
+        actors = {INIT_ACTOR: origin.tree_at(fork.place).existing(INIT_ACTOR)} if left is None else dict(left.actors)
+        actors |= dict((origin.mark(number, fork.place), origin.change(origin.last_change)))
+        tree.go_back_to(TreeImage(tree.image().root, actors))
+        init = tree.init_state()
+        if next_id > init.next_id:
+            tree.set_init_state(replace(init, next_id=next_id))
+        machine.follow_manifest()
+        if left is None:
+            rows = [*_created_first(context, {row.address for row in rows}), *rows]
+        for row in rows:
+            _put(context, row, codes.name_of(row.state.code))
+        _set_block(context, fork, left)
+
+
+class _Carried(NamedTuple):
+    """An account that is taken along; `runs`: messages or frames that have not ended know it by its ID."""
+
+    address: EthAddress
+    actor: ActorID
+    state: ActorState
+    runs: bool
+
+
+def _origin_of(context: Context) -> TipsetOrigin:
+    origin = context.cheats.needed_origin()
+    assert isinstance(origin, TipsetOrigin), "the rules are Filecoin's"
+    return origin
+
+
+def _is_own(actor: ActorID, first: int) -> bool:
+    """Whether an actor came into being with the running message; marks of forks are none."""
+    return first <= actor and actor not in (MARK, CHANGE)
+
+
+def _fork(context: Context, point: ForkPoint) -> NetworkFork:
+    rules = context.machine.context.rules
+    if point.rules != rules:
+        raise InvalidInput(
+            f"the node's network has the rules '{point.rules}', and the tests run under '{rules}': run them with "
+            f"--rules {point.rules}"
+        )
+    return fork_at(context.state.forks, point)
+
+
+def _carried(context: Context) -> Iterator[_Carried]:
+    tree = context.calls.tree
+    running = {context.caller, context.origin, context.test}
+    for address in sorted(persistent_accounts(context)):
+        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, address))
+        state = None if actor is None else tree.get_actor(actor)
+        if actor is not None and state is not None:
+            yield _Carried(address, actor, state, address in running)
+
+
+def _created_first(context: Context, others: Collection[EthAddress]) -> Iterator[_Carried]:
+    """What the message had created when it selected a fork for the first time."""
+    first = context.state.forks.first
+    for actor, state in () if first is None else first.actors.items():
+        address = None if state is None else address_of(state)
+        if state is not None and address is not None and address not in others:
+            yield _Carried(address, actor, state, True)
+
+
+def _put(context: Context, row: _Carried, kind: str | None) -> None:
+    """Let an account of another fork be on the one that was entered. Raises CheatcodeFailure."""
+    tree, machine = context.calls.tree, context.machine
+    address = Address.delegated(EAM_NAMESPACE, row.address)
+    known, there = tree.lookup_id(address), tree.get_actor(row.actor)
+    is_taken = there is not None and there.delegated_address != address
+    if is_taken and row.runs:
+        raise CheatcodeFailure(
+            f"{checksummed(row.address)} is the actor f0{row.actor}, and on this fork another actor has that ID: the "
+            "test contract has to call the cheatcodes of forks itself, so that it gets an ID that no network has"
+        )
+    actor = row.actor
+    if not row.runs and known is not None:
+        actor = known
+    elif is_taken:
+        actor = tree.register_address(address)
+    if tree.lookup_id(address) != actor:
+        tree.map_address(address, actor)
+    state = row.state if kind is None else replace(row.state, code=machine.manifest.code(kind))
+    tree.set_actor(actor, state)
+
+
+def executed_message(work: TipsetWork, message: Cid) -> CarriedMessage:
+    """The message that a tipset executes under a CID. Raises InvalidInput for a copy of one that comes before it."""
+    found = next((one for one in work.messages() if message in (one.cid, one.message.cid())), None)
+    if found is None:
+        raise InvalidInput(
+            f"message {show(message)} is not executed at epoch {work.epoch}: its tipset holds it once more, signed "
+            "otherwise, and that one is; name that one"
+        )
+    return found
+
+
+def _go_to(machine: Hypervisor, past: PastTipset) -> None:
+    work = past.work
+    machine.advance(epoch=work.epoch, timestamp=work.timestamp, base_fee=work.base_fee)
+
+
+def _set_block(context: Context, fork: NetworkFork, left: LeftState | None) -> None:
+    machine = context.machine
+    if left is not None and left.context is not None:
+        machine.context = left.context
+        context.set_block(prevrandao=left.randomness, hashes={})
+        return
+    point = context.state.forks.places[fork.place].point
+    assert point is not None, "under Filecoin's rules places are tipsets"
+    machine.context = _context_at(machine.context, point)
+    context.set_block(prevrandao=None, hashes={})
+
+
+def _context_at(context: MachineContext, point: ForkPoint) -> MachineContext:
+    return replace(
+        context,
+        network=network_version(point.network, context.network.overlay),
+        epoch=point.height,
+        timestamp=point.timestamp,
+        base_fee=point.base_fee,
+        chain_id=point.chain_id,
+        circulating_supply=point.vested,
+    )

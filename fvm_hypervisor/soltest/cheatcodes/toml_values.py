@@ -1,0 +1,145 @@
+"""Cheatcodes with TOML: read as the JSON that says the same, written from JSON."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from math import isfinite, isnan
+from typing import Any
+
+from fvm_hypervisor.soltest.cheatcodes import documents, json_text
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.files import read_text, write_bytes
+from fvm_hypervisor.soltest.cheatcodes.json_text import Number
+from fvm_hypervisor.soltest.cheatcodes.json_values import KINDS, replaced
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+
+
+def _read(text: str) -> Any:
+    try:
+        return _as_json(tomllib.loads(text, parse_float=_number))
+    except (ValueError, RecursionError) as error:
+        raise CheatcodeFailure(f"failed parsing TOML: {error}") from None
+
+
+def _number(text: str) -> Number | str:
+    """A number with a point or an exponent: forge holds it in a float, and tells those that are no numbers as texts."""
+    value = float(text)
+    if isfinite(value):
+        return Number.read(repr(value))
+    if text.lstrip("+-") not in ("inf", "nan"):
+        raise ValueError("floating-point number overflowed")
+    return "NaN" if isnan(value) else str(value)
+
+
+def _as_json(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _as_json(part) for key, part in value.items()}
+        case list():
+            return [_as_json(part) for part in value]
+        case bool() | int() | Number() | str():
+            return value
+        case _:  # a date or a time
+            return str(value)
+
+
+@cheatcode("parseToml(string)", returns="bytes")
+def _parse(_context: Context, text: str) -> bytes:
+    return documents.encoded(_read(text))
+
+
+@cheatcode("parseToml(string,string)", returns="bytes")
+def _parse_at(_context: Context, text: str, key: str) -> bytes:
+    return documents.encoded(documents.at(_read(text), key))
+
+
+def _family(name: str, kind: str) -> None:
+    cheatcode(f"parseToml{name}(string,string)", returns=kind)(
+        lambda _context, text, key: documents.coerced(documents.at(_read(text), key), kind)
+    )
+    cheatcode(f"parseToml{name}Array(string,string)", returns=f"{kind}[]")(
+        lambda _context, text, key: documents.coerced(documents.at(_read(text), key), f"{kind}[]")
+    )
+
+
+for _name, _kind in KINDS.items():
+    _family(_name, _kind)
+
+
+@cheatcode("parseTomlKeys(string,string)", returns="string[]")
+def _keys(_context: Context, text: str, key: str) -> list[str]:
+    return documents.keys(_read(text), key)
+
+
+@cheatcode("keyExistsToml(string,string)", returns="bool")
+def _exists(_context: Context, text: str, key: str) -> bool:
+    return documents.exists(_read(text), key)
+
+
+@cheatcode("parseTomlType(string,string)", returns="bytes")
+def _typed(_context: Context, text: str, description: str) -> bytes:
+    return documents.typed(_read(text), description)
+
+
+@cheatcode("parseTomlType(string,string,string)", returns="bytes")
+def _typed_at(_context: Context, text: str, key: str, description: str) -> bytes:
+    return documents.typed(documents.at(_read(text), key), description)
+
+
+@cheatcode("parseTomlTypeArray(string,string,string)", returns="bytes")
+def _typed_array(_context: Context, text: str, key: str, description: str) -> bytes:
+    return documents.typed_array(documents.at(_read(text), key), description)
+
+
+@cheatcode("writeToml(string,string)")
+def _write(context: Context, text: str, path: str) -> None:
+    write_bytes(context, path, _toml(_object(text)).encode())
+
+
+@cheatcode("writeToml(string,string,string)")
+def _write_at(context: Context, text: str, path: str, key: str) -> None:
+    try:
+        value = json_text.read(text)
+    except (ValueError, RecursionError):
+        value = text
+    write_bytes(context, path, _toml(replaced(_read(read_text(context, path)), key, value)).encode())
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = documents.read_json(text)
+    if not isinstance(value, dict):
+        raise CheatcodeFailure("a TOML document is an object")
+    return value
+
+
+def _toml(table: dict[str, Any], name: str = "") -> str:
+    """A table in TOML: its values first, then the tables in it."""
+    lines = [f"[{name}]"] if name else []
+    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    lines += [
+        f"{_key(key)} = {_value(value)}" for key, value in table.items() if key not in inner and value is not None
+    ]
+    parts = ["\n".join(lines) + "\n"] if lines else []
+    parts += [_toml(value, f"{name}.{_key(key)}" if name else _key(key)) for key, value in inner.items()]
+    return "\n".join(parts)
+
+
+def _key(key: str) -> str:
+    return key if key and all(letter.isalnum() or letter in "_-" for letter in key) else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case list():
+            return "[\n" + "".join(f"    {_value(item)},\n" for item in value) + "]" if value else "[]"
+        case dict():
+            return f"{{ {', '.join(f'{_key(key)} = {_value(item)}' for key, item in value.items())} }}"
+        case Number():
+            plain = value.plain
+            return f"{int(plain)}.0" if plain == int(plain) else f"{plain:f}"
+        case _:
+            return json.dumps(value, ensure_ascii=False)

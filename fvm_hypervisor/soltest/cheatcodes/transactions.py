@@ -1,0 +1,105 @@
+"""Cheatcodes that execute signed transactions in the middle of a test, and that give blocks' headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from bridge import rlp
+from bridge.params import unwrap_return
+from bridge.transaction_parsing import parse_transaction
+from bridge.transactions import SignedTransaction, TransactionError
+from fvm_hypervisor.soltest.cheatcodes.broadcasts import NOT_SENT, not_sent
+from fvm_hypervisor.soltest.cheatcodes.context import Context
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork
+from fvm_hypervisor.soltest.cheatcodes.fork_transactions import execute_beside
+from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
+from fvm_hypervisor.soltest.forks.remote import bytes_of
+from hypervisor.types import TokenAmount
+from localnet.fork.answers import quantity
+from localnet.fork.node_client import NodeError
+from runtimes.evm.ethereum.application import Application, TransactionResult
+from runtimes.evm.ethereum.validation import InvalidTransaction
+from store.keccak import keccak
+
+_LONGEST_FIELD: Final = 1 << 16
+_HEADER: Final = (
+    ("parentHash", False), ("sha3Uncles", False), ("miner", False), ("stateRoot", False), ("transactionsRoot", False),
+    ("receiptsRoot", False), ("logsBloom", False), ("difficulty", True), ("number", True), ("gasLimit", True),
+    ("gasUsed", True), ("timestamp", True), ("extraData", False), ("mixHash", False), ("nonce", False),
+    ("baseFeePerGas", True), ("withdrawalsRoot", False), ("blobGasUsed", True), ("excessBlobGas", True),
+    ("parentBeaconBlockRoot", False), ("requestsHash", False),
+)  # fmt: skip
+"""A header's fields in order, and whether each is a number; those from `baseFeePerGas` on came with later forks."""
+_OPTIONAL: Final = 15
+
+
+def _parsed(raw: bytes) -> SignedTransaction:
+    try:
+        return parse_transaction(raw)
+    except TransactionError as error:
+        raise CheatcodeFailure(f"failed to decode RLP-encoded transaction: {error}") from None
+
+
+@cheatcode("executeTransaction(bytes)", returns="bytes")
+def _execute(context: Context, raw: bytes) -> bytes:
+    """Without fees, as forge does; a transaction that fails gives what it reverted with."""
+    signed = _parsed(raw)
+    context.ethereum("transactions in the middle of a message")
+    before = context.machine.context
+    context.machine.context = replace(before, base_fee=TokenAmount(0))
+    free = replace(signed.transaction, max_fee=0, max_priority_fee=0)
+    try:
+        found = _apply(context, signed, free)
+    finally:
+        context.machine.context = before
+    if not found.success:
+        raise CheatcodeFailure("", unwrap_return(found.output) or b"")
+    return unwrap_return(found.output)
+
+
+@cheatcode("broadcastRawTransaction(bytes)", partial=NOT_SENT)
+def _broadcast(context: Context, raw: bytes) -> None:
+    """It is executed, with its fees; nothing is sent."""
+    signed = _parsed(raw)
+    context.ethereum("transactions in the middle of a message")
+    _apply(context, signed, signed.transaction)
+    not_sent(context, "broadcastRawTransaction")
+
+
+def _apply(context: Context, signed: SignedTransaction, transaction: Any) -> TransactionResult:
+    sender = signed.sender()
+    try:
+        return execute_beside(context, lambda: Application(context.machine, transaction, sender).apply())
+    except InvalidTransaction as error:
+        raise CheatcodeFailure(f"transaction execution failed: transaction validation error: {error}") from None
+
+
+@cheatcode("getRawBlockHeader(uint256)", returns="bytes")
+def _header(context: Context, number: int) -> bytes:
+    active = active_fork(context)
+    if active is None:
+        raise CheatcodeFailure("no active fork")
+    chain = context.cheats.remotes.chain(context.state.forks.forks[active].url)
+    try:
+        return chain.ask(read_header, "eth_getBlockByNumber", hex(number), False)
+    except NodeError as error:
+        raise CheatcodeFailure(f"failed to get block: {error}") from None
+
+
+def read_header(answer: Any) -> bytes:
+    """A block's header from what a node answers; its hash is checked. KeyError, TypeError or ValueError for another."""
+    if not isinstance(answer, Mapping):
+        raise TypeError("no block")
+    fields: list[bytes] = []
+    for place, (name, is_number) in enumerate(_HEADER):
+        if place >= _OPTIONAL and answer.get(name) is None:
+            break
+        value = answer[name]
+        fields.append(rlp.number(quantity(value)) if is_number else bytes_of(value, _LONGEST_FIELD))
+    header = rlp.encode(fields)
+    if bytes(keccak(header)) != bytes_of(answer["hash"], 32):
+        raise ValueError("its fields do not have its hash: a network whose blocks have others than Ethereum's")
+    return header

@@ -1,0 +1,153 @@
+"""Values of the ABI in and out of cheatcodes: addresses are bytes, the common types take a short way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.limits import MOST_BYTES, check_values
+from fvm_hypervisor.soltest.cheatcodes.texts import read_text, write_text
+
+_WORD: Final = 32
+_SIGN: Final = 1 << 255
+_WORDS: Final[dict[str, Callable[[bytes], Any]]] = {
+    "uint256": lambda word: int.from_bytes(word, "big"),
+    "uint64": lambda word: int.from_bytes(word, "big"),
+    "int256": lambda word: int.from_bytes(word, "big", signed=True),
+    "address": lambda word: EthAddress(word[12:]),
+    "bool": lambda word: any(word),
+    "bytes32": lambda word: word,
+    "bytes4": lambda word: word[:4],
+}
+
+_BITS: Final = {
+    "bool": (1, False),
+    **{f"uint{bits}": (bits, False) for bits in range(8, 257, 8)},
+    **{f"int{bits}": (bits, True) for bits in range(8, 257, 8)},
+}
+"""How wide a number's type is, and whether it has a sign."""
+_SIZES: Final = {f"bytes{size}": size for size in range(1, 33)}
+
+
+@lru_cache(maxsize=1024)
+def split(types: str) -> tuple[str, ...]:
+    """The types of a list, `uint256,(string,bool)[]`."""
+    parts, depth, start = [], 0, 0
+    for at, letter in enumerate(types):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0:
+            parts.append(types[start:at])
+            start = at + 1
+    return (*parts, types[start:]) if types else ()
+
+
+def decode(types: Sequence[str], data: bytes) -> list[Any]:
+    """The values of some types. Raises CheatcodeFailure."""
+    readers = [_WORDS.get(kind) for kind in types]
+    if None not in readers:
+        if len(data) < _WORD * len(readers):
+            raise CheatcodeFailure("the calldata are too short for the cheatcode's parameters")
+        return [read(data[at * _WORD : (at + 1) * _WORD]) for at, read in enumerate(readers) if read is not None]
+    values = _words_and_texts(types, readers, data)
+    if values is not None:
+        return values
+    from fvm_hypervisor.soltest.cheatcodes.eth_abi_values import decode_any
+
+    return decode_any(types, data)
+
+
+def _words_and_texts(
+    types: Sequence[str], readers: Sequence[Callable[[bytes], Any] | None], data: bytes
+) -> list[Any] | None:
+    """The values, if each is a word or a text, and all are there; None where the library has to look at them."""
+    found: list[Any] = []
+    size = 0
+    for at, (kind, read) in enumerate(zip(types, readers, strict=True)):
+        word = data[at * _WORD : (at + 1) * _WORD]
+        if read is not None:
+            found.append(read(word))
+            if _word(kind, found[-1]) != word:
+                return None
+            continue
+        text = read_text(data, at, len(types)) if kind in ("bytes", "string") else None
+        if text is None:
+            return None
+        size += len(text)
+        try:
+            found.append(text if kind == "bytes" else text.decode())
+        except UnicodeDecodeError:
+            return None
+    return found if size <= MOST_BYTES // 2 else None  # near the bound the library counts what else it reads
+
+
+def encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
+    """Values as the ABI has them. Raises CheatcodeFailure for a value that is not of its type."""
+    words = [_word(kind, value) for kind, value in zip(types, values, strict=True)]
+    if None not in words:
+        return b"".join(word for word in words if word is not None)
+    check_values(values)
+    try:
+        parts = [_part(kind, value) for kind, value in zip(types, values, strict=True)]
+    except (OverflowError, TypeError, ValueError) as error:
+        raise CheatcodeFailure(str(error)) from None
+    if None not in parts:
+        return _joined([part for part in parts if part is not None])
+    from fvm_hypervisor.soltest.cheatcodes.eth_abi_values import encode_any
+
+    return encode_any(types, values)
+
+
+def _word(kind: str, value: Any) -> bytes | None:
+    """The short way for a value of one word; None where it has to be looked at."""
+    if isinstance(value, int):
+        bits, signed = _BITS.get(kind, (0, False))
+        low, high = (-1 << (bits - 1), 1 << (bits - 1)) if signed else (0, 1 << bits)
+        return value.to_bytes(_WORD, "big", signed=signed) if bits and low <= value < high else None
+    if isinstance(value, bytes):
+        if kind == "address":
+            return value.rjust(_WORD, b"\0") if len(value) == 20 else None
+        return value.ljust(_WORD, b"\0") if len(value) == _SIZES.get(kind) else None
+    return None
+
+
+def _part(kind: str, value: Any) -> tuple[bytes, bool] | None:
+    """The short way for words, texts and arrays: the encoding, and whether an offset leads to it."""
+    if kind.endswith("]") and isinstance(value, list | tuple):
+        inner, _, size = kind[:-1].rpartition("[")
+        if size and int(size) != len(value):
+            return None
+        head = b"" if size else len(value).to_bytes(_WORD, "big")
+        if inner in _BITS or inner in _SIZES or inner == "address":
+            words = [_word(inner, item) for item in value]
+            if None in words:
+                return None
+            return head + b"".join(word for word in words if word is not None), not size
+        if not value:
+            return None if size else (head, True)
+        parts = [_part(inner, item) for item in value]
+        if None in parts:
+            return None
+        known = [part for part in parts if part is not None]
+        return head + _joined(known), not size or known[0][1]
+    if (kind == "bytes" and isinstance(value, bytes)) or (kind == "string" and isinstance(value, str)):
+        data = value.encode() if isinstance(value, str) else value
+        return write_text(data), True
+    word = _word(kind, value)
+    return None if word is None else (word, False)
+
+
+def _joined(parts: Sequence[tuple[bytes, bool]]) -> bytes:
+    """Parts behind each other as the ABI has them: offsets first, what they lead to at the end."""
+    place = sum(_WORD if has_offset else len(data) for data, has_offset in parts)
+    heads, tails = [], []
+    for data, has_offset in parts:
+        if has_offset:
+            heads.append(place.to_bytes(_WORD, "big"))
+            tails.append(data)
+            place += len(data)
+        else:
+            heads.append(data)
+    return b"".join((*heads, *tails))

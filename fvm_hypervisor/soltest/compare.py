@@ -1,0 +1,49 @@
+"""The same tests under several network versions, and what differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from fvm_hypervisor.soltest.report import lines_of, seed_lines
+from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
+
+Column = Mapping[tuple[str, str], TestResult]
+
+
+def column(suites: Sequence[SuiteResult]) -> dict[tuple[str, str], TestResult]:
+    """Results by suite and test."""
+    return {(suite.name, test.signature): test for suite in suites for test in suite.tests}
+
+
+def differences(columns: Mapping[str, Column]) -> list[tuple[str, str]]:
+    """The tests that end otherwise somewhere, or use other gas."""
+    keys = dict.fromkeys(key for found in columns.values() for key in found)
+    return [key for key in keys if len({_figures(found.get(key)) for found in columns.values()}) > 1]
+
+
+def _figures(test: TestResult | None) -> tuple[str, str, int]:
+    return ("missing", "", 0) if test is None else (test.status.value, test.reason or "", test.gas)
+
+
+def compare_lines(columns: Mapping[str, Column], verbosity: int = 0) -> Iterator[str]:
+    """What differs, then what fails alike, as it ended in the first version; then how many there are of each."""
+    different = differences(columns)
+    for suite, signature in different:
+        yield f"{suite} {signature}"
+        for name, found in columns.items():
+            status, reason, gas = _figures(found.get((suite, signature)))
+            yield f"    {name}: {status}{f' ({reason})' if reason else ''}, gas {gas}"
+    first = next(iter(columns.values()), {})
+    failing = {
+        key: test for key, test in first.items() if test.status is CaseStatus.FAILURE and key not in set(different)
+    }
+    for (suite, _), test in failing.items():
+        yield f"{suite}, in each of them:"
+        yield from lines_of(test, verbosity)
+    yield from seed_lines([test for found in columns.values() for test in found.values()])
+    total = len({key for found in columns.values() for key in found})
+    failed = f" ({len(failing)} of them failing)" if failing else ""
+    yield (
+        f"{len(columns)} network versions ({', '.join(columns)}): {total - len(different)} tests end alike{failed}, "
+        f"{len(different)} differ"
+    )

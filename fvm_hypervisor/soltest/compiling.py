@@ -1,0 +1,177 @@
+"""Compiles of a project what has changed: a source is compiled again where it, what it imports or a setting is another.
+
+The compiler gets the changed sources with all that these import, and makes code for the changed ones alone. Where these
+are many, several processes share them: each gets all sources, so that their numbers, and with them the code, are those
+of one run. What they answer is kept (compiled_cache.py). Rules: the Solidity documentation on the compiler's JSON input
+and output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.compiled_cache import CACHE_FOLDER, CompiledCache, CompiledSource, source_keys
+from fvm_hypervisor.soltest.compiler import CompileError, CompilerRun, Solc
+from fvm_hypervisor.soltest.evm_versions import evm_version
+from fvm_hypervisor.soltest.project import CompilerSettings, Project
+from fvm_hypervisor.soltest.sources import Sources
+from hypervisor.errors import InvalidInput
+from localnet.contracts.forge_builds import FORGE_CACHE
+
+OUTPUTS: Final = (
+    "abi", "evm.bytecode.object", "evm.bytecode.sourceMap", "evm.bytecode.linkReferences",
+    "evm.deployedBytecode.object", "evm.deployedBytecode.sourceMap", "evm.deployedBytecode.linkReferences",
+    "evm.deployedBytecode.immutableReferences", "evm.methodIdentifiers", "metadata",
+)  # fmt: skip
+
+
+_SHARE: Final = 16
+"""Sources for which a further process is worth its start."""
+_MOST_RUNS: Final = 4
+"""Processes at once: each may take a gigabyte."""
+
+
+def standard_json(
+    project: Project, sources: Sources, version: str, wanted: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """What a compiler of a version is asked: the code of the wanted sources, of all where none are named."""
+    chosen = sorted(sources.texts if wanted is None else wanted)
+    return {
+        "language": "Solidity",
+        "sources": {name: {"content": sources.texts[name]} for name in sorted(sources.closure(chosen))},
+        "settings": _settings(project.compiler, version) | {
+            "remappings": [str(found) for found in sources.remappings],
+            "outputSelection": _selection(chosen),
+        },
+    }  # fmt: skip
+
+
+def _selection(names: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+    return {name: {"*": list(OUTPUTS)} for name in names}
+
+
+def _settings(chosen: CompilerSettings, version: str) -> dict[str, Any]:
+    optimizer: dict[str, Any] = {"enabled": chosen.optimizer, "runs": chosen.runs}
+    if chosen.optimizer_details is not None:
+        optimizer["details"] = chosen.optimizer_details
+    metadata: dict[str, Any] = {}  # a key that an old compiler does not know is an error, even where it says the usual
+    if chosen.bytecode_hash != "ipfs":
+        metadata["bytecodeHash"] = chosen.bytecode_hash
+    if not chosen.cbor_metadata:
+        metadata["appendCBOR"] = False
+    fork = evm_version(chosen.evm_version, version)
+    settings: dict[str, Any] = {"optimizer": optimizer, "metadata": metadata, "evmVersion": fork}
+    if chosen.via_ir:
+        settings["viaIR"] = True
+    return settings
+
+
+def artifacts_of(root: Path, compiled: Mapping[str, CompiledSource]) -> Artifacts:
+    """The contracts of compiled sources."""
+    places = [place for name in sorted(compiled) for place in compiled[name].places]
+    return Artifacts(root, places, {found.build: found.numbers for found in compiled.values()})
+
+
+def has_changed(project: Project, names: Iterable[str]) -> bool:
+    """Whether one of these sources is newer than what was compiled last, nothing was, or all is to be compiled anew.
+
+    A guess by files' times.
+    """
+    if project.force:
+        return True
+    cache = project.root / project.cache
+    last = max(_changed_at(cache / name) for name in (CACHE_FOLDER, FORGE_CACHE))
+    return any(_changed_at(project.root / name) >= last for name in names)
+
+
+def _changed_at(place: Path) -> int:
+    try:
+        return place.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def compiled_sources(
+    project: Project,
+    sources: Sources,
+    names: Iterable[str],
+    solc: Solc,
+    tell: Callable[[str], None] = lambda _: None,
+    waiting: CompilerRun | None = None,
+    runs: int = 1,
+) -> dict[str, CompiledSource]:
+    """These sources' contracts by source, compiled now or before; `tell` is given a line before any are compiled.
+
+    `waiting` is a process that was started before, `runs` how many there may be at once. Raises CompileError with the
+    compiler's words.
+    """
+    settings = _settings(project.compiler, solc.version) | {"outputs": OUTPUTS}
+    keys = source_keys(solc.version, settings, sources, names)
+    cache = CompiledCache(project.root / project.cache / CACHE_FOLDER, project.root)
+    found = {name: None if project.force else cache.get(name, key) for name, key in keys.items()}
+    stale = [name for name, there in found.items() if there is None]
+    if stale:
+        tell(f"Compiling {len(stale)} files with Solc {solc.version}")
+        asked = standard_json(project, sources, solc.version, stale)
+        parts = shares(sources, stale, runs)
+        for part, answer in zip(parts, _answers(solc, asked, parts, waiting), strict=True):
+            for name in part:
+                cache.put(name, keys[name], answer, sources.closure([name]))
+                found[name] = cache.get(name, keys[name])
+    whole = {name: there for name, there in found.items() if there is not None}
+    if len(whole) < len(found):
+        raise InvalidInput(f"{cache.folder} does not keep what is written to it: is the disk full?")
+    return whole
+
+
+def shares(sources: Sources, names: Sequence[str], runs: int) -> list[list[str]]:
+    """These sources in as many shares as are worth it, of about the same length of text."""
+    count = max(1, min(runs, _MOST_RUNS, len(names) // _SHARE))
+    found: list[list[str]] = [[] for _ in range(count)]
+    lengths = [0] * count
+    for name in sorted(names, key=lambda name: (-len(sources.texts[name]), name)):
+        least = lengths.index(min(lengths))
+        found[least].append(name)
+        lengths[least] += len(sources.texts[name])
+    return found
+
+
+def _answers(
+    solc: Solc, asked: Mapping[str, Any], parts: Sequence[Sequence[str]], waiting: CompilerRun | None
+) -> list[dict[str, Any]]:
+    """What the compiler makes of each part of the sources, all of which each process is given."""
+    runs = [waiting] if waiting is not None and waiting.solc == solc else []
+    try:
+        while len(runs) < len(parts):
+            runs.append(solc.start())
+    except BaseException:
+        for run in runs:
+            run.drop()
+        raise
+    questions = [{**asked, "settings": asked["settings"] | {"outputSelection": _selection(part)}} for part in parts]
+    if len(runs) == 1:
+        return [_checked(solc.version, runs[0].ask(questions[0]))]
+    with ThreadPoolExecutor(len(runs)) as threads:
+        try:
+            return [_checked(solc.version, answer) for answer in threads.map(CompilerRun.ask, runs, questions)]
+        except BaseException:
+            for run in runs:
+                run.stop()
+            raise
+
+
+def compile_json(solc: Solc, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a compiler answers. Raises CompileError with its words where it refuses the sources."""
+    return _checked(solc.version, solc.start().ask(asked))
+
+
+def _checked(version: str, answer: dict[str, Any]) -> dict[str, Any]:
+    errors = [found for found in answer.get("errors", ()) if found.get("severity") == "error"]
+    if errors:
+        words = "\n".join(str(found.get("formattedMessage", found.get("message"))).rstrip() for found in errors[:20])
+        raise CompileError(f"solc {version} refused the sources:\n{words}")
+    return answer

@@ -1,0 +1,249 @@
+"""Coverage of sources: lines, statements, branches and functions, from the counts of instructions.
+
+An item is covered as often as the first instruction ran that its span of source has, in each contract's code that was
+compiled of it; a way of a condition by the place to which its jump goes. The code is the project's own, with its real
+compiler settings: with the optimizer on, instructions of several statements may be one, and some statements have none.
+Text as forge prints it, and lcov's format (geninfo(1)).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.collected import SuiteCoverage
+from fvm_hypervisor.soltest.coverage_items import Item, ItemKind, Node, items_of
+from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract, SourceSpan
+from fvm_hypervisor.soltest.solidity_text import SourceText, SourceTexts
+from fvm_hypervisor.soltest.text_table import table
+from hypervisor.errors import InvalidInput
+from hypervisor.printable import printable
+
+_MOST_SHOWN: Final = 60
+"""Characters of an item's text."""
+_PUSH1, _PUSH4, _JUMPI = 0x60, 0x63, 0x57
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """An item with the number of its line and how often it ran."""
+
+    item: Item
+    line: int
+    hits: int
+
+
+@dataclass(frozen=True)
+class FileCoverage:
+    """The coverage of one source."""
+
+    file: str
+    items: tuple[Covered, ...]
+
+    @cached_property
+    def lines(self) -> dict[int, int]:
+        """How often each line that can be covered was: as often as what ran most often of it."""
+        hits: dict[int, int] = {}
+        for found in self.items:
+            if found.item.kind is not ItemKind.BRANCH:
+                hits[found.line] = max(found.hits, hits.get(found.line, 0))
+        for found in self.items:
+            hits.setdefault(found.line, found.hits)
+        return dict(sorted(hits.items()))
+
+    def of(self, kind: ItemKind) -> list[Covered]:
+        """The items of a kind."""
+        return [found for found in self.items if found.item.kind is kind]
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Covered and all: lines, statements, branches, functions."""
+        found = {"lines": [*self.lines.values()]}
+        names = {ItemKind.STATEMENT: "statements", ItemKind.BRANCH: "branches", ItemKind.FUNCTION: "functions"}
+        found |= {name: [item.hits for item in self.of(kind)] for kind, name in names.items()}
+        return {name: (sum(map(bool, hits)), len(hits)) for name, hits in found.items()}
+
+
+def coverage(
+    collected: SuiteCoverage, known: KnownCode, trees: Mapping[str, Node], sources: SourceTexts
+) -> list[FileCoverage]:
+    """The coverage of each source that has a tree, by path. `trees` are solc's, of the same sources."""
+    items = {file: items_of(tree) for file, tree in sorted(trees.items())}
+    hits: dict[str, list[int]] = {file: [0] * len(found) for file, found in items.items()}
+    for (file, name, creates), visits in collected.visits.items():
+        contract = known.named(file, name)
+        if contract is not None:
+            code = _Code.of(contract, creates)
+            for source, found in items.items():
+                if source in code.files:
+                    _count(hits[source], found, source, code, visits)
+    return [
+        FileCoverage(file, tuple(_cover(found, hits[file], sources.get(file))))
+        for file, found in items.items()
+        if found
+    ]
+
+
+def _count(hits: list[int], items: Sequence[Item], file: str, code: _Code, visits: Counter[int]) -> None:
+    for place, item in enumerate(items):
+        counter = code.anchor(item, file)
+        if counter is not None:
+            hits[place] += visits[counter]
+
+
+def _cover(items: Sequence[Item], hits: Sequence[int], source: SourceText | None) -> Iterator[Covered]:
+    for item, count in zip(items, hits, strict=True):
+        yield Covered(item, 0 if source is None else source.line(item.start), count)
+
+
+# --- which instruction stands for an item -----------------------------------------------------------------------------
+
+
+class _Code:
+    """A contract's code with the sources of its instructions."""
+
+    def __init__(self, code: bytes, places: Mapping[int, SourceSpan]) -> None:
+        self._code = code
+        self._places = places
+        self.files: dict[str, tuple[list[int], list[int]]] = {}
+        first: dict[str, dict[int, int]] = {}
+        for counter, span in places.items():
+            if span.file:
+                first.setdefault(span.file, {}).setdefault(span.start, counter)
+        for file, starts in first.items():
+            ordered = sorted(starts.items())
+            self.files[file] = [start for start, _ in ordered], [counter for _, counter in ordered]
+
+    @classmethod
+    def of(cls, contract: KnownContract, creates: bool) -> _Code:
+        """A contract's init code or runtime code."""
+        if creates:
+            return cls(contract.creation.code, contract.creation_places)
+        return cls(contract.runtime.code, contract.runtime_places)
+
+    def anchor(self, item: Item, file: str) -> int | None:
+        """The program counter that stands for an item, None where the code has none."""
+        if item.by_jump:
+            return self._way(item, file)
+        span = item.first or (item.start, item.end)
+        found = self._first(span, file)
+        if found is None and item.first is not None and item.way == 1:
+            return self._way(item, file)
+        return found
+
+    def _first(self, span: tuple[int, int], file: str) -> int | None:
+        starts, counters = self.files[file]
+        inside = counters[bisect_left(starts, span[0]) : bisect_right(starts, span[1])]
+        return min(inside, default=None)
+
+    def _way(self, item: Item, file: str) -> int | None:
+        """Of the last conditional jump in a span: the instruction after it (0), or the one to which it goes (1)."""
+        jumps = [jump for jump in self._jumps.get(file, ()) if item.start <= jump[0] <= item.end]
+        if not jumps:
+            return None
+        _, after, to = max(jumps, key=lambda jump: jump[1])
+        return to if item.way else after
+
+    @cached_property
+    def _jumps(self) -> dict[str, list[tuple[int, int, int]]]:
+        """Conditional jumps by file: the start of the span, the counter after, the counter of the target."""
+        found: dict[str, list[tuple[int, int, int]]] = {}
+        code = self._code
+        for counter, span in self._places.items():
+            opcode = code[counter]
+            size = opcode - _PUSH1 + 1
+            after = counter + 1 + size
+            if _PUSH1 <= opcode <= _PUSH4 and after < len(code) and code[after] == _JUMPI:
+                to = int.from_bytes(code[counter + 1 : after], "big")
+                found.setdefault(span.file, []).append((span.start, after + 1, to))
+        return found
+
+
+# --- written ----------------------------------------------------------------------------------------------------------
+
+_HEAD: Final = ("File", "% Lines", "% Statements", "% Branches", "% Funcs")
+_NAMES: Final = ("lines", "statements", "branches", "functions")
+
+
+def coverage_lines(files: Sequence[FileCoverage]) -> list[str]:
+    """The table, with all files together in the last row."""
+    rows = [(found.file, *(_share(found.counts()[name]) for name in _NAMES)) for found in files]
+    whole = [tuple(map(sum, zip(*(found.counts()[name] for found in files), strict=True))) for name in _NAMES]
+    return table(_HEAD, [*rows, ("Total", *(_share((part[0], part[1]) if part else (0, 0)) for part in whole))])
+
+
+def without(files: Sequence[FileCoverage], pattern: str | None) -> list[FileCoverage]:
+    """The files whose paths do not fit a regular expression. Raises InvalidInput for what is none."""
+    try:
+        refused = None if pattern is None else re.compile(pattern)
+    except re.error as error:
+        raise InvalidInput(f"'{pattern}' is not a valid regular expression: {error}") from None
+    return [found for found in files if refused is None or not refused.search(found.file)]
+
+
+def item_lines(files: Sequence[FileCoverage], root: Path) -> Iterator[str]:
+    """Each item with its place, how often it ran, and its text."""
+    sources = SourceTexts(root)
+    for found in files:
+        source = sources.get(found.file)
+        yield ""
+        yield f"{found.file}:"
+        for covered in found.items:
+            item = covered.item
+            text = b"" if source is None else source.text[item.start : item.end]
+            words = " ".join(text.decode("utf-8", "replace").split())
+            name = f' "{item.name}"' if item.name else ""
+            way = f" (branch: {item.branch}, path: {item.way})" if item.kind is ItemKind.BRANCH else ""
+            place = f"line {covered.line}, bytes {item.start}..{item.end}"
+            yield f"- {item.kind.value.capitalize()}{name}{way} ({place}, hits: {covered.hits}) -> {_short(words)}"
+
+
+def _short(words: str) -> str:
+    shown = words if len(words) <= _MOST_SHOWN else f"{words[: _MOST_SHOWN // 2]}...{words[-_MOST_SHOWN // 2 :]}"
+    return f'"{printable(shown)}"'
+
+
+def _share(count: tuple[int, int]) -> str:
+    covered, all_ = count
+    return f"{100 * covered / all_ if all_ else 100:.2f}% ({covered}/{all_})"
+
+
+def lcov(files: Sequence[FileCoverage]) -> str:
+    """The files in lcov's format."""
+    return "".join(f"{line}\n" for found in files for line in _lcov(found))
+
+
+def _lcov(found: FileCoverage) -> Iterator[str]:
+    counts = found.counts()
+    yield "TN:"
+    yield f"SF:{found.file}"
+    functions = found.of(ItemKind.FUNCTION)
+    yield from (f"FN:{function.line},{function.item.name}" for function in functions)
+    yield from (f"FNDA:{function.hits},{function.item.name}" for function in functions)
+    yield f"FNF:{counts['functions'][1]}"
+    yield f"FNH:{counts['functions'][0]}"
+    for way in found.of(ItemKind.BRANCH):
+        taken = str(way.hits) if way.hits or found.lines.get(way.line) else "-"
+        yield f"BRDA:{way.line},{way.item.branch},{way.item.way},{taken}"
+    yield f"BRF:{counts['branches'][1]}"
+    yield f"BRH:{counts['branches'][0]}"
+    yield from (f"DA:{line},{hits}" for line, hits in found.lines.items())
+    yield f"LF:{counts['lines'][1]}"
+    yield f"LH:{counts['lines'][0]}"
+    yield "end_of_record"
+
+
+def coverage_json(files: Sequence[FileCoverage]) -> dict[str, Any]:
+    """The documented object: of each file the counts, covered and all, and the hits by line."""
+    return {
+        found.file: {
+            **{name: {"covered": count[0], "all": count[1]} for name, count in found.counts().items()},
+            "hits": {str(line): hits for line, hits in found.lines.items()},
+        }
+        for found in files
+    }

@@ -1,0 +1,55 @@
+"""Custom errors in words: the names and arguments of errors that the project's contracts declare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
+from fvm_hypervisor.soltest.discovery import signature
+from fvm_hypervisor.soltest.value_text import arguments_text
+from fvm_hypervisor.soltest.values import types
+from hypervisor.errors import InvalidInput
+from store.keccak import keccak
+
+
+class KnownErrors:
+    """Looks errors up by their selectors: of the suite first, then of every contract of the project."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+        self._near: dict[bytes, Mapping[str, Any]] = {}
+        self._far: dict[bytes, Mapping[str, Any]] | None = None
+
+    def prefer(self, artifact: ContractArtifact) -> None:
+        """The suite that runs."""
+        self._near = _errors(artifact)
+
+    def __call__(self, data: bytes) -> str | None:
+        """The words of a custom error's data, None where no contract declares it."""
+        entry = self._near.get(data[:4]) or self._all().get(data[:4])
+        if entry is None:
+            return None
+        from eth_abi.abi import decode
+        from eth_abi.exceptions import DecodingError
+
+        try:
+            values = decode(types(entry["inputs"]), data[4:], strict=False)
+        except (DecodingError, OverflowError, ValueError):
+            return None
+        return f"{entry['name']}({arguments_text(entry['inputs'], values)})"
+
+    def _all(self) -> dict[bytes, Mapping[str, Any]]:
+        if self._far is None:
+            self._far = {}
+            for place in self._artifacts.places:
+                try:
+                    self._far.update(_errors(self._artifacts.load(place)))
+                except InvalidInput:
+                    continue  # discovery names what is corrupt
+        return self._far
+
+
+def _errors(artifact: ContractArtifact) -> dict[bytes, Mapping[str, Any]]:
+    found = (entry for entry in artifact.abi if entry.get("type") == "error")
+    return {bytes(keccak(signature(entry).encode()))[:4]: entry for entry in found}

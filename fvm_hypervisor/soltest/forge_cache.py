@@ -1,0 +1,250 @@
+"""Leaves for forge what was compiled here, so that it has nothing to compile: artifacts in `out`, and its cache file.
+
+Forge takes an entry of its cache if the project's folders and the compiler's settings are those that the file names,
+and if the source and all that it imports have the hashes that the file names; else it compiles. What is written here is
+at worst of no use. Rules: what forge 1.7.1 writes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Set
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from fvm_hypervisor.soltest.compiled_cache import CACHE_FOLDER, CompiledSource
+from fvm_hypervisor.soltest.compiling import OUTPUTS
+from fvm_hypervisor.soltest.evm_versions import evm_version
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.project_files import write_inside
+from fvm_hypervisor.soltest.sources import Sources
+from fvm_hypervisor.soltest.xxh3 import xxh3_64
+from hypervisor.user_files import read_bounded
+from localnet.contracts.forge_builds import FORGE_CACHE, LARGEST_BUILD_INFO
+
+_PROFILE: Final = "default"
+_HASHES: Final = "hashes.json"
+_HASH: Final = re.compile("[0-9a-f]{16}")
+_LARGEST_HASHES: Final = 16 << 20
+"""Bytes of the file of hashes: some hundred for each source."""
+
+
+def leave_for_forge(
+    project: Project,
+    sources: Sources,
+    version: str,
+    compiled: Mapping[str, CompiledSource],
+    current: Mapping[str, CompiledSource],
+) -> None:
+    """Write these compiled sources as forge would have; `current` are those of which it has them already.
+
+    Nothing is written where forge could not use it, where its own files are of other settings, or where the folders
+    cannot be written.
+    """
+    content = _cache_for(project, version) if compiled else None
+    if content is None or not all((project.root / name).is_file() for name in sources.texts):
+        return
+    try:
+        empty = {name: source for name, source in current.items() if not source.places}
+        _write(project, sources, version, content, {**compiled, **empty})
+    except (OSError, KeyError, TypeError, ValueError, AttributeError):
+        return  # its folders or its cache are not as forge leaves them: it compiles for itself
+
+
+def _cache_for(project: Project, version: str) -> dict[str, Any] | None:
+    """Forge's cache as it is, a new one where there is none; None where it is not of this project's settings."""
+    if project.compiler.optimizer_details is not None:
+        return None
+    file = project.root / project.cache / FORGE_CACHE
+    new = _new_cache(project, version)
+    try:
+        file.lstat()
+        found = orjson.loads(read_bounded(file, LARGEST_BUILD_INFO, "the cache"))
+    except FileNotFoundError:
+        return new
+    except (OSError, ValueError):
+        return None
+    try:
+        same = (
+            found["paths"] == new["paths"]
+            and found["profiles"].keys() == new["profiles"].keys()
+            and found["profiles"][_PROFILE]["solc"] == new["profiles"][_PROFILE]["solc"]
+            and not found["preprocessed"]
+            and isinstance(found["files"], dict)
+            and isinstance(found["builds"], list)
+        )
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return found if same else None
+
+
+def _new_cache(project: Project, version: str) -> dict[str, Any]:
+    chosen = project.compiler
+    fork = evm_version(chosen.evm_version, version)
+    solc = {  # forge leaves out the remappings here
+        "optimizer": {"enabled": chosen.optimizer, "runs": chosen.runs},
+        "metadata": {
+            "useLiteralContent": False,
+            "bytecodeHash": chosen.bytecode_hash,
+            "appendCBOR": chosen.cbor_metadata,
+        },
+        "outputSelection": {"*": {"*": list(OUTPUTS)}},
+        "evmVersion": fork,
+        "viaIR": chosen.via_ir,
+        "libraries": {},
+    }
+    vyper = {"evmVersion": fork, "outputSelection": {"*": {"*": ["abi", "evm.bytecode", "evm.deployedBytecode"]}}}
+    return {
+        "_format": "",
+        "paths": {
+            "artifacts": project.out,
+            "build_infos": f"{project.out}/build-info",
+            "sources": project.src,
+            "tests": project.test,
+            "scripts": project.script,
+            "libraries": list(project.libs),
+        },
+        "files": {},
+        "builds": [],
+        "profiles": {_PROFILE: {"solc": solc, "vyper": vyper}},
+        "preprocessed": False,
+        "mocks": [],
+    }
+
+
+class ContentHashes:
+    """Forge's hashes of texts. They are long to compute here: those of the last run are kept, by the texts' SHA-256."""
+
+    def __init__(self, root: Path, file: Path) -> None:
+        self._root, self._file = root, file
+        self._used: dict[str, str] = {}
+        try:
+            found = orjson.loads(read_bounded(file, _LARGEST_HASHES, "the hashes"))
+            self._known = {str(key): value for key, value in found.items() if _is_hash(value)}
+        except (OSError, ValueError, AttributeError):
+            self._known = {}
+
+    def of(self, text: str) -> str:
+        """That of a text, as forge's cache has it."""
+        data = text.encode()
+        key = sha256(data).hexdigest()
+        found = self._used[key] = self._used.get(key) or self._known.get(key) or f"{xxh3_64(data):016x}"
+        return found
+
+    def keep(self) -> None:
+        """Keep those that were asked for. Raises OSError."""
+        if self._used != self._known:
+            write_inside(self._root, self._file, orjson.dumps(self._used))
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
+
+
+def _write(
+    project: Project,
+    sources: Sources,
+    version: str,
+    content: dict[str, Any],
+    compiled: Mapping[str, CompiledSource],
+) -> None:
+    """Artifacts first, then the runs' numbers, and the cache that names both at the end."""
+    out = project.root / project.out
+    hashes = ContentHashes(project.root, project.root / project.cache / CACHE_FOLDER / _HASHES)
+    true = _true_entries(project, sources, content["files"], hashes)
+    files = {name: entry for name, entry in true.items() if name not in compiled}
+    taken = {made["path"] for entry in files.values() for made in _made(entry)}
+    runs = _runs(compiled)
+    for name, source in compiled.items():
+        numbers = runs[name]
+        build = _build_id(numbers)
+        artifacts: dict[str, Any] = {}
+        for place in source.places:
+            path = _free(name, place.name, taken)
+            taken.add(path)
+            write_inside(project.root, out / path, place.path.read_bytes())
+            artifacts[place.name] = {version: {_PROFILE: {"path": path, "build_id": build}}}
+        info = out / "build-info" / f"{build}.json"
+        build_info = {
+            "id": build,
+            "source_id_to_path": {str(n): numbers[n] for n in sorted(numbers)},
+            "language": "Solidity",
+        }
+        write_inside(project.root, info, orjson.dumps(build_info))
+        files[name] = _entry(project, sources, name, artifacts, hashes)
+    hashes.keep()
+    builds = {made["build_id"] for entry in files.values() for made in _made(entry)}
+    whole = content | {"files": dict(sorted(files.items())), "builds": sorted(builds)}
+    write_inside(project.root, project.root / project.cache / FORGE_CACHE, orjson.dumps(whole))
+
+
+def _true_entries(
+    project: Project, sources: Sources, files: Mapping[str, Any], hashes: ContentHashes
+) -> dict[str, Any]:
+    """The entries of sources that are as they were, with all that they import.
+
+    Forge would find the others by the hash of what changed; an entry that is written anew hides that from it.
+    """
+    texts = {name: sources.texts[name] if name in sources.texts else _text(project.root / name) for name in files}
+    same = {name for name, text in texts.items() if text is not None and files[name]["contentHash"] == hashes.of(text)}
+    return {name: entry for name, entry in files.items() if same.issuperset((name, *entry["imports"]))}
+
+
+def _text(file: Path) -> str | None:
+    """Of a source that is not among those which are compiled; None where there is none."""
+    return file.read_text("utf-8") if file.is_file() else None
+
+
+def _entry(
+    project: Project, sources: Sources, name: str, artifacts: Mapping[str, Any], hashes: ContentHashes
+) -> dict[str, Any]:
+    return {
+        "lastModificationDate": int((project.root / name).stat().st_mtime * 1000),
+        "contentHash": hashes.of(sources.texts[name]),
+        "interfaceReprHash": None,
+        "sourceName": name,
+        "imports": sorted(sources.closure([name]) - {name}),
+        "versionRequirement": None,
+        "artifacts": artifacts,
+        "seenByCompiler": True,
+    }
+
+
+def _made(entry: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """An entry's artifacts."""
+    return [
+        made for versions in entry["artifacts"].values() for profiles in versions.values() for made in profiles.values()
+    ]
+
+
+def _free(file: str, name: str, taken: Set[str]) -> str:
+    """Where forge writes a contract: below the file's name, with folders before it where others have that path."""
+    parts = Path(file).parts
+    for start in range(len(parts) - 1, -1, -1):
+        path = "/".join((*parts[start:], f"{name}.json"))
+        if path not in taken:
+            return path
+    return path
+
+
+def _runs(compiled: Mapping[str, CompiledSource]) -> dict[str, dict[int, str]]:
+    """By source, the numbers of the run of the compiler that made it, put together from its sources' parts."""
+    runs: list[dict[int, str]] = []
+    found = {}
+    for name, source in compiled.items():
+        for run in runs:
+            if all(run.get(number, path) == path for number, path in source.numbers.items()):
+                break
+        else:
+            run = {}
+            runs.append(run)
+        run.update(source.numbers)
+        found[name] = run
+    return found
+
+
+def _build_id(numbers: Mapping[int, str]) -> str:
+    return sha256(orjson.dumps(sorted(numbers.items()))).hexdigest()[:16]

@@ -1,0 +1,25 @@
+"""A fork's block as the machine's context."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bridge.ethereum_block import EthereumBlock
+from fvm_hypervisor.soltest.forks.remote import RemoteBlock
+from hypervisor.context import MachineContext
+from hypervisor.types import ChainEpoch, TokenAmount
+
+
+def block_context(context: MachineContext, block: RemoteBlock, chain_id: int) -> MachineContext:
+    """The context with the number, time, fee, coinbase and chain of a block; the rules stay, as in forge."""
+    own = context.block
+    if isinstance(own, EthereumBlock):
+        own = replace(own, coinbase=block.coinbase, gas_limit=block.gas_limit, excess_blob_gas=block.excess_blob_gas)
+    return replace(
+        context,
+        epoch=ChainEpoch(block.number),
+        timestamp=block.timestamp,
+        base_fee=TokenAmount(block.base_fee),
+        chain_id=chain_id,
+        block=own,
+    )

@@ -1,0 +1,258 @@
+"""A network's state at a block, as an Ethereum node hands it out: account by account, slot by slot.
+
+Asked are eth_chainId, eth_blockNumber, eth_getBlockByNumber, eth_getBalance, eth_getTransactionCount, eth_getCode and
+eth_getStorageAt, which every node has, those of Filecoin too. What a node answers is read with distrust: another shape
+than the documented one is a NodeError that names the node, the method and the value.
+Shapes: the execution APIs of Ethereum (ethereum/execution-apis).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlsplit
+
+from bridge.addresses import ZERO_ADDRESS, EthAddress
+from fvm_hypervisor.soltest.forks.answer_cache import AnswerCache, cache_file
+from localnet.fork.answers import quantity, text
+from localnet.fork.node_client import NodeClient, NodeError
+
+T = TypeVar("T")
+
+PATIENCE: Final = 20.0
+"""Seconds that a node may take for one answer."""
+LARGEST_CODE: Final = 1 << 20
+"""Bytes of a contract's code: no network has longer ones."""
+_U64: Final = (1 << 64) - 1
+_AT_ONCE: Final = 3
+"""Questions about an account."""
+_NO_STATE: Final = ("missing trie node", "state is not available", "pruned", "header not found", "historical state")
+"""How nodes say that they do not have the state of a block."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAccount:
+    """An account of the network. Balance in wei (attoFIL)."""
+
+    balance: int
+    nonce: int
+    code: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBlock:
+    """A block as opcodes see it. Time in Unix seconds, the fee in wei per gas."""
+
+    number: int
+    hash: bytes
+    timestamp: int
+    base_fee: int
+    coinbase: EthAddress
+    randomness: bytes
+    gas_limit: int
+    excess_blob_gas: int = 0
+
+    def __deepcopy__(self, _memo: object) -> RemoteBlock:
+        """Itself: nothing of it ever changes."""
+        return self
+
+
+class RemoteChain:
+    """A node, asked about its network."""
+
+    def __init__(self, url: str, caches: bool = True) -> None:
+        """`caches`: whether what it answers may be kept on disk. InvalidInput for what is no URL."""
+        self.client = NodeClient(url, seconds=PATIENCE)
+        self.url, self._caches = url, caches
+        self._pool: ThreadPoolExecutor | None = None
+        self._chain_id: int | None = None
+        self._states: dict[int, RemoteState] = {}
+        self._answers: AnswerCache | None = None
+
+    @property
+    def chain_id(self) -> int:
+        """The network's chain id. Raises NodeError."""
+        if self._chain_id is None:
+            self._chain_id = self.ask(lambda answer: _bounded(quantity(answer)), "eth_chainId")
+        return self._chain_id
+
+    def ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
+        """What the node answers, read. Raises NodeError, also for an answer of another shape."""
+        return self.client.read(read, method, *params)
+
+    def block_number(self) -> int:
+        """The number of the newest block. Raises NodeError."""
+        return self.ask(lambda answer: _bounded(quantity(answer)), "eth_blockNumber")
+
+    def block(self, number: int | None = None) -> RemoteBlock:
+        """A block by its number, the newest one by default. Raises NodeError."""
+        wanted = self.block_number() if number is None else number
+        found = self.ask(_block, "eth_getBlockByNumber", hex(wanted), False)
+        if found is None:
+            raise NodeError(f"failed to get block number: {wanted}; latest block number: {self.block_number()}")
+        if found.number != wanted:
+            raise NodeError(f"{self.client.name} answered with block {found.number} where {wanted} was asked for")
+        return found
+
+    def state(self, number: int | None = None) -> RemoteState:
+        """The state after a block, the newest one by default. Raises NodeError."""
+        state = None if number is None else self._states.get(number)
+        if state is None:
+            block = self.block(number)
+            state = self._states.setdefault(block.number, RemoteState(self, block, self._cache()))
+        return state
+
+    def _cache(self) -> AnswerCache:
+        """The one file of this node's answers, opened when the first state is asked for."""
+        if self._answers is None:
+            self._answers = AnswerCache(cache_file(self.chain_id, self.url) if self._caches else None)
+        return self._answers
+
+    def at_once(self, *questions: Callable[[], T]) -> list[T]:
+        """The answers to questions that are asked beside each other."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_AT_ONCE, "fork")
+        return list(self._pool.map(lambda question: question(), questions))
+
+    def close(self) -> None:
+        """Release connections and files."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        if self._answers is not None:
+            self._answers.close()
+        self.client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class RemoteState:
+    """The accounts and slots after one block; each is asked for once."""
+
+    def __init__(self, chain: RemoteChain, block: RemoteBlock, cache: AnswerCache) -> None:
+        self.chain, self.block = chain, block
+        self._cache = cache
+        self._key = f"{block.number}-{block.hash.hex()}"
+        self._accounts: dict[EthAddress, RemoteAccount | None] = {}
+        self._words: dict[tuple[EthAddress, int], int] = {}
+        self._hashes: dict[int, bytes] = {}
+
+    def account(self, address: EthAddress) -> RemoteAccount | None:
+        """An account, None where the network has none: no money, no nonce, no code. Raises NodeError."""
+        if address not in self._accounts:
+            who = f"0x{address.hex()}"
+            balance, nonce, code = self.chain.at_once(
+                lambda: self._answer(quantity, "eth_getBalance", who),
+                lambda: self._answer(lambda answer: _bounded(quantity(answer)), "eth_getTransactionCount", who),
+                lambda: self._answer(_code, "eth_getCode", who),
+            )
+            assert isinstance(balance, int)
+            assert isinstance(nonce, int)
+            assert isinstance(code, bytes)
+            account = RemoteAccount(balance, nonce, code)
+            self._accounts[address] = account if balance or nonce or code else None
+        return self._accounts[address]
+
+    def word(self, address: EthAddress, slot: int) -> int:
+        """The word in a slot. Raises NodeError."""
+        key = address, slot
+        if key not in self._words:
+            self._words[key] = self._answer(quantity, "eth_getStorageAt", f"0x{address.hex()}", f"0x{slot:064x}")
+        return self._words[key]
+
+    def block_hash(self, number: int) -> bytes:
+        """The hash of an earlier block. Raises NodeError."""
+        if number not in self._hashes:
+            self._hashes[number] = self.block.hash if number == self.block.number else self.chain.block(number).hash
+        return self._hashes[number]
+
+    def _answer(self, read: Callable[[Any], T], method: str, *params: str) -> T:
+        question = " ".join((method, *params))
+        kept = self._cache.get(self._key, question)
+        if kept is not None:
+            try:
+                return read(kept)
+            except (TypeError, ValueError):
+                pass  # a file that somebody else has written
+        raw = ""
+
+        def checked(answer: Any) -> T:
+            nonlocal raw
+            raw = text(answer)
+            return read(raw)
+
+        try:
+            found = self.chain.ask(checked, method, *params, hex(self.block.number))
+        except NodeError as error:
+            if not (error.answered and any(words in str(error).lower() for words in _NO_STATE)):
+                raise
+            raise NodeError(
+                f"{error}: this node does not keep the state of block {self.block.number}; fork at a newer block, or "
+                "name an archive node",
+                error.data,
+                code=error.code,
+                answered=True,
+            ) from None
+        self._cache.keep(self._key, question, raw)
+        return found
+
+
+def is_local(url: str) -> bool:
+    """Whether a node runs on this machine: its blocks are not those of a network that others see."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback or ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return host == "localhost"
+
+
+def _bounded(number: int) -> int:
+    if number > _U64:
+        raise ValueError(f"{number:#x} in the place of a number of 64 bits")
+    return number
+
+
+def bytes_of(value: Any, most: int) -> bytes:
+    """Bytes in hex; ValueError for more than `most` of them."""
+    digits = text(value)
+    if not re.fullmatch(r"0x(?:[0-9a-fA-F]{2})*", digits):
+        raise ValueError(f"{digits!r:.60} in the place of bytes")
+    if len(digits) // 2 - 1 > most:
+        raise ValueError(f"{len(digits) // 2 - 1} bytes, at most {most} are read")
+    return bytes.fromhex(digits[2:])
+
+
+def word_of(value: Any, length: int = 32) -> bytes:
+    """Exactly so many bytes in hex."""
+    found = bytes_of(value, length)
+    if len(found) != length:
+        raise ValueError(f"{len(found)} bytes in the place of {length}")
+    return found
+
+
+def _code(value: Any) -> bytes:
+    return bytes_of(value, LARGEST_CODE)
+
+
+def _block(answer: Any) -> RemoteBlock | None:
+    if answer is None:
+        return None
+    if not isinstance(answer, Mapping):
+        raise TypeError("no object")
+    return RemoteBlock(
+        number=_bounded(quantity(answer["number"])),
+        hash=word_of(answer["hash"]),
+        timestamp=_bounded(quantity(answer["timestamp"])),
+        base_fee=_bounded(quantity(answer.get("baseFeePerGas") or "0x0")),
+        coinbase=EthAddress(word_of(answer["miner"], 20)) if answer.get("miner") else ZERO_ADDRESS,
+        randomness=word_of(answer["mixHash"]) if answer.get("mixHash") else bytes(32),
+        gas_limit=_bounded(quantity(answer["gasLimit"])),
+        excess_blob_gas=_bounded(quantity(answer.get("excessBlobGas") or "0x0")),
+    )

@@ -1,0 +1,30 @@
+"""The nodes that tests ask, by URL: one for accounts and slots, and those for tipsets."""
+
+from __future__ import annotations
+
+from fvm_hypervisor.soltest.forks.remote import RemoteChain, is_local
+from fvm_hypervisor.soltest.forks.tipsets import TipsetNodes
+
+
+class Remotes:
+    """The nodes that are asked for accounts and slots (`chain`), and those for tipsets, actors and blocks."""
+
+    def __init__(self, keeps: str = "remote") -> None:
+        """`keeps`: of which nodes answers are kept on disk: `all`, `remote` for those of other machines, or `none`."""
+        self._keeps = keeps
+        self._chains: dict[str, RemoteChain] = {}
+        self.tipsets = TipsetNodes()
+
+    def chain(self, url: str) -> RemoteChain:
+        """A node. InvalidInput for what is no URL."""
+        found = self._chains.get(url)
+        if found is None:
+            caches = self._keeps == "all" or (self._keeps == "remote" and not is_local(url))
+            found = self._chains[url] = RemoteChain(url, caches)
+        return found
+
+    def close(self) -> None:
+        """Release all connections and files."""
+        for chain in self._chains.values():
+            chain.close()
+        self.tipsets.close()

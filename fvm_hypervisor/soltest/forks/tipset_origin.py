@@ -1,0 +1,125 @@
+"""`TipsetOrigin`: the actors of the fork that is active under Filecoin's rules, read from its node block by block.
+
+Each fork has the state of a tipset, with its own address book, actors' code and network version. The machine's tree
+holds what was written alone; behind it is the state where the active fork begins, or the machine's own where none is.
+What tests create has IDs that no network has (`make_room`), so that it can be taken from one fork to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bridge.addresses import ZERO_ADDRESS, EthAddress, from_delegated
+from fvm_hypervisor.soltest.forks.book import ForkBook, ForkPlace, NetworkFork
+from fvm_hypervisor.soltest.forks.marks import CHANGE, FIRST_OWN_ID, MARK, ForkMarks
+from fvm_hypervisor.soltest.forks.remote import RemoteBlock
+from fvm_hypervisor.soltest.forks.remotes import Remotes
+from hypervisor.address import Address
+from hypervisor.externs import Externs
+from hypervisor.machine import Hypervisor
+from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.types import EAM_NAMESPACE, ActorID, ChainEpoch
+from localnet.fork.forking import ForkPoint
+from localnet.rules.base_fee import BLOCK_GAS_LIMIT
+from store.cid import Cid
+from store.remote import RemoteStore
+from store.words import StoredWords
+
+
+class TipsetOrigin(ForkMarks):
+    """See `hypervisor.state_tree.StateOrigin`; of one machine."""
+
+    def __init__(self, machine: Hypervisor, remotes: Remotes, is_forked: bool) -> None:
+        """From now on the machine's tree reads through it. `is_forked`: the machine began on a fork, number 0."""
+        super().__init__(machine, remotes)
+        if is_forked:
+            self.first = 0
+        else:
+            machine.base = machine.store.base = RemoteStore(machine.base, remotes.tipsets)
+        self._own = StateTree(machine.store, machine.state_tree.flushed_root)
+        self._trees: dict[Cid, StateTree] = {}
+        machine.state_tree.read_all_from(self)
+
+    def begun(self) -> ForkPlace | None:
+        """Where the active fork begins."""
+        place = self.place
+        return None if place is None else self.book.places[place]
+
+    def tree_at(self, place: int) -> StateTree:
+        """The network's state at a place."""
+        point = self.book.places[place].point
+        assert point is not None, "under Filecoin's rules places are tipsets"
+        if point.state not in self._trees:
+            self._trees[point.state] = StateTree(self.machine.store, point.state)
+        return self._trees[point.state]
+
+    @property
+    def externs(self) -> Externs | None:
+        """What the node of the active fork says of the past."""
+        begun = self.begun()
+        return None if begun is None or begun.point is None else self.remotes.tipsets.externs(begun.point)
+
+    def block_hash(self, number: int) -> bytes | None:
+        """The hash of a tipset's key, of the active fork's network; None without a fork, and of later epochs."""
+        begun, externs = self.begun(), self.externs
+        if begun is None or externs is None or number > begun.number:
+            return None
+        return bytes(externs.tipset_cid(ChainEpoch(number)))[-32:]
+
+    # --- actors -------------------------------------------------------------------------------------------------
+
+    def current_root(self) -> Cid:
+        """The root of the active fork's state with all that was written. Nothing changes."""
+        mark = self.machine.state_tree.get_actor(MARK)
+        copy = StateTree(self.machine.store, (self._own if mark is None else self.tree_at(mark.balance)).flushed_root)
+        for actor, state in self.machine.state_tree.image().actors.items():
+            if actor not in (MARK, CHANGE) and state != copy.get_actor(actor):
+                copy.delete_actor(actor) if state is None else copy.set_actor(actor, state)
+        return copy.flush()
+
+    def lookup_id(self, _address: Address) -> ActorID | None:
+        """None: the address book is the init actor's state, which each fork has its own of."""
+        return None
+
+    def actor(self, actor: ActorID) -> ActorState | None:
+        """The state of an actor where the active fork begins."""
+        if actor in (MARK, CHANGE):
+            return None
+        mark = self.machine.state_tree.get_actor(MARK)
+        return (self._own if mark is None else self.tree_at(mark.balance)).get_actor(actor)
+
+    def words(self, _root: Cid) -> StoredWords | None:
+        """None: all slots are in blocks."""
+        return None
+
+    def address_of(self, actor: ActorID) -> EthAddress | None:
+        """The address of one of the network's own actors."""
+        place = self.place
+        state = None if place is None or actor >= FIRST_OWN_ID else self.tree_at(place).get_actor(actor)
+        return None if state is None else from_delegated(state.delegated_address)
+
+
+def fork_at(book: ForkBook, point: ForkPoint) -> NetworkFork:
+    """A fork after a tipset, in a place of its own."""
+    block = RemoteBlock(
+        number=point.height, hash=bytes(point.key)[-32:], timestamp=point.timestamp, base_fee=point.base_fee,
+        coinbase=ZERO_ADDRESS, randomness=bytes(32), gas_limit=BLOCK_GAS_LIMIT,
+    )  # fmt: skip
+    return NetworkFork(point.url, book.place(point.url, point.height, point), point.chain_id, block)
+
+
+def make_room(machine: Hypervisor, people: Iterable[EthAddress]) -> None:
+    """Let what comes into being have IDs that no network has; accounts that are there already are moved to such."""
+    tree = machine.state_tree
+    init = tree.init_state()
+    if init.next_id >= FIRST_OWN_ID:
+        return
+    tree.set_init_state(replace(init, next_id=FIRST_OWN_ID))
+    for who in people:
+        address = Address.delegated(EAM_NAMESPACE, who)
+        actor = tree.lookup_id(address)
+        state = None if actor is None else tree.get_actor(actor)
+        if actor is not None and state is not None:
+            tree.set_actor(tree.register_address(address), state)
+            tree.delete_actor(actor)

@@ -1,0 +1,97 @@
+"""Transactions as Ethereum nodes hand them out, read with distrust: KeyError, TypeError or ValueError for others.
+
+Shape: eth_getTransactionByHash of the execution APIs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from bridge.transactions import Authorization, Transaction
+from fvm_hypervisor.soltest.forks.remote import RemoteBlock, RemoteChain, bytes_of, word_of
+from localnet.fork.answers import quantity
+from localnet.fork.node_client import NodeError
+
+_LONGEST: Final = 1 << 20
+"""Bytes of calldata."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTransaction:
+    """A transaction with its sender and its hash; who has signed it is the node's word."""
+
+    hash: bytes
+    sender: EthAddress
+    transaction: Transaction
+
+    def __deepcopy__(self, _memo: object) -> ReadTransaction:
+        """Itself: nothing of it ever changes."""
+        return self
+
+
+def read_transaction(found: Any) -> ReadTransaction:
+    """A transaction of a block."""
+    if not isinstance(found, Mapping):
+        raise TypeError("no transaction")
+    price = quantity(found["gasPrice"]) if found.get("gasPrice") else 0
+    fee = quantity(found["maxFeePerGas"]) if found.get("maxFeePerGas") else price
+    tip = quantity(found["maxPriorityFeePerGas"]) if found.get("maxPriorityFeePerGas") else fee
+    transaction = Transaction(
+        type=quantity(found.get("type") or "0x0"),
+        chain_id=quantity(found["chainId"]) if found.get("chainId") else None,
+        nonce=quantity(found["nonce"]),
+        to=EthAddress(word_of(found["to"], 20)) if found.get("to") else None,
+        value=quantity(found["value"]),
+        data=bytes_of(found["input"], _LONGEST),
+        gas_limit=quantity(found["gas"]),
+        max_fee=fee,
+        max_priority_fee=tip,
+        access_list=tuple(
+            (EthAddress(word_of(entry["address"], 20)), tuple(quantity(slot) for slot in entry["storageKeys"]))
+            for entry in found.get("accessList") or ()
+        ),
+        authorizations=tuple(_authorization(entry) for entry in found.get("authorizationList") or ()),
+        max_fee_per_blob_gas=quantity(found["maxFeePerBlobGas"]) if found.get("maxFeePerBlobGas") else 0,
+        blob_hashes=tuple(word_of(entry) for entry in found.get("blobVersionedHashes") or ()),
+    )
+    return ReadTransaction(word_of(found["hash"]), EthAddress(word_of(found["from"], 20)), transaction.check())
+
+
+def _authorization(entry: Mapping[str, Any]) -> Authorization:
+    return Authorization(
+        quantity(entry["chainId"]), EthAddress(word_of(entry["address"], 20)), quantity(entry["nonce"]),
+        quantity(entry["yParity"]), quantity(entry["r"]), quantity(entry["s"]),
+    )  # fmt: skip
+
+
+def transactions_until(
+    chain: RemoteChain, transaction: bytes
+) -> tuple[RemoteBlock, list[ReadTransaction], ReadTransaction]:
+    """The block of a transaction, what comes before it there, and itself. Raises NodeError."""
+    name = f"0x{transaction.hex()}"
+    number = chain.ask(_block_of, "eth_getTransactionByHash", name)
+    if number is None:
+        raise NodeError(f"failed to get transaction {name}: could not get transaction {name}")
+    block = chain.block(number)
+    all_of = chain.ask(_all_transactions, "eth_getBlockByNumber", hex(number), True)
+    earlier: list[ReadTransaction] = []
+    for found in all_of:
+        if found.hash == transaction:
+            return block, earlier, found
+        earlier.append(found)
+    raise NodeError(f"{chain.client.name} has block {number} without the transaction {name}, which it says is there")
+
+
+def _block_of(answer: Any) -> int | None:
+    if answer is None:
+        return None
+    return None if answer["blockNumber"] is None else quantity(answer["blockNumber"])
+
+
+def _all_transactions(answer: Any) -> list[ReadTransaction]:
+    if not isinstance(answer["transactions"], list):
+        raise TypeError("transactions are no list")
+    return [read_transaction(found) for found in answer["transactions"]]

@@ -1,0 +1,258 @@
+"""Fuzz tests: a test called with many inputs, each from the state after `setUp`; one that fails is made simpler.
+
+Rules: forge's. Inputs that an assumption refuses do not count as runs, and too many of them are a failure. The seed
+and the test's name decide every input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from random import Random
+from time import monotonic
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
+from fvm_hypervisor.soltest.corpus import CHANGED_INPUTS, Corpus, CorpusInput
+from fvm_hypervisor.soltest.corpus_files import CorpusFolder
+from fvm_hypervisor.soltest.dictionary import Dictionary
+from fvm_hypervisor.soltest.discovery import TestFunction
+from fvm_hypervisor.soltest.fixtures import find_fixtures
+from fvm_hypervisor.soltest.frames import FrameTracer, by_end
+from fvm_hypervisor.soltest.kept_failures import KeptCall
+from fvm_hypervisor.soltest.mutations import changed_arguments
+from fvm_hypervisor.soltest.project import FuzzSettings
+from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
+from fvm_hypervisor.soltest.stage import SuiteStage, is_rejected, selector
+from fvm_hypervisor.soltest.value_text import arguments_text
+from fvm_hypervisor.soltest.values import Values, simpler, types
+from fvm_hypervisor.soltest.world import CallOutcome, Handle
+
+_MOST_SHRINKS: Final = 5000
+SHRINK_SECONDS: Final = 20.0
+_TELL_SECONDS: Final = 0.5
+
+
+class Deadline:
+    """When it is time to tell how far a long test is, at the beginning and then about twice a second, or to end it."""
+
+    def __init__(self, timeout: float | None = None) -> None:
+        self._next = monotonic()
+        self._end = None if timeout is None else self._next + timeout
+
+    def over(self) -> bool:
+        """Whether the seconds that it may take are over."""
+        return self._end is not None and monotonic() >= self._end
+
+    def now(self) -> bool:
+        """Whether it is; asking is cheap."""
+        time = monotonic()
+        if time < self._next:
+            return False
+        self._next = time + _TELL_SECONDS
+        return True
+
+
+@dataclass(slots=True)
+class FuzzRun:
+    """A fuzz test on its way. `ready` is the state after `setUp`."""
+
+    stage: SuiteStage
+    test: TestFunction
+    settings: FuzzSettings
+    seed: int
+    ready: Handle
+    dictionary: Dictionary
+    progress: Callable[[TestResult], None] = lambda _: None
+    kept: bytes | None = None
+    """The calldata with which it has failed before: its first run."""
+    root: Path = Path()
+    """The project's folder, which has that of the corpus."""
+    gases: list[int] = field(default_factory=list)
+    rejects: int = 0
+    last: list[Any] = field(default_factory=list)
+    """The inputs of the newest run that counts."""
+    _corpus: Corpus[list[Any]] | None = None
+
+    def run(self) -> TestResult:
+        """Call until all runs are done, or one fails."""
+        name = f"{self.seed}:{self.stage.artifact.file}:{self.stage.artifact.name}:{self.test.signature}"
+        rng = Random(name)  # noqa: S311  # repeatable
+        fixtures = find_fixtures(self.stage)
+        self.stage.world.restore(self.ready)
+        values = Values(rng, self.dictionary, self.settings.dictionary_weight, fixtures)
+        due, kept = Deadline(self.settings.timeout), self._arguments_of(self.kept)
+        if kept is not None and self.settings.runs:
+            ended = self._run_with(kept)
+            if ended is not None:
+                return ended
+        broken = self._begin_corpus(due)
+        if broken is not None:
+            return broken
+        corpus, inputs = self._corpus, self.test.entry["inputs"]
+        while len(self.gases) < self.settings.runs and not due.over():
+            if due.now():
+                self.progress(self._result(CaseStatus.SUCCESS, None))
+            of = None if corpus is None else corpus.choose(rng)
+            if of is None or corpus is None:
+                ended = self._run_with(values.arguments(inputs))
+            else:
+                ended = self._run_with(changed_arguments(rng, values, inputs, of.input, corpus.other(rng)), of)
+            if ended is not None:
+                return ended
+        return self._result(CaseStatus.SUCCESS, None)
+
+    def _run_with(self, arguments: list[Any], of: CorpusInput[list[Any]] | None = None) -> TestResult | None:
+        """One run, with inputs that may be mutated ones `of` the corpus; the result where the test ends with it."""
+        corpus = self._corpus
+        outcome = self._call(arguments) if corpus is None else self._watched(corpus, arguments)
+        if is_rejected(outcome):
+            self.rejects += 1
+            if corpus is not None:
+                corpus.forget()
+            if self.rejects > self.settings.max_test_rejects:
+                return self._result(
+                    CaseStatus.FAILURE,
+                    f"`vm.assume` rejected too many inputs ({self.settings.max_test_rejects} allowed)",
+                )
+            return None
+        if corpus is not None and corpus.came_new():
+            corpus.keep(arguments, of)
+        status, reason = self._verdict(arguments, outcome)
+        if status is CaseStatus.FAILURE:
+            return self._failure(arguments, outcome, reason)
+        if status is CaseStatus.SKIPPED:
+            return self._result(status, reason)
+        self.gases.append(outcome.gas_used)
+        self.last = arguments
+        self.dictionary.add_outcome(outcome)
+        return None
+
+    def _begin_corpus(self, due: Deadline) -> TestResult | None:
+        """Run what the corpus has, which does not count; a failure, if one of it fails."""
+        settings, artifact = self.settings, self.stage.artifact
+        if settings.corpus_dir is None and not settings.show_edge_coverage:
+            return None
+        folder = CorpusFolder(self.root, settings, artifact.name, self.test.signature)
+
+        def write(arguments: list[Any]) -> None:
+            folder.write([KeptCall(self.stage.sender, self.stage.address, self.calldata(arguments))])
+
+        world = self.stage.world
+        contract_of = world.cheatcodes.settings.contracts
+        corpus = self._corpus = Corpus(settings, world.machine, CHANGED_INPUTS, write, contract_of)
+        for calls in folder.read():
+            arguments = self._arguments_of(calls[0].calldata) if len(calls) == 1 else None
+            if arguments is None:
+                continue
+            if due.over():
+                break
+            outcome = self._watched(corpus, arguments)
+            if is_rejected(outcome):
+                corpus.forget()
+                continue
+            if corpus.came_new():
+                corpus.keep(arguments, written=False)
+            status, reason = self._verdict(arguments, outcome)
+            if status is CaseStatus.FAILURE:
+                return self._failure(arguments, outcome, reason)
+        return None
+
+    def _watched(self, corpus: Corpus[list[Any]], arguments: list[Any]) -> CallOutcome:
+        with corpus.watching():
+            return self._call(arguments)
+
+    def _arguments_of(self, data: bytes | None) -> list[Any] | None:
+        """Inputs of earlier calldata; None where there is none, or it is another function's."""
+        inputs = types(self.test.entry["inputs"])
+        if data is None or not inputs or data[:4] != selector(self.test.signature):
+            return None
+        try:
+            return list(decode(inputs, data[4:]))
+        except CheatcodeFailure:
+            return None
+
+    def calldata(self, arguments: list[Any]) -> bytes:
+        """What the test is called with."""
+        return selector(self.test.signature) + encode(types(self.test.entry["inputs"]), arguments)
+
+    def _call(self, arguments: list[Any]) -> CallOutcome:
+        self.stage.world.restore(self.ready)
+        return self.stage.call(self.calldata(arguments), kept=False)
+
+    def _verdict(self, arguments: list[Any], outcome: CallOutcome) -> tuple[CaseStatus, str | None]:
+        """How a run ended. Without `fail_on_revert` one in which others reverted first is a success, as in forge."""
+        status, reason = self.stage.verdict(outcome, self.test.should_fail)
+        strict = self.settings.fail_on_revert or self.test.should_fail or outcome.success
+        if status is CaseStatus.FAILURE and not strict and self._others_reverted(arguments):
+            return CaseStatus.SUCCESS, None
+        return status, reason
+
+    def _others_reverted(self, arguments: list[Any]) -> bool:
+        """Whether the first call that reverted was another contract's than the test's, as one more run shows."""
+        machine, tracer = self.stage.world.machine, FrameTracer(self.stage.world.setting.rules)
+        before, machine.tracer = machine.tracer, tracer
+        try:
+            self._call(arguments)
+        finally:
+            machine.tracer = before
+        first = next((frame for frame in by_end(tracer.roots) if frame.is_reverted_call), None)
+        return first is not None and (first.acts_as or first.address) not in (self.stage.address, VM_ADDRESS)
+
+    def _failure(self, arguments: list[Any], outcome: CallOutcome, reason: str | None) -> TestResult:
+        """The failure with the simplest inputs that still fail."""
+        simple, outcome, reason = self._shrink(arguments, outcome, reason)
+        inputs = self.test.entry["inputs"]
+        example = CounterExample(self.calldata(simple), arguments_text(inputs, simple))
+        return self._result(CaseStatus.FAILURE, reason, outcome.gas_used, (example,))
+
+    def _shrink(
+        self, arguments: list[Any], outcome: CallOutcome, reason: str | None
+    ) -> tuple[list[Any], CallOutcome, str | None]:
+        entry = {"type": "tuple", "components": self.test.entry["inputs"]}
+
+        def fails(candidate: tuple[Any, ...]) -> tuple[CallOutcome, str | None] | None:
+            tried = self._call(list(candidate))
+            if is_rejected(tried):
+                return None
+            status, why = self._verdict(list(candidate), tried)
+            return (tried, why) if status is CaseStatus.FAILURE else None
+
+        best, last = shrink(lambda value: simpler(entry, value), fails, tuple(arguments), (outcome, reason))
+        return list(best), *last
+
+    def _result(
+        self, status: CaseStatus, reason: str | None, gas: int = 0, example: tuple[CounterExample, ...] = ()
+    ) -> TestResult:
+        return TestResult(
+            self.test.signature, CaseKind.FUZZ, status, reason, gas, tuple(self.gases), len(self.gases),
+            rejects=self.rejects, seed=self.seed, counterexample=example,
+            edges=None if self._corpus is None else self._corpus.figures(),
+        )  # fmt: skip
+
+
+def shrink(better: Callable[[Any], Any], fails: Callable[[Any], Any], value: Any, found: Any) -> tuple[Any, Any]:
+    """The simplest value that still fails, with what `fails` said of it; within bounds of tries and time.
+
+    What a simpler value could become is tried from where the last one was found: what did not help the value before
+    rarely helps this one, and is tried again only at the end.
+    """
+    tries, end = 0, monotonic() + SHRINK_SECONDS
+    at, is_whole_round = 0, True
+    while True:
+        for number, candidate in enumerate(islice(better(value), at, None), at):
+            tries += 1
+            if tries > _MOST_SHRINKS or monotonic() > end:
+                return value, found
+            failure = fails(candidate)
+            if failure is not None:
+                value, found, at, is_whole_round = candidate, failure, number, False
+                break
+        else:
+            if is_whole_round:
+                return value, found
+            at, is_whole_round = 0, True

@@ -1,0 +1,83 @@
+"""A test's gas as a picture: `hypervisor test --flamegraph` and `--flamechart`, native actors among the others.
+
+Boxes are calls and, under contracts, the functions within them (internal_calls.py). A chart has them in their order, a
+graph one for all that are called alike by the same caller, the widest first. Drawing is `bridge.traces.flame`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from bridge.gas import DEFAULT_RATE
+from bridge.traces.flame import FlameBox, flame_svg, merged
+from fvm_hypervisor.soltest.frames import CallFrame, FrameTracer, InternalCall, parts_of
+from fvm_hypervisor.soltest.project_files import write_inside
+from fvm_hypervisor.soltest.staged_test import StagedTest
+from fvm_hypervisor.soltest.trace_text import Names, call_words, function_head, result_words
+from fvm_hypervisor.soltest.viewer import TestViewer
+from hypervisor.errors import InvalidInput
+from hypervisor.gas import MILLIGAS_PER_GAS
+from localnet.calls.time_limit import OutOfTime
+from localnet.rules.installed import rules_named
+
+_FUNCTION: Final = "function"
+
+
+def write_flame(staged: StagedTest, viewer: TestViewer, root: Path, file: Path, *, chart: bool) -> None:
+    """Run a test that is ready, and write its picture to a file of the project. Raises InvalidInput.
+
+    A test that is too long to listen to each instruction is drawn by its calls alone, and the title says so.
+    """
+    title = staged.name
+    tracer: FrameTracer = viewer.function_tracer()
+    try:
+        staged.call(tracer)
+    except OutOfTime:
+        title, tracer = f"{title} (calls alone: it is too long for functions)", viewer.calls_tracer()
+        staged.call(tracer)
+    features = rules_named(staged.world.setting.rules).features
+    rate = DEFAULT_RATE if features.has_filecoin_blocks else MILLIGAS_PER_GAS
+    boxes = flame_boxes(tracer.roots, viewer.names(staged.stage), rate)
+    gas = sum(frame.gas_used for frame in tracer.roots)
+    picture = flame_svg(title, boxes if chart else merged(boxes), gas)
+    try:
+        write_inside(root, file, picture.encode())
+    except OSError as error:
+        raise InvalidInput(f"the picture {file} cannot be written: {error.strerror}") from None
+
+
+def flame_boxes(roots: Sequence[CallFrame], names: Names, rate: int) -> tuple[FlameBox, ...]:
+    """Calls and functions as boxes, in their order. `rate`: milligas for one gas of an engine (`bridge.gas`)."""
+    nodes: list[tuple[CallFrame, InternalCall | None]] = [(root, None) for root in roots]
+    below: list[tuple[int, int]] = []
+    for frame, call in nodes:  # grows as it is gone through: calls go 1,024 deep
+        if call is None:
+            names.learn_frame(frame)
+        begin = len(nodes)
+        for part in parts_of(frame, call):
+            if isinstance(part, CallFrame):
+                nodes.append((part, None))
+            elif isinstance(part, InternalCall):
+                nodes.append((frame, part))
+        below.append((begin, len(nodes)))
+    made: dict[int, FlameBox] = {}
+    for place in reversed(range(len(nodes))):
+        frame, call = nodes[place]
+        inner = tuple(made[number] for number in range(*below[place]))
+        made[place] = _call_box(frame, names, inner) if call is None else _function_box(call, names, rate, inner)
+    return tuple(made[number] for number in range(len(roots)))
+
+
+def _call_box(frame: CallFrame, names: Names, inner: tuple[FlameBox, ...]) -> FlameBox:
+    function, arguments = call_words(frame, names)
+    label = f"new {names.callee(frame)}" if frame.creates else f"{names.callee(frame)}.{function}"
+    details = (f"{label}({arguments})", f"{frame.gas_used:,} gas", f"-> {result_words(frame, names)}")
+    return FlameBox(label, details, frame.gas_used, frame.runtime, not frame.succeeded, inner=inner)
+
+
+def _function_box(call: InternalCall, names: Names, rate: int, inner: tuple[FlameBox, ...]) -> FlameBox:
+    gas = call.gas * rate // MILLIGAS_PER_GAS
+    details = (function_head(call, names), f"{gas:,} gas")
+    return FlameBox(call.name.replace("::", "."), details, gas, _FUNCTION, call.result is None, inner=inner)

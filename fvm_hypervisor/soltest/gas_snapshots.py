@@ -1,0 +1,64 @@
+"""The files under `snapshots/`: what tests have measured by name, one file for each group, as forge writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from fvm_hypervisor.soltest.project_files import write_inside
+from fvm_hypervisor.soltest.results import SuiteResult
+from hypervisor.errors import InvalidInput
+from hypervisor.user_files import read_bounded
+from store.json_text import parse_json
+
+_LARGEST: Final = 64 << 20
+"""Bytes of a file."""
+
+Snapshots = Mapping[str, Mapping[str, str]]
+"""Values by name, by group."""
+
+
+def measured(suites: Iterable[SuiteResult]) -> Snapshots:
+    """What the tests of all suites have measured; of two values of a name the later one."""
+    found: dict[str, dict[str, str]] = {}
+    for suite in sorted(suites, key=lambda suite: suite.name):
+        for test in sorted(suite.tests, key=lambda test: test.signature):
+            for group, name, value in test.measured:
+                found.setdefault(group, {})[name] = str(value)
+    return {group: dict(sorted(values.items())) for group, values in sorted(found.items())}
+
+
+def write(found: Snapshots, folder: Path, root: Path | None = None) -> None:
+    """Write each group's file, none outside of `root` (the folder). Raises InvalidInput where that cannot be."""
+    try:
+        for group, values in found.items():
+            text = json.dumps(values, indent=2, ensure_ascii=False)
+            write_inside(folder if root is None else root, folder / f"{group}.json", text.encode())
+    except OSError as error:
+        raise InvalidInput(f"gas snapshots cannot be written to {folder}: {error.strerror}") from None
+
+
+def differences(found: Snapshots, folder: Path) -> Iterator[str]:
+    """A line for each group whose file has other values, and one for each of those."""
+    for group, values in found.items():
+        before = _read(folder / f"{group}.json")
+        other = [name for name, value in values.items() if before.get(name, value) != value]
+        if other:
+            yield f"\n[{group}] Failed to match snapshots:"
+            yield from (f"- [{name}] {before[name]} → {values[name]}" for name in other)
+
+
+def _read(file: Path) -> dict[str, str]:
+    """The values of a file, none where it is not there. Raises InvalidInput for a file of another form."""
+    try:
+        file.lstat()
+        content = parse_json(read_bounded(file, _LARGEST, "the file"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"the gas snapshots of {file} cannot be read: {error}") from None
+    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+        raise InvalidInput(f"the gas snapshots of {file} cannot be read: expected an object of texts")
+    return content

@@ -1,0 +1,232 @@
+"""Calls of functions within a contract, with their arguments and results: `hypervisor test --decode-internal`.
+
+A function is entered by a jump that the source map marks `i`, to an instruction that stands for its definition, and
+left by one marked `o`. A jump out belongs to the newest entry whose place of call it comes back to, or whose definition
+it leaves; entries above that one are what the optimizer has merged, and are passed over. Arguments and results are read
+by their types in the text from where the compiler leaves them: on the stack, and what they point to in memory and
+calldata (internal_values.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from bridge.evm_steps import EvmFrame, EvmStep
+from fvm_hypervisor.soltest.frames import CallFrame, InternalCall, SlotFrameTracer, TypedValue
+from fvm_hypervisor.soltest.internal_values import Parameter, ValuePlace, read_values, split_header
+from fvm_hypervisor.soltest.known_code import KnownCode, SourceSpan
+from fvm_hypervisor.soltest.solidity_text import SourceTexts
+from hypervisor.tracing import CallEnded, RuntimeEvent, TraceEvent
+from localnet.calls.time_limit import TimeLimit
+
+MOST_CALLS: Final = 100_000
+"""Internal calls that are kept of a message, those that ended first."""
+_CLOCK: Final = 4096
+"""Instructions between two looks at the clock."""
+_REVERT, _INVALID = 0xFD, 0xFE
+_JUMP: Final = 8
+"""Gas of the jump into a function, which counts as the function's, as in forge."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Function:
+    """A function as its text declares it."""
+
+    name: str
+    inputs: tuple[Parameter, ...]
+    outputs: tuple[Parameter, ...]
+
+
+@dataclass(slots=True)
+class _Entered:
+    """A function that has not been left yet."""
+
+    function: _Function
+    caller: SourceSpan
+    body: SourceSpan
+    gas: int
+    begin: int
+    inner: int
+    """How many internal calls of the frame were kept when it was entered."""
+    arguments: tuple[TypedValue, ...]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What is known of a frame's code, and where it is in its functions."""
+
+    places: Mapping[int, SourceSpan] = field(default_factory=dict)
+    jumps: Mapping[int, SourceSpan] = field(default_factory=dict)
+    ends: frozenset[int] = frozenset()
+    """Where it may revert."""
+    after: SourceSpan | None = None
+    """The jump that the instruction before was."""
+    entered: list[_Entered] = field(default_factory=list)
+    gas: int = 0
+    """What is left where it may revert."""
+
+
+_NOTHING: Final = _Walk()
+
+
+class FunctionFrameTracer(SlotFrameTracer):
+    """Also keeps internal calls; slots only if they are asked for. A `PausingTracer`: few instructions are looked at.
+
+    Raises OutOfTime at the end of a limit.
+    """
+
+    def __init__(
+        self, rules: str, known: KnownCode, sources: SourceTexts, *, slots: bool, reverses: bool = False,
+        limit: TimeLimit | None = None,
+    ) -> None:  # fmt: skip
+        """`reverses`: the first argument is the last one on the stack, as of code that was compiled by the IR."""
+        super().__init__(rules)
+        self._known, self._sources = known, sources
+        self._slots, self._reverses, self._limit = slots, reverses, limit
+        self._until_clock = _CLOCK
+        self._walks: list[_Walk] = []
+        self.left_out = 0
+        """Internal calls that are not among the frames, since they ended after MOST_CALLS others."""
+        self._kept = 0
+        self._codes: dict[tuple[bytes, bool], _Walk] = {}
+        self._functions: dict[SourceSpan, _Function | None] = {}
+
+    # --- the tracer -------------------------------------------------------------------------------------------
+
+    def pause(self, _number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
+        """Take an instruction that is about to run; none is left out."""
+        if self._slots:
+            event = look()
+            self.step(event)
+        elif self._open:
+            self._open[-1].note(counter)
+            self._walk(counter, look)
+        return 0
+
+    def left(self, _number: int, _counter: int, /) -> None:
+        """A frame ends or waits."""
+
+    def step(self, event: RuntimeEvent, /) -> None:
+        """The same by a whole step."""
+        if not isinstance(event, EvmStep) or not self._open:
+            return
+        if self._slots:
+            super().step(event)
+        else:
+            self._open[-1].note(event.pc)
+        self._walk(event.pc, lambda: event)
+
+    def _take(self, event: TraceEvent) -> None:
+        super()._take(event)
+        if isinstance(event, EvmFrame) and self._open:
+            self._walks[-1] = self._walk_of(self._open[-1])
+
+    def _begin(self, frame: CallFrame) -> None:
+        super()._begin(frame)
+        self._walks.append(_NOTHING)
+
+    def _end(self, event: CallEnded) -> None:
+        frame, walk = self._open[-1], self._walks.pop()
+        if event.exit_code or event.error:
+            self._close(frame, walk)
+        super()._end(event)
+
+    # --- functions --------------------------------------------------------------------------------------------
+
+    def _walk_of(self, frame: CallFrame) -> _Walk:
+        key = frame.code, frame.creates
+        known = self._codes.get(key)
+        if known is None:
+            contract = self._known.find(*key)
+            places: Mapping[int, SourceSpan] = {}
+            if contract is not None:
+                places = contract.creation_places if frame.creates else contract.runtime_places
+            jumps = {counter: span for counter, span in places.items() if span.jump in ("i", "o")}
+            ends = frozenset(counter for counter in places if frame.code[counter] in (_REVERT, _INVALID))
+            known = self._codes[key] = _Walk(places, jumps, ends)
+        return _Walk(known.places, known.jumps, known.ends)
+
+    def _walk(self, counter: int, look: Callable[[], RuntimeEvent]) -> None:
+        self._until_clock -= 1
+        if not self._until_clock:
+            self._until_clock = _CLOCK
+            if self._limit is not None:
+                self._limit.check()
+        walk = self._walks[-1]
+        after, walk.after = walk.after, walk.jumps.get(counter)
+        if after is not None:
+            here = walk.places.get(counter)
+            if here is not None and after.jump == "i":
+                self._enter(walk, after, here, look)
+            elif here is not None:
+                self._leave(walk, after, here, look)
+        elif counter in walk.ends and walk.entered:
+            step = look()
+            walk.gas = step.gas if isinstance(step, EvmStep) else 0
+
+    def _enter(self, walk: _Walk, jump: SourceSpan, here: SourceSpan, look: Callable[[], RuntimeEvent]) -> None:
+        if _is_same(jump, here):
+            return  # the dispatcher's way to a public function: the call itself
+        function = self._function(here)
+        step = look() if function is not None else None
+        if function is None or not isinstance(step, EvmStep):
+            return
+        frame, values = self._open[-1], tuple[TypedValue, ...]()
+        if self._kept < MOST_CALLS:
+            values = read_values(function.inputs, ValuePlace(step.stack, step.memory, frame.input, self._reverses))
+        walk.entered.append(
+            _Entered(function, jump, here, step.gas + _JUMP, len(frame.items), len(frame.functions), values)
+        )  # fmt: skip
+
+    def _leave(self, walk: _Walk, jump: SourceSpan, here: SourceSpan, look: Callable[[], RuntimeEvent]) -> None:
+        for place in reversed(range(len(walk.entered))):
+            one = walk.entered[place]
+            if _is_same(one.caller, here) or _is_same(one.body, jump):
+                break
+        else:
+            return
+        del walk.entered[place:]
+        step = look()
+        if isinstance(step, EvmStep):
+            frame = self._open[-1]
+            values = read_values(one.function.outputs, ValuePlace(step.stack, step.memory, frame.input))
+            self._keep(frame, one, step.gas, values)
+
+    def _close(self, frame: CallFrame, walk: _Walk) -> None:
+        """Keep the functions in which a call has failed."""
+        for one in reversed(walk.entered):
+            self._keep(frame, one, walk.gas, None)
+
+    def _keep(self, frame: CallFrame, one: _Entered, gas: int, result: tuple[TypedValue, ...] | None) -> None:
+        if self._kept >= MOST_CALLS:  # those within it stay, as the frame's own
+            self.left_out += 1
+            return
+        self._kept += 1
+        inner = tuple(frame.functions[one.inner :])
+        del frame.functions[one.inner :]
+        used = max(0, one.gas - gas)
+        frame.functions.append(
+            InternalCall(one.function.name, one.arguments, result, used, one.begin, len(frame.items), inner)
+        )
+
+    def _function(self, span: SourceSpan) -> _Function | None:
+        if span not in self._functions:
+            self._functions[span] = self._declared(span)
+        return self._functions[span]
+
+    def _declared(self, span: SourceSpan) -> _Function | None:
+        source = self._sources.get(span.file)
+        if source is None or not 0 <= span.start < len(source.text):
+            return None
+        header = split_header(source.text[span.start : span.start + span.length])
+        if header is None:
+            return None
+        contract, _ = source.names(span.start)
+        name, inputs, outputs = header
+        return _Function(f"{contract}::{name}" if contract else name, inputs, outputs)
+
+
+def _is_same(one: SourceSpan, other: SourceSpan) -> bool:
+    return (one.file, one.start, one.length) == (other.file, other.start, other.length)

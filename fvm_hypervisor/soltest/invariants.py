@@ -1,0 +1,466 @@
+"""Invariant tests: random sequences of calls of the contracts under test, and after each one the invariant.
+
+Rules: forge's. Without words of the test contract (`targetContracts` and the like) every contract that `setUp` created
+is called, by any sender, at any function that changes state. A sequence that breaks the invariant is shortened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from bridge.addresses import EthAddress, checksummed
+from fvm_hypervisor.soltest.artifact import ContractArtifact
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
+from fvm_hypervisor.soltest.cheatcodes.values import encode
+from fvm_hypervisor.soltest.corpus import CHANGED_SEQUENCES, Corpus, CorpusInput
+from fvm_hypervisor.soltest.corpus_files import CorpusFolder
+from fvm_hypervisor.soltest.dictionary import Dictionary
+from fvm_hypervisor.soltest.discovery import TestFunction, signature
+from fvm_hypervisor.soltest.fixtures import find_fixtures
+from fvm_hypervisor.soltest.fuzz import Deadline
+from fvm_hypervisor.soltest.kept_failures import KeptCall
+from fvm_hypervisor.soltest.mutations import changed_arguments, changed_sequence
+from fvm_hypervisor.soltest.project import InvariantSettings
+from fvm_hypervisor.soltest.results import CallMetrics, CaseKind, CaseStatus, CounterExample, TestResult
+from fvm_hypervisor.soltest.shrinking import shortened
+from fvm_hypervisor.soltest.stage import SuiteStage, is_rejected, selector
+from fvm_hypervisor.soltest.value_text import arguments_text
+from fvm_hypervisor.soltest.values import Values, types
+from fvm_hypervisor.soltest.world import CallOutcome, Handle
+from localnet.contracts.code_patterns import CodePattern, without_metadata
+
+_SELECTORS = "(address,bytes4[])[]"
+_READING = ("view", "pure")
+_FAILED = "assertion failed"
+_END = "afterInvariant()"
+_SENDERS: Final = 64
+"""Senders that a test without its own draws from: each has an account from the start, which costs as much as a call."""
+_BEGUN: Final = 0.4
+"""The share of sequences that begin with calls of an earlier one."""
+_MOST_BEGINNINGS: Final = 64
+_MOST_PLACES: Final = 4096
+_STRANGERS: Final = 0.05
+"""The share of calls by another sender."""
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzTarget:
+    """A function that sequences may call."""
+
+    address: EthAddress
+    contract: str
+    entry: Mapping[str, Any]
+    selector: bytes
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceStep:
+    """One call of a sequence."""
+
+    sender: EthAddress
+    target: FuzzTarget
+    arguments: tuple[Any, ...]
+
+    @property
+    def calldata(self) -> bytes:
+        """What the contract is called with."""
+        return self.target.selector + (encode(self.target.types, self.arguments) if self.arguments else b"")
+
+    def example(self) -> CounterExample:
+        """As results have it."""
+        return CounterExample(
+            self.calldata,
+            arguments_text(self.target.entry["inputs"], self.arguments),
+            checksummed(self.sender),
+            self.target.contract,
+            checksummed(self.target.address),
+            signature(self.target.entry),
+        )
+
+
+class NoTargets(Exception):
+    """There is nothing that sequences could call."""
+
+
+def find_targets(stage: SuiteStage) -> list[FuzzTarget]:
+    """The functions that sequences may call, by what the test contract says. Raises NoTargets."""
+    said = TargetFilters(stage)
+    excluded = {*said.addresses("excludeContracts")}
+    chosen = said.addresses("targetContracts")
+    selectors = dict(said.selectors("targetSelectors"))
+    refused = dict(said.selectors("excludeSelectors"))
+    known = dict(stage.world.contracts(stage.first_actor))
+    wanted = chosen or [] if chosen or selectors else [
+        address for address in known if address != stage.address and address not in stage.libraries.values()
+    ]  # fmt: skip
+    targets: list[FuzzTarget] = []
+    for address in dict.fromkeys([*wanted, *selectors]):
+        artifact = None if address in excluded else _running(stage, known.get(address, b""))
+        if artifact is None:
+            continue
+        for entry in _callable(artifact):
+            short = selector(signature(entry))
+            if short in refused.get(address, ()) or (address in selectors and short not in selectors[address]):
+                continue
+            targets.append(
+                FuzzTarget(address, f"{artifact.file}:{artifact.name}", entry, short, tuple(types(entry["inputs"])))
+            )
+    if not targets:
+        raise NoTargets
+    return targets
+
+
+def _callable(artifact: ContractArtifact) -> list[Mapping[str, Any]]:
+    return [
+        entry
+        for entry in artifact.abi
+        if entry.get("type") == "function" and entry.get("stateMutability") not in _READING
+    ]
+
+
+def _running(stage: SuiteStage, code: bytes) -> ContractArtifact | None:
+    """The contract whose runtime code this is."""
+    bare = without_metadata(code)
+    for artifact in stage.artifacts.all():
+        if artifact.runtime.object:
+            pattern = CodePattern.of(artifact.runtime.object)
+            if len(pattern.code) == len(bare) and pattern.begins(bare):
+                return artifact
+    return None
+
+
+class TargetFilters:
+    """What the test contract answers to forge's questions about targets."""
+
+    def __init__(self, stage: SuiteStage) -> None:
+        self._stage = stage
+        self._names = {entry["name"] for entry in stage.artifact.abi if entry.get("type") == "function"}
+
+    def addresses(self, name: str) -> list[EthAddress]:
+        """An answer that lists addresses."""
+        return [EthAddress(bytes.fromhex(found[2:])) for found in self._ask(name, "address[]")]
+
+    def selectors(self, name: str) -> list[tuple[EthAddress, tuple[bytes, ...]]]:
+        """An answer that lists selectors by address."""
+        found: dict[EthAddress, tuple[bytes, ...]] = {}
+        for address, names in self._ask(name, _SELECTORS):
+            key = EthAddress(bytes.fromhex(address[2:]))
+            found[key] = (*found.get(key, ()), *names)
+        return list(found.items())
+
+    def _ask(self, name: str, kind: str) -> Sequence[Any]:
+        if name not in self._names:
+            return ()
+        from eth_abi.abi import decode
+        from eth_abi.exceptions import DecodingError
+
+        outcome = self._stage.call(selector(f"{name}()"))
+        try:
+            answer: Sequence[Any] = decode([kind], outcome.output)[0] if outcome.success else ()
+        except DecodingError:
+            return ()
+        return answer
+
+
+class SequenceBeginnings:
+    """Calls that came somewhere new, which later sequences begin with: several steps in order are found one by one.
+
+    Somewhere new is a function that succeeds with slots of other magnitudes than before.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[EthAddress, bytes, frozenset[int]]] = set()
+        self._kept: list[tuple[SequenceStep, ...]] = []
+
+    def look(self, rng: Random, steps: Sequence[SequenceStep], outcome: CallOutcome) -> None:
+        """Keep the calls, all of which succeeded, if the last one came somewhere new."""
+        target = steps[-1].target
+        place = (target.address, target.selector, frozenset(word.bit_length() for word in outcome.written))
+        if place in self._seen or len(self._seen) == _MOST_PLACES:
+            return
+        self._seen.add(place)
+        if len(self._kept) < _MOST_BEGINNINGS:
+            self._kept.append(tuple(steps))
+        else:
+            self._kept[rng.randrange(_MOST_BEGINNINGS)] = tuple(steps)
+
+    def choose(self, rng: Random) -> tuple[SequenceStep, ...]:
+        """The calls that a sequence begins with; mostly none."""
+        return rng.choice(self._kept) if self._kept and rng.random() < _BEGUN else ()
+
+
+def call_sequence(
+    stage: SuiteStage, test: TestFunction, fails_on_revert: bool, steps: Sequence[CounterExample]
+) -> bool:
+    """Make the calls of a sequence that failed, and ask the invariant once, at the end; whether it fails again."""
+    for step in steps:
+        sender, address = (EthAddress(bytes.fromhex(text[2:])) for text in (step.sender, step.address))
+        if not stage.world.call(sender, address, step.calldata).success and step is steps[-1] and fails_on_revert:
+            return True
+    for name in (test.signature, _END) if _has_end(stage) else (test.signature,):
+        if not stage.call(selector(name)).success or stage.has_failed():
+            return True
+    return False
+
+
+def _has_end(stage: SuiteStage) -> bool:
+    return any(entry.get("name") == "afterInvariant" for entry in stage.artifact.abi)
+
+
+@dataclass(slots=True)
+class InvariantRun:
+    """An invariant test on its way. `ready` is the state after `setUp`."""
+
+    stage: SuiteStage
+    test: TestFunction
+    settings: InvariantSettings
+    seed: int
+    ready: Handle
+    dictionary: Dictionary
+    progress: Callable[[TestResult], None] = lambda _: None
+    kept: Sequence[KeptCall] = ()
+    """The sequence with which it has failed before: it fails again, or is searched for anew."""
+    root: Path = Path()
+    """The project's folder, which has that of the corpus."""
+    runs: int = 0
+    calls: int = 0
+    reverts: int = 0
+    _targets: list[FuzzTarget] = field(default_factory=list)
+    _senders: list[EthAddress] = field(default_factory=list)
+    _strangers: float = 0.0
+    _due: Deadline = field(default_factory=Deadline)
+    _beginnings: SequenceBeginnings = field(default_factory=SequenceBeginnings)
+    _metrics: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
+
+    def run(self) -> TestResult:
+        """Sequences until all runs are done, or one breaks the invariant."""
+        stage = self.stage
+        try:
+            self._targets = find_targets(stage)
+        except NoTargets:
+            return self._result(
+                CaseStatus.FAILURE, "failed to set up invariant testing environment: No contracts to fuzz."
+            )
+        said = TargetFilters(stage)
+        self._senders, excluded = said.addresses("targetSenders"), set(said.addresses("excludeSenders"))
+        name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"
+        rng = Random(name)  # noqa: S311  # repeatable
+        values = Values(rng, self.dictionary, self.settings.dictionary_weight, find_fixtures(stage))
+        stage.world.restore(self.ready)
+        if not self._senders:
+            self._senders, self._strangers = [values.address() for _ in range(_SENDERS)], _STRANGERS
+            for sender in self._senders:
+                stage.world.touch(sender)
+            self.ready = stage.world.snapshot()
+        broken = self._check()
+        if broken is not None:
+            return self._result(CaseStatus.FAILURE, broken)
+        again = self._kept_failure()
+        if again is not None:
+            return again
+        self._due = Deadline(self.settings.timeout)
+        begun = self._begin_corpus()
+        if begun is not None:
+            return begun
+        while self.runs < self.settings.runs and not self._due.over():
+            stage.world.restore(self.ready)
+            self.dictionary.forget_runs()
+            stage.world.notes_slots = self.dictionary.takes_storage
+            try:
+                failure = self._sequence(rng, values, excluded)
+            finally:
+                stage.world.notes_slots = False
+            self.runs += 1
+            if failure is not None:
+                return self._failure(*failure)
+        return self._result(CaseStatus.SUCCESS, None)
+
+    def _kept_failure(self) -> TestResult | None:
+        """The failure of an earlier run, if its calls can be made and still break the invariant."""
+        steps = self._steps_of(self.kept)
+        found = self._replay(steps) if steps else None
+        if found is None:
+            return None
+        self.runs = self.calls = self.reverts = 1  # as forge says of a failure that it replays
+        count, why = found
+        examples = tuple(step.example() for step in steps[:count])
+        return replace(self._result(CaseStatus.FAILURE, why, examples, len(steps)), is_replayed=True)
+
+    def _begin_corpus(self) -> TestResult | None:
+        """Run the sequences that the corpus has, which do not count; a failure, if one of them fails."""
+        settings, stage = self.settings, self.stage
+        if settings.corpus_dir is None and not settings.show_edge_coverage:
+            return None
+        folder = CorpusFolder(self.root, settings, stage.artifact.name, self.test.signature)
+
+        def write(steps: tuple[SequenceStep, ...]) -> None:
+            folder.write([KeptCall(step.sender, step.target.address, step.calldata) for step in steps])
+
+        world = stage.world
+        contract_of = world.cheatcodes.settings.contracts
+        corpus = self._corpus = Corpus(settings, world.machine, CHANGED_SEQUENCES, write, contract_of)
+        for calls in folder.read():
+            steps = self._steps_of(calls)[: settings.depth]
+            if not steps:
+                continue
+            if self._due.over():
+                break
+            failure = self._replay(steps)
+            if corpus.came_new():
+                corpus.keep(tuple(steps), written=False)
+            if failure is not None:
+                return self._failure(steps[: failure[0]], failure[1])
+        return None
+
+    def _steps_of(self, calls: Sequence[KeptCall]) -> list[SequenceStep]:
+        """Kept calls; none where one of them is no call of a target."""
+        targets = {(target.address, target.selector): target for target in self._targets}
+        steps = []
+        for call in calls:
+            target = targets.get((EthAddress(call.address), call.calldata[:4]))
+            if target is None:
+                return []
+            try:
+                arguments = tuple(decode_arguments(target.types, call.calldata[4:]))
+            except CheatcodeFailure:
+                return []
+            steps.append(SequenceStep(EthAddress(call.sender), target, arguments))
+        return steps
+
+    def _sequence(
+        self, rng: Random, values: Values, excluded: set[EthAddress]
+    ) -> tuple[list[SequenceStep], str] | None:
+        steps: list[SequenceStep] = []
+        rejects = 0
+        corpus = self._corpus
+        of = None if corpus is None else corpus.choose(rng)
+        begun = iter(self._beginnings.choose(rng) if of is None else self._changed(rng, values, excluded, of))
+        done: list[SequenceStep] = []
+        newest: tuple[SequenceStep, ...] = ()
+        while len(steps) < self.settings.depth and not self._due.over():
+            if self._due.now():
+                self.progress(self._result(CaseStatus.SUCCESS, None))
+            step = next(begun, None) or self._step(rng, values, excluded)
+            outcome = self._take(step)
+            self._count(step, outcome)
+            if is_rejected(outcome):
+                rejects += 1
+                if corpus is not None:
+                    corpus.forget()
+                if rejects > self.settings.max_assume_rejects:
+                    return [], f"`vm.assume` rejected too many inputs ({self.settings.max_assume_rejects} allowed)"
+                continue
+            steps.append(step)
+            self.calls += 1
+            self.reverts += not outcome.success
+            if outcome.success:
+                self.dictionary.add_outcome(outcome)
+                done.append(step)
+                self._beginnings.look(rng, done, outcome)
+            if corpus is not None and corpus.came_new():
+                newest = tuple(done) if outcome.success else (*done, step)
+            why = self._after(outcome)
+            if why is not None:
+                break
+        else:
+            why = self._end()
+        if newest and corpus is not None:
+            corpus.keep(newest, of)
+        return None if why is None else (steps, why)
+
+    def _changed(
+        self, rng: Random, values: Values, excluded: set[EthAddress], of: CorpusInput[tuple[SequenceStep, ...]]
+    ) -> list[SequenceStep]:
+        """A sequence of the corpus, changed."""
+        assert self._corpus is not None
+
+        def change(step: SequenceStep) -> SequenceStep:
+            if not step.arguments:
+                return self._step(rng, values, excluded)
+            inputs = step.target.entry["inputs"]
+            found = changed_arguments(rng, values, inputs, step.arguments, values.arguments(inputs))
+            return replace(step, arguments=tuple(found))
+
+        return changed_sequence(rng, of.input, self._corpus.other(rng), change, self.settings.depth)
+
+    def _step(self, rng: Random, values: Values, excluded: set[EthAddress]) -> SequenceStep:
+        target = rng.choice(self._targets)
+        sender = values.address() if rng.random() < self._strangers else rng.choice(self._senders)
+        while sender in excluded or not any(sender):
+            sender = EthAddress(rng.randbytes(20))
+        return SequenceStep(sender, target, tuple(values.arguments(target.entry["inputs"])))
+
+    def _take(self, step: SequenceStep) -> CallOutcome:
+        if self._corpus is not None:
+            with self._corpus.watching():
+                return self.stage.world.call(step.sender, step.target.address, step.calldata)
+        return self.stage.world.call(step.sender, step.target.address, step.calldata)
+
+    def _count(self, step: SequenceStep, outcome: CallOutcome) -> None:
+        counts = self._metrics.setdefault((step.target.contract, str(step.target.entry["name"])), [0, 0, 0])
+        is_discarded = is_rejected(outcome)
+        counts[0] += 1
+        counts[1] += not outcome.success and not is_discarded
+        counts[2] += is_discarded
+
+    def _after(self, outcome: CallOutcome) -> str | None:
+        """Why the sequence ends here; None where it goes on."""
+        if not outcome.success and self.settings.fail_on_revert:
+            return self.stage.reason(outcome)
+        if self.stage.has_failed():
+            return _FAILED
+        return self._check() if outcome.success else None  # as forge: what reverts leaves the state as it was
+
+    def _check(self, name: str | None = None) -> str | None:
+        """Why the invariant does not hold; what asking it changes is taken back."""
+        world = self.stage.world
+        here = world.snapshot()
+        try:
+            outcome = self.stage.call(selector(name or self.test.signature), kept=False)
+            status, reason = self.stage.verdict(outcome)
+            return reason or _FAILED if status is CaseStatus.FAILURE else None
+        finally:
+            world.drop(here)
+
+    def _end(self) -> str | None:
+        """Call `afterInvariant`, if the contract has it."""
+        return self._check(_END) if _has_end(self.stage) else None
+
+    # --- a failure ----------------------------------------------------------------------------------------------
+
+    def _failure(self, steps: list[SequenceStep], reason: str) -> TestResult:
+        best, why = shortened(steps, reason, self._replay, self.settings.shrink_run_limit)
+        return self._result(CaseStatus.FAILURE, why, tuple(step.example() for step in best), len(steps))
+
+    def _replay(self, steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
+        """After how many steps a sequence fails when it is run again, and why; None where it does not."""
+        self.stage.world.restore(self.ready)
+        for number, step in enumerate(steps, 1):
+            outcome = self._take(step)
+            if is_rejected(outcome):
+                return None
+            why = self._after(outcome)
+            if why is not None:
+                return number, why
+        why = self._end()
+        return None if why is None else (len(steps), why)
+
+    def _result(
+        self, status: CaseStatus, reason: str | None, example: tuple[CounterExample, ...] = (), steps: int = 0
+    ) -> TestResult:
+        return TestResult(
+            self.test.signature, CaseKind.INVARIANT, status, reason, runs=self.runs, calls=self.calls,
+            reverts=self.reverts, seed=self.seed, counterexample=example, shrunk_from=steps, metrics=self._table(),
+            edges=None if self._corpus is None else self._corpus.figures(),
+        )  # fmt: skip
+
+    def _table(self) -> tuple[CallMetrics, ...]:
+        shown = self._metrics if self.settings.shows_metrics else {}
+        return tuple(CallMetrics(*place, *counts) for place, counts in sorted(shown.items()))

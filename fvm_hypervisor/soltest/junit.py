@@ -1,0 +1,62 @@
+"""Results as JUnit's XML, in forge's form: a test suite for each contract, a test case for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from xml.sax.saxutils import escape, quoteattr
+
+from fvm_hypervisor.soltest.report import lines_of, verdict
+from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
+from hypervisor.printable import printable
+
+_MOST: int = 100_000
+"""Characters of a text of a test's."""
+
+
+def junit(suites: Sequence[SuiteResult], seconds: float, verbosity: int = 0) -> str:
+    """One document. `seconds` is how long all of it took."""
+    tests = sum(len(suite.tests) for suite in suites)
+    failures = sum(suite.count(CaseStatus.FAILURE) for suite in suites)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f'<testsuites name="Test run" tests="{tests}" failures="{failures}" errors="0" timestamp="{now}"'
+        f' time="{seconds:.3f}">',
+    ]
+    for suite in sorted(suites, key=lambda suite: suite.name):
+        lines += _suite(suite, verbosity)
+    return "\n".join([*lines, "</testsuites>"])
+
+
+def _suite(suite: SuiteResult, verbosity: int) -> Iterator[str]:
+    yield (
+        f'    <testsuite name={_attribute(suite.name)} tests="{len(suite.tests)}"'
+        f' disabled="{suite.count(CaseStatus.SKIPPED)}" errors="0" failures="{suite.count(CaseStatus.FAILURE)}"'
+        f' time="{suite.duration:.3f}">'
+    )
+    for test in sorted(suite.tests, key=lambda test: test.signature):
+        yield from _case(test, verbosity)
+    yield f"        <system-out>{_text(verdict(suite))}</system-out>"
+    yield "    </testsuite>"
+
+
+def _case(test: TestResult, verbosity: int) -> Iterator[str]:
+    yield f'        <testcase name={_attribute(test.signature)} time="{test.duration:.3f}">'
+    if test.status is CaseStatus.FAILURE:
+        reason = f" message={_attribute(test.reason)}" if test.reason else ""
+        yield f"            <failure{reason}/>"
+    elif test.status is CaseStatus.SKIPPED:
+        reason = f" message={_attribute(test.reason)}" if test.reason else ""
+        yield f"            <skipped{reason}/>"
+    words = "\n".join(lines_of(test, verbosity)).rstrip()
+    yield f"            <system-out>{_text(words)}</system-out>"
+    yield "        </testcase>"
+
+
+def _text(words: str) -> str:
+    return escape("\n".join(printable(line, _MOST) for line in words.split("\n")))
+
+
+def _attribute(words: str) -> str:
+    return quoteattr(printable(words, _MOST))

@@ -1,0 +1,237 @@
+"""Which contract a code is: found by the code itself, not by its deployer or place.
+
+Deployed code is what the compiler left but for libraries' addresses and immutable values, whose places the artifact
+says; init code is a contract's creation code with the constructor's arguments after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.abi import ContractInterface, signature
+from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts, Bytecode, ContractArtifact
+from hypervisor.errors import InvalidInput
+from localnet.contracts.abi_entries import readable_interface
+from localnet.contracts.source_maps import instruction_numbers, spans
+from store.keccak import keccak
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.frames import CallFrame
+
+_ADDRESS: Final = 20
+_SELECTOR: Final = 4
+_MOST_FOUND: Final = 1024
+"""Codes whose contracts are remembered: a test that runs often creates contracts with other arguments each time."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Code with the places that a deployment fills in."""
+
+    code: bytes
+    holes: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, bytecode: Bytecode) -> Pattern:
+        """Of what a compiler left. Raises ValueError for what is no code."""
+        holes = [
+            (int(place["start"]), int(place["start"]) + int(place.get("length", _ADDRESS)))
+            for names in bytecode.links.values()
+            for places in names.values()
+            for place in places
+        ]
+        holes += [
+            (int(place["start"]), int(place["start"]) + int(place["length"]))
+            for places in bytecode.immutables.values()
+            for place in places
+        ]
+        links: Mapping[tuple[str, str], bytes] = dict.fromkeys(bytecode.libraries(), bytes(_ADDRESS))
+        code = bytecode.linked(links)
+        if code[:1] == b"\x73" and code[1 : 1 + _ADDRESS] == bytes(_ADDRESS):
+            holes.append((1, 1 + _ADDRESS))  # a library's own address, which its deployment puts there
+        return cls(code, tuple(sorted(holes)))
+
+    def begins(self, code: bytes) -> bool:
+        """Whether code begins as this one does."""
+        if not self.code or len(code) < len(self.code):
+            return False
+        place = 0
+        for start, end in self.holes:
+            if code[place:start] != self.code[place:start]:
+                return False
+            place = end
+        return code[place : len(self.code)] == self.code[place:]
+
+
+@dataclass(frozen=True)
+class SourceSpan:
+    """Bytes of a source that an instruction stands for; `jump` is `i` into a function, `o` out of one, else `-`.
+
+    `file` is empty where there is no such source, as of the compiler's own helpers.
+    """
+
+    file: str
+    start: int
+    length: int
+    jump: str
+
+
+@dataclass(frozen=True, eq=False)
+class KnownContract:
+    """A compiled contract as views need it; `sources` are the sources' paths by their numbers."""
+
+    artifact: ContractArtifact
+    sources: Mapping[int, str]
+
+    @property
+    def name(self) -> str:
+        """The contract's name."""
+        return self.artifact.name
+
+    @cached_property
+    def creation(self) -> Pattern:
+        """Its creation code; empty where it cannot be read."""
+        return _pattern(self.artifact.creation)
+
+    @cached_property
+    def runtime(self) -> Pattern:
+        """Its runtime code; empty where it cannot be read."""
+        return _pattern(self.artifact.runtime)
+
+    @cached_property
+    def interface(self) -> ContractInterface:
+        """Its functions, events and errors, as far as they can be read."""
+        try:
+            return readable_interface(self.artifact.abi)
+        except InvalidInput:
+            return ContractInterface([])
+
+    @cached_property
+    def errors(self) -> list[bytes]:
+        """The selectors of its custom errors."""
+        return [_hash(entry)[:_SELECTOR] for entry in self.interface.abi if entry["type"] == "error"]
+
+    @cached_property
+    def functions(self) -> list[bytes]:
+        """The selectors of its functions."""
+        return [_hash(entry)[:_SELECTOR] for entry in self.interface.abi if entry["type"] == "function"]
+
+    @cached_property
+    def events(self) -> list[tuple[bytes, int]]:
+        """First topic and number of topics of its events."""
+        return [
+            (_hash(entry), 1 + sum(item["indexed"] for item in entry["inputs"]))
+            for entry in self.interface.abi
+            if entry["type"] == "event" and not entry["anonymous"]
+        ]
+
+    @cached_property
+    def creation_places(self) -> dict[int, SourceSpan]:
+        """By program counter of the creation code."""
+        return self._places(self.artifact.creation, self.creation.code)
+
+    @cached_property
+    def runtime_places(self) -> dict[int, SourceSpan]:
+        """By program counter of the runtime code."""
+        return self._places(self.artifact.runtime, self.runtime.code)
+
+    def _places(self, bytecode: Bytecode, code: bytes) -> dict[int, SourceSpan]:
+        try:
+            found = spans(bytecode.source_map) if bytecode.source_map else []
+        except ValueError:
+            return {}
+        places = {}
+        for counter, number in instruction_numbers(code).items():
+            if number < len(found):
+                start, length, source, jump = found[number]
+                places[counter] = SourceSpan(self.sources.get(source, ""), start, length, jump)
+        return places
+
+
+def _hash(entry: Mapping[str, Any]) -> bytes:
+    return bytes(keccak(signature(entry).encode()))
+
+
+def _pattern(bytecode: Bytecode) -> Pattern:
+    try:
+        return Pattern.of(bytecode)
+    except (KeyError, TypeError, ValueError):
+        return Pattern(b"", ())
+
+
+class KnownCode:
+    """The contracts of a project by the codes that run. Artifacts that cannot be read are passed by."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+        self._found: dict[tuple[bytes, bool], KnownContract | None] = {}
+
+    @cached_property
+    def all(self) -> list[KnownContract]:
+        """All of them, interfaces and abstract contracts too."""
+        found = []
+        for place in self._artifacts.places:
+            try:
+                artifact = self._artifacts.load(place)
+            except InvalidInput:
+                continue
+            found.append(KnownContract(artifact, self._artifacts.sources.get(place.build, {})))
+        return found
+
+    @cached_property
+    def contracts(self) -> list[KnownContract]:
+        """All of them that have code."""
+        return [found for found in self.all if found.artifact.creation.object]
+
+    @cached_property
+    def _by_length(self) -> dict[int, list[KnownContract]]:
+        lengths: dict[int, list[KnownContract]] = {}
+        for contract in self.contracts:
+            lengths.setdefault(len(contract.runtime.code), []).append(contract)
+        return lengths
+
+    @cached_property
+    def events(self) -> dict[tuple[bytes, int], ContractInterface]:
+        """Interfaces by the first topic of their events and the number of topics; of several, the first."""
+        found: dict[tuple[bytes, int], ContractInterface] = {}
+        for contract in self.all:
+            for key in contract.events:
+                found.setdefault(key, contract.interface)
+        return found
+
+    def named(self, file: str, name: str) -> KnownContract | None:
+        """The contract of a name in a source."""
+        return self._by_name.get((file, name))
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], KnownContract]:
+        return {(found.artifact.file, found.name): found for found in self.contracts}
+
+    def of(self, frame: CallFrame) -> KnownContract | None:
+        """The contract whose code a frame ran."""
+        return self.find(frame.code, frame.creates) if frame.code else None
+
+    def find(self, code: bytes, creates: bool) -> KnownContract | None:
+        """The contract with this runtime code, or with this init code where one `creates`."""
+        key = code, creates
+        if key not in self._found:
+            if len(self._found) >= _MOST_FOUND:
+                del self._found[next(iter(self._found))]
+            self._found[key] = self._creating(code) if creates else self._running(code)
+        return self._found[key]
+
+    def place(self, code: bytes, creates: bool) -> ArtifactPlace | None:
+        """Where the artifact of the contract is that `find` finds."""
+        found = self.find(code, creates)
+        named = None if found is None else (found.artifact.file, found.name)
+        return next((place for place in self._artifacts.places if (place.file, place.name) == named), None)
+
+    def _running(self, code: bytes) -> KnownContract | None:
+        return next((found for found in self._by_length.get(len(code), ()) if found.runtime.begins(code)), None)
+
+    def _creating(self, code: bytes) -> KnownContract | None:
+        fitting = [found for found in self.contracts if found.creation.begins(code)]
+        return max(fitting, key=lambda found: len(found.creation.code), default=None)

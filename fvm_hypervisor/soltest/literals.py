@@ -1,0 +1,88 @@
+"""The numbers and texts that Solidity sources mention: what their conditions compare with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from fvm_hypervisor.soltest.dictionary import SourceLiterals
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.remappings import resolve
+from fvm_hypervisor.soltest.sources import imports
+
+_TOKEN: Final = re.compile(
+    r"""//[^\n]*|/\*.*?\*/|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|"""
+    r"""(?<![\w.$])(?:(?P<hex>0[xX][0-9a-fA-F_]+)|(?P<decimal>\d[\d_]*(?:\.\d[\d_]*)?(?:[eE]\d{1,2})?))(?![\w.])"""
+    r"""(?:\s+(?P<unit>wei|gwei|ether|seconds|minutes|hours|days|weeks)\b)?""",
+    re.DOTALL,
+)
+_UNITS: Final = {
+    "gwei": 10**9, "ether": 10**18, "minutes": 60, "hours": 3600, "days": 86_400, "weeks": 604_800,
+}  # fmt: skip
+_TOP: Final = 1 << 256
+
+
+def literals(text: str) -> Iterator[int]:
+    """Whole numbers below 2^256, in the order of the text; comments and strings are passed over."""
+    for found in _TOKEN.finditer(text):
+        if found["hex"]:
+            value = Fraction(int(found["hex"].replace("_", ""), 16))
+        elif found["decimal"]:
+            value = Fraction(found["decimal"].replace("_", "")) * _UNITS.get(found["unit"] or "", 1)
+        else:
+            continue
+        if value.denominator == 1 and value < _TOP:
+            yield int(value)
+
+
+def texts(text: str) -> Iterator[str]:
+    """What stands in quotes, with ASCII's escapes read, in the order of the text; comments are passed over."""
+    for found in _TOKEN.finditer(text):
+        quoted = found["text"]
+        if quoted is None:
+            continue
+        content = quoted[1:-1]
+        if "\\" in content:
+            try:
+                content = content.encode("ascii").decode("unicode_escape")
+                content.encode()
+            except UnicodeError:
+                continue
+        yield content
+
+
+def own_literals(project: Project, file: str) -> SourceLiterals:
+    """The literals of a source, and of those of the project's own that it imports, to the last; no library's."""
+    found: dict[int, None] = {}
+    words: dict[str, None] = {}
+    names, seen = [file], {file}
+    while names:
+        name = names.pop()
+        numbers, quoted, imported = _read(project.root / name)
+        found |= dict.fromkeys(numbers)
+        words |= dict.fromkeys(quoted)
+        for other in (resolve(text, name, project.remappings) for text in imported):
+            if other not in seen and not _is_librarys(project, other):
+                seen.add(other)
+                names.append(other)
+    return SourceLiterals(tuple(found), tuple(words))
+
+
+def _is_librarys(project: Project, name: str) -> bool:
+    return "node_modules" in name.split("/") or any(name.startswith(f"{lib}/") for lib in project.libs)
+
+
+@lru_cache(maxsize=4096)
+def _read(path: Path) -> tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...]]:
+    """Numbers, texts and imports; none of a source that is not there: artifacts go without."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return (), (), ()
+    imported = tuple(imports(text))
+    quoted = tuple(one for one in dict.fromkeys(texts(text)) if one not in imported)
+    return tuple(dict.fromkeys(literals(text))), quoted, imported

@@ -1,0 +1,125 @@
+"""Inputs made of earlier ones that came somewhere new: arguments with a value changed, sequences cut and joined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Any, Final, TypeVar
+
+from fvm_hypervisor.soltest.values import Inputs, Values
+
+_FRESH: Final = 0.4
+"""The share of changed values that are drawn anew."""
+_SECOND: Final = 0.3
+"""The share of changed arguments of which two are changed, not one."""
+_TAKEN: Final = 0.1
+"""The share of changed arguments that are another input's."""
+_NEAR: Final = 32
+_KNOWN: Final = 0.4
+"""The share of changed numbers that are a word of the dictionary, or near to one."""
+_NEGATIVE: Final = 0.5
+"""The share of known words that are taken below zero, where the type has a sign."""
+_MOST_REPEATS: Final = 8
+_LONGEST: Final = 255
+
+Step = TypeVar("Step")
+
+
+def changed_arguments(
+    rng: Random, values: Values, inputs: Inputs, arguments: Sequence[Any], other: Sequence[Any]
+) -> list[Any]:
+    """Arguments with one or two changed; `other` are those of another input."""
+    values.begin_call()
+    found = list(arguments)
+    if not found:
+        return found
+    for _ in range(1 + (rng.random() < _SECOND)):
+        place = rng.randrange(len(found))
+        taken = rng.random() < _TAKEN
+        found[place] = other[place] if taken else changed_value(rng, values, inputs[place], found[place])
+    return found
+
+
+def changed_value(rng: Random, values: Values, entry: Mapping[str, Any], value: Any) -> Any:
+    """A value of the same type, near to one or drawn anew."""
+    kind = str(entry["type"])
+    if kind == "tuple":
+        place = rng.randrange(len(value)) if value else 0
+        parts = entry["components"]
+        return tuple(
+            changed_value(rng, values, parts[at], part) if at == place else part for at, part in enumerate(value)
+        )
+    if rng.random() < _FRESH:
+        return values.value(entry)
+    if kind.endswith("]"):
+        item = {**entry, "type": kind[: kind.rindex("[")]}
+        return _changed_row(rng, value, lambda part: changed_value(rng, values, item, part), lambda: values.value(item),
+                            can_grow=kind.endswith("[]"))  # fmt: skip
+    match value:
+        case bool():
+            return not value
+        case int():
+            return _changed_number(rng, values, value, kind)
+        case str():
+            return "".join(_changed_row(rng, list(value), lambda _: chr(rng.randint(32, 126)), lambda: "a"))
+        case _:
+            row = _changed_row(
+                rng, list(value), lambda byte: byte ^ (1 << rng.randrange(8)), lambda: rng.randrange(256),
+                can_grow=kind == "bytes",
+            )  # fmt: skip
+            return bytes(row)
+
+
+def _changed_number(rng: Random, values: Values, value: int, kind: str) -> int:
+    is_signed, bits = kind.startswith("int"), int(kind.removeprefix("u").removeprefix("int") or 256)
+    known = values.near_known() if rng.random() < _KNOWN else None
+    way = rng.randrange(4)
+    if known is not None:
+        value = -known if is_signed and rng.random() < _NEGATIVE else known
+    elif way == 0:
+        value += rng.choice((-1, 1)) * rng.randint(1, _NEAR)
+    elif way == 1:
+        value ^= 1 << rng.randrange(bits)
+    elif way == 2:
+        value = value << 1 if rng.random() < 0.5 else value >> 1
+    else:
+        value = -value if is_signed else ~value
+    value %= 1 << bits
+    return value - (1 << bits) if is_signed and value >> (bits - 1) else value
+
+
+def _changed_row(
+    rng: Random, row: Sequence[Any], change: Callable[[Any], Any], new: Callable[[], Any], can_grow: bool = True
+) -> list[Any]:
+    """A row with an element changed, doubled, added or left out."""
+    found = list(row)
+    way = rng.randrange(6) if can_grow else 0
+    place = rng.randrange(len(found)) if found else 0
+    if found and way < 3:
+        found[place] = change(found[place])
+    elif found and way == 3:
+        del found[place]
+    elif len(found) < _LONGEST:
+        found.insert(place, found[place] if found and way == 4 else new())
+    return found
+
+
+def changed_sequence(
+    rng: Random, one: Sequence[Step], other: Sequence[Step], change: Callable[[Step], Step], depth: int
+) -> list[Step]:
+    """A sequence made of two: spliced, mixed, with a step repeated or changed, or only its beginning; `depth` at most.
+
+    What it lacks of `depth` is drawn as ever.
+    """
+    way, place = rng.randrange(6), rng.randrange(len(one))
+    if way == 0:
+        found = [*one[: place + 1], *other[rng.randrange(len(other)) :]]
+    elif way == 1:
+        found = [*one[:place], *[one[place]] * rng.randint(2, _MOST_REPEATS), *one[place + 1 :]]
+    elif way == 2:
+        found = [rng.choice(pair) for pair in zip(one, other, strict=False)]
+    elif way == 3:
+        found = list(one[: place + 1])
+    else:
+        found = [*one[:place], change(one[place]), *one[place + 1 :]]
+    return found[:depth]

@@ -1,0 +1,138 @@
+"""Results as text, in forge's form, and as the documented JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.text_table import table
+from hypervisor.printable import printable
+
+_MOST_WORDS: Final = 10_000
+"""Characters of a line with words of a contract or a project; what is not printable is shown as its escape."""
+_STATUSES: Final = (CaseStatus.SUCCESS, CaseStatus.FAILURE, CaseStatus.SKIPPED)
+_TAGS = {CaseStatus.SUCCESS: "PASS", CaseStatus.FAILURE: "FAIL", CaseStatus.SKIPPED: "SKIP"}
+
+
+def lines_of(test: TestResult, verbosity: int = 0) -> Iterator[str]:
+    """A test's line, and what else there is to say of it."""
+    tag = _TAGS[test.status]
+    why = f": {printable(test.reason, _MOST_WORDS)}" if test.reason else ""
+    if len(test.counterexample) == 1 and not test.counterexample[0].contract:
+        why += f"; counterexample: {test.counterexample[0].text()}"
+    yield f"[{tag}{why}]{_sequence(test)} {test.signature} {test.figures()}"
+    if test.metrics:
+        yield from ("", *_metrics_lines(test), "")
+    if test.edges is not None:
+        edges, features, inputs = test.edges
+        yield f"Edge coverage: {edges:,} edges, {features:,} features, {inputs:,} inputs in the corpus"
+    if verbosity >= 2 and test.logs:
+        yield "Logs:"
+        yield from (f"  {line}" for line in test.logs)
+        yield ""
+    if test.trace:
+        yield "Traces:"
+        yield test.trace.rstrip("\n")
+        yield ""
+    if test.stack:
+        yield "Backtrace:"
+        yield from (f"  at {printable(line, _MOST_WORDS)}" for line in test.stack)
+        if test.note:
+            yield f"  ({test.note})"
+        yield ""
+
+
+def _metrics_lines(test: TestResult) -> list[str]:
+    """What an invariant test has called, as a table."""
+    rows = [
+        (row.contract.rpartition(":")[2], row.function, str(row.calls), str(row.reverts), str(row.discards))
+        for row in sorted(test.metrics, key=lambda row: (row.contract, row.function))
+    ]
+    return table(("Contract", "Selector", "Calls", "Reverts", "Discards"), rows, left=True)
+
+
+def _sequence(test: TestResult) -> str:
+    if not test.counterexample or not test.counterexample[0].contract:
+        return ""
+    steps = "\n".join(step.text() for step in test.counterexample)
+    return f"\n\t[Sequence] (original: {test.shrunk_from}, shrunk: {len(test.counterexample)})\n{steps}\n"
+
+
+def suite_lines(suite: SuiteResult, verbosity: int = 0) -> Iterator[str]:
+    """A suite: its tests, then its figures."""
+    count = len(suite.tests)
+    yield ""
+    yield f"Ran {count} test{'' if count == 1 else 's'} for {printable(suite.name)}"
+    yield from (f"Warning: {printable(warning, _MOST_WORDS)}" for warning in suite.warnings)
+    for test in sorted(suite.tests, key=lambda test: test.signature):
+        yield from lines_of(test, verbosity)
+    yield verdict(suite)
+
+
+def verdict(suite: SuiteResult) -> str:
+    """The line with a suite's figures."""
+    passed, failed, skipped = (suite.count(status) for status in _STATUSES)
+    return (
+        f"Suite result: {'FAILED' if failed else 'ok'}. {passed} passed; {failed} failed; {skipped} skipped; "
+        f"finished in {duration(suite.duration)}"
+    )
+
+
+def summary_table(suites: Sequence[SuiteResult], *, detailed: bool = False) -> list[str]:
+    """The suites with their figures, a row each; with their files and times, if it is to be detailed."""
+    head = ["Test Suite", "Passed", "Failed", "Skipped", *(["File Path", "Duration"] if detailed else [])]
+    rows = [
+        [
+            printable(suite.contract),
+            *(str(suite.count(status)) for status in _STATUSES),
+            *([printable(suite.file), duration(suite.duration)] if detailed else []),
+        ]
+        for suite in sorted(suites, key=lambda suite: suite.name)
+    ]
+    return ["", *table(head, rows, left=True)]
+
+
+def summary_lines(suites: Sequence[SuiteResult], seconds: float) -> Iterator[str]:
+    """The last lines: figures of all, and once more what failed."""
+    passed, failed, skipped = (sum(suite.count(status) for suite in suites) for status in _STATUSES)
+    total = passed + failed + skipped
+    yield ""
+    yield (
+        f"Ran {len(suites)} test suite{'' if len(suites) == 1 else 's'} in {duration(seconds)}: {passed} tests "
+        f"passed, {failed} failed, {skipped} skipped ({total} total tests)"
+    )
+    if not failed:
+        return
+    yield ""
+    yield "Failing tests:"
+    for suite in sorted(suites, key=lambda suite: suite.name):
+        broken = [test for test in suite.tests if test.status is CaseStatus.FAILURE]
+        if broken:
+            count = len(broken)
+            yield f"Encountered {count} failing test{'' if count == 1 else 's'} in {printable(suite.name)}"
+            for test in broken:
+                yield from lines_of(replace(test, trace="", stack=(), note="", metrics=(), edges=None))
+            yield ""
+    yield f"Encountered a total of {failed} failing tests, {passed} tests succeeded"
+    yield f"\nTip: Run `hypervisor test --rerun` to retry only the {failed} failed test{'' if failed == 1 else 's'}"
+    yield from seed_lines([test for suite in suites for test in suite.tests])
+
+
+def seed_lines(tests: Iterable[TestResult]) -> Iterator[str]:
+    """What repeats the fuzz and invariant tests that failed, if any did: all tests of a run have one seed."""
+    seeds = {test.seed for test in tests if test.status is CaseStatus.FAILURE and test.seed is not None}
+    yield from (f"\nFuzz seed: {seed:#x} (use `--fuzz-seed` to reproduce)" for seed in seeds)
+
+
+def as_json(suites: Sequence[SuiteResult]) -> dict[str, Any]:
+    """The documented object: suites by their names."""
+    return {suite.name: suite.json() for suite in sorted(suites, key=lambda suite: suite.name)}
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.2f}µs"
+    return f"{seconds * 1e3:.2f}ms" if seconds < 1 else f"{seconds:.2f}s"

@@ -1,0 +1,346 @@
+"""Runs the tests of one contract: `setUp` once, then each test from the state that it left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
+from time import perf_counter
+from typing import Protocol
+
+from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
+from fvm_hypervisor.soltest.dictionary import MOST_WORDS, Dictionary, SourceLiterals, StateWords, pushed
+from fvm_hypervisor.soltest.discovery import Suite, TestFunction
+from fvm_hypervisor.soltest.endless import LoopTracer
+from fvm_hypervisor.soltest.fuzz import FuzzRun
+from fvm_hypervisor.soltest.inline import flag, inline_settings, isolates, with_settings
+from fvm_hypervisor.soltest.invariants import InvariantRun, call_sequence
+from fvm_hypervisor.soltest.kept_failures import kept_input, kept_sequence
+from fvm_hypervisor.soltest.literals import own_literals
+from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
+from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
+from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, is_skip, selector
+from fvm_hypervisor.soltest.world import Handle, World
+from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.tracing import Tracer
+from localnet.calls.time_limit import OutOfTime
+from store.blockstore import StoreError
+
+
+class Viewer(Protocol):
+    """Who shows what a test did: it is given a tracer's stream, and asked for texts."""
+
+    def wants(self, result: TestResult) -> bool:
+        """Whether the test is to be run once more, watched."""
+
+    def tracer(self, result: TestResult) -> Tracer:
+        """A fresh listener for the test with this result."""
+
+    def calls_tracer(self) -> Tracer:
+        """A fresh listener of calls alone, for a test that is too long for the other one."""
+
+    def set_up_tracer(self) -> Tracer | None:
+        """A listener for the constructor and `setUp`; None where they are not to be shown."""
+
+    def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
+        """The result with trace and stack."""
+
+    def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
+        """Who finds where a test is that does not end, or, once `shown`, where it used up its gas, if it did."""
+
+    def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
+        """Where that is, as a stack."""
+
+
+class CaseCollector(Protocol):
+    """Who collects what all tests do, for reports."""
+
+    def set_up_tracer(self) -> Tracer:
+        """Who listens to the constructor and `setUp`."""
+
+    def test_tracer(self) -> Tracer:
+        """Who listens to a test, with all its runs. What it raises as OutOfTime ends the listening, not the test."""
+
+    def cut_short(self, name: str) -> None:
+        """A test, or `setUp()`, is run to its end without a listener."""
+
+
+@dataclass(slots=True)
+class SuiteRun:
+    """A contract's tests on their way.
+
+    `started` is called with each before it runs; `progress` about once a second of what fuzz and invariant tests have
+    come to so far; `known` of the result of one that is run once more, before it is.
+    """
+
+    world: World
+    artifacts: Artifacts
+    project: Project
+    suite: Suite
+    seed: int
+    started: Callable[[str], None] = lambda _: None
+    known: Callable[[TestResult], None] = lambda _: None
+    viewer: Viewer | None = None
+    collector: CaseCollector | None = None
+    progress: Callable[[TestResult], None] = lambda _: None
+
+    def run(self) -> Iterator[TestResult]:
+        """One result for each test, or one for what kept all of them from running."""
+        begin = perf_counter()
+        world = self.world
+        base = world.snapshot()
+        try:
+            try:
+                artifact = self.artifacts.get(self.suite.file, self.suite.contract)
+                stage = SuiteStage(world, self.artifacts, artifact)
+                world.cheatcodes.settings = replace(
+                    world.cheatcodes.settings, errors=stage.errors, seed=self.seed, file=self.suite.file,
+                    contract=self.suite.contract,
+                    first_actor=stage.first_actor, libraries=stage.libraries,
+                    isolates=self._isolates_set_up(),
+                )  # fmt: skip
+                self.started("setUp()")
+                seen = None if self.viewer is None or self.collector else self.viewer.set_up_tracer()
+                try:
+                    self._set_up(stage, self.collector.set_up_tracer() if self.collector else seen)
+                except OutOfTime:
+                    self._stop_listening("setUp()", base)
+                    stage = SuiteStage(world, self.artifacts, artifact)
+                    self._set_up(stage, None)
+            except SetUpFailed as failure:
+                for result in self._not_set_up(stage, failure, perf_counter() - begin):
+                    yield replace(self._view_set_up(base, artifact, result), gas=0)  # as forge
+                return
+            except (HypervisorError, KeyError, ValueError) as error:
+                yield _broken("setUp()", CaseKind.UNIT, error)
+                return
+            yield from self._tests(stage, seen)
+        finally:
+            world.drop(base)
+
+    def place_of(self, name: str) -> tuple[str, ...]:
+        """Where `setUp()` or a test without inputs is that does not end, as a stack; empty where it is unknown."""
+        test = next((test for test in self.suite.tests if test.signature == name), None)
+        tracer = None if self.viewer is None else self.viewer.loop_tracer()
+        if self.viewer is None or tracer is None or (test is not None and test.kind is not CaseKind.UNIT):
+            return ()
+        base = self.world.snapshot()
+        stage = SuiteStage(self.world, self.artifacts, self.artifacts.get(self.suite.file, self.suite.contract))
+        try:
+            with suppress(OutOfTime, SetUpFailed):
+                self._set_up(stage, tracer if test is None else None)
+                if test is not None:
+                    self.world.machine.tracer = tracer
+                    stage.call(selector(test.signature))
+            return self.viewer.place(stage, tracer)
+        finally:
+            self.world.machine.tracer = None
+            self.world.drop(base)
+
+    def _set_up(self, stage: SuiteStage, tracer: Tracer | None) -> None:
+        machine = self.world.machine
+        machine.tracer = tracer
+        try:
+            stage.build()
+            stage.set_up()
+        finally:
+            machine.tracer = None
+
+    def _view_set_up(self, base: Handle, artifact: ContractArtifact, result: TestResult) -> TestResult:
+        """Make the contract ready once more, watched, if the user wants to see why it could not be."""
+        viewer = self.viewer
+        if viewer is None or not viewer.wants(result):
+            return result
+        self.known(result)
+        self.world.restore(base)
+        stage, tracer = SuiteStage(self.world, self.artifacts, artifact), viewer.tracer(result)
+        try:
+            try:
+                self._set_up(stage, tracer)
+            except OutOfTime:
+                self.world.restore(base)
+                stage, tracer = SuiteStage(self.world, self.artifacts, artifact), viewer.calls_tracer()
+                self._set_up(stage, tracer)
+        except SetUpFailed:
+            shown = viewer.show(stage, None, tracer, result)
+        else:
+            return result
+        loop = viewer.loop_tracer(tracer, result)
+        if loop is not None:
+            self.world.restore(base)
+            stage = SuiteStage(self.world, self.artifacts, artifact)
+            with suppress(OutOfTime, SetUpFailed):
+                self._set_up(stage, loop)
+            shown = replace(shown, stack=viewer.place(stage, loop) or shown.stack)
+        return shown
+
+    def _tests(self, stage: SuiteStage, seen: Tracer | None) -> Iterator[TestResult]:
+        settings = inline_settings(self._text(), self.suite.contract)
+        ready = self.world.snapshot()
+        state: StateWords | None = None
+        sources = SourceLiterals()
+        try:
+            for test in self.suite.tests:
+                self.started(test.signature)
+                begin = perf_counter()
+                self.world.restore(ready)
+                if test.kind is not CaseKind.UNIT and state is None:
+                    state, sources = self._words(stage), own_literals(self.project, self.suite.file)
+                self.world.machine.tracer = self.collector.test_tracer() if self.collector else None
+                try:
+                    fuzz, invariant = with_settings(self.project, settings, test.name)
+                    cheats = self.world.cheatcodes
+                    internal = flag(self.project, settings, test.name, "allow_internal_expect_revert")
+                    isolated = isolates(self.project, settings, test.name, self.world.setting.rules)
+                    cheats.settings = replace(cheats.settings, internal_reverts=internal, isolates=isolated)
+                    run = self._runner_of(stage, test, fuzz, invariant, ready, state or StateWords(), sources)
+                    try:
+                        result = run()
+                    except OutOfTime:
+                        self._stop_listening(test.signature, ready)
+                        result = run()
+                    result = replace(result, duration=perf_counter() - begin, measured=self._measured())
+                    result = self._run_viewed(stage, test, ready, seen, result, invariant.fail_on_revert)
+                except (HypervisorError, StoreError) as error:
+                    result = _broken(test.signature, test.kind, error)
+                lines = result.logs or tuple(self.world.cheatcodes.console.lines)
+                yield replace(result, logs=lines, duration=perf_counter() - begin)
+        finally:
+            self.world.machine.tracer = None
+            self.world.drop(ready)
+
+    def _measured(self) -> tuple[tuple[str, str, int], ...]:
+        found = self.world.cheatcodes.state.measured
+        return tuple((group, name, value) for (group, name), value in found.items())
+
+    def _stop_listening(self, name: str, ready: Handle) -> None:
+        if self.collector is not None:
+            self.collector.cut_short(name)
+        self.world.machine.tracer = None
+        self.world.restore(ready)
+
+    def _runner_of(
+        self, stage: SuiteStage, test: TestFunction, fuzz: FuzzSettings, invariant: InvariantSettings, ready: Handle,
+        state: StateWords, sources: SourceLiterals,
+    ) -> Callable[[], TestResult]:  # fmt: skip
+        """How a test of this kind is run."""
+        if test.kind is CaseKind.UNIT:
+            return lambda: self._unit(stage, test)
+        contract, name = self.suite.contract, test.signature
+        if test.kind is CaseKind.FUZZ:
+            kept = kept_input(self.project, contract, name)
+            return lambda: FuzzRun(
+                stage, test, fuzz, self.seed, ready, Dictionary.of(fuzz, state, sources), self.progress, kept,
+                self.project.root,
+            ).run()  # fmt: skip
+        sequence = kept_sequence(self.project, contract, name)
+        return lambda: InvariantRun(
+            stage, test, invariant, self.seed, ready, Dictionary.of(invariant, state, sources), self.progress, sequence,
+            self.project.root,
+        ).run()  # fmt: skip
+
+    def _unit(self, stage: SuiteStage, test: TestFunction) -> TestResult:
+        outcome = stage.call(selector(test.signature))
+        status, reason = stage.verdict(outcome, test.should_fail)
+        gas = 0 if status is CaseStatus.SKIPPED else outcome.gas_used
+        return TestResult(test.signature, CaseKind.UNIT, status, reason, gas)
+
+    def _run_viewed(
+        self, stage: SuiteStage, test: TestFunction, ready: Handle, seen: Tracer | None, result: TestResult,
+        fails_on_revert: bool,
+    ) -> TestResult:  # fmt: skip
+        """Run a test that the user wants to see once more: with its counterexample, if it has one."""
+        viewer = self.viewer
+        if viewer is None or result.status is CaseStatus.SKIPPED:
+            return result
+        again = partial(self._again, stage, test, ready, result, fails_on_revert)
+        if not viewer.wants(result):
+            used_up = result.status is CaseStatus.FAILURE and result.gas > self.world.gas_limit * 9 // 10
+            loop = viewer.loop_tracer() if used_up else None
+            return result if loop is None else self._with_place(stage, result, loop, again)
+        never_held = result.kind is CaseKind.INVARIANT and result.status is CaseStatus.FAILURE and not result.calls
+        if result.kind is not CaseKind.UNIT and not result.counterexample and not never_held:
+            return result  # no run of many stands for them all
+        self.known(replace(result, logs=tuple(self.world.cheatcodes.console.lines)))
+        tracer = viewer.tracer(result)
+        try:
+            has_ended_so = again(tracer)
+        except OutOfTime:
+            tracer = viewer.calls_tracer()
+            has_ended_so = again(tracer)
+        if not has_ended_so:
+            return result
+        shown = viewer.show(stage, seen, tracer, result)
+        loop = viewer.loop_tracer(tracer, result)
+        return shown if loop is None else self._with_place(stage, shown, loop, again)
+
+    def _again(
+        self, stage: SuiteStage, test: TestFunction, ready: Handle, result: TestResult, fails_on_revert: bool,
+        tracer: Tracer,
+    ) -> bool:  # fmt: skip
+        """Run a test once more with a listener; False where it did not end as it had."""
+        machine = self.world.machine
+        self.world.restore(ready)
+        before, machine.tracer = machine.tracer, tracer
+        try:
+            if result.kind is CaseKind.INVARIANT:
+                return call_sequence(stage, test, fails_on_revert, result.counterexample)
+            stage.call(result.counterexample[0].calldata if result.counterexample else selector(test.signature))
+            return True
+        finally:
+            machine.tracer = before
+
+    def _with_place(
+        self, stage: SuiteStage, result: TestResult, loop: LoopTracer, again: Callable[[Tracer], bool]
+    ) -> TestResult:
+        """The result with the place at which the test used up its gas."""
+        assert self.viewer is not None
+        with suppress(OutOfTime):
+            again(loop)
+        place = self.viewer.place(stage, loop)
+        return replace(result, stack=place, note="") if place else result
+
+    def _not_set_up(self, stage: SuiteStage, failure: SetUpFailed, duration: float) -> Iterator[TestResult]:
+        if is_skip(failure.outcome):
+            status, reason = stage.verdict(failure.outcome)
+            for test in self.suite.tests:
+                yield TestResult(test.signature, test.kind, status, reason)
+            return
+        reason = stage.reason(failure.outcome)
+        logs = tuple(self.world.cheatcodes.console.lines)
+        yield TestResult(
+            failure.step,
+            CaseKind.UNIT,
+            CaseStatus.FAILURE,
+            reason,
+            failure.outcome.gas_used,
+            logs=logs,
+            duration=duration,
+        )
+
+    def _words(self, stage: SuiteStage) -> StateWords:
+        world, since = self.world, stage.first_actor
+        slots = dict.fromkeys(chain.from_iterable(islice(world.slots(since), MOST_WORDS)))
+        return StateWords(
+            tuple(int.from_bytes(address, "big") for address in world.accounts(since)),
+            tuple(tuple(dict.fromkeys(pushed(code))) for _, code in world.contracts(since)),
+            tuple(slots),
+        )
+
+    def _isolates_set_up(self) -> bool:
+        settings = inline_settings(self._text(), self.suite.contract)
+        return isolates(self.project, settings, "", self.world.setting.rules)
+
+    def _text(self) -> str:
+        try:
+            return (self.project.root / self.suite.file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""  # artifacts without their sources carry no settings
+
+
+def _broken(signature: str, kind: CaseKind, error: Exception) -> TestResult:
+    """A failure of ours or of the artifacts, not of the test."""
+    words = f"{type(error).__name__}: {error}" if not isinstance(error, InvalidInput) else str(error)
+    return TestResult(signature, kind, CaseStatus.FAILURE, words)

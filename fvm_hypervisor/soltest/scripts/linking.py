@@ -1,0 +1,76 @@
+"""The libraries that a script and what it deploys are linked to: at which addresses, and what has to be deployed first.
+
+As in forge, libraries that are not given are deployed by the usual CREATE2 deployer with the salt 0, so that their
+addresses follow from their code and are there for the next script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bridge.addresses import EthAddress, checksummed, create2_address, eth_address
+from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER
+from hypervisor.errors import InvalidInput
+
+Libraries = Mapping[tuple[str, str], EthAddress]
+"""Addresses by file and name."""
+SALT: Final = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Linking:
+    """Where libraries are, and the code of those that are deployed before the script, in this order."""
+
+    addresses: Libraries
+    codes: Sequence[tuple[EthAddress, bytes]]
+
+    @property
+    def lines(self) -> list[str]:
+        """The libraries as forge's records have them."""
+        return sorted(f"{file}:{name}:{checksummed(where)}" for (file, name), where in self.addresses.items())
+
+
+def linking_of(artifacts: Artifacts, artifact: ContractArtifact, given: Libraries) -> Linking:
+    """The libraries of a script; `given` are those that are there. Raises InvalidInput for what cannot be linked."""
+    needed: set[tuple[str, str]] = set()
+    todo = [artifact]
+    while todo:
+        keys = set(todo.pop().creation.libraries()) - needed
+        needed |= keys
+        todo += [artifacts.get(*key) for key in keys - given.keys()]
+    addresses = {key: given[key] for key in needed & given.keys()}
+    left = sorted(needed - given.keys(), key=lambda key: (Path(key[0]).name, key[1], key[0]))
+    codes = []
+    while left:  # the first whose own libraries are placed; the last one takes its place, as in forge: nonces follow
+        places = (n for n, key in enumerate(left) if addresses.keys() >= set(artifacts.get(*key).creation.libraries()))
+        place = next(places, None)
+        if place is None:
+            names = ", ".join(name for _, name in left)
+            raise InvalidInput(f"the libraries {names} need each other: give the address of one by --libraries")
+        key = left[place]
+        left[place] = left[-1]
+        left.pop()
+        code = artifacts.get(*key).creation.linked(addresses)
+        addresses[key] = create2_address(CREATE2_DEPLOYER, SALT, code)
+        codes.append((addresses[key], code))
+    return Linking(addresses, codes)
+
+
+def given_libraries(texts: Sequence[str]) -> Libraries:
+    """What `--libraries` says: FILE:NAME:ADDRESS, several with commas between. Raises InvalidInput."""
+    found = {}
+    for text in (part.strip() for line in texts for part in line.split(",")):
+        file, _, rest = text.partition(":")
+        name, _, address = rest.partition(":")
+        try:
+            where = eth_address(bytes.fromhex(address.removeprefix("0x")))
+        except ValueError:
+            where = None
+        if not file or not name or where is None:
+            raise InvalidInput(f"--libraries {text!r:.120} is not a library: expected FILE:NAME:0x and 40 hex digits")
+        found[file.removeprefix("./"), name] = where
+    return found

@@ -1,0 +1,276 @@
+"""What a script sends: it is run by Ethereum's rules on a fork of a node's network, actors and all, as tests are run.
+
+The script itself has no transaction: only what it does between `startBroadcast` and `stopBroadcast`, or after
+`broadcast`, is one each. Rules: forge's (the Foundry book on scripting).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from bridge.addresses import ZERO_ADDRESS, EthAddress, checksummed, to_filecoin
+from bridge.ethereum_block import ETHEREUM, EthereumBlock
+from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
+from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
+from fvm_hypervisor.soltest.cheatcodes.forks import asks_for_forks
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, BroadcastCall, Broadcasts
+from fvm_hypervisor.soltest.cheatcodes.values import decode
+from fvm_hypervisor.soltest.discovery import signature
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.known_code import KnownCode, KnownContract
+from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
+from fvm_hypervisor.soltest.scripts.linking import SALT, Libraries, Linking, linking_of
+from fvm_hypervisor.soltest.serving import fork_of, setting_of, settings_of
+from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, selector
+from fvm_hypervisor.soltest.value_text import raw_text
+from fvm_hypervisor.soltest.values import types
+from fvm_hypervisor.soltest.viewer import TestViewer
+from fvm_hypervisor.soltest.world import CallOutcome, World
+from hypervisor.errors import HypervisorError
+from hypervisor.labs import know_labs
+from hypervisor.machine import Hypervisor
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet import Network
+from localnet.state.contract_state import code_of
+from store.overlay import OverlayStore
+
+_DEPLOYER: Final = EthAddress(b"deployer of a script")
+"""Who deploys the script itself, so that no signer's nonce is used for it."""
+_UNSEEN: Final = "no trace: it takes a second run, and the first one has called what would be done twice"
+
+
+class ScriptFailed(HypervisorError):
+    """A script that reverts; the message has its reason, trace and backtrace in lines."""
+
+    has_lines = True
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTransaction:
+    """A transaction of a script as people and records read it: `kind` is CREATE, CREATE2 or CALL."""
+
+    call: BroadcastCall
+    kind: str
+    contract: str | None
+    address: EthAddress | None
+    function: str | None
+    arguments: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptPlan:
+    """What a run of a script came to: its transactions in order, keys that it named, returned values, what it wrote."""
+
+    transactions: tuple[PlannedTransaction, ...]
+    keys: Mapping[EthAddress, bytes]
+    returned: Mapping[str, tuple[str, str]]
+    """Type and text by name, or by number where it has none."""
+    lines: tuple[str, ...]
+    gas_used: int
+    trace: str = ""
+    unsendable: tuple[str, ...] = ()
+    """Cheatcodes by which a transaction has a delegation or a blob, or is signed already."""
+    libraries: tuple[str, ...] = ()
+    """FILE:NAME:ADDRESS of what the script and its contracts are linked to."""
+
+
+def run_script(
+    job: Job, artifacts: Artifacts, artifact: ContractArtifact, calldata: bytes, sender: EthAddress,
+    network: Network | None = None, given: Libraries | None = None,
+) -> ScriptPlan:  # fmt: skip
+    """Run a script's `setUp` and the function of the calldata: on a fork of the network, of the job's node, or alone.
+
+    Raises ScriptFailed, InvalidInput, NodeError.
+    """
+    linking = linking_of(artifacts, artifact, given or {})
+    settings = replace(settings_of(job, artifacts), has_network=network is not None)
+    cheats = Cheatcodes(replace(settings, file=artifact.file, contract=artifact.name))
+    setting = replace(setting_of(job), rules=ETHEREUM, sender=_DEPLOYER)
+    world = World(setting, cheats, None if network is None else _machine(job, network))
+    if network is None and job.fork_url is None:
+        world.set_balance(sender, setting.balance)
+    try:
+        found: list[ScriptPlan] = []
+        run = _ScriptRun(job, artifacts, artifact, calldata, sender, world, linking)
+        world.machine.stacks.on_one_thread(lambda: found.append(run.run()))
+        return found[0]
+    finally:
+        world.close()
+
+
+def selects_forks(artifact: ContractArtifact) -> bool:
+    """Whether a script's code mentions a cheatcode that makes a fork."""
+    return asks_for_forks(artifact.creation.object)
+
+
+def _machine(job: Job, network: Network) -> Hypervisor:
+    """A machine at the network's state, under Ethereum's rules, at its next block."""
+    there = network.machine
+    context = replace(
+        there.context,
+        epoch=ChainEpoch(there.context.epoch + 1),
+        base_fee=TokenAmount(0),
+        rules=ETHEREUM,
+        block=EthereumBlock(fork_of(job.project), ZERO_ADDRESS, job.project.gas_limit, code_limit=None),
+    )
+    root = there.state_tree.flush()
+    machine = Hypervisor.at(OverlayStore(there.base), root, context, evm=job.evm, externs=there.externs)
+    know_labs(machine, there.context.rules)
+    return machine
+
+
+@dataclass(slots=True)
+class _ScriptRun:
+    job: Job
+    artifacts: Artifacts
+    artifact: ContractArtifact
+    calldata: bytes
+    sender: EthAddress
+    world: World
+    linking: Linking
+
+    def run(self) -> ScriptPlan:
+        world = self.world
+        base = world.snapshot()
+        stage = SuiteStage(world, self.artifacts, self.artifact)
+        world.cheatcodes.settings = replace(
+            world.cheatcodes.settings, errors=stage.errors, first_actor=stage.first_actor, seed=self.job.seed
+        )
+        outcome = self._run(stage)
+        shows = self.job.verbosity >= 4 or not outcome.success
+        broadcasts = world.cheatcodes.state.broadcasts
+        calls, keys = ((), {}) if broadcasts is None else (tuple(broadcasts.calls), dict(broadcasts.keys))
+        unsendable = () if broadcasts is None else tuple(dict.fromkeys(broadcasts.unsendable))
+        lines = tuple(world.cheatcodes.console.lines)
+        planned = _Reader(self.artifacts).planned(calls) if outcome.success else ()
+        outside = world.cheatcodes.outside
+        viewed = self._view(base, outcome) if shows and not outside else None
+        unseen = f"{_UNSEEN} ({', '.join(f'vm.{name}' for name in sorted(outside))})" if shows and outside else ""
+        if not outcome.success:
+            text = f"the script failed: {stage.reason(outcome)}"
+            seen = [viewed.trace.rstrip()] if viewed is not None and viewed.trace else []
+            stack = [] if viewed is None else [f"  at {line}" for line in viewed.stack]
+            raise ScriptFailed("\n".join([text, *lines, *seen, *stack, *([unseen] if unseen else [])]))
+        entry = self._entry()
+        returned = {} if entry is None else _returned(entry, outcome.output)
+        trace = unseen if viewed is None else viewed.trace
+        return ScriptPlan(
+            planned, keys, returned, lines, outcome.gas_used, trace, unsendable, tuple(self.linking.lines)
+        )
+
+    def _run(self, stage: SuiteStage) -> CallOutcome:
+        """Make the script ready and call it; the outcome of the last step."""
+        stage.world.cheatcodes.state.broadcasts = Broadcasts(self.sender)
+        refused = self._deploy_libraries(stage)
+        if refused is not None:
+            return refused
+        try:
+            stage.build()
+        except SetUpFailed as failed:
+            return failed.outcome
+        if any(entry.get("name") == "setUp" and not entry["inputs"] for entry in self.artifact.abi):
+            outcome = stage.world.call(self.sender, stage.address, selector("setUp()"))
+            if not outcome.success:
+                return outcome
+        return stage.world.call(self.sender, stage.address, self.calldata)
+
+    def _deploy_libraries(self, stage: SuiteStage) -> CallOutcome | None:
+        """Let libraries that are not there yet be the script's first transactions; how one failed."""
+        world, broadcasts = stage.world, stage.world.cheatcodes.state.broadcasts
+        assert broadcasts is not None, "a script broadcasts"
+        stage.libraries.update(self.linking.addresses)
+        for address, code in self.linking.codes:
+            if code_of(world.machine, to_filecoin(address)):
+                continue
+            nonce, data, funds = world.nonce(self.sender), SALT + code, world.balance(self.sender)
+            outcome = world.call(self.sender, CREATE2_DEPLOYER, data)
+            if not outcome.success:
+                return outcome
+            world.set_nonce(self.sender, nonce + 1)
+            url = world.cheatcodes.fork_url
+            call = BroadcastCall(self.sender, nonce, CREATE2_DEPLOYER, 0, data, address, True, funds, url)
+            broadcasts.calls.append(call)
+        return None
+
+    def _view(self, base: Any, outcome: CallOutcome) -> TestResult:
+        """The same run once more, watched."""
+        world = self.world
+        world.restore(base)
+        viewer = TestViewer(self.artifacts, ETHEREUM, self.job.verbosity)
+        status = CaseStatus.SUCCESS if outcome.success else CaseStatus.FAILURE
+        result = TestResult(self.artifact.name, CaseKind.UNIT, status, gas=outcome.gas_used)
+        tracer = viewer.tracer(result)
+        stage = SuiteStage(world, self.artifacts, self.artifact)
+        world.machine.tracer = tracer
+        try:
+            self._run(stage)
+        finally:
+            world.machine.tracer = None
+        return viewer.show(stage, None, tracer, result)
+
+    def _entry(self) -> Mapping[str, Any] | None:
+        """The function that was called; None for calldata that the fallback has taken."""
+        functions = (entry for entry in self.artifact.abi if entry.get("type") == "function")
+        return next((entry for entry in functions if selector(signature(entry)) == self.calldata[:4]), None)
+
+
+class _Reader:
+    """Names what transactions do, by the project's contracts."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._known = KnownCode(artifacts)
+
+    def planned(self, calls: Sequence[BroadcastCall]) -> tuple[PlannedTransaction, ...]:
+        return tuple(self._read(call) for call in calls)
+
+    def _read(self, call: BroadcastCall) -> PlannedTransaction:
+        if call.to is None or call.second:
+            code = call.data[32:] if call.second else call.data
+            found = self._known.find(code, True)
+            arguments = None if found is None else _constructor_texts(found, code)
+            kind = "CREATE2" if call.second else "CREATE"
+            return PlannedTransaction(call, kind, None if found is None else found.name, call.created, None, arguments)
+        found = self._known.find(call.code, False)
+        entry = None if found is None else _function(found, call.data)
+        arguments = None if entry is None else _texts(entry["inputs"], call.data[4:])
+        function = None if entry is None else signature(entry)
+        return PlannedTransaction(call, "CALL", None if found is None else found.name, call.to, function, arguments)
+
+
+def _function(found: KnownContract, data: bytes) -> Mapping[str, Any] | None:
+    entries = (entry for entry in found.artifact.abi if entry.get("type") == "function")
+    return next((entry for entry in entries if selector(signature(entry)) == data[:4]), None) if data else None
+
+
+def _constructor_texts(found: KnownContract, code: bytes) -> tuple[str, ...] | None:
+    inputs: Sequence[Mapping[str, Any]] = next(
+        (entry["inputs"] for entry in found.artifact.abi if entry.get("type") == "constructor"), []
+    )
+    return _texts(inputs, code[len(found.creation.code) :]) if inputs else None
+
+
+def _texts(entries: Sequence[Mapping[str, Any]], data: bytes) -> tuple[str, ...] | None:
+    if not entries:
+        return None
+    try:
+        values = decode(types(entries), data)
+    except CheatcodeFailure:
+        return None
+    return tuple(raw_text(entry, value) for entry, value in zip(entries, values, strict=True))
+
+
+def _returned(entry: Mapping[str, Any], output: bytes) -> dict[str, tuple[str, str]]:
+    outputs = entry.get("outputs") or []
+    texts = _texts(outputs, output) or ()
+    return {
+        item.get("name") or str(number): (str(item.get("internalType") or item["type"]), text)
+        for number, (item, text) in enumerate(zip(outputs, texts, strict=False))
+    }
+
+
+def shown(address: EthAddress | None) -> str | None:
+    """An address for people."""
+    return None if address is None else checksummed(address)

@@ -1,0 +1,299 @@
+"""What a script has sent, in the files that forge keeps: `broadcast/<script>/<chain>/run-latest.json` and one by time.
+
+Without transactions sent it is `dry-run/` below that. Of another function than `run` the file bears its name. A run
+over several networks is one file, `broadcast/multi/<script>-latest/run.json`; the URLs of their nodes, which may hold a
+key, are in one of the same name in the project's cache.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.project_files import write_inside
+from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan
+from hypervisor.errors import InvalidInput
+from hypervisor.user_files import read_bounded
+from store.json_text import parse_json
+
+_LARGEST: Final = 256 << 20
+"""Bytes of a record."""
+_MULTI: Final = "multi"
+_NOT_SENT: Final = ("authorizationList", "blobVersionedHashes", "blobs", "sidecar")
+"""What forge's records have of transactions of types 3 and 4."""
+
+
+@dataclass(slots=True)
+class ScriptRecord:
+    """A run of a script on a chain. Transactions and receipts are in forge's form; times in milliseconds."""
+
+    root: Path
+    folder: str
+    name: str
+    chain: int
+    timestamp: int
+    transactions: list[dict[str, Any]] = field(default_factory=list)
+    receipts: list[dict[str, Any]] = field(default_factory=list)
+    returns: dict[str, Any] = field(default_factory=dict)
+    is_sent: bool = True
+    libraries: list[str] = field(default_factory=list)
+    whole: MultiRecord | None = None
+    """The record that this one is a part of, and that is written in its place."""
+
+    @property
+    def latest(self) -> Path:
+        """The file of the last run."""
+        return self._place / f"{self.name}-latest.json" if self.whole is None else self.whole.latest
+
+    @property
+    def _place(self) -> Path:
+        place = self.root / self.folder / str(self.chain)
+        return place if self.is_sent else place / "dry-run"
+
+    @property
+    def pending(self) -> list[str]:
+        """The hashes of what was sent and has no receipt."""
+        done = {receipt["transactionHash"] for receipt in self.receipts}
+        return [row["hash"] for row in self.transactions if row["hash"] is not None and row["hash"] not in done]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether each transaction has its receipt."""
+        done = {receipt["transactionHash"] for receipt in self.receipts}
+        return all(row["hash"] in done for row in self.transactions)
+
+    @property
+    def resume_options(self) -> str:
+        """The options that take this run up."""
+        return "--resume" if self.whole is None else "--resume --multi"
+
+    def content(self) -> dict[str, Any]:
+        """What is written, as forge writes it."""
+        return {
+            "transactions": self.transactions,
+            "receipts": self.receipts,
+            "libraries": self.libraries,
+            "pending": self.pending,
+            "returns": self.returns,
+            "timestamp": self.timestamp,
+            "chain": self.chain,
+            "commit": None,
+        }
+
+    def write(self) -> None:
+        """Write both files. Raises InvalidInput where that cannot be."""
+        if self.whole is not None:
+            self.whole.write()
+            return
+        _write(self.root, self.content(), (self.latest, self._place / f"{self.name}-{self.timestamp}.json"))
+
+    @classmethod
+    def read(cls, root: Path, folder: str, name: str, chain: int) -> ScriptRecord:
+        """The last run. Raises InvalidInput where there is none, or something else."""
+        record = cls(root, folder, name, chain, 0)
+        others = record._others()
+        if not record.latest.exists() and others:
+            raise InvalidInput(
+                f"there is nothing to resume on chain {chain}: {record.latest} is not there. {others[0]} is: "
+                f"{_how_to_resume(others[0])}"
+            )
+        if not record.latest.exists():
+            raise InvalidInput(f"there is nothing to resume: {record.latest} is not there; leave out --resume to begin")
+        try:
+            record.take(parse_json(read_bounded(record.latest, _LARGEST, "the record")))
+        except _UNREADABLE as error:
+            raise _no_record(record.latest, error) from None
+        record.check_chain()
+        if record.is_done:
+            for other in others:
+                if _is_open(other, record.timestamp):
+                    raise InvalidInput(f"{record.latest} is done, {other} is a later run: {_how_to_resume(other)}")
+        return record
+
+    def _others(self) -> list[Path]:
+        """The last runs of the same function of the script elsewhere: over several networks, on other chains."""
+        base = self.root / self.folder
+        places = [base.parent / _MULTI / f"{base.name}-latest" / f"{self.name}.json"]
+        places += sorted(base.glob(f"*/{self.name}-latest.json"))
+        return [place for place in places if place.exists() and place != self.latest]
+
+    def take(self, content: dict[str, Any]) -> None:
+        """Take what a file has. Raises one of _UNREADABLE for something else."""
+        rows, receipts = content["transactions"], content["receipts"]
+        self.timestamp, self.returns = int(content["timestamp"]), dict(content["returns"])
+        self.libraries = [str(library) for library in content.get("libraries") or ()]
+        for row in rows:
+            _check(row)
+        if not all(isinstance(receipt["transactionHash"], str) for receipt in receipts):
+            raise ValueError("a receipt without its transaction")
+        self.transactions, self.receipts = list(rows), list(receipts)
+
+    def check_chain(self) -> None:
+        """Raise InvalidInput where a transaction is of another chain."""
+        others = {int(row["transaction"]["chainId"], 16) for row in self.transactions} - {self.chain}
+        if others:
+            raise InvalidInput(
+                f"{self.latest} has transactions of chain {min(others)}, the node is of chain {self.chain}"
+                + (": name a node of that chain by --rpc-url" if self.whole is None else "")
+            )
+
+
+@dataclass(slots=True)
+class MultiRecord:
+    """A run over several networks: parts that are sent one after the other, each with the URL of its node.
+
+    `cache` is the project's folder for what is kept.
+    """
+
+    root: Path
+    cache: str
+    script: str
+    name: str
+    timestamp: int
+    is_sent: bool = True
+    parts: list[ScriptRecord] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
+
+    @property
+    def latest(self) -> Path:
+        """The file of the last run."""
+        return self._file("broadcast", "latest")
+
+    def add(self, part: ScriptRecord, url: str) -> None:
+        """Let a record be the next part."""
+        part.whole = self
+        self.parts.append(part)
+        self.urls.append(url)
+
+    def write(self) -> None:
+        """Write all files. Raises InvalidInput where that cannot be."""
+        deployments = [part.content() for part in self.parts]
+        urls = [
+            {"transactions": [{"rpc": url}] * len(part.transactions)}
+            for part, url in zip(self.parts, self.urls, strict=True)
+        ]
+        versions = ("latest", str(self.timestamp))
+        _write(self.root, {"deployments": urls}, [self._file(self.cache, version) for version in versions])
+        content = {"deployments": deployments, "timestamp": self.timestamp}
+        _write(self.root, content, [self._file("broadcast", version) for version in versions])
+
+    @classmethod
+    def read(cls, root: Path, cache: str, script: str, name: str) -> MultiRecord:
+        """The last run. Raises InvalidInput where there is none, or something else."""
+        record = cls(root, cache, script, name, 0)
+        urls_file = record._file(cache, "latest")
+        for file in (record.latest, urls_file):
+            if not file.exists():
+                raise InvalidInput(f"there is nothing to resume: {file} is not there; leave out --resume to begin")
+        file = urls_file
+        try:
+            kept = parse_json(read_bounded(file, _LARGEST, "the URLs"))["deployments"]
+            file = record.latest
+            content = parse_json(read_bounded(file, _LARGEST, "the record"))
+            record.timestamp = int(content["timestamp"])
+            for part, urls in zip(content["deployments"], kept, strict=True):
+                found = ScriptRecord(root, "", name, int(part["chain"]), 0)
+                found.take(part)
+                named = {row["rpc"] for row in urls["transactions"]}
+                url = named.pop()
+                if named or not isinstance(url, str):
+                    raise ValueError("a part's URLs are not one")
+                record.add(found, url)
+        except _UNREADABLE as error:
+            raise _no_record(file, error) from None
+        return record
+
+    def _file(self, folder: str, version: str) -> Path:
+        place = self.root / folder / _MULTI
+        return (place if self.is_sent else place / "dry-run") / f"{self.script}-{version}" / f"{self.name}.json"
+
+
+_UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidInput)
+
+
+def _how_to_resume(file: Path) -> str:
+    if file.parent.parent.name == _MULTI:
+        return "resume it by --resume --multi"
+    return f"resume it by a node of chain {file.parent.name} (--rpc-url)"
+
+
+def _is_open(file: Path, since: int) -> bool:
+    """Whether a record is of a later time, in milliseconds, and has transactions without a receipt."""
+    try:
+        content = parse_json(read_bounded(file, _LARGEST, "the record"))
+        parts = content.get("deployments", [content])
+        done = {receipt["transactionHash"] for part in parts for receipt in part["receipts"]}
+        open_ = any(row["hash"] not in done for part in parts for row in part["transactions"])
+        return open_ and int(content["timestamp"]) > since
+    except _UNREADABLE:
+        return False
+
+
+def _write(root: Path, content: dict[str, Any], files: Iterable[Path]) -> None:
+    text = json.dumps(content, indent=2).encode()
+    for file in files:
+        try:
+            write_inside(root, file, text)
+        except OSError as error:
+            raise InvalidInput(f"the record {file} cannot be written: {error.strerror}") from None
+
+
+def _no_record(file: Path, error: Exception) -> InvalidInput:
+    lacking = isinstance(error, KeyError)
+    words = f"the field {error.args[0]!r} is missing" if lacking else f"{error!r:.200}"
+    return InvalidInput(f"{file} is not a record of a script's run: {words}")
+
+
+def _check(row: dict[str, Any]) -> None:
+    """Raise ValueError, KeyError or TypeError for what is no transaction."""
+    sent = row["transaction"]
+    if row["transactionType"] != "CALL":
+        row["contractAddress"]
+    bytes.fromhex(sent["from"][2:])
+    bytes.fromhex(sent["input"][2:])
+    if sent["to"] is not None:
+        bytes.fromhex(sent["to"][2:])
+    for name in ("gas", "value", "nonce", "chainId"):
+        int(sent[name], 16)
+    other = next((name for name in _NOT_SENT if sent.get(name)), None)
+    if other is not None:
+        raise ValueError(f"a transaction has {other!r}, which this command does not send")
+    if row["hash"] is not None and not isinstance(row["hash"], str):
+        raise TypeError("a hash is text or null")
+
+
+def row_of(planned: PlannedTransaction, gas: int, chain: int) -> dict[str, Any]:
+    """A transaction in forge's form, not sent yet."""
+    call = planned.call
+    return {
+        "hash": None,
+        "transactionType": planned.kind,
+        "contractName": planned.contract,
+        "contractAddress": None if planned.address is None else f"0x{planned.address.hex()}",
+        "function": planned.function,
+        "arguments": None if planned.arguments is None else list(planned.arguments),
+        "transaction": {
+            "from": f"0x{call.sender.hex()}",
+            "to": None if call.to is None else f"0x{call.to.hex()}",
+            "gas": hex(gas),
+            "value": hex(call.value),
+            "input": f"0x{call.data.hex()}",
+            "nonce": hex(call.nonce),
+            "chainId": hex(chain),
+        },
+        "additionalContracts": [],
+        "isFixedGasLimit": False,
+    }
+
+
+def returns_of(plan: ScriptPlan) -> dict[str, Any]:
+    """Returned values in forge's form."""
+    return {name: {"internal_type": kind, "value": text} for name, (kind, text) in plan.returned.items()}
+
+
+def rows_of(planned: Sequence[PlannedTransaction], gas: Sequence[int], chain: int) -> list[dict[str, Any]]:
+    """Transactions with their gas limits."""
+    return [row_of(one, limit, chain) for one, limit in zip(planned, gas, strict=True)]

@@ -1,0 +1,374 @@
+"""A script's transactions: tried on a fork of the network, for their gas, and sent to its node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from bridge.addresses import EthAddress, checksummed
+from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
+from fvm_hypervisor.soltest.forks.remote import word_of
+from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan, shown
+from fvm_hypervisor.soltest.scripts.record import ScriptRecord
+from hypervisor.errors import HypervisorError, InvalidInput
+from hypervisor.printed import show_fil
+from hypervisor.types import TokenAmount
+from localnet import Network
+from localnet.accounts import Account
+from localnet.errors import NetworkError
+from localnet.fork.answers import quantity
+from localnet.fork.node_client import NodeError
+from localnet.rules.call_request import CallRequest
+
+_OF_CALLS: Final = ("from", "to", "value", "input")
+_LEAST_GAS: Final = 21_000
+NO_SENDER: Final = (
+    f"no sender is named, and Foundry's default one, {checksummed(DEFAULT_SENDER)}, has no known key: name one by "
+    "--private-key, or by --unlocked --sender where the node signs"
+)
+_POLL: Final = 0.2
+"""Seconds between two questions for a receipt."""
+
+Ask = Callable[..., Any]
+"""What the node answers, by a reader, a method and its parameters (`NodeClient.read`)."""
+
+
+class SimulationFailed(HypervisorError):
+    """A transaction of a script that the network would not execute as the script has seen it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriedTransaction:
+    """What a transaction took on the fork: the limit that an estimate gives, and the gas it used."""
+
+    gas_limit: int
+    gas_used: int
+
+
+def simulate(
+    network: Network, planned: Sequence[PlannedTransaction], percent: int = 130, first: int = 1
+) -> list[TriedTransaction]:
+    """Execute transactions on a fork of the network in their senders' names, each in a block, with real actors.
+
+    Limits are the estimates, times `percent` per cent; `first` is the number of the first one in the script. Raises
+    SimulationFailed.
+    """
+    tried = []
+    for number, one in enumerate(planned, first):
+        call = one.call
+        request = CallRequest(call.to, call.data, TokenAmount(call.value), call.sender)
+        try:
+            estimate = network.gas_limit(request)
+            receipt = network.send(call.to, call.value, call.data, sender=call.sender, gas_limit=estimate)
+        except NetworkError as error:
+            raise SimulationFailed(f"transaction {number} of the script ({title(one)}) fails: {error}") from None
+        created = receipt.contract_address if call.to is None else None
+        if call.to is None and created != one.address:
+            raise SimulationFailed(
+                f"transaction {number} of the script creates {shown(created)}, the script has seen {shown(one.address)}"
+            )
+        tried.append(
+            TriedTransaction(min(estimate * percent // 100, network.rules.limits.message_gas), receipt.gas_used)
+        )
+    return tried
+
+
+def check_sendable(plan: ScriptPlan) -> None:
+    """Raise InvalidInput where a transaction has a delegation or a blob, or is signed already."""
+    if plan.unsendable:
+        names = ", ".join(f"vm.{name}" for name in plan.unsendable)
+        raise InvalidInput(
+            f"the script calls {names}: a transaction with a delegation or a blob, or one that is signed already, is "
+            "not sent by this command. Nothing is sent: leave it out of the script, and send that transaction by `cast "
+            "send --auth`, `cast send --blob` or `cast publish`"
+        )
+
+
+def check_funds(
+    ask: Ask, planned: Iterable[tuple[int, PlannedTransaction, int]], price: int, by: str = "--resume"
+) -> None:
+    """Raise SimulationFailed where a sender cannot pay all its transactions on a network, before any is sent.
+
+    They come with their numbers and their gas limits, 0 where one is not known yet: it counts as that of a transfer.
+    The price is the highest, in attoFIL. What a sender has before a transaction is what it has there in the script's
+    run, less the fees until then.
+    """
+    fees: dict[EthAddress, int] = {}
+    for number, one, limit in planned:
+        sender, fee = one.call.sender, (limit or _LEAST_GAS) * price
+        fees[sender] = fees.get(sender, 0) + fee
+        if one.call.funds < one.call.value + fees[sender]:
+            has = ask(quantity, "eth_getBalance", f"0x{sender.hex()}", "latest")
+            raise SimulationFailed(
+                f"{shown(sender)} cannot pay transaction {number} of the script, which may take "
+                f"{show_fil(TokenAmount(one.call.value + fee))} ({show_fil(TokenAmount(one.call.value))} and gas): it "
+                f"has {show_fil(has)}. Give it the rest, and send what is left by {by}: nothing of the script is "
+                "sent yet"
+            )
+
+
+def check_order(planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
+    """Raise InvalidInput where a sender's transactions on a network do not follow each other by their nonces.
+
+    They come with their numbers. Each fork begins with the network's nonces, so those of two forks are the same.
+    """
+    last: dict[EthAddress, tuple[int, int]] = {}
+    for number, one in planned:
+        sender, nonce = one.call.sender, one.call.nonce
+        if sender in last and nonce <= last[sender][1]:
+            raise InvalidInput(
+                f"transactions {last[sender][0]} and {number} of the script have the nonces {last[sender][1]} and "
+                f"{nonce} of {shown(sender)} on one network: nothing is sent. Where they are made on two forks of it, "
+                "make one, and select that one again"
+            )
+        last[sender] = number, nonce
+
+
+def check_nonces(ask: Ask, planned: Iterable[tuple[int, PlannedTransaction]]) -> None:
+    """Raise SimulationFailed where a sender's first nonce on a network is used, before any is sent there."""
+    seen: set[EthAddress] = set()
+    for number, one in planned:
+        sender, nonce = one.call.sender, one.call.nonce
+        next_nonce = (
+            nonce if sender in seen else ask(quantity, "eth_getTransactionCount", f"0x{sender.hex()}", "latest")
+        )
+        seen.add(sender)
+        if nonce < next_nonce:
+            raise SimulationFailed(
+                f"transaction {number} of the script has the nonce {nonce} of {shown(sender)}, which another one has "
+                f"used (the next one is {next_nonce}): nothing of the script is sent. Let it run at the newest block"
+            )
+
+
+def check_price(ask: Ask, gas_price: int | None) -> None:
+    """Raise InvalidInput for a highest price below the base fee of the newest block: what has it would only wait."""
+    if gas_price is None:
+        return
+    base = ask(_base_fee, "eth_getBlockByNumber", "latest", False)
+    if gas_price < base:
+        raise InvalidInput(
+            f"--with-gas-price {gas_price} is below the base fee of the newest block, {base} attoFIL (wei): no block "
+            "takes a transaction with it. Offer more, or leave the option out: then it is what the node says"
+        )
+
+
+def check_sender(sender: EthAddress, keys: Container[EthAddress]) -> None:
+    """Raise InvalidInput where a transaction is sent by Foundry's default sender, as forge refuses it."""
+    if not is_named(sender, keys):
+        raise InvalidInput(NO_SENDER)
+
+
+def is_named(sender: EthAddress, keys: Container[EthAddress]) -> bool:
+    """Whether it is not the sender that stands in where none is named."""
+    return sender != DEFAULT_SENDER or sender in keys
+
+
+def title(one: PlannedTransaction) -> str:
+    """A transaction in few words."""
+    if one.kind != "CALL":
+        return f"new {one.contract or 'contract'}"
+    called = one.contract or shown(one.address)
+    return f"{called}.{one.function}" if one.function else f"a call of {called}"
+
+
+def fees(
+    ask: Ask, *, legacy: bool = False, gas_price: int | None = None, priority: int | None = None
+) -> dict[str, str]:
+    """What a transaction that is sent now offers for gas, as fields of a request: what is given, else the node's."""
+    usual = ask(quantity, "eth_gasPrice") if gas_price is None else gas_price
+    if legacy:
+        return {"gasPrice": hex(usual)}
+    premium = ask(quantity, "eth_maxPriorityFeePerGas") if priority is None else priority
+    top = 2 * usual + premium if gas_price is None else gas_price
+    return {"maxFeePerGas": hex(top), "maxPriorityFeePerGas": hex(min(premium, top))}
+
+
+def highest(price: Mapping[str, str]) -> int:
+    """The most that gas may cost with these fees, in attoFIL."""
+    return int(price.get("maxFeePerGas", price.get("gasPrice", "0x0")), 16)
+
+
+@dataclass(slots=True)
+class ScriptSender:
+    """Sends what a record has and has no receipt of. `tell` is given a line for each receipt; `timeout` in seconds."""
+
+    ask: Ask
+    record: ScriptRecord
+    keys: Mapping[EthAddress, bytes]
+    unlocked: bool = False
+    legacy: bool = False
+    slow: bool = False
+    gas_price: int | None = None
+    priority: int | None = None
+    timeout: float = 120.0
+    tell: Callable[[str], None] = lambda _: None
+    before: int = 0
+    """Transactions of the script that come before those of the record."""
+    _waiting: list[dict[str, Any]] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raise InvalidInput where a transaction has failed, or a signer has no known key: before anything is sent."""
+        for receipt in self.record.receipts:
+            self._check_receipt(receipt)
+        done = {receipt["transactionHash"] for receipt in self.record.receipts}
+        for row in self.record.transactions:
+            sender = _address(row["transaction"]["from"])
+            if row["hash"] in done:
+                continue
+            check_sender(sender, self.keys)
+            if not self.unlocked and sender not in self.keys:
+                raise InvalidInput(
+                    f"the key of {shown(sender)} is not known: give it by --private-key, or --unlocked if the node "
+                    "has it"
+                )
+
+    def _check_receipt(self, receipt: dict[str, Any]) -> None:
+        """Raise InvalidInput for a receipt that is not one of this chain, or of a transaction that has failed."""
+        transaction = receipt["transactionHash"]
+        if receipt.get("status") != "0x1":
+            raise InvalidInput(
+                f"transaction {transaction} of the last run has failed on the chain: run the script anew, without "
+                "--resume"
+            )
+        if self.ask(partial(_receipt_of, transaction), "eth_getTransactionReceipt", transaction) is None:
+            raise InvalidInput(
+                f"the chain of this node is not the one of {self.record.latest}: it has no transaction {transaction}, "
+                "whose receipt is in the record. Name the node of that chain by --rpc-url, or run the script anew, "
+                "without --resume"
+            )
+
+    def send_all(self) -> None:
+        """Send, and wait for all receipts. Raises NodeError, SimulationFailed where one fails."""
+        done = {receipt["transactionHash"] for receipt in self.record.receipts}
+        for row in self.record.transactions:
+            if row["hash"] in done:
+                continue
+            if row["hash"] is None or not self.ask(_is_known, "eth_getTransactionByHash", row["hash"]):
+                self._send(row)
+            self._waiting.append(row)
+            if self.slow:
+                self._collect()
+        self._collect()
+
+    def _send(self, row: dict[str, Any]) -> None:
+        """Send a transaction. The hash of a signed one is in the record before the node has it."""
+        sent = row["transaction"]
+        sender = _address(sent["from"])
+        next_nonce = self.ask(quantity, "eth_getTransactionCount", sent["from"], "latest")
+        if int(sent["nonce"], 16) < next_nonce:
+            raise SimulationFailed(
+                f"nonce {int(sent['nonce'], 16)} of {shown(sender)} is used by another transaction (the next one is "
+                f"{next_nonce}): run the script anew, without --resume"
+            )
+        price = fees(self.ask, legacy=self.legacy, gas_price=self.gas_price, priority=self.priority)
+        self._check_funds(row, price)
+        if int(sent["gas"], 16) == 0:
+            call = {name: word for name, word in sent.items() if name in _OF_CALLS and word is not None}
+            sent["gas"] = hex(self.ask(quantity, "eth_estimateGas", call))
+            self._check_funds(row, price)
+        if self.unlocked:
+            request = {name: word for name, word in {**sent, **price}.items() if word}
+            row["hash"] = self.ask(_hash, "eth_sendTransaction", request)
+            self.record.write()
+            return
+        premium = int(price.get("maxPriorityFeePerGas", price.get("gasPrice", "0x0")), 16)
+        transaction = Transaction(
+            type=LEGACY if self.legacy else DYNAMIC_FEE,
+            chain_id=int(sent["chainId"], 16),
+            nonce=int(sent["nonce"], 16),
+            to=None if sent["to"] is None else _address(sent["to"]),
+            value=int(sent["value"], 16),
+            data=bytes.fromhex(sent["input"][2:]),
+            gas_limit=int(sent["gas"], 16),
+            max_fee=highest(price),
+            max_priority_fee=premium,
+        )
+        signed = Account.from_key(self.keys[sender]).sign(transaction)
+        row["hash"] = f"0x{signed.hash().hex()}"
+        self.record.write()
+        self.ask(partial(_same_hash, row["hash"]), "eth_sendRawTransaction", f"0x{signed.raw().hex()}")
+
+    def _check_funds(self, row: dict[str, Any], price: Mapping[str, str]) -> None:
+        """Raise SimulationFailed where a sender cannot pay for what it sends: the value, and gas at its highest price.
+
+        A gas limit that is not known yet counts as that of a transfer.
+        """
+        sent = row["transaction"]
+        gas, value = int(sent["gas"], 16) or _LEAST_GAS, int(sent["value"], 16)
+        fee = gas * highest(price)
+        has = self.ask(quantity, "eth_getBalance", sent["from"], "latest")
+        if has < value + fee:
+            number = self.before + self.record.transactions.index(row) + 1
+            raise SimulationFailed(
+                f"{shown(_address(sent['from']))} cannot pay transaction {number} of the script, which may take "
+                f"{show_fil(value + fee)} ({show_fil(value)} and gas): it has "
+                f"{show_fil(has)}. Give it the rest, and send what is left by {self.record.resume_options}"
+            )
+
+    def _collect(self) -> None:
+        for row in self._waiting:
+            receipt = self._receipt(row["hash"])
+            self.record.receipts.append(receipt)
+            self.record.write()
+            used, block = int(receipt["gasUsed"], 16), int(receipt["blockNumber"], 16)
+            failed = receipt["status"] != "0x1"
+            made = f", contract {row['contractAddress']}" if row["transactionType"] != "CALL" else ""
+            at = f"block {block}" if self.record.whole is None else f"chain {self.record.chain}, block {block}"
+            self.tell(f"{'FAILED' if failed else 'ok'}  {row['hash']}  {at}, gas {used:,}{made}")
+            if failed:
+                raise SimulationFailed(f"transaction {row['hash']} failed on the chain: nothing is sent after it")
+        self._waiting.clear()
+
+    def _receipt(self, transaction: str) -> dict[str, Any]:
+        end = time.monotonic() + self.timeout
+        while True:
+            found: dict[str, Any] | None = self.ask(
+                partial(_receipt_of, transaction), "eth_getTransactionReceipt", transaction
+            )
+            if found is not None:
+                return found
+            if time.monotonic() > end:
+                options = self.record.resume_options
+                raise NodeError(f"{transaction} has no receipt after {self.timeout:g} seconds: {options} waits on")
+            time.sleep(_POLL)
+
+
+def _hash(answer: Any) -> str:
+    return f"0x{word_of(answer).hex()}"
+
+
+def _same_hash(own: str, answer: Any) -> str:
+    """The hash that was asked for; ValueError for another one."""
+    found = _hash(answer)
+    if found != own.lower():
+        raise ValueError(f"the transaction's hash is {own}")
+    return found
+
+
+def _base_fee(answer: Any) -> int:
+    """Of a block; 0 of a network without one."""
+    return quantity(answer.get("baseFeePerGas") or "0x0")
+
+
+def _is_known(answer: Any) -> bool:
+    if answer is not None and not isinstance(answer, dict):
+        raise TypeError("no object")
+    return answer is not None
+
+
+def _receipt_of(transaction: str, answer: Any) -> dict[str, Any] | None:
+    """The receipt of a transaction, None where there is none yet."""
+    if not _is_known(answer):
+        return None
+    quantity(answer["gasUsed"])
+    quantity(answer["blockNumber"])
+    _same_hash(transaction, answer["transactionHash"])
+    return {**answer, "transactionHash": transaction, "status": hex(quantity(answer["status"]))}
+
+
+def _address(text: str) -> EthAddress:
+    return EthAddress(bytes.fromhex(text.removeprefix("0x")))

@@ -1,0 +1,167 @@
+"""What a worker process does: a world with the project's settings, and suites one after the other on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bridge.addresses import EthAddress
+from bridge.events import Log
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.cheatcodes.context import Libraries, Permission, Settings
+from fvm_hypervisor.soltest.cheatcodes.emits import ReadLog
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.discovery import Suite
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.results import TestResult
+from fvm_hypervisor.soltest.run_test import SuiteRun
+from fvm_hypervisor.soltest.value_text import value_text
+from fvm_hypervisor.soltest.viewer import TestViewer
+from fvm_hypervisor.soltest.world import Setting, World
+from hypervisor.errors import HypervisorError, InvalidInput
+from runtimes.evm.ethereum.forks import FORKS, LATEST
+
+_FORKS = {fork.name.lower(): fork.name for fork in FORKS.values() if fork.delegations}
+_EARLIEST = next(iter(_FORKS.values()))
+"""Code of earlier versions runs by these rules, too: forge lets accounts lend themselves code in all of them."""
+
+
+class SuiteServer:
+    """One world, and what suites need of it."""
+
+    def __init__(self, job: Job, tell: Callable[[str, Any], None]) -> None:
+        self._job = job
+        self._tell = tell
+        self._artifacts = Artifacts(job.project.root, job.places, job.sources)
+        self._cheatcodes = Cheatcodes(settings_of(job, self._artifacts))
+        self._world = World(setting_of(job), self._cheatcodes)
+        self._viewer = viewer_of(job, self._artifacts)
+        self._collector = None if not job.report else self._viewer.collector(self._world.machine, job.report)
+
+    def run(self, suite: Suite) -> None:
+        """Run a suite and tell: `started` a name, `progress`, `known` and `test` a result, `done` the seconds.
+
+        `progress` is what a test with many runs has come to so far; what is `known` lacks the views for which the test
+        is run once more.
+        """
+        self._world.machine.stacks.on_one_thread(lambda: self._run(suite))
+
+    def _run(self, suite: Suite) -> None:
+        begin = perf_counter()
+        run = SuiteRun(
+            self._world, self._artifacts, self._job.project, suite, self._job.seed, self._started, self._known,
+            self._viewer, self._collector, self._progress,
+        )  # fmt: skip
+        for result in run.run():
+            self._tell("test", result)
+        if self._collector is not None:
+            self._tell("collected", self._collector.collected())
+        self._tell("done", perf_counter() - begin)
+
+    def look(self, suite: Suite, name: str) -> None:
+        """Send as `place` where a test of the suite is that does not end, as a stack, empty where it is unknown."""
+
+        def found() -> tuple[str, ...]:
+            run = SuiteRun(self._world, self._artifacts, self._job.project, suite, self._job.seed, viewer=self._viewer)
+            return run.place_of(name)
+
+        try:
+            self._tell("place", self._world.machine.stacks.on_one_thread(found))
+        except HypervisorError:  # it ends otherwise than it did
+            self._tell("place", ())
+
+    def _known(self, result: TestResult) -> None:
+        self._tell("known", result)
+
+    def _progress(self, result: TestResult) -> None:
+        self._tell("progress", result)
+
+    def _started(self, name: str) -> None:
+        self._tell("started", name)
+
+
+def viewer_of(job: Job, artifacts: Artifacts) -> TestViewer:
+    """Who shows what its tests do."""
+    return TestViewer(
+        artifacts, job.rules, job.verbosity, hides_passed=job.hides_passed, decodes=job.decodes_internal,
+        by_ir=job.project.compiler.via_ir,
+    )  # fmt: skip
+
+
+def settings_of(job: Job, artifacts: Artifacts) -> Settings:
+    """What the project allows its tests."""
+    project = job.project
+    known = KnownCode(artifacts)
+
+    def code(name: str, libraries: Libraries) -> tuple[bytes, bytes] | None:
+        found = artifacts.find(name)
+        if found is None:
+            return None
+        try:
+            return found.creation.linked(libraries), found.runtime.linked(libraries)
+        except KeyError:
+            raise InvalidInput(f"{name} needs libraries") from None
+
+    def event(log: Log) -> ReadLog | None:
+        found = known.events.get((log.topics[0], len(log.topics))) if log.topics else None
+        read = None if found is None else found.read_log(log)
+        if read is None:
+            return None
+        entry, values = read
+        texts = (value_text(item, value) for item, value in zip(entry["inputs"], values, strict=True))
+        return ReadLog(entry["name"], tuple(zip((item["name"] for item in entry["inputs"]), texts, strict=True)))
+
+    return Settings(
+        root=project.root,
+        permissions=[Permission(access, Path(path)) for access, path in project.fs_permissions],
+        ffi=project.ffi,
+        environment=dict(job.environment),
+        seed=job.seed,
+        artifacts=code,
+        contracts=known.place,
+        layouts=job.layouts,
+        events=event,
+        rpc_endpoints=dict(project.rpc_endpoints),
+        real_filecoin=job.real_filecoin,
+        shows_logs=job.shows_logs,
+        keeps_answers=project.keeps_answers,
+    )
+
+
+def setting_of(job: Job) -> Setting:
+    """Where the project's tests run."""
+    project = job.project
+    return Setting(
+        rules=job.rules,
+        network=job.network,
+        evm=job.evm,
+        bundle=job.bundle,
+        fork=fork_of(project),
+        gas_limit=project.gas_limit,
+        code_limit=project.code_size_limit,
+        number=project.block_number,
+        timestamp=project.timestamp,
+        chain_id=project.chain_id,
+        base_fee=project.base_fee,
+        coinbase=_address(project.coinbase),
+        sender=_address(project.sender),
+        balance=project.initial_balance,
+        fork_url=job.fork_url,
+        fork_number=job.fork_number,
+        precompiles=(*project.precompiles, *job.precompiles),
+    )
+
+
+def fork_of(project: Project) -> str:
+    """The rules of Ethereum that a project's EVM version means."""
+    version = project.compiler.evm_version
+    return LATEST.name if version is None else _FORKS.get(version, _EARLIEST)
+
+
+def _address(text: str) -> EthAddress:
+    """What `Table.address` has checked."""
+    return EthAddress(bytes.fromhex(text.removeprefix("0x")))

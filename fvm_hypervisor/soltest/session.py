@@ -1,0 +1,230 @@
+"""One run of a project's tests, from its folder to results: sources, artifacts, suites, workers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bridge.ethereum_block import ETHEREUM
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.compiler import CompilerRun, Solc, choose_solc, is_to_be_installed, wanted_version
+from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources, has_changed
+from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
+from fvm_hypervisor.soltest.forge_artifacts import forge_artifacts
+from fvm_hypervisor.soltest.forge_cache import leave_for_forge
+from fvm_hypervisor.soltest.inline import check_isolation
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.sources import Sources, own_sources, read_sources
+from fvm_hypervisor.soltest.storage_layouts import Layouts, asks_for_layouts, storage_layouts
+from fvm_hypervisor.soltest.syntax_trees import syntax_trees
+from fvm_hypervisor.soltest.worker_processes import prepare_workers
+from fvm_hypervisor.soltest.workers import Watch, run_suites
+from hypervisor.errors import InvalidInput
+from hypervisor.precompiles import Precompile
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.collected import SuiteCoverage
+    from fvm_hypervisor.soltest.coverage import FileCoverage
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How tests are run. `timeout` in seconds for a test; `use` names the compiler."""
+
+    rules: str = ETHEREUM
+    evm: str = "py-evm"
+    bundle: str | None = None
+    use: str | None = None
+    solc_from_project: bool = False
+    """Whether a compiler that lies in the project may run: it is the project's code."""
+    timeout: float = 300.0
+    workers: int = 1
+    verbosity: int = 0
+    real_filecoin: bool = False
+    shows_logs: bool = False
+    report: str = ""
+    """What is collected: `gas`, `coverage`, or nothing."""
+    precompiles: tuple[Precompile | str, ...] = ()
+    """Users' precompiles beside the project's."""
+    hides_passed: bool = False
+    """Whether tests that pass have no trace, whatever the verbosity."""
+    decodes_internal: bool = False
+    """Whether traces have the calls of functions within contracts."""
+
+
+@dataclass(slots=True)
+class SuiteSession:
+    """A project with a filter and options. `prepare` first; `tell` is given lines about what takes long there.
+
+    `watch` gets what runs for long (`run_suites`).
+    """
+
+    project: Project
+    wanted: SuiteFilter
+    options: Options
+    tell: Callable[[str], None] = lambda _: None
+    watch: Watch | None = None
+    suites: list[Suite] = field(default_factory=list)
+    corrupt: list[tuple[str, str, str]] = field(default_factory=list)
+    seed: int = 0
+    artifacts: Artifacts = field(default_factory=lambda: Artifacts(Path(), (), {}))
+    _layouts: Layouts = field(default_factory=dict)
+    _chosen: Solc | None = None
+    _fork: tuple[str, int] | None = None
+    """The node that tests begin at, and the block."""
+
+    def prepare(self) -> None:
+        """Compile and find the tests, while workers' modules are loaded. Raises InvalidInput, CompileError."""
+        self.wanted.check()
+        self._name_unknown_keys()
+        if self.project.isolate:
+            check_isolation(self.options.rules)
+        prepare_workers()
+        chosen = self.project.fuzz.seed
+        self.seed = secrets.randbits(64) if chosen is None else chosen
+        names = self._wanted_sources()
+        if not names:
+            return  # nothing of what is there is wanted
+        waiting = self._compiler_in_advance(names)
+        try:
+            self.artifacts = self._compiled(read_sources(self.project, names), waiting)
+        finally:
+            if waiting is not None:
+                waiting.drop()
+        self.suites, self.corrupt = find_suites(self.artifacts, names, self.wanted)
+
+    def _compiler_in_advance(self, names: Iterable[str]) -> CompilerRun | None:
+        """npm's compiler, which gets ready while sources are read, where one of them seems to have changed."""
+        if is_to_be_installed(self.options.use) or not has_changed(self.project, names):
+            return None
+        try:
+            solc = self._solc()
+            return solc.start() if solc.is_javascript else None
+        except InvalidInput:
+            return None  # what is wrong is said where it is needed
+
+    def _fork_point(self) -> tuple[str, int] | None:
+        """The node that tests begin at and one block for all of them. Raises NodeError, InvalidInput."""
+        name = self.project.eth_rpc_url
+        if name is None:
+            return None
+        from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
+        from fvm_hypervisor.soltest.forks.remote import RemoteChain
+
+        url = endpoint_url(name, self.project.rpc_endpoints, os.environ)
+        if self.options.rules != ETHEREUM:
+            from localnet.fork.forking import ForkSource, find_fork_point
+
+            return url, find_fork_point(ForkSource(url, self.project.fork_block_number)).epoch
+        with RemoteChain(url) as chain:
+            return url, chain.block(self.project.fork_block_number).number
+
+    def compiled(self) -> Artifacts:
+        """The contracts of the project without tests that are not wanted. Raises InvalidInput, CompileError."""
+        self._name_unknown_keys()
+        self.artifacts = self._compiled(self._sources())
+        return self.artifacts
+
+    def _name_unknown_keys(self) -> None:
+        for line in self.project.unknown_keys:
+            self.tell(line)
+
+    def job(self) -> Job:
+        """What runs need to know of it, once it is compiled."""
+        return self._job(None)
+
+    def _compiled(self, sources: Sources, waiting: CompilerRun | None = None) -> Artifacts:
+        """What forge has compiled of the sources as they are, and the rest, compiled now or before."""
+        version = wanted_version(self.project, self.options.use)
+        force = self.project.force
+        found = {} if force else forge_artifacts(self.project, sources, version)
+        if len(found) < len(sources.texts):
+            solc = self._solc(self.tell)
+            if version is None and not force:
+                found = forge_artifacts(self.project, sources, solc.version)
+            left = sources.texts.keys() - found.keys()
+            made = compiled_sources(self.project, sources, left, solc, self.tell, waiting, self.options.workers)
+            leave_for_forge(self.project, sources, solc.version, made, found)
+            found |= made
+        if asks_for_layouts(sources):
+            self._layouts = self._storage_layouts(sources)
+        return artifacts_of(self.project.root, found)
+
+    def _storage_layouts(self, sources: Sources) -> Layouts:
+        """None without a compiler: the cheatcode that asks for them says so then, and other tests run."""
+        try:
+            solc = self._solc()
+        except InvalidInput as error:
+            self.tell(f"vm.getStorageSlots has no storage layouts: {error}")
+            return {}
+        return storage_layouts(self.project, sources, solc)
+
+    def _solc(self, tell: Callable[[str], None] = lambda _: None) -> Solc:
+        if self._chosen is None:
+            options = self.options
+            self._chosen = choose_solc(self.project, options.use, tell, from_project=options.solc_from_project)
+        return self._chosen
+
+    def _sources(self) -> Sources:
+        return read_sources(self.project, self._wanted_sources())
+
+    def _wanted_sources(self) -> list[str]:
+        """The project's own sources without the tests that are left out. Raises InvalidInput where there are none."""
+        project = self.project
+        names = own_sources(project)
+        if not names:
+            folders = ", ".join(dict.fromkeys((project.src, project.test, project.script)))
+            raise InvalidInput(f"{project.root} has no Solidity sources: foundry.toml names the folders {folders}")
+        return [name for name in names if not name.endswith(".t.sol") or self.wanted.takes_path(name)]
+
+    def coverage(self, found: SuiteCoverage) -> list[FileCoverage]:
+        """The coverage of the project's own sources by what tests with the report `coverage` have collected.
+
+        Raises InvalidInput where there is no compiler.
+        """
+        from fvm_hypervisor.soltest.coverage import coverage
+        from fvm_hypervisor.soltest.known_code import KnownCode
+        from fvm_hypervisor.soltest.solidity_text import SourceTexts
+
+        trees = syntax_trees(self.project, self._sources(), self._solc())
+        return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))
+
+    def run(self, network: int | None = None) -> Iterator[SuiteResult]:
+        """Results as suites end; what could not be read comes first. Raises NodeError of the node of a fork."""
+        for file, contract, reason in self.corrupt:
+            broken = TestResult("setUp()", CaseKind.UNIT, CaseStatus.FAILURE, reason)
+            yield SuiteResult(file, contract, [broken])
+        if self.suites:
+            self._fork = self._fork or self._fork_point()
+            yield from run_suites(self._job(network), self.suites, self.options.workers, self.watch)
+
+    def _job(self, network: int | None) -> Job:
+        found, options = self.artifacts, self.options
+        return Job(
+            project=self.project,
+            places=found.places,
+            sources=dict(found.sources),
+            rules=options.rules,
+            network=network,
+            evm=options.evm,
+            bundle=options.bundle,
+            seed=self.seed,
+            timeout=options.timeout,
+            verbosity=options.verbosity,
+            real_filecoin=options.real_filecoin,
+            shows_logs=options.shows_logs,
+            report=options.report,
+            hides_passed=options.hides_passed,
+            decodes_internal=options.decodes_internal,
+            fork_url=None if self._fork is None else self._fork[0],
+            fork_number=None if self._fork is None else self._fork[1],
+            layouts=self._layouts,
+            precompiles=options.precompiles,
+            environment=dict(os.environ),
+        )

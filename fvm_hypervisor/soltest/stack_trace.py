@@ -1,0 +1,206 @@
+"""Why a test failed, as a stack of Solidity frames: contract, function, file and line, through native actors.
+
+From the call that explains the failure outwards. Within a contract the stack of its internal functions is found by the
+jumps that the source map marks; where the optimizer has left none, there is the failing place alone. The optimizer also
+merges like code of several functions and gives it one's name: places in functions that the called one cannot reach are
+passed over. The rest of the work is `frames` and `known_code`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from bridge.addresses import checksummed
+from fvm_hypervisor.soltest.frames import CallFrame
+from fvm_hypervisor.soltest.known_code import KnownContract, SourceSpan
+from fvm_hypervisor.soltest.solidity_text import SourceTexts
+from fvm_hypervisor.soltest.trace_text import VM, Names
+from hypervisor.exit_codes import exit_name
+from localnet.traces.console_log import CONSOLE
+
+MOST_FRAMES: Final = 64
+_SILENT: Final = frozenset((VM, CONSOLE))
+
+
+def stack_trace(root: CallFrame, names: Names, sources: SourceTexts) -> tuple[str, ...]:
+    """The lines `Contract.function (file:line)` of a failed call, innermost first; empty for one that succeeded."""
+    lines: list[str] = []
+    path = failing_path(root)
+    for place, frame in enumerate(path):
+        below = path[place + 1] if place + 1 < len(path) else None
+        lines = [*_frame_lines(frame, below, names, sources), *lines]
+    return tuple(lines[:MOST_FRAMES])
+
+
+def open_stack(path: Sequence[CallFrame], names: Names, sources: SourceTexts) -> tuple[str, ...]:
+    """The same of calls that have not ended, each within the one before it: where they are, innermost first."""
+    lines: list[str] = []
+    for frame in path:
+        lines = [*_frame_lines(frame, None, names, sources), *lines]
+    return tuple(lines[:MOST_FRAMES])
+
+
+def failing_path(root: CallFrame) -> list[CallFrame]:
+    """From a failed call to the innermost one that explains it.
+
+    A call's failure is explained by its last call where that failed too and its words were passed on, or was an
+    actor's: libraries tell an actor's exit code in words of their own.
+    """
+    path: list[CallFrame] = []
+    frame: CallFrame | None = None if root.succeeded else root
+    while frame is not None:
+        path.append(frame)
+        frame = _explaining(frame)
+    return path
+
+
+def _explaining(frame: CallFrame) -> CallFrame | None:
+    calls = [call for call in frame.calls if call.address not in _SILENT]
+    output = frame.output
+    for call in reversed(calls):
+        if not call.succeeded and output and call.output == output:
+            return call
+    last = calls[-1] if calls else None
+    if last is None or last.succeeded:
+        return None
+    return last if last.is_native or last.is_refused or frame.is_native or not output else None
+
+
+def _frame_lines(frame: CallFrame, below: CallFrame | None, names: Names, sources: SourceTexts) -> list[str]:
+    """The lines of one frame, innermost function first."""
+    names.learn_frame(frame)
+    if frame.is_native or frame.is_refused:
+        return [_native_line(frame, names)]
+    refusal = None if below is not None or frame.succeeded else frame.refusal
+    refused = [] if refusal is None else [f"{refusal.name} at {checksummed(refusal.address)} ({refusal.reason})"]
+    lines = _contract_lines(frame, below, names, sources)
+    if below is None and frame.exit_words:
+        outer = f"{names.callee(frame)}.{function_name(frame, names.known.of(frame))}"
+        return [f"{outer} ({_exit_line(frame)})", *(line for line in lines if line != outer)]
+    return [*refused, *lines]
+
+
+def _contract_lines(frame: CallFrame, below: CallFrame | None, names: Names, sources: SourceTexts) -> list[str]:
+    contract = names.known.of(frame)
+    outer = f"{names.callee(frame)}.{function_name(frame, contract)}"
+    if contract is None:
+        return [outer]
+    places = contract.creation_places if frame.creates else contract.runtime_places
+    files = {span.file for span in places.values()}
+    ran = None if frame.creates else reachable(function_name(frame, contract), files, sources)
+    lines = [_line(span, sources) for span in internal_stack(frame.counters_before(below), places, sources, ran)]
+    return [line for line in lines if line] or [outer]
+
+
+def reachable(function: str, files: Iterable[str], sources: SourceTexts) -> set[str] | None:
+    """The functions that one may call within its contract, itself among them, by what the texts mention.
+
+    None where the texts do not have it, as the getters of the compiler.
+    """
+    graphs = [source.mentions for source in map(sources.get, files) if source is not None]
+    todo = {"receive", "fallback"} if function in ("receive", "fallback") else {function}
+    if not any(name in graph for graph in graphs for name in todo):
+        return None
+    found: set[str] = set()
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        for graph in graphs:
+            todo |= graph.get(name, set()) - found
+    return found
+
+
+def internal_stack(
+    counters: Sequence[int],
+    places: Mapping[int, SourceSpan],
+    sources: SourceTexts,
+    ran: set[str] | None = None,
+) -> list[SourceSpan]:
+    """Where a frame was at its last instruction, and where each function around it was called, innermost first.
+
+    `ran` are the functions that may have run, None if that is unknown.
+    """
+    open_: list[SourceSpan] = []
+    last: SourceSpan | None = None
+    statements: dict[int, bool] = {}
+    for counter in counters:
+        span = places.get(counter)
+        if span is None:
+            continue
+        is_statement = statements.get(counter)
+        if is_statement is None:
+            is_statement = statements[counter] = _is_statement(span, sources, ran)
+        if is_statement:
+            last = span
+        if span.jump == "i":
+            open_.append(span)
+        elif span.jump == "o" and open_:
+            open_.pop()
+    found = [] if last is None else [last]
+    for span in reversed(open_):
+        if _is_statement(span, sources, ran) and (
+            not found or _function(span, sources) != _function(found[-1], sources)
+        ):
+            found.append(span)
+    return found
+
+
+def function_name(frame: CallFrame, contract: KnownContract | None) -> str:
+    """The function of a call from outside, by its selector."""
+    if frame.creates:
+        return "constructor"
+    data = frame.input
+    name = None if contract is None or len(data) < 4 else contract.interface.function_name(data)
+    if name is not None:
+        return name
+    if not data:
+        return "receive"
+    return "fallback" if contract is not None else f"0x{data[:4].hex()}"
+
+
+def called_function(frame: CallFrame, names: Names) -> str:
+    """The function of a call whose code did not run, by those that the project knows."""
+    if frame.creates:
+        return "constructor"
+    if len(frame.input) < 4:
+        return names.fallback(frame)
+    interface = names.interface(frame)
+    name = None if interface is None else interface.function_name(frame.input)
+    return name or function_name(frame, names.known.of(frame))
+
+
+def _native_line(frame: CallFrame, names: Names) -> str:
+    method = names.method(frame) if frame.is_actors else called_function(frame, names)
+    return f"{names.callee(frame)}.{method} ({_exit_line(frame)})"
+
+
+def _exit_line(frame: CallFrame) -> str:
+    """The exit of a call with the actor's words."""
+    end = frame.end
+    if end is None:
+        return ""
+    words = f": {end.message}" if end.message else ""
+    return f"{end.error or f'exit {end.exit_code} {exit_name(end.exit_code)}'}{words}"
+
+
+def _is_statement(span: SourceSpan, sources: SourceTexts, ran: set[str] | None) -> bool:
+    source = sources.get(span.file)
+    if source is None or span.start < 0 or source.is_definition(span.start, span.length):
+        return False
+    function = source.names(span.start)[1]
+    return ran is None or not function or function in ran
+
+
+def _function(span: SourceSpan, sources: SourceTexts) -> tuple[str, str, str]:
+    source = sources.get(span.file)
+    return (span.file, *(source.names(span.start) if source is not None else ("", "")))
+
+
+def _line(span: SourceSpan, sources: SourceTexts) -> str:
+    source = sources.get(span.file)
+    if source is None:
+        return ""
+    contract, function = source.names(span.start)
+    name = ".".join(part for part in (contract, function) if part)
+    return f"{name or span.file} ({span.file}:{source.line(span.start)})"

@@ -1,0 +1,186 @@
+"""A suite on its world: libraries and the test contract created as forge does it, `setUp`, and what a call came to."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from bridge.addresses import EthAddress
+from bridge.ethereum_block import ETHEREUM
+from bridge.evm_state import EvmState
+from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifact
+from fvm_hypervisor.soltest.cheatcodes.console import writes_logs
+from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, said
+from fvm_hypervisor.soltest.cheatcodes.files import asks_for_code
+from fvm_hypervisor.soltest.cheatcodes.forks import asks_for_forks
+from fvm_hypervisor.soltest.cheatcodes.metering import asks_for_gas
+from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.errors import KnownErrors
+from fvm_hypervisor.soltest.results import CaseStatus
+from fvm_hypervisor.soltest.world import LIBRARY_DEPLOYER, CallOutcome, World
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.types import EAM_NAMESPACE
+from runtimes.evm.code import CODE_TOO_LONG
+from runtimes.evm.storage import EMPTY_KAMT
+from store.cid import EMPTY_ARRAY_CID
+from store.kamt import Kamt
+from store.keccak import keccak
+
+
+class SetUpFailed(Exception):
+    """The test contract could not be made ready: the test-like name of the step, how it ended."""
+
+    def __init__(self, step: str, outcome: CallOutcome) -> None:
+        super().__init__(step)
+        self.step = step
+        self.outcome = outcome
+
+
+class SuiteStage:
+    """The test contract on its world. `first_actor` is the ID from which on actors are the suite's."""
+
+    def __init__(self, world: World, artifacts: Artifacts, artifact: ContractArtifact) -> None:
+        self.world = world
+        self.artifacts = artifacts
+        self.artifact = artifact
+        self.errors = KnownErrors(artifacts)
+        self.errors.prefer(artifact)
+        if asks_for_forks(artifact.creation.object):
+            world.make_room_for_forks()
+        self.first_actor = world.next_actor
+        self.address = EthAddress(bytes(20))
+        self.libraries: dict[tuple[str, str], bytes] = {}
+        self._sound = EMPTY_ARRAY_CID
+        """A state of the cheatcodes' account in which no test has failed."""
+
+    @property
+    def sender(self) -> EthAddress:
+        """Who creates and calls the test contract."""
+        return self.world.setting.sender
+
+    def build(self) -> None:
+        """Create libraries and the contract. Raises SetUpFailed, and InvalidInput for a library that is not there."""
+        world = self.world
+        cheats, creation = world.cheatcodes, self.artifact.creation.object
+        cheats.state.watches_gas = asks_for_gas(self.artifact.runtime.object)
+        cheats.state.watches_logs = cheats.settings.shows_logs and writes_logs(creation)
+        self._deploy_libraries(self.artifact.creation)
+        if asks_for_code(self.artifact.runtime.object):
+            self._deploy_all_libraries()
+        self.address = world.next_address(self.sender)
+        is_ethereum = world.setting.rules == ETHEREUM
+        if is_ethereum:
+            world.set_balance(self.address, world.setting.balance)
+        made, outcome = world.deploy(self.artifact.creation.linked(self.libraries), self.sender)
+        if made is None:
+            raise SetUpFailed("constructor()", outcome)
+        self.address = made
+        if not is_ethereum:
+            world.set_balance(made, world.setting.balance)
+
+    def set_up(self) -> None:
+        """Call `setUp`, if the contract has it. Raises SetUpFailed."""
+        for entry in self.artifact.abi:
+            if entry.get("type") == "function" and entry["name"].lower() == "setup" and not entry["inputs"]:
+                outcome = self.call(selector(f"{entry['name']}()"))
+                if not outcome.success or self.has_failed():
+                    raise SetUpFailed("setUp()", outcome)
+
+    def call(self, data: bytes, kept: bool = True) -> CallOutcome:
+        """Call the test contract as a test is called; what is not `kept` has to be taken back (`World.call`)."""
+        return self.world.call(self.sender, self.address, data, kept=kept)
+
+    def _deploy_all_libraries(self) -> None:
+        """Those that any contract needs: a test may ask for its code."""
+        for place in self.artifacts.places:
+            try:
+                self._deploy_libraries(self.artifacts.load(place).creation)
+            except InvalidInput:
+                continue  # discovery names what is corrupt, and the cheatcode what is missing
+
+    def _deploy_libraries(self, code: Bytecode) -> None:
+        for key in code.libraries():
+            if key in self.libraries:
+                continue
+            library = self.artifacts.get(*key)
+            self.libraries[key] = bytes(20)  # libraries that need each other: as forge, the first one wins
+            self._deploy_libraries(library.creation)
+            made, outcome = self.world.deploy(library.creation.linked(self.libraries), LIBRARY_DEPLOYER)
+            if made is None:
+                raise SetUpFailed(f"library {key[1]}", outcome)
+            self.libraries[key] = made
+
+    # --- how a call ended ---------------------------------------------------------------------------------------
+
+    def has_failed(self) -> bool:
+        """Whether a test has said so in the slot that forge-std uses for it, even if it went back to a state since."""
+        if self.world.cheatcodes.state.has_failed:
+            return True
+        machine = self.world.machine
+        actor = machine.state_tree.lookup_id(Address.delegated(EAM_NAMESPACE, VM_ADDRESS))
+        state = None if actor is None else machine.state_tree.get_actor(actor)
+        if state is None or state.code != machine.manifest.code("evm") or state.head in (EMPTY_ARRAY_CID, self._sound):
+            return False
+        storage = EvmState.decode(machine.store.get(state.head)).storage
+        if storage != EMPTY_KAMT and Kamt(machine.store, storage).get(FAILED_SLOT) != 0:
+            return True
+        self._sound = state.head
+        return False
+
+    def verdict(self, outcome: CallOutcome, should_fail: bool = False) -> tuple[CaseStatus, str | None]:
+        """Whether a test's call is a success, and if not, why."""
+        if is_skip(outcome):
+            return CaseStatus.SKIPPED, outcome.output[len(MAGIC_SKIP) :].decode("utf-8", "replace")
+        ok = outcome.success and not self.has_failed()
+        if should_fail:
+            return (CaseStatus.FAILURE, "the test was expected to fail") if ok else (CaseStatus.SUCCESS, None)
+        if ok:
+            return CaseStatus.SUCCESS, None
+        return CaseStatus.FAILURE, None if outcome.success else self.reason(outcome)
+
+    def reason(self, outcome: CallOutcome) -> str:
+        """Why a call failed, in words; of one that did not, where the test has said so itself, forge's for `setUp`."""
+        if outcome.success:
+            return "execution error"
+        if outcome.output:
+            return said(outcome.output, self.errors)
+        if CODE_TOO_LONG in outcome.reason:
+            return f"{outcome.reason} (--code-size-limit sets another one)"
+        return outcome.reason or _fault(outcome.error)
+
+
+_FAULTS: Final = {
+    "gas": "EvmError: OutOfGas",
+    "INVALID_INSTRUCTION": "EvmError: InvalidFEOpcode",
+    "UNDEFINED_INSTRUCTION": "EvmError: NotActivated",
+    "ILLEGAL_MEMORY_ACCESS": "EvmError: InvalidOperandOOG",
+    "STACK_UNDERFLOW": "EvmError: StackUnderflow",
+    "STACK_OVERFLOW": "EvmError: StackOverflow",
+    "BAD_JUMPDEST": "EvmError: InvalidJump",
+    "READ_ONLY": "EvmError: StateChangeDuringStaticCall",
+}
+
+
+def _fault(words: str) -> str:
+    """How a frame ended that returned nothing, as forge calls it; the machine's own words for what forge has not."""
+    for part, name in _FAULTS.items():
+        if part in words:
+            return name
+    return "EvmError: Revert" if words in ("", "exit code 33", "contract reverted") else words
+
+
+def is_skip(outcome: CallOutcome) -> bool:
+    """Whether the test asked to be skipped."""
+    return not outcome.success and outcome.output.startswith(MAGIC_SKIP)
+
+
+def is_rejected(outcome: CallOutcome) -> bool:
+    """Whether an assumption of the test does not hold for its inputs."""
+    return not outcome.success and outcome.output.startswith(MAGIC_ASSUME)
+
+
+@cache
+def selector(signature: str) -> bytes:
+    """The first four bytes of calldata."""
+    return bytes(keccak(signature.encode()))[:4]

@@ -1,0 +1,112 @@
+"""One test made ready in this process, to be called any number of times: a debugger runs it again to go back.
+
+What a call does is taken back before the next one. Who shows it, and how, is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.dictionary import Dictionary
+from fvm_hypervisor.soltest.discovery import Suite, TestFunction
+from fvm_hypervisor.soltest.fuzz import FuzzRun
+from fvm_hypervisor.soltest.inline import inline_settings, isolates
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.kept_failures import kept_input
+from fvm_hypervisor.soltest.results import CaseKind, CaseStatus
+from fvm_hypervisor.soltest.serving import setting_of, settings_of
+from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, selector
+from fvm_hypervisor.soltest.world import CallOutcome, Handle, World
+from hypervisor.errors import InvalidInput
+from hypervisor.exit_codes import ExitCode
+from hypervisor.tracing import MessageEnded, Tracer
+from localnet.rules.installed import rules_named
+from store.cid import Cid
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTest:
+    """A test with what it is called with; `ready` is the state after `setUp`, `root` its root."""
+
+    name: str
+    world: World
+    stage: SuiteStage
+    ready: Handle
+    root: Cid
+    calldata: bytes
+
+    def call(self, tracer: Tracer) -> CallOutcome:
+        """Call it from the state after `setUp`, with a listener that knows the gas of the rules."""
+        machine = self.world.machine
+        self.world.restore(self.ready)
+        machine.tracer = tracer
+        try:
+            return self.stage.call(self.calldata)
+        finally:
+            machine.tracer = None
+
+    def run(self, tracer: Tracer) -> None:
+        """The same with one that takes milligas."""
+        rules = self.world.machine.context.rules
+        outcome = self.call(rules_named(rules).questions.adapt_tracer(tracer))
+        exit_code = ExitCode.OK if outcome.success else ExitCode.EVM_CONTRACT_REVERTED
+        tracer.event(MessageEnded(exit_code, outcome.gas_used))
+
+
+@contextmanager
+def staged_test(
+    job: Job, artifacts: Artifacts, suite: Suite, test: TestFunction, *, fails: bool = True
+) -> Iterator[StagedTest]:
+    """A test after its `setUp`; a fuzz test with the inputs that make it fail. Raises InvalidInput.
+
+    A fuzz test that need not fail (`fails`) has those of its last run.
+    """
+    name = f"{suite.file}:{suite.contract}.{test.name}"
+    if test.kind is CaseKind.INVARIANT:
+        raise InvalidInput(f"{name} is an invariant test, whose failure is many calls: write its calls into a test")
+    artifact = artifacts.get(suite.file, suite.contract)
+    world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
+    try:
+        stage = SuiteStage(world, artifacts, artifact)
+        world.cheatcodes.settings = replace(
+            world.cheatcodes.settings, errors=stage.errors, seed=job.seed, file=suite.file, contract=suite.contract,
+            first_actor=stage.first_actor, libraries=stage.libraries,
+            isolates=_isolates(job, suite, ""),
+        )  # fmt: skip
+        try:
+            stage.build()
+            stage.set_up()
+        except SetUpFailed as failed:
+            words = stage.reason(failed.outcome)
+            raise InvalidInput(f"{name} does not begin: {failed.step} of {suite.contract} fails: {words}") from None
+        world.cheatcodes.settings = replace(world.cheatcodes.settings, isolates=_isolates(job, suite, test.name))
+        root = world.settle()
+        ready = world.snapshot()
+        data = selector(test.signature) if test.kind is CaseKind.UNIT else _inputs(job, stage, test, ready, name, fails)
+        yield StagedTest(name, world, stage, ready, root, data)
+    finally:
+        world.close()
+
+
+def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: Handle, name: str, fails: bool) -> bytes:
+    kept = kept_input(job.project, stage.artifact.name, test.signature)
+    run = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), kept=kept, root=job.project.root)
+    result = run.run()
+    if not result.counterexample:
+        if not fails and run.last:
+            return run.calldata(run.last)
+        if result.status is CaseStatus.SUCCESS:
+            raise InvalidInput(f"{name} passes in {result.runs} runs: there is no input to debug it with")
+        ends = "is skipped" if result.status is CaseStatus.SKIPPED else "fails without an input"
+        raise InvalidInput(f"{name} {ends}{f' ({result.reason})' if result.reason else ''}: there is no call to show")
+    return result.counterexample[0].calldata
+
+
+def _isolates(job: Job, suite: Suite, function: str) -> bool:
+    file = job.project.root / suite.file
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    return isolates(job.project, inline_settings(text, suite.contract), function, job.rules)

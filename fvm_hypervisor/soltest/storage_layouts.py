@@ -1,0 +1,35 @@
+"""solc's storage layouts of a project's contracts: where `vm.getStorageSlots` finds variables.
+
+They are asked of the compiler without code, as syntax trees are, and only where a source uses the cheatcode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.compiler import Solc
+from fvm_hypervisor.soltest.compiling import compile_json, standard_json
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.sources import Sources
+
+Layouts = Mapping[tuple[str, str], Mapping[str, Any]]
+"""`storageLayout` of the compiler's output, by source and contract."""
+_ASKED: Final = ".getStorageSlots"
+
+
+def asks_for_layouts(sources: Sources) -> bool:
+    """Whether a source uses the cheatcode."""
+    return any(_ASKED in text for text in sources.texts.values())
+
+
+def storage_layouts(project: Project, sources: Sources, solc: Solc) -> Layouts:
+    """The layouts of all contracts. Raises CompileError with the compiler's words."""
+    asked = standard_json(project, sources, solc.version)
+    asked["settings"]["outputSelection"] = {"*": {"*": ["storageLayout"]}}
+    return {
+        (file, name): found["storageLayout"]
+        for file, contracts in compile_json(solc, asked).get("contracts", {}).items()
+        for name, found in contracts.items()
+        if "storageLayout" in found
+    }

@@ -1,0 +1,302 @@
+"""Values for fuzz tests: drawn by their types, and made simpler when one has made a test fail.
+
+Numbers are drawn from four wells: the edges of the type, small ones, words that the code itself mentions (the
+dictionary), and the whole range, as forge does in the main.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import Any, Final
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.dictionary import Dictionary
+from fvm_hypervisor.soltest.discovery import type_of
+
+_LONGEST_ARRAY: Final = 255
+_LONGEST_BYTES: Final = 99
+_LONGEST_TEXT: Final = 31
+"""Elements, bytes and letters at most: forge's lengths, of which each is as likely as the others."""
+_LETTERS: Final = ((32, 126), (0xA1, 0x2FF), (0x4E00, 0x9FFF), (0x20000, 0x2A6DF))
+"""Ranges of letters that are one, two, three and four bytes long."""
+_SHORT_ARRAYS: Final = 0.05
+"""The share of arrays with at most eight elements, in which what single elements do is found sooner."""
+_AGAIN: Final = 0.05
+"""The share of arguments that are an earlier one of the same type: a transfer to oneself."""
+_SAME_LENGTH: Final = 0.1
+"""The share of arrays with as many elements as an earlier one of the call, as pairs of arrays mostly are meant."""
+_MOST_LENGTHS: Final = 8
+_NEGATIVE: Final = 0.5
+"""The share of known words that are taken below zero, where the type has a sign."""
+_NEAR_EDGE: Final = 32
+_NEAR_KNOWN: Final = 16
+_SMALL: Final = 1024
+"""Below it is one number in ten of those that are not known."""
+_MOST_ELEMENTS: Final = 1 << 16
+"""Of one call's arrays in all: forge has no such bound, and three dimensions of full length would take minutes."""
+_FIXTURES: Final = 0.5
+"""The share of values that are fixtures, where a parameter has some."""
+
+Inputs = Sequence[Mapping[str, Any]]
+
+
+class Values:
+    """Draws values. `weight` of a hundred words come from the dictionary.
+
+    In half of the calls that is decided for each word, in the others for all words of the call, as in forge: so
+    conditions on several parameters are met together.
+    """
+
+    def __init__(
+        self, rng: Random, dictionary: Dictionary, weight: int = 40, fixtures: Mapping[str, Sequence[Any]] | None = None
+    ) -> None:
+        """`fixtures`: values by the name of a parameter (fixtures.py)."""
+        self._rng = rng
+        self._dictionary = dictionary
+        self._weight = weight
+        self._fixtures = {} if fixtures is None else fixtures
+        self._share = weight
+        self._rest = _MOST_ELEMENTS
+        self._lengths: list[int] = []
+
+    def begin_call(self) -> None:
+        """What is drawn from here on is of another call."""
+        rng = self._rng
+        self._rest, self._lengths = _MOST_ELEMENTS, []
+        self._share = self._weight if rng.random() < 0.5 else 100 * (rng.randrange(100) < self._weight)
+
+    def arguments(self, inputs: Inputs) -> list[Any]:
+        """One value for each parameter."""
+        rng = self._rng
+        self.begin_call()
+        found: list[Any] = []
+        for index, entry in enumerate(inputs):
+            same = [other for other in range(index) if inputs[other]["type"] == entry["type"]]
+            if same and rng.random() < _AGAIN and entry["type"] != "bool":
+                found.append(found[rng.choice(same)])
+            else:
+                found.append(self._argument(entry))
+        return found
+
+    def _argument(self, entry: Mapping[str, Any]) -> Any:
+        if not self._fixtures:
+            return self.value(entry)
+        found = self._fixtures.get(parameter_key(str(entry.get("name", "")), str(entry["type"])))
+        if found and self._rng.random() < _FIXTURES:
+            return self._rng.choice(found)
+        return self.value(entry)
+
+    def value(self, entry: Mapping[str, Any]) -> Any:
+        """A value of an ABI entry's type, as `eth_abi` takes it."""
+        kind = str(entry["type"])
+        if kind.endswith("]"):
+            inner, _, size = kind[:-1].rpartition("[")
+            item = {**entry, "type": inner}
+            if size:
+                return self._fixed(item, int(size))
+            return [self.value(item) for _ in range(self._elements())]
+        if kind == "tuple":
+            return tuple(self.value(part) for part in entry["components"])
+        if kind.startswith("uint"):
+            return self._unsigned(int(kind[4:] or 256))
+        if kind.startswith("int"):
+            return self._signed(int(kind[3:] or 256))
+        if kind == "bool":
+            return self._rng.random() < 0.5
+        if kind == "address":
+            return self._word(20)
+        if kind == "string":
+            return self._text()
+        if kind == "bytes":
+            return self._bytes()
+        if kind.startswith("bytes"):
+            return self._word(int(kind[5:]), left=True)
+        return self._rng.randbytes(24)  # function: an address and a selector
+
+    def address(self) -> EthAddress:
+        """An address that is not zero."""
+        return EthAddress(self._word(20) if self._rng.random() < 0.2 else self._rng.randbytes(20))
+
+    def near_known(self) -> int | None:
+        """A word of the dictionary, half of them with a little more or less; None where there is none."""
+        known = self._dictionary.choose(self._rng) if self._weight else None
+        if known is None or self._rng.random() < 0.5:
+            return known
+        return known + self._rng.randint(-_NEAR_KNOWN, _NEAR_KNOWN)
+
+    def _known(self, bits: int = 256) -> int | None:
+        return self._dictionary.choose(self._rng, 1 << bits) if self._rng.randrange(100) < self._share else None
+
+    def _known_text(self) -> str | None:
+        return self._dictionary.choose_text(self._rng) if self._rng.random() < 0.5 else None
+
+    def _unsigned(self, bits: int) -> int:
+        known = self._known(bits)
+        return self._unknown(bits) if known is None else known % (1 << bits)
+
+    def _unknown(self, bits: int) -> int:
+        rng, top = self._rng, 1 << bits
+        well = rng.randrange(10)
+        if well == 0:
+            near = rng.randrange(4) if rng.random() < 0.5 else rng.randrange(min(_NEAR_EDGE, top))
+            return near if rng.random() < 0.5 else top - 1 - near
+        if well == 1:
+            return rng.randrange(min(rng.choice((_SMALL, _NEAR_EDGE)), top))
+        if well < 6:
+            return rng.getrandbits(rng.randint(1, bits))
+        return rng.getrandbits(bits)
+
+    def _signed(self, bits: int) -> int:
+        half = 1 << (bits - 1)
+        if self._rng.randrange(6) == 0:
+            near = self._rng.choice((0, 0, 1, 2, 3))
+            return self._rng.choice((near, -near, half - 1 - near, near - half))
+        known = self._known(bits)
+        if known is not None and known <= half and self._rng.random() < _NEGATIVE:
+            return -known
+        word = self._unknown(bits) if known is None else known % (half << 1)
+        return word - (half << 1) if word >= half else word
+
+    def _word(self, size: int, left: bool = False) -> bytes:
+        known = self._known()
+        if known is not None:
+            word = known.to_bytes(32, "big")
+            text = self._known_text() if left else None
+            if text is not None and len(text.encode()) <= size:
+                return text.encode().ljust(size, b"\0")
+            short = word.lstrip(b"\0")
+            if left and len(short) <= size and self._rng.random() < 0.5:
+                return short.rjust(size, b"\0")  # a number of the source that stands for bytes
+            return word[:size] if left else word[-size:]
+        return self._rng.randbytes(size) if self._rng.randrange(50) else bytes(size)
+
+    def _fixed(self, item: Mapping[str, Any], count: int) -> list[Any]:
+        """An array of a fixed length: of one value, where the call's arrays have as many as they may."""
+        if count > self._rest:
+            return [self.value(item)] * count
+        self._rest -= count
+        return [self.value(item) for _ in range(count)]
+
+    def _elements(self) -> int:
+        rng = self._rng
+        if self._lengths and rng.random() < _SAME_LENGTH:
+            count = min(rng.choice(self._lengths), self._rest)
+            self._rest -= count
+            return count
+        most = 8 if rng.random() < _SHORT_ARRAYS else _LONGEST_ARRAY
+        count = min(rng.randint(0, most), self._rest)
+        self._rest -= count
+        if len(self._lengths) < _MOST_LENGTHS:
+            self._lengths.append(count)
+        return count
+
+    def _bytes(self) -> bytes:
+        known = self._known()
+        if known is not None:
+            text = self._known_text()
+            return self._shaped(known) if text is None else text.encode()
+        return self._rng.randbytes(self._rng.randint(0, _LONGEST_BYTES))
+
+    def _shaped(self, known: int) -> bytes:
+        """A word, or its bytes without zeros around them and some more behind them, as calldata begin."""
+        word = known.to_bytes(32, "big")
+        if self._rng.random() < 0.5:
+            return word
+        return word.strip(b"\0") + self._rng.randbytes(self._rng.choice((0, 28, 32, 64)))
+
+    def _text(self) -> str:
+        rng = self._rng
+        text = self._known_text() if rng.randrange(100) < self._share else None
+        if text is not None:
+            return text
+        return "".join(chr(rng.randint(*rng.choice(_LETTERS))) for _ in range(rng.randint(0, _LONGEST_TEXT)))
+
+
+# --- simpler --------------------------------------------------------------------------------------------------------
+
+
+def simpler(entry: Mapping[str, Any], value: Any) -> Iterator[Any]:
+    """Values of the same type that are simpler, the simplest first; none for what cannot be simpler."""
+    kind = str(entry["type"])
+    if kind.endswith("]"):
+        yield from _simpler_list({**entry, "type": kind[: kind.rindex("[")]}, value, kind.endswith("[]"))
+    elif kind == "tuple":
+        for index, part in enumerate(entry["components"]):
+            for better in simpler(part, value[index]):
+                yield (*value[:index], better, *value[index + 1 :])
+    elif kind == "bool":
+        if value:
+            yield False
+    elif isinstance(value, int):
+        yield from _simpler_number(value, int(kind.removeprefix("int") or 256) if value < 0 else 0)
+    elif isinstance(value, str) or kind == "bytes":
+        yield from _simpler_row(value)
+    elif any(value):
+        one = bytes(len(value) - 1) + b"\1"
+        yield from (simple for simple in (bytes(len(value)), one) if value != one or not any(simple))
+
+
+def _simpler_number(value: int, bits: int) -> Iterator[int]:
+    """`bits` of a signed type, whose least number has no counterpart above zero."""
+    if value < 0 and value != -1 << (bits - 1):
+        yield -value
+    sign, step = (1 if value > 0 else -1), abs(value)
+    while step:  # zero, then nearer and nearer to the value
+        yield value - sign * step
+        step >>= 1
+
+
+def _simpler_row(value: Any) -> Iterator[Any]:
+    size = len(value)
+    for keep in (0, size // 2, size - 1):
+        if 0 <= keep < size:
+            yield value[:keep]
+    plain = bytes(size) if isinstance(value, bytes) else "a" * size
+    if value != plain:
+        yield plain
+
+
+def _simpler_list(item: Mapping[str, Any], value: list[Any], can_shrink: bool) -> Iterator[list[Any]]:
+    """Without all elements, halves, quarters and so on to single ones; with as many of them plain; one by one."""
+    if can_shrink:
+        yield from (value[:start] + value[end:] for start, end in _chunks(len(value)))
+    plain = plain_value(item)
+    for start, end in _chunks(len(value)):
+        if any(found != plain for found in value[start:end]):
+            yield [*value[:start], *[plain] * (end - start), *value[end:]]
+    for index, found in enumerate(value):
+        for better in simpler(item, found):
+            yield [*value[:index], better, *value[index + 1 :]]
+
+
+def _chunks(size: int) -> Iterator[tuple[int, int]]:
+    """All of a row, its halves, and so on to its single elements: where they begin and end."""
+    step = size
+    while step:
+        yield from ((start, min(start + step, size)) for start in range(0, size, step))
+        step = (step + 1) // 2 if step > 1 else 0
+
+
+def plain_value(entry: Mapping[str, Any]) -> Any:
+    """The simplest value of a type."""
+    kind = str(entry["type"])
+    if kind.endswith("]"):
+        inner, _, size = kind[:-1].rpartition("[")
+        return [plain_value({**entry, "type": inner}) for _ in range(int(size or 0))]
+    if kind == "tuple":
+        return tuple(plain_value(part) for part in entry["components"])
+    if kind.startswith(("uint", "int")):
+        return 0
+    plain = {"bool": False, "string": "", "bytes": b"", "address": bytes(20), "function": bytes(24)}
+    return plain[kind] if kind in plain else bytes(int(kind[5:]))
+
+
+def parameter_key(name: str, kind: str) -> str:
+    """By what a parameter finds its fixtures: its name as forge compares it, and its type."""
+    return f"{name.strip('_').lower()}:{kind}"
+
+
+def types(inputs: Inputs) -> list[str]:
+    """The parameters' types, as `eth_abi` takes them."""
+    return [type_of(entry) for entry in inputs]

@@ -1,0 +1,197 @@
+"""What is shown of a test that was run once more, watched: its calls, and where it failed.
+
+What makes words of that is loaded where there is something to show: most tests pass, unseen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from time import process_time
+from typing import TYPE_CHECKING, Final, cast
+
+from bridge.abi import ContractInterface
+from bridge.ethereum_block import ETHEREUM
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.cheatcodes.table import table
+from fvm_hypervisor.soltest.cheatcodes.values import split
+from fvm_hypervisor.soltest.endless import LONGEST_WATCHED, LoopTracer, used_up
+from fvm_hypervisor.soltest.frames import FrameTracer, PlacedFrameTracer, SlotFrameTracer
+from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
+from fvm_hypervisor.soltest.solidity_text import SourceTexts
+from fvm_hypervisor.soltest.stage import SuiteStage
+from hypervisor.machine import Hypervisor
+from hypervisor.tracing import Tracer
+from localnet.calls.time_limit import TimeLimit, explaining_time
+
+if TYPE_CHECKING:
+    from fvm_hypervisor.soltest.collecting import CoverageCollector
+    from fvm_hypervisor.soltest.internal_calls import FunctionFrameTracer
+    from fvm_hypervisor.soltest.trace_text import Names
+
+LONGEST_REPEATED: Final = 20.0
+"""Seconds that a failed test may have taken to be run once more for its stack alone."""
+MOST_PLACED: Final = 5_000_000
+"""Gas of a test whose single instructions are listened to, some seconds of the plain engine; of others only calls."""
+MOST_PLACED_FILECOIN: Final = 10_000_000_000
+"""The same in the network's gas."""
+NO_LINES: Final = "without lines: the test is too long to watch each instruction once more"
+LONGEST_DECODED: Final = 60.0
+"""Seconds of processor time in which internal calls are listened to, where they are asked for."""
+SHORT: Final = 0.05
+"""Seconds of a test that was not long, whatever gas it used: an invalid instruction uses up all."""
+
+
+class TestViewer:
+    """A `run_test.Viewer`. `verbosity` counts the v's of the command line; `decodes` asks for internal calls.
+
+    `by_ir` says that the compiler has gone by its intermediate representation.
+    """
+
+    __test__ = False  # for pytest, which takes the name for one of its own
+
+    def __init__(
+        self, artifacts: Artifacts, rules: str, verbosity: int, *, hides_passed: bool = False, decodes: bool = False,
+        by_ir: bool = False,
+    ) -> None:  # fmt: skip
+        self._known = KnownCode(artifacts)
+        self._sources = SourceTexts(artifacts.root)
+        self._decodes, self._by_ir = decodes, by_ir
+        self._rules, self._verbosity, self._hides_passed = rules, verbosity, hides_passed
+
+    def wants(self, result: TestResult) -> bool:
+        """Whether a test is to be run once more: all that failed, for where they did; all others from -vvvv.
+
+        One that took long is not, but for its trace: of many runs or sequences only one is repeated.
+        """
+        if result.status is not CaseStatus.FAILURE:
+            return not self._hides_passed and shows_trace(self._verbosity, failed=False)
+        short = result.kind is not CaseKind.UNIT or result.duration <= LONGEST_REPEATED
+        return short or shows_trace(self._verbosity, failed=True)
+
+    def tracer(self, result: TestResult) -> Tracer:
+        """A fresh listener: of calls and places, from -vvvvv of slots, too; of calls alone where a test is long.
+
+        Where internal calls are asked for they are listened to, however long it is, within a limit of time.
+        """
+        if self._decodes and shows_trace(self._verbosity, result.status is CaseStatus.FAILURE):
+            return self.function_tracer()
+        if result.gas > (MOST_PLACED if self._rules == ETHEREUM else MOST_PLACED_FILECOIN) and result.duration > SHORT:
+            return self.calls_tracer()
+        if self._verbosity >= 5:
+            return SlotFrameTracer(self._rules)
+        return PlacedFrameTracer(self._rules, TimeLimit(explaining_time(result.duration), clock=process_time))
+
+    def function_tracer(self) -> FunctionFrameTracer:
+        """A fresh listener of calls, places and internal calls, within a limit of time: then it raises OutOfTime."""
+        from fvm_hypervisor.soltest.internal_calls import FunctionFrameTracer
+
+        return FunctionFrameTracer(
+            self._rules, self._known, self._sources, slots=self._verbosity >= 5, reverses=self._by_ir,
+            limit=TimeLimit(LONGEST_DECODED, clock=process_time),
+        )  # fmt: skip
+
+    def calls_tracer(self) -> FrameTracer:
+        """A listener of calls alone: it takes as long as the test."""
+        return FrameTracer(self._rules)
+
+    def set_up_tracer(self) -> Tracer | None:
+        """A listener for constructor and `setUp`, which are shown from -vvvv where a test failed."""
+        if not shows_trace(self._verbosity, failed=True, of_setup=True):
+            return None
+        if self._decodes:
+            return self.function_tracer()
+        return SlotFrameTracer(self._rules) if self._verbosity >= 5 else FrameTracer(self._rules)
+
+    def collector(self, machine: Hypervisor, report: str) -> CoverageCollector:
+        """Who collects what all tests do for a report, `gas` or `coverage`."""
+        from fvm_hypervisor.soltest.collecting import CoverageCollector
+        from fvm_hypervisor.soltest.trace_text import Names
+
+        names = Names(self._known, machine.manifest, cheatcode_interface())
+        return CoverageCollector(names, self._rules, gas=report == "gas")
+
+    def show(self, stage: SuiteStage, set_up: Tracer | None, tracer: Tracer, result: TestResult) -> TestResult:
+        """The result with its trace, if it is wanted, and its stack, if it failed."""
+        from fvm_hypervisor.soltest.internal_calls import MOST_CALLS, FunctionFrameTracer
+        from fvm_hypervisor.soltest.stack_trace import stack_trace
+        from fvm_hypervisor.soltest.trace_text import trace_text
+
+        names = self.names(stage)
+        failed = result.status is CaseStatus.FAILURE
+        shown = (
+            [tracer] if set_up is None or not shows_trace(self._verbosity, failed, of_setup=True) else [set_up, tracer]
+        )
+        roots = [root for part in shown for root in cast(FrameTracer, part).roots]
+        if self._verbosity < 5:  # the constructor of the test contract and its libraries
+            roots = [root for root in roots if not root.creates] or roots[-1:]
+        trace = ""
+        if shows_trace(self._verbosity, failed):
+            trace = "\n\n".join(trace_text([root], names) for root in roots)
+            left_out = sum(part.left_out for part in shown if isinstance(part, FunctionFrameTracer))
+            if left_out:
+                trace += f"\n  ... {left_out:,} internal calls are left out, those after the first {MOST_CALLS:,}"
+        stack = stack_trace(roots[-1], names, self._sources) if failed and roots else ()
+        has_places = isinstance(tracer, PlacedFrameTracer | SlotFrameTracer)
+        return replace(result, trace=trace, stack=stack, note="" if has_places or not stack else NO_LINES)
+
+    def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
+        """Who finds the place of what does not end; of a test that was `shown`, of the call that used up its gas.
+
+        None where that test ended otherwise, or its places are known.
+        """
+        from fvm_hypervisor.soltest.stack_trace import failing_path
+
+        if shown is None:
+            return LoopTracer(self._rules)
+        roots = cast(FrameTracer, shown).roots
+        frame = used_up(failing_path(roots[-1])) if roots else None
+        seconds = LONGEST_WATCHED if result is None else explaining_time(result.duration)
+        return None if frame is None else LoopTracer(self._rules, frame.number, seconds)
+
+    def place(self, stage: SuiteStage, tracer: LoopTracer) -> tuple[str, ...]:
+        """Where what does not end was left, as a stack; empty where it has ended."""
+        from fvm_hypervisor.soltest.stack_trace import open_stack
+
+        return open_stack(tracer.cut, self.names(stage), self._sources)
+
+    def names(self, stage: SuiteStage) -> Names:
+        """What addresses and codes are called, as they are now."""
+        from fvm_hypervisor.soltest.trace_text import Names
+
+        world = stage.world
+        machine, labels = world.machine, dict(world.cheatcodes.state.labels)
+        names = Names(self._known, machine.manifest, cheatcode_interface(), labels, machine.context.precompiles)
+        for address, code in world.contracts(stage.first_actor):
+            names.learn(address, code)
+        return names
+
+
+def shows_trace(verbosity: int, failed: bool, of_setup: bool = False) -> bool:
+    """Whether the calls of a test, or of its setUp, are printed.
+
+    Of failed tests from -vvv, of all from -vvvv; of setUp one v later each.
+    """
+    return verbosity >= 5 or (verbosity + failed - of_setup) >= 4
+
+
+@cache
+def cheatcode_interface() -> ContractInterface:
+    """The cheatcodes as an ABI, without parameters' names."""
+    return ContractInterface([
+        {
+            "type": "function",
+            "name": cheatcode.name,
+            "inputs": [_item(kind) for kind in cheatcode.parameters],
+            "outputs": [_item(kind) for kind in cheatcode.returns],
+        }
+        for cheatcode in table().values()
+    ])  # fmt: skip
+
+
+def _item(kind: str) -> dict[str, object]:
+    if not kind.startswith("("):
+        return {"name": "", "type": kind}
+    inner, _, arrays = kind.rpartition(")")
+    return {"name": "", "type": f"tuple{arrays}", "components": [_item(part) for part in split(inner[1:])]}

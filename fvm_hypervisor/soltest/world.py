@@ -1,0 +1,441 @@
+"""`World`: a machine for tests. Contracts are created and called as by forge's runner, states are kept and restored.
+
+Under Ethereum's rules a call is a transaction without checks and fees, and Filecoin's precompiles and actors are there;
+under Filecoin's it is an implicit message. A snapshot is a mark in the state tree: it takes microseconds, and those
+that were taken later end with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bridge.addresses import ZERO_ADDRESS, EthAddress, create_address, from_delegated, to_filecoin
+from bridge.ethereum_block import ETHEREUM, EthereumBlock
+from bridge.evm_state import EvmState
+from bridge.method_numbers import INVOKE_EVM
+from bridge.params import CREATE_EXTERNAL_METHOD, CreateReturn, invoke_params, unwrap_return
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes, Kept
+from fvm_hypervisor.soltest.cheatcodes.state import CREATE2_DEPLOYER, DEFAULT_SENDER, FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.forks.book import NetworkFork
+from fvm_hypervisor.soltest.forks.environment import block_context
+from fvm_hypervisor.soltest.forks.tipset_origin import fork_at, make_room
+from hypervisor.address import Address
+from hypervisor.context import MachineContext
+from hypervisor.errors import InvalidInput
+from hypervisor.events import StampedEvent
+from hypervisor.journal import Journal
+from hypervisor.labs import install_labs
+from hypervisor.machine import Hypervisor
+from hypervisor.message import Message
+from hypervisor.precompiles import Precompile
+from hypervisor.state_tree import ActorState
+from hypervisor.types import EAM_ACTOR, EAM_NAMESPACE, ActorID, ChainEpoch, Gas, MethodNumber, TokenAmount
+from localnet.contracts.registered_precompiles import offer_precompiles
+from localnet.rules.base_fee import BLOCK_GAS_LIMIT
+from localnet.traces.console_log import CONSOLE
+from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.alloc import AllocAccount, install
+from runtimes.evm.ethereum.application import Application, block_of
+from runtimes.evm.ethereum.contract_states import KnownContracts
+from runtimes.evm.ethereum.forks import fork_named
+from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
+from runtimes.evm.rules import CodeLimit
+from runtimes.evm.storage import EMPTY_KAMT
+from store.cid import Cid
+from store.kamt import Kamt
+from store.memory import MemoryStore
+from store.remote import RemoteStore
+
+LIBRARY_DEPLOYER: Final = EthAddress(bytes.fromhex("1f95d37f27ea0dea9c252fc09d5a6eaa97647353"))
+_FILECOIN_GAS: Final = Gas(10 * BLOCK_GAS_LIMIT)
+"""Of a test's message under Filecoin's rules: what ten blocks of the network have. A loop without end uses it up."""
+
+
+_TAKEN: Final = {VM_ADDRESS: "the cheatcodes", CONSOLE: "console.log", LIBRARY_DEPLOYER: "the deployer of libraries"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where tests run: rules, network version, fork of Ethereum, engine; block and money as forge has them."""
+
+    rules: str = ETHEREUM
+    network: int | None = None
+    evm: str = "py-evm"
+    fork: str = ""
+    bundle: str | None = None
+    gas_limit: int = 1 << 30
+    code_limit: int | None = None
+    number: int = 1
+    timestamp: int = 1
+    chain_id: int = 31337
+    base_fee: int = 0
+    coinbase: EthAddress = ZERO_ADDRESS
+    sender: EthAddress = DEFAULT_SENDER
+    balance: int = (1 << 96) - 1
+    fork_url: str | None = None
+    """The node whose network's state tests begin with."""
+    fork_number: int | None = None
+    """After which of its blocks; None: its newest."""
+    precompiles: tuple[Precompile | str, ...] = ()
+    """Users' own, and the names of those that are installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """How a call ended. `output` is what was returned or reverted with, bare; gas in the rules' own.
+
+    `error` is the machine's word for the end of the call itself, `reason` what its failure began with, where Filecoin's
+    rules say it and no contract does.
+    """
+
+    success: bool
+    output: bytes
+    gas_used: int
+    events: tuple[StampedEvent, ...]
+    error: str = ""
+    reason: str = ""
+    written: tuple[int, ...] = ()
+    """Words of the slots that were read or written, where `World.notes_slots` asks for them under Ethereum's rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A state to come back to."""
+
+    tree: tuple[int, int]
+    written: int
+    kept: Kept
+    nonces: Mapping[EthAddress, int]
+
+
+class World:
+    """One machine, with the cheatcodes between its calls. One thread at a time may use it."""
+
+    def __init__(self, setting: Setting, cheatcodes: Cheatcodes, machine: Hypervisor | None = None) -> None:
+        """Make a machine with the built-in actors of the genesis, or take one that is there, under the same rules."""
+        self.setting = setting
+        self.cheatcodes = cheatcodes
+        limit = setting.code_limit
+        block = EthereumBlock(setting.fork, setting.coinbase, setting.gas_limit, code_limit=limit)
+        context = MachineContext(
+            epoch=ChainEpoch(setting.number),
+            timestamp=setting.timestamp,
+            base_fee=TokenAmount(setting.base_fee),
+            chain_id=setting.chain_id,
+            rules=setting.rules,
+            block=block if setting.rules == ETHEREUM else CodeLimit(limit),
+        )
+        self._is_ethereum = setting.rules == ETHEREUM
+        if machine is None and setting.fork_url is not None and not self._is_ethereum:
+            machine = self._forked(setting.fork_url)
+        if machine is None:
+            machine = Hypervisor.open(
+                network=setting.network, rules=setting.rules, evm=setting.evm, context=context, bundle=setting.bundle
+            )
+            install_labs(machine, setting.rules)
+        self.machine = machine
+        self._bring_people()
+        cheatcodes.install(self.machine)
+        if setting.precompiles:
+            offer_precompiles(self.machine, setting.precompiles, _TAKEN)
+        self.machine.state_tree.flush()
+        self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
+        self._sent = 0
+        self._known = KnownContracts()
+        self.notes_slots = False
+        """Whether outcomes have the words of slots."""
+        if setting.fork_url is not None and self._is_ethereum:
+            self._begin_at(setting.fork_url, setting.fork_number)
+        self.machine.state_tree.begin()  # for good: marks hold only within a transaction
+
+    def _begin_at(self, url: str, number: int | None) -> None:
+        """Begin with the state of a node's network, which is fork 0 of every test. Raises NodeError."""
+        cheats, machine = self.cheatcodes, self.machine
+        origin, chain = cheats.needed_origin(), cheats.remotes.chain(url)
+        block = chain.state(number).block
+        fork = NetworkFork(url, cheats.state.forks.place(url, block.number), chain.chain_id, block)
+        cheats.state.forks.forks.append(fork)
+        marked, mark = origin.mark(0, fork.place)
+        machine.state_tree.set_actor(marked, mark)
+        machine.context = block_context(machine.context, block, chain.chain_id)
+        cheats.state.block = replace(cheats.state.block, prevrandao=block.randomness)
+
+    def _forked(self, url: str) -> Hypervisor:
+        """A machine under Filecoin's rules with the state of a Filecoin node's network, which is fork 0 of every test.
+
+        It is read block by block. Raises NodeError, InvalidInput.
+        """
+        from localnet.fork.forking import begin_fork
+
+        setting, cheats = self.setting, self.cheatcodes
+        given = {"--network": setting.network, "--bundle": setting.bundle}
+        if named := [f"{option} {value}" for option, value in given.items() if value is not None]:
+            raise InvalidInput(f"a fork has its network's version and actors: leave {' and '.join(named)} out")
+        nodes, store = cheats.remotes.tipsets, MemoryStore()
+        point = nodes.point(url, setting.fork_number)
+        begin_fork(store, point)
+        machine = Hypervisor.open(
+            store=RemoteStore(store, nodes), rules=point.rules, evm=setting.evm, externs=nodes.externs(point)
+        )
+        machine.advance(base_fee=point.base_fee, circulating_supply=point.vested, block=CodeLimit(setting.code_limit))
+        cheats.is_forked = True
+        cheats.state.forks.forks.append(fork_at(cheats.state.forks, point))
+        return machine
+
+    def make_room_for_forks(self) -> None:
+        """Let what comes into being be apart from what any network has, so that it can be taken from fork to fork.
+
+        Under Ethereum's rules it is anyway.
+        """
+        if not self._is_ethereum:
+            self.cheatcodes.state.asks_for_forks = True
+            make_room(self.machine, (self.setting.sender, LIBRARY_DEPLOYER, VM_ADDRESS, CREATE2_DEPLOYER))
+
+    def _bring_people(self) -> None:
+        people = {self.setting.sender: self.setting.balance, LIBRARY_DEPLOYER: self.setting.balance}
+        if self._is_ethereum:
+            accounts = {
+                who: AllocAccount(money, 1 if who == self.setting.sender else 0) for who, money in people.items()
+            }
+            install(self.machine, accounts)
+            return
+        for who, money in people.items():
+            self.set_balance(who, money)
+
+    # --- calls --------------------------------------------------------------------------------------------------
+
+    def call(
+        self, from_: EthAddress, to: EthAddress, data: bytes, value: int = 0, gas: int | None = None, kept: bool = True
+    ) -> CallOutcome:
+        """Call a contract and keep what it did; an unknown sender comes into being.
+
+        What is not `kept` is half written: the caller goes back to an earlier state then. Whether the test has said
+        that it failed is known nevertheless.
+        """
+        self.touch(from_)
+        if self._is_ethereum:
+            return self._apply(from_, to, data, value, gas, kept=kept)[0]
+        return self._send(to_filecoin(to), from_, INVOKE_EVM, invoke_params(data), value)[0]
+
+    def deploy(self, init_code: bytes, from_: EthAddress, value: int = 0) -> tuple[EthAddress | None, CallOutcome]:
+        """Create a contract at the address that forge gives it; None where the constructor failed.
+
+        Its own code may have any size, not that of contracts which its constructor creates.
+        """
+        nonce = self._nonces.get(from_, 0)
+        self._nonces[from_] = nonce + 1
+        address = create_address(from_, nonce)
+        if self._is_ethereum:
+            with self._exempt_of_block(address):
+                outcome, created = self._apply(from_, None, init_code, value, None, nonce)
+            return created, outcome
+        self.set_nonce(from_, nonce)
+        with self._exempt(address):
+            outcome, returned = self._send(
+                Address.id(EAM_ACTOR), from_, MethodNumber(CREATE_EXTERNAL_METHOD), invoke_params(init_code), value
+            )
+        made = CreateReturn.decode(returned).eth_address if outcome.success else None
+        return made, outcome
+
+    def _apply(
+        self,
+        from_: EthAddress,
+        to: EthAddress | None,
+        data: bytes,
+        value: int,
+        gas: int | None,
+        nonce: int = 0,
+        kept: bool = True,
+    ) -> tuple[CallOutcome, EthAddress | None]:
+        limit = self.setting.gas_limit if gas is None else gas
+        # As forge counts: a transaction's own price comes out of the limit, and is not in the reported gas.
+        whole = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, limit, 0, 0)
+        rest = max(0, limit - intrinsic_gas(whole, fork_named(self.setting.fork)))
+        transaction = Transaction(DYNAMIC_FEE, None, nonce, to, value, data, rest, 0, 0)
+        tree = self.machine.state_tree
+        mark = tree.begin()
+        try:
+            application = Application(self.machine, transaction, from_, paid=False, accounts=self._accounts())
+            result = application.apply_implicit(kept)
+            gas_used = application.billed(result.gas_used)
+            if not kept:
+                self._note_failure(application.accounts)
+        except InvalidTransaction as error:
+            tree.rollback(mark)
+            return CallOutcome(False, b"", 0, (), str(error)), None
+        except BaseException:
+            tree.rollback(mark)
+            raise
+        tree.commit()
+        words = "" if result.success else result.message or f"exit code {result.exit_code}"
+        slots = application.accounts.slot_words() if self.notes_slots else ()
+        outcome = CallOutcome(result.success, unwrap_return(result.output), gas_used, result.events, words, "", slots)
+        return outcome, result.created
+
+    def _accounts(self) -> Accounts:
+        """Those of a message, which finds by their CIDs what messages before it have read of contracts.
+
+        Not on forks: there a storage's root names a place, which another test's may be another network's.
+        """
+        known = self._known if self.cheatcodes.origin is None else KnownContracts()
+        known.trim()
+        return Accounts(self.machine, Journal(), block_of(self.machine).filecoin_addresses, known)
+
+    def _note_failure(self, accounts: Accounts) -> None:
+        vm = accounts.find(VM_ADDRESS)
+        if vm is not None and accounts.word(vm, FAILED_SLOT):
+            self.cheatcodes.state.has_failed = True
+
+    def _send(
+        self, to: Address, from_: EthAddress, method: MethodNumber, params: bytes, value: int
+    ) -> tuple[CallOutcome, bytes]:
+        self._sent += 1  # the robust addresses of actors that a message creates are made of its sender and nonce
+        message = Message(
+            to, Address.delegated(EAM_NAMESPACE, from_), self._sent, TokenAmount(value), method, params, _FILECOIN_GAS
+        )  # fmt: skip
+        result = self.machine.apply_implicit(message)
+        if result.fatal is not None:
+            raise result.fatal
+        ok, returned = result.exit_code == 0, result.receipt.return_data
+        error = "" if ok else result.message or f"exit code {result.exit_code}"
+        output, reason = unwrap_return(returned), "" if ok else result.reason
+        return CallOutcome(ok, output, result.gas_used, tuple(result.events), error, reason), returned
+
+    @contextmanager
+    def _exempt(self, who: EthAddress) -> Iterator[None]:
+        """Let the contract that is created meanwhile at this address have code of any size."""
+        tree, usual = self.machine.state_tree, CodeLimit(self.setting.code_limit)
+        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, who))
+        exempt = ActorID(self.next_actor) if actor is None else actor
+        self.machine.advance(block=replace(usual, exempt=exempt))
+        try:
+            yield
+        finally:
+            self.machine.advance(block=usual)
+
+    @contextmanager
+    def _exempt_of_block(self, who: EthAddress) -> Iterator[None]:
+        """The same under Ethereum's rules; what a constructor does to the block stays."""
+        self.machine.advance(block=replace(block_of(self.machine), exempt=who))
+        try:
+            yield
+        finally:
+            self.machine.advance(block=replace(block_of(self.machine), exempt=None))
+
+    def set_nonce(self, who: EthAddress, nonce: int) -> None:
+        """Give an account that is there another nonce."""
+        tree = self.machine.state_tree
+        actor = tree.lookup_id(Address.delegated(EAM_NAMESPACE, who))
+        state = None if actor is None else tree.get_actor(actor)
+        if actor is not None and state is not None:
+            tree.set_actor(actor, replace(state, nonce=nonce))
+
+    # --- accounts -----------------------------------------------------------------------------------------------
+
+    def touch(self, who: EthAddress) -> ActorID:
+        """The actor of an address; an account without money where there was none."""
+        tree = self.machine.state_tree
+        address = Address.delegated(EAM_NAMESPACE, who)
+        actor = tree.lookup_id(address)
+        if actor is None:
+            actor = tree.register_address(address)
+        if tree.get_actor(actor) is None:
+            tree.set_actor(actor, ActorState(self.machine.manifest.code("ethaccount"), delegated_address=address))
+        return actor
+
+    def set_balance(self, who: EthAddress, money: int) -> None:
+        """Give an account so much, in attoFIL (wei)."""
+        actor, tree = self.touch(who), self.machine.state_tree
+        state = tree.get_actor(actor)
+        if state is not None:
+            tree.set_actor(actor, state.with_balance(money))
+
+    def accounts(self, since: int = 0) -> list[EthAddress]:
+        """Addresses of accounts and contracts whose actors' IDs are not below `since`, in order of creation."""
+        tree = self.machine.state_tree
+        states = (tree.get_actor(ActorID(actor)) for actor in range(since, tree.init_state().next_id))
+        found = (None if state is None else from_delegated(state.delegated_address) for state in states)
+        return [address for address in found if address is not None]
+
+    def slots(self, since: int = 0) -> Iterator[tuple[int, int]]:
+        """Slots of contracts whose actors' IDs are not below `since`, with their words."""
+        tree, store, evm = self.machine.state_tree, self.machine.store, self.machine.manifest.code("evm")
+        for actor in range(since, tree.init_state().next_id):
+            state = tree.get_actor(ActorID(actor))
+            if state is not None and state.code == evm:
+                storage = EvmState.decode(store.get(state.head)).storage
+                if storage != EMPTY_KAMT:
+                    yield from Kamt(store, storage).items()
+
+    def nonce(self, who: EthAddress) -> int:
+        """An account's."""
+        state = self.machine.state_tree.get_actor(self.touch(who))
+        return 0 if state is None else state.nonce
+
+    def balance(self, who: EthAddress) -> int:
+        """What an account has, in attoFIL (wei)."""
+        state = self.machine.state_tree.get_actor(self.touch(who))
+        return 0 if state is None else state.balance
+
+    def contracts(self, since: int = 0) -> list[tuple[EthAddress, bytes]]:
+        """Contracts whose actors' IDs are not below `since`, each with its code, in order of creation."""
+        tree, evm = self.machine.state_tree, self.machine.manifest.code("evm")
+        found = []
+        for actor in range(since, tree.init_state().next_id):
+            state = tree.get_actor(ActorID(actor))
+            if state is not None and state.code == evm:
+                contract = EvmState.decode(self.machine.store.get(state.head))
+                address = from_delegated(state.delegated_address)
+                if address is not None:
+                    found.append((address, self.machine.store.get(contract.bytecode)))
+        return found
+
+    @property
+    def gas_limit(self) -> int:
+        """What a call is given, in the rules' own gas."""
+        return self.setting.gas_limit if self._is_ethereum else _FILECOIN_GAS
+
+    @property
+    def next_actor(self) -> int:
+        """The ID of the actor that comes into being next."""
+        return self.machine.state_tree.init_state().next_id
+
+    def next_address(self, from_: EthAddress) -> EthAddress:
+        """Where the next contract of a deployer will be."""
+        return create_address(from_, self._nonces.get(from_, 0))
+
+    # --- states -------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Handle:
+        """The state as it is now, to come back to with `restore`, as often as needed, or to leave behind by `drop`."""
+        mark, written = self.machine.state_tree.begin(), len(self.machine.store.pending)
+        return Handle(mark, written, self.cheatcodes.snapshot(self.machine), dict(self._nonces))
+
+    def restore(self, handle: Handle) -> None:
+        """Go back; handles that were taken later are void."""
+        self.drop(handle)
+        self.machine.state_tree.begin()
+
+    def drop(self, handle: Handle) -> None:
+        """Go back for the last time."""
+        self.machine.state_tree.rollback(handle.tree)
+        self.machine.store.forget_after(handle.written)
+        self.cheatcodes.restore(handle.kept, self.machine)
+        self._nonces = dict(handle.nonces)
+
+    def settle(self) -> Cid:
+        """Make the state as it is now the first one, and return its root; earlier handles are void."""
+        tree = self.machine.state_tree
+        tree.commit()
+        root = tree.current_root() if tree.is_exchanged else tree.flush()
+        tree.begin()
+        return root
+
+    def close(self) -> None:
+        """Release the machine, and the nodes of forks."""
+        self.machine.close()
+        self.cheatcodes.remotes.close()

@@ -1,0 +1,141 @@
+"""The example actor: what a user's own native code can do on the machine, and how it fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.addresses import masked_id
+from bridge.method_numbers import method_number
+from hypervisor import Address, Message
+from hypervisor.bigint import decode_bigint
+from hypervisor.events import StampedEvent
+from hypervisor.machine import CreationFailed
+from hypervisor.types import Gas
+from store.codec import decode, encode
+from tests.fvm_hypervisor.builtin_actors.world import KEY_ACCOUNT, World, answer
+
+U64_MAX = 2**64 - 1
+
+
+@pytest.fixture
+def counting(world: World) -> World:
+    world.create_counter()
+    return world
+
+
+def entries(event: StampedEvent) -> dict[str, object]:
+    return {entry.key: decode(entry.value) for entry in event.entries}
+
+
+def test_a_new_counter_is_at_zero(counting: World) -> None:
+    assert counting.state_of(counting.counter) == [0, b"", [0, b""]]
+    assert answer(counting.call_counter("Get")) == 0
+
+
+def test_it_counts(counting: World) -> None:
+    assert answer(counting.call_counter("Increment", 5)) == 5
+    assert answer(counting.call_counter("Increment", 37)) == 42
+    assert answer(counting.call_counter("Get")) == 42
+
+
+def test_counting_emits_an_event(counting: World) -> None:
+    (event,) = counting.call_counter("Increment", 5).events
+    assert event.emitter == counting.counter
+    assert entries(event) == {"$type": "incremented", "by": 5, "count": 5}
+
+
+def test_it_takes_deposits(counting: World) -> None:
+    counting.call_counter("Deposit", value=30)
+    result = counting.call_counter("Deposit", value=12)
+    assert decode_bigint(answer(result)) == 42
+    assert entries(result.events[0]) == {
+        "$type": "deposited",
+        "from": counting.id_of(KEY_ACCOUNT),
+        "amount": b"\x00\x0c",
+    }
+    assert decode_bigint(answer(counting.call_counter("Deposits"))) == 42
+    assert counting.balance_of(Address.id(counting.counter)) == 42
+
+
+def test_a_deposit_of_nothing_is_refused(counting: World) -> None:
+    assert counting.call_counter("Deposit").exit_code == 16
+
+
+def test_failing_leaves_nothing_but_the_exit_code_the_words_and_the_data(counting: World) -> None:
+    counting.call_counter("Increment", 7)
+    before = counting.state_of(counting.counter)
+    result = counting.call_counter("Fail", 42, "on purpose", encode("why"), value=9)
+    assert (result.exit_code, result.return_data, result.events) == (42, encode("why"), ())
+    assert "on purpose" in result.message
+    assert counting.state_of(counting.counter) == before
+    assert counting.balance_of(Address.id(counting.counter)) == 0
+
+
+def test_an_exit_code_of_the_system_is_not_an_actors_to_use(counting: World) -> None:
+    assert counting.call_counter("Fail", 7, "as if out of gas", b"").exit_code == 9
+
+
+def test_a_panic_is_exit_24(counting: World) -> None:
+    counting.call_counter("Increment", U64_MAX)
+    result = counting.call_counter("Increment", 1)
+    assert result.exit_code == 24
+    assert "overflow" in result.message
+    assert answer(counting.call_counter("Get")) == U64_MAX
+
+
+def test_a_trap_is_exit_4(counting: World) -> None:
+    assert counting.call_counter("Trap").exit_code == 4
+
+
+def test_an_endless_loop_ends_with_the_gas(counting: World) -> None:
+    limit = Gas(50_000_000)
+    account = counting.machine.actor(KEY_ACCOUNT)
+    assert account is not None
+    counter = Address.id(counting.counter)
+    message = Message(counter, KEY_ACCOUNT, account.nonce, method=method_number("Spin"), gas_limit=limit)
+    result = counting.machine.apply(message)
+    assert (result.exit_code, result.gas_used) == (7, limit)
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "exit_code"),
+    [("Increment", (), 16), ("Increment", (b"5",), 21), ("Get", (1,), 16), ("NoSuchMethod", (), 22)],
+)
+def test_bad_calls_are_told_apart(counting: World, method: str, params: tuple[object, ...], exit_code: int) -> None:
+    assert counting.call_counter(method, *params).exit_code == exit_code
+
+
+def test_users_do_not_construct(counting: World) -> None:
+    assert counting.send(Address.id(counting.counter), 1).exit_code == 18
+
+
+def test_a_constructor_that_refuses_leaves_no_actor(world: World) -> None:
+    world.create_counter()
+    state = world.machine.actor(Address.id(world.counter))
+    assert state is not None
+    next_id = world.next_id()
+    with pytest.raises(CreationFailed, match="16"):
+        world.machine.create(state.code, encode(1))
+    assert world.next_id() == next_id
+
+
+def test_it_calls_itself_as_deep_as_asked(counting: World) -> None:
+    assert answer(counting.call_counter("Recurse", 0)) == [1, 0]
+    assert answer(counting.call_counter("Recurse", 40)) == [41, 0]
+
+
+def test_the_1025th_level_is_refused_with_limit_exceeded(counting: World) -> None:
+    assert answer(counting.call_counter("Recurse", 1023)) == [1024, 0]
+    assert answer(counting.call_counter("Recurse", 2000)) == [1024, -3]
+
+
+def test_calling_an_account_as_a_contract_succeeds_and_returns_nothing(counting: World) -> None:
+    account = masked_id(counting.id_of(KEY_ACCOUNT))
+    assert answer(counting.call_counter("CallContract", account, b"data", b"")) == [0, b""]
+
+
+def test_a_send_that_reaches_nobody_is_kept_as_its_error_number(counting: World) -> None:
+    nobody, poor = [-6, b""], [-5, b""]
+    assert answer(counting.call_counter("CallContract", masked_id(99_999), b"", b"")) == nobody
+    assert answer(counting.call_counter("LastCall")) == nobody
+    assert answer(counting.call_counter("CallContract", masked_id(99), b"", b"\x00\x01")) == poor

@@ -1,0 +1,45 @@
+"""Our system, init, account, ethaccount, placeholder and EAM in the place of the official ones, in recorded cases.
+
+The cases were recorded with the official actors: every exit code, return value, event, balance and state head must be
+the same. Contracts run on the official EVM actor here, so that our guests are all that is new. The recorded states
+name the official code CIDs, so our modules are put under them. Without the test data the cases are the few that
+tests/conformance/fevm_cases.py has recorded, on our own bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.laboratory.vectors.fevm import CaseWorld, load_cases
+from hypervisor.bundle import Bundle
+from tests.conformance.fevm_cases import FOLDER, GROUP
+from tests.conftest import data_file, fvm_data, with_data
+
+GUESTS = ("system", "init", "account", "ethaccount", "placeholder", "eam")
+GROUPS = ("create", "methods", "selfdestruct", "calls")
+
+
+@pytest.fixture(scope="module")
+def mixed_world() -> Iterator[CaseWorld]:
+    if fvm_data() is None:
+        yield CaseWorld(Bundle.embedded())
+        return
+    official, own = Bundle.open(data_file("bundles/v18-devnet.car")), Bundle.embedded()
+    modules = dict(own.blocks)
+    ours = {official.manifest.code(name): modules[own.manifest.code(name)] for name in GUESTS}
+    blocks = tuple((cid, ours.get(cid, data)) for cid, data in official.blocks)
+    yield CaseWorld(Bundle(official.root, official.manifest, blocks), evm="official")
+
+
+def cases(group: str) -> list[dict[str, Any]]:
+    return load_cases(FOLDER if group == GROUP else data_file("vectors/fevm"), group)
+
+
+@pytest.mark.parametrize("group", with_data(*GROUPS) or [GROUP])
+def test_our_guests_do_what_the_official_ones_did(mixed_world: CaseWorld, group: str) -> None:
+    ran = {case["name"]: mixed_world.run(case) for case in cases(group)}
+    assert {name: found for name, found in ran.items() if found} == {}
+    assert len(ran) > (10 if group == GROUP else 30)

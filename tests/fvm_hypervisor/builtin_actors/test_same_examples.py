@@ -1,0 +1,118 @@
+"""Every method beside the official one: its example, by every kind of caller, and with every bad form of parameters."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from hypervisor import Address, Hypervisor, Message
+from hypervisor.types import TokenAmount
+from store.codec import encode
+from tests.fvm_hypervisor.builtin_actors import stage
+from tests.fvm_hypervisor.builtin_actors.bad_forms import bad_forms
+from tests.fvm_hypervisor.builtin_actors.examples import ACTORS, CALLERS, EXAMPLES, Example, of_actor
+from tests.fvm_hypervisor.builtin_actors.official import Official
+from tests.fvm_hypervisor.builtin_actors.people import ALICE, BOB, DAVE, amount, packed, raw
+from tests.fvm_hypervisor.builtin_actors.stage import RAW_ACTOR
+from tests.fvm_hypervisor.builtin_actors.test_same_market import SEAL_2K, VERIFY
+from tests.fvm_hypervisor.builtin_actors.test_same_multisig import APPROVE, PROPOSE
+from tests.fvm_hypervisor.builtin_actors.test_same_registry import DAY
+from tests.fvm_hypervisor.builtin_actors.twins import GAS_LIMIT, Twins
+
+
+def offered(actor: str, of: Official) -> list[Example]:
+    """The examples of an actor, without the methods that another version of it does not have."""
+    if actor in of.shared:
+        pytest.skip(f"{of.name}: both sides have the official {actor}")
+    return [example for example in of_actor(actor) if (actor, example.method) not in of.without]
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_the_examples_are_good(staged: Twins, actor: str) -> None:
+    for example in offered(actor, staged.of):
+        for number in example.numbers:
+            params = example.encoded(staged.official.manifest)
+            result = staged.attempt(example.by, Address.id(example.to), number, params, example.value)
+            assert result.exit_code == example.exit_code, (example.method, result.message)
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_no_method_costs_over_a_tenth_more_gas(staged: Twins, actor: str) -> None:
+    """How long they take is a row of the bench."""
+    for example in offered(actor, staged.of):
+        to, by = Address.id(example.to), Address.id(example.by)
+        params, value = example.encoded(staged.official.manifest), TokenAmount(example.value)
+        message = Message(to, by, 0, value, example.numbers[0], params, gas_limit=GAS_LIMIT)
+        official, own = staged.official.call(message).gas_used, staged.own.call(message).gas_used
+        assert own <= 1.1 * official, example.method
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_every_caller_is_answered_the_same(staged: Twins, actor: str) -> None:
+    """Who may call, and who may call internal numbers at all."""
+    codes: Counter[int] = Counter()
+    for example in offered(actor, staged.of):
+        params = example.encoded(staged.official.manifest)
+        for number in example.numbers:
+            for caller in CALLERS.values():
+                result = staged.attempt(caller, Address.id(example.to), number, params, example.value, "caller")
+                codes[result.exit_code] += 1
+    assert codes[18]
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_bad_parameters_are_answered_the_same_and_change_nothing(staged: Twins, actor: str) -> None:
+    for example in offered(actor, staged.of):
+        to = Address.id(example.to)
+        for number in example.numbers:
+            for _, params in bad_forms(example, staged.official.manifest):
+                staged.attempt(example.by, to, number, params, example.value, "params")
+
+
+@pytest.mark.parametrize(
+    ("actor", "params"),
+    [
+        (0, b""), (1, packed("again")), (2, encode(b"")), (3, packed([])), (4, b""), (5, b""), (6, encode(raw(ALICE))),
+        (7, encode(raw(ALICE))),
+    ],
+)  # fmt: skip
+def test_singletons_are_constructed_once(staged: Twins, actor: int, params: bytes) -> None:
+    assert staged.attempt(0, Address.id(actor), 1, params).exit_code == 20
+
+
+def test_a_miner_is_not_made_without_its_deposit(staged: Twins) -> None:
+    (example,) = (one for one in of_actor("storageminer") if one.method == "Constructor")
+    if "storageminer" in staged.of.shared:
+        pytest.skip(f"{staged.of.name}: both sides have the official miner")
+    twins, actor = staged.fork(), RAW_ACTOR["storageminer"]
+
+    def take_all(machine: Hypervisor) -> None:
+        state = machine.state_tree.get_actor(actor)
+        assert state is not None
+        machine.state_tree.set_actor(actor, state.with_balance(TokenAmount(0)))
+
+    twins.change(take_all)
+    assert twins.attempt(1, Address.id(actor), 1, example.encoded(twins.official.manifest)).exit_code == 19
+
+
+def test_deals_cannot_be_verified_after_their_start(staged: Twins) -> None:
+    twins = staged.fork()
+    twins.advance(epoch=5001)
+    params = packed([[2, SEAL_2K, 1300 * DAY, [1]]])
+    assert twins.attempt(stage.MINER, Address.id(5), VERIFY, params).exit_code == 32
+
+
+def test_the_last_approval_needs_the_money(staged: Twins) -> None:
+    twins, wallet = staged.fork(), Address.id(stage.WALLET)
+    propose = packed(raw(DAVE), amount(10**30), 0, b"")
+    assert twins.send(wallet, PROPOSE, propose, 0, ALICE).exit_code == 0
+    assert twins.send(wallet, APPROVE, packed(2, b""), 0, BOB).exit_code == 19
+
+
+def test_the_scenarios_have_at_least_1500_steps_on_one_bundle(staged: Twins) -> None:
+    """Counted in the tables: the examples, each by every caller and in every bad form."""
+    calls = sum(len(example.numbers) for example in EXAMPLES)
+    forms = sum(len(example.numbers) * len(list(bad_forms(example, staged.official.manifest))) for example in EXAMPLES)
+    assert calls * len(CALLERS) >= 1500
+    assert forms >= 1500

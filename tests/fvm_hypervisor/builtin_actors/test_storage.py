@@ -1,0 +1,88 @@
+"""An actor's state from Python (`Hypervisor.storage`): what is committed is what the actor reads, and the other way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dag_cbor
+import pytest
+
+from hypervisor import Address, Hypervisor
+from hypervisor.errors import InvalidInput
+from store.blockstore import BlockNotFound, HeadMoved
+from store.cid import BLAKE2B_256, DAG_CBOR, cid_of
+from store.codec import decode, link, unlink
+from tests.fvm_hypervisor.builtin_actors.world import World, answer
+
+
+@pytest.fixture
+def counting(world: World) -> World:
+    world.create_counter()
+    return world
+
+
+def test_what_the_actor_wrote_is_read(counting: World) -> None:
+    assert answer(counting.call_counter("Increment", 5)) == 5
+    storage = counting.machine.storage(Address.id(counting.counter))
+    head = storage.head()
+    assert head is not None
+    assert storage.get(head) == dag_cbor.encode([5, b"", [0, b""]])
+
+
+def test_what_is_committed_is_the_actors_state(counting: World) -> None:
+    machine = counting.machine
+    before = machine.root
+    with machine.storage(Address.id(counting.counter)) as storage:
+        new = storage.put([42, b"", [0, b""]])
+        assert new == cid_of(dag_cbor.encode([42, b"", [0, b""]]), DAG_CBOR, BLAKE2B_256)  # as the network names it
+        assert answer(counting.call_counter("Get")) == 0
+        storage.commit(storage.head(), new)
+    assert answer(counting.call_counter("Increment", 1)) == 43
+    assert machine.root != before
+
+
+def test_a_commit_that_the_actor_has_overtaken_fails_and_changes_nothing(counting: World) -> None:
+    storage = counting.machine.storage(Address.id(counting.counter))
+    head, new = storage.head(), storage.put([42, b"", [0, b""]])
+    counting.call_counter("Increment", 5)
+    with pytest.raises(HeadMoved, match=rf"the state of f0{counting.counter}: expected bafy2\w+, found"):
+        storage.commit(head, new)
+    assert answer(counting.call_counter("Get")) == 5
+
+
+def test_it_is_taken_back_with_the_rest_of_the_state(counting: World) -> None:
+    machine = counting.machine
+    snapshot = machine.snapshot()
+    storage = machine.storage(Address.id(counting.counter))
+    storage.commit(storage.head(), storage.put([42, b"", [0, b""]]))
+    machine.restore(snapshot)
+    assert answer(counting.call_counter("Get")) == 0
+
+
+def test_only_what_the_state_links_to_outlives_a_flush(tmp_path: Path) -> None:
+    system = Address.id(0)
+    with Hypervisor.open(tmp_path) as machine:
+        storage = machine.storage(system)
+        first = storage.head()
+        assert first is not None
+        (manifest,) = decode(storage.get(first))
+        leaf, dropped = storage.put("leaf"), storage.put("linked by nothing")
+        note = storage.put([manifest, link(leaf)])
+        storage.commit(first, note)
+        storage.commit(note, first)  # the machine cannot do without its manifest
+        storage.commit(first, storage.put([manifest]))
+        machine.flush()
+    with Hypervisor.open(tmp_path) as machine:
+        storage = machine.storage(system)
+        head = storage.head()
+        assert head == first  # the same value has the same name
+        assert machine.store.has(unlink(manifest))
+        for cid in (leaf, dropped, note):
+            assert not machine.store.has(cid)
+            with pytest.raises(BlockNotFound):
+                storage.get(cid)
+
+
+def test_where_no_actor_is_there_is_no_storage(counting: World) -> None:
+    with pytest.raises(InvalidInput, match=r"no actor has the address f09999999: only an actor has a state"):
+        counting.machine.storage(Address.id(9_999_999))

@@ -1,0 +1,146 @@
+"""`hypervisor bundle` from the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fvm_hypervisor.builtin_actors.loader import bundle_record
+from fvm_hypervisor.builtin_actors.releases import releases
+from fvm_hypervisor.cli.main import app, main
+from hypervisor.errors import BundleError
+from hypervisor.manifest import ACTOR_NAMES
+from tests.conftest import data_file
+from tests.fvm_hypervisor.bundles.server import Site, serving
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def hypervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command as a shell runs it: its status, and what it prints on both channels."""
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "bundles"))
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["hypervisor", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out + printed.err
+
+    return run
+
+
+def as_json(*arguments: object) -> Any:
+    found = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    assert found.exit_code == 0, found.output
+    return json.loads(found.stdout)
+
+
+def test_fetch_list_and_use_by_name(hypervisor: Command, tmp_path: Path) -> None:
+    with serving(Site(data_file("bundles/v18-devnet.car").read_bytes())) as site:
+        status, words = hypervisor("bundle", "fetch", "v18", "--network", "devnet", "--from", f"{site.url}/file")
+        assert (status, "v18-devnet (bafy2bzaced35gj" in words) == (0, True)
+        again = as_json("bundle", "fetch", "v18-devnet", "--from", f"{site.url}/file")
+    assert again == {
+        "release": "v18-devnet",
+        "manifest_root": releases()["v18-devnet"].manifest_root,
+        "path": str(tmp_path / "bundles" / "v18-devnet.car"),
+        "fetched": False,
+    }
+    own = ["own", "own-supply-share", "own-v19", "own-m2-native", "own-v19-m2-native"]
+    assert [row["name"] for row in as_json("bundle", "list")] == [*own, "v18-devnet"]
+    assert as_json("bundle", "verify", "v18-devnet")["release"] == "v18-devnet"
+
+
+def test_add_answers_with_the_release(hypervisor: Command, tmp_path: Path) -> None:
+    file = tmp_path / "x.car"
+    shutil.copy(data_file("bundles/v18-testing-fake-proofs.car"), file)
+    assert as_json("bundle", "add", file)["release"] == "v18-testing-fake-proofs"
+
+
+@pytest.mark.usefixtures("hypervisor")
+def test_the_actors_of_a_bundle_are_listed_with_the_functions_of_their_code() -> None:
+    found = as_json("bundle", "list", "own")
+    record = bundle_record()
+    assert [actor["name"] for actor in found["actors"]] == list(ACTOR_NAMES)
+    assert [actor["type"] for actor in found["actors"]] == list(range(1, 17))
+    assert {actor["name"]: (actor["code"], actor["size"]) for actor in found["actors"]} == {
+        name: (entry.cid, entry.size) for name, entry in record.actors.items()
+    }
+    assert all("invoke" in actor["exports"] for actor in found["actors"])
+    assert "send.send" in found["actors"][ACTOR_NAMES.index("multisig")]["imports"]
+    assert [actor["name"] for actor in found["actors"] if actor["runtime"] == "evm"] == ["evm"]
+    assert found["record"] == {
+        "source_hash": record.source_hash, "compiler": record.compiler, "flags": list(record.flags),
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("hypervisor")
+@pytest.mark.parametrize("name", ["own", "own-supply-share", "own-v19"])
+def test_own_bundles_are_whole_and_their_record_is_of_them(name: str) -> None:
+    found = as_json("bundle", "verify", name)
+    assert (found["valid"], found["record"]["source_hash"]) == (True, bundle_record().source_hash)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["list", "v18"], "hypervisor bundle fetch v18-mainnet"),
+        (["fetch", "v9"], "there is no release 'v9-mainnet'"),
+        (["fetch", "v18", "--network", "../x"], "there is no release 'v18-../x'"),
+        (["fetch", "v18", "--from", "file:///etc/passwd"], "begins with https://"),
+        (["add", "/nowhere/at/all.car"], "cannot be read: No such file or directory"),
+        (["verify", "/nowhere/at/all.car"], "cannot be read: No such file or directory"),
+    ],
+)
+def test_bad_input_ends_in_a_sentence_and_status_2(hypervisor: Command, arguments: list[str], words: str) -> None:
+    status, printed = hypervisor("bundle", *arguments)
+    assert status == 2
+    assert printed.startswith("error: ")
+    assert words in printed
+    assert printed.count("\n") == 1
+
+
+def test_a_bundle_with_a_module_that_the_rules_refuse_does_not_verify(
+    hypervisor: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hypervisor import Bundle
+    from store.car import write_car
+    from store.cid import RAW, Cid, cid_of
+    from store.codec import encode, link
+
+    bundle = Bundle.embedded()
+    broken = b"\0asm\x01\0\0\0\x01"
+    codes = list(bundle.manifest.codes)
+    codes[8] = cid_of(broken, RAW)
+    listed = encode([[name, link(code)] for name, code in zip(ACTOR_NAMES, codes, strict=True)])
+    root = encode([1, link(cid_of(listed))])
+    blocks: list[tuple[Cid, bytes]] = [
+        (cid_of(root), root), (cid_of(listed), listed), (codes[8], broken), *bundle.blocks[2:],
+    ]  # fmt: skip
+    file = tmp_path / "broken.car"
+    with file.open("wb") as stream:
+        write_car(stream, [cid_of(root)], blocks)
+    status, printed = hypervisor("bundle", "verify", file)
+    assert status == 2
+    assert "the code of multisig is not a WASM module" in printed
+
+
+def test_a_record_of_other_code_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from fvm_hypervisor.bundles import description
+    from hypervisor import Bundle
+
+    record = bundle_record()
+    other = replace(record, actors=record.actors | {"cron": record.actors["init"]})
+    monkeypatch.setattr(description, "bundle_record", lambda: other)
+    with pytest.raises(BundleError, match="names other code than its manifest"):
+        description.describe(Bundle.embedded())

@@ -1,0 +1,121 @@
+"""Downloads from a server that is slow of mind: what arrives whole, what goes on, what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fvm_hypervisor.bundles.download import DownloadFailed, download
+from hypervisor.errors import InvalidInput
+from tests.fvm_hypervisor.bundles.server import Site, serving
+
+CONTENT = bytes(range(256)) * 1000
+LIMIT = 1_000_000
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with serving(Site(CONTENT)) as site:
+        yield site
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    return tmp_path / "file.part"
+
+
+def test_a_file_arrives_and_its_bytes_are_counted(site: Site, part: Path) -> None:
+    seen: list[int] = []
+    download(f"{site.url}/file", part, LIMIT, seen.append)
+    assert part.read_bytes() == CONTENT
+    assert seen == sorted(seen)
+    assert seen[-1] == len(CONTENT)
+
+
+def test_a_redirect_is_followed(site: Site, part: Path) -> None:
+    download(f"{site.url}/moved", part, LIMIT)
+    assert part.read_bytes() == CONTENT
+
+
+def test_what_was_cut_off_is_kept_and_the_next_attempt_asks_for_the_rest_alone(site: Site, part: Path) -> None:
+    site.cut_after = 100_000
+    with pytest.raises(DownloadFailed, match="after 100,000 of 256,000 bytes"):
+        download(f"{site.url}/file", part, LIMIT)
+    assert part.read_bytes() == CONTENT[:100_000]
+    site.cut_after = None
+    download(f"{site.url}/moved", part, LIMIT)
+    assert part.read_bytes() == CONTENT
+    assert site.asked == ["", "bytes=100000-"]
+
+
+def test_a_server_without_ranges_sends_all_again(site: Site, part: Path) -> None:
+    site.ranges = False
+    part.write_bytes(b"x" * 300_000)
+    download(f"{site.url}/file", part, LIMIT)
+    assert part.read_bytes() == CONTENT
+
+
+def test_a_part_that_is_whole_is_not_asked_for_again(site: Site, part: Path) -> None:
+    part.write_bytes(CONTENT)
+    download(f"{site.url}/file", part, LIMIT)
+    assert part.read_bytes() == CONTENT
+    assert len(site.asked) == 1
+
+
+def test_a_part_that_is_longer_than_the_file_is_dropped(site: Site, part: Path) -> None:
+    part.write_bytes(bytes(300_000))
+    download(f"{site.url}/file", part, LIMIT)
+    assert part.read_bytes() == CONTENT
+
+
+def test_a_body_without_end_is_left_at_the_limit_and_nothing_is_kept(site: Site, part: Path) -> None:
+    seen: list[int] = []
+    with pytest.raises(InvalidInput, match="more than 1,000,000 bytes"):
+        download(f"{site.url}/endless", part, LIMIT, seen.append)
+    assert max(seen) <= LIMIT + (1 << 16)
+    assert not part.exists()
+
+
+def test_a_length_above_the_limit_is_refused_before_anything_is_read(site: Site, part: Path) -> None:
+    seen: list[int] = []
+    with pytest.raises(InvalidInput, match="more than 1,000 bytes"):
+        download(f"{site.url}/file", part, 1_000, seen.append)
+    assert (seen, part.exists()) == ([], False)
+
+
+def test_another_range_than_the_one_asked_for_is_not_mixed_in(site: Site, part: Path) -> None:
+    part.write_bytes(b"abcd")
+    with pytest.raises(DownloadFailed, match="another range"):
+        download(f"{site.url}/other-range", part, LIMIT)
+    assert not part.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("absent", "answers 404 Not here"), ("loop", "infinite loop|answers 302"), ("local", "answers 302|not allowed")],
+)
+def test_a_server_that_has_no_file_is_quoted(site: Site, part: Path, path: str, words: str) -> None:
+    with pytest.raises(DownloadFailed, match=words):
+        download(f"{site.url}/{path}", part, LIMIT)
+    assert not part.exists()
+
+
+def test_nobody_at_the_address_is_said_so(part: Path) -> None:
+    with serving(Site()) as site:
+        url = site.url
+    with pytest.raises(DownloadFailed, match="cannot be reached"):
+        download(f"{url}/file", part, LIMIT)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://localhost/x", "data:text/plain,x", "v18", ""])
+def test_only_http_is_a_download(url: str, part: Path) -> None:
+    with pytest.raises(InvalidInput, match="begins with https://"):
+        download(url, part, LIMIT)
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[", "http://local host/x", "http://127.0.0.1:99999/"])
+def test_an_address_that_is_none_is_refused(url: str, part: Path) -> None:
+    with pytest.raises((InvalidInput, DownloadFailed)):
+        download(url, part, LIMIT)

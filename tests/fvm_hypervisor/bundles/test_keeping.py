@@ -1,0 +1,276 @@
+"""The user's folder of bundles: only a whole release with the pinned manifest gets in, nothing half-written stays."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from fvm_hypervisor.builtin_actors.releases import Release, releases
+from fvm_hypervisor.bundles.download import DownloadFailed
+from fvm_hypervisor.bundles.keeping import add, fetch
+from hypervisor import Bundle
+from hypervisor.bundle_library import actors_version, downloaded_releases, find_release
+from hypervisor.errors import BundleError
+from store.car import write_car
+from store.cid import RAW, cid_of, show
+from tests.conftest import bundle_file, fvm_data
+from tests.fvm_hypervisor.bundles.server import Site, serving
+from tests.stand_in import write_stand_in
+
+OFFICIAL = bundle_file("bundles/v18-devnet.car")
+"""The file of the release. Without the test data it is our own bundle, which is pinned in the official one's place."""
+ROOT = show(Bundle.from_file(OFFICIAL).root)
+DEVNET = replace(releases()["v18-devnet"], manifest_root=ROOT) if fvm_data() is None else releases()["v18-devnet"]
+
+
+@pytest.fixture(autouse=True)
+def pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(cast("dict[str, Release]", releases()), "v18-devnet", DEVNET)
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "not" / "there" / "yet"
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def official() -> bytes:
+    return OFFICIAL.read_bytes()
+
+
+@pytest.fixture
+def site(official: bytes) -> Iterator[Site]:
+    with serving(Site(official)) as site:
+        yield site
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def car(bundle: Bundle, *, without: str = "", more: bytes = b"") -> bytes:
+    """A bundle's CAR, without the code of one actor or with a block more."""
+    left_out = bundle.manifest.code(without) if without else None
+    blocks = [(cid, block) for cid, block in bundle.blocks if cid != left_out]
+    if more:
+        blocks.append((cid_of(more, RAW), more))
+    stream = io.BytesIO()
+    write_car(stream, [bundle.root], blocks)
+    return stream.getvalue()
+
+
+# --- from the network -------------------------------------------------------------------------------------------------
+
+
+def test_a_release_is_downloaded_checked_and_then_there_by_its_name(library: Path, site: Site) -> None:
+    assert fetch(DEVNET, f"{site.url}/moved") == library / "v18-devnet.car"
+    assert names(library) == ["v18-devnet.car"]
+    assert show(Bundle.open("v18-devnet").root) == DEVNET.manifest_root
+    assert fetch(DEVNET, f"{site.url}/file") is None
+    assert len(site.asked) == 1
+
+
+def test_an_interrupted_download_goes_on_in_the_next_run(library: Path, site: Site) -> None:
+    site.cut_after = 3_000_000
+    with pytest.raises(DownloadFailed, match=r"it goes on where it stopped.*bundle add FILE") as told:
+        fetch(DEVNET, f"{site.url}/file")
+    assert "bundle fetch" not in str(told.value), "the command that has just failed is no remedy"
+    assert names(library) == ["v18-devnet.car.part"]
+    site.cut_after = None
+    fetch(DEVNET, f"{site.url}/file")
+    assert names(library) == ["v18-devnet.car"]
+    assert site.asked == ["", "bytes=3000000-"]
+
+
+def test_two_at_once_are_one_download(library: Path, site: Site) -> None:
+    with ThreadPoolExecutor(2) as two:
+        found = list(two.map(lambda _: fetch(DEVNET, f"{site.url}/file"), range(2)))
+    assert set(found) == {None, library / "v18-devnet.car"}
+    assert (names(library), len(site.asked)) == (["v18-devnet.car"], 1)
+
+
+def test_a_part_of_another_file_does_not_spoil_the_release(library: Path, site: Site) -> None:
+    library.mkdir(parents=True)
+    (library / "v18-devnet.car.part").write_bytes(bytes(1_000_000))
+    fetch(DEVNET, f"{site.url}/file")
+    assert names(library) == ["v18-devnet.car"]
+    assert site.asked == ["bytes=1000000-", ""]
+
+
+def test_another_bundle_than_the_pinned_one_is_refused_and_not_kept(library: Path, site: Site) -> None:
+    with pytest.raises(BundleError, match=f"is not v18-mainnet: its manifest root is {ROOT[:16]}"):
+        fetch(releases()["v18-mainnet"], f"{site.url}/file")
+    assert names(library) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>no such release</html>", bytes(100_000), b"\xff" * 20])
+def test_what_is_no_bundle_is_refused_and_not_kept(library: Path, site: Site, content: bytes) -> None:
+    site.content = content
+    with pytest.raises(BundleError, match="is refused"):
+        fetch(DEVNET, f"{site.url}/file")
+    assert names(library) == []
+
+
+def test_a_body_without_end_leaves_nothing(library: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fvm_hypervisor.bundles.keeping.MAX_BUNDLE_BYTES", 10_000_000)
+    with pytest.raises(ValueError, match="more than 10,000,000 bytes"):
+        fetch(DEVNET, f"{site.url}/endless")
+    assert names(library) == []
+
+
+def test_a_damaged_release_is_replaced(library: Path, site: Site, official: bytes) -> None:
+    library.mkdir(parents=True)
+    (library / "v18-devnet.car").write_bytes(official[:-1])
+    assert fetch(DEVNET, f"{site.url}/file") == library / "v18-devnet.car"
+    assert (library / "v18-devnet.car").read_bytes() == official
+
+
+def test_offline_the_file_its_cid_and_the_other_way_are_named(library: Path) -> None:
+    with serving(Site()) as site:
+        url = site.url
+    with pytest.raises(DownloadFailed) as caught:
+        fetch(DEVNET, f"{url}/file")
+    for words in (
+        "cannot be reached",
+        "builtin-actors-devnet.car",
+        DEVNET.manifest_root,
+        "`hypervisor bundle add FILE`",
+    ):
+        assert words in str(caught.value)
+
+
+# --- from a file ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_added_under_the_name_of_its_release_whatever_it_is_called(
+    library: Path, tmp_path: Path, official: bytes
+) -> None:
+    file = tmp_path / "download(1).car"
+    file.write_bytes(official)
+    assert add(file) == (DEVNET, library / "v18-devnet.car")
+    assert names(library) == ["v18-devnet.car"]
+    assert Bundle.open("v18-devnet") == Bundle.from_file(file)
+
+
+def test_an_incomplete_a_stuffed_and_an_unknown_bundle_are_refused(library: Path, tmp_path: Path) -> None:
+    bundle = Bundle.from_file(OFFICIAL)
+    file = tmp_path / "some.car"
+    for content, words in (
+        (car(bundle, without="multisig"), "lacks the code of multisig"),
+        (car(bundle, more=b"a stowaway"), "1 blocks that its manifest does not name"),
+        (car(Bundle.embedded("supply-share")), "not a release that is known here"),
+        (car(bundle)[:-1], "not a readable CAR"),
+        (car(bundle)[:100_000] + b"\0" + car(bundle)[100_001:], "does not have that hash"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(BundleError, match=words):
+            add(file)
+    assert names(library) == []
+
+
+# --- releases whose roots are not pinned here -------------------------------------------------------------------------
+
+
+def test_a_newer_release_is_added_under_the_name_that_is_given(library: Path, tmp_path: Path) -> None:
+    bundle = write_stand_in(OFFICIAL, tmp_path / "newer.car")
+    release, path = add(tmp_path / "newer.car", "v19-devnet")
+    assert (release.name, release.version, path) == ("v19-devnet", 19, library / "v19-devnet.car")
+    assert Bundle.open("v19-devnet") == bundle
+    assert actors_version(bundle.manifest) == 19
+    assert list(downloaded_releases()) == ["v19-devnet"]
+    assert add(tmp_path / "newer.car")[0] == release
+    assert find_release("v19", "devnet") == release
+
+
+def test_a_release_that_is_not_pinned_here_has_no_url(library: Path, tmp_path: Path, official: bytes) -> None:
+    """Its tag is not known: v19 was released as v19.0.1, not as v19.0.0."""
+    (tmp_path / "known.car").write_bytes(official)
+    write_stand_in(tmp_path / "known.car", tmp_path / "newer.car")
+    release, path = add(tmp_path / "newer.car", "v19-devnet")
+    path.unlink()
+    assert (release.url, release.published_as) == (None, "builtin-actors-devnet.car")
+    with pytest.raises(BundleError, match=r"not on this machine: get builtin-actors-devnet.car .* from where it came"):
+        Bundle.open("v19-devnet")
+    with pytest.raises(BundleError, match=r"where v19-devnet is published is not known here: name it with --from URL"):
+        fetch(release)
+
+
+def test_a_name_stands_for_one_root_and_a_root_for_one_name(library: Path, tmp_path: Path, official: bytes) -> None:
+    known, first, second = tmp_path / "known.car", tmp_path / "first.car", tmp_path / "second.car"
+    known.write_bytes(official)
+    write_stand_in(known, first)
+    write_stand_in(first, second)
+    add(first, "v19-devnet")
+    for file, name, words in (
+        (known, "v19-testing", "is that of v18-devnet, not of v19-testing"),
+        (second, "v18-devnet", "v18-devnet is known with the manifest root"),
+        (second, "v19-devnet", "v19-devnet is known with the manifest root"),
+        (first, "v19-testing", "is that of v19-devnet, not of v19-testing"),
+        (second, "newest", "'newest' is not the name of a release: expected one like v19-devnet"),
+        (second, "v19", "'v19' is not the name of a release"),
+        (second, "v020-devnet", "'v020-devnet' is not the name of a release"),
+    ):
+        with pytest.raises(BundleError, match=words):
+            add(file, name)
+    assert names(library) == ["named.json", "v19-devnet.car"]
+    add(known, "v18-devnet")
+    assert names(library) == ["named.json", "v18-devnet.car", "v19-devnet.car"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"v19-devnet": 5}', '{"v19-devnet": "bafy"}', '{"newest": "bafy"}'])
+def test_a_damaged_list_of_names_is_told(library: Path, text: str) -> None:
+    library.mkdir(parents=True)
+    (library / "named.json").write_text(text)
+    with pytest.raises(BundleError, match=r"named.json is damaged .*: delete it"):
+        Bundle.open("v18-devnet")
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, official: bytes, site: Site
+) -> None:
+    file = tmp_path / "a file where the folder would be"
+    file.write_bytes(official)
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(file))
+    with pytest.raises(BundleError, match=r"the folder of bundles, .* cannot be written"):
+        add(file)
+    with pytest.raises(BundleError, match=r"the folder of bundles, .* cannot be written"):
+        fetch(DEVNET, f"{site.url}/file")
+
+
+def test_a_disk_that_fills_up_leaves_nothing(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, official: bytes
+) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    file = tmp_path / "official.car"
+    file.write_bytes(official)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BundleError, match="No space left on device"):
+        add(file)
+    assert names(library) == []
+
+
+def test_what_a_killed_process_left_is_deleted_when_the_folder_is_used_next(
+    library: Path, tmp_path: Path, official: bytes, site: Site
+) -> None:
+    library.mkdir(parents=True)
+    killed, writing = library / "v18-devnet.car.abc.new", library / "v17-devnet.car.def.new"
+    file = tmp_path / "official.car"
+    file.write_bytes(official)
+    for use in (lambda: add(file), lambda: fetch(DEVNET, f"{site.url}/file")):
+        for draft in (killed, writing):
+            draft.write_bytes(b"half a bundle")
+        os.utime(killed, (0, 0))
+        use()
+        assert names(library) == sorted([writing.name, "v18-devnet.car"])
+        (library / "v18-devnet.car").unlink()

@@ -1,0 +1,85 @@
+"""A newer official release, once it is added, is offered by every suite that runs beside official bundles.
+
+There is none of v19 among the test data, so one of v18 under other code CIDs stands in for it (`tests.stand_in`). What
+is looked at is which tests there are: what they would find is the release's to say.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fvm_hypervisor.bundles.keeping import add
+from tests.conftest import data_file
+from tests.stand_in import write_stand_in
+
+PROJECT = Path(__file__).resolve().parents[3]
+PROOFS, DEVNET = "v19-testing-fake-proofs", "v19-devnet"
+COMMAND = ("-c", "import sys; from fvm_hypervisor.cli.main import main; sys.exit(main())")
+SUITES = {
+    "fvm_hypervisor/builtin_actors/test_same_power.py": (f"[{PROOFS}", f"[{DEVNET}"),
+    "fvm_hypervisor/builtin_actors/test_same_miner.py": (f"[{PROOFS}", f"[{DEVNET}"),
+    "lane/test_lane.py": (f"[{PROOFS}-", f"-own-v19-{PROOFS}]"),
+    "examples/test_boot.py": (f"does_the_same[{DEVNET}]",),
+    "integration/test_filecoin_solidity.py": (f"[{PROOFS}-SendAPI]",),
+    "conformance/test_actor_cases.py": (f"{PROOFS}]", f"{DEVNET}]"),
+    "localnet/test_upgrade_to_nv29.py": (f"leaves_the_same_states[own-{PROOFS}]", f"[fork-{DEVNET}]"),
+}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, library = tmp_path_factory.mktemp("newer"), tmp_path_factory.mktemp("library")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FVM_BUNDLE_DIR", str(library))
+        for name in (PROOFS, DEVNET):
+            file = folder / f"{name}.car"
+            write_stand_in(data_file(f"bundles/{name.replace('v19', 'v18')}.car"), file)
+            add(file, name)
+    return library
+
+
+def run(library: Path, *command: str) -> str:
+    environment = os.environ | {"FVM_BUNDLE_DIR": str(library)}
+    done = subprocess.run([sys.executable, *command], cwd=PROJECT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_every_suite_beside_official_bundles_offers_it(kept: Path) -> None:
+    files = [f"tests/{file}" for file in SUITES]
+    offered = run(kept, "-m", "pytest", "--collect-only", "-q", "-m", "", "-n", "0", "-p", "no:cacheprovider", *files)
+    lines = offered.splitlines()
+    missing = [
+        (file, part)
+        for file, parts in SUITES.items()
+        for part in parts
+        if not any(line.startswith(f"tests/{file}::") and part in line for line in lines)
+    ]
+    assert missing == []
+
+
+def test_contracts_are_held_against_its_evm_actor(kept: Path) -> None:
+    """The generated contracts (`make differential`) and the limits of live frames take the newest one at hand."""
+    asked = "from tests.conftest import newest_bundle; print(newest_bundle('bundles/v18-devnet.car'))"
+    assert run(kept, "-c", asked).strip() == str(kept / f"{DEVNET}.car")
+
+
+def test_a_network_is_booted_on_it_and_on_our_own_of_that_version(kept: Path) -> None:
+    asked = (
+        "import examples.boot as boot; from hypervisor.bundle_library import actors_version, own_of;"
+        "from hypervisor.network_versions import newest_with_actors;"
+        "from hypervisor import Bundle; name = boot.official_bundle(); manifest = Bundle.open(name).manifest;"
+        "actors = actors_version(manifest); print(name, newest_with_actors(actors).number, own_of(actors))"
+    )
+    assert run(kept, "-c", asked).split() == [DEVNET, "29", "own-v19"]
+
+
+def test_cases_of_the_evm_actor_run_on_it(kept: Path) -> None:
+    cases = "tests/conformance/fevm/own.json"
+    told = run(kept, *COMMAND, "fevmtest", cases, "--bundle", DEVNET, "--evm", "official", "--workers", "1")
+    assert told.splitlines()[-1] == "12 passed, 0 failed, 0 skipped"

@@ -1,0 +1,36 @@
+"""The stage, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from fvm_hypervisor.debugger.session import Session
+from fvm_hypervisor.debugger.sources import SourceLines
+from fvm_hypervisor.debugger.subjects import Subject, of_transaction
+from localnet import Network
+from tests.fvm_hypervisor.debugger.stage import OUT, Stage, prepare
+
+Debug = Callable[..., Session]
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    """A network in memory."""
+    with Network() as network:
+        yield prepare(network)
+
+
+@pytest.fixture
+def debug(stage: Stage) -> Iterator[Debug]:
+    """Sessions, each closed at the test's end: of the payment that fails, or of another subject."""
+    made: list[Session] = []
+
+    def session(subject: Subject | None = None) -> Session:
+        made.append(Session(subject or of_transaction(stage.network, stage.failed), SourceLines([OUT])))
+        return made[-1]
+
+    yield session
+    for each in made:
+        each.close()

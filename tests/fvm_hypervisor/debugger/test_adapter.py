@@ -1,0 +1,286 @@
+"""The debugger for editors: a client of the Debug Adapter Protocol over standard streams and a port."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import pytest
+
+from fvm_hypervisor.debugger import serving
+from fvm_hypervisor.debugger.adapter import Adapter
+from localnet import Network
+from tests.fvm_hypervisor.debugger.dap_client import DapClient
+from tests.fvm_hypervisor.debugger.stage import OUT, PROJECT, WORDS, Stage, prepare
+
+LONGEST = 60.0
+HYPERVISOR = Path(sys.executable).with_name("hypervisor")
+SOURCE = PROJECT / "src" / "Teller.sol"
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stage]:
+    """The stage's chain in a folder, which nothing has open."""
+    folder = tmp_path_factory.mktemp("stepped") / "chain"
+    with Network(folder) as network:
+        return folder, prepare(network)
+
+
+@pytest.fixture
+def launch(chain: tuple[Path, Stage]) -> dict[str, object]:
+    folder, stage = chain
+    return {"what": f"0x{stage.failed.hex()}", "state": str(folder), "artifacts": [str(OUT)]}
+
+
+@pytest.fixture
+def client() -> Iterator[DapClient]:
+    """Over standard streams; the program ends by itself once it is disconnected."""
+    program = subprocess.Popen([HYPERVISOR, "step", "--dap"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    yield DapClient(cast(BinaryIO, program.stdout), cast(BinaryIO, program.stdin))
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.close()
+    try:
+        assert program.wait(LONGEST) == 0
+    finally:
+        program.kill()
+        program.stdout.close()
+
+
+def test_a_solidity_call_that_reaches_a_native_actor_that_fails_in_an_editor(
+    client: DapClient, launch: dict[str, object], chain: tuple[Path, Stage]
+) -> None:
+    _, stage = chain
+    client.launch(**launch)
+    found = client.ask("setBreakpoints", source={"path": str(SOURCE)}, breakpoints=[{"line": 26}])
+    assert [each["verified"] for each in found["breakpoints"]] == [True]
+    client.ask("setExceptionBreakpoints", filters=["exit"])
+    client.ask("configurationDone")
+    assert client.event("stopped")["description"] == "the message begins"
+    assert client.ask("threads")["threads"] == [{"id": 1, "name": "message"}]
+
+    client.ask("continue", threadId=1)
+    assert client.event("stopped")["reason"] == "breakpoint"
+    (frame,) = client.ask("stackTrace", threadId=1)["stackFrames"]
+    assert (frame["line"], frame["source"]["path"]) == (26, str(SOURCE))
+    assert "DELEGATECALL" not in client.scope(0, "Stack")["pc"]["value"]
+    assert client.scope(0, "Storage") == {"0x0": {"name": "0x0", "value": "0x1", "variablesReference": 0}}
+
+    client.ask("continue", threadId=1)
+    assert client.event("stopped")["description"].endswith("exit any")
+    native, contract = client.ask("stackTrace", threadId=1)["stackFrames"]
+    assert "Fail" in native["name"]
+    assert WORDS in native["name"]
+    assert contract["line"] == 26
+    assert client.scope(0, "State")["count"]["value"] == "1000"
+    assert client.scope(1, "Stack")["pc"]["value"].endswith("DELEGATECALL")
+    offset = int(client.scope(0, "Syscall")["now"]["value"].partition("offset=")[2].partition(",")[0])
+    word = client.scope(1, "Memory")["0x40"]
+    found = client.ask("readMemory", memoryReference=word["memoryReference"], count=32)
+    assert (found["address"], base64.b64decode(found["data"]).hex()) == ("0x40", word["value"][2:])
+    before = client.answer("readMemory", memoryReference="0:0", offset=-1, count=1)
+    assert "-1 is before it" in before["message"]
+    memory = client.ask("readMemory", memoryReference=f"0:{offset}", count=len(WORDS))
+    assert base64.b64decode(memory["data"]) == WORDS.encode()
+    assert f"f0{stage.counter}" in client.ask("evaluate", expression="where")["result"]
+
+    client.ask("stepBack", threadId=1)
+    client.event("stopped")
+    assert "emit_event" in client.ask("stackTrace", threadId=1)["stackFrames"][0]["name"]
+    client.ask("setExceptionBreakpoints", filters=[])
+    client.ask("stepOut", threadId=1)
+    client.event("stopped")
+    client.ask("next", threadId=1, granularity="instruction")
+    client.event("stopped")
+    assert client.ask("stackTrace", threadId=1)["totalFrames"] == 1
+    client.ask("reverseContinue", threadId=1)
+    assert client.event("stopped")["reason"] == "breakpoint"
+    client.ask("setBreakpoints", source={"path": str(SOURCE)}, breakpoints=[])
+
+    client.ask("continue", threadId=1)
+    assert "exit 33" in client.event("stopped")["description"]
+    client.ask("stepBack", threadId=1)
+    client.event("stopped")
+    assert client.ask("stackTrace", threadId=1)["stackFrames"][0]["line"] == 19
+    client.ask("continue", threadId=1)
+    client.event("stopped")
+    client.ask("continue", threadId=1)
+    assert client.event("exited") == {"exitCode": 33}
+    client.event("terminated")
+    client.ask("disconnect")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "problem"),
+    [
+        ("stackTrace", {}, "nothing is launched"),
+        ("launch", {}, "name what to step through"),
+        ("launch", {"what": 5}, "expected text"),
+        ("launch", {"what": "0x12", "state": "/nowhere"}, "there is no folder"),
+        ("launch", {"what": "0x12", "artifacts": "out"}, "expected a list"),
+        ("setBreakpoints", {}, "has not the form of the protocol"),
+        ("dance", {}, "is not answered here"),
+    ],
+)
+def test_a_request_that_cannot_be_answered_is_refused_and_the_conversation_goes_on(
+    client: DapClient, command: str, arguments: dict[str, object], problem: str
+) -> None:
+    answer = client.answer(command, **arguments)
+    assert not answer["success"]
+    assert problem in answer["message"]
+    assert client.ask("initialize")["supportsStepBack"]
+
+
+def test_an_editor_that_disconnects_in_the_middle_of_a_step_leaves_nothing(
+    chain: tuple[Path, Stage], launch: dict[str, object]
+) -> None:
+    _, stage = chain
+    program = subprocess.Popen([HYPERVISOR, "step", "--listen", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert program.stdout is not None
+        port = int(program.stdout.readline().rpartition(":")[2])
+        spin = {
+            **launch,
+            "what": f"0x{stage.teller.address.hex()}",
+            "function": "spin(uint256)",
+            "arguments": ["90000"],
+        }
+        for given in (spin, launch):  # the second one opens the same folder: the first has left no lock
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                client = DapClient(connection.makefile("rb"), cast(BinaryIO, connection.makefile("wb")))
+                client.launch(**given)
+                client.ask("setFunctionBreakpoints", breakpoints=[{"name": "pc 999999"}])
+                client.ask("configurationDone")
+                client.event("stopped")
+                client.ask("continue", threadId=1)  # a minute, with each instruction looked at
+        assert program.poll() is None
+    finally:
+        program.kill()
+        program.wait()
+        assert program.stdout is not None
+        program.stdout.close()
+
+
+def test_what_is_no_message_ends_the_conversation_with_a_sentence(client: DapClient) -> None:
+    client._writer.write(b"Content-Length: x\r\n\r\n")
+    client._writer.flush()
+    assert "expected a number" in client.event("output")["output"]
+    assert client.read() is None
+
+
+def test_a_frame_that_is_not_there_is_refused_and_the_conversation_goes_on(
+    client: DapClient, launch: dict[str, object]
+) -> None:
+    client.launch(**launch)
+    client.ask("configurationDone")
+    client.event("stopped")
+    for frame, problem in ((999, "there is no frame 999: there are 0 to 0"), (-1, "there is no frame -1")):
+        answer = client.answer("evaluate", expression="list", frameId=frame)
+        assert (answer["success"], problem in answer["message"]) == (False, True)
+    for command, arguments in (
+        ("evaluate", {"expression": "list", "frameId": float("inf")}),  # JSON has it as 1e999
+        ("scopes", {"frameId": float("inf")}),
+        ("stackTrace", {"levels": float("inf")}),
+    ):
+        assert "has not the form of the protocol" in client.answer(command, **arguments)["message"]
+    assert "begins" in client.ask("evaluate", expression="where", frameId=0)["result"]
+
+
+def nested(depth: int) -> bytes:
+    """A message whose lists nothing closes."""
+    data = b"[" * depth
+    return b"Content-Length: %d\r\n\r\n%s" % (len(data), data)
+
+
+def test_a_message_that_is_nested_too_deep_ends_the_conversation_with_a_sentence(client: DapClient) -> None:
+    client._writer.write(nested(200_000))
+    client._writer.flush()
+    assert "nested too deep" in client.event("output")["output"]
+    assert client.read() is None
+
+
+def test_a_defect_ends_one_conversation_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next editor is served; Ctrl-C ends the server."""
+    served: list[str] = []
+
+    def serve(_: Adapter) -> None:
+        served.append("editor")
+        raise LookupError("a defect") if len(served) == 1 else KeyboardInterrupt
+
+    monkeypatch.setattr(Adapter, "serve", serve)
+    real = socket.create_server
+    connections: list[socket.socket] = []
+
+    def create_server(address: tuple[str, int]) -> socket.socket:
+        server = real(address)
+        connections.extend(socket.create_connection(server.getsockname()) for _ in range(2))
+        return server
+
+    monkeypatch.setattr(socket, "create_server", create_server)
+    serving.serve_port(0, lambda _: pytest.fail("nothing is launched"))
+    for each in connections:
+        each.close()
+    assert served == ["editor", "editor"]
+    assert "a defect" in capsys.readouterr().err
+
+
+def test_what_an_editor_sets_leaves_the_breakpoints_of_the_launch(client: DapClient, launch: dict[str, object]) -> None:
+    """Editors send all three requests before the message begins, with what they have themselves: often nothing."""
+    client.launch(**launch, breakpoints=["exit any"])
+    client.ask("setBreakpoints", source={"path": str(SOURCE)}, breakpoints=[])
+    client.ask("setFunctionBreakpoints", breakpoints=[{"name": "syscall vm::exit"}])
+    client.ask("setFunctionBreakpoints", breakpoints=[])
+    client.ask("setExceptionBreakpoints", filters=[])
+    client.ask("configurationDone")
+    client.event("stopped")
+    client.ask("continue", threadId=1)
+    assert client.event("stopped")["description"].endswith("exit any")
+
+
+@pytest.mark.parametrize("first", [b"POST / HTTP/1.1", b"X-Header: y", b"Content-Length" + b" " * 2000])
+def test_what_a_web_page_can_send_is_no_request(client: DapClient, first: bytes) -> None:
+    """A page's POST has Content-Length among its header lines, and a body of the page's choice."""
+    body = b'{"type": "request", "seq": 1, "command": "initialize"}'
+    client._writer.write(b"%s\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%s" % (first, len(body), body))
+    client._writer.flush()
+    assert "a header line that is not the protocol's" in client.event("output")["output"]
+    assert client.read() is None
+
+
+def test_a_pause_stops_what_runs_and_is_not_kept(
+    client: DapClient, launch: dict[str, object], chain: tuple[Path, Stage]
+) -> None:
+    _, stage = chain
+    spin = {**launch, "what": f"0x{stage.teller.address.hex()}", "function": "spin(uint256)", "arguments": ["90000"]}
+    client.launch(**spin)
+    client.ask("setFunctionBreakpoints", breakpoints=[{"name": "pc 999999"}])
+    client.ask("configurationDone")
+    client.event("stopped")
+    client.ask("pause", threadId=1)  # nothing runs
+    client.ask("continue", threadId=1)  # a minute, with each instruction looked at
+    client.ask("pause", threadId=1)
+    assert client.event("stopped")["reason"] == "pause"
+    client.ask("setFunctionBreakpoints", breakpoints=[])
+    client.ask("pause", threadId=1)
+    client.ask("continue", threadId=1)
+    assert "the message has ended: exit 0" in client.event("stopped")["description"]
+
+
+def test_a_pause_right_after_a_request_is_for_that_one(client: DapClient, launch: dict[str, object]) -> None:
+    """Both are sent at once, so that the pause may be read before the request is begun: the message stops or ends."""
+    client.launch(**launch)
+    client.ask("configurationDone")
+    client.event("stopped")
+    for command in ("stepBack", "next"):
+        client.send(command, threadId=1)
+        client.ask("pause", threadId=1)
+        client.event("stopped")
+    client.ask("continue", threadId=1)
+    assert "exit 33" in client.event("stopped")["description"]

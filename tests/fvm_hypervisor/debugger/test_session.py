@@ -1,0 +1,511 @@
+"""A message under the debugger: a Solidity call that reaches a native actor that fails, forwards and backwards."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.debugger import variables, views
+from fvm_hypervisor.debugger.commands import Terminal
+from fvm_hypervisor.debugger.execution import End, Stop
+from fvm_hypervisor.debugger.listener import StepListener, StopSite
+from fvm_hypervisor.debugger.positions import MarkKind, Position
+from fvm_hypervisor.debugger.session import Interrupted, Session
+from fvm_hypervisor.debugger.sources import SourceLines
+from fvm_hypervisor.debugger.subjects import of_call, of_message, of_transaction
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.gas import MILLIGAS_PER_GAS
+from hypervisor.message import Message
+from hypervisor.state_tree import ActorState
+from hypervisor.types import SYSTEM_ACTOR, MethodNumber
+from localnet import Network
+from localnet.rules.call_request import CallRequest
+from localnet.state.inspection import NothingAtPath
+from store.blockstore import StoreError
+from store.kamt import Kamt
+from tests.fvm_hypervisor.debugger.conftest import Debug
+from tests.fvm_hypervisor.debugger.stage import EXIT, OUT, PROJECT, WORDS, Stage, prepare
+
+SOURCE = (PROJECT / "src" / "Teller.sol").read_text().splitlines()
+
+
+def line_of(text: str) -> int:
+    """The number of the first line of the source with a text."""
+    return next(number for number, line in enumerate(SOURCE, 1) if text in line)
+
+
+def stopped(state: Stop | End) -> Stop:
+    assert isinstance(state, Stop), state
+    return state
+
+
+def here(session: Session) -> tuple[str, int]:
+    """Path and line of the innermost frame."""
+    frame = views.frames(session)[0]
+    return frame.path, frame.line
+
+
+def test_a_message_ends_under_the_debugger_as_it_did_without(debug: Debug, stage: Stage) -> None:
+    session = debug()
+    session.start()
+    ended = session.go_on()
+    receipt = stage.network.receipt(stage.failed)
+    assert isinstance(ended, End)
+    assert (ended.exit_code, ended.gas_used) == (receipt.exit_code, receipt.gas_used)
+
+
+def test_gas_is_the_same_to_the_unit_when_every_instruction_is_stepped_through(debug: Debug, stage: Stage) -> None:
+    session = debug()
+    state = session.start()
+    count = 0
+    while isinstance(state, Stop):
+        count += 1
+        state = session.step(by_instruction=True)
+    assert state.gas_used == stage.network.receipt(stage.failed).gas_used
+    assert count > 500
+
+
+def test_lines_of_solidity_are_stepped_through_and_calls_left_out(debug: Debug) -> None:
+    session = debug()
+    session.start()
+    lines = []
+    while isinstance(session.over(), Stop):
+        lines.append(here(session)[1])
+    wanted = [line_of("attempts = attempts + 1"), line_of("int256 exit = ask"), line_of("lastExit = exit")]
+    wanted += [line_of("if (exit != 0)"), line_of("revert Refused")]
+    assert [line for line in lines if line in wanted] == wanted
+    assert line_of("bytes memory input") not in lines  # of the function that is called
+
+
+def test_a_step_goes_into_functions_and_native_actors(debug: Debug, stage: Stage) -> None:
+    session = debug()
+    session.start()
+    session.breakpoints.add(f"call f0{stage.counter}")
+    stop = stopped(session.go_on())
+    assert stop.site.mark is MarkKind.CALL
+    assert [frame.runtime for frame in views.frames(session)] == ["", "evm"]
+    assert views.frames(session)[1].line == line_of("delegatecall(input)")
+    inside = stopped(session.step())
+    assert inside.site.mark is MarkKind.SYSCALL
+    assert [frame.runtime for frame in views.frames(session)] == ["wasm", "evm"]
+    out = stopped(session.out())
+    assert out.site.mark is MarkKind.RETURN
+    assert out.site.call.node.end is not None
+    assert out.site.call.node.end.exit_code == EXIT
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("call teller", "call"),
+        ("call counter", "call"),
+        ("method Fail", "call"),
+        ("method 2807139696", "call"),
+        ("method pay", "call"),
+        ("syscall ipld::block_link", "syscall"),
+        ("syscall set_root", "syscall"),
+        ("line Teller.sol:26", "delegatecall"),
+        ("pc 433", "pc"),
+        ("exit 33", "exit"),
+        ("exit any", "exit"),
+        ("gas 3000000", "gas"),
+    ],
+)
+def test_a_breakpoint_of_each_kind(debug: Debug, stage: Stage, text: str, where: str) -> None:
+    session = debug()
+    session.start()
+    made = session.breakpoints.add(text.replace("teller", f"f0{stage.counter}"))
+    if text == "method pay":  # it is the message's own: found from the beginning on
+        assert isinstance(session.go_on(), End)
+        assert stopped(session.reverse()).site.position == Position(1)
+        return
+    stop = stopped(session.go_on())
+    assert stop.reason.startswith(f"breakpoint {made.number}: {made.kind}")
+    match where:
+        case "call":
+            assert stop.site.mark is MarkKind.CALL
+        case "syscall" | "exit":
+            assert stop.site.mark is MarkKind.SYSCALL
+        case "delegatecall":
+            assert here(session)[1] == line_of("delegatecall(input)")
+        case "pc":
+            assert stop.site.counter == 433
+        case "gas":
+            used = session.listener.used_at(stop.site)
+            assert used >= 3_000_000 * MILLIGAS_PER_GAS > session.listener.used_before
+
+
+def test_a_native_actors_exit_is_seen_before_its_state_is_taken_back(debug: Debug, stage: Stage) -> None:
+    session = debug()
+    session.start()
+    session.breakpoints.add("exit any")
+    session.go_on()
+    actor = f"f0{stage.counter}"
+    call = views.call_of(session, 0)
+    assert f'"{WORDS}"' in views.syscall_text(session, call)
+    assert call.syscall is not None
+    offset = call.syscall.arguments[2]
+    assert views.memory(session, 0, offset, len(WORDS)) == WORDS.encode()
+    assert views.state(session, actor, "count") == 1_000  # what Fail writes before it fails
+    assert views.storage(session, 1).words == {0: 1}
+    session.breakpoints.remove(1)
+    session.out()
+    session.step()
+    assert views.state(session, actor, "count") == 0
+
+
+def test_every_place_is_found_again_backwards(debug: Debug) -> None:
+    session = debug()
+    state = session.start()
+    places = []
+    while isinstance(state, Stop):
+        places.append((state.site.position, state.site.mark, state.site.counter))
+        state = session.step(by_instruction=True)
+    for wanted in reversed(places[-200:]):
+        stop = stopped(session.back(into=True, by_instruction=True))
+        assert (stop.site.position, stop.site.mark, stop.site.counter) == wanted
+
+
+def test_the_lines_back_are_the_lines_forward(debug: Debug) -> None:
+    session = debug()
+    session.start()
+    lines = []
+    while isinstance(session.over(), Stop):
+        if here(session)[1]:
+            lines.append(here(session)[1])
+    back = []
+    while True:
+        stop = stopped(session.back())
+        if stop.site.mark is MarkKind.CALL:
+            break
+        if here(session)[1]:
+            back.append(here(session)[1])
+    assert back == lines[::-1]
+
+
+def test_backwards_to_the_breakpoint_before(debug: Debug) -> None:
+    session = debug()
+    session.start()
+    session.breakpoints.add("syscall ipld::block_link")
+    session.breakpoints.add("exit any")
+    first = stopped(session.go_on())
+    second = stopped(session.go_on())
+    assert (first.reason, second.reason) == ("breakpoint 1: syscall ipld::block_link", "breakpoint 2: exit any")
+    again = stopped(session.reverse())
+    assert (again.reason, again.site.position) == (first.reason, first.site.position)
+    assert stopped(session.reverse()).site.position == Position(1)
+    with pytest.raises(InvalidInput, match="where the message begins"):
+        session.back()
+
+
+def test_a_way_back_that_ends_early_leaves_no_frame_that_is_gone(debug: Debug) -> None:
+    """`back 100` from a native actor comes to the message's beginning, where there is one call."""
+    session = debug()
+    session.breakpoints.add("exit any")
+    session.start()
+    session.go_on()
+    terminal = Terminal(session)
+    assert "Teller.sol" in terminal.do("up")
+    assert terminal.do("back into 1000") == "error: this is where the message begins"
+    assert terminal.frame == 0
+    assert "begins" in terminal.do("where")
+    terminal.frame = 1
+    assert terminal.do("list") == "error: there is no frame 1: there are 0 to 0"
+
+
+Command = Callable[[Session], object]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(lambda session: session.back(), id="back"),
+        pytest.param(lambda session: session.back(by_instruction=True), id="backi"),
+        pytest.param(lambda session: session.reverse(), id="reverse"),
+        pytest.param(lambda session: views.storage(session, 0), id="storage"),
+    ],
+)
+def test_a_pause_in_a_command_that_runs_again_leaves_the_place(
+    debug: Debug, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    session = debug()
+    session.start()
+    session.breakpoints.add("line Teller.sol:18")
+    session.breakpoints.add("line Teller.sol:19")
+    session.go_on()
+    before = stopped(session.go_on())
+    hits = [made.hits for made in session.breakpoints.all]
+    paused_while_it_runs(monkeypatch, 1)
+    with pytest.raises(Interrupted, match="interrupted"):
+        command(session)
+    after = stopped(session.state)
+    assert (after.site.position, after.reason) == (before.site.position, before.reason)
+    assert [made.hits for made in session.breakpoints.all] == hits
+    command(session)  # and is done the next time
+
+
+def test_a_pause_while_a_callers_frame_is_looked_at_leaves_the_place(
+    debug: Debug, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = debug()
+    session.start()
+    session.breakpoints.add("exit any")
+    before = stopped(session.go_on())
+    terminal = Terminal(session)
+    for look in (lambda: views.step_of(session, 1), lambda: session.functions(views.call_of(session, 0))):
+        paused_while_it_runs(monkeypatch, 1)
+        with pytest.raises(Interrupted):
+            look()
+        after = stopped(session.state)
+        assert (after.site.position, after.reason) == (before.site.position, before.reason)
+    assert views.step_of(session, 1).name == "DELEGATECALL"
+    terminal.frame = 1
+    paused_while_it_runs(monkeypatch, 2)  # on the way back, too: it stands where it was paused
+    assert terminal.do("storage").startswith("error: interrupted")
+    assert stopped(session.state).reason == "paused"
+    assert session.site.position < before.site.position
+
+
+def test_a_pause_on_the_way_back_from_the_end_is_a_place(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = debug()
+    for move in (session.back, session.reverse):
+        session.start()
+        session.go_on()
+        paused_while_it_runs(monkeypatch, 1)
+        assert stopped(move()).reason == "paused"
+        assert isinstance(session.go_on(), End)
+
+
+def paused_while_it_runs(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """The next executions are paused as often as this, each time at a place after their first one."""
+    ask, left = StepListener._ask, [times]
+
+    def asked(self: StepListener, site: StopSite) -> None:
+        if left[0] and site.position > Position(1):
+            left[0] -= 1
+            self.interrupted = True
+        ask(self, site)
+
+    monkeypatch.setattr(StepListener, "_ask", asked)
+
+
+def test_a_callers_stack_is_looked_at_by_running_again(debug: Debug) -> None:
+    session = debug()
+    session.start()
+    session.breakpoints.add("exit any")
+    place = stopped(session.go_on()).site.position
+    step = views.step_of(session, 1)
+    assert step.name == "DELEGATECALL"
+    assert step.stack[-2] == int("0xfe00000000000000000000000000000000000005", 16)
+    assert session.site.position == place
+
+
+def test_a_call_that_nothing_keeps(debug: Debug, stage: Stage) -> None:
+    data = stage.teller.interface.encode_call("spin", 3)
+    root = stage.network.machine.root
+    session = debug(of_call(stage.network, CallRequest(stage.teller.address, data)))
+    session.start()
+    ended = session.go_on()
+    assert isinstance(ended, End)
+    assert ended.exit_code == 0
+    assert stage.network.machine.root == root
+
+
+def test_no_thread_is_left(stage: Stage, debug: Debug) -> None:
+    before = threading.active_count()
+    session = Session(of_transaction(stage.network, stage.failed))
+    session.start()
+    for _ in range(5):
+        session.step()
+    session.back()
+    assert threading.active_count() == before + 1
+    session.close()
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("somewhere", "begin with one of call, method"),
+        ("call", "call of what"),
+        ("pc x", "'x' is not a number"),
+        ("line Teller.sol", "write FILE:LINE"),
+        ("gas -1", "-1 is below 0"),
+        ("call 0x12", "not an Ethereum address"),
+        ("call f410fabcd", "checksum"),
+        ("syscall ipld::block_lnik", "there is no syscall 'ipld::block_lnik'"),
+    ],
+)
+def test_what_is_no_breakpoint_is_refused(debug: Debug, text: str, problem: str) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        debug().breakpoints.add(text)
+
+
+@pytest.mark.parametrize("evm", ["py-evm"])
+def test_an_engine_that_shows_all_instructions_is_stepped_through_alike(stage: Stage, debug: Debug, evm: str) -> None:
+    def counters(session: Session) -> list[tuple[Position, int]]:
+        state, found = session.start(), []
+        while isinstance(state, Stop):
+            found.append((state.site.position, state.site.counter))
+            state = session.step()
+        return found
+
+    subject = of_transaction(stage.network, stage.failed)
+    from hypervisor.opening import registry_factory
+
+    subject.machine.registry = registry_factory(evm, {})(subject.machine.manifest, subject.machine.store)
+    assert counters(debug(subject)) == counters(debug())
+
+
+def test_the_way_back_in_a_long_message_looks_at_few_instructions(
+    debug: Debug, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = stage.teller.interface.encode_call("spin", 5_000)
+    session = debug(of_call(stage.network, CallRequest(stage.teller.address, data)))
+    session.start()
+    session.go_on()
+    seen = 0
+    pause = StepListener.pause
+
+    def counted(listener: StepListener, *arguments: Any) -> int:
+        nonlocal seen
+        seen += 1
+        return pause(listener, *arguments)
+
+    monkeypatch.setattr(StepListener, "pause", counted)
+    session.back()  # where the call ends
+    last = stopped(session.back()).site.position
+    assert last.number > 500_000
+    assert here(session)[1] == line_of("attempts = sum")
+    before = stopped(session.back()).site.position
+    assert 0 < last.number - before.number < 1_000
+    assert seen < 20_000
+
+
+def test_the_functions_of_a_native_actor_at_a_syscall(debug: Debug, stage: Stage) -> None:
+    session = debug()
+    session.start()
+    session.breakpoints.add("exit any")
+    place = stopped(session.go_on()).site.position
+    names = session.functions(views.call_of(session, 0))
+    assert names[-1] == "invoke"  # what an actor exports
+    assert len(names) > 1
+    assert session.functions(views.call_of(session, 1)) == []  # of a contract
+    assert session.site.position == place
+    ended = session.go_on()
+    assert isinstance(ended, Stop)  # the contract reverts with the same code
+    session.breakpoints.remove(1)
+    end = session.go_on()
+    assert isinstance(end, End)
+    assert end.gas_used == stage.network.receipt(stage.failed).gas_used
+
+
+NO_NAMES_AND_A_START_THAT_TRAPS = """
+(module
+  (memory (export "memory") 1)
+  (func $start unreachable)
+  (func (export "invoke") (param i32) (result i32) i32.const 0)
+  (start $start))
+"""
+
+
+def test_a_trap_in_a_start_function_ends_the_call_with_a_sentence(stage: Stage, debug: Debug) -> None:
+    from wasmtime import wat2wasm
+
+    machine = stage.network.machine.fork()
+    code = machine.install(bytes(wat2wasm(NO_NAMES_AND_A_START_THAT_TRAPS)))
+    actor = machine.state_tree.register_address(Address.actor(b"trapping"))
+    machine.state_tree.set_actor(actor, ActorState(code))
+    message = Message(Address.id(actor), Address.id(SYSTEM_ACTOR), method=MethodNumber(2), params=b"\x80")
+    session = debug(of_message(machine, message, implicit=True))
+    session.start()
+    stop = stopped(session.step())
+    assert stop.site.mark is MarkKind.RETURN
+    assert "exit 4 SYS_ILLEGAL_INSTRUCTION" in views.frames(session)[0].where
+    assert "actor 2" in views.frames(session)[0].title
+    with pytest.raises(InvalidInput, match="no memory is to be seen here"):
+        views.memory(session, 0, 0, 32)
+    ended = session.go_on()
+    assert isinstance(ended, End)
+    assert ended.exit_code == 4
+
+
+WRONG_SCHEMA = """
+type State struct {
+    name String
+} representation tuple
+
+type FailParams struct {
+    exit_code Int
+} representation tuple
+"""
+
+
+def test_what_a_schema_does_not_fit_is_shown_as_it_is(tmp_path: Path) -> None:
+    schema = tmp_path / "wrong.ipldsch"
+    schema.write_text(WRONG_SCHEMA)
+    with Network() as network:
+        wrong = prepare(network, schema)
+        session = Session(of_transaction(network, wrong.failed), SourceLines([OUT]))
+        try:
+            session.start()
+            session.breakpoints.add("method Fail")
+            session.go_on()
+            assert "Fail(0x83182172" in views.frames(session)[0].title
+            session.step()
+            assert views.state(session, f"f0{wrong.counter}", "")[0] == 0
+            with pytest.raises(NothingAtPath, match="no entry name in a list of 3"):
+                views.state(session, f"f0{wrong.counter}", "name")
+        finally:
+            session.close()
+
+
+@pytest.mark.parametrize("name", ["fToken2", "t2", "tip_jar", "f0x", "f4", "Teller"])
+def test_a_contract_may_have_a_name_that_begins_as_an_address(debug: Debug, name: str) -> None:
+    made = debug().breakpoints.add(f"call {name}")
+    assert (made.kind, made.where) == ("call", name)
+
+
+def test_a_path_of_a_state_may_begin_as_an_address(debug: Debug) -> None:
+    session = debug()
+    session.start()
+    terminal = Terminal(session)
+    assert "there is no actor" in terminal.do("state f0999999")
+    assert "total" in terminal.do("state total")
+    assert "there is no actor" not in terminal.do("state total")
+
+
+def test_an_error_of_the_machine_or_the_disk_is_shown_in_its_words() -> None:
+    assert views.shown_safely(StoreError("a block is missing")) == "a block is missing"
+    assert views.shown_safely(FileNotFoundError(2, "No such file", "chain")) == "[Errno 2] No such file: 'chain'"
+
+
+def test_what_is_left_out_of_storage_and_memory_is_said(debug: Debug, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two slots at the message's beginning, one is shown: the other one by the command that is named."""
+    session = debug()
+    session.start()
+    session.breakpoints.add("line Teller.sol:17")
+    session.go_on()
+    monkeypatch.setattr(views, "MOST_SLOTS", 1)
+
+    def two_slots(*_: object) -> SimpleNamespace:
+        storage = Kamt(session.subject.machine.store)
+        for slot in (0, 7):
+            storage.set(slot, 9)
+        return SimpleNamespace(storage=storage.flush())
+
+    monkeypatch.setattr(views, "state_with_storage", two_slots)
+    terminal = Terminal(session)
+    assert terminal.do("storage").splitlines()[1:] == ["more from slot 0x7: `storage 0x7`"]
+    assert terminal.do("storage 0x7") == "0x7: 0x9"
+    assert "0 to 2^256 - 1" in terminal.do("storage -1")
+    monkeypatch.setattr(variables, "_MOST", 64)
+    rows = variables._words("calldata", bytes(100))
+    assert [(each.name, each.value[:30]) for each in rows[2:]] == [("...", "36 bytes more: `calldata 64 36`"[:30])]
+    assert terminal.do("calldata 0 4").startswith("0x000000  ")

@@ -1,0 +1,143 @@
+"""`hypervisor step` as a program: through a pseudo-terminal, and with commands as lines of the input."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localnet import Network
+from tests import prepared
+from tests.fvm_hypervisor.debugger.stage import OUT, Stage, prepare
+
+LONGEST = 60.0
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r")
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stage]:
+    """The stage's chain in a folder, which nothing has open."""
+    folder = tmp_path_factory.mktemp("stepped") / "chain"
+    with Network(folder) as network:
+        return folder, prepare(network)
+
+
+class Screen:
+    """A program on a pseudo-terminal: what it prints is waited for, and lines are typed."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._terminal, inner = pty.openpty()
+        self.program = subprocess.Popen(
+            [Path(sys.executable).parent / "hypervisor", *arguments],
+            stdin=inner, stdout=inner, stderr=inner, close_fds=True,
+            env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "COLUMNS": "300", "LINES": "200"},
+        )  # fmt: skip
+        os.close(inner)
+        self.text = ""
+
+    def wait_for(self, text: str) -> str:
+        """What is printed until a text comes, which is then forgotten."""
+        deadline = time.monotonic() + LONGEST
+        while text not in self.text:
+            ready, _, _ = select.select([self._terminal], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"waited for {text!r}: {self.text}"
+            try:
+                data = os.read(self._terminal, 65_536)
+            except OSError:  # the program has ended
+                data = b""
+            assert data, f"ended before {text!r}: {self.text}"
+            self.text += _CONTROL.sub("", data.decode("utf-8", "replace"))
+        before, _, self.text = self.text.partition(text)
+        return before + text
+
+    def type(self, line: str) -> None:
+        """Type a line."""
+        os.write(self._terminal, line.encode() + b"\n")
+
+    def close(self) -> None:
+        """End the program, if it runs."""
+        if self.program.poll() is None:
+            self.program.kill()
+        self.program.wait()
+        os.close(self._terminal)
+
+
+@pytest.fixture
+def screen(chain: tuple[Path, Stage]) -> Iterator[Screen]:
+    folder, stage = chain
+    made = Screen(["step", f"0x{stage.failed.hex()}", "--state", str(folder), "--artifacts", str(OUT)])
+    yield made
+    made.close()
+
+
+def test_a_solidity_call_that_reaches_a_native_actor_that_fails_on_a_terminal(
+    screen: Screen, chain: tuple[Path, Stage]
+) -> None:
+    _, stage = chain
+    screen.wait_for("the message begins")
+    screen.wait_for("(step)")
+    screen.type("break exit any")
+    screen.wait_for("breakpoint 1: exit any")
+    screen.type("continue")
+    screen.wait_for(f"f0{stage.counter} counter Fail(exit_code=33")
+    screen.wait_for('"refused on purpose"')
+    screen.type("where")
+    screen.wait_for("src/Teller.sol:26")
+    screen.type("state")
+    screen.wait_for('"count": 1000')
+    screen.type("back")
+    screen.wait_for("back: ")
+    screen.wait_for("event::emit_event")
+    screen.type("stack")
+    screen.wait_for("error: frame 0 is not at an instruction of a contract")
+    screen.type("quit")
+    assert screen.program.wait(LONGEST) == 0
+
+
+def test_commands_are_lines_of_the_input_without_a_terminal(chain: tuple[Path, Stage]) -> None:
+    folder, stage = chain
+    done = prepared.run(
+        "step", f"0x{stage.failed.hex()}", "--state", folder, "--artifacts", OUT, "--break", "line Teller.sol:17",
+        "-x", "continue", "-x", "out", "-x", "nonsense", "-x", "step", timeout=LONGEST,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "breakpoint 1: line Teller.sol:17" in done.stdout
+    assert "ends: exit 33 EVM_CONTRACT_REVERTED" in done.stdout
+    assert "there is no command 'nonsense'" in done.stdout
+    assert "the message has ended: exit 33" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "name what to step through"),
+        (["0x12", "--state", "CHAIN"], "neither an epoch, a transaction's hash"),
+        (["0x" + "12" * 32, "--state", "CHAIN"], "is not on this chain"),
+        (["0x" + "12" * 32, "--state", "/nowhere"], "there is no folder"),
+        (["f0100", "f()"], "name it with --state"),
+        (["0x" + "12" * 32, "--state", "CHAIN", "--break", "exit"], "exit of what"),
+        (["0x" + "12" * 32, "--dap"], 'launch configuration has "what"'),
+        (["--listen", "0", "--from", "f0100"], "--from has no use where an editor is served"),
+        (["--dap", "--rpc", "http://127.0.0.1:1"], 'launch configuration has "rpcUrl"'),
+        (["--dap", "--value", "1"], 'launch configuration has "value"'),
+        (["--dap", "-x", "where"], "its console takes commands"),
+        (["--dap", "--listen", "0"], "--dap serves it on standard input"),
+    ],
+)
+def test_bad_input_is_one_sentence(chain: tuple[Path, Stage], arguments: list[str], problem: str) -> None:
+    folder, stage = chain
+    given = [str(folder) if each == "CHAIN" else each for each in arguments]
+    if "--break" in given:  # of a transaction that is there
+        given[0] = f"0x{stage.failed.hex()}"
+    done = prepared.run("step", *given, timeout=LONGEST)
+    assert done.returncode == (1 if "is not on this chain" in done.stderr else 2)
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr

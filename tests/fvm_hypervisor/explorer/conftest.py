@@ -1,0 +1,115 @@
+"""A visitor of the pages in this process: no sockets, the same bytes; what it gets is read as a browser reads it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.explorer.pages import Pages
+from fvm_hypervisor.explorer.site import Site
+from localnet import Network
+from localnet.contracts.artifacts import ArtifactFolders
+from localnet.rpc.methods import QuestionKind
+from localnet.rpc.node import Node, NodeReader
+from tests.explorer.stage import ARTIFACTS, Stage, planted
+from tests.localnet.conftest import Clock
+
+
+@dataclass
+class Visit(HTMLParser):
+    """An answer: its status and headers, and of its page the tags with their attributes, and the text."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        HTMLParser.__init__(self)
+        if self.headers["content-type"].startswith("text/html"):
+            self.feed(self.body.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """What a reader sees, with single spaces."""
+        return " ".join(" ".join(self.words).split())
+
+    @property
+    def links(self) -> list[str]:
+        return [attrs["href"] or "" for tag, attrs in self.tags if tag == "a" and "href" in attrs]
+
+
+@dataclass
+class Visitor:
+    """Asks for pages. `node` is what they show."""
+
+    node: Node
+
+    def __post_init__(self) -> None:
+        self.site = Site(self.node, ArtifactFolders([ARTIFACTS]))
+        self._pages = Pages(self.site, self._ask)
+
+    async def _ask(self, question: Callable[[NodeReader], Any], kind: QuestionKind) -> Any:
+        return question(self.node)
+
+    def __call__(self, address: str, method: str = "GET") -> Visit:
+        return asyncio.run(self._visit(address, method))
+
+    async def _visit(self, address: str, method: str) -> Visit:
+        path, _, query = address.partition("?")
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(b"host", b"127.0.0.1:8545")],
+        }
+        sent: list[Any] = []
+        request = iter([{"type": "http.request"}])
+
+        async def receive() -> Any:
+            for message in request:
+                return message
+            return await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self._pages(scope, receive, send)
+        start, body = sent
+        return Visit(start["status"], {key.decode(): value.decode() for key, value in start["headers"]}, body["body"])
+
+
+@pytest.fixture(scope="session")
+def planted_network() -> Iterator[Stage]:
+    with Network(clock=Clock()) as network:
+        yield planted(network)
+
+
+@pytest.fixture
+def stage(planted_network: Stage) -> Iterator[Stage]:
+    """The demonstration's network; what a test does to it is taken back."""
+    network = planted_network.network
+    snapshot, interfaces = network.snapshot(), dict(network._interfaces.known)
+    yield planted_network
+    assert network.revert(snapshot)
+    network._interfaces.known, network.automine = interfaces, True
+
+
+@pytest.fixture
+def visit(stage: Stage) -> Iterator[Visitor]:
+    node = Node(stage.network)
+    yield Visitor(node)
+    node.close()

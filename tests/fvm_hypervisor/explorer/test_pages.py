@@ -1,0 +1,328 @@
+"""The frame around all pages: addresses, refusals, headers, what a browser is let do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from fvm_hypervisor.explorer.application import explorer
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from localnet import Network
+from localnet.contracts.kept_interfaces import MOST_INTERFACES
+from localnet.rpc.node import Node, NodeLimits
+from localnet.rpc.server import serving
+from localnet.state.contract_state import contract_state
+from store.blockstore import StoreCorrupt
+from store.cid import show
+from tests.explorer.stage import ARTIFACTS, FIL, Stage
+from tests.fvm_hypervisor.explorer.conftest import Visitor
+from tests.localnet.rpc.test_http import ask, request
+
+NO_HASH = "0x" + "99" * 32
+NO_CID = "bafy2bzacea3wsdh6y3a36tb3skempjoxqpuyompjbmfeyf34fi3uy6uue42v4"
+
+
+def test_the_home_page_lists_the_newest_messages_and_tipsets(stage: Stage, visit: Visitor) -> None:
+    stage.network.mine(null_rounds=3)
+    home = visit("/")
+    assert home.status == 200
+    for hash_ in stage.messages.values():
+        assert f"/tx/{hash_}" in home.links
+    assert "3 null rounds" in home.text
+    assert f"/epoch/{stage.network.block_number}" in home.links
+    assert "tryFail" in home.text
+    assert "account 0" in home.text
+
+
+def test_an_epoch_has_its_messages_and_its_neighbours(stage: Stage, visit: Visitor) -> None:
+    receipt = stage.network.receipt(bytes.fromhex(stage.messages["caught"][2:]))
+    epoch = visit(f"/epoch/{receipt.block_number}")
+    assert f"/tx/{stage.messages['caught']}" in epoch.links
+    assert {f"/epoch/{receipt.block_number + step}" for step in (-1, 1)} <= set(epoch.links)
+    assert "11,217,617" in epoch.text
+
+
+def test_a_null_round_is_a_page_that_names_its_neighbours(stage: Stage, visit: Visitor) -> None:
+    before = stage.network.block_number
+    stage.network.mine(null_rounds=2)
+    null = visit(f"/epoch/{before + 1}")
+    assert null.status == 200
+    assert "null round" in null.text
+    assert {f"/epoch/{before}", f"/epoch/{before + 3}"} <= set(null.links)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("/nothing/here", "no page at this address"),
+        ("/epoch/1000000", "above the head"),
+        (f"/tx/{NO_HASH}", "is not on this chain"),
+        (f"/tx/{NO_HASH}/calls.svg", "is not on this chain"),
+        (f"/message/{NO_CID}", "no message of this chain"),
+        (f"/block/{NO_CID}", "the store has no block"),
+        ("/search?q=nosuchthing", "Nothing on this chain"),
+        (f"/search?q={NO_HASH}", "Nothing on this chain"),
+        ("/epoch/1000000/cron", "no tipset was executed"),
+    ],
+)
+def test_what_is_not_there_is_a_page_with_status_404(visit: Visitor, address: str, words: str) -> None:
+    found = visit(address)
+    assert (found.status, words in found.text) == (404, True), found.text
+    assert found.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("/epoch/-1", "expected a number"),
+        ("/epoch/1e3", "expected a number"),
+        ("/epoch/" + "9" * 300, "300 characters"),
+        ("/tx/0x12", "64 hex digits"),
+        ("/tx/<script>", "64 hex digits"),
+        ("/message/bafy", "is not a CID"),
+        ("/block/Qm", "is not a CID"),
+        ("/search?q=f1zzz", "is not an address"),
+        ("/search?q=" + "a" * 300, "at most 200"),
+        ("/epoch/1?from=x", "expected a number"),
+        ("/?" + "&".join(f"a{number}=1" for number in range(30)), "more than 20 fields"),
+        ("/" + "a" * 5000, "at most 4,096"),
+    ],
+)
+def test_what_cannot_be_read_is_a_page_with_status_400(visit: Visitor, address: str, words: str) -> None:
+    found = visit(address)
+    assert (found.status, words in found.text) == (400, True), found.text
+
+
+def test_a_search_leads_to_the_page_of_what_it_names(stage: Stage, visit: Visitor) -> None:
+    receipt = stage.network.receipt(bytes.fromhex(stage.messages["deposit"][2:]))
+    tipset = receipt.tipset
+    for text, place in {
+        "3": "/epoch/3",
+        stage.messages["deposit"]: f"/tx/{stage.messages['deposit']}",
+        f"0x{tipset.hash.hex()}": f"/epoch/{tipset.height}",
+        show(receipt.execution.message.cid()): f"/message/{show(receipt.execution.message.cid())}",
+        show(tipset.block): f"/block/{show(tipset.block)}",
+        "f04": "/actor/f04",
+        "t04": "/actor/f04",
+        "0x" + "12" * 20: "/actor/0x" + "12" * 20,
+        "CreateMiner": "/search?q=storagepower",
+    }.items():
+        found = visit(f"/search?q={text}")
+        assert (found.status, found.headers.get("location")) == (302, place), text
+
+
+def test_a_search_for_a_topic_lists_the_messages_that_logged_it(stage: Stage, visit: Visitor) -> None:
+    logs = stage.network.receipt(bytes.fromhex(stage.messages["caught"][2:])).logs
+    found = visit(f"/search?q=0x{logs[0].log.topics[0].hex()}")
+    assert (found.status, found.headers["location"]) == (302, f"/tx/{stage.messages['caught']}#events")
+
+
+def test_pages_forbid_everything_but_our_own_script_and_style(visit: Visitor) -> None:
+    page = visit("/")
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["cache-control"] == "no-store"
+    assert not [attrs for _, attrs in page.tags for name in attrs if name.startswith("on") or name == "style"]
+
+
+def test_a_picture_may_run_nothing_at_all(stage: Stage, visit: Visitor) -> None:
+    picture = visit(f"/tx/{stage.messages['caught']}/flame.svg")
+    assert picture.headers["content-type"] == "image/svg+xml"
+    assert picture.headers["content-security-policy"].startswith(
+        "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    )
+
+
+def test_what_a_page_loads_is_there_and_is_kept_under_its_tag(visit: Visitor) -> None:
+    loaded = [
+        attrs.get("src") or attrs.get("href") or "" for tag, attrs in visit("/").tags if tag in ("script", "link")
+    ]
+    assets = [address for address in loaded if address.startswith("/assets/")]
+    assert len(assets) == 2
+    for address in assets:
+        assert (visit(address).status, visit(address).headers["cache-control"]) == (200, "max-age=31536000, immutable")
+    assert visit("/assets/nothing.js").status == 404
+    assert visit("/assets/../pages.py").status == 404
+
+
+def test_other_methods_are_refused_and_head_has_no_body(visit: Visitor) -> None:
+    assert (visit("/epoch/1", "DELETE").status, visit("/epoch/1", "DELETE").headers["allow"]) == (405, "GET, HEAD")
+    head = visit("/epoch/1", "HEAD")
+    assert (head.status, head.body, int(head.headers["content-length"]) > 500) == (200, b"", True)
+
+
+def test_damaged_data_are_a_page_that_says_so(
+    visit: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def damaged(*_: object) -> None:
+        raise StoreCorrupt("the chain's index has no entry for height 3")
+
+    index = visit.node.network.chain.index
+    monkeypatch.setattr(type(index), "at", damaged)
+    found = visit("/epoch/3")
+    assert (found.status, "no entry for height 3" in found.text) == (500, True)
+    assert "no entry for height 3" in caplog.text
+
+
+def test_a_defect_of_ours_is_logged_and_its_words_stay_here(
+    visit: Visitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(type(visit.node.network.chain.index), "at", lambda *_: 1 / 0)
+    found = visit("/epoch/3")
+    assert (found.status, "ZeroDivisionError" in found.text, "division" in found.text) == (500, True, False)
+    assert "division by zero" in caplog.text
+
+
+def test_the_node_serves_pages_beside_requests_and_keeps_its_checks() -> None:
+    with Network() as network, serving(network, pages=explorer()) as url:
+        network_id = ask(url, "eth_chainId")
+        assert network_id == "0x1df5e76"
+        status, headers, body = request(url, "GET", "/")
+        assert (status, headers["content-type"], b"<!doctype html>" in body) == (200, "text/html; charset=utf-8", True)
+        assert request(url, "GET", "/healthz")[0] == 200
+        assert request(url, "GET", "/", Host="attacker.example")[0] == 403
+        assert request(url, "GET", "/epoch/0", Origin="https://attacker.example")[0] == 403
+        assert request(url, "POST", "/epoch/0", "{}")[0] == 405
+
+
+def test_without_pages_a_node_answers_requests_alone() -> None:
+    with Network() as network, serving(network) as url:
+        assert request(url, "GET", "/")[0] == 405
+        assert request(url, "GET", "/epoch/0")[0] == 404
+
+
+def test_a_page_that_takes_too_long_is_given_up() -> None:
+    with Network() as network, serving(network, limits=NodeLimits(question=1e-9), pages=explorer()) as url:
+        answers = (request(url, "GET", "/") for _ in range(100))  # one may be made before the time is looked at
+        status, _, body = next(answer for answer in answers if answer[0] != 200)
+    assert (status, b"may take no longer" in body, b"--question-time" in body) == (503, True, True)
+
+
+def test_a_page_is_gone_with_its_block(stage: Stage, visit: Visitor) -> None:
+    network = stage.network
+    snapshot = network.snapshot()
+    sent = network.send(network.accounts[2].address, FIL).hash.hex()
+    assert visit(f"/tx/0x{sent}").status == 200
+    network.revert(snapshot)
+    assert visit(f"/tx/0x{sent}").status == 404
+
+
+def test_a_message_that_waits_has_a_page(stage: Stage, visit: Visitor) -> None:
+    network = stage.network
+    network.automine = False
+    transaction = network.accounts[0].sign
+    from bridge.transactions import DYNAMIC_FEE, Transaction
+
+    waiting = network.submit(
+        transaction(
+            Transaction(
+                type=DYNAMIC_FEE,
+                chain_id=network.chain_id,
+                nonce=network.nonce(network.accounts[0]),
+                to=network.accounts[1].address,
+                value=FIL,
+                data=b"",
+                gas_limit=10_000_000,
+                max_fee=10**9,
+                max_priority_fee=10**5,
+            )
+        ).raw()
+    )
+    assert "It waits for a block" in visit(f"/tx/0x{waiting.hex()}").text
+    network.mine()
+    assert "Succeeded" in visit(f"/tx/0x{waiting.hex()}").text
+
+
+def test_a_node_starts_without_the_explorers_modules_and_pages_without_their_templates() -> None:
+    program = "import fvm_hypervisor.explorer.application, localnet.rpc.server, sys\n"
+    program += "assert not {'jinja2', 'fvm_hypervisor.explorer.pages'} & {*sys.modules}\n"
+    program += "import fvm_hypervisor.explorer.pages\n"
+    program += "assert not {'jinja2', 'rich', 'fvm_hypervisor.explorer.messages'} & {*sys.modules}\n"
+    program += "from fvm_hypervisor.explorer.rendering import render\nrender('bare.html', title='t', words='w')\n"
+    program += "assert 'jinja2' in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_search_finds_a_contract_by_its_own_name(stage: Stage, visit: Visitor) -> None:
+    for contract, name in ((stage.inbox, "Inbox"), (stage.bridge, "bridge")):
+        found = visit(f"/search?q={name}")
+        assert (found.status, found.headers.get("location")) == (302, f"/actor/0x{contract.address.hex()}")
+
+
+def test_names_of_contracts_outlive_the_node(tmp_path: Path) -> None:
+    """Those that it was given, from the folder; those of compiled contracts, by the code that runs."""
+    code = bytes.fromhex(json.loads((ARTIFACTS / "DataCapName.json").read_text(encoding="utf-8"))["bytecode"][2:])
+    with Network(tmp_path / "chain") as network:
+        given = network.deploy(ARTIFACTS / "Inbox.json")
+        network.add_interface(given.interface.abi, "post box", given)
+        receipt = network.send(None, 0, code)
+    with Network(tmp_path / "chain") as network:
+        visit, found = Visitor(Node(network)), receipt.contract_address
+        assert found is not None
+        assert [each.name for each in network.interfaces] == ["post box"]
+        for name, address in (("post box", given.address), ("DataCapName", found)):
+            assert visit(f"/search?q={quote(name)}").headers.get("location") == f"/actor/0x{address.hex()}"
+            assert name in visit(f"/actor/0x{address.hex()}").text
+        assert "DataCapName" in visit(f"/epoch/{receipt.block_number}").text
+
+
+def test_as_many_names_are_known_as_are_kept_and_a_known_one_may_change(tmp_path: Path) -> None:
+    entry = {"type": "function", "name": "post", "inputs": [], "outputs": []}
+    with Network(tmp_path / "chain") as network:
+        given = network.deploy(ARTIFACTS / "Inbox.json")
+        for number in range(MOST_INTERFACES - 1):
+            network.add_interface([entry], f"name {number}")
+        network.deploy(ARTIFACTS / "Inbox.json")  # one too many: it has no name
+        with pytest.raises(InvalidInput, match="1000 interfaces are known, and no more are kept"):
+            network.add_interface([entry], "one more")
+        network.add_interface(given.interface.abi, "post box", given)
+        known = {each.name for each in network.interfaces}
+    assert known == {"post box", *(f"name {number}" for number in range(MOST_INTERFACES - 1))}
+    with Network(tmp_path / "chain") as network:
+        assert {each.name for each in network.interfaces} == known
+
+
+def test_a_search_finds_functions_events_and_code(stage: Stage, visit: Visitor) -> None:
+    inbox, hash_ = f"0x{stage.inbox.address.hex()}", stage.messages["two borders"]
+    calldata = stage.inbox.interface.encode_call("greet", "")
+    for text in ("greet", "GREET", "greet(string)", f"0x{calldata[:4].hex()}"):
+        assert visit(f"/search?q={text}").headers["location"] == f"/actor/{inbox}/call", text
+    assert f"/tx/{hash_}" in visit("/search?q=callThrough").links
+    caught = stage.network.receipt(bytes.fromhex(stage.messages["caught"][2:])).logs[0].log.topics[0].hex()
+    event = next(
+        each["name"]
+        for each in stage.bridge.interface.abi
+        if each["type"] == "event" and stage.bridge.interface.topics(each["name"])[0].hex() == caught
+    )
+    assert visit(f"/search?q={event}").headers["location"] == f"/tx/{stage.messages['caught']}#events"
+    machine = stage.network.machine
+    state = machine.actor(Address.delegated(10, stage.bridge.address))
+    assert state is not None
+    found = contract_state(machine, state)
+    assert found is not None
+    assert found.bytecode is not None
+    actor = machine.state_tree.lookup_id(Address.delegated(10, stage.bridge.address))
+    assert f"/actor/f0{actor}" in visit(f"/search?q={show(found.bytecode)}").links
+    assert visit("/search?q=0x12345678").status == 404
+    assert "evm Bridge" in visit("/search?q=evm").text
+
+
+def test_an_epoch_has_every_field_of_its_block(stage: Stage, visit: Visitor) -> None:
+    tipset, parent = stage.network.block(4), stage.network.block(3)
+    page = visit("/epoch/4")
+    fields = page.text.split("Every field of the block")[1]
+    assert f"Height 4 ParentStateRoot {show(parent.state)} ParentMessageReceipts {show(parent.receipts)}" in fields
+    assert f"Timestamp {tipset.timestamp} BlockSig null ForkSignaling 0 ParentBaseFee" in fields
+    assert {f"/block/{show(parent.block)}", f"/block/{show(parent.state)}"} <= set(page.links)
+    data = stage.network.machine.store.get(tipset.block)
+    assert f"0x{data.hex()}" in page.body.decode()
+    assert page.text == visit(f"/block/{show(tipset.block)}").text

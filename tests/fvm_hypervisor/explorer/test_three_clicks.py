@@ -1,0 +1,57 @@
+"""Three planted failures, found from the home page by its links alone: what failed, and why, within three clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.explorer.stage import Stage
+from tests.fvm_hypervisor.explorer.conftest import Visit, Visitor
+
+MOST_CLICKS = 3
+CAUSES = {
+    "caught": ("exit 42, an exit code of the actor's own", "refused on purpose"),
+    "wrong method": ("exit 22 USR_UNHANDLED_MESSAGE, the actor has no such method", "this actor has no method"),
+    "out of gas": ("exit 7 SYS_OUT_OF_GAS", "increment"),
+}
+"""A native abort inside a caught Solidity call, a wrong method number, an out-of-gas in a nested call: what explains
+each of them."""
+
+
+def clicks_to(visit: Visitor, found: Callable[[str, Visit], bool]) -> int | None:
+    """How many links from the home page on a page is that fits; None where it is further than allowed."""
+    places, seen = ["/"], {"/"}
+    for clicks in range(MOST_CLICKS + 1):
+        pages = [(place, visit(place)) for place in places]
+        if any(found(place, page) for place, page in pages):
+            return clicks
+        places = []
+        for _, page in pages:
+            for link in page.links:
+                place = link.split("#")[0]
+                if place.startswith("/tx/") and not place.endswith(".svg") and place not in seen:
+                    seen.add(place)
+                    places.append(place)
+    return None
+
+
+@pytest.mark.parametrize("failure", CAUSES)
+def test_the_cause_is_reached_within_three_clicks_among_other_messages(
+    stage: Stage, visit: Visitor, failure: str
+) -> None:
+    for number in range(5):
+        stage.network.send(stage.network.accounts[2], number + 1)
+    sentence, words = CAUSES[failure]
+
+    def says_why(place: str, page: Visit) -> bool:
+        above = page.text.split(" Epoch ")[0]  # the verdict stands above the facts
+        return place == f"/tx/{stage.messages[failure]}" and sentence in above
+
+    def has_the_call(place: str, page: Visit) -> bool:
+        return place.startswith(f"/tx/{stage.messages[failure]}/call/") and sentence in page.text and words in page.text
+
+    assert clicks_to(visit, says_why) == 1
+    assert clicks_to(visit, has_the_call) == 2
+    home = visit("/").text
+    assert home.index("SYS_OUT_OF_GAS") < home.index("EVM_CONTRACT_REVERTED")  # the newest first, each marked

@@ -1,0 +1,318 @@
+"""`hypervisor compare`: sources and sides, what is the same, what differs, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.cli.node_banner import banner
+from fvm_hypervisor.laboratory.compare import compare_job
+from fvm_hypervisor.laboratory.sides import Choices, two_sides
+from fvm_hypervisor.laboratory.vector_source import VectorJob
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.conformance import name_of, read_vectors, run_variant, variants_of
+from hypervisor.network_versions import NV29
+from localnet import Network
+from tests.conformance.coverage import BUILT_IN_ACTORS_RUN
+from tests.conftest import bundle_folder
+from tests.fvm_hypervisor.laboratory.small_actor import SmallActor
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
+SEND = GOLDEN / "send.jsonl.gz"
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def report(*arguments: object) -> dict[str, Any]:
+    done = run("compare", *arguments, "--json", "--workers", 1)
+    assert done.exit_code in (0, 1), done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["same"] is (done.exit_code == 0)
+    return found
+
+
+def table(found: dict[str, Any], name: str) -> dict[str, tuple[list[int], list[int]]]:
+    return {row["name"]: (row["a"], row["b"]) for row in found["changed"][name]}
+
+
+@pytest.fixture
+def vector(tmp_path: Path) -> Path:
+    """One golden vector, as a file of its own, as official ones are."""
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps(next(iter(read_vectors(SEND)))), encoding="utf-8")
+    return file
+
+
+def test_a_price_that_is_as_ever_changes_nothing(chain: Path) -> None:
+    found = report(chain, "--price", "syscall=14_000")
+    assert found["same"]
+    assert found["cases"] == 6  # a deployment, three calls, a send, an empty block
+    assert found["messages"] == 5 + 6  # each block ends with reward and cron
+
+
+def test_a_dearer_transfer_is_found_where_money_moves(chain: Path) -> None:
+    found = report(chain, "--price", "transfer=6_007")
+    assert {change["gas"][1] - change["gas"][0] for change in found["changes"] if "cron" not in change["message"]} == {
+        7
+    }
+    assert list(table(found, "charges")) == ["OnValueTransfer"]
+    ((count, cheap), (same, dear)) = table(found, "charges")["OnValueTransfer"]
+    assert count == same
+    assert dear - cheap == 7_000 * count
+    assert found["changes"][0]["first"]["words"][0].startswith("OnValueTransfer")
+
+
+def test_an_overlay_and_two_of_them(chain: Path, tmp_path: Path) -> None:
+    for name, price in (("one", 15_000), ("two", 16_000)):
+        (tmp_path / f"{name}.toml").write_text(f"[prices]\nsyscall = {price}\n", encoding="utf-8")
+    one, two = tmp_path / "one.toml", tmp_path / "two.toml"
+    alone, both = report(chain, "--overlay", one), report(chain, "--overlay", f"{one},{two}")
+    assert both["milligas"][0] == alone["milligas"][1]
+    count = table(both, "charges")["OnSyscall"][0][0]
+    assert both["milligas"][1] - both["milligas"][0] == count * 1_000_000 + _frames(both) * 2 * 1_000_000
+    same = report(chain, "--overlay", f"{one},{one}", "--price", "syscall=15_000")
+    assert same["same"]
+
+
+def _frames(found: dict[str, Any]) -> int:
+    """A contract's frame pays two syscalls in one charge."""
+    return table(found, "charges").get("OnEvmFrame", ([0, 0], [0, 0]))[0][0]
+
+
+def test_two_network_versions(chain: Path) -> None:
+    assert report(chain, "--network", "nv29,nv29", "--price", "syscall=14000")["same"]
+    assert report(chain, "--network", "nv28")["same"]  # for what this chain does
+    older = report(chain, "--network", "nv24,nv25")  # contracts' states have a field more since nv25 (EIP-1153)
+    assert older["kinds"]["gas"] > 0
+    assert list(table(older, "actors")) == ["evm"]
+
+
+def test_an_opcode_that_a_version_lacks_ends_the_call_elsewhere(tmp_path: Path) -> None:
+    from tests.localnet.conftest import Clock
+
+    with Network(tmp_path / "chain", clock=Clock()) as network:
+        counter = b"\x99" * 20
+        network.set_code(counter, bytes.fromhex("60011e5f5260205ff3"))  # CLZ, since nv28
+        network.send(counter, gas_limit=50_000_000)
+    found = report(tmp_path / "chain", "--network", "nv27")
+    (change,) = [change for change in found["changes"] if "exit code" in change["kinds"]]
+    assert change["ends"][0].startswith("exit 0 ")
+    assert change["ends"][1].startswith("exit 35 ")  # EVM_CONTRACT_INVALID_INSTRUCTION
+    assert any(words.startswith("end: A exit 0") for words in change["first"]["words"])
+
+
+def test_a_range_of_epochs(chain: Path) -> None:
+    found = report(chain, "--from", 2, "--to", 3, "--price", "transfer=6007")
+    assert found["cases"] == 2
+    assert {change["case"] for change in found["changes"]} <= {"epoch 2", "epoch 3"}
+
+
+def test_vectors_and_processes(chain: Path, vector: Path) -> None:
+    arguments = ("compare", chain, vector, "--price", "transfer=6007", "--bundle-dir", bundle_folder())
+    one, two = (run(*arguments, "--workers", workers).stdout for workers in (1, 2))
+    assert one == two
+    assert "7 cases with " in one
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some golden vectors in which no built-in actor runs, as one file: they need no official bundle."""
+    kept = [vector for vector in read_vectors(SEND) if not name_of(vector).startswith(BUILT_IN_ACTORS_RUN)]
+    file = tmp_path_factory.mktemp("vectors") / "some.jsonl.gz"
+    file.write_bytes(gzip.compress("".join(json.dumps(vector) + "\n" for vector in kept[::5]).encode()))
+    return file
+
+
+def test_golden_vectors_are_the_same_under_the_same_prices(vectors: Path) -> None:
+    found = compare_job(VectorJob(vectors, bundle_folder()), two_sides(Choices(prices=["syscall=14000"])))
+    assert found.same
+    assert found.messages > 40
+
+
+def test_conformance_and_a_node_take_an_overlay_too(vectors: Path, tmp_path: Path) -> None:
+    overlay, arguments = tmp_path / "dearer.toml", ("--bundle-dir", bundle_folder(), "--workers", 1)
+    overlay.write_text("[prices]\ninvoke.flat = 75_001\n", encoding="utf-8")
+    assert run("conformance", vectors, *arguments).exit_code == 0
+    done = run("conformance", vectors, *arguments, "--overlay", overlay)
+    assert done.exit_code == 1
+    assert "(+1)" in done.stdout  # one call of an actor, a gas dearer
+    with Network(overlay=overlay) as network:
+        made_with = network.chain.record.overlay
+        assert made_with is not None
+        assert f"Overlay:         'dearer' ({made_with.digest})" in banner(network, "", "", signs=True)
+
+
+def test_a_vector_of_class_tipset_that_was_extracted_from_a_chain(chain: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tipset.json"
+    done = run("extract", "2", "--state", chain, "--out", file)
+    assert done.exit_code == 0, done.stderr
+    assert report(file, "--price", "transfer=6000")["same"]
+    from_vector = report(file, "--price", "block_persist_compute=86000")
+    from_chain = report(chain, "--from", 2, "--to", 2, "--price", "block_persist_compute=86000")
+    assert from_vector["milligas"] == from_chain["milligas"]
+    assert from_vector["changed"] == from_chain["changed"]
+
+
+def test_a_page_with_two_flame_graphs_to_one_scale_and_everything_escaped(small_chain: Path, tmp_path: Path) -> None:
+    evil = replace(SmallActor(), said=b"</script><script>alert(1)</script>")
+    bundle, page = evil.bundle(tmp_path / "<b>&.car"), tmp_path / "page.html"
+    assert run("compare", small_chain, "--bundle", bundle, "--html", page, "--workers", 1).exit_code == 1
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<svg ") == 2
+    assert "<script" not in text
+    assert "<b>" not in text
+    assert "&lt;b&gt;&amp;.car" in text
+    assert "src=" not in text
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "datacap.2" in text
+    assert "ipld::block_link" not in text  # nothing but the event differs
+    scales = [line for line in text.splitlines() if "from left to right" in line]
+    assert len(scales) == 2
+    assert (
+        scales[0].partition(", from left")[0].rpartition("gas ")[2]
+        == scales[1].partition(", from")[0].rpartition("gas ")[2]
+    )
+
+
+def test_prices_are_listed_by_the_names_that_it_takes() -> None:
+    text = run("compare", "--list-prices").stdout
+    assert text.startswith("nv29, price list Teep, in gas:\n")
+    assert any(line.split() == ["syscall", "14,000"] for line in text.splitlines())
+    older = json.loads(run("compare", "--list-prices", "--network", "nv18", "--json").stdout)
+    assert older["network"] == 18
+    assert older["prices"]["tipset_cid_recent"] == 50_000_000  # milligas
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{chain}"], "nothing differs between the two runs"),
+        (["--price", "syscall=1"], "nothing to execute"),
+        (["{chain}", "--price", "sycall=1"], "nv29 has no price 'sycall': did you mean syscall?"),
+        (["{chain}", "--price", "syscall=-1"], "the price syscall is -1 gas: expected 0 or more"),
+        (["{chain}", "--price", "syscall"], "expected NAME=GAS, or NAME=GAS,GAS"),
+        (["{chain}", "--price", "syscall=cheap"], "expected a number, in gas"),
+        (["{chain}", "--price", "randomness_entropy.flat=1"], "nv29 has no price 'randomness_entropy.flat'"),
+        (["{chain}", "--network", "nv30"], "network version nv30 is not known"),
+        (["{chain}", "--network", "calibration"], "'calibration' is not a network version"),
+        (["{chain}", "--network", "nv28,nv29,nv28"], "expected one value, for run B, or two with a comma"),
+        (["{chain}", "--network", ",nv29"], "expected one value, for run B, or two with a comma"),
+        (["{chain}", "--bundle", "{none}"], "bundle {none} cannot be read"),
+        (["{chain}", "--bundle", "own"], "actors v18 cannot run on states of actors v19: nv29 changed the layouts"),
+        (["{chain}", "--overlay", "{none}"], "overlay {none} cannot be read"),
+        (["{chain}", "--actor", "datacap"], "expected NAME=FILE"),
+        (["{chain}", "--actor", "datacop={none}"], "a bundle has no 'datacop': did you mean datacap?"),
+        (["{chain}", "--actor", "datacap={none}"], "module {none} cannot be read"),
+        (["{chain}", "--actor", "datacap={text}"], "module {text} of datacap: "),
+        (["{chain}", "--from", "99", "--price", "syscall=1"], "executes nothing from 99 to"),
+        (["{chain}", "--price", "syscall=1,2,3"], "expected one value, for run B, or two with a comma between them"),
+        (["{chain}", "--price", "syscall=1", "--price", "syscall=2"], "--price syscall is given 2 times"),
+        (["{none}", "--price", "syscall=1"], "{none} does not exist"),
+        (["{text}", "--price", "syscall=1"], "{text} is not a vector"),
+        (["{empty}", "--price", "syscall=1"], "{empty} has no messages"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence_with_the_name_and_writes_nothing(
+    chain: Path, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    text, empty, page = tmp_path / "text", tmp_path / "empty", tmp_path / "page.html"
+    text.write_text("no vector", encoding="utf-8")
+    empty.mkdir()
+    names = {"{chain}": chain, "{none}": tmp_path / "none", "{text}": text, "{empty}": empty}
+    for name, path in names.items():
+        arguments = [argument.replace(name, str(path)) for argument in arguments]
+        words = words.replace(name, str(path))
+    done = run("compare", *arguments, "--html", page, "--workers", 1)
+    assert done.exit_code == 2, done.stdout + done.stderr
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not done.stdout
+    assert not page.exists()
+
+
+def test_a_bundle_without_an_actor_is_named(chain: Path, tmp_path: Path) -> None:
+    from hypervisor.bundle import Bundle
+    from store.car import write_car
+    from store.cid import show
+
+    own = Bundle.embedded("v19")
+    missing, file = own.manifest.code("cron"), tmp_path / "half.car"
+    with file.open("wb") as stream:
+        write_car(stream, [own.root], [block for block in own.blocks if block[0] != missing])
+    done = run("compare", chain, "--bundle", file)
+    assert done.exit_code == 2
+    assert f"bundle {file} lacks the code of cron ({show(missing)})" in done.stderr
+
+
+def test_a_vector_that_lacks_blocks_is_named(vector: Path, tmp_path: Path) -> None:
+    import base64
+    import gzip
+    import io
+
+    from store.car import read_car, write_car
+
+    whole = json.loads(vector.read_text(encoding="utf-8"))
+    reader = read_car(io.BytesIO(gzip.decompress(base64.b64decode(whole["car"]))))
+    blocks = list(reader)
+    kept = io.BytesIO()
+    write_car(kept, reader.roots, blocks[:1])
+    whole["car"] = base64.b64encode(gzip.compress(kept.getvalue())).decode()
+    vector.write_text(json.dumps(whole), encoding="utf-8")
+    done = run("compare", vector, "--price", "syscall=1", "--bundle-dir", bundle_folder())
+    assert done.exit_code == 2, done.stdout
+    assert str(vector) in done.stderr or whole["_meta"]["id"] in done.stderr
+    assert "not in the store" in done.stderr
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """How many Python functions are called: the same on every machine."""
+    count = 0
+
+    def watch(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(watch)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_comparing_takes_at_most_2_3_times_the_calls_of_running_once(vectors: Path) -> None:
+    """Of messages of which most differ, which is the most work."""
+    sides = two_sides(Choices(prices=["message_compute=1", "invoke.flat=1"]))
+    folder = BundleFolder(bundle_folder())
+
+    def once() -> None:
+        for vector in read_vectors(vectors):
+            for variant in variants_of(vector, vectors, folder):
+                run_variant(variant)
+
+    def twice() -> None:
+        found = compare_job(VectorJob(vectors, bundle_folder()), sides)
+        assert len(found.changes) > 0.75 * found.messages
+
+    once()
+    twice()  # what is loaded and derived once is there
+    assert calls_of(twice) <= 2.3 * calls_of(once)
+
+
+def test_the_sides_of_one_value_and_of_two() -> None:
+    first, second = two_sides(Choices(network="nv28"))
+    assert (first.network, second.network) == (None, 28)
+    assert first.row(NV29) == NV29
+    assert second.row(NV29).number == 28

@@ -1,0 +1,68 @@
+"""Every cheatcode test of `contracts/` ends as it does in forge: the same status, words, gas and logs.
+
+Expected: what forge said (`golden.json.gz`; `make clients` asks it again).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.fvm_hypervisor.soltest.cheatcodes.golden import GOLDEN
+from tests.fvm_hypervisor.soltest.cheatcodes.running import run
+
+OTHER_GAS: Final = {
+    "testDealReverted()": "an account that a failed call dealt to is warm in forge",
+    "testDealtInFailed()": "an account that a failed call dealt to is warm in forge",
+    "testDealtInFailedThenSpent()": "an account that a failed call dealt to is warm in forge",
+    "testPassedOnThenFailed()": "an account that a failed call dealt to is warm in forge",
+    "testDiff()": "recording makes accounts warm at other places",
+    "testDiffDeep()": "recording makes accounts warm at other places",
+    "testDiffResumes()": "recording makes accounts warm at other places",
+    "testDiffJson()": "recording makes accounts warm at other places",
+    "testDiffOfCheatcode()": "recording makes accounts warm at other places",
+    "testDiffText()": "recording makes accounts warm at other places",
+    "testDiffUnchanged()": "recording makes accounts warm at other places",
+    "testNoDiff()": "recording makes accounts warm at other places",
+    "testStorageAccesses()": "recording makes accounts warm at other places",
+    "testIntercept()": "init code that is intercepted is paid for by the word",
+    "testCountZeroBad()": "a forbidden log fails the call at its end, in forge at once",
+    "testHanging()": "an expectation that hangs ends the test at another place",
+    "testInvalidReason()": "an invalid opcode uses up its gas",
+    "testUncaughtInvalid()": "an invalid opcode uses up its gas",
+    "testBroadcast()": "a static call behind a broadcast is not paid for",
+    "testDeploy()": "forge deploys without the price of code",
+    "testArtifactPaths()": "paths are longer or shorter here",
+    "testDir()": "paths are longer or shorter here",
+    "testMissing()": "paths are longer or shorter here",
+    "testPause()": "what resuming costs is counted elsewhere",
+    "testTypeReorder()": "the answer has another length",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast", "both"])
+@pytest.mark.parametrize("contract", sorted(GOLDEN["forge"]))
+def test_tests_end_as_in_forge(contract: str, evm: str, tmp_path: Path) -> None:
+    wanted, found = GOLDEN["forge"][contract], run(contract, tmp_path, evm=evm)
+    if contract == "MappingsTest" and evm != "py-evm":
+        assert all("run with --evm py-evm" in (test.reason or "") for test in found.values())
+        return
+    ours = {name: (test.status.value, test.reason or "") for name, test in found.items()}
+    assert ours == {name: (test["status"], _here(test["reason"], tmp_path)) for name, test in wanted.items()}
+    assert {name: list(test.logs) for name, test in found.items()} == {
+        name: test["logs"] for name, test in wanted.items()
+    }
+    gas = {name for name, test in wanted.items() if test["gas"] != found[name].gas}
+    assert gas <= set(OTHER_GAS)
+
+
+def test_every_gas_that_differs_belongs_to_a_test() -> None:
+    assert set(OTHER_GAS) <= {name for tests in GOLDEN["forge"].values() for name in tests}
+
+
+def _here(reason: str, folder: Path) -> str:
+    """What forge said of a file of its folder, said of one of ours."""
+    return re.sub(r'"/[^"]*/files/', f'"{folder}/files/', reason)

@@ -1,0 +1,33 @@
+"""A debug recording is limited by instructions and by the memory that they read, and says when it is cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes import state
+from fvm_hypervisor.soltest.cheatcodes.state import DebugRecording, DebugStep
+
+STEP = DebugStep((), bytes(1000), 0x20, 1, False, EthAddress(bytes(20)))
+
+
+def test_it_ends_at_the_number_of_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "MOST_STEPS", 3)
+    recording = DebugRecording()
+    found = []
+    for _ in range(5):
+        recording.add(STEP)
+        found.append((len(recording.steps), recording.is_cut))
+    assert found == [(1, False), (2, False), (3, False), (3, True), (3, True)]
+
+
+def test_it_ends_at_the_memory_that_they_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One instruction may read a mebibyte, and a test makes thousands of them."""
+    monkeypatch.setattr(state, "MOST_STEP_MEMORY", 2500)
+    recording = DebugRecording()
+    for _ in range(3):
+        recording.add(STEP)
+    recording.add(replace(STEP, memory=b""))
+    assert (len(recording.steps), recording.is_cut) == (2, True)

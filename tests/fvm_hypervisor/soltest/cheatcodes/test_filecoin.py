@@ -1,0 +1,32 @@
+"""Filecoin's own cheatcodes do what `contracts/Filecoin.t.sol` says, on the bundle's actors, under Ethereum's rules.
+
+Expected: the actors' exit codes (USR_FORBIDDEN, no such method), thirty seconds an epoch, the figures that were asked
+for, as the actors' own state has them; in words here what is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fvm_hypervisor.soltest.collected import SuiteCoverage
+from tests.fvm_hypervisor.soltest.cheatcodes.running import run
+
+REFUSED = {
+    "testNobodyToMintFor()": "vm.mintFil: there is no actor f01234, and none can be made at such an address",
+    "testNoSuchPath()": "vm.readActorState: an actor has no 'zzz': there are id, type, code, head, nonce, balance, "
+    "delegated_address, state",
+    "testTooManyEpochs()": "vm.advanceEpochs: 1000000 epochs are too many at once: at most 100000",
+}
+
+
+def test_filecoins_cheatcodes_do_what_they_say(tmp_path: Path) -> None:
+    found = run("FilecoinTest", tmp_path, network=28)  # the last with DataCap
+    assert {name: test.reason for name, test in found.items() if test.status.value != "Success"} == REFUSED
+    assert len(found) == 12
+
+
+def test_gas_that_was_asked_for_is_in_no_report(tmp_path: Path) -> None:
+    report: list[SuiteCoverage] = []
+    run("FilecoinTest", tmp_path, report=report)
+    counter = report[0].gas["test/Filecoin.t.sol", "Counter"].functions
+    assert max(gas for calls in counter.values() for gas in calls) < 100_000  # Ethereum's, of one slot

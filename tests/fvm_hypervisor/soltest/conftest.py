@@ -1,0 +1,71 @@
+"""A run of compiled test contracts, without a compiler, in this process or as users run them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
+from fvm_hypervisor.soltest.results import SuiteResult, TestResult
+from fvm_hypervisor.soltest.serving import SuiteServer
+from fvm_hypervisor.soltest.workers import run_suites
+from tests.fvm_hypervisor.soltest.contracts import artifact, write
+
+Bodies = Mapping[str, Sequence[str]]
+Results = dict[str, dict[str, TestResult]]
+
+
+@pytest.fixture
+def run_contracts(tmp_path: Path) -> Callable[..., Results]:
+    """Runs contracts, given by their functions' bodies or as artifacts; results by contract and signature.
+
+    Whole suites' results are put into `suites_found`, where one is given. They run in this process, unless a `timeout`
+    must be able to stop them: then in workers, as `hypervisor test` runs them.
+    """
+
+    def run(
+        contracts: Mapping[str, Bodies | dict[str, Any]], suites_found: list[SuiteResult] | None = None, **settings: Any
+    ) -> Results:
+        made = {name: given if "abi" in given else artifact(given) for name, given in contracts.items()}
+        folder = write(tmp_path / "artifacts", made)
+        places = [ArtifactPlace("test/T.t.sol", name, folder / f"{name}.json") for name in contracts]
+        project = Project(tmp_path, fuzz=FuzzSettings(runs=64, seed=1), invariant=InvariantSettings(runs=4, depth=20))
+        project = replace(project, code_size_limit=settings.pop("code_size_limit", None))
+        suites, corrupt = find_suites(Artifacts(tmp_path, places, {}), ["test/T.t.sol"], SuiteFilter())
+        job = replace(Job(project, places, {}, seed=1), **settings)
+        assert not corrupt
+        ended = list(run_suites(job, suites, 1) if "timeout" in settings else run_here(job, suites))
+        if suites_found is not None:
+            suites_found += ended
+        return {suite.contract: {test.signature: test for test in suite.tests} for suite in ended}
+
+    return run
+
+
+def run_here(job: Job, suites: Sequence[Suite]) -> Iterator[SuiteResult]:
+    """What a worker does with suites, without its process."""
+    result = SuiteResult("", "")
+
+    def tell(kind: str, said: Any) -> None:
+        if kind == "test":
+            result.tests.append(said)
+        elif kind == "collected":
+            result.collected.append(said)
+        elif kind == "done":
+            result.duration += said
+
+    server = SuiteServer(job, tell)
+    try:
+        for suite in suites:
+            result = SuiteResult(suite.file, suite.contract)
+            server.run(suite)
+            yield result
+    finally:
+        server._world.close()

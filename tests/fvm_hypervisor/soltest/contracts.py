@@ -1,0 +1,117 @@
+"""Compiled test contracts without a compiler: functions as bytecode, put behind a dispatcher, with their interface.
+
+A body is a list of opcodes in hex, of `@name` for the place of a label (PUSH2) and of `name:` for the label itself. A
+function begins with the stack that holds its selector; a body that ends with `00` succeeds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fvm_hypervisor.soltest.stage import selector
+from store.keccak import keccak
+
+PASS = ["00"]
+FAIL = ["5f5ffd"]
+LOOP = ["again:", "600019", "600119", "80", "09", "50", "@again", "56"]
+"""As `tests.endless`: slow for its gas, compiled or not."""
+CONSOLE = "000000000000000000636f6e736f6c652e6c6f67"
+
+
+def assembled(parts: Sequence[str]) -> bytes:
+    """The code of a body."""
+    labels: dict[str, int] = {}
+    for _ in range(2):
+        code = b""
+        for part in parts:
+            if part.endswith(":"):
+                labels[part[:-1]] = len(code)
+                code += b"\x5b"
+            elif part.startswith("@"):
+                code += b"\x61" + labels.get(part[1:], 0).to_bytes(2, "big")
+            else:
+                code += bytes.fromhex(part)
+    return code
+
+
+def runtime(functions: Mapping[str, Sequence[str]]) -> bytes:
+    """Code that dispatches to bodies by selector; anything else reverts."""
+    parts = ["5f3560e01c"]
+    for number, signature in enumerate(functions):
+        parts += [f"8063{keccak(signature.encode())[:4].hex()}14", f"@f{number}", "57"]
+    parts.append("5f5ffd")
+    for number, body in enumerate(functions.values()):
+        parts.append(f"f{number}:")
+        parts += [f"{part[:-1]}_{number}:" if part.endswith(":") else _own(part, number) for part in body]
+    return assembled(parts)
+
+
+def _own(part: str, number: int) -> str:
+    return f"{part}_{number}" if part.startswith("@") else part
+
+
+def creation(code: bytes) -> bytes:
+    """Init code that returns this code."""
+    head = bytes.fromhex("61") + len(code).to_bytes(2, "big") + bytes.fromhex("80600a5f395ff3")
+    return head + code
+
+
+def entry(signature: str, mutability: str = "nonpayable") -> dict[str, Any]:
+    """The ABI entry of a function."""
+    name, _, types = signature.rstrip(")").partition("(")
+    inputs = [{"name": f"a{index}", "type": kind} for index, kind in enumerate(types.split(",")) if kind]
+    return {"type": "function", "name": name, "inputs": inputs, "outputs": [], "stateMutability": mutability}
+
+
+def artifact(functions: Mapping[str, Sequence[str]], init_code: bytes | None = None) -> dict[str, Any]:
+    """A contract as forge's and this project's caches hold it."""
+    code = runtime(functions)
+    return {
+        "abi": [entry(signature) for signature in functions],
+        "bytecode": {"object": (init_code or creation(code)).hex()},
+        "deployedBytecode": {"object": code.hex()},
+        "methodIdentifiers": {},
+    }
+
+
+def write(folder: Path, contracts: Mapping[str, Mapping[str, Any]]) -> Path:
+    """Files of contracts by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contracts.items():
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def forge_out(root: Path, file: str, text: str, contracts: Mapping[str, Mapping[str, Any]]) -> Path:
+    """What forge leaves in `out` of a source: a file for each contract, with the compiler's metadata."""
+    build = root / "out" / "build-info"
+    build.mkdir(parents=True)
+    (build / "61a89ac0d564c2e4.json").write_text(json.dumps({"source_id_to_path": {"0": file}}), encoding="utf-8")
+    hashed = {"keccak256": f"0x{keccak(text.encode()).hex()}"}
+    made = {}
+    for name, content in contracts.items():
+        metadata = {
+            "compiler": {"version": "0.8.30+commit.73712a01"},
+            "settings": {
+                "compilationTarget": {file: name},
+                "optimizer": {"enabled": False, "runs": 200},
+                "evmVersion": "osaka",
+            },
+            "sources": {file: hashed},
+        }
+        made[name] = {**content, "metadata": metadata, "id": 0}
+    return write(root / "out" / Path(file).name, made)
+
+
+def counting_suite(counter: dict[str, Any], holds: str) -> dict[str, list[str]]:
+    """An invariant of what count() of a counter says, which is in memory at 0 then."""
+    init_code = bytes.fromhex(counter["bytecode"]["object"])
+    # setUp creates the counter of the init code in memory, word by word, and keeps its address in slot 0
+    words = [init_code[at : at + 32].ljust(32, b"\0") for at in range(0, len(init_code), 32)]
+    stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
+    create = f"61{len(init_code):04x}5f5ff05f5500"
+    asks = "63" + selector("count()").hex() + "60e01b5f52" + "60205f60045f5f545afa50"
+    return {"setUp()": [*stores, create], "invariantFew()": [asks, holds, "@good", "57", "5f5ffd", "good:", "00"]}

@@ -1,0 +1,108 @@
+"""Every test on forks ends as it does in forge on forks of anvil: the same status, words, logs, and gas but for a few.
+
+Expected: what forge said (`golden.json.gz`; `make clients` asks it again). The networks here are this project's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from fvm_hypervisor.soltest.cheatcodes.transactions import read_header
+from fvm_hypervisor.soltest.results import TestResult
+from hypervisor.address import Address
+from hypervisor.types import ActorID
+from localnet import Network
+from localnet.rpc.server import serving
+from store.keccak import keccak
+from tests.fvm_hypervisor.soltest.forks.golden import GOLDEN
+from tests.fvm_hypervisor.soltest.forks.running import run
+
+OTHER_GAS: Final = {
+    "test_createdBefore()": "what was created before the first fork is cold on the second",
+    "test_roll()": "a fork that was rolled begins cold",
+    "test_same()": "two forks of a block are two states, each of which begins cold",
+    "test_transact()": "after a transaction of the network all slots are cold",
+    "test_exec()": "the receiver, which the transaction makes, is cold behind it",
+    "test_zeroStays()": "slots of a fork that setUp has written are cold in a test",
+    "test_overZero()": "writing a slot is priced by what setUp left in it, in forge by what the network has in it",
+    "test_a()": "a fork that is entered for the first time begins cold",
+}  # fmt: skip
+OTHER_WORDS: Final = {
+    "test_rpcError()": "a node has words of its own for an unknown method",
+    "test_execBad()": "bytes that are no transaction are refused in this project's words",
+    "test_execPoor()": "so is a transaction that its sender cannot pay",
+}
+"""Tests that fail with other words."""
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("contract", sorted(GOLDEN["forge"]))
+def test_forks_end_as_in_forge(contract: str, evm: str, networks: Mapping[str, str], tmp_path: Path) -> None:
+    _compare(GOLDEN["forge"][contract], run(tmp_path, f"^{contract}$", networks, evm=evm)[contract])
+
+
+def test_tests_that_begin_on_a_fork_end_as_in_forge(networks: Mapping[str, str], tmp_path: Path) -> None:
+    found = run(tmp_path, "^UrlTest$", networks, fork_url=networks["FIRST_URL"], fork_number=7)
+    _compare(GOLDEN["url"]["UrlTest"], found["UrlTest"])
+
+
+def _compare(wanted: dict[str, dict[str, object]], found: dict[str, TestResult]) -> None:
+    ours = {name: (test.status.value, test.reason or "", list(test.logs)) for name, test in found.items()}
+    said = {name: (test["status"], test["reason"], test["logs"]) for name, test in wanted.items()}
+    for name in OTHER_WORDS.keys() & ours.keys():
+        assert ours.pop(name)[0] == said.pop(name)[0]
+    assert ours == said
+    gas = {name for name, test in wanted.items() if test["gas"] and test["gas"] != found[name].gas}
+    assert gas <= OTHER_GAS.keys() | OTHER_WORDS.keys()
+
+
+def test_a_header_has_the_hash_of_its_block() -> None:
+    block = GOLDEN["block"]
+    header = read_header(block)
+    assert f"0x{keccak(header).hex()}" == block["hash"]  # anvil's
+    with pytest.raises(ValueError, match="do not have its hash"):
+        read_header({**block, "gasUsed": "0x1"})
+    with pytest.raises(KeyError, match="stateRoot"):
+        read_header({name: value for name, value in block.items() if name != "stateRoot"})
+
+
+def test_every_gas_that_differs_belongs_to_a_test() -> None:
+    names = {name for tests in GOLDEN["forge"].values() for name in tests}
+    assert OTHER_GAS.keys() | OTHER_WORDS.keys() <= names
+
+
+def test_what_differs_from_forge_on_purpose(networks: Mapping[str, str], tmp_path: Path) -> None:
+    reasons = {name: test.reason or "" for name, test in run(tmp_path, "^OwnForks$", networks)["OwnForks"].items()}
+    assert reasons.pop("test_deadNode()").startswith("vm.createSelectFork: no node answers at http://127.0.0.1:9 ")
+    assert "the parameters are not JSON" in reasons.pop("test_badParameters()")
+    assert "the parameters are not a JSON array" in reasons.pop("test_noArray()")
+    assert "its fields do not have its hash" in reasons.pop("test_header()")
+    assert reasons.pop("test_json()") == "vm.rpcJson: no active fork URL found"
+    assert set(reasons.values()) == {""}
+
+
+def test_a_first_selection_that_reverts_is_taken_back(networks: Mapping[str, str], tmp_path: Path) -> None:
+    (test,) = run(tmp_path, "^OwnForksFirst$", networks)["OwnForksFirst"].values()
+    assert test.reason is None
+
+
+def test_a_fork_under_filecoins_rules_has_the_networks_actors(tmp_path: Path) -> None:
+    with Network() as there:
+        counter = there.deploy(GOLDEN["artifacts"]["test/Counter.sol:Counter"])
+        assert counter.send("set", 42).succeeded
+        known = {
+            "COUNTER": f"0x{counter.address.hex()}",
+            "EPOCH": str(there.block_number),
+            "CHAIN": str(there.chain_id),
+            "REWARD": str(int(there.balance(Address.id(ActorID(2))))),
+        }
+        with serving(there) as url:
+            found = run(
+                tmp_path, "^FilecoinFork$", {**known, "FIRST_URL": url}, rules="filecoin", fork_url=url,
+                fork_number=there.block_number,
+            )["FilecoinFork"]  # fmt: skip
+    assert [test.reason for test in found.values()] == [None, None, None]

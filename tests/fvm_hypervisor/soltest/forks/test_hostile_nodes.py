@@ -1,0 +1,241 @@
+"""Nodes that answer what they should not: the test fails with the node, the method and the value, within bounds."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import Any, Final
+
+import pytest
+
+from fvm_hypervisor.soltest.forks import remote
+from fvm_hypervisor.soltest.forks.answer_cache import AnswerCache, cache_file
+from fvm_hypervisor.soltest.forks.remote import LARGEST_CODE, RemoteChain, is_local
+from fvm_hypervisor.soltest.results import TestResult
+from localnet.fork.node_client import NodeError
+from tests.fvm_hypervisor.soltest.forks.chains import COUNTER
+from tests.fvm_hypervisor.soltest.forks.running import run
+from tests.web_server import Handler, serving
+
+_BLOCK: Final = {
+    "number": "0x7", "hash": "0x" + "11" * 32, "timestamp": "0x5", "gasLimit": "0x1c9c380", "baseFeePerGas": "0x1",
+    "miner": "0x" + "00" * 20, "mixHash": "0x" + "22" * 32,
+}  # fmt: skip
+_SOUND: Final[Mapping[str, Any]] = {
+    "eth_chainId": "0x1", "eth_blockNumber": "0x7", "eth_getBlockByNumber": _BLOCK, "eth_getBalance": "0x0",
+    "eth_getTransactionCount": "0x1", "eth_getCode": "0x60005460005260206000f3", "eth_getStorageAt": "0x" + "00" * 32,
+}  # fmt: skip
+
+
+def node(answers: Mapping[str, Any], asked: list[str] | None = None) -> AbstractContextManager[str]:
+    """The URL of a node that answers each method alike; a number is a status, an Event a wait."""
+
+    class Node(Handler):
+        def do_POST(self) -> None:
+            method = json.loads(self.posted())["method"]
+            if asked is not None:
+                asked.append(method)
+            answer = answers[method]
+            if isinstance(answer, Event):
+                answer.wait()
+                answer = None
+            if isinstance(answer, int):
+                self.answer(b"elsewhere", answer)
+                return
+            said = answer if isinstance(answer, dict) and "error" in answer else {"result": answer}
+            self.answer(json.dumps({"jsonrpc": "2.0", "id": 1, **said}).encode())
+
+    return serving(Node)
+
+
+_CODE: Final = bytes.fromhex("60005460005260206000f3")
+"""It returns what is in slot 0."""
+_WRONG: Final[list[tuple[str, Any, str]]] = [
+    ("eth_chainId", "one", "eth_chainId with 'one'"),
+    ("eth_chainId", "0x" + "f" * 64, "number of 64 bits"),
+    ("eth_blockNumber", None, "eth_blockNumber with None"),
+    ("eth_blockNumber", 302, "302"),
+    ("eth_getBlockByNumber", [], "no object"),
+    ("eth_getBlockByNumber", {**_BLOCK, "number": "0x8"}, "answered with block 8 where 7 was asked for"),
+    ("eth_getBlockByNumber", {**_BLOCK, "hash": "0x11"}, "1 bytes in the place of 32"),
+    ("eth_getBlockByNumber", {"number": "0x7"}, "hash"),
+    ("eth_getBlockByNumber", None, "failed to get block number: 7; latest block number: 7"),
+    ("eth_getBalance", "-0x1", "eth_getBalance with '-0x1'"),
+    ("eth_getBalance", {"a": 1}, "eth_getBalance with {'a': 1}"),
+    ("eth_getTransactionCount", "0x1" + "0" * 16, "number of 64 bits"),
+    ("eth_getCode", "0x1", "in the place of bytes"),
+    ("eth_getCode", "0x" + "00" * (LARGEST_CODE + 1), f"at most {LARGEST_CODE} are read"),
+    ("eth_getStorageAt", "0x" + "00" * 33, "eth_getStorageAt with"),
+    ("eth_getStorageAt", {"error": {"code": -32000, "message": "missing trie node 12"}}, "name an archive node"),
+]
+
+
+@pytest.mark.parametrize(("method", "answer", "words"), _WRONG)
+def test_a_wrong_answer_is_named(method: str, answer: Any, words: str, tmp_path: Path) -> None:
+    with node({**_SOUND, method: answer}) as url:
+        found = _word(tmp_path, url)
+    assert found.status.value == "Failure"
+    assert words in (found.reason or ""), found.reason
+
+
+def test_sound_answers_are_taken(tmp_path: Path) -> None:
+    with node(_SOUND) as url:
+        found = _word(tmp_path, url)
+    assert found.reason is None
+
+
+def test_a_node_that_hangs_has_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(remote, "PATIENCE", 0.3)
+    hangs, begin = Event(), monotonic()
+    try:
+        with node({**_SOUND, "eth_getStorageAt": hangs}) as url:
+            found = _word(tmp_path, url)
+            hangs.set()
+    finally:
+        hangs.set()
+    assert "has not answered eth_getStorageAt within 0.3 s" in (found.reason or "")
+    assert monotonic() - begin < 15
+
+
+def test_a_token_in_a_url_is_not_shown() -> None:
+    with RemoteChain("http://me:secret@127.0.0.1:9/") as chain, pytest.raises(NodeError, match=r"at http://\*\*\*@127"):
+        chain.block()
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://localhost:1", True),
+        ("http://127.0.0.1", True),
+        ("http://[::1]:8", True),
+        ("https://node.example", False),
+    ],
+)
+def test_a_local_node_is_known(url: str, local: bool) -> None:
+    assert is_local(url) is local
+
+
+def test_what_was_answered_is_kept_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked: list[str] = []
+    with node(_SOUND, asked) as url:
+        for _ in range(2):
+            with RemoteChain(url, caches=True) as chain:
+                state = chain.state(7)
+                account = state.account(_counter())
+                assert account is not None
+                assert (account.nonce, account.code, state.word(_counter(), 3)) == (1, _CODE, 0)
+    assert [asked.count(method) for method in ("eth_getCode", "eth_getStorageAt", "eth_getBlockByNumber")] == [1, 1, 2]
+    (file,) = (tmp_path / "cache").rglob("*.sqlite")
+    assert file.parent.name == "1"
+
+
+def test_threads_that_keep_answers_at_once_lose_none(tmp_path: Path) -> None:
+    """An account's three questions are asked beside each other."""
+    cache = AnswerCache(tmp_path / "answers.sqlite")
+
+    def use(number: int) -> str | None:
+        cache.keep("block", f"question {number}", f"answer {number}")
+        return cache.get("block", f"question {number // 2}")
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(use, range(2_000)))
+    assert {answer for number, answer in enumerate(found) if answer not in (None, f"answer {number // 2}")} == set()
+    assert all(cache.get("block", f"question {number}") == f"answer {number}" for number in range(2_000))
+    cache.close()
+
+
+def test_another_nodes_answers_are_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both name the same chain, block and hash; the first one lies."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with node({**_SOUND, "eth_getStorageAt": "0x" + "ff" * 32}) as liar, RemoteChain(liar, caches=True) as chain:
+        assert chain.state(7).word(_counter(), 3) == (1 << 256) - 1
+    with node(_SOUND) as honest, RemoteChain(honest, caches=True) as chain:
+        assert chain.state(7).word(_counter(), 3) == 0
+
+
+def test_a_block_of_another_hash_has_answers_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    answers = {**_SOUND, "eth_getStorageAt": "0x01"}
+    with node(answers) as url:
+        with RemoteChain(url, caches=True) as chain:
+            assert chain.state(7).word(_counter(), 3) == 1
+        answers |= {"eth_getStorageAt": "0x02", "eth_getBlockByNumber": {**_BLOCK, "hash": "0x" + "33" * 32}}
+        with RemoteChain(url, caches=True) as chain:
+            assert chain.state(7).word(_counter(), 3) == 2
+
+
+def test_a_file_of_answers_is_named_without_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    named = cache_file(1, "https://me:secret@node.example/v1")
+    assert named == cache_file(1, "https://you:other@node.example/v1")
+    assert named != cache_file(1, "https://node.example/v2")
+    assert "secret" not in str(named)
+
+
+class _Connection(sqlite3.Connection):
+    """Counts those that are open."""
+
+    open_ones = 0
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        _Connection.open_ones += 1
+
+    def close(self) -> None:
+        super().close()
+        _Connection.open_ones -= 1
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> type[_Connection]:
+    """Those to files of answers, counted."""
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=_Connection))
+    monkeypatch.setattr(_Connection, "open_ones", 0)
+    return _Connection
+
+
+def test_a_chain_has_one_file_open_for_all_its_blocks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connections: type[_Connection]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    answers = dict(_SOUND)
+    with node(answers) as url, RemoteChain(url, caches=True) as chain:
+        for number in range(1, 8):
+            answers["eth_getBlockByNumber"] = {**_BLOCK, "number": hex(number)}
+            chain.state(number).account(_counter())
+        chain.state()
+        chain.state()
+        assert connections.open_ones == 1
+    assert connections.open_ones == 0
+
+
+def test_a_file_of_answers_that_is_none_is_passed_by(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connections: type[_Connection]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with node(_SOUND) as url:
+        with RemoteChain(url, caches=True) as chain:
+            chain.state(7).account(_counter())
+        (file,) = (tmp_path / "cache").rglob("*.sqlite")
+        file.write_bytes(b"not a base" * 1000)
+        with RemoteChain(url, caches=True) as again:
+            account = again.state(7).account(_counter())
+            assert connections.open_ones == 0
+    assert account is not None
+    assert account.code == _CODE
+
+
+def _counter() -> Any:
+    return bytes.fromhex(COUNTER[2:])
+
+
+def _word(folder: Path, url: str) -> TestResult:
+    return run(folder, "^HostileFork$", {"HOSTILE_URL": url})["HostileFork"]["test_word()"]

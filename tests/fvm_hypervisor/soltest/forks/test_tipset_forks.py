@@ -1,0 +1,243 @@
+"""Several forks under Filecoin's rules: two networks of this project's own, of different chains, heights and versions.
+
+Tests that forge runs on forks of anvil end alike, but for what Ethereum alone has; what native actors hold on each fork
+is told by the networks themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from fvm_hypervisor.debugger import views
+from fvm_hypervisor.debugger.session import Session
+from fvm_hypervisor.debugger.sources import SourceLines
+from fvm_hypervisor.debugger.subjects import Subject
+from fvm_hypervisor.soltest.cheatcodes.tipset_forks import executed_message
+from fvm_hypervisor.soltest.forks.marks import ForkMarks
+from fvm_hypervisor.soltest.forks.remotes import Remotes
+from fvm_hypervisor.soltest.forks.tipsets import TipsetNodes
+from fvm_hypervisor.soltest.staged_test import staged_test
+from hypervisor import Hypervisor
+from hypervisor.address import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.message import Message
+from hypervisor.types import ChainEpoch, TokenAmount
+from localnet import Network
+from localnet.chain.tipset_execution import MinedBlock, TipsetWork
+from localnet.fork.node_client import NodeClient, NodeError
+from localnet.ledger.headers import CarriedMessage
+from localnet.rpc.server import serving
+from store.cid import cid_of
+from tests.fvm_hypervisor.soltest.forks import chains
+from tests.fvm_hypervisor.soltest.forks.conftest import CREATION
+from tests.fvm_hypervisor.soltest.forks.golden import GOLDEN
+from tests.fvm_hypervisor.soltest.forks.running import prepare, run
+from tests.web_server import Handler
+from tests.web_server import serving as web_serving
+
+_GAS: Final = 100_000_000
+
+
+@pytest.fixture(scope="module")
+def tipsets() -> Iterator[Mapping[str, str]]:
+    """What the contracts ask of their environment: the nodes, and what their networks hold."""
+    first, second = Network(chain_id=31337), Network(chain_id=777, network=28)
+    with serving(first) as one, serving(second) as two:
+        hashes = chains.build(one, CREATION, 8601, _GAS)
+        chains.build(two, CREATION, 8602, _GAS)
+        yield {
+            **chains.environment(one, hashes, two),
+            "FIRST_REWARD": _reward(one, 7),
+            "SECOND_REWARD": _reward(two, 3),
+            "FIRST_SET": "8601",
+            "SECOND_SET": "86020",
+            "SECOND_EPOCH": "3",
+        }
+
+
+def _reward(url: str, epoch: int) -> str:
+    """What the reward actor f02 has, by the node's own word."""
+    with NodeClient(url) as node:
+        return str(int(node.ask("eth_getBalance", "0xff" + "00" * 18 + "02", hex(epoch)), 16))
+
+
+def test_each_fork_has_its_own_actors(tipsets: Mapping[str, str], tmp_path: Path) -> None:
+    found = run(tmp_path, "^TipsetForks$", tipsets, rules="filecoin")["TipsetForks"]
+    assert "cannot be forked: " in (found.pop("test_future()").reason or "")
+    assert found.pop("test_none()").reason == "vm.activeFork: no active fork"
+    assert {name: test.reason for name, test in found.items() if test.reason} == {}
+
+
+_FUTURE: Final = "epoch {} cannot be forked: FIRST_URL is at epoch 7"
+OTHER_WORDS: Final = {
+    "test_bigBlock()": f"vm.createFork: {_FUTURE.format((1 << 64) - 1)}",
+    "test_future()": f"vm.createFork: {_FUTURE.format(999999)}",
+    "test_futureSelect()": f"vm.createSelectFork: {_FUTURE.format(999999)}",
+    # a contract that was etched begins with the nonce 1, so it creates another address
+    "test_make()": "cheatcodes are not enabled for 0x1FCb066abB2C4B85A0696105A32dc04d5462565b; see "
+    "`vm.allowCheatcodes(address)`",
+    "test_rollDown()": f"vm.rollFork: {_FUTURE.format(999999)}",
+    # a node has words of its own for an unknown method
+    "test_rpcError()": 'vm.rpc: "eth_nothing": server returned an error response: error code -32601: the method '
+    "'eth_nothing' does not exist or is not available",
+    # a message is looked for, not a transaction
+    "test_transactUnknown()": f"vm.transact: FIRST_URL knows no transaction 0x{5:064x}",
+}
+"""Tests that fail with other words than in forge."""
+OTHER_LOGS: Final = {"test_remotePersistent()": ["n 86017", "seen 86010"]}
+"""A contract is taken along with all of its slots."""
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("contract", ["ForksTest", "SetUpFork", "AccessTest"])
+def test_tests_on_forks_end_as_in_forge(contract: str, evm: str, tipsets: Mapping[str, str], tmp_path: Path) -> None:
+    wanted, found = (
+        GOLDEN["forge"][contract],
+        run(tmp_path, f"^{contract}$", tipsets, rules="filecoin", evm=evm)[contract],
+    )
+    ours = {name: (test.status.value, test.reason or "", list(test.logs)) for name, test in found.items()}
+    said = {name: (test["status"], test["reason"], test["logs"]) for name, test in wanted.items()}
+    for name in ours.keys() & (OTHER_WORDS.keys() | OTHER_LOGS.keys()):
+        (status, words, logs), (their_status, their_words, their_logs) = ours.pop(name), said.pop(name)
+        assert status == their_status
+        expected = OTHER_WORDS.get(name, their_words).replace("FIRST_URL", tipsets["FIRST_URL"])
+        assert (words, logs) == (expected, OTHER_LOGS.get(name, their_logs)), name
+    assert ours == said
+
+
+@pytest.mark.parametrize("contract", ["OwnForks", "OwnForksFirst"])
+def test_a_change_in_a_call_that_reverts_is_taken_back(
+    contract: str, tipsets: Mapping[str, str], tmp_path: Path
+) -> None:
+    found = run(
+        tmp_path, f"^{contract}$", tipsets, tests="test_(reverted|transact|rolled|persistent)", rules="filecoin"
+    )
+    assert {name: test.reason for name, test in found[contract].items() if test.reason} == {}
+    assert len(found[contract]) == (8 if contract == "OwnForks" else 1)
+
+
+def test_what_a_node_answers_is_held_against_its_hash(tipsets: Mapping[str, str], tmp_path: Path) -> None:
+    found = _hostile(tipsets["FIRST_URL"], "Filecoin.ChainReadObj", lambda _: "AAAA", tmp_path)
+    assert "that do not have its hash" in found
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "words"),
+    [
+        ("Filecoin.ChainHead", {"Cids": [], "Height": 7, "Blocks": []}, "answers what no Filecoin node would"),
+        ("Filecoin.ChainHead", None, "answers what no Filecoin node would"),
+        ("Filecoin.StateNetworkVersion", 400, "network version nv400 is not known"),
+        ("Filecoin.StateNetworkVersion", "28", "answers what no Filecoin node would"),
+        ("Filecoin.StateCompute", {"Root": {"/": "bafy"}}, "answers what no Filecoin node would"),
+        ("Filecoin.ChainReadObj", 7, "answers no base64"),
+        ("Filecoin.ChainReadObj", "????", "answers no base64"),
+        ("hypervisor_rules", "ethereum", "is of a network under the rules 'ethereum'"),
+    ],
+)
+def test_a_wrong_answer_is_named(
+    method: str, answer: Any, words: str, tipsets: Mapping[str, str], tmp_path: Path
+) -> None:
+    assert words in _hostile(tipsets["FIRST_URL"], method, lambda _: answer, tmp_path)
+
+
+def test_an_id_that_another_actor_has_on_a_fork_is_named(tipsets: Mapping[str, str], tmp_path: Path) -> None:
+    (test,) = run(tmp_path, "^TipsetElsewhere$", tipsets, rules="filecoin")["TipsetElsewhere"].values()
+    assert "on this fork another actor has that ID: the test contract has to call" in (test.reason or "")
+
+
+def test_a_node_of_ethereums_alone_is_refused(networks: Mapping[str, str], tmp_path: Path) -> None:
+    found = run(tmp_path, "^ForksTest$", networks, tests=r"test_ids\(", rules="filecoin")["ForksTest"]
+    assert found["setUp()"].reason == (
+        f"vm.createFork: {networks['FIRST_URL']} is of a network under the rules 'ethereum', and a fork is of one "
+        "under Filecoin's: leave the fork out, or fork it in Solidity tests and scripts, which run on any"
+    )
+
+
+def test_the_debugger_shows_what_setup_left_on_its_fork(tipsets: Mapping[str, str], tmp_path: Path) -> None:
+    ready = prepare(tmp_path, "^SetUpFork$", tipsets, tests=r"test_a\(", rules="filecoin", evm="py-evm")
+    (suite,) = ready.suites
+    with staged_test(ready.job, ready.artifacts, suite, suite.tests[0], fails=False) as staged:
+        session = Session(Subject("the test", staged.world.machine, staged.run, staged.root), SourceLines())
+        session.start()
+        session.step(by_instruction=True)
+        own = views.storage(session, 0).words
+        while len(views.frames(session)) == 1:
+            session.step()
+        session.step(by_instruction=True)
+        counter = views.storage(session, 0).words
+        session.close()
+    assert {slot: word for slot, word in own.items() if slot} == {2: 1}, "`a` is 0, `b` is 1"
+    assert counter[0] == 42
+
+
+def test_randomness_that_a_test_sets_is_the_blocks_zero_too_and_the_nodes_stands_where_it_sets_none(
+    tipsets: Mapping[str, str], tmp_path: Path
+) -> None:
+    ready = prepare(tmp_path, "^SetUpFork$", tipsets, tests=r"test_a\(", rules="filecoin")
+    (suite,) = ready.suites
+    with NodeClient(tipsets["FIRST_URL"]) as node:
+        blocks = node.ask("Filecoin.ChainGetTipSetByHeight", 3, None)["Cids"]
+        said = b64decode(node.ask("Filecoin.StateGetRandomnessDigestFromBeacon", 3, blocks))
+    with staged_test(ready.job, ready.artifacts, suite, suite.tests[0], fails=False) as staged:
+        machine, cheats = staged.world.machine, staged.world.cheatcodes
+        assert machine.context.epoch == 3
+        assert machine.externs.beacon_randomness(ChainEpoch(3)) == said != bytes(32)
+        cheats.state.block = replace(cheats.state.block, prevrandao=bytes(32))
+        assert machine.externs.beacon_randomness(ChainEpoch(3)) == bytes(32)
+
+
+def test_a_node_is_asked_for_the_past_of_all_forks_by_one_client(tipsets: Mapping[str, str]) -> None:
+    nodes = TipsetNodes()
+    try:
+        one, two = (nodes.externs(nodes.point(tipsets["FIRST_URL"], epoch)) for epoch in (3, 4))
+        assert one is not two
+        assert one._client is two._client
+        assert one.tipset_cid(2) == two.tipset_cid(2)
+    finally:
+        nodes.close()
+
+
+def test_a_second_copy_of_a_message_that_is_signed_otherwise_is_named() -> None:
+    message = Message(Address.id(101), Address.id(102))
+    first, second = (CarriedMessage(message, cid_of(signature), 100) for signature in (b"first", b"second"))
+    blocks = tuple(MinedBlock(Address.id(1000), 1, (carried,)) for carried in (first, second))
+    work = TipsetWork(ChainEpoch(5), 0, TokenAmount(0), blocks)
+    assert executed_message(work, first.cid) is executed_message(work, message.cid()) is first
+    with pytest.raises(InvalidInput, match="is not executed at epoch 5: its tipset holds it once more"):
+        executed_message(work, second.cid)
+
+
+def test_the_fork_that_a_machine_begins_on_begins_at_the_first_place() -> None:
+    with Hypervisor.open() as machine:
+        marks = ForkMarks(machine, Remotes())
+        marks.first = 7
+        assert (marks.active, marks.place) == (7, 0)
+
+
+def _hostile(url: str, method: str, answer: Callable[[Any], Any], folder: Path) -> str:
+    """Why a test fails on a fork of a node that answers one method otherwise than a sound one."""
+
+    class Between(Handler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.posted())
+            with NodeClient(url) as node:
+                try:
+                    said = {"result": node.ask(asked["method"], *asked["params"])}
+                except NodeError as error:
+                    said = {"error": {"code": error.code, "message": error.words}}
+            if asked["method"] == method:
+                said = {"result": answer(said)}
+            self.answer(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **said}).encode())
+
+    with web_serving(Between) as between:
+        found = run(folder, "^HostileTipsets$", {"HOSTILE_URL": between}, rules="filecoin")["HostileTipsets"]
+    (test,) = found.values()
+    assert test.status.value == "Failure"
+    return test.reason or ""

@@ -1,0 +1,112 @@
+"""With `isolate` each test ends as in forge, with its gas to the unit, and so does the gas report.
+
+Expected: what forge said (`golden.json.gz`; `make clients` asks it again).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
+from fvm_hypervisor.soltest.collected import SuiteCoverage, merge
+from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.gas_report import gas_json
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.project import CompilerSettings, FuzzSettings, Project
+from fvm_hypervisor.soltest.results import TestResult
+from fvm_hypervisor.soltest.run_test import SuiteRun
+from fvm_hypervisor.soltest.serving import setting_of, settings_of
+from fvm_hypervisor.soltest.session import Options, SuiteSession
+from fvm_hypervisor.soltest.viewer import TestViewer
+from fvm_hypervisor.soltest.world import World
+from hypervisor.errors import InvalidInput
+from tests.fvm_hypervisor.soltest.isolation.golden import GOLDEN, HERE
+
+_FORGES: Any = GOLDEN["forge"]
+COUNTED_OTHERWISE = {
+    "receive": "forge counts a call that its caller cannot pay, too",
+    "set": "here calls of other contracts than the test count, too",
+    "tget": "forge counts a delegate call of the test, too",
+    "x": "forge counts what a mock answers, too",
+}
+"""Functions of the gas report with another number of calls."""
+
+
+def run(
+    folder: Path, contract: str, evm: str, isolate: bool = True, report: list[SuiteCoverage] | None = None,
+    tests: str | None = None, rules: str = "ethereum",
+) -> Mapping[str, TestResult]:  # fmt: skip
+    """Results by signature; what tests did for a report of gas is put into `report`."""
+    shutil.copytree(HERE / "contracts", folder / "test")
+    (folder / "out").mkdir()
+    places = []
+    for number, (place, artifact) in enumerate(GOLDEN["artifacts"].items()):
+        file = folder / "out" / f"{number}.json"
+        file.write_text(json.dumps(artifact), encoding="utf-8")
+        source, name = place.split(":")
+        places.append(ArtifactPlace(source, name, file))
+    (folder / "foundry.toml").write_text("[profile.default]\n", encoding="utf-8")
+    project = Project(
+        folder, isolate=isolate, compiler=CompilerSettings(evm_version="prague"), fuzz=FuzzSettings(runs=16, seed=1)
+    )
+    artifacts = Artifacts(folder, places, {})
+    suites, _ = find_suites(artifacts, ["test/Isolated.t.sol"], SuiteFilter(contract=f"^{contract}$", test=tests))
+    job = Job(project, places, {}, shows_logs=True, seed=1, evm=evm, rules=rules)
+    world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
+    collector = None if report is None else TestViewer(artifacts, rules, 0).collector(world.machine, "gas")
+    try:
+        found = SuiteRun(world, artifacts, project, suites[0], 1, collector=collector)
+        results = {test.signature: test for test in found.run()}
+        if report is not None and collector is not None:
+            report.append(collector.collected())
+        return results
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("contract", ["IsolatedTest", "PlainTest"])
+def test_tests_end_as_in_forge_with_its_gas(contract: str, evm: str, tmp_path: Path) -> None:
+    found = run(tmp_path, contract, evm)
+    ours = {
+        name: {
+            "status": test.status.value, "reason": test.reason or "", "logs": list(test.logs),
+            "gas": 0 if name.startswith("testFuzz") else test.gas,
+        }
+        for name, test in found.items()
+    }  # fmt: skip
+    assert ours == _FORGES[contract]
+
+
+def test_without_it_nothing_is_isolated(tmp_path: Path) -> None:
+    found = run(tmp_path, "IsolatedTest", "fast", isolate=False, tests=r"test_(transient|nothing|inOne)\(")
+    assert found["test_transient()"].reason == "transient"
+    assert found["test_nothing()"].gas == _FORGES["IsolatedTest"]["test_nothing()"]["gas"]
+    assert found["test_inOne()"].gas < _FORGES["IsolatedTest"]["test_inOne()"]["gas"] - 21_000
+
+
+def test_the_gas_report_is_forges(tmp_path: Path) -> None:
+    report: list[SuiteCoverage] = []
+    for number, contract in enumerate(("IsolatedTest", "PlainTest")):
+        run(tmp_path / str(number), contract, "fast", report=report, tests="test_")
+    ours = gas_json(merge(report))["test/Isolated.t.sol:Store"]["functions"]
+    theirs = {name.split("(")[0]: row for name, row in GOLDEN["gas"]["test/Isolated.t.sol:Store"].items()}
+    differing = {name for name, row in ours.items() if [*row.values()] != theirs[name]}
+    assert ours.keys() == theirs.keys()
+    assert differing == COUNTED_OTHERWISE.keys()
+
+
+@pytest.mark.parametrize("test", ["test_set", "test_transient"])
+def test_under_filecoins_rules_it_is_refused_with_the_remedy(test: str, tmp_path: Path) -> None:
+    found = run(tmp_path, "IsolatedTest", "fast", rules="filecoin", tests=f"{test}\\(")
+    assert "isolate = false" in (found["setUp()"].reason or "")
+    session = SuiteSession(Project(tmp_path, isolate=True), SuiteFilter(), Options(rules="filecoin"))
+    with pytest.raises(InvalidInput, match="leave --isolate out"):
+        session.prepare()

@@ -1,0 +1,103 @@
+"""With `isolate`, a test's calls cost the same each, however many came before: in executed lines, in entries.
+
+Compiled modules execute no lines that can be counted; of that form the lines of all others are.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from fvm_hypervisor.soltest.cheatcodes import Cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.context import Settings
+from hypervisor import Hypervisor, deep_stack
+from hypervisor.journal import Journal
+from runtimes.evm.ethereum.accounts import Accounts
+from runtimes.evm.ethereum.application import Application, TransactionResult
+from tests.runtimes.evm.test_fast_trees import CALLEE, CONTRACT, SENDER, machine
+
+PROJECT = Path(deep_stack.__file__).parents[1]
+COUNTED = tuple(f"{PROJECT / package}/" for package in ("runtimes", "hypervisor", "fvm_hypervisor"))
+CALL = f"{{0}} 0 MSTORE 0 0 32 0 0 0x{CALLEE.hex()} GAS CALL POP"
+LOOK = f"0 0 32 0 0x{CALLEE.hex()} GAS STATICCALL POP"
+OWN = "{0} {0} SSTORE"
+STORES = "0 CALLDATALOAD SLOAD POP 7 0 CALLDATALOAD SSTORE"
+"""Writes 7 to the slot that the first word names."""
+READS = "0 CALLDATALOAD SLOAD POP"
+
+
+def lines_of(action: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The lines of this project that an action executes, on every thread that it starts and on this one."""
+    count, before = 0, sys.gettrace()
+    ours: dict[CodeType, bool] = {}
+
+    def line(_: FrameType, event: str, __: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return line
+
+    def call(frame: FrameType, _: str, __: Any) -> Any:
+        code = frame.f_code
+        if code not in ours:
+            ours[code] = code.co_filename.startswith(COUNTED) and code.co_filename != deep_stack.__file__
+        return line if ours[code] else None
+
+    plain = deep_stack._live
+
+    def live(jobs: Any) -> None:
+        sys.settrace(call)
+        plain(jobs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(deep_stack, "_live", live)  # its threads are started without `threading`
+        threading.settrace(call)
+        sys.settrace(call)
+        try:
+            action()
+        finally:
+            sys.settrace(before)
+            threading.settrace(None)
+    return count
+
+
+def apply(made: Hypervisor, accounts: Accounts | None = None) -> TransactionResult:
+    """One message to the contract, as a test's."""
+    transaction = Transaction(DYNAMIC_FEE, None, 0, CONTRACT, 0, b"", 1 << 36, 0, 0)
+    result = Application(made, transaction, SENDER, paid=False, accounts=accounts).apply_implicit()
+    assert result.success, result.message
+    return result
+
+
+def isolated(steps: str, count: int, callee: str) -> Hypervisor:
+    """A machine with a test contract that goes through some steps again and again."""
+    made = machine(" ".join(steps.format(number) for number in range(1, count + 1)), callee, evm="py-evm")
+    Cheatcodes(Settings(isolates=True)).install(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("steps", "callee"), [(CALL, STORES), (f"{CALL} {LOOK} {OWN}", READS)], ids=["each writes", "between static calls"]
+)
+def test_the_work_for_a_call_does_not_grow_with_the_calls_before_it(
+    steps: str, callee: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    for count in (1, 10, 40, 70):  # what is made once is made for the first
+        journal = Journal()
+
+        def run(count: int = count, journal: Journal = journal) -> None:
+            made = isolated(steps, count, callee)
+            apply(made, Accounts(made, journal, False))
+            made.close()
+
+        counts.append((lines_of(run, monkeypatch), journal.mark()))
+    for _, first, second, third in zip(*counts, strict=True):
+        assert second - first > 30
+        assert third - second <= 1.02 * (second - first), counts

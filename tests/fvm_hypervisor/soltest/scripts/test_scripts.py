@@ -1,0 +1,591 @@
+"""`hypervisor script`: what forge 1.7.1 has kept of the same script, and what its transactions do on the chain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account as SignerAccount
+from typer.testing import CliRunner
+
+from bridge.addresses import EthAddress, checksummed
+from bridge.transactions import DYNAMIC_FEE, Transaction
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.values import encode
+from fvm_hypervisor.soltest.scripts import sending
+from fvm_hypervisor.soltest.stage import selector
+from localnet import Network
+from localnet.accounts import Account
+from localnet.fork.node_client import NodeClient, NodeError
+from localnet.rpc.server import serving
+from tests.fvm_hypervisor.soltest.contracts import artifact, forge_out
+from tests.fvm_hypervisor.soltest.scripts.conftest import HERE
+
+KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+OTHER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+SENDER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+CHAIN = 31415926
+
+
+def run(project: Path, *options: str, status: int = 0, file: str = "Deploy.s.sol") -> str:
+    done = CliRunner().invoke(app, ["script", str(project / "script" / file), "--root", str(project), *options])
+    assert done.exit_code == status, done.output
+    return done.stdout if status == 0 else done.stderr
+
+
+def record(project: Path, name: str = "run", folder: str = "") -> dict[str, Any]:
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / folder / f"{name}-latest.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def without_gas(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Transactions but for what another network makes of them: hashes, gas, the chain's number."""
+    return [
+        {**row, "hash": None, "transaction": {**row["transaction"], "gas": None, "chainId": None}} for row in rows
+    ]  # fmt: skip
+
+
+def test_a_dry_run_keeps_what_forge_keeps(project: Path, url: str, network: Network) -> None:
+    text = run(project, "--rpc-url", url, "--private-key", KEY)
+    found = record(project, folder="dry-run")
+    forges = json.loads((HERE / "forge_run.json").read_text(encoding="utf-8"))
+    assert without_gas(found["transactions"]) == without_gas(forges)
+    assert list(found) == [
+        "transactions", "receipts", "libraries", "pending", "returns", "timestamp", "chain", "commit"
+    ]  # fmt: skip
+    assert (found["receipts"], found["pending"], found["chain"]) == ([], [], CHAIN)
+    assert "SIMULATION COMPLETE" in text
+    assert (network.head.height, network.nonce(SENDER)) == (0, 0)
+
+
+def test_what_is_sent_takes_the_gas_that_was_tried(project: Path, url: str, network: Network) -> None:
+    text = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", "--sig", "runWith(uint256)", "9")
+    found = record(project, "runWith")
+    receipts = found["receipts"]
+    assert [receipt["status"] for receipt in receipts] == ["0x1"] * 4
+    assert [receipt["transactionHash"] for receipt in receipts] == [row["hash"] for row in found["transactions"]]
+    for receipt in receipts:
+        assert f"gas {int(receipt['gasUsed'], 16):>14,}  limit" in text
+    made = [row["contractAddress"] for row in found["transactions"]]
+    assert network.call(made[0], bytes.fromhex("8381f58a")) == (50).to_bytes(32, "big")  # number()
+    assert network.call(made[2], bytes.fromhex("8381f58a")) == (3).to_bytes(32, "big")
+    assert (network.balance(made[0]), network.balance("0x" + "00" * 18 + "dead")) == (5, 123)
+    assert found["returns"] == {
+        "made": {"internal_type": "contract Counter", "value": found["returns"]["made"]["value"]}
+    }
+    assert found["returns"]["made"]["value"].lower() == made[0]
+
+
+def test_a_script_calls_actors(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", file="Actors.s.sol")
+    file = project / "broadcast" / "Actors.s.sol" / str(CHAIN) / "run-latest.json"
+    (row,) = json.loads(file.read_text(encoding="utf-8"))["transactions"]
+    assert (row["contractName"], row["transactionType"]) == ("Named", "CREATE")
+    assert b"DataCap" in network.call(row["contractAddress"], bytes.fromhex("85bb7d69"))  # answer()
+
+
+def test_a_run_that_was_cut_is_resumed(
+    project: Path, url: str, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second receipt does not come; the third and fourth transactions are not sent."""
+    receipt, asked = sending.ScriptSender._receipt, []
+
+    def lost(sender: sending.ScriptSender, transaction: str) -> dict[str, Any]:
+        asked.append(transaction)
+        if len(asked) == 2:
+            raise NodeError("the connection is lost")
+        return receipt(sender, transaction)
+
+    options = ("--rpc-url", url, "--private-key", KEY, "--broadcast")
+    monkeypatch.setattr(sending.ScriptSender, "_receipt", lost)
+    assert "the connection is lost" in run(project, *options, "--slow", status=1)
+    cut = record(project)
+    assert [row["hash"] is None for row in cut["transactions"]] == [False, False, True, True]
+    assert (len(cut["receipts"]), cut["pending"]) == (1, [cut["transactions"][1]["hash"]])
+    run(project, "--rpc-url", url, "--private-key", KEY, "--resume")
+    whole = record(project)
+    assert [row["hash"] for row in whole["transactions"]][:2] == [row["hash"] for row in cut["transactions"]][:2]
+    assert [one["status"] for one in whole["receipts"]] == ["0x1"] * 4
+    assert (network.nonce(SENDER), whole["pending"], whole["timestamp"]) == (4, [], cut["timestamp"])
+
+
+def test_nothing_is_sent_twice_under_a_nonce(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["receipts"], content["transactions"][3]["hash"] = content["receipts"][:3], None
+    file.write_text(json.dumps(content), encoding="utf-8")
+    words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=1)
+    assert f"nonce 3 of {SENDER} is used by another transaction (the next one is 4)" in words
+    assert network.nonce(SENDER) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"), [(["--legacy"], "0x0"), (["--skip-simulation"], "0x2"), (["--slow"], "0x2")]
+)
+def test_each_way_of_sending_ends_well(project: Path, url: str, options: list[str], kind: str) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", *options)
+    receipts = record(project)["receipts"]
+    assert [(one["status"], one["type"]) for one in receipts] == [("0x1", kind)] * 4
+
+
+def test_the_node_signs_for_its_own_accounts(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--sender", SENDER, "--unlocked", "--broadcast")
+    assert network.nonce(SENDER) == 4
+
+
+def test_a_script_is_signed_with_a_keystore(project: Path, url: str, network: Network, tmp_path: Path) -> None:
+    file, password = tmp_path / "own", tmp_path / "password"
+    file.write_text(
+        json.dumps(SignerAccount.encrypt(bytes.fromhex(KEY[2:]), "secret", kdf="pbkdf2", iterations=1000)),
+        encoding="utf-8",
+    )
+    password.write_text("secret\n", encoding="utf-8")
+    run(project, "--rpc-url", url, "--keystore", str(file), "--password-file", str(password), "--broadcast")
+    assert network.nonce(SENDER) == 4
+
+
+def test_a_script_names_its_signer_by_key(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--broadcast", "--sig", "runAs(uint256)", OTHER_KEY)
+    (row,) = record(project, "runAs")["transactions"]
+    assert row["transaction"]["from"] == "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"
+    assert network.nonce("0x70997970C51812dc3A010C7d01b50e0d17dc79C8") == 1
+
+
+def test_a_script_that_reverts_sends_nothing_and_says_where(project: Path, url: str, network: Network) -> None:
+    words = run(
+        project, "--rpc-url", url, "--private-key", KEY, "--broadcast", "--sig", "runBroken()", status=1
+    )  # fmt: skip
+    assert "the script failed: never" in words
+    assert "at Deploy.runBroken (script/Deploy.s.sol:" in words
+    assert not (project / "broadcast").exists()
+    assert network.nonce(SENDER) == 0
+
+
+def test_a_transaction_that_the_network_refuses_is_named(project: Path, url: str, network: Network) -> None:
+    """A script's own run bills nobody, its transactions do: the signer has no money."""
+    words = run(project, "--rpc-url", url, "--sig", "runAs(uint256)", "0x77", "--broadcast", status=1)
+    assert "transaction 1 of the script (new Counter) fails" in words
+    assert network.head.height == 0
+
+
+def test_without_a_node_a_script_runs_alone(project: Path) -> None:
+    text = run(project, "--sig", "runWith(uint256)", "3")
+    assert "Script ran successfully." in text
+    assert "made: contract Counter 0x5b73C5498c1E3b4dbA84de0F1833c4a029d90519" in text  # as forge 1.7.1 says
+    assert not (project / "broadcast").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--broadcast"], "name the node to which the transactions go, by --rpc-url"),
+        (["--tc", "Nobody"], "there is no contract Nobody in script/Deploy.s.sol: it has Deploy"),
+        (["--lib-paths", "nope"], "there is no folder nope in"),
+        (["--sig", "nothing()"], "nothing"),
+        (["--sig", "0xzz"], "--sig '0xzz' is not calldata"),
+        (["--sender", "f01"], "the sender f01 is not an address of Ethereum's"),
+        (["--ledger", "x"], "--ledger is an option of forge that this command does not have: keys are given by"),
+        (["--optimizer-runs", "few"], "of the command line's options, optimizer_runs is 'few', expected a number"),
+    ],
+)
+def test_what_cannot_be_is_named(project: Path, options: list[str], words: str) -> None:
+    assert words in " ".join(run(project, *options, status=2).split())
+
+
+def test_what_has_no_key_is_named_before_anything_is_sent(project: Path, url: str, network: Network) -> None:
+    words = run(project, "--rpc-url", url, "--sender", SENDER, "--broadcast", status=2)
+    assert f"the key of {SENDER} is not known: give it by --private-key" in words
+    assert network.head.height == 0
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+@pytest.mark.parametrize("options", [["--broadcast"], ["--broadcast", "--unlocked"]], ids=" ".join)
+def test_who_sends_has_to_be_named(project: Path, rules: str, options: list[str]) -> None:
+    """forge 1.7.1: You seem to be using Foundry's default sender."""
+    with Network(rules=rules) as network, serving(network) as url:
+        words = run(project, "--rpc-url", url, *options, status=2, file="Actors.s.sol")
+        assert "no sender is named, and Foundry's default one, 0x1804" in words
+        words = run(project, "--rpc-url", url, *options, status=1)
+        assert "(OutOfFunds: the caller has 0 of 5 wei" in words
+        assert words.rstrip().endswith("--unlocked --sender where the node signs")
+        assert network.head.height == 0
+
+
+def test_a_dry_run_says_whose_key_is_missing(project: Path) -> None:
+    with Network(rules="ethereum") as network, serving(network) as url:
+        assert f"No key is given of {SENDER.lower()}: add --private-key" in run(
+            project, "--rpc-url", url, "--sender", SENDER
+        )
+        assert "No key" not in run(project, "--rpc-url", url, "--private-key", KEY)
+        assert "No key" not in run(project, "--rpc-url", url, "--sender", SENDER, "--unlocked")
+
+
+@pytest.mark.parametrize("options", [[], ["--legacy"]], ids=["1559", "legacy"])
+def test_a_sender_that_cannot_pay_is_named_with_what_it_has(project: Path, options: list[str]) -> None:
+    with Network(rules="ethereum") as network, serving(network) as url:
+        send = ("--rpc-url", url, "--sig", "runAs(uint256)", "0x77", *options)
+        words = run(project, *send, "--broadcast", status=1)
+        poor = Account.from_key((0x77).to_bytes(32, "big")).address
+        assert f"{checksummed(poor)} cannot pay transaction 1 of the script, which may take 0.00" in words
+        assert "it has 0. Give it the rest, and send what is left by --resume" in words
+        assert network.head.height == 0
+        network.set_balance(f"0x{poor.hex()}", 10**18)
+        run(project, *send, "--resume", "--private-key", "0x" + "77".zfill(64))
+        assert network.nonce(f"0x{poor.hex()}") == 1
+
+
+def test_nothing_is_sent_where_a_later_sender_cannot_pay(tmp_path: Path) -> None:
+    rich, poor = KEY, (0x77).to_bytes(32, "big")
+    other = vm_call("startBroadcast(uint256)", int.from_bytes(poor, "big"))
+    stop = vm_call("stopBroadcast()")
+    root = assembled_script(tmp_path, BROADCAST, TRANSFER, stop, other, "5f5f5f5f5f73" + "be" * 20 + "5af1")
+    with Network(rules="ethereum") as network, serving(network) as url:
+        send = ("--rpc-url", url, "--private-key", rich)
+        words = run(root, *send, "--broadcast", status=1, file="Own.s.sol")
+        address = Account.from_key(poor).address
+        assert f"{checksummed(address)} cannot pay transaction 2 of the script" in words
+        assert "it has 0." in words
+        assert "nothing of the script is sent yet" in words
+        assert network.nonce(SENDER) == 0
+        network.set_balance(f"0x{address.hex()}", 10**18)
+        run(root, *send, "--private-key", f"0x{poor.hex()}", "--resume", file="Own.s.sol")
+        assert (network.nonce(SENDER), network.nonce(f"0x{address.hex()}")) == (1, 1)
+
+
+def test_a_sender_that_the_script_pays_first_is_not_refused(tmp_path: Path) -> None:
+    poor = Account.from_key((0x77).to_bytes(32, "big"))
+    paid = f"5f5f5f5f670de0b6b3a764000073{poor.address.hex()}5af1"
+    other = vm_call("startBroadcast(uint256)", 0x77)
+    root = assembled_script(tmp_path, BROADCAST, paid, vm_call("stopBroadcast()"), other, TRANSFER)
+    with Network(rules="ethereum") as network, serving(network) as url:
+        run(root, "--rpc-url", url, "--private-key", KEY, "--broadcast", "--slow", file="Own.s.sol")
+        assert network.nonce(f"0x{poor.address.hex()}") == 1
+
+
+def test_what_a_script_does_after_its_transactions_takes_no_money_from_them(tmp_path: Path) -> None:
+    deal = vm_call("deal(address,uint256)", SENDER, 0)
+    root = assembled_script(tmp_path, BROADCAST, TRANSFER, vm_call("stopBroadcast()"), deal)
+    with Network(rules="ethereum") as network, serving(network) as url:
+        run(root, "--rpc-url", url, "--private-key", KEY, "--broadcast", file="Own.s.sol")
+        assert network.nonce(SENDER) == 1
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_a_price_below_the_base_fee_is_refused_before_the_trial(project: Path, rules: str) -> None:
+    with Network(rules=rules) as network, serving(network) as url:
+        for options in ([], ["--broadcast", "--private-key", KEY]):
+            words = run(project, "--rpc-url", url, "--with-gas-price", "1", *options, status=2)
+            assert "--with-gas-price 1 is below the base fee of the newest block, " in words
+        assert network.nonce(SENDER) == 0
+
+
+def test_a_script_that_cannot_pay_for_its_creation_says_so(tmp_path: Path) -> None:
+    settings = '[profile.default]\nsolc = "0.8.30"\n'
+    (tmp_path / "foundry.toml").write_text(settings, encoding="utf-8")
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script" / "Pay.s.sol").write_text("contract Pay {}", encoding="utf-8")
+    body = [f"5f5f7f{1 << 96:064x}f0", "5f5ffd"]
+    forge_out(tmp_path, "script/Pay.s.sol", "contract Pay {}", {"Pay": artifact({"run()": body})})
+    words = run(tmp_path, status=1, file="Pay.s.sol")
+    assert "the script failed: EvmError: Revert" in words  # forge 1.7.1, which has OutOfFunds in the trace
+    assert f".constructor (OutOfFunds: the caller has {(1 << 96) - 1} of {1 << 96} wei (attoFIL))" in words
+
+
+def test_a_record_of_another_chain_is_not_resumed(project: Path, url: str) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    known = record(project)["receipts"][0]["transactionHash"]
+    with Network() as network, serving(network) as other:  # of the same chain id
+        words = run(project, "--rpc-url", other, "--private-key", KEY, "--resume", status=2)
+        assert "the chain of this node is not the one of" in words
+        assert f"it has no transaction {known}, whose receipt is in the record" in words
+        assert network.head.height == 0
+
+
+def test_a_record_that_was_moved_to_another_chain_is_refused(project: Path, url: str) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    folder = project / "broadcast" / "Deploy.s.sol"
+    with Network(rules="ethereum") as network, serving(network) as other:
+        (folder / str(CHAIN)).rename(folder / "31337")
+        words = run(project, "--rpc-url", other, "--private-key", KEY, "--resume", status=2)
+        assert f"has transactions of chain {CHAIN}, the node is of chain 31337" in words
+
+
+def test_a_script_may_be_named_by_its_contract(project: Path) -> None:
+    """As in forge 1.7.1, which also says of several or none that it found them."""
+    for name, words in (
+        ("Nope", "there is no contract Nope: name it as FILE:CONTRACT"),
+        ("script", "script is a folder: name a file in it"),
+        ("script:Nope", "script is a folder: name a file in it"),
+        ("script/Deploy.s.sol:Nope", "there is no contract Nope in script/Deploy.s.sol: it has Deploy"),
+    ):
+        done = CliRunner().invoke(app, ["script", name, "--root", str(project)])
+        assert (done.exit_code, words in " ".join(done.stderr.split())) == (2, True), done.stderr
+    done = CliRunner().invoke(app, ["script", "Deploy", "--root", str(project)])
+    assert done.exit_code == 0, done.stderr
+    assert "Script ran successfully." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [((), "transactions"), ((), "timestamp"), (("transactions", 1), "hash"), (("transactions", 1), "transactionType"),
+     (("transactions", 0), "contractAddress"), (("transactions", 1, "transaction"), "nonce"),
+     (("receipts", 2), "transactionHash")],
+)  # fmt: skip
+def test_a_field_that_a_record_lacks_is_named(project: Path, url: str, part: tuple[str | int, ...], field: str) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    place = content
+    for step in part:
+        place = place[step]
+    del place[field]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=2)
+    assert f"is not a record of a script's run: the field '{field}' is missing" in words
+
+
+def test_what_has_nothing_left_to_send_says_so(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    text = run(project, "--rpc-url", url, "--private-key", KEY, "--resume")
+    assert text.startswith("Nothing is left to send: all 4 transactions of ")
+    assert "COMPLETE" not in text
+    assert network.nonce(SENDER) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "price"),
+    [(["--with-gas-price", "7000000000"], 7 * 10**9), (["--legacy", "--with-gas-price", "300"], 300)],
+)
+def test_the_amount_is_that_of_the_price_that_is_sent(project: Path, url: str, options: list[str], price: int) -> None:
+    text = run(project, "--rpc-url", url, "--private-key", KEY, *options)
+    limits = [int(row["transaction"]["gas"], 16) for row in record(project, folder="dry-run")["transactions"]]
+    assert f"Estimated amount required: at most {sum(limits) * price / 10**18:.18f} FIL" in text
+
+
+@pytest.mark.parametrize("options", [[], ["--priority-gas-price", "5000"], ["--legacy"]], ids=" ".join)
+def test_no_transaction_offers_more_than_the_amount(
+    project: Path, url: str, network: Network, options: list[str]
+) -> None:
+    text = run(project, "--rpc-url", url, "--private-key", KEY, *options, "--broadcast", "--slow")
+    with NodeClient(url) as node:
+        sent = [node.ask("eth_getTransactionByHash", row["hash"]) for row in record(project)["transactions"]]
+    offered = sum(int(one["gas"], 16) * int(one.get("maxFeePerGas") or one["gasPrice"], 16) for one in sent)
+    amount = float(text.split("at most ")[1].split(" FIL")[0])
+    assert offered / 10**18 <= amount * 1.2  # the base fee of a block may be an eighth above the last one's
+    assert amount <= offered / 10**18 * 1.5
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"transactions": [5]}', '{"transactions": [], "receipts": 5}'])
+def test_a_record_that_is_none_is_refused(project: Path, url: str, content: str) -> None:
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
+    assert "there is nothing to resume" in run(project, "--rpc-url", url, "--resume", status=2)
+    file.parent.mkdir(parents=True)
+    file.write_text(content, encoding="utf-8")
+    assert "is not a record of a script's run" in run(project, "--rpc-url", url, "--resume", status=2)
+
+
+def test_a_node_under_ethereums_rules_is_read_by_accounts_and_slots(project: Path) -> None:
+    """The same run as forge's, on the same kind of node, and once more: it meets what the first has made."""
+    with Network(rules="ethereum") as network, serving(network) as url:
+        run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+        file = project / "broadcast" / "Deploy.s.sol" / "31337" / "run-latest.json"
+        found = json.loads(file.read_text(encoding="utf-8"))
+        forges = json.loads((HERE / "forge_run.json").read_text(encoding="utf-8"))
+        assert without_gas(found["transactions"]) == without_gas(forges)
+        assert [receipt["status"] for receipt in found["receipts"]] == ["0x1"] * 4
+        words = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", status=1)
+        assert "the script failed" in words  # its CREATE2 collides
+        assert network.nonce(SENDER) == 4
+
+
+def changed_answers(monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any]) -> None:
+    """Nodes answer a method otherwise."""
+    ask = NodeClient.ask
+
+    def other(client: NodeClient, asked: str, *params: Any) -> Any:
+        answer = ask(client, asked, *params)
+        return change(answer) if asked == method else answer
+
+    monkeypatch.setattr(NodeClient, "ask", other)
+
+
+def without_hash(receipt: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in receipt.items() if name != "transactionHash"}
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "words"),
+    [
+        ("eth_chainId", lambda _: None, "eth_chainId with None"),
+        ("eth_gasPrice", lambda _: None, "eth_gasPrice with None"),
+        ("eth_maxPriorityFeePerGas", lambda _: [], "eth_maxPriorityFeePerGas with []"),
+        ("eth_getTransactionCount", lambda _: None, "eth_getTransactionCount with None"),
+        ("eth_sendRawTransaction", lambda _: "0x" + "11" * 32, "the transaction's hash is 0x"),
+        ("eth_getTransactionReceipt", lambda _: [], "no object"),
+        ("eth_getTransactionReceipt", without_hash, "transactionHash"),
+        ("eth_getTransactionReceipt", lambda receipt: {**receipt, "transactionHash": "0x" + "11" * 32}, "hash is 0x"),
+        ("eth_getTransactionReceipt", lambda receipt: {**receipt, "status": None}, "in the place of text"),
+    ],
+)
+def test_an_answer_of_another_shape_is_named(
+    project: Path, url: str, monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any], words: str
+) -> None:
+    changed_answers(monkeypatch, method, change)
+    found = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", status=1)
+    assert f"answered {method} with" in found
+    assert words in found
+
+
+def test_an_answer_that_is_lost_is_found_by_the_hash_in_the_record(
+    project: Path, url: str, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: Any) -> Any:
+        raise NodeError("the connection is lost")
+
+    with monkeypatch.context() as context:
+        changed_answers(context, "eth_sendRawTransaction", lost)
+        words = run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast", status=1)
+    assert "the connection is lost" in words
+    first = record(project)["transactions"][0]["hash"]
+    assert network.nonce(SENDER) == 1
+    run(project, "--rpc-url", url, "--private-key", KEY, "--resume")
+    assert record(project)["receipts"][0]["transactionHash"] == first
+    assert network.nonce(SENDER) == 4
+
+
+def test_behind_a_transaction_that_has_failed_nothing_is_resumed(project: Path, url: str, network: Network) -> None:
+    run(project, "--rpc-url", url, "--private-key", KEY, "--broadcast")
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["receipts"] = [*content["receipts"][:2], {**content["receipts"][2], "status": "0x0"}]
+    content["transactions"][3]["hash"] = None
+    file.write_text(json.dumps(content), encoding="utf-8")
+    words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=2)
+    assert "has failed on the chain: run the script anew, without --resume" in " ".join(words.split())
+    assert network.nonce(SENDER) == 4
+
+
+def test_calldata_of_no_function_in_the_interface_is_run(project: Path) -> None:
+    """As a fallback takes it: the interface does not have what is called."""
+    (file,) = (project / "out").rglob("Deploy.json")
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["abi"] = [entry for entry in content["abi"] if entry.get("name") != "run"]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    text = run(project, "--sig", "0xc0406226")  # run()
+    assert "Script ran successfully." in text
+    assert "== Return ==" not in text
+
+
+@pytest.mark.parametrize("settings", ['eth_rpc_url = "home"', ""])
+def test_a_node_is_named_as_the_project_names_it(
+    project: Path, url: str, settings: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = project / "foundry.toml"
+    more = f'{settings}\n[rpc_endpoints]\nhome = "${{OWN_NODE}}"\n'
+    file.write_text(f"{file.read_text(encoding='utf-8')}{more}", encoding="utf-8")
+    options = () if settings else ("--rpc-url", "home")
+    assert "environment variable `OWN_NODE` not found" in run(project, *options, status=2)
+    monkeypatch.setenv("OWN_NODE", url)
+    assert "SIMULATION COMPLETE" in run(project, *options, "--private-key", KEY)
+
+
+@pytest.mark.parametrize(("end", "options", "status"), [("00", ["-vvvv"], 0), ("5f5ffd", [], 1)])
+def test_what_a_script_does_outside_is_done_once(tmp_path: Path, end: str, options: list[str], status: int) -> None:
+    data = selector("writeLine(string,string)") + encode(("string", "string"), ("log.txt", "x"))
+    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
+    fill = "".join(f"7f{word}61{at * 32:04x}52" for at, word in enumerate(words))
+    call = f"{fill}5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af150{end}"
+    settings = '[profile.default]\nsolc = "0.8.30"\nfs_permissions = [{ access = "read-write", path = "./" }]\n'
+    (tmp_path / "foundry.toml").write_text(settings, encoding="utf-8")
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script" / "Log.s.sol").write_text("contract Log {}", encoding="utf-8")
+    forge_out(tmp_path, "script/Log.s.sol", "contract Log {}", {"Log": artifact({"run()": [call]})})
+    said = run(tmp_path, *options, status=status, file="Log.s.sol")
+    assert (tmp_path / "log.txt").read_text(encoding="utf-8") == "x\n"
+    assert "would be done twice (vm.writeLine)" in " ".join(said.split())
+
+
+def vm_call(signature: str, *values: Any) -> str:
+    """Code that calls a cheatcode, and fails where it does."""
+    types = signature[signature.index("(") + 1 : -1]
+    kinds = tuple(types.split(",")) if types and not types.startswith("(") else ((types,) if types else ())
+    data = selector(signature) + encode(kinds, values)
+    words = [data[at : at + 32].ljust(32, b"\0").hex() for at in range(0, len(data), 32)]
+    fill = "".join(f"7f{word}61{at * 32:04x}52" for at, word in enumerate(words))
+    return f"{fill}5f5f61{len(data):04x}5f5f73{VM_ADDRESS.hex()}5af1"
+
+
+def assembled_script(root: Path, *parts: str) -> Path:
+    """A project with a script of this code, in which each call has to succeed."""
+    (root / "foundry.toml").write_text('[profile.default]\nsolc = "0.8.30"\n', encoding="utf-8")
+    (root / "script").mkdir()
+    (root / "script" / "Own.s.sol").write_text("contract Own {}", encoding="utf-8")
+    body = [piece for n, part in enumerate(parts) for piece in (part, f"@good{n}", "57", "5f5ffd", f"good{n}:")]
+    forge_out(root, "script/Own.s.sol", "contract Own {}", {"Own": artifact({"run()": [*body, "00"]})})
+    return root
+
+
+DELEGATED = bytes.fromhex("dead".rjust(40, "0"))
+SIGNED = Account.from_key(bytes.fromhex(OTHER_KEY[2:])).sign_authorization(EthAddress(DELEGATED), 0, 31337)
+ATTACHMENTS = {
+    "signAndAttachDelegation": vm_call("signAndAttachDelegation(address,uint256)", DELEGATED, int(OTHER_KEY, 16)),
+    "attachDelegation": vm_call(
+        "attachDelegation((uint8,bytes32,bytes32,uint64,address))",
+        (SIGNED.y_parity, SIGNED.r.to_bytes(32, "big"), SIGNED.s.to_bytes(32, "big"), 0, DELEGATED),
+    ),
+    "attachBlob": vm_call("attachBlob(bytes)", b"blob"),
+}
+BROADCAST, TRANSFER = vm_call("startBroadcast()"), "5f5f5f5f600173000000000000000000000000000000000000beef5af1"
+
+
+@pytest.mark.parametrize("name", ATTACHMENTS)
+@pytest.mark.parametrize("options", [["--broadcast"], []], ids=["broadcast", "dry"])
+def test_what_a_transaction_would_lose_is_refused_before_anything_is_sent(
+    tmp_path: Path, name: str, options: list[str]
+) -> None:
+    """forge 1.7.1 sends it: type 4 with a list of authorizations, type 3 with the blob."""
+    root = assembled_script(tmp_path, BROADCAST, TRANSFER, ATTACHMENTS[name], TRANSFER)
+    with Network(rules="ethereum") as network, serving(network) as url:
+        words = run(root, "--rpc-url", url, "--private-key", KEY, *options, status=2, file="Own.s.sol")
+        assert f"the script calls vm.{name}: a transaction with a delegation or a blob" in words
+        assert "Nothing is sent" in words
+        assert (network.head.height, network.nonce(SENDER)) == (0, 0)
+    assert not (root / "broadcast").exists()
+
+
+@pytest.mark.parametrize("name", ATTACHMENTS)
+def test_what_no_transaction_has_is_not_refused(tmp_path: Path, name: str) -> None:
+    """An attachment is the next transaction's: behind the last one it is for the script's own calls."""
+    root = assembled_script(tmp_path, BROADCAST, TRANSFER, ATTACHMENTS[name])
+    with Network(rules="ethereum") as network, serving(network) as url:
+        run(root, "--rpc-url", url, "--private-key", KEY, "--broadcast", file="Own.s.sol")
+        assert network.nonce(SENDER) == 1
+
+
+def test_a_transaction_that_is_signed_already_is_refused(tmp_path: Path) -> None:
+    sent = Transaction(DYNAMIC_FEE, 31337, 0, EthAddress(DELEGATED), 1, b"", 21_000, 10**10, 0)
+    raw = sent.sign(bytes.fromhex(OTHER_KEY[2:])).raw()
+    root = assembled_script(tmp_path, BROADCAST, TRANSFER, vm_call("broadcastRawTransaction(bytes)", raw))
+    with Network(rules="ethereum") as network, serving(network) as url:
+        words = run(root, "--rpc-url", url, "--private-key", KEY, "--broadcast", status=2, file="Own.s.sol")
+        assert "the script calls vm.broadcastRawTransaction: " in words
+        assert network.head.height == 0
+
+
+@pytest.mark.parametrize("name", ["authorizationList", "blobVersionedHashes"])
+def test_a_record_with_more_than_is_sent_is_not_resumed(project: Path, url: str, network: Network, name: str) -> None:
+    """A record of forge's, whose transaction would lose that."""
+    run(project, "--rpc-url", url, "--private-key", KEY)
+    content = record(project, folder="dry-run")
+    content["transactions"][1]["transaction"][name] = [{}]
+    file = project / "broadcast" / "Deploy.s.sol" / str(CHAIN) / "run-latest.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    words = run(project, "--rpc-url", url, "--private-key", KEY, "--resume", status=2)
+    assert f"a transaction has '{name}', which this command does not send" in words
+    assert network.head.height == 0

@@ -1,0 +1,227 @@
+"""`hypervisor test`: words and exit status, also for what cannot be run; the documented JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.soltest import session
+from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, forge_out
+
+
+def refused(*arguments: str) -> str:
+    found = CliRunner().invoke(app, ["test", *arguments])
+    assert found.exit_code == 2
+    return found.stderr.removeprefix("error: ").rstrip()
+
+
+def test_a_path_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").touch()
+    assert refused(str(tmp_path / "tset")) == f"there is no file or folder {tmp_path / 'tset'}"
+
+
+def test_a_folder_without_a_project_is_named(tmp_path: Path) -> None:
+    assert refused(str(tmp_path)).startswith(f"there is no foundry.toml in {tmp_path} or above")
+
+
+def test_a_setting_that_is_none_is_named_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").write_text('[profile.default]\noptimizer_runs = "many"\n')
+    assert refused(str(tmp_path)) == f"{tmp_path / 'foundry.toml'}: optimizer_runs is 'many', expected a number"
+
+
+def test_a_key_that_is_unknown_is_named_and_the_tests_run(project: Path) -> None:
+    with (project / "foundry.toml").open("a", encoding="utf-8") as file:
+        file.write("[fuzz]\nrnus = 3\n")
+    found = CliRunner().invoke(app, ["test", str(project), "--mc", "Good"])
+    warning = "warning: foundry.toml: unknown key fuzz.rnus: did you mean fuzz.runs?\n"
+    assert (found.exit_code, found.stderr) == (0, warning)
+    assert "Suite result: ok" in found.stdout
+
+
+def test_a_project_without_sources_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").write_text('[profile.default]\nsrc = "contracts"\n')
+    words = f"{tmp_path} has no Solidity sources: foundry.toml names the folders contracts, test, script"
+    assert refused(str(tmp_path)) == words
+
+
+def test_filters_that_leave_no_source_find_no_test(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").touch()
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "A.t.sol").write_text("contract A { function testA() public {} }")
+    found = CliRunner().invoke(app, ["test", str(tmp_path), "--match-path", "other/*"])
+    assert (found.exit_code, found.stderr) == (0, "no tests found in the project by --match-path 'other/*'\n")
+
+
+def test_a_filter_of_tests_that_fits_none_is_told_what_it_is_held_against(project: Path) -> None:
+    found = CliRunner().invoke(app, ["test", str(project), "--mc", "Good", "--mt", "testFine$"])
+    words = "by --match-test 'testFine$' --match-contract 'Good'; a test's name is that of its signature"
+    assert (found.exit_code, words in found.stderr) == (0, True)
+    assert CliRunner().invoke(app, ["test", str(project), "--mt", "testFine..$"]).stderr == ""
+
+
+def test_the_official_evm_is_refused_where_rules_are_ethereums(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").touch()
+    words = "the rules 'ethereum' need this project's own EVM: choose another --evm, or --rules filecoin"
+    assert refused(str(tmp_path), "--evm", "official", "--bundle", "v18") == words
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf"])
+def test_a_timeout_that_never_comes_is_refused(tmp_path: Path, seconds: str) -> None:
+    (tmp_path / "foundry.toml").touch()
+    assert f"--timeout {seconds} is not a number of seconds" in refused(str(tmp_path), "--timeout", seconds)
+
+
+@pytest.mark.parametrize("report", [["--gas-report"], ["--coverage"], ["--lcov", "found.info"]])
+def test_a_report_of_several_network_versions_is_refused(tmp_path: Path, report: list[str]) -> None:
+    (tmp_path / "foundry.toml").touch()
+    assert "are of one network version" in refused(str(tmp_path), "--network", "nv27,nv28", *report)
+
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "solidity-tests.md"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project that forge has compiled: a contract whose tests pass, one whose tests do not."""
+    text = "contract Good {}\ncontract Bad {}\n"
+    (tmp_path / "foundry.toml").touch()
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "P.t.sol").write_text(text)
+    few = artifact({"testFine()": PASS, "testFuzz(uint8)": PASS})
+    forge_out(tmp_path, "test/P.t.sol", text, {"Good": few, "Bad": artifact({"testBroken(uint8)": FAIL})})
+    return tmp_path
+
+
+def documented(after: str) -> set[str]:
+    """The names in the first column of the page's first table behind some words."""
+    table = PAGE.read_text(encoding="utf-8").split(after)[1].split("\n\n")[1]
+    return set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    found = CliRunner().invoke(app, ["test", *map(str, arguments), "--workers", "1", "--fuzz-runs", "3"])
+    return found.exit_code, found.stdout
+
+
+def test_the_exit_status_says_whether_all_tests_passed(project: Path) -> None:
+    status, text = run(project, "--match-contract", "Good")
+    assert (status, "2 tests passed, 0 failed, 0 skipped (2 total tests)" in text) == (0, True)
+    status, text = run(project)
+    assert (status, "Encountered a total of 1 failing tests, 2 tests succeeded" in text) == (1, True)
+
+
+def test_tests_that_fail_in_every_network_version_are_named_with_their_reasons(project: Path) -> None:
+    status, text = run(project, "--network", "nv27,nv28", "--fuzz-seed", "5")
+    assert status == 1
+    assert "test/P.t.sol:Bad, in each of them:\n[FAIL: EvmError: Revert; counterexample: calldata=0x" in text
+    assert "\nFuzz seed: 0x5 (use `--fuzz-seed` to reproduce)\n" in text
+    assert "(nv27, nv28): 3 tests end alike (1 of them failing), 0 differ" in text
+
+
+def test_the_seed_is_printed_where_a_fuzz_test_fails_and_taken_back(project: Path) -> None:
+    text = run(project)[1]
+    (seed,) = re.findall(r"^Fuzz seed: (0x[0-9a-f]+) \(use `--fuzz-seed` to reproduce\)$", text, re.MULTILINE)
+    assert f"Fuzz seed: {seed} " in run(project, "--fuzz-seed", seed)[1]
+    assert "Fuzz seed" not in run(project, "--match-contract", "Good")[1]
+
+
+def test_json_has_the_fields_of_the_page(project: Path) -> None:
+    status, text = run(project, "--json")
+    suites: dict[str, Any] = json.loads(text)
+    assert (status, set(suites)) == (1, {"test/P.t.sol:Good", "test/P.t.sol:Bad"})
+    good, bad = suites["test/P.t.sol:Good"], suites["test/P.t.sol:Bad"]
+    assert set(good) == {"duration", "warnings", "test_results"}
+    tests = good["test_results"] | bad["test_results"]
+    assert set(tests) == {"testFine()", "testFuzz(uint8)", "testBroken(uint8)"}
+    assert all(set(test) == documented("by signature. It is forge's form") for test in tests.values())
+    assert [test["status"] for test in tests.values()] == ["Success", "Success", "Failure"]
+    assert set(tests["testFine()"]["kind"]["Unit"]) == {"gas"}
+    assert set(tests["testFuzz(uint8)"]["kind"]["Fuzz"]) == {"runs", "mean_gas", "median_gas"}
+    assert tests["testFuzz(uint8)"]["kind"]["Fuzz"]["runs"] == 3
+    (call,) = tests["testBroken(uint8)"]["counterexample"]
+    assert (call["args"], set(call)) == ("0", {"calldata", "args"})
+
+
+@pytest.mark.parametrize("test", ["testFine", "testFuzz", "testBroken"])
+def test_the_gas_of_one_test_is_drawn_into_the_cache(project: Path, test: str) -> None:
+    status, text = run(project, "--match-test", test, "--flamechart")
+    contract = "Bad" if test == "testBroken" else "Good"
+    file = project / "cache" / f"flamechart_{contract}_{test}.svg"
+    assert (status, text.splitlines()[-1]) == (int(contract == "Bad"), f"Saved to {file}")
+    assert f"<title>{contract}.{test}(" in file.read_text(encoding="utf-8")
+
+
+SKIP = [b"FOUNDRY::SKIP".hex()]
+
+
+@pytest.mark.parametrize(
+    ("functions", "words"),
+    [
+        ({"setUp()": FAIL, "testFine()": PASS}, "does not begin: setUp() of Suite fails: EvmError: Revert"),
+        ({"testFine(uint8)": [f"6c{SKIP[0]}60981b5f52", "600d5ffd"]}, "testFine is skipped: there is no call to show"),
+    ],
+    ids=["a setUp that fails", "a fuzz test that is skipped"],
+)
+def test_what_cannot_be_drawn_is_said_after_all_results(
+    tmp_path: Path, functions: dict[str, list[str]], words: str
+) -> None:
+    (tmp_path / "foundry.toml").touch()
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "P.t.sol").write_text("contract Suite {}")
+    forge_out(tmp_path, "test/P.t.sol", "contract Suite {}", {"Suite": artifact(functions)})
+    kept = tmp_path / "kept"
+    kept.write_text("Other:testGone() (gas: 5)\n")
+    with_snapshot = ["--flamegraph", "--allow-failure", "--snapshot", "write", "--snap", str(kept)]
+    found = CliRunner().invoke(app, ["test", str(tmp_path), *with_snapshot])
+    assert found.exit_code == 2
+    assert "total tests)" in found.stdout
+    assert words in " ".join(found.stderr.split())
+    assert "Other" not in kept.read_text() or "setUp" in words  # of failing tests no snapshot is written
+
+
+@pytest.mark.parametrize("option", ["--flamegraph", "--flamechart", "--debug"])
+def test_what_is_for_one_test_says_how_many_fit(project: Path, option: str) -> None:
+    assert refused(str(project), option).startswith(
+        f"{option} is for one test, and 3 fit (Bad.testBroken, Good.testFine, Good.testFuzz, ...): name it by --match-"
+    )
+    assert not (project / "cache" / "flamegraph_Good_testFine.svg").exists()
+
+
+def test_an_invariant_test_has_no_picture(tmp_path: Path) -> None:
+    (tmp_path / "foundry.toml").touch()
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "P.t.sol").write_text("contract Suite {}")
+    forge_out(tmp_path, "test/P.t.sol", "contract Suite {}", {"Suite": artifact({"invariantFew()": PASS})})
+    words = "--flamegraph is for one call, and Suite.invariantFew is an invariant test, which makes many"
+    assert refused(str(tmp_path), "--flamegraph") == words
+
+
+def test_what_forge_has_compiled_is_not_taken_where_all_is_to_be_compiled(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(session, "wanted_version", lambda *_: "0.8.30")
+
+    def of_forge(*_: object) -> dict[str, object]:
+        asked.append("forge's")
+        return {}
+
+    monkeypatch.setattr(session, "forge_artifacts", of_forge)
+    usual, forced = (
+        CliRunner().invoke(app, ["test", str(project), "--use", str(project / "none"), *options])
+        for options in ([], ["--force"])
+    )
+    assert asked == ["forge's"]
+    assert (forced.exit_code, forced.output) == (usual.exit_code, usual.output), "both come as far as the compiler"
+    assert str(project / "none") in forced.output.replace("\n", "")
+
+
+def test_a_picture_is_of_one_run(project: Path) -> None:
+    for other in ("--flamegraph", "--list", "--debug", "--watch"):
+        assert "one picture of one run" in refused(str(project), "--flamechart", other)

@@ -1,0 +1,45 @@
+"""What is compiled is kept for the next run; another process may read it at any moment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fvm_hypervisor.soltest.compiled_cache import CompiledCache
+
+ANSWER = {
+    "sources": {"src/A.sol": {"id": 3}},
+    "contracts": {"src/A.sol": {"A": {"abi": [], "evm": {"bytecode": {"object": "60" * 1000}}}}},
+}
+KEY = "ab" * 32
+
+
+def test_what_is_put_is_found_and_leaves_no_other_files(tmp_path: Path) -> None:
+    cache = CompiledCache(tmp_path)
+    assert cache.get("src/A.sol", KEY) is None
+    cache.put("src/A.sol", KEY, ANSWER, {"src/A.sol"})
+    found = cache.get("src/A.sol", KEY)
+    assert found is not None
+    (place,) = found.places
+    assert (place.name, dict(found.numbers)) == ("A", {3: "src/A.sol"})
+    assert sorted(path.name for path in place.path.parent.iterdir()) == ["0.json", "index.json"]
+
+
+def test_a_contract_that_is_written_anew_is_never_half_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = CompiledCache(tmp_path)
+    cache.put("src/A.sol", KEY, ANSWER, {"src/A.sol"})
+    found = cache.get("src/A.sol", KEY)
+    assert found is not None
+    whole = found.places[0].path.read_bytes()
+    write = Path.write_bytes
+
+    def disk_is_full(path: Path, content: bytes) -> int:
+        write(path, content[: len(content) // 2])
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(Path, "write_bytes", disk_is_full)
+    with pytest.raises(OSError, match="No space"):
+        cache.put("src/A.sol", KEY, ANSWER, {"src/A.sol"})
+    assert found.places[0].path.read_bytes() == whole

@@ -1,0 +1,273 @@
+"""Which compiler runs: a pinned release of the cache, and nothing of the checkout unless the user says so."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from fvm_hypervisor.soltest import solc_packages
+from fvm_hypervisor.soltest.compiler import CompileError, Solc, choose_solc
+from fvm_hypervisor.soltest.project import CompilerSettings, Project
+from hypervisor.errors import InvalidInput
+
+NODE = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+SOURCE = (
+    "module.exports = {{ cwrap: () => (input) => JSON.stringify({{ compiler: '{}', asked: JSON.parse(input) }}) }};"
+)
+HOSTILE = "require('fs').writeFileSync({path!r}, 'ran'); module.exports = {{ cwrap: () => () => '{{}}' }};"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache of compilers of a user who has none."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "fvm-hypervisor" / "solc"
+
+
+def put(cache: Path, version: str, source: str, pin: str | None = None) -> Path:
+    """A release in the cache, as an installation leaves it."""
+    folder = cache / version
+    folder.mkdir(parents=True)
+    (folder / "soljson.js").write_text(source)
+    (folder / "sha256").write_text(sha256(source.encode()).hexdigest() if pin is None else pin)
+    return folder / "soljson.js"
+
+
+def package(folder: Path, version: str, source: str) -> None:
+    """npm's package solc in a folder; its index.js, which Node.js would take, is the hostile one as well."""
+    folder.mkdir(parents=True)
+    (folder / "package.json").write_text(f'{{"name": "solc", "version": "{version}"}}')
+    for name in ("index.js", "soljson.js"):
+        (folder / name).write_text(source)
+
+
+def project(root: Path, version: str | None = None) -> Project:
+    root.mkdir(parents=True, exist_ok=True)
+    return Project(root, compiler=CompilerSettings(version=version))
+
+
+def fake_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = tmp_path / "bin" / "npm"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+def tarball(place: Path, content: bytes, name: str = "package/soljson.js") -> Path:
+    with tarfile.open(place, "w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return place
+
+
+@NODE
+@pytest.mark.parametrize("place", ["project/node_modules/solc", "node_modules/solc"], ids=["its own", "a parent's"])
+def test_a_compiler_that_lies_in_a_checkout_or_above_does_not_run(tmp_path: Path, cache: Path, place: str) -> None:
+    trace = tmp_path / "trace"
+    package(tmp_path / place, "0.8.999", HOSTILE.format(path=str(trace)))
+    wanted = project(tmp_path / "project", "0.8.999")
+    with pytest.raises(
+        InvalidInput, match=r"asks for solc 0\.8\.999, and the cache has none: run with --use 0\.8\.999"
+    ):
+        choose_solc(wanted, None)
+    put(cache, "0.8.999", SOURCE.format("cached"))
+    for asked, use in ((wanted, None), (project(tmp_path / "project"), None), (wanted, "0.8.999")):
+        assert choose_solc(asked, use).start().ask({"a": 1}) == {"compiler": "cached", "asked": {"a": 1}}
+    assert not trace.exists()
+
+
+@NODE
+def test_the_projects_own_compiler_runs_where_the_user_says_so_and_its_parents_never(tmp_path: Path) -> None:
+    package(tmp_path / "project/node_modules/solc", "0.8.999", SOURCE.format("own"))
+    package(tmp_path / "node_modules/solc", "0.8.998", SOURCE.format("parent's"))
+    for version in (None, "0.8.999"):
+        found = choose_solc(project(tmp_path / "project", version), None, from_project=True)
+        assert found.start().ask({})["compiler"] == "own"
+    with pytest.raises(InvalidInput, match=r"--use 0\.8\.998.* --solc-from-project, which runs .*, 0\.8\.999$"):
+        choose_solc(project(tmp_path / "project", "0.8.998"), None, from_project=True)
+
+
+def test_a_program_that_foundry_toml_names_runs_only_where_the_user_says_so(tmp_path: Path) -> None:
+    program = tmp_path / "project" / "evil"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/trace\necho 'Version: 0.8.30+commit'\n")
+    program.chmod(0o755)
+    with pytest.raises(InvalidInput, match=r"names the compiler \./evil, which runs with --solc-from-project only"):
+        choose_solc(project(tmp_path / "project", "./evil"), None)
+    assert not (tmp_path / "trace").exists()
+    found = choose_solc(project(tmp_path / "project", "./evil"), None, from_project=True)
+    assert found == Solc("0.8.30", program, False)
+
+
+@NODE
+def test_javascript_sees_nothing_of_the_environment_that_could_run_code_or_is_secret(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = tmp_path / "hostile.js"
+    hostile.write_text(HOSTILE.format(path=str(tmp_path / "trace")))
+    monkeypatch.setenv("NODE_OPTIONS", f"--require {hostile}")
+    monkeypatch.setenv("TOKEN", "secret")
+    place = put(
+        cache, "0.8.999", "module.exports = {cwrap: () => () => JSON.stringify({...process.env, at: process.cwd()})}"
+    )
+    seen = choose_solc(project(tmp_path), None).start().ask({})
+    assert seen.keys() <= {"PATH", "TMPDIR", "at"}
+    assert seen["at"] == str(place.parent)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_a_release_that_was_changed_in_the_cache_is_refused(tmp_path: Path, cache: Path) -> None:
+    place = put(cache, "0.8.999", SOURCE.format("cached"))
+    place.write_text(HOSTILE.format(path="x"))
+    with pytest.raises(
+        InvalidInput, match=r"is not solc 0\.8\.999: its SHA-256 is .*install it again with --use 0\.8\.999"
+    ):
+        choose_solc(project(tmp_path), "0.8.999")
+
+
+def test_a_known_release_has_the_hash_of_the_table_whatever_lies_beside_it(tmp_path: Path, cache: Path) -> None:
+    """solc-bin's list has this figure for 0.8.9."""
+    put(cache, "0.8.9", SOURCE.format("cached"))
+    with pytest.raises(
+        InvalidInput, match=r"expected 5b25f987aae32a0275fdc6c1be36cc47cf126024a04dafd8e4be39a1d1d1422c"
+    ):
+        choose_solc(project(tmp_path), "0.8.9")
+
+
+def test_the_newest_of_the_cache_is_taken_where_the_project_asks_for_none(tmp_path: Path, cache: Path) -> None:
+    for version in ("0.8.999", "0.8.99", "0.8.1000", "0.7.2000"):
+        put(cache, version, SOURCE.format(version))
+    assert choose_solc(project(tmp_path), None).version == "0.8.1000"
+
+
+def test_without_any_compiler_the_remedy_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"^no solc is in the cache: run with --use VERSION, and npm gets it$"):
+        choose_solc(project(tmp_path), None)
+
+
+def test_npm_brings_a_release_which_is_pinned_from_then_on(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """npm stands in an empty folder of the cache meanwhile: a checkout's .npmrc names no registry for it."""
+    source = SOURCE.format("npm's").encode()
+    package_file = tarball(tmp_path / "solc.tgz", source)
+    fake_npm(
+        tmp_path,
+        monkeypatch,
+        f'ls -A; pwd > {tmp_path}/stood; echo "$@" > {tmp_path}/asked; cp {package_file} solc-0.8.999.tgz',
+    )
+    told: list[str] = []
+    found = choose_solc(project(tmp_path / "project"), "0.8.999", told.append)
+    assert found == Solc("0.8.999", cache / "0.8.999" / "soljson.js", True)
+    assert (found.path.read_bytes(), told) == (source, ["Installing Solc 0.8.999 from npm"])
+    assert (cache / "0.8.999" / "sha256").read_text() == sha256(source).hexdigest()
+    assert sorted(place.name for place in (cache / "0.8.999").iterdir()) == ["sha256", "soljson.js"]
+    assert (tmp_path / "asked").read_text() == "pack solc@0.8.999 --ignore-scripts --loglevel=error\n"
+    assert Path((tmp_path / "stood").read_text().strip()).parent == cache / "0.8.999"
+    assert choose_solc(project(tmp_path / "project"), "0.8.999", pytest.fail) == found
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "words"),
+    [
+        (b"x", "package/soljson.js", r"npm's solc 0\.8\.12 is not the released one: SHA-256 2d711642b726b044"),
+        (b"x", "package/other.js", r"npm's solc 0\.8\.12 has no soljson\.js of at most 64 MiB"),
+        (bytes((64 << 20) + 1), "package/soljson.js", r"npm's solc 0\.8\.12 has no soljson\.js of at most 64 MiB"),
+        (None, "", r"npm's solc 0\.8\.12 has no soljson\.js of at most 64 MiB"),
+    ],
+    ids=["another file", "no compiler", "a bomb", "no archive"],
+)
+def test_what_npm_must_not_bring_is_refused_and_not_kept(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, name: str, words: str
+) -> None:
+    package_file = tmp_path / "solc.tgz"
+    if content is None:
+        package_file.write_bytes(b"no archive")
+    else:
+        tarball(package_file, content, name)
+    fake_npm(tmp_path, monkeypatch, f"cp {package_file} solc-0.8.12.tgz")
+    with pytest.raises(InvalidInput, match=words):
+        choose_solc(project(tmp_path), "0.8.12")
+    assert not list((cache / "0.8.12").iterdir())
+
+
+def test_what_npm_has_under_a_wrong_version_is_refused_or_taken_from_the_right_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """npm's packages solc 0.8.1 and 0.8.7 have the compilers 0.8.0 and 0.7.5 in them, as their own version says."""
+    fake_npm(tmp_path, monkeypatch, f"echo $2 >> {tmp_path}/asked; exit 1")
+    with pytest.raises(InvalidInput, match=r"npm's package of solc 0\.8\.1 holds 0\.8\.0: choose another one"):
+        choose_solc(project(tmp_path), "0.8.1")
+    with pytest.raises(InvalidInput, match=r"npm could not get solc 0\.8\.7"):
+        choose_solc(project(tmp_path), "0.8.7")
+    assert (tmp_path / "asked").read_text() == "solc@0.8.7-fixed\n"
+
+
+@pytest.mark.parametrize(
+    ("npm", "words"),
+    [
+        ("npm error code ETARGET\nnpm error notarget No match", "npm has no solc 0.8.99: see `npm view solc versions`"),
+        ("npm error code EAI\nnpm error no way", "npm could not get solc 0.8.99: npm error code EAI npm error no way"),
+    ],
+)
+def test_what_npm_says_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npm: str, words: str) -> None:
+    fake_npm(tmp_path, monkeypatch, f"echo '{npm}' >&2\nexit 1")
+    with pytest.raises(InvalidInput) as raised:
+        choose_solc(project(tmp_path), "0.8.99")
+    assert str(raised.value) == words
+
+
+def test_another_compiler_than_the_project_asks_for_is_refused_with_the_remedies(tmp_path: Path, cache: Path) -> None:
+    put(cache, "0.8.999", SOURCE.format("cached"))
+    package(tmp_path / "node_modules/solc", "0.8.26", "")
+    with pytest.raises(InvalidInput) as raised:
+        choose_solc(project(tmp_path, "0.5.99"), None)
+    assert str(raised.value) == (
+        "foundry.toml asks for solc 0.5.99, and the cache has 0.8.999: run with --use 0.5.99, and npm gets it, or with"
+        " --use 0.8.999, or with --solc-from-project, which runs the project's own node_modules/solc, 0.8.26"
+    )
+
+
+def test_a_compiler_that_is_too_old_is_refused_before_npm_gets_it(tmp_path: Path) -> None:
+    """npm's solc takes standard JSON from 0.5.0 on."""
+    package(tmp_path / "old", "0.4.26", "")
+    found = project(tmp_path)
+    asked = replace(found, compiler=CompilerSettings(version="0.4.26"))
+    for wanted, use in ((found, "0.4.26"), (found, str(tmp_path / "old")), (asked, None)):
+        with pytest.raises(InvalidInput, match=r"solc 0\.4\.26 is too old: versions from 0\.5\.0 on can be used"):
+            choose_solc(wanted, use, pytest.fail)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}"])
+def test_a_folder_that_is_not_npms_compiler_is_refused_with_the_reason(content: str, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "package.json").write_text(content)
+    with pytest.raises(InvalidInput, match=r"other is not npm's package solc: its package.json names no version$"):
+        choose_solc(project(tmp_path), str(tmp_path / "other"))
+
+
+@NODE
+def test_a_compiler_that_ends_without_an_answer_is_named_with_its_words(tmp_path: Path, cache: Path) -> None:
+    put(cache, "0.8.999", "throw new Error('no way')")
+    with pytest.raises(
+        CompileError,
+        match=r"soljson\.js, which says it is solc 0\.8\.999, answered no JSON; it ended with 1: [\s\S]*no way",
+    ):
+        choose_solc(project(tmp_path), None).start().ask({})
+
+
+def test_the_table_is_of_releases_from_the_oldest_on() -> None:
+    known = solc_packages._known()
+    assert known["0.8.9"] == "5b25f987aae32a0275fdc6c1be36cc47cf126024a04dafd8e4be39a1d1d1422c"  # as in solc-bin's list
+    assert known["0.7.6"] == "b94e69dfb056b3e26080f805ab43b668afbc0ac70bf124bfb7391ecfc0172ad2"
+    assert all(solc_packages.VERSION.fullmatch(name) and len(bytes.fromhex(pin)) == 32 for name, pin in known.items())
+    assert min(map(solc_packages.parse_version, known)) == (0, 5, 0)

@@ -1,0 +1,384 @@
+"""Corpora: inputs that come over new edges are kept in forge's form, run again, and lead further when changed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from bridge.addresses import EthAddress
+from bridge.evm_steps import EvmFrame
+from fvm_hypervisor.soltest import corpus, edges
+from fvm_hypervisor.soltest.corpus_files import CorpusFolder
+from fvm_hypervisor.soltest.dictionary import Dictionary
+from fvm_hypervisor.soltest.edges import EdgeMap, EdgeTracer
+from fvm_hypervisor.soltest.kept_failures import KeptCall
+from fvm_hypervisor.soltest.mutations import changed_arguments, changed_sequence
+from fvm_hypervisor.soltest.project import CorpusSettings, FuzzSettings, InvariantSettings, Project, load_project
+from fvm_hypervisor.soltest.report import lines_of
+from fvm_hypervisor.soltest.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.stage import selector
+from fvm_hypervisor.soltest.values import Values
+from hypervisor import Address
+from hypervisor.errors import InvalidInput
+from hypervisor.tracing import CallEnded, CallStarted
+from hypervisor.types import METHOD_CONSTRUCTOR, ActorID, MethodNumber, TokenAmount
+from tests.fvm_hypervisor.soltest.contracts import artifact, assembled, counting_suite, runtime
+
+Run = Callable[..., dict[str, dict[str, TestResult]]]
+
+OF_FORGE = '[{"sender":"0x1804c8ab1f12e6bbf3894d4083f33e07309d1f38","target":"0x7fa9385be102ac3eac297483dd6233d62b3e1496","calldata":"0xCALLDATA"}]'  # noqa: E501
+"""As forge wrote it."""
+NAME_OF_FORGE = "3eaec691-9b34-4ad2-af22-6e37893ee21b-1795379846.json"
+NESTED = "testFuzz(uint8,uint8,uint8)"
+BLIND = FuzzSettings(runs=5000, seed=3, dictionary_weight=0)
+GUIDED = replace(BLIND, corpus_dir="cache/corpus")
+
+
+def nested() -> list[str]:
+    """Fails for the bytes 0x9b, 0x3d, 0x67: by chance once in 16 million runs, one after the other in some thousand."""
+    body: list[str] = []
+    for place, byte in ((4, "9b"), (36, "3d"), (68, "67")):
+        body += [f"60{place:02x}35", f"60{byte}", "14", f"@more{place}", "57", "00", f"more{place}:"]
+    return [*body, "5f5ffd"]
+
+
+def kept(root: Path, contract: str = "Suite", test: str = "testFuzz") -> list[Path]:
+    return sorted((root / "cache" / "corpus" / contract / test / "worker0" / "corpus").glob("*"))
+
+
+def test_a_corpus_finds_byte_by_byte_what_chance_does_not(run_contracts: Run, tmp_path: Path) -> None:
+    def found(settings: FuzzSettings) -> TestResult:
+        project = Project(tmp_path, fuzz=settings)
+        return run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast", seed=3)["Suite"][NESTED]
+
+    chance = found(BLIND)
+    assert (chance.status, chance.runs) == (CaseStatus.SUCCESS, 5000)
+    assert not (tmp_path / "cache").exists()
+    guided = found(GUIDED)
+    assert guided.status is CaseStatus.FAILURE
+    assert guided.counterexample[0].arguments == "155, 61, 103"
+    assert 3 <= len(kept(tmp_path)) <= 8
+    again = found(GUIDED)  # one of the inputs that are kept is that one
+    assert (again.status, again.runs) == (CaseStatus.FAILURE, 0)
+
+
+def with_argument() -> dict[str, Any]:
+    """A contract whose constructor puts its argument into the code, as an immutable value, and jumps on its way."""
+    code = runtime({"value()": [f"7f{bytes(32).hex()}", "5f5260205ff3"]})
+    place, size, begin = code.index(bytes(32)), len(code), 30
+    copies = [f"61{size:04x}", f"61{begin:04x}", "5f39", "6020", f"61{begin + size:04x}", f"61{place:04x}", "39"]
+    head = assembled(["6001", "@on", "57", "fe", "on:", *copies, f"61{size:04x}", "5ff3"])
+    assert len(head) == begin
+    return {
+        "abi": [],
+        "bytecode": {"object": (head + code).hex()},
+        "deployedBytecode": {"object": code.hex(), "immutableReferences": {"7": [{"start": place, "length": 32}]}},
+    }
+
+
+def creating(made: dict[str, Any]) -> list[str]:
+    """`new C(x).value()` with the test's first argument."""
+    init_code = bytes.fromhex(made["bytecode"]["object"])
+    words = [init_code[at : at + 32].ljust(32, b"\0") for at in range(0, len(init_code), 32)]
+    stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
+    create = f"60043561{len(init_code):04x}5261{len(init_code) + 32:04x}5f5ff0"
+    return [*stores, create, f"63{selector('value()').hex()}60e01b5f52", "60205f60045f5f855af150", "00"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_constructor_is_given_makes_no_new_edges(run_contracts: Run, tmp_path: Path, known: bool) -> None:
+    made, test = with_argument(), "testFuzz(uint256)"
+    contracts = {"Suite": {test: creating(made)}} | ({"Made": made} if known else {})
+    project = Project(tmp_path, fuzz=replace(GUIDED, runs=60, show_edge_coverage=True))
+    found = run_contracts(contracts, project=project, evm="fast")["Suite"][test]
+    assert found.status is CaseStatus.SUCCESS
+    # the dispatchers of both contracts and the constructor, each with one jump; unknown code is one
+    assert found.edges is not None
+    assert found.edges[::2] == (3, 1)
+    assert len(kept(tmp_path)) == 1
+
+
+def test_a_kept_failure_that_passes_now_goes_before_the_corpus(run_contracts: Run, tmp_path: Path) -> None:
+    calldata = selector(NESTED) + bytes(96)
+    file = tmp_path / "cache" / "fuzz" / "failures" / "Suite" / "testFuzz"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"calldata": f"0x{calldata.hex()}"}), encoding="utf-8")
+    project = Project(tmp_path, fuzz=GUIDED)
+    found = run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast", seed=3)["Suite"][NESTED]
+    assert (found.status, found.counterexample[0].arguments) == (CaseStatus.FAILURE, "155, 61, 103")
+    assert found.gases[0] == min(found.gases)  # the kept input, which ends at the first comparison
+    assert kept(tmp_path)
+
+
+def test_the_oldest_input_leaves_a_full_corpus_where_none_was_mutated_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "_MOST", 3)
+    settings = CorpusSettings(corpus_dir="corpus", corpus_min_size=2, corpus_min_mutations=5)
+    full: corpus.Corpus[str] = corpus.Corpus(settings, None, 1.0, lambda _: None, contract_of)  # type: ignore[arg-type]
+    for letter in "abcd":
+        full.keep(letter)
+    assert [one.input for one in full._kept] == ["b", "c", "d"]
+    full._kept[1].changes = 5
+    full.keep("e")
+    assert [one.input for one in full._kept] == ["b", "d", "e"]
+
+
+def test_the_seed_and_the_folder_decide_every_run(run_contracts: Run, tmp_path: Path) -> None:
+    ends = []
+    for name in ("one", "two"):
+        project = Project(tmp_path, fuzz=replace(GUIDED, runs=300, corpus_dir=f"cache/{name}/corpus"))
+        found = run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast")["Suite"][NESTED]
+        names = sorted(file.name[:36] for file in (tmp_path / "cache" / name).rglob("*.json"))
+        ends.append((found.status, found.gases, names))
+    assert ends[0] == ends[1]
+    assert ends[0][2]
+
+
+def test_both_engines_go_the_same_way(run_contracts: Run, tmp_path: Path) -> None:
+    ends = []
+    for name in ("fast", "py-evm"):
+        project = Project(tmp_path, fuzz=replace(GUIDED, runs=60, corpus_dir=name))
+        run_contracts({"Suite": {NESTED: nested()}}, project=project, evm=name)
+        ends.append(sorted(file.name[:36] for file in (tmp_path / name).rglob("*.json")))
+    assert ends[0] == ends[1]
+
+
+def test_without_a_folder_no_edge_is_counted(
+    run_contracts: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("an edge tracer is made")
+
+    monkeypatch.setattr(corpus, "EdgeTracer", never)
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "6001")
+    suite["testFuzz(uint8)"] = ["00"]
+    found = run_contracts({"Suite": suite, "Counter": counter})["Suite"]
+    assert {test.status for test in found.values()} == {CaseStatus.SUCCESS}
+    assert {test.edges for test in found.values()} == {None}
+
+
+def test_edges_are_shown_where_they_are_asked_for_alone(run_contracts: Run, tmp_path: Path) -> None:
+    project = Project(tmp_path, fuzz=replace(BLIND, runs=50, show_edge_coverage=True))
+    test = run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast")["Suite"][NESTED]
+    assert test.edges is not None
+    count, features, inputs = test.edges
+    assert 0 < count <= features
+    assert inputs == 0
+    assert f"Edge coverage: {count} edges, {features} features, 0 inputs in the corpus" in list(lines_of(test))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_input_of_forges_corpus_is_run_first(run_contracts: Run, tmp_path: Path) -> None:
+    calldata = (selector(NESTED) + b"".join(byte.to_bytes(32, "big") for byte in (0x9B, 0x3D, 0x67))).hex()
+    place = tmp_path / "cache" / "corpus" / "Suite" / "testFuzz" / "worker3" / "corpus" / NAME_OF_FORGE
+    place.parent.mkdir(parents=True)
+    place.write_text(OF_FORGE.replace("CALLDATA", calldata), encoding="utf-8")
+    project = Project(tmp_path, fuzz=GUIDED)
+    test = run_contracts({"Suite": {NESTED: nested()}}, project=project, evm="fast")["Suite"][NESTED]
+    assert (test.status, test.runs, test.counterexample[0].arguments) == (CaseStatus.FAILURE, 0, "155, 61, 103")
+
+
+def test_files_are_of_forges_form(run_contracts: Run, tmp_path: Path) -> None:
+    run_contracts({"Suite": {NESTED: nested()}}, project=Project(tmp_path, fuzz=replace(GUIDED, runs=20)), evm="fast")
+    files = kept(tmp_path)
+    assert files
+    for file in files:
+        assert re.fullmatch(
+            r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}-\d{10}\.json", file.name
+        )
+        (row,) = json.loads(file.read_text(encoding="utf-8"))
+        (model,) = json.loads(OF_FORGE)
+        assert list(row) == list(model)
+        assert (row["sender"], row["target"]) == (model["sender"], model["target"])
+        assert row["calldata"].startswith(f"0x{selector(NESTED).hex()}")
+
+
+def calls(count: int) -> list[KeptCall]:
+    return [KeptCall(b"\x11" * 20, b"\x22" * 20, bytes([number]) * 40) for number in range(count)]
+
+
+@pytest.mark.parametrize(("count", "gzips", "suffix"), [(5, True, ".json"), (60, True, ".gz"), (60, False, ".json")])
+def test_long_inputs_are_compressed_unless_they_shall_not(tmp_path: Path, count: int, gzips: bool, suffix: str) -> None:
+    settings = CorpusSettings(corpus_dir="corpus", corpus_gzip=gzips)
+    CorpusFolder(tmp_path, settings, "A", "testA(uint8)").write(calls(count))
+    (file,) = (tmp_path / "corpus" / "A" / "testA" / "worker0" / "corpus").iterdir()
+    assert file.suffix == suffix
+    assert list(CorpusFolder(tmp_path, settings, "A", "testA(uint8)").read()) == [tuple(calls(count))]
+    CorpusFolder(tmp_path, settings, "A", "testA(uint8)").write(calls(count))  # what is there is known by reading alone
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[1]", b'{"a": 1}', b"[" * 100_000, b'[{"sender":"0x11"}]', b"\x1f\x8b" + bytes(20),
+     gzip.compress(b"[" * 30_000_000, mtime=0)],
+    ids=["empty", "cut", "number", "object", "deep", "short", "no gzip", "a bomb"],
+)  # fmt: skip
+def test_what_is_no_input_is_passed_by(tmp_path: Path, content: bytes) -> None:
+    folder = tmp_path / "corpus" / "A" / "testA" / "worker0" / "corpus"
+    folder.mkdir(parents=True)
+    for name in (NAME_OF_FORGE, f"{NAME_OF_FORGE}.gz", "no-name.json"):
+        (folder / name).write_bytes(content)
+    (folder / NAME_OF_FORGE.replace("3", "4")).symlink_to(folder / NAME_OF_FORGE)
+    assert list(CorpusFolder(tmp_path, CorpusSettings(corpus_dir="corpus"), "A", "testA(uint8)").read()) == []
+
+
+@pytest.mark.parametrize("section", ["fuzz", "invariant"])
+def test_the_keys_are_read_and_checked(tmp_path: Path, section: str) -> None:
+    file = tmp_path / "foundry.toml"
+    file.write_text(
+        f'[{section}]\ncorpus_dir = "c"\ncorpus_gzip = false\ncorpus_min_mutations = 7\ncorpus_min_size = 8\n'
+        "show_edge_coverage = true\n",
+        encoding="utf-8",
+    )
+    found = getattr(load_project(tmp_path), section)
+    assert (found.corpus_dir, found.corpus_gzip, found.show_edge_coverage) == ("c", False, True)
+    assert (found.corpus_min_mutations, found.corpus_min_size) == (7, 8)
+    file.write_text(f'[{section}]\ncorpus_dir = "../c"\n', encoding="utf-8")
+    with pytest.raises(InvalidInput, match=f"{section}.corpus_dir"):
+        load_project(tmp_path)
+
+
+def test_a_comment_before_a_test_names_its_corpus(run_contracts: Run, tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    text = (
+        'contract Suite {{\n/// forge-config: default.fuzz.corpus_dir = "{}"\nfunction testFuzz(uint8) public {{}} }}'
+    )
+    (tmp_path / "test" / "T.t.sol").write_text(text.format("own"), encoding="utf-8")
+    project = Project(tmp_path, fuzz=replace(BLIND, runs=5))
+    assert run_contracts({"Suite": {"testFuzz(uint8)": ["00"]}}, project=project)
+    assert list((tmp_path / "own" / "Suite" / "testFuzz").rglob("*.json"))
+    (tmp_path / "test" / "T.t.sol").write_text(text.format("../own"), encoding="utf-8")
+    (test,) = run_contracts({"Suite": {"testFuzz(uint8)": ["00"]}}, project=project)["Suite"].values()
+    assert "leads to" in (test.reason or "")
+
+
+# --- sequences --------------------------------------------------------------------------------------------------------
+
+TAKE = "take(uint8,uint8)"
+
+
+def careful() -> dict[str, Any]:
+    """Counts only where it is given both bytes."""
+    body: list[str] = []
+    for place, byte in ((4, "9b"), (36, "3d")):
+        body += [f"60{place:02x}35", f"60{byte}", "14", f"@more{place}", "57", "00", f"more{place}:"]
+    return artifact({TAKE: [*body, "60015f5500"], "count()": ["5f545f5260205ff3"]})
+
+
+def test_sequences_of_a_corpus_are_kept_and_made_again(run_contracts: Run, tmp_path: Path) -> None:
+    contracts = {"Suite": counting_suite(careful(), "60015f5110"), "Counter": careful()}  # count() is less than 1
+
+    def found(seed: int) -> TestResult:
+        project = Project(tmp_path, invariant=InvariantSettings(runs=200, depth=10, corpus_dir="cache/corpus"))
+        return run_contracts(contracts, project=project, evm="fast", seed=seed)["Suite"]["invariantFew()"]
+
+    first = found(1)
+    assert (first.status, first.runs > 0) == (CaseStatus.FAILURE, True)
+    assert [step.arguments for step in first.counterexample] == ["155, 61"]
+    rows = [json.loads(file.read_text(encoding="utf-8")) for file in kept(tmp_path, "Suite", "invariantFew")]
+    assert {row["target"] for sequence in rows for row in sequence} == {first.counterexample[0].address.lower()}
+    again = found(7)  # one of the sequences that are kept is that one
+    assert (again.status, again.runs) == (CaseStatus.FAILURE, 0)
+    assert [step.arguments for step in again.counterexample] == ["155, 61"]
+
+
+# --- edges and changes, by hand ---------------------------------------------------------------------------------------
+
+
+JUMPS = bytes.fromhex("56") * 8
+
+
+def contract_of(code: bytes, creates: bool) -> str | None:
+    """By the last letter; z is unknown."""
+    return None if code[-1:] == b"z" else code[-1:].decode() + "+" * creates
+
+
+def run_of(tracer: EdgeTracer, code: bytes, *counters: int, method: int = 3) -> None:
+    start = CallStarted(ActorID(1), Address.id(2), MethodNumber(method), TokenAmount(0), b"", 0, False, 0)
+    tracer.event(start)
+    tracer.event(EvmFrame(EthAddress(bytes(20)), code))
+    for counter in counters:
+        tracer.place(counter)
+
+
+def test_edges_are_pairs_of_places_in_one_code_and_calls_stand_between() -> None:
+    tracer = EdgeTracer(contract_of)
+    run_of(tracer, JUMPS + b"a", 0, 2)
+    run_of(tracer, JUMPS + b"b", 0, 5, 0, 5)
+    tracer.event(CallEnded(0, b"", 0, 0))
+    tracer.place(3)
+    tracer.place(4)
+    tracer.event(CallEnded(0, b"", 0, 0))
+    assert tracer.taken() == {(1, 0, 2): 1, (1, 3, 4): 1, (2, 0, 5): 2, (2, 5, 0): 1}
+    assert tracer.taken() == {}
+
+
+def test_edges_begin_with_a_jump_that_may_not_be_made() -> None:
+    tracer = EdgeTracer(contract_of)
+    run_of(tracer, bytes.fromhex("5f 5f 57 56 5b 5b") + b"a", 0, 1, 2, 3, 4, 5)
+    assert tracer.taken() == {(1, 2, 3): 1, (1, 3, 4): 1}
+
+
+def test_codes_are_told_apart_by_their_contract() -> None:
+    tracer = EdgeTracer(contract_of)
+    for code in (JUMPS + b"1a", JUMPS + b"2a", JUMPS + b"1z", JUMPS + b"2z"):
+        run_of(tracer, code, 0, 1)
+    run_of(tracer, JUMPS + b"a", 0, 1, method=METHOD_CONSTRUCTOR)
+    assert tracer.taken() == {(1, 0, 1): 2, (0, 0, 1): 2, (2, 0, 1): 1}
+
+
+def test_edges_beyond_the_most_are_not_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edges, "MOST_EDGES", 2)
+    seen = EdgeMap()
+    assert [seen.learn(Counter({(0, 1, place): 1})) for place in range(4)] == [True, True, False, False]
+    assert seen.learn(Counter({(0, 1, 1): 2}))  # another class of one that is there
+    assert (len(seen.seen), seen.features) == (2, 3)
+
+
+def test_how_often_an_edge_was_gone_over_is_one_of_eight_classes() -> None:
+    # the classes of AFL: 1, 2, 3, 4-7, 8-15, 16-31, 32-127, 128 and more
+    seen = EdgeMap()
+    new = [count for count in range(1, 300) if seen.learn(Counter({(0, 1, 2): count}))]
+    assert new == [1, 2, 3, 4, 8, 16, 32, 128]
+    assert (len(seen.seen), seen.features) == (1, 8)
+
+
+KINDS = ["uint8", "int16", "bool", "address", "bytes4", "bytes", "string", "uint256[]", "uint8[3]", "bytes[][2]"]
+
+
+def test_changed_arguments_are_of_their_types() -> None:
+    from eth_abi.abi import encode
+
+    rng = Random(1)  # repeatable
+    values = Values(rng, Dictionary([7, 1 << 200], [42], ["text"]))
+    inputs: Sequence[Any] = [
+        *({"name": "", "type": kind} for kind in KINDS),
+        {"name": "", "type": "tuple", "components": [{"name": "", "type": "int256"}, {"name": "", "type": "string"}]},
+    ]
+    arguments, other = values.arguments(inputs), values.arguments(inputs)
+    differing = set()
+    for _ in range(400):
+        found = changed_arguments(rng, values, inputs, arguments, other)
+        encode([*KINDS, "(int256,string)"], found)
+        changed = [place for place, value in enumerate(found) if value != arguments[place]]
+        assert len(changed) <= 2
+        differing.update(changed)
+        arguments = found if rng.random() < 0.5 else arguments
+    assert differing == set(range(len(inputs)))
+
+
+def test_changed_sequences_are_of_the_steps_of_both_and_not_too_long() -> None:
+    rng = Random(1)  # repeatable
+    found = [changed_sequence(rng, "abcd", "wxyz", str.upper, 6) for _ in range(500)]
+    assert max(map(len, found)) == 6
+    assert set("".join(map("".join, found))) == set("abcdwxyzABCD")
+    assert {"".join(one) for one in found} >= {"ab", "aBcd", "abcdyz", "abbcd"}

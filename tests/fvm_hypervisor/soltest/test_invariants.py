@@ -1,0 +1,196 @@
+"""Invariants: sequences of calls from the state that setUp left, the shortest that breaks one, and their targets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from eth_abi.abi import encode
+
+from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
+from fvm_hypervisor.soltest.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.stage import selector
+from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, counting_suite
+
+Run = Callable[..., dict[str, dict[str, TestResult]]]
+
+# x is the first argument
+X = "600435"
+STORE_ONE = ["60015f5500"]
+CALL_ANOTHER = "5f5f5f5f5f61dead5af150"
+
+
+@pytest.mark.oracle
+def test_a_number_that_only_the_code_under_test_mentions_breaks_an_invariant(
+    run_contracts: Run, tmp_path: Path
+) -> None:
+    """As forge 1.7.1 in each of seven seeds; the code has the number less 1, so its words do not tell it."""
+    for folder, text in (
+        ("test", 'import "../src/A.sol"; contract Suite {}'),
+        ("src", "uint256 constant A = 0x4d2e9a41;"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / ("T.t.sol" if folder == "test" else "A.sol")).write_text(text, encoding="utf-8")
+    counter = artifact({"take(uint256)": [X, "634d2e9a4060010114", "@bad", "57", "00", "bad:", *STORE_ONE],
+                        "count()": ["5f545f5260205ff3"]})  # fmt: skip
+    suite = counting_suite(counter, "5f5115")  # count() is none
+    for seed in range(7):
+        settings = InvariantSettings(runs=10, depth=20)
+        project = Project(tmp_path, invariant=settings)
+        found = run_contracts({"Suite": suite, "Counter": counter}, project=project, seed=seed)["Suite"]
+        assert [test.status for test in found.values()] == [CaseStatus.FAILURE]
+
+
+def test_several_steps_in_their_order_are_found_one_by_one(run_contracts: Run, tmp_path: Path) -> None:
+    """Each of six functions goes on only where the one before it has come; by chance once in 16,000 sequences."""
+    names = [f"step{number}()" for number in range(6)]
+    counter = artifact({
+        **{name: ["5f54", f"60{at:02x}", "14", "@go", "57", *FAIL, "go:", f"60{2 * at + 1:02x}", "5f5500"]
+           for at, name in zip((0, 1, 3, 7, 15, 31), names, strict=True)},
+        "count()": ["5f545f5260205ff3"],
+    })  # fmt: skip
+    project = Project(tmp_path, invariant=InvariantSettings(runs=600, depth=7))
+    suite = counting_suite(counter, "603f5f5110")  # count() is less than 63
+    (test,) = run_contracts({"Suite": suite, "Counter": counter}, project=project)["Suite"].values()
+    assert [step.signature for step in test.counterexample] == names
+
+
+def test_an_invariant_is_broken_by_the_shortest_sequence(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "other()": PASS, "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60035f5110")  # count() is less than 3
+    test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
+    assert test.status is CaseStatus.FAILURE
+    assert [step.signature for step in test.counterexample] == ["up()"] * 3
+    assert test.shrunk_from >= 3
+    step = test.counterexample[0].json()
+    assert step == {
+        "calldata": f"0x{selector('up()').hex()}",
+        "args": "",
+        "sender": test.counterexample[0].sender,
+        "contract": "test/T.t.sol:Counter",
+        "address": test.counterexample[0].address,
+        "signature": "up()",
+    }
+    assert re.fullmatch("0x[0-9a-fA-F]{40}", step["address"])
+    assert f"addr=[test/T.t.sol:Counter]{step['address']} calldata=up() " in test.counterexample[0].text()
+
+
+def test_sequences_of_an_invariant_begin_each_from_the_state_that_set_up_left(run_contracts: Run) -> None:
+    # a sequence has twenty calls, so count() is never above twenty but where two pile up
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60155f5110")
+    test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
+    assert (test.status, test.runs, test.calls) == (CaseStatus.SUCCESS, 4, 80)
+
+
+def test_a_broken_invariant_has_the_trace_of_its_sequence_and_a_stack(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60025f5110")  # count() is less than 2
+    found = run_contracts({"Suite": suite, "Counter": counter}, verbosity=3)["Suite"]["invariantFew()"]
+    calls = re.findall(r"^  \[\d+\] (\S+)$", found.trace, re.MULTILINE)
+    assert calls == ["Counter::up()", "Counter::up()", "Suite::invariantFew()"]
+    assert found.stack == ("Suite.invariantFew",)
+
+
+def test_an_invariant_that_never_held_has_a_stack_without_a_sequence(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    found = run_contracts({"Suite": counting_suite(counter, "5f"), "Counter": counter})["Suite"]["invariantFew()"]
+    assert (found.status, found.counterexample, found.stack) == (CaseStatus.FAILURE, (), ("Suite.invariantFew",))
+
+
+def test_a_long_sequence_of_which_one_call_is_enough_is_made_one_call(run_contracts: Run, tmp_path: Path) -> None:
+    seldom = [X, "60ff16600460010114", "@bad", "57", "00", "bad:", "60015f5500"]  # where the last byte is 5
+    counter = artifact({"up(uint256)": seldom, "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60015f5110")
+    project = Project(tmp_path, invariant=InvariantSettings(runs=20, depth=500))
+    test = run_contracts({"Suite": suite, "Counter": counter}, project=project)["Suite"]["invariantFew()"]
+    assert (test.status, len(test.counterexample)) == (CaseStatus.FAILURE, 1)
+    assert test.shrunk_from > 10
+
+
+@pytest.mark.oracle
+def test_an_invariant_that_is_stopped_says_how_far_it_came_and_what_to_do(run_contracts: Run, tmp_path: Path) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "6001")
+    project = Project(tmp_path, fuzz=FuzzSettings(runs=10**9), invariant=InvariantSettings(runs=10**9, depth=20))
+    suite["testFuzz(uint8)"] = PASS
+    found = run_contracts({"Suite": suite, "Counter": counter}, project=project, evm="fast", timeout=4.0)["Suite"]
+    test, fuzz = found["invariantFew()"], found["testFuzz(uint8)"]
+    words = "no end after 4 seconds: stopped (--timeout, or set {0}.timeout, or lower {0}.runs"
+    assert (test.reason or "").startswith(words.format("invariant") + " or invariant.depth, in foundry.toml)")
+    assert (fuzz.reason or "").startswith(words.format("fuzz"))
+    assert (test.status, fuzz.status) == (CaseStatus.FAILURE, CaseStatus.FAILURE)
+    assert 0 < 20 * test.runs <= test.calls < 10**6
+    assert 0 < fuzz.runs < 10**6
+
+
+def test_tests_with_many_runs_end_well_by_forges_timeout(run_contracts: Run, tmp_path: Path) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "6001")
+    suite["testFuzz(uint8)"] = PASS
+    limits = FuzzSettings(runs=10**9, timeout=1), InvariantSettings(runs=10**9, depth=20, timeout=1)
+    project = Project(tmp_path, fuzz=limits[0], invariant=limits[1])
+    found = run_contracts({"Suite": suite, "Counter": counter}, project=project, evm="fast")["Suite"]
+    assert {test.status for test in found.values()} == {CaseStatus.SUCCESS}
+    assert all(0 < test.runs < 10**6 for test in found.values())
+
+
+def test_an_invariant_that_holds_has_all_its_calls(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "breaks()": FAIL})
+    init_code = bytes.fromhex(counter["bytecode"]["object"])
+    words = [init_code[at : at + 32].ljust(32, b"\0") for at in range(0, len(init_code), 32)]
+    stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
+    suite = {"setUp()": [*stores, f"61{len(init_code):04x}5f5ff05000"], "invariantAny()": PASS}
+    test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantAny()"]
+    assert (test.status, test.runs, test.calls) == (CaseStatus.SUCCESS, 4, 80)
+    assert 0 < test.reverts < 80
+
+
+def test_an_invariant_without_targets_says_so(run_contracts: Run) -> None:
+    test = run_contracts({"Alone": {"invariantNothing()": PASS}})["Alone"]["invariantNothing()"]
+    assert test.reason == "failed to set up invariant testing environment: No contracts to fuzz."
+
+
+COUNTER = "0x5615deb798bb3e4dfa0139dfa1b3d433cc23b72f"
+
+"""Where forge's test contract creates its first contract."""
+
+
+def answers(kind: str, value: object) -> list[str]:
+    """A body that returns a value."""
+    data = encode([kind], [value])
+    stores = [f"7f{data[at : at + 32].hex()}61{at:04x}52" for at in range(0, len(data), 32)]
+    return [*stores, f"61{len(data):04x}5ff3"]
+
+
+def test_an_invariant_calls_only_the_functions_that_are_its_targets(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "other()": PASS, "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60035f5110")
+    others = answers("(address,bytes4[])[]", [(COUNTER, [selector("other()")])])
+    test = run_contracts({"Suite": suite | {"targetSelectors()": others}, "Counter": counter})["Suite"][
+        "invariantFew()"
+    ]
+    assert (test.status, test.calls, test.reverts) == (CaseStatus.SUCCESS, 80, 0)
+
+
+def test_an_invariant_calls_no_contract_that_is_excluded(run_contracts: Run) -> None:
+    counter = artifact({"up()": ["5f546001015f5500"], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "60035f5110") | {"excludeContracts()": answers("address[]", [COUNTER])}
+    test = run_contracts({"Suite": suite, "Counter": counter})["Suite"]["invariantFew()"]
+    assert test.reason == "failed to set up invariant testing environment: No contracts to fuzz."
+
+
+def test_calls_that_revert_by_themselves_are_counted_on_the_fast_engine(run_contracts: Run) -> None:
+    """What a failed frame has logged is asked for where cheatcodes listen: the guest has to have written it."""
+    counter = artifact({"up()": ["5f546001015f5500"], "fail()": [CALL_ANOTHER, *FAIL], "count()": ["5f545f5260205ff3"]})
+    suite = counting_suite(counter, "61ffff5f5110")  # count() is less than 65,535
+    found = {
+        evm: run_contracts({"Suite": suite, "Counter": counter}, evm=evm)["Suite"]["invariantFew()"]
+        for evm in ("fast", "py-evm")
+    }
+    fast, plain = found.values()
+    assert (fast.status, fast.reason) == (CaseStatus.SUCCESS, None)
+    assert (fast.calls, fast.reverts, fast.metrics) == (plain.calls, plain.reverts, plain.metrics)
+    assert fast.reverts > 0

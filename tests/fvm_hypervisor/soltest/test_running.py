@@ -1,0 +1,379 @@
+"""Suites run to their end whatever their tests do, and each result names what happened. Words are forge's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode
+
+from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME
+from fvm_hypervisor.soltest.cheatcodes.state import VM_ADDRESS
+from fvm_hypervisor.soltest.project import FuzzSettings, Project
+from fvm_hypervisor.soltest.results import CaseStatus, SuiteResult, TestResult
+from fvm_hypervisor.soltest.stage import selector
+from tests.fvm_hypervisor.soltest.contracts import FAIL, LOOP, PASS, artifact, counting_suite
+
+Run = Callable[..., dict[str, dict[str, TestResult]]]
+
+# hashes of a hundred thousand bytes: much gas for an instruction
+HASHES = ["again:", "620186a05f2050", "@again", "56"]
+# x is the first argument
+X = "600435"
+STORE_ONE = ["60015f5500"]
+UNLESS_ONE = ["5f54600114", "@good", "57", "5f5ffd", "good:", "00"]
+
+
+def test_tests_pass_and_fail_each_from_the_state_that_set_up_left(run_contracts: Run) -> None:
+    found = run_contracts({
+        "Plain": {
+            "setUp()": STORE_ONE,
+            "testKept()": UNLESS_ONE,
+            "testSpoils()": ["60025f5500"],
+            "testStillKept()": UNLESS_ONE,
+            "testReverts()": FAIL,
+            "testFailIsExpected()": FAIL,
+            "testFailDoesNot()": PASS,
+        }
+    })["Plain"]  # fmt: skip
+    ends = {name: test.status for name, test in found.items()}
+    assert ends == {
+        "testKept()": CaseStatus.SUCCESS,
+        "testSpoils()": CaseStatus.SUCCESS,
+        "testStillKept()": CaseStatus.SUCCESS,
+        "testReverts()": CaseStatus.FAILURE,
+        "testFailIsExpected()": CaseStatus.SUCCESS,
+        "testFailDoesNot()": CaseStatus.FAILURE,
+    }
+    assert found["testReverts()"].reason == "EvmError: Revert"
+
+
+def test_a_set_up_that_reverts_is_the_one_result_of_its_contract(run_contracts: Run) -> None:
+    reason = "62626164" + "5f52" + "6003601dfd"  # reverts with the bytes of "bad"
+    found = run_contracts({"Broken": {"setUp()": [reason], "testNever()": PASS}, "Whole": {"testRuns()": PASS}})
+    assert [(name, test.status) for name, test in found["Broken"].items()] == [("setUp()", CaseStatus.FAILURE)]
+    assert found["Broken"]["setUp()"].reason == "bad"
+    assert found["Whole"]["testRuns()"].status is CaseStatus.SUCCESS
+
+
+def test_a_constructor_that_fails_is_a_failure_of_its_contract_only(run_contracts: Run) -> None:
+    broken = artifact({"testNever()": PASS}, bytes.fromhex("5f5ffd"))
+    found = run_contracts({"Broken": broken, "Whole": {"testRuns()": PASS}})
+    assert found["Broken"]["constructor()"].status is CaseStatus.FAILURE
+    assert found["Whole"]["testRuns()"].status is CaseStatus.SUCCESS
+
+
+@pytest.mark.oracle
+def test_a_test_without_end_is_stopped_and_the_others_run_on(run_contracts: Run) -> None:
+    bodies = {"testAfter()": PASS, "testLoops()": LOOP, "testZ()": PASS}
+    found = run_contracts({"Endless": bodies, "Other": {"testRuns()": PASS}}, timeout=6.0)
+    assert found["Endless"]["testLoops()"].reason == "no end after 6 seconds: stopped (--timeout)"
+    assert {found["Endless"][name].status for name in ("testAfter()", "testZ()")} == {CaseStatus.SUCCESS}
+    assert found["Other"]["testRuns()"].status is CaseStatus.SUCCESS
+
+
+@pytest.mark.oracle
+def test_memory_without_bound_is_out_of_gas(run_contracts: Run) -> None:
+    huge = ["600160ff1b51"]  # looks at memory at 2^255
+    found = run_contracts({"Memory": {"testGrows()": ["again:", "60015952", "@again", "56"], "testHuge()": huge}})
+    assert found["Memory"]["testHuge()"].reason == "EvmError: InvalidOperandOOG"
+    assert found["Memory"]["testGrows()"].status is CaseStatus.FAILURE
+
+
+def test_an_unknown_cheatcode_fails_with_its_selector(run_contracts: Run) -> None:
+    vm = "7109709ecfa91a80626ff3989d68f67f5b1dd12d"
+    calls = [f"63deadbeef60e01b5f525f5f60045f5f73{vm}5af1", "3d5f5f3e", "@good", "57", "3d5ffd", "good:", "00"]
+    found = run_contracts({"Cheats": {"testUnknown()": calls, "testFine()": PASS}})["Cheats"]
+    assert (found["testUnknown()"].reason or "").startswith("unknown cheatcode with selector 0xdeadbeef")
+    assert found["testFine()"].status is CaseStatus.SUCCESS
+
+
+def test_a_cheatcode_that_is_not_there_is_refused_with_its_name(run_contracts: Run) -> None:
+    vm = "7109709ecfa91a80626ff3989d68f67f5b1dd12d"
+    asks = selector("isImplicitlyApproved(address)").hex()
+    calls = [f"63{asks}60e01b5f525f5f60045f5f73{vm}5af1", "3d5f5f3e", "@good", "57", "3d5ffd", "good:", "00"]
+    found = run_contracts({"Lacks": {"testLacks()": calls, "testFine()": PASS}})["Lacks"]
+    assert (found["testLacks()"].reason or "").startswith("vm.isImplicitlyApproved: this cheatcode is not supported: ")
+    assert (found["testLacks()"].reason or "").endswith("leave it out")
+    assert found["testFine()"].status is CaseStatus.SUCCESS
+
+
+def test_a_counterexample_is_the_simplest_and_has_the_call_that_repeats_it(run_contracts: Run) -> None:
+    too_large = [X, "6103e810", "@bad", "57", "00", "bad:", "5f5ffd"]  # reverts above 1000
+    test = run_contracts({"Fuzz": {"testFuzz(uint256)": too_large}})["Fuzz"]["testFuzz(uint256)"]
+    (example,) = test.counterexample
+    assert test.status is CaseStatus.FAILURE
+    assert example.arguments == "1001"
+    assert example.calldata[-2:] == (1001).to_bytes(2, "big")
+    assert test.seed == 1
+
+
+def test_a_fuzz_test_has_its_runs_and_the_seed_repeats_them(run_contracts: Run) -> None:
+    rare = [X, "6110001614", "@bad", "57", "00", "bad:", "5f5ffd"]
+    contracts = {"Fuzz": {"testFuzz(uint64)": PASS, "testRare(uint256)": rare}}
+    first, second = run_contracts(contracts)["Fuzz"], run_contracts(contracts)["Fuzz"]
+    assert first["testFuzz(uint64)"].runs == 64
+    rarely = "testRare(uint256)"
+    assert (first[rarely].runs, first[rarely].counterexample) == (second[rarely].runs, second[rarely].counterexample)
+
+
+def test_an_assumption_that_only_a_number_of_the_source_meets_is_met(run_contracts: Run, tmp_path: Path) -> None:
+    # forge passes `vm.assume(x == 77)`, too: it draws the numbers of the source; the code has this one less 1
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "T.t.sol").write_text("contract Rejects { uint256 a = 0x4d2e9a41; }", encoding="utf-8")
+    refuses = "7f" + MAGIC_ASSUME.ljust(32, b"\0").hex() + f"5f5260{len(MAGIC_ASSUME):02x}5ffd"
+    rejects = [X, "634d2e9a4060010114", "@good", "57", refuses, "good:", "00"]
+    project = Project(tmp_path, fuzz=FuzzSettings(runs=16, max_test_rejects=1000, seed=1))
+    test = run_contracts({"Rejects": {"testFuzz(uint256)": rejects}}, project=project)["Rejects"]["testFuzz(uint256)"]
+    assert (test.status, test.runs) == (CaseStatus.SUCCESS, 16)
+
+
+@pytest.mark.parametrize(
+    ("callee", "own", "strict", "status"),
+    [
+        ("5f5ffd", True, False, CaseStatus.SUCCESS),
+        ("5f5ffd", True, True, CaseStatus.FAILURE),
+        ("00", True, False, CaseStatus.FAILURE),
+        ("5f5ffd", False, False, CaseStatus.SUCCESS),
+        ("fe", True, False, CaseStatus.FAILURE),
+    ],
+)
+def test_a_run_in_which_another_contract_reverts_fails_only_where_the_project_says_so(
+    run_contracts: Run, tmp_path: Path, callee: str, own: bool, strict: bool, status: CaseStatus
+) -> None:
+    """As forge 1.7.1 with `fuzz.fail_on_revert = false`: the first revert decides, an invalid opcode is none."""
+    counter = artifact({"count()": [callee]})
+    suite = {"setUp()": counting_suite(counter, "5f")["setUp()"]}
+    suite["testFuzz(uint8)"] = ["63" + selector("count()").hex() + "60e01b5f52", "5f5f60045f5f545afa50"]
+    suite["testFuzz(uint8)"].append("5f5ffd" if own else "00")
+    project = Project(tmp_path, fuzz=FuzzSettings(runs=4, seed=1, fail_on_revert=strict))
+    found = run_contracts({"Suite": suite, "Counter": counter}, project=project)["Suite"]["testFuzz(uint8)"]
+    assert (found.status, found.runs) == (status, 4 if status is CaseStatus.SUCCESS else 0)
+
+
+def test_code_that_needs_libraries_comes_with_their_addresses(run_contracts: Run) -> None:
+    """As forge, which creates all libraries of the project before each suite."""
+    needing = artifact({}, b"\x73" + bytes(20))
+    needing["bytecode"] = {
+        "object": f"73__${'0' * 34}$__",
+        "linkReferences": {"test/T.t.sol": {"Lib": [{"start": 1, "length": 20}]}},
+    }
+    asked = selector("getCode(string)") + encode(["string"], ["Needing"])
+    words = [asked[at : at + 32].ljust(32, b"\0") for at in range(0, len(asked), 32)]
+    stores = [f"7f{word.hex()}61{32 * place:04x}52" for place, word in enumerate(words)]
+    call = f"5f5f60{len(asked):02x}5f5f737109709ecfa91a80626ff3989d68f67f5b1dd12d5af150"
+    linked = "602060405f3e" + "5f5160581c" + f"73{'ff' * 20}16"  # the 20 bytes behind the first one
+    suite = {"testCode()": [*stores, call, linked, "@good", "57", "5f5ffd", "good:", "00"]}
+    found = run_contracts({"Suite": suite, "Lib": {"use()": PASS}, "Needing": needing})["Suite"]["testCode()"]
+    assert (found.status, found.reason) == (CaseStatus.SUCCESS, None)
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+def test_a_contract_asks_a_native_actor_under_both_rules(run_contracts: Run, rules: str) -> None:
+    # DELEGATECALL of 0xfe..05, call_actor_by_id: method 48890204 (Name) of the datacap actor f07, without parameters
+    words = [48890204, 0, 1, 0, 0xC0, 7, 0]
+    stores = [f"7f{word:064x}60{32 * place:02x}52" for place, word in enumerate(words)]
+    call = f"5f5f60e05f73{'fe' + '00' * 18 + '05'}5af450"
+    # the answer: exit code 0, and seven letters of "DataCap" in CBOR behind it
+    check = ["60205f5f3e", "5f51", "@bad", "57", "3d609f10", "@good", "57", "bad:"]
+    suite = {"testName()": [*stores, call, *check, "5f5ffd", "good:", "00"]}
+    test = run_contracts({"Native": suite}, rules=rules)["Native"]["testName()"]
+    assert test.status is CaseStatus.SUCCESS, test.reason
+
+
+@pytest.mark.oracle
+def test_a_loop_without_end_uses_up_its_gas_and_ends_within_seconds(run_contracts: Run) -> None:
+    bodies = {"testAfter()": PASS, "testLoops()": LOOP}
+    found = run_contracts({"Endless": bodies}, evm="fast", timeout=60.0, verbosity=3)["Endless"]
+    assert found["testLoops()"].reason == "EvmError: OutOfGas"
+    assert found["testLoops()"].stack == ("Endless.testLoops",)
+    assert "OutOfGas" in found["testLoops()"].trace
+    assert found["testAfter()"].status is CaseStatus.SUCCESS
+
+
+@pytest.mark.parametrize("evm", ["fast", "py-evm"])
+@pytest.mark.oracle
+def test_a_loop_without_end_uses_up_what_ten_blocks_of_filecoin_have(run_contracts: Run, evm: str) -> None:
+    gas = 10**11  # the network's block has 10^10: FIP-0115 and lotus, BlockGasLimit
+    bodies = {"testAfter()": PASS, "testLoops()": LOOP if evm == "fast" else HASHES}
+    found = run_contracts({"Endless": bodies}, evm=evm, rules="filecoin", timeout=100.0)["Endless"]
+    assert (found["testLoops()"].reason, found["testLoops()"].gas) == ("EvmError: OutOfGas", gas)
+    assert found["testAfter()"].status is CaseStatus.SUCCESS
+
+
+@pytest.mark.oracle
+def test_what_is_too_long_for_coverage_is_counted_in_part_and_ends_by_its_gas(run_contracts: Run) -> None:
+    again = {"setUp()": PASS, "testAfter()": PASS, "testLoops()": LOOP}
+    suites: list[SuiteResult] = []
+    found = run_contracts({"Endless": again}, suites, evm="fast", timeout=100.0, report="coverage")["Endless"]
+    assert (found["testLoops()"].reason, found["testLoops()"].gas) == (
+        "EvmError: OutOfGas",
+        1_073_720_760,
+    )  # forge 1.7.1
+    assert found["testAfter()"].status is CaseStatus.SUCCESS
+    (collected,) = suites[0].collected
+    assert collected.cut == ["testLoops()"]
+
+
+def test_a_result_that_is_known_is_not_lost_to_the_search_for_its_stack(run_contracts: Run) -> None:
+    # 4.7 million instructions of one gas each, then a revert: milliseconds for the fast engine, seconds for the plain
+    # one, whose search has a second of the processor's: longer than the test has
+    until = f"63{(1 << 30) - 4_700_000:08x}5a11"
+    slow = ["again:", "5b" * 1000, until, "@again", "57", "5f5ffd"]
+    bodies = {"testAfter()": PASS, "testSlow()": slow, "testZ()": PASS}
+    found = run_contracts({"Watched": bodies}, evm="fast", timeout=0.8)["Watched"]
+    assert found["testSlow()"].reason == "EvmError: Revert"
+    assert found["testSlow()"].gas > 4_600_000
+    (words,) = found["testSlow()"].stack
+    assert words.endswith("no end after 0.8 seconds: stopped (--timeout)")
+    assert {found[name].status for name in ("testAfter()", "testZ()")} == {CaseStatus.SUCCESS}
+
+
+LONGEST = 24_576
+"""Of a contract's code: EIP-170, and Filecoin's EVM actor."""
+
+
+def sized(size: int) -> list[str]:
+    """A body that, in a later block, creates a contract of `size` bytes of code, and reverts where it cannot."""
+    init_code = "61" + size.to_bytes(2, "big").hex() + "5ff3"  # return(0, size)
+    roll = f"631f7b4f305f5260056020525f5f6024601c5f73{VM_ADDRESS.hex()}5af150"
+    return [roll, f"64{init_code}5f52", "6005601b5ff0", "@made", "57", "5f5ffd", "made:", "00"]
+
+
+def larger(functions: dict[str, list[str]]) -> dict[str, Any]:
+    """A test contract whose code is longer than a deployed contract's may be."""
+    made = artifact(functions)
+    code = bytes.fromhex(made["deployedBytecode"]["object"]) + bytes(LONGEST)
+    head = bytes.fromhex("61") + len(code).to_bytes(2, "big") + bytes.fromhex("80600a5f395ff3")
+    return {**made, "bytecode": {"object": (head + code).hex()}, "deployedBytecode": {"object": code.hex()}}
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize(
+    ("rules", "limit", "longest"),
+    [
+        ("filecoin", None, LONGEST),
+        ("filecoin", LONGEST, LONGEST),
+        ("ethereum", LONGEST, LONGEST),
+        ("filecoin", 30_000, 30_000),
+        ("ethereum", None, 60_000),
+        ("ethereum", 30_000, 30_000),
+    ],
+)
+def test_a_test_contract_may_be_larger_than_what_tests_deploy(
+    rules: str, limit: int | None, longest: int, evm: str, run_contracts: Run
+) -> None:
+    # forge has no limit unless `code_size_limit` sets one, which refuses the test contract, too (1.7.1); here it is for
+    # what tests deploy, which goes to a network. Filecoin's rules have the network's limit for that
+    made = larger({"testFits()": sized(longest), "testDoesNot()": sized(longest + 1)})
+    found = run_contracts({"Large": made}, rules=rules, evm=evm, code_size_limit=limit)["Large"]
+    ends = {name: test.status for name, test in found.items()}
+    unlimited = rules == "ethereum" and limit is None
+    assert ends == {
+        "testFits()": CaseStatus.SUCCESS, "testDoesNot()": CaseStatus.SUCCESS if unlimited else CaseStatus.FAILURE
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize("limit", [None, 30_000])
+def test_code_above_the_limit_is_in_failure_trace_and_backtrace(
+    limit: int | None, evm: str, run_contracts: Run
+) -> None:
+    longest = LONGEST if limit is None else limit
+    bodies = {"testCreates()": sized(longest + 1)}
+    found = run_contracts({"T": bodies}, rules="filecoin", evm=evm, code_size_limit=limit, verbosity=3)["T"]
+    test, words = found["testCreates()"], f"max code size exceeded: code size {longest + 1}, limit {longest}"
+    assert test.reason is not None
+    assert re.fullmatch(rf"f0\d+: {words} \(--code-size-limit sets another one\)", test.reason)
+    assert f"← [USR_ILLEGAL_ARGUMENT] {words}\n" in test.trace
+    assert test.stack[0].endswith(f".constructor (exit 16 USR_ILLEGAL_ARGUMENT: {words})")
+    assert test.stack[1:] == ("T.testCreates",)
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+def test_a_revert_without_data_has_forges_words_under_both_rules(rules: str, run_contracts: Run) -> None:
+    found = run_contracts({"T": {"testReverts()": ["5f5ffd"]}}, rules=rules)
+    assert found["T"]["testReverts()"].reason == "EvmError: Revert"  # forge 1.7.1
+
+
+def asking(*words: int) -> list[str]:
+    """A body that delegate-calls call_actor_id with these words, and reverts."""
+    stored = "".join(f"7f{word:064x}61{32 * place:04x}52" for place, word in enumerate(words))
+    asked = f"5f5f61{32 * len(words):04x}5f73fe{'00' * 18}055af4"
+    return [f"{stored}{asked}", "5f5ffd"]
+
+
+@pytest.mark.parametrize("rules", ["ethereum", "filecoin"])
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        # method, value, flags, codec, where the parameters are, the actor, and their length
+        ((2, 0, 0, 0, 192, 5, 0), "call_actor_id at 0xfe00000000000000000000000000000000000005 "
+         "(method 2: contracts may call 0 and from 1024 up, in a call to f05)"),
+        ((2000, 0, 9, 0, 192, 5, 0), "call_actor_id at 0xfe00000000000000000000000000000000000005 "
+         "(send flags 0x9: only bit 0 (read-only) exists, in a call to f05)"),
+        ((2000, 0, 0, 0, 192, 99999, 0), "f099999.2000 (NOT_FOUND: actor f099999 does not exist)"),
+    ],
+)  # fmt: skip
+def test_a_refused_call_of_an_actor_is_in_the_backtrace(
+    words: tuple[int, ...], why: str, evm: str, rules: str, run_contracts: Run
+) -> None:
+    found = run_contracts({"Asking": {"testAsks()": asking(*words)}}, rules=rules, evm=evm)["Asking"]["testAsks()"]
+    assert found.stack == (why, "Asking.testAsks")
+
+
+HAS = (1 << 96) - 1
+TOO_MUCH = f"7f{HAS + 1:064x}"
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+@pytest.mark.parametrize(
+    ("body", "head", "place"),
+    [
+        (f"5f5f5f5f{TOO_MUCH}61dead62ffffff f1".replace(" ", ""),
+         f"[0] 0x000000000000000000000000000000000000dEaD::fallback{{value: {HAS + 1}}}()",
+         "0x000000000000000000000000000000000000dEaD.fallback"),
+        (f"5f5f{TOO_MUCH}f0", "[0] → new <unknown>@0x", ".constructor"),
+        (f"5f5f5f{TOO_MUCH}f5", "[0] → new <unknown>@0x", ".constructor"),
+    ],
+    ids=["call", "create", "create2"],
+)  # fmt: skip
+def test_what_a_contract_cannot_pay_is_in_trace_and_backtrace(
+    body: str, head: str, place: str, evm: str, run_contracts: Run
+) -> None:
+    # as forge 1.7.1 shows it: the call that was not made, with no gas, and OutOfFunds
+    bodies = {"testPays()": [body, "5f5ffd"], "testPaysAll()": [body.replace(TOO_MUCH, f"7f{HAS:064x}"), "00"]}
+    found = run_contracts({"Paying": bodies}, evm=evm, verbosity=3)["Paying"]
+    test, words = found["testPays()"], f"OutOfFunds: the caller has {HAS} of {HAS + 1} wei (attoFIL)"
+    assert test.reason == "EvmError: Revert"
+    lines = test.trace.splitlines()
+    assert lines[1].startswith(f"    ├─ {head}")
+    assert lines[2].strip(" │") == f"└─ ← [OutOfFunds] {words.removeprefix('OutOfFunds: ')}"
+    assert test.stack[0].endswith(f"{place} ({words})")
+    assert test.stack[1:] == ("Paying.testPays",)
+    assert found["testPaysAll()"].status is CaseStatus.SUCCESS
+
+
+def test_a_call_that_was_not_paid_is_not_in_the_gas_report(run_contracts: Run) -> None:
+    callee = artifact({"take()": ["00"]})
+    code = bytes.fromhex(callee["bytecode"]["object"])
+    stores = "".join(f"7f{code[at : at + 32].ljust(32, bytes(1)).hex()}61{at:04x}52" for at in range(0, len(code), 32))
+    made = f"{stores}61{len(code):04x}5f5ff0"
+    calls = f"{'63' + selector('take()').hex()}60e01b5f525f5f60045f%s8562fffffff1"
+    bodies = {"testPays()": [made + calls % TOO_MUCH + calls.replace("85", "86") % "5f", "00"]}
+    suites: list[SuiteResult] = []
+    run_contracts({"Paying": bodies, "Taking": callee}, suites, report="gas")
+    use = next(suite for suite in suites if suite.contract == "Paying").collected[0].gas
+    assert [len(found.functions.get("take", ())) for found in use.values()] == [1]
+
+
+def test_a_suite_that_was_stopped_says_how_long_it_took(run_contracts: Run) -> None:
+    suites: list[SuiteResult] = []
+    # on a slow machine it is stopped before its test begins
+    (found,) = run_contracts({"Endless": {"testLoops()": LOOP}}, suites, timeout=1.0)["Endless"].values()
+    assert found.reason == "no end after 1 seconds: stopped (--timeout)"
+    assert 1.0 <= found.duration <= suites[0].duration

@@ -1,0 +1,51 @@
+"""Sequences are made as short as delta debugging can (Zeller and Hildebrandt): long ones in few tries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from fvm_hypervisor.soltest.shrinking import shortened
+
+
+def needs(*wanted: int) -> tuple[list[int], list[int]]:
+    """What 500 steps come to where these fail together, in this order; how many tries it took, one for each entry."""
+    tries: list[int] = []
+
+    def fails(steps: Sequence[int]) -> tuple[int, str] | None:
+        tries.append(len(steps))
+        found = iter(steps)
+        if not all(step in found for step in wanted):
+            return None
+        return len(steps) - len(list(found)), "why"
+
+    best, reason = shortened(list(range(500)), "why", fails, 5000)
+    assert reason == "why"
+    return list(best), tries
+
+
+@pytest.mark.parametrize("wanted", [(499,), (0,), (249, 250), (3, 77, 499), (10, 11, 12, 13)])
+def test_only_what_is_needed_is_left(wanted: tuple[int, ...]) -> None:
+    best, tries = needs(*wanted)
+    assert best == list(wanted)
+    assert len(tries) < 100  # one by one it would be 500
+
+
+def test_what_only_a_step_needed_that_is_gone_goes_too() -> None:
+    def fails(steps: Sequence[int]) -> tuple[int, str] | None:
+        pairs = all((2 * pair in steps) == (2 * pair + 1 in steps) or 2 * pair not in steps for pair in range(4))
+        return (len(steps), "why") if 9 in steps and pairs else None  # an even step fails otherwise without the next
+
+    assert shortened(list(range(10)), "why", fails, 5000)[0] == [9]
+
+
+def test_the_tries_are_bounded() -> None:
+    tries: list[int] = []
+
+    def fails(steps: Sequence[int]) -> tuple[int, str] | None:
+        tries.append(len(steps))
+        return None
+
+    assert shortened(list(range(500)), "why", fails, 7) == (list(range(500)), "why")
+    assert len(tries) == 7

@@ -1,0 +1,65 @@
+"""The compiler is asked for storage layouts only where a source uses the cheatcode, and for nothing else then.
+
+That slots are forge's is shown in cheatcodes/test_beside_forge.py. The form is that of the Solidity documentation.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.soltest.discovery import SuiteFilter
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.session import Options, SuiteSession
+from fvm_hypervisor.soltest.sources import own_sources, read_sources
+from fvm_hypervisor.soltest.storage_layouts import asks_for_layouts, storage_layouts
+
+LAYOUT = {"storage": [{"label": "kept", "slot": "0", "type": "t_uint256"}], "types": {}}
+
+
+class AskedSolc:
+    """A compiler that keeps what it is asked, and knows one layout."""
+
+    version = "0.8.30"
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def start(self) -> AskedSolc:
+        return self
+
+    def ask(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(asked)
+        selection = asked["settings"]["outputSelection"]
+        names = asked["sources"] if "*" in selection else selection
+        (wanted,) = {tuple(found["*"]) for found in selection.values()}
+        found: dict[str, Any] = {"storageLayout": LAYOUT} if wanted == ("storageLayout",) else {"abi": []}
+        return {"contracts": {name: {"A": found} for name in names}, "sources": {name: {"id": 0} for name in names}}
+
+
+def project(folder: Path, uses: str) -> Project:
+    (folder / "test").mkdir()
+    (folder / "test" / "A.t.sol").write_text(f"contract A {{ function f() public {{ {uses} }} }}", encoding="utf-8")
+    return Project(folder)
+
+
+@pytest.mark.parametrize(("uses", "times"), [("vm.getStorageSlots(a, b);", 2), ("vm.load(a, b);", 1)])
+def test_layouts_are_asked_for_where_a_source_uses_the_cheatcode(
+    uses: str, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solc = AskedSolc()
+    monkeypatch.setattr("fvm_hypervisor.soltest.session.choose_solc", lambda *_, **__: solc)
+    session = SuiteSession(project(tmp_path, uses), SuiteFilter(), Options())
+    session.compiled()
+    assert len(solc.asked) == times
+    assert session.job().layouts == ({("test/A.t.sol", "A"): LAYOUT} if times == 2 else {})
+
+
+def test_nothing_but_layouts_is_asked_for(tmp_path: Path) -> None:
+    solc, found = AskedSolc(), project(tmp_path, "vm.getStorageSlots(a, b);")
+    sources = read_sources(found, own_sources(found))
+    assert asks_for_layouts(sources)
+    assert storage_layouts(found, sources, solc) == {("test/A.t.sol", "A"): LAYOUT}  # type: ignore[arg-type]
+    assert solc.asked[0]["settings"]["outputSelection"] == {"*": {"*": ["storageLayout"]}}

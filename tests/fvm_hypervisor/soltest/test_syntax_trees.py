@@ -1,0 +1,114 @@
+"""Syntax trees are asked of the compiler once for the same sources; what is kept of others is not taken for them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from time import time
+
+import pytest
+
+from fvm_hypervisor.soltest.compiler import Solc
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.sources import Sources
+from fvm_hypervisor.soltest.syntax_trees import syntax_trees
+from hypervisor.user_files import user_folder
+
+SOURCE, TEST = "src/A.sol", "test/A.t.sol"
+TREE = {"nodeType": "SourceUnit", "src": "0:9:0"}
+
+
+class Compiler:
+    """A program that answers with one tree and counts how often it was asked; and a project."""
+
+    def __init__(self, folder: Path, tree: object = TREE) -> None:
+        self.project = Project(folder / "project")
+        self.project.root.mkdir()
+        self._asked = folder / "asked"
+        program = folder / "solc"
+        answer = json.dumps({"sources": {SOURCE: {"ast": tree}}})
+        program.write_text(f"#!/bin/sh\ncat >> {self._asked}\necho >> {self._asked}\necho '{answer}'\n")
+        program.chmod(0o755)
+        self.solc = Solc("0.8.30", program, is_javascript=False)
+
+    def trees(self, text: str = "contract A {}") -> object:
+        sources = Sources({SOURCE: text, TEST: "contract ATest {}"}, frozenset({SOURCE, TEST}), ())
+        return syntax_trees(self.project, sources, self.solc)
+
+    def asked(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self._asked.read_text().splitlines()]
+
+
+@pytest.fixture
+def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compiler:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Compiler(tmp_path)
+
+
+def kept() -> Path:
+    (file,) = (user_folder("cache") / "syntax-trees").iterdir()
+    return file
+
+
+def test_the_same_sources_are_asked_once_and_without_tests(compiler: Compiler) -> None:
+    assert compiler.trees() == compiler.trees() == {SOURCE: TREE}
+    (asked,) = compiler.asked()
+    assert asked["sources"] == {SOURCE: {"content": "contract A {}"}}
+
+
+def test_other_sources_are_asked_anew_and_take_the_place_of_the_first(compiler: Compiler) -> None:
+    for text in ("contract A {}", "contract A { }", "contract A {}"):
+        compiler.trees(text)
+    assert len(compiler.asked()) == 3
+    assert kept().is_file()
+
+
+@pytest.mark.parametrize("trees", [[], "x", 5, None, {SOURCE: 5}, {SOURCE: "ab"}])
+def test_what_is_no_tree_is_asked_anew(compiler: Compiler, trees: object) -> None:
+    compiler.trees()
+    content = json.loads(kept().read_text())
+    kept().write_text(json.dumps(content | {"trees": trees}))
+    assert compiler.trees() == {SOURCE: TREE}
+    assert len(compiler.asked()) == 2
+
+
+def test_trees_that_are_too_deep_to_be_written_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tree: dict[str, object] = {**TREE}
+    for _ in range(300):
+        tree = {"nodeType": "BinaryOperation", "leftExpression": tree}
+    compiler = Compiler(tmp_path, tree)
+    assert compiler.trees() == compiler.trees() == {SOURCE: tree}
+    assert len(compiler.asked()) == 2
+
+
+def test_a_project_of_tests_alone_has_none_and_asks_nobody(compiler: Compiler) -> None:
+    sources = Sources({TEST: "contract ATest {}"}, frozenset({TEST}), ())
+    assert syntax_trees(compiler.project, sources, Solc("0.8.30", Path("missing"), is_javascript=False)) == {}
+
+
+def test_trees_of_a_project_that_has_not_changed_for_long_are_dropped(compiler: Compiler) -> None:
+    compiler.trees()
+    old, new = (kept().with_name(name) for name in ("old.json", "new.json"))
+    for file, age in ((old, 40), (new, 20)):
+        file.touch()
+        os.utime(file, (time() - age * 86400,) * 2)
+    compiler.trees("contract B {}")
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"key": 1}', b'{"key": "0", "trees": {}}', b"\xff"])
+def test_what_is_damaged_is_asked_anew(compiler: Compiler, content: bytes) -> None:
+    compiler.trees()
+    kept().write_bytes(content)
+    assert compiler.trees() == {SOURCE: TREE}
+    assert len(compiler.asked()) == 2
+
+
+def test_a_folder_that_cannot_be_written_is_no_failure(compiler: Compiler) -> None:
+    folder = user_folder("cache")
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file")
+    assert compiler.trees() == compiler.trees() == {SOURCE: TREE}
+    assert len(compiler.asked()) == 2

@@ -1,0 +1,69 @@
+"""`--evm both`: tests end as on each engine alone, whose words are what is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fvm_hypervisor.soltest.results import CaseStatus, TestResult
+from fvm_hypervisor.soltest.stage import selector
+from store.keccak import keccak
+
+Run = Callable[..., dict[str, dict[str, TestResult]]]
+
+
+def test_two_engines_side_by_side_use_the_gas_of_each_and_log_once(run_contracts: Run) -> None:
+    """Memory and a log before the first call; the second test's tree is one that was left before."""
+    cheats = {
+        name: f"63{selector(f'{name}()').hex()}60e01b5f525f5f60045f5f737109709ecfa91a80626ff3989d68f67f5b1dd12d5af150"
+        for name in ("recordLogs", "getRecordedLogs")
+    }
+    one_log = ["6001610400525f5fa0", cheats["getRecordedLogs"], "602060205f3e5f51600114", "@good", "57", "5f5ffd"]
+    suite = {"setUp()": [cheats["recordLogs"], "00"]} | {
+        name: [*one_log, "good:", "00"] for name in ("testOne()", "testTwo()", "testThree()")
+    }
+    ends = {
+        evm: {name: (test.status, test.gas) for name, test in run_contracts({"Logs": suite}, evm=evm)["Logs"].items()}
+        for evm in ("py-evm", "fast", "both")
+    }
+    assert {status for status, _ in ends["both"].values()} == {CaseStatus.SUCCESS}
+    assert ends["both"] == ends["py-evm"] == ends["fast"]
+
+
+VM = "737109709ecfa91a80626ff3989d68f67f5b1dd12d"
+LOG = f"6004355f527f{keccak(b'log_uint(uint256)').hex()}60205fa1"
+"""Logs the first argument; the topic is DSTest's."""
+
+
+def asking(cheatcode: str, word: str) -> str:
+    """Calls a cheatcode with the word that this code leaves on the stack, and leaves whether it passed."""
+    return f"63{selector(cheatcode).hex()}60e01b5f52{word}6004525f5f60245f5f{VM}5af1"
+
+
+@pytest.mark.parametrize("shows_logs", [False, True])
+def test_a_test_that_nobody_watches_ends_the_same_though_it_runs_whole(run_contracts: Run, shows_logs: bool) -> None:
+    """The fast engine runs such a one as one tree; py-evm asks at every step. The last two leave the tree."""
+    suite = {
+        "testFuzz_store(uint128)": ["6004355f55", "00"],
+        "testFuzz_log(uint128)": [LOG, "00"],
+        "testFuzz_revert(uint128)": [LOG, "5f5ffd"],
+        "testFuzz_halt(uint128)": [LOG, "fe"],
+        "testFuzz_assume(uint128)": [
+            asking("assume(bool)", "600435600116"), "@good", "57", "3d5f5f3e3d5ffd", "good:", LOG, "00",
+        ],
+        "testFuzz_warp(uint128)": [
+            asking("warp(uint256)", "600435"), "4260043514", "@good", "57", "5f5ffd", "good:", "00",
+        ],
+    }  # fmt: skip
+    ends = [
+        {
+            name: (test.status, test.reason, test.gas, test.gases, test.rejects, test.logs, test.counterexample)
+            for name, test in run_contracts({"Whole": suite}, evm=evm, shows_logs=shows_logs)["Whole"].items()
+        }
+        for evm in ("py-evm", "fast")
+    ]
+    assert ends[0] == ends[1]
+    status = {name.partition("(")[0]: end[0] for name, end in ends[0].items()}
+    failing = {"testFuzz_revert", "testFuzz_halt"}
+    assert {name for name, end in status.items() if end is CaseStatus.FAILURE} == failing

@@ -1,0 +1,27 @@
+"""The world that tests run in: what it changes for one deployment ends with it."""
+
+from __future__ import annotations
+
+from bridge.addresses import EthAddress
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
+from fvm_hypervisor.soltest.world import Setting, World
+from hypervisor.context import FILECOIN
+
+CODE_OF_24577_BYTES = bytes.fromhex("6160015ff3")
+"""Init code that returns one byte more than EIP-170 allows."""
+CREATES_ONE = bytes.fromhex("646160015ff35f526005601b5ff05f5260205ff3")
+"""Code that creates it and returns its address, 0 where it cannot be."""
+
+
+def test_only_the_test_contract_may_be_larger_and_only_as_it_is_deployed() -> None:
+    world = World(Setting(rules=FILECOIN), Cheatcodes())
+    usual = world.machine.context
+    for init_code in (CODE_OF_24577_BYTES, bytes.fromhex("5f5ffd")):  # one that is created, and one that reverts
+        world.deploy(init_code, DEFAULT_SENDER)
+        assert world.machine.context == usual
+    copied = bytes([0x60, len(CREATES_ONE), 0x80, 0x60, 0x0A, 0x5F, 0x39, 0x5F, 0xF3, 0x00]) + CREATES_ONE
+    creator, _ = world.deploy(copied, DEFAULT_SENDER)
+    assert isinstance(creator, bytes)
+    outcome = world.call(DEFAULT_SENDER, EthAddress(creator), b"")
+    assert (outcome.success, int.from_bytes(outcome.output, "big")) == (True, 0)

@@ -1,0 +1,56 @@
+"""The project of this folder, compiled: read from compiled.json, or written there.
+
+python -m tests.fvm_hypervisor.soltest.views.compiled FOLDER     with npm's solc of that folder
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.compiler import choose_solc
+from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources
+from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.sources import own_sources, read_sources
+from fvm_hypervisor.soltest.syntax_trees import syntax_trees
+
+HERE = Path(__file__).resolve().parent
+FILE = HERE / "compiled.json"
+
+
+def compiled(folder: Path) -> Artifacts:
+    """The contracts, each written to a file in a folder."""
+    content = json.loads(FILE.read_text(encoding="utf-8"))
+    places = []
+    for number, (file, name, artifact) in enumerate(content["contracts"]):
+        path = folder / f"{number}.json"
+        path.write_text(json.dumps(artifact), encoding="utf-8")
+        places.append(ArtifactPlace(file, name, path))
+    return Artifacts(HERE, places, {"": {int(number): path for number, path in content["sources"].items()}})
+
+
+def trees() -> dict[str, Any]:
+    """solc's syntax trees by path."""
+    found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))["trees"]
+    return found
+
+
+def write(solc: str) -> None:
+    project = load_project(HERE)
+    sources, compiler = read_sources(project, own_sources(project)), choose_solc(project, solc)
+    with TemporaryDirectory() as empty:  # all sources in one run of the compiler: they have the same numbers
+        fresh = replace(project, cache=empty)
+        found = artifacts_of(HERE, compiled_sources(fresh, sources, sources.texts, compiler))
+        contracts = [(place.file, place.name, json.loads(place.path.read_bytes())) for place in found.places]
+    numbers = {number: path for build in found.sources.values() for number, path in build.items()}
+    content = {"contracts": contracts, "sources": numbers, "trees": syntax_trees(project, sources, compiler)}
+    FILE.write_text(json.dumps(content) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])

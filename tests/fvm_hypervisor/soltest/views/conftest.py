@@ -1,0 +1,63 @@
+"""One run of the project of this folder in this process, watched by any viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.cheatcodes.interceptor import Cheatcodes
+from fvm_hypervisor.soltest.collected import SuiteCoverage
+from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.results import TestResult
+from fvm_hypervisor.soltest.run_test import SuiteRun
+from fvm_hypervisor.soltest.serving import setting_of, settings_of
+from fvm_hypervisor.soltest.viewer import TestViewer
+from fvm_hypervisor.soltest.world import World
+from tests.fvm_hypervisor.soltest.views.compiled import HERE, compiled
+
+Watch = Callable[..., dict[str, TestResult]]
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    return compiled(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture(scope="session")
+def forge() -> Callable[[str], str]:
+    """What forge said, by file."""
+    return cache(lambda name: (HERE / "forge" / name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def watched() -> list[SuiteCoverage]:
+    """What runs with a report have collected."""
+    return []
+
+
+@pytest.fixture
+def watch(artifacts: Artifacts, watched: list[SuiteCoverage]) -> Iterator[Watch]:
+    """Runs the suite with a viewer, and for a report: results by signature."""
+    project = load_project(HERE)
+    worlds: list[World] = []
+    ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter())
+
+    def run(viewer: TestViewer, report: str = "", rules: str = "ethereum") -> dict[str, TestResult]:
+        job = Job(project, artifacts.places, artifacts.sources, seed=1, rules=rules)
+        world = World(setting_of(job), Cheatcodes(settings_of(job, artifacts)))
+        worlds.append(world)
+        collector = viewer.collector(world.machine, report) if report else None
+        suite_run = SuiteRun(world, artifacts, project, suite, 1, viewer=viewer, collector=collector)
+        results = {test.signature: test for test in suite_run.run()}
+        if collector is not None:
+            watched.append(collector.collected())
+        return results
+
+    yield run
+    for world in worlds:
+        world.close()

@@ -1,0 +1,128 @@
+"""A test's gas as boxes: forge's figures, functions among calls, native actors among contracts; merged in a graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from bridge.gas import DEFAULT_RATE
+from bridge.method_numbers import INVOKE_EVM
+from bridge.traces.flame import FlameBox, merged
+from fvm_hypervisor.soltest import internal_calls, viewer
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.discovery import SuiteFilter, find_suites
+from fvm_hypervisor.soltest.frames import FrameTracer, InternalCall
+from fvm_hypervisor.soltest.gas_flames import flame_boxes, write_flame
+from fvm_hypervisor.soltest.job import Job
+from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.staged_test import staged_test
+from fvm_hypervisor.soltest.trace_text import Names
+from fvm_hypervisor.soltest.viewer import TestViewer, cheatcode_interface
+from hypervisor import Address, Hypervisor
+from hypervisor.tracing import CallEnded, CallStarted, Dispatched
+from hypervisor.types import ActorID, MethodNumber, TokenAmount
+from tests.fvm_hypervisor.soltest.views.compiled import HERE
+
+GRAPH = [
+    ("BankTest.test_withdraws", 45935), ("Bank.withdraw", 24891), ("Ledger.account", 4494), ("console.log", 3679),
+    ("Bank.ledger", 569), ("Ledger.take", 13927), ("Ledger._take", 310), ("Sums.minus", 248), ("Sums.minus", 248),
+]  # fmt: skip
+"""What forge's flame graph of the test has, by its titles, row after row; what costs nothing is left out."""
+
+
+def boxes(roots: Sequence[FlameBox]) -> Iterator[FlameBox]:
+    row = list(roots)
+    while row:
+        yield from row
+        row = [box for outer in row for box in outer.inner]
+
+
+@pytest.mark.parametrize("chart", [False, True])
+def test_a_picture_has_the_gas_of_forges(artifacts: Artifacts, tmp_path: Path, chart: bool) -> None:
+    project = load_project(HERE)
+    ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter(test="test_withdraws"))
+    job = Job(project, artifacts.places, artifacts.sources, seed=1)
+    file = tmp_path / "cache" / "picture.svg"
+    with staged_test(job, artifacts, suite, suite.tests[0], fails=False) as staged:
+        write_flame(staged, TestViewer(artifacts, "ethereum", 0), tmp_path, file, chart=chart)
+    titles = [
+        (box.text or "").splitlines() for box in ElementTree.fromstring(file.read_text(encoding="utf-8")).iter()
+        if box.tag.endswith("title")
+    ]  # fmt: skip
+    shown = [
+        (re.split(r"[({]", title[0])[0].replace("::", "."), int(title[1].removesuffix(" gas").replace(",", "")))
+        for title in titles
+    ]
+    if chart:  # in the order of the calls
+        assert [name for name, _ in shown[:4]] == ["BankTest.test_withdraws", "Bank.withdraw", "Bank.ledger",
+                                                   "Ledger.account"]  # fmt: skip
+        assert sorted(shown) == sorted(GRAPH)
+    else:
+        assert shown == GRAPH
+
+
+def test_a_test_that_is_too_long_is_drawn_by_its_calls(
+    artifacts: Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewer, "LONGEST_DECODED", 0.0)
+    monkeypatch.setattr(internal_calls, "_CLOCK", 1)
+    ((suite,), _) = find_suites(artifacts, ["test/Bank.t.sol"], SuiteFilter(test="test_withdraws"))
+    job = Job(load_project(HERE), artifacts.places, artifacts.sources, seed=1)
+    file = tmp_path / "picture.svg"
+    with staged_test(job, artifacts, suite, suite.tests[0], fails=False) as staged:
+        write_flame(staged, TestViewer(artifacts, "ethereum", 0), tmp_path, file, chart=True)
+    text = file.read_text(encoding="utf-8")
+    assert "calls alone: it is too long for functions" in text
+    assert "Bank.withdraw" in text
+    assert "Ledger._take" not in text
+
+
+def test_boxes_of_one_name_are_merged_under_their_caller_the_widest_first() -> None:
+    calls = (
+        FlameBox("a", ("a(1)",), 10, "evm"),
+        FlameBox("b", ("b()",), 25, "evm", inner=(FlameBox("a", ("a(4)",), 5, "evm"),)),
+        FlameBox("a", ("a(2)",), 20, "evm", failed=True),
+        FlameBox("a", ("a(3)",), 1, "wasm"),
+    )
+    (root,) = merged([FlameBox("root", (), 100, "evm", inner=calls)])
+    assert [(box.label, box.runtime, box.gas, box.failed) for box in root.inner] == [
+        ("a", "evm", 30, True), ("b", "evm", 25, False), ("a", "wasm", 1, False)
+    ]  # fmt: skip
+    assert root.inner[0].details == ("a: 2 calls", "30 gas")
+    assert root.inner[1].inner[0].details == ("a(4)",)
+
+
+def test_deep_calls_are_merged_without_recursion() -> None:
+    deep = FlameBox("end", (), 1, "evm")
+    for _ in range(3000):
+        deep = FlameBox("call", (), 1, "evm", inner=(deep,))
+    assert sum(1 for _ in boxes(merged([deep, deep]))) == 3001
+
+
+def test_native_actors_are_among_contracts_and_functions(artifacts: Artifacts) -> None:
+    machine = Hypervisor.open()
+    names = Names(KnownCode(artifacts), machine.manifest, cheatcode_interface())
+    tracer = FrameTracer("filecoin")
+    # AddBalance (2) of the market without money, from a contract that nobody knows
+    tracer.event(CallStarted(ActorID(1), Address.id(100), INVOKE_EVM, TokenAmount(0), b"", 0, False, 0))
+    tracer.event(
+        CallStarted(ActorID(100), Address.id(5), MethodNumber(2), TokenAmount(0), b"\x42\x00\x64", 81, False, 0)
+    )
+    tracer.event(Dispatched(ActorID(5), machine.manifest.code("storagemarket"), "wasm"))
+    tracer.event(CallEnded(16, b"", 0, 5_000_000, message="no money"))
+    tracer.event(CallEnded(33, b"", 0, 9_000_000))
+    machine.close()
+    (root,) = tracer.roots
+    root.functions.append(InternalCall("Market::pay", (), None, 15, 0, 1, ()))
+    assert [
+        (box.label, box.gas, box.runtime, box.failed) for box in boxes(flame_boxes([root], names, DEFAULT_RATE))
+    ] == [
+        ("f0100.fallback", 9000, "", True),
+        ("Market.pay", 15 * 444, "function", True),  # FIP-0057: 444 gas for one of the EVM's
+        ("f05 storagemarket.AddBalance", 5000, "wasm", True),
+    ]

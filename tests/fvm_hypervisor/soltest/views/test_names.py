@@ -1,0 +1,224 @@
+"""What a project's interfaces declare is named in traces wherever it is met, also of code that nobody knows.
+
+Expected: the lines of forge 1.7.1 for a contract whose code was etched, called by an interface that has no code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from eth_abi.abi import encode
+
+from bridge.addresses import EthAddress
+from bridge.cbor import byte_string
+from bridge.method_numbers import INVOKE_EVM
+from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
+from fvm_hypervisor.soltest.cheatcodes.asked_call import Around, Attempt
+from fvm_hypervisor.soltest.cheatcodes.attempts import _mock, _mock_answer
+from fvm_hypervisor.soltest.cheatcodes.state import Mock, State
+from fvm_hypervisor.soltest.frames import FrameTracer
+from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.trace_text import VM, Names, trace_text
+from fvm_hypervisor.soltest.viewer import cheatcode_interface
+from hypervisor import Address, Hypervisor
+from hypervisor.exit_codes import ExitCode
+from hypervisor.tracing import CallEnded, CallStarted, EventEmitted
+from hypervisor.types import ActorID, TokenAmount
+from runtimes.evm.engine import Answer, CallKind
+from store.cid import CBOR
+from store.keccak import keccak
+
+RAW = EthAddress(b"\0" * 18 + b"\xab\xcd")
+SENDER = "0x1804c8AB1F12E6bbf3894d4083f33e07309d1f38"
+ABI = [
+    {"type": "error", "name": "OnlyInInterface", "inputs": [
+        {"name": "a", "type": "uint256"}, {"name": "b", "type": "address"}]},
+    {"type": "event", "name": "OnlyEvent", "anonymous": False, "inputs": [
+        {"name": "a", "type": "uint256", "indexed": True}, {"name": "b", "type": "bytes", "indexed": False}]},
+    {"type": "function", "name": "ask", "stateMutability": "nonpayable", "inputs": [{"name": "n", "type": "uint256"}],
+     "outputs": [{"name": "twice", "type": "uint256"}, {"name": "text", "type": "string"}]},
+    {"type": "function", "name": "nowhere", "stateMutability": "nonpayable", "outputs": [],
+     "inputs": [{"name": "", "type": "uint256"}, {"name": "", "type": "address"}]},
+]  # fmt: skip
+
+
+def selector(signature: str) -> bytes:
+    return bytes(keccak(signature.encode()))[:4]
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> Names:
+    """Those of a project that has nothing but an interface."""
+    empty = {"object": ""}
+    (tmp_path / "I.json").write_text(json.dumps({"abi": ABI, "bytecode": empty, "deployedBytecode": empty}))
+    artifacts = Artifacts(tmp_path, [ArtifactPlace("src/I.sol", "IOnly", tmp_path / "I.json")], {})
+    with Hypervisor.open() as machine:
+        return Names(KnownCode(artifacts), machine.manifest, cheatcode_interface())
+
+
+def lines(names: Names, data: bytes, exit_code: int, output: bytes, *events: EventEmitted) -> list[str]:
+    """The trace of one call."""
+    tracer = FrameTracer("filecoin")
+    to = Address.delegated(10, RAW)
+    tracer.event(CallStarted(ActorID(1), to, INVOKE_EVM, TokenAmount(0), byte_string(data), CBOR, False, 0))
+    for event in events:
+        tracer.event(event)
+    tracer.event(CallEnded(exit_code, byte_string(output), CBOR, 92_000))
+    return trace_text(tracer.roots, names).splitlines()
+
+
+ASK = selector("ask(uint256)")
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (selector("OnlyInInterface(uint256,address)") + encode(["uint256", "address"], [9, RAW]),
+         "OnlyInInterface(9, 0x000000000000000000000000000000000000ABcD)"),
+        (selector("Panic(uint256)") + encode(["uint256"], [0x32]), "panic: array out-of-bounds access (0x32)"),
+        (selector("Panic(uint256)") + encode(["uint256"], [0x11]), "panic: arithmetic underflow or overflow (0x11)"),
+        (selector("Panic(uint256)") + encode(["uint256"], [0x99]), "panic: unknown code (0x99)"),
+        (selector("Error(string)") + encode(["string"], ["words"]), "words"),
+        (b"ab", "ab"),
+        (b"abcdef", "abcdef"),
+        (b"", "EvmError: Revert"),
+    ],
+)  # fmt: skip
+def test_a_revert_is_said_in_forges_words(names: Names, output: bytes, words: str) -> None:
+    data = ASK + encode(["uint256"], [1])
+    assert lines(names, data, ExitCode.EVM_CONTRACT_REVERTED, output) == [
+        "  [92] 0x000000000000000000000000000000000000ABcD::ask(1)",
+        f"    └─ ← [Revert] {words}",
+    ]
+
+
+def test_a_call_and_its_event_are_read_by_the_interface_that_has_them(names: Names) -> None:
+    topic = bytes(keccak(b"OnlyEvent(uint256,bytes)"))
+    entries = [
+        (0, "t1", 85, topic),
+        (0, "t2", 85, encode(["uint256"], [77])),
+        (0, "d", 85, encode(["bytes"], [b"\xaa"])),
+    ]
+    event = EventEmitted(ActorID(1), tuple(entries))
+    data, output = ASK + encode(["uint256"], [5]), encode(["uint256", "string"], [2, "hi"])
+    assert lines(names, data, ExitCode.OK, output, event) == [
+        "  [92] 0x000000000000000000000000000000000000ABcD::ask(5)",
+        "    ├─ emit OnlyEvent(a: 77, b: 0xaa)",
+        '    └─ ← [Return] 2, "hi"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "call", "answer"),
+    [
+        (selector("nowhere(uint256,address)") + encode(["uint256", "address"], [9, SENDER]),
+         f"nowhere(9, DefaultSender: [{SENDER}])", "[Return] 0x02"),
+        (bytes.fromhex("01020304ff"), "01020304(ff)", "[Return] 0x02"),
+        (b"\1", "fallback(01)", "[Return] 0x02"),
+    ],
+)  # fmt: skip
+def test_what_no_interface_says_is_shown_as_it_stands(names: Names, data: bytes, call: str, answer: str) -> None:
+    assert lines(names, data, ExitCode.OK, b"\2") == [
+        f"  [92] 0x000000000000000000000000000000000000ABcD::{call}",
+        f"    └─ ← {answer}",
+    ]
+
+
+def log_of(topics: list[bytes], data: bytes) -> EventEmitted:
+    entries = [(0, f"t{place}", 85, topic) for place, topic in enumerate(topics, 1)]
+    return EventEmitted(ActorID(1), (*entries, (0, "d", 85, data)))
+
+
+def test_logs_look_as_forges_whether_an_interface_knows_them_or_not(names: Names) -> None:
+    unknown = [b"\0" * 31 + b"\1", b"\0" * 31 + b"\2"]
+    shown = lines(
+        names, ASK + encode(["uint256"], [5]), ExitCode.OK, b"",
+        log_of([bytes(keccak(b"log(string)"))], encode(["string"], ["a"])),  # DSTest names no value
+        log_of(unknown, b""), log_of([], b"\5"),
+    )  # fmt: skip
+    assert shown[1:-1] == [
+        '    ├─ emit log(val: "a")',
+        f"    ├─  emit topic 0: 0x{unknown[0].hex()}",
+        f"    │        topic 1: 0x{unknown[1].hex()}",
+        "    │           data: 0x",
+        "    ├─           data: 0x05",
+    ]
+
+
+def test_a_frame_that_was_stopped_says_by_what(names: Names) -> None:
+    data = ASK + encode(["uint256"], [1])
+    assert lines(names, data, ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION, b"")[1] == (
+        "    └─ ← [InvalidFEOpcode] EvmError: InvalidFEOpcode"
+    )
+
+
+def test_an_answer_of_a_mock_is_told_to_whoever_traces() -> None:
+    """forge shows a mocked call as one of no gas."""
+    told: list[Answer] = []
+
+    def answered(answer: Answer) -> Answer:
+        told.append(answer)
+        return answer
+
+    around = cast(Around, SimpleNamespace(pay=lambda *_: True, answered=answered))
+    what = cast(Attempt, SimpleNamespace(value=0, kind=CallKind.CALL, caller=RAW, target=RAW, data=b"\1"))
+    state = State()
+    state.mocks[RAW] = [Mock(b"\1", None, deque([b"\2"]), True)]
+    mock = _mock(state, what)
+    assert mock is not None
+    assert _mock_answer(mock, what, None, around) == Answer(False, b"\2")
+    assert told == [Answer(False, b"\2")]
+
+
+@pytest.mark.parametrize(
+    ("signature", "given", "call", "returns", "answer"),
+    [
+        ("addr(uint256)", [99], "addr(<pk>)", None, ""),
+        ("deriveKey(string,uint32)", ["test junk", 0], "deriveKey(<pk>)", [7], "<pk>"),
+        ("sign(uint256,bytes32)", [95, bytes(32)], f'sign("<pk>", 0x{"00" * 32})', None, ""),
+        ("sign(bytes32)", [bytes(32)], f"sign(0x{'00' * 32})", None, ""),
+        ("signCompact(uint256,bytes32)", [95, bytes(32)], f'signCompact("<pk>", 0x{"00" * 32})', None, ""),
+        ("signP256(uint256,bytes32)", [95, bytes(32)], f'signP256("<pk>", 0x{"00" * 32})', None, ""),
+        ("signWithNonceUnsafe(uint256,bytes32,uint256)", [95, bytes(32), 96],
+         f'signWithNonceUnsafe("<pk>", 0x{"00" * 32}, "<nonce>")', None, ""),
+        ("signEd25519(bytes,bytes,bytes32)", [b"a", b"b", b"k" * 32], 'signEd25519(0x61, 0x62, "<pk>")', None, ""),
+        ("signDelegation(address,uint256)", [SENDER, 95], f'signDelegation({SENDER}, "<pk>")', None, ""),
+        ("signDelegation(address,uint256,uint64)", [SENDER, 95, 1], f'signDelegation({SENDER}, "<pk>", 1)', None, ""),
+        ("signAndAttachDelegation(address,uint256,bool)", [SENDER, 95, True],
+         f'signAndAttachDelegation({SENDER}, "<pk>", true)', None, ""),
+        ("publicKeyP256(uint256)", [95], "publicKeyP256(<pk>)", None, ""),
+        ("publicKeyEd25519(bytes32)", [b"k" * 32], "publicKeyEd25519(<pk>)", None, ""),
+        ("createEd25519Key(bytes32)", [b"k" * 32], "createEd25519Key(<pk>)", [1, 2], "<pk>"),
+        ("rememberKeys(string,string,uint32)", ["test junk", "m/", 2], 'rememberKeys("<mnemonic>", "m/", 2)', None, ""),
+        ("rpcUrl(string)", ["main"], 'rpcUrl("main")', [7], "<rpc url>"),
+        ("createFork(string)", ["https://eth.example/v2/TOKEN"], 'createFork("<rpc url>")', [7], "7"),
+        ("createSelectFork(string,uint256)", ["wss://eth.example/TOKEN", 3], 'createSelectFork("<rpc url>", 3)', [7],
+         "7"),
+        ("createFork(string,uint256)", ["main", 3], 'createFork("main", 3)', [7], "7"),
+        ("rpc(string,string,string)", ["http://h/TOKEN", "eth_chainId", "[]"],
+         'rpc("<rpc url>", "eth_chainId", "[]")', None, ""),
+        ("rpc(string,string)", ["eth_chainId", "[]"], 'rpc("eth_chainId", "[]")', None, ""),
+        ("startBroadcast(uint256)", [92], "startBroadcast(<pk>)", None, ""),
+        ("startBroadcast(address)", [RAW], "startBroadcast(0x000000000000000000000000000000000000ABcD)", None, ""),
+        ("envUint(string)", ["K9"], 'envUint("K9")', [7], "<env var value>"),
+        ("envExists(string)", ["K9"], 'envExists("K9")', [1], "true"),
+    ],
+)  # fmt: skip
+def test_keys_and_variables_are_withheld(
+    names: Names, signature: str, given: list[object], call: str, returns: list[int] | None, answer: str
+) -> None:
+    data = selector(signature) + encode(signature.split("(")[1][:-1].split(","), given)
+    tracer = FrameTracer("filecoin")
+    to = Address.delegated(10, VM)
+    tracer.event(CallStarted(ActorID(1), to, INVOKE_EVM, TokenAmount(0), byte_string(data), CBOR, False, 0))
+    output = b"" if returns is None else encode(["uint256"] * len(returns), returns)
+    tracer.event(CallEnded(ExitCode.OK, byte_string(output), CBOR, 0))
+    assert trace_text(tracer.roots, names).splitlines() == [
+        f"  [0] VM::{call}",
+        f"    └─ ← [Return] {answer}".rstrip(),
+    ]

@@ -1,0 +1,121 @@
+"""Coverage has forge's lines with forge's counts; the gas report has forge's calls with the gas of forge's traces."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable
+
+import pytest
+
+from fvm_hypervisor.soltest.artifact import Artifacts
+from fvm_hypervisor.soltest.collected import SuiteCoverage, merge
+from fvm_hypervisor.soltest.coverage import FileCoverage, coverage, coverage_json, coverage_lines, lcov
+from fvm_hypervisor.soltest.gas_report import figures, gas_json, gas_lines
+from fvm_hypervisor.soltest.known_code import KnownCode
+from fvm_hypervisor.soltest.solidity_text import SourceTexts
+from fvm_hypervisor.soltest.viewer import TestViewer
+from tests.fvm_hypervisor.soltest.views.compiled import HERE, trees
+from tests.fvm_hypervisor.soltest.views.conftest import Watch
+
+Forge = Callable[[str], str]
+
+
+@pytest.fixture
+def gas(artifacts: Artifacts, watch: Watch, watched: list[SuiteCoverage]) -> SuiteCoverage:
+    watch(TestViewer(artifacts, "ethereum", 0), "gas")
+    return merge(watched)
+
+
+@pytest.fixture
+def covered(artifacts: Artifacts, watch: Watch, watched: list[SuiteCoverage]) -> list[FileCoverage]:
+    watch(TestViewer(artifacts, "ethereum", 0), "coverage")
+    return coverage(merge(watched), KnownCode(artifacts), trees(), SourceTexts(HERE))
+
+
+def records(text: str, kind: str, file: str = "src/Bank.sol") -> list[str]:
+    """The records of a kind of one file in lcov's format."""
+    (section,) = (part for part in text.split("end_of_record") if f"SF:{file}\n" in part)
+    return sorted(re.findall(rf"^{kind}:(.*)$", section, re.MULTILINE))
+
+
+@pytest.mark.parametrize("kind", ["DA", "FN", "FNDA", "LF", "LH", "FNF", "FNH", "BRF"])
+def test_lines_and_functions_ran_as_often_as_forge_says(covered: list[FileCoverage], forge: Forge, kind: str) -> None:
+    ours, theirs = records(lcov(covered), kind), records(forge("lcov.info"), kind)
+    assert ours == theirs
+    assert ours
+
+
+def test_branches_are_forges_but_for_the_call_of_a_try(covered: list[FileCoverage], forge: Forge) -> None:
+    # forge takes the way of success for covered where the call was made: here the call failed, and line 93 has 0 hits.
+    ours, theirs = set(records(lcov(covered), "BRDA")), set(records(forge("lcov.info"), "BRDA"))
+    assert ours ^ theirs == {"92,5,0,0", "92,5,0,1"}
+    assert "93,0" in records(forge("lcov.info"), "DA")
+
+
+def test_the_table_has_forges_shares(covered: list[FileCoverage], forge: Forge) -> None:
+    def row(text: str) -> list[str]:
+        (found,) = re.findall(r"^\| src/Bank.sol .*$", text, re.MULTILINE)
+        return re.findall(r"\d+\.\d+% \(\d+/\d+\)", found)
+
+    ours, theirs = row("\n".join(coverage_lines(covered))), row(forge("coverage.txt"))
+    assert [ours[place] for place in (0, 1, 3)] == [theirs[place] for place in (0, 1, 3)]
+    assert (ours[2], theirs[2]) == ("72.73% (8/11)", "81.82% (9/11)")
+
+
+def test_the_object_of_a_file(covered: list[FileCoverage]) -> None:
+    found = coverage_json(covered)["src/Bank.sol"]
+    assert found["lines"] == {"covered": 38, "all": 43}
+    assert found["hits"]["13"] == 5
+    assert set(found) == {"lines", "statements", "branches", "functions", "hits"}
+
+
+def test_no_tests_cover_nothing(artifacts: Artifacts) -> None:
+    (found,) = coverage(SuiteCoverage(), KnownCode(artifacts), trees(), SourceTexts(HERE))
+    assert {name: count[0] for name, count in found.counts().items()} == dict.fromkeys(found.counts(), 0)
+    assert coverage_lines([])[-2].startswith("| Total")
+
+
+def rows(text: str) -> dict[str, dict[str, int]]:
+    """Of forge's report the number of calls, by contract and function."""
+    found: dict[str, dict[str, int]] = {}
+    for part in re.findall(r"╭.*?╰", text, re.DOTALL):
+        name = re.search(r"src/Bank\.sol:(\w+) Contract", part)
+        if name is not None:
+            found[name[1]] = {
+                cells[0]: int(cells[-1])
+                for cells in (re.findall(r"[\w.]+", line) for line in part.splitlines())
+                if len(cells) == 6 and cells[-1].isdigit()
+            }
+    return found
+
+
+def test_the_calls_are_forges(gas: SuiteCoverage, forge: Forge) -> None:
+    ours = gas_json(gas)
+    for contract, functions in rows(forge("gas.txt")).items():
+        mine = ours[f"src/Bank.sol:{contract}"]["functions"]
+        assert {name: found["calls"] for name, found in mine.items()} == functions
+    assert ours["src/Bank.sol:Bank"]["deployment"]["size"] == 7395  # as in forge's table
+
+
+def test_gas_is_that_of_forges_traces(gas: SuiteCoverage, forge: Forge) -> None:
+    seen: defaultdict[str, list[int]] = defaultdict(list)
+    for part in forge("traces.txt").split("\nSuite result")[0].split("\n["):
+        for amount, name in re.findall(r"^    ├─ \[(\d+)\] Bank::(\w+)[({]", part, re.MULTILINE):
+            seen[name].append(int(amount))
+    ours = gas.gas["src/Bank.sol", "Bank"].functions
+    assert {name: Counter(amounts) for name, amounts in seen.items() if name != "join"} == {
+        name: Counter(amounts) for name, amounts in ours.items() if name != "join"
+    }
+    assert set(seen["join"]) == set(ours["join"])
+
+
+def test_figures_round_down() -> None:
+    assert figures([1, 2, 4, 9]) == (1, 4, 3, 9, 4)
+    assert figures([5, 2]) == (2, 3, 3, 5, 2)
+
+
+def test_the_report_has_a_table_for_each_contract(gas: SuiteCoverage) -> None:
+    text = "\n".join(gas_lines(gas))
+    assert "src/Bank.sol:Bank Contract\nDeployment Cost 1470512, Deployment Size 7395\n" in text
+    assert re.search(r"^\| twice( +\| +9249){4} \| +1 \|$", text, re.MULTILINE)

@@ -1,0 +1,299 @@
+"""`hypervisor actor` from the command line: a new project, code on a chain, an actor, calls, a look at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fvm_hypervisor.actor_project import TEMPLATE
+from fvm_hypervisor.builtin_actors import build
+from fvm_hypervisor.cli.main import app, main
+from localnet import Network
+from localnet.rpc.server import serving
+from store.cid import RAW, cid_of, show
+from tests.runtimes.wasm.guests import guest
+
+PROJECT = Path(__file__).resolve().parents[2]
+FOLDER = PROJECT / "fvm_hypervisor" / "builtin_actors" / "template" / TEMPLATE
+MODULE, SCHEMA = FOLDER / f"{TEMPLATE}.wasm", FOLDER / "interface.ipldsch"
+UPGRADABLE = build.module_file(FOLDER, "upgradable")
+CODE = show(cid_of(MODULE.read_bytes(), RAW))
+FIL = 10**18
+
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def hypervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command as a shell runs it in an empty folder: its status, and what it prints on both channels."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["hypervisor", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out + printed.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with a tip jar on it, and the jar's address."""
+    folder = tmp_path_factory.mktemp("chain") / "chain"
+    with Network(folder) as network:
+        jar = network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
+    return folder, str(jar.address)
+
+
+def as_json(*arguments: object) -> Any:
+    found = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    assert found.exit_code == 0, found.output
+    return json.loads(found.stdout)
+
+
+# --- code, actor, calls -----------------------------------------------------------------------------------------------
+
+
+def test_from_code_to_an_answer_on_a_new_chain(hypervisor: Command) -> None:
+    assert hypervisor("actor", "install", MODULE, "--schema", SCHEMA, "--state", "chain") == (0, f"{CODE}\n")
+    jar = as_json("actor", "create", CODE, '{"owner": "f0100"}', "--value", "0.5", "--state", "chain")
+    assert hypervisor("actor", "call", jar["id"], "Tip", '["hi"]', "--value", "1.5", "--state", "chain") == (0, "1\n")
+    second = as_json("actor", "call", jar["address"], "Tip", '{"note": ""}', "--value", "1fil", "--state", "chain")
+    assert (second["answer"], second["gas_used"] > 0) == (2, True)
+    total = ["actor", "call", jar["id"], "Total", "--state", "chain", "--dry-run"]
+    assert as_json(*total) == {"answer": {"tips": 2, "received": str(5 * FIL // 2)}}
+    found = as_json("actor", "inspect", jar["id"], "--state", "chain")
+    assert found["state"] == {"owner": "f0100", "tips": 2, "received": str(5 * FIL // 2)}
+    assert (found["balance"], found["code"]) == (str(3 * FIL), {"/": CODE})
+    assert found["methods"] == [
+        "Constructor(owner: Address)",
+        "Tip(note: String) -> Int",
+        "Total() -> tips: Int, received: TokenAmount",
+        "Withdraw(amount: TokenAmount)",
+    ]
+    assert CliRunner().invoke(app, ["inspect", "chain", f"{jar['id']}/state/tips"]).stdout == "2\n"
+
+
+def test_a_refusal_of_the_actor_is_status_1_and_changes_nothing(hypervisor: Command, chain: tuple[Path, str]) -> None:
+    folder, jar = chain
+    before = as_json("actor", "inspect", jar, "--state", folder)
+    status, words = hypervisor("actor", "call", jar, "Withdraw", "[1]", "--account", 1, "--state", folder)
+    assert status == 1
+    assert "USR_FORBIDDEN(18)" in words
+    assert "only the owner withdraws" in words
+    assert as_json("actor", "inspect", jar, "--state", folder) == before
+
+
+def test_what_an_actor_says_is_shown_as_no_terminal_obeys_it(hypervisor: Command, tmp_path: Path) -> None:
+    schema = tmp_path / "counter.ipldsch"
+    schema.write_text("type FailParams struct { exit Int\n message String\n data Bytes } representation tuple")
+    with Network("chain") as network:
+        code = network.actors.install(PROJECT / "examples" / "counter" / "counter.wasm", schema)
+        counter = network.actors.create(code).address
+    status, words = hypervisor("actor", "call", counter, "Fail", '[42, "\\u001b[2J\\nbye", "0x"]', "--state", "chain")
+    assert (status, words.count("\n"), "\x1b" in words) == (1, 1, False)
+    assert "\\x1b[2J\\nbye" in words
+
+
+def test_a_chain_that_a_node_has_open_is_left_alone_but_may_be_looked_at(chain: tuple[Path, str]) -> None:
+    folder, jar = chain
+    with Network(folder):
+        called = CliRunner().invoke(app, ["actor", "call", jar, "Tip", '["hi"]', "--state", str(folder)])
+        assert (called.exit_code, "is open in another process" in called.stderr) == (1, True), called.stderr
+        assert as_json("actor", "inspect", jar, "--state", folder)["state"]["tips"] == 0
+
+
+def test_a_method_is_called_by_number_with_cbor(chain: tuple[Path, str]) -> None:
+    folder, jar = chain
+    common = ["actor", "call", jar, "--state", folder, "--dry-run", "--value", "1fil"]
+    assert as_json(*common, "633974955", "0x81626869") == {"answer": 1}
+    assert as_json(*common, "633974955", '["hi"]') == {"answer": 1}
+    assert as_json(*common, "0") == {"answer": None}
+    bare = ["actor", "call", "f0100", "--state", folder, "--dry-run"]
+    assert as_json(*bare, "2")["answer"].startswith("f1")  # an account's address, by its interface
+
+
+def test_a_running_node_gets_code_an_actor_and_other_code(hypervisor: Command, tmp_path: Path) -> None:
+    silent = tmp_path / "silent.wasm"
+    silent.write_bytes(guest("(i32.const 0)"))
+    with Network() as network, serving(network) as url:
+        assert hypervisor("actor", "install", MODULE, "--schema", SCHEMA, "--rpc", url) == (0, f"{CODE}\n")
+        jar = as_json("actor", "create", CODE, '{"owner": "f0100"}', "--value", "0.5", "--rpc", url)
+        assert as_json("actor", "call", jar["id"], "Tip", '["hi"]', "--value", "1fil", "--rpc", url)["answer"] == 1
+        other = as_json("actor", "install", silent, "--name", "quiet", "--rpc", url)["code"]
+        assert hypervisor("actor", "replace", jar["id"], other, "--rpc", url) == (
+            0,
+            f"{jar['id']} has the code {other}\n",
+        )
+        assert as_json("actor", "call", jar["id"], "633974955", "0x81626869", "--rpc", url)["answer"] is None
+        refused = hypervisor("actor", "call", jar["id"], "Tip", '["hi"]', "--rpc", url)
+        assert refused[0] == 2
+        assert "name its schema with --schema" in refused[1]
+        for command in ("install", "create", "replace"):
+            assert hypervisor("actor", command, MODULE, *([CODE] * (command == "replace")))[0] == 2
+
+
+def test_a_running_node_is_called_by_its_url(hypervisor: Command) -> None:
+    with Network() as network:
+        jar = network.actors.create(network.actors.install(MODULE, SCHEMA), {"owner": network.accounts[0].native})
+        with serving(network) as url:
+            common = [str(jar.address), "--schema", SCHEMA, "--rpc", url]
+            tip = as_json("actor", "call", *common, "Tip", '["hi"]', "--value", "2fil", "--account", 4)
+            assert (tip["answer"], tip["message"][:4]) == (1, "bafy")
+            total = as_json("actor", "call", *common, "Total", "--dry-run")
+            assert total == {"answer": {"tips": 1, "received": str(2 * FIL)}}
+            assert as_json("actor", "call", "f07", "Name", "--rpc", url)["answer"] == "DataCap"
+            for arguments, status, words in (
+                ([*common, "Withdraw", "[1]", "--account", 1], 1, "only the owner withdraws"),
+                ([*common, "Withdraw", "[1]", "--account", 1, "--dry-run"], 1, "Withdraw exits with 18: "),
+                ([jar.address, "Nothing", "--rpc", url], 2, "the interface has no method 'Nothing'"),
+                ([jar.address, "7", "[1]", "--rpc", url], 2, "the interface has no method 7: give its parameters in"),
+                ([jar.address, "7", "0x1", "--rpc", url], 2, "are not CBOR in hex"),
+                ([jar.address, "Total", "--rpc", "nowhere"], 2, "'nowhere' is not a URL of a node"),
+                ([jar.address, "Total"], 2, "--rpc-url"),
+                ([jar.address, "Total", "--rpc", url, "--state", "chain"], 2, "--rpc"),
+            ):
+                found = hypervisor("actor", "call", *arguments)
+                assert (found[0], words in found[1]) == (status, True), found
+        assert jar.call("Total").tips == 1
+
+
+def test_built_in_actors_are_called_by_their_schemas(chain: tuple[Path, str]) -> None:
+    folder, _ = chain
+    assert as_json("actor", "call", "f07", "Symbol", "--dry-run", "--state", folder) == {"answer": "DCAP"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["Tip", "hi"], "text needs quotes"),
+        (["Tip", "[" * 2000], "depth limit exceeded"),
+        (["Tip", '{"note": 5}'], "parameters of Tip: note: expected a string"),
+        (["Tip", '["hi"]', "--value", "-1"], "is not an amount"),
+        (["Tip", '["hi"]', "--value", "1e3"], "is not an amount"),
+        (["Nope"], "no method 'Nope': there are Constructor, Tip, Total, Withdraw"),
+        (["Total", "--schema", "absent.ipldsch"], "the schema absent.ipldsch cannot be read"),
+        (["Total", "--schema", "/dev/zero"], "is not a file"),
+    ],
+)
+def test_malformed_input_is_status_2_and_one_sentence(
+    hypervisor: Command, chain: tuple[Path, str], arguments: list[str], words: str
+) -> None:
+    folder, jar = chain
+    status, printed = hypervisor("actor", "call", jar, *arguments, "--state", folder)
+    assert (status, printed.startswith("error: "), printed.count("\n")) == (2, True, 1)
+    assert words in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["call", "f0", "Tip", "--state", "absent"], "there is no folder absent"),
+        (["call", "0x12", "Tip", "--state", "CHAIN"], "an Ethereum address has 20 bytes"),
+        (["call", "f09999", "Tip", "--state", "CHAIN"], "there is no actor f09999"),
+        (["inspect", "zz", "--state", "CHAIN"], "not an address"),
+        (["create", "zz", "--state", "CHAIN"], "'zz' is not a CID"),
+        (["create", "bafkqaaa", "--state", "CHAIN"], "install its module on this chain with its schema"),
+        (["install", "/etc/passwd", "--state", "new"], "not a WASM module"),
+        (["install", str(UPGRADABLE), "--state", "new"], "one with `hypervisor node --feature upgrade-actor`"),
+        (["install", str(UPGRADABLE), "--state", "CHAIN"], "one with `hypervisor node --feature upgrade-actor`"),
+        (["install", str(MODULE), "--schema", "/etc/passwd", "--state", "new"], "is not an interface"),
+        (["install", "absent.wasm", "--state", "CHAIN"], "the module absent.wasm cannot be read"),
+        (["new", "../up"], "is not a valid name for an actor"),
+        (["new", "serde"], "choose another name"),
+        (["new", "fn"], "choose another name"),
+        (["new", "jar", "--into", "absent"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_status_2_and_makes_no_folder(
+    hypervisor: Command, chain: tuple[Path, str], arguments: list[str], words: str
+) -> None:
+    arguments = [str(chain[0]) if argument == "CHAIN" else argument for argument in arguments]
+    status, printed = hypervisor("actor", *arguments)
+    assert (status, printed.count("\n")) == (2, 1)
+    assert words in printed
+    assert list(Path().iterdir()) == []
+
+
+# --- the template -----------------------------------------------------------------------------------------------------
+
+
+def test_a_new_project_is_the_template_under_another_name(hypervisor: Command, tmp_path: Path) -> None:
+    status, words = hypervisor("actor", "new", "guest_book")
+    assert (status, words.startswith("guest_book is there")) == (0, True)
+    written = {path.relative_to("guest_book").as_posix() for path in Path("guest_book").rglob("*") if path.is_file()}
+    assert written == {
+        ".cargo/config.toml", ".gitignore", "Cargo.lock", "Cargo.toml", "README.md", "interface-upgradable.ipldsch",
+        "interface-v2.ipldsch", "interface.ipldsch", "rust-toolchain.toml", "rustfmt.toml", "src/lib.rs",
+        "src/upgrade.rs", "src/vm.rs", "tests/test_actor.py",
+    }  # fmt: skip
+    assert all(TEMPLATE not in (Path("guest_book") / name).read_text() for name in written)
+    assert tomllib.loads(Path("guest_book/Cargo.toml").read_text())["package"]["name"] == "guest_book"
+    status, words = hypervisor("actor", "new", "guest_book")
+    assert (status, "exists already" in words) == (2, True)
+    assert os.listdir() == ["guest_book"]
+
+
+def test_a_project_builds_with_the_flags_and_crates_of_the_built_in_actors() -> None:
+    config = tomllib.loads((FOLDER / ".cargo" / "config.toml").read_text())["build"]
+    assert (config["target"], tuple(config["rustflags"])) == (build.TARGET, build.FLAGS)
+    assert (
+        (FOLDER / "rust-toolchain.toml")
+        .read_text()
+        .endswith((build.GUESTS / "rust-toolchain.toml").read_text().partition("[toolchain]")[2])
+    )
+    shared = tomllib.loads((build.GUESTS / "Cargo.toml").read_text())["workspace"]["dependencies"]
+    for crate, wanted in tomllib.loads((FOLDER / "Cargo.toml").read_text())["dependencies"].items():
+        assert wanted == shared[crate], crate
+    locked = _locked(build.GUESTS / "Cargo.lock")
+    assert {name: version for name, version in _locked(FOLDER / "Cargo.lock").items() if name in locked} == {
+        name: version for name, version in locked.items() if name in _locked(FOLDER / "Cargo.lock")
+    }
+
+
+def test_the_tests_of_the_template_pass_on_its_committed_module(tmp_path: Path) -> None:
+    _run_its_tests(FOLDER, TEMPLATE, MODULE, tmp_path)
+
+
+@pytest.mark.long
+def test_a_new_project_compiles_and_its_tests_pass(tmp_path: Path) -> None:
+    try:
+        build.find_compiler()
+    except build.ToolchainMissing as missing:
+        pytest.skip(f"not built: {missing}")
+    CliRunner().invoke(app, ["actor", "new", "guest_book", "--into", str(tmp_path)], catch_exceptions=False)
+    project = tmp_path / "guest_book"
+    target = PROJECT / "build" / "template"
+    command = ["cargo", "build", "--release", "--locked", "--quiet"]
+    subprocess.run(command, cwd=project, env=os.environ | {"CARGO_TARGET_DIR": str(target)}, check=True)
+    _run_its_tests(project, "guest_book", target / build.TARGET / "release" / "guest_book.wasm", tmp_path)
+
+
+def _run_its_tests(project: Path, name: str, module: Path, scratch: Path) -> None:
+    place = scratch / "built" / build.TARGET / "release" / f"{name}.wasm"
+    place.parent.mkdir(parents=True)
+    shutil.copy(module, place)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    environment = os.environ | {"CARGO_TARGET_DIR": str(scratch / "built"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout
+
+
+def _locked(path: Path) -> dict[str, str]:
+    """The version of each crate that a lock has in one version."""
+    packages = tomllib.loads(path.read_text())["package"]
+    names = [package["name"] for package in packages]
+    return {package["name"]: package["version"] for package in packages if names.count(package["name"]) == 1}

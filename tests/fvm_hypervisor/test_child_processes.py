@@ -1,0 +1,46 @@
+"""No process that a command starts loads a module from the folder that it works in: it may be an untrusted project."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAMS = {
+    "hypervisor test": """
+from fvm_hypervisor.soltest.workers import SuiteWorker
+if __name__ == "__main__":
+    for _ in range(2):  # with the process that forks them, and from it
+        worker = SuiteWorker()
+        worker.process.join(1)
+        print(worker.process.is_alive())
+        worker.end()
+""",
+    "hypervisor replay": """
+from fvm_hypervisor.laboratory.vectors.pool import run_all
+if __name__ == "__main__":
+    print(*run_all(abs, [-1, -2], 2, "numbers"), sep="\\n")
+""",
+}
+MODULES = ("signal", "selectors", "socket", "struct", "multiprocessing", "fvm_hypervisor", "random", "json")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [("hypervisor test", "True\nTrue\n"), ("hypervisor replay", "1\n2\n")],
+)
+def test_a_module_of_the_working_folder_is_not_run(command: str, said: str, tmp_path: Path) -> None:
+    program, project, ran = tmp_path / "program" / "main.py", tmp_path / "project", tmp_path / "ran"
+    program.parent.mkdir()
+    project.mkdir()
+    program.write_text(PROGRAMS[command], encoding="utf-8")
+    for name in MODULES:
+        hostile = f"open({str(ran)!r}, 'a').write({name!r} + ' ')\nraise ImportError('of the project')\n"
+        (project / f"{name}.py").write_text(hostile, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(program)], cwd=project, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert not ran.exists(), ran.read_text(encoding="utf-8")
+    assert (done.stdout, done.stderr, done.returncode) == (said, "", 0)

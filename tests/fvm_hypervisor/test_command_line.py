@@ -1,0 +1,79 @@
+"""`hypervisor` as such: what it says of itself, and where data is missing that a command needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from hypervisor import Bundle
+from hypervisor.errors import BundleError
+from store.cid import cid_of
+from store.compiled import form
+from tests.conftest import data_file
+
+PROJECT = Path(__file__).resolve().parent.parent.parent / "pyproject.toml"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def test_the_version_is_that_of_the_project_with_the_form_that_runs() -> None:
+    version = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"]
+    found = run("--version")
+    assert (found.exit_code, found.output) == (0, f"hypervisor {version} ({form()})\n")
+
+
+def test_without_a_command_the_commands_are_listed() -> None:
+    found = run()
+    assert found.exit_code == 2
+    assert "Let a Solidity contract and a native WASM actor call each" in found.output
+
+
+def test_without_the_official_bundle_the_command_that_gets_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FVM_DATA", str(tmp_path))
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "bundles"))
+    (tmp_path / "cases.json").write_text("{}")
+    found = run("fevmtest", str(tmp_path / "cases.json"))
+    assert (found.exit_code, "`hypervisor bundle fetch v18-devnet` downloads it" in found.stderr) == (2, True)
+    with pytest.raises(BundleError, match="folder of bundles with --bundle-dir"):
+        BundleFolder(tmp_path).store(cid_of(b"a manifest that no bundle has"))
+
+
+def test_a_state_finds_the_bundle_that_it_was_made_with_among_the_fetched_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    official = data_file("bundles/v18-devnet.car")
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path))
+    (tmp_path / "v18-devnet.car").symlink_to(official)
+    manifest = Bundle.from_file(official).manifest
+    assert BundleFolder(None).store(manifest.data).has(manifest.code("evm"))
+
+
+LOADING = """
+import gc, sys
+from fvm_hypervisor.cli.start import main
+usual = gc.get_threshold()
+sys.argv = ["hypervisor", "--version"]
+try:
+    main()
+except SystemExit:
+    pass
+print(gc.get_threshold()[0] > usual[0])
+kept = [[] for _ in range(300_000)]
+print(gc.get_threshold() == usual, gc.get_freeze_count() > 0)
+"""
+
+
+def test_garbage_is_looked_for_once_the_command_is_loaded() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1:] == ["True", "True True"]

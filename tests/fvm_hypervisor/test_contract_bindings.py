@@ -1,0 +1,206 @@
+"""`hypervisor bindings`: what it writes for strangers' ABIs, and that it is what was meant."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fvm_hypervisor.bindings.contracts import module
+from fvm_hypervisor.cli.main import app
+from hypervisor.errors import InvalidInput
+
+HERE = Path(__file__).resolve().parent / "typed"
+PROJECT = HERE.parent.parent.parent
+MARKET: dict[str, Any] = json.loads((HERE / "Market.json").read_text(encoding="utf-8"))
+
+
+def of(*entries: dict[str, Any], name: str = "Thing", **more: Any) -> str:
+    return module({"abi": list(entries), **more}, name).text
+
+
+def function(name: str, *inputs: dict[str, Any], outputs: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
+    return {"type": "function", "name": name, "inputs": list(inputs), "outputs": list(outputs)}
+
+
+def item(kind: str, name: str = "") -> dict[str, Any]:
+    return {"type": kind, "name": name}
+
+
+def methods(text: str) -> list[str]:
+    contract = next(
+        node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef) and node.name == "Thing"
+    )
+    return [node.name for node in contract.body if isinstance(node, ast.FunctionDef)]
+
+
+def test_the_committed_wrapper_is_what_is_written() -> None:
+    written = module(MARKET, "Market")
+    formatted = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--stdin-filename", "market.py", "-"],
+        input=written.text, capture_output=True, text=True, check=True, cwd=PROJECT,
+    ).stdout  # fmt: skip
+    assert written.file == "market.py"
+    assert formatted == (HERE / "market.py").read_text(encoding="utf-8"), "hypervisor bindings, ruff format"
+    assert formatted == written.text, "it is written as ruff formats it"
+
+
+def test_the_artifact_comes_from_the_source_beside_it() -> None:
+    digest = hashlib.sha256((HERE / "Market.sol").read_bytes()).hexdigest()
+    assert MARKET["sources"] == {"Market.sol": digest}, "run compile.mjs"
+
+
+def test_a_word_that_is_broken_into_lines_is_no_escape_either() -> None:
+    for before in range(90, 120):  # wherever the line ends
+        told = "a" * before + "\\N{x}\\x" + "b" * 120
+        tree = ast.parse(of(userdoc={"notice": told}))
+        said = next(ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+        assert "".join((said or "").split()) == told
+
+
+def test_what_authors_say_stands_in_docstrings_and_is_no_program() -> None:
+    tree = ast.parse((HERE / "market.py").read_text(encoding="utf-8"))
+    told = {node.name: ast.get_docstring(node) or "" for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    assert "A name has got another owner." in told["Sold"]
+    assert "price: attoFIL that were asked for" in told["TooLittle"]
+    assert "''' is no end of a docstring, and \\ no escape: {} %s" in told["Market"]
+    hostile = of(function("f"), devdoc={"methods": {"f()": {"details": '"""\nimport os\n"""\x1b[2J\\'}}, "title": 7})
+    f = next(node for node in ast.walk(ast.parse(hostile)) if isinstance(node, ast.FunctionDef))
+    assert ast.get_docstring(f) == "The function `f()`.\n\n''' import os '''\\x1b[2J\\"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        function("f(): import os"),
+        function("f", item("uint256", "x = 1")),
+        function("f", {"type": "tuple", "name": "t", "internalType": "struct A.B-C", "components": []}),
+        {"type": "event", "name": "", "inputs": []},
+        {"type": "error", "name": "E\n", "inputs": []},
+    ],
+)
+def test_names_that_solidity_could_not_have_are_refused(entry: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=r"is not a name of Solidity's"):
+        of(entry)
+
+
+@pytest.mark.parametrize("content", [None, 7, {}, {"abi": {}}, {"abi": None}, "text"])
+def test_what_has_no_abi_is_refused(content: Any) -> None:
+    with pytest.raises(InvalidInput, match="there is no ABI"):
+        module(content, "Thing")
+
+
+def test_an_abi_alone_will_do_and_is_not_deployed() -> None:
+    assert methods(module([function("f")], "Thing").text) == ["f"]
+    unlinked = {"object": "0x73__$0123456789abcdef$__00"}
+    assert "deploy" not in methods(of(function("f"), bytecode=unlinked))
+    assert "deploy" in methods(of(function("f"), bytecode="0x00"))
+    assert "deploy" in methods(of(function("f"), evm={"bytecode": {"object": "00"}}))
+
+
+def test_names_stay_apart() -> None:
+    text = of(function("fooBar"), function("foo_bar"), function("call"), function("deploy"), function("list"),
+              function("address"), function("_to"), function("$"), function("None"))  # fmt: skip
+    assert methods(text) == [
+        "address_", "argument_7", "call", "deploy_", "foo_bar", "foo_bar_2", "list_", "none", "to"
+    ]  # fmt: skip
+    arguments = function("g", item("uint256", "self"), item("uint256"), item("uint256", "_x"), item("uint256", "x"))
+    assert "def g(self, self_: int, argument_1: int, x: int, x_2: int) -> Sending[None]:" in of(arguments)
+
+
+def test_classes_of_one_name_stay_apart() -> None:
+    struct = {"type": "tuple", "name": "t", "internalType": "struct L.Thing", "components": [item("bool", "tuple")]}
+    text = of(
+        function("f", struct),
+        {"type": "event", "name": "Target", "inputs": []},
+        {"type": "error", "name": "Target", "inputs": []},
+    )
+    classes = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)]
+    assert classes == ["LThing", "TargetEvent", "TargetError", "Thing"]
+
+
+def test_types_are_pythons() -> None:
+    kinds = [
+        "uint8",
+        "int256",
+        "bool",
+        "string",
+        "bytes",
+        "bytes32",
+        "address",
+        "address[]",
+        "uint8[2][]",
+        "fixed128x18",
+    ]
+    outputs = tuple(item(kind) for kind in kinds)
+    assert (
+        "Sending[tuple[int, int, bool, str, bytes, bytes, EthAddress, tuple[EthAddress, ...], "
+        "tuple[tuple[int, ...], ...], Decimal]]" in of(function("f", outputs=outputs))
+    )
+    assert "Sequence[Sequence[Target]]" in of(function("f", item("address[3][]", "them")))
+
+
+def test_entries_that_nobody_can_call_are_left_out() -> None:
+    assert methods(of(function("f"), function("inLibrary", item("mapping(uint => uint) storage")))) == ["f"]
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_writes_and_checks(tmp_path: Path) -> None:
+    def run(*options: str) -> Any:
+        return CliRunner().invoke(
+            app, ["bindings", str(HERE / "Market.json"), "--out", str(tmp_path / "made"), *options]
+        )
+
+    assert run("--check").exit_code == 1
+    assert not (tmp_path / "made").exists()
+    assert "written" in run().output
+    assert (tmp_path / "made" / "market.py").read_text(encoding="utf-8") == module(MARKET, "Market").text
+    assert json.loads(run("--check", "--json").output) == {"different": []}
+    (tmp_path / "made" / "market.py").write_text("old")
+    assert "differs" in run("--check").output
+
+
+def test_the_command_finds_contracts_by_name(tmp_path: Path) -> None:
+    out = Path(__file__).resolve().parent.parent / "localnet" / "projects" / "foundry" / "out"
+    done = CliRunner().invoke(app, ["bindings", "Vault", "--artifacts", str(out), "--out", str(tmp_path)])
+    assert done.exit_code == 0
+    assert "class Vault(TypedContract):" in (tmp_path / "vault.py").read_text(encoding="utf-8")
+
+
+def test_the_command_tells_what_it_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "torn.json").write_text("{")
+    for artifact, words in (("torn.json", "is not valid JSON"), ("absent.json", "cannot be read")):
+        done = CliRunner().invoke(app, ["bindings", str(tmp_path / artifact)])
+        assert (done.exit_code, words in done.stderr) == (2, True)
+
+
+USES = """
+from localnet import Network
+from tests.fvm_hypervisor.typed.market import Market, MoneyOffer
+
+def wrong(network: Network) -> None:
+    market = Market.deploy(network, network.accounts[0], "5")
+    market.fee().send()
+    market.set_phase(1).send(value=1)
+    price: str = market.buy("free").call()
+    market.list_(MoneyOffer(1, True))
+    market.nothing()
+"""
+
+
+@pytest.mark.long
+def test_mypy_refuses_what_does_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "uses.py").write_text(USES)
+    command = [sys.executable, "-m", "mypy", str(tmp_path / "uses.py")]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    lines = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error: " in line}
+    assert lines == {6, 7, 8, 9, 10, 11}, done.stdout

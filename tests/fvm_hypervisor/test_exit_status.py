@@ -1,0 +1,297 @@
+"""The exit status of every command: 2 for what somebody typed wrongly, 1 for what did not work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from fvm_hypervisor.cli.main import app
+from localnet import Network
+from store.cid import cid_of, show
+from store.transfer import write_blocks
+from tests.fvm_hypervisor.test_node import run
+from tests.patience import slowness
+from tests.prepared import HYPERVISOR
+
+NOBODY = "http://127.0.0.1:1"
+HASH = "0x" + "12" * 32
+SOMEBODY = "0x" + "12" * 20
+MISTAKES: dict[str, list[list[str]]] = {
+    "actor call": [["zz", "1"], ["f0101", "1", "--value", "much", "--state", "absent"]],
+    "actor create": [["zz"], ["zz", "--state", "absent"]],
+    "actor inspect": [["zz"], ["zz", "--state", "absent"]],
+    "actor install": [["absent.wasm"], ["no-wasm", "--state", "chain"]],
+    "actor new": [["Not A Name"]],
+    "actor replace": [["zz", "zz", "--state", "absent"], ["f0101", "zz", "--rpc", "nowhere"]],
+    "actor test": [["absent"], ["chain"]],
+    "balance": [["zz"], ["0x12"], [SOMEBODY, "--rpc", "nowhere"]],
+    "bindings": [["absent.json"], ["no-json"]],
+    "bundle add": [["absent.car"], ["no-car"]],
+    "bundle build": [
+        ["own", "--actor", "cron", "--out", "x.car"], ["own", "--actor", "cron=no-wasm", "--out", "x.car"],
+        ["no-car", "--actor", "cron=no-wasm", "--out", "x.car"],
+    ],
+    "bundle fetch": [["v99"], ["v18", "--network", "nowhere"]],
+    "bundle list": [["--nothing"]],
+    "bundle make": [["absent", "--out", "x.car"], ["chain", "--base", "no-car", "--out", "x.car"]],
+    "bundle verify": [["absent.car"], ["no-car"]],
+    "call": [["zz", "f()"], [SOMEBODY, "f("], [SOMEBODY, "f(uint256)", "many"]],
+    "car export": [["absent", "x.car"], ["no-store", "x.car"]],
+    "car import": [["new", "absent.car"], ["new", "no-car"]],
+    "car verify": [["absent.car"], ["no-car"]],
+    "compare": [
+        ["chain"], *([source, "--price", "syscall=1"] for source in ("absent", "chain", "no-json", "no-store")),
+        ["--list-prices", "--network", "newest"], ["--list-prices", "--overlay", "absent.toml"],
+    ],
+    "conformance": [["absent"], ["chain"]],
+    "create": [
+        ["Vault", "--private-key", "zz"], ["Vault", "--unlocked"], ["Vault", "--value", "much"],
+        ["absent.sol:Vault", "--unlocked", "--from", SOMEBODY], ["Vault", "--nothing"],
+    ],
+    "demo": [["--state", "chain"]],
+    "deploy": [["absent.json"], ["no-json"]],
+    "doctor": [["--rpc", "nowhere"]],
+    "explore": [["absent"], ["no-store"], ["chain", "--evm", "geth"], ["chain", "--artifacts", "absent"]],
+    "extract": [
+        ["zz", "--state", "absent", "--out", "x.json"], ["1", "--state", "absent", "--out", "x.json"],
+        ["1", "--state", "no-store", "--out", "x.json"], ["zz", "--rpc-url", "nowhere", "--out", "x.json"],
+    ],
+    "fevmtest": [["absent"]],
+    "actortest": [["absent"]],
+    "gas": [["absent"], ["chain"], ["no-json"], ["no-store"], ["chain", "--plot", "x.gif"], ["chain", "--price", "x"]],
+    "gc": [["absent"], ["no-store"], ["chain", "--states", "few"]],
+    "inspect": [["absent"], ["no-store"]],
+    "node": [
+        *(["--port", "0", *wrong] for wrong in (
+            ["--network", "newest"], ["--balance", "much"], ["--bundle", "absent.car"], ["--hardfork", "frontier"],
+            ["--upgrade", "nv28"], ["--mnemonic", "test"], ["--fork-url", "nowhere"], ["--fork-epoch", "1"],
+            ["--load-state", "absent"], ["--load-state", "chain"], ["--state", "no-json"], ["--state", "no-store"],
+            ["--block-time", "-1"], ["--null-rate", "1"], ["--dump-state", "chain"], ["--evm", "geth"],
+            ["--overlay", "absent.toml"], ["--parallel", "0"], ["--rules", "lab"],
+            ["--rules", "lab", "--lab", "absent"],
+        )),
+    ],
+    "profile": [["zz"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"], [HASH, "--state", "no-store"]],
+    "replay": [["absent"], ["no-store"], ["absent", "--parallel", "0"]],
+    "script": [
+        ["absent", "--keystore", "no-json"], ["absent"], ["absent.s.sol"], ["absent", "--rpc-url", "nowhere"],
+        ["absent", "--private-key", "zz"], ["Vault", "--libraries", "zz"],
+    ],
+    "send": [["zz"], [SOMEBODY, "--value", "much"], [SOMEBODY, "--private-key", "zz"]],
+    "solidity": [["no-json"]],
+    "statetest": [["absent"], ["chain"]],
+    "step": [[HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"], [HASH, "--state", "no-store"]],
+    "test": [["absent"], ["--root", "absent"], ["--fork-url", "nowhere"], ["--nothing"]],
+    "trace": [
+        ["zz"], ["0x12"], ["1", "--flame", "x.svg"], [HASH, "--rpc", "nowhere"], [HASH, "--state", "absent"],
+        [HASH, "--state", "no-store"],
+    ],
+    "verify-bytecode": [
+        [SOMEBODY, "absent.sol:Vault"], [SOMEBODY, "no-json"], [SOMEBODY, "Vault", "--root", "absent"],
+        [SOMEBODY, "Vault", "--ignore", "all"], [SOMEBODY, "Vault", "--ignore", "creation", "--ignore", "runtime"],
+    ],
+    "wallet address": [["zz"]],
+    "wallet list": [["--nothing"]],
+    "wallet new": [["--nothing"]],
+}  # fmt: skip
+OWN_STATUS = {"t8n"}
+"""Ends with the numbers that are conventional for the tool: `fvm_hypervisor.laboratory.vectors.t8n_files`."""
+
+
+def commands(group: Any, *before: str) -> Iterator[str]:
+    """The names of all commands."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *before, name)
+        else:
+            yield " ".join((*before, name))
+
+
+def test_every_command_is_tried() -> None:
+    assert set(commands(typer.main.get_command(app))) == set(MISTAKES) | OWN_STATUS
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files and folders that are not what commands want."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FVM_BUNDLE_DIR", str(tmp_path / "bundles"))
+    monkeypatch.delenv("ETH_RPC_URL", raising=False)
+    for name in ("no-wasm", "no-json", "no-car"):
+        (tmp_path / name).write_bytes(b"something else")
+    (tmp_path / "chain").mkdir()
+    (tmp_path / "no-store").mkdir()
+    (tmp_path / "no-store" / "something").touch()
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        pytest.param(command, wrong, id=" ".join((command, *wrong)))
+        for command in MISTAKES
+        for wrong in MISTAKES[command]
+    ],
+)
+def test_what_is_typed_wrongly_ends_with_2_and_says_so(command: str, arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, [*command.split(), *arguments])
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    assert done.stderr
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["balance", SOMEBODY],
+        ["call", SOMEBODY, "f()"],
+        ["send", SOMEBODY, "--value", "1fil"],
+        ["trace", HASH],
+        ["deploy", str(Path(__file__).resolve().parents[2] / "examples/solidity/artifacts/Counter.json")],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_what_is_typed_rightly_and_does_not_work_ends_with_1(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, [*arguments, "--rpc", NOBODY])
+    assert (done.exit_code, f"no node answers at {NOBODY}" in done.stderr) == (1, True), done.output
+
+
+def test_a_block_that_is_no_dag_cbor_is_told_in_a_sentence(tmp_path: Path) -> None:
+    text = b"\x61\xff"  # bad UTF-8
+    with (tmp_path / "bad.car").open("wb") as file:
+        write_blocks(file, [cid_of(text)], [(cid_of(text), text)])
+    assert run("car", "import", tmp_path / "store", tmp_path / "bad.car").returncode == 0
+    found = run("inspect", tmp_path / "store", "--root", show(cid_of(text)))
+    assert found.returncode == 1
+    assert found.stderr.startswith("error: not DAG-CBOR")
+    assert "Traceback" not in found.stderr
+
+
+INTERRUPTED_WHILE_LOADING = """
+import sys
+from fvm_hypervisor.cli.start import main
+
+class Interrupting:
+    def find_spec(self, name, *rest):
+        if name == "fvm_hypervisor.cli.main":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+
+
+def test_ctrl_c_ends_a_program_that_is_still_loading_without_a_word() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_LOADING], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_ends_a_command_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("localnet.addresses.filecoin_address", interrupted)
+    done = CliRunner().invoke(app, ["balance", SOMEBODY])
+    assert (done.exit_code, done.output) == (130, "")
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose chain takes some seconds to be executed again."""
+    folder = tmp_path_factory.mktemp("interrupted") / "chain"
+    with Network(folder) as network:
+        for _ in range(300):
+            network.send(network.accounts[1].delegated, 1)
+    return folder
+
+
+def has_begun(process: subprocess.Popen[str]) -> None:
+    """Wait until the first result is there."""
+    assert process.stdout is not None
+    assert process.stdout.readline()
+
+
+def has_children(process: subprocess.Popen[str]) -> None:
+    """Wait until it has started another process, which is still loading."""
+    children, end = Path(f"/proc/{process.pid}/task/{process.pid}/children"), time.monotonic() + 60
+    while children.parent.exists() and not children.read_text().strip() and time.monotonic() < end:
+        time.sleep(0.005)
+    time.sleep(0.05)
+
+
+def has_processes(group: int) -> bool:
+    """Whether a process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the processes that a process has started")
+@pytest.mark.parametrize("moment", [has_begun, has_children])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_workers_end_with_the_process_that_they_work_for(
+    chain: Path, number: int, status: int, moment: Callable[[subprocess.Popen[str]], None]
+) -> None:
+    """The signal comes to that process alone."""
+    command = [str(HYPERVISOR), "replay", str(chain), "--json", "--workers", "2"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        moment(process)
+        process.send_signal(number)
+        began = time.monotonic()
+        assert process.wait(timeout=60) == status
+        while has_processes(process.pid):
+            assert time.monotonic() - began < 10 * slowness()
+            time.sleep(0.01)
+        assert "Traceback" not in process.communicate()[1] or number == signal.SIGKILL
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.2, 1.5, 1.8])
+def test_a_node_that_is_terminated_while_it_starts_says_nothing(seconds: float, tmp_path: Path) -> None:
+    """Also where its threads start: it ends with a status of its own, or as a node that serves does."""
+    command = [str(HYPERVISOR), "node", "--port", "0", "--silent", "--state", str(tmp_path / "chain")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(seconds)
+        process.terminate()
+        output = process.communicate(timeout=60)
+    assert output == ("", "")
+    assert process.returncode in {0, 143, -signal.SIGTERM}  # the last: before the first line of the program
+    if (tmp_path / "chain").exists():
+        with Network(tmp_path / "chain") as network:
+            assert network.head.height == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the processes that a process has started")
+@pytest.mark.parametrize(("workers", "moment"), [("1", has_begun), ("2", has_begun), ("2", has_children)])
+def test_ctrl_c_ends_a_command_with_its_workers_and_says_nothing(
+    chain: Path, workers: str, moment: Callable[[subprocess.Popen[str]], None]
+) -> None:
+    """A terminal sends it to all processes of the command."""
+    command = [str(HYPERVISOR), "replay", str(chain), "--json", "--workers", workers]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        moment(process)
+        os.killpg(process.pid, signal.SIGINT)
+        began = time.monotonic()
+        errors = process.communicate(timeout=60)[1]
+        assert time.monotonic() - began < 5 * slowness()
+        assert (process.returncode, errors) == (130, "")
+        while has_processes(process.pid):  # those of `multiprocessing` itself end when no process holds their pipes
+            assert time.monotonic() - began < 5 * slowness()
+            time.sleep(0.01)

@@ -1,0 +1,259 @@
+"""`hypervisor extract`: vectors of messages and tipsets, of a folder, of our node, of one that answers as Lotus."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.laboratory.vectors.bundles import BundleFolder
+from fvm_hypervisor.laboratory.vectors.run_files import run_file
+from hypervisor.bundle import Bundle
+from localnet import Network
+from localnet.rpc.server import serving
+from store.car import read_car, write_car
+from store.cid import Cid, parse_cid, show
+from store.compression import gunzip
+from tests.conftest import bundle_file, bundle_folder, kinds
+from tests.fvm_hypervisor.lotus_node import LotusNode, served
+from tests.localnet.conftest import BUNDLE, Clock
+from tests.localnet.test_replay import live
+
+EPOCH, NULL_ROUND = 5, 3
+"""A tipset after two null rounds, and one of those; the tipset after it has three messages (`live`)."""
+
+
+@dataclass
+class Made:
+    """A chain in a folder, closed, and the hashes of its transactions."""
+
+    folder: Path
+    bundle: Path | None
+    hashes: list[str]
+    head: int
+
+    def open(self) -> Network:
+        return Network(self.folder, clock=Clock(1_800_000_000), evm="official" if self.official else "fast")
+
+    @property
+    def official(self) -> bool:
+        return self.bundle is not None
+
+
+@pytest.fixture(scope="module", params=kinds())
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    bundle = bundle_file(BUNDLE) if request.param == "official" else None
+    folder = tmp_path_factory.mktemp("made")
+    with Network(folder, bundle=bundle, evm="fast" if bundle is None else "official", clock=Clock()) as network:
+        live(network)
+        network.mine()
+        head = network.block_number
+        heights = [height for height in range(1, head + 1) if height not in (3, 4)]
+        hashes = [f"0x{one.hex()}" for height in heights for one in network.block(height).transactions]
+        return Made(folder, bundle, hashes, head)
+
+
+def run(*arguments: Any) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def extracted(what: Any, path: Path, *source: Any) -> dict[str, Any]:
+    found = run("extract", what, "--out", path, "--bundle-dir", bundle_folder(), *source)
+    assert found.exit_code == 0, found.output
+    vector: dict[str, Any] = json.loads(path.read_text())
+    return vector
+
+
+def passed(path: Path) -> list[str]:
+    """What differs, for each variant."""
+    return [record["error"] for record in run_file(path, bundle_folder())]
+
+
+def blocks_of(vector: dict[str, Any]) -> dict[Cid, bytes]:
+    return dict(read_car(io.BytesIO(gunzip(base64.b64decode(vector["car"])))))
+
+
+def test_a_tipset_of_a_folder_is_a_vector_that_passes(made: Made, tmp_path: Path) -> None:
+    vector = extracted(EPOCH, tmp_path / "tipset.json", "--state", made.folder)
+    assert passed(tmp_path / "tipset.json") == [""]
+    (tipset,) = vector["apply_tipsets"]
+    before = vector["preconditions"]
+    assert (vector["class"], before["variants"][0]["epoch"], tipset["epoch_offset"]) == ("tipset", 2, 3)
+    assert [null["epoch_offset"] for null in tipset["null_rounds"]] == [1, 2]
+    (block,) = tipset["blocks"]
+    assert (block["win_count"], block["messages"]) == (1, [])
+    # cron of two null rounds, the reward, cron
+    assert [receipt["exit_code"] for receipt in vector["postconditions"]["receipts"]] == [0] * 4
+    with made.open() as network:
+        tipset_of_chain = network.block(EPOCH)
+        assert vector["postconditions"]["state_tree"]["root_cid"] == {"/": show(tipset_of_chain.state)}
+        assert vector["postconditions"]["receipts_roots"] == [{"/": show(tipset_of_chain.receipts)}]
+        assert before["state_tree"]["root_cid"] == {"/": show(tipset_of_chain.before)}
+        assert before["chain_id"] == network.chain_id
+
+
+@pytest.mark.parametrize("kind", ["tipset", "message"])
+def test_a_vector_holds_exactly_the_blocks_that_are_read(made: Made, tmp_path: Path, kind: str) -> None:
+    what = EPOCH + 1 if kind == "tipset" else made.hashes[1]
+    vector = extracted(what, tmp_path / "whole.json", "--state", made.folder)
+    blocks = blocks_of(vector)
+    root = parse_cid(vector["preconditions"]["state_tree"]["root_cid"]["/"])
+    for left_out in blocks:
+        car = io.BytesIO()
+        write_car(car, [root], [(cid, data) for cid, data in blocks.items() if cid != left_out])
+        lacking = tmp_path / "lacking.json"
+        lacking.write_text(json.dumps({**vector, "car": base64.b64encode(gzip.compress(car.getvalue())).decode()}))
+        (problem,) = passed(lacking)
+        assert show(left_out) in problem or "state has no" in problem, problem
+
+
+def test_the_node_and_its_folder_give_the_same_vectors(made: Made, tmp_path: Path) -> None:
+    for name, what in (("tipset", EPOCH + 1), ("message", made.hashes[4])):
+        of_folder = extracted(what, tmp_path / f"{name}.json", "--state", made.folder)
+        with made.open() as network, serving(network) as url:
+            of_node = extracted(what, tmp_path / f"{name}-node.json", "--rpc-url", url)
+        assert of_node == of_folder
+    assert passed(tmp_path / "message-node.json") == passed(tmp_path / "tipset-node.json") == [""]
+
+
+def test_a_message_stands_where_those_before_it_left_the_state(made: Made, tmp_path: Path) -> None:
+    """The fourth message is the second of its tipset's three."""
+    vector = extracted(made.hashes[3], tmp_path / "message.json", "--state", made.folder)
+    with made.open() as network:
+        receipt = network.receipt(bytes.fromhex(made.hashes[3][2:]))
+        message = receipt.execution.message
+        assert vector["preconditions"]["state_tree"]["root_cid"] != {"/": show(receipt.tipset.before)}
+        assert vector["preconditions"]["basefee"] == receipt.tipset.base_fee
+        (applied,), (stated,) = vector["apply_messages"], vector["postconditions"]["receipts"]
+        assert base64.b64decode(applied["bytes"]) == message.message.to_cbor()
+        assert applied["raw_length"] == message.chain_length()
+        assert (stated["exit_code"], stated["gas_used"]) == (receipt.exit_code, receipt.gas_used)
+        by_cid = extracted(show(message.cid()), tmp_path / "by-cid.json", "--state", made.folder)
+    assert by_cid == vector
+
+
+def test_a_node_that_answers_as_lotus_does_is_asked_for_each_block_once(made: Made, tmp_path: Path) -> None:
+    with made.open() as network:
+        for what in (EPOCH + 1, EPOCH, made.hashes[4]):
+            node = LotusNode(network)
+            with served(node) as url:
+                vector = extracted(what, tmp_path / "lotus.json", "--rpc-url", url)
+            assert passed(tmp_path / "lotus.json") == [""]
+            assert node.blocks
+            assert set(node.blocks.values()) == {1}
+            if made.official:  # the bundle is at hand: no actor's code is fetched
+                bundle = BundleFolder(bundle_folder()).find(parse_cid(vector["bundle"]["/"]))
+                assert bundle is not None
+                assert not [cid for cid in node.blocks if bundle.has(cid)]
+
+
+def test_what_a_chain_does_not_have_is_one_sentence_and_no_file(made: Made, tmp_path: Path) -> None:
+    out = tmp_path / "none.json"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    cases = {
+        str(NULL_ROUND): "epoch 3 is a null round: the tipset before it is at 2",
+        "99": f"has no epoch 99: it reaches from 0 to {made.head}",
+        "0": "epoch 0 is the chain's first: nothing is executed there",
+        "0x" + "11" * 32: f"no message 0x{'11' * 32} was executed on the chain in",
+        "nothing": "'nothing' is neither an epoch, a transaction's hash (0x...) nor a CID",
+    }
+    with made.open() as network:
+        node = LotusNode(network)
+        with served(node) as url:
+            for what, words in cases.items():
+                found = run("extract", what, "--state", made.folder, "--out", out, "--bundle-dir", bundle_folder())
+                assert (found.exit_code, words in found.stderr) == (2, True), found.stderr
+                found = run("extract", what, "--rpc-url", url, "--out", out, "--bundle-dir", bundle_folder())
+                assert (found.exit_code, found.stderr.count("\n")) == (2, 1), found.stderr
+            node.methods["Filecoin.StateNetworkName"] = lambda: 7
+            found = run("extract", "1", "--rpc-url", url, "--out", out)
+            assert "answers Filecoin.StateNetworkName as no Filecoin node would" in found.stderr
+    found = run("extract", "1", "--state", empty / "none", "--out", out)
+    assert (found.exit_code, "there is no folder" in found.stderr) == (2, True)
+    found = run("extract", "1", "--state", made.folder, "--out", tmp_path / "no" / "file.json")
+    assert (found.exit_code, f"there is no folder {tmp_path / 'no'}" in found.stderr) == (2, True)
+    assert list(tmp_path.glob("*.json*")) == []
+
+
+def test_a_block_that_is_not_its_cids_is_refused_by_name(made: Made, tmp_path: Path) -> None:
+    out = tmp_path / "none.json"
+    with made.open() as network:
+        node = LotusNode(network)
+        with served(node) as url:
+            extracted(EPOCH, tmp_path / "whole.json", "--rpc-url", url)
+            for cid in [*node.blocks][::4]:
+                node.damaged = {cid: b"damaged"}
+                found = run("extract", EPOCH, "--rpc-url", url, "--out", out, "--bundle-dir", bundle_folder())
+                assert found.exit_code == 1
+                assert f"block {show(cid)} came from the remote with bytes that do not have its hash" in found.stderr
+                assert not out.exists()
+            lacking = next(iter(node.blocks))
+            node.damaged = {}
+            read = node.methods["Filecoin.ChainReadObj"]
+
+            def without(link: dict[str, str]) -> str:
+                if link["/"] == show(lacking):
+                    raise LookupError(f"blockstore get: ipld: could not find {show(lacking)}")
+                answer: str = read(link)
+                return answer
+
+            node.methods["Filecoin.ChainReadObj"] = without
+            found = run("extract", EPOCH, "--rpc-url", url, "--out", out, "--bundle-dir", bundle_folder())
+            assert (found.exit_code, f"block {show(lacking)} is not in the store" in found.stderr) == (1, True)
+    assert not out.exists()
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Path:
+    """A chain whose head's state was changed without a message."""
+    with Network(tmp_path / "chain", clock=Clock()) as network:
+        network.send(network.accounts[1], 5)
+        network.set_balance(network.accounts[3], 7)
+        network.mine()
+    return tmp_path / "chain"
+
+
+def test_a_state_that_was_changed_by_hand_gives_no_vector(by_hand: Path, tmp_path: Path) -> None:
+    out = tmp_path / "none.json"
+    found = run("extract", 1, "--state", by_hand, "--out", out)
+    assert found.exit_code == 1
+    assert "epoch 1 comes out otherwise, state bafy" in found.stderr
+    assert "no vector is written" in found.stderr
+    assert not out.exists()
+    assert run("extract", 2, "--state", by_hand, "--out", out).exit_code == 0
+
+
+def test_an_upgrade_and_other_rules_are_refused(tmp_path: Path) -> None:
+    out = tmp_path / "none.json"
+    plan = {2: (28, Bundle.embedded("supply-share"))}
+    with Network(tmp_path / "upgraded", network=27, clock=Clock(), upgrades=plan) as network:
+        network.mine(3)
+    found = run("extract", 3, "--state", tmp_path / "upgraded", "--out", out)
+    assert (found.exit_code, "the network went from nv27 to nv28 before epoch 3" in found.stderr) == (2, True)
+    with Network(tmp_path / "ethereum", rules="ethereum", clock=Clock()) as network:
+        network.mine()
+    found = run("extract", 1, "--state", tmp_path / "ethereum", "--out", out)
+    assert (found.exit_code, "is under the rules 'ethereum': tipsets are Filecoin's" in found.stderr) == (2, True)
+    assert not out.exists()
+
+
+def test_other_actors_run_a_vector_in_the_place_of_those_that_it_names(made: Made, tmp_path: Path) -> None:
+    """Which gas another build takes is its own; the same one passes, under whatever name it is given."""
+    path = tmp_path / "tipset.json"
+    extracted(EPOCH + 1, path, "--state", made.folder)
+    common = ["conformance", path, "--bundle-dir", bundle_folder(), "--workers", 1]
+    assert run(*common, "--bundle", made.bundle or "own-v19").exit_code == 0
+    found = run(*common, "--bundle", "own", "--json")
+    (record,) = map(json.loads, found.stdout.splitlines())
+    assert (found.exit_code, record["pass"], record["error"] == "") == (1, False, False)
+    refused = run(*common, "--bundle", tmp_path / "none.car")
+    assert (refused.exit_code, "none.car cannot be read" in refused.stderr) == (2, True), refused.stderr

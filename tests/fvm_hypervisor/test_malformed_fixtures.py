@@ -1,0 +1,107 @@
+"""State tests and transitions with something wrong anywhere in them: an error in words or a failed case, no crash."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fvm_hypervisor.laboratory.vectors import fevm
+from fvm_hypervisor.laboratory.vectors.statetest import run_file
+from fvm_hypervisor.laboratory.vectors.t8n import transition
+from hypervisor.errors import InvalidInput
+from tests.conftest import data_file, samples
+
+EXAMPLE = "vectors/GeneralStateTests/stExample/accessListExample.json"
+SET_CODE = "vectors/state_tests/prague/eip7702_set_code_tx/test_double_auth.json"
+
+WRONG = st.one_of(
+    st.none(), st.booleans(), st.integers(-1, 1 << 70), st.text(max_size=5), st.just([]), st.just({}), st.just([None]),
+    st.sampled_from(["0x", "0xzz", "0x" + "ff" * 40, "-1", "0x1_0", "0x" + "00" * 20, "0x" + "11" * 32]),
+)  # fmt: skip
+
+
+@cache
+def example(name: str) -> str:
+    """The first test of a file, as JSON."""
+    tests = json.loads(data_file(name).read_text(encoding="utf-8"))
+    key = next(iter(tests))
+    return json.dumps({key: tests[key]})
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a JSON value below its top."""
+    children = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
+    return [place for key, child in children for place in ((*at, key), *places(child, (*at, key)))]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, text: str) -> Any:
+    """The value with one place replaced or removed."""
+    value = json.loads(text)
+    place = draw(st.sampled_from(places(value)))
+    target = value
+    for key in place[:-1]:
+        target = target[key]
+    if draw(st.booleans()) and isinstance(target, dict):
+        del target[place[-1]]
+    else:
+        target[place[-1]] = draw(WRONG)
+    return value
+
+
+QUICK = settings(
+    max_examples=samples(150), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@QUICK
+@given(data=st.data())
+def test_a_damaged_state_test_ends_in_a_record(data: st.DataObject, tmp_path: Path) -> None:
+    tests = data.draw(damaged(example(data.draw(st.sampled_from([EXAMPLE, SET_CODE])))))
+    path = tmp_path / "damaged.json"
+    path.write_text(json.dumps(tests), encoding="utf-8")
+    for record in run_file(path):
+        assert record["pass"] is (record["error"] == "")
+
+
+@QUICK
+@given(data=st.data())
+def test_a_damaged_transition_ends_in_a_result_or_a_sentence(data: st.DataObject) -> None:
+    (test,) = json.loads(example(EXAMPLE)).values()
+    fields = test["transaction"]
+    made = {
+        "type": "0x1", "chainId": "0x1", "nonce": fields["nonce"], "to": fields["to"], "value": fields["value"][0],
+        "input": fields["data"][0], "gas": fields["gasLimit"][0], "gasPrice": fields["gasPrice"],
+        "secretKey": fields["secretKey"], "accessList": fields["accessLists"][0],
+    }  # fmt: skip
+    env = {**test["env"], "blockHashes": {"0x0": "0x" + "11" * 32}, "withdrawals": []}
+    parts = data.draw(damaged(json.dumps({"alloc": test["pre"], "env": env, "txs": [made]})))
+    with suppress(InvalidInput):
+        done = transition(parts.get("alloc"), parts.get("env"), parts.get("txs"), "Prague")
+        assert done.result["stateRoot"].startswith("0x")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"a":', "is not valid JSON"),
+        pytest.param("[" * 200_000, "is not valid JSON", id="deep"),
+        ("{}", "expected an array"),
+        ("[1]", "item 0' is 1, expected an object"),
+        ('[{"name": "a"}]', "KeyError"),
+        ('[{"name": "a", "pre": 3}]', "TypeError"),
+    ],
+)
+def test_a_file_that_holds_no_fevm_cases_fails_in_words(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(text, encoding="utf-8")
+    (record,) = fevm.run_file(path, data_file("bundles/v18-devnet.car"), "py-evm")
+    assert not record["pass"]
+    assert words in record["error"]

@@ -1,0 +1,286 @@
+"""`hypervisor node` and `hypervisor trace`, as programs."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from web3 import HTTPProvider, Web3
+
+from fvm_hypervisor.bindings.actors.solidity import abi
+from fvm_hypervisor.cli.rpc_client import ask
+from hypervisor.errors import InvalidInput
+from localnet.fork.node_client import NodeError
+from tests import prepared
+from tests.prepared import Program
+from tests.web_server import Handler, serving
+
+ARTIFACTS = Path(__file__).resolve().parent.parent.parent / "examples" / "solidity" / "artifacts"
+ALICE = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
+START = 60.0
+NO_HASH = "0x" + "12" * 32
+NO_MESSAGE = "bafy2bzaceastk5qjmpnaqeeq6whogrlcymyurzyq6jawkntdzwedaznw7amvy"
+"""No transaction's hash."""
+
+
+@contextmanager
+def running(ready: Path, *arguments: str, files: int | None = None) -> Iterator[tuple[str, Program]]:
+    """A node on a free port: its URL and the process, which is stopped at the end; it may open so many files."""
+    process = Program(["node", "--port", "0", "--ready-file", ready, *arguments], files=files)
+    try:
+        deadline = time.monotonic() + START
+        while not ready.exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "the node is not ready"
+            time.sleep(0.01)
+        yield ready.read_text().strip(), process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=START)
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself."""
+    return prepared.run(*arguments, timeout=START)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_node_prints_its_accounts_serves_and_ends_when_told_to(tmp_path: Path, number: int) -> None:
+    ready = tmp_path / "ready"
+    with running(ready) as (url, process):
+        assert ask(url, "eth_chainId") == "0x1df5e76"
+        assert ask(url, "eth_getBalance", ALICE, "latest") == hex(10_000 * 10**18)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=START)
+        assert (process.returncode, errors) == (0, "")
+    assert "(0) 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 (10000 FIL)  f1" in output  # as anvil writes it
+    assert "(0) 0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80" in output
+    assert f"Listening on {url} (chain id 31415926, block 0)" in output
+    assert not ready.exists()
+
+
+def test_the_ready_file_of_a_node_that_was_killed_is_gone_before_the_next_one_starts(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    with running(ready, "--silent") as (_, process):
+        process.kill()
+        process.wait(timeout=START)
+    assert ready.exists()
+    failed = run("node", "--ready-file", ready, "--bundle", tmp_path / "absent.car")
+    assert failed.returncode == 2, failed.stderr
+    assert not ready.exists()
+
+
+def test_a_host_and_an_origin_that_are_named_may_ask(tmp_path: Path) -> None:
+    named = ("--allow-host", "node.example", "--allow-origin", "https://app.example")
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"})
+    with running(tmp_path / "ready", *named) as (url, _), closing(HTTPConnection(urlsplit(url).netloc)) as connection:
+        for headers, status in (
+            ({"Host": "node.example"}, 200), ({"Host": "other.example"}, 403),
+            ({"Origin": "https://app.example"}, 200), ({"Origin": "https://other.example"}, 403),
+        ):  # fmt: skip
+            connection.request("POST", "/", body, headers)
+            response = connection.getresponse()
+            response.read()
+            assert response.status == status, headers
+
+
+def test_a_folder_is_gone_on_with_and_traced(tmp_path: Path) -> None:
+    state, inbox = tmp_path / "chain", ARTIFACTS / "Inbox.json"
+    bytecode = json.loads(inbox.read_text(encoding="utf-8"))["bytecode"]
+    with running(tmp_path / "ready", "--state", str(state), "--silent") as (url, process):
+        sent = ask(url, "eth_sendTransaction", {"from": ALICE, "data": bytecode})
+        receipt = ask(url, "eth_getTransactionReceipt", sent)
+        shown = run("trace", sent, "--rpc", url)
+        assert shown.returncode == 0, shown.stderr
+        assert "eam CreateExternal(" in shown.stdout
+        assert re.search(r"gas [0-9,]+ \([a-z ]+ [0-9]+%, ", shown.stdout)
+        message = ask(url, "Filecoin.EthGetMessageCidByTransactionHash", sent)["/"]
+        by_cid = run("trace", message, "--rpc", url)
+        assert (by_cid.returncode, by_cid.stdout) == (0, shown.stdout), by_cid.stderr
+        unknown = run("trace", NO_MESSAGE, "--rpc", url)
+        assert (unknown.returncode, f"no message has the CID {NO_MESSAGE}" in unknown.stderr) == (1, True)
+        behind = run("trace", "1", "--rpc", url)
+        assert behind.returncode == 0, behind.stderr
+        for expected in (r"^wasm f02 reward AwardBlockReward\(miner=f00, ", r"^wasm f03 cron EpochTick\(\)"):
+            assert re.search(expected, behind.stdout, re.MULTILINE), behind.stdout
+        process.terminate()
+        assert process.communicate(timeout=START)[0] == ""
+    with running(tmp_path / "ready", "--state", str(state)) as (url, process):
+        assert ask(url, "eth_getTransactionReceipt", sent) == receipt
+        beside = run("trace", sent, "--state", state)  # a folder that a node has open is read, not written
+        assert (beside.returncode, "eam CreateExternal(" in beside.stdout) == (0, True), beside.stderr
+        collected = run("gc", state)
+        assert (collected.returncode, "name it in place of the folder (--rpc-url URL)" in collected.stderr) == (1, True)
+        data = "0xead710c4" + f"{32:064x}{2:064x}" + "6869".ljust(64, "0")  # greet("hi")
+        call = ask(url, "eth_sendTransaction", {"from": ALICE, "to": receipt["contractAddress"], "data": data})
+        process.terminate()
+        told = process.communicate(timeout=START)[0].splitlines()[-1]
+        assert told.startswith(f"block 2  {call}  {ALICE} -> {receipt['contractAddress']}  ok  gas ")
+    other = run("node", "--state", state, "--network", "nv27")
+    assert other.returncode == 2
+    assert other.stderr.startswith("error: the folder's state is of network version 29")
+    assert run("trace", "1", "--state", state).stdout == behind.stdout
+    assert run("trace", message, "--state", state).stdout == shown.stdout
+    unknown = run("trace", NO_MESSAGE, "--state", state)
+    assert (unknown.returncode, f"no message has the CID {NO_MESSAGE}" in unknown.stderr) == (1, True)
+    offline = run("trace", call, "--state", state, "--abi", inbox)
+    assert offline.returncode == 0, offline.stderr
+    (line,) = [line for line in offline.stdout.splitlines() if 'Inbox greet(text="hi")' in line]
+    assert re.search(r"value 0  exit 0  gas [0-9,]+$", line)
+    (event,) = [line for line in offline.stdout.splitlines() if "event Greeted(" in line]
+    assert event.endswith(f'from={ALICE}, value=0, text="hi", greetings=1)')  # longer than a terminal is wide
+    flame = tmp_path / "flame.html"
+    tree = json.loads(run("trace", call, "--state", state, "--abi", inbox, "--json", "--flame", flame).stdout)
+    assert (tree["transactionHash"], tree["reproduced"], len(tree["calls"])) == (call, True, 1)
+    assert (tree["why"], tree["calls"][0]["decoded"]["arguments"]) == (None, '(text="hi")')
+    assert "Inbox.greet(text=&quot;hi&quot;)" in flame.read_text(encoding="utf-8")
+
+
+def test_a_node_upgrades_its_network_behind_the_planned_epoch(tmp_path: Path) -> None:
+    options = ["--network", "nv27", "--state", str(tmp_path / "chain")]
+    clz = {"data": "0x60011e5f5260205ffd"}  # PUSH1 1, CLZ, and revert with the word
+    with running(tmp_path / "ready", *options, "--upgrade", "nv28@2") as (url, process):
+        for _ in range(3):
+            with pytest.raises(NodeError, match="UNDEFINED_INSTRUCTION"):
+                ask(url, "eth_call", clz)
+            ask(url, "hardhat_mine", "0x1")
+        with pytest.raises(NodeError, match="revert"):
+            ask(url, "eth_call", clz)
+        process.terminate()
+        process.wait(START)
+    with running(tmp_path / "ready", *options) as (url, process):
+        with pytest.raises(NodeError, match="revert"):
+            ask(url, "eth_call", clz)
+        process.terminate()
+        process.wait(START)
+
+
+def test_a_node_goes_on_with_the_bundle_of_its_folder_and_refuses_others(tmp_path: Path) -> None:
+    state = ["--state", str(tmp_path / "chain")]
+    for arguments in (["--bundle", "own-supply-share"], []):
+        with running(tmp_path / "ready", *state, *arguments) as (url, process):
+            assert ask(url, "eth_chainId") == "0x1df5e76"
+            process.terminate()
+            process.wait(START)
+    for arguments, words in (
+        (["--bundle", "own"], "leave the bundle out, or name another folder"),
+        (["--evm", "official"], "contracts are run by 'fast', not by 'official'"),
+    ):
+        refused = run("node", *state, *arguments)
+        assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
+
+
+def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--silent") as (url, process):
+        port = urlsplit(url).port
+        assert port is not None
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
+            assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+        assert ask(url, "eth_chainId") == "0x1df5e76"
+        process.terminate()
+        assert process.communicate(timeout=START) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--bundle", "absent.car"], 2, "bundle absent.car cannot be read"),
+        (["--network", "newest"], 2, "'newest' is not a network version"),
+        (["--network", "optimism"], 2, "--rules ethereum has Ethereum's rules"),
+        (["--network", "nv99"], 2, "nv99 is not known"),
+        (["--upgrade", "nv28"], 2, "'nv28' is not an upgrade: expected nv29@1000"),
+        (["--upgrade", "nv28@1="], 2, "'nv28@1=' is not an upgrade"),
+        (["--swa", "0x12"], 2, "0x12"),
+        (["--ramp", "-1"], 2, "-1 epochs cannot be the ramp of streams: expected a whole number, 0 to 2^62 - 1"),
+        (["--network", "nv28", "--timelock", "5"], 2, "come with network version nv29, this network is of nv28"),
+        (["--network", "nv28", "--upgrade", "nv29@9", "--sra", "f04242"], 2, "no actor has the address f04242"),
+        (["--upgrade", "nv28@soon"], 2, "'nv28@soon' is not an upgrade"),
+        (["--upgrade", "28@5"], 2, "nv28 is not an upgrade of nv29"),
+        (["--network", "nv27", "--upgrade", "nv28@5=absent.car"], 2, "bundle absent.car cannot be read"),
+        (["--evm", "geth"], 2, "geth"),
+        (["--port", "70000"], 2, "65535"),
+        (["--evm", "official"], 2, "the state's bundle has no EVM actor of its own"),
+        (["--state", "file"], 2, "file is a file"),
+    ],
+)
+def test_a_node_that_cannot_start_says_why(tmp_path: Path, arguments: list[str], code: int, words: str) -> None:
+    (tmp_path / "file").touch()
+    done = prepared.run("node", "--port", "0", *arguments, folder=tmp_path, timeout=START)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["0x12"], 2, "'0x12' is not a transaction hash: expected 0x and 64 hex digits, or the CID of"),
+        ([NO_HASH, "--rpc", "nowhere"], 2, "'nowhere' is not a URL of a node"),
+        ([NO_HASH, "--rpc", "http://127.0.0.1:1"], 1, "no node answers at http://127.0.0.1:1"),
+        ([NO_HASH, "--state", "absent"], 2, "there is no folder absent"),
+        ([NO_HASH, "--abi", "absent.json"], 2, "error: the artifact absent.json cannot be read: No such file"),
+    ],
+)
+def test_a_trace_that_cannot_be_had_says_why(arguments: list[str], code: int, words: str) -> None:
+    done = run("trace", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_a_chain_is_no_chains_and_stays_as_it_is(tmp_path: Path) -> None:
+    from hypervisor import Hypervisor
+
+    empty, machine = tmp_path / "empty", tmp_path / "machine"
+    empty.mkdir()
+    with Hypervisor.open(machine) as opened:
+        root = opened.root
+    for folder in (empty, machine):
+        done = run("trace", "0x" + "11" * 32, "--state", folder)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+        assert str(folder) in done.stderr
+    assert "holds no chain" in done.stderr
+    assert list(empty.iterdir()) == []
+    with Hypervisor.open(machine) as opened:
+        assert (opened.root, opened.base.index(b"head")) == (root, None)
+
+
+@pytest.mark.parametrize("answer", [b"[]", b"5", b"{}", b'{"error": "no"}', b'{"error": {}}'])
+def test_a_server_that_is_no_node_is_told(answer: bytes) -> None:
+    class Odd(Handler):
+        def do_POST(self) -> None:
+            self.posted()
+            self.answer(answer)
+
+    with serving(Odd) as url, pytest.raises(NodeError, match="answered what is not JSON-RPC"):
+        ask(url, "eth_chainId")
+
+
+def test_an_error_of_the_node_is_told(tmp_path: Path) -> None:
+    with running(tmp_path / "ready") as (url, _):
+        with pytest.raises(NodeError, match="does not exist"):
+            ask(url, "eth_nothing")
+        done = run("trace", "0x" + "11" * 32, "--rpc", url)
+        assert (done.returncode, "is not on this chain" in done.stderr) == (1, True)
+    with pytest.raises(InvalidInput, match="is not a URL"):
+        ask("ftp://localhost", "eth_chainId")
+
+
+def test_web3_reads_a_built_in_actor_where_the_node_is_told_so(tmp_path: Path) -> None:
+    datacap = Web3.to_checksum_address("0xff" + "00" * 18 + "07")
+    with running(tmp_path / "ready", "--abi-facade") as (url, _):
+        token: Any = Web3(HTTPProvider(url)).eth.contract(address=datacap, abi=abi("datacap"))
+        assert (token.functions.name().call(), token.functions.granularity().call()) == ("DataCap", 10**18)

@@ -1,0 +1,490 @@
+"""`hypervisor node` with the options that it shares with anvil."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, suppress
+from http.client import HTTPConnection
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.parse import urlsplit
+
+import pytest
+from typer.testing import CliRunner
+
+from fvm_hypervisor.cli.anvil_options import NOT_HERE
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.cli.node import allow_open_files
+from fvm_hypervisor.cli.rpc_client import ask
+from hypervisor.network_versions import NETWORK_VERSIONS
+from localnet.fork.node_client import NodeClient, NodeError
+from tests.conftest import data_file
+from tests.fvm_hypervisor.test_node import ALICE, START, run, running
+from tests.localnet.test_artifacts import PROJECT
+from tests.localnet.test_console import VAULT, line_of
+from tests.localnet.test_precompiles import ANSWERS, INVERTS, PLACE, module
+from tests.patience import slowness
+from tests.runtimes.evm.assembler import assemble, deployer
+
+MULTICALL3 = "0xca11bde05977b3631167028862be2a173976ca11"
+BOB = "0x" + "b0" * 20
+OTHER_WORDS = "abandon " * 11 + "about"
+OTHER_ADDRESS = "0x9858effd232b4033e47d90003d41ec34ecaeda94"  # its first account, in every wallet
+
+
+def test_accounts_chain_id_and_genesis_are_what_the_options_say(tmp_path: Path) -> None:
+    options = ["-a", "2", "--balance", "5.5", "--chain-id", "31337", "--bare", "-m", OTHER_WORDS]
+    with running(tmp_path / "ready", *options) as (url, process):
+        accounts = ask(url, "eth_accounts")
+        assert (len(accounts), accounts[0]) == (2, OTHER_ADDRESS)
+        assert ask(url, "eth_getBalance", OTHER_ADDRESS, "latest") == hex(55 * 10**17)
+        assert ask(url, "eth_chainId") == "0x7a69"
+        assert ask(url, "eth_getCode", MULTICALL3, "latest") == "0x"
+        process.terminate()
+        output = process.communicate(timeout=START)[0]
+    assert f"Mnemonic:        {OTHER_WORDS}" in output
+    assert "0x9858EfFD232B4033E47d90003D41EC34EcaEda94 (5.5 FIL)" in output
+
+
+def test_a_question_may_take_as_long_as_the_options_say(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--question-time", "0.2", "--trace-time", "0.3") as (url, _):
+        ask(url, "anvil_setCode", BOB, "0x5b6201000060002050600056")  # hashes 64 KiB, without an end
+        for method, words in (("eth_call", "0.2s.*--question-time"), ("trace_call", "0.3s.*--trace-time")):
+            params = [{"to": BOB}, ["trace"], "latest"] if method == "trace_call" else [{"to": BOB}, "latest"]
+            with NodeClient(url) as client, pytest.raises(NodeError, match=words):
+                client.ask(method, *params)
+
+
+def test_time_base_fee_and_impersonation_are_what_the_options_say(tmp_path: Path) -> None:
+    options = ["--timestamp", "1600000000", "--block-base-fee-per-gas", "12345", "--auto-impersonate"]
+    with running(tmp_path / "ready", *options) as (url, _):
+        assert ask(url, "eth_getBlockByNumber", "0x0", False)["timestamp"] == hex(1_600_000_000)
+        ask(url, "anvil_setBalance", BOB, hex(10**18))
+        transaction = ask(url, "eth_sendTransaction", {"from": BOB, "to": ALICE, "value": "0x1"})
+        assert ask(url, "eth_getTransactionReceipt", transaction)["from"] == BOB  # without a key
+        block = ask(url, "eth_getBlockByNumber", "0x1", False)
+        assert block["baseFeePerGas"] == hex(12_345)
+        assert 0 < int(block["timestamp"], 16) - 1_600_000_000 < 3_600  # the clock goes on from there
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--balance", "3"], "the folder's accounts have what they have: leave the balance out"),
+        (["--accounts", "12"], "the folder's network knows 3 of these 12 accounts: leave their number out"),
+    ],
+)
+def test_what_a_folder_has_is_not_asked_for_again(tmp_path: Path, option: list[str], words: str) -> None:
+    with running(tmp_path / "one", "--state", str(tmp_path / "chain"), "--accounts", "3"):
+        pass
+    found = run("node", "--port", "0", "--state", tmp_path / "chain", *option)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert words in found.stderr
+    with running(tmp_path / "two", "--state", str(tmp_path / "chain"), "--accounts", "3") as (url, _):
+        assert len(ask(url, "eth_accounts")) == 3
+
+
+def test_a_time_that_no_block_can_have_is_refused() -> None:
+    found = run("node", "--port", "0", "--timestamp", "253402300800")
+    assert found.returncode == 2
+    assert "253402300800 cannot be a time: expected a whole number, 0 to 253402300799" in found.stderr
+
+
+def test_our_own_actors_are_refused_on_a_version_that_they_do_not_run_on() -> None:
+    found = run("node", "--port", "0", "--network", "nv18")
+    assert found.returncode == 2
+    known = f"nv21 to nv{max(NETWORK_VERSIONS)}"
+    assert f"our own bundle runs on {known}, not on nv18: take an official one, --bundle v10" in found.stderr
+
+
+def test_a_node_says_what_it_runs(tmp_path: Path) -> None:
+    bundle = str(data_file("bundles/v18-testing-fake-proofs.car"))
+    options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
+    with running(tmp_path / "ready", *options) as (_, process):
+        process.terminate()
+        output = process.communicate(timeout=START)[0]
+    for line in (
+        "Version:         nv27",
+        "Upgrade:         nv28 after epoch 50",
+        "Actors:          v18-testing-fake-pro",
+        "Warning:         nv27 runs actors v17 on the network, not v18: take --bundle v17-testing-fake-proofs",
+    ):
+        assert line in output
+
+
+def test_a_node_says_that_an_upgrade_leaves_it_with_actors_of_another_version(tmp_path: Path) -> None:
+    bundle = str(data_file("bundles/v17-testing-fake-proofs.car"))
+    options = ["--bundle", bundle, "--network", "nv27", "--upgrade", "nv28@50"]
+    with running(tmp_path / "ready", *options) as (_, process):
+        process.terminate()
+        output = process.communicate(timeout=START)[0]
+    assert [line for line in output.splitlines() if line.startswith("Warning:")] == [
+        "Warning:         nv28 runs actors v18 on the network, not v17: take --upgrade nv28@50=v18-testing-fake-proofs"
+    ]
+
+
+def test_the_streams_of_a_node_are_those_that_are_asked_for(tmp_path: Path) -> None:
+    """At a genesis, and at the upgrade; the doctor says what they are."""
+    swa = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
+    asked = ["--swa", swa, "--sra", ALICE, "--orchestrator", ALICE, "--ramp", "90", "--timelock", "5"]
+    for options, later in ((asked, 0), ([*asked[2:], "--swa", ALICE, "--network", "nv28", "--upgrade", "nv29@2"], 4)):
+        with running(tmp_path / "ready", *options) as (url, process):
+            if later:
+                assert streams(url) == "none: the whole reward is the miners'"
+                ask(url, "anvil_mine", hex(later))
+            # By hand: 5 % at the first epoch, half a per cent more with each; the head's is what is told.
+            epoch, begin = int(ask(url, "eth_blockNumber"), 16), 3 if later else 1
+            share = 5 + (epoch - begin) / 2 if later else 5
+            found = streams(url)
+            assert re.match(
+                rf"1: {100 - share:.4g} % to miners, 2: {share:.4g} % to 1 recipient \(writer f0\d+\)", found
+            )
+            assert found.endswith(", timelock 5 epochs")
+            process.terminate()
+            process.communicate(timeout=START)
+
+
+def streams(url: str) -> str:
+    """What the doctor says of a node's streams."""
+    checks = json.loads(run("doctor", "--rpc-url", url, "--json").stdout)["checks"]
+    found: str = next(check["result"] for check in checks if check["name"] == "reward streams")
+    return found
+
+
+def test_a_folder_keeps_its_rules(tmp_path: Path) -> None:
+    chain = str(tmp_path / "chain")
+    options = ["--rules", "ethereum", "--hardfork", "prague", "--state", chain]
+    with running(tmp_path / "ready", *options) as (url, process):
+        sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})
+        assert ask(url, "eth_getTransactionReceipt", sent)["gasUsed"] == "0x5208"
+        assert ask(url, "eth_chainId") == "0x7a69"
+        process.terminate()
+        output = process.communicate(timeout=START)[0]
+    assert "Rules:           ethereum Prague" in output
+    refused = run("node", "--state", chain, "--rules", "filecoin")
+    assert refused.returncode
+    assert "under the rules 'ethereum', not 'filecoin': leave the rules out" in " ".join(refused.stderr.split())
+
+
+def test_blocks_are_made_when_told_to(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--no-mining", "--silent") as (url, _):
+        sent = ask(url, "eth_sendTransaction", {"from": ALICE, "to": ALICE, "value": "0x1"})
+        assert ask(url, "eth_getTransactionReceipt", sent) is None
+        ask(url, "evm_mine")
+        assert ask(url, "eth_getTransactionReceipt", sent)["blockNumber"] == "0x1"
+
+
+def test_the_state_goes_from_node_to_node_as_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    with running(tmp_path / "ready", "--dump-state", str(file), "--silent") as (url, process):
+        ask(url, "anvil_setBalance", OTHER_ADDRESS, "0x7")
+        assert not file.exists()
+        process.terminate()
+        assert process.communicate(timeout=START) == ("", "")
+    with running(tmp_path / "ready", "--load-state", str(file)) as (url, _):
+        assert ask(url, "eth_getBalance", OTHER_ADDRESS, "latest") == "0x7"
+
+
+def test_beyond_this_machine_a_node_signs_for_nobody_unless_it_is_to(tmp_path: Path) -> None:
+    transaction = {"from": ALICE, "to": ALICE, "value": "0x1"}
+    with running(tmp_path / "ready", "--host", "0.0.0.0") as (url, process):
+        here = url.replace("0.0.0.0", "127.0.0.1")
+        assert ask(here, "eth_accounts") == []
+        for method, parameters in (("eth_sendTransaction", [transaction]), ("eth_sign", [ALICE, "0x00"])):
+            with pytest.raises(NodeError, match="signs for no account; --unlock lets it"):
+                ask(here, method, *parameters)
+        process.terminate()
+        assert "signs for no account (--unlock lets it)" in process.communicate(timeout=START)[0]
+    with running(tmp_path / "ready", "--host", "0.0.0.0", "--unlock", "--silent") as (url, _):
+        assert len(ask(url.replace("0.0.0.0", "127.0.0.1"), "eth_accounts")) == 10
+
+
+def test_a_node_begins_as_another_one_and_goes_on_without_it(tmp_path: Path) -> None:
+    with running(tmp_path / "there", "--no-mining") as (there, _):
+        ask(there, "anvil_setBalance", BOB, "0x7b")
+        ask(there, "evm_mine")
+        ask(there, "evm_mine")
+        chain = ["--state", str(tmp_path / "fork")]
+        with running(tmp_path / "here", *chain, "--fork-url", there, "--fork-block-number", "1") as (here, _):
+            assert ask(here, "eth_blockNumber") == "0x1"
+            assert ask(here, "eth_getBalance", BOB, "latest") == "0x7b"
+            theirs = ask(there, "eth_getBlockByNumber", "0x1", False)
+            assert ask(here, "eth_getBlockByNumber", "latest", False)["hash"] == theirs["hash"]
+            ask(here, "anvil_setBalance", BOB, "0x7c")
+            ask(here, "evm_mine")
+            assert ask(there, "eth_getBalance", BOB, "latest") == "0x7b"
+    with running(tmp_path / "again", *chain) as (again, _):
+        assert ask(again, "eth_getBalance", BOB, "latest") == "0x7c"
+    found = run("gc", tmp_path / "fork")
+    assert found.returncode
+    assert "holds a fork" in found.stderr
+
+
+def test_a_node_collects_its_folder_when_told_to_and_by_itself(tmp_path: Path) -> None:
+    chain = ["--state", str(tmp_path / "chain")]
+    with running(tmp_path / "one", *chain) as (url, _):
+        ask(url, "anvil_mine", "0x14")
+        done = json.loads(run("gc", "--rpc-url", url, "--states", "3", "--json").stdout)
+        assert done["dropped"] > 0
+        ask(url, "evm_mine")
+        with pytest.raises(NodeError, match="block 5 was collected as garbage: states are kept from block 18 on"):
+            ask(url, "eth_getBalance", BOB, "0x5")
+        assert int(ask(url, "eth_getBalance", ALICE, "0x12"), 16) > 0
+    with running(tmp_path / "two", *chain, "--keep-states", "5") as (url, _):
+        ask(url, "anvil_mine", "0x14")
+        until = monotonic() + 60
+        while _balance_at(url, "0x14").startswith("0x"):
+            assert monotonic() < until, "nothing was collected"
+            sleep(0.1)
+        assert "was collected as garbage: states are kept from block" in _balance_at(url, "0x14")
+        assert int(ask(url, "eth_getBalance", ALICE, "latest"), 16) > 0
+
+
+def test_a_node_in_memory_keeps_as_many_states_as_asked_for(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--keep-states", "5") as (url, _):
+        ask(url, "anvil_mine", "0x14")
+        assert "was collected as garbage: states are kept from block 16 on" in _balance_at(url, "0xa")
+        assert "a node keeps more with --keep-states N" in _balance_at(url, "0xa")
+        assert _balance_at(url, "0x10") == "0x0"
+        assert ask(url, "eth_getBlockByNumber", "0x3", False)["number"] == "0x3"
+
+
+def _balance_at(url: str, block: str) -> str:
+    """A balance in a block, or the words of the error."""
+    try:
+        return str(ask(url, "eth_getBalance", BOB, block))
+    except NodeError as error:
+        return str(error)
+
+
+def test_a_failure_is_printed_with_names_and_the_line(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--artifacts", str(PROJECT / "out")) as (url, process):
+        code = VAULT.interface.encode_constructor(VAULT.bytecode, 5)
+        deployed = ask(url, "eth_sendTransaction", {"from": ALICE, "data": f"0x{code.hex()}"})
+        vault = ask(url, "eth_getTransactionReceipt", deployed)["contractAddress"]
+        request = {"from": ALICE, "to": vault, "data": f"0x{VAULT.interface.encode_call('put', 6).hex()}"}
+        ask(url, "eth_sendTransaction", request | {"gas": hex(10**9)})
+        with pytest.raises(NodeError, match="revert"):
+            ask(url, "eth_sendTransaction", request)
+        process.terminate()
+        output, errors = process.communicate(timeout=START)
+    assert errors == ""
+    for begin in ("block 2  0x", "estimate  0x"):
+        told = output[output.index(f"\n{begin}") :]
+        assert " Vault put(amount=6)" in told
+        assert f"\n  at {line_of('src/Lib.sol', 'revert TooMuch')}\n" in told
+
+
+def test_a_node_takes_the_open_files_that_the_system_allows() -> None:
+    program = (
+        "import resource; from fvm_hypervisor.cli.node import allow_open_files\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512)); allow_open_files()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "(512, 512)\n"
+
+
+def test_a_node_of_few_open_files_stays_quiet_when_more_clients_come_than_it_may_open(tmp_path: Path) -> None:
+    half = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+    with running(tmp_path / "ready", "--state", str(tmp_path / "chain"), files=512) as (url, process):
+        with ExitStack() as opened:
+            clients = [opened.enter_context(socket.socket()) for _ in range(700)]
+            for client in clients:
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", urlsplit(url).port or 0))
+            for client in clients:
+                with suppress(OSError):  # the node may have closed it, or the system not yet opened it
+                    client.send(half)
+            refused, end = 0, monotonic() + START
+            while not refused and monotonic() < end:
+                sleep(0.5)
+                refused = sum(_heard(client).startswith(b"HTTP/1.1 503 ") for client in clients)
+        begun = monotonic()
+        assert ask(url, "eth_chainId") == "0x1df5e76"
+        assert monotonic() - begun < 5 * slowness()
+        process.terminate()
+        assert process.communicate(timeout=START)[1] == ""
+    assert refused
+
+
+def test_half_open_requests_keep_a_new_client_out_for_some_seconds_and_it_hears_why(tmp_path: Path) -> None:
+    """1,200 of them with 1,024 files: others get 503 at once, and there is room though all of them stay."""
+    allow_open_files()
+    with running(tmp_path / "ready", files=1024) as (url, _), ExitStack() as opened:
+        address = ("127.0.0.1", urlsplit(url).port or 0)
+        for _ in range(1_200):
+            client = opened.enter_context(socket.create_connection(address, timeout=START))
+            with suppress(OSError):
+                client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+        begun, found = monotonic(), list[int]()
+        while 200 not in found and monotonic() - begun < START:
+            connection = HTTPConnection(*address, timeout=START)
+            asked = monotonic()
+            connection.request("POST", "/", json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId"}))
+            found.append(connection.getresponse().status)
+            assert monotonic() - asked < slowness()
+            connection.close()
+            sleep(0.1)
+        assert set(found) == {200, 503}
+        assert monotonic() - begun < 5 * slowness()
+
+
+def _heard(client: socket.socket) -> bytes:
+    """What has come by now."""
+    try:
+        return client.recv(1 << 16)
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--balance", "much"], 2, "'much' is not an amount"),
+        (["--balance", "99999999999999999999999"], 2, "cannot have"),
+        (["--accounts", "0"], 2, "accounts"),
+        (["--mnemonic", "test test"], 2, "a mnemonic has 12, 15, 18, 21 or 24 words, not 2"),
+        (["--chain-id", "0"], 2, "0 cannot be a chain id"),
+        (["--host", "300.1.1.1"], 2, "of 300.1.1.1 cannot be used"),
+        (["--load-state", "absent"], 2, "the state absent cannot be read: No such file or directory"),
+        (["--load-state", __file__], 2, "this is not a state that a network has dumped"),
+        (["--fork-epoch", "5"], 2, "say which one with --fork-url"),
+        (["--fork-url", "http://127.0.0.1:9"], 1, "no node answers at http://127.0.0.1:9"),
+        (["--keep-states", "0"], 2, "0 is not in the range x>=1"),
+        (["--null-rate", "0.5"], 2, "--null-rate 0.5 is for blocks made by the clock: give --block-time, too"),
+        (["--dump-state", "absent/state"], 2, "the state cannot be written to absent/state"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_served(arguments: list[str], code: int, words: str) -> None:
+    done = run("node", "--port", "0", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_gas_limit_order_path_and_configuration_are_what_the_options_say(tmp_path: Path) -> None:
+    """Key and address are what anvil 1.7 prints for this path."""
+    out = tmp_path / "config.json"
+    options = [
+        "--rules",
+        "ethereum",
+        "--gas-limit",
+        "12000000",
+        "--order",
+        "fifo",
+        "--no-mining",
+        "-a",
+        "2",
+        "--no-cors",
+    ]
+    options += ["--derivation-path", "m/44'/60'/1'/0/", "--config-out", str(out)]
+    with running(tmp_path / "ready", *options) as (url, _):
+        written = json.loads(out.read_text())
+        assert int(ask(url, "eth_getBlockByNumber", "0x0", False)["gasLimit"], 16) == 12_000_000  # anvil's, too
+        first, second = ask(url, "eth_accounts")
+        assert written["available_accounts"] == [first, second]
+        assert first == "0x8c8d35429f74ec245f8ef2f4fd1e551cff97d650"
+        assert written["private_keys"][0] == "0x7797c0f3db8b946604ec2039dfd9763e4ffdc53174342a2ed9b14fa3eda666a5"
+        assert written["wallet"]["derivation_path"] == "m/44'/60'/1'/0/"
+        sent = [
+            ask(url, "eth_sendTransaction", {"from": sender, "to": ALICE, "maxPriorityFeePerGas": tip, "gas": "0x5208"})
+            for sender, tip in ((first, hex(10**9)), (second, hex(2 * 10**9)))
+        ]
+        ask(url, "evm_mine")
+        block = ask(url, "eth_getBlockByNumber", "latest", False)
+        assert block["transactions"] == sent  # the dearer one came second
+        assert int(block["gasLimit"], 16) == 12_000_000
+        ask(url, "anvil_reset")
+        ask(url, "evm_mine")
+        assert int(ask(url, "eth_getBlockByNumber", "latest", False)["gasLimit"], 16) == 12_000_000
+
+
+def test_a_block_without_a_gas_limit_has_room_for_what_does_not_fit_otherwise(tmp_path: Path) -> None:
+    with running(tmp_path / "ready", "--rules", "ethereum", "--hardfork", "prague", "--disable-block-gas-limit") as (
+        url,
+        _,
+    ):
+        alice = ask(url, "eth_accounts")[0]
+        transaction = ask(url, "eth_sendTransaction", {"from": alice, "to": BOB, "gas": hex(31_000_000)})
+        assert ask(url, "eth_getTransactionReceipt", transaction)["status"] == "0x1"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--gas-limit", "12000000"],
+            "a block gas limit is an option of Ethereum's rules: under the rules 'filecoin' it is always "
+            "10,000,000,000; leave the option out, or choose the rules 'ethereum'",
+        ),
+        (["--disable-block-gas-limit"], "a block gas limit is an option of Ethereum's rules"),
+        (["--gas-limit", "1", "--disable-block-gas-limit"], "exclude each other"),
+        (["--no-cors", "--allow-origin", "*"], "--no-cors answers pages of no other origin"),
+        (["--derivation-path", "m/x"], "'m/x' is "),
+        (["-s", "1"], "-s is an option of anvil that this node does not have: with --state"),
+        (["-j", "2"], "-j is an option of anvil that this node does not have: transactions are executed"),
+        (["-vvv"], "-v is an option of anvil that this node does not have: `hypervisor trace`"),
+        (["--json"], "--json is an option of anvil that this node does not have: "),
+        (["--color", "never"], "--color is an option of anvil that this node does not have: "),
+        (["--hardfork", "london"], "give --rules ethereum"),
+        *(([option, "1"], f"{option} is an option of anvil that this node does not have: ") for option in NOT_HERE),
+    ],
+)
+def test_an_option_that_cannot_be_is_one_sentence_and_status_2(options: list[str], words: str) -> None:
+    done = CliRunner().invoke(app, ["node", "--port", "0", *options])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.output
+    assert words in done.stderr
+
+
+def test_every_option_of_anvil_is_there_or_refused_with_a_reason() -> None:
+    """What anvil 1.7's --help lists, but for those of its output."""
+    anvil = """--accounts --block-time --balance --config-out --derivation-path --dump-state --hardfork --init --ipc
+        --threads --load-state --mnemonic --max-persisted-states --max-transactions --mixed-mining --mnemonic-random
+        --mnemonic-seed-unsafe --no-mining --number --order --port --preserve-historical-states --prune-history
+        --state-interval --slots-in-an-epoch --state --timestamp --transaction-block-keeper --quiet --allow-origin
+        --cache-path --host --no-cors --no-request-size-limit --compute-units-per-second --fork-url --fork-block-number
+        --fork-chain-id --fork-header --fork-retry-backoff --fork-transaction-hash --no-rate-limit --no-storage-caching
+        --retries --timeout --block-base-fee-per-gas --chain-id --code-size-limit --disable-block-gas-limit
+        --disable-code-size-limit --disable-min-priority-fee --enable-tx-gas-limit --gas-limit --gas-price
+        --auto-impersonate --disable-console-log --disable-default-create2-deployer --disable-pool-balance-checks
+        --memory-limit --print-traces --steps-tracing --celo --network"""
+    known = set(re.findall(r"--[a-z0-9-]+", CliRunner().invoke(app, ["node", "--help"], env={"COLUMNS": "200"}).output))
+    assert set(anvil.split()) <= known | set(NOT_HERE)
+    assert not known & set(NOT_HERE)
+
+
+@pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
+def test_contracts_call_the_modules_that_a_file_names(tmp_path: Path, rules: str) -> None:
+    """Asked, estimated, sent, traced, and in a block whose messages processes share."""
+    (tmp_path / "inverts.wasm").write_bytes(module(INVERTS))
+    table = f'[precompiles.inverts]\naddress = "{PLACE}"\nwasm = "inverts.wasm"\ngas = 200\n'
+    (tmp_path / "mine.toml").write_text(table)
+    options = ["--rules", rules, "--precompile", str(tmp_path / "mine.toml"), "--parallel", "2", "--silent"]
+    with running(tmp_path / "ready", *options) as (url, _):
+        code = deployer(assemble(ANSWERS))
+        request = {"from": ALICE, "data": f"0x{code.hex()}"}
+        made = ask(url, "eth_getTransactionReceipt", ask(url, "eth_sendTransaction", request))["contractAddress"]
+        question = {"from": ALICE, "to": made, "data": f"0x{PLACE[2:].rjust(64, '0')}00ff0f"}
+        assert ask(url, "eth_call", question, "latest") == "0xff00f0"
+        sent = ask(url, "eth_sendTransaction", question)
+        receipt = ask(url, "eth_getTransactionReceipt", sent)
+        assert (receipt["status"], receipt["to"]) == ("0x1", made)
+        trace = ask(url, "hypervisor_trace", sent)
+        assert trace["reproduced"] is True
+        assert trace["calls"][0]["calls"][-1]["precompile"] == {"name": "inverts", "signature": ""}
+
+
+def test_a_precompile_that_cannot_be_had_ends_the_node(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[precompiles.adder]\ngas = 5\n")
+    for given, words in (
+        ("gone", "precompile 'gone' is not installed"),
+        (str(tmp_path / "gone.toml"), "gone.toml cannot be read"),
+        (str(tmp_path / "mine.toml"), "precompiles.adder has no address and no wasm"),
+    ):
+        found = CliRunner().invoke(app, ["node", "--precompile", given, "--port", "0"])
+        assert (found.exit_code, words in found.stderr) == (2, True), found.stderr

@@ -1,0 +1,81 @@
+"""A node that answers what is no call tree: one sentence, and nothing that a terminal would obey."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from fvm_hypervisor.cli.trace_client import ask_trace
+from localnet import Network
+from localnet.fork.node_client import NodeError
+from localnet.traces.trace_report import explain_trace
+from tests.web_server import Handler, serving
+
+HASH = "0x" + "11" * 32
+Answering = Callable[[Any], str]
+
+
+@pytest.fixture
+def node() -> Iterator[Answering]:
+    """`node(answer)`: the URL of a node that answers this to everything."""
+    answers: list[Any] = []
+
+    class Answering(Handler):
+        def do_POST(self) -> None:
+            self.posted()
+            self.answer(json.dumps({"jsonrpc": "2.0", "id": 1, "result": answers[-1]}).encode())
+
+    with serving(Answering) as url:
+
+        def answering(answer: Any) -> str:
+            answers.append(answer)
+            return url
+
+        yield answering
+
+
+@pytest.fixture(scope="module")
+def good() -> str:
+    """What a network answers for a payment, as JSON."""
+    with Network() as network:
+        return json.dumps(network.send(network.accounts[1], 5).trace.as_json())
+
+
+def test_the_answer_of_a_node_of_ours_is_passed_on_as_it_is(node: Answering, good: str) -> None:
+    found = ask_trace(node(json.loads(good)), HASH)
+    assert found == json.loads(good)
+    assert explain_trace(found)["why"] is None
+
+
+@pytest.mark.parametrize("answer", [None, "0x", [], {}, 5, {"calls": []}])
+def test_an_answer_of_another_shape_is_one_sentence(node: Answering, answer: Any) -> None:
+    with pytest.raises(NodeError, match="answers no call tree: "):
+        ask_trace(node(answer), HASH)
+
+
+WRONG: dict[str, tuple[str, Any]] = {
+    "a call that is none": ("calls", [5]),
+    "a colour in an address": ("to", "\x1b[31mf05"),
+    "a name without end": ("actor", "a" * 300),
+    "digits that are none": ("params", "0xzz"),
+    "a value in words": ("value", "much"),
+    "less than no gas": ("gas", -1),
+    "truth in place of gas": ("gas", True),
+    "charges in words": ("charges", {"OnEvmGas": "1"}),
+    "half a character": ("words", "\ud800"),
+    "events that are none": ("events", {}),
+    "an event that is none": ("events", [[]]),
+    "an entry that is none": ("events", [{"emitter": "f01", "address": None, "entries": [{}]}]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_call_with_a_wrong_field_is_refused_by_the_fields_name(node: Answering, good: str, case: str) -> None:
+    answer, (name, value) = json.loads(good), WRONG[case]
+    answer["calls"][0][name] = value
+    with pytest.raises(NodeError, match="answers no call tree: ") as refused:
+        ask_trace(node(answer), HASH)
+    assert str(refused.value).isprintable()

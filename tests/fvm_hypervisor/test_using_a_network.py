@@ -1,0 +1,321 @@
+"""`deploy`, `call`, `send`, `balance`, `wallet` and `doctor`, in this process against a node in a thread of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from fvm_hypervisor.cli.main import app
+from fvm_hypervisor.explorer.application import explorer
+from localnet import Network
+from localnet.fork.node_client import NodeClient, NodeError
+from localnet.rpc.server import serving
+from store.keccak import keccak
+from tests.localnet.test_artifacts import PROJECT
+
+ALICE = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
+BOB_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+NATIVE = "f1d2xrzcslx7xlbbylc5c3d5lvandqw4iwl6epxba"
+BOB = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with Network() as network, serving(network, pages=explorer([])) as url:
+        yield url
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory is a project of Foundry's."""
+    shutil.copytree(PROJECT, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+def run(url: str, *arguments: str, given: str = "") -> Result:
+    return CliRunner().invoke(app, arguments, env={"ETH_RPC_URL": url}, input=given)
+
+
+def printed(url: str, *arguments: str) -> str:
+    done = run(url, *arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout.rstrip("\n")
+
+
+def as_json(url: str, *arguments: str) -> Any:
+    return json.loads(printed(url, *arguments, "--json"))
+
+
+@pytest.fixture
+def vault(url: str, project: Path) -> str:
+    """A contract that was deployed by its name."""
+    deployed = as_json(url, "deploy", "Vault", "5")
+    assert (deployed["contract"], deployed["status"]) == ("Vault", "ok")
+    assert deployed["native"].startswith("f410f")
+    address: str = deployed["address"]
+    return address
+
+
+def test_a_contract_is_deployed_called_and_sent_to(url: str, vault: str) -> None:
+    assert printed(url, "call", vault, "most()(uint256)") == "5"
+    sent = as_json(url, "send", vault, "put(uint256)", "3", "--value", "1.5fil")
+    assert (sent["status"], sent["block"] > 0, sent["gas_used"] > 1_000_000) == ("ok", True, True)
+    assert as_json(url, "call", vault, "held", ALICE, "--abi", "Vault") == {"answer": "3"}
+    assert printed(url, "balance", vault) == "1.5 FIL"
+
+
+def test_addresses_may_have_any_form(url: str, vault: str, project: Path) -> None:
+    forms = as_json(url, "wallet", "address", vault)
+    assert printed(url, "call", forms["filecoin"], "most()(uint256)") == "5"
+    assert printed(url, "call", "t" + forms["filecoin"][1:], "most()(uint256)") == "5"
+    native = as_json(url, "wallet", "list", "--count", "1")["accounts"][0]["f1"]
+    before = int(as_json(url, "balance", native)["attofil"])
+    assert "status       ok" in printed(url, "send", native, "--value", "20nanofil")
+    assert int(as_json(url, "balance", "f0100")["attofil"]) == before + 20 * 10**9  # f0100 is its ID
+    assert int(as_json(url, "balance", "0xff" + "0" * 36 + "64")["attofil"]) == before + 20 * 10**9
+
+
+def test_a_key_signs_here(url: str, vault: str) -> None:
+    sent = as_json(url, "send", vault, "put(uint256)", "2", "--private-key", BOB_KEY)
+    assert sent["status"] == "ok"
+    assert printed(url, "call", vault, "held(address)(uint256)", BOB) == "2"
+
+
+@pytest.mark.parametrize("options", [[], ["--gas-limit", "100000000"]])
+def test_a_failure_says_why_and_ends_with_1(url: str, vault: str, options: list[str]) -> None:
+    done = run(url, "send", vault, "put", "9", "--abi", "Vault", *options)
+    assert done.exit_code == 1
+    assert "TooMuch(9, 5)" in done.stderr
+    if options:
+        assert re.search(r"`hypervisor trace 0x[0-9a-f]{64}` shows all its calls", done.stderr)
+        found = json.loads(run(url, "send", vault, "put", "9", "--abi", "Vault", "--json", *options).stdout)
+        assert (found["status"], len(found["why"])) == ("failed", 1)
+    assert "TooMuch(9, 5)" in run(url, "call", vault, "put", "9", "--abi", "Vault").stderr
+
+
+@pytest.mark.parametrize("function", [["put", "9", "--abi", "Caller"], ["put(uint256)", "9"]])
+@pytest.mark.parametrize("options", [[], ["--gas-limit=500000000"], ["--gas-limit=500000000", "--trace"], ["--trace"]])
+def test_a_custom_error_of_an_inner_contract_keeps_its_name(
+    url: str, project: Path, function: list[str], options: list[str]
+) -> None:
+    caller = as_json(url, "deploy", "Caller")["address"]
+    done = run(url, "send", caller, *function, *options)
+    assert (done.exit_code, "TooMuch(9, 5)" in done.stderr) == (1, True), done.stderr
+    assert ("TooMuch(9, 5)" in done.stdout) == ("--trace" in options), done.stdout
+
+
+def test_an_estimate_that_failed_shows_its_calls_where_they_are_asked_for(url: str, vault: str) -> None:
+    for options in ([], ["--private-key", BOB_KEY]):
+        done = run(url, "send", vault, "put", "9", "--abi", "Vault", "--trace", *options)
+        assert done.exit_code == 1
+        assert "Vault put(amount=9)" in done.stdout
+        assert "TooMuch(9, 5)" in done.stdout
+        assert "TooMuch(9, 5)" in done.stderr
+        assert "Vault put" not in run(url, "send", vault, "put", "9", "--abi", "Vault", *options).stdout
+
+
+def test_what_a_function_returns_of_which_only_the_parameters_are_known_is_shown_as_bytes(url: str, vault: str) -> None:
+    done = run(url, "send", vault, "most()", "--trace")
+    assert done.exit_code == 0, done.output
+    assert f"0x{5:064x}" in done.stdout
+
+
+def test_a_node_knows_the_names_of_what_was_deployed(url: str, vault: str, tmp_path: Path) -> None:
+    sent = as_json(url, "send", vault, "put(uint256)", "3")["transaction"]
+    with urlopen(f"{url}/tx/{sent}") as page:
+        assert "Vault" in page.read().decode()
+
+
+def test_the_hint_at_a_failures_calls_can_be_pasted(url: str, vault: str) -> None:
+    command = ["send", vault, "put", "9", "--abi", "Vault", "--gas-limit", "100000000", "--rpc-url", url]
+    done = run("http://127.0.0.1:1", *command)
+    found = re.search(r"`hypervisor (trace 0x[0-9a-f]{64} --rpc-url \S+)` shows all its calls", done.stderr)
+    assert found is not None, done.stderr
+    assert "failed: " in printed("http://127.0.0.1:1", *found[1].split())
+
+
+def test_a_constructor_that_reverts_is_a_failure(url: str, project: Path) -> None:
+    done = run(url, "deploy", "Vault", "0", "--gas-limit", "500000000")
+    assert done.exit_code == 1
+    assert "most is zero" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["deploy", "Absent"], 2, "there is no compiled contract 'Absent' in out, artifacts"),
+        (["deploy", "absent.json"], 2, "absent.json cannot be read"),
+        (["deploy", "Vault"], 2, "the constructor takes 1 arguments (uint256), not 0"),
+        (["deploy", "Vault", "much"], 2, "'much' is not a valid uint256"),
+        (["deploy", "Vault", "-5"], 2, "-5 looks like an option: put options first, then --"),
+        (["call", ALICE, "f(int256)", "-5", "--json"], 2, "as in hypervisor call ... -- -5"),
+        (["send", ALICE, "f(int8[],int8)", "[1]", "-17"], 2, "-17 looks like an option"),
+        (["call", "0x12", "f()"], 2, "an Ethereum address has 20 bytes, 0x12 has 1"),
+        (["call", "nobody", "f()"], 2, "'nobody' is not an address"),
+        (["call", ALICE, "f"], 2, "has no types"),
+        (["call", ALICE, "f(foo)"], 2, "is not a function"),
+        (["call", ALICE, "f(uint256)"], 2, "no function 'f' takes 0 arguments; the contract has f(uint256)"),
+        (["call", ALICE, "f()(uint256)"], 1, "no code at 0xf39fd6"),
+        (["call", ALICE, "f()"], 1, "no code at 0xf39fd6"),
+        (["call", "f0100", "f()"], 1, "no code at 0xff00"),
+        (["send", ALICE, "f()"], 1, "no code at 0xf39fd6"),
+        (["send", "f0100", "f()"], 1, "--force sends it anyway"),
+        (["send", "f010", "f()"], 1, "USR_UNHANDLED_MESSAGE(22)"),
+        (["call", ALICE, "f()", "--block", "99"], 1, "future epoch"),
+        (["call", ALICE, "most", "--abi", "Absent"], 2, "there is no compiled contract"),
+        (["send", ALICE, "0xzz"], 2, "is not calldata"),
+        (["send", ALICE, "0x00", "5"], 2, "calldata has its arguments in it"),
+        (["send", ALICE, "--value", "a lot"], 2, "is not an amount"),
+        (["send", ALICE, "--value", "99999999fil"], 1, "insufficient funds"),
+        (["send", ALICE, "--value", "1"], 2, "the amount 1 has no unit: write 1fil, or 1wei (what cast means by 1)"),
+        (["call", ALICE, "f()", "--value", "007"], 2, "write 007fil, or 007wei"),
+        (["deploy", "Vault", "5", "--value", "2"], 2, "write 2fil, or 2wei"),
+        (["send", ALICE, "--from", "77"], 2, "signs for 10 accounts, there is no number 77"),
+        (["send", ALICE, "--from", BOB[:-1] + "9"], 1, "no key of"),
+        (["send", ALICE, "--private-key", "0x1234"], 2, "the private key is not valid"),
+        (["send", ALICE, "--private-key", "0x" + "ff" * 32], 2, "the private key is not valid"),
+        (["send", "f3" + "a" * 84], 2, "checksum"),
+        (["balance", "f1aaaa"], 2, "checksum"),
+        (["balance", ALICE, "--block", "x"], 2, "is not a block's number"),
+        (["wallet", "address", "0x"], 2, "has 20 bytes, 0x has 0"),
+        (["wallet", "list", "--mnemonic", "test"], 2, "a mnemonic has"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_its_status(
+    url: str, project: Path, arguments: list[str], status: int, words: str
+) -> None:
+    done = run(url, *arguments)
+    assert done.exit_code == status
+    if words:
+        assert done.stderr.startswith("error: ")
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["send", "f0100", "--value", "1fil"], ["call", "f0100", "f()"], ["balance", "f0100"], ["balance", NATIVE]],
+    ids=["send", "call", "balance", "balance of f1"],
+)
+def test_a_node_without_actors_is_asked_for_none(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    """anvil, for example: it would take a masked ID for an address like any other, and lose the money."""
+
+    def of_ethereum(self: NodeClient, method: str, *params: Any) -> Any:
+        if method.startswith("Filecoin."):
+            raise NodeError(f"{self.name} answered: Method not found", code=-32601, answered=True)
+        return {"eth_accounts": [ALICE], "eth_getBalance": "0x7"}[method]
+
+    monkeypatch.setattr(NodeClient, "ask", of_ethereum)
+    done = run("http://127.0.0.1:1", *arguments)
+    assert done.exit_code == 1
+    assert f"does not know {arguments[1]}: it does not answer Filecoin." in done.stderr
+    assert "a node of Ethereum's alone has no actors" in done.stderr
+    assert printed("http://127.0.0.1:1", "balance", ALICE) == "0.000000000000000007 FIL"
+
+
+def test_a_function_of_an_address_without_code_is_sent_by_force(url: str) -> None:
+    assert as_json(url, "send", ALICE, "f()", "--force")["status"] == "ok"
+
+
+def test_an_answer_of_unnamed_types_is_its_hex(url: str, vault: str) -> None:
+    five = f"0x{5:064x}"
+    assert printed(url, "call", vault, "most()") == five
+    assert as_json(url, "call", vault, "most()") == {"answer": five}
+    assert printed(url, "call", vault, "put(uint256)", "1") == "0x"
+    assert printed(url, "call", vault, "put(uint256)()", "1") == ""
+
+
+@pytest.mark.parametrize("amount", ["0", "1.0", "0.5", "1wei", "1 attofil"])
+def test_amounts_with_a_unit_or_decimals_and_zero_are_plain(url: str, amount: str) -> None:
+    assert as_json(url, "send", ALICE, "--value", amount)["status"] == "ok"
+
+
+def test_custom_errors_of_a_constructor_and_of_a_callee_have_their_names(url: str, project: Path) -> None:
+    """Caller's own ABI lacks TooMuch; it comes from the vault that it calls, whose artifact is below out/."""
+    caller = as_json(url, "deploy", "Caller")["address"]
+    assert run(url, "call", caller, "put(uint256)", "9").stderr.endswith(": TooMuch(9, 5)\n")
+    refusing = {
+        "abi": [{"type": "error", "name": "Refused", "inputs": [{"name": "", "type": "uint8"}]}],
+        "bytecode": "0x63" + keccak(b"Refused(uint8)")[:4].hex() + "60e01b600052600760045260246000fd",
+    }
+    (project / "Refusing.json").write_text(json.dumps(refusing))
+    assert run(url, "deploy", "Refusing.json").stderr.endswith(": Refused(7)\n")
+    failed = run(url, "deploy", "Refusing.json", "--gas-limit", "500000000")
+    assert "Refused(7)" in failed.stderr
+
+
+def test_keys_are_those_that_every_development_node_has_and_new_ones_are_new(url: str) -> None:
+    listed = as_json(url, "wallet", "list")["accounts"]
+    assert (len(listed), listed[0]["ethereum"], listed[1]["private_key"]) == (10, ALICE, BOB_KEY)
+    assert f"(0) {ALICE}  f410f" in printed(url, "wallet", "list", "--count", "1")
+    of_key = run(url, "wallet", "address", "-", "--json", given=f"{BOB_KEY}\n")
+    assert json.loads(of_key.stdout) == {name: listed[1][name] for name in ("ethereum", "f4", "f1")}
+    first, second = (as_json(url, "wallet", "new")["accounts"][0]["private_key"] for _ in range(2))
+    assert first != second
+
+
+def test_the_doctor_finds_a_node_whole(url: str) -> None:
+    found = as_json(url, "doctor", "--rpc-url", url)
+    assert found["ok"] is True
+    results = {check["name"]: check["result"] for check in found["checks"]}
+    assert results["chain id"] == "31415926 (a development network)"
+    assert results["accounts"] == "signs for 10"
+    assert results["Filecoin"] == "localnet, network version 29"
+    assert results["rules"] == "filecoin, no labs"
+    assert results["reward streams"] == "1: 100 % to miners; governed by f00, timelock 0 epochs"
+    assert results["precompiles"] == "0xfe..01 resolves f01"
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [("ethereum", "ethereum, no labs"), ("lab:lanes,rent", "Filecoin's, with the labs lanes, rent")],
+)
+def test_the_doctor_names_rules_and_labs(rules: str, words: str) -> None:
+    with Network(rules=rules) as network, serving(network) as url:
+        assert words in printed(url, "doctor", "--rpc-url", url)
+
+
+def test_the_doctor_says_what_a_bare_node_lacks() -> None:
+    with Network(bare=True) as network, serving(network) as url:
+        output = printed(url, "doctor", "--rpc-url", url)
+    assert "Multicall3: not there" in output
+
+
+def test_a_deployment_waits_for_a_node_that_is_starting(project: Path) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+    late = run(f"http://127.0.0.1:{port}", "deploy", "Vault", "5", "--wait", "--timeout", "0.2")
+    assert (late.exit_code, "no node answers" in late.stderr) == (1, True)
+
+    with Network() as network, ThreadPoolExecutor() as threads:
+        deployment = threads.submit(run, f"http://127.0.0.1:{port}", "deploy", "Vault", "5", "--wait", "--json")
+        time.sleep(0.5)
+        assert not deployment.done()
+        with serving(network, port=port):
+            assert json.loads(deployment.result(60).stdout)["status"] == "ok"
+
+
+def test_the_doctor_says_what_to_do_where_nobody_answers() -> None:
+    done = run("", "doctor", "--rpc-url", "http://127.0.0.1:1")
+    assert done.exit_code == 1
+    assert done.stdout.startswith("FAIL  answers: no node answers at http://127.0.0.1:1")
+    assert "start one with `hypervisor node`" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["deploy", "call", "send", "balance", "node", "doctor"])
+def test_each_command_has_an_example(command: str) -> None:
+    assert f"Example: hypervisor {command}" in run("", command, "--help").output
