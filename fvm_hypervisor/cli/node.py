@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fvm_hypervisor.cli import node_forks as forks
 from fvm_hypervisor.cli.node_upgrades import (
     PANEL,
     Features,
@@ -38,7 +39,6 @@ from fvm_hypervisor.cli.options import (
 
 if TYPE_CHECKING:
     from localnet import Network
-    from localnet.fork.forking import ForkSource
     from localnet.ledger.address_index import AddressIndex
     from localnet.rpc.interval import Interval
     from localnet.rpc.node import NodeLimits
@@ -62,8 +62,6 @@ _LAB = (
 )
 _CHAIN_ID = "Of a new chain (default: 31415926, with --rules ethereum 31337)."
 _KEEP = "Keep the states of this many blocks, older ones go (default: 4100; with --state all of them)."
-_FORK = "Begin as the network of another node: its state is read block by block when something touches it."
-_FORK_EPOCH = "The epoch to fork at (default: the other node's head). --fork-block-number is the same."
 _TIMESTAMP = "Let it be this time when the node starts, in Unix seconds: a new chain's first block has it."
 _BASE_FEE = "The base fee of the first block that the node makes, in attoFIL per gas; the rule goes on from there."
 _GAS_LIMIT = "With --rules ethereum: the gas limit of blocks from the next one on (default: 30000000)."
@@ -121,15 +119,14 @@ def node(
     keep_states: Annotated[
         int | None, typer.Option(min=1, metavar="N", rich_help_panel=_CHAIN, help=_KEEP, show_default=False)
     ] = None,
-    fork_url: Annotated[
-        str | None, typer.Option("--fork-url", "-f", metavar="URL", rich_help_panel=_CHAIN, help=_FORK)
-    ] = None,
-    fork_epoch: Annotated[
-        int | None,
-        typer.Option(
-            "--fork-epoch", "--fork-block-number", min=0, metavar="N", rich_help_panel=_CHAIN, help=_FORK_EPOCH
-        ),
-    ] = None,
+    fork_url: forks.ForkUrl = None,
+    fork_block_number: forks.ForkBlock = None,
+    fork_header: forks.ForkHeaders = None,
+    timeout: forks.Timeout = 45_000,
+    retries: forks.RetryCount = 5,
+    fork_retry_backoff: forks.RetryBackoff = 1_000,
+    compute_units_per_second: forks.ComputeUnits = 330,
+    no_rate_limit: forks.NoRateLimit = False,
     load_state: Annotated[Path | None, typer.Option(metavar="FILE", rich_help_panel=_CHAIN, help=_LOAD)] = None,
     load_state_limit: Annotated[
         int, typer.Option(min=1, metavar="MIB", rich_help_panel=_CHAIN, help="What that state may have, decompressed.")
@@ -328,7 +325,16 @@ def node(
             gas_limit=LARGEST_GAS_LIMIT if disable_block_gas_limit else gas_limit,
             bare=bare,
             deferred=deferred,
-            fork=_fork(fork_url, fork_epoch, silent),
+            fork=forks.fork_source(
+                fork_url,
+                fork_block_number,
+                silent,
+                headers=fork_header,
+                timeout=timeout,
+                retries=retries,
+                backoff=fork_retry_backoff,
+                compute_units=None if no_rate_limit else compute_units_per_second,
+            ),
             streams=asked_streams(swa=swa, sra=sra, orchestrator=orchestrator, ramp=ramp, timelock=timelock),
             keep_states=keep_states if state is None else None,
             actor_debugging=actor_logs,
@@ -387,20 +393,6 @@ def _addresses(folder: Path | None) -> AddressIndex:
     from localnet.ledger.address_index import FILE, AddressIndex
 
     return AddressIndex(None if folder is None else folder / FILE)
-
-
-def _fork(url: str | None, epoch: int | None, silent: bool) -> ForkSource | None:
-    from hypervisor.errors import InvalidInput
-    from localnet.fork.forking import ForkSource
-    from localnet.fork.node_client import shown_url
-
-    def waited(seconds: float) -> None:
-        if not silent:
-            typer.echo(f"waiting for {shown_url(str(url))} for {seconds:.0f} s", err=True)
-
-    if url is None and epoch is not None:
-        raise InvalidInput("an epoch to fork at, but no node to fork: say which one with --fork-url")
-    return None if url is None else ForkSource(url, epoch, waited)
 
 
 def _serve(

@@ -115,7 +115,7 @@ class SuiteSession:
         if name is None:
             return None
         from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
-        from fvm_hypervisor.soltest.forks.remote import RemoteChain
+        from localnet.fork.remote_chain import RemoteChain
 
         url = endpoint_url(name, self.project.rpc_endpoints, os.environ)
         if self.options.rules != ETHEREUM:

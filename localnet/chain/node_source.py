@@ -16,6 +16,7 @@ from localnet.chain.tipset_sources import ChainResult, FoundMessage, parse_refer
 from localnet.fork.answers import amount, cid_json, cid_of_json, digest, key_of, number, quantity, text, tipset_blocks
 from localnet.fork.node_blocks import NodeBlocks
 from localnet.fork.node_client import NodeClient, NodeError
+from localnet.fork.request_options import RequestOptions
 from localnet.ledger.headers import TipsetHeaders, read_messages, read_tipset
 from store.blockstore import Store
 from store.cid import Cid, show
@@ -24,8 +25,8 @@ from store.remote import RemoteStore
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 60
-"""Seconds that a request may take: a node computes a state for some of them."""
+_REQUESTS: Final = RequestOptions(timeout=60)
+"""A node computes a state for some requests."""
 _EPOCH_SECONDS: Final = 30
 
 
@@ -34,7 +35,7 @@ class NodeSource:
 
     def __init__(self, url: str, kept: Store | None = None, watch: Callable[[int], None] = lambda _asked: None) -> None:
         """Raises NodeError where no node answers, InvalidInput for what is no URL."""
-        self._client = NodeClient(url, seconds=_PATIENCE)
+        self._client = NodeClient(url, options=_REQUESTS)
         self.blocks = NodeBlocks(self._client, watch)
         self.kept = MemoryStore() if kept is None else kept
         self.store: Store = RemoteStore(self.kept, self.blocks)

@@ -14,6 +14,7 @@ from hypervisor.types import TokenAmount
 from localnet.ledger.blocks import tipset_key
 from store.cid import Cid, parse_cid, show
 
+_U64: Final = (1 << 64) - 1
 _DIGEST_BYTES: Final = 32
 """Of randomness."""
 
@@ -75,3 +76,28 @@ def digest(value: Any) -> bytes:
 def cid_json(cid: Cid) -> dict[str, str]:
     """A CID as Filecoin's nodes take it."""
     return {"/": show(cid)}
+
+
+def bounded(number: int) -> int:
+    """Return an unsigned number of 64 bits; ValueError for a larger one."""
+    if number > _U64:
+        raise ValueError(f"{number:#x} in the place of a number of 64 bits")
+    return number
+
+
+def bytes_of(value: Any, most: int) -> bytes:
+    """Bytes in hex; ValueError for more than `most` of them."""
+    digits = text(value)
+    if not re.fullmatch(r"0x(?:[0-9a-fA-F]{2})*", digits):
+        raise ValueError(f"{digits!r:.60} in the place of bytes")
+    if len(digits) // 2 - 1 > most:
+        raise ValueError(f"{len(digits) // 2 - 1} bytes, at most {most} are read")
+    return bytes.fromhex(digits[2:])
+
+
+def word_of(value: Any, length: int = 32) -> bytes:
+    """Exactly so many bytes in hex."""
+    found = bytes_of(value, length)
+    if len(found) != length:
+        raise ValueError(f"{len(found)} bytes in the place of {length}")
+    return found

@@ -22,6 +22,7 @@ from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.answers import amount, cid_json, cid_of_json, digest, key_of, number, quantity, text, tipset_blocks
 from localnet.fork.node_blocks import read_block
 from localnet.fork.node_client import NodeClient, NodeError, shown_url
+from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 from localnet.fork.timed_socket import Waited
 from localnet.ledger.blocks import tipset_key
 from localnet.ledger.index import first_entries
@@ -31,20 +32,31 @@ from store.codec import decode, encode, link, unlink
 from store.remote import RemoteStore
 from store.roots import HEAD
 
-_PATIENCE: Final = 20
-"""Seconds that a request to a network's origin may take."""
 _FORK: Final = b"fork"
 _ANSWER: Final = b"fork/"
 
 
 @dataclass(frozen=True, slots=True)
 class ForkSource:
-    """The fork that is asked for: the URL of a node, and the epoch whose state it begins with (None: the head)."""
+    """The fork that is asked for: the URL of a node, and the epoch or block after which it begins.
+
+    A negative epoch counts back from the node's head; None is the head.
+    """
 
     url: str
     epoch: int | None = None
     waited: Waited | None = field(default=None, compare=False)
-    """Gets the seconds that a slow request has taken so far."""
+    """Called with the seconds that a slow request has taken so far."""
+    options: RequestOptions = field(default=FORK_REQUESTS, compare=False)
+
+    def number_at(self, head: int) -> int:
+        """Return the number of the epoch or block, given that of the node's head. Raises InvalidInput."""
+        if self.epoch is None:
+            return head
+        number = self.epoch if self.epoch >= 0 else head + self.epoch
+        if not 0 <= number <= head:
+            raise InvalidInput(f"epoch {self.epoch} cannot be forked: {shown_url(self.url)} is at epoch {head}")
+        return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +131,10 @@ def open_fork(store: Store, asked: ForkSource | None, overlay: Overlay | None = 
         _check_same(point, asked)
     if point is None:
         return store, None
-    origin = Origin(point if asked is None else replace(point, url=asked.url), store)
+    if asked is None:
+        origin = Origin(point, store)
+    else:
+        origin = Origin(replace(point, url=asked.url), store, options=asked.options)
     return RemoteStore(store, origin) if origin.point.url else store, origin  # a snapshot brought all that there is
 
 
@@ -135,7 +150,7 @@ def _check_same(found: ForkPoint | None, asked: ForkSource) -> None:
     """InvalidInput if a folder's network is not the fork that is asked for; the node may have moved."""
     if found is None:
         raise InvalidInput("the folder's network is not a fork: leave the fork out, or name another folder")
-    if asked.epoch not in (None, found.epoch, found.height):
+    if asked.epoch is not None and asked.epoch >= 0 and asked.epoch not in (found.epoch, found.height):
         raise InvalidInput(
             f"the folder's network was forked at epoch {found.epoch}, not at {asked.epoch}: leave the epoch out, or "
             "name another folder"
@@ -147,7 +162,7 @@ def find_fork_point(asked: ForkSource) -> ForkPoint:
 
     Raises NodeError, and InvalidInput for an epoch that the node has not reached.
     """
-    with NodeClient(asked.url, seconds=_PATIENCE, waited=asked.waited) as client:
+    with NodeClient(asked.url, options=asked.options, waited=asked.waited) as client:
         try:
             return _read_fork_point(client, asked)
         except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -160,12 +175,9 @@ def find_fork_point(asked: ForkSource) -> ForkPoint:
 
 def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
     head = tipset = _head(client, asked)
-    if asked.epoch is not None:
-        if not 0 <= asked.epoch <= head["Height"]:
-            raise InvalidInput(
-                f"epoch {asked.epoch} cannot be forked: {shown_url(asked.url)} is at epoch {head['Height']}"
-            )
-        tipset = client.ask("Filecoin.ChainGetTipSetByHeight", asked.epoch, head["Cids"])
+    epoch = None if asked.epoch is None else asked.number_at(number(head["Height"]))
+    if epoch is not None:
+        tipset = client.ask("Filecoin.ChainGetTipSetByHeight", epoch, head["Cids"])
     height, cids, block = number(tipset["Height"]), tipset["Cids"], tipset["Blocks"][0]
     if height == head["Height"]:
         state = client.ask("Filecoin.StateCompute", height, None, cids)["Root"]
@@ -175,7 +187,7 @@ def _read_fork_point(client: NodeClient, asked: ForkSource) -> ForkPoint:
         state, next_fee = child["ParentStateRoot"], amount(child["ParentBaseFee"])
     return ForkPoint(
         url=client.url,
-        epoch=height if asked.epoch is None else asked.epoch,
+        epoch=height if epoch is None else epoch,
         height=ChainEpoch(height),
         blocks=tipset_blocks(tipset),
         timestamp=number(block["Timestamp"]),
@@ -233,11 +245,17 @@ class Origin:
     what it has executed without the node.
     """
 
-    def __init__(self, point: ForkPoint, store: Store, client: NodeClient | None = None) -> None:
+    def __init__(
+        self,
+        point: ForkPoint,
+        store: Store,
+        client: NodeClient | None = None,
+        options: RequestOptions = FORK_REQUESTS,
+    ) -> None:
         """`client` is another one's to close; without one it has its own."""
         self.point = point
         self._store = store
-        self._own = NodeClient(point.url, seconds=_PATIENCE) if client is None and point.url else None
+        self._own = NodeClient(point.url, options=options) if client is None and point.url else None
         self._client = self._own if client is None else client
 
     def block(self, cid: Cid) -> bytes | None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from hypervisor.errors import HypervisorError, InvalidInput
+from localnet.fork.request_options import RequestOptions, Retries, is_rate_limited, is_temporary, seconds_after
 from localnet.fork.timed_socket import TimedSocket, Waited
 from store.json_text import parse_json
 
@@ -27,8 +28,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_TIMEOUT: Final = 120
+_DIRECT: Final = RequestOptions(timeout=120, retries=0, compute_units=None)
+"""Options of the commands that ask a node once, for a person who waits."""
 _LARGEST_ANSWER: Final = 256 * 1024 * 1024
+_DROPPED: Final = (ConnectionResetError, BrokenPipeError)
+"""How a connection breaks that a node or a gateway has dropped; `RemoteDisconnected` is one of the first."""
+_TOO_MANY: Final = HTTPStatus.TOO_MANY_REQUESTS
 _METHOD_NOT_FOUND: Final = -32601
 """JSON-RPC 2.0, section 5.1."""
 _NOT_OFFERED: Final = frozenset({400, 403, 404, 405, 501})
@@ -75,6 +80,19 @@ class NodeError(HypervisorError):
         return self.answered and self.code == _METHOD_NOT_FOUND
 
 
+class _Busy(NodeError):
+    """A node that asks for another attempt: it is overloaded, or was asked too often."""
+
+    def __init__(self, error: NodeError, *, limited: bool, after: float | None = None) -> None:
+        super().__init__(str(error), error.data, code=error.code, answered=error.answered, words=error.words)
+        self.limited, self.after = limited, after
+
+    def final(self, retries: int) -> NodeError:
+        """Return the error of the last attempt, which came after so many retries."""
+        times = f" (after {retries} retries)" if retries else ""
+        return NodeError(f"{self}{times}", self.data, code=self.code, answered=self.answered, words=self.words)
+
+
 class _Link:
     """A thread's connection, which is closed when the thread has ended."""
 
@@ -92,15 +110,17 @@ class NodeClient:
         self,
         url: str,
         parse: Callable[[bytes], Any] = parse_json,
-        seconds: float = _TIMEOUT,
+        options: RequestOptions = _DIRECT,
         waited: Waited | None = None,
     ) -> None:
-        """`parse` reads the JSON of answers. A request with its answer may take `seconds`; one that takes long is
-        reported to `waited`. InvalidInput for what is no URL.
+        """`parse` reads the JSON of answers; `waited` is called now and then during a request that takes long.
+
+        Raises InvalidInput for a text that is not a URL.
         """
         from http.client import HTTPConnection, HTTPSConnection, InvalidURL
 
-        self._seconds, self._waited = seconds, waited
+        self._options, self._waited = options, waited
+        self._retries = Retries(options)
         self._process = os.getpid()
         try:
             address = urlsplit(url)
@@ -108,7 +128,7 @@ class NodeClient:
             if address.scheme not in ("http", "https") or not host:
                 raise ValueError("no scheme or no host")
             kind = HTTPSConnection if address.scheme == "https" else HTTPConnection
-            self._connect = partial(kind, host, port, timeout=seconds)
+            self._connect = partial(kind, host, port, timeout=options.timeout)
             self._connect()  # it opens nothing yet, and refuses what is no host
         except (ValueError, InvalidURL):
             raise InvalidInput(
@@ -123,31 +143,47 @@ class NodeClient:
 
     def ask(self, method: str, *params: Any) -> Any:
         """What the node answers. Raises NodeError; in a copy of the process, too, whose connections are the other's."""
-        from http.client import HTTPException
-
         if os.getpid() != self._process:
             raise NodeError(f"{self.name} is asked by the process that has opened the connection, not by a copy of it")
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        attempt = 0
+        while True:
+            self._retries.wait_for_turn()
+            try:
+                return self._ask(method, body)
+            except _Busy as error:
+                if not self._retries.wait_for_retry(attempt, error.after, limited=error.limited):
+                    raise error.final(attempt) from None
+            attempt += 1
+
+    def _ask(self, method: str, body: str) -> Any:
+        """Send one request. Raises NodeError; _Busy where another attempt may succeed."""
+        from http.client import HTTPException
+
         try:
             answer = self._parse(self._post(self._connection, body))
         except TimeoutError:
             self._connection.close()
             raise NodeError(
-                f"{self.name} has not answered {method} within {self._seconds:g} s: see whether a node runs there that "
-                "this machine can reach, then ask again, or name another one"
+                f"{self.name} has not answered {method} within {self._options.timeout:g} s: see whether a node runs "
+                "there that this machine can reach, then ask again, or name another one"
             ) from None
         except (OSError, HTTPException, ValueError, RecursionError) as error:
             self._connection.close()
-            raise NodeError(f"no node answers at {self.name} ({error}): start one with `hypervisor node`") from None
+            failed = NodeError(f"no node answers at {self.name} ({error}): start one with `hypervisor node`")
+            if isinstance(error, _DROPPED):
+                failed = _Busy(failed, limited=False)
+            raise failed from None
         match answer:
             case {"error": {"message": str(words)} as error}:
-                raise NodeError(
+                refused = NodeError(
                     f"{self.name} answered: {words}",
                     error.get("data"),
                     code=error.get("code"),
                     answered=True,
                     words=words,
                 )
+                raise _Busy(refused, limited=True) if is_rate_limited(error) else refused
             case {"result": result}:
                 return result
         raise NodeError(f"{self.name} answered what is not JSON-RPC: is it a node's?")
@@ -188,18 +224,24 @@ class NodeClient:
         if connection.sock is None:
             connection.connect()
             connection.sock = TimedSocket(cast("socket", connection.sock), self._waited)
-        cast(TimedSocket, connection.sock).begin(began, self._seconds)
-        connection.request("POST", self._path, body, {"content-type": "application/json"})
+        cast(TimedSocket, connection.sock).begin(began, self._options.timeout)
+        own = {"content-type": "application/json", **dict(self._options.headers)}
+        connection.request("POST", self._path, body, own)
         response = connection.getresponse()
         data = response.read(_LARGEST_ANSWER + 1)
         if len(data) > _LARGEST_ANSWER:
             raise ValueError(f"an answer of more than {_LARGEST_ANSWER} bytes")
-        if response.status != HTTPStatus.OK and b'"jsonrpc"' not in data:  # who refuses may say why, in any words
+        temporary = is_temporary(response.status)
+        if temporary or (response.status != HTTPStatus.OK and b'"jsonrpc"' not in data):
             words = data[:_MOST_WORDS].decode(errors="replace").strip()
-            raise NodeError(
+            refused = NodeError(
                 f"{self.name} answered {response.status} {response.reason}: {words or 'and no more'}",
                 answered=response.status in _NOT_OFFERED,
             )
+            if not temporary:
+                raise refused
+            after = seconds_after(response.getheader("retry-after"))
+            raise _Busy(refused, limited=response.status == _TOO_MANY, after=after)
         return data
 
     def close(self) -> None:

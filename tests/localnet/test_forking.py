@@ -140,6 +140,8 @@ def test_a_fork_may_begin_at_an_earlier_epoch_and_at_a_null_round(other: Other) 
         assert network.contract(other.counter.address, COUNTER).call("number") == 1
         assert network.machine.root == other.network.block(2).state
         assert network.base_fee == other.network.block(2).next_base_fee
+    with fork(other, epoch=2 - other.network.block_number) as network:
+        assert network.block_number == 2
     with fork(other, epoch=4) as network:  # nobody made a block in this one
         assert network.block_number == 3
         assert network.head.hash == other.network.block(3).hash

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from socket import create_server, socket
+from email.message import Message
+from socket import SHUT_RDWR, create_server, socket
 from threading import Barrier, BrokenBarrierError, Event, Thread
 from time import monotonic, sleep
 
@@ -17,8 +18,9 @@ from typer.testing import CliRunner
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.cli.rpc_client import ask
 from hypervisor.errors import InvalidInput
-from localnet.fork import forking, timed_socket
+from localnet.fork import timed_socket
 from localnet.fork.node_client import NodeClient, NodeError, shown_url
+from localnet.fork.request_options import RequestOptions, headers
 from tests.patience import slowness
 from tests.web_server import Handler, serving
 
@@ -139,7 +141,11 @@ def test_one_threads_question_waits_for_no_other_threads() -> None:
 
 
 def test_a_question_without_an_answer_leaves_another_threads_connection_open() -> None:
-    with waiting_for_two() as url, NodeClient(url, seconds=0.2) as client, ThreadPoolExecutor(1) as pool:
+    with (
+        waiting_for_two() as url,
+        NodeClient(url, options=RequestOptions(timeout=0.2)) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
         silent = pool.submit(client.ask, "silent")
         connection = client._connection
         connection.connect()
@@ -186,7 +192,7 @@ def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypat
     reports, began = list[float](), monotonic()
     with (
         dripping(pause) as url,
-        NodeClient(url, seconds=0.5, waited=reports.append) as client,
+        NodeClient(url, options=RequestOptions(timeout=0.5), waited=reports.append) as client,
         pytest.raises(NodeError, match=rf"{url} has not answered eth_chainId within 0\.5 s: see whether a node runs"),
     ):
         client.ask("eth_chainId")
@@ -197,9 +203,123 @@ def test_a_request_has_one_deadline_for_its_whole_answer(pause: float, monkeypat
 
 def test_a_fork_of_a_silent_server_says_that_it_waits_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timed_socket, "_PATIENCE", 0.1)
-    monkeypatch.setattr(forking, "_PATIENCE", 0.5)
     with dripping(60) as url:
-        result = CliRunner().invoke(app, ["node", "--fork-url", url, "--port", "0"])
+        result = CliRunner().invoke(app, ["node", "--fork-url", url, "--port", "0", "--timeout", "500"])
     assert result.exit_code == 1
     assert f"waiting for {url} for 0 s" in result.stderr
     assert re.search(r"has not answered Filecoin\.\w+ within 0\.5 s: see whether", " ".join(result.stderr.split()))
+
+
+@contextmanager
+def refusing(
+    refusals: Sequence[tuple[int, bytes, Mapping[str, str]]], seen: list[tuple[float, Message]]
+) -> Iterator[str]:
+    """The URL of a server that refuses requests with these answers, one after the other, and then answers 7."""
+    left = iter(refusals)
+
+    class Refusing(Handler):
+        def do_POST(self) -> None:
+            seen.append((monotonic(), self.headers))
+            self.posted()
+            status, body, headers = next(left, (200, b'{"jsonrpc": "2.0", "id": 1, "result": 7}', {}))
+            if not status:
+                self.close_connection = True
+                self.connection.shutdown(SHUT_RDWR)
+                return
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with serving(Refusing) as url:
+        yield url
+
+
+_RATE_ERROR = b'{"jsonrpc": "2.0", "id": 1, "error": {"code": %d, "message": "%s"}}'
+_ONE_RETRY = RequestOptions(timeout=20, retries=1, backoff=0.05)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (429, b""),
+        (429, _RATE_ERROR % (-32005, b"project ID request rate exceeded")),
+        (503, b"overloaded"),
+        (502, b"bad gateway"),
+        (200, _RATE_ERROR % (429, b"Your app has exceeded its compute units per second capacity")),
+        (200, _RATE_ERROR % (-32007, b"15/second request limit reached")),
+        (200, _RATE_ERROR % (-32005, b"Too Many Requests")),
+        (0, b""),
+    ],
+)
+def test_a_request_that_is_refused_for_now_is_sent_again(status: int, body: bytes) -> None:
+    seen: list[tuple[float, Message]] = []
+    with refusing([(status, body, {})], seen) as url, NodeClient(url, options=_ONE_RETRY) as client:
+        assert client.ask("eth_chainId") == 7
+    assert len(seen) == 2
+    assert seen[1][0] - seen[0][0] >= 0.05
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(401, b"no"), (500, b"broken"), (200, _RATE_ERROR % (-32005, b"block range exceeds the limit of 2880"))],
+)
+def test_other_refusals_are_final(status: int, body: bytes) -> None:
+    seen: list[tuple[float, Message]] = []
+    with (
+        refusing([(status, body, {})], seen) as url,
+        NodeClient(url, options=_ONE_RETRY) as client,
+        pytest.raises(NodeError),
+    ):
+        client.ask("eth_getLogs")
+    assert len(seen) == 1
+
+
+def test_the_last_refusal_says_how_often_it_was_tried() -> None:
+    seen: list[tuple[float, Message]] = []
+    options = RequestOptions(retries=2, backoff=0)
+    with (
+        refusing([(429, b"slow down", {})] * 5, seen) as url,
+        NodeClient(url, options=options) as client,
+        pytest.raises(NodeError, match=r"answered 429 Too Many Requests: slow down \(after 2 retries\)$"),
+    ):
+        client.ask("eth_chainId")
+    assert len(seen) == 3
+
+
+def test_a_node_says_how_long_to_wait() -> None:
+    seen: list[tuple[float, Message]] = []
+    options = RequestOptions(retries=1, backoff=30)
+    with refusing([(429, b"", {"retry-after": "1"})], seen) as url, NodeClient(url, options=options) as client:
+        assert client.ask("eth_chainId") == 7
+    assert 1 <= seen[1][0] - seen[0][0] < 1 + 10 * slowness()
+
+
+def test_requests_are_spaced_once_the_node_has_refused_one_for_its_rate() -> None:
+    """170 compute units a second are ten requests."""
+    seen: list[tuple[float, Message]] = []
+    options = RequestOptions(retries=1, backoff=0, compute_units=170)
+    answers = [*[(200, b'{"result": 7}', dict[str, str]())] * 3, (429, b"", {})]
+    with refusing(answers, seen) as url, NodeClient(url, options=options) as client:
+        for _ in range(6):
+            client.ask("eth_chainId")
+    times = [at for at, _ in seen]
+    assert times[2] - times[0] < 0.1 * slowness()
+    assert times[-1] - times[4] >= 0.19
+
+
+def test_headers_are_sent_with_each_request() -> None:
+    seen: list[tuple[float, Message]] = []
+    options = RequestOptions(headers=headers(["Authorization: Bearer a:b", "x-client:me"]))
+    with refusing([], seen) as url, NodeClient(url, options=options) as client:
+        client.ask("eth_chainId")
+    ((_, sent),) = seen
+    assert (sent["authorization"], sent["x-client"], sent["content-type"]) == ("Bearer a:b", "me", "application/json")
+
+
+@pytest.mark.parametrize("text", ["no colon", ": value", "a b: c", "x: a\nb: c", "Host: other", "content-length: 3"])
+def test_what_is_no_header_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="header"):
+        headers([text])

@@ -18,10 +18,10 @@ from fvm_hypervisor.soltest.forks.book import LeftState, NetworkFork, Pending
 from fvm_hypervisor.soltest.forks.environment import block_context
 from fvm_hypervisor.soltest.forks.origin import ForkOrigin
 from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
-from fvm_hypervisor.soltest.forks.transactions import transactions_until
 from hypervisor.address import Address
 from hypervisor.state_tree import ActorState, TreeImage
 from hypervisor.types import EAM_NAMESPACE, INIT_ACTOR, ActorID
+from localnet.fork.remote_transactions import transactions_until
 from runtimes.evm.ethereum.calls import EthereumCalls
 from store.cid import EMPTY_ARRAY_CID, cid_of
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 from fvm_hypervisor.soltest.cheatcodes.context import Context
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.forks.environment import block_context
-from fvm_hypervisor.soltest.forks.remote import RemoteBlock
-from fvm_hypervisor.soltest.forks.transactions import ReadTransaction
+from localnet.fork.remote_chain import RemoteBlock
+from localnet.fork.remote_transactions import ReadTransaction
 from runtimes.evm.ethereum.application import Application
 from runtimes.evm.ethereum.validation import InvalidTransaction
 

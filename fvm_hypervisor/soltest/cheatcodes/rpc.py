@@ -13,9 +13,8 @@ from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork, endpoint_
 from fvm_hypervisor.soltest.cheatcodes.limits import check_size
 from fvm_hypervisor.soltest.cheatcodes.rpc_values import rpc_bytes
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from fvm_hypervisor.soltest.forks.remote import bytes_of, word_of
 from hypervisor.errors import InvalidInput
-from localnet.fork.answers import quantity
+from localnet.fork.answers import bytes_of, quantity, word_of
 from localnet.fork.node_client import NodeError
 from store.json_text import parse_json
 

@@ -16,9 +16,8 @@ from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.fork_states import active_fork
 from fvm_hypervisor.soltest.cheatcodes.fork_transactions import execute_beside
 from fvm_hypervisor.soltest.cheatcodes.table import cheatcode
-from fvm_hypervisor.soltest.forks.remote import bytes_of
 from hypervisor.types import TokenAmount
-from localnet.fork.answers import quantity
+from localnet.fork.answers import bytes_of, quantity
 from localnet.fork.node_client import NodeError
 from runtimes.evm.ethereum.application import Application, TransactionResult
 from runtimes.evm.ethereum.validation import InvalidTransaction

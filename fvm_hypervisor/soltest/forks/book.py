@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fvm_hypervisor.soltest.forks.remote import RemoteBlock
 from fvm_hypervisor.soltest.forks.tipsets import PendingTipset
-from fvm_hypervisor.soltest.forks.transactions import ReadTransaction
 from hypervisor.context import MachineContext
 from hypervisor.journal import Journal
 from hypervisor.state_tree import ActorState
 from hypervisor.types import ActorID
 from localnet.fork.forking import ForkPoint
+from localnet.fork.remote_chain import RemoteBlock
+from localnet.fork.remote_transactions import ReadTransaction
 
 Pending = tuple[ReadTransaction, ...] | PendingTipset
 """What a fork executes before it is first used, under either set of rules."""

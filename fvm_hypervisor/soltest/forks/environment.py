@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bridge.ethereum_block import EthereumBlock
-from fvm_hypervisor.soltest.forks.remote import RemoteBlock
 from hypervisor.context import MachineContext
 from hypervisor.types import ChainEpoch, TokenAmount
+from localnet.fork.remote_chain import RemoteBlock
 
 
 def block_context(context: MachineContext, block: RemoteBlock, chain_id: int) -> MachineContext:

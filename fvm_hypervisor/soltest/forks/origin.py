@@ -14,12 +14,12 @@ from bridge.addresses import EthAddress, unmask_id
 from bridge.evm_state import EvmState
 from fvm_hypervisor.soltest.forks.book import LeftState
 from fvm_hypervisor.soltest.forks.marks import FIRST_OWN_ID, ForkMarks
-from fvm_hypervisor.soltest.forks.remote import RemoteState
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
 from hypervisor.types import EAM_NAMESPACE, ActorID, TokenAmount
+from localnet.fork.remote_chain import RemoteState
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.ethereum.accounts import ethereum_address
 from runtimes.evm.storage import EMPTY_KAMT

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fvm_hypervisor.soltest.forks.remote import RemoteChain, is_local
 from fvm_hypervisor.soltest.forks.tipsets import TipsetNodes
+from localnet.fork.remote_chain import RemoteChain, is_local
 
 
 class Remotes:

@@ -13,7 +13,6 @@ from dataclasses import replace
 from bridge.addresses import ZERO_ADDRESS, EthAddress, from_delegated
 from fvm_hypervisor.soltest.forks.book import ForkBook, ForkPlace, NetworkFork
 from fvm_hypervisor.soltest.forks.marks import CHANGE, FIRST_OWN_ID, MARK, ForkMarks
-from fvm_hypervisor.soltest.forks.remote import RemoteBlock
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from hypervisor.address import Address
 from hypervisor.externs import Externs
@@ -21,6 +20,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState, StateTree
 from hypervisor.types import EAM_NAMESPACE, ActorID, ChainEpoch
 from localnet.fork.forking import ForkPoint
+from localnet.fork.remote_chain import RemoteBlock
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
 from store.cid import Cid
 from store.remote import RemoteStore

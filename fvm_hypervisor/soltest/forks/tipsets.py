@@ -14,6 +14,7 @@ from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.forking import ForkPoint, ForkSource, Origin, find_fork_point
 from localnet.fork.node_blocks import read_block
 from localnet.fork.node_client import NodeClient
+from localnet.fork.request_options import FORK_REQUESTS
 from store.cid import Cid
 from store.memory import MemoryStore
 from store.remote import RemoteUnavailable
@@ -21,9 +22,6 @@ from store.remote import RemoteUnavailable
 if TYPE_CHECKING:
     from localnet.chain.node_source import NodeSource
     from localnet.chain.tipset_sources import PastTipset
-
-_PATIENCE = 20
-"""Seconds that a node may take for a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class TipsetNodes:
 
     def _client(self, url: str) -> NodeClient:
         if url not in self._clients:
-            self._clients[url] = NodeClient(url, seconds=_PATIENCE)
+            self._clients[url] = NodeClient(url, options=FORK_REQUESTS)
         return self._clients[url]
 
     def externs(self, point: ForkPoint) -> Origin:

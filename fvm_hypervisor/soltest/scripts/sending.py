@@ -11,7 +11,6 @@ from typing import Any, Final
 from bridge.addresses import EthAddress, checksummed
 from bridge.transactions import DYNAMIC_FEE, LEGACY, Transaction
 from fvm_hypervisor.soltest.cheatcodes.state import DEFAULT_SENDER
-from fvm_hypervisor.soltest.forks.remote import word_of
 from fvm_hypervisor.soltest.scripts.plan import PlannedTransaction, ScriptPlan, shown
 from fvm_hypervisor.soltest.scripts.record import ScriptRecord
 from hypervisor.errors import HypervisorError, InvalidInput
@@ -20,7 +19,7 @@ from hypervisor.types import TokenAmount
 from localnet import Network
 from localnet.accounts import Account
 from localnet.errors import NetworkError
-from localnet.fork.answers import quantity
+from localnet.fork.answers import quantity, word_of
 from localnet.fork.node_client import NodeError
 from localnet.rules.call_request import CallRequest
 

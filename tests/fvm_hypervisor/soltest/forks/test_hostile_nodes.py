@@ -15,11 +15,12 @@ from typing import Any, Final
 
 import pytest
 
-from fvm_hypervisor.soltest.forks import remote
-from fvm_hypervisor.soltest.forks.answer_cache import AnswerCache, cache_file
-from fvm_hypervisor.soltest.forks.remote import LARGEST_CODE, RemoteChain, is_local
+from fvm_hypervisor.soltest.forks import remotes
 from fvm_hypervisor.soltest.results import TestResult
+from localnet.fork.answer_cache import AnswerCache, cache_file
 from localnet.fork.node_client import NodeError
+from localnet.fork.remote_chain import LARGEST_CODE, RemoteChain, is_local
+from localnet.fork.request_options import RequestOptions
 from tests.fvm_hypervisor.soltest.forks.chains import COUNTER
 from tests.fvm_hypervisor.soltest.forks.running import run
 from tests.web_server import Handler, serving
@@ -92,7 +93,8 @@ def test_sound_answers_are_taken(tmp_path: Path) -> None:
 
 
 def test_a_node_that_hangs_has_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(remote, "PATIENCE", 0.3)
+    patient = RequestOptions(timeout=0.3)
+    monkeypatch.setattr(remotes, "RemoteChain", partial(RemoteChain, options=patient))
     hangs, begin = Event(), monotonic()
     try:
         with node({**_SOUND, "eth_getStorageAt": hangs}) as url:

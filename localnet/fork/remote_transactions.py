@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from bridge.addresses import EthAddress
 from bridge.transactions import Authorization, Transaction
-from fvm_hypervisor.soltest.forks.remote import RemoteBlock, RemoteChain, bytes_of, word_of
-from localnet.fork.answers import quantity
+from localnet.fork.answers import bytes_of, quantity, word_of
 from localnet.fork.node_client import NodeError
+from localnet.fork.remote_chain import RemoteBlock, RemoteChain
 
 _LONGEST: Final = 1 << 20
 """Bytes of calldata."""

@@ -9,7 +9,6 @@ Shapes: the execution APIs of Ethereum (ethereum/execution-apis).
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,17 +16,15 @@ from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from bridge.addresses import ZERO_ADDRESS, EthAddress
-from fvm_hypervisor.soltest.forks.answer_cache import AnswerCache, cache_file
-from localnet.fork.answers import quantity, text
+from localnet.fork.answer_cache import AnswerCache, cache_file
+from localnet.fork.answers import bounded, bytes_of, quantity, text, word_of
 from localnet.fork.node_client import NodeClient, NodeError
+from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 
 T = TypeVar("T")
 
-PATIENCE: Final = 20.0
-"""Seconds that a node may take for one answer."""
 LARGEST_CODE: Final = 1 << 20
 """Bytes of a contract's code: no network has longer ones."""
-_U64: Final = (1 << 64) - 1
 _AT_ONCE: Final = 3
 """Questions about an account."""
 _NO_STATE: Final = ("missing trie node", "state is not available", "pruned", "header not found", "historical state")
@@ -64,9 +61,9 @@ class RemoteBlock:
 class RemoteChain:
     """A node, asked about its network."""
 
-    def __init__(self, url: str, caches: bool = True) -> None:
-        """`caches`: whether what it answers may be kept on disk. InvalidInput for what is no URL."""
-        self.client = NodeClient(url, seconds=PATIENCE)
+    def __init__(self, url: str, caches: bool = True, options: RequestOptions = FORK_REQUESTS) -> None:
+        """`caches`: whether answers may be kept on disk. Raises InvalidInput for a text that is not a URL."""
+        self.client = NodeClient(url, options=options)
         self.url, self._caches = url, caches
         self._pool: ThreadPoolExecutor | None = None
         self._chain_id: int | None = None
@@ -77,7 +74,7 @@ class RemoteChain:
     def chain_id(self) -> int:
         """The network's chain id. Raises NodeError."""
         if self._chain_id is None:
-            self._chain_id = self.ask(lambda answer: _bounded(quantity(answer)), "eth_chainId")
+            self._chain_id = self.ask(lambda answer: bounded(quantity(answer)), "eth_chainId")
         return self._chain_id
 
     def ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
@@ -86,7 +83,7 @@ class RemoteChain:
 
     def block_number(self) -> int:
         """The number of the newest block. Raises NodeError."""
-        return self.ask(lambda answer: _bounded(quantity(answer)), "eth_blockNumber")
+        return self.ask(lambda answer: bounded(quantity(answer)), "eth_blockNumber")
 
     def block(self, number: int | None = None) -> RemoteBlock:
         """A block by its number, the newest one by default. Raises NodeError."""
@@ -150,7 +147,7 @@ class RemoteState:
             who = f"0x{address.hex()}"
             balance, nonce, code = self.chain.at_once(
                 lambda: self._answer(quantity, "eth_getBalance", who),
-                lambda: self._answer(lambda answer: _bounded(quantity(answer)), "eth_getTransactionCount", who),
+                lambda: self._answer(lambda answer: bounded(quantity(answer)), "eth_getTransactionCount", who),
                 lambda: self._answer(_code, "eth_getCode", who),
             )
             assert isinstance(balance, int)
@@ -213,30 +210,6 @@ def is_local(url: str) -> bool:
         return host == "localhost"
 
 
-def _bounded(number: int) -> int:
-    if number > _U64:
-        raise ValueError(f"{number:#x} in the place of a number of 64 bits")
-    return number
-
-
-def bytes_of(value: Any, most: int) -> bytes:
-    """Bytes in hex; ValueError for more than `most` of them."""
-    digits = text(value)
-    if not re.fullmatch(r"0x(?:[0-9a-fA-F]{2})*", digits):
-        raise ValueError(f"{digits!r:.60} in the place of bytes")
-    if len(digits) // 2 - 1 > most:
-        raise ValueError(f"{len(digits) // 2 - 1} bytes, at most {most} are read")
-    return bytes.fromhex(digits[2:])
-
-
-def word_of(value: Any, length: int = 32) -> bytes:
-    """Exactly so many bytes in hex."""
-    found = bytes_of(value, length)
-    if len(found) != length:
-        raise ValueError(f"{len(found)} bytes in the place of {length}")
-    return found
-
-
 def _code(value: Any) -> bytes:
     return bytes_of(value, LARGEST_CODE)
 
@@ -247,12 +220,12 @@ def _block(answer: Any) -> RemoteBlock | None:
     if not isinstance(answer, Mapping):
         raise TypeError("no object")
     return RemoteBlock(
-        number=_bounded(quantity(answer["number"])),
+        number=bounded(quantity(answer["number"])),
         hash=word_of(answer["hash"]),
-        timestamp=_bounded(quantity(answer["timestamp"])),
-        base_fee=_bounded(quantity(answer.get("baseFeePerGas") or "0x0")),
+        timestamp=bounded(quantity(answer["timestamp"])),
+        base_fee=bounded(quantity(answer.get("baseFeePerGas") or "0x0")),
         coinbase=EthAddress(word_of(answer["miner"], 20)) if answer.get("miner") else ZERO_ADDRESS,
         randomness=word_of(answer["mixHash"]) if answer.get("mixHash") else bytes(32),
-        gas_limit=_bounded(quantity(answer["gasLimit"])),
-        excess_blob_gas=_bounded(quantity(answer.get("excessBlobGas") or "0x0")),
+        gas_limit=bounded(quantity(answer["gasLimit"])),
+        excess_blob_gas=bounded(quantity(answer.get("excessBlobGas") or "0x0")),
     )

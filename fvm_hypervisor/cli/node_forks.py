@@ -1,0 +1,133 @@
+"""Options of `hypervisor node` for forks of other networks, with anvil's names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from localnet.fork.forking import ForkSource
+
+_PANEL: Final = "Forks"
+
+ForkUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--fork-url",
+        "--rpc-url",
+        "-f",
+        metavar="URL[@BLOCK]",
+        rich_help_panel=_PANEL,
+        help="Begin as the network of this node; its state is read when something touches it.",
+    ),
+]
+ForkBlock = Annotated[
+    int | None,
+    typer.Option(
+        "--fork-block-number",
+        "--fork-epoch",
+        metavar="N",
+        rich_help_panel=_PANEL,
+        help="The block or epoch to fork at (default: the node's head); a negative number counts back from the head.",
+    ),
+]
+ForkHeaders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fork-header",
+        metavar="'NAME: VALUE'",
+        rich_help_panel=_PANEL,
+        help="Send this HTTP header with each request to the forked node; may be repeated.",
+    ),
+]
+Timeout = Annotated[
+    int,
+    typer.Option(
+        "--timeout", min=1, metavar="MS", rich_help_panel=_PANEL, help="Milliseconds that the forked node may take."
+    ),
+]
+RetryCount = Annotated[
+    int,
+    typer.Option(
+        "--retries",
+        "--fork-retries",
+        min=0,
+        max=100,
+        metavar="N",
+        rich_help_panel=_PANEL,
+        help="Retries of a request that the forked node refuses for its rate, or drops.",
+    ),
+]
+RetryBackoff = Annotated[
+    int,
+    typer.Option(
+        "--fork-retry-backoff",
+        min=0,
+        metavar="MS",
+        rich_help_panel=_PANEL,
+        help="Milliseconds before the first retry, doubled for each further one; a node may ask for others.",
+    ),
+]
+ComputeUnits = Annotated[
+    int,
+    typer.Option(
+        "--compute-units-per-second",
+        min=1,
+        metavar="CUPS",
+        rich_help_panel=_PANEL,
+        help="Compute units a second that the forked node grants; a request counts 17. Applies once it refuses one.",
+    ),
+]
+NoRateLimit = Annotated[
+    bool,
+    typer.Option(
+        "--no-rate-limit",
+        "--no-rpc-rate-limit",
+        rich_help_panel=_PANEL,
+        help="Do not limit the rate of requests to the forked node.",
+    ),
+]
+
+
+def fork_source(
+    url: str | None,
+    block: int | None,
+    silent: bool,
+    *,
+    headers: list[str] | None,
+    timeout: int,
+    retries: int,
+    backoff: int,
+    compute_units: int | None,
+) -> ForkSource | None:
+    """Return the fork that the options ask for, or None. Raises InvalidInput."""
+    from hypervisor.errors import InvalidInput
+    from localnet.fork.forking import ForkSource
+    from localnet.fork.node_client import shown_url
+    from localnet.fork.request_options import RequestOptions
+    from localnet.fork.request_options import headers as parsed_headers
+
+    if url is None:
+        if block is not None:
+            raise InvalidInput("a block to fork at, but no node to fork: say which one with --fork-url")
+        return None
+    node, at, suffix = url.rpartition("@")
+    if at and suffix.isascii() and suffix.isdigit():
+        url = node
+        if block is not None:
+            raise InvalidInput(f"--fork-url names block {suffix}, --fork-block-number {block}: leave one of them out")
+        block = int(suffix)
+
+    def waited(seconds: float) -> None:
+        if not silent:
+            typer.echo(f"waiting for {shown_url(url)} for {seconds:.0f} s", err=True)
+
+    options = RequestOptions(
+        timeout=timeout / 1000,
+        retries=retries,
+        backoff=backoff / 1000,
+        compute_units=compute_units,
+        headers=parsed_headers(headers or ()),
+    )
+    return ForkSource(url, block, waited, options)

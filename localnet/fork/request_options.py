@@ -1,0 +1,113 @@
+"""Options of the requests that a fork sends to its node: timeout, retries, rate limit, headers.
+
+The options and their defaults are anvil's (crates/anvil/src/config.rs); what counts as a refusal for the rate follows
+the error codes and messages of the large providers.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from threading import Lock
+from typing import Any, Final
+
+from hypervisor.errors import InvalidInput
+
+_COST: Final = 17
+"""Compute units that a request costs on average, as anvil reckons."""
+_RETRIED: Final = frozenset({429, 502, 503, 504})
+_RATE_WORDS: Final = re.compile(
+    r"rate.?limit|rate exceeded|request limit|too many requests|credits limited|compute units|request count exceeded",
+    re.IGNORECASE,
+)
+_LONGEST_WAIT: Final = 60.0
+"""Maximum number of seconds between two attempts, whatever a node asks for in `Retry-After`."""
+_HEADER: Final = re.compile(r"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s*([\x20-\x7e\t]*?)\s*")
+_SET_BY_CLIENT: Final = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """Timeout in seconds for one attempt, number of retries, seconds before the first retry, and HTTP headers.
+
+    A node that refuses a request for its rate is asked for at most `compute_units` a second from then on, 17 for each
+    request; None sets no such limit.
+    """
+
+    timeout: float = 45.0
+    retries: int = 5
+    backoff: float = 1.0
+    compute_units: int | None = 330
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+FORK_REQUESTS: Final = RequestOptions()
+
+
+def header(text: str) -> tuple[str, str]:
+    """Parse an HTTP header, `Name: value`. Raises InvalidInput."""
+    found = _HEADER.fullmatch(text)
+    if found is None:
+        raise InvalidInput(f"'{text.partition(':')[0]:.40}' is not an HTTP header: write it as 'Name: value'")
+    if found[1].lower() in _SET_BY_CLIENT:
+        raise InvalidInput(f"the header {found[1]} is set by each request itself: leave it out")
+    return found[1], found[2]
+
+
+def headers(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Parse several HTTP headers. Raises InvalidInput."""
+    return tuple(header(text) for text in texts)
+
+
+def is_rate_limited(error: Mapping[str, Any]) -> bool:
+    """Return True if a JSON-RPC error refuses a request for the rate of requests."""
+    return (
+        error.get("code") == HTTPStatus.TOO_MANY_REQUESTS or _RATE_WORDS.search(str(error.get("message"))) is not None
+    )
+
+
+def is_temporary(status: int) -> bool:
+    """Return True if an HTTP status asks the client to try again later."""
+    return status in _RETRIED
+
+
+class Retries:
+    """The waiting between the attempts of one client; several threads may use it."""
+
+    def __init__(self, options: RequestOptions) -> None:
+        self._options = options
+        self._lock = Lock()
+        self._next: float | None = None
+        """Monotonic time of the next request, once the node has refused one for the rate."""
+
+    def wait_for_turn(self) -> None:
+        """Sleep until the rate limit allows another request."""
+        if self._next is None or self._options.compute_units is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            turn = max(now, self._next)
+            self._next = turn + _COST / self._options.compute_units
+        time.sleep(turn - now)
+
+    def wait_for_retry(self, attempt: int, after: float | None, *, limited: bool) -> bool:
+        """Sleep before another attempt; False if `attempt` (0 for the first one) was the last.
+
+        `after` is the number of seconds that the node asks for, `limited` says that the rate was the reason.
+        """
+        if attempt >= self._options.retries:
+            return False
+        if limited:
+            with self._lock:
+                self._next = self._next or time.monotonic()
+        wait = self._options.backoff * 2**attempt if after is None else after
+        time.sleep(min(wait, _LONGEST_WAIT))
+        return True
+
+
+def seconds_after(value: str | None) -> float | None:
+    """Parse the header `Retry-After` where it gives seconds; None for a date, and where there is none."""
+    return float(value) if value is not None and re.fullmatch(r"[0-9]{1,6}", value.strip()) else None
