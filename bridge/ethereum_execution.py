@@ -69,6 +69,9 @@ class ForkTable(Protocol):
     def fork_names(self) -> tuple[str, ...]:
         """The forks whose rules are there, oldest first."""
 
+    def transaction_types(self, fork: str) -> tuple[int, ...]:
+        """The types of transactions that a fork has."""
+
 
 @runtime_checkable
 class EthereumExecution(Protocol):

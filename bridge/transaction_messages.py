@@ -23,6 +23,7 @@ from bridge.params import CREATE_EXTERNAL_METHOD
 from bridge.transaction_parsing import parse_transaction
 from bridge.transactions import (
     ACCESS_LIST,
+    BLOB,
     DYNAMIC_FEE,
     LEGACY,
     SET_CODE,
@@ -30,6 +31,7 @@ from bridge.transactions import (
     SignedTransaction,
     Transaction,
     TransactionError,
+    check_type,
 )
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
@@ -40,8 +42,13 @@ _HOMESTEAD_PREFIX: Final = 1
 _EIP_155_PREFIX: Final = 2
 _ACCESS_LIST_PREFIX: Final = 3
 _WHOLE_PREFIX: Final = 4
-_CARRIED: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE)
+CARRIED: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE)
 """The types of transactions that a message can hold, if their access list is empty."""
+NOT_CARRIED: Final = {
+    BLOB: "a Filecoin message has no place for blobs",
+    SET_CODE: "a Filecoin message has no place for authorizations",
+}
+"""Why it cannot hold those of other types."""
 _SIGNATURE: Final = 65
 
 
@@ -124,10 +131,7 @@ def signed_message(signed: SignedTransaction, sender: EthAddress | None = None) 
     Raises TransactionError for what a message cannot hold: another type, an access list.
     """
     transaction = signed.transaction
-    if transaction.type not in _CARRIED:
-        raise TransactionError(
-            f"transactions of type {transaction.type} are not supported here: expected type 0, 1 or 2"
-        )
+    check_type(transaction.type, CARRIED, NOT_CARRIED.get(transaction.type, ""))
     if transaction.access_list:
         raise TransactionError("the transaction has an access list, which a Filecoin message cannot carry")
     signature = Signature(SignatureType.DELEGATED, _signature_bytes(signed))
@@ -137,7 +141,7 @@ def signed_message(signed: SignedTransaction, sender: EthAddress | None = None) 
 def envelope_message(signed: SignedTransaction, sender: EthAddress | None = None) -> SignedMessage:
     """As `signed_message`, for every transaction: what a message cannot hold is in its signature as it stands."""
     transaction = signed.transaction
-    if transaction.type in _CARRIED and not transaction.access_list:
+    if transaction.type in CARRIED and not transaction.access_list:
         return signed_message(signed, sender)
     signature = Signature(SignatureType.DELEGATED, bytes([_WHOLE_PREFIX]) + signed.raw())
     return SignedMessage(message_of(transaction, sender or signed.sender()), signature)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from bridge import rlp
 from bridge.addresses import EthAddress, eth_address
 from bridge.transactions import (
     ACCESS_LIST,
+    ALL_TYPES,
     BLOB,
     DYNAMIC_FEE,
     LEGACY,
@@ -17,29 +18,28 @@ from bridge.transactions import (
     SignedTransaction,
     Transaction,
     TransactionError,
+    check_type,
 )
 from hypervisor.errors import AddressError
-
-ALL_TYPES: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE, BLOB, SET_CODE)
-WITHOUT_BLOBS: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE, SET_CODE)
-"""What a network's transactions may be, blobs having no place to be."""
 
 _LENGTHS: Final = {LEGACY: 9, ACCESS_LIST: 11, DYNAMIC_FEE: 12, BLOB: 14, SET_CODE: 13}
 _WORD: Final = 32
 _U64_BYTES: Final = 8
 
 
-def parse_transaction(raw: bytes, types: Container[int] = ALL_TYPES) -> SignedTransaction:
-    """A signed transaction of one of some types from the bytes of the wire. Raises TransactionError."""
+def transaction_type(raw: bytes) -> int:
+    """The type that the bytes of a signed transaction begin with, known or not. Raises TransactionError."""
     if not raw:
         raise TransactionError("a transaction of no bytes")
-    kind = LEGACY if raw[0] > 0x7F else raw[0]
-    if kind not in types or raw[0] == LEGACY:
-        typed = [str(known) for known in ALL_TYPES if known != LEGACY and known in types]
-        raise TransactionError(
-            f"transactions of type {raw[0]} are not supported: expected a list (type 0), or type "
-            f"{', '.join(typed[:-1])} or {typed[-1]}"
-        )
+    if raw[0] == LEGACY:
+        raise TransactionError("the transaction starts with the byte 0x00: one of type 0 is a bare RLP list")
+    return LEGACY if raw[0] > 0x7F else raw[0]
+
+
+def parse_transaction(raw: bytes) -> SignedTransaction:
+    """A signed transaction of any type from the bytes of the wire. Raises TransactionError."""
+    kind = transaction_type(raw)
+    check_type(kind, ALL_TYPES)
     try:
         fields = rlp.read_list(rlp.decode(raw if kind == LEGACY else raw[1:]), _LENGTHS[kind])
         *body, v, r, s = fields

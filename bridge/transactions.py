@@ -7,6 +7,7 @@ chain needs one (`bridge.transaction_messages`), and handed as it is to the exec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -22,6 +23,8 @@ DYNAMIC_FEE: Final = 2
 BLOB: Final = 3
 SET_CODE: Final = 4
 
+ALL_TYPES: Final = (LEGACY, ACCESS_LIST, DYNAMIC_FEE, BLOB, SET_CODE)
+
 _WORD: Final = 32
 _U64_FIELDS: Final = ("nonce", "gas_limit")
 _FIELDS: Final = ("nonce", "gas_limit", "chain_id", "value", "max_fee", "max_priority_fee", "max_fee_per_blob_gas")
@@ -30,6 +33,19 @@ _AUTHORIZATION_MAGIC: Final = b"\x05"
 
 class TransactionError(InvalidInput):
     """Bytes that are no transaction that can be carried, or a message that is none."""
+
+
+def check_type(kind: int, accepted: Sequence[int], reason: str = "") -> None:
+    """Raise TransactionError, which names the types that are accepted, for a transaction of another type.
+
+    `reason` says why, where there is more to say.
+    """
+    if kind not in accepted:
+        *others, last = map(str, accepted)
+        raise TransactionError(
+            f"transaction type not supported: type {kind}{f', {reason}' if reason else ''}; "
+            f"expected type {', '.join(others)} or {last}"
+        )
 
 
 class Authorization(NamedTuple):

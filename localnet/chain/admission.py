@@ -9,7 +9,7 @@ from __future__ import annotations
 from bridge.addresses import EthAddress
 from bridge.params import CREATE_EXTERNAL_METHOD
 from bridge.transaction_messages import from_signed_message
-from bridge.transaction_parsing import WITHOUT_BLOBS, parse_transaction
+from bridge.transaction_parsing import parse_transaction, transaction_type
 from bridge.transactions import SignedTransaction, TransactionError
 from hypervisor.address import Address
 from hypervisor.errors import AddressError
@@ -34,7 +34,8 @@ def from_raw(machine: Hypervisor, raw: bytes) -> Candidate:
     if len(raw) > rules.limits.transaction_bytes:  # before millions of items are decoded
         raise TransactionRefused("size", f"oversized data: transaction of {len(raw)} bytes")
     try:
-        signed = parse_transaction(raw, WITHOUT_BLOBS)
+        rules.features.check_type(transaction_type(raw))
+        signed = parse_transaction(raw)
         signed.transaction.check()
         return _from_transaction(rules.messages, machine, signed, signed.sender())
     except (TransactionError, AddressError) as error:

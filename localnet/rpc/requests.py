@@ -39,7 +39,7 @@ class TransactionRequest:
     authorizations: tuple[Authorization, ...]
 
     def call(self, default_sender: EthAddress, rules: NetworkRules) -> CallRequest:
-        """The same as a call. Raises RpcError for what a transaction has not under these rules."""
+        """The same as a call. Raises as `check`."""
         self.check(rules)
         return CallRequest(
             self.to,
@@ -54,12 +54,10 @@ class TransactionRequest:
         )
 
     def check(self, rules: NetworkRules) -> None:
-        """Raises RpcError for what a transaction has not under these rules."""
-        features = rules.features
-        if self.access_list and not features.has_access_lists:
+        """Raises TransactionRefused for a type that these rules do not accept, RpcError for an access list."""
+        rules.features.check_type(self.type)
+        if self.access_list and not rules.features.has_access_lists:
             raise invalid_params("accessList: a Filecoin message cannot carry one")
-        if (self.authorizations or self.type == SET_CODE) and not features.has_authorizations:
-            raise invalid_params("authorizationList: transactions of this type are not supported")
 
 
 def transaction(value: Any) -> TransactionRequest:
@@ -138,7 +136,8 @@ def _input(given: dict[str, Any]) -> bytes:
 
 def _type(given: dict[str, Any], gas_price: int | None) -> int:
     kind: int | None = field(given, "type", quantity)
-    if kind is None and given.get("authorizationList"):
+    authorizations = given.get("authorizationList")
+    if kind is None and authorizations is not None:
         return SET_CODE
     if kind is None and gas_price is not None:
         return LEGACY if given.get("accessList") is None else ACCESS_LIST
@@ -146,8 +145,8 @@ def _type(given: dict[str, Any], gas_price: int | None) -> int:
         return DYNAMIC_FEE
     if kind == LEGACY and given.get("accessList"):
         raise invalid_params("a transaction of type 0 has no accessList")
-    if kind not in (LEGACY, ACCESS_LIST, DYNAMIC_FEE, SET_CODE):
-        raise invalid_params(f"type: transactions of type {kind} are not supported")
+    if authorizations and kind != SET_CODE:
+        raise invalid_params(f"a transaction of type {kind} has no authorizationList")
     return kind
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.addresses import ZERO_ADDRESS
-from bridge.transactions import DYNAMIC_FEE, Transaction
+from bridge.transactions import ALL_TYPES, DYNAMIC_FEE, Transaction, check_type
 from hypervisor.exit_codes import ExitCode
 from localnet.calls.simulation import (
     MOST_BLOCKS,
@@ -83,6 +83,7 @@ def _block(value: Any) -> BlockCalls:
 
 def _call(value: Any) -> SimulatedCall:
     request: TransactionRequest = transaction(value)
+    check_type(request.type, ALL_TYPES)
     if request.access_list or request.authorizations:
         raise invalid_params("simulated calls carry neither an accessList nor an authorizationList")
     price = request.gas_price or 0

@@ -26,7 +26,7 @@ from bridge.patricia import EMPTY_ROOT
 from bridge.reverts import reverted_with
 from bridge.traces.failure_words import REVERTED, WORDS
 from bridge.transaction_messages import envelope_message, message_from
-from bridge.transactions import SignedTransaction
+from bridge.transactions import BLOB, SignedTransaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.executor import ApplyResult
@@ -97,7 +97,7 @@ FEATURES: Final = Features(
     has_null_rounds=False,
     has_official_evm=False,
     has_access_lists=True,
-    has_authorizations=True,
+    transaction_types=(),
     has_filecoin_blocks=False,
     has_pending_block=True,
     allows_bare_storage=True,
@@ -106,17 +106,18 @@ FEATURES: Final = Features(
 )
 
 
-def _fork_names() -> tuple[str, ...]:
-    """The forks that the machine part of these rules has, oldest first."""
+def _forks() -> ForkTable:
+    """The forks that the machine part of these rules has."""
     machine_part = executor_factory(ETHEREUM)
     if not isinstance(machine_part, ForkTable):
         raise InvalidInput(f"the machine part of the rules '{ETHEREUM}' names no forks: it is not this project's")
-    return machine_part.fork_names()
+    return machine_part
 
 
 def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkRules:
     """Rules of a fork (default: the newest), in any spelling, with a block gas limit. Raises InvalidInput."""
-    names = _fork_names()
+    forks = _forks()
+    names = forks.fork_names()
     known = {name.lower(): name for name in names}
     wanted = hardfork or names[-1]
     if wanted.lower() not in known:
@@ -129,7 +130,9 @@ def ethereum_rules(hardfork: str = "", gas_limit: int | None = None) -> NetworkR
         limits=limits,
         fees=FEES,
         simulations=Simulations(estimate_margin=(1, 1), estimate_precision=int(BLOCK_GAS_LIMIT), block_time=12),
-        features=FEATURES,
+        features=replace(
+            FEATURES, transaction_types=tuple(kind for kind in forks.transaction_types(fork) if kind != BLOB)
+        ),
         settings=EthereumSettings(fork, limits),
         blocks=EthereumBlocks(limits),
         messages=EthereumMessages(limits),

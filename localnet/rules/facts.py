@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from bridge.transactions import TransactionError, check_type
 from hypervisor.types import Gas, TokenAmount
+from localnet.errors import TransactionRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,8 @@ class Features:
     has_official_evm: bool
     """Whether a bundle's own EVM actor may run contracts."""
     has_access_lists: bool
-    has_authorizations: bool
-    """Whether there are transactions of type 4, which let accounts run code."""
+    transaction_types: tuple[int, ...]
+    """The types of Ethereum transactions that are accepted."""
     has_filecoin_blocks: bool
     """Whether a block's reward and cron follow its messages."""
     has_pending_block: bool
@@ -77,3 +80,12 @@ class Features:
     """Whether what `BlockSettings` names can be set."""
     keeps_all_reasons: bool
     """Whether a failure always carries its callee's reason; else an engine may run calls in one go and keep none."""
+    refused_types: Mapping[int, str] = field(default_factory=dict)
+    """Why other types of transactions are refused, where there is a reason to name."""
+
+    def check_type(self, kind: int) -> None:
+        """Raise TransactionRefused for a type of transaction that is not accepted."""
+        try:
+            check_type(kind, self.transaction_types, self.refused_types.get(kind, ""))
+        except TransactionError as error:
+            raise TransactionRefused("type", str(error)) from None

@@ -530,9 +530,13 @@ class TestNode:
         with Network() as network:
             rpc, good = Client(Node(network)), network.accounts[1].sign_authorization(NOTES, 0, 0)
             assert rpc("hypervisor_authorizationNonce", "0x" + NOTES.hex()) is None
-            with pytest.raises(TransactionRefused, match="transactions of type 4 are not supported here"):
+            with pytest.raises(
+                TransactionRefused, match="not supported: type 4, a Filecoin message has no place for authorizations"
+            ):
                 network.submit(signed(network, good))
-            with pytest.raises(Failed, match="authorizationList: transactions of this type are not supported"):
+            with pytest.raises(
+                Failed, match="not supported: type 4, a Filecoin message has no place for authorizations"
+            ):
                 rpc("eth_estimateGas", {"from": f"0x{NOTES.hex()}", "to": f"0x{NOTES.hex()}", "type": "0x4"})
 
 

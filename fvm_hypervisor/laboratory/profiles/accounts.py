@@ -60,7 +60,11 @@ def with_accounts(rules: NetworkRules, option: str) -> NetworkRules:
     messages = AccountMessages(rules.messages, variant_of(option))
     return replace(
         rules,
-        features=replace(rules.features, has_authorizations=True, has_official_evm=False),
+        features=replace(
+            rules.features,
+            transaction_types=(*rules.features.transaction_types, SET_CODE),
+            has_official_evm=False,
+        ),
         messages=messages,
         questions=AccountQuestions(rules.questions, messages),
         views=AccountViews(rules.views),

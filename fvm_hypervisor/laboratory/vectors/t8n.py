@@ -12,8 +12,16 @@ from typing import Any
 
 from bridge import rlp
 from bridge.ethereum_block import EthereumBlock, next_base_fee
-from bridge.transaction_parsing import ALL_TYPES, parse_transaction, read_v
-from bridge.transactions import ACCESS_LIST, LEGACY, SignedTransaction, Transaction, TransactionError
+from bridge.transaction_parsing import parse_transaction, read_v
+from bridge.transactions import (
+    ACCESS_LIST,
+    ALL_TYPES,
+    LEGACY,
+    SignedTransaction,
+    Transaction,
+    TransactionError,
+    check_type,
+)
 from fvm_hypervisor.laboratory.vectors import t8n_output as output
 from fvm_hypervisor.laboratory.vectors.ethereum_json import (
     BadFixture,
@@ -223,8 +231,7 @@ def _signed_here(transaction: Transaction, key: bytes) -> SignedTransaction:
 
 def _transaction(item: Any) -> Transaction:
     kind = read_number(item.get("type") or 0, "type")
-    if kind not in ALL_TYPES:
-        raise TransactionError(f"transactions of type {kind} are not known: expected 0 to 4")
+    check_type(kind, ALL_TYPES)
     is_legacy = kind <= ACCESS_LIST
     fee = read_number(item.get("gasPrice" if is_legacy else "maxFeePerGas"), "gasPrice or maxFeePerGas")
     v = read_number(item.get("v") or 0, "v")

@@ -12,7 +12,7 @@ from bridge.ethereum_block import BLOCK_HASHES, ETHEREUM
 from bridge.ethereum_execution import ForkFacts, Question
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import CreateReturn, unwrap_return
-from bridge.transactions import DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
+from bridge.transactions import ALL_TYPES, DYNAMIC_FEE, SET_CODE, SignedTransaction, Transaction
 from hypervisor.address import Address
 from hypervisor.errors import InvalidInput, MessageError
 from hypervisor.events import events_root
@@ -35,7 +35,7 @@ from runtimes.evm.ethereum.application import (
 )
 from runtimes.evm.ethereum.block_hashes import BlockHashes
 from runtimes.evm.ethereum.contract_states import KnownContracts, may_send
-from runtimes.evm.ethereum.forks import fork_names
+from runtimes.evm.ethereum.forks import fork_named, fork_names
 from runtimes.evm.ethereum.messages import Entry, transaction_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
 
@@ -121,6 +121,11 @@ class EthereumExecutor:
     def fork_names() -> tuple[str, ...]:
         """The forks whose rules are there, oldest first (`bridge.ethereum_execution.ForkTable`)."""
         return fork_names()
+
+    @staticmethod
+    def transaction_types(fork: str) -> tuple[int, ...]:
+        """The types of transactions that a fork has (`bridge.ethereum_execution.ForkTable`)."""
+        return ALL_TYPES if fork_named(fork).delegations else tuple(kind for kind in ALL_TYPES if kind != SET_CODE)
 
     # --- what a chain asks (`bridge.ethereum_execution.EthereumExecution`) ------------------------------------
 

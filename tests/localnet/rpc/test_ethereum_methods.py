@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from eth_account import Account as EthAccount
 
+from bridge.transactions import SET_CODE, Transaction
 from localnet import Network
 from localnet.rpc.node import Node
 from runtimes.evm.ethereum.forks import FORKS, fork_names
@@ -172,3 +173,20 @@ def test_every_kind_of_call_and_creation_is_a_frame_of_its_opcode(rpc: Client) -
     assert trace["output"] == "0x2a"
     (flat,) = rpc("trace_transaction", made)
     assert (flat["type"], flat["result"]["address"]) == ("create", created)
+
+
+@pytest.mark.parametrize(("rules", "hardfork"), [("filecoin", ""), ("ethereum", "Cancun"), ("ethereum", "Prague")])
+def test_an_empty_authorization_list_is_refused_as_the_signed_transaction_is(rules: str, hardfork: str) -> None:
+    """go-ethereum's `TransactionArgs` make type 4 of any list that is there; a block holds none with an empty one."""
+    with Network(clock=Clock(), rules=rules, hardfork=hardfork) as network:
+        rpc, alice = Client(Node(network)), network.accounts[0]
+        bare = Transaction(SET_CODE, network.chain_id, 0, network.accounts[1].address, 0, b"", 100_000, 10**10, 10**9)
+        with pytest.raises(Failed) as of_raw:
+            rpc("eth_sendRawTransaction", f"0x{alice.sign(bare).raw().hex()}")
+        request = {"from": f"0x{alice.address.hex()}", "to": f"0x{network.accounts[1].address.hex()}"}
+        for given in ({}, {"gas": hex(100_000)}):
+            with pytest.raises(Failed) as of_object:
+                rpc("eth_sendTransaction", {**request, **given, "authorizationList": []})
+            assert (of_object.value.code, str(of_object.value)) == (of_raw.value.code, str(of_raw.value))
+        assert of_raw.value.code == -32003
+        assert network.block_number == 0

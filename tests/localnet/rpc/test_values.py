@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localnet.errors import TransactionRefused
 from localnet.rpc import values
 from localnet.rpc.blocks_at import BlockRef, block, number_or_tag
 from localnet.rpc.errors import INVALID_PARAMS, RpcError
@@ -103,6 +104,7 @@ def test_what_names_no_block(value: Any) -> None:
         block(value)
 
 
+AUTHORIZATION = {"address": "0x" + "11" * 20, **dict.fromkeys(("chainId", "nonce", "yParity", "r", "s"), "0x0")}
 LISTED = [{"address": "0x" + "11" * 20, "storageKeys": []}]
 
 
@@ -136,7 +138,7 @@ class TestTransactionObjects:
             ({"value": "5"}, "value: '5' is not a quantity"),
             ({"to": "0x1"}, "to: '0x1' is not a valid address"),
             ({"gasPrice": "0x1", "maxFeePerGas": "0x1"}, "both gasPrice and"),
-            ({"type": "0x3"}, "type 3 are not supported"),
+            ({"type": "0x2", "authorizationList": [AUTHORIZATION]}, "type 2 has no authorizationList"),
             ({"type": "0x0", "maxFeePerGas": "0x1"}, "a transaction of type 0 has a gasPrice"),
             ({"type": "0x1", "maxPriorityFeePerGas": "0x1"}, "a transaction of type 1 has a gasPrice"),
             ({"type": "0x0", "accessList": LISTED}, "type 0 has no accessList"),
@@ -155,8 +157,28 @@ class TestTransactionObjects:
         request.check(rules_named("ethereum"))
         with pytest.raises(RpcError, match="accessList: a Filecoin message cannot carry one"):
             request.check(rules_named("filecoin"))
-        with pytest.raises(RpcError, match="authorizationList"):
-            transaction({"type": "0x4"}).check(rules_named("filecoin"))
+
+    @pytest.mark.parametrize(
+        ("rules", "hardfork", "accepted", "last"),
+        [
+            ("filecoin", "", "0, 1 or 2", 2),
+            ("ethereum", "Cancun", "0, 1 or 2", 2),
+            ("ethereum", "Osaka", "0, 1, 2 or 4", 4),
+        ],
+    )
+    def test_a_type_that_is_not_accepted_names_those_that_are(
+        self, rules: str, hardfork: str, accepted: str, last: int
+    ) -> None:
+        known = rules_named(rules, hardfork)
+        transaction({"type": hex(last)}).check(known)
+        for kind in range(last + 1, 6):
+            with pytest.raises(TransactionRefused, match=f"type {kind}.*; expected type {accepted}$"):
+                transaction({"type": hex(kind)}).check(known)
+
+    def test_an_authorization_list_makes_type_4_though_it_is_empty(self) -> None:
+        assert transaction({"authorizationList": []}).type == 4
+        assert transaction({"authorizationList": None}).type == 2
+        assert transaction({"type": "0x2", "authorizationList": []}).type == 2
 
 
 class TestLogFilters:
