@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tests.docs.cli_page import OPTIONS_PAGE, PAGE, help_of, replaced, with_options
 
 TEXT = PAGE.read_text(encoding="utf-8")
-README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^### hypervisor (.+)$", TEXT, re.MULTILINE)
 
 
@@ -28,13 +26,6 @@ def test_the_options_of_anvil_that_are_missing_are_listed_in_the_words_of_their_
 def test_help_shows_three_panels_in_the_order_of_the_page() -> None:
     panels = re.findall(r"^╭─ (.*?) ─+╮$", help_of(), re.MULTILINE)
     assert panels == ["Options", "Use it", "Actors and state", "Check it"]
-
-
-def test_every_command_of_the_readme_is_there() -> None:
-    rows = re.findall(r"^\| (`[^|]*`) \| [^|]* \|$", README, re.MULTILINE)
-    assert {name for names in rows for name in re.findall(r"`([\w-]+)`", names)} == {
-        command for command in COMMANDS if " " not in command
-    }
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands run, its Python runs, its table agrees with the command line."""
+"""Tests of the README: its commands and its Python run, and its figures are those of the demo."""
 
 from __future__ import annotations
 
@@ -24,18 +24,6 @@ def blocks(language: str) -> list[str]:
 def commands(program: str) -> list[str]:
     """The lines of the console blocks that run a program."""
     return [line for block in blocks("console") for line in block.splitlines() if line.split()[0] == program]
-
-
-def table() -> set[str]:
-    """The commands in the README's table."""
-    rows = re.findall(r"^\| (`[^|]*`) \| [^|]* \|$", README, re.MULTILINE)
-    return {name for names in rows for name in re.findall(r"`(\w+)`", names)}
-
-
-def offered() -> set[str]:
-    """The commands that `hypervisor --help` lists."""
-    help_text = subprocess.run([BIN / "hypervisor", "--help"], capture_output=True, text=True, check=True).stdout
-    return set(re.findall(r"^│ (\w+) +\S", help_text, re.MULTILINE))
 
 
 def test_every_command_runs_in_the_order_of_the_page_in_one_shell(tmp_path: Path) -> None:
@@ -83,10 +71,6 @@ def test_the_printed_call_tree_is_what_the_demo_prints_but_for_the_gas_of_the_da
 def without_gas(text: str) -> str:
     """The call trees without their gas figures, which move with every rebuild of a guest."""
     return re.sub(r"gas [0-9,]+", "gas", text)
-
-
-def test_the_table_has_every_command_that_is_offered() -> None:
-    assert table() == offered()
 
 
 def test_the_actors_that_are_named_as_incomplete_are_the_ones_without_all_methods() -> None:

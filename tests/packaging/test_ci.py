@@ -88,18 +88,10 @@ def test_where_nothing_can_be_compiled_the_clones_tests_run_interpreted(tmp_path
     ]
 
 
-def test_the_minutes_of_its_steps_are_those_of_the_page_and_an_hour_in_all() -> None:
-    page = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([^|*]+) \| (\d+) \|$", page, re.MULTILINE)
-    steps = re.findall(r"^ +step (\d+) \"([^\"]+)\"", FUNCTIONS, re.MULTILINE)
-    assert len(steps) == len(re.findall(r"\bstep \d", FUNCTIONS))
-    assert sorted(int(minutes) for minutes, _ in steps) == sorted(
-        int(minutes) for title, minutes in rows if not title.startswith("to come")
-    )
-    named = {title: int(minutes) for title, minutes in rows}
-    assert all(named.get(title, int(minutes)) == int(minutes) for minutes, title in steps)
-    assert sum(named.values()) <= 60
-    assert f"| **in all** | **{sum(named.values())}** |" in page
+def test_the_steps_take_at_most_an_hour_in_all() -> None:
+    minutes = re.findall(r"^ +step (\d+) \"", FUNCTIONS, re.MULTILINE)
+    assert len(minutes) == len(re.findall(r"\bstep \d", FUNCTIONS))
+    assert sum(map(int, minutes)) <= 60
 
 
 def test_a_step_that_takes_longer_than_its_minutes_says_so_at_the_end(tmp_path: Path) -> None:
