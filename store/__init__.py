@@ -1,4 +1,4 @@
-"""Content-addressed storage: CIDs, DAG-CBOR, blockstores, HAMT, AMT, KAMT, CAR. Knows IPLD, knows nothing of actors."""
+"""Content-addressed storage: CIDs, DAG-CBOR, blockstores, HAMT, AMT, KAMT and CAR files, independent of actors."""
 
 from store.compiled import check_compiled
 

@@ -1,8 +1,8 @@
-"""AMT, version 3: Filecoin's sparse array from unsigned integers to values, byte for byte as the network writes it.
+"""AMT version 3: Filecoin's sparse array from unsigned integers to values, byte-compatible with the network.
 
-Nodes are loaded when they are first needed, changed in memory and written once by `flush`, only where they changed.
-The root block is `[bit_width, height, count, node]`; a node is `[bitmap, links, values]` with one of the lists empty.
-Rules: ref-fvm `ipld/amt`.
+Nodes are loaded on first use, changed in memory and written by `flush`, which writes changed nodes only. The root block
+is `[bit_width, height, count, node]`; a node is `[bitmap, links, values]` with one of the lists empty. Source: ref-fvm
+`ipld/amt`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEFAULT_BIT_WIDTH: Final = 3
 
 
 class AmtError(TreeNodeError):
-    """A block that is no AMT root or node."""
+    """Raised when a block is not a valid AMT root or node."""
 
 
 class _AmtNode:
@@ -31,20 +31,20 @@ class _AmtNode:
 
     def __init__(self, slots: dict[int, Any], cid: Cid | None) -> None:
         self.slots = slots
-        self.cid = cid  # None: changed since it was loaded or flushed
+        self.cid = cid  # None if changed since it was loaded or flushed
 
 
 class Amt:
-    """A sparse array of DAG-CBOR values. Values that it hands out belong to it: replace them, never change them.
+    """A sparse array of DAG-CBOR values.
 
-    `count` is the number of values. After an AmtError or a missing block in the middle of a change, the object is
-    not to be used further.
+    `count` is the number of values. Returned values are owned by the array: replace them, do not modify them in place.
+    Do not use the object after a change has raised AmtError or BlockNotFound.
     """
 
     def __init__(self, store: Blockstore, root: Cid | None = None, bit_width: int | None = None) -> None:
-        """Open the array at `root`, or start an empty one of `bit_width` (default 3).
+        """Open the array at `root`, or create an empty one with `bit_width` (default 3).
 
-        Raises AmtError, also where a bit width is given and the root has another one, and BlockNotFound.
+        Raises AmtError for an invalid root, or if `bit_width` is given and differs from the root's, and BlockNotFound.
         """
         self._store = store
         self._cid = root
@@ -58,14 +58,14 @@ class Amt:
 
     @classmethod
     def from_values(cls, store: Blockstore, values: Iterable[Any], bit_width: int = DEFAULT_BIT_WIDTH) -> Amt:
-        """An array of values at the indices 0, 1, 2, ..., not flushed yet."""
+        """Return an array of `values` at the indices 0, 1, 2, ..., not yet flushed."""
         amt = cls(store, None, bit_width)
         for index, value in enumerate(values):
             amt.set(index, value)
         return amt
 
     def get(self, index: int) -> Any | None:
-        """The value at `index`, or None (which also stands for a stored null: see `in`)."""
+        """Return the value at `index`, or None if it is absent or a stored null; use `in` to tell them apart."""
         return self._slot(index)[1]
 
     def __contains__(self, index: int) -> bool:
@@ -94,7 +94,7 @@ class Amt:
         self._cid = None
 
     def delete(self, index: int) -> bool:
-        """Remove the value at `index`; whether there was one."""
+        """Remove the value at `index`, and return True if there was one."""
         _check_index(index)
         if index >> (self._bit_width * (self._height + 1)) or not self._delete(self._root, self._height, index):
             return False
@@ -108,20 +108,23 @@ class Amt:
         return True
 
     def items(self, first: int = 0) -> Iterator[tuple[int, Any]]:
-        """All indices from `first` on and their values, in ascending order. The array must not change meanwhile."""
+        """Iterate over (index, value) pairs in ascending order, starting at index `first`.
+
+        The array must not be changed during the iteration.
+        """
         return self._walk(self._root, self._height, 0, first)
 
     def differences(self, after: Amt) -> Iterator[tuple[int, Any, Any]]:
-        """The indices whose values differ in another array, with both values, MISSING where there is none.
+        """Iterate over (index, old value, new value) where the two arrays differ; an absent value is MISSING.
 
-        What both share is not read. Both must be flushed, and not change meanwhile.
+        Shared subtrees are not read. Both arrays must be flushed and must not be changed during the iteration.
         """
         if self._bit_width != after._bit_width:
             return changed_values(dict(self.items()), dict(after.items()))
         return self._differences((self._root, self._height), after, (after._root, after._height), 0)
 
     def flush(self) -> Cid:
-        """Write the changed nodes to the store, children first; returns the root."""
+        """Write the changed nodes to the store, children first, and return the root CID."""
         if self._cid is not None:
             return self._cid
         written: list[tuple[_AmtNode, Cid, bytes]] = []
@@ -136,17 +139,19 @@ class Amt:
 
     def _open(self, value: Any, bit_width: int | None) -> None:
         if type(value) is not list or len(value) != 4 or not all(_is_count(number) for number in value[:3]):
-            raise AmtError("an AMT root is [bit width, height, count, node]")
+            raise AmtError("invalid AMT root: expected [bit width, height, count, node]")
         self._bit_width, self._height, self.count, node = value
         if not 1 <= self._bit_width <= MAX_BIT_WIDTH:
             raise AmtError(f"bit width {self._bit_width} is not between 1 and {MAX_BIT_WIDTH}")
         if bit_width is not None and bit_width != self._bit_width:
-            raise AmtError(f"bit width {self._bit_width}, expected {bit_width}")
+            raise AmtError(f"the root has bit width {self._bit_width}, expected {bit_width}")
         if self._bit_width * self._height >= 64:
-            raise AmtError(f"height {self._height} is more than 64-bit indices need")
+            raise AmtError(f"height {self._height} at bit width {self._bit_width} exceeds 64-bit indices")
         self._root = self._node(node, self._height, None)
         if bool(self._root.slots) != bool(self.count) or (self._height and not self.count):
-            raise AmtError(f"an AMT of {self.count} values, height {self._height} and {len(self._root.slots)} slots")
+            raise AmtError(
+                f"inconsistent AMT root: count {self.count}, height {self._height}, {len(self._root.slots)} used slots"
+            )
 
     def _slot(self, index: int) -> tuple[bool, Any]:
         _check_index(index)
@@ -183,18 +188,18 @@ class Amt:
             pointer = node.slots[slot]
             index = base + (slot << (self._bit_width * height))
             if index + (1 << (self._bit_width * height)) <= first:
-                continue  # all that is there comes before
+                continue  # the whole subtree lies before `first`
             if height == 0:
                 yield index, pointer
             else:
-                # Nodes met for the first time are not kept: a walk over a large array stays small.
+                # Loaded nodes are not cached, so that iterating over a large array uses little memory.
                 child = pointer if type(pointer) is _AmtNode else self._load(pointer, height - 1)
                 yield from self._walk(child, height - 1, index, first)
 
     def _differences(
         self, left: tuple[_AmtNode, int], after: Amt, right: tuple[_AmtNode, int], base: int
     ) -> Iterator[tuple[int, Any, Any]]:
-        """Of two nodes with their heights, the lower of which begins where the higher one does."""
+        """Compare two nodes, given with their heights and starting at the same index `base`."""
         (old, old_height), (new, new_height) = left, right
         if old_height < new_height:
             old, old_height = _AmtNode({0: old} if old.slots else {}, None), old_height + 1
@@ -214,7 +219,7 @@ class Amt:
                     yield from self._differences((lower[0], old_height - 1), after, (lower[1], old_height - 1), index)
 
     def _node_at(self, pointer: Any, height: int) -> _AmtNode:
-        """The node of a slot, an empty one where there is none."""
+        """Return the node that a slot points to, or an empty node if the slot is empty."""
         if pointer is None:
             return _AmtNode({}, None)
         return pointer if type(pointer) is _AmtNode else self._load(pointer, height)
@@ -229,7 +234,7 @@ class Amt:
         cid = child_cid(pointer, AmtError)
         node = self._node(load_value(self._store, cid, AmtError), height, cid)
         if not node.slots:
-            raise AmtError("an empty node below the root")
+            raise AmtError("invalid AMT: empty node below the root")
         return node
 
     def _node(self, value: Any, height: int, cid: Cid | None) -> _AmtNode:
@@ -240,15 +245,15 @@ class Amt:
             or type(value[1]) is not list
             or type(value[2]) is not list
         ):
-            raise AmtError("a node is [bitmap, links, values]")
+            raise AmtError("invalid AMT node: expected [bitmap, links, values]")
         raw, links, values = value
         bitmap = int.from_bytes(raw, "little")
         if len(raw) != self._bitmap_length() or bitmap >> (1 << self._bit_width):
-            raise AmtError(f"bitmap {raw.hex()[:80]} is not one of {1 << self._bit_width} slots")
+            raise AmtError(f"invalid AMT node: bitmap {raw.hex()[:80]} does not fit {1 << self._bit_width} slots")
         held, other = (links, values) if height else (values, links)
         if other or bitmap.bit_count() != len(held):
             raise AmtError(
-                f"a node at height {height} with {len(links)} links, {len(values)} values, bitmap {bitmap:x}"
+                f"invalid AMT node at height {height}: {len(links)} links, {len(values)} values, bitmap {bitmap:x}"
             )
         if height:
             for pointer in held:

@@ -1,21 +1,21 @@
-"""What every store offers, and how it fails.
+"""The blockstore protocols, and the errors that stores raise.
 
     StoreError
-    ├── BlockNotFound     no block under this CID
-    ├── StoreCorrupt      stored bytes that cannot be what they claim
-    │   ├── BlockCorrupt  a block without the hash of its CID
-    │   └── TreeNodeError a block that is no node of the collection read (HamtError, AmtError, KamtError)
-    ├── StoreFormatError  a folder of another program, format or version
-    ├── StoreLocked       another process writes to the folder
-    ├── StoreReadOnly     a write where only reading is possible: a store opened for reading, a read-only disk
-    ├── StoreIOError      the medium failed
-    │   ├── StoreFull     no room: the disk, a quota or a limit on file sizes
-    │   └── StoreDenied   the permissions of folder or files
+    ├── BlockNotFound     no block with this CID
+    ├── StoreCorrupt      stored data is malformed
+    │   ├── BlockCorrupt  a block does not match the hash in its CID
+    │   └── TreeNodeError a block is not a valid node (HamtError, AmtError, KamtError)
+    ├── StoreFormatError  the folder has another program's format or an unsupported version
+    ├── StoreLocked       another process has the folder open for writing
+    ├── StoreReadOnly     a write to a store opened for reading, or on a read-only file system
+    ├── StoreIOError      an input/output error of the disk
+    │   ├── StoreFull     no space left: disk, quota or file size limit
+    │   └── StoreDenied   insufficient permissions on the folder or its files
     ├── StoreClosed       use after close
-    ├── HeadMoved         compare-and-swap on a head that is no longer the expected one
-    └── CarError          a CAR file that cannot be trusted
+    ├── HeadMoved         a compare-and-swap found another value than expected
+    └── CarError          a CAR file is malformed
 
-(`CidError` and `CodecError`, which speak of bytes and not of stores, are ValueErrors in `store.cid` and `store.codec`.)
+`CidError` (`store.cid`) and `CodecError` (`store.codec`) are ValueErrors, since they concern bytes and not stores.
 """
 
 from __future__ import annotations
@@ -28,15 +28,18 @@ from store.cid import Cid, cid_of, show
 from store.codec import decode, encode
 
 NOTHING: Final[Mapping[bytes, bytes | None]] = MappingProxyType({})
-"""No change."""
+"""An empty set of changes."""
 
 
 class StoreError(Exception):
-    """The root of the tree above."""
+    """Base class of all store errors."""
 
 
 class BlockNotFound(StoreError):
-    """No block is stored under `cid`; `way` are the blocks that led to it, from a root on, where that is known."""
+    """Raised when no block is stored under `cid`.
+
+    `way` holds the CIDs of the blocks from a root down to the one that links to it, if known.
+    """
 
     def __init__(self, cid: Cid, way: tuple[Cid, ...] = ()) -> None:
         super().__init__(cid, way)
@@ -48,74 +51,80 @@ class BlockNotFound(StoreError):
 
 
 class StoreCorrupt(StoreError):
-    """Stored bytes are not what they claim to be."""
+    """Raised when stored data is malformed."""
 
 
 class BlockCorrupt(StoreCorrupt):
-    """The bytes stored under `cid` do not have its hash, or it has a hash function that is unknown here."""
+    """Raised when the bytes stored under `cid` do not match its hash, or its hash function is not supported."""
 
     def __init__(self, cid: Cid) -> None:
         super().__init__(cid)
         self.cid = cid
 
     def __str__(self) -> str:
-        return f"block {_text(self.cid)} is damaged: what is stored under this CID does not have its hash"
+        return f"block {_text(self.cid)} is corrupt: the stored bytes do not match the hash in the CID"
 
 
 class TreeNodeError(StoreCorrupt):
-    """A block is not a node of the collection that was to be read from it."""
+    """Raised when a block is not a valid node of the collection being read."""
 
 
 class StoreFormatError(StoreError):
-    """The folder belongs to another program, or to another format version of this one."""
+    """Raised when a folder has another program's format or an unsupported format version."""
 
 
 class StoreLocked(StoreError):
-    """Another process has the folder open for writing."""
+    """Raised when another process has the folder open for writing."""
 
 
 class StoreReadOnly(StoreError):
-    """A write to a store that was opened for reading, or that lies on a read-only disk."""
+    """Raised on a write to a store that was opened for reading, or that is on a read-only file system."""
 
 
 class StoreIOError(StoreError):
-    """The medium failed. What was committed before stays; what the failed write was to store is there or is not."""
+    """Raised on an input/output error of the disk.
+
+    Earlier commits are intact; the failed write was applied either completely or not at all.
+    """
 
 
 class StoreFull(StoreIOError):
-    """There is no room for what was to be written."""
+    """Raised when there is no space left for a write."""
 
 
 class StoreDenied(StoreIOError):
-    """Permissions forbid to read or write the folder."""
+    """Raised when permissions forbid reading or writing the folder."""
 
 
 class StoreClosed(StoreError):
-    """The store was closed before."""
+    """Raised when a closed store is used."""
 
 
 class HeadMoved(StoreError):
-    """A compare-and-swap found another head than the caller expected."""
+    """Raised when a compare-and-swap finds another value than the caller expected."""
 
 
 class Blockstore(Protocol):
-    """Blocks by CID. `put` checks nothing: who puts foreign bytes verifies them first."""
+    """A map from CIDs to blocks. `put` does not verify hashes: callers verify untrusted bytes first."""
 
     def get(self, cid: Cid) -> bytes:
-        """The block; BlockNotFound if there is none, BlockCorrupt if what a durable medium holds is not that block."""
+        """Return the block.
+
+        Raises BlockNotFound if it is absent, and BlockCorrupt if the bytes on disk do not match the CID.
+        """
 
     def has(self, cid: Cid) -> bool:
-        """Whether the block is stored."""
+        """Return True if the block is stored."""
 
     def put(self, cid: Cid, data: bytes) -> None:
         """Store one block."""
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Store blocks, all or none where the medium is durable."""
+        """Store blocks; atomic if the store is durable."""
 
 
 class Store(Blockstore, Protocol):
-    """A blockstore with named metadata (the heads) and a chain's index, all changed together in one durable step."""
+    """A blockstore with named metadata (the heads) and a chain index, which change atomically with the blocks."""
 
     def commit(
         self,
@@ -124,27 +133,27 @@ class Store(Blockstore, Protocol):
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Store blocks, set metadata and index (None deletes) atomically; when it returns, all survive a crash.
+        """Atomically store blocks and set metadata and index entries (None deletes); durable on return.
 
-        Only if the metadata is what `expected` says of it (None: absent): else HeadMoved, and nothing has changed.
-        Several threads may commit to one store.
+        Raises HeadMoved, without any change, unless the current metadata equals `expected` (None: absent). Several
+        threads may commit to one store.
         """
 
     def metadata(self, key: bytes) -> bytes | None:
-        """The metadata under `key`, or None."""
+        """Return the metadata under `key`, or None."""
 
     def all_metadata(self) -> dict[bytes, bytes]:
-        """All metadata, in the order of their keys."""
+        """Return all metadata, sorted by key."""
 
     def index(self, key: bytes) -> bytes | None:
-        """What the chain's index has under `key`, or None; its keys share nothing with those of the metadata."""
+        """Return the chain index entry under `key`, or None. Index and metadata have separate key spaces."""
 
     def close(self) -> None:
-        """Release the medium. Closing twice is allowed."""
+        """Release the underlying resources. Closing twice is allowed."""
 
 
 def check_expected(store: Store, expected: Mapping[bytes, bytes | None]) -> None:
-    """The compare of a compare-and-swap; HeadMoved, naming the key and both values."""
+    """Raise HeadMoved, naming the key and both values, unless the metadata equals `expected`."""
     for key, value in expected.items():
         found = store.metadata(key)
         if found != value:
@@ -152,7 +161,7 @@ def check_expected(store: Store, expected: Mapping[bytes, bytes | None]) -> None
 
 
 def way_text(way: tuple[Cid, ...]) -> str:
-    """How a block was reached: the one that links to it, and the root."""
+    """Return a description of the path to a block: the CID of its parent and of the root."""
     if not way:
         return ""
     root = "" if len(way) == 1 else f", {len(way)} links below the root {_text(way[0])}"
@@ -163,7 +172,7 @@ def _text(cid: bytes) -> str:
     try:
         return show(cid)
     except ValueError:
-        return f"{cid.hex()} (which is not a CID)"
+        return f"{cid.hex()} (not a CID)"
 
 
 def _head(value: bytes | None) -> str:
@@ -171,7 +180,7 @@ def _head(value: bytes | None) -> str:
 
 
 def put_object(store: Blockstore, value: Any) -> Cid:
-    """Encode a value as DAG-CBOR, store it, return its CID."""
+    """Encode a value as DAG-CBOR, store it and return its CID."""
     data = encode(value)
     cid = cid_of(data)
     store.put(cid, data)
@@ -179,5 +188,5 @@ def put_object(store: Blockstore, value: Any) -> Cid:
 
 
 def get_object(store: Blockstore, cid: Cid) -> Any:
-    """The value of a DAG-CBOR block; BlockNotFound, or CodecError if the block is not CBOR."""
+    """Return the decoded value of a DAG-CBOR block. Raises BlockNotFound, and CodecError if it is not CBOR."""
     return decode(store.get(cid))

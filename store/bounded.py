@@ -1,9 +1,8 @@
-"""A store in memory for a network that lives long: states while they are held, everything else for ever, but packed.
+"""An in-memory store for long-running networks, which drops states that are no longer held.
 
-The metadata's roots are held by themselves (`store.roots`), other states by those who name them (`hold`, `release`).
-What a commit brings beside the states that it names (headers, messages, receipts) stays, with the index, as
-`store.packed_entries` keeps it; so does a block that comes otherwise (`put`). But a block to which a state links
-already when it comes is that state's, and goes with it.
+Roots named in the metadata are held automatically (`store.roots`), other states by their users (`hold`, `release`). All
+other data (headers, messages, receipts and the index) is stored permanently in `store.packed_entries`, and so is a
+block added with `put`; a block that a held state already links to belongs to that state and is dropped with it.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ from store.packed_entries import PAGE, RECENT, PackedEntries
 from store.roots import named_roots
 
 _INDEX = b"\0"
-"""Stands before the keys of the index; no CID begins so."""
+"""Prefix of index keys; no CID begins with this byte."""
 
 
 class BoundedStore:
-    """A `Store` that forgets states which nothing holds."""
+    """A `Store` that drops states which are not held."""
 
     def __init__(self, recent: int = RECENT, page: int = PAGE) -> None:
-        """`recent` and `page`: bytes, as in `PackedEntries`."""
+        """Create an empty store; `recent` and `page` are in bytes, as in `PackedEntries`."""
         self._kept = PackedEntries(recent, page)
         self._states = HeldStates(self._find_kept)
         self._blocks = self._states.blocks
         self._metadata: dict[bytes, bytes] = {}
         self._roots: dict[bytes, list[Cid]] = {}
-        """What each entry of the metadata names."""
+        """Roots that each metadata entry names."""
         self._lock = Lock()
-        self.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)  # the state of every new actor, which no message writes
+        self.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)  # the state of new actors, never written by a message
 
     def _find_kept(self, cid: Cid) -> bytes | None:
         return self._kept.get(cid)
@@ -41,7 +40,7 @@ class BoundedStore:
     # --- blocks -----------------------------------------------------------------------------------------------
 
     def get(self, cid: Cid) -> bytes:
-        """The block; BlockNotFound if there is none (any more)."""
+        """Return the block. Raises BlockNotFound if it is absent or was dropped."""
         data = self._blocks.get(cid)
         if data is None:
             data = self._kept.get(cid)
@@ -50,7 +49,7 @@ class BoundedStore:
         return data
 
     def has(self, cid: Cid) -> bool:
-        """Whether the block is stored."""
+        """Return True if the block is stored."""
         return cid in self._blocks or self._kept.get(cid) is not None
 
     def put(self, cid: Cid, data: bytes) -> None:
@@ -68,11 +67,12 @@ class BoundedStore:
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Store blocks, set metadata and index (None deletes); HeadMoved where the metadata is not as `expected`.
+        """Store blocks and set metadata and index entries (None deletes).
 
-        The roots that the metadata names are held instead of those that it named.
+        Holds the roots that the new metadata names and releases those that it replaces. Raises HeadMoved unless the
+        current metadata equals `expected`.
         """
-        new = dict(blocks)  # an iterable that raises half-way leaves the store as it was
+        new = dict(blocks)  # consume the iterable first: if it raises, the store is unchanged
         with self._lock:
             check_expected(self, expected)
             gone: list[Cid] = []
@@ -85,7 +85,7 @@ class BoundedStore:
             self._states.drop()
 
     def _change(self, key: bytes, value: bytes | None, new: Mapping[Cid, bytes]) -> list[Cid]:
-        """Set the metadata under a key; the roots that it named."""
+        """Set one metadata entry, and return the roots that the previous value named."""
         gone, roots = self._roots.get(key, []), list(named_roots({key: value}))
         self._states.hold(roots, new)
         if value is None:
@@ -98,31 +98,31 @@ class BoundedStore:
     # --- states -----------------------------------------------------------------------------------------------
 
     def hold(self, roots: Iterable[Cid]) -> None:
-        """Keep states that are here, once more; they go some time after they were released as often."""
+        """Hold stored states once more; each is dropped some time after the same number of releases."""
         with self._lock:
             self._states.hold(roots, {})
 
     def release(self, roots: Iterable[Cid]) -> None:
-        """Hold states once less than until now."""
+        """Release states that were held."""
         with self._lock:
             self._states.release(roots)
 
     # --- metadata and index -----------------------------------------------------------------------------------
 
     def metadata(self, key: bytes) -> bytes | None:
-        """The metadata under `key`, or None."""
+        """Return the metadata under `key`, or None."""
         return self._metadata.get(key)
 
     def all_metadata(self) -> dict[bytes, bytes]:
-        """All metadata, in the order of their keys."""
+        """Return all metadata, sorted by key."""
         return dict(sorted(self._metadata.items()))
 
     def index(self, key: bytes) -> bytes | None:
-        """What the index has under `key`, or None."""
+        """Return the index entry under `key`, or None."""
         return self._kept.get(_INDEX + key)
 
     def close(self) -> None:
-        """Nothing to release: the blocks stay readable as long as the object lives."""
+        """Do nothing; the blocks stay readable as long as the object exists."""
 
     def __len__(self) -> int:
         return len(self._states)

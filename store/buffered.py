@@ -1,7 +1,7 @@
-"""Writes held back in memory over another blockstore, until a new root says which of them are worth keeping.
+"""A write buffer over another blockstore, from which only the blocks reachable from a new root are committed.
 
-The machine writes every block of an execution here, also those of calls that are later reverted; `reachable` then
-finds the part that the new state root links to, and only that part is committed (ref-fvm `blockstore/buffered.rs`).
+The machine writes every block of an execution here, including those of calls that are reverted later. `reachable` then
+selects the blocks that the new state root links to. Source: ref-fvm `blockstore/buffered.rs`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from store.walk import state_codec, targets
 
 _PREFIX: Final = len(USUAL_PREFIX)
 _USUAL: Final = (USUAL_PREFIX, USUAL_RAW_PREFIX)
-"""How links begin of which nothing needs to be checked: what the prefix says of the digest, `links_of` has seen."""
+"""Prefixes of links that need no validation, since `links_of` has checked the digest length they announce."""
 
 
 class BufferedStore:
@@ -28,30 +28,30 @@ class BufferedStore:
         self.pending: dict[Cid, bytes] = {}
 
     def get(self, cid: Cid) -> bytes:
-        """The block, from the buffer or the base; BlockNotFound if neither has it."""
+        """Return the block from the buffer or the base. Raises BlockNotFound."""
         data = self.pending.get(cid)
         return self.base.get(cid) if data is None else data
 
     def has(self, cid: Cid) -> bool:
-        """Whether the buffer or the base has the block."""
+        """Return True if the buffer or the base has the block."""
         return cid in self.pending or self.base.has(cid)
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Hold one block in the buffer."""
+        """Add one block to the buffer."""
         self.pending.setdefault(cid, data)
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Hold blocks in the buffer."""
-        # The first of two stays: what a revised block was made from came before it, and so is not forgotten before it.
+        """Add blocks to the buffer."""
+        # Keep the first insertion position: `forget_after` must not drop a block before the ones rewritten from it.
         for cid, data in blocks:
             self.pending.setdefault(cid, data)
 
     def reachable(self, root: Cid) -> list[tuple[Cid, bytes]]:
-        """The buffered blocks that `root` leads to, each once, depth first from the root.
+        """Return the buffered blocks reachable from `root`, each once, depth first.
 
-        A block that is not in the buffer is taken to be in the base with all it links to; so of a block that was made
-        from such a one only the fresh links are followed. Raises StoreCorrupt for a link that no state may hold
-        (another codec or hash) and CodecError for a malformed block.
+        A block that is not in the buffer is assumed to be in the base together with everything it links to. For a
+        rewritten version of such a block, only the new links are followed. Raises StoreCorrupt for a link that a state
+        may not contain (unsupported codec or hash) and CodecError for a malformed block.
         """
         found: dict[Cid, bytes] = {}
         todo = [cid for cid in targets(root)[::-1] if state_codec(cid)]
@@ -64,7 +64,7 @@ class BufferedStore:
             if type(data) is RewrittenBlock:
                 based = data.before is not None and data.before not in pending
                 links = data.fresh_links() if based else links_of(data, DAG_CBOR)
-                data = bytes(data)  # without what it remembers
+                data = bytes(data)  # drop the rewrite information
             else:
                 links = links_of(data, state_codec(cid))
             found[cid] = data
@@ -76,10 +76,10 @@ class BufferedStore:
         return list(found.items())
 
     def forget_after(self, count: int) -> None:
-        """Forget the blocks that came after the first `count` ones; blocks stay in the order of their first `put`."""
+        """Drop all but the first `count` blocks; blocks are ordered by their first `put`."""
         while len(self.pending) > count:
             self.pending.popitem()
 
     def clear(self) -> None:
-        """Forget what is buffered."""
+        """Drop all buffered blocks."""
         self.pending.clear()

@@ -1,7 +1,7 @@
-"""CAR files: content-addressed archives, read and written as streams, never held in memory as a whole.
+"""CAR files (content-addressed archives), read and written as streams.
 
-Every block is checked against its CID before it is handed out. Version 1 is read and written here, and of version 2
-the version 1 payload is read; its index is `store.car_index`'s. Rules: https://ipld.io/specs/transport/car/.
+Every block is verified against its CID before it is returned. Reads versions 1 and 2, writes version 1; the index of
+version 2 is handled by `store.car_index`. Source: https://ipld.io/specs/transport/car/.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from store.codec import CodecError, decode_strict, encode, link, unlink
 from store.varint import VarintError, read_uvarint, write_uvarint
 
 MAX_HEADER: Final = 1 << 20
-"""The longest header read, in bytes: some 25,000 roots."""
+"""Maximum length of a header in bytes, enough for about 25,000 roots."""
 
 MAX_SECTION: Final = 8 << 20
-"""The longest section (CID and block) read, in bytes, unless the caller says otherwise."""
+"""Default maximum length of a section (CID and block) in bytes."""
 
 _V2_HEADER: Final = 40  # characteristics (16), payload offset, payload size, index offset (8 each, little-endian)
 _CHUNK: Final = 1 << 16
 
 
 class CarError(StoreError):
-    """A CAR that is cut off, malformed, too large in one piece, or whose block is not what its CID says."""
+    """Raised when a CAR is truncated, malformed or too large, or when a block does not match its CID."""
 
 
 class CarReader:
-    """A CAR being read: `version` and `roots` at once, then each (CID, block) once, by iteration.
+    """An open CAR: its `version` and `roots`, and an iterator over (CID, block) pairs.
 
-    `start` is the byte at which the version 1 payload starts, `position` the one before which everything was read,
-    `section` where the block that was handed out last starts; `index` is where a version 2 file says its index is.
+    `start` is the byte offset of the version 1 payload, `position` the number of bytes read, `section` the offset of
+    the section returned last, and `index` the offset of the index of a version 2 file, or None.
     """
 
     def __init__(self, source: _Source, version: int, roots: tuple[Cid, ...], max_section: int) -> None:
@@ -46,11 +46,11 @@ class CarReader:
 
     @property
     def position(self) -> int:
-        """How many bytes have been read."""
+        """Number of bytes read."""
         return self._source.position
 
     def go_to(self, position: int) -> None:
-        """Go on from a `position` that an earlier reader of the same file has been at; the stream must be seekable."""
+        """Continue at a `position` that an earlier reader of the same file reported; requires a seekable stream."""
         self._source.seek(position)
 
     def __iter__(self) -> Iterator[tuple[Cid, bytes]]:
@@ -68,14 +68,14 @@ class CarReader:
             except CidError as error:
                 raise CarError(f"CAR section before byte {self._source.position}: {error}") from None
             if digest != parts.digest:
-                raise CarError(f"CAR block {show(cid)} does not have that hash")
+                raise CarError(f"CAR block {show(cid)} does not match its hash")
             yield cid, data
 
 
 def read_car(stream: BinaryIO, max_section: int = MAX_SECTION) -> CarReader:
-    """Read the header of a CAR. Raises CarError, here and while the blocks are iterated over.
+    """Read the header of a CAR. Raises CarError, also during iteration over the blocks.
 
-    Nothing is read ahead of need, and memory stays bounded by the larger of header and `max_section`.
+    Nothing is read ahead, and memory use is bounded by the larger of header and `max_section`.
     """
     source = _Source(stream)
     header = _header(source)
@@ -85,24 +85,24 @@ def read_car(stream: BinaryIO, max_section: int = MAX_SECTION) -> CarReader:
         _enter_payload(source)
         header = _header(source)
     if header.get("version") != 1 or header.keys() != {"version", "roots"} or type(header["roots"]) is not list:
-        raise CarError("not a CAR: the header is neither version 1 (with roots) nor version 2")
+        raise CarError("not a CAR: the header is neither a version 1 header with roots nor a version 2 header")
     try:
         roots = tuple(unlink(root) for root in header["roots"])
     except CodecError as error:
-        raise CarError(f"CAR header: a root that is not a link: {error}") from None
+        raise CarError(f"invalid CAR header: a root is not a link: {error}") from None
     return CarReader(source, version, roots, max_section)
 
 
 def write_car(stream: BinaryIO, roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> int:
-    """Write a version 1 CAR: the header, then the blocks in the order in which they come; returns the bytes written."""
+    """Write a version 1 CAR (the header, then the blocks in the given order) and return its size in bytes."""
     size = 0
-    for size in write_sections(stream, roots, blocks):  # noqa: B007 - the last one counts
+    for size in write_sections(stream, roots, blocks):  # noqa: B007 - only the last value is used
         pass
     return size
 
 
 def write_sections(stream: BinaryIO, roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> Iterator[int]:
-    """Write a version 1 CAR piece by piece: the bytes written after the header, and after each block."""
+    """Write a version 1 CAR, yielding the total bytes written after the header and after each block."""
     header = encode({"roots": [link(root) for root in roots], "version": 1})
     head = write_uvarint(len(header)) + header
     stream.write(head)
@@ -123,28 +123,28 @@ def _header(source: _Source) -> dict[str, Any]:
     try:
         header = decode_strict(source.take(length, "header"))
     except CodecError as error:
-        raise CarError(f"not a CAR: the header is {error}") from None
+        raise CarError(f"not a CAR: invalid header: {error}") from None
     if type(header) is not dict:
         raise CarError("not a CAR: the header is not a map")
     return header
 
 
 def _enter_payload(source: _Source) -> None:
-    """Go from the version 2 header to the version 1 payload inside."""
+    """Parse the version 2 header and move to the version 1 payload."""
     fields = source.take(_V2_HEADER, "version 2 header")
     offset = int.from_bytes(fields[16:24], "little")
     size = int.from_bytes(fields[24:32], "little")
     index = int.from_bytes(fields[32:40], "little")
     if offset < source.position:
-        raise CarError(f"CAR version 2: the payload cannot start at byte {offset}")
+        raise CarError(f"invalid CAR version 2 header: the payload offset {offset} lies inside the header")
     if index and index < offset + size:
-        raise CarError(f"CAR version 2: the index cannot start at byte {index}")
+        raise CarError(f"invalid CAR version 2 header: the index offset {index} lies before the end of the payload")
     source.skip(offset - source.position)
     source.start, source.limit, source.index = offset, offset + size, index or None
 
 
 class _Source:
-    """A stream that is read forwards in pieces, and knows where it stands."""
+    """A forward reader over a stream that tracks its position."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -154,48 +154,55 @@ class _Source:
         self.index: int | None = None
 
     def take(self, length: int, what: str) -> bytes:
-        """Exactly `length` bytes; CarError if the stream has fewer. A false length costs no more than one chunk."""
+        """Read exactly `length` bytes in bounded chunks. Raises CarError if the stream ends before."""
         parts = []
         missing = length
         while missing:
             part = self._read(min(missing, _CHUNK))
             if not part:
-                raise CarError(f"CAR cut off at byte {self.position}: {missing} bytes of a {what} are missing")
+                raise CarError(f"CAR is truncated at byte {self.position}: {missing} bytes of a {what} are missing")
             missing -= len(part)
             parts.append(part)
         return b"".join(parts)
 
     def skip(self, length: int) -> None:
-        """Leave out `length` bytes."""
+        """Skip `length` bytes."""
         while length:
             part = self._read(min(length, _CHUNK))
             if not part:
-                raise CarError(f"CAR cut off at byte {self.position}: its payload starts after its end")
+                raise CarError(
+                    f"CAR is truncated at byte {self.position}: the payload starts after the end of the file"
+                )
             length -= len(part)
 
     def seek(self, position: int) -> None:
-        """Go to a byte."""
+        """Move to a byte offset."""
         self._stream.seek(position)
         self.position = position
 
     def varint(self, most: int, what: str) -> int | None:
-        """The length of the next piece, or None at the end of the stream; CarError if it is 0 or above `most`."""
+        """Read the length of the next item, or return None at the end of the stream.
+
+        Raises CarError if the length is 0 or exceeds `most`.
+        """
         raw = b""
         while not raw or raw[-1] >= 0x80:
             byte = self._read(1)
             if not byte:
                 if not raw and (self.limit is None or self.position == self.limit):
                     return None
-                raise CarError(f"CAR cut off at byte {self.position}, inside the length of a {what}")
+                raise CarError(f"CAR is truncated at byte {self.position}, inside the length of a {what}")
             raw += byte
             if len(raw) > 9:
                 break
         try:
             length, _ = read_uvarint(raw)
         except VarintError as error:
-            raise CarError(f"CAR, byte {self.position}: the length of a {what}: {error}") from None
+            raise CarError(f"invalid CAR at byte {self.position}: length of a {what}: {error}") from None
         if not 0 < length <= most:
-            raise CarError(f"CAR, byte {self.position}: a {what} of {length} bytes (1 to {most} are read)")
+            raise CarError(
+                f"invalid CAR at byte {self.position}: a {what} of {length} bytes is out of range (1 to {most})"
+            )
         return length
 
     def _read(self, most: int) -> bytes:

@@ -1,7 +1,7 @@
-"""The index of CAR version 2: written behind the payload, and used to get single blocks out of a file.
+"""The index of CAR version 2: written after the payload and used to read single blocks.
 
-Written is MultihashIndexSorted (0x0401); IndexSorted (0x0400) is read, too. Offsets are those of sections, from the
-start of the payload. Rules: https://ipld.io/specs/transport/car/carv2/.
+Writes MultihashIndexSorted (0x0401) and reads it and IndexSorted (0x0400). Offsets are those of sections, relative to
+the start of the payload. Source: https://ipld.io/specs/transport/car/carv2/.
 
     0401  codes(u32) { code(u64) WIDTHS }       0400  WIDTHS
     WIDTHS = widths(u32) { width(u32) length(u64) { digest offset(u64) } }, entries sorted by digest; all little-endian
@@ -29,11 +29,11 @@ MULTIHASH_SORTED: Final = 0x0401
 _PRAGMA: Final = bytes.fromhex("0aa16776657273696f6e02")
 _PAYLOAD: Final = 51
 _RUN: Final = 1 << 18
-"""How many entries are sorted in memory at a time (some 25 MB); more are sorted on disk."""
+"""Maximum number of entries sorted in memory (about 25 MB); larger indices are merge-sorted on disk."""
 
 
 def write_indexed_car(file: BinaryIO, roots: Iterable[Cid], blocks: Iterable[tuple[Cid, bytes]]) -> int:
-    """Write a version 2 CAR with its index into a file that can be sought in; returns the size of the payload."""
+    """Write a version 2 CAR with an index to a seekable file, and return the payload size in bytes."""
     start = file.tell()
     file.write(_PRAGMA + bytes(40))
     entries = _Entries()
@@ -59,20 +59,20 @@ def write_indexed_car(file: BinaryIO, roots: Iterable[Cid], blocks: Iterable[tup
 
 
 class _Entries:
-    """The entries of an index that is being made: by hash function and length of digest, in sorted runs."""
+    """Entries of an index under construction, grouped by hash function and digest length, in sorted runs."""
 
     def __init__(self) -> None:
         self._runs: dict[tuple[int, int], list[_Run]] = {}
         self._open: dict[tuple[int, int], list[bytes]] = {}
 
     def add(self, cid: Cid, offset: int) -> None:
-        """Note the section of a block; identity CIDs are not indexed."""
+        """Add the section offset of a block; identity CIDs are not indexed."""
         parts = split_cid(cid)
         if parts.hash_code == IDENTITY:
             return
         kind = (parts.hash_code, len(parts.digest) + 8)
         run = self._open.setdefault(kind, [])
-        run.append(parts.digest + offset.to_bytes(8, "big"))  # big-endian while it is sorted
+        run.append(parts.digest + offset.to_bytes(8, "big"))  # big-endian, so that entries sort by offset too
         if len(run) == _RUN:
             self._runs.setdefault(kind, []).append(_Run(sorted(run), kind[1]))
             run.clear()
@@ -99,12 +99,12 @@ class _Entries:
 
 
 class _Run:
-    """Sorted entries on disk."""
+    """A sorted run of entries in a temporary file."""
 
     def __init__(self, entries: list[bytes], width: int) -> None:
         self.count = len(entries)
         self._width = width
-        self._file = TemporaryFile()  # noqa: SIM115 - it goes with the object
+        self._file = TemporaryFile()  # noqa: SIM115 - deleted with the object
         self._file.write(b"".join(entries))
         self._file.flush()
 
@@ -116,7 +116,7 @@ class _Run:
 
 
 class _Bucket(NamedTuple):
-    """Entries of one width in the file: the hash function (None in the older format), where they are, how many."""
+    """A table of entries of one width: its hash function (None in IndexSorted), offset and number of entries."""
 
     code: int | None
     width: int
@@ -125,18 +125,18 @@ class _Bucket(NamedTuple):
 
 
 class IndexedCar:
-    """A version 2 CAR from which single blocks are read through its index: a read-only `Blockstore`.
+    """A version 2 CAR whose blocks are looked up through its index: a read-only `Blockstore`.
 
-    Every block is checked against its CID, and that is all the trust that the index needs. A context manager.
+    Every block is verified against its CID, so the index need not be trusted. Usable as a context manager.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open a file; CarError if it is no version 2 CAR with an index."""
+        """Open a file. Raises CarError unless it is a version 2 CAR with an index."""
         self._file = Path(path).open("rb")  # noqa: SIM115 - closed by `close`
         try:
             reader = read_car(self._file)
             if reader.index is None:
-                raise CarError(f"{path} has no index: version 2 CARs have one")
+                raise CarError(f"{path} has no index; pass a version 2 CAR with an index")
             self.roots = reader.roots
             self._start = reader.start
             self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -146,14 +146,14 @@ class IndexedCar:
             raise
 
     def offsets(self, cid: Cid) -> Iterator[int]:
-        """Where the index says that sections with the CID's digest start, from the start of the file."""
+        """Iterate over the file offsets of the sections that the index lists for the CID's digest."""
         parts = split_cid(cid)
         for bucket in self._buckets:
             if bucket.width == len(parts.digest) + 8 and bucket.code in (None, parts.hash_code):
                 yield from (self._start + offset for offset in self._find(bucket, parts.digest))
 
     def get(self, cid: Cid) -> bytes:
-        """The block; BlockNotFound if the index does not know it, CarError if what it leads to is not that block."""
+        """Return the block. Raises BlockNotFound if it is not indexed, and CarError if the index is wrong."""
         parts = split_cid(cid)
         if parts.hash_code == IDENTITY:
             return parts.digest
@@ -162,16 +162,16 @@ class IndexedCar:
             try:
                 found, data = self._section(at)
             except (VarintError, CidError) as error:
-                raise CarError(f"CAR index: at byte {at} is not a section: {error}") from None
+                raise CarError(f"invalid CAR index: no valid section at byte {at}: {error}") from None
             if found == cid and has_digest(cid, data):
                 return data
             wrong = found
         if wrong is not None and split_cid(wrong).digest != parts.digest:
-            raise CarError(f"CAR index: it leads to another block than {show(cid)}")
+            raise CarError(f"invalid CAR index: the entry for {show(cid)} points to another block")
         raise BlockNotFound(cid)
 
     def has(self, cid: Cid) -> bool:
-        """Whether the block is in the file."""
+        """Return True if the file contains the block."""
         try:
             self.get(cid)
         except BlockNotFound:
@@ -179,11 +179,11 @@ class IndexedCar:
         return True
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """CarError: a CAR is not written to."""
+        """Raise CarError: a CAR is read-only."""
         raise CarError("a CAR is read-only")
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """CarError: a CAR is not written to."""
+        """Raise CarError: a CAR is read-only."""
         raise CarError("a CAR is read-only")
 
     def close(self) -> None:
@@ -223,16 +223,16 @@ class IndexedCar:
 
 
 def _buckets(file: mmap.mmap, at: int) -> Iterator[_Bucket]:
-    """The tables of the index at a byte of a file."""
+    """Iterate over the tables of the index at byte offset `at`."""
     try:
         codec, at = read_uvarint(file[at : at + 10], 0)[0], at + read_uvarint(file[at : at + 10], 0)[1]
     except VarintError as error:
-        raise CarError(f"CAR index: its kind is unreadable: {error}") from None
+        raise CarError(f"invalid CAR index: unreadable format code: {error}") from None
     if codec == SORTED:
         yield from _widths(file, at, None)[0]
         return
     if codec != MULTIHASH_SORTED:
-        raise CarError(f"CAR index: the kind {codec:#x} is not known")
+        raise CarError(f"unsupported CAR index format {codec:#x}")
     codes, at = _integer(file, at, 4)
     for _ in range(codes):
         code, at = _integer(file, at, 8)
@@ -247,7 +247,7 @@ def _widths(file: mmap.mmap, at: int, code: int | None) -> tuple[list[_Bucket], 
         width, at = _integer(file, at, 4)
         length, at = _integer(file, at, 8)
         if width < 8 or length % width or at + length > len(file):
-            raise CarError(f"CAR index: a table of {length} bytes with entries of {width} does not fit")
+            raise CarError(f"invalid CAR index: a table of {length} bytes with entries of {width} bytes")
         buckets.append(_Bucket(code, width, at, length // width))
         at += length
     return buckets, at
@@ -255,5 +255,5 @@ def _widths(file: mmap.mmap, at: int, code: int | None) -> tuple[list[_Bucket], 
 
 def _integer(file: mmap.mmap, at: int, size: int) -> tuple[int, int]:
     if at + size > len(file):
-        raise CarError("CAR index: cut off")
+        raise CarError("CAR index is truncated")
     return int.from_bytes(file[at : at + size], "little"), at + size

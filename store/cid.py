@@ -1,8 +1,8 @@
-"""Content identifiers: plain bytes inside the machine, `multiformats.CID` at its public face.
+"""Content identifiers: plain bytes internally, `multiformats.CID` in the public API.
 
-A `Cid` is the binary form of a CIDv1 (version, codec, multihash), without the multibase prefix of its text and
-without the 0x00 that precedes it in DAG-CBOR links. CIDv0 (a bare sha2-256 multihash) is understood where it is
-read, since old CARs hold it, and never made. Rules: https://github.com/multiformats/cid
+A `Cid` is the binary form of a CIDv1 (version, codec, multihash), without the multibase prefix of its text form and
+without the 0x00 byte that precedes it in DAG-CBOR links. CIDv0 (a bare sha2-256 multihash) is accepted when reading,
+since old CARs contain it, and never written. Source: https://github.com/multiformats/cid
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ SHA2_256: Final = 0x12
 BLAKE2B_256: Final = 0xB220
 
 MAX_DIGEST = 64
-"""The longest digest, in bytes, that the network's implementations accept in a CID."""
+"""Maximum digest length in bytes that the network's implementations accept in a CID."""
 
 USUAL_PREFIX: Final = b"\x01\x71\xa0\xe4\x02\x20"
-"""Version 1, codec DAG-CBOR, hash blake2b-256, 32 bytes: how nearly every CID of the machine begins."""
+"""First bytes of nearly every CID: version 1, codec DAG-CBOR, hash blake2b-256, 32 bytes."""
 
 USUAL_LENGTH: Final = 38
-"""The length of such a CID in bytes."""
+"""Length in bytes of a CID with `USUAL_PREFIX`."""
 
 USUAL_RAW_PREFIX: Final = b"\x01\x55\xa0\xe4\x02\x20"
-"""The same with the codec RAW, as code CIDs have it: every actor of a state tree names one."""
+"""First bytes of a code CID: like `USUAL_PREFIX`, with the codec RAW."""
 
 _V0_PREFIX = b"\x12\x20"
 
 
 class CidError(ValueError):
-    """Bytes or text that are not one CID, or a hash function that cannot be computed here."""
+    """Raised for bytes or text that are not exactly one CID, or for an unsupported hash function."""
 
 
 class CidParts(NamedTuple):
@@ -58,7 +58,7 @@ class CidParts(NamedTuple):
 
 
 def cid_of(data: bytes, codec: int = DAG_CBOR, hash_code: int = BLAKE2B_256) -> Cid:
-    """The CIDv1 of a block. Raises CidError for a hash other than identity, sha2-256 or blake2b-256."""
+    """Return the CIDv1 of a block. Raises CidError for a hash other than identity, sha2-256 or blake2b-256."""
     if codec == DAG_CBOR and hash_code == BLAKE2B_256:
         return Cid(USUAL_PREFIX + blake2b(data, digest_size=32).digest())
     digest = digest_of(data, hash_code)
@@ -66,20 +66,23 @@ def cid_of(data: bytes, codec: int = DAG_CBOR, hash_code: int = BLAKE2B_256) -> 
 
 
 def digest_of(data: bytes, hash_code: int) -> bytes:
-    """The digest of `data` under a multihash code; CidError if it is too long or the function is not known here."""
+    """Return the digest of `data` for a multihash code.
+
+    Raises CidError if the function is not supported, or if `data` is too long for an identity digest.
+    """
     if hash_code == BLAKE2B_256:
         return blake2b(data, digest_size=32).digest()
     if hash_code == SHA2_256:
         return sha256(data).digest()
     if hash_code == IDENTITY:
         if len(data) > MAX_DIGEST:
-            raise CidError(f"{len(data)} bytes are too many for an identity CID (at most {MAX_DIGEST})")
+            raise CidError(f"{len(data)} bytes are too long for an identity CID (at most {MAX_DIGEST})")
         return bytes(data)
-    raise CidError(f"hash function {hash_code:#x} is not one of identity, sha2-256, blake2b-256")
+    raise CidError(f"unsupported hash function {hash_code:#x}: expected identity, sha2-256 or blake2b-256")
 
 
 def has_digest(cid: bytes, data: bytes) -> bool:
-    """Whether `data` is the block that `cid` names; False too where that cannot be computed here."""
+    """Return True if `data` has the digest in `cid`; False also if the hash function is not supported."""
     if cid.startswith(USUAL_PREFIX):
         return blake2b(data, digest_size=32).digest() == cid[6:]
     try:
@@ -90,7 +93,7 @@ def has_digest(cid: bytes, data: bytes) -> bool:
 
 
 def read_cid(buffer: bytes, offset: int = 0) -> tuple[Cid, int]:
-    """The CID that starts at `offset`, and the offset after it. Raises CidError."""
+    """Return the CID at `offset` and the offset after it. Raises CidError."""
     if buffer.startswith(USUAL_PREFIX, offset):
         end = offset + USUAL_LENGTH
         if end > len(buffer):
@@ -100,12 +103,12 @@ def read_cid(buffer: bytes, offset: int = 0) -> tuple[Cid, int]:
     if parts.version == 0:
         return Cid(buffer[offset:end]), end
     numbers = (parts.codec, parts.hash_code, len(parts.digest))
-    # Written again: a number may have been spelt with bits that are lost.
+    # Encode again, since the reader drops bits beyond the 64th of an overlong varint.
     return Cid(b"\x01" + b"".join(map(write_wide_uvarint, numbers)) + parts.digest), end
 
 
 def split_cid(cid: bytes) -> CidParts:
-    """The fields of a CID; CidError unless the bytes are exactly one CID."""
+    """Return the fields of a CID. Raises CidError unless the bytes are exactly one CID."""
     parts, end = _read_parts(cid, 0)
     if end != len(cid):
         raise CidError(f"{len(cid) - end} bytes follow the CID")
@@ -113,21 +116,21 @@ def split_cid(cid: bytes) -> CidParts:
 
 
 def codec_of(cid: Cid) -> int:
-    """The multicodec of the block that the CID names."""
+    """Return the multicodec of the block that the CID names."""
     if cid.startswith(USUAL_PREFIX):
         return DAG_CBOR
     return split_cid(cid).codec
 
 
 def show(cid: bytes) -> str:
-    """The usual text of a CID: base32 for version 1 (`bafy...`), base58 for version 0 (`Qm...`)."""
+    """Return the text form of a CID: base32 for version 1 (`bafy...`), base58 for version 0 (`Qm...`)."""
     if split_cid(cid).version == 0:
         return str(to_public(Cid(cid)))
     return "b" + b32encode(cid).decode("ascii").rstrip("=").lower()
 
 
 def parse_cid(text: str) -> Cid:
-    """A CID from its text in any multibase; CidError if it is none."""
+    """Parse a CID from its text form in any multibase. Raises CidError if the text is not a CID."""
     if text.startswith("b"):
         try:
             cid = b32decode(text[1:].upper() + "=" * (-(len(text) - 1) % 8))
@@ -141,23 +144,23 @@ def parse_cid(text: str) -> Cid:
 
     try:
         return from_public(CID.decode(text))
-    except (ValueError, KeyError, IndexError) as error:  # the last of these where nothing follows the base's sign
+    except (ValueError, KeyError, IndexError) as error:  # IndexError if nothing follows the multibase prefix
         raise CidError(f"{text!r} is not a CID: {error}") from None
 
 
 def to_public(cid: Cid) -> CID:
-    """The `multiformats.CID` of a CID; CidError if multiformats does not know its codec or hash."""
+    """Return the `multiformats.CID` of a CID. Raises CidError if multiformats does not know its codec or hash."""
     from multiformats import CID
 
     try:
         public = CID.decode(bytes(cid))
     except (ValueError, KeyError) as error:
-        raise CidError(f"CID {cid.hex()} has no public form: {error}") from None
+        raise CidError(f"CID {cid.hex()} is not supported by multiformats: {error}") from None
     return public if public.version == 0 else public.set(base="base32")  # as the network writes it: bafy...
 
 
 def from_public(cid: CID) -> Cid:
-    """The bytes of a `multiformats.CID`."""
+    """Return the bytes of a `multiformats.CID`."""
     return Cid(bytes(cid))
 
 
@@ -175,14 +178,14 @@ def _read_parts(buffer: bytes, offset: int) -> tuple[CidParts, int]:
     try:
         version, position = read_wide_uvarint(buffer, offset)
         if version != 1:
-            raise CidError(f"CID version {version} is not known")
+            raise CidError(f"unsupported CID version {version}")
         codec, position = read_wide_uvarint(buffer, position)
         hash_code, position = read_wide_uvarint(buffer, position)
         length, position = read_wide_uvarint(buffer, position)
     except VarintError as error:
         raise CidError(f"not a CID: {error}") from None
     if length > MAX_DIGEST:
-        raise CidError(f"a digest of {length} bytes is longer than {MAX_DIGEST}")
+        raise CidError(f"a digest of {length} bytes exceeds the maximum of {MAX_DIGEST}")
     end = position + length
     if end > len(buffer):
         raise CidError("the digest of the CID is cut off")

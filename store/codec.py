@@ -1,13 +1,12 @@
-"""DAG-CBOR: encode, decode plainly what we hashed ourselves, decode strictly what others give us.
+r"""DAG-CBOR: an encoder, a fast decoder for trusted blocks and a strict decoder for untrusted ones.
 
 IPLD kinds map to plain Python: None, bool, int, float, str, bytes, list, dict with str keys, and links as
-`cbor2.CBORTag(42, b"\\0" + cid)`, so that a node of sixty links costs microseconds (`dag-cbor`, the public codec and
-our oracle, builds a CID object for each). Rules: https://ipld.io/specs/codecs/dag-cbor/spec/ and RFC 8949.
+`cbor2.CBORTag(42, b"\0" + cid)`, which are much cheaper than the CID objects of `dag-cbor`, the public codec and our
+test oracle. Source: https://ipld.io/specs/codecs/dag-cbor/spec/ and RFC 8949.
 
-The encoder is ours because it is both stricter and faster than `cbor2.dumps` (which would also write sets, dates and
-half floats). `decode` is `cbor2.loads` with every tag but 42 refused. `decode_strict` encodes again and compares: since
-the encoder knows one form for each value and no value outside DAG-CBOR, equal bytes mean canonical bytes (and this is
-faster than a strict decoder in Python).
+The encoder is stricter and faster than `cbor2.dumps`, which would also write sets, dates and half floats. `decode` is
+`cbor2.loads` with every tag but 42 rejected. `decode_strict` encodes the result again and compares: the encoder has
+exactly one form for each value, so equal bytes are canonical (and this is faster than a strict decoder in Python).
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from cbor2 import CBORDecodeError, CBORTag, loads
 from store.cid import USUAL_LENGTH, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid, CidError, split_cid
 
 MAX_DEPTH: Final = 256
-"""How many arrays and maps may be nested, in either direction."""
+"""Maximum nesting depth of arrays and maps, for encoding and decoding."""
 
 LINK_TAG: Final = 42
 LINK_HEAD: Final = b"\xd8\x2a\x58\x27\x00"
-"""What precedes the 38 bytes of a version 1 CID with a 32-byte blake2b-256 digest."""
+"""Bytes that precede a version 1 CID with a 32-byte blake2b-256 digest in an encoded link."""
 
 _USUAL_LINKS = (b"\x00" + USUAL_PREFIX, b"\x00" + USUAL_RAW_PREFIX)
 _USUAL_LENGTH = 1 + USUAL_LENGTH
 _USUAL_LINK_HEAD = b"\xd8\x2a\x58\x27"
-"""The tag, and the length of what such a link holds."""
+"""Tag 42 and the byte string length of such a link."""
 _DOUBLE = struct.Struct(">d")
 _Write = Callable[[bytes], object]
 _BY_KEY: Final = itemgetter(0, 1)
@@ -42,11 +41,11 @@ PLAIN_KINDS: Final[Mapping[type, str]] = {
     bool: "bool", int: "int", float: "float", str: "string", bytes: "bytes", list: "list", dict: "map",
     type(None): "null",
 }  # fmt: skip
-"""The kinds of the IPLD data model, but for links, by the Python types that stand for them."""
+"""Mapping from Python types to the kinds of the IPLD data model, without links."""
 
 
 class CodecError(ValueError):
-    """Bytes that are not DAG-CBOR, or a value that has no DAG-CBOR form."""
+    """Raised for bytes that are not DAG-CBOR, or for a value that DAG-CBOR cannot represent."""
 
 
 def _heads(major: int) -> tuple[bytes, ...]:
@@ -57,12 +56,12 @@ _UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = (_heads(major) for major in rang
 
 
 def link(cid: bytes) -> Any:
-    """The value that stands for a link to `cid`."""
+    """Return the value that represents a link to `cid`."""
     return CBORTag(LINK_TAG, b"\x00" + cid)
 
 
 def unlink(value: Any) -> Cid:
-    """The CID of a link; CodecError if the value is not a link."""
+    """Return the CID of a link. Raises CodecError if the value is not a link."""
     if type(value) is CBORTag and value.tag == LINK_TAG:
         raw = value.value
         if type(raw) is bytes and raw[:1] == b"\x00":
@@ -71,22 +70,22 @@ def unlink(value: Any) -> Cid:
 
 
 def kind_of(value: Any) -> str:
-    """The kind that a value has in the IPLD data model; for what has none, the name of its Python type."""
+    """Return the IPLD data model kind of a value, or the name of its Python type if it has none."""
     known = PLAIN_KINDS.get(type(value))
     if known is not None:
         return known
-    if isinstance(value, bytes):  # a class of its own, as that of a CID that prints as text
+    if isinstance(value, bytes):  # a subclass, such as a CID that prints as text
         return "bytes"
     return "link" if type(value) is CBORTag and value.tag == LINK_TAG else type(value).__name__
 
 
 def encode(value: Any) -> bytes:
-    """The one canonical DAG-CBOR form of a value; CodecError if it has none.
+    """Return the canonical DAG-CBOR encoding of a value. Raises CodecError if it has none.
 
-    Tuples count as lists, bytearrays and memoryviews as bytes. Integers range from -2^64 to 2^64 - 1; floats are
-    finite; map keys are str.
+    Tuples are encoded as lists, bytearrays and memoryviews as bytes. Integers must be in the range -2^64 to 2^64 - 1,
+    floats finite and map keys str.
     """
-    if type(value) is list:  # what nearly every block is
+    if type(value) is list:  # the common case: nearly every block is a list
         length = len(value)
         parts = [_ARRAY[length] if length < 256 else _long_head(4, length)]
         _write(value, parts.append, MAX_DEPTH - 1)
@@ -97,10 +96,10 @@ def encode(value: Any) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """Decode a block that was checked or written by us: fast, and not strict about canonical form.
+    """Decode a trusted block: fast, and not strict about canonical form.
 
-    Only tag 42 is understood, so that no block makes the decoder build anything but plain values. CodecError if the
-    bytes are not CBOR.
+    Only tag 42 is accepted, so that a block cannot make the decoder create anything but plain values. Raises CodecError
+    if the bytes are not CBOR.
     """
     try:
         return loads(data, semantic_decoders=_FOREIGN_TAGS, max_depth=MAX_DEPTH + 1)  # cbor2 counts a link as a level
@@ -109,28 +108,28 @@ def decode(data: bytes) -> Any:
 
 
 def decode_strict(data: bytes) -> Any:
-    """Decode canonical DAG-CBOR; CodecError for anything else.
+    """Decode canonical DAG-CBOR. Raises CodecError for anything else.
 
-    Shortest integers and lengths, map keys that are text, sorted (shorter first) and different, definite lengths,
-    valid UTF-8, 64-bit finite floats, links that hold exactly one CID, no other tag, no undefined or simple value, no
-    trailing byte, at most 256 levels.
+    Canonical are: shortest integers and lengths, text keys that are sorted (shorter first) and unique, definite
+    lengths, valid UTF-8, 64-bit finite floats, links with exactly one CID, no other tag, no undefined or simple value,
+    no trailing bytes, and at most 256 levels.
     """
     value = decode(data)
     canonical = encode(value)
     if canonical != data:
         pairs = zip(canonical, bytes(data), strict=False)
         at = next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), min(len(data), len(canonical)))
-        raise CodecError(f"not canonical DAG-CBOR: byte {at} is not in the one form that the value has")
+        raise CodecError(f"not canonical DAG-CBOR: byte {at} differs from the canonical encoding")
     return value
 
 
 def array_head(length: int) -> bytes:
-    """What precedes the items of an array."""
+    """Return the CBOR head of an array with `length` items."""
     return _ARRAY[length] if length < 256 else _long_head(4, length)
 
 
 def bytes_head(length: int) -> bytes:
-    """What precedes the content of a byte string."""
+    """Return the CBOR head of a byte string of `length` bytes."""
     return _BYTES[length] if length < 256 else _long_head(2, length)
 
 
@@ -143,12 +142,12 @@ def _long_head(major: int, number: int) -> bytes:
         return bytes((major << 5 | 26,)) + number.to_bytes(4, "big")
     if number < 1 << 64:
         return bytes((major << 5 | 27,)) + number.to_bytes(8, "big")
-    raise CodecError("an integer of more than 64 bits has no DAG-CBOR form")
+    raise CodecError("DAG-CBOR cannot represent an integer of more than 64 bits")
 
 
 def _write(items: Iterable[Any], out: _Write, depth: int) -> None:
-    # Exact types, most frequent first, and no call but for what is nested or rare: this loop is where flushing a state
-    # tree spends its time.
+    # Exact types, most frequent first, and calls only for nested or rare values: flushing a state tree spends most of
+    # its time in this loop.
     for value in items:
         kind = type(value)
         if kind is bytes:
@@ -192,10 +191,10 @@ def _integer(value: int) -> bytes:
 
 def _write_link(value: CBORTag, out: _Write) -> None:
     if value.tag != LINK_TAG:
-        raise CodecError(f"tag {value.tag} has no place in DAG-CBOR (only links, tag {LINK_TAG})")
+        raise CodecError(f"tag {value.tag} is not allowed in DAG-CBOR (only links, tag {LINK_TAG})")
     raw = value.value
     if type(raw) is not bytes:
-        raise CodecError("a link holds a byte string")
+        raise CodecError("the content of a link must be a byte string")
     if len(raw) != _USUAL_LENGTH or not raw.startswith(_USUAL_LINKS):
         _check_link(raw)
     out(b"\xd8\x2a")
@@ -209,7 +208,7 @@ def _write_map(value: dict[Any, Any], out: _Write, depth: int) -> None:
     keyed = []
     for key, item in value.items():
         if not isinstance(key, str):
-            raise CodecError(f"map keys are text, not {_kind(key)}")
+            raise CodecError(f"map keys must be str, not {_kind(key)}")
         raw = key.encode() if key.isascii() else _utf8(key)
         keyed.append((len(raw), raw, item))
     keyed.sort(key=_BY_KEY)
@@ -227,9 +226,9 @@ def _write_map(value: dict[Any, Any], out: _Write, depth: int) -> None:
 def _write_rare(value: Any, out: _Write, depth: int) -> None:
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise CodecError(f"{value} has no DAG-CBOR form (floats are finite)")
+            raise CodecError(f"DAG-CBOR cannot represent {value}: floats must be finite")
         out(b"\xfb" + _DOUBLE.pack(value))
-    elif isinstance(value, int):  # IntEnum and the like; bool was written before
+    elif isinstance(value, int):  # IntEnum and similar types; bool is handled by `_write`
         out(_integer(int(value)))
     elif isinstance(value, str):
         _write((str.__str__(value),), out, depth)
@@ -238,7 +237,7 @@ def _write_rare(value: Any, out: _Write, depth: int) -> None:
     elif isinstance(value, (list, tuple)):
         _write((list(value),), out, depth)
     else:
-        raise CodecError(f"{_kind(value)} has no DAG-CBOR form")
+        raise CodecError(f"DAG-CBOR cannot represent a value of type {_kind(value)}")
 
 
 def _utf8(text: str) -> bytes:
@@ -250,11 +249,11 @@ def _utf8(text: str) -> bytes:
 
 def _check_link(raw: bytes) -> None:
     if raw[:1] != b"\x00":
-        raise CodecError("a link starts with the byte 0x00")
+        raise CodecError("the content of a link must start with the byte 0x00")
     try:
         split_cid(raw[1:])
     except CidError as error:
-        raise CodecError(f"a link holds exactly one CID: {error}") from None
+        raise CodecError(f"a link must hold exactly one CID: {error}") from None
 
 
 def _kind(value: Any) -> str:
@@ -262,10 +261,10 @@ def _kind(value: Any) -> str:
 
 
 def _refuse_tag(_value: Any, _immutable: bool) -> NoReturn:
-    raise CodecError("a tag other than 42")
+    raise CodecError("only tag 42 is allowed")
 
 
-# The tags to which cbor2 gives a meaning of its own: dates, bignums, shared references, patterns, sets and so on.
+# The tags that cbor2 decodes to other types: dates, bignums, shared references, patterns, sets and so on.
 _FOREIGN_TAGS: Final = dict.fromkeys(
     (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799), _refuse_tag
 )

@@ -1,8 +1,8 @@
-"""Garbage collection: marks what the roots lead to, drops the other blocks in bounded batches, returns the disk space.
+"""Garbage collection: mark the blocks reachable from the roots, drop the others in batches, reclaim disk space.
 
-It may be left at any point, by the end of the process too, and taken up again; and it works beside a writer in the same
-process, whose commits wait for one batch at the most (how: `store.marks`). What a commit stores during a collection is
-kept by that collection; what it dropped meanwhile goes with the next one.
+A collection can be interrupted at any point, including by process exit, and resumed. It runs beside a writer in the
+same process, whose commits wait for at most one batch (see `store.marks`). Blocks stored during a collection survive
+it; blocks that become unreachable during a collection are dropped by the next one.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from store.roots import Roots, named_roots
 from store.walk import Walk
 
 BATCH: Final = 1000
-"""How many blocks one step marks or looks at: some milliseconds."""
+"""Number of blocks that one step marks or scans (a few milliseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionResult:
-    """What a collection came to: blocks kept and dropped, bytes of the folder before and after."""
+    """The result of a collection: blocks kept and dropped, folder size in bytes before and after."""
 
     kept: int
     dropped: int
@@ -34,13 +34,13 @@ class CollectionResult:
 
 
 class GarbageCollector:
-    """A collection in steps: `step` until nothing is left, then `finish`; or `run`, which does both."""
+    """A garbage collection in steps: call `step` until it returns False, then `finish`; `run` does both."""
 
     def __init__(self, store: RocksStore, roots: Callable[[], Roots] = Roots, batch: int = BATCH) -> None:
-        """Take up the collection that the folder was left in, or begin one.
+        """Resume the interrupted collection of the store, or start a new one.
 
-        The roots are those that the metadata name (`store.roots`) and what `roots` returns. It is asked when the
-        marking begins or is taken up again; what is committed later is kept by its commit.
+        The roots are those named in the metadata (`store.roots`) and those that `roots` returns. `roots` is called when
+        marking starts or resumes; blocks committed later are marked by their commit.
         """
         self._store = store
         self._batch = batch
@@ -53,14 +53,14 @@ class GarbageCollector:
     @property
     def _collection(self) -> Collection:
         if self._store.collection is None:
-            raise RuntimeError("the collection has been finished")
+            raise RuntimeError("the collection is already finished")
         return self._store.collection
 
     def step(self) -> bool:
-        """Do one batch of the work; whether any is left.
+        """Process one batch, and return True if work remains.
 
-        Raises BlockNotFound and StoreCorrupt where a root leads to a block that is not there or cannot be read: then
-        nothing is dropped, and the collection can be taken up again once that is repaired.
+        Raises BlockNotFound and StoreCorrupt if a reachable block is missing or malformed. In this case nothing is
+        dropped, and the collection can be resumed after a repair.
         """
         if self._collection.phase == SWEEPING:
             return self._store.sweep(self._batch)
@@ -69,18 +69,18 @@ class GarbageCollector:
         try:
             next(self._marking)
         except BaseException:
-            self._marking = None  # what was found and not marked must be found again
+            self._marking = None  # restart the walk: blocks that it found may not be marked yet
             raise
         return True
 
     def end(self) -> CollectionResult:
-        """Forget the marks. RocksDB returns the space of what was dropped bit by bit, as it writes more."""
+        """Discard the marks. RocksDB reclaims the space gradually during later writes."""
         last = self._collection
         self._store.end_collection()
         return CollectionResult(last.kept, last.dropped, self._size, self._store.size())
 
     def finish(self) -> CollectionResult:
-        """Forget the marks, and let RocksDB return the space of what was dropped at once."""
+        """Discard the marks, and compact the database to reclaim the space immediately."""
         done = self.end()
         self._store.compact()
         return replace(done, size_after=self._store.size())
@@ -88,7 +88,7 @@ class GarbageCollector:
     def run(
         self, progress: Callable[[Collection], None] | None = None, seconds: float | None = None
     ) -> CollectionResult | None:
-        """Step to the end and finish; None if the time is over before the end."""
+        """Run all steps and finish; return None if the time limit `seconds` expires before."""
         until = None if seconds is None else monotonic() + seconds
         while self.step():
             if progress is not None:
@@ -98,7 +98,7 @@ class GarbageCollector:
         return self.finish()
 
     def _mark(self, roots: Roots) -> Iterator[None]:
-        """The marking, a batch at a time."""
+        """Mark reachable blocks, one batch per iteration."""
         shallow = iter(roots.shallow)
         while batch := list(islice(shallow, self._batch)):
             self._store.add_marks(batch, HELD)
@@ -113,6 +113,6 @@ class GarbageCollector:
                 yield
             if count < self._batch:
                 break
-            deep = named_roots(self._store.all_metadata())  # what a writer has committed in the meantime
+            deep = named_roots(self._store.all_metadata())  # include commits made since the walk started
         self._store.begin_sweep()
         yield

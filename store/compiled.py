@@ -1,9 +1,9 @@
-"""Which form runs: the sources as they are, or modules that mypyc has compiled from them (`compiled.toml`).
+"""Detection of modules compiled by mypyc (`compiled.toml`), and a check that they match their sources.
 
-Python takes a compiled module that lies beside its source without asking, so this is imported before any other module
-of the packages and refuses what does not fit: modules whose source has changed since, a set of which a part is missing,
-and a wheel of another interpreter. The record is written by `hatch_build.py`: by the suffix that the interpreter gives
-compiled modules, their sources, and in a checkout the size, time and SHA-256 of each.
+Python imports a compiled module next to a source file without any check, so this module is imported before any other
+module of the packages. It rejects stale modules, incomplete sets, and a wheel built for another interpreter.
+`hatch_build.py` writes the record: for each suffix of compiled modules the list of sources, and in a checkout the size,
+modification time and SHA-256 of each.
 """
 
 from __future__ import annotations
@@ -15,42 +15,42 @@ from pathlib import Path
 HOME = Path(__file__).resolve().parent.parent
 RECORD = "store/compiled.json"
 SHARED = "fvm__mypyc"
-"""The library that holds the code of all compiled modules."""
+"""Name of the library that holds the code of all compiled modules."""
 
 _REMEDY = "run `make compiled` to compile them, or `make interpreted` to go back to the sources"
 _INSTALL = "install fvm-hypervisor again, with the wheel of this Python or from source"
 
 
 class UnfitCompiledModule(ImportError):
-    """A compiled module may not be imported; the text names it and the remedy."""
+    """Raised when a compiled module must not be imported; the message names it and the remedy."""
 
 
 def compiled_modules(home: Path = HOME, suffix: str = EXTENSION_SUFFIXES[0]) -> tuple[str, ...]:
-    """The sources, as paths from `home`, of the modules that run compiled; none where the sources run."""
+    """Return the source paths, relative to `home`, of all compiled modules; empty if none are compiled."""
     return tuple(_record(home).get(suffix, ()))
 
 
 def form() -> str:
-    """`compiled` or `interpreted`, in a word for people."""
+    """Return `compiled` or `interpreted`."""
     return "compiled" if compiled_modules() else "interpreted"
 
 
 def check_compiled(home: Path = HOME, suffix: str = EXTENSION_SUFFIXES[0]) -> None:
-    """Raise UnfitCompiledModule unless the compiled modules below `home` are whole, and those of their sources."""
+    """Raise UnfitCompiledModule unless the compiled modules below `home` are complete and match their sources."""
     shared = home / (SHARED + suffix)
     record = _record(home)
     if suffix not in record:
         if shared.exists():
-            raise UnfitCompiledModule(f"{shared} and its modules have no record, as after half a build: {_REMEDY}")
+            raise UnfitCompiledModule(f"{shared} exists but has no record, as after an interrupted build: {_REMEDY}")
         if any(None in sources.values() for sources in record.values()):
             raise UnfitCompiledModule(
-                f"the modules below {home} are compiled for {', '.join(record)}, this Python takes {suffix}: {_INSTALL}"
+                f"the modules below {home} are compiled for {', '.join(record)}, this Python needs {suffix}: {_INSTALL}"
             )
         return
     sources = record[suffix]
     remedy = _INSTALL if None in sources.values() else _REMEDY
     if not shared.exists():
-        raise UnfitCompiledModule(f"{shared} is missing, and with it the code of the compiled modules: {remedy}")
+        raise UnfitCompiledModule(f"{shared} is missing, which contains the code of the compiled modules: {remedy}")
     for path, state in sources.items():
         library = home / (path.removesuffix(".py") + suffix)
         if not library.exists():

@@ -1,6 +1,6 @@
-"""gzip read in bounds: a few compressed bytes may stand for gigabytes.
+"""Bounded gzip decompression, safe against decompression bombs.
 
-Source: RFC 1952. A file may have several members, one after the other.
+A file may consist of several members. Source: RFC 1952.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Final
 
 LARGEST: Final = 64 << 20
-"""Bytes that compressed data may stand for, unless the caller says more."""
+"""Default maximum size of decompressed data, in bytes."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
 class CompressionError(ValueError):
-    """Compressed data that is malformed, cut short, or stands for more than the limit."""
+    """Raised for compressed data that is malformed, truncated, or exceeds the limit once decompressed."""
 
 
 def gunzip(packed: bytes, limit: int = LARGEST) -> bytes:
-    """What compressed data stands for, at most `limit` bytes. Raises CompressionError, before it takes more memory."""
+    """Decompress `packed` to at most `limit` bytes. Raises CompressionError before it allocates more than that."""
     found = bytearray()
     while packed:
         reader = zlib.decompressobj(wbits=_GZIP)
@@ -31,15 +31,18 @@ def gunzip(packed: bytes, limit: int = LARGEST) -> bytes:
         except zlib.error as error:
             raise CompressionError(f"not gzip: {error}") from None
         if len(found) > limit:
-            raise CompressionError(f"it has more than {limit:,} bytes once it is decompressed")
+            raise CompressionError(f"the decompressed data exceeds {limit:,} bytes")
         if not reader.eof:
-            raise CompressionError("the compressed data is cut short")
-        packed = reader.unused_data.lstrip(b"\0")  # padding after a member, as gzip's own program takes it
+            raise CompressionError("the compressed data is truncated")
+        packed = reader.unused_data.lstrip(b"\0")  # gzip(1) also accepts zero padding after a member
     return bytes(found)
 
 
 def gunzip_lines(path: Path, limit: int = LARGEST) -> Iterator[bytes]:
-    """The lines of a compressed file, each of at most `limit` bytes. Raises CompressionError, and OSError."""
+    """Iterate over the lines of a compressed file, each of at most `limit` bytes.
+
+    Raises CompressionError and OSError.
+    """
     with gzip.open(path, "rb") as file:
         while True:
             try:
@@ -49,5 +52,5 @@ def gunzip_lines(path: Path, limit: int = LARGEST) -> Iterator[bytes]:
             if not line:
                 return
             if len(line) > limit:
-                raise CompressionError(f"a line has more than {limit:,} bytes once it is decompressed")
+                raise CompressionError(f"a decompressed line exceeds {limit:,} bytes")
             yield line

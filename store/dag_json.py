@@ -1,7 +1,7 @@
-"""DAG-JSON: the IPLD data model as JSON that people can read, for the command line, selectors and fixtures.
+"""DAG-JSON: the IPLD data model as JSON, for the command line, selectors and fixtures.
 
 Values are those of `store.codec`. Links are {"/": "CID"}, bytes {"/": {"bytes": "base64 without padding"}}; keys are
-sorted, nothing is indented. Rules: https://ipld.io/specs/codecs/dag-json/spec/
+sorted and the output is compact. Source: https://ipld.io/specs/codecs/dag-json/spec/
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _RESERVED = "/"
 
 
 def encode_json(value: Any) -> str:
-    """The one DAG-JSON form of a value; CodecError if it has none."""
+    """Return the canonical DAG-JSON encoding of a value. Raises CodecError if it has none."""
     parts: list[str] = []
     _write(value, parts, MAX_DEPTH)
     return "".join(parts)
 
 
 def decode_json(text: str | bytes) -> Any:
-    """The value of DAG-JSON, which may be spaced and sorted in any way; CodecError if it is none.
+    """Decode DAG-JSON with any whitespace and key order. Raises CodecError if the text is not DAG-JSON.
 
-    Refused are keys that repeat, numbers that are none, maps with the reserved key "/" alone that are no link and no
-    bytes, and more than 256 levels.
+    Rejects duplicate keys, invalid numbers, maps with the single reserved key "/" that are neither links nor bytes, and
+    more than 256 levels.
     """
     try:
         plain = parse_json(text, object_pairs_hook=_unique)
@@ -49,7 +49,7 @@ def _write(value: Any, parts: list[str], depth: int) -> None:
             parts.append("true" if value else "false")
         case "int":
             if not -(1 << 64) <= value < 1 << 64:
-                raise CodecError("an integer of more than 64 bits is not written")
+                raise CodecError("DAG-JSON cannot represent an integer of more than 64 bits")
             parts.append(str(value))
         case "float":
             parts.append(_float(value))
@@ -61,13 +61,13 @@ def _write(value: Any, parts: list[str], depth: int) -> None:
             try:
                 parts.append(f'{{"/":"{show(unlink(value))}"}}')
             except CidError as error:
-                raise CodecError(f"a link holds exactly one CID: {error}") from None
+                raise CodecError(f"a link must hold exactly one CID: {error}") from None
         case "list":
             _write_list(value, parts, depth)
         case "map":
             _write_map(value, parts, depth)
         case other:
-            raise CodecError(f"{other} has no DAG-JSON form")
+            raise CodecError(f"DAG-JSON cannot represent a value of type {other}")
 
 
 def _write_list(value: list[Any], parts: list[str], depth: int) -> None:
@@ -83,7 +83,7 @@ def _write_list(value: list[Any], parts: list[str], depth: int) -> None:
 def _write_map(value: dict[Any, Any], parts: list[str], depth: int) -> None:
     _check_depth(depth)
     if not all(isinstance(key, str) for key in value):
-        raise CodecError("map keys are text")
+        raise CodecError("map keys must be str")
     if _RESERVED in value and _is_reserved(value):
         raise CodecError('a map whose only key is "/" would be read as a link or as bytes')
     parts.append("{")
@@ -104,11 +104,11 @@ def _is_reserved(value: dict[str, Any]) -> bool:
 
 def _float(value: float) -> str:
     if not math.isfinite(value):
-        raise CodecError(f"{value} has no DAG-JSON form (floats are finite)")
+        raise CodecError(f"DAG-JSON cannot represent {value}: floats must be finite")
     sign, digits, exponent = Decimal(repr(value)).as_tuple()
     text = "".join(map(str, digits)).rstrip("0") or "0"
-    point = len(digits) + int(exponent)  # where the point is, seen from the first digit
-    # as JavaScript writes numbers, which the other implementations follow; but a float is never written as an integer
+    point = len(digits) + int(exponent)  # position of the decimal point, counted from the first digit
+    # Formatted like JavaScript numbers, as other implementations do, except that a float always has a decimal point.
     if text == "0":
         number = "0.0"
     elif 0 < point <= 21:
@@ -145,9 +145,9 @@ def _read(value: Any, depth: int) -> Any:
         _check_depth(depth)
         return _read_map(value, depth)
     if type(value) is int and not -(1 << 64) <= value < 1 << 64:
-        raise CodecError("not DAG-JSON: an integer of more than 64 bits")
+        raise CodecError("not DAG-JSON: an integer has more than 64 bits")
     if type(value) is float and not math.isfinite(value):
-        raise CodecError("not DAG-JSON: a number that is too large")
+        raise CodecError("not DAG-JSON: a number is too large")
     if type(value) is str:
         _utf8(value)
     return value
@@ -171,14 +171,14 @@ def _bytes(text: str) -> bytes:
     try:
         data = b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError as error:
-        raise CodecError(f"not DAG-JSON: bytes that are not base64: {error}") from None
+        raise CodecError(f"not DAG-JSON: invalid base64: {error}") from None
     if b64encode(data).decode().rstrip("=") != text:
-        raise CodecError("not DAG-JSON: bytes are written in base64 without padding")
+        raise CodecError("not DAG-JSON: bytes must be canonical base64 without padding")
     return data
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise CodecError("not DAG-JSON: a key repeats")
+        raise CodecError("not DAG-JSON: duplicate key")
     return found

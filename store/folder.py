@@ -1,12 +1,12 @@
-"""What a store's folder says before RocksDB looks at it: whose it is, in which format, how many commits it must hold.
+"""Checks on a store's folder before RocksDB opens it: owner, format version and number of commits.
 
-FORMAT names program and format version. COMMITS is the number of the last acknowledged commit, written after each
-synced one and itself never synced: it may lag behind what the disk holds, but never run ahead of it. A folder that
-reopens with fewer commits has lost some (a log that was cut off or removed, a disk that did not keep what it
-acknowledged), and that is an error instead of a silent return to an older head.
+FORMAT names the program and the format version. COMMITS holds the number of the last acknowledged commit; it is written
+after each synced commit but not synced itself, so it may lag behind the database and is never ahead of it. If the
+database has fewer commits than that (a truncated or removed log, a disk that lost acknowledged writes), opening fails
+instead of silently returning to an older head.
 
-Format 2 added the column family of marks and the count of commits; format 3 packs nodes of links (`store.packed`).
-An older folder is brought up to the present format when it is first opened for writing; there is nothing to convert.
+Format 2 added the column family of marks and the commit count; format 3 packs nodes of links (`store.packed`). A folder
+in an older format is upgraded when it is first opened for writing; its data needs no conversion.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from store.blockstore import StoreCorrupt, StoreFormatError
 FORMAT_FILE: Final = "FORMAT"
 COMMITS_FILE: Final = "COMMITS"
 VERSION: Final = 3
-"""Changed whenever older programs could not read, or could damage, what is stored."""
+"""Format version; incremented whenever older programs could not read, or could damage, the stored data."""
 
 UPGRADABLE: Final = (1, 2)
-"""Older formats that this program reads, and brings up to VERSION."""
+"""Older format versions that this program reads and upgrades to VERSION."""
 
 _NAME: Final = "hypervisor store, "
 _DRAFT: Final = "FORMAT.new"
@@ -34,30 +34,32 @@ _DIGITS: Final = 16
 
 
 def marker(version: int = VERSION) -> str:
-    """What FORMAT says."""
+    """Return the content of the FORMAT file."""
     return f"{_NAME}format {version}\n"
 
 
 def enter(folder: Path, read_only: bool) -> None:
-    """Make sure that the folder is a store of this program, marking an empty one and upgrading an older one.
+    """Check that the folder is a store of this program; initialize an empty folder and upgrade an older format.
 
-    Raises StoreFormatError if it is not, or if there is nothing to read in it; OSError.
+    Raises StoreFormatError if it is not a store, or is empty and opened for reading, and OSError.
     """
     if folder.exists() and not folder.is_dir():
-        raise StoreFormatError(f"{folder} is a file; a store is a folder")
+        raise StoreFormatError(f"{folder} is a file, not a folder; pass the path of a folder")
     file = folder / FORMAT_FILE
     if file.is_file():
         version = _version(folder, file)
         if read_only and not (folder / "CURRENT").exists():
-            raise StoreFormatError(f"nothing was ever stored in {folder}")
+            raise StoreFormatError(f"the store in {folder} is empty")
         if version != VERSION and not read_only:
-            # First the mark, so that no older program opens what the next step leaves behind.
+            # Update FORMAT first, so that an older program cannot open a partially upgraded folder.
             _write_marker(folder)
         return
     if read_only:
-        raise StoreFormatError(f"{folder} holds no store")
+        raise StoreFormatError(f"{folder} does not contain a store")
     if folder.exists() and any(path.name != _DRAFT for path in folder.iterdir()):
-        raise StoreFormatError(f"{folder} is not empty and holds no store of this program; name another folder")
+        raise StoreFormatError(
+            f"{folder} is not empty and does not contain a store of this program; pass another folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     _write_marker(folder)
 
@@ -74,11 +76,11 @@ def _version(folder: Path, file: Path) -> int:
             f"{folder} is a store of {theirs}; this program reads formats {UPGRADABLE[0]} to {VERSION}: open it with "
             "the program that wrote it, or a newer one"
         )
-    raise StoreFormatError(f"{file} does not say that {folder} is a store of this program")
+    raise StoreFormatError(f"{file} does not identify {folder} as a store of this program")
 
 
 def _write_marker(folder: Path) -> None:
-    """Write FORMAT so that it is on the disk, and whole, before RocksDB writes anything after it."""
+    """Write the FORMAT file atomically and durably, before RocksDB writes to the folder."""
     draft = folder / _DRAFT
     with draft.open("w", encoding="ascii") as file:
         file.write(marker())
@@ -90,7 +92,7 @@ def _write_marker(folder: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make new and renamed files of a folder durable."""
-    if os.name == "posix":  # elsewhere a folder cannot be synced
+    if os.name == "posix":  # other systems cannot sync a folder
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -100,9 +102,10 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def readable(folder: Path) -> Iterator[Path]:
-    """A folder in which RocksDB can be opened for reading: this one, or links to its files where it cannot be written.
+    """Yield a folder in which RocksDB can open the database for reading.
 
-    rocksdict writes a file of its own next to the database, also when it only reads.
+    rocksdict writes a file next to the database even when it only reads, so a folder without write permission is
+    replaced by a temporary folder with links to its files.
     """
     if os.access(folder, os.W_OK):
         yield folder
@@ -115,7 +118,10 @@ def readable(folder: Path) -> Iterator[Path]:
 
 
 def acknowledged(folder: Path) -> int:
-    """The number of the last acknowledged commit, as far as COMMITS knows; StoreCorrupt if it is unreadable."""
+    """Return the number of the last acknowledged commit according to COMMITS.
+
+    Raises StoreCorrupt if the file is malformed.
+    """
     try:
         text = (folder / COMMITS_FILE).read_bytes()
     except FileNotFoundError:
@@ -124,17 +130,17 @@ def acknowledged(folder: Path) -> int:
     if len(digits) == _DIGITS and digits.isdigit():
         return int(digits)
     if not text.strip(b"\0"):
-        return 0  # created, and the machine died before its content reached the disk
-    raise StoreCorrupt(f"{folder / COMMITS_FILE} does not hold a number of commits")
+        return 0  # the system crashed before the content of the new file reached the disk
+    raise StoreCorrupt(f"{folder / COMMITS_FILE} is malformed: expected a number of {_DIGITS} digits")
 
 
 class CommitCount:
-    """COMMITS, open for writing."""
+    """The COMMITS file, open for writing."""
 
     def __init__(self, folder: Path) -> None:
         path = folder / COMMITS_FILE
         if not path.exists() or not path.stat().st_size:
-            # The length is made durable here: what follows overwrites bytes of one sector, which a disk does not tear.
+            # Sync the file at its full length: later writes change bytes of one sector, which disks write atomically.
             with path.open("wb") as file:
                 file.write(_number(0))
                 file.flush()
@@ -143,7 +149,7 @@ class CommitCount:
         self._file = path.open("r+b", buffering=0)
 
     def write(self, number: int) -> None:
-        """Note an acknowledged commit."""
+        """Record the number of an acknowledged commit."""
         self._file.seek(0)
         self._file.write(_number(number))
 

@@ -1,8 +1,8 @@
-"""HAMT, version 3: Filecoin's map from byte strings to values, byte for byte as the network writes it.
+"""HAMT version 3: Filecoin's map from byte strings to values, byte-compatible with the network.
 
-Nodes are loaded when they are first needed, changed in memory and written once by `flush`, only where they changed.
-The root depends on the content alone, never on the order of operations. Key encodings (addresses, integers) belong
-to the caller. Rules: ref-fvm `ipld/hamt`; https://github.com/ipld/ipld (HashMap advanced layout).
+Nodes are loaded on first use, changed in memory and written by `flush`, which writes changed nodes only. The root CID
+depends on the content alone, not on the order of operations. Callers encode keys (addresses, integers). Source: ref-fvm
+`ipld/hamt`; https://github.com/ipld/ipld (HashMap advanced layout).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from store.nodes import (
 from store.rewritten_block import RewrittenBlock
 
 BUCKET_SIZE: Final = 3
-"""How many entries a slot holds before it becomes a node of its own."""
+"""Maximum number of entries in a bucket; one more turns it into a child node."""
 
 _key_of = itemgetter(0)
 
 
 class HamtError(TreeNodeError):
-    """A block that is no HAMT node, or a tree deeper than the hash of a key allows."""
+    """Raised for a block that is not a valid HAMT node, or a tree deeper than a key's hash allows."""
 
 
 class _HamtNode:
@@ -49,33 +49,34 @@ class _HamtNode:
         self.bitfield = bitfield
         self.pointers = pointers
         self.parts = parts
-        """The pointers as they were last encoded (bytes); None for those that changed since."""
+        """Encoded pointers (bytes); None for pointers that changed since they were encoded."""
         self.cid = cid
-        """The block as which it was last loaded or written; None before that."""
+        """CID of the node when it was last loaded or written; None for a new node."""
         self.changed = cid is None
 
 
 _Written = tuple[_HamtNode, Cid, bytes, list[Any]]
-"""A node, its block, and its pointers encoded."""
+"""A node, its CID, its encoding and its encoded pointers."""
 
 
 class Hamt:
-    """A map from bytes to DAG-CBOR values. Values that it hands out belong to it: replace them, never change them.
+    """A map from bytes to DAG-CBOR values.
 
-    After a HamtError or a missing block in the middle of a change, the object is not to be used further.
+    Returned values are owned by the tree: replace them, do not modify them in place. Do not use the object after a
+    change has raised HamtError or BlockNotFound.
     """
 
     def __init__(self, store: Blockstore, root: Cid | None = None, bit_width: int = 5) -> None:
-        """Open the tree at `root`, or start an empty one. Raises HamtError, BlockNotFound."""
+        """Open the tree at `root`, or create an empty one. Raises HamtError and BlockNotFound."""
         self._store = store
         self._bit_width = bit_width
         self._levels = path_levels(bit_width)
         self._root = _HamtNode(0, [], [], None) if root is None else self._load(root, is_root=True)
         self.held = 0
-        """Nodes below the root that were read or made so far."""
+        """Number of nodes below the root that were loaded or created."""
 
     def get(self, key: bytes) -> Any | None:
-        """The value under `key`, or None (which also stands for a stored null: see `in`)."""
+        """Return the value under `key`, or None if it is absent or a stored null; use `in` to tell them apart."""
         entry = self._find(key)
         return None if entry is None else entry[1]
 
@@ -87,35 +88,36 @@ class Hamt:
         self._insert(self._root, 0, _path(key), key, value)
 
     def delete(self, key: bytes) -> bool:
-        """Remove `key`; whether it was there."""
+        """Remove `key`, and return True if it was present."""
         return self._delete(self._root, 0, _path(key), key)
 
     def items(self, after: bytes | None = None) -> Iterator[tuple[bytes, Any]]:
-        """All entries, in the order of the tree (by hash); only those that follow a key, which need not be there.
+        """Iterate over the entries in tree order (by hash); with `after`, only those that follow this key.
 
-        The tree must not change meanwhile.
+        The key `after` need not be present. The tree must not be changed during the iteration.
         """
         if after is None:
             return self._walk(self._root, 0)
         return self._walk_after(self._root, 0, _path(after), after)
 
     def differences(self, after: Hamt) -> Iterator[tuple[bytes, Any, Any]]:
-        """The keys whose values differ in another tree, with both values, MISSING where there is none.
+        """Iterate over (key, old value, new value) where the two trees differ; an absent value is MISSING.
 
-        What both share is not read. Both must be of one bit width, flushed, and not change meanwhile.
+        Shared subtrees are not read. Both trees must have the same bit width, be flushed, and not be changed meanwhile.
         """
         return self._differences(self._root, after, after._root, 0)
 
     def rewritten(self, change: Callable[[bytes, Any], Any | None]) -> Cid:
-        """The root of a tree with other values: what `change` answers for a key and its value, None to keep that.
+        """Write a copy of the tree with values replaced by `change(key, value)`, and return its root CID.
 
-        The tree must be flushed, and stays as it is. Nodes are read, written and let go one after the other, each below
-        a changed one before it; a node in which nothing changes keeps its CID. Raises HamtError, BlockNotFound.
+        `change` returns None to keep a value. The tree must be flushed and is not modified. Nodes are processed one by
+        one, children before their parents, without being cached; unchanged nodes keep their CIDs. Raises HamtError,
+        BlockNotFound.
         """
         return self._rewrite(self._root, 0, change)
 
     def flush(self) -> Cid:
-        """Write the changed nodes to the store, children first; returns the root."""
+        """Write the changed nodes to the store, children first, and return the root CID."""
         written: list[_Written] = []
         root = self._encode(self._root, written)
         self._store.put_many([(cid, data) for _, cid, data, _ in written])
@@ -162,7 +164,7 @@ class Hamt:
         raise self._too_deep()
 
     def _split(self, bucket: list[Any], level: int, path: int, key: bytes, value: Any) -> _HamtNode:
-        """A node one level deeper with the entries of a full bucket and a new one."""
+        """Return a child node with the entries of a full bucket and a new entry."""
         node = _HamtNode(0, [], [], None)
         self.held += 1
         for old_key, old_value in bucket:
@@ -205,7 +207,7 @@ class Hamt:
                 for entry in pointer:
                     yield entry[0], entry[1]
             else:
-                # Nodes met for the first time are not kept: a walk over a large tree stays small.
+                # Loaded nodes are not cached, so that iterating over a large tree uses little memory.
                 child = pointer if type(pointer) is _HamtNode else self._load(cid_of_link(pointer))
                 yield from self._walk(child, level + 1)
 
@@ -253,7 +255,7 @@ class Hamt:
         if level == len(self._levels):
             raise self._too_deep()
         if node.cid is None or node.changed:
-            raise HamtError("a tree with changes that were not flushed cannot be rewritten")
+            raise HamtError("cannot rewrite a tree with unflushed changes; call flush() first")
         parts, same = node.parts.copy(), True
         for index, pointer in enumerate(node.pointers):
             if type(pointer) is list:
@@ -290,7 +292,7 @@ class Hamt:
             return _HamtNode(links[0], [*links[1]], [*links[1]], cid)
         bitfield, pointers = read_bitfield_node(decode_node(cid, data, HamtError), self._bit_width, HamtError)
         if not pointers and not is_root:
-            raise HamtError("an empty node below the root")
+            raise HamtError("invalid HAMT: empty node below the root")
         parts: list[Any] = split_pointers(data, len(pointers)) or [None] * len(pointers)
         for index, pointer in enumerate(pointers):
             if type(pointer) is list:
@@ -302,7 +304,7 @@ class Hamt:
     def _encode(self, node: _HamtNode, written: list[_Written]) -> Cid:
         if not node.changed and node.cid is not None:
             return node.cid
-        parts, fresh = node.parts.copy(), []  # a copy: should the store fail, the node is as it was
+        parts, fresh = node.parts.copy(), []  # a copy, so that the node is unchanged if the store fails
         for index, part in enumerate(parts):
             if part is None:
                 pointer = node.pointers[index]
@@ -315,12 +317,12 @@ class Hamt:
         return cid
 
     def _too_deep(self) -> HamtError:
-        return HamtError(f"more than {len(self._levels)} levels of nodes")
+        return HamtError(f"the tree is deeper than {len(self._levels)} levels, the maximum for this bit width")
 
 
 @lru_cache(4096)
 def _node_head(bitfield: int, pointers: int) -> bytes:
-    """What precedes a node's encoded pointers, of which there are `count`."""
+    """Return the encoding of a node up to its pointers: its bitfield and the head of an array of `pointers` items."""
     return b"\x82" + bitfield_bytes(bitfield) + array_head(pointers)
 
 
@@ -330,12 +332,12 @@ def _path(key: bytes) -> int:
 
 
 def _pointer_at(node: _HamtNode, bit: int) -> Any:
-    """The pointer of a slot, an empty bucket where there is none."""
+    """Return the pointer of a slot, or an empty bucket if the slot is not used."""
     return node.pointers[(node.bitfield & (bit - 1)).bit_count()] if node.bitfield & bit else []
 
 
 def _put(bucket: list[Any], key: bytes, value: Any) -> bool:
-    """Set an entry of a bucket, keeping it sorted; False if the key is new and the bucket is full."""
+    """Insert or replace an entry in a sorted bucket; return False if the key is new and the bucket is full."""
     index = 0
     for entry in bucket:
         if entry[0] == key:
@@ -358,9 +360,9 @@ def _remove(bucket: list[Any], key: bytes) -> bool:
 
 
 def _collapse(child: _HamtNode) -> _HamtNode | list[Any]:
-    """What stands in the parent for a child that lost an entry: a bucket, where all that is left fits into one."""
+    """Return the parent's pointer to a child that lost an entry: one bucket if the remaining entries fit."""
     if not child.pointers:
-        raise HamtError("a node below the root lost its last entry: it held too few")
+        raise HamtError("invalid HAMT: a node below the root had a single entry")
     if len(child.pointers) > BUCKET_SIZE:
         return child
     entries: list[Any] = []
@@ -376,11 +378,11 @@ def _collapse(child: _HamtNode) -> _HamtNode | list[Any]:
 
 def _check_bucket(bucket: list[Any]) -> None:
     if not 1 <= len(bucket) <= BUCKET_SIZE:
-        raise HamtError(f"a bucket of {len(bucket)} entries (1 to {BUCKET_SIZE} are allowed)")
+        raise HamtError(f"invalid HAMT bucket: {len(bucket)} entries (1 to {BUCKET_SIZE} are allowed)")
     before: bytes | None = None
     for entry in bucket:
         if type(entry) is not list or len(entry) != 2 or type(entry[0]) is not bytes:
-            raise HamtError("a bucket entry is an array of a key (bytes) and a value")
+            raise HamtError("invalid HAMT bucket: expected entries [key (bytes), value]")
         if before is not None and entry[0] <= before:
-            raise HamtError(f"bucket keys repeat or are out of order at {entry[0].hex()}")
+            raise HamtError(f"invalid HAMT bucket: key {entry[0].hex()} is duplicate or out of order")
         before = entry[0]

@@ -1,8 +1,8 @@
-"""The blocks of states, each for as long as a root that is held leads to it: links to it are counted.
+"""Reference-counted blocks of states: a block is dropped when no held root leads to it any more.
 
-States share most of their blocks. What a new one adds, and what the end of an old one drops, costs as much as the two
-differ, whatever the size of a state and however many are held. Blocks that are not here (of a state that is read block
-by block from elsewhere) count as ends; one that comes later is taken with what it links to.
+States share most of their blocks, so the cost of adding or dropping one depends on the difference to the others, not on
+the size or number of states. Links to absent blocks (of a state that is fetched block by block) are not followed; a
+block that arrives later is added together with what it links to.
 
 Readers need no lock, writers need one.
 """
@@ -21,44 +21,44 @@ from store.walk import state_codec, targets
 
 _TAG: Final = LINK_HEAD[:2]
 _END_OF_LONGER_TAG: Final = b"\0" + LINK_HEAD[1:2]
-"""How a tag ends whose number takes more bytes than it needs."""
+"""Last bytes of a link tag that is not minimally encoded."""
 _USUAL_LINK: Final = re.compile(
     re.escape(LINK_HEAD) + b"((?:" + re.escape(USUAL_PREFIX) + b"|" + re.escape(USUAL_RAW_PREFIX) + b").{32})",
     re.DOTALL,
 )
 _LEAST_DROPPED: Final = 500
-"""Links that are looked at when a little is dropped: less than a millisecond."""
+"""Minimum number of links to process in one call of `drop` (less than a millisecond)."""
 
 
 class HeldStates:
-    """Blocks by CID. `find` gives a block that is elsewhere, where a state links to one."""
+    """Blocks by CID. `find` looks up blocks in another store when a state links to them."""
 
     def __init__(self, find: Callable[[Cid], bytes | None]) -> None:
         self._find = find
         self.blocks: dict[Cid, bytes] = {}
-        """The blocks that are here, to read."""
+        """Stored blocks, for reading."""
         self._links: dict[Cid, int] = {}
-        """How many blocks that are here link to a block, each as often as it does, and how often it is held itself."""
+        """Reference count of each block: links from stored blocks, with repetitions, and holds."""
         self._released: deque[Cid] = deque()
-        """Roots that are held once less, and still counted."""
+        """Released roots whose reference counts are not decremented yet."""
         self._dead: list[Cid] = []
-        """Blocks that nothing counted leads to, and that are still here; what they link to still counts."""
+        """Blocks without references that are not removed yet; their own links are still counted."""
         self._added = 0
-        """Links that were counted since a little was dropped."""
+        """Number of links counted since the last `drop`."""
 
     def __len__(self) -> int:
         return len(self.blocks)
 
     def hold(self, roots: Iterable[Cid], new: Mapping[Cid, bytes]) -> None:
-        """Keep what some roots lead to; what is not here yet is taken of `new`."""
+        """Hold all blocks reachable from `roots`, adding missing ones from `new`."""
         self._count(_blocks_of(roots), new)
 
     def release(self, roots: Iterable[Cid]) -> None:
-        """Hold roots once less than until now. What only they lead to goes bit by bit (`drop`)."""
+        """Release roots once. Blocks that become unreachable are removed gradually by `drop`."""
         self._released.extend(_blocks_of(roots))
 
     def take(self, new: Mapping[Cid, bytes]) -> list[tuple[bytes, bytes]]:
-        """Take the blocks that states link to and that were not here until now; the others of `new`, of no state."""
+        """Add the blocks of `new` that states link to, and return the remaining ones."""
         others: list[tuple[bytes, bytes]] = []
         for cid, data in new.items():
             if cid not in self._links:
@@ -70,17 +70,17 @@ class HeldStates:
 
     @property
     def is_settled(self) -> bool:
-        """Whether there is nothing to drop."""
+        """True if nothing is left to drop."""
         return not self._released and not self._dead
 
     def drop(self) -> None:
-        """Drop some of the blocks that nothing leads to any more: as many links as were added lately, and more."""
+        """Remove some unreachable blocks; the work is proportional to the links added since the last call."""
         counts, dead, left = self._links, self._dead, _LEAST_DROPPED + 2 * self._added
         self._added = 0
         while left > 0 and (dead or self._released):
             if dead:
                 cid = dead.pop()
-                data = None if cid in counts else self.blocks.pop(cid, None)  # a new state may lead to it again
+                data = None if cid in counts else self.blocks.pop(cid, None)  # it may have been referenced again
                 links = [] if data is None else _links(cid, data)
             else:
                 links = [self._released.popleft()]
@@ -112,7 +112,7 @@ class HeldStates:
 
 
 def _blocks_of(roots: Iterable[Cid]) -> list[Cid]:
-    """The blocks that roots stand for."""
+    """Return the blocks that roots stand for (see `targets`)."""
     found: list[Cid] = []
     for root in roots:
         found += (root,) if root.startswith(USUAL_PREFIX) else targets(root)
@@ -120,10 +120,10 @@ def _blocks_of(roots: Iterable[Cid]) -> list[Cid]:
 
 
 def _links(cid: Cid, data: bytes) -> list[Cid]:
-    """The links of a block of a state, repeated where it repeats them; those of `links_of`, in a fraction of its time.
+    """Return the links of a state's block like `links_of`, with repetitions, but much faster for usual links.
 
-    Where every tag of a link begins one of the usual ones, these are all. What looks like one within a string would
-    only keep a block for longer.
+    The regular expression finds all links if each link tag starts a usual link. A match inside a string would only keep
+    a block longer than necessary.
     """
     if not cid.startswith(USUAL_PREFIX):
         return [] if cid.startswith(USUAL_RAW_PREFIX) else links_of(data, state_codec(cid))

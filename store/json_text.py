@@ -1,8 +1,8 @@
-"""JSON of strangers as Python values: files, fixtures, artifacts.
+"""Safe parsing of untrusted JSON: files, fixtures and artifacts.
 
-Python's own parser recurses natively, as far as the process's recursion limit lets it, which other libraries raise
-beyond what a thread's stack bears. `orjson`, which refuses more than a thousand levels, reads the text first; it alone
-would not do, because it makes floats of integers beyond 64 bits. The node's requests, which have none, it reads alone.
+Python's parser recurses up to the recursion limit, which other libraries may raise beyond what the thread's stack can
+hold. `orjson`, which rejects more than a thousand levels, therefore parses the text first. Its result is not used,
+because it converts integers of more than 64 bits to floats. JSON-RPC requests have none and are parsed by it alone.
 """
 
 import json
@@ -12,23 +12,26 @@ from typing import Any, Final
 import orjson
 
 _PARTS: Final = re.compile(r'[][{}]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-"""Brackets, and texts, in which they are none."""
+"""Brackets, and strings, in which brackets do not count."""
 _STEPS: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def parse_json(text: str | bytes, **hooks: Any) -> Any:
-    """The value of UTF-8 JSON, of a thousand levels at most; `hooks` are those of `json.loads`. Raises ValueError."""
+    """Parse UTF-8 JSON of at most a thousand levels; `hooks` are passed to `json.loads`. Raises ValueError."""
     orjson.loads(text)
     try:
         return json.loads(text, **hooks)
-    except RecursionError:  # a thousand levels can be more than the limit leaves room for
-        raise ValueError("it is nested too deeply") from None
+    except RecursionError:  # the remaining recursion limit may be less than a thousand levels
+        raise ValueError("the JSON is nested too deeply") from None
 
 
 def check_depth(text: str, levels: int) -> None:
-    """Raise ValueError for more levels: before Python's parser reads numbers and words that `orjson` refuses."""
+    """Raise ValueError if `text` is nested deeper than `levels`.
+
+    For text that Python's parser reads without `orjson`, because it contains numbers or words that `orjson` rejects.
+    """
     depth = 0
     for part in _PARTS.finditer(text):
         depth += _STEPS.get(part[0], 0)
         if depth > levels:
-            raise ValueError(f"it is nested too deeply, more than {levels} levels")
+            raise ValueError(f"the JSON is nested too deeply (more than {levels} levels)")

@@ -1,9 +1,9 @@
-"""KAMT: the map of 256-bit integers in which an EVM contract's storage lies, byte for byte as the EVM actor writes it.
+"""KAMT: the map of 256-bit integers for EVM contract storage, byte-compatible with the EVM actor.
 
 Like a HAMT, but the key is its own path (no hash), a slot holds one entry, and a link carries an extension: the path
-bits that all keys below it share. Zero is never stored: writing it deletes. Nodes are loaded when they are first
-needed, changed in memory and written once by `flush`. The parameters are those of the EVM actor (bit width 5, one
-entry a bucket, data from depth 0). Rules: ref-fvm `ipld/kamt`; builtin-actors `evm/src/interpreter/system.rs`.
+bits that all keys below it share. Zero is never stored: writing it deletes. Nodes are loaded on first use, changed in
+memory and written by `flush`. The parameters are those of the EVM actor (bit width 5, one entry per bucket, data from
+depth 0). Source: ref-fvm `ipld/kamt`; builtin-actors `evm/src/interpreter/system.rs`.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ BIT_WIDTH: Final = 5
 _MASK: Final = (1 << BIT_WIDTH) - 1
 _LARGEST: Final = (1 << PATH_BITS) - 1
 _WORD_HEADS: Final = tuple(bytes_head(length) for length in range(33))
-"""What precedes a word, by its length in bytes."""
+"""CBOR heads of words, by length in bytes."""
 _ENTRY_HEADS: Final = tuple(b"\xa1\x61v\x81\x82" + head for head in _WORD_HEADS)
-"""What precedes an entry's key, by its length."""
+"""Bytes that precede an entry's key, by its length."""
 _LONGEST: Final = PATH_BITS - PATH_BITS % BIT_WIDTH
-"""The path bits that come before the last, partial level: a child node starts there at the latest."""
+"""Number of path bits before the last, partial level: the maximum start of a child node."""
 
 _Entry = tuple[int, int]
 
 
 class KamtError(TreeNodeError):
-    """A block that is no KAMT node, or nodes that do not fit together."""
+    """Raised for a block that is not a valid KAMT node, or for inconsistent nodes."""
 
 
 class _KamtNode:
@@ -52,14 +52,13 @@ class _KamtNode:
         self.bitfield = bitfield
         self.pointers = pointers
         self.cid = cid
-        """The block as which it was last loaded or written; None before that."""
+        """CID of the node when it was last loaded or written; None for a new node."""
         self.changed = cid is None
         self.parts: list[bytes | None] | None = None
-        """Pointers as they were last encoded, None for those behind which something changed since; before it was
-        written, none at all."""
+        """Encoded pointers, None for pointers with changes in their subtrees; None for a node never written."""
 
     def touch(self, index: int) -> None:
-        """Note that a pointer changes, or something behind it."""
+        """Mark a pointer as changed."""
         self.changed = True
         if self.parts is not None:
             self.parts[index] = None
@@ -77,34 +76,34 @@ class _Link:
 
 
 _Written = tuple[_KamtNode, Cid, bytes, list[bytes | None]]
-"""A node with the block that it becomes, and its pointers as they stand in it."""
+"""A node, its CID, its encoding and its encoded pointers."""
 
 
 class Kamt:
     """A map from 256-bit keys to 256-bit values, zero where nothing is stored.
 
-    After a KamtError or a missing block in the middle of a change, the object is not to be used further.
+    Do not use the object after a change has raised KamtError or BlockNotFound.
     """
 
     def __init__(self, store: Blockstore, root: Cid | None = None) -> None:
-        """Open the tree at `root`, or start an empty one. Raises KamtError, BlockNotFound."""
+        """Open the tree at `root`, or create an empty one. Raises KamtError and BlockNotFound."""
         self._store = store
         self.held = 0
-        """Nodes that were loaded or written: memory holds no more of them."""
+        """Number of nodes loaded or written, an upper bound of the nodes in memory."""
         self._root = _KamtNode(0, [], None) if root is None else self._load(root, 0)
 
     @property
     def is_empty(self) -> bool:
-        """Whether every slot is zero."""
+        """True if every slot is zero."""
         return not self._root.pointers
 
     def get(self, slot: int) -> int:
-        """The value of a storage slot, 0 <= slot < 2^256."""
+        """Return the value of a storage slot, 0 <= slot < 2^256."""
         if not 0 <= slot <= _LARGEST:
             raise _no_word(slot)
         node = self._root
         start = 0
-        while True:  # no call for a step: this is what every SLOAD and SSTORE does
+        while True:  # without a function call per level, since every SLOAD and SSTORE runs this loop
             shift = PATH_BITS - BIT_WIDTH - start
             bit = 1 << (slot >> shift & _MASK) if shift >= 0 else 1 << (slot & (_MASK >> -shift))
             if not node.bitfield & bit:
@@ -129,21 +128,21 @@ class Kamt:
             self._delete(self._root, 0, slot)
 
     def items(self, first: int = 0) -> Iterator[tuple[int, int]]:
-        """All slots from `first` on that are not zero with their values, in ascending order.
+        """Iterate over (slot, value) pairs of nonzero slots in ascending order, starting at slot `first`.
 
-        The tree must not change meanwhile.
+        The tree must not be changed during the iteration.
         """
         return self._walk(self._root, 0, 0, first)
 
     def differences(self, after: Kamt) -> Iterator[tuple[int, int, int]]:
-        """The slots whose values differ in another tree, with both values, 0 where nothing is stored.
+        """Iterate over (slot, old value, new value) where the two trees differ; absent values are 0.
 
-        What both share is not read. Both must be flushed, and not change meanwhile.
+        Shared subtrees are not read. Both trees must be flushed and must not be changed during the iteration.
         """
         return self._differences(self._root, after, after._root, 0, 0)
 
     def flush(self) -> Cid:
-        """Write the changed nodes to the store, children first; returns the root."""
+        """Write the changed nodes to the store, children first, and return the root CID."""
         written: list[_Written] = []
         root = self._encode(self._root, written)
         self._store.put_many([(cid, data) for _, cid, data, _ in written])
@@ -155,7 +154,7 @@ class Kamt:
     def _insert(self, key: int, value: int) -> None:
         node = self._root
         start = 0
-        while True:  # no call for a step, as in `get`
+        while True:  # without a function call per level, as in `get`
             shift = PATH_BITS - BIT_WIDTH - start
             bit = 1 << (key >> shift & _MASK) if shift >= 0 else 1 << (key & (_MASK >> -shift))
             index = (node.bitfield & (bit - 1)).bit_count()
@@ -207,7 +206,7 @@ class Kamt:
         return True
 
     def _walk(self, node: _KamtNode, start: int, prefix: int, first: int) -> Iterator[_Entry]:
-        """The entries of a node whose slots have `start` path bits in common, which are `prefix`."""
+        """Iterate over the entries below a node whose keys share the first `start` path bits, `prefix`."""
         for slot, pointer in zip(_set_bits(node.bitfield), node.pointers, strict=True):
             if type(pointer) is tuple:
                 if pointer[0] >= first:
@@ -217,8 +216,8 @@ class Kamt:
                 after = start + BIT_WIDTH + pointer.length
                 common = (prefix << BIT_WIDTH | slot) << pointer.length | pointer.path
                 if (common + 1) << (PATH_BITS - after) <= first:
-                    continue  # all that is there comes before
-                # Nodes met for the first time are not kept: a walk over a large tree stays small.
+                    continue  # the whole subtree lies before `first`
+                # Loaded nodes are not cached, so that iterating over a large tree uses little memory.
                 target = pointer.target
                 child = target if isinstance(target, _KamtNode) else self._load(target, after)
                 yield from self._walk(child, after, common, first)
@@ -254,18 +253,18 @@ class Kamt:
         return target
 
     def _load(self, cid: Cid, start: int) -> _KamtNode:
-        """The node whose slots are chosen by the path bits from `start` on."""
+        """Load a node whose slots are selected by the path bits from `start` on."""
         taken = min(BIT_WIDTH, PATH_BITS - start)
         bitfield, pointers = read_bitfield_node(load_value(self._store, cid, KamtError), taken, KamtError)
         if start and not pointers:
-            raise KamtError("an empty node below the root")
+            raise KamtError("invalid KAMT: empty node below the root")
         self.held += 1
         return _KamtNode(bitfield, [_read_pointer(pointer, start + taken) for pointer in pointers], cid)
 
     def _encode(self, node: _KamtNode, written: list[_Written]) -> Cid:
         if not node.changed and node.cid is not None:
             return node.cid
-        # Nothing of the node changes here: should the store fail, all is to be written again.
+        # The node is not modified here, so that a flush can be repeated if the store fails.
         known = node.parts or [None] * len(node.pointers)
         fresh = [
             self._pointer_bytes(pointer, written)
@@ -281,7 +280,7 @@ class Kamt:
         return cid
 
     def _pointer_bytes(self, pointer: _Entry | _Link, written: list[_Written]) -> bytes:
-        """A pointer, encoded; what it leads to is encoded first, where it changed."""
+        """Encode a pointer, after its child node if that has changed."""
         if type(pointer) is tuple:
             key, value = pointer
             length, size = (key.bit_length() + 7) // 8, (value.bit_length() + 7) // 8
@@ -301,7 +300,7 @@ def _set_bits(bitfield: int) -> Iterator[int]:
 
 
 def _step(key: int, start: int) -> tuple[int, int]:
-    """How many path bits follow the step at `start`, and the bit of its slot."""
+    """Return the number of path bits after the level at `start`, and the bit of the key's slot."""
     shift = PATH_BITS - BIT_WIDTH - start
     if shift >= 0:
         return shift, 1 << (key >> shift & _MASK)
@@ -309,7 +308,7 @@ def _step(key: int, start: int) -> tuple[int, int]:
 
 
 def _bits(key: int, end: int, length: int) -> int:
-    """The `length` path bits of a key that stop before bit `end`."""
+    """Return the `length` path bits of a key that end before bit `end`."""
     return key >> (PATH_BITS - end) & ((1 << length) - 1)
 
 
@@ -319,18 +318,18 @@ def _pair(first: _Entry | _Link, first_bit: int, second: _Entry | _Link, second_
 
 
 def _fork(old: _Entry, new: _Entry, start: int) -> _Link:
-    """A link to a node of two entries that shared a slot; its extension is what their paths share from `start` on."""
+    """Return a link to a node with two entries that share a slot; its extension is their common path from `start`."""
     left = PATH_BITS - start
     common = left - ((old[0] ^ new[0]) & ((1 << left) - 1)).bit_length()
     if common == left:
-        raise KamtError(f"key {old[0]:#x} is stored under a path that is not its own")
+        raise KamtError(f"invalid KAMT: key {old[0]:#x} is stored under the wrong path")
     length = common - common % BIT_WIDTH
     node = _pair(old, _step(old[0], start + length)[1], new, _step(new[0], start + length)[1])
     return _Link(length, _bits(new[0], start + length, length), node)
 
 
 def _split(link: _Link, new: _Entry, start: int) -> _Link:
-    """What replaces a link when a new entry shares its slot but not the whole of its extension."""
+    """Return the replacement for a link when a new entry has the same slot but differs within the extension."""
     ours = _bits(new[0], start + link.length, link.length)
     common = link.length - (ours ^ link.path).bit_length()
     head = common - common % BIT_WIDTH
@@ -341,9 +340,9 @@ def _split(link: _Link, new: _Entry, start: int) -> _Link:
 
 
 def _collapse(link: _Link, child: _KamtNode) -> _Entry | _Link:
-    """What stands in the parent for a child that lost an entry: its last pointer, where only one is left."""
+    """Return the parent's pointer to a child that lost an entry: the child's last pointer if only one is left."""
     if not child.pointers:
-        raise KamtError("a node below the root lost its last entry: it held too few")
+        raise KamtError("invalid KAMT: a node below the root had a single entry")
     if len(child.pointers) > 1:
         return link
     last = child.pointers[0]
@@ -356,32 +355,32 @@ def _collapse(link: _Link, child: _KamtNode) -> _Entry | _Link:
 
 
 def _read_pointer(pointer: Any, start: int) -> _Entry | _Link:
-    """A pointer from its decoded form; `start` counts the path bits up to and including its slot."""
+    """Decode a pointer; `start` is the number of path bits up to and including its slot."""
     if type(pointer) is not dict or len(pointer) != 1:
-        raise KamtError("a pointer is a map of one entry")
+        raise KamtError("invalid KAMT pointer: expected a map with one entry")
     bucket = pointer.get("v")
     if bucket is not None:
         if type(bucket) is not list or len(bucket) != 1 or type(bucket[0]) is not list or len(bucket[0]) != 2:
-            raise KamtError("a bucket is an array of one [key, value]")
+            raise KamtError("invalid KAMT bucket: expected an array of one [key, value]")
         return _read_word(bucket[0][0]), _read_word(bucket[0][1])
     fields = pointer.get("l")
     if type(fields) is not list or len(fields) != 3:
-        raise KamtError("a pointer is {'v': [[key, value]]} or {'l': [link, length, path]}")
+        raise KamtError("invalid KAMT pointer: expected {'v': [[key, value]]} or {'l': [link, length, path]}")
     cid, (length, raw) = child_cid(fields[0], KamtError), fields[1:]
     if type(length) is not int or length < 0 or length % BIT_WIDTH or start + length > _LONGEST:
-        raise KamtError(f"an extension of {length!r} bits after {start} bits of path")
+        raise KamtError(f"invalid KAMT extension of {length!r} bits after {start} path bits")
     if type(raw) is not bytes or len(raw) != (length + 7) // 8:
-        raise KamtError(f"an extension of {length} bits that is not {(length + 7) // 8} bytes long")
+        raise KamtError(f"invalid KAMT extension of {length} bits: expected {(length + 7) // 8} bytes")
     padded = int.from_bytes(raw, "big")
     path = padded >> (-length % 8)
     if path << (-length % 8) != padded:
-        raise KamtError("an extension whose padding is not zero")
+        raise KamtError("invalid KAMT extension: nonzero padding")
     return _Link(length, path, cid)
 
 
 def _read_word(raw: Any) -> int:
     if type(raw) is not bytes or len(raw) > 32 or raw[:1] == b"\x00":
-        raise KamtError("a key or value is a byte string of at most 32 bytes without leading zeros")
+        raise KamtError("invalid KAMT word: expected a byte string of at most 32 bytes without leading zeros")
     return int.from_bytes(raw, "big")
 
 
@@ -391,4 +390,4 @@ def _path_bytes(link: _Link) -> bytes:
 
 
 def _no_word(number: int) -> ValueError:
-    return ValueError(f"{number:#x} is not a 256-bit word")
+    return ValueError(f"{number:#x} is not an unsigned 256-bit word")

@@ -1,9 +1,9 @@
-"""Keccak-256, with Ethereum's padding: not SHA3-256 of FIPS 202, which pads otherwise."""
+"""Keccak-256 with Ethereum's padding, which differs from that of SHA3-256 (FIPS 202)."""
 
 from sha3 import keccak_256
 
 
 def keccak(data: bytes | bytearray | memoryview) -> bytes:
-    """The digest, 32 bytes."""
+    """Return the 32-byte Keccak-256 digest of `data`."""
     digest: bytes = keccak_256(data).digest()
     return digest

@@ -1,7 +1,7 @@
-"""Advanced layouts by name: HAMT1 to HAMT8, AMT, KAMT5, opened at the block that a link leads to.
+"""Advanced layouts by name: HAMT1 to HAMT8, AMT and KAMT5, with one interface for lookups and iteration.
 
-One way to look into each: by key (bytes for the maps, an index for the array), and all entries. Schemas name them
-(`advanced HAMT5`), paths and selectors do, too. A digit after AMT is the width that its root must say.
+Keys are bytes for the maps and an index for the array. Schemas (`advanced HAMT5`), paths and selectors use these names.
+A digit after AMT is the bit width that its root must have.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _NAME: Final = re.compile(r"(HAMT)([1-8])|(AMT)([1-8])?|(KAMT)5")
 
 
 class LayoutError(ValueError):
-    """An unknown layout, or a key that it cannot have."""
+    """Raised for an unknown layout, or for a key of the wrong type or length."""
 
 
 class Layout:
-    """A layout by its name; LayoutError if there is none of that name."""
+    """An advanced layout by name. Raises LayoutError for an unknown name."""
 
     def __init__(self, name: str) -> None:
         match = _NAME.fullmatch(name)
         if match is None:
-            raise LayoutError(f"'{name}' is not a layout: there are HAMT1 to HAMT8, AMT and KAMT5")
+            raise LayoutError(f"unknown layout '{name}': expected HAMT1 to HAMT8, AMT or KAMT5")
         self.name = name
         self._kind = match[1] or match[3] or match[5]
         width = match[2] or match[4]
@@ -38,20 +38,23 @@ class Layout:
 
     @property
     def is_list(self) -> bool:
-        """Whether keys are indices, and not bytes."""
+        """True if keys are indices and not bytes."""
         return self._kind == "AMT"
 
     def get(self, store: Blockstore, root: Cid, key: bytes | int) -> tuple[bool, Any]:
-        """Whether there is an entry, and its value. Raises LayoutError, BlockNotFound, and the layouts' NodeErrors."""
+        """Return whether there is an entry, and its value.
+
+        Raises LayoutError, BlockNotFound and TreeNodeError.
+        """
         if isinstance(key, int):
             if not self.is_list:
-                raise LayoutError(f"the keys of {self.name} are bytes, not numbers")
+                raise LayoutError(f"keys of {self.name} must be bytes, not numbers")
             if not 0 <= key <= MAX_INDEX:
                 return False, None
             array = self._amt(store, root)
             return (key in array), array.get(key)
         if self.is_list:
-            raise LayoutError(f"the keys of {self.name} are numbers, not bytes")
+            raise LayoutError(f"keys of {self.name} must be numbers, not bytes")
         if self._kind == "KAMT":
             return self._get_slot(store, root, key)
         tree = Hamt(store, root, self._bits)
@@ -60,12 +63,12 @@ class Layout:
     def items(
         self, store: Blockstore, root: Cid, after: bytes | int | None = None
     ) -> Iterator[tuple[bytes | int, Any]]:
-        """All entries, in the layout's own order; only those that follow a key, which need not be there.
+        """Iterate over the entries in the order of the layout; with `after`, only those that follow this key.
 
-        Raises LayoutError for a key that the layout cannot have.
+        The key `after` need not be present. Raises LayoutError for a key of the wrong type.
         """
         if after is not None and isinstance(after, int) is not self.is_list:
-            raise LayoutError(f"the keys of {self.name} are {'numbers' if self.is_list else 'bytes'}")
+            raise LayoutError(f"keys of {self.name} must be {'numbers' if self.is_list else 'bytes'}")
         if isinstance(after, int) or self.is_list:
             yield from self._amt(store, root).items(0 if after is None else int(after) + 1)
         elif self._kind == "HAMT":
@@ -75,9 +78,9 @@ class Layout:
                 yield _slot_bytes(key, 32), _slot_bytes(value)
 
     def differences(self, store: Blockstore, before: Cid, after: Cid) -> Iterator[tuple[bytes | int, Any, Any]]:
-        """The entries of two roots that differ: the key and both values, MISSING where there is none.
+        """Iterate over (key, old value, new value) where two roots differ; an absent value is MISSING.
 
-        What both share is not read.
+        Shared subtrees are not read.
         """
         if self.is_list:
             yield from self._amt(store, before).differences(self._amt(store, after))
@@ -97,7 +100,7 @@ class Layout:
 
     def _get_slot(self, store: Blockstore, root: Cid, key: bytes) -> tuple[bool, Any]:
         if len(key) > 32:
-            raise LayoutError(f"the keys of {self.name} have 32 bytes, not {len(key)}")
+            raise LayoutError(f"keys of {self.name} must have at most 32 bytes, not {len(key)}")
         value = Kamt(store, root).get(int.from_bytes(key, "big"))
         return bool(value), _slot_bytes(value or 0)
 

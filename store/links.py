@@ -1,8 +1,7 @@
-"""The links of a block, by a scan of its CBOR headers: what flushing, garbage collection and CAR export follow.
+"""Extraction of a block's links by a scan of its CBOR heads, for flushing, garbage collection and CAR export.
 
-The scan is the one the machine itself applies (ref-fvm fvm/src/ipld): it reads headers only, accepts
-integers that are not minimal and maps in any order, and refuses indefinite lengths and trailing bytes. The scan that
-charges gas for the same walk is the kernel's.
+Applies the same rules as the FVM (ref-fvm fvm/src/ipld): reads heads only, accepts integers that are not minimal and
+maps in any order, and rejects indefinite lengths and trailing bytes. The kernel has its own scan, which charges gas.
 """
 
 from __future__ import annotations
@@ -25,24 +24,22 @@ from store.cid import (
 from store.codec import LINK_HEAD, LINK_TAG, CodecError
 
 STATE_CODECS: Final = frozenset((RAW, CBOR, DAG_CBOR))
-"""The codecs of blocks that a state may hold."""
+"""Codecs of blocks that a state may contain."""
 
 SECTOR_CODECS: Final = frozenset((FIL_COMMITMENT_UNSEALED, FIL_COMMITMENT_SEALED))
-"""Codecs of sector commitments: they name data that is never in the store, and are skipped."""
+"""Codecs of sector commitments, which name data that is never in the store; such links are skipped."""
 
 _USUAL_LINKS: Final = (LINK_HEAD + USUAL_PREFIX, LINK_HEAD + USUAL_RAW_PREFIX)
 _LINK: Final = LINK_HEAD[:2]
-"""The tag of every link."""
-_MAX_INLINE: Final = (
-    16  # identity CIDs inside identity CIDs: each level needs bytes of its own, 64 allow fewer than this
-)
+"""CBOR tag of a link."""
+_MAX_INLINE: Final = 16  # maximum nesting of identity CIDs; a digest of 64 bytes cannot hold that many
 
 
 def links_of(data: bytes, codec: int) -> list[Cid]:
-    """The CIDs that a block links to, in order, repeated where it repeats them.
+    """Return the CIDs that a block links to, in order and with repetitions.
 
-    Sector commitments are left out; identity CIDs are replaced by the links inside their digest. Blocks of other
-    codecs than DAG-CBOR have no links. CodecError if a DAG-CBOR block is malformed.
+    Sector commitments are omitted; identity CIDs are replaced by the links inside their digest. Only DAG-CBOR blocks
+    have links. Raises CodecError if a DAG-CBOR block is malformed.
     """
     links: list[Cid] = []
     if codec == DAG_CBOR:
@@ -51,18 +48,18 @@ def links_of(data: bytes, codec: int) -> list[Cid]:
 
 
 def links_of_values(values: list[bytes]) -> list[Cid]:
-    """The links of several values that were encoded here, as `links_of` gives those of a block."""
+    """Return the links of several encoded values, like `links_of` for a block."""
     links: list[Cid] = []
     for value in values:
-        if _LINK in value:  # what was encoded here is sound: without the tag it has no link
+        if _LINK in value:  # values encoded by us are valid CBOR: without the tag there is no link
             _scan(value, links, _MAX_INLINE)
     return links
 
 
 def _step(first: int) -> tuple[int, int]:
-    """By the first byte of a value: how many bytes to go on, and by how much the number of values to come changes.
+    """Return, for the first byte of a value, the bytes to skip and the change in the number of values left to read.
 
-    (0, 0) where the first byte does not tell: longer lengths, tags, what is refused.
+    Returns (0, 0) if the first byte is not sufficient: longer lengths, tags and invalid heads.
     """
     major, info = first >> 5, first & 31
     if major in (0, 1, 7) and info < 28:
@@ -75,7 +72,7 @@ def _step(first: int) -> tuple[int, int]:
 
 
 STEPS: Final = tuple(_step(first) for first in range(256))
-"""By the first byte of a CBOR value: see `_step`."""
+"""Result of `_step` for each first byte of a CBOR value."""
 
 
 def _scan(data: bytes, links: list[Cid], inline: int) -> None:
@@ -96,13 +93,16 @@ def _scan(data: bytes, links: list[Cid], inline: int) -> None:
                 at, change = _long_step(data, at, links, inline)
                 remaining += change
     except IndexError:
-        raise CodecError("not CBOR: the block ends inside a value") from None
+        raise CodecError("not CBOR: truncated value") from None
     if at != len(data):
-        raise CodecError("not CBOR: the block ends inside a value, or bytes follow it")
+        raise CodecError("not CBOR: truncated value or trailing bytes")
 
 
 def _long_step(data: bytes, at: int, links: list[Cid], inline: int) -> tuple[int, int]:
-    """The offset after a head (and the string or link that it introduces), and the change of the values to come."""
+    """Read a head that `STEPS` does not cover; return the new offset and the change in values left to read.
+
+    The offset returned is after the string or link that the head introduces.
+    """
     first = data[at]
     number, at = _number(data, at + 1, first & 31) if first & 31 > 23 else (first & 31, at + 1)
     match first >> 5:
@@ -112,35 +112,35 @@ def _long_step(data: bytes, at: int, links: list[Cid], inline: int) -> tuple[int
             return at, number - 1
         case 5:
             return at, 2 * number - 1
-        case _:  # a tag: it stands before one value
+        case _:  # a tag, which precedes one value
             return (_visit(data, at, links, inline), -1) if number == LINK_TAG else (at, 0)
 
 
 def _number(data: bytes, at: int, info: int) -> tuple[int, int]:
     if info > 27:
-        raise CodecError(f"not DAG-CBOR: {'an indefinite length' if info == 31 else 'a reserved head'}")
+        raise CodecError(f"not DAG-CBOR: {'indefinite length' if info == 31 else 'reserved head'}")
     end = at + (1 << (info - 24))
     if end > len(data):
-        raise CodecError("not CBOR: the block ends inside a head")
+        raise CodecError("not CBOR: truncated head")
     return int.from_bytes(data[at:end], "big"), end
 
 
 def _visit(data: bytes, at: int, links: list[Cid], inline: int) -> int:
-    """Record the link whose byte string starts at `at`; returns the offset after it."""
+    """Record the link whose byte string starts at `at`, and return the offset after it."""
     if at >= len(data) or data[at] >> 5 != 2:
-        raise CodecError("a link that is not a byte string")
+        raise CodecError("invalid link: not a byte string")
     length = data[at] & 31
     at += 1
     if length > 23:
         length, at = _number(data, at, length)
     end = at + length
     if end > len(data) or length == 0 or data[at] != 0:
-        raise CodecError("a link that does not hold a CID")
+        raise CodecError("invalid link: not a CID")
     cid = Cid(data[at + 1 : end])
     try:
         parts = split_cid(cid)
     except CidError as error:
-        raise CodecError(f"a link that does not hold a CID: {error}") from None
+        raise CodecError(f"invalid link: not a CID: {error}") from None
     if parts.codec in SECTOR_CODECS:
         return end
     if parts.hash_code == IDENTITY:

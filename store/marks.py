@@ -1,9 +1,9 @@
-"""The marks of a garbage collection, kept in RocksDB beside the blocks, so that a collection may be left and resumed.
+"""Marks of a garbage collection, stored in RocksDB beside the blocks so that a collection can be resumed.
 
-A collection marks, then sweeps. Marked blocks stay. The collector (`store.collector`) gives the mark BELOW to a block
-when everything that it leads to has that mark; a commit gives HELD to what it stores while a collection is in progress.
-When the sweep begins, all that the roots lead to is marked BELOW; from then on a commit that names a root first sees to
-it that this holds of the new root, too.
+A collection marks blocks, then sweeps unmarked ones. The collector (`store.collector`) marks a block BELOW when
+everything reachable from it has that mark; a commit during a collection marks the blocks it stores HELD. When the sweep
+begins, everything reachable from the roots is marked BELOW; from then on, a commit that names a new root first marks
+everything reachable from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BELOW: Final = b"b"
 MARKING: Final = "mark"
 SWEEPING: Final = "sweep"
 
-_RECORD: Final = b"collection"  # in RocksDB's own default family
+_RECORD: Final = b"collection"  # in RocksDB's default column family
 _END: Final = b"\xff" * 80  # after every CID
 _VERSION: Final = 1
 _PIECE: Final = 1000
@@ -35,7 +35,7 @@ _PIECE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """How far a collection is: its phase, the last block that the sweep has looked at, blocks marked, kept, dropped."""
+    """Progress of a collection: phase, last block scanned by the sweep, blocks marked, kept and dropped."""
 
     phase: str = MARKING
     cursor: bytes = b""
@@ -44,18 +44,18 @@ class Collection:
     dropped: int = 0
 
     def encode(self) -> bytes:
-        """The record in the database."""
+        """Encode the record for the database."""
         return encode([_VERSION, self.phase, self.cursor, self.marked, self.kept, self.dropped])
 
     @classmethod
     def decode(cls, data: bytes) -> Collection:
-        """The inverse of `encode`."""
+        """Decode the record written by `encode`."""
         _, phase, cursor, marked, kept, dropped = decode(data)
         return cls(phase, cursor, marked, kept, dropped)
 
 
 class Marks:
-    """The marks in an open database. What must not mix with commits is done under the store's lock, by the store."""
+    """The marks in an open database. The store holds its lock around operations that must not mix with commits."""
 
     def __init__(self, database: Rdict, blocks: str, marks: str) -> None:
         self._database = database
@@ -64,19 +64,19 @@ class Marks:
         self.collection: Collection | None = None
 
     def resume(self) -> None:
-        """Find out whether a collection was left."""
+        """Load the record of an interrupted collection, if there is one."""
         record = self._database.get(_RECORD)
         self.collection = None if record is None else Collection.decode(record)
 
     def close(self) -> None:
-        """Release the database."""
+        """Release the column family."""
         self._marks.close()
 
     def is_below(self, cid: Cid) -> bool:
-        """Whether the block and all that it leads to are marked."""
+        """Return True if the block and everything reachable from it are marked."""
         return bool(self._marks.get(cid) == BELOW)
 
-    # --- what a commit does while a collection is in progress -------------------------------------------------
+    # --- commits during a collection --------------------------------------------------------------------------
 
     def hold(
         self,
@@ -85,9 +85,9 @@ class Marks:
         metadata: Mapping[bytes, bytes | None],
         store: Blockstore,
     ) -> None:
-        """Mark what a commit stores; where the sweep has begun, also all that its new roots lead to.
+        """Mark the blocks of a commit and, during a sweep, everything reachable from its new roots.
 
-        BlockNotFound if a root leads to a block that is swept already.
+        Raises BlockNotFound if a root leads to a block that is already swept.
         """
         for cid in blocks:
             batch.put(self._marks_name, cid, HELD)
@@ -100,10 +100,10 @@ class Marks:
             for cid in found:
                 batch.put(self._marks_name, cid, BELOW)
 
-    # --- what the collector does ------------------------------------------------------------------------------
+    # --- the collector ----------------------------------------------------------------------------------------
 
     def begin(self, forgotten: Iterable[tuple[str, bytes]]) -> None:
-        """Begin a collection: no mark is left of an earlier one. Entries of other families are forgotten with it."""
+        """Start a collection: discard all marks and delete the entries `forgotten` (family, key) with them."""
         batch = Batch(self._database)
         batch.clear(self._marks_name, _END)
         for family, key in forgotten:
@@ -121,11 +121,11 @@ class Marks:
         self._write(batch, replace(collection, marked=collection.marked + count))
 
     def begin_sweep(self) -> None:
-        """All that the roots lead to is marked: what has no mark may go."""
+        """Start the sweep. Everything reachable from the roots must be marked."""
         self._write(Batch(self._database), replace(self._running(), phase=SWEEPING))
 
     def sweep(self, blocks: Rdict, most: int) -> bool:
-        """Drop the blocks without a mark among the next `most` ones; whether any are left to be looked at."""
+        """Drop the unmarked blocks among the next `most` ones, and return True if blocks are left to scan."""
         collection = self._running()
         if collection.phase != SWEEPING:
             raise RuntimeError("the marking is not complete")
@@ -145,7 +145,7 @@ class Marks:
         return looked == most
 
     def end(self) -> None:
-        """End the collection and forget its marks."""
+        """End the collection and discard its marks."""
         batch = Batch(self._database)
         batch.clear(self._marks_name, _END)
         batch.note(_RECORD, None)
@@ -154,7 +154,7 @@ class Marks:
 
     def _write(self, batch: Batch, collection: Collection) -> None:
         batch.note(_RECORD, collection.encode())
-        # Not synced: RocksDB's log keeps the order, so that a crash loses the end of the collection and nothing else.
+        # Not synced: RocksDB's log preserves the order, so a crash loses only the last steps of the collection.
         batch.write()
         self.collection = collection
 
@@ -165,7 +165,7 @@ class Marks:
 
 
 class _Over:
-    """The blocks of a commit over those of the store."""
+    """The blocks of a commit on top of those of the store."""
 
     def __init__(self, blocks: Mapping[Cid, bytes], store: Blockstore) -> None:
         self._blocks = blocks
@@ -186,9 +186,9 @@ class _Over:
 
 
 def _unmarked(blocks: Rdict, marks: Rdict, cursor: bytes, most: int) -> tuple[list[bytes], int, bytes]:
-    """Of the next `most` blocks after the cursor: those without a mark, how many were looked at, the new cursor."""
+    """Scan `most` blocks after the cursor; return those without a mark, the number scanned and the new cursor."""
     options = ReadOptions()
-    options.fill_cache(False)  # type: ignore[call-arg]  # a sweep reads everything once; the stub lacks the argument
+    options.fill_cache(False)  # type: ignore[call-arg]  # a sweep reads each block once; the stub lacks the argument
     over, beside = blocks.iter(options), marks.iter(options)
     over.seek(cursor)
     if over.valid() and over.key() == cursor:

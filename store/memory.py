@@ -1,4 +1,4 @@
-"""A store in memory: for tests, for `:memory:` networks and for worker processes. Nothing survives it."""
+"""A volatile store in memory, for tests, `:memory:` networks and worker processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from store.cid import Cid
 
 
 class MemoryStore:
-    """A `Store` over two dicts."""
+    """A `Store` over dicts."""
 
     def __init__(self) -> None:
         self._blocks: dict[Cid, bytes] = {}
@@ -19,14 +19,14 @@ class MemoryStore:
         self._lock = Lock()
 
     def get(self, cid: Cid) -> bytes:
-        """The block; BlockNotFound if there is none."""
+        """Return the block. Raises BlockNotFound."""
         data = self._blocks.get(cid)
         if data is None:
             raise BlockNotFound(cid)
         return data
 
     def has(self, cid: Cid) -> bool:
-        """Whether the block is stored."""
+        """Return True if the block is stored."""
         return cid in self._blocks
 
     def put(self, cid: Cid, data: bytes) -> None:
@@ -44,8 +44,8 @@ class MemoryStore:
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Store blocks, set metadata and index (None deletes); HeadMoved where the metadata is not as `expected`."""
-        new = dict(blocks)  # an iterable that raises half-way leaves the store as it was
+        """Store blocks, set metadata and index (None deletes). Raises HeadMoved unless metadata is `expected`."""
+        new = dict(blocks)  # consume the iterable first: if it raises, the store is unchanged
         with self._lock:
             check_expected(self, expected)
             self._blocks.update(new)
@@ -53,19 +53,19 @@ class MemoryStore:
             _change(self._index, index)
 
     def metadata(self, key: bytes) -> bytes | None:
-        """The metadata under `key`, or None."""
+        """Return the metadata under `key`, or None."""
         return self._metadata.get(key)
 
     def all_metadata(self) -> dict[bytes, bytes]:
-        """All metadata, in the order of their keys."""
+        """Return all metadata, sorted by key."""
         return dict(sorted(self._metadata.items()))
 
     def index(self, key: bytes) -> bytes | None:
-        """What the index has under `key`, or None."""
+        """Return the index entry under `key`, or None."""
         return self._index.get(key)
 
     def close(self) -> None:
-        """Nothing to release: the blocks stay readable as long as the object lives."""
+        """Do nothing; the blocks stay readable as long as the object exists."""
 
     def __len__(self) -> int:
         return len(self._blocks)

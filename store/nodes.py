@@ -1,8 +1,8 @@
-"""What the nodes of HAMT, AMT and KAMT have in common: loading, bitfields, links, the levels of a path.
+"""Shared parts of HAMT, AMT and KAMT nodes: loading, bitfields, links and path levels.
 
 HAMT and KAMT nodes are `[bitfield, pointers]`: the bitfield is a big-endian integer without leading zero bytes (empty
-where no slot is used), bit i stands for slot i, pointers follow in the order of their slots. A path of 256 bits is
-read from its most significant bit, `bit_width` bits a level; the last level takes the bits that remain.
+if no slot is used), bit i stands for slot i, and pointers follow in slot order. A path of 256 bits is read from its
+most significant bit, `bit_width` bits per level; the last level has the remaining bits.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from store.codec import LINK_HEAD, LINK_TAG, CodecError, array_head, bytes_head,
 PATH_BITS: Final = 256
 
 LINK_START: Final = LINK_HEAD + USUAL_PREFIX
-"""How an encoded link to a node begins; its digest follows."""
+"""First bytes of an encoded link to a node, followed by the digest."""
 
 LINK_LENGTH: Final = len(LINK_HEAD) + USUAL_LENGTH
-"""The bytes of an encoded link to a node."""
+"""Length in bytes of an encoded link to a node."""
 
 _MOST_LINKS: Final = 1 << 8  # in a node of the largest width
 
@@ -34,7 +34,7 @@ _USUAL_ENCODED: Final = (LINK_START, LINK_HEAD + USUAL_RAW_PREFIX)
 
 
 class _Missing:
-    """Stands for a value where there is no entry: null is a value."""
+    """Marker for an absent entry, since null is a value."""
 
     def __repr__(self) -> str:
         return "MISSING"
@@ -44,7 +44,7 @@ MISSING: Final = _Missing()
 
 
 def changed_values(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Any]]:
-    """The keys of two maps whose values differ, with both values, MISSING where there is none."""
+    """Iterate over (key, old value, new value) where two maps differ; an absent value is MISSING."""
     for key, value in before.items():
         if key not in after:
             yield key, value, MISSING
@@ -57,7 +57,10 @@ def changed_values(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> Itera
 
 @cache
 def path_levels(bit_width: int) -> tuple[tuple[int, int], ...]:
-    """Shift and mask that give the slot of a 256-bit path at each level; ValueError unless 1 <= bit_width <= 8."""
+    """Return the shift and mask that select the slot of a 256-bit path at each level.
+
+    Raises ValueError unless 1 <= bit_width <= 8.
+    """
     if not 1 <= bit_width <= 8:
         raise ValueError(f"bit width {bit_width} is not between 1 and 8")
     levels = []
@@ -68,12 +71,12 @@ def path_levels(bit_width: int) -> tuple[tuple[int, int], ...]:
 
 
 def load_value(store: Blockstore, cid: Cid, error: type[TreeNodeError]) -> Any:
-    """The decoded block; `error` if it is not CBOR, BlockNotFound if it is missing."""
+    """Return the decoded block. Raises BlockNotFound, and `error` if it is not CBOR."""
     return decode_node(cid, store.get(cid), error)
 
 
 def decode_node(cid: Cid, data: bytes, error: type[TreeNodeError]) -> Any:
-    """A block's value; `error`, naming the block, if it is not CBOR."""
+    """Return the value of a block. Raises `error`, naming the block, if it is not CBOR."""
     try:
         return decode(data)
     except CodecError as problem:
@@ -81,7 +84,7 @@ def decode_node(cid: Cid, data: bytes, error: type[TreeNodeError]) -> Any:
 
 
 def child_cid(pointer: Any, error: type[TreeNodeError]) -> Cid:
-    """The CID of a child node; `error` unless the pointer is a link to a DAG-CBOR block."""
+    """Return the CID of a child node. Raises `error` unless the pointer is a link to a DAG-CBOR block."""
     raw = pointer.value if type(pointer) is CBORTag and pointer.tag == LINK_TAG else None
     if type(raw) is bytes and len(raw) == _TAGGED_LENGTH and raw.startswith(_USUAL_LINK):
         return Cid(raw[1:])
@@ -89,42 +92,45 @@ def child_cid(pointer: Any, error: type[TreeNodeError]) -> Cid:
         cid = unlink(pointer)
         codec = codec_of(cid)
     except (CodecError, CidError) as problem:
-        raise error(f"a pointer that leads nowhere: {problem}") from None
+        raise error(f"invalid link to a child node: {problem}") from None
     if codec != DAG_CBOR:
-        raise error(f"child {show(cid)}: codec {codec:#x}, a node is DAG-CBOR")
+        raise error(f"invalid child node {show(cid)}: codec {codec:#x}, expected DAG-CBOR")
     return cid
 
 
 def link_bytes(cid: Cid) -> bytes:
-    """The encoded link to a node."""
+    """Return the encoded link to a node."""
     return LINK_HEAD + cid if len(cid) == USUAL_LENGTH else encode(link(cid))
 
 
 def cid_of_link(encoded: bytes) -> Cid:
-    """The CID of a link as `link_bytes` encodes it."""
+    """Return the CID of a link encoded by `link_bytes`."""
     if len(encoded) == LINK_LENGTH:
         return Cid(encoded[len(LINK_HEAD) :])
     return unlink(decode(encoded))
 
 
 def bitfield_bytes(bitfield: int) -> bytes:
-    """The encoded bitfield of a node."""
+    """Return the encoded bitfield of a node."""
     length = (bitfield.bit_length() + 7) // 8
     return bytes_head(length) + bitfield.to_bytes(length, "big")
 
 
 def read_bitfield_node(value: Any, bit_width: int, error: type[TreeNodeError]) -> tuple[int, list[Any]]:
-    """Bitfield and pointers of a decoded HAMT or KAMT node; `error` unless they fit each other and the width."""
+    """Return bitfield and pointers of a decoded HAMT or KAMT node.
+
+    Raises `error` if the shape is wrong, or if bitfield, pointers and bit width do not match.
+    """
     if type(value) is not list or len(value) != 2 or type(value[0]) is not bytes or type(value[1]) is not list:
-        raise error("a node is an array of a bitfield and its pointers")
+        raise error("invalid node: expected [bitfield, pointers]")
     raw, pointers = value
     return _bitfield(raw, len(pointers), bit_width, error), pointers
 
 
 def link_digests(data: bytes) -> tuple[int, tuple[bytes, ...]] | None:
-    """Where the links begin in a node that has nothing but usual links, and their digests; None for any other block.
+    """Return the offset of the first link and all digests of a node with only usual links, else None.
 
-    All nodes but the lowest ones of a large tree are such. A digest stands at the end of each LINK_LENGTH bytes.
+    All but the lowest nodes of a large tree are such nodes. A digest is the end of each LINK_LENGTH bytes.
     """
     if len(data) < LINK_LENGTH or data[0] != 0x82 or not 0x41 <= data[1] < 0x58:
         return None
@@ -145,9 +151,9 @@ def _links(count: int) -> Struct:
 
 
 def read_link_node(data: bytes, bit_width: int, error: type[TreeNodeError]) -> tuple[int, list[bytes]] | None:
-    """Bitfield and encoded links of a node of nothing but links, without a decoder; None for any other block.
+    """Return bitfield and encoded links of a node with only usual links, without decoding it, else None.
 
-    Raises `error` as `read_bitfield_node`.
+    Raises `error` like `read_bitfield_node`.
     """
     found = link_digests(data)
     if found is None:
@@ -157,10 +163,10 @@ def read_link_node(data: bytes, bit_width: int, error: type[TreeNodeError]) -> t
 
 
 def split_pointers(data: bytes, count: int) -> list[bytes] | None:
-    """The encoded pointers, the last `count` values of a node that was decoded; None unless all are surely canonical.
+    """Return the encoded pointers, the last `count` values of a decoded node; None if possibly not canonical.
 
-    Surely: for what nodes of the state are made of, this finds the ends of the values, and sees that each head is the
-    shortest one, in a fraction of the time that writing them again takes. Maps and rarer things are left to that.
+    For the types found in state nodes, this finds the end of each value and checks that each head is minimal, much
+    faster than encoding the pointers again. Returns None for maps and rarer types.
     """
     at = 2 + (data[1] & 31)
     if data[0] != 0x82 or not 0x40 <= data[1] < 0x58 or not data.startswith(head := array_head(count), at):
@@ -194,7 +200,7 @@ def split_pointers(data: bytes, count: int) -> list[bytes] | None:
 
 
 def _step(first: int) -> int:
-    """The bytes that a value takes whose first byte says so: a small integer, a short string, false, true, null."""
+    """Return the length of a value that its first byte determines (small integer, short string, bool, null), or 0."""
     major, info = first >> 5, first & 31
     if info < 24 and major in (0, 1):
         return 1
@@ -207,13 +213,13 @@ _STEPS: Final = tuple(_step(first) for first in range(256))
 _LONGER: Final = {
     major << 5 | 24 + power: (24, 1 << 8, 1 << 16, 1 << 32)[power] for major in (0, 1) for power in range(4)
 }
-"""The least number that needs 1, 2, 4 or 8 bytes after its first one, by that one."""
+"""Smallest number that needs 1, 2, 4 or 8 bytes after the first byte, by first byte."""
 
 
 def _bitfield(raw: bytes, count: int, bit_width: int, error: type[TreeNodeError]) -> int:
     bitfield = int.from_bytes(raw, "big")
     if raw[:1] == b"\x00" or bitfield >> (1 << bit_width):
-        raise error(f"bitfield {raw.hex()[:80]} is not a trimmed field of {1 << bit_width} slots")
+        raise error(f"invalid node: bitfield {raw.hex()[:80]} does not fit {1 << bit_width} slots or has leading zeros")
     if bitfield.bit_count() != count:
-        raise error(f"bitfield {raw.hex()} names {bitfield.bit_count()} slots, the node has {count}")
+        raise error(f"invalid node: bitfield {raw.hex()} names {bitfield.bit_count()} slots, found {count} pointers")
     return bitfield

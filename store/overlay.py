@@ -1,4 +1,4 @@
-"""A store over another one that keeps what is committed to it for itself: the ground of cheap forks."""
+"""A store on top of another one that keeps commits to itself, for cheap forks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from store.memory import MemoryStore
 
 
 class OverlayStore:
-    """A `Store` that reads through to `base` and never writes to it. With `closes` it closes that one with itself."""
+    """A `Store` that reads through to `base` and never writes to it. `closes`: close `base` with this store."""
 
     def __init__(self, base: Store, *, closes: bool = False) -> None:
         self._base, self._closes = base, closes
@@ -21,14 +21,14 @@ class OverlayStore:
         self._lock = Lock()
 
     def get(self, cid: Cid) -> bytes:
-        """The block, from the overlay or the base; BlockNotFound if neither has it."""
+        """Return the block from the overlay or the base. Raises BlockNotFound."""
         try:
             return self._own.get(cid)
         except BlockNotFound:
             return self._base.get(cid)
 
     def has(self, cid: Cid) -> bool:
-        """Whether the overlay or the base has the block."""
+        """Return True if the overlay or the base has the block."""
         return self._own.has(cid) or self._base.has(cid)
 
     def put(self, cid: Cid, data: bytes) -> None:
@@ -46,7 +46,7 @@ class OverlayStore:
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Store blocks, set metadata and index in the overlay; HeadMoved where the metadata is not as `expected`."""
+        """Store blocks, set metadata and index in the overlay. Raises HeadMoved unless metadata is `expected`."""
         new = dict(blocks)
         with self._lock:
             check_expected(self, expected)
@@ -55,19 +55,19 @@ class OverlayStore:
             self._index.update(index)
 
     def metadata(self, key: bytes) -> bytes | None:
-        """The metadata under `key`, the overlay's first."""
+        """Return the metadata under `key`, preferring the overlay's."""
         return self._metadata[key] if key in self._metadata else self._base.metadata(key)
 
     def all_metadata(self) -> dict[bytes, bytes]:
-        """All metadata, the overlay's before the base's, in the order of their keys."""
+        """Return all metadata, preferring the overlay's, sorted by key."""
         merged: dict[bytes, bytes | None] = {**self._base.all_metadata(), **self._metadata}
         return {key: value for key, value in sorted(merged.items()) if value is not None}
 
     def index(self, key: bytes) -> bytes | None:
-        """What the index has under `key`, the overlay's first."""
+        """Return the index entry under `key`, preferring the overlay's."""
         return self._index[key] if key in self._index else self._base.index(key)
 
     def close(self) -> None:
-        """Close the base, if it is this store's to close; else it has another owner."""
+        """Close the base if this store was created with `closes`."""
         if self._closes:
             self._base.close()

@@ -1,13 +1,14 @@
-"""How a block lies on the disk: as it is, but for nodes of nothing but links, which leave out how each link begins.
+"""Storage format of blocks on disk, in which nodes of links are compressed.
 
-The upper nodes of a state are such nodes, and most of what a message writes in a large state. All their links begin
-with the same eleven bytes, so the head of the node and its digests say everything:
+The upper nodes of a state consist of links only, and they are most of what a message writes to a large state. All their
+links begin with the same eleven bytes, so the head of the node and the digests suffice:
 
-    0xff, head of the node, digests of 32 bytes     a node of links (no CBOR begins with 0xff, and no head with it)
+    0xff, head of the node, 32-byte digests         a node of links (no CBOR and no head begins with 0xff)
     0xff, block                                     a block that itself begins with 0xff
     block                                           any other
 
-Folders of older formats hold every block as it is; of those that begin with 0xff the hash says which reading is right.
+Folders in older formats store every block unchanged; for a stored value that begins with 0xff, the hash tells which
+format applies.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _DIGEST: Final = LINK_LENGTH - len(LINK_START)
 
 
 def pack(cid: Cid, block: bytes) -> bytes:
-    """What is stored for a block."""
+    """Return the stored form of a block."""
     found = link_digests(block) if cid.startswith(USUAL_PREFIX) else None
     if found is not None:
         start, digests = found
@@ -32,7 +33,7 @@ def pack(cid: Cid, block: bytes) -> bytes:
 
 
 def unpack(cid: Cid, stored: bytes) -> bytes | None:
-    """The block that is stored; None where what is stored does not have the hash of the CID."""
+    """Return the block of a stored form, or None if it does not match the hash in the CID."""
     if stored.startswith(_MARK):
         block = _unpack(stored)
         if has_digest(cid, block):

@@ -1,10 +1,10 @@
-"""Entries by key that stay for ever and are seldom read again: the newest as they are, older ones in compressed pages.
+"""An append-mostly map for entries that are rarely read again: recent ones as they are, older ones in compressed pages.
 
-What a chain keeps of a block says most things several times: the message in its block and in the index, CIDs as keys
-and as links. Entries that came together share a page, so that a page says each of them once. A look-up takes the same
-time whatever is kept: a small directory names the page, and the pages that were read last stay open.
+A chain stores most data of a block several times: messages in their block and in the index, CIDs as keys and as links.
+Entries added together share a page, so that compression removes the repetitions. The time of a lookup does not depend
+on the size of the map: a small directory names the page, and recently read pages are cached.
 
-Readers need no lock: what moves into a page is found there before it is gone from where it was. Writers need one.
+Readers need no lock, since an entry is added to a page before it is removed from the recent ones. Writers need one.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from typing import Final
 from store.codec import decode, encode
 
 RECENT: Final = 1 << 20
-"""Bytes of keys and values that stay as they are: some 700 small blocks of a chain."""
+"""Default size in bytes of the uncompressed recent entries (about 700 small blocks of a chain)."""
 PAGE: Final = 32 << 10
-"""Bytes of keys and values in a page: as far back as zlib looks for what it has seen."""
+"""Default size in bytes of a page before compression, the window size of zlib."""
 
 OPEN_PAGES: Final = 64
-"""Pages that stay open: 4 MB."""
+"""Number of decompressed pages to cache (4 MB)."""
 _LEVEL: Final = 1
-"""The fastest: the others make pages that are two per cent smaller at twice the time."""
+"""Fastest compression level; higher ones make pages two percent smaller and take twice the time."""
 _NAMES: Final = 9
-"""Keys of this length at most name single things, which are read again and again: their entries stay as they are."""
+"""Maximum length of keys whose entries are never compressed, since they are read frequently."""
 _BUCKETS: Final = 4096
 _MARK: Final = 4
 _RECORD: Final = 8
-"""Bytes of a record in a bucket: a mark of the key, and the number of a page."""
+"""Length in bytes of a directory record: a hash of the key and a page number."""
 _ABSENT: Final = b"absent"
-"""Stands for no entry, by its identity."""
+"""Marker for an absent entry, compared by identity."""
 
 
 class PackedEntries:
-    """Bytes by key. An entry that is put again hides the one before, whose room in a page is not used again."""
+    """A map from bytes to bytes. Replacing an entry does not free its space in a page."""
 
     def __init__(self, recent: int = RECENT, page: int = PAGE) -> None:
-        """Keep `recent` bytes of the newest entries as they are, and fill pages of `page` bytes with older ones."""
+        """Keep `recent` bytes of the newest entries uncompressed, and older ones in pages of `page` bytes."""
         self._most, self._page = recent, page
         self._names: dict[bytes, bytes | None] = {}
         self._recent: dict[bytes, bytes | None] = {}
         self._size = 0
         self._pages: list[bytes] = []
         self._large: set[int] = set()
-        """Pages that are too large to stay open: of an entry that fills more than one."""
+        """Numbers of pages too large to cache, because of a single large entry."""
         self._buckets: list[bytearray | None] = [None] * _BUCKETS
         self._open_page = lru_cache(OPEN_PAGES)(self._read_page)
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key, None if it has none."""
+        """Return the value of a key, or None."""
         if len(key) <= _NAMES:
             return self._names.get(key)
         value = self._recent.get(key, _ABSENT)
@@ -60,7 +60,7 @@ class PackedEntries:
         return self._packed(key) if self._pages else None
 
     def put_all(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Set the values of keys; with None a key has none any more."""
+        """Set the values of keys; None deletes."""
         recent, size = self._recent, self._size
         for key, value in entries:
             if len(key) <= _NAMES:
@@ -71,13 +71,13 @@ class PackedEntries:
                 size -= len(recent[key] or b"")
             else:
                 size += len(key)
-            recent[key] = value  # in its place: a reader finds the one value or the other
+            recent[key] = value  # replaced in place, so that a concurrent reader finds one of the two values
         self._size = size
         while self._size > self._most + self._page:
             self._pack()
 
     def _pack(self) -> None:
-        """Move the oldest entries into a page."""
+        """Move the oldest recent entries into a new page."""
         oldest: list[tuple[bytes, bytes | None]] = []
         size = 0
         for key, value in self._recent.items():
@@ -100,12 +100,12 @@ class PackedEntries:
         self._size -= size
 
     def _packed(self, key: bytes) -> bytes | None:
-        """The value of a key in the newest page that has it."""
+        """Return the value of a key from the newest page that contains it."""
         place, mark = _place(key)
         bucket = self._buckets[place]
         if bucket is None:
             return None
-        records = bytes(bucket)  # a writer may add to it
+        records = bytes(bucket)  # copied, since a writer may append to it
         at = records.rfind(mark)
         while at >= 0:
             if at % _RECORD == 0:
@@ -122,6 +122,6 @@ class PackedEntries:
 
 
 def _place(key: bytes) -> tuple[int, bytes]:
-    """The bucket of a key, and its mark there."""
+    """Return the directory bucket of a key and its hash there."""
     number = hash(key)
     return number % _BUCKETS, (number // _BUCKETS % (1 << 8 * _MARK)).to_bytes(_MARK, "big")

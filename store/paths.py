@@ -1,11 +1,11 @@
-"""Paths through state, and proofs of what they lead to.
+"""Paths through a state, and Merkle proofs of the values at paths.
 
 A path is a sequence of steps from a root: `name` or `7` into a map or list of the data model, and `HAMT5:0x0064`,
-`AMT:12`, `KAMT5:0x00` into an advanced layout (`store.layouts`) behind a link. Links are followed wherever a further
-step needs it. https://ipld.io/specs/data-model-layer/paths/; steps into layouts are this project's.
+`AMT:12`, `KAMT5:0x00` into an advanced layout (`store.layouts`) behind a link. Links are followed when a further step
+needs it. See https://ipld.io/specs/data-model-layer/paths/; the steps into layouts are an extension of this project.
 
-A proof is the blocks that resolving the path has read: a holder of the root alone can resolve it again from them, and
-whatever is left out or changed is noticed. Absence is proved in the same way.
+A proof consists of the blocks read while resolving a path. A verifier who knows only the root resolves the path again
+from them, and detects any missing or modified block. Absence is proved in the same way.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from store.recorder import RecordingBlockstore
 
 
 class PathError(ValueError):
-    """Text that is no path, or a step that cannot be taken where the path has come to."""
+    """Raised for an invalid path, or for a step that does not apply to the value reached."""
 
 
 class PathAbsent(StoreError):
-    """There is nothing at a path: `path` leads to where nothing is."""
+    """Raised when there is no value at a path; `steps` is the number of steps up to the missing one."""
 
     def __init__(self, path: Path, steps: int) -> None:
         super().__init__(path, steps)
@@ -36,11 +36,11 @@ class PathAbsent(StoreError):
         self.steps = steps
 
     def __str__(self) -> str:
-        return f"there is nothing at {Path(self.path.steps[: self.steps])}"
+        return f"no value at {Path(self.path.steps[: self.steps])}"
 
 
 class ProofError(StoreError):
-    """Blocks that do not prove what they should."""
+    """Raised when blocks do not prove the requested value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class PathStep:
 
     @classmethod
     def parse(cls, text: str) -> PathStep:
-        """A step from its text; `~1` stands for a slash and `~0` for a tilde in a name. PathError."""
+        """Parse a step; in a name, `~1` stands for a slash and `~0` for a tilde. Raises PathError."""
         name, sign, key = text.partition(":")
         if not sign or not name.rstrip("0123456789").isupper():
             return cls(text.replace("~1", "/").replace("~0", "~"))
@@ -65,7 +65,7 @@ class PathStep:
             layout = Layout(name)
             return cls(int(key) if layout.is_list else bytes.fromhex(key.removeprefix("0x")), name)
         except ValueError as error:
-            raise PathError(f"the step '{text}': {error}") from None
+            raise PathError(f"invalid path step '{text}': {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +82,24 @@ class Path:
 
     @classmethod
     def parse(cls, text: str) -> Path:
-        """A path from its text; slashes at the ends and doubled ones are nothing. PathError."""
+        """Parse a path; leading, trailing and repeated slashes are ignored. Raises PathError."""
         return cls(tuple(PathStep.parse(part) for part in text.split("/") if part))
 
 
 def resolve(store: Blockstore, root: Cid, path: Path) -> Any:
-    """The value at a path; a link at its end stays one.
+    """Return the value at a path; a link at its end is not followed.
 
-    Raises PathAbsent, PathError, BlockNotFound (with the link that led there), StoreCorrupt.
+    Raises PathAbsent, PathError, BlockNotFound and StoreCorrupt.
     """
     value = load(store, root)
-    at = root  # where a layout starts: the block that a link led to
+    at = root  # root block of a layout: the block that the last link led to
     for number, step in enumerate(path.steps):
         if kind_of(value) == "link":
             at = unlink(value)
             if step.layout is None:
                 value = load(store, at)
         elif number and step.layout is not None:
-            raise PathError(f"{Path(path.steps[:number])} is not a link, where {step.layout} could begin")
+            raise PathError(f"{Path(path.steps[:number])} is not a link, so it cannot be the root of a {step.layout}")
         there, value = _take(store, at, value, step)
         if not there:
             raise PathAbsent(path, number + 1)
@@ -107,9 +107,9 @@ def resolve(store: Blockstore, root: Cid, path: Path) -> Any:
 
 
 def prove(store: Blockstore, root: Cid, path: Path) -> list[tuple[Cid, bytes]]:
-    """The blocks that lead from a root to what is at a path, or show that nothing is there; the root's comes first.
+    """Return the blocks that prove the value at a path, or its absence; the root's block comes first.
 
-    What a link at the end of the path leads to is not among them. Raises as `resolve` does, but for PathAbsent.
+    A link at the end of the path is not followed. Raises the same errors as `resolve`, except PathAbsent.
     """
     recorder = RecordingBlockstore(store)
     with suppress(PathAbsent):
@@ -118,15 +118,15 @@ def prove(store: Blockstore, root: Cid, path: Path) -> list[tuple[Cid, bytes]]:
 
 
 def verify(root: Cid, path: Path, blocks: Iterable[tuple[Cid, bytes]]) -> Any:
-    """What is at a path below a root, as the blocks of a proof show; no store is needed.
+    """Return the value at a path below `root`, as proved by `blocks`, without a store.
 
-    Raises ProofError if they show nothing: a block is missing, is not its CID's, or has nothing to do with it;
-    PathAbsent if they show that nothing is there; PathError.
+    Raises ProofError if a block is missing, does not match its CID or is not needed, PathAbsent if the blocks prove
+    that there is no value, and PathError.
     """
     proof = MemoryStore()
     for cid, data in blocks:
         if not has_digest(cid, data):
-            raise ProofError(f"the proof's block {show(cid)} does not have that hash")
+            raise ProofError(f"block {show(cid)} of the proof does not match its hash")
         proof.put(cid, data)
     recorder = RecordingBlockstore(proof)
     absent = None
@@ -135,19 +135,19 @@ def verify(root: Cid, path: Path, blocks: Iterable[tuple[Cid, bytes]]) -> Any:
     except PathAbsent as nothing:
         absent = nothing
     except BlockNotFound as error:
-        raise ProofError(f"the proof lacks the block {show(error.cid)}") from None
+        raise ProofError(f"block {show(error.cid)} is missing from the proof") from None
     except StoreCorrupt as corrupt:
-        raise ProofError(f"the proof holds {corrupt}") from None
+        raise ProofError(f"invalid proof: {corrupt}") from None
     read = recorder.take()
     if len(read) != len(proof):
-        raise ProofError(f"{len(proof) - len(read)} blocks of the proof have nothing to do with the path")
+        raise ProofError(f"{len(proof) - len(read)} blocks of the proof are not part of the path")
     if absent is not None:
         raise absent
     return value
 
 
 def load(store: Blockstore, cid: Cid) -> Any:
-    """The value of a block; StoreCorrupt if it is not DAG-CBOR."""
+    """Return the decoded value of a block. Raises StoreCorrupt if it is not DAG-CBOR."""
     try:
         return decode(store.get(cid))
     except CodecError as error:
@@ -155,13 +155,13 @@ def load(store: Blockstore, cid: Cid) -> Any:
 
 
 def _take(store: Blockstore, at: Cid, value: Any, step: PathStep) -> tuple[bool, Any]:
-    """Whether there is something one step further, and what."""
+    """Take one step; return whether there is a value, and the value."""
     if step.layout is not None:
         assert not isinstance(step.key, str)
         try:
             return Layout(step.layout).get(store, at, step.key)
         except LayoutError as error:
-            raise PathError(f"the step '{step}': {error}") from None
+            raise PathError(f"invalid path step '{step}': {error}") from None
     assert isinstance(step.key, str)
     if type(value) is dict:
         return step.key in value, value.get(step.key)
@@ -170,4 +170,4 @@ def _take(store: Blockstore, at: Cid, value: Any, step: PathStep) -> tuple[bool,
             raise PathError(f"'{step.key}' is not an index into a list")
         index = int(step.key)
         return index < len(value), value[index] if index < len(value) else None
-    raise PathError(f"there is no step '{step}' into {'a link' if kind_of(value) == 'link' else kind_of(value)}")
+    raise PathError(f"step '{step}' does not apply to a value of kind {kind_of(value)}")

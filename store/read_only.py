@@ -1,4 +1,4 @@
-"""A store that can be read and not written: for machines that answer questions beside the one that commits."""
+"""A read-only view of a store, for machines that answer queries beside the one that commits."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from store.cid import Cid
 
 
 class ReadOnlyStore:
-    """A `Store` that reads what another one holds, also while that one commits."""
+    """A `Store` that reads from another one, also while that one commits."""
 
     def __init__(self, base: Store) -> None:
         self.get, self.has = base.get, base.has
         self.metadata, self.all_metadata, self.index = base.metadata, base.all_metadata, base.index
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Raises StoreReadOnly."""
+        """Raise StoreReadOnly."""
         raise StoreReadOnly("blocks are not stored here: this store was opened for reading")
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Raises StoreReadOnly."""
+        """Raise StoreReadOnly."""
         raise StoreReadOnly("blocks are not stored here: this store was opened for reading")
 
     def commit(
@@ -30,8 +30,8 @@ class ReadOnlyStore:
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Raises StoreReadOnly."""
-        raise StoreReadOnly("nothing is committed here: this store was opened for reading")
+        """Raise StoreReadOnly."""
+        raise StoreReadOnly("cannot commit: the store was opened for reading")
 
     def close(self) -> None:
-        """Nothing to release: the store belongs to the machine that commits."""
+        """Do nothing; the store belongs to the machine that commits."""

@@ -1,4 +1,4 @@
-"""A store that remembers what was read through it: the blocks that a proof or an export needs."""
+"""A store that records the blocks read through it, for proofs and exports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from store.cid import Cid
 
 
 class RecordingBlockstore:
-    """A read-only view of a store; each block is remembered when it is read for the first time."""
+    """A read-only view of a store that records each block on its first read."""
 
     def __init__(self, store: Blockstore) -> None:
         self._store = store
@@ -17,7 +17,7 @@ class RecordingBlockstore:
         self._new: dict[Cid, bytes] = {}
 
     def get(self, cid: Cid) -> bytes:
-        """The block; BlockNotFound, and what else the store raises."""
+        """Return the block and record it. Raises the errors of the store."""
         data = self._store.get(cid)
         if cid not in self._seen:
             self._seen.add(cid)
@@ -25,19 +25,19 @@ class RecordingBlockstore:
         return data
 
     def take(self) -> list[tuple[Cid, bytes]]:
-        """What was read since the last time, in the order of the first reads."""
+        """Return the blocks recorded since the last call, in the order of their first reads."""
         new = list(self._new.items())
         self._new.clear()
         return new
 
     def has(self, cid: Cid) -> bool:
-        """Whether the store has the block; asking is no reading."""
+        """Return True if the store has the block; this is not recorded."""
         return self._store.has(cid)
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Nothing can be written here."""
+        """Raise NotImplementedError: the view is read-only."""
         raise NotImplementedError
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
-        """Nothing can be written here."""
+        """Raise NotImplementedError: the view is read-only."""
         raise NotImplementedError

@@ -1,8 +1,8 @@
-"""A store whose missing blocks come from elsewhere: each is checked against its CID, then kept.
+"""A store that fetches missing blocks from a remote, verifies them and stores them locally.
 
-What was fetched joins the next commit, or goes to the medium in batches, so that a read waits for no disk; a process
-that is killed between has to fetch again what it had not kept yet. Where the blocks come from is the `Remote`: this
-package knows nothing of networks.
+Fetched blocks are written with the next commit or in batches, so that a read does not wait for the disk. A process that
+is killed in between has to fetch the unwritten ones again. `Remote` abstracts the transport: this package does not
+depend on a network library.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from store.blockstore import NOTHING, BlockCorrupt, BlockNotFound, Store, StoreI
 from store.cid import Cid, has_digest, show
 
 _KEPT_AT_ONCE: Final = 1_000
-"""The most fetched blocks that wait for the next commit."""
+"""Maximum number of fetched blocks that wait for the next commit."""
 
 
 class Remote(Protocol):
-    """A source of the blocks that are not here."""
+    """A source of blocks that are missing locally."""
 
     def block(self, cid: Cid) -> bytes | None:
-        """What is said to be the block, None where it is not there either; raises RemoteUnavailable."""
+        """Return the unverified block, or None if the remote does not have it. Raises RemoteUnavailable."""
 
     def close(self) -> None:
-        """Release what leads there."""
+        """Close the connection."""
 
 
 class RemoteUnavailable(StoreIOError):
-    """The source of the blocks that are not here does not answer."""
+    """Raised when the remote does not respond."""
 
 
 class RemoteHashMismatch(BlockCorrupt):
-    """The source answered for a block with bytes that do not have its hash."""
+    """Raised when the remote returned bytes that do not match the requested CID."""
 
     def __str__(self) -> str:
-        return f"block {show(self.cid)} came from the remote with bytes that do not have its hash"
+        return f"the remote returned bytes for block {show(self.cid)} that do not match its hash"
 
 
 class RemoteStore:
-    """A `Store` over another one; `get` asks the remote for what that one lacks. All else is that one's own."""
+    """A `Store` on top of another one; `get` fetches missing blocks from the remote."""
 
     def __init__(self, base: Store, remote: Remote) -> None:
         self._base = base
@@ -50,10 +50,10 @@ class RemoteStore:
         self._fetched: dict[Cid, bytes] = {}
         self._lock = Lock()
         self.fetches = 0
-        """Blocks that came from the remote."""
+        """Number of blocks fetched from the remote."""
 
     def get(self, cid: Cid) -> bytes:
-        """The block, from here or from there; BlockNotFound, RemoteUnavailable, RemoteHashMismatch."""
+        """Return the block, local or remote. Raises BlockNotFound, RemoteUnavailable and RemoteHashMismatch."""
         waiting = self._fetched.get(cid)
         if waiting is not None:
             return waiting
@@ -74,7 +74,7 @@ class RemoteStore:
         return data
 
     def has(self, cid: Cid) -> bool:
-        """Whether the block is here or there; asking fetches it."""
+        """Return True if the block is available locally or from the remote; this fetches a remote block."""
         if cid in self._fetched or self._base.has(cid):
             return True
         try:
@@ -90,13 +90,13 @@ class RemoteStore:
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Commit to the store here, what was fetched with it."""
+        """Commit to the local store, together with the fetched blocks."""
         with self._lock:
             self._base.commit([*self._fetched.items(), *blocks], metadata, index, expected)
             self._fetched.clear()
 
     def close(self) -> None:
-        """Keep what was fetched, and release the store here and the remote."""
+        """Store the fetched blocks, and close the local store and the remote."""
         try:
             with self._lock:
                 self._keep()

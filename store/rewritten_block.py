@@ -1,6 +1,6 @@
-"""A block that was made from another one of which it keeps most, with what is new in it.
+"""A block rewritten from another one, with the parts that are new.
 
-So committing a tree again and again looks at no link twice (`store.buffered`).
+When a tree is committed repeatedly, only the new links need to be scanned (`store.buffered`).
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from store.links import links_of_values
 
 
 class RewrittenBlock(bytes):
-    """What it links to and the other block did not is in `fresh`. It counts as the bytes that it is."""
+    """A block that records which values are not in the block it was rewritten from. Behaves as its bytes."""
 
     before: Cid | None
-    """The block that it was made from; None: from none, and all its values are fresh."""
+    """CID of the original block; None if there is none, and all values are fresh."""
     fresh: list[bytes]
-    """Its values that the other block does not have, each encoded."""
+    """Encoded values that the original block does not have."""
 
     @classmethod
     def of(cls, data: bytes, before: Cid | None, fresh: list[bytes]) -> RewrittenBlock:
-        """A block with what it was made from."""
+        """Return a block with its original and its fresh values."""
         revised = cls(data)
         revised.before, revised.fresh = before, fresh
         return revised
 
     def fresh_links(self) -> list[Cid]:
-        """The links of its fresh values, as `links_of` gives those of a block."""
+        """Return the links of the fresh values, like `links_of` for a block."""
         return links_of_values(self.fresh)

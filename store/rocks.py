@@ -1,10 +1,9 @@
-"""The store on disk: RocksDB, one folder, one writer, any number of readers.
+"""The store on disk: RocksDB in one folder, with one writer and any number of readers.
 
-Column families hold blocks, metadata (the heads), the chain's index, and a collection's marks. A commit is one write
-batch that holds the new blocks, the new head and the number of the commit together, and is synced before it returns,
-so a process killed at any instant reopens at a head that was committed, with all its blocks. Every block is checked
-against its CID when it is read. How it lies on the disk is `store.packed`'s to say, whose folder it is and which format
-it has `store.folder`'s, how RocksDB is set and what its errors mean `store.rocks_settings`'.
+Column families hold blocks, metadata (the heads), the chain index and the marks of a collection. A commit is a single
+synced write batch of new blocks, new head and commit number, so a process killed at any point reopens at a committed
+head with all its blocks. Every block is verified against its CID when it is read. See `store.packed` for the block
+format, `store.folder` for the folder format and `store.rocks_settings` for RocksDB's options and errors.
 """
 
 from __future__ import annotations
@@ -53,14 +52,14 @@ CHAIN: Final = "chain"
 MARKS: Final = "marks"
 
 BLOCK_CACHE: Final = 64 << 20
-"""Bytes of decompressed data, indices and filters that are kept in memory, unless `open` gets another number."""
+"""Default size in bytes of the cache for decompressed data, indices and filters."""
 
 _PIECE: Final = 1000
-_COMMITS: Final = b"commits"  # in RocksDB's own default family: the number of the last commit
+_COMMITS: Final = b"commits"  # in RocksDB's default column family: the number of the last commit
 
 
 class RocksStore:
-    """A `Store` in a folder; made by `open`. A context manager: leaving it closes the store."""
+    """A `Store` in a folder, created by `open`. Usable as a context manager, which closes it on exit."""
 
     def __init__(self, database: Rdict, options: Options, path: Path, read_only: bool, sync: bool) -> None:
         self._database: Rdict | None = database
@@ -78,7 +77,7 @@ class RocksStore:
         self._failed = self._cancelled = False
         self._compacting = Lock()
         self.commits = 0
-        """How many commits the folder has seen since format 2."""
+        """Number of commits to the folder since format 2."""
         self.path = path
 
     @classmethod
@@ -91,14 +90,14 @@ class RocksStore:
         recover: bool = False,
         cache: int = BLOCK_CACHE,
     ) -> RocksStore:
-        """Open the store in the folder `path`; a folder that is empty or does not exist becomes a new store.
+        """Open the store in the folder `path`; an empty or missing folder becomes a new store.
 
-        Readers (`read_only`) may work beside the writer and see the store as it was when they opened it. Without
-        `sync` a commit survives the death of the process, but not of the machine. `statistics` makes `counter` count.
-        `recover` accepts the loss of commits, and goes on from the last one that is whole. `cache` is in bytes.
+        Readers (`read_only`) can run beside the writer and see the store as of their opening. Without `sync`, commits
+        survive a crash of the process but not of the system. `statistics` enables `counter`. `recover` accepts the loss
+        of commits and continues at the last complete one. `cache` is in bytes.
 
-        Raises StoreLocked, StoreFormatError (another program's folder, or nothing to read), StoreCorrupt (also where
-        acknowledged commits are gone), StoreReadOnly, StoreDenied, StoreFull, StoreIOError.
+        Raises StoreLocked, StoreFormatError (another program's folder, or nothing to read), StoreCorrupt (also if
+        acknowledged commits are missing), StoreReadOnly, StoreDenied, StoreFull and StoreIOError.
         """
         folder = Path(path)
         options = database_options(statistics=statistics, recover=recover, read_only=read_only)
@@ -123,12 +122,12 @@ class RocksStore:
         return store
 
     def _resume(self, database: Rdict, acknowledged: int) -> None:
-        """Find out where the last process has left off."""
+        """Load the commit number and the state of an interrupted collection."""
         self.commits = int.from_bytes(database.get(_COMMITS) or b"", "big")
         if self.commits < acknowledged:
             raise StoreCorrupt(
-                f"the store in {self.path} is damaged: commit {acknowledged} was acknowledged, and {self.commits} is "
-                "the last one that is there; RocksStore.open(path, recover=True) accepts that and goes on from it"
+                f"the store in {self.path} is corrupt: commit {acknowledged} was acknowledged, but {self.commits} is "
+                "the last one found; RocksStore.open(path, recover=True) accepts the loss and continues from there"
             )
         if self._marks is not None:
             self._marks.resume()
@@ -138,7 +137,7 @@ class RocksStore:
     # --- blocks -----------------------------------------------------------------------------------------------
 
     def get(self, cid: Cid) -> bytes:
-        """The block; BlockNotFound if there is none, BlockCorrupt if its bytes do not have the hash of `cid`."""
+        """Return the block. Raises BlockNotFound, and BlockCorrupt if its bytes do not match the hash."""
         stored: bytes | None = self._call(self._blocks.get, cid)
         if stored is None:
             raise BlockNotFound(cid)
@@ -148,11 +147,11 @@ class RocksStore:
         return data
 
     def has(self, cid: Cid) -> bool:
-        """Whether the block is stored."""
+        """Return True if the block is stored."""
         return bool(self._call(self._blocks.__contains__, cid))
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Store one block durably. Many blocks go faster through `put_many`."""
+        """Store one block durably. Use `put_many` for many blocks."""
         self.commit(((cid, data),), {})
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
@@ -166,16 +165,16 @@ class RocksStore:
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """Store blocks, set metadata and index (None deletes) in one batch, synced before this returns.
+        """Store blocks and set metadata and index (None deletes) in one batch, synced before this returns.
 
-        Raises HeadMoved where the metadata is not what `expected` says, StoreReadOnly, StoreFull, StoreDenied,
-        StoreIOError. After an error of the medium, the commit is there as a whole or not at all; open the folder again
-        to know. While a collection sweeps, BlockNotFound for a new root that leads to a block which is swept already.
+        Raises HeadMoved unless the current metadata equals `expected`, StoreReadOnly, StoreFull, StoreDenied and
+        StoreIOError. After an I/O error, the commit was applied completely or not at all; reopen the folder to find
+        out. During the sweep of a collection, raises BlockNotFound for a new root that leads to a block already swept.
         """
         if self._read_only:
             raise StoreReadOnly(f"{self.path} was opened for reading")
-        if os.getpid() != self._process:  # RocksDB's log would have two writers at one place
-            raise StoreReadOnly(f"{self.path} was opened by another process, of which this one is a copy")
+        if os.getpid() != self._process:  # a forked process must not write to the parent's log
+            raise StoreReadOnly(f"{self.path} was opened by the parent of this forked process; open it again")
         with self._lock:
             database = self._open_database()
             check_expected(self, expected)
@@ -194,7 +193,7 @@ class RocksStore:
             self._write(batch)
 
     def _write(self, batch: Batch) -> None:
-        """Write a commit's batch with its number, and note the number once the batch is on the disk."""
+        """Write a commit's batch with its number, and record the number once the batch is on disk."""
         number = self.commits + 1
         batch.note(_COMMITS, number.to_bytes(8, "big"))
         try:
@@ -209,36 +208,36 @@ class RocksStore:
     # --- metadata and index -----------------------------------------------------------------------------------
 
     def metadata(self, key: bytes) -> bytes | None:
-        """The metadata under `key`, or None."""
+        """Return the metadata under `key`, or None."""
         value: bytes | None = self._call(self._metadata.get, key)
         return value
 
     def all_metadata(self) -> dict[bytes, bytes]:
-        """All metadata, in the order of their keys."""
+        """Return all metadata, sorted by key."""
         return dict(self._call(lambda: list(self._metadata.items())))
 
     def index(self, key: bytes) -> bytes | None:
-        """What the chain's index has under `key`, or None."""
+        """Return the chain index entry under `key`, or None."""
         value: bytes | None = self._call(self._index.get, key)
         return value
 
     def cids(self) -> Iterator[Cid]:
-        """The CIDs of all blocks, in the order of their bytes. Let the iterator go before the store is closed."""
+        """Iterate over the CIDs of all blocks in byte order. Drop the iterator before closing the store."""
         self._open_database()
         keys: Iterable[Any] = self._blocks.keys()
         return (Cid(cid) for cid in keys)
 
-    # --- garbage collection: what `store.collector` is made of ------------------------------------------------
+    # --- garbage collection, used by `store.collector` --------------------------------------------------------
 
     @property
     def collection(self) -> Collection | None:
-        """The collection that is in progress, by this process or by one that was left."""
+        """The collection in progress or interrupted, or None."""
         return None if self._marks is None else self._marks.collection
 
     def begin_collection(self) -> None:
-        """Forget all marks; from now on commits mark what they store.
+        """Discard all marks; from now on, commits mark the blocks they store.
 
-        An import that is under way is forgotten, too: what it has stored is below no root yet, and will be dropped.
+        Cancels an import in progress, because its blocks are not reachable from a root yet and will be dropped.
         """
         with self._lock:
             self._call(self._collecting().begin, [(METADATA, IMPORT)])
@@ -248,11 +247,11 @@ class RocksStore:
         self._call(self._collecting().add, cids, mark)
 
     def is_below(self, cid: Cid) -> bool:
-        """Whether a block and all that it leads to are marked."""
+        """Return True if a block and everything reachable from it are marked."""
         return bool(self._call(self._collecting().is_below, cid))
 
     def begin_sweep(self) -> None:
-        """Mark what the roots that the metadata name now lead to, and let the sweep begin, with no commit between."""
+        """Mark what the named roots reach now, and start the sweep, without a commit in between."""
         with self._lock:
             walk = Walk(self, named_roots(self.all_metadata()), self.is_below)
             while found := walk.step(_PIECE):
@@ -260,12 +259,12 @@ class RocksStore:
             self._call(self._collecting().begin_sweep)
 
     def sweep(self, most: int) -> bool:
-        """Drop the blocks without a mark among the next `most`; whether any are left to be looked at."""
+        """Drop the unmarked blocks among the next `most` ones, and return True if blocks are left to scan."""
         with self._lock:
             return bool(self._call(self._collecting().sweep, self._blocks, most))
 
     def end_collection(self) -> None:
-        """Forget the marks."""
+        """Discard the marks."""
         with self._lock:
             self._call(self._collecting().end)
 
@@ -275,17 +274,17 @@ class RocksStore:
             raise StoreReadOnly(f"{self.path} was opened for reading")
         return self._marks
 
-    # --- the medium -------------------------------------------------------------------------------------------
+    # --- database ---------------------------------------------------------------------------------------------
 
     def compact(self) -> None:
-        """Rewrite what is stored without what was deleted or replaced: the folder shrinks.
+        """Compact the database to reclaim the space of deleted and replaced entries.
 
-        Other threads may read and commit meanwhile; closing the store ends it.
+        Other threads may read and commit meanwhile; closing the store cancels it.
         """
         with self._compacting:
             database = self._open_database()
             options = CompactOptions()
-            options.set_exclusive_manual_compaction(False)  # commits must not wait for RocksDB's own compactions
+            options.set_exclusive_manual_compaction(False)  # do not block automatic compactions and commits
             options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
             try:
                 for name in (BLOCKS, METADATA, CHAIN, MARKS):
@@ -301,25 +300,25 @@ class RocksStore:
                     raise
 
     def size(self) -> int:
-        """The bytes that the folder takes, but for RocksDB's own notes (LOG)."""
+        """Return the size of the folder in bytes, without RocksDB's info logs (LOG)."""
         total = 0
         for file in self.path.iterdir():
-            with suppress(FileNotFoundError):  # RocksDB removes files whenever it likes
+            with suppress(FileNotFoundError):  # RocksDB may remove files at any time
                 total += 0 if file.name.startswith("LOG") else file.stat().st_size
         return total
 
     def counter(self, name: str) -> int:
-        """A counter of RocksDB, such as `rocksdb.wal.synced`; the store must be opened with `statistics`."""
+        """Return a counter of RocksDB, such as `rocksdb.wal.synced`; requires `statistics`."""
         for line in (self._options.get_statistics() or "").splitlines():
             words = line.split()
             if words[:3] == [name, "COUNT", ":"]:
                 return int(words[3])
-        raise StoreError(f"RocksDB counts no {name} (was the store opened with statistics?)")
+        raise StoreError(f"RocksDB has no counter {name}; open the store with statistics=True")
 
     def close(self) -> None:
-        """Release the folder: afterwards any process may open it. Closing twice is allowed.
+        """Close the store, so that another process can open the folder. Closing twice is allowed.
 
-        Raises StoreIOError if the medium fails now; a failure that a commit has reported is not reported again.
+        Raises StoreIOError if closing fails, unless a commit has already reported the failure.
         """
         with self._lock:
             database, self._database = self._database, None
@@ -327,14 +326,14 @@ class RocksStore:
                 return
             if self._compacting.locked():
                 self._cancelled = True
-                database.cancel_all_background(wait=True)  # commits are in the log, whatever is not in its place yet
+                database.cancel_all_background(wait=True)  # safe, since commits are in the log
                 self._compacting.acquire()
             problem: Exception | None = None
             for part in (self._blocks, self._metadata, self._index, self._marks, database, self._count):
                 try:
                     if part is not None:
                         part.close()
-                except Exception as error:  # noqa: BLE001 - whatever is wrong, the rest is released, too
+                except Exception as error:  # noqa: BLE001 - release the other parts after any error
                     problem = error
             if problem is not None and not self._failed and not self._cancelled:
                 raise store_error(problem, self.path) from None

@@ -1,7 +1,7 @@
-"""A write batch over named column families that holds on to none of them.
+"""A write batch over named column families that keeps no handles of them.
 
-rocksdict keeps a folder locked, even after `close`, while a handle of a column family lives; and an exception keeps the
-local variables of every function that it has left. So no handle stays in a variable.
+rocksdict keeps a folder locked, even after `close`, while a handle of a column family exists, and a traceback keeps the
+local variables of its frames alive. Therefore no handle is stored in a variable that outlives the call.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rocksdict import Rdict, WriteBatch, WriteOptions
 
 
 class Batch:
-    """Puts and deletes that are written at once, or not at all."""
+    """Puts and deletes that are written atomically."""
 
     def __init__(self, database: Rdict) -> None:
         self._database = database
@@ -40,7 +40,7 @@ class Batch:
         self._batch.delete_range(b"", end, self._database.get_column_family_handle(family))
 
     def note(self, key: bytes, value: bytes | None) -> None:
-        """Store a value in RocksDB's own default family, or delete it there."""
+        """Store a value in RocksDB's default column family, or delete it if None."""
         if value is None:
             self._batch.delete(key)
         else:

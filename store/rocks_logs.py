@@ -1,9 +1,10 @@
-"""A look at the framing of RocksDB's logs (*.log and MANIFEST) before RocksDB reads them.
+"""A check of the framing of RocksDB's logs (*.log and MANIFEST) before RocksDB reads them.
 
-RocksDB 9 reads a log whose bytes happen to say "recycled record" for ever (facebook/rocksdb issue 13333): one flipped
-bit would hang the program. This project never recycles logs, so such a record is damage, and said to be.
-Format: https://github.com/facebook/rocksdb/wiki/Write-Ahead-Log-File-Format: blocks of 32 KiB; a piece has a checksum
-(4 bytes), a length (2, little-endian), a kind (1), and its bytes; a record is a FULL piece, or FIRST, MIDDLE ..., LAST.
+RocksDB 9 never finishes reading a log that contains a "recycled record" type (facebook/rocksdb issue 13333), so one
+flipped bit would hang the program. This project never recycles logs; such a record is reported as corruption. Format:
+https://github.com/facebook/rocksdb/wiki/Write-Ahead-Log-File-Format: blocks of 32 KiB of fragments, each with a
+checksum (4 bytes), length (2, little-endian), type (1) and data. A record is a FULL fragment or FIRST, MIDDLE ...,
+LAST.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ NOTHING, FULL, FIRST, MIDDLE, LAST = range(5)
 
 
 class LogFragment(NamedTuple):
-    """A piece: where it starts, its kind, and where the next one starts if its length is right."""
+    """A fragment: its offset, its type, and the offset of the next one according to its length."""
 
     start: int
     kind: int
@@ -28,13 +29,13 @@ class LogFragment(NamedTuple):
 
 
 def pieces(log: bytes) -> Iterator[LogFragment]:
-    """The pieces of a log, in order, as their lengths say; the last one may reach beyond the end."""
+    """Iterate over the fragments of a log according to their lengths; the last may extend beyond the end."""
     at = 0
     while at + HEADER <= len(log):
         room = BLOCK - at % BLOCK
         length = int.from_bytes(log[at + 4 : at + 6], "little")
         kind = log[at + 6]
-        if room < HEADER or kind == length == 0:  # the rest of the block is not used
+        if room < HEADER or kind == length == 0:  # the rest of the block is padding
             at += room
             continue
         yield LogFragment(at, kind, at + HEADER + length)
@@ -42,7 +43,7 @@ def pieces(log: bytes) -> Iterator[LogFragment]:
 
 
 def check_logs(folder: Path, cut: bool) -> None:
-    """Raise StoreCorrupt, naming file and byte, for a log that RocksDB must not read; with `cut`, cut it off there."""
+    """Raise StoreCorrupt, with file and offset, for a log that RocksDB must not read; `cut` truncates it instead."""
     for file in sorted([*folder.glob("*.log"), *folder.glob("MANIFEST-*")]):
         for piece in pieces(file.read_bytes()):
             if FULL <= piece.kind <= LAST:
@@ -51,4 +52,4 @@ def check_logs(folder: Path, cut: bool) -> None:
                 with file.open("r+b") as log:
                     log.truncate(piece.start)
                 break
-            raise StoreCorrupt(f"{file} is damaged: at byte {piece.start} stands a record of the kind {piece.kind}")
+            raise StoreCorrupt(f"{file} is corrupt: unexpected record type {piece.kind} at byte {piece.start}")

@@ -1,6 +1,6 @@
-"""How this project sets RocksDB, and what RocksDB's errors mean.
+"""RocksDB's options, and the translation of its errors.
 
-Raw mode only: in its other mode rocksdict unpickles what it reads, and a folder from a stranger would run code.
+Uses raw mode only: otherwise rocksdict unpickles the data, and an untrusted folder could execute code.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _DENIED: Final = ("Permission denied", "Operation not permitted")
 
 
 def database_options(*, statistics: bool = False, recover: bool = False, read_only: bool = False) -> Options:
-    """The options of the database. With `recover`, a damaged log is read up to the damage, else it is an error."""
+    """Return the database options. `recover`: read a corrupt log up to the corruption instead of failing."""
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.create_missing_column_families(True)
     options.set_max_background_jobs(2)
-    # A reader opens every file at once, so that a writer that deletes some does not pull them from under it.
+    # A reader opens all files at once, so that they stay readable when a writer deletes some.
     options.set_max_open_files(-1 if read_only else 512)
     options.set_keep_log_file_num(2)
     options.set_max_log_file_size(1 << 20)
     options.set_max_total_wal_size(256 << 20)
     options.set_stats_dump_period_sec(0)
-    # RocksDB's default would drop whatever follows a damaged record, acknowledged commits included. This mode accepts
-    # a log that ends inside a record, which is what a crash leaves, and reports any other damage.
+    # RocksDB's default drops everything after a corrupt record, including acknowledged commits. This mode accepts a log
+    # that ends inside a record, as after a crash, and reports any other corruption.
     mode = DBRecoveryMode.point_in_time() if recover else DBRecoveryMode.tolerate_corrupted_tail_records()
     options.set_wal_recovery_mode(mode)
     if statistics:
@@ -49,12 +49,12 @@ def database_options(*, statistics: bool = False, recover: bool = False, read_on
 
 
 def family_options(cache: Cache) -> Options:
-    """The options of a column family; families share the cache."""
+    """Return the options of a column family; families share the cache."""
     table = BlockBasedOptions()
     table.set_block_cache(cache)
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
-    table.set_bloom_filter(10, False)  # asking for a block that is not there is common, and answered by the filter
+    table.set_bloom_filter(10, False)  # lookups of absent blocks are common; the filter makes them cheap
     table.set_block_size(16 << 10)
     options = Options(raw_mode=True)
     options.set_block_based_table_factory(table)
@@ -65,26 +65,28 @@ def family_options(cache: Cache) -> Options:
 
 
 def store_error(error: Exception, folder: Path) -> StoreError:
-    """What an exception of rocksdict or of the system means: rocksdict's are distinguished by RocksDB's status text."""
+    """Translate an exception of rocksdict, according to RocksDB's status text, or of the operating system."""
     text = str(error)
     if isinstance(error, StoreError):
         return error
     if isinstance(error, DbClosedError):
         return StoreClosed(f"the store in {folder} is closed")
     if any(words in text for words in _NO_ROOM):
-        return StoreFull(f"the store in {folder} has no room: {text}; make room and open it again, nothing is lost")
+        return StoreFull(
+            f"no space left for the store in {folder}: {text}; free space and reopen it; no commit is lost"
+        )
     if any(words in text for words in _READ_ONLY):
-        return StoreReadOnly(f"the store in {folder} lies on a read-only disk: {text}; open it for reading")
+        return StoreReadOnly(f"the store in {folder} is on a read-only file system: {text}; open it for reading")
     if any(words in text for words in _DENIED):
-        return StoreDenied(f"the store in {folder}: {text}; see to the permissions of the folder and its files")
+        return StoreDenied(f"the store in {folder}: {text}; check the permissions of the folder and its files")
     if text.startswith("IO error") and "lock" in text.lower() and "LOCK" in text:
         return StoreLocked(f"the store in {folder} is open in another process (or twice in this one); close it first")
     if isinstance(error, FileNotFoundError | NotADirectoryError) and not folder.is_dir():
-        return StoreIOError(f"the folder {folder} of a store cannot be made: {error.strerror}; name another one")
+        return StoreIOError(f"cannot create the folder {folder} of a store: {error.strerror}; pass another one")
     if text.startswith("Corruption") or "CURRENT" in text or "No such file" in text:
-        return StoreCorrupt(f"the store in {folder} is damaged: {text}")
+        return StoreCorrupt(f"the store in {folder} is corrupt: {text}")
     if text.startswith("Invalid argument"):
-        return StoreFormatError(f"{folder} holds a database that this program did not write: {text}")
+        return StoreFormatError(f"{folder} contains a database of another program: {text}")
     if text.startswith("IO error") or isinstance(error, OSError):
         return StoreIOError(f"the store in {folder}: {text}")
     return StoreError(f"the store in {folder}: {text}")

@@ -1,11 +1,11 @@
-"""Which entries of the metadata name blocks that must stay: heads, pins, modules that a machine keeps.
+"""Metadata entries that name garbage collection roots: heads, pins and installed modules.
 
-    head            the state of the machine on this folder
+    head            the state of the machine in this folder
     storage/NAME    the state of one actor (`store.storage`)
-    pin/NAME        what a user keeps under a name of their own
-    installed       DAG-CBOR; what it links to
+    pin/NAME        a state that a user pinned under a name
+    installed       DAG-CBOR; the blocks it links to
 
-A chain that keeps more than its head's state says so when it collects (`store.collector`).
+A chain passes the further states that it retains to the collector (`store.collector`).
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ STORAGE_PREFIX: Final = b"storage/"
 PIN_PREFIX: Final = b"pin/"
 INSTALLED: Final = b"installed"
 IMPORT: Final = b"import"
-"""Where a CAR's import has got to (`store.transfer`): no root."""
+"""Position of an interrupted CAR import (`store.transfer`); not a root."""
 
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """What is kept: `deep` with all it links to, `shallow` alone (a header does not keep its ancestors)."""
+    """Blocks to keep: `deep` with everything reachable, `shallow` alone (a header without its ancestors)."""
 
     deep: Iterable[Cid] = ()
     shallow: Iterable[Cid] = ()
 
 
 def named_roots(metadata: Mapping[bytes, bytes | None]) -> Iterator[Cid]:
-    """The roots that entries of the metadata name; StoreCorrupt for a name that leads to no CID."""
+    """Iterate over the roots that metadata entries name. Raises StoreCorrupt for a malformed entry."""
     for key, value in metadata.items():
         if value is None:
             continue
@@ -47,13 +47,16 @@ def named_roots(metadata: Mapping[bytes, bytes | None]) -> Iterator[Cid]:
             elif key == INSTALLED:
                 yield from links_of(value, DAG_CBOR)
         except (CidError, CodecError) as error:
-            raise StoreCorrupt(f"the metadata '{key.decode('ascii', 'replace')}' names no block: {error}") from None
+            raise StoreCorrupt(
+                f"the metadata entry '{key.decode('ascii', 'replace')}' does not name a block: {error}"
+            ) from None
 
 
 def pin(store: Store, name: str, cid: Cid) -> None:
-    """Keep a block and all it links to under a name; a pin of this name is replaced. BlockNotFound if it is not there.
+    """Keep a block and everything reachable from it under a name, replacing a pin of this name.
 
-    What a root leads to must be there, too: it is, if a head, another pin or a retained tipset has kept it until now.
+    Raises BlockNotFound if the block is not stored. Everything reachable from it must be stored too, which holds if a
+    head, another pin or a retained tipset has kept it until now.
     """
     if not store.has(cid):
         raise BlockNotFound(cid)
@@ -61,7 +64,7 @@ def pin(store: Store, name: str, cid: Cid) -> None:
 
 
 def unpin(store: Store, name: str) -> bool:
-    """Give a pin up; whether there was one."""
+    """Remove a pin, and return True if it existed."""
     if store.metadata(_key(name)) is None:
         return False
     store.commit((), {_key(name): None})
@@ -69,7 +72,7 @@ def unpin(store: Store, name: str) -> bool:
 
 
 def pins(store: Store) -> dict[str, Cid]:
-    """The pins by name."""
+    """Return the pins by name."""
     return {
         key.removeprefix(PIN_PREFIX).decode(): Cid(value)
         for key, value in store.all_metadata().items()
@@ -79,5 +82,5 @@ def pins(store: Store) -> dict[str, Cid]:
 
 def _key(name: str) -> bytes:
     if not name or not name.isprintable():
-        raise ValueError(f"{name!r} is not a name for a pin")
+        raise ValueError(f"{name!r} is not a valid pin name: expected printable characters")
     return PIN_PREFIX + name.encode()

@@ -1,7 +1,7 @@
-"""A second strict reader of DAG-CBOR, which shares no code with `store.codec`: the public package `dag-cbor`.
+"""A second strict DAG-CBOR decoder, independent of `store.codec`: the public package `dag-cbor`.
 
-What comes from elsewhere can be read by both: a block that either refuses, or that they read differently, is not taken.
-It reads a quarter of a megabyte a second, so it is asked for by name (`hypervisor car verify --strict`).
+Untrusted blocks can be checked with both decoders, and are rejected if either rejects them or the results differ. It
+decodes about a quarter of a megabyte per second, so it is optional (`hypervisor car verify --strict`).
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from store.codec import CodecError, decode_strict, kind_of, unlink
 
 
 def check_twice(data: bytes) -> None:
-    """CodecError if the bytes are not the one DAG-CBOR form of a value, in the eyes of both readers."""
+    """Raise CodecError unless both decoders accept the bytes as canonical DAG-CBOR of the same value."""
     from dag_cbor.decoding.err import CBORDecodingError
 
     ours = decode_strict(data)
     try:
         theirs = _reader()(data)
-    except (CBORDecodingError, ValueError, LookupError, OverflowError) as error:  # not all of them foreseen there
+    except (CBORDecodingError, ValueError, LookupError, OverflowError) as error:  # not all are wrapped
         words = str(error).splitlines() or [type(error).__name__]
-        raise CodecError(f"dag-cbor refuses it: {words[-1].lstrip('^ ')}") from None
+        raise CodecError(f"rejected by dag-cbor: {words[-1].lstrip('^ ')}") from None
     if not _same(ours, theirs):
-        raise CodecError("dag-cbor reads another value in it")
+        raise CodecError("dag-cbor decodes it to a different value")
 
 
 @cache
 def _reader() -> Any:
-    """The package's decoder, which knows the hash of sealed sectors by name only."""
+    """Return the package's decoder, extended by the name of the sealed sectors' hash function."""
     import dag_cbor
     from multiformats import multihash
 
@@ -39,7 +39,7 @@ def _reader() -> Any:
 
 
 def _not_computed(data: object, size: int | None = None) -> bytes:
-    raise NotImplementedError("sectors are not hashed here")
+    raise NotImplementedError("sector hashes are not computed")
 
 
 def _same(ours: Any, theirs: Any) -> bool:

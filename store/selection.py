@@ -1,7 +1,7 @@
-"""Walks by selector: which nodes they visit, and which blocks they read.
+"""Walks by selector: the nodes visited and the blocks read.
 
-A node comes before its children, children in the order in which the selector asks for them, else in that of the data.
-Keys of layouts that are bytes are written in hexadecimal digits. Rules: https://ipld.io/specs/selectors/
+A node comes before its children. Children come in the order in which the selector names them, else in the order of the
+data. Byte keys of layouts are written in hexadecimal. Source: https://ipld.io/specs/selectors/
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from store.selectors import (
 )
 
 MAX_NODES: Final = 1 << 20
-"""How many nodes a walk visits, unless the caller says otherwise."""
+"""Default maximum number of nodes that a walk visits."""
 
 Segment: TypeAlias = "str | int"
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A node on the walk: its path, its value (None for an opened layout), and the selector that stands on it."""
+    """A visited node: its path, its value (None for an opened layout), and the selector that applies to it."""
 
     path: tuple[Segment, ...]
     value: Any
@@ -44,9 +44,9 @@ class Visit:
 
 
 def walk(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[Visit]:
-    """Walk from the block `root`, and yield each node that is visited.
+    """Walk from the block `root`, and yield each visited node.
 
-    Raises SelectorError after `most` nodes, BlockNotFound, StoreCorrupt, LayoutError, and a layout's NodeError.
+    Raises SelectorError after `most` nodes, BlockNotFound, StoreCorrupt, LayoutError and TreeNodeError.
     """
     return _SelectorWalk(store, most, once=False).walk(_SelectedNode.of_block(store, root), selector)
 
@@ -54,9 +54,9 @@ def walk(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES
 def selected_blocks(
     store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES
 ) -> Iterator[tuple[Cid, bytes]]:
-    """The blocks that a walk reads, each once, in the order in which it reads them: a part of a state, as for a CAR.
+    """Iterate over the blocks that a walk reads, each once, in reading order, e.g. to export a partial state.
 
-    A link that the same selector has followed before is not followed again. Raises as `walk` does.
+    A link is not followed twice with the same selector. Raises the same errors as `walk`.
     """
     recorder = RecordingBlockstore(store)
     steps = _SelectorWalk(recorder, most, once=True)
@@ -67,7 +67,7 @@ def selected_blocks(
 
 @dataclass(frozen=True, slots=True)
 class _SelectedNode:
-    """A node: a value, the block that it is the root of (if it is), the layout that it was opened as (if it was)."""
+    """A node: its value, its CID if it is the root of a block, and its layout if it was opened as one."""
 
     value: Any
     block: Cid | None = None
@@ -105,16 +105,16 @@ class _SelectorWalk:
     def _visit(self, node: _SelectedNode, selector: Selector, path: list[Segment]) -> Visit:
         self._left -= 1
         if self._left < 0:
-            raise SelectorError("the walk visits more nodes than it may")
+            raise SelectorError("the walk exceeds the maximum number of nodes")
         return Visit(tuple(path), None if node.layout is not None else node.value, selector)
 
     def _open(self, node: _SelectedNode, selector: Selector) -> tuple[_SelectedNode, Selector]:
-        """The node as the layout that the selector says it is."""
+        """Open the node as the advanced layout that the selector names."""
         current = selector.current if isinstance(selector, Recursive) else selector
         if not isinstance(current, InterpretAs):
             return node, selector
         if node.block is None:
-            raise SelectorError(f"{current.layout} begins at a block, and this is none")
+            raise SelectorError(f"cannot open a {current.layout} here: it must start at the root of a block")
         opened = _SelectedNode(None, node.block, Layout(current.layout))
         if isinstance(selector, Recursive):
             return opened, Recursive(selector.sequence, current.next, selector.depth, selector.stop_at)
@@ -179,7 +179,7 @@ class _SelectorWalk:
 
 
 def _interests(selector: Selector) -> list[str | range] | None:
-    """The children that a selector asks for, None for all of them."""
+    """Return the children that a selector names, or None for all children."""
     match selector:
         case All():
             return None
@@ -202,7 +202,7 @@ def _interests(selector: Selector) -> list[str | range] | None:
 
 
 def _explore(selector: Selector, segment: Segment, value: Any, of_list: bool) -> Selector | None:
-    """The selector for a child."""
+    """Return the selector that applies to a child, or None."""
     match selector:
         case All(below):
             return below
@@ -249,7 +249,7 @@ def _replace_edge(selector: Selector, replacement: Selector | None) -> Selector 
 
 
 def _union(members: Iterable[Selector]) -> Selector | None:
-    """One selector of several; each once, else a recursion with two edges would double them at every level."""
+    """Combine selectors into one without duplicates, which would otherwise double at each level of a recursion."""
     different = tuple(dict.fromkeys(_flat(members)))
     if len(different) < 2:
         return different[0] if different else None
@@ -257,7 +257,7 @@ def _union(members: Iterable[Selector]) -> Selector | None:
 
 
 def _flat(members: Iterable[Selector]) -> Iterator[Selector]:
-    """The members, and for a union among them its members."""
+    """Iterate over the members, expanding nested unions."""
     for member in members:
         if isinstance(member, AnyOf):
             yield from _flat(member.members)

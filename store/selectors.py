@@ -1,8 +1,8 @@
-"""IPLD selectors: what a walk over data and through links looks at, and what it picks out.
+"""IPLD selectors: declarative descriptions of walks over data and through links.
 
-A selector is data itself (DAG-CBOR or DAG-JSON), which `parse_selector` reads; `store.selection` walks. Known are all
-of the specification's clauses; of its conditions, which it leaves unfinished, the one that stops a recursion at a link.
-`~` opens the advanced layouts of `store.layouts`. Rules: https://ipld.io/specs/selectors/
+A selector is itself data (DAG-CBOR or DAG-JSON) and is parsed by `parse_selector`; `store.selection` implements the
+walk. All clauses of the specification are supported; of its conditions, which are unfinished, only the one that stops a
+recursion at a link. `~` opens the advanced layouts of `store.layouts`. Source: https://ipld.io/specs/selectors/
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from store.codec import kind_of, unlink
 from store.layouts import Layout, LayoutError
 
 MAX_CLAUSES: Final = 64
-"""How deep clauses may be nested in a selector."""
+"""Maximum nesting depth of clauses."""
 
 
 class SelectorError(ValueError):
-    """Data that are no selector, or a walk that it cannot make or that goes beyond its limits."""
+    """Raised for an invalid selector, or for a walk that is not possible or exceeds its limits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """This node is selected; of strings and bytes, the part from one offset to another."""
+    """Select this node; for strings and bytes, optionally the range between two offsets."""
 
     label: str | None = None
     subset: tuple[int, int] | None = None
@@ -33,21 +33,21 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Every child."""
+    """Select every child."""
 
     next: Selector
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The children with these names, in this order."""
+    """Select the children with these names, in this order."""
 
     fields: tuple[tuple[str, Selector], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The children of a list from one index up to another."""
+    """Select the children of a list with indices from `start` to `end` (exclusive)."""
 
     start: int
     end: int
@@ -56,7 +56,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Recursive:
-    """`sequence`, and where it comes to an edge, the same again; `current` is what is left of the present round."""
+    """Apply `sequence` recursively at each edge; `current` is the rest of the current iteration."""
 
     sequence: Selector
     current: Selector
@@ -66,19 +66,19 @@ class Recursive:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Where a recursion begins again."""
+    """The point at which a recursion repeats its sequence."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """Several selectors at once."""
+    """The union of several selectors."""
 
     members: tuple[Selector, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class InterpretAs:
-    """The node is the root of an advanced layout, whose entries are its children."""
+    """Interpret the node as the root of an advanced layout, whose entries are its children."""
 
     layout: str
     next: Selector
@@ -91,7 +91,7 @@ Selector: TypeAlias = "Matcher | All | Fields | Range | Recursive | Edge | AnyOf
 
 
 def parse_selector(data: Any) -> Selector:
-    """The selector that some data describe, in an envelope {"selector": ...} or without; SelectorError."""
+    """Parse a selector, with or without an envelope {"selector": ...}. Raises SelectorError."""
     if type(data) is dict and data.keys() == {"selector"}:
         data = data["selector"]
     return _parse(data, MAX_CLAUSES, recursive=False)
@@ -99,23 +99,23 @@ def parse_selector(data: Any) -> Selector:
 
 def _parse(data: Any, depth: int, recursive: bool) -> Selector:
     if depth == 0:
-        raise SelectorError(f"more than {MAX_CLAUSES} clauses in one another")
+        raise SelectorError(f"clauses are nested deeper than {MAX_CLAUSES} levels")
     if type(data) is not dict or len(data) != 1:
-        raise SelectorError("a clause is a map of one entry")
+        raise SelectorError("a clause must be a map with one entry")
     ((name, body),) = data.items()
     if name == "|":
         if type(body) is not list or not body:
-            raise SelectorError("a union is a list of clauses")
+            raise SelectorError("a union must be a nonempty list of clauses")
         return AnyOf(tuple(_parse(item, depth - 1, recursive) for item in body))
     if type(body) is not dict:
-        raise SelectorError(f"the body of the clause '{name}' is a map")
+        raise SelectorError(f"the body of the clause '{name}' must be a map")
     if name == "@":
         if not recursive:
-            raise SelectorError("an edge outside a recursion")
+            raise SelectorError("recursion edge outside a recursion")
         return Edge()
     parse = _CLAUSES.get(name)
     if parse is None:
-        raise SelectorError(f"the clause {name!r:.60} is not known")
+        raise SelectorError(f"unknown clause {name!r:.60}")
     clause = _Clause(name, body, depth, recursive)
     selector = parse(clause)
     clause.done()
@@ -123,7 +123,7 @@ def _parse(data: Any, depth: int, recursive: bool) -> Selector:
 
 
 class _Clause:
-    """The body of a clause while it is read: what is taken from it, and what is left over."""
+    """The body of a clause being parsed; tracks the entries not yet consumed."""
 
     def __init__(self, name: str, body: dict[str, Any], depth: int, recursive: bool) -> None:
         self.name = name
@@ -132,35 +132,35 @@ class _Clause:
         self._recursive = recursive
 
     def take(self, key: str, kind: str, optional: bool = False) -> Any:
-        """An entry of a kind."""
+        """Remove and return an entry of the given kind."""
         if key not in self._left:
             if optional:
                 return None
-            raise SelectorError(f"the clause '{self.name}' lacks '{key}'")
+            raise SelectorError(f"the clause '{self.name}' requires '{key}'")
         value = self._left.pop(key)
         if kind_of(value) != kind:
-            raise SelectorError(f"'{key}' of the clause '{self.name}' is {kind_of(value)}, not {kind}")
+            raise SelectorError(f"'{key}' of the clause '{self.name}' must be {kind}, not {kind_of(value)}")
         return value
 
     def next(self, key: str = ">", recursive: bool | None = None) -> Selector:
-        """The clause that follows."""
+        """Parse the clause that follows."""
         return self.below(self.take(key, "map"), recursive)
 
     def below(self, data: Any, recursive: bool | None = None) -> Selector:
-        """A clause inside this one."""
+        """Parse a nested clause."""
         return _parse(data, self._depth - 1, self._recursive if recursive is None else recursive)
 
     def done(self) -> None:
-        """SelectorError if an entry was not understood."""
+        """Raise SelectorError if there are unknown entries."""
         if self._left:
-            raise SelectorError(f"the clause '{self.name}' has no '{min(self._left)}'")
+            raise SelectorError(f"unknown entry '{min(self._left)}' in the clause '{self.name}'")
 
 
 def _matcher(clause: _Clause) -> Selector:
     subset = clause.take("subset", "map", optional=True)
     if subset is not None:
         if subset.keys() != {"[", "]"} or not all(kind_of(end) == "int" for end in subset.values()):
-            raise SelectorError("a subset has two offsets, '[' and ']'")
+            raise SelectorError("a subset must have two integer offsets, '[' and ']'")
         subset = (subset["["], subset["]"])
     return Matcher(clause.take("label", "string", optional=True), subset)
 
@@ -172,14 +172,14 @@ def _fields(clause: _Clause) -> Selector:
 def _index(clause: _Clause) -> Selector:
     index = clause.take("i", "int")
     if index < 0:
-        raise SelectorError(f"{index} is not an index")
+        raise SelectorError(f"{index} is not a valid index")
     return Range(index, index + 1, clause.next())
 
 
 def _range(clause: _Clause) -> Selector:
     start, end = clause.take("^", "int"), clause.take("$", "int")
     if not 0 <= start < end:
-        raise SelectorError(f"a range from {start} to {end}")
+        raise SelectorError(f"invalid range from {start} to {end}")
     return Range(start, end, clause.next())
 
 
@@ -187,13 +187,13 @@ def _recursive(clause: _Clause) -> Selector:
     limit = clause.take("l", "map")
     depth = limit.get("depth")
     if limit != {"none": {}} and (limit.keys() != {"depth"} or type(depth) is not int or depth < 0):
-        raise SelectorError('the limit of a recursion is {"none": {}} or {"depth": number}')
+        raise SelectorError('the limit of a recursion must be {"none": {}} or {"depth": number}')
     stop = clause.take("!", "map", optional=True)
     if stop is not None and (stop.keys() != {"/"} or kind_of(stop["/"]) != "link"):
-        raise SelectorError("the only condition to stop at is a link")
+        raise SelectorError("unsupported stop condition: only links are supported")
     sequence = clause.next(":>", recursive=True)
     if not _mentions_edge(sequence):
-        raise SelectorError("a recursion without an edge")
+        raise SelectorError("a recursion must contain an edge")
     return Recursive(sequence, sequence, depth, None if stop is None else unlink(stop["/"]))
 
 
@@ -218,7 +218,7 @@ _CLAUSES: Final[Mapping[str, Callable[[_Clause], Selector]]] = {
 
 
 def _mentions_edge(selector: Selector) -> bool:
-    """Whether the edge of this recursion, not that of one inside it, is somewhere in a selector."""
+    """Return True if the selector contains the edge of this recursion (not of a nested one)."""
     match selector:
         case Edge():
             return True

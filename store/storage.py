@@ -1,9 +1,9 @@
-"""The `Storage` interface of Filecoin's VM Interpreter document: content-addressed objects and one pointer into them.
+"""The `Storage` interface of Filecoin's VM Interpreter document: content-addressed objects and a head pointer.
 
-`put` and `get` work on a staging area over the store; `head` and `commit` read and move the pointer. Of what was put,
-only the committed object and what it links to is kept. What the pointer is, is a `StorageHead`: the state of an actor
-on a machine (`Hypervisor.storage`), or a name in a store of one's own (`Storage.named`). The document names objects by
-sha2-256, the network by blake2b-256.
+`put` and `get` work on a staging area over the store; `head` and `commit` read and move the pointer. A commit stores
+the committed object and the staged objects that it links to. The pointer is a `StorageHead`: the state of an actor on a
+machine (`Hypervisor.storage`), or a name in any store (`Storage.named`). The document identifies objects by sha2-256,
+the network by blake2b-256.
 """
 
 from __future__ import annotations
@@ -25,82 +25,82 @@ class StorageHead(Protocol):
     """The pointer to the current state."""
 
     def read(self) -> Cid | None:
-        """The CID of the current state, None before the first one."""
+        """Return the CID of the current state, or None before the first commit."""
 
     def check(self, old: Cid | None) -> None:
-        """HeadMoved if the current state is not `old`."""
+        """Raise HeadMoved if the current state is not `old`."""
 
     def move(self, old: Cid | None, new: Cid, kept: Iterable[tuple[Cid, bytes]]) -> None:
-        """Keep blocks and make `new` the state, in one step, if `old` still is; else HeadMoved, and nothing changed."""
+        """Atomically store the blocks `kept` and replace the state `old` by `new`; else raise HeadMoved."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedHead:
-    """The state of a name in a store: every commit is durable, and a root for the store's collections."""
+    """A named state in a store; commits are durable, and the state is a garbage collection root."""
 
     store: Store
     key: bytes
 
     def read(self) -> Cid | None:
-        """The CID under the name."""
+        """Return the CID under the name, or None."""
         head = self.store.metadata(self.key)
         return None if head is None else Cid(head)
 
     def check(self, old: Cid | None) -> None:
-        """HeadMoved if it is not `old`."""
+        """Raise HeadMoved if the CID is not `old`."""
         check_expected(self.store, {self.key: old})
 
     def move(self, old: Cid | None, new: Cid, kept: Iterable[tuple[Cid, bytes]]) -> None:
-        """One commit of the store."""
+        """Store the blocks and set the name in one commit of the store."""
         self.store.commit(kept, {self.key: bytes(new)}, expected={self.key: old})
 
 
 class Storage:
-    """The storage of one actor, for the length of one method invocation.
+    """The storage of one actor, for the duration of one method invocation.
 
-    A context manager: leaving it drops what was put and not committed. Two views of the same storage share the head, so
-    that a commit made by a re-entrant call makes the outer call's commit fail.
+    A context manager: leaving it discards uncommitted objects. Two views of the same storage share the head, so a
+    commit made by a re-entrant call makes the outer call's commit fail.
     """
 
     def __init__(self, store: Blockstore, head: StorageHead, hash: int = BLAKE2B_256) -> None:
-        """View a storage over `store`; `hash` is the multihash code of the CIDs that `put` makes."""
+        """Create a view of a storage over `store`; `hash` is the multihash code of the CIDs that `put` creates."""
         self._head = head
         self._hash = hash
         self._staging = BufferedStore(store)
 
     @classmethod
     def named(cls, store: Store, name: bytes, hash: int = SHA2_256) -> Self:
-        """The storage `name` of a store."""
+        """Return the storage `name` of a store."""
         return cls(store, NamedHead(store, _KEY_PREFIX + name), hash)
 
     def put(self, value: Any) -> Cid:
-        """Stage an object, as DAG-CBOR; returns its CID. CodecError if the value has no DAG-CBOR form."""
+        """Stage an object as DAG-CBOR, and return its CID. Raises CodecError if the value cannot be encoded."""
         data = encode(value)
         cid = cid_of(data, DAG_CBOR, self._hash)
         self._staging.put(cid, data)
         return cid
 
     def get(self, cid: Cid) -> bytes:
-        """The serialized object, staged or stored; BlockNotFound if it is neither."""
+        """Return the encoded object, staged or stored. Raises BlockNotFound."""
         return self._staging.get(cid)
 
     def head(self) -> Cid | None:
-        """The CID of the current state, None before the first commit."""
+        """Return the CID of the current state, or None before the first commit."""
         return self._head.read()
 
     def commit(self, old: Cid | None, new: Cid) -> None:
-        """Make `new` the state, if `old` still is: compare and swap, in one durable step with the objects kept.
+        """Replace the state `old` by `new` (compare-and-swap), in one durable step with the objects it links to.
 
-        Raises HeadMoved if the head is not `old`, BlockNotFound if `new` is neither staged nor stored; in both cases
-        nothing has changed. Threads may commit to one storage, each through a view of its own.
+        Raises HeadMoved if the head is not `old`, and BlockNotFound if `new` is neither staged nor stored; in both
+        cases nothing changes. Several threads may commit to one storage, each through its own view.
         """
-        self._head.check(old)  # before the work; the move compares again, atomically
+        self._head.check(old)  # fail early; `move` compares again, atomically
         if not self._staging.has(new):
             raise BlockNotFound(new)
         self._head.move(old, new, self._staging.reachable(new))
 
     def drop(self) -> None:
-        """Forget what was put and not committed: the end of the method invocation."""
+        """Discard uncommitted objects at the end of the method invocation."""
         self._staging.clear()
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
-"""States in and out of stores, as CAR files: exported below some roots, verified, imported as a whole or not at all.
+"""Export, verification and atomic import of states as CAR files.
 
-A file is verified to its end before the first block is stored, so that a bad one leaves nothing behind. An import that
-is interrupted later is taken up where it was; its roots are named when everything is there.
+A file is verified completely before the first block is stored, so a malformed one changes nothing. An interrupted
+import can be resumed; its roots are named once all blocks are stored.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from store.second_reader import check_twice
 from store.walk import blocks_below
 
 BATCH: Final = 4 << 20
-"""Bytes of blocks that an import commits at a time, where nothing else is said."""
+"""Default size in bytes of the batches that an import commits."""
 
 Progress = Callable[[int], None]
-"""Called with the bytes that are done."""
+"""A callback with the number of bytes processed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CarSummary:
-    """What a CAR holds.
+    """A summary of a CAR file.
 
-    `size` is the file's in bytes, `duplicates` blocks that come again, `unreferenced` blocks that are no root and that
-    no other block links to, `missing` links (and roots) to blocks that are not in the file; `digest` is the blake2b-256
-    of the file.
+    `size` is the size of the file in bytes, `duplicates` the number of repeated blocks, `unreferenced` the number of
+    blocks that are neither roots nor linked to, `missing` the linked blocks and roots that are not in the file, and
+    `digest` the blake2b-256 of the file.
     """
 
     version: int
@@ -59,10 +59,10 @@ def export_car(
     indexed: bool = False,
     progress: Progress | None = None,
 ) -> int:
-    """Write everything below some roots; returns the number of blocks.
+    """Write all blocks reachable from `roots`, and return their number.
 
-    Version 1, or version 2 with an index if `indexed` (then the file must be seekable). Raises BlockNotFound,
-    BlockCorrupt, StoreCorrupt, CodecError.
+    Writes version 1, or version 2 with an index if `indexed` (which requires a seekable file). Raises BlockNotFound,
+    BlockCorrupt, StoreCorrupt and CodecError.
     """
     roots = list(roots)
     return write_blocks(file, roots, blocks_below(store, roots), indexed=indexed, progress=progress)
@@ -76,7 +76,7 @@ def write_blocks(
     indexed: bool = False,
     progress: Progress | None = None,
 ) -> int:
-    """Write blocks as they come, in either version; returns their number."""
+    """Write blocks in the given order, as in `export_car`, and return their number."""
     count = size = 0
 
     def counted() -> Iterator[tuple[Cid, bytes]]:
@@ -99,12 +99,11 @@ def verify_car(
     strict: bool = False,
     progress: Progress | None = None,
 ) -> CarSummary:
-    """Read a CAR to its end: every block has its hash and is well-formed, the index (if any) leads to every block.
+    """Read a CAR completely, check that every block matches its hash, is well-formed and is found by the index.
 
-    Links that lead out of the file, and `wanted` blocks that are not in it, are no error: they are in the summary.
-    Remembers the CIDs, some 200 bytes a block. `strict`: DAG-CBOR is read by two strict readers, and only its one
-    canonical form is well-formed (`store.second_reader`); otherwise it is scanned for links as the network does it.
-    Raises CarError.
+    Links out of the file, and `wanted` blocks that are not in it, are not errors but part of the summary. Uses about
+    200 bytes of memory per block. With `strict`, two strict decoders must accept DAG-CBOR as canonical
+    (`store.second_reader`); otherwise it is scanned for links with the network's rules. Raises CarError.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -121,7 +120,7 @@ def verify_car(
                     seen.add(cid)
                     linked.update(_links(cid, data, strict))
                 if index is not None and not _is_indexed(index, cid, reader.section):
-                    raise CarError(f"CAR index: it does not lead to {show(cid)} at byte {reader.section}")
+                    raise CarError(f"invalid CAR index: no entry for {show(cid)} at byte {reader.section}")
                 if progress is not None:
                     progress(reader.position)
         file.seek(0)
@@ -154,9 +153,9 @@ def import_car(
 ) -> CarSummary:
     """Verify a CAR, store its blocks, and then set metadata to CIDs in it, such as {b"pin/NAME": root}.
 
-    Blocks are committed `batch` bytes at a time.
-    Raises CarError where a root or a link leads out of the file (links only unless `partial`), and whatever
-    `verify_car` raises: then nothing was stored. After an error of the store the same call goes on where this one was.
+    Blocks are committed in batches of `batch` bytes. Raises CarError if a root is missing, or a linked block (unless
+    `partial`), and the errors of `verify_car`; in these cases nothing is stored. After an error of the store, repeat
+    the call to resume.
     """
     names = names or {}
     summary = verify_car(path, wanted=names.values(), strict=strict, progress=progress)
@@ -166,7 +165,7 @@ def import_car(
             record = _store_blocks(store, Path(path), summary, progress, batch)
             store.commit((), {**names, IMPORT: None}, expected={IMPORT: record})
             return summary
-        except HeadMoved:  # a garbage collection has begun, and may drop what was stored before: store it again
+        except HeadMoved:  # a garbage collection has started and may drop the blocks stored so far
             continue
 
 
@@ -177,8 +176,8 @@ def _check(path: Path, summary: CarSummary, names: Mapping[bytes, Cid], partial:
     if summary.missing and not partial:
         first = min(summary.missing)
         raise CarError(
-            f"{path}: {len(summary.missing)} links lead out of the file, such as {show(first)} (linked from "
-            f"{show(_parent(path, first))}); import it as a part if that is what it is"
+            f"{path}: {len(summary.missing)} linked blocks are not in the file, such as {show(first)} (linked from "
+            f"{show(_parent(path, first))}); to import an incomplete state, allow a partial import"
         )
 
 
@@ -197,7 +196,7 @@ def _links(cid: Cid, data: bytes, strict: bool = False) -> list[Cid]:
 
 
 def _store_blocks(store: Store, path: Path, summary: CarSummary, progress: Progress | None, size: int) -> bytes | None:
-    """Store the blocks, from where an earlier import of this file has stopped; returns the record of that."""
+    """Store the blocks, resuming an earlier import of this file, and return the last import record."""
     with path.open("rb") as file:
         reader = read_car(file)
         record = store.metadata(IMPORT)
@@ -218,7 +217,7 @@ def _is_indexed(index: IndexedCar, cid: Cid, section: int) -> bool:
 
 
 def _position(record: bytes | None, summary: CarSummary) -> int:
-    """Where to go on in the file; 0 where nothing, or another file, was imported before."""
+    """Return the offset at which to resume in the file, or 0 if there is no earlier import of it."""
     if record is None:
         return 0
     digest, position = decode_strict(record)

@@ -1,6 +1,6 @@
-"""Unsigned varints (LEB128) as multiformats writes them: at most nine bytes, always the shortest form.
+"""Unsigned varints (LEB128) as defined by multiformats: at most nine bytes, minimally encoded.
 
-Used inside CAR sections and HAMT keys, and, with more room, inside CIDs. Rules:
+Used in CAR sections and HAMT keys, and, with a larger limit, in CIDs. Source:
 https://github.com/multiformats/unsigned-varint
 """
 
@@ -13,7 +13,7 @@ _MASK = (1 << 64) - 1
 
 
 class VarintError(ValueError):
-    """Bytes that are not one minimal unsigned varint of at most 63 bits."""
+    """Raised for bytes that are not one minimal unsigned varint, or for a value out of range."""
 
 
 def write_uvarint(value: int) -> bytes:
@@ -24,7 +24,7 @@ def write_uvarint(value: int) -> bytes:
 
 
 def write_wide_uvarint(value: int) -> bytes:
-    """Encode 0 <= value < 2^64, as it stands in a CID."""
+    """Encode 0 <= value < 2^64, as in a CID."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -34,12 +34,12 @@ def write_wide_uvarint(value: int) -> bytes:
 
 
 def read_uvarint(buffer: bytes, offset: int = 0) -> tuple[int, int]:
-    """Decode the varint at `offset`; returns the value and the offset after it. Raises VarintError."""
+    """Decode the varint at `offset`, and return the value and the offset after it. Raises VarintError."""
     return _read(buffer, offset, MAX_BYTES)
 
 
 def read_wide_uvarint(buffer: bytes, offset: int = 0) -> tuple[int, int]:
-    """The same for a number in a CID, as the network reads it: ten bytes, of which 64 bits count and the rest is lost.
+    """Decode a number in a CID like the network: up to ten bytes, of which the low 64 bits count.
 
     Source: unsigned-varint 0.8 decode.rs; golden vectors `decoder/cid/*`.
     """
@@ -51,11 +51,11 @@ def _read(buffer: bytes, offset: int, longest: int) -> tuple[int, int]:
     for index in range(longest):
         position = offset + index
         if position >= len(buffer):
-            raise VarintError(f"varint at byte {offset} is cut off")
+            raise VarintError(f"varint at byte {offset} is truncated")
         byte = buffer[position]
         value |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
             if byte == 0 and index > 0:
-                raise VarintError(f"varint at byte {offset} is longer than its value needs")
+                raise VarintError(f"varint at byte {offset} is not minimally encoded")
             return value & _MASK, position + 1
-    raise VarintError(f"varint at byte {offset} is longer than {longest} bytes")
+    raise VarintError(f"varint at byte {offset} exceeds {longest} bytes")

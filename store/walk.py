@@ -1,7 +1,7 @@
-"""A walk over everything below some roots: each block once, what it links to before the block itself.
+"""A resumable post-order walk over all blocks reachable from roots: each block once, after the blocks it links to.
 
-So a caller that notes the blocks as they come may stop at any point: of what it has noted, everything below is noted.
-Sector commitments and identity CIDs name no blocks and are passed over (`store.links`).
+If the walk stops at any point, everything reachable from the blocks returned so far has been returned too. Sector
+commitments and identity CIDs do not name blocks and are skipped (`store.links`).
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from store.links import SECTOR_CODECS, STATE_CODECS, links_of
 
 
 class Walk:
-    """A walk that goes on with `step` and comes back with the blocks that it has finished."""
+    """A walk that returns finished blocks in steps."""
 
     def __init__(self, store: Blockstore, roots: Iterable[Cid], seen: Callable[[Cid], bool]) -> None:
-        """Walk below `roots`, not below blocks that were `seen`; finished blocks must be seen from then on."""
+        """Walk from `roots`, skipping blocks for which `seen` is true; it must be true for finished blocks."""
         self._store = store
         self._roots = iter(roots)
         self._seen = seen
-        self._path: dict[Cid, list[Cid]] = {}  # from a root down: block -> the links that are still to be followed
+        self._path: dict[Cid, list[Cid]] = {}  # the path from a root: block -> links not followed yet
 
     def step(self, most: int) -> list[Cid]:
-        """Finish some blocks, `most` at the most; an empty list is the end.
+        """Finish and return up to `most` blocks; an empty list means that the walk is complete.
 
-        Raises BlockNotFound with the way that led there, StoreCorrupt for a block that cannot be read or a link that no
-        state may hold.
+        Raises BlockNotFound with the path to the missing block, and StoreCorrupt for a malformed block or a link that a
+        state may not contain.
         """
         finished: dict[Cid, None] = {}
         while len(finished) < most:
@@ -60,7 +60,7 @@ class Walk:
         return list(finished)
 
     def _enter(self, cid: Cid, finished: dict[Cid, None]) -> None:
-        # A block cannot lead to itself, unless the hash is broken: then it is passed over.
+        # A cycle requires a hash collision; skip the block in this case.
         if cid in finished or cid in self._path or self._seen(cid):
             return
         codec = state_codec(cid)
@@ -78,7 +78,10 @@ class Walk:
 
 
 def targets(root: Cid) -> list[Cid]:
-    """The blocks that a root stands for: itself, nothing for a sector commitment, the links in an identity CID."""
+    """Return the blocks that a root stands for.
+
+    This is the root itself; nothing for a sector commitment; and the links in the digest of an identity CID.
+    """
     if root.startswith(USUAL_PREFIX) and len(root) == USUAL_LENGTH:
         return [root]
     parts = split_cid(root)
@@ -88,7 +91,7 @@ def targets(root: Cid) -> list[Cid]:
 
 
 def state_codec(cid: Cid) -> int:
-    """The codec of a block that a state may link to; StoreCorrupt if no state may hold this link."""
+    """Return the codec of a block that a state links to. Raises StoreCorrupt if a state may not contain the link."""
     if len(cid) == USUAL_LENGTH:
         if cid.startswith(USUAL_PREFIX):
             return DAG_CBOR
@@ -96,16 +99,16 @@ def state_codec(cid: Cid) -> int:
             return RAW
     parts = split_cid(cid)
     if parts.codec not in STATE_CODECS:
-        raise StoreCorrupt(f"link to {show(cid)}: codec {parts.codec:#x} has no place in a state")
+        raise StoreCorrupt(f"invalid link to {show(cid)}: codec {parts.codec:#x} is not allowed in a state")
     if parts.hash_code not in (BLAKE2B_256, SHA2_256) or len(parts.digest) != 32:
-        raise StoreCorrupt(f"link to {show(cid)}: hash {parts.hash_code:#x} has no place in a state")
+        raise StoreCorrupt(f"invalid link to {show(cid)}: hash {parts.hash_code:#x} is not allowed in a state")
     return parts.codec
 
 
 def blocks_below(store: Blockstore, roots: Iterable[Cid]) -> Iterator[tuple[Cid, bytes]]:
-    """Every block below some roots, once, depth first, a block before what it links to: the order of CAR files.
+    """Iterate over all blocks reachable from roots, each once, in pre-order as in CAR files.
 
-    Remembers the CIDs, some 100 bytes a block. Raises BlockNotFound, StoreCorrupt, CodecError.
+    Uses about 100 bytes of memory per block. Raises BlockNotFound, StoreCorrupt and CodecError.
     """
     found: set[Cid] = set()
     todo = [cid for root in roots for cid in targets(root)][::-1]
@@ -120,5 +123,5 @@ def blocks_below(store: Blockstore, roots: Iterable[Cid]) -> Iterator[tuple[Cid,
 
 
 def reachable(store: Blockstore, roots: Iterable[Cid]) -> set[Cid]:
-    """The CIDs of every block below some roots: the plain reference of `Walk`."""
+    """Return the CIDs of all blocks reachable from roots: the reference implementation of `Walk`."""
     return {cid for cid, _ in blocks_below(store, roots)}

@@ -1,4 +1,4 @@
-"""`StoredWords`: what a contract keeps, as a map. `store.kamt.Kamt` is one; another is read from a node."""
+"""The interface of a contract's storage, implemented by `store.kamt.Kamt` and for storage fetched from a node."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class StoredWords(Protocol):
 
     @property
     def held(self) -> int:
-        """Nodes in memory."""
+        """Number of nodes in memory."""
 
     def get(self, slot: int) -> int:
-        """The word of a slot."""
+        """Return the word of a slot."""
 
     def set(self, slot: int, value: int) -> None:
-        """Write a slot."""
+        """Set the word of a slot."""
 
     def items(self) -> Iterator[tuple[int, int]]:
-        """The slots that are known to hold something, with their words."""
+        """Iterate over the slots known to be nonzero, with their words."""
 
     def flush(self) -> Cid:
-        """Put what changed into the store; the new root."""
+        """Write the changes to the store, and return the new root."""

@@ -103,7 +103,7 @@ def _look_into_proof(file: Path, root: str | None, path: str, limit: int) -> tup
         reader = read_car(stream)
         for cid, data in reader:
             if not has_digest(cid, data):
-                raise ProofError(f"the proof's block {show(cid)} does not have that hash")
+                raise ProofError(f"block {show(cid)} of the proof does not match its hash")
             blocks.put(cid, data)
         if len(reader.roots) != 1:
             raise InvalidInput(f"{file} is not a proof: it has {len(reader.roots)} roots, expected 1")

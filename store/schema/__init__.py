@@ -1,7 +1,8 @@
-"""IPLD schemas: the language is parsed, the schema checked, data read and written by it.
+"""IPLD schemas: a parser for the schema language, and validation, reading and writing of data by schema.
 
-`Schema.parse(text)` gives a schema; `read` turns data of the IPLD data model into values with the schema's names (typed
-views), `write` turns them back; both validate. Rules: https://ipld.io/docs/schemas/ and https://ipld.io/specs/schemas/.
+`Schema.parse(text)` returns a schema; `read` converts data of the IPLD data model to typed values with the schema's
+names, and `write` converts them back; both validate. Source: https://ipld.io/docs/schemas/ and
+https://ipld.io/specs/schemas/.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ __all__ = ["Record", "Schema", "SchemaError"]
 
 
 class Schema:
-    """A set of types that has been checked. Readers and writers of a type are made when they are first needed."""
+    """A validated set of types. Readers and writers of a type are created on first use."""
 
     def __init__(self, types: Mapping[str, Type], advanced: tuple[str, ...] = ()) -> None:
-        """A schema of these types; SchemaError if they do not make sense. The prelude's types may be left out."""
+        """Create a schema of `types` and the prelude's types. Raises SchemaError if it is inconsistent."""
         self.types: dict[str, Type] = dict(types)
         self.advanced = advanced
         self._known = {**PRELUDE, **self.types}
@@ -32,27 +33,27 @@ class Schema:
 
     @classmethod
     def parse(cls, text: str) -> Schema:
-        """The schema that a text in the schema language declares; SchemaError with the line of what is wrong."""
+        """Parse a text in the schema language. Raises SchemaError with the line of the error."""
         return cls(*parse(text))
 
     def read(self, name: str, data: Any) -> Any:
-        """The value of a type that `data` represents; SchemaError, with the path, if it represents none.
+        """Convert `data` to a value of the type `name`. Raises SchemaError, with the path, if it does not match.
 
-        Structs become `Record`s with every field (None for an optional one that is absent, unless null is a value of
-        it: then it is left out); enums the names of their members; unions a `Record` of one member's name and value;
-        units None. Everything else is as it is in the data model.
+        Structs become `Record`s with all fields: an absent optional field is None, or omitted if it is nullable too.
+        Enums become member names, unions a `Record` with one member's name and value, and units None. Everything else
+        is returned as it is in the data model.
         """
         return self._reader.named(name)(data)
 
     def write(self, name: str, value: Any) -> Any:
-        """The data that represent a value of a type: the inverse of `read`. SchemaError, with the path."""
+        """Convert a value of the type `name` to data, the inverse of `read`. Raises SchemaError, with the path."""
         return self._writer.named(name)(value)
 
     def type_of(self, term: Term) -> Type:
-        """The type that a term stands for, copies followed; KeyError for a name that is none."""
+        """Return the type that a term stands for, following copies. Raises KeyError for an unknown name."""
         return resolve(self._known, term)
 
     def name_of(self, name: str) -> str:
-        """The name of the type that a name is a copy of, else the name itself."""
+        """Return the name of the type that `name` is a copy of, or `name` itself."""
         kind = self._known[name]
         return self.name_of(kind.source) if isinstance(kind, Copy) else name

@@ -1,5 +1,7 @@
-"""Whether a schema makes sense: every name is declared, every representation is possible, nothing refers to itself
-without a list, map, struct or link between, so that reading data always comes to an end.
+"""Consistency checks of a schema.
+
+Every name must be declared, every representation must be possible, and a type may refer to itself only through a list,
+map, struct or link, so that reading data always terminates.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ Types = Mapping[str, Type]
 
 
 def check(types: Types, advanced: tuple[str, ...]) -> None:
-    """Raise SchemaError, with the name of the type, for what cannot be."""
-    for step in (_check_names, _check_cycle, _check_type):  # each relies on what the ones before found, in all types
+    """Raise SchemaError, with the name of the type, if the schema is inconsistent."""
+    for step in (_check_names, _check_cycle, _check_type):  # each step relies on the previous ones, for all types
         for name in types:
             try:
                 step(types, name)
@@ -45,11 +47,11 @@ def check(types: Types, advanced: tuple[str, ...]) -> None:
     for name, kind in types.items():
         for layout in _layouts(kind):
             if layout not in advanced:
-                raise SchemaError(f"the advanced layout {layout} is not declared").below(name)
+                raise SchemaError(f"undeclared advanced layout {layout}").below(name)
 
 
 def resolve(types: Types, term: Term | Type) -> Type:
-    """The type that a term stands for, copies followed."""
+    """Return the type that a term stands for, following copies."""
     kind = types[term] if isinstance(term, str) else term
     while isinstance(kind, Copy):
         kind = types[kind.source]
@@ -57,13 +59,13 @@ def resolve(types: Types, term: Term | Type) -> Type:
 
 
 def kinds_of(types: Types, term: Term) -> frozenset[str]:
-    """The kinds of data that represent a type; a union of kinds has several, `any` all."""
+    """Return the data model kinds that represent a type; a kinded union has several, `any` has all."""
     kind = resolve(types, term)
     match kind:
         case Simple(name):
             return frozenset(KINDS) if name == "any" else frozenset({name})
         case Bytes(str()) | List(advanced=str()) | Map(representation=Advanced()):
-            return frozenset(KINDS)  # what the layout consists of is its own affair
+            return frozenset(KINDS)  # the data of an advanced layout is not validated
         case Bytes():
             return frozenset({"bytes"})
         case Link():
@@ -91,7 +93,7 @@ def _kind_of(representation: object) -> str:
 
 
 def _names(kind: Type) -> Iterator[str]:
-    """The names that a type uses. What is expected behind a link counts: a schema says all of it."""
+    """Iterate over the names that a type uses, including the expected types of links."""
     match kind:
         case Copy(source):
             yield source
@@ -125,28 +127,28 @@ def _layouts(kind: Type) -> Iterator[str]:
 
 def _check_names(types: Types, name: str) -> None:
     if not name[:1].isalpha():
-        raise SchemaError("a type's name begins with a letter")
+        raise SchemaError("a type name must begin with a letter")
     for used in _names(types[name]):
         if used not in types:
-            raise SchemaError(f"the type {used} is not declared")
+            raise SchemaError(f"undeclared type {used}")
 
 
 def _check_cycle(types: Types, name: str) -> None:
-    """Raise SchemaError where a type is, without anything in between, a part of itself."""
+    """Raise SchemaError if a type directly contains itself."""
     seen: set[str] = set()
     todo = [name]
     while todo:
         current = todo.pop()
         for used in _immediate(types[current]):
             if used == name:
-                raise SchemaError("a value of this type would consist of itself")
+                raise SchemaError("the type contains itself")
             if used not in seen:
                 seen.add(used)
                 todo.append(used)
 
 
 def _immediate(kind: Type) -> Iterator[str]:
-    """The types of which a value is one at once: the same data are read again. A required field is never null."""
+    """Iterate over the types that are read from the same data as this one, or from its required fields."""
     match kind:
         case Copy(source):
             yield source
@@ -170,16 +172,16 @@ def _check_type(types: Types, name: str) -> None:
         case Enum(members, values):
             represented = [values.get(member, member) for member in members]
             if not members or len(set(represented)) != len(represented):
-                raise SchemaError("an enum has members, each with a value of its own")
+                raise SchemaError("an enum must have members with distinct values")
         case Union():
             _check_union(types, kind)
 
 
 def _check_map(types: Types, kind: Map) -> None:
     if isinstance(kind.representation, Advanced):
-        return  # the keys are the layout's
+        return  # the layout defines its keys
     if kinds_of(types, kind.key) != {"string"}:
-        raise SchemaError(f"the keys of a map are strings, and {kind.key} is not represented by one")
+        raise SchemaError(f"map keys must be represented by strings, which {kind.key} is not")
     if isinstance(kind.representation, StringPairs):
         _check_delimiters(kind.representation)
         _check_text(types, "the values", kind.value)
@@ -192,12 +194,12 @@ def _check_delimiters(representation: StringPairs | StringJoin) -> None:
         else (representation.inner, representation.entry)
     )
     if not all(signs):
-        raise SchemaError("a string is taken apart at its delimiters, and an empty one is none")
+        raise SchemaError("a delimiter must not be empty")
 
 
 def _check_text(types: Types, what: str, term: Term) -> None:
     if not kinds_of(types, term) <= {"string", "int", "bool"}:
-        raise SchemaError(f"{what} must be strings, integers or booleans to become a part of a string")
+        raise SchemaError(f"{what} must be strings, integers or booleans in a string representation")
 
 
 def _check_struct(types: Types, kind: Struct) -> None:
@@ -208,34 +210,34 @@ def _check_struct(types: Types, kind: Struct) -> None:
                 raise SchemaError("two fields have the same key")
         case Tuple(order) | StringJoin(order=order):
             if any(field.optional for field in kind.fields.values()):
-                raise SchemaError("a struct as a list or a joined string has no optional fields")
+                raise SchemaError("a struct with tuple or stringjoin representation cannot have optional fields")
             if order is not None and sorted(order) != sorted(kind.fields):
-                raise SchemaError("fieldOrder names each field once")
+                raise SchemaError("fieldOrder must name each field exactly once")
     if isinstance(kind.representation, StringJoin | StringPairs):
         _check_delimiters(kind.representation)
         for name, field in kind.fields.items():
             _check_text(types, f"the field {name}", field.type)
             if field.nullable:
-                raise SchemaError(f"the field {name} cannot be null in a string")
+                raise SchemaError(f"the field {name} cannot be nullable in a string representation")
 
 
 def _check_union(types: Types, kind: Union) -> None:
     if not kind.members:
-        raise SchemaError("a union has members")
+        raise SchemaError("a union must have members")
     for discriminant, member in kind.members.items():
         kinds = kinds_of(types, member)
         match kind.representation:
             case Kinded():
                 if discriminant not in KINDS:
-                    raise SchemaError(f"'{discriminant}' is not a kind of data (there are {', '.join(KINDS)})")
+                    raise SchemaError(f"'{discriminant}' is not a data model kind (one of {', '.join(KINDS)})")
                 if discriminant not in kinds:
-                    raise SchemaError(f"no value of the member {member} is of the kind {discriminant}")
+                    raise SchemaError(f"the member {member} is never of the kind {discriminant}")
             case Prefix(of_bytes):
                 expected = "bytes" if of_bytes else "string"
                 if kinds != {expected}:
                     raise SchemaError(f"the member {member} is not represented by a {expected}")
                 if of_bytes and not _is_hex(discriminant):
-                    raise SchemaError(f"'{discriminant}' is not bytes in upper-case hexadecimal digits")
+                    raise SchemaError(f"'{discriminant}' is not bytes in upper-case hexadecimal")
             case Inline(key):
                 _check_inline(types, member, key)
     if isinstance(kind.representation, Prefix):
@@ -245,15 +247,15 @@ def _check_union(types: Types, kind: Union) -> None:
 def _check_inline(types: Types, member: str | Link, key: str) -> None:
     struct = resolve(types, member)
     if not isinstance(struct, Struct) or not isinstance(struct.representation, StructMap):
-        raise SchemaError(f"the member {member} is not a struct as a map, as an inline union needs")
+        raise SchemaError(f"the member {member} of an inline union must be a struct with map representation")
     if key in {struct.representation.rename.get(name, name) for name in struct.fields}:
-        raise SchemaError(f"the member {member} has the key '{key}' that tells the members")
+        raise SchemaError(f"the member {member} has a field with the discriminant key '{key}'")
 
 
 def _check_prefixes(prefixes: list[str]) -> None:
     for prefix in prefixes:
         if not prefix or any(other != prefix and other.startswith(prefix) for other in prefixes):
-            raise SchemaError(f"the prefix '{prefix}' does not tell one member from the others")
+            raise SchemaError(f"the prefix '{prefix}' is empty or a prefix of another one")
 
 
 def _is_hex(text: str) -> bool:

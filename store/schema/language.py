@@ -1,6 +1,6 @@
-"""The schema language: text to types.
+"""Parser for the IPLD schema language.
 
-A hand-written parser, one method for each construct. Grammar: https://ipld.io/specs/schemas/ (the DSL).
+Hand-written, with one method per construct. Grammar: https://ipld.io/specs/schemas/ (the DSL).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SIMPLE: Final = ("bool", "int", "float", "string", "any")
 KINDS: Final = ("bool", "string", "bytes", "int", "float", "map", "list", "link", "null")
 UNITS: Final = ("null", "true", "false", "emptymap")
 MAX_NESTING: Final = 64
-"""How deep types may be defined in place."""
+"""Maximum nesting depth of inline type definitions."""
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r]+|\#[^\n]*) | (?P<line>\n) | (?P<string>"(?:[^"\\\n]|\\.)*") | (?P<number>-?\d+(?:\.\d+)?)
@@ -53,7 +53,7 @@ _TOKEN = re.compile(
 
 
 class Token(NamedTuple):
-    """A token: `kind` is string, number, word or sign (or end), `text` without quotes and escapes."""
+    """A token: `kind` is string, number, word, sign or end; `text` has no quotes and escapes."""
 
     kind: str
     text: str
@@ -61,7 +61,7 @@ class Token(NamedTuple):
 
 
 def parse(text: str) -> tuple[dict[str, Type], tuple[str, ...]]:
-    """The types that a text declares, and the names of its advanced layouts; SchemaError with the line."""
+    """Return the types and the names of the advanced layouts that a text declares. Raises SchemaError with the line."""
     return _Parser(text).schema()
 
 
@@ -70,7 +70,7 @@ def _tokens(text: str) -> Iterator[Token]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise SchemaError(f"line {line}: {text[at]!r} has no place in a schema")
+            raise SchemaError(f"line {line}: unexpected character {text[at]!r}")
         at = match.end()
         kind = match.lastgroup or ""
         if kind == "line":
@@ -79,7 +79,7 @@ def _tokens(text: str) -> Iterator[Token]:
             try:
                 yield Token(kind, json.loads(match[0]), line)
             except ValueError:
-                raise SchemaError(f"line {line}: the string {match[0]} has an unknown escape") from None
+                raise SchemaError(f"line {line}: unknown escape in the string {match[0]}") from None
         elif kind != "space":
             yield Token(kind, match[0], line)
     yield Token("end", "the end", line)
@@ -166,14 +166,14 @@ class _Parser:
         return forms[word]()
 
     def _term(self) -> tuple[Term, bool]:
-        """A type where it is used, and whether it is nullable."""
+        """Parse the use of a type; return it and whether it is nullable."""
         nullable = self._skip("nullable", "word")
         return (self._inline() if self._next.kind == "sign" else self._word("a type")), nullable
 
     def _inline(self, declared: bool = False) -> Map | List | Link:
         self._depth += 1
         if self._depth > MAX_NESTING:
-            raise SchemaError(f"line {self._next.line}: more than {MAX_NESTING} types defined in one another")
+            raise SchemaError(f"line {self._next.line}: types are nested deeper than {MAX_NESTING} levels")
         try:
             return self._collection(declared)
         finally:
@@ -228,7 +228,7 @@ class _Parser:
         return StringPairs(_text(options, "innerDelim"), _text(options, "entryDelim"))
 
     def _options(self, allowed: set[str]) -> dict[str, str | tuple[str, ...]]:
-        """What stands in braces after a representation: names with strings, or lists of strings."""
+        """Parse the options in braces after a representation: names with strings or lists of strings."""
         options: dict[str, str | tuple[str, ...]] = {}
         if not self._skip("{"):
             return options
@@ -260,7 +260,7 @@ class _Parser:
             if name in fields:
                 raise SchemaError(f"line {line}: the field {name} is declared twice")
             optional = nullable = False
-            # a field may be called as a modifier is, but its type may not
+            # a field may have the name of a modifier, but its type may not
             while self._is("optional", "word") or self._is("nullable", "word"):
                 optional, nullable = optional or self._is("optional", "word"), nullable or self._is("nullable", "word")
                 self._at += 1
@@ -297,7 +297,7 @@ class _Parser:
         if representation in (None, "map"):
             return StructMap(rename, implicit)
         if rename or implicit:
-            raise SchemaError(f"line {self._next.line}: only a struct as a map can rename fields or leave them out")
+            raise SchemaError(f"line {self._next.line}: rename and implicit require the map representation")
         match representation:
             case "tuple":
                 return Tuple(_order(self._options({"fieldOrder"})))
@@ -320,7 +320,7 @@ class _Parser:
         while self._skip("|"):
             name = self._word("the name of a member")
             if name in members:
-                raise SchemaError(f"line {self._next.line}: the member {name} is there twice")
+                raise SchemaError(f"line {self._next.line}: duplicate member {name}")
             members.append(name)
             if self._skip("("):
                 texts[name] = self._string()
@@ -339,7 +339,7 @@ class _Parser:
             return {name: int(texts[name]) for name in members}
         except (KeyError, ValueError):
             raise SchemaError(
-                f'line {self._next.line}: an enum of integers has a number for each member, such as Foo ("1")'
+                f'line {self._next.line}: an enum of integers needs a number for each member, such as Foo ("1")'
             ) from None
 
     def _union(self) -> Union:
@@ -350,9 +350,9 @@ class _Parser:
             if self._next.kind == "string":
                 discriminant = self._string()
             else:
-                discriminant = self._word("what tells the member: a string in quotes, or a kind")
+                discriminant = self._word("a discriminant: a string in quotes, or a kind")
             if discriminant in members:
-                raise SchemaError(f"line {self._next.line}: two members of a union have {discriminant!r}")
+                raise SchemaError(f"line {self._next.line}: duplicate discriminant {discriminant!r}")
             members[discriminant] = member
         self._need("}")
         self._need("representation", "word")
@@ -385,12 +385,12 @@ class _Parser:
 def _text(options: Mapping[str, str | tuple[str, ...]], name: str) -> str:
     value = options.get(name)
     if not isinstance(value, str):
-        raise SchemaError(f"the representation needs {name} and a string")
+        raise SchemaError(f"the representation requires {name} with a string")
     return value
 
 
 def _order(options: Mapping[str, str | tuple[str, ...]]) -> tuple[str, ...] | None:
     value = options.get("fieldOrder")
     if isinstance(value, str):
-        raise SchemaError('fieldOrder is a list of names, such as ["foo", "bar"]')
+        raise SchemaError('fieldOrder must be a list of names, such as ["foo", "bar"]')
     return value

@@ -1,6 +1,7 @@
-"""Data to values: a reader for each type, made once, that validates what it reads.
+"""Conversion of data to values: a validating reader for each type.
 
-A reader is a function of the data alone. An error gets its path on the way up, so that good data pay nothing for it.
+A reader is a pure function of the data. Error paths are built while an exception propagates, so that valid data has no
+overhead.
 """
 
 from __future__ import annotations
@@ -54,12 +55,12 @@ class SchemaReader:
         self._made: dict[str, Read] = {}
 
     def named(self, name: str) -> Read:
-        """The reader of a type; SchemaError if the schema has no such type."""
+        """Return the reader of a type. Raises SchemaError if the schema has no such type."""
         made = self._made.get(name)
         if made is None:
             if name not in self._types:
                 raise SchemaError(f"the schema has no type {name}")
-            # a type may contain itself: what refers to it meanwhile finds it later
+            # a recursive type may refer to itself before its reader exists
             self._made[name] = lambda data: self._made[name](data)
             made = self._made[name] = self._make(self._types[name])
         return made
@@ -72,7 +73,7 @@ class SchemaReader:
         kind = resolve(self._types, kind)
         match kind:
             case Simple("any") | Bytes(str()) | List(advanced=str()) | Map(representation=Advanced()):
-                return lambda data: data  # what a layout consists of is its own affair
+                return lambda data: data  # the data of an advanced layout is not validated
             case Simple(name):
                 return _of_kind(name)
             case Bytes():
@@ -106,7 +107,7 @@ class SchemaReader:
                 try:
                     read_key = key(name)
                     if read_key in result:
-                        raise SchemaError("this key is there twice")
+                        raise SchemaError("duplicate key")
                     result[read_key] = value(item)
                 except SchemaError as error:
                     raise error.below(name) from None
@@ -135,7 +136,7 @@ class SchemaReader:
                 return lambda data: by_tuple(_expect(data, "string").split(join))
 
     def _from_text(self, term: Term) -> Read:
-        """The reader of a value that is a part of a string."""
+        """Return the reader of a value that is part of a string."""
         read = self._term(term)
 
         def from_text(text: str) -> Any:
@@ -144,7 +145,7 @@ class SchemaReader:
                     return read(candidate)
                 except SchemaError:
                     continue
-            raise SchemaError(f"{text!r} is not the text of such a value")
+            raise SchemaError(f"{text!r} is not a valid text form of the value")
 
         return from_text
 
@@ -241,7 +242,7 @@ def _list_pairs(data: Any) -> list[tuple[Any, Any]]:
     pairs = []
     for index, item in enumerate(_expect(data, "list")):
         if type(item) is not list or len(item) != 2 or type(item[0]) is not str:
-            raise SchemaError("expected a list of a key and a value", (str(index),))
+            raise SchemaError("expected [key, value]", (str(index),))
         pairs.append((item[0], item[1]))
     return pairs
 
@@ -264,7 +265,7 @@ def _string_pairs_map(key: Read, value: Read, by: StringPairs) -> Read:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise SchemaError("a key is there twice")
+        raise SchemaError("duplicate key")
     return found
 
 
@@ -276,14 +277,14 @@ def _struct_map(
     def read(data: Any) -> Record:
         for key in _expect(data, "map"):
             if key not in keys:
-                raise SchemaError(f"the key {key!r:.60} is not a field")
+                raise SchemaError(f"unknown field {key!r:.60}")
         values = Record()
         for key, name in keys.items():
             item = data.get(key, _ABSENT)
             reader, field = fields[name]
             if item is _ABSENT:
                 absent = _absent(name, field, implicit)
-                if absent is not None or not field.nullable:  # where None is a value, absence must be something else
+                if absent is not None or not field.nullable:  # if None is a value, an absent field is omitted
                     values[name] = absent
                 continue
             try:
@@ -291,7 +292,7 @@ def _struct_map(
             except SchemaError as error:
                 raise error.below(name) from None
             if name in implicit and type(item) is type(implicit[name]) and item == implicit[name]:
-                raise SchemaError("the value that stands for absence is written out", (name,))
+                raise SchemaError("the implicit value must be omitted", (name,))
         return values
 
     return read
@@ -324,7 +325,7 @@ def _tuple(names: list[str], readers: list[Read], order: tuple[str, ...]) -> Rea
 
 
 def _from_string(text: str) -> list[Any]:
-    """What a part of a string may stand for: the string, an integer, a boolean."""
+    """Return the values that a part of a string may represent: the string, an integer or a boolean."""
     candidates: list[Any] = [text]
     if text in ("true", "false"):
         candidates.append(text == "true")
@@ -404,6 +405,6 @@ def _prefix(members: _Members, of_bytes: bool) -> Read:
         for prefix, (name, reader) in prefixes:
             if data.startswith(prefix):
                 return Record({name: reader(data[len(prefix) :])})
-        raise SchemaError(f"{data!r:.60} begins with none of {', '.join(map(repr, members))}")
+        raise SchemaError(f"{data!r:.60} has none of the prefixes {', '.join(map(repr, members))}")
 
     return read

@@ -1,4 +1,4 @@
-"""What a schema consists of: its types, and how each is represented in the data model.
+"""The types of a schema and their representations in the data model.
 
 Names are those of the schema-schema (https://ipld.io/specs/schemas/schema-schema.ipldsch).
 """
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 Term: TypeAlias = "str | Map | List | Link"
-"""A type where it is used: the name of one, or a map, list or link that is defined in place."""
+"""A use of a type: the name of one, or an inline map, list or link."""
 
 Scalar: TypeAlias = "bool | int | float | str | bytes"
 
 
 class SchemaError(ValueError):
-    """A schema that cannot be, or data that are not what a schema says; `path` are the steps to where it is so."""
+    """Raised for an invalid schema, or for data that does not match it; `path` leads to the error."""
 
     def __init__(self, what: str, path: tuple[str, ...] = ()) -> None:
         super().__init__(what, path)
@@ -27,12 +27,12 @@ class SchemaError(ValueError):
         return f"{'/'.join(self.path)}: {self.what}" if self.path else self.what
 
     def below(self, step: object) -> SchemaError:
-        """The same, seen from one step further up."""
+        """Return the error with `step` prepended to its path."""
         return SchemaError(self.what, (str(step), *self.path))
 
 
 class Record(dict[str, Any]):
-    """A struct's or union's value: a dict whose entries are attributes, too."""
+    """The value of a struct or union: a dict whose entries are also attributes."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -43,21 +43,21 @@ class Record(dict[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Simple:
-    """bool, int, float, string, or any."""
+    """One of bool, int, float, string and any."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """Byte strings, or an advanced layout that gives them."""
+    """A byte string, or an advanced layout that yields one."""
 
     advanced: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A CID; what is expected behind it is not looked at here."""
+    """A CID; the type expected behind it is not checked."""
 
     expected: str = "Any"
 
@@ -93,7 +93,7 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A map from strings (or what is represented by strings) to values of one type; None: as a plain map."""
+    """A map from string-represented keys to values of one type; `representation` None is a plain map."""
 
     key: str
     value: Term
@@ -103,7 +103,7 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class StructMap:
-    """A map by field: some have another key there, or a value that stands for absence."""
+    """A map with a key per field, which may be renamed or have an implicit value when absent."""
 
     rename: Mapping[str, str] = field(default_factory=dict)
     implicit: Mapping[str, Scalar] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class StructMap:
 
 @dataclass(frozen=True, slots=True)
 class Tuple:
-    """A list of the fields' values, in the order of the fields or another one."""
+    """A list of the fields' values, in declaration order or in `order`."""
 
     order: tuple[str, ...] | None = None
 
@@ -126,7 +126,7 @@ class StringJoin:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a struct. Optional: may be absent; nullable: may be null."""
+    """A field of a struct: an optional one may be absent, a nullable one may be null."""
 
     type: Term
     optional: bool = False
@@ -135,7 +135,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Struct:
-    """Fields by name."""
+    """Fields by name, and their representation."""
 
     fields: Mapping[str, Field]
     representation: StructMap | Tuple | StringJoin | StringPairs | ListPairs
@@ -143,7 +143,7 @@ class Struct:
 
 @dataclass(frozen=True, slots=True)
 class Enum:
-    """A choice of names; `values` are what represents them, where it is not the name. Ints have values for all."""
+    """A choice of names; `values` maps members to other representations, and is complete for integers."""
 
     members: tuple[str, ...]
     values: Mapping[str, str | int]
@@ -152,12 +152,12 @@ class Enum:
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """{discriminant: value}"""
+    """A map with a single entry: {discriminant: value}."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """{discriminant key: discriminant, content key: value}"""
+    """A map with two entries: {discriminant key: discriminant, content key: value}."""
 
     discriminant: str
     content: str
@@ -165,26 +165,26 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Inline:
-    """The member's own map, with the discriminant as one more entry."""
+    """The member's own map, with the discriminant as an additional entry."""
 
     discriminant: str
 
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """The discriminant, then the member's string or bytes (`of_bytes`: discriminants are in hexadecimal digits)."""
+    """The discriminant, followed by the member's string or bytes (`of_bytes`: discriminants are hexadecimal)."""
 
     of_bytes: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Kinded:
-    """The member alone: its kind tells which one it is."""
+    """The member's value alone; its kind identifies the member."""
 
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """One of several types; `members` by discriminant (for kinded ones, by kind)."""
+    """One of several types; `members` is keyed by discriminant (for kinded unions, by kind)."""
 
     members: Mapping[str, str | Link]
     representation: Keyed | Envelope | Inline | Prefix | Kinded
@@ -199,7 +199,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What another type is."""
+    """A copy of another type."""
 
     source: str
 
@@ -218,9 +218,9 @@ PRELUDE: Final[Mapping[str, Type]] = {
     "Link": Link(),
     "Null": Unit("null"),
 }
-"""The types that every schema knows (https://ipld.io/specs/schemas/prelude/)."""
+"""The predefined types (https://ipld.io/specs/schemas/prelude/)."""
 
 
 def member_name(member: str | Link) -> str:
-    """The name of a union's member in a value: that of its type, `&T` for a link that is defined in place."""
+    """Return the name of a union's member in a value: its type's name, or `&T` for an inline link."""
     return member if isinstance(member, str) else f"&{member.expected}"

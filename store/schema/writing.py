@@ -1,4 +1,4 @@
-"""Values to data: the inverse of `store.schema.reading`, with the same checks."""
+"""Conversion of values to data: the inverse of `store.schema.reading`, with the same checks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SchemaWriter:
         self._reader = SchemaReader(types)
 
     def named(self, name: str) -> Write:
-        """The writer of a type; SchemaError if the schema has no such type."""
+        """Return the writer of a type. Raises SchemaError if the schema has no such type."""
         made = self._made.get(name)
         if made is None:
             if name not in self._types:
@@ -78,7 +78,7 @@ class SchemaWriter:
                 return self._union(kind)
             case Link():
                 return self._reader.named("Link")
-            case _:  # what a plain type reads is what it writes
+            case _:  # plain types are read and written alike
                 if name is None:
                     raise TypeError(kind)
                 return self._reader.named(name)
@@ -107,7 +107,9 @@ class SchemaWriter:
         def write(values: Any) -> dict[str, Any]:
             unknown = _mapping(values).keys() - fields.keys()
             if unknown:
-                raise SchemaError(f"{min(map(str, unknown))!r} is not a field: there are {', '.join(fields) or 'none'}")
+                raise SchemaError(
+                    f"unknown field {min(map(str, unknown))!r}: expected one of {', '.join(fields) or 'none'}"
+                )
             data = {}
             for name, (writer, field) in fields.items():
                 item = values.get(name)
@@ -133,7 +135,7 @@ class SchemaWriter:
 
         def write(value: Any) -> Any:
             if len(_mapping(value)) != 1 or not value.keys() <= members.keys():
-                raise SchemaError(f"expected a map of one of {', '.join(members)}")
+                raise SchemaError(f"expected a map with one of {', '.join(members)}")
             ((name, item),) = value.items()
             discriminant, writer = members[name]
             try:
@@ -184,7 +186,7 @@ def _unit(data: Any) -> Write:
 
 
 def _write_shape(write: Write, representation: object) -> Write:
-    """A writer of a map, or of what stands for one."""
+    """Return a writer that converts the map of `write` to the given representation."""
     match representation:
         case Tuple(order):
             return lambda value: [data for _, data in _order(write(value), order)]

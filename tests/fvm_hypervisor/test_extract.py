@@ -194,7 +194,7 @@ def test_a_block_that_is_not_its_cids_is_refused_by_name(made: Made, tmp_path: P
                 node.damaged = {cid: b"damaged"}
                 found = run("extract", EPOCH, "--rpc-url", url, "--out", out, "--bundle-dir", bundle_folder())
                 assert found.exit_code == 1
-                assert f"block {show(cid)} came from the remote with bytes that do not have its hash" in found.stderr
+                assert f"the remote returned bytes for block {show(cid)} that do not match its hash" in found.stderr
                 assert not out.exists()
             lacking = next(iter(node.blocks))
             node.damaged = {}

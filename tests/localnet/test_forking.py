@@ -359,7 +359,7 @@ def lying(monkeypatch: pytest.MonkeyPatch, method: str, answer: object) -> None:
 
 def test_a_block_with_other_bytes_is_an_error_that_names_it(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
     lying(monkeypatch, "Filecoin.ChainReadObj", "AAAA")
-    with pytest.raises(RemoteHashMismatch, match=r"block bafy\w+ came from the remote"):
+    with pytest.raises(RemoteHashMismatch, match=r"the remote returned bytes for block bafy\w+"):
         fork(other)
 
 

@@ -280,14 +280,16 @@ def test_a_part_that_is_missing_is_named(checkout: Path, part: str, words: str) 
 
 def test_half_a_build_is_refused(checkout: Path) -> None:
     (checkout / "store/compiled.json").unlink()
-    assert refused(checkout) == f"./{SHARED}{SUFFIX} and its modules have no record, as after half a build: {CHECKOUT}"
+    assert (
+        refused(checkout) == f"./{SHARED}{SUFFIX} exists but has no record, as after an interrupted build: {CHECKOUT}"
+    )
 
 
 def test_a_wheel_of_another_python_is_refused_by_name(checkout: Path) -> None:
     (checkout / f"{SHARED}{SUFFIX}").unlink()
     _record(checkout, {OTHER: {"store/cid.py": None}})
     assert refused(checkout) == (
-        f"the modules below . are compiled for {OTHER}, this Python takes {SUFFIX}: "
+        f"the modules below . are compiled for {OTHER}, this Python needs {SUFFIX}: "
         "install fvm-hypervisor again, with the wheel of this Python or from source"
     )
 

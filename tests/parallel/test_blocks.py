@@ -226,7 +226,9 @@ def test_a_worker_writes_into_no_folder_and_asks_no_node(tmp_path: Path) -> None
             refused.write_text("\n".join(words))
             os._exit(0)
         os.waitpid(child, 0)
-        assert re.search(r"chain was opened by another process.*\n.*not by a copy of it", refused.read_text())
+        assert re.search(
+            r"chain was opened by the parent of this forked process.*\n.*not by a copy of it", refused.read_text()
+        )
 
 
 def test_a_block_is_executed_by_a_process_with_many_open_files() -> None:

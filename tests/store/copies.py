@@ -1,4 +1,4 @@
-"""A copy of a store's folder as a dying machine leaves it: while its writer still has it open."""
+"""Copies of a store's folder while its writer has it open, as after a crash."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NEEDLESS = ("LOG", "OPTIONS", "IDENTITY", "LOCK", "rocksdict")
 
 
 def copy_live(store: RocksStore, target: Path) -> Path:
-    """Copy the files that hold data, at a moment at which RocksDB changes none of them by itself."""
+    """Copy the files that hold data, while RocksDB is not changing any of them in the background."""
     while any(store._open_database().property_int_value(name) for name in _BUSY):
         sleep(0.001)
     target.mkdir()
@@ -25,11 +25,11 @@ def copy_live(store: RocksStore, target: Path) -> Path:
 
 
 def scratch() -> Path | None:
-    """A folder in memory, where there is one: many tests open many folders, and disks take their time to sync."""
+    """Location for temporary folders: a file system in memory if there is one, because disk syncs are slow."""
     memory = Path("/dev/shm")
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > 1 << 30 else None
 
 
 def scratch_folder() -> Path:
-    """A new temporary folder, in memory where that is possible."""
+    """Yield a new temporary folder, in memory if possible."""
     return Path(tempfile.mkdtemp(prefix="store-", dir=scratch()))

@@ -1,4 +1,4 @@
-"""A store that remembers what was asked of it: laziness and flush-only-what-changed are counted, not timed."""
+"""A store that counts reads and writes, to test lazy loading and minimal flushes without timing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from store.memory import MemoryStore
 
 
 class CountingStore(MemoryStore):
-    """`reads` and `writes` list the CIDs in the order in which they were read and written."""
+    """A store whose `reads` and `writes` list the CIDs in order of access."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,6 +29,6 @@ class CountingStore(MemoryStore):
             self.put(cid, data)
 
     def forget(self) -> None:
-        """Start counting anew."""
+        """Clear the counts."""
         self.reads.clear()
         self.writes.clear()

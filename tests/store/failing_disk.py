@@ -1,6 +1,6 @@
-"""A process that works on a store whose disk fails in one of several ways (see test_durability.py).
+"""A process that works on a store whose disk fails (see test_durability.py).
 
-It prints, line by line, what each attempt came to: `committed N`, the name of an error, or `found N` for a number read.
+Prints one line per operation: `committed N`, the name of an error, or `found N` for a number read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIZE = 20_000
 
 
 def commit(store: RocksStore, number: int) -> bool:
-    """Commit a numbered block of SIZE bytes; says how it went."""
+    """Commit a numbered block of SIZE bytes, and return the line to print."""
     data = random.Random(number).randbytes(SIZE)
     try:
         store.commit([(cid_of(data), data)], {b"number": b"%d" % number})
@@ -33,7 +33,7 @@ def commit(store: RocksStore, number: int) -> bool:
 
 
 def commit_until_it_fails(folder: Path) -> None:
-    """Commit until an error comes, and once more on the same store; then read."""
+    """Commit until an error occurs, then once more on the same store, then read."""
     with RocksStore.open(folder) as store:
         number = 1
         while commit(store, number):
@@ -62,7 +62,7 @@ def attempt(folder: Path, read_only: bool) -> None:
 
 
 def files_too_large(folder: Path) -> None:
-    """No file may grow beyond 150,000 bytes, until the limit is lifted."""
+    """Limit the file size to 150,000 bytes, then lift the limit."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))
     commit_until_it_fails(folder)
@@ -71,7 +71,7 @@ def files_too_large(folder: Path) -> None:
 
 
 def disk(folder: Path) -> None:
-    """A disk of 8 MB, three quarters of it taken, runs full, gets room again, and is then read-only."""
+    """Fill a disk of 8 MB that is three quarters full, free space, then remount it read-only."""
     _run("mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder))
     ballast = folder / "ballast"
     ballast.write_bytes(bytes(6 << 20))
@@ -86,7 +86,7 @@ def disk(folder: Path) -> None:
 
 
 def stranger(folder: Path) -> None:
-    """A user who may read the folder, and then may not."""
+    """Run as a user with read permission, then without."""
     import pickle  # noqa: F401  # rocksdict imports it, and the stranger may not read the interpreter's folder
 
     with RocksStore.open(folder) as store:

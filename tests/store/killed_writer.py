@@ -1,7 +1,7 @@
 """A process that commits numbered states until it is killed (see test_rocks.py).
 
-It prints each number after its commit has returned. State n is a HAMT of the numbers up to n, so that its root is
-known to everybody and most of its blocks come from earlier commits.
+Prints each number after its commit has returned. State n is a HAMT of the numbers up to n, so its root is known and
+most of its blocks come from earlier commits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from store.rocks import RocksStore
 
 
 def add(store: Blockstore, root: Cid | None, number: int) -> Cid:
-    """The root of state `number`, written over that of the state before."""
+    """Write state `number` on top of the previous state, and return its root."""
     tree = Hamt(store, root)
     tree.set(b"%d" % number, [number, bytes(50)])
     tree.set(b"latest", number)
@@ -25,7 +25,7 @@ def add(store: Blockstore, root: Cid | None, number: int) -> Cid:
 
 
 def roots(count: int) -> list[Cid]:
-    """The roots of the states 1 to `count`."""
+    """Return the roots of the states 1 to `count`."""
     store = MemoryStore()
     found: list[Cid] = []
     for number in range(1, count + 1):
@@ -34,7 +34,7 @@ def roots(count: int) -> list[Cid]:
 
 
 def main(folder: str) -> None:
-    """Commit states from the last one on."""
+    """Commit states, continuing after the last one."""
     store = RocksStore.open(folder)
     number = int(store.metadata(b"number") or 0)
     head = store.metadata(b"head")

@@ -1,4 +1,4 @@
-"""What a selector picks out on its walk: the specification's examples say it, and a CAR does not need it."""
+"""Nodes matched by a selector, as listed in the specification's examples; CAR export does not need the matches."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from store.selection import MAX_NODES, Segment, walk
 from store.selectors import AnyOf, Matcher, Recursive, Selector, parse_selector
 
 EVERYTHING: Final[Selector] = parse_selector({"R": {"l": {"none": {}}, ":>": {"a": {">": {"@": {}}}}}})
-"""Every node below the root, through every link."""
+"""Selector of every node below the root, through every link."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """A node on the walk, whether it was matched, and as what; the value is the part that was matched."""
+    """A visited node, whether it was matched, and its label; the value is the matched part."""
 
     path: tuple[Segment, ...]
     value: Any
@@ -26,7 +26,7 @@ class Selected:
 
 
 def select(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NODES) -> Iterator[Selected]:
-    """The nodes of a walk."""
+    """Return the nodes of a walk."""
     for visit in walk(store, root, selector, most):
         matcher, value = _matcher(visit.selector), visit.value
         if matcher is not None and matcher.subset is not None:
@@ -37,7 +37,7 @@ def select(store: Blockstore, root: Cid, selector: Selector, most: int = MAX_NOD
 
 
 def _matcher(selector: Selector) -> Matcher | None:
-    """The matcher, if a selector matches the node that it stands on."""
+    """Return the matcher that applies to a node, or None."""
     match selector:
         case Matcher():
             return selector
@@ -50,7 +50,7 @@ def _matcher(selector: Selector) -> Matcher | None:
 
 
 def _slice(value: Any, subset: tuple[int, int]) -> Any:
-    """The part of a string or of bytes that a subset names, None where it names none."""
+    """Return the part of a string or of bytes that a subset selects, or None if it is out of range."""
     if not isinstance(value, str | bytes):
         return None
     start, end = (offset + len(value) if offset < 0 else offset for offset in subset)

@@ -1,6 +1,6 @@
-"""The AMT against a dict, against itself in any order, and against hostile roots and nodes.
+"""The AMT, compared with a dict, under any order of operations, and with malformed roots and nodes.
 
-Its bytes are checked against the network's own in test_goldens.py and test_recorded_states.py.
+Its encoding is compared with the network's in test_goldens.py and test_recorded_states.py.
 """
 
 from __future__ import annotations

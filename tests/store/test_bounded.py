@@ -1,4 +1,4 @@
-"""A store in memory that forgets states which nothing holds: exactly those, and nothing else."""
+"""The bounded in-memory store drops exactly the states that are not held."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ STEPS = st.lists(
 
 
 def commit(store: Store, buffered: BufferedStore, root: Cid) -> None:
-    """What a machine commits: the new blocks of a root, with the root as head."""
+    """Commit the new blocks of a root, with the root as head, like a machine."""
     store.commit(buffered.reachable(root), {HEAD: root})
     buffered.clear()
 
 
 def settle(store: BoundedStore) -> None:
-    """Drop all that is to be dropped."""
+    """Drop everything that can be dropped."""
     while not store._states.is_settled:
         store._states.drop()
 
@@ -47,7 +47,7 @@ def settle(store: BoundedStore) -> None:
 @given(STEPS)
 @settings(max_examples=samples(200))
 def test_what_it_has_is_what_the_held_roots_lead_to(steps: list[tuple[str, int, int]]) -> None:
-    """Against the plain walk over a store that forgets nothing. The trees of states share most of their nodes."""
+    """Compare with a plain walk over a store without collection; the trees share most nodes."""
     store, everything = BoundedStore(), MemoryStore()
     held, roots = Counter[Cid](), list[Cid]()
     buffered = BufferedStore(store)
@@ -82,7 +82,7 @@ def test_what_it_has_is_what_the_held_roots_lead_to(steps: list[tuple[str, int, 
 
 
 def test_what_comes_beside_a_state_stays() -> None:
-    """A header links to the state of its parent, and does not keep it."""
+    """A header links to the state of its parent, but does not hold it."""
     store = BoundedStore(recent=100, page=100)
     headers = []
     for number in range(50):
@@ -111,7 +111,7 @@ def test_a_block_that_is_kept_can_become_one_of_a_state_and_stays_when_that_goes
 
 
 def test_blocks_that_were_not_there_count_as_ends_until_they_come() -> None:
-    """So a fork's state comes: the root first, of what it links to no more than was read."""
+    """A fork's state arrives in this order: the root first, then only the blocks that are read."""
     store, origin = BoundedStore(), MemoryStore()
     leaves = [put_object(origin, [number]) for number in range(3)]
     node = put_object(origin, [link(leaf) for leaf in leaves[:2]])
@@ -131,7 +131,7 @@ def test_blocks_that_were_not_there_count_as_ends_until_they_come() -> None:
 
 @pytest.mark.parametrize("brought", [False, True])
 def test_a_block_that_is_about_to_go_stays_where_a_new_state_leads_to_it_again(brought: bool) -> None:
-    """The machine has read it from the store, or made it anew: then it is among what the commit brings."""
+    """The machine read the block from the store or created it again, so the commit contains it."""
     store = BoundedStore()
     buffered = BufferedStore(store)
     leaf = put_object(buffered, [b"leaf"])
@@ -140,7 +140,7 @@ def test_a_block_that_is_about_to_go_stays_where_a_new_state_leads_to_it_again(b
     root = put_object(buffered, [link(node), *[link(put_object(buffered, [number])) for number in range(2_000)]])
     commit(store, buffered, root)
     commit(store, buffered, put_object(buffered, [b"another"]))
-    assert not store._states.is_settled  # more is to be dropped than a commit drops
+    assert not store._states.is_settled  # more than a single commit drops
     if brought:
         buffered.put_many(blocks.items())
     commit(store, buffered, put_object(buffered, [b"again", link(node)]))
@@ -174,7 +174,7 @@ def test_pins_and_installed_modules_stay() -> None:
 
 
 def test_a_commit_drops_no_more_than_twice_what_commits_add() -> None:
-    """A large state that goes at once makes no commit wait."""
+    """Dropping a large state does not delay a commit."""
     store, buffered = BoundedStore(), None
     buffered = BufferedStore(store)
     large = Hamt(buffered, None, 5)
@@ -215,7 +215,7 @@ def test_the_empty_array_is_always_there(links: int) -> None:
     ids=["usual", "long-tag", "longer-tag-and-length", "in-an-identity-cid", "beside-what-looks-like-a-tag"],
 )
 def test_a_link_keeps_its_block_however_it_is_written(linking: Callable[[Cid], bytes]) -> None:
-    """Forms that `links_of` reads, by hand from RFC 8949 and the CID specification."""
+    """Encodings of links that `links_of` reads, derived by hand from RFC 8949 and the CID specification."""
     store, new = BoundedStore(), BufferedStore(BoundedStore())
     leaf = put_object(new, [b"leaf"])
     data = linking(leaf)

@@ -1,4 +1,4 @@
-"""CAR files: the network's own bundles, fixtures of other implementations, and hostile files."""
+"""CAR files: official bundles, fixtures of other implementations, and malformed files."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ BLOCKS = st.lists(
     max_size=10,
 )
 
-# The beginning of the file that implementations of CAR share as a fixture: two roots, three raw blocks, and a dag-pb
-# block under a CID of version 0.
+# The first part of a fixture shared by CAR implementations: two roots, three raw blocks, and a dag-pb block with a
+# CIDv0.
 SHARED_HEADER = bytes.fromhex(
     "63a265726f6f747382d82a58250001711220f88bc853804cf294fe417e4fa83028689fcdb1b1592c5102e1474dbc200fab8b"
     "d82a5825000171122069ea0740f9807a28f4d932c62e7c1c83be055e55072c90266ab3e79df63a365b6776657273696f6e01"
@@ -42,7 +42,7 @@ SHARED_SECTIONS = bytes.fromhex(
     "122d0a240155122061be55a8e2f6b4e172338bddf184d6dbee29c98853e0a0485ecee7f27b9af0b412036361741804"
 )
 
-# A version 2 file of one block (ten zero bytes) with an index, as go-car's tests have it.
+# A version 2 file with one block (ten zero bytes) and an index, from go-car's tests.
 GO_CAR_V2 = bytes.fromhex(
     "0aa16776657273696f6e02 00000000000000000000000000000000330000000000000041000000000000007400000000000000"
     "11a265726f6f7473806776657273696f6e01"

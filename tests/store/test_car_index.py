@@ -1,4 +1,4 @@
-"""CAR version 2 with its index: go-car's files byte for byte, single blocks by index, hostile indices."""
+"""CAR version 2 with its index: byte equality with go-car's files, lookups by index, and malformed indices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from store.car import CarError, read_car
 from store.car_index import IndexedCar, write_indexed_car
 from store.cid import BLAKE2B_256, IDENTITY, RAW, SHA2_256, Cid, cid_of
 
-# A version 2 file of three blocks as go-car 2 writes it (v2/testdata/sample-unixfs-v2.car of github.com/ipld/go-car).
+# A version 2 file of three blocks written by go-car 2 (v2/testdata/sample-unixfs-v2.car of github.com/ipld/go-car).
 GO_CAR = bytes.fromhex(
     "0aa16776657273696f6e020000000000000000000000000000000033000000000000001c010000000000004f010000000000003aa265"
     "726f6f747381d82a582500017012200a344871dee6c754207f596cfc95ae29d4a0a21e7023925a5d6125206dd4aab46776657273696f"
@@ -99,7 +99,7 @@ def test_the_same_bytes_under_another_codec_are_another_block(tmp_path: Path) ->
 def test_the_older_kind_of_index_is_read(tmp_path: Path) -> None:
     content = written(tmp_path, BLOCKS[::2]).read_bytes()  # one hash function
     start = int.from_bytes(content[43:51], "little")
-    # kind 0x0401, one function, its code; what follows is the older index
+    # format 0x0401, one function, its code, followed by the older index format
     older = content[:start] + b"\x80\x08" + content[start + 2 + 4 + 8 :]
     (tmp_path / "older.car").write_bytes(older)
     with IndexedCar(tmp_path / "older.car") as car:
@@ -108,7 +108,7 @@ def test_the_older_kind_of_index_is_read(tmp_path: Path) -> None:
 
 
 def with_index(change: Callable[[bytearray], bytes | bytearray]) -> bytes:
-    """The file of go-car with another index."""
+    """Return go-car's file with another index."""
     start = int.from_bytes(GO_CAR[43:51], "little")
     return GO_CAR[:start] + bytes(change(bytearray(GO_CAR[start:])))
 
@@ -130,12 +130,12 @@ def patched(at: int, value: bytes) -> Callable[[bytearray], bytearray]:
         lambda index: index[:5],
         lambda index: index[:20],
         lambda index: index[:-1],
-        patched(2, b"\xff\xff\xff\xff"),  # hash functions without end
-        patched(14, b"\xff\xff\xff\xff"),  # widths without end
-        patched(18, b"\x00"),  # entries of no width
-        patched(18, b"\x07"),  # of too little
-        patched(18, b"\x29"),  # of one that the length does not hold
-        patched(22, b"\xff\xff\xff\xff\xff\xff\xff\xff"),  # a table longer than the file
+        patched(2, b"\xff\xff\xff\xff"),  # too many hash functions
+        patched(14, b"\xff\xff\xff\xff"),  # too many widths
+        patched(18, b"\x00"),  # width 0
+        patched(18, b"\x07"),  # width below 8
+        patched(18, b"\x29"),  # width that does not divide the length
+        patched(22, b"\xff\xff\xff\xff\xff\xff\xff\xff"),  # table longer than the file
     ],
 )
 def test_a_hostile_index_is_a_car_error(tmp_path: Path, change: Callable[[bytearray], bytes]) -> None:

@@ -59,7 +59,7 @@ def test_cids_are_those_of_multiformats(data: bytes, codec: int, hash_code: int)
 
 
 def test_a_version_0_cid_is_read_and_shown() -> None:
-    text = "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n"  # the empty directory's neighbour in every IPFS manual
+    text = "QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n"  # a well-known example of the IPFS documentation
     public = CID.decode(text)
     cid = parse_cid(text)
     assert cid == bytes(public)
@@ -78,8 +78,8 @@ def test_a_version_0_cid_is_read_and_shown() -> None:
         b"\x01\x71\x12\x20" + bytes(31),
         b"\x01\x71\xa0\xe4\x02\x20" + bytes(31),
         b"\x12\x20" + bytes(31),
-        b"\x01\x71\x00\x41" + bytes(65),  # the network takes digests of at most 64 bytes
-        b"\x81\x00\x71\x00\x00",  # a version longer than it needs to be
+        b"\x01\x71\x00\x41" + bytes(65),  # the network accepts digests of at most 64 bytes
+        b"\x81\x00\x71\x00\x00",  # a version that is not minimally encoded
         b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
         b"\x01" + b"\x80" * 10 + b"\x01\x00\x00",
     ],
@@ -96,7 +96,7 @@ def test_bytes_that_are_no_cid_are_a_cid_error(raw: bytes) -> None:
     [(b"\xff" * 8 + b"\x7f", (1 << 63) - 1), (b"\x80" * 9 + b"\x01", 1 << 63), (b"\xf1" + b"\x80" * 8 + b"\x02", 0x71)],
 )
 def test_a_number_of_a_cid_has_64_bits_and_what_is_beyond_is_lost(number: bytes, value: int) -> None:
-    """Golden vectors `decoder/cid/codec-*`: the network's readers take ten bytes, multiformats' rule nine."""
+    """Golden vectors `decoder/cid/codec-*`: the network reads up to ten bytes, multiformats specifies nine."""
     cid, end = read_cid(b"\x01" + number + b"\x00\x01x")
     assert end == 1 + len(number) + 3
     assert split_cid(cid).codec == value
@@ -120,7 +120,7 @@ def test_bytes_after_a_cid_are_a_cid_error() -> None:
         "hello",
         "bafy2bzacebc3bt6cedhoyw34drrmjvazhu4oj25er2ebk4u445pzycvq4ta4",
         "b!",
-        "\0",  # a base's sign with nothing behind it
+        "\0",  # a multibase prefix without data
     ],
 )
 def test_text_that_is_no_cid_is_a_cid_error(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The codec against `dag-cbor`, the public implementation: both accept the same and encode the same."""
+"""The codec, compared with `dag-cbor`, the public implementation: both accept and produce the same encodings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VALUES = st.recursive(
 
 
 def to_public(value: Any) -> Any:
-    """Our value as `dag-cbor` would have it: links as multiformats CIDs."""
+    """Convert our value to `dag-cbor`'s form, with links as multiformats CIDs."""
     if isinstance(value, CBORTag):
         return CID.decode(unlink(value))
     if isinstance(value, list):
@@ -63,7 +63,7 @@ def is_refused(data: bytes) -> bool:
 def oracle_refuses(data: bytes) -> bool:
     try:
         dag_cbor.decode(data)
-    except (CBORDecodingError, ValueError, LookupError, OverflowError):  # not all of them foreseen there
+    except (CBORDecodingError, ValueError, LookupError, OverflowError):  # not all are wrapped
         return True
     return False
 
@@ -98,7 +98,7 @@ def test_arbitrary_bytes_are_refused_where_dag_cbor_refuses_them(data: bytes) ->
 def compare_with_oracle(data: bytes) -> None:
     refused, refused_there = is_refused(data), oracle_refuses(data)
     if refused != refused_there:
-        # Only about links may the two differ: multiformats lists fewer hashes, and takes digests of any length.
+        # They may differ only in links: multiformats knows fewer hash functions and accepts digests of any length.
         assert b"\xd8\x2a" in data
     if not refused:
         assert encode(decode_strict(data)) == data

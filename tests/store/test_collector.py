@@ -1,4 +1,4 @@
-"""Garbage collection: what stays, what goes, what may happen in between."""
+"""Garbage collection: which blocks survive, which are dropped, and what may happen in between."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def store() -> Iterator[RocksStore]:
 
 
 def commit_tree(store: RocksStore, root: Cid | None, seed: int, entries: int, keys: int) -> Cid:
-    """Change some entries of a tree, and make the new root the head."""
+    """Change some entries of a tree, and commit the new root as head."""
     rng = random.Random(seed)
     buffer = BufferedStore(store)
     tree = Hamt(buffer, root)
@@ -52,7 +52,7 @@ def collect(store: RocksStore, roots: Roots | None = None, batch: int = 1000) ->
 
 
 def stored(store: RocksStore) -> set[Cid]:
-    """The CIDs of all blocks, those of the sort that every new store has left out."""
+    """Return the CIDs of all blocks except those in every new store."""
     return set(store.cids())
 
 
@@ -99,7 +99,7 @@ def test_pins_have_names_and_lead_somewhere(store: RocksStore) -> None:
     with pytest.raises(BlockNotFound):
         pin(store, "absent", cid_of(b"absent"))
     for name in ("", "a\nb"):
-        with pytest.raises(ValueError, match="name for a pin"):
+        with pytest.raises(ValueError, match="valid pin name"):
             pin(store, name, first)
 
 
@@ -120,7 +120,7 @@ def test_a_root_that_leads_nowhere_stops_the_collection_before_anything_is_dropp
     with pytest.raises(StoreCorrupt, match="storage/x"):
         collect(store)
     store.commit([], {b"storage/x": None})
-    collect(store)  # this one was begun before some of the blocks came, and keeps them
+    collect(store)  # started before some of the blocks were stored, so it keeps them
     collect(store)
     assert stored(store) == reachable(store, [head])
 
@@ -139,7 +139,7 @@ def test_a_collection_that_was_left_is_taken_up_again(tmp_path: Path, steps: int
     with RocksStore.open(tmp_path / "killed") as store:
         before = store.collection
         assert before is not None
-        root = commit_tree(store, root, 99, 30, 300)  # a writer that knows nothing of it
+        root = commit_tree(store, root, 99, 30, 300)  # a writer that is unaware of the collection
         live = reachable(store, [root])
         collect(store, batch=20)
         assert live <= stored(store)
@@ -182,7 +182,7 @@ def test_a_block_that_is_put_again_at_any_step_is_kept(store: RocksStore, steps:
 
 @pytest.mark.parametrize("steps", range(24))
 def test_a_root_that_is_named_at_any_step_is_kept_as_a_whole_or_refused(store: RocksStore, steps: int) -> None:
-    old = commit_tree(store, None, 2, 100, 300)  # garbage from the next line on
+    old = commit_tree(store, None, 2, 100, 300)  # becomes garbage with the next line
     commit_tree(store, None, 1, 100, 300)
     below = reachable(store, [old])
     collector = GarbageCollector(store, batch=5)
@@ -255,7 +255,7 @@ def test_the_space_of_what_was_dropped_is_returned(store: RocksStore) -> None:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """In whatever order things happen, what the roots lead to is there; a quiet collection keeps nothing else."""
+    """Reachable blocks survive any order of operations; a collection without commits keeps nothing else."""
 
     nodes = Bundle("nodes")
 
@@ -287,13 +287,13 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(root=nodes, key=st.sampled_from([b"head", b"pin/a", b"storage/b"]))
     def commit_all(self, root: Cid, key: bytes) -> None:
-        """Store a root with everything below it, whether it was there or not."""
+        """Store a root and everything below it, whether stored already or not."""
         self.store.commit([(cid, self.data[cid]) for cid in self.below(root)], {key: root})
         self.roots[key] = root
 
     @rule(root=nodes, key=st.sampled_from([b"head", b"pin/a", b"storage/b"]))
     def commit_new(self, root: Cid, key: bytes) -> None:
-        """Store what is not reachable from a root yet, as the machine does: the rest is taken to be there."""
+        """Store the blocks that are not reachable from a root yet, like the machine, which assumes the rest."""
         kept = {cid for other in self.roots.values() for cid in self.below(other)}
         new = self.below(root) - kept
         self.store.commit([(cid, self.data[cid]) for cid in new], {key: root})
@@ -301,10 +301,10 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(root=nodes)
     def commit_bare(self, root: Cid) -> None:
-        """Name a root without storing anything: refused during a sweep if a part of it is gone."""
+        """Name a root without storing blocks; fails during a sweep if a part of it is gone."""
         if any(not self.store.has(cid) for cid in self.below(root)):
             if self.store.collection is None or self.store.collection.phase != "sweep":
-                return  # nobody looks, as nobody looks at a commit that links to blocks which never were there
+                return  # not checked, as for any commit that links to missing blocks
             before = self.store.all_metadata()
             with pytest.raises(BlockNotFound):
                 self.store.commit([], {b"head": root})

@@ -1,4 +1,4 @@
-"""DAG-JSON: the specification's forms, other implementations' numbers, and what is no DAG-JSON."""
+"""DAG-JSON: the specification's forms, other implementations' numbers, and invalid input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from store.codec import CodecError, encode, link
 from store.dag_json import decode_json, encode_json
 from tests.conftest import samples
 
-# DAG-CBOR in hexadecimal digits and DAG-JSON of the same value, from github.com/ipld/codec-fixtures.
+# DAG-CBOR in hexadecimal and DAG-JSON of the same value, from github.com/ipld/codec-fixtures.
 FIXTURES = [
     ("f6", "null"),
     ("f5", "true"),
@@ -43,7 +43,7 @@ def test_values_are_written_as_other_implementations_do(cbor: str, text: str) ->
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [  # JavaScript's Number.prototype.toString, with ".0" where it writes an integer
+    [  # JavaScript's Number.prototype.toString, with ".0" added to integers
         (0.0, "0.0"), (-0.0, "-0.0"), (1.0, "1.0"), (-1.5, "-1.5"), (0.1, "0.1"), (1e-6, "0.000001"), (1e-7, "1e-7"),
         (1.5e-7, "1.5e-7"), (123456.789, "123456.789"), (1e20, "100000000000000000000.0"), (1e21, "1e+21"),
         (1.25e21, "1.25e+21"), (5e-324, "5e-324"), (1.7976931348623157e308, "1.7976931348623157e+308"),

@@ -1,4 +1,4 @@
-"""What may go wrong below the store: damaged blocks, lost logs, full and failing disks, folders of older formats."""
+"""Failures below the store: corrupt blocks, lost logs, full and failing disks, older folder formats."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from store.rocks_settings import database_options, family_options
 from tests.store.copies import copy_live
 
 FORMAT_1 = Path(__file__).parent / "data" / "format-1.tar.gz"
-"""A folder written by this program when its format was 1: two commits, `state` and then `later`."""
+"""A folder written in format 1: two commits, `state` and then `later`."""
 
 FORMAT_2 = Path(__file__).parent / "data" / "format-2.tar.gz"
-"""A folder of format 2: the head is a HAMT of the numbers below 2,000, beside it lies a raw block of 0xff and 0x82."""
+"""A folder written in format 2: the head is a HAMT of the numbers below 2,000, plus a raw block of 0xff and 0x82."""
 
 
 def commit(store: RocksStore, number: int) -> None:
@@ -34,7 +34,7 @@ def commit(store: RocksStore, number: int) -> None:
     store.commit([(cid_of(data), data)], {b"head": cid_of(data), b"number": b"%d" % number})
 
 
-# --- blocks are what their CIDs say -----------------------------------------------------------------------------------
+# --- blocks match their CIDs ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hash_code", [BLAKE2B_256, SHA2_256, IDENTITY])
@@ -75,11 +75,11 @@ def test_every_flipped_bit_of_a_stored_block_is_found(tmp_path: Path) -> None:
         assert store.get(cid) == data
 
 
-# --- commits are not lost in silence ----------------------------------------------------------------------------------
+# --- lost commits are detected ----------------------------------------------------------------------------------------
 
 
 def folder_of_a_killed_writer(tmp_path: Path, commits: int) -> Path:
-    """The folder as it lies on the disk while its writer still has everything in the log."""
+    """Return a copy of the folder while its writer has all data in the log only."""
     with RocksStore.open(tmp_path / "live") as store:
         for number in range(1, commits + 1):
             commit(store, number)
@@ -90,7 +90,7 @@ def test_a_log_that_is_gone_is_noticed_and_the_loss_can_be_accepted(tmp_path: Pa
     folder = folder_of_a_killed_writer(tmp_path, 5)
     max(folder.glob("*.log")).write_bytes(b"")
     for read_only in (True, False):
-        with pytest.raises(StoreCorrupt, match=r"commit 5 was acknowledged, and 0 is the last"):
+        with pytest.raises(StoreCorrupt, match=r"commit 5 was acknowledged, but 0 is the last"):
             RocksStore.open(folder, read_only=read_only)
     with RocksStore.open(folder, recover=True) as store:
         assert store.metadata(b"number") is None
@@ -105,7 +105,7 @@ def test_a_damaged_record_in_the_middle_of_the_log_is_an_error_and_not_the_end(t
     content = bytearray(log.read_bytes())
     content[len(content) // 2] ^= 1
     log.write_bytes(content)
-    with pytest.raises(StoreCorrupt, match="damaged"):
+    with pytest.raises(StoreCorrupt, match="is corrupt"):
         RocksStore.open(folder)
     with RocksStore.open(folder, recover=True) as store:
         number = int(store.metadata(b"number") or 0)
@@ -120,7 +120,7 @@ def test_a_commit_that_was_never_acknowledged_may_be_cut_off(tmp_path: Path) -> 
         count = (store.path / COMMITS_FILE).read_bytes()
         commit(store, 4)
         folder = copy_live(store, tmp_path / "killed")
-    (folder / COMMITS_FILE).write_bytes(count)  # it died before it could acknowledge
+    (folder / COMMITS_FILE).write_bytes(count)  # killed before the acknowledgement
     log = max(folder.glob("*.log"))
     log.write_bytes(log.read_bytes()[:-3])
     with RocksStore.open(folder) as store:
@@ -167,7 +167,9 @@ def test_a_log_record_of_a_kind_that_nobody_writes_is_an_error_and_no_endless_lo
     content[start + 6] = kind
     log.write_bytes(content)
     for read_only in (True, False):
-        with pytest.raises(StoreCorrupt, match=rf"{log.name} is damaged: at byte {start}"):
+        with pytest.raises(
+            StoreCorrupt, match=rf"{log.name} is corrupt: unexpected record type {kind} at byte {start}"
+        ):
             RocksStore.open(folder, read_only=read_only)
     if file == "*.log":
         with RocksStore.open(folder, recover=True) as store:
@@ -190,7 +192,7 @@ def test_a_program_that_holds_on_to_an_error_can_open_the_folder_again(tmp_path:
 
 
 def failing(kind: str, folder: Path, *prefix: str) -> list[str]:
-    """What tests/store/failing_disk.py says of a failing disk."""
+    """Return the output of tests/store/failing_disk.py for a failing disk."""
     command = [*prefix, sys.executable, "-m", "tests.store.failing_disk", kind, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -202,7 +204,7 @@ def test_a_limit_on_files_is_a_full_disk_and_the_last_commit_stays(tmp_path: Pat
     last = said.index("StoreFull") - 1
     number = int(said[last].removeprefix("committed "))
     assert number >= 3
-    # the store that failed refuses to go on; opened again, it does
+    # the failed store rejects further commits until it is reopened
     assert said[last + 1 :] == ["StoreFull", "StoreFull", *[f"found {number}"] * 2, f"committed {number + 1}"]
 
 
@@ -215,14 +217,14 @@ def test_a_full_and_then_read_only_disk(tmp_path: Path) -> None:
     number = int(said[last].removeprefix("committed "))
     assert said[last + 1 :] == [
         *("StoreFull", "StoreFull"),
-        *[f"found {number}"] * 3,  # by the store that failed, by a reader, by a writer that has room again
+        *[f"found {number}"] * 3,  # by the failed store, by a reader, by a writer after space was freed
         f"committed {number + 1}",
-        *("StoreReadOnly", f"found {number + 1}", "StoreReadOnly"),  # to write, to read, to create
+        *("StoreReadOnly", f"found {number + 1}", "StoreReadOnly"),  # on writing, reading and creating
     ]
 
 
 def test_permissions_are_named() -> None:
-    with TemporaryDirectory(dir="/tmp") as folder:  # nobody but its owner enters pytest's
+    with TemporaryDirectory(dir="/tmp") as folder:  # pytest's own folder is accessible to its owner only
         Path(folder).chmod(0o755)
         said = failing("stranger", Path(folder) / "store")
     assert said == ["committed 1", "StoreDenied", "found 1", "StoreDenied", "StoreDenied"]
@@ -288,7 +290,7 @@ def test_an_interrupted_upgrade_is_taken_up_again(older: Path) -> None:
 
 
 def test_the_folder_that_was_upgraded_is_one_that_format_1_could_not_read() -> None:
-    assert marker(1) == "hypervisor store, format 1\n"  # the older program asks for exactly this
+    assert marker(1) == "hypervisor store, format 1\n"  # the exact text that the older program checks
     assert marker() != marker(1)
 
 

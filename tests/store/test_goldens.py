@@ -1,4 +1,4 @@
-"""Golden CIDs of the network, from its built-in actors' constructors (`bafy...` texts known on every network)."""
+"""Golden CIDs from the constructors of the built-in actors (`bafy...` texts known on every network)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_empty_bitfield_has_the_networks_cid() -> None:
 
 
 def test_the_cron_constructor_gives_the_networks_state() -> None:
-    # f04 method 5, f05 method 9, as the network's genesis lists them
+    # f04 method 5, f05 method 9, as listed in the network's genesis
     block = encode([[[b"\x00\x04", 5], [b"\x00\x05", 9]]])
     assert block == b"\x81" + bytes.fromhex("82824200040582420005 09".replace(" ", ""))
     assert cid_of(block) == parse_cid("bafy2bzacebs5dwwxmsjmzvoqcamx3qtl2x5qpqgpqxgnzl7scccmbvd37ulvs")

@@ -1,6 +1,6 @@
-"""The HAMT against a dict, against itself in any order, and against hostile nodes.
+"""The HAMT, compared with a dict, under any order of operations, and with malformed nodes.
 
-Its bytes are checked against the network's own in test_goldens.py and test_recorded_states.py.
+Its encoding is compared with the network's in test_goldens.py and test_recorded_states.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WRITE = st.tuples(KEYS, st.one_of(st.just("delete"), VALUES), st.booleans())
 
 
 def neighbours(bits: int, count: int) -> list[bytes]:
-    """Keys whose hashes share their first bits, as they meet in deep nodes."""
+    """Return keys whose hashes share their first bits, so that they meet in deep nodes."""
     found: list[bytes] = []
     number = 0
     while len(found) < count:
@@ -92,7 +92,7 @@ def test_the_root_depends_on_the_content_alone(content: dict[bytes, Any], passin
 
 
 def _flushed(tree: Hamt, store: MemoryStore, *, reopen: bool) -> Hamt:
-    """The tree goes on as it is, with what it remembers of the nodes that it wrote, or is read again."""
+    """Flush the tree; continue with the same object, which caches written nodes, or reload it."""
     root = tree.flush()
     return Hamt(store, root) if reopen else tree
 
@@ -136,7 +136,7 @@ def test_flush_writes_changed_nodes_only() -> None:
     assert store.writes == []
     tree.set(b"\x00\x07", "new")
     tree.flush()
-    assert 1 < len(store.writes) <= 4  # one path from root to leaf
+    assert 1 < len(store.writes) <= 4  # a single path from root to leaf
     tree.set(b"\x00\x07", 7)
     assert tree.flush() == root
 
@@ -174,7 +174,7 @@ def test_a_rewritten_tree_is_the_one_with_the_other_values(
 def test_a_tree_with_changes_is_not_rewritten() -> None:
     tree = Hamt(MemoryStore())
     tree.set(b"key", 1)
-    with pytest.raises(HamtError, match="not flushed"):
+    with pytest.raises(HamtError, match="unflushed changes"):
         tree.rewritten(lambda _, value: value)
 
 

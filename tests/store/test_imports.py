@@ -1,4 +1,4 @@
-"""Importing the store is cheap: the slow public codecs are loaded only where they are used."""
+"""Importing the store is cheap: the slow public codecs are loaded on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON of strangers: what is taken, what is refused, and that nothing recurses without a bound."""
+"""Untrusted JSON: accepted and rejected input, and bounded recursion."""
 
 from __future__ import annotations
 
@@ -52,4 +52,4 @@ def test_a_text_that_is_deeper_is_refused_whatever_else_it_is(text: str) -> None
 
 
 def test_the_depth_of_a_long_text_without_an_end_is_found_in_its_time() -> None:
-    check_depth('"' + r"\"" * 2_000_000 + "\\", 4)  # quadratic, it would not end
+    check_depth('"' + r"\"" * 2_000_000 + "\\", 4)  # would not finish with quadratic time

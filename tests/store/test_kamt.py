@@ -1,4 +1,4 @@
-"""The KAMT against the official EVM actor's own trees, against a dict, and against hostile nodes."""
+"""The KAMT, compared with trees of the official EVM actor, with a dict, and with malformed nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.store.counting import CountingStore
 
 TOP = (1 << 256) - 1
 
-# Keys that collide on long prefixes are what a KAMT is about; uniform ones would hardly ever share a slot.
+# Keys with long common prefixes, since uniform keys would hardly ever share a slot.
 WORDS = st.one_of(
     st.integers(0, 70),
     st.integers(0, 255).map(lambda bit: 1 << bit),
@@ -105,12 +105,12 @@ def test_flush_writes_changed_nodes_only() -> None:
     root = tree.flush()
     assert len(store.writes) == len(set(store.writes)) == len(store)
     store.forget()
-    tree.set(5000 << 128, 0)  # an empty slot that stays so
+    tree.set(5000 << 128, 0)  # deletes an empty slot
     assert tree.flush() == root
     assert store.writes == []
     tree.set(7 << 128, 999)
     assert tree.flush() != root
-    assert 1 < len(store.writes) <= 5  # one path from root to leaf: 2,000 keys share all but some eleven bits
+    assert 1 < len(store.writes) <= 5  # a single path from root to leaf: 2,000 keys share all but about eleven bits
     tree.set(7 << 128, 8)
     assert tree.flush() == root
 

@@ -1,4 +1,4 @@
-"""Layouts by name: what follows a key is what a walk comes to after it, and two roots differ as two maps do."""
+"""Layouts by name: iteration after a key continues a walk, and two roots differ like two maps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check(store: Any, name: str, root: Any, more: list[Any]) -> None:
     entries = list(layout.items(store, root))
     for place, (key, _) in enumerate(entries):
         assert list(layout.items(store, root, key)) == entries[place + 1 :]
-    for key in more:  # keys that are not there: nothing is passed over, and nothing comes twice
+    for key in more:  # absent keys: no entry is skipped or repeated
         rest = list(layout.items(store, root, key))
         assert rest == entries[len(entries) - len(rest) :]
 
@@ -76,9 +76,9 @@ def test_the_last_entries_of_a_large_map_are_read_by_a_few_blocks() -> None:
 
 def test_a_key_of_another_kind_is_refused() -> None:
     store = MemoryStore()
-    with pytest.raises(LayoutError, match="keys of AMT are numbers"):
+    with pytest.raises(LayoutError, match="keys of AMT must be numbers"):
         list(Layout("AMT").items(store, Amt(store).flush(), b"key"))
-    with pytest.raises(LayoutError, match="keys of HAMT5 are bytes"):
+    with pytest.raises(LayoutError, match="keys of HAMT5 must be bytes"):
         list(Layout("HAMT5").items(store, Hamt(store).flush(), 7))
 
 
@@ -88,7 +88,7 @@ VALUES = st.integers(1, 3)
 
 
 def differ(before: dict[Any, Any], after: dict[Any, Any]) -> dict[Any, Any]:
-    """By hand: the keys whose values differ."""
+    """Return the keys whose values differ, by comparing two dicts."""
     keys = before.keys() | after.keys()
     pairs = {key: (before.get(key, MISSING), after.get(key, MISSING)) for key in keys}
     return {key: pair for key, pair in pairs.items() if pair[0] is not pair[1] and pair[0] != pair[1]}
@@ -180,7 +180,7 @@ def test_what_two_large_trees_share_is_not_read(name: str) -> None:
 
 
 class Counting:
-    """A store that counts what is read of it."""
+    """A store that counts reads."""
 
     def __init__(self, store: Any) -> None:
         self.store, self.reads = store, 0

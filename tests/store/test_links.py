@@ -1,6 +1,6 @@
-"""The link scan, and what a buffered store finds reachable by it.
+"""The link scan, and the blocks that a buffered store finds reachable with it.
 
-That it finds what the decoder finds is checked on the network's blocks in test_recorded_states.py.
+test_recorded_states.py compares the scan with the decoder on blocks of the network.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def test_the_scan_takes_heads_that_are_longer_than_needed() -> None:
     usual = encode(link(A))
     longer = b"\xdb" + (42).to_bytes(8, "big") + b"\x59\x00\x27" + usual[4:]
     assert links_of(b"\x98\x02" + longer + b"\xfa\x00\x00\x00\x00", DAG_CBOR) == [A]
-    assert links_of(b"\xa2\x61b\x01\x61a\xc1\x01", DAG_CBOR) == []  # keys out of order, a foreign tag
+    assert links_of(b"\xa2\x61b\x01\x61a\xc1\x01", DAG_CBOR) == []  # keys out of order, an unknown tag
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_malformed_blocks_are_a_codec_error(block: str) -> None:
 
 def test_identity_cids_inside_identity_cids_end_somewhere() -> None:
     cid = A
-    for _ in range(3):  # 64 bytes of digest hold no more
+    for _ in range(3):  # the maximum for 64 bytes of digest
         data = encode([link(cid)])
         if len(data) > 64:
             break
@@ -206,7 +206,7 @@ def test_a_buffered_store_reads_through_and_writes_nothing_through() -> None:
 
 
 class Growing:
-    """A tree that is committed now and then, its values leading to blocks of their own; three depths of nodes."""
+    """A tree with three levels of nodes that is committed now and then; its values link to further blocks."""
 
     def __init__(self) -> None:
         self.base = MemoryStore()
@@ -226,7 +226,7 @@ class Growing:
         self.tree = Hamt(self.store, self.tree.flush(), 2)
 
     def forget(self, key: int, value: int) -> None:
-        """What a trial does: it writes through a tree of its own, and its blocks are forgotten."""
+        """Write through a separate tree and drop its blocks, like a simulated call."""
         root, count = self.tree.flush(), len(self.store.pending)
         tried = Hamt(self.store, root, 2)
         tried.set(b"%d" % key, link(put_object(self.store, value)))

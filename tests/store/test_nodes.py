@@ -1,4 +1,4 @@
-"""Nodes read without a decoder: the same as with one, and nothing kept that is not canonical."""
+"""Nodes read without a decoder: the same result as with one, and no encoding reused that is not canonical."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNUSUAL = [
     "1805", "190005", "1900ff", "1a0000ffff", "1b00000000ffffffff", "3805", "3900ff", "5803616263", "7803616263",
     "980105", "a2616201616102", "f93c00",
 ]  # fmt: skip
-"""Values in another form than the canonical one: longer heads, keys out of order, a float of half the length."""
+"""Values that are not canonically encoded: long heads, unsorted keys, a float of half the length."""
 
 
 @given(st.lists(VALUES, max_size=40))

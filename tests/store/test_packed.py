@@ -1,4 +1,4 @@
-"""How blocks lie on the disk: every one comes back, and nodes of links take less room."""
+"""The storage format of blocks: every block is restored, and nodes of links take less space."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DIGESTS = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40)
 
 
 def node(digests: list[bytes]) -> bytes:
-    """A node of links, by hand."""
+    """Return a node of links, encoded by hand."""
     bitfield = ((1 << len(digests)) - 1).to_bytes((len(digests) + 7) // 8, "big")
     count = bytes((0x80 + len(digests),)) if len(digests) < 24 else bytes((0x98, len(digests)))
     head = b"\x82" + bytes((0x40 + len(bitfield),)) + bitfield + count

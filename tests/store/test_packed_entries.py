@@ -1,4 +1,4 @@
-"""Entries that are packed: what was put last is found, wherever it lies by then."""
+"""Packed entries: the last value put is found, recent or packed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_they_answer_as_a_dict_does(changes: list[tuple[bytes, bytes | None]]) -
 
 
 def test_entries_of_one_shape_take_a_fraction_of_their_bytes() -> None:
-    """The keys are half of the bytes and cannot be packed: of the values little may be left."""
+    """The keys are half of the bytes and incompressible, so little of the values may remain."""
     entries = PackedEntries(recent=10_000, page=10_000)
     for number in range(2_000):
         entries.put_all([(number.to_bytes(32, "big"), bytes(60) + number.to_bytes(4, "big"))])

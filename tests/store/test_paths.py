@@ -1,4 +1,4 @@
-"""Paths through state and proofs of them: what a light client checks with nothing but a root."""
+"""Paths through a state and their proofs, verified with the root alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture(scope="module")
 def root(store: MemoryStore) -> Cid:
-    """A state like the network's: a HAMT of actors, one of them with an AMT, one with a KAMT."""
+    """Return a state like the network's: a HAMT of actors, one with an AMT and one with a KAMT."""
     sectors = Amt(store, None, 5)
     for index in range(0, 2000, 7):
         sectors.set(index, [index, b"sector"])
@@ -87,7 +87,7 @@ def test_a_path_leads_to_a_value_and_a_proof_shows_it_without_a_store(
 @pytest.mark.parametrize("text", ABSENT)
 def test_absence_is_proved_too(store: MemoryStore, root: Cid, text: str) -> None:
     path = Path.parse(text)
-    with pytest.raises(PathAbsent, match="there is nothing at"):
+    with pytest.raises(PathAbsent, match="no value at"):
         resolve(store, root, path)
     proof = prove(store, root, path)
     with pytest.raises(PathAbsent):
@@ -100,7 +100,7 @@ def test_a_proof_that_was_tampered_with_proves_nothing(store: MemoryStore, root:
     proof = prove(store, root, path)
     rng = random.Random(text)
     for number, (cid, data) in enumerate(proof):
-        with pytest.raises(ProofError, match="lacks the block"):
+        with pytest.raises(ProofError, match="is missing from the proof"):
             verify(root, path, proof[:number] + proof[number + 1 :])
         changed = bytearray(data)
         changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
@@ -108,9 +108,9 @@ def test_a_proof_that_was_tampered_with_proves_nothing(store: MemoryStore, root:
             verify(root, path, [*proof[:number], (cid, bytes(changed)), *proof[number + 1 :]])
         with pytest.raises(ProofError):  # the same bytes under their own CID
             verify(root, path, [*proof[:number], (cid_of(bytes(changed)), bytes(changed)), *proof[number + 1 :]])
-    with pytest.raises(ProofError, match="nothing to do with the path"):
+    with pytest.raises(ProofError, match="not part of the path"):
         verify(root, path, [*proof, (cid_of(b"more", RAW), b"more")])
-    with pytest.raises(ProofError, match="lacks the block"):
+    with pytest.raises(ProofError, match="is missing from the proof"):
         verify(cid_of(b"another root"), path, proof)
 
 
@@ -123,7 +123,7 @@ def test_a_proof_of_one_path_does_not_prove_another(store: MemoryStore, root: Ci
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("0/1", "no step '1' into int"),
+        ("0/1", "step '1' does not apply to a value of kind int"),
         ("1/HAMT5:0x006400/0/x", "'x' is not an index"),
         ("1/HAMT5:0x006400/0/01", "'01' is not an index"),
         ("2/HAMT5:0x00", "2 is not a link"),
@@ -137,13 +137,13 @@ def test_a_step_that_cannot_be_taken_is_an_error(store: MemoryStore, root: Cid, 
 
 @pytest.mark.parametrize("text", ["HAMT5:0xg", "HAMT9:0x00", "HAMT:00", "AMT:0x10", "TREE3:00", "KAMT4:00"])
 def test_text_that_is_no_path_is_an_error(text: str) -> None:
-    with pytest.raises(PathError, match="the step"):
+    with pytest.raises(PathError, match="invalid path step"):
         Path.parse(text)
 
 
 def test_layouts_take_their_own_keys(store: MemoryStore, root: Cid) -> None:
     for step in (PathStep(5, "HAMT5"), PathStep(b"\x00", "AMT")):
-        with pytest.raises(PathError, match="the keys of"):
+        with pytest.raises(PathError, match=r"keys of \w+ must be"):
             resolve(store, root, Path((PathStep("1"), step)))
 
 
@@ -156,7 +156,7 @@ def test_a_missing_or_unreadable_block_is_named(store: MemoryStore, root: Cid) -
     top = put_object(raw, [link(code)])
     with pytest.raises(StoreCorrupt, match=show(code)):
         resolve(raw, top, Path.parse("0/0"))
-    with pytest.raises(ProofError, match="the proof holds"):
+    with pytest.raises(ProofError, match="invalid proof"):
         verify(top, Path.parse("0/0"), [(top, raw.get(top)), (code, b"\x82")])
 
 

@@ -1,6 +1,6 @@
-"""HAMTs and AMTs of the main network, recorded in test vectors: writing what they hold again must give their CIDs.
+"""HAMTs and AMTs of the main network from test vectors: writing their content again must give the same CIDs.
 
-Without the test data those of golden vectors stand in, which the reference implementation has written.
+Without the test data, the golden vectors written by the reference implementation are used.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def blocks() -> Iterator[tuple[MemoryStore, Cid, bytes]]:
 
 
 def hamt_entries(store: MemoryStore, node: Any) -> Iterator[tuple[bytes, Any]]:
-    """The entries of a HAMT as far as its nodes were recorded, read without our HAMT."""
+    """Return the entries of a HAMT whose nodes were recorded, read without our HAMT."""
     for pointer in node[1]:
         if isinstance(pointer, list):
             yield from pointer
@@ -75,7 +75,7 @@ def hamt_entries(store: MemoryStore, node: Any) -> Iterator[tuple[bytes, Any]]:
 
 
 def amt_entries(store: MemoryStore, node: Any, width: int, height: int, base: int) -> Iterator[tuple[int, Any]]:
-    """The values of an AMT as far as its nodes were recorded, read without our AMT."""
+    """Return the values of an AMT whose nodes were recorded, read without our AMT."""
     bitmap, links, values = node
     slots = [slot for slot in range(1 << width) if bitmap[slot // 8] >> slot % 8 & 1]
     for slot, item in zip(slots, links or values, strict=True):
@@ -104,7 +104,7 @@ def test_links_of_a_block_are_those_that_the_decoder_finds() -> None:
         elif isinstance(value, CBORTag):
             yield unlink(value)
 
-    data_file("vectors/fvm-nv18")  # golden vectors have CIDs that carry their own blocks, with links in them
+    data_file("vectors/fvm-nv18")  # golden vectors contain identity CIDs with links in them
     for _, _, data in blocks():
         assert links_of(data, DAG_CBOR) == [cid for cid in walk(decode(data)) if codec_of(cid) not in SECTOR_CODECS]
 
@@ -117,7 +117,7 @@ def test_the_networks_state_tree_is_rewritten_identically() -> None:
         version, actors, _ = decode(store.get(root))
         assert version == 5
         tree = Hamt(store, unlink(actors))
-        for actor_id in range(100):  # the singletons
+        for actor_id in range(100):  # the singleton actors
             key = bytes((0, actor_id))
             with suppress(BlockNotFound):
                 if (actor := tree.get(key)) is not None:
@@ -134,7 +134,7 @@ def test_the_networks_hamts_are_rewritten_identically() -> None:
             tree = Hamt(store, cid)
             entries = list(hamt_entries(store, decode(data)))
             with suppress(BlockNotFound):
-                if any(key not in tree for key, _ in entries):  # a node from below a root
+                if any(key not in tree for key, _ in entries):  # an inner node
                     continue
                 for key, value in reversed(entries):
                     assert tree.get(key) == value
@@ -145,7 +145,7 @@ def test_the_networks_hamts_are_rewritten_identically() -> None:
 
 
 def test_the_networks_amts_are_rewritten_identically() -> None:
-    data_file("vectors/fvm-nv18")  # no golden vector has many
+    data_file("vectors/fvm-nv18")  # golden vectors have few
     count = 0
     for store, cid, data in blocks():
         with suppress(AmtError):  # another kind of block

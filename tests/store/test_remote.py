@@ -1,4 +1,4 @@
-"""Blocks that come from elsewhere: checked, kept, and asked for once."""
+"""Blocks fetched from a remote: verified, stored, and fetched once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def name(data: bytes) -> Cid:
 
 
 class Elsewhere:
-    """Another place's blocks, and what it was asked for."""
+    """A remote with blocks that records the requests."""
 
     def __init__(self, *blocks: bytes) -> None:
         self.blocks = {name(data): data for data in blocks}
@@ -37,7 +37,7 @@ class Elsewhere:
 
 
 class Nobody(Elsewhere):
-    """Does not answer."""
+    """A remote that does not respond."""
 
     def block(self, cid: Cid) -> bytes | None:
         raise RemoteUnavailable("nobody answers")
@@ -65,7 +65,7 @@ def test_bytes_of_another_block_are_an_error_that_names_the_block_and_are_not_ke
     elsewhere, base = Elsewhere(), MemoryStore()
     elsewhere.blocks[name(THERE)] = b"their" + THERE
     store = RemoteStore(base, elsewhere)
-    with pytest.raises(RemoteHashMismatch, match=r"bafk\w+ came from the remote") as lied:
+    with pytest.raises(RemoteHashMismatch, match=r"the remote returned bytes for block bafk\w+") as lied:
         store.get(name(THERE))
     assert isinstance(lied.value, BlockCorrupt)
     store.close()

@@ -1,4 +1,4 @@
-"""The store on disk: durability, one writer, strangers' folders, damage."""
+"""The store on disk: durability, a single writer, untrusted folders and corruption."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_every_commit_is_synced_unless_told_otherwise(tmp_path: Path) -> None:
 
 
 class Bomb:
-    """Unpickled, it leaves a folder behind."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -139,13 +139,13 @@ def test_a_strangers_folder_with_a_pickle_is_refused_and_the_pickle_never_run(tm
 
     with pytest.raises(StoreFormatError, match="not empty"):
         RocksStore.open(folder)
-    (folder / "FORMAT").write_text(marker())  # the stranger may know our format file, too
+    (folder / "FORMAT").write_text(marker())  # an attacker may write our format file, too
     for read_only in (False, True):
         with pytest.raises(StoreFormatError):
             RocksStore.open(folder, read_only=read_only)
     assert not trace.exists()
 
-    # rocksdict left to itself runs the pickle (and finds that None, which os.mkdir returns, is there)
+    # rocksdict in its default mode runs the pickle (and returns None, the result of os.mkdir)
     with Rdict(str(copy)) as database:
         database.get(b"head")
     assert trace.exists(), "the planted pickle is harmless: this test guards nothing"
@@ -154,7 +154,7 @@ def test_a_strangers_folder_with_a_pickle_is_refused_and_the_pickle_never_run(tm
 @pytest.mark.parametrize("config", ['{"raw_mode":false,"prefix_extractors":{}}', "garbage", None])
 def test_a_planted_pickle_in_a_store_of_ours_is_plain_bytes(tmp_path: Path, config: str | None) -> None:
     folder, trace = tmp_path / "store", tmp_path / "trace"
-    bomb = b"\x05" + pickle.dumps(Bomb(trace))  # rocksdict marks pickles with a first byte of 5
+    bomb = b"\x05" + pickle.dumps(Bomb(trace))  # rocksdict prefixes pickles with the byte 5
     with RocksStore.open(folder) as store:
         store.commit([(Cid(b"head"), bomb), (Cid(b"\x02head"), bomb), (cid_of(bomb), bomb)], {b"head": bomb})
     recorded = folder / "rocksdict-config.json"
@@ -177,9 +177,9 @@ def test_a_planted_pickle_in_a_store_of_ours_is_plain_bytes(tmp_path: Path, conf
     [
         ("hypervisor store, format 4\n", "format 4.*reads formats 1 to 3: open it with"),
         ("hypervisor store, format 3", "format"),
-        ("something else", "does not say"),
-        ("", "does not say"),
-        ("\x00" * 100_000, "does not say"),
+        ("something else", "does not identify"),
+        ("", "does not identify"),
+        ("\x00" * 100_000, "does not identify"),
     ],
 )
 def test_another_format_is_refused_before_anything_is_read(
@@ -203,11 +203,11 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_reading_needs_something_to_read(tmp_path: Path) -> None:
-    with pytest.raises(StoreFormatError, match="no store"):
+    with pytest.raises(StoreFormatError, match="does not contain a store"):
         RocksStore.open(tmp_path / "absent", read_only=True)
     assert not (tmp_path / "absent").exists()
     (tmp_path / "FORMAT").write_text(marker())
-    with pytest.raises(StoreFormatError, match="nothing was ever stored"):
+    with pytest.raises(StoreFormatError, match="is empty"):
         RocksStore.open(tmp_path, read_only=True)
 
 
@@ -236,7 +236,7 @@ def test_damaged_data_is_reported_as_such(tmp_path: Path) -> None:
             for data in blocks:
                 store.get(cid_of(data))
 
-    with pytest.raises(StoreCorrupt, match="damaged"):
+    with pytest.raises(StoreCorrupt, match="is corrupt"):
         read_all()
 
 
@@ -248,7 +248,7 @@ def test_a_damaged_table_of_contents_is_reported_as_such(tmp_path: Path) -> None
 
 
 def reachable_blocks(store: RocksStore, root: Cid) -> int:
-    """How many blocks hang below a root; BlockNotFound if one is missing."""
+    """Return the number of blocks reachable from a root. Raises BlockNotFound if one is missing."""
     seen: set[Cid] = set()
     todo = [root]
     while todo:
@@ -270,7 +270,7 @@ def test_killed_at_any_instant_it_reopens_at_an_acknowledged_head(tmp_path: Path
             [sys.executable, "-m", "tests.store.killed_writer", str(tmp_path)], stdout=subprocess.PIPE, text=True
         )
         assert writer.stdout is not None
-        acknowledged = int(writer.stdout.readline())  # where it starts
+        acknowledged = int(writer.stdout.readline())  # the first number
         time.sleep(rng.random() * 0.06)
         writer.kill()
         for line in writer.stdout:
@@ -280,7 +280,7 @@ def test_killed_at_any_instant_it_reopens_at_an_acknowledged_head(tmp_path: Path
         with RocksStore.open(tmp_path) as store:
             head = store.metadata(b"head")
             number = int(store.metadata(b"number") or 0)
-            # The commit in flight may have become durable before it could be acknowledged.
+            # The commit in progress may be durable without having been acknowledged.
             assert number in (acknowledged, acknowledged + 1)
             assert head == (expected[number - 1] if number else None)
             blocks = 0 if head is None else reachable_blocks(store, Cid(head))
@@ -290,6 +290,6 @@ def test_killed_at_any_instant_it_reopens_at_an_acknowledged_head(tmp_path: Path
 
 @pytest.mark.parametrize("place", ["/proc/nothing/store", "/dev/null/store"])
 def test_a_folder_that_cannot_be_made_is_not_called_damaged(place: str) -> None:
-    with pytest.raises(StoreError, match=f"the folder {place} of a store cannot be made") as refused:
+    with pytest.raises(StoreError, match=f"cannot create the folder {place} of a store") as refused:
         RocksStore.open(place)
     assert not isinstance(refused.value, StoreCorrupt)

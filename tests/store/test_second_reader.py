@@ -1,4 +1,4 @@
-"""Strictness by two readers: what either refuses or reads in its own way is not taken."""
+"""Two strict decoders: a block is rejected if either rejects it or if their results differ."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_our_reader_names_the_byte() -> None:
 
 
 def test_what_our_reader_lets_through_the_other_one_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(second_reader, "decode_strict", decode)  # a defect: it is not strict any more
-    with pytest.raises(CodecError, match=r"^dag-cbor refuses it: \S"):
+    monkeypatch.setattr(second_reader, "decode_strict", decode)  # a defect: the decoder is not strict
+    with pytest.raises(CodecError, match=r"^rejected by dag-cbor: \S"):
         check_twice(UNSORTED)
 
 
@@ -58,7 +58,7 @@ def test_a_reader_that_reads_another_value_is_found(wrong: Callable[[bytes], Any
         check_twice(data)
         with monkeypatch.context() as patch:
             patch.setattr(second_reader, "_reader", lambda: wrong)
-            with pytest.raises(CodecError, match="dag-cbor reads another value in it"):
+            with pytest.raises(CodecError, match="dag-cbor decodes it to a different value"):
                 check_twice(data)
 
 

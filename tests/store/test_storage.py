@@ -1,4 +1,4 @@
-"""The `Storage` interface, sentence by sentence of the VM Interpreter document."""
+"""The `Storage` interface, following the VM Interpreter document sentence by sentence."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_of_threads_that_commit_to_one_storage_at_the_same_time_one_wins(store: 
             together.wait()
 
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # Python changes threads as often as it can
+    sys.setswitchinterval(1e-6)  # switch threads as often as possible
     try:
         workers = [Thread(target=compete, args=(thread,)) for thread in range(threads)]
         for worker in workers:

@@ -1,4 +1,4 @@
-"""What every store promises: the same tests over each of them."""
+"""The common contract of all stores: the same tests for each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Export, verification and import of CARs: the same root on the other side, nothing of a bad file, interruptions."""
+"""Export, verification and import of CARs: equal roots, malformed files and interruptions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.conftest import data_file
 
 
 def state(store: MemoryStore, entries: int = 500) -> Cid:
-    """A tree with raw leaves, sector commitments and inline blocks."""
+    """Return a tree with raw leaves, sector commitments and inline blocks."""
     rng = random.Random(entries)
     buffer = BufferedStore(store)
     tree = Hamt(buffer)
@@ -150,11 +150,11 @@ def misleading() -> bytes:
         (sections([ROOT[0]], block(ROOT), LEAF[0] + b"lEaf"), show(LEAF[0])),  # a wrong CID
         (sections([ROOT[0]], block(ROOT)), rf"{show(LEAF[0])} \(linked from {show(ROOT[0])}\)"),  # a missing block
         (sections([ROOT[0]], block(LEAF)), rf"root {show(ROOT[0])} is not in the file"),
-        (sections([ROOT[0]], block(ROOT), block(LEAF))[:-1], "cut off"),
-        (sections([ROOT[0]], block(ROOT), block(LEAF)) + b"\x80", "cut off at byte"),  # a truncated varint
+        (sections([ROOT[0]], block(ROOT), block(LEAF))[:-1], "truncated"),
+        (sections([ROOT[0]], block(ROOT), block(LEAF)) + b"\x80", "truncated at byte"),  # a truncated varint
         (sections([ROOT[0]], block(ROOT), block(LEAF)) + b"\xff" * 8 + b"\x7f", "a section of"),  # a huge length
         (sections([MALFORMED[0]], block(MALFORMED)), rf"{show(MALFORMED[0])}: not CBOR"),
-        (misleading(), "CAR index: it does not lead to"),
+        (misleading(), "invalid CAR index: no entry for"),
         (b"", "empty"),
     ],
 )
@@ -179,14 +179,14 @@ def test_a_name_for_a_block_that_is_not_in_the_file_is_refused(tmp_path: Path) -
 def test_a_part_is_imported_if_it_is_said_to_be_one(tmp_path: Path) -> None:
     store = MemoryStore()
     path = write(tmp_path / "part.car", [ROOT[0]], [ROOT])
-    with pytest.raises(CarError, match="import it as a part"):
+    with pytest.raises(CarError, match="allow a partial import"):
         import_car(store, path)
     assert import_car(store, path, partial=True).missing == {LEAF[0]}
     assert store.has(ROOT[0])
 
 
 class Interrupted(MemoryStore):
-    """Fails at its n-th commit."""
+    """A store whose n-th commit fails."""
 
     def __init__(self, fail_at: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Following links: order, limits, cycles, what is missing or unreadable."""
+"""Walks along links: order, limits, cycles, and missing or malformed blocks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from store.codec import encode, link
 from store.memory import MemoryStore
 from store.walk import Walk, reachable
 
-# of a sector on the main network: it names data, not a block
+# a sector on the main network, which names data and not a block
 SECTOR = parse_cid("baga6ea4seaqao7s73y24kcutaosvacpdjgfe5pw76ooefnyqw4ynr3d2y6x2mpq")
 
 
 def diamond(store: MemoryStore) -> dict[str, Cid]:
-    """top -> left, right, raw; left and right -> bottom."""
+    """Store top -> left, right, raw; left and right -> bottom."""
     bottom = put_object(store, "bottom")
     raw = cid_of(b"raw", RAW)
     store.put(raw, b"raw")
@@ -86,7 +86,7 @@ def test_a_link_that_no_state_may_hold_is_refused() -> None:
 
 
 def test_blocks_that_lead_to_themselves_do_not_hold_the_walk_up() -> None:
-    # Nobody can make such blocks while the hash holds: these lie under CIDs that are not theirs.
+    # A real cycle requires a hash collision, so these blocks are stored under wrong CIDs.
     store = MemoryStore()
     first, second = cid_of(b"first"), cid_of(b"second")
     store.put(first, encode([link(second)]))

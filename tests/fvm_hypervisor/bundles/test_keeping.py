@@ -169,7 +169,7 @@ def test_an_incomplete_a_stuffed_and_an_unknown_bundle_are_refused(library: Path
         (car(bundle, more=b"a stowaway"), "1 blocks that its manifest does not name"),
         (car(Bundle.embedded("supply-share")), "not a release that is known here"),
         (car(bundle)[:-1], "not a readable CAR"),
-        (car(bundle)[:100_000] + b"\0" + car(bundle)[100_001:], "does not have that hash"),
+        (car(bundle)[:100_000] + b"\0" + car(bundle)[100_001:], "does not match its hash"),
     ):
         file.write_bytes(content)
         with pytest.raises(BundleError, match=words):

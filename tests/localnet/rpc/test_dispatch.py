@@ -195,15 +195,15 @@ def test_a_disk_that_is_full_is_said_in_a_line_and_is_no_defect_of_ours(
     rpc: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:
-        raise StoreFull("the store in chain has no room")
+        raise StoreFull("no space left for the store in chain")
 
     with monkeypatch.context() as broken:
         broken.setattr(rpc.node.network.machine.base, "commit", refuse)
-        with pytest.raises(Failed, match="-32000: the store in chain has no room") as failed:
+        with pytest.raises(Failed, match="-32000: no space left for the store in chain") as failed:
             rpc("evm_mine")
     assert failed.value.code == -32000
     (record,) = caplog.records
-    assert (record.getMessage(), record.exc_info) == ("evm_mine failed: the store in chain has no room", None)
+    assert (record.getMessage(), record.exc_info) == ("evm_mine failed: no space left for the store in chain", None)
     rpc("evm_mine")
 
 

@@ -1,4 +1,4 @@
-"""A schema as data: the form that the specification calls DMT, in which its examples say what a text declares."""
+"""Schemas as data (the DMT of the specification), in which the specification's examples state the parsed types."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from store.schema.types import (
 
 
 def schema_data(schema: Schema) -> dict[str, Any]:
-    """The data for a schema."""
+    """Return the data model form of a schema."""
     found: dict[str, Any] = {"types": {name: type_dmt(kind) for name, kind in schema.types.items()}}
     if schema.advanced:
         found["advanced"] = {name: {"advanced": {}} for name in schema.advanced}
@@ -41,7 +41,7 @@ def schema_data(schema: Schema) -> dict[str, Any]:
 
 
 def type_dmt(kind: Type) -> dict[str, Any]:
-    """The data for one type."""
+    """Return the data model form of a type."""
     match kind:
         case Simple(name):
             return {name: {}}

@@ -1,4 +1,4 @@
-"""The schema language: declarations as the specification describes them as data, and what is no schema."""
+"""The schema language: declarations and their data model form from the specification, and invalid schemas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from store.schema import Schema, SchemaError
 from tests.store.schema.schema_data import schema_data
 
-# Each text with its types as data, as https://ipld.io/specs/schemas/ and the schema-schema have it.
+# Texts and their types as data, from https://ipld.io/specs/schemas/ and the schema-schema.
 DECLARATIONS: list[tuple[str, str]] = [
     ("type A bool", '{"A": {"bool": {}}}'),
     ("type A int type B float type C string type D any type E bytes",
@@ -89,7 +89,7 @@ def test_advanced_layouts_are_declared_and_used() -> None:
     assert described["types"]["Long"]["list"]["representation"] == {"advanced": "ShardedMap"}
 
 
-# The part of the schema-schema that describes the types used here: a schema of schemas, written in its own language.
+# The part of the schema-schema that describes the types used here: a schema of schemas in its own language.
 SELF = """
 type Schema struct { types {TypeName:TypeDefn} }
 type TypeName string
@@ -143,29 +143,29 @@ def test_a_schema_of_schemas_reads_and_writes_itself() -> None:
         ("type A struct { a Int (default 3) }", "expected 'rename' or 'implicit'"),
         ("type A struct { a Int", "expected the name of a field, found 'the end'"),
         ("type A struct { a Int (implicit yes) }", "expected a value, found 'yes'"),
-        ("type A struct { a Int (implicit 0) } representation tuple", "only a struct as a map"),
+        ("type A struct { a Int (implicit 0) } representation tuple", "rename and implicit require"),
         ("type A struct { a Int } representation list", "structs have no representation 'list'"),
-        ("type A struct { a Int } representation stringjoin", "needs join"),
-        ('type A struct { a Int } representation tuple { fieldOrder "a" }', "fieldOrder is a list"),
+        ("type A struct { a Int } representation stringjoin", "requires join"),
+        ('type A struct { a Int } representation tuple { fieldOrder "a" }', "fieldOrder must be a list"),
         ('type A struct { a Int } representation tuple { order ["a"] }', "expected one of fieldOrder"),
         ("type A {String:Int} representation tuple", "maps have no representation 'tuple'"),
         ("type A bytes representation string", "have no representation 'string'"),
         ("type A union { | Int int }", "expected 'representation'"),
         ("type A union { | Int int } representation tagged", "unions have no representation 'tagged'"),
-        ('type A union { | Int "a" | Bool "a" } representation keyed', "two members of a union have 'a'"),
-        ("type A union { | Int } representation keyed", "what tells the member"),
+        ('type A union { | Int "a" | Bool "a" } representation keyed', "duplicate discriminant 'a'"),
+        ("type A union { | Int } representation keyed", "expected a discriminant"),
         ("type A unit", "expected 'representation'"),
         ("type A unit representation nothing", "units have no representation 'nothing'"),
-        ("type A enum { | B | B }", "the member B is there twice"),
+        ("type A enum { | B | B }", "duplicate member B"),
         ("type A enum { | B } representation int", "a number for each member"),
         ('type A enum { | B ("x") } representation int', "a number for each member"),
         ("type A enum { | B } representation float", "enums have no representation 'float'"),
         ("type A [Int", "expected ']'"),
         ("type A {Int}", "expected ':'"),
         ("type A = [Int]", "expected the name of a type"),
-        ("type A int;", "';' has no place in a schema"),
+        ("type A int;", "unexpected character ';'"),
         ('type A union { | Int "\\x" } representation keyed', "unknown escape"),
-        ("type A " + "[" * 10_000 + "Int" + "]" * 10_000, "more than 64 types"),
+        ("type A " + "[" * 10_000 + "Int" + "]" * 10_000, "deeper than 64 levels"),
     ],
 )  # fmt: skip
 def test_what_is_no_schema_is_an_error_with_its_line(text: str, said: str) -> None:
@@ -176,35 +176,35 @@ def test_what_is_no_schema_is_an_error_with_its_line(text: str, said: str) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("type A [B]", "A: the type B is not declared"),
-        ("type A &B", "A: the type B is not declared"),
-        ("type A = B", "A: the type B is not declared"),
-        ("type A = B\ntype B = C", "B: the type C is not declared"),
-        ("type A [Int] representation advanced X", "A: the advanced layout X is not declared"),
-        ("type A = B type B = A", "A: a value of this type would consist of itself"),
-        ("type A struct { a A }", "consist of itself"),
-        ("type A union { | B map } representation kinded type B union { | A map } representation kinded", "of itself"),
-        ("type A {Int:Int}", "A: the keys of a map are strings"),
+        ("type A [B]", "A: undeclared type B"),
+        ("type A &B", "A: undeclared type B"),
+        ("type A = B", "A: undeclared type B"),
+        ("type A = B\ntype B = C", "B: undeclared type C"),
+        ("type A [Int] representation advanced X", "A: undeclared advanced layout X"),
+        ("type A = B type B = A", "A: the type contains itself"),
+        ("type A struct { a A }", "contains itself"),
+        ("type A union { | B map } representation kinded type B union { | A map } representation kinded", "contains"),
+        ("type A {Int:Int}", "map keys must be"),
         ('type A {String:[Int]} representation stringpairs { innerDelim "=" entryDelim "," }', "the values must be"),
         ('type A struct { a Int (rename "b") b Int }', "two fields have the same key"),
-        ("type A struct { a optional Int } representation tuple", "no optional fields"),
-        ('type A struct { a Int b Int } representation tuple { fieldOrder ["a"] }', "names each field once"),
+        ("type A struct { a optional Int } representation tuple", "cannot have optional fields"),
+        ('type A struct { a Int b Int } representation tuple { fieldOrder ["a"] }', "must name each"),
         ('type A struct { a [Int] } representation stringjoin { join ":" }', "the field a must be"),
-        ('type A struct { a nullable Int } representation stringjoin { join ":" }', "cannot be null in a string"),
-        ('type A struct { a Int } representation stringjoin { join "" }', "an empty one is none"),
-        ('type A struct { a Int } representation stringpairs { innerDelim "" entryDelim "," }', "an empty one is none"),
-        ('type A {String:Int} representation stringpairs { innerDelim "=" entryDelim "" }', "an empty one is none"),
-        ("type A enum {}", "an enum has members"),
-        ('type A enum { | B ("x") | C ("x") }', "a value of its own"),
-        ("type A union {} representation keyed", "a union has members"),
-        ("type A union { | Int string } representation kinded", "no value of the member Int is of the kind string"),
-        ("type A union { | Int number } representation kinded", "'number' is not a kind"),
+        ('type A struct { a nullable Int } representation stringjoin { join ":" }', "cannot be nullable"),
+        ('type A struct { a Int } representation stringjoin { join "" }', "must not be empty"),
+        ('type A struct { a Int } representation stringpairs { innerDelim "" entryDelim "," }', "must not be empty"),
+        ('type A {String:Int} representation stringpairs { innerDelim "=" entryDelim "" }', "must not be empty"),
+        ("type A enum {}", "an enum must have members"),
+        ('type A enum { | B ("x") | C ("x") }', "distinct values"),
+        ("type A union {} representation keyed", "a union must have members"),
+        ("type A union { | Int string } representation kinded", "the member Int is never of the kind string"),
+        ("type A union { | Int number } representation kinded", "'number' is not a data model kind"),
         ('type A union { | Int "i:" } representation stringprefix', "not represented by a string"),
         ('type A union { | Bytes "0a" } representation bytesprefix', "upper-case hexadecimal"),
-        ('type A union { | String "a" | String "ab" } representation stringprefix', "does not tell"),
-        ('type A union { | Map "m" } representation inline { discriminantKey "t" }', "not a struct as a map"),
+        ('type A union { | String "a" | String "ab" } representation stringprefix', "a prefix of another one"),
+        ('type A union { | Map "m" } representation inline { discriminantKey "t" }', "must be a struct"),
         ('type S struct { t Int } type A union { | S "s" } representation inline { discriminantKey "t" }',
-         "the key 't'"),
+         "the discriminant key 't'"),
     ],
 )  # fmt: skip
 def test_a_schema_that_makes_no_sense_is_refused_with_the_name_of_the_type(text: str, said: str) -> None:

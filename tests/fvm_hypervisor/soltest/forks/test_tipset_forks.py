@@ -125,7 +125,7 @@ def test_a_change_in_a_call_that_reverts_is_taken_back(
 
 def test_what_a_node_answers_is_held_against_its_hash(tipsets: Mapping[str, str], tmp_path: Path) -> None:
     found = _hostile(tipsets["FIRST_URL"], "Filecoin.ChainReadObj", lambda _: "AAAA", tmp_path)
-    assert "that do not have its hash" in found
+    assert "that do not match its hash" in found
 
 
 @pytest.mark.parametrize(
