@@ -74,6 +74,10 @@ INITS: Final = (
     assemble("1 1 SSTORE 0 0 REVERT"),
     assemble("INVALID"),
     assemble("0xef 0 MSTORE8 1 0 RETURN"),
+    assemble("7 0 0 LOG1 ADDRESS SELFDESTRUCT"),
+    assemble("7 0 0 LOG1 600 0 RETURN"),  # code that costs 120,000 gas to deposit
+    assemble("7 0 0 LOG1 24577 0 RETURN"),  # one byte longer than code may be
+    assemble("0 0 CALLVALUE CREATE 0 MSTORE 7 32 0 LOG1 1 31 RETURN"),
     *(
         deployer(assemble(code))
         for code in (
@@ -171,6 +175,43 @@ class SceneGrammar(EngineGrammar):
         return f"{self._expression(2)} @{skip} JUMPI {self._address()} SELFDESTRUCT {skip}:"
 
 
+class CollisionGrammar(SceneGrammar):
+    """Only creations, calls and ends of contracts, of few addresses, so that the same ones meet again and again."""
+
+    def program(self) -> str:
+        """A whole program; many fail at their end, with all that they have created."""
+        statements = (self._create, self._create, self._create, self._reach, self._reach, self._inspect, self._log)
+        body = [self._random.choice(statements)() for _ in range(self._random.randint(2, 9))]
+        ends = (*["STOP", "0 0 REVERT"] * 3, "INVALID", f"{self._address()} SELFDESTRUCT")
+        return " ".join([*body, self._random.choice(ends)])
+
+    def _create(self) -> str:
+        init = self._random.choice(INITS)
+        salt, name = self._random.choice((("", "CREATE"), ("0 ", "CREATE2"), ("0 ", "CREATE2"), ("1 ", "CREATE2")))
+        value = self._random.choice(("0", "0", "0", "1"))
+        fill = f"0x{init.hex() or 0} 64 MSTORE"
+        return f"{fill} {salt}{len(init)} {96 - len(init)} {value} {name} {_MADE} MSTORE {_MADE} MLOAD {self._keep()}"
+
+    def _reach(self) -> str:
+        """Call a contract, which may be one that was created or will be."""
+        name = self._random.choice(("CALL", "CALL", "CALL", "DELEGATECALL", "STATICCALL"))
+        value = f" {self._random.choice(('0', '0', '1'))}" if name == "CALL" else ""
+        gas = self._random.choice(("GAS", "GAS", "70000"))
+        return f"32 0 0 0{value} {self._address()} {gas} {name} {self._keep()}"
+
+    def _address(self) -> str:
+        draw = self._random.randrange(8)
+        if draw < 4:
+            return str(int.from_bytes(self._random.choice(self._later), "big"))
+        if draw < 7:
+            return f"{_MADE} MLOAD"
+        return self._random.choice((str(self._random.choice(self._targets)), "ADDRESS", "CALLER"))
+
+
+COLLISIONS: Final = "collisions"
+"""The theme of `CollisionGrammar`, beside those of `tests.differential`."""
+
+
 def program(
     random: Random,
     theme: str,
@@ -185,6 +226,8 @@ def program(
     """
     if random.randrange(_NOISE) == 0:
         return random.randbytes(random.randrange(200))
+    if theme == COLLISIONS:
+        return assemble(CollisionGrammar(random, "creation", targets, ethereum, later).program())
     words = SceneGrammar(random, theme, targets, ethereum, later).program()
     if lacks_some(rules) and random.randrange(_NOISE):
         words = known_only(words, rules)

@@ -26,25 +26,29 @@ from runtimes.evm.filecoin_rules import filecoin_rules
 from store.keccak import keccak
 from tests.differential.generator import SENDER, helpers
 from tests.differential.grammar import THEMES, WORDS
-from tests.engines.grammar import INITS, futures, program
+from tests.engines.grammar import COLLISIONS, INITS, futures, program
 from tests.runtimes.evm.assembler import assemble
 
 FILECOIN: Final = ("nv28", "nv24")
 ETHEREUM: Final = fork_names()
 RULES: Final = (*ETHEREUM[:1] * 3, *ETHEREUM[1:], ETHEREUM[-1], *FILECOIN)
 """The rules of batches, in turns: pyrevm has the oldest fork, and the newest is less known than the others."""
-FRAMED: Final = 4
-"""Of so many turns of the rules one is run frame by frame."""
+MODES: Final = 4
+"""Batches are run, in turns: frame by frame; beside an interceptor that is not armed; beside one that sees all calls;
+and freely, with Filecoin's addresses where the rules have them.
+"""
 SIZE: Final = 25
 """Programs of a batch."""
 COINBASE: Final = EthAddress(b"\xc0" * 20)
-_GAS: Final = (24_000, 28_000, 36_000, 55_000, 100_000, 100_000, 250_000, 250_000)
+_GAS: Final = (24_000, 28_000, 36_000, 55_000, 100_000, 100_000, 250_000, 250_000, 2_000_000, 2_000_000)
 NOTHING: Final = EthAddress(b"\xe0" * 20)
 """An account of no money, nonce and code."""
 _IDENTITY: Final = EthAddress(bytes(19) + b"\4")
+_OCCUPIED: Final = 24
+"""Accounts at addresses of contracts that may come into being."""
 _KEYS_OF_SIGNERS: Final = tuple(PrivateKey(bytes([number]) * 32) for number in (1, 2, 3))
 _KEYS: Final = (0, 1, 2, 31, 1 << 128, (1 << 255) + 1)
-_OFTEN: Final = ("mixed", "calls", "calls", "calls", "creation", "creation", "precompiles")
+_OFTEN: Final = ("mixed", "calls", "calls", "calls", "creation", "creation", "precompiles", *[COLLISIONS] * 6)
 _LISTED_GAS: Final = 2400
 """Of an address in an access list, and no less than of a slot."""
 _CREATION_GAS: Final = 40_000
@@ -71,7 +75,8 @@ class Batch:
     """Accounts and transactions under one set of rules.
 
     With `framed`, whoever can run a whole tree of calls at once is to run it frame by frame; with `filecoin`, masked
-    IDs and Filecoin's precompiles exist under Ethereum's rules, too.
+    IDs and Filecoin's precompiles exist under Ethereum's rules, too. `sees` is False where an interceptor between
+    frames only listens to logs, True where it sees all calls, and None where there is none.
     """
 
     name: str
@@ -80,6 +85,7 @@ class Batch:
     accounts: Mapping[EthAddress, AllocAccount]
     calls: tuple[Call, ...]
     filecoin: bool = False
+    sees: bool | None = None
 
 
 @cache
@@ -98,6 +104,8 @@ def batch(seed: int, number: int) -> Batch:
     makers, made = _makers(random)
     later = (*made, *made, *made, *futures(random.sample(places, 2)))
     accounts = {SENDER: AllocAccount(10**24), **helpers(), **makers, **_unusual(random, rules, made)}
+    if ethereum:
+        accounts.update(_occupied(random, rules, futures(random.sample(places, 8))))
     for place in places:
         drawn = (*random.sample(places, 4), *helpers(), *_delegates(rules), *signers(rules), *makers, NOTHING)
         theme = random.choice((*THEMES, *_OFTEN))
@@ -107,9 +115,10 @@ def batch(seed: int, number: int) -> Batch:
         lent = random.choice((*targets, *targets, *_delegates(rules), *later, NOTHING, _IDENTITY))
         accounts[place] = AllocAccount(random.choice((0, 9)), 1, DELEGATION_PREFIX + lent, {})
     calls = tuple(_call(random, rules, place, accounts) for place in places)
-    turn = number // len(RULES)
-    filecoin = rules in ETHEREUM[1:] and turn % FRAMED == FRAMED - 1
-    return Batch(f"{seed}:{number}", rules, turn % FRAMED == 0, accounts, calls, filecoin)
+    mode = (number + number // len(RULES)) % MODES
+    filecoin = rules in ETHEREUM[1:] and mode == MODES - 1
+    sees = None if not ethereum else {1: False, 2: True}.get(mode)
+    return Batch(f"{seed}:{number}", rules, mode == 0, accounts, calls, filecoin, sees)
 
 
 def _makers(random: Random) -> tuple[dict[EthAddress, AllocAccount], tuple[EthAddress, ...]]:
@@ -135,6 +144,14 @@ def _unusual(random: Random, rules: str, later: Sequence[EthAddress]) -> dict[Et
             if random.randrange(3):
                 found[signer] = AllocAccount(random.choice((0, 9)), random.randrange(2))
     return found
+
+
+def _occupied(random: Random, rules: str, later: Sequence[EthAddress]) -> dict[EthAddress, AllocAccount]:
+    """Accounts at addresses of contracts to come, most of which keep these from being created."""
+    kinds = [AllocAccount(3), AllocAccount(0, 1), AllocAccount(0, 0, b"\0"), AllocAccount(0, 1, assemble("1 1 SSTORE"))]
+    if rules in ETHEREUM[1:]:
+        kinds += AllocAccount(0, 0, b"", {1: 1}), AllocAccount(3, 1, DELEGATION_PREFIX + _IDENTITY)
+    return {place: random.choice(kinds) for place in random.sample(later, _OCCUPIED)}
 
 
 def _delegates(rules: str) -> tuple[EthAddress, ...]:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from bridge.addresses import EthAddress, to_filecoin
 from bridge.cbor import byte_string
 from bridge.ethereum_block import EthereumBlock
+from bridge.events import Log
 from bridge.evm_state import EvmState
 from bridge.method_numbers import INVOKE_EVM
 from bridge.params import unwrap_return
 from bridge.transactions import ACCESS_LIST, LEGACY, SET_CODE, Transaction
 from fvm_hypervisor.laboratory.vectors.statetest import FixtureExterns
+from hypervisor import call as vm
+from hypervisor.call_manager import CallManager
 from hypervisor.context import MachineContext
+from hypervisor.events import StampedEvent
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.network_versions import network_version
 from hypervisor.tracing import TraceEvent
 from hypervisor.types import FIRST_DYNAMIC_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
-from runtimes.evm.ethereum import EthereumExecutor
+from runtimes.evm.engine import Answer, Ask
+from runtimes.evm.ethereum import EthereumExecutor, answers
 from runtimes.evm.ethereum.alloc import AllocAccount, accounts, install
+from runtimes.evm.ethereum.calls import EthereumCalls
+from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.validation import InvalidTransaction
 from runtimes.evm.filecoin_rules import filecoin_rules
 from store.cid import cid_of
@@ -38,19 +46,23 @@ BLOCK_GAS: Final = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a transaction did. `state` is every actor behind it; `logs` in any form that can be compared."""
+    """What a transaction did. `state` is every actor behind it; `logs` in any form that can be compared.
+
+    `reported` are the logs that an interceptor was told of while it ran, also those of calls that failed.
+    """
 
     exit_code: int
     gas_used: int
     output: bytes
     logs: tuple[Any, ...]
     state: tuple[Any, ...]
+    reported: tuple[Any, ...] = ()
 
     def differences(self, other: Outcome) -> list[str]:
         """The fields that are not equal, with both values."""
         return [
             f"{name} {_shown(getattr(self, name))} and {_shown(getattr(other, name))}"
-            for name in ("exit_code", "gas_used", "output", "logs", "state")
+            for name in ("exit_code", "gas_used", "output", "logs", "state", "reported")
             if getattr(self, name) != getattr(other, name)
         ]
 
@@ -64,6 +76,50 @@ class _Deaf:
 
     def event(self, event: TraceEvent, /) -> None:
         """Nothing is listened to."""
+
+
+@dataclass
+class _Listener:
+    """An interceptor between frames that answers nothing itself; `sees`: all calls are shown to it.
+
+    It keeps logs only where it sees all calls: else those of calls that fail may be left out.
+    """
+
+    sees_calls: bool
+    logs: list[tuple[EthAddress, Log]] = field(default_factory=list)
+    watched: frozenset[bytes] = frozenset()
+    watches: bool = False
+
+    @property
+    def is_armed(self) -> bool:
+        return self.sees_calls
+
+    def sees(self, depth: int) -> bool:
+        """Whether calls have to be shown, at any depth."""
+        return self.sees_calls
+
+    def send(self, calls: CallManager, call: vm.Call, proceed: Callable[[vm.Call], vm.CallResult]) -> vm.CallResult:
+        """Let the call proceed."""
+        return proceed(call)
+
+    def ask(self, host: EthereumHost, ask: Ask) -> Answer:
+        """Answer as without an interceptor."""
+        return answers.answer(host, ask)
+
+    def on_log(self, calls: EthereumCalls, emitter: ActorID, log: Log) -> None:
+        """Note the log, by the emitter's address at this moment."""
+        address = calls.accounts.address_of(emitter)
+        if self.sees_calls:
+            self.logs.append((address, log))
+
+    def on_event(self, calls: CallManager, event: StampedEvent) -> None:
+        """Events of native actors are not compared here."""
+
+    def on_hash(self, host: EthereumHost, data: bytes, digest: bytes) -> None:
+        """Hashes are not compared here."""
+
+    def on_storage_access(self, host: EthereumHost, slot: int, word: int | None) -> None:
+        """Slots are not compared here."""
 
 
 class World(Protocol):
@@ -102,6 +158,7 @@ class EthereumWorld:
         self.machine.context = context
         self.machine.externs = FixtureExterns(RANDOM)
         self._empty = self.machine.snapshot()
+        self._listener: _Listener | None = None
 
     def begin(self, batch: Batch) -> None:
         """Start from a batch's accounts."""
@@ -111,16 +168,23 @@ class EthereumWorld:
         self.machine.state_tree.flush()
         actors(self.machine)  # read once, not in every attempt
         self.machine.tracer = _Deaf() if batch.framed else None
+        self._listener = None if batch.sees is None else _Listener(batch.sees)
+        self.machine.interceptor = self._listener
 
     def attempt(self, call: Call, gas_limit: int) -> Outcome:
         """What a transaction would do; one that is not valid has no outcome (-1)."""
-        transaction = self._transaction(call, gas_limit)
+        transaction, reported = (
+            self._transaction(call, gas_limit),
+            [] if self._listener is None else self._listener.logs,
+        )
+        reported.clear()
         with self.machine.trial():
             try:
                 result = EthereumExecutor(self.machine).apply_transaction(transaction, SENDER)
             except InvalidTransaction:
                 return Outcome(-1, 0, b"", (), ())
-            return Outcome(result.exit_code, result.gas_used, result.output, result.logs, actors(self.machine))
+            state = actors(self.machine)
+            return Outcome(result.exit_code, result.gas_used, result.output, result.logs, state, tuple(reported))
 
     def after(self, call: Call, gas_limit: int) -> dict[EthAddress, AllocAccount]:
         """Every account behind a transaction."""

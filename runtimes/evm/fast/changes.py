@@ -42,8 +42,7 @@ class Changes:
         """Write everything."""
         refund = self._number()
         self._accounts.add_refund(refund - (1 << 64) if refund >> 63 else refund)
-        for (raw,) in self._rows(_ADDRESS):
-            self._actors[raw] = self._accounts.create_account(EthAddress(raw[::-1]))
+        self._create_accounts()
         for _ in range(self._number()):
             self._write_account()
         self._write_slots(self._accounts.store_all)
@@ -51,15 +50,23 @@ class Changes:
         self._host.emit(self._events())
 
     def report_logs(self) -> None:
-        """Tell those who listen of the logs alone: the frame has failed."""
+        """Report only the logs, of a frame that has failed.
+
+        A contract that the frame created may have emitted some of them, so the accounts are created first, with the
+        actor IDs that they would have frame by frame. The caller rolls them back with the frame.
+        """
         self._number()
-        self._rows(_ADDRESS)
+        self._create_accounts()
         for _ in range(self._number()):
             self._at += _ACCOUNT.size + _ACCOUNT.unpack_from(self._data, self._at)[-1]
         self._rows(_SLOT)
         self._rows(_SLOT)
         for event in self._events():
             self._host.report_log(event)
+
+    def _create_accounts(self) -> None:
+        for (raw,) in self._rows(_ADDRESS):
+            self._actors[raw] = self._accounts.create_account(EthAddress(raw[::-1]))
 
     def _write_slots(self, store: Callable[[ActorID, Iterable[tuple[bytes, int]]], None]) -> None:
         by_account: dict[bytes, list[tuple[bytes, int]]] = {}

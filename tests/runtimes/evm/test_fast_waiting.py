@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bridge.addresses import EthAddress, masked_id, to_filecoin
+from bridge.addresses import EthAddress, create_address, masked_id, to_filecoin
 from bridge.ethereum_block import EthereumBlock
 from bridge.events import Log
 from bridge.method_numbers import INVOKE_EVM
 from hypervisor.call import Call, CallResult
 from hypervisor.call_manager import CallManager
 from hypervisor.events import StampedEvent
+from hypervisor.exit_codes import ExitCode
 from hypervisor.machine import Hypervisor
-from hypervisor.message import Message
+from hypervisor.message import Message, Receipt
 from hypervisor.types import INIT_ACTOR, ActorID, Gas
 from runtimes.evm.engine import Answer, Ask, CallAsk
 from runtimes.evm.ethereum import answers
@@ -36,6 +37,9 @@ ASK_CHEAT = f"32 0 0 0 0 0x{CHEAT.hex()} GAS CALL POP"
 CALL_CALLEE = f"32 64 0 0 0 0x{CALLEE.hex()} 200000 CALL"
 INIT = deployer(assemble("7 0 0 LOG1 CALLER SELFDESTRUCT"))
 CREATE = f"0x{INIT.hex()} 96 MSTORE {len(INIT)} {128 - len(INIT)} 0 CREATE"
+
+LOGGING = assemble("7 0 0 LOG1")
+CREATE_LOGGING = f"0x{LOGGING.hex()} 96 MSTORE {len(LOGGING)} {128 - len(LOGGING)} 0 CREATE"
 
 
 @dataclass
@@ -114,6 +118,7 @@ PROGRAMS = {
     "code in an actor's place": (f"{ASK_CHEAT} 0 0 0 0 0 0x{ETCHED.hex()} 200000 CALL 2 SSTORE GAS 3 SSTORE", ""),
     "its being left money": (f"1 1 SSTORE {ASK_CHEAT} {MASKED} SELFDESTRUCT", ""),
     "failure": (f"1 1 SSTORE {ASK_CHEAT} 1 0 0 LOG1 0 0 REVERT", ""),
+    "a creation that logs, and failure": (f"{CREATE_LOGGING} POP {ASK_CHEAT} {CREATE_LOGGING} POP 0 0 REVERT", ""),
     "no gas": (f"1 1 SSTORE {ASK_CHEAT} 1 0 0 LOG1 again: @again JUMP", ""),
 }
 
@@ -126,6 +131,19 @@ def test_what_waits_and_goes_on_comes_to_the_same(program: str, depth: int) -> N
     if depth < 9:  # logs of what fails are told where all is seen
         plain, fast = plain[:3], fast[:3]
     assert fast == plain
+
+
+@pytest.mark.parametrize("evm", ["py-evm", "fast"])
+def test_logs_of_contracts_that_a_failing_frame_created_are_told_by_their_addresses(evm: str) -> None:
+    contract = f"{CREATE_LOGGING} POP 8 0 0 LOG1 {CREATE_LOGGING} POP 0 0 REVERT"
+    between = Between(0)
+    receipt, events, *_ = outcome(evm, contract, "", between)
+    assert isinstance(receipt, Receipt)
+    assert receipt.exit_code == ExitCode.EVM_CONTRACT_REVERTED
+    assert events == ()
+    seven, eight = (Log((number.to_bytes(32, "big"),), b"") for number in (7, 8))
+    first, second = (create_address(CONTRACT, nonce) for nonce in (1, 2))
+    assert between.told == [(first, seven), (CONTRACT, eight), (second, seven)]
 
 
 def test_a_frame_that_waited_goes_on_as_a_tree(trees: Counter[str]) -> None:
