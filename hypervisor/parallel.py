@@ -9,7 +9,7 @@ execution, whatever the workers do.
 
 Messages of one sender follow each other, so they have one worker, and those to one receiver where that leaves enough
 for the others. Processes, not threads: Python runs one thread at a time, and for builds that do not, RocksDB's and
-coincurve's bindings have no wheels (docs/architecture.md).
+coincurve's bindings have no wheels (docs/parallel-execution.md).
 """
 
 from __future__ import annotations

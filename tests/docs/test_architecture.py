@@ -1,4 +1,4 @@
-"""docs/architecture.md tells the truth: its names exist, and messages pass them in its order."""
+"""Tests of docs/architecture.md: its functions exist, and messages pass them in its order."""
 
 from __future__ import annotations
 
