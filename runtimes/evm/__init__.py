@@ -1,6 +1,6 @@
-"""The EVM as a runtime: contracts are actors whose code is Ethereum bytecode.
+"""The EVM runtime: contracts are actors whose code is Ethereum bytecode.
 
-`EvmRuntime` is what the machine finds under the entry point `evm`.
+The machine loads `EvmRuntime` through the entry point `evm`.
 """
 
 from runtimes.evm.runtime import EvmRuntime

@@ -1,7 +1,7 @@
-"""The EVM actor: its methods, who may call them, and what goes in and comes out.
+"""The EVM actor: its methods, their allowed callers, parameters and return values.
 
-Method numbers, caller rules, parameter forms and exit codes are those of the official EVM actor (builtin-actors
-actors/evm/src/lib.rs). A method function takes the invocation and answers the block to return.
+Method numbers, caller rules, parameter encodings and exit codes are those of the official EVM actor (builtin-actors
+actors/evm/src/lib.rs). A method function takes the invocation and returns the ID of the block to return.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ from store.codec import encode, link
 
 @dataclass(frozen=True, slots=True)
 class EvmInvocation:
-    """One invocation of the actor, with what its runtime lends it."""
+    """One invocation of the actor, with the services of its runtime."""
 
     syscalls: Syscalls
     rules: EvmRules
@@ -51,40 +51,40 @@ class EvmInvocation:
 
     @property
     def kernel(self) -> Kernel:
-        """The kernel, for what has no price: the invocation's context."""
+        """The kernel, for unpriced data such as the invocation's context."""
         return self.syscalls.kernel
 
     def contract(self) -> EvmContract:
-        """The contract as its state says, in order to run; exit 23 where the state is broken."""
+        """Load the contract to run it; exit 23 if its state is invalid."""
         try:
             return EvmContract.load(self.syscalls, self.rules)
         except ActorExit as error:
             raise ActorExit(ExitCode.USR_UNSPECIFIED, message=error.message) from None
 
     def state(self) -> EvmState | None:
-        """The contract's state in order to look at it, None of a dead contract; exit 16 where it is broken."""
+        """Load the contract's state to inspect it, None for a dead contract; exit 16 if the state is invalid."""
         try:
             return EvmContract.state(self.syscalls, self.rules)
         except ActorExit as error:
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=error.message) from None
 
     def code(self, cid: Cid) -> bytes:
-        """The bytecode in a block; exit 17 where it cannot be opened."""
+        """Read bytecode from a block; exit 17 if it cannot be opened."""
         try:
             return self.syscalls.open(cid)
         except SyscallError as error:
             raise ActorExit(ExitCode.USR_NOT_FOUND, message=f"bytecode: {error}") from None
 
     def data(self) -> bytes:
-        """The parameters' bytes; exit 16 if there are none."""
+        """Return the parameters' bytes; exit 16 if there are none."""
         if self.params is None:
-            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method takes parameters")
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method needs parameters")
         return self.params.data
 
     def require_no_params(self) -> None:
-        """Exit 16 if there are parameters, and the rules mind them."""
+        """Exit 16 if there are parameters and the rules forbid them."""
         if self.params is not None and not self.rules.questions_take_params:
-            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method takes no parameters")
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method does not take parameters")
 
     def require_caller(self, actor: ActorID) -> None:
         """Exit 18 unless `actor` is the caller."""
@@ -92,7 +92,7 @@ class EvmInvocation:
             raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"only f0{actor} may call this method")
 
     def address(self) -> EthAddress:
-        """The contract's own Ethereum address."""
+        """Return the contract's own Ethereum address."""
         return self.syscalls.eth_address(self.kernel.context.receiver)
 
 
@@ -108,12 +108,12 @@ def invoke_method(invocation: EvmInvocation) -> BlockId:
     except ParamsError as unread:
         raise ActorExit(ExitCode.USR_SERIALIZATION, message=str(unread)) from None
     except SyscallError as error:
-        # what the official actor takes for granted and panics over: a block too large, a state that cannot be linked
+        # the official actor panics here: a block too large, a state that cannot be linked
         raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=str(error)) from None
     raise ActorExit(ExitCode.USR_UNHANDLED_MESSAGE, message=f"the EVM actor has no method {number}")
 
 
-# --- coming into being ----------------------------------------------------------------------------------------------
+# --- construction ---------------------------------------------------------------------------------------------------
 
 
 def _constructor(invocation: EvmInvocation) -> BlockId:
@@ -129,10 +129,10 @@ def _resurrect(invocation: EvmInvocation) -> BlockId:
 
 
 def _initialize(invocation: EvmInvocation, contract: EvmContract, params: ConstructorParams) -> BlockId:
-    """Run init code; what it returns becomes the contract's code."""
+    """Run init code; its return value becomes the contract's code."""
     address = invocation.address()
     if unmask_id(address) is not None:
-        raise ActorExit(ExitCode.USR_FORBIDDEN, message="a contract needs an Ethereum address of its own")
+        raise ActorExit(ExitCode.USR_FORBIDDEN, message="a contract needs its own Ethereum address")
     if params.init_code:
         code = analyse(params.init_code)
         value = invocation.kernel.context.value
@@ -151,10 +151,10 @@ def _invoke_contract(invocation: EvmInvocation) -> BlockId:
 
 
 def _invoke_contract_delegate(invocation: EvmInvocation) -> BlockId:
-    """Another contract's code in this one's name; only this contract itself may ask for that."""
+    """Run another contract's code in this contract's context; only the contract itself may call this."""
     data, codec = invocation.data(), invocation.params.codec if invocation.params else 0
     if codec != DAG_CBOR and not invocation.rules.delegate_any_cbor:
-        raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method takes parameters as DAG-CBOR")
+        raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method needs parameters in DAG-CBOR")
     if codec not in (CBOR, DAG_CBOR):
         raise ParamsError(f"parameters of codec 0x{codec:x} are not CBOR")
     params = DelegateCallParams.decode(data)
@@ -168,24 +168,24 @@ def _invoke_contract_delegate(invocation: EvmInvocation) -> BlockId:
 
 
 def _handle_filecoin_method(invocation: EvmInvocation) -> BlockId:
-    """Any number from 1024 up goes to the contract's handle_filecoin_method."""
+    """Forward a method number of 1024 or more to the contract's handle_filecoin_method."""
     params = invocation.params
     codec, data = (0, b"") if params is None else (params.codec, params.data)
     output = _invoke(invocation, encode_method_calldata(invocation.kernel.context.method, codec, data))
     try:
         exit_code, answer = decode_method_return(output, partial(hold, invocation.syscalls, invocation.rules))
     except AbiError as error:
-        raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's answer: {error}") from None
+        raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's return data: {error}") from None
     block = NO_BLOCK if answer is None else invocation.syscalls.create(CBOR, answer)
     if exit_code == ExitCode.OK:
         return block
     if exit_code < FIRST_USER_EXIT_CODE:
-        exit_code = ExitCode.SYS_ILLEGAL_EXIT_CODE  # the codes below are the system's; the block stays
+        exit_code = ExitCode.SYS_ILLEGAL_EXIT_CODE  # lower codes are reserved for the system; the block is returned
     raise ActorExit(exit_code, block, "exit of handle_filecoin_method")
 
 
 def _invoke(invocation: EvmInvocation, calldata: bytes) -> bytes:
-    """Call the contract's own code; a dead or empty contract keeps the money and answers nothing."""
+    """Call the contract's own code; a dead or empty contract keeps the value and returns nothing."""
     contract = invocation.contract()
     if contract.bytecode is None:
         return b""
@@ -208,7 +208,7 @@ def _run(
     caller: EthAddress,
     value: TokenAmount,
 ) -> bytes:
-    """Run a frame; what it returns, or ActorExit: a revert carries its data."""
+    """Run a frame and return its data, or raise ActorExit; a revert carries its data."""
     invocation.syscalls.charge("OnEvmCode", code.instructions * invocation.rules.analysis_price)
     frame = Frame(
         rules=invocation.rules,
@@ -234,7 +234,7 @@ def _run(
     raise ActorExit(outcome.status, message=outcome.status.name, is_plain=True)
 
 
-# --- questions ------------------------------------------------------------------------------------------------------
+# --- queries --------------------------------------------------------------------------------------------------------
 
 
 def _get_bytecode(invocation: EvmInvocation) -> BlockId:

@@ -1,13 +1,12 @@
-"""Two engines side by side: the first runs a frame on the world, the second runs it again on the first one's answers.
+"""Two engines side by side: the second runs each frame again, replaying the host's answers to the first.
 
-What an engine asks of its host is recorded with the gas that was left and with what came of it. The second engine must
-ask for the same in the same order with the same gas left, tell a tracer the same, and leave the frame the same way;
-else the message ends with `EnginesDiffer`, which shows the instructions of both up to where they part. Nothing is
-committed then. An engine may answer itself what does not change anything (`_FREE`): that it paid for it shows later.
+Every call of the host is recorded with the remaining gas and its result. The second engine must make the same calls in
+the same order with the same gas, emit the same trace, and end the frame in the same way. Otherwise the message ends
+with `EnginesDiffer`, which shows the instructions of both engines up to the difference, and nothing is committed. Calls
+without side effects (`_FREE`) may be omitted; their gas is still compared.
 
-A transaction's first frame under Ethereum's rules is also run by the second engine on the world itself, as it would be
-without the first, with all that it calls, on a host of its own, which has paid for no memory yet. That is taken back;
-what it came to must be what the first one comes to.
+Under Ethereum's rules, the second engine also runs a transaction's first frame with all nested calls on the real host,
+as it would alone, with a fresh memory budget. That run is rolled back; its result must equal the first engine's.
 """
 
 import json
@@ -34,29 +33,29 @@ _FREE: Final = frozenset(
         "get_gas_left", "get_self_balance", "get_refund", "keccak256", "grow_memory",
     }
 )  # fmt: skip
-"""Questions whose answer an engine may know."""
+"""Host calls without side effects, whose results an engine may compute itself."""
 
 _SHOWN: Final = 5
-"""Instructions of each engine that a difference shows."""
+"""Number of instructions per engine shown in a difference."""
 
 Named = tuple[str, EngineFactory]
 
 
 _LOOKED_UP: Final = ("actor", "address")
-"""Kinds of entries in a message's journal that say what was looked up, not what was done."""
+"""Kinds of journal entries that record lookups, not changes."""
 
 
 class EnginesDiffer(Fatal):
-    """Two engines did not do the same with one frame."""
+    """Two engines produced different results for a frame."""
 
 
 class _Diverged(HypervisorError):
-    """The second engine asks for what the first did not. Passes through it."""
+    """Raised through the second engine when it makes a host call that the first did not make."""
 
 
 @dataclass(frozen=True, slots=True)
 class _HostCall:
-    """One question to the host: EVM gas left before and after it, and the result."""
+    """A recorded host call: its result, and the EVM gas before and after it."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -72,14 +71,14 @@ class _HostCall:
 
 @dataclass(frozen=True, slots=True)
 class _EngineStop:
-    """How an engine came back: with a step, or with what ends the invocation."""
+    """The end of a run of an engine: a step, or an error that ends the invocation."""
 
     step: Step | None
     error: HypervisorError | None
     left: int
 
     def words(self) -> str:
-        """What is compared; of an error its kind, as its text is an engine's own."""
+        """Return the text to compare; for an error only its type, because messages differ between engines."""
         if isinstance(self.error, ActorExit):
             return f"exit {self.error.code} with {self.left} gas left"
         if self.error is not None:
@@ -88,14 +87,14 @@ class _EngineStop:
 
 
 class _Steps:
-    """Keeps what an engine tells of instructions, and hands it on."""
+    """Records the instructions traced by an engine and forwards them."""
 
     def __init__(self, listener: StepTracer | None = None) -> None:
         self.events: list[RuntimeEvent] = []
         self._listener = listener
 
     def event(self, event: TraceEvent, /) -> None:
-        """Engines tell of instructions only."""
+        """Ignore events: engines only trace instructions."""
 
     def step(self, event: RuntimeEvent, /) -> None:
         self.events.append(event)
@@ -104,7 +103,7 @@ class _Steps:
 
 
 class _Recording:
-    """The first engine's host: the real one, with a record of all that is asked."""
+    """The first engine's host: the real one, recording every call."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -113,7 +112,7 @@ class _Recording:
         self.asked: list[_HostCall] = []
 
     def tree_mode(self) -> None:
-        """Each frame runs by itself: what it asks is recorded."""
+        """Return None: each frame runs on its own, so that its calls are recorded."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         function = getattr(self._host, name)
@@ -132,7 +131,7 @@ class _Recording:
 
 
 class _Replaying:
-    """The second engine's host: it answers what the first one was answered, and nothing else."""
+    """The second engine's host: it replays the recorded answers and nothing else."""
 
     def __init__(self, real: GasBudget, steps: _Steps | None) -> None:
         self.gas = ReplayedGas(real)
@@ -141,7 +140,7 @@ class _Replaying:
         self._place = 0
 
     def begin(self, left: int, asked: Sequence[_HostCall]) -> None:
-        """Be ready for one stretch of the frame, which had so much gas at its beginning."""
+        """Prepare for one stretch of the frame, which began with `left` gas."""
         self.gas.become(left)
         self._asked, self._place = asked, 0
 
@@ -149,9 +148,7 @@ class _Replaying:
         def ask(*arguments: Any) -> Any:
             found = self._next(name, arguments)
             if found is None:
-                raise _Diverged(
-                    f"asks for {_HostCall(name, arguments, self.gas.left, 0)}, the other for {self.pending()}"
-                )
+                raise _Diverged(f"calls {_HostCall(name, arguments, self.gas.left, 0)}, the other {self.pending()}")
             self.gas.become(found.after)
             if found.error is not None:
                 raise found.error
@@ -160,19 +157,19 @@ class _Replaying:
         return ask
 
     def tree_mode(self) -> None:
-        """Each frame runs by itself."""
+        """Return None: each frame runs on its own."""
 
     def get_refund(self) -> int:
-        """The counter as the first engine got it; without a listener it did not ask."""
+        """Return the recorded refund counter; 0 if the first engine, without a tracer, did not read it."""
         found = self._next("get_refund", ())
         return 0 if found is None else int(found.answer)
 
     def pending(self) -> str:
-        """What the first engine asked next."""
-        return str(self._asked[self._place]) if self._place < len(self._asked) else "nothing more"
+        """Describe the next recorded host call."""
+        return str(self._asked[self._place]) if self._place < len(self._asked) else "no further host call"
 
     def has_replayed_all(self) -> bool:
-        """Whether nothing is left that every engine must ask."""
+        """Return True if all remaining recorded calls may be omitted."""
         return all(asked.name in _FREE for asked in self._asked[self._place :])
 
     def _next(self, name: str, arguments: tuple[Any, ...]) -> _HostCall | None:
@@ -187,13 +184,13 @@ class _Replaying:
 
 
 def _plain(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Arguments with every sequence of topics as a list."""
+    """Return the arguments with every sequence of topics as a list."""
     return tuple(list(item) if isinstance(item, tuple) else item for item in arguments)
 
 
 @dataclass(slots=True)
 class _Stretch:
-    """From the start or from an answer to where the engine comes back."""
+    """A part of a frame: from the start or an answer to the next step."""
 
     answer: Answer | None
     left: int
@@ -202,7 +199,7 @@ class _Stretch:
 
 @dataclass(frozen=True, slots=True)
 class _TreeOutcome:
-    """What a frame and all that it called came to: its end and, where it succeeded, what they changed."""
+    """Result of a frame with all nested calls: its end and, if it succeeded, its changes."""
 
     end: str
     root: Cid | None = None
@@ -211,7 +208,7 @@ class _TreeOutcome:
 
     @classmethod
     def of(cls, ended: _EngineStop, calls: "EthereumCalls") -> "_TreeOutcome | None":
-        """What it is now, None where the engine asks."""
+        """Return the current result, or None if the frame is waiting for an answer."""
         if ended.step is not None and not isinstance(ended.step, FrameOutcome):
             return None
         if ended.step is None or ended.step.status is not Status.SUCCESS:
@@ -221,28 +218,28 @@ class _TreeOutcome:
         return cls(ended.words(), calls.tree.current_root(), entries, tuple(calls.events))
 
     def differences(self, other: "_TreeOutcome") -> str:
-        """In words, what is not the same; of the journal the entries."""
+        """Describe the differences; for the journal, list the entries."""
         if self.end != other.end:
-            return f"comes to {self.end:.300}, frame by frame to {other.end:.300}"
+            return f"ends with {self.end:.300}, frame by frame with {other.end:.300}"
         found = [name for name in ("root", "events") if getattr(self, name) != getattr(other, name)]
         both = {**self.journal, **other.journal}
         found += [str(key) for key in both if self.journal.get(key) != other.journal.get(key)]
-        return f"changes other things than frame by frame: {', '.join(found):.600}" if found else ""
+        return f"makes different changes than frame by frame: {', '.join(found):.600}" if found else ""
 
 
 def _says_nothing(key: Any, value: Any) -> bool:
-    """Whether an entry of the journal is as good as none."""
+    """Return True if a journal entry is equivalent to no entry."""
     kind = key[0] if isinstance(key, tuple) else key
     return value is None or kind in _LOOKED_UP or (kind in ("transient", "refund") and value == 0)
 
 
 def paired(first: Named, second: Named) -> EngineFactory:
-    """What makes engines that are the first, watched by the second."""
+    """Return a factory for the first engine, checked by the second."""
     return lambda: BothEngines(first, second)
 
 
 class BothEngines:
-    """Runs one frame twice; see `runtimes.evm.engine.Engine`. Raises EnginesDiffer."""
+    """An engine that runs each frame twice (see `runtimes.evm.engine.Engine`). Raises EnginesDiffer."""
 
     def __init__(self, first: Named, second: Named) -> None:
         self._named = first, second
@@ -251,7 +248,7 @@ class BothEngines:
         self._stretches: list[_Stretch] = []
 
     def start(self, frame: Frame, host: Host) -> Step:
-        """Run until the frame ends or asks."""
+        """Run until the frame ends or makes a call."""
         self._frame, self._host = frame, host
         self._whole = _try_tree(self._named[1][1], frame, host)
         self._listener = host.steps
@@ -260,13 +257,13 @@ class BothEngines:
         return self._run(None)
 
     def resume(self, answer: Answer) -> Step:
-        """Go on after the ask."""
+        """Continue with the answer to the last call."""
         return self._run(answer)
 
     def _run(self, answer: Answer | None) -> Step:
         recording, replaying, left = self._recording, self._replaying, self._host.gas.left
         listener = self._host.steps
-        if listener is not self._listener:  # it has come, or gone, while the frame waited
+        if listener is not self._listener:  # it was attached or removed while the frame waited
             self._listener, recording.steps = listener, None if listener is None else _Steps(listener)
             replaying.steps = None if listener is None else _Steps()
         recording.asked = []
@@ -280,19 +277,19 @@ class BothEngines:
             raise self._differ(str(error)) from None
         check_stopped(self._host.gas)
         if mine.words() != other.words():
-            raise self._differ(f"comes to {other.words():.600}, the other to {mine.words():.600}")
+            raise self._differ(f"ends with {other.words():.600}, the other with {mine.words():.600}")
         if not replaying.has_replayed_all():
-            raise self._differ(f"asks for nothing more, the other for {replaying.pending()}")
+            raise self._differ(f"makes no further host call, the other {replaying.pending()}")
         if recording.steps is not None and replaying.steps is not None:
             if recording.steps.events != replaying.steps.events:
-                raise self._differ("tells a tracer something else")
+                raise self._differ("emits a different trace")
             recording.steps.events.clear()
             replaying.steps.events.clear()
         if self._whole is not None:
             now = _TreeOutcome.of(mine, cast("EthereumHost", self._host).calls)
             parted = now and self._whole.differences(now)
             if parted:
-                raise self._differ(f"as a whole {parted}")
+                raise self._differ(f"as a whole tree {parted}")
         if mine.error is not None:
             raise mine.error
         assert mine.step is not None
@@ -313,7 +310,7 @@ class BothEngines:
         )
 
     def _steps_of(self, make: EngineFactory) -> list[RuntimeEvent]:
-        """What an engine tells of the frame up to where it, or the record, ends."""
+        """Return the instructions of an engine up to the end of the frame or of the record."""
         steps = _Steps()
         host, engine = _Replaying(self._host.gas, steps), make()
         for stretch in self._stretches:
@@ -321,13 +318,13 @@ class BothEngines:
             try:
                 if _continue(engine, self._frame, cast(Host, host), stretch.answer).error is not None:
                     break
-            except HypervisorError:  # where the two part
+            except HypervisorError:  # the point of divergence
                 break
         return steps.events
 
 
 def _try_tree(make: EngineFactory, frame: Frame, host: Host) -> _TreeOutcome | None:
-    """What an engine makes of a transaction's first frame by itself; taken back. None of any other frame."""
+    """Run a transaction's first frame with one engine alone and roll it back; return None for any other frame."""
     from runtimes.evm.ethereum.host import EthereumHost
 
     if not isinstance(host, EthereumHost) or host.calls.depth != 1 or host.calls.tracer is not None:
@@ -338,12 +335,12 @@ def _try_tree(make: EngineFactory, frame: Frame, host: Host) -> _TreeOutcome | N
         ended = _continue(make(), frame, apart, None)
         apart.gas.settle()
         whole = _TreeOutcome.of(ended, calls)
-    host.gas.refill()  # nothing, after an interrupt
+    host.gas.refill()  # without effect after an interrupt
     return whole
 
 
 def _continue(engine: Engine, frame: Frame, host: Host, answer: Answer | None) -> _EngineStop:
-    """Run to the next step. What is no end that an invocation may have (Fatal, _Diverged) is raised."""
+    """Run to the next step. Errors that cannot end an invocation (Fatal, _Diverged) are raised."""
     try:
         step = engine.start(frame, host) if answer is None else engine.resume(answer)
     except (ActorExit, OutOfGas) as error:
@@ -352,7 +349,7 @@ def _continue(engine: Engine, frame: Frame, host: Host, answer: Answer | None) -
 
 
 def _until_difference(first: list[Instruction], second: list[Instruction]) -> tuple[list[str], list[str]]:
-    """The last instructions of two traces up to the first one that differs."""
+    """Return the last instructions of two traces up to the first one that differs."""
     pairs = zip_longest(first, second)
     end = next((at + 1 for at, (one, other) in enumerate(pairs) if one != other), max(len(first), len(second)))
     return _lines(first[:end]), _lines(second[:end])

@@ -1,6 +1,6 @@
-"""The answers to CALL, STATICCALL and DELEGATECALL: a precompile, a send, or a send to oneself with another's code.
+"""CALL, STATICCALL and DELEGATECALL: a precompile, a send, or a send to the contract itself with another's code.
 
-Rules: builtin-actors actors/evm instructions/call.rs, in its order of checks.
+Rules and order of checks: builtin-actors actors/evm instructions/call.rs.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ _TRANSFER_STIPEND: Final = 2300
 
 
 def answer_call(host: FilecoinHost, ask: CallAsk) -> Answer:
-    """Carry out a call opcode."""
+    """Execute a call opcode."""
     host.hold(len(ask.data), copies=1)
     if ask.value >= _VALUE_LIMIT:
         return Answer(False)
@@ -40,7 +40,7 @@ def answer_call(host: FilecoinHost, ask: CallAsk) -> Answer:
 
 
 def returned(host: FilecoinHost, result: SendResult) -> bytes:
-    """A send's return data as a contract sees it."""
+    """Return a send's return data as seen by a contract."""
     if result.block_id == NO_BLOCK:
         return b""
     return unwrap_return(host.syscalls.read(result.block_id, result.size))
@@ -50,14 +50,14 @@ def _call(host: FilecoinHost, ask: CallAsk) -> Answer:
     static = ask.kind is CallKind.STATICCALL
     gas = ask.gas
     if (gas == 0 and ask.value > 0) or (gas == _TRANSFER_STIPEND and ask.value == 0):
-        gas = host.rules.transfer_gas_limit  # Solidity's transfer() and send(): the network gives them enough
+        gas = host.rules.transfer_gas_limit  # Solidity's transfer() and send(): the network raises their limit
     try:
         params = host.syscalls.create(RAW, ask.data) if ask.data else NO_BLOCK
         result = host.contract.send(
             to_filecoin(ask.address), INVOKE_EVM, params, TokenAmount(ask.value), gas_limit(host, gas), static
         )
     except SyscallError as error:
-        # No such actor: the call succeeds and moves no money, as in the official actor. A static one must not even
+        # No such actor: the call succeeds without a transfer, as in the official actor. A static call must not even
         # create the placeholder.
         read_only = static or host.syscalls.kernel.context.read_only
         missing = error.number == ErrorNumber.NOT_FOUND or (read_only and error.number == ErrorNumber.READ_ONLY)
@@ -68,7 +68,7 @@ def _call(host: FilecoinHost, ask: CallAsk) -> Answer:
 def _delegate(host: FilecoinHost, ask: CallAsk) -> Answer:
     found = host.inspector.find(ask.address)
     if found.kind is AccountKind.DELEGATED:
-        found = host.inspector.delegate(found)  # its code, and no further one
+        found = host.inspector.delegate(found)  # resolved once only
     if found.kind is AccountKind.NATIVE:
         return Answer(False)
     code = None if found.address is None else host.inspector.bytecode_cid(found.address)
@@ -106,7 +106,7 @@ def _call_precompile(host: FilecoinHost, ask: CallAsk) -> Answer:
 
 
 def _run_traced(host: FilecoinHost, ask: CallAsk, tracer: Tracer) -> bytes:
-    """A user's precompile, in traces a call, as under Ethereum's rules; the network's own are none here."""
+    """Run a user's precompile and trace it as a call, as under Ethereum's rules; the network's own are not traced."""
     kernel, gas = host.syscalls.kernel, host.syscalls.kernel.calls.gas
     host.syscalls.settle()
     before, me, to = gas.used, kernel.context.receiver, to_filecoin(ask.address)

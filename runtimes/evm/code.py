@@ -1,4 +1,4 @@
-"""EVM bytecode with its jump destinations, and a bounded cache of analyses by the code's CID."""
+"""EVM bytecode with its jump destinations, and a bounded cache of analysed code by CID."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _PUSH1, _PUSH32 = 0x60, 0x7F
 
 
 class Code:
-    """Bytecode. What is to be known of it is found out when it is first asked for: not every engine does."""
+    """Bytecode, analysed on first use: not every engine needs the analysis."""
 
     __slots__ = ("_analysis", "data")
 
@@ -21,12 +21,12 @@ class Code:
 
     @property
     def jump_destinations(self) -> frozenset[int]:
-        """The positions at which a jump may land."""
+        """The valid jump destinations."""
         return (self._analysis or self._analyse())[0]
 
     @property
     def instructions(self) -> int:
-        """How many instructions it is from end to end."""
+        """Total number of instructions."""
         return (self._analysis or self._analyse())[1]
 
     def _analyse(self) -> tuple[frozenset[int], int]:
@@ -35,7 +35,7 @@ class Code:
 
 
 def _analyse(data: bytes) -> tuple[frozenset[int], int]:
-    """The JUMPDEST bytes that are no push data, and the number of instructions."""
+    """Return the JUMPDEST positions outside of push data, and the number of instructions."""
     destinations, instructions, position, end = [], 0, 0, len(data)
     while position < end:
         opcode = data[position]
@@ -49,25 +49,25 @@ def _analyse(data: bytes) -> tuple[frozenset[int], int]:
 
 
 def analyse(data: bytes) -> Code:
-    """Bytecode as something to run."""
+    """Wrap bytecode for execution."""
     return Code(data)
 
 
 class CodeCache:
-    """Analyses of deployed code, the least recently used dropped first. Init code does not go in: it runs once.
+    """An LRU cache of analysed deployed code, shared by all threads of a machine.
 
-    One cache serves every thread of a machine.
+    Init code is not cached, because it runs once.
     """
 
     def __init__(self, max_bytes: int = 16 << 20) -> None:
         self._recent: Recent[Cid, Code] = Recent(max_bytes)
 
     def known(self, cid: Cid) -> Code | None:
-        """The analysis of the block `cid`, if it is here."""
+        """Return the cached analysis of the block `cid`, or None."""
         return self._recent.get(cid)
 
     def get(self, cid: Cid, data: bytes) -> Code:
-        """The analysis of `data`, the content of the block `cid`."""
+        """Return the analysis of `data`, the content of the block `cid`."""
         return self._recent.get(cid) or self._recent.keep(cid, analyse(data), len(data))
 
 
@@ -75,5 +75,5 @@ CODE_TOO_LONG: Final = "max code size exceeded"
 
 
 def code_too_long(size: int, limit: int, words: str = CODE_TOO_LONG) -> str:
-    """What is wrong with code above the limit, in go-ethereum's words (core/vm/evm.go)."""
+    """Return the error for code above the limit, in go-ethereum's words (core/vm/evm.go)."""
     return f"{words}: code size {size}, limit {limit}"

@@ -1,8 +1,8 @@
-"""The running contract: its state between head block and memory, and sends that keep the two in step.
+"""The running contract: its state in memory, and sends that keep it in sync with the actor's head block.
 
-Rules (builtin-actors actors/evm: lib.rs, state.rs): state is written before every send and at a successful
-end, only if something changed; a send that succeeded may have changed the state under our feet (re-entrancy, a
-delegate call to oneself), so it is read again where the head moved; a failed one was taken back, so nothing is read.
+Rules (builtin-actors actors/evm: lib.rs, state.rs): changed state is written before every send and at a successful end.
+A successful send may have changed the state (re-entrancy, a delegate call to oneself), so it is reloaded if the head
+moved; a failed send was rolled back, so nothing is reloaded.
 """
 
 from bridge.evm_state import EvmState, Lifespan, TransientData
@@ -24,10 +24,10 @@ _LAST_NONCE = (1 << 64) - 1
 
 
 class EvmContract:
-    """The state of the contract in whose name a frame runs."""
+    """The state of the contract in whose context a frame runs."""
 
     def __init__(self, syscalls: Syscalls, rules: EvmRules) -> None:
-        """A contract without code and slots, as a constructor finds it; nothing is read or written."""
+        """Create a contract without code and slots, as a constructor finds it; nothing is read or written."""
         context = syscalls.kernel.context
         self._syscalls = syscalls
         self._rules = rules
@@ -40,18 +40,18 @@ class EvmContract:
         self.tombstone: Lifespan | None = None
         self._saved_root: Cid | None = None
 
-    # --- coming into being ------------------------------------------------------------------------------------
+    # --- construction -----------------------------------------------------------------------------------------
 
     @classmethod
     def create(cls, syscalls: Syscalls, rules: EvmRules) -> "EvmContract":
-        """For the constructor: the actor must have no state yet (exit 20)."""
+        """Create the contract in its constructor; exit 20 if the actor already has state."""
         if syscalls.root() != EMPTY_ARRAY_CID:
             raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message="the contract has been constructed already")
         return cls(syscalls, rules)
 
     @classmethod
     def resurrect(cls, syscalls: Syscalls, rules: EvmRules) -> "EvmContract":
-        """For a destroyed contract that is created again: it must be dead (exit 18), and starts anew."""
+        """Create a destroyed contract again, with empty state; exit 18 if it is not dead."""
         contract = cls(syscalls, rules)
         if not contract.is_dead(contract._read(syscalls.root())):
             raise ActorExit(ExitCode.USR_FORBIDDEN, message="only a destroyed contract can be resurrected")
@@ -59,44 +59,44 @@ class EvmContract:
 
     @classmethod
     def state(cls, syscalls: Syscalls, rules: EvmRules) -> EvmState | None:
-        """The state as the head block says, without a look at the slots; None of a dead contract. Exit 21."""
+        """Read the state of the head block without its slots; None for a dead contract. Exit 21 if it is invalid."""
         contract = cls(syscalls, rules)
         state = contract._read(syscalls.root())
         return None if contract.is_dead(state) else state
 
     @classmethod
     def load(cls, syscalls: Syscalls, rules: EvmRules) -> "EvmContract":
-        """The contract as its head block says; a dead one is empty. Exits 21 and 20 where the state is broken."""
+        """Load the contract from its head block; a dead one is empty. Exits 21 and 20 if the state is invalid."""
         contract = cls(syscalls, rules)
         contract._load(syscalls.root())
         return contract
 
     def is_dead(self, state: EvmState) -> bool:
-        """Whether the contract was destroyed by an earlier message; in the destroying one it lives on."""
+        """Return True if an earlier message destroyed the contract; during the destroying message it is still alive."""
         return state.tombstone is not None and state.tombstone != self.lifespan
 
     @property
     def exists(self) -> bool:
-        """Whether there is code, perhaps of no bytes; not so for a dead contract."""
+        """True if there is code, possibly empty; False for a dead contract."""
         return self.bytecode is not None
 
     # --- changes ----------------------------------------------------------------------------------------------
 
     def set_storage(self, key: int, value: int) -> None:
-        """Write a slot."""
+        """Write a storage slot."""
         if self.storage.set(key, value):
             self._saved_root = None
 
     def set_transient(self, key: int, value: int) -> None:
-        """Write a slot of the transient storage."""
+        """Write a transient storage slot."""
         if self.transient.set(key, value):
             self._saved_root = None
 
     def next_nonce(self) -> int:
-        """The nonce for a creation; the one after it becomes the contract's. Exit 24 where there is none after it."""
+        """Return the nonce for a creation and increment it; exit 24 if it has reached its maximum."""
         nonce = self.nonce
         if nonce == _LAST_NONCE:
-            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message="the contract's nonce is at its end")
+            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message="the contract's nonce has reached its maximum")
         self.nonce += 1
         self._saved_root = None
         return nonce
@@ -107,7 +107,7 @@ class EvmContract:
         self._saved_root = None
 
     def set_bytecode(self, code: bytes) -> None:
-        """Install runtime code; exit 16 where it is too long or begins with the reserved byte."""
+        """Set the runtime code; exit 16 if it is too long or begins with the reserved byte."""
         limit = self._code_limit()
         if limit is not None and len(code) > limit:
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message=code_too_long(len(code), limit))
@@ -129,7 +129,7 @@ class EvmContract:
     # --- head block -------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write what changed and make it the actor's head; exit 18 where the call is read-only."""
+        """Write changed state and set it as the actor's head; exit 18 in a read-only call."""
         if self._saved_root is not None:
             return
         if self._syscalls.kernel.context.read_only:
@@ -141,7 +141,7 @@ class EvmContract:
         self._saved_root = root
 
     def reload(self) -> None:
-        """Read the state again if the head is not the one that was last seen."""
+        """Reload the state if the head differs from the last one seen."""
         root, tombstone = self._syscalls.root(), self.tombstone
         if root != self._saved_root:
             self._load(root)
@@ -157,7 +157,7 @@ class EvmContract:
         gas_limit: int | None = None,
         read_only: bool = False,
     ) -> SendResult:
-        """Write the state, call another actor, and see what it did to us. Gas limit in gas; errors as the kernel's."""
+        """Write the state, send, and reload what the send changed. Gas limit in gas; errors as the kernel's."""
         self.flush()
         result = self._syscalls.send(to, method, params, value, gas_limit, read_only)
         if result.exit_code == ExitCode.OK and not self._syscalls.kernel.context.read_only:
@@ -170,7 +170,7 @@ class EvmContract:
                 raise CodecError("neither CBOR nor DAG-CBOR")
             return EvmState.decode(self._syscalls.open(root), self._rules.transient_storage)
         except (CodecError, SyscallError) as error:
-            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's state is broken: {error}") from None
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's state is invalid: {error}") from None
 
     def _load(self, root: Cid) -> None:
         state = self._read(root)

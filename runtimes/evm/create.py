@@ -1,4 +1,4 @@
-"""The answers to CREATE and CREATE2: the Ethereum address manager makes the contract.
+"""CREATE and CREATE2: the Ethereum address manager creates the contract.
 
 Rules: builtin-actors actors/evm instructions/lifecycle.rs. The engine has checked that the balance covers the value.
 """
@@ -17,7 +17,7 @@ from store.cid import CBOR
 
 
 def answer_create(host: FilecoinHost, ask: CreateAsk) -> Answer:
-    """Create a contract. The nonce is used up by both opcodes, and stays so where the creation fails."""
+    """Create a contract. Both opcodes increment the nonce, even if the creation fails."""
     size = len(ask.init_code)
     host.hold(size, copies=1)
     host.hold(size, copies=3, failure=ExitCode.USR_SERIALIZATION)  # encoding the parameters
@@ -37,5 +37,5 @@ def answer_create(host: FilecoinHost, ask: CreateAsk) -> Answer:
     try:
         created = CreateReturn.decode(host.syscalls.read(result.block_id, result.size))
     except ParamsError as error:
-        raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the address manager's answer: {error}") from None
+        raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the address manager's return data: {error}") from None
     return Answer(True, created=created.eth_address)

@@ -1,9 +1,9 @@
-"""The seam between the EVM actor and whatever executes bytecode.
+"""The interface between the EVM actor and the engines that execute bytecode.
 
-An engine runs one frame: one piece of code in the name of one contract. Storage, blocks, logs and balances are
-synchronous calls of the `Host` (EVMC's names); only calls and creations leave the frame, as an `Ask` that the engine
-returns and that is answered by `resume`. So no engine frame is on the native stack while another actor runs, and
-rollback, events, depth and re-entrancy have one owner, the machine. Gas is a `GasBudget` that engine and host share.
+An engine runs one frame: one piece of code in the context of one contract. Storage, blocks, logs and balances are
+synchronous calls of the `Host` (EVMC's names). Only calls and creations leave the frame, as an `Ask` that the engine
+returns; `resume` continues with the answer. So no engine frame is on the native stack while another actor runs, and
+the machine alone manages rollback, events, depth and re-entrancy. Engine and host share one `GasBudget`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ from runtimes.evm.opcodes import Opcode
 
 
 class Status(IntEnum):
-    """How a frame ends. The numbers are the exit codes of the official EVM actor."""
+    """Final status of a frame. The numbers are the exit codes of the official EVM actor."""
 
     SUCCESS = 0
     READ_ONLY = 25
@@ -35,7 +35,7 @@ class Status(IntEnum):
 
 
 class CallKind(Enum):
-    """The call opcodes; CALLCODE exists under Ethereum's rules only."""
+    """The call opcodes; CALLCODE exists only under Ethereum's rules."""
 
     CALL = "CALL"
     CALLCODE = "CALLCODE"
@@ -44,65 +44,65 @@ class CallKind(Enum):
 
 
 class TreeMode(Enum):
-    """How a frame may run with all that it calls (`runtimes.evm.tree_engine`)."""
+    """The ways a frame may run together with all nested calls (`runtimes.evm.tree_engine`)."""
 
     WHOLE = "whole"
-    """As a whole, or not at all."""
+    """As a whole tree, or not at all."""
     WAITING = "waiting"
-    """It waits where something stands between frames that answers a call."""
+    """The engine pauses at a call that is handled between frames."""
     SEEN = "seen"
-    """It waits at each call that it makes: a tracer or an interceptor wants to see them."""
+    """The engine pauses at every call, for a tracer or an interceptor."""
 
 
 class TreeRules(Protocol):
-    """What an engine that runs whole trees (`runtimes.evm.tree_engine`) must know of a set of rules besides."""
+    """Additional rules for an engine that runs whole call trees (`runtimes.evm.tree_engine`)."""
 
     @property
     def precompiles(self) -> Mapping[EthAddress, str]:
-        """The functions at fixed addresses."""
+        """Precompiles by address."""
 
     @property
     def delegations(self) -> bool:
-        """Whether accounts lend themselves code (EIP-7702)."""
+        """True if accounts can delegate to code (EIP-7702)."""
 
     @property
     def bounded_modexp(self) -> bool:
-        """Whether the inputs of the MODEXP precompile have a length limit (EIP-7823)."""
+        """True if the inputs of the MODEXP precompile have a length limit (EIP-7823)."""
 
 
 class EngineRules(Protocol):
-    """What an engine must know of a set of rules."""
+    """The rules that an engine needs."""
 
     @property
     def name(self) -> str:
-        """Different for every two sets that differ."""
+        """A name that identifies the set of rules."""
 
     @property
     def family(self) -> str:
-        """`filecoin` or `ethereum`: where the opcodes that leave a frame differ."""
+        """`filecoin` or `ethereum`, which differ in the opcodes that leave a frame."""
 
     @property
     def gas(self) -> GasTable:
-        """What opcodes cost beyond their flat prices."""
+        """Dynamic gas prices of opcodes."""
 
     def copy_gas(self, size: int) -> int:
-        """What copying N bytes within memory costs."""
+        """Return the gas for copying `size` bytes within memory."""
 
     @property
     def opcodes(self) -> Mapping[int, Opcode]:
-        """Every opcode with its flat price."""
+        """All opcodes with their static gas prices."""
 
     @property
     def creation_returns(self) -> bool:
-        """Whether a creation clears the return data and leaves a refusal's; if not, it looks at the balance first."""
+        """True if CREATE sets the return data, empty unless it reverts; otherwise it checks the balance first."""
 
     @property
     def tree(self) -> TreeRules | None:
-        """What a whole tree of calls needs to know; None where each frame runs by itself."""
+        """The rules for whole call trees; None if each frame runs on its own."""
 
 
 class Frame(NamedTuple):
-    """What a frame starts from. `value` is in attoFIL (wei); `static` forbids every change of state."""
+    """The input of a frame. `value` is in attoFIL (wei); `static` forbids state changes."""
 
     rules: EngineRules
     code: Code
@@ -115,7 +115,7 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CallAsk:
-    """A call opcode. `gas` is the operand as it stands, in the machine's gas; `value` is 0 where there is none."""
+    """A call opcode. `gas` is the operand as given, in the machine's gas; `value` is 0 for kinds without one."""
 
     kind: CallKind
     gas: int
@@ -126,7 +126,7 @@ class CallAsk:
 
 @dataclass(frozen=True, slots=True)
 class CreateAsk:
-    """CREATE, or CREATE2 where `salt` is given. The creator has the balance for `value`."""
+    """CREATE, or CREATE2 if `salt` is given. The creator's balance covers `value`."""
 
     value: int
     init_code: bytes
@@ -135,7 +135,7 @@ class CreateAsk:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of an Ask. `output` becomes the return data; `created` is the new contract, where there is one."""
+    """The result of an Ask. `output` becomes the return data; `created` is the new contract, if any."""
 
     success: bool
     output: bytes = b""
@@ -143,14 +143,14 @@ class Answer:
 
 
 class FrameOutcome(NamedTuple):
-    """The end of a frame: returned data for SUCCESS, revert data for REVERT, else empty."""
+    """The end of a frame: return data for SUCCESS, revert data for REVERT, else empty."""
 
     status: Status
     data: bytes = b""
 
 
 class FrameStopped(HypervisorError):
-    """Who listens to a frame's instructions (`Host.steps`) ends the frame as if it had reverted with these bytes."""
+    """Raised by a frame's step tracer (`Host.steps`) to end the frame as if it had reverted with these bytes."""
 
     def __init__(self, output: bytes) -> None:
         super().__init__("a listener has stopped the frame")
@@ -163,7 +163,7 @@ Step = FrameOutcome | CallAsk | CreateAsk
 
 @dataclass(frozen=True, slots=True)
 class TxContext:
-    """What does not change within a message. Epoch and seconds; prices in attoFIL for one gas."""
+    """Constants of a message and its block. Epoch and seconds; prices in attoFIL per gas."""
 
     gas_price: int
     coinbase: EthAddress
@@ -175,104 +175,104 @@ class TxContext:
 
 
 class Host(Protocol):
-    """What a frame may ask of the world while it runs.
+    """The environment of a running frame.
 
-    Any method may charge gas and may raise what ends the invocation as a whole: ActorExit, OutOfGas or Fatal. An
-    engine lets those pass. Methods that change state are not called in a static frame.
+    Every method may charge gas and may raise an error that ends the invocation: ActorExit, OutOfGas or Fatal. An
+    engine must not catch these. Methods that change state are not called in a static frame.
     """
 
     gas: GasBudget
 
     @property
     def message(self) -> object:
-        """The same object for every frame of a message."""
+        """An object that is the same for every frame of a message."""
 
     @property
     def steps(self) -> StepTracer | None:
-        """Who wants every instruction."""
+        """The tracer that receives every instruction, or None."""
 
     def get_refund(self) -> int:
-        """The refund counter, for traces."""
+        """Return the refund counter, for traces."""
 
     def get_storage(self, key: int) -> int:
-        """The word in a slot, 0 if none was written."""
+        """Return the word in a slot, 0 if none was written."""
 
     def set_storage(self, key: int, value: int) -> None:
         """Write a slot; 0 removes it."""
 
     def get_transient_storage(self, key: int) -> int:
-        """The word in a slot that lives for the message."""
+        """Return the word in a transient slot."""
 
     def set_transient_storage(self, key: int, value: int) -> None:
-        """Write a slot that lives for the message."""
+        """Write a transient slot."""
 
     def get_balance(self, address: EthAddress) -> int:
-        """The balance behind an address, 0 where nothing is."""
+        """Return the balance of an address, 0 if there is no account."""
 
     def get_self_balance(self) -> int:
-        """The running contract's balance."""
+        """Return the running contract's balance."""
 
     def get_code_size(self, address: EthAddress) -> int:
-        """The length of the code behind an address."""
+        """Return the size of the code at an address."""
 
     def get_code_hash(self, address: EthAddress) -> bytes:
-        """Its keccak-256; 32 zero bytes where nothing is."""
+        """Return the Keccak-256 of the code at an address; 32 zero bytes if there is no account."""
 
     def copy_code(self, address: EthAddress) -> bytes:
-        """The code itself."""
+        """Return the code at an address."""
 
     def get_tx_context(self) -> TxContext:
-        """Block and message."""
+        """Return the constants of the block and the message."""
 
     def get_origin(self) -> EthAddress:
-        """The sender of the message. Apart from the context because looking it up has a price."""
+        """Return the message's sender. Not part of the context, because the lookup has a price."""
 
     def get_prev_randao(self) -> bytes:
-        """32 bytes of randomness. Apart from the context because drawing them has a price."""
+        """Return 32 bytes of randomness. Not part of the context, because drawing them has a price."""
 
     def get_gas_left(self) -> int:
-        """What the GAS opcode answers: gas left, in the machine's own unit."""
+        """Return the result of the GAS opcode: remaining gas in the machine's unit."""
 
     def get_block_hash(self, number: int) -> bytes:
-        """The 32-byte hash of one of the last 256 blocks, zeros for any other number."""
+        """Return the 32-byte hash of one of the last 256 blocks, zeros for any other number."""
 
     def keccak256(self, data: bytes) -> bytes:
-        """The hash, at the machine's price."""
+        """Return the hash, at the machine's price."""
 
     def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
-        """Emit a log of up to four 32-byte topics."""
+        """Emit a log with up to four 32-byte topics."""
 
     def selfdestruct(self, beneficiary: EthAddress) -> None:
-        """Pay out and mark the contract as destroyed; the frame ends after it."""
+        """Transfer the balance and mark the contract as destroyed; the frame ends afterwards."""
 
     def grow_memory(self, size: int) -> int:
-        """Allow the frame `size` bytes of memory in all, at the machine's price; the answer may be more generous."""
+        """Allow the frame `size` bytes of memory in total, at the machine's price; may return a larger limit."""
 
     def tree_mode(self) -> TreeMode | None:
-        """How an engine that is able to may run the frame with all that it calls; None where it runs by itself."""
+        """Return how the frame may run with all nested calls; None if it must run on its own."""
 
 
 class BlobHost(Host, Protocol):
-    """The host of a frame whose rules have blobs."""
+    """The host of a frame under rules with blobs."""
 
     def get_blob_hash(self, index: int) -> bytes:
-        """The versioned hash of one of the transaction's blobs, 32 zero bytes after the last."""
+        """Return the versioned hash of one of the transaction's blobs, 32 zero bytes after the last."""
 
     def get_blob_base_fee(self) -> int:
-        """The price of blob gas in the block."""
+        """Return the block's blob base fee."""
 
 
 class Engine(Protocol):
-    """Runs one frame."""
+    """Executes one frame."""
 
     def start(self, frame: Frame, host: Host) -> Step:
-        """Run until the frame ends or asks."""
+        """Run until the frame ends or makes a call."""
 
     def resume(self, answer: Answer) -> Step:
-        """Go on after the ask."""
+        """Continue with the answer to the last call."""
 
 
 EngineFactory = Callable[[], Engine]
 
 U32_MAX: Final = (1 << 32) - 1
-"""Memory offsets, sizes and ends above this are illegal."""
+"""Maximum memory offset, size and end."""

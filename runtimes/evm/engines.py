@@ -1,6 +1,6 @@
-"""The engines by name: which there are, whether one is there, and what makes one for a set of rules.
+"""Registry of the EVM engines: their names, their availability, and their factories for a set of rules.
 
-`py-evm` is the plain one, `fast` the quick one, `both` runs the one beside the other. `fast:interpret` and
+`py-evm` is the reference engine, `fast` the fast one, `both` runs one beside the other. `fast:interpret` and
 `fast:compile` force one of its tiers, for tests. An engine's packages are imported when the first contract runs.
 """
 
@@ -49,19 +49,19 @@ MAKERS: Final[dict[str, Callable[[EngineRules], EngineFactory]]] = {
     **{tier: _fast(tier) for tier in (FAST, INTERPRET, COMPILE)},
     BOTH: _both,
 }
-"""What makes each engine; a test that plants a defect exchanges one."""
+"""Factories by engine name; a test that injects a bug replaces one."""
 ENGINES: Final = tuple(MAKERS)
 
 
 def check_there(name: str) -> None:
-    """RuntimeUnavailable, with a sentence, for an engine that is not known or not in this installation."""
+    """Raise RuntimeUnavailable for an engine that is unknown or not installed."""
     if name not in ENGINES:
-        raise RuntimeUnavailable(f"no EVM engine is called '{name}': choose one of {', '.join(ENGINES)}")
+        raise RuntimeUnavailable(f"EVM engine '{name}' is not known: choose one of {', '.join(ENGINES)}")
     if name != PLAIN and find_spec(_FAST_PACKAGE) is None:
-        raise RuntimeUnavailable(f"the EVM engine '{name}' is not in this installation: choose {PLAIN}")
+        raise RuntimeUnavailable(f"the EVM engine '{name}' is not installed: choose {PLAIN}")
 
 
 def engine_factory(name: str, rules: EngineRules) -> EngineFactory:
-    """What makes an engine for each frame under a set of rules. RuntimeUnavailable as `check_there` raises it."""
+    """Return a factory of engines for a set of rules. Raises RuntimeUnavailable like `check_there`."""
     check_there(name)
     return MAKERS[name](rules)

@@ -1,4 +1,4 @@
-"""Runs a frame to its end: engine and machine take turns, so that neither is on the other's stack."""
+"""Runs a frame to its end; engine and machine alternate, so that neither is on the other's stack."""
 
 from runtimes.evm.calls import answer_call
 from runtimes.evm.create import answer_create
@@ -7,7 +7,7 @@ from runtimes.evm.host import FilecoinHost
 
 
 def execute(engine: Engine, frame: Frame, host: FilecoinHost) -> FrameOutcome:
-    """Start the frame, answer what it asks, until it ends."""
+    """Start the frame and execute its calls until it ends."""
     step = engine.start(frame, host)
     while not isinstance(step, FrameOutcome):
         answer = answer_call(host, step) if isinstance(step, CallAsk) else answer_create(host, step)

@@ -1,4 +1,4 @@
-"""The rules of the Filecoin EVM by network version: they differ only in the features that the version's row names.
+"""The rules of the Filecoin EVM by network version, which differ only in the features named by the version's row.
 
 Rules: FIP-0054 and its successors; builtin-actors actors/evm.
 """
@@ -30,7 +30,7 @@ _FILECOIN_SLOTS: Final = MappingProxyType({
 
 
 def filecoin_rules(network: NetworkVersion) -> EvmRules:
-    """The rules of the Filecoin EVM in a network version."""
+    """Return the rules of the Filecoin EVM in a network version."""
     features = network.evm
     absent = set()
     if "MCOPY" not in features:
@@ -77,7 +77,7 @@ def filecoin_rules(network: NetworkVersion) -> EvmRules:
 
 
 def rules_with(network: NetworkVersion, table: PrecompileTable) -> EvmRules:
-    """The same with users' precompiles beside the network's own."""
+    """Return the rules of a network version with users' precompiles added."""
     rules = filecoin_rules(network)
     return replace(
         rules,

@@ -1,4 +1,4 @@
-"""How much gas a contract's calls may use."""
+"""Gas limits of a contract's calls."""
 
 from typing import Final
 
@@ -8,5 +8,5 @@ _U64_MAX: Final = (1 << 64) - 1
 
 
 def gas_limit(host: PrecompileHost, wanted: int) -> int:
-    """A call's limit in gas: what was asked for, at most 63/64 of what is left."""
+    """Return a call's gas limit: the requested one, at most 63/64 of the remaining gas."""
     return min(wanted, _U64_MAX, 63 * host.get_gas_left() // 64)

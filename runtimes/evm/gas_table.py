@@ -1,8 +1,8 @@
-"""What opcodes cost beyond their flat prices, and the simple precompiles: numbers of which a fork may change any.
+"""Dynamic gas of opcodes and prices of simple precompiles, as numbers that a fork may change.
 
 A fork that reprices something names the field: `OSAKA.successor("Name", gas=replace(OSAKA.gas, cold_slot=...))`. Hosts
-and engines read this table alone; the fast engine's guest gets it with the flat prices (`FastInstance.rules_number`).
-Gas; sources are the Ethereum execution specifications and the proposals named at each amount.
+and engines read only this table; the fast engine's guest receives it with the static gas (`FastInstance.rules_number`).
+Amounts are in gas; sources are the Ethereum execution specifications and the proposals named at each amount.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class GasTable:
-    """Prices of Cancun, unless a row says otherwise. Filecoin's frames use `exp_byte` alone."""
+    """Prices of Cancun by default. Filecoin's frames only use `exp_byte`."""
 
     exp_byte: int = 50  # EIP-160
     memory_word: int = 3
     memory_quotient: int = 512
-    """Memory costs its words, and their square divided by this."""
+    """Memory costs its words, plus their square divided by this."""
     copy_word: int = 3
     keccak_word: int = 6
     log_byte: int = 8
@@ -43,11 +43,11 @@ class GasTable:
     bn254_pairing_pair: int = 34_000
 
     def memory(self, count: int) -> int:
-        """What a memory of N words has cost in all."""
+        """Return the total gas for a memory of `count` words."""
         return self.memory_word * count + count * count // self.memory_quotient
 
     def sstore(self, original: int, current: int, new: int) -> tuple[int, int]:
-        """(price, refund, which may be negative) of writing a warm slot. EIP-2200 with the amounts of EIP-3529."""
+        """Return (price, refund, possibly negative) of writing a warm slot. EIP-2200 with the amounts of EIP-3529."""
         if current == new:
             return self.warm, 0
         if original == current:

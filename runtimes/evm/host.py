@@ -1,4 +1,4 @@
-"""The EVMC-like host of one frame: what its opcodes reach, over the kernel."""
+"""The EVMC-like host of one frame: the operations of its opcodes, over the kernel."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -23,9 +23,9 @@ _PREVRANDAO_TAG: Final = 10
 
 
 class FilecoinHost:
-    """The world of one frame under Filecoin's rules; see `runtimes.evm.engine.Host`.
+    """The environment of one frame under Filecoin's rules; see `runtimes.evm.engine.Host`.
 
-    `caller` and `value` are the frame's: a delegate call hands them on.
+    `caller` and `value` are the frame's: a delegate call passes them on.
     """
 
     def __init__(
@@ -46,18 +46,18 @@ class FilecoinHost:
 
     @property
     def steps(self) -> StepTracer | None:
-        """Who wants every instruction."""
+        """The tracer that receives every instruction, or None."""
         tracer = self.syscalls.kernel.tracer
         return tracer if tracer is not None and isinstance(tracer, StepTracer) else None
 
     def get_refund(self) -> int:
-        """Filecoin refunds nothing."""
+        """Return 0: Filecoin has no refunds."""
         return 0
 
     # --- state ------------------------------------------------------------------------------------------------
 
     def get_storage(self, key: int) -> int:
-        """The word in a slot."""
+        """Return the word in a slot."""
         return self.contract.storage.get(key)
 
     def set_storage(self, key: int, value: int) -> None:
@@ -65,40 +65,40 @@ class FilecoinHost:
         self.contract.set_storage(key, value)
 
     def get_transient_storage(self, key: int) -> int:
-        """The word in a slot of the transient storage."""
+        """Return the word in a transient slot."""
         return self.contract.transient.get(key)
 
     def set_transient_storage(self, key: int, value: int) -> None:
-        """Write a slot of the transient storage."""
+        """Write a transient slot."""
         self.contract.set_transient(key, value)
 
-    # --- others -----------------------------------------------------------------------------------------------
+    # --- accounts ---------------------------------------------------------------------------------------------
 
     def get_balance(self, address: EthAddress) -> int:
-        """The balance behind an address."""
+        """Return the balance of an address."""
         actor = self.syscalls.resolve(to_filecoin(address))
         return 0 if actor is None else self.syscalls.balance_of(actor)
 
     def get_self_balance(self) -> int:
-        """The contract's own balance."""
+        """Return the contract's own balance."""
         return self.syscalls.current_balance()
 
     def get_code_size(self, address: EthAddress) -> int:
-        """The length of the code behind an address."""
+        """Return the length of the code at an address."""
         return self.inspector.code_size(address)
 
     def get_code_hash(self, address: EthAddress) -> bytes:
-        """The hash of the code behind an address."""
+        """Return the hash of the code at an address."""
         return self.inspector.code_hash(address)
 
     def copy_code(self, address: EthAddress) -> bytes:
-        """The code behind an address."""
+        """Return the code at an address."""
         return self.inspector.code(address)
 
     # --- message and chain ------------------------------------------------------------------------------------
 
     def get_tx_context(self) -> TxContext:
-        """Block and message."""
+        """Return the constants of block and message."""
         kernel = self.syscalls.kernel
         now = kernel.machine.context
         if self._tx_context is None or now is not self._tx_context_of:
@@ -115,42 +115,42 @@ class FilecoinHost:
         return self._tx_context
 
     def get_origin(self) -> EthAddress:
-        """The message's sender."""
+        """Return the message's sender."""
         return self.syscalls.eth_address(self.syscalls.kernel.context.origin)
 
     def get_prev_randao(self) -> bytes:
-        """Randomness of the epoch, the same within a frame."""
+        """Return the epoch's randomness, the same throughout a frame."""
         if self._prev_randao is None:
             self._prev_randao = self.syscalls.drawn_beacon(_PREVRANDAO_TAG, b"prevrandao")
         return self._prev_randao
 
     def get_gas_left(self) -> int:
-        """Gas left, in the machine's own."""
+        """Return the remaining gas in the machine's unit."""
         return self.syscalls.gas_left()
 
     def get_block_hash(self, number: int) -> bytes:
-        """The first 32 bytes of the digest of a recent tipset's CID."""
+        """Return the first 32 bytes of the digest of a recent tipset's CID, zeros for any other epoch."""
         epoch = self.syscalls.kernel.machine.context.epoch
         if not max(epoch - _BLOCK_HASHES, 0) <= number < epoch:
             return bytes(32)
         return split_cid(self.syscalls.tipset_cid(number)).digest[:32].ljust(32, b"\0")
 
     def keccak256(self, data: bytes) -> bytes:
-        """A hash, which is a syscall."""
+        """Return a hash, at the price of a syscall."""
         return self.syscalls.keccak(data)
 
     # --- effects ----------------------------------------------------------------------------------------------
 
     def emit_log(self, topics: Sequence[bytes], data: bytes) -> None:
-        """Emit a log as an event; one that breaks the event limits ends the frame with an assertion."""
+        """Emit a log as an event; exit 24 if it exceeds the event limits."""
         self.hold(len(data), copies=2)
         try:
             self.syscalls.emit(log_to_entries(Log(tuple(topics), data)))
         except SyscallError as error:
-            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"log refused: {error}") from None
+            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"log rejected: {error}") from None
 
     def selfdestruct(self, beneficiary: EthAddress) -> None:
-        """Pay the whole balance out by a bare send, without writing state first, and mark the contract."""
+        """Send the whole balance by a plain transfer, without writing state first, and mark the contract."""
         lent = None if self.syscalls.kernel.calls.lent_code is None else self._lent_code()
         if lent is not None and not lent.selfdestruct_pays:
             return
@@ -161,23 +161,23 @@ class FilecoinHost:
         except SyscallError as error:
             failure = str(error)
         if failure:
-            raise ActorExit(ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED, message=f"paying out: {failure}")
+            raise ActorExit(ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED, message=f"balance transfer failed: {failure}")
         if lent is None:
             self.contract.destroy()
 
     def _lent_code(self) -> LentCode | None:
-        """What SELFDESTRUCT does if the frame runs in an account's name; None if in a contract's own."""
+        """Return the rules for SELFDESTRUCT if the frame runs in an account's context, None in a contract's."""
         kernel = self.syscalls.kernel
         actor = kernel.calls.tree.get_actor(kernel.context.receiver)
         is_account = actor is not None and actor.code == kernel.machine.manifest.code("ethaccount")
         return kernel.calls.lent_code if is_account else None
 
     def tree_mode(self) -> TreeMode | None:
-        """Each frame runs by itself: gas is the machine's, and each call a syscall."""
+        """Return None: each frame runs on its own, since gas is the machine's and each call is a syscall."""
         return None
 
     def grow_memory(self, size: int) -> int:
-        """Pay for memory by the page; a frame too large ends as the network's does.
+        """Charge for memory by the page; a frame that is too large ends as on the network.
 
         Exit 4 is the official module's failed allocation, 24 its panic at a size of 2 GiB and more.
         """
@@ -187,13 +187,13 @@ class FilecoinHost:
             raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"memory of {size} bytes: capacity overflow")
         growth = max(wanted, rules.free_memory) - max(have, rules.free_memory)
         if wanted > rules.max_frame_memory or not self.syscalls.kernel.memory.grow(have, wanted):
-            charge_memory(self.syscalls, growth * rules.memory_growth_price)  # the instance pays before it is refused
-            raise ActorExit(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"memory of {size} bytes cannot be had")
+            charge_memory(self.syscalls, growth * rules.memory_growth_price)  # as the instance does before it fails
+            raise ActorExit(ExitCode.SYS_ILLEGAL_INSTRUCTION, message=f"memory of {size} bytes cannot be allocated")
         price = (wanted - have) * rules.memory_fill_price + growth * rules.memory_growth_price
         charge_memory(self.syscalls, price)
         self._memory = wanted
         return wanted
 
     def hold(self, size: int, copies: int, failure: ExitCode = ExitCode.SYS_ILLEGAL_INSTRUCTION) -> None:
-        """Pay for `copies` copies of data beside the frame's memory, as the official module makes them."""
+        """Charge for `copies` copies of data in addition to the frame's memory, as the official module makes them."""
         hold(self.syscalls, self.rules, size, copies, beside=self._memory, failure=failure)

@@ -1,4 +1,4 @@
-"""Importing libraries that change the interpreter, without letting them."""
+"""Import of libraries that change interpreter settings, with these restored."""
 
 import sys
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def recursion_limit_kept() -> Iterator[None]:
-    """Put the recursion limit back afterwards: py_ecc, which py-evm imports, raises it to 100,000 for the process.
+    """Restore the recursion limit on exit: py_ecc, which py-evm imports, raises it to 100,000 for the process.
 
-    With such a limit Python 3.11 runs into the end of the native stack instead of a RecursionError.
+    With such a limit, Python 3.11 overflows the native stack instead of raising RecursionError.
     """
     limit = sys.getrecursionlimit()
     try:

@@ -1,7 +1,7 @@
-"""What contracts see of others: what kind of thing is behind an address, and its code.
+"""Inspection of accounts by contracts: the kind of account at an address, and its code.
 
-Rules (builtin-actors actors/evm instructions/ext.rs): a contract shows its code, an account none, any other native
-actor the single byte fe (so that "has code" holds), a precompile none; where nothing is, the code hash is 0.
+Rules (builtin-actors actors/evm instructions/ext.rs): a contract has its code, an account none, any other native actor
+the single byte fe (so that checks for code succeed), a precompile none; without an actor the code hash is 0.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ NOTHING_HASH: Final = bytes(32)
 
 
 class AccountKind(Enum):
-    """What may be behind an Ethereum address."""
+    """The kinds of accounts at an Ethereum address."""
 
     NOTHING = "nothing"
     PRECOMPILE = "precompile"
@@ -44,14 +44,14 @@ class AccountKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class InspectedAccount:
-    """What is there; `address` is the contract's, for calls, or that of an account which may run one's code."""
+    """An account; `address` is that of a contract, or of an account that may delegate to one's code."""
 
     kind: AccountKind
     address: Address | None = None
 
 
 class AccountInspector:
-    """Answers for one frame."""
+    """Inspects accounts for one frame."""
 
     def __init__(self, syscalls: Syscalls, contract: EvmContract, rules: EvmRules) -> None:
         self._syscalls = syscalls
@@ -59,7 +59,7 @@ class AccountInspector:
         self._rules = rules
 
     def find(self, address: EthAddress) -> InspectedAccount:
-        """What kind of thing is behind an address."""
+        """Return the kind of account at an address."""
         if address in self._rules.precompiles:
             return InspectedAccount(AccountKind.PRECOMPILE)
         actor = self._syscalls.resolve(to_filecoin(address))
@@ -75,17 +75,17 @@ class AccountInspector:
         return InspectedAccount(AccountKind.CONTRACT if name == "evm" else AccountKind.NATIVE, Address.id(actor))
 
     def delegate(self, delegated: InspectedAccount) -> InspectedAccount:
-        """What is behind the address whose code an account says it runs; the account, where it runs none."""
+        """Return the account that an account delegates to, or the account itself without a delegation."""
         cid = None if delegated.address is None else self.bytecode_cid(delegated.address)
         delegate = None if cid is None else delegation_of(self._open(cid))
         return InspectedAccount(AccountKind.ACCOUNT) if delegate is None else self.find(delegate)
 
     def code_size(self, address: EthAddress) -> int:
-        """EXTCODESIZE."""
+        """Return the result of EXTCODESIZE."""
         return len(self.code(address))
 
     def code(self, address: EthAddress) -> bytes:
-        """EXTCODECOPY's source."""
+        """Return the code that EXTCODECOPY reads."""
         found = self.find(address)
         if found.kind is AccountKind.NATIVE:
             return NATIVE_CODE
@@ -101,7 +101,7 @@ class AccountInspector:
             raise ActorExit(ExitCode.USR_ILLEGAL_STATE, message=f"bytecode: {error}") from None
 
     def code_hash(self, address: EthAddress) -> bytes:
-        """EXTCODEHASH."""
+        """Return the result of EXTCODEHASH."""
         found = self.find(address)
         match found.kind:
             case AccountKind.NOTHING:
@@ -112,30 +112,30 @@ class AccountInspector:
                 try:
                     return read_byte_string(self._ask(found.address, GET_BYTECODE_HASH))
                 except ParamsError as error:
-                    raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"no code hash: {error}") from None
+                    raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"invalid code hash: {error}") from None
             case _:
                 return EMPTY_CODE_HASH
 
     def bytecode_cid(self, contract: Address) -> Cid | None:
-        """The code of another contract, from now on reachable; None if the contract is dead."""
+        """Return the code CID of another contract and make it reachable; None if the contract is dead."""
         try:
             answer = decode(self._ask(contract, GET_BYTECODE))
             return None if answer is None else unlink(answer)
         except CodecError as error:
-            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"no bytecode: {error}") from None
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"invalid bytecode: {error}") from None
 
     def _ask(self, contract: Address, method: MethodNumber) -> bytes:
         try:
             result = self._contract.send(contract, method, read_only=True)
         except SyscallError as error:
-            raise ActorExit(ExitCode.USR_UNSPECIFIED, message=f"asking {contract}: {error}") from None
+            raise ActorExit(ExitCode.USR_UNSPECIFIED, message=f"call of {contract} failed: {error}") from None
         if result.exit_code != ExitCode.OK:
-            raise ActorExit(_pass_on(result.exit_code), message=f"{contract} refused method {method}")
+            raise ActorExit(_pass_on(result.exit_code), message=f"{contract} rejected method {method}")
         return self._syscalls.read(result.block_id, result.size)
 
 
 def _pass_on(exit_code: int) -> int:
-    """The exit code with which a frame ends that needed another actor's answer: it may not claim to be the system."""
+    """Map another actor's exit code to the frame's own, which must not be one of the system's."""
     if exit_code in (ExitCode.SYS_ILLEGAL_INSTRUCTION, ExitCode.SYS_ILLEGAL_EXIT_CODE, ExitCode.SYS_MISSING_RETURN):
         return ExitCode.USR_UNSPECIFIED
     return exit_code if exit_code >= FIRST_USER_EXIT_CODE else ExitCode.USR_ASSERTION_FAILED

@@ -1,7 +1,7 @@
-"""Who may stand between a contract's frame and what it asks for, under Ethereum's rules.
+"""Interception between a contract's frame and its calls, under Ethereum's rules.
 
-The machine's interceptor sees calls between actors. There whose code a delegate call runs, whose nonce names a new
-contract and whether a value can be paid has been settled; one that is a `FrameInterceptor` as well is asked before.
+The machine's interceptor sees calls between actors. By then, the code of a delegate call, the nonce of a creation and
+the availability of value are resolved; a `FrameInterceptor` is called before that.
 """
 
 from functools import cache
@@ -18,38 +18,38 @@ FrameHost = TypeVar("FrameHost", contravariant=True)
 
 
 class FrameInterceptor(Protocol[Calls, FrameHost]):
-    """What stands between frames and their asks, and sees what they log and the slots that they look at."""
+    """An interceptor of frames' calls that also sees their logs and storage accesses."""
 
     @property
     def is_armed(self) -> bool:
-        """As the interceptor's."""
+        """True if the interceptor is active, as `is_armed` of the machine's interceptor."""
 
     @property
     def watched(self) -> frozenset[bytes]:
-        """As the interceptor's."""
+        """Addresses that the interceptor handles, as `watched` of the machine's interceptor."""
 
     @property
     def watches(self) -> bool:
-        """Whether all that frames do has to be seen now: slots, logs, and calls at every depth."""
+        """True if all actions of frames must be visible: slots, logs, and calls at every depth."""
 
     def sees(self, depth: int) -> bool:
-        """Whether calls that frames at this depth or below it make have to be seen now."""
+        """Return True if calls made by frames at this depth or deeper must be visible."""
 
     def ask(self, host: FrameHost, ask: Ask) -> Answer:
-        """Answer what the frame of `host` asks for, with or without `runtimes.evm.ethereum.answers.answer`."""
+        """Execute a call of the frame of `host`, with or without `runtimes.evm.ethereum.answers.answer`."""
 
     def on_log(self, calls: Calls, emitter: ActorID, log: Log) -> None:
-        """A contract has logged something; the call that it did so in may still fail."""
+        """Handle a contract's log; the call that emitted it may still fail."""
 
     def on_hash(self, host: FrameHost, data: bytes, digest: bytes) -> None:
-        """The frame of `host` has hashed 64 bytes, as it does for a mapping's slot; called while `is_armed` only."""
+        """Handle a hash of 64 bytes, as used for a mapping's slot; called only while `is_armed`."""
 
     def on_storage_access(self, host: FrameHost, slot: int, word: int | None) -> None:
-        """The frame of `host` reads a slot, or is about to write a word to it; called while `is_armed` only."""
+        """Handle a read of a slot, or a write of `word` before it happens; called only while `is_armed`."""
 
 
 def stands_between_frames(interceptor: object) -> TypeGuard[FrameInterceptor[Any, Any]]:
-    """Whether it is a `FrameInterceptor`, by its class: a protocol's `isinstance` takes a twentieth of a small call."""
+    """Check for a `FrameInterceptor` by class: `isinstance` with a protocol costs a twentieth of a small call."""
     return _is_one(type(interceptor))  # type: ignore[arg-type]  # classes can be hashed
 
 

@@ -1,4 +1,4 @@
-"""What an invocation pays for memory, and how it ends where there is none: as the official module's instance does."""
+"""Memory charges of an invocation, and its end if memory is exhausted, as in the official module."""
 
 from typing import Final
 
@@ -8,11 +8,11 @@ from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 
 TWO_GIB: Final = 2 << 30
-"""The size at which the module no longer asks for memory, but panics."""
+"""Size in bytes at which the official module panics instead of allocating."""
 
 
 def charge_memory(syscalls: Syscalls, milligas: int) -> None:
-    """Pay for memory."""
+    """Charge for memory."""
     syscalls.charge("OnEvmMemory", milligas)
 
 
@@ -25,10 +25,10 @@ def hold(
     beside: int = 0,
     failure: ExitCode = ExitCode.SYS_ILLEGAL_INSTRUCTION,
 ) -> None:
-    """Pay for copies of `size` bytes each, held beside `beside` bytes of the frame's own.
+    """Charge for copies of `size` bytes each, held in addition to `beside` bytes of the frame's memory.
 
-    What the first memory holds is free. Raises ActorExit: 24 for a copy of 2 GiB and more, else `failure` for what no
-    instance can hold, which has asked for one copy by then and paid for it.
+    What fits in the initial memory is free. Raises ActorExit: 24 for a copy of 2 GiB and more, else `failure` if the
+    copies exceed an instance's limit, after one copy was charged.
     """
     if size >= TWO_GIB:
         raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"{size} bytes: capacity overflow")
@@ -37,5 +37,5 @@ def hold(
         return
     if beside + needed > rules.max_frame_memory:
         charge_memory(syscalls, size * rules.memory_growth_price)
-        raise ActorExit(failure, message=f"{copies} copies of {size} bytes cannot be held")
+        raise ActorExit(failure, message=f"{copies} copies of {size} bytes cannot be allocated")
     charge_memory(syscalls, needed * (rules.memory_fill_price + rules.memory_growth_price))

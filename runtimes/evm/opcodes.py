@@ -1,9 +1,9 @@
-"""The opcodes of the EVM: number, name and flat price under Filecoin's rules, as one table.
+"""The opcodes of the EVM: number, name and static gas under Filecoin's rules, as one table.
 
 Prices are in EVM gas, the unit of the engines' budget (444 gas each, `bridge.gas`), and are fitted to what the official
-actor (v18) executes for the opcode, not to Ethereum's schedule: a stack operation is 1 or 2, a MULMOD 50. Where an
-opcode reaches the machine this is only the work around it; storage blocks, transfers, invocations, lookups, hashes and
-events are charged by the machine. Parts that depend on sizes (bytes copied, bytes of an exponent) are the engines'.
+actor (v18) executes for the opcode, not to Ethereum's schedule: a stack operation is 1 or 2, a MULMOD 50. For opcodes
+that reach the machine this is only the work around it; the machine charges for storage blocks, transfers, invocations,
+lookups, hashes and events. The engines charge for sizes (bytes copied, bytes of an exponent).
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Opcode:
-    """One instruction: its mnemonic and its flat price in EVM gas."""
+    """One instruction: its mnemonic and its static gas in EVM gas."""
 
     name: str
     gas: int
@@ -40,7 +40,7 @@ _ROWS: Final = """
 
 
 def opcode_table(rows: str, push: tuple[int, int], dup: int, swap: int) -> dict[int, Opcode]:
-    """Opcodes by number: those of the rows, and the families; PUSH of up to 8 bytes has the first of its two prices."""
+    """Return opcodes by number: the rows, PUSH, DUP and SWAP; PUSH of up to 8 bytes has the first `push` price."""
     words = rows.split()
     table = {
         int(number, 16): Opcode(name, int(gas))
@@ -53,7 +53,7 @@ def opcode_table(rows: str, push: tuple[int, int], dup: int, swap: int) -> dict[
 
 
 FILECOIN_OPCODES: Final[Mapping[int, Opcode]] = MappingProxyType(opcode_table(_ROWS, push=(1, 3), dup=1, swap=2))
-"""Every opcode that the Filecoin EVM has had up to network version 28."""
+"""All opcodes of the Filecoin EVM up to network version 28."""
 
 NUMBERS: Final[Mapping[str, int]] = MappingProxyType({row.name: number for number, row in FILECOIN_OPCODES.items()})
-"""The number of each mnemonic."""
+"""Opcode numbers by mnemonic."""

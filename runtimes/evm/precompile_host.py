@@ -1,4 +1,4 @@
-"""What Filecoin's precompiles need of the contract that calls them, whatever the rules."""
+"""The interface of the calling contract for Filecoin's precompiles, under any rules."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from runtimes.evm.syscalls import Syscalls
 
 
 class SendingContract(Protocol):
-    """What sends in the contract's name."""
+    """Sends on behalf of the contract."""
 
     def send(
         self,
@@ -24,18 +24,18 @@ class SendingContract(Protocol):
 
 
 class PrecompileHost(Protocol):
-    """A contract's frame, as a precompile sees it."""
+    """A contract's frame, as seen by a precompile."""
 
     @property
     def syscalls(self) -> Syscalls:
-        """The kernel, with gas as contracts count it."""
+        """The kernel, with gas in the contract's unit."""
 
     @property
     def contract(self) -> SendingContract:
         """The contract."""
 
     def hold(self, size: int, copies: int) -> None:
-        """Pay for `copies` copies of `size` bytes, as the official actor does, which has to keep them."""
+        """Charge for `copies` copies of `size` bytes, which the official actor keeps in memory."""
 
     def get_gas_left(self) -> int:
-        """Gas left, in the machine's own."""
+        """Return the remaining gas in the machine's unit."""

@@ -1,4 +1,4 @@
-"""The gas of an engine that runs a frame again on another one's answers (`runtimes.evm.both`)."""
+"""The gas of an engine that replays a frame with another engine's answers (`runtimes.evm.both`)."""
 
 from bridge.gas import SLICE, GasBudget
 from hypervisor.errors import OutOfGas
@@ -6,7 +6,7 @@ from hypervisor.gas import GasTracker
 
 
 class ReplayedGas(GasBudget):
-    """A budget that is set to what another one had left. It ends, slice by slice, where an interrupt stops that one."""
+    """A budget set to the recorded remaining gas. After an interrupt of the real one it ends at the next slice."""
 
     __slots__ = ("_replayed",)
 
@@ -15,17 +15,17 @@ class ReplayedGas(GasBudget):
         super().__init__(GasTracker(0), 1, SLICE)
 
     def become(self, left: int) -> None:
-        """Have so much EVM gas left."""
+        """Set the remaining EVM gas."""
         self._tracker = GasTracker(left)
         self.refill()
 
     def overdraw(self, amount: int) -> None:
-        """Grant more, as long as the real one was not stopped. Raises OutOfGas."""
+        """Grant more gas unless the real budget was stopped. Raises OutOfGas."""
         check_stopped(self._replayed)
         super().overdraw(amount)
 
 
 def check_stopped(gas: GasBudget) -> None:
-    """Raise OutOfGas after an interrupt: engines that were stopped are not compared."""
+    """Raise OutOfGas after an interrupt: stopped engines are not compared."""
     if gas.stopped:
         raise OutOfGas("interrupted")

@@ -1,7 +1,7 @@
-"""What a contract may use and what it pays, as data: one `EvmRules` object for each set of rules.
+"""The features and prices of contracts as data: one `EvmRules` object for each set of rules.
 
-Engines, host and actor read this object and never ask for a version. The Filecoin sets are made by
-`runtimes.evm.filecoin_rules`, Ethereum's are `runtimes.evm.ethereum.forks`.
+Engines, host and actor read this object and never check a version. `runtimes.evm.filecoin_rules` creates the Filecoin
+sets; Ethereum's are `runtimes.evm.ethereum.forks`.
 """
 
 from collections.abc import Mapping
@@ -27,23 +27,23 @@ _PRICES = LATEST.prices
 
 
 def frame_price_at(prices: PriceList) -> int:
-    """What the official module pays before it runs an opcode, in milligas."""
+    """Return what the official module pays before it runs an opcode, in milligas."""
     memory = _OFFICIAL_PAGES * _PAGE * prices.wasm_memory_per_byte
     return memory + _OFFICIAL_INSTRUCTIONS * prices.wasm_instruction + _OFFICIAL_SYSCALLS * prices.syscall
 
 
 def work_at(prices: PriceList, measured: int) -> int:
-    """What measured work of the official module's code, in milligas, costs under another price of an instruction."""
+    """Convert measured work of the official module, in milligas, to another price per instruction."""
     return max(1, measured * prices.wasm_instruction // _PRICES.wasm_instruction)
 
 
 def precompiles_with(own: Mapping[EthAddress, str], table: PrecompileTable) -> Mapping[EthAddress, str]:
-    """The precompiles of a set of rules, and users' beside them: names by address."""
+    """Return the precompiles of a set of rules with users' added: names by address."""
     return MappingProxyType({**own, **{EthAddress(address): row.name for address, row in table.by_address.items()}})
 
 
 def precompile_address(prefix: int, index: int) -> EthAddress:
-    """The address made of a first byte, zeros, and a last byte (two bytes for 0x0100)."""
+    """Return the address made of a first byte, zeros, and a last byte (two bytes for 0x0100)."""
     return EthAddress(bytes([prefix]) + index.to_bytes(19, "big"))
 
 
@@ -61,10 +61,10 @@ FILECOIN_PREFIX: Final = 0xFE
 
 @dataclass(frozen=True, slots=True)
 class CodeLimit:
-    """How long contracts' code may be where a tool says otherwise than the network version: bytes, None as there.
+    """A limit on contracts' code set by a tool: bytes, None for the network version's own.
 
-    The `block` of a machine context under Filecoin's rules, as `EthereumBlock` is under Ethereum's; an official EVM
-    actor knows its own limit only. `exempt` is a contract of any size: a test contract, which never gets to a network.
+    It is the `block` of a machine context under Filecoin's rules, as `EthereumBlock` is under Ethereum's; an official
+    EVM actor only has its own limit. `exempt` is a contract of any size: a test contract, which is never deployed.
     """
 
     longest: int | None = None
@@ -75,70 +75,70 @@ class CodeLimit:
 class EvmRules:
     """One set of rules.
 
-    Sizes are bytes, prices milligas unless they say otherwise. `precompiles` gives the name of the function at an
-    address; an address of the reserved pattern without a name is an empty slot, which succeeds and answers nothing.
+    Sizes are bytes, prices milligas unless stated otherwise. `precompiles` maps addresses to function names; an address
+    of the reserved pattern without a name is an unused slot, which succeeds and returns nothing.
     """
 
     name: str
     opcodes: Mapping[int, Opcode]
     precompiles: Mapping[EthAddress, str]
     transient_storage: bool
-    """Whether the state tuple has its sixth field."""
+    """True if the state tuple has its sixth field."""
     creation_returns: bool = True
-    """A creation clears the return data and leaves a refusal's; if not, it keeps them, and checks the balance first."""
+    """True if CREATE sets the return data, empty unless it reverts; otherwise it checks the balance first."""
     tombstone_reloads: bool = True
-    """A frame learns that another one of its contract has destroyed it; if not, its next write revives the contract."""
+    """True if a frame notices its destruction by another frame; otherwise its next write revives the contract."""
     questions_take_params: bool = False
-    """GetBytecode and GetBytecodeHash ignore parameters."""
+    """True if GetBytecode and GetBytecodeHash ignore parameters."""
     bytecode_codec: int = DAG_CBOR
-    """Of what GetBytecode returns."""
+    """Codec of GetBytecode's result."""
     delegate_any_cbor: bool = False
-    """InvokeContractDelegate reads CBOR as well as DAG-CBOR."""
+    """True if InvokeContractDelegate reads CBOR as well as DAG-CBOR."""
     block_gas_limit: int = 10_000_000_000
     max_code_size: int = 24_576
     memory_page: int = 4096
-    """Memory grows by pages of this size; MSIZE does not show it."""
+    """Memory grows by pages of this size in bytes; MSIZE does not show it."""
     max_frame_memory: int = (512 << 20) - (_OFFICIAL_PAGES + 1) * _PAGE - 4096
-    """What is left of a WASM instance's 512 MiB beside the official module's own data (measured)."""
+    """A WASM instance's 512 MiB minus the official module's own data (measured)."""
     gas_rate: int = DEFAULT_RATE
-    """Milligas for one EVM gas."""
+    """Milligas per EVM gas."""
     frame_price: int = frame_price_at(_PRICES)
-    """An invocation of the EVM actor: what the official module (v18) pays for its first memory and for no opcode."""
+    """An invocation of the EVM actor: the official module's (v18) price for its initial memory and no opcode."""
     first_memory: int = (_OFFICIAL_PAGES + 1) * _PAGE
-    """What an invocation holds of the memory that all live calls share: the first memory, and a page for its heap."""
+    """Bytes of the memory shared by all live calls that an invocation takes: initial memory and a page of heap."""
     analysis_price: int = 87_000
-    """Looking for jump destinations, for each instruction of the code that is about to run (measured)."""
+    """Search for jump destinations, per instruction of the code that is about to run (measured)."""
     node_read_price: int = 1_000_000
-    """Decoding a node of a storage tree, for each byte (measured); opening its block has the machine's price."""
+    """Decoding a node of a storage tree, per byte (measured); opening its block has the machine's price."""
     node_write_price: int = 350_000
-    """Encoding one, for each byte (measured)."""
+    """Encoding a node, per byte (measured)."""
     memory_fill_price: int = _PRICES.wasm_memory_per_byte
     memory_growth_price: int = _PRICES.wasm_memory_per_byte
-    """A byte of memory is zeroed, and where it lies beyond `free_memory` the instance grows by it: linear prices."""
+    """Linear prices per byte of memory: zeroing it, and growing the instance beyond `free_memory`."""
     free_memory: int = _PAGE
     copied_bytes_per_gas: int = 1024
-    """How many bytes a copy within memory moves for one EVM gas: about WASM's 0.4 gas a byte."""
+    """Bytes copied within memory per EVM gas: about WASM's 0.4 gas per byte."""
     transfer_gas_limit: int = 10_000_000
-    """What a call gets whose gas operand is one that Solidity's transfer() and send() write."""
+    """Gas limit of a call whose gas operand is one that Solidity's transfer() and send() use."""
     gas: GasTable = CANCUN_GAS
-    """Of which an exponent's bytes are what they cost here, too."""
+    """Dynamic gas, of which only the price of an exponent's bytes applies here."""
     family: str = "filecoin"
-    """Which forms of the opcodes engines use: those of the official actor."""
+    """The family of opcode variants that engines use: those of the official actor."""
     reserved: frozenset[EthAddress] = field(default=frozenset())
-    """Addresses outside the pattern that count as precompiles."""
+    """Addresses outside the pattern that are reserved for precompiles."""
     registered: Mapping[str, Precompile] = field(default_factory=dict)
     """Users' precompiles by their names in `precompiles`."""
 
     @property
     def tree(self) -> None:
-        """Each frame runs by itself: a call is the machine's."""
+        """None: each frame runs on its own, since calls go through the machine."""
 
     def copy_gas(self, size: int) -> int:
-        """What copying N bytes within memory costs, in EVM gas."""
+        """Return the EVM gas for copying `size` bytes within memory."""
         return size // self.copied_bytes_per_gas
 
     def is_reserved(self, address: EthAddress) -> bool:
-        """Whether an address belongs to the precompiles, implemented or not."""
+        """Return True if an address is reserved for precompiles, implemented or not."""
         if any(address[1:19]):
             return address in self.reserved
         return address[0] in (0, FILECOIN_PREFIX) and address[19] != 0

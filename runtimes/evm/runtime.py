@@ -26,7 +26,7 @@ ENGINE_OPTION: Final = "evm"
 
 
 class EvmRuntime:
-    """Runs contracts. It keeps analysed code and the engine's table, nothing that a message could change."""
+    """Runs contracts. It caches analysed code and engine tables, which are independent of messages."""
 
     def __init__(self, services: RuntimeServices) -> None:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
@@ -55,11 +55,11 @@ class EvmRuntime:
         return outcome
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """No actor becomes a contract by an upgrade: the EVM actor's module exports no `upgrade`."""
-        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the EVM actor exports no function `upgrade`")
+        """Exit 5: the EVM actor's module does not export `upgrade`."""
+        return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the EVM actor does not export `upgrade`")
 
     def tree_engine(self, rules: EngineRules) -> TreeEngine | None:
-        """The fast engine, where it is the one (`runtimes.evm.tree_engine.TreeRuntime`)."""
+        """Return the fast engine if it is selected, else None (`runtimes.evm.tree_engine.TreeRuntime`)."""
         return cast(TreeEngine, self._engine(rules)) if self._name == FAST else None
 
     def prepare(
@@ -68,10 +68,10 @@ class EvmRuntime:
         features: Collection[str] | None = None,
         services: InstallServices | None = None,
     ) -> None:
-        """Nothing to do before the first contract runs: the actor's code is this package."""
+        """Do nothing: the actor's code is this package."""
 
     def accept_precompiles(self, rows: Sequence[Precompile]) -> PrecompileTable:
-        """Users' precompiles, ready to run (`hypervisor.precompile_registration`). Raises InvalidInput."""
+        """Return users' precompiles, ready to run (`hypervisor.precompile_registration`). Raises InvalidInput."""
         from runtimes.evm.precompiles.registered import accepted
 
         return accepted(rows)

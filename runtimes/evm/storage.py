@@ -1,7 +1,7 @@
-"""A contract's slots: KAMTs whose nodes come and go through the kernel.
+"""A contract's slots: KAMTs whose nodes are read and written through the kernel.
 
-Nodes are opened when a slot below them is first asked for and written once by `flush`; each open and each write has the
-kernel's checks (reachability, size) and charges. Rules: builtin-actors actors/evm interpreter/system.rs.
+A node is opened when a slot below it is first accessed, and written once by `flush`; the kernel checks (reachability,
+size) and charges for each. Rules: builtin-actors actors/evm interpreter/system.rs.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 EMPTY_KAMT_BLOCK: Final = bytes.fromhex("824080")
 EMPTY_KAMT: Final = cid_of(EMPTY_KAMT_BLOCK)
-"""The root of a tree without slots."""
+"""The root of an empty tree."""
 
 
 class KernelBlockstore:
@@ -32,7 +32,7 @@ class KernelBlockstore:
         self._rules = rules
 
     def get(self, cid: Cid) -> bytes:
-        """Open and read a node; a block of another codec is none."""
+        """Open and read a node; a block of another codec is not a node."""
         if codec_of(cid) not in (CBOR, DAG_CBOR):
             raise KamtError(f"node {show(cid)}: neither CBOR nor DAG-CBOR")
         data = self._syscalls.open(cid)
@@ -40,14 +40,14 @@ class KernelBlockstore:
         return data
 
     def has(self, cid: Cid) -> bool:
-        """Whether the actor may open the block."""
+        """Return True if the actor may open the block."""
         return self._syscalls.kernel.ipld.is_reachable(cid)
 
     def put(self, cid: Cid, data: bytes) -> None:
-        """Create and link a block; what it links must have been put before."""
+        """Create and link a block; the blocks it links must have been put before."""
         self._syscalls.charge("OnEvmNode", len(data) * self._rules.node_write_price)
         if self._syscalls.put(data, codec_of(cid)) != cid:
-            raise Fatal("a tree node was put under a CID that is not its own")
+            raise Fatal("a tree node was put under a CID that does not match its content")
 
     def put_many(self, blocks: Iterable[tuple[Cid, bytes]]) -> None:
         """Put blocks in the given order."""
@@ -56,7 +56,7 @@ class KernelBlockstore:
 
 
 def _sound(method: Callable[Concatenate["Slots", P], R]) -> Callable[Concatenate["Slots", P], R]:
-    """A method of `Slots` that ends the invocation (exit 20) where a node is none, or cannot be opened."""
+    """Wrap a method of `Slots` to end the invocation (exit 20) if a node is invalid or cannot be opened."""
 
     @wraps(method)
     def checked(slots: "Slots", /, *arguments: P.args, **named: P.kwargs) -> R:
@@ -69,16 +69,16 @@ def _sound(method: Callable[Concatenate["Slots", P], R]) -> Callable[Concatenate
 
 
 class Slots:
-    """256-bit slots; an absent one reads 0. The root is read at once, as the official actor does, others on demand.
+    """256-bit slots; an absent one reads 0. The root is read at construction, as in the official actor, others lazily.
 
-    A broken tree ends the invocation: every method may raise ActorExit.
+    Every method may raise ActorExit if the tree is invalid.
     """
 
     def __init__(self, syscalls: Syscalls, rules: EvmRules, root: Cid | None = None) -> None:
         self._world = syscalls, rules
         self._untouched = root is None
         self._kamt = None if root is None else self._opened(root)
-        """The tree; None as long as there is none, which is so in most messages for transient slots."""
+        """The tree; None until it is needed: most messages do not use transient slots."""
 
     @_sound
     def _opened(self, root: Cid | None = None) -> Kamt:
@@ -86,12 +86,12 @@ class Slots:
 
     @_sound
     def get(self, key: int) -> int:
-        """The word in a slot."""
+        """Return the word in a slot."""
         return 0 if self._kamt is None else self._kamt.get(key)
 
     @_sound
     def set(self, key: int, value: int) -> bool:
-        """Write a word, 0 removing the slot; says whether that changed anything."""
+        """Write a word, 0 to remove the slot; return True if that changed anything."""
         if self._kamt is None:
             self._kamt = self._opened()
         if self._kamt.get(key) == value:
@@ -102,12 +102,12 @@ class Slots:
 
     @_sound
     def flush(self) -> Cid:
-        """Write the changed nodes and answer the root."""
+        """Write the changed nodes and return the root."""
         return (self._opened() if self._kamt is None else self._kamt).flush()
 
     @_sound
     def flush_unless_empty(self) -> Cid | None:
-        """Write the changed nodes and answer the root, or None where there is no slot."""
+        """Write the changed nodes and return the root, or None if there are no slots."""
         if self._untouched or self._kamt is None:
             return None
         root = self._kamt.flush()

@@ -1,8 +1,8 @@
-"""What a contract's actor asks of the kernel, at the price that the official actor pays.
+"""The kernel as used by a contract's actor, at the official actor's prices.
 
-The official EVM actor is a WASM module, so each of its questions costs a syscall besides the kernel's own charge; the
-same is charged here. Before every question the gas that the engine used is settled and the rest of its budget put back,
-so that no other module needs to think of it. Errors are the kernel's: SyscallError, OutOfGas, Fatal.
+The official EVM actor is a WASM module, so each of its kernel operations costs a syscall in addition to the kernel's
+own charge; the same is charged here. Before each operation the engine's gas is settled and the rest of its budget
+returned, so that no other module has to do it. Errors are the kernel's: SyscallError, OutOfGas, Fatal.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from store.cid import DAG_CBOR, Cid
 
 _KECCAK_256: Final = 0x1B
 _known_form: Final = lru_cache(4_096)(from_delegated)
-"""Every frame asks for its caller's address and its own."""
+"""Cached, because every frame looks up its own and its caller's address."""
 
 
 class Syscalls:
@@ -35,7 +35,7 @@ class Syscalls:
         self._price = kernel.prices.syscall
 
     def _pay(self) -> Kernel:
-        """Settle what the engine used and pay for a syscall; the engine draws its budget anew when it goes on."""
+        """Settle the engine's gas and charge for a syscall; the engine draws a new budget when it continues."""
         if self.gas.granted:
             self.gas.put_back()
         self.kernel.gas.charge("OnSyscall", self._price)
@@ -44,7 +44,7 @@ class Syscalls:
     # --- blocks and the actor's own state ---------------------------------------------------------------------
 
     def params(self, block: BlockId) -> Block | None:
-        """The invocation's parameters, None if there are none."""
+        """Return the invocation's parameters, None if there are none."""
         if block == NO_BLOCK:
             return None
         size = self._pay().ipld.stat(block).size
@@ -52,16 +52,16 @@ class Syscalls:
         return self.kernel.ipld.block(block)
 
     def read(self, block: BlockId, size: int) -> bytes:
-        """The bytes of a block at hand."""
+        """Read an open block."""
         return self._pay().ipld.read(block, 0, size)
 
     def open(self, cid: Cid) -> bytes:
-        """The bytes of a block of reachable state."""
+        """Open and read a block of reachable state."""
         stat = self._pay().ipld.open(cid)
         return self.read(stat.id, stat.size)
 
     def create(self, codec: int, data: bytes) -> BlockId:
-        """A block to send or to return."""
+        """Create a block to send or to return."""
         return self._pay().ipld.create(codec, data)
 
     def put(self, data: bytes, codec: int = DAG_CBOR) -> Cid:
@@ -70,7 +70,7 @@ class Syscalls:
         return self._pay().ipld.link(block)
 
     def root(self) -> Cid:
-        """The actor's head."""
+        """Return the actor's head."""
         return self._pay().self_.root()
 
     def set_root(self, cid: Cid) -> None:
@@ -78,13 +78,13 @@ class Syscalls:
         self._pay().self_.set_root(cid)
 
     def current_balance(self) -> TokenAmount:
-        """The actor's own balance."""
+        """Return the actor's own balance."""
         return self._pay().self_.current_balance()
 
     # --- other actors -----------------------------------------------------------------------------------------
 
     def resolve(self, address: Address) -> ActorID | None:
-        """The ID behind an address; None if no actor has it. An ID is echoed."""
+        """Return the ID of the actor at an address, or None. An ID address is returned unchecked."""
         try:
             return self._pay().actors.resolve_address(address)
         except SyscallError as error:
@@ -92,7 +92,7 @@ class Syscalls:
             return None
 
     def delegated_address(self, actor: ActorID) -> Address | None:
-        """An actor's f4 address; None if it has none, or does not exist."""
+        """Return an actor's f4 address; None if it has none, or does not exist."""
         try:
             return self._pay().actors.lookup_delegated_address(actor)
         except SyscallError as error:
@@ -100,17 +100,17 @@ class Syscalls:
             return None
 
     def eth_address(self, actor: ActorID) -> EthAddress:
-        """How contracts see an actor. An f410 of another length than 20 bytes ends the frame: the network's rule."""
+        """Return an actor's Ethereum address; exit 24 for an f410 subaddress that is not 20 bytes, as on Filecoin."""
         delegated = self.delegated_address(actor)
         address = _known_form(delegated)
         if address is not None:
             return address
         if delegated is not None and is_eth_namespace(delegated) and len(delegated.subaddress()) != ETH_ADDRESS_LENGTH:
-            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"{delegated} has no Ethereum form")
+            raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"{delegated} is not a valid Ethereum address")
         return masked_id(actor)
 
     def code_of(self, actor: ActorID) -> Cid | None:
-        """An actor's code CID; None if it does not exist."""
+        """Return an actor's code CID; None if it does not exist."""
         try:
             return self._pay().actors.get_actor_code_cid(actor)
         except SyscallError as error:
@@ -118,11 +118,11 @@ class Syscalls:
             return None
 
     def builtin_type(self, code: Cid) -> int:
-        """The place of a code CID in the manifest, from 1; 0 if it is not there."""
+        """Return the position of a code CID in the manifest, from 1; 0 if it is missing."""
         return self._pay().actors.get_builtin_actor_type(code)
 
     def balance_of(self, actor: ActorID) -> TokenAmount:
-        """An actor's balance; 0 if it does not exist."""
+        """Return an actor's balance; 0 if it does not exist."""
         try:
             return self._pay().actors.balance_of(actor)
         except SyscallError as error:
@@ -138,7 +138,7 @@ class Syscalls:
         gas_limit: int | None = None,
         read_only: bool = False,
     ) -> SendResult:
-        """Call another actor; the state of the own one is the caller's business (`Contract.send`)."""
+        """Call another actor; the caller must have written its own state (`Contract.send`)."""
         return self._pay().send(to, method, params, value, gas_limit, read_only)
 
     # --- chain, events, memory --------------------------------------------------------------------------------
@@ -148,11 +148,11 @@ class Syscalls:
         self._pay().events.emit(entries)
 
     def beacon(self, epoch: int) -> bytes:
-        """The 32-byte digest of the beacon at an epoch."""
+        """Return the 32-byte digest of the beacon at an epoch."""
         return self._pay().random.beacon(ChainEpoch(epoch))
 
     def drawn_beacon(self, tag: int, entropy: bytes) -> bytes:
-        """Randomness of the current epoch, bound to a use by tag and entropy."""
+        """Return randomness of the current epoch, hashed with tag and entropy."""
         now = self.kernel.machine.context
         epoch = now.epoch
         if not now.network.rules.host_draws_randomness:
@@ -160,29 +160,29 @@ class Syscalls:
         return self._pay().random.beacon_drawn(tag, epoch, entropy)
 
     def tipset_cid(self, epoch: int) -> Cid:
-        """The CID of the tipset at a past epoch."""
+        """Return the CID of the tipset at a past epoch."""
         return self._pay().network.tipset_cid(ChainEpoch(epoch))
 
     def keccak(self, data: bytes) -> bytes:
-        """The keccak-256 of `data`."""
+        """Return the Keccak-256 of `data`."""
         return self._pay().crypto.hash(_KECCAK_256, data)
 
     def gas_left(self) -> Gas:
-        """What is left in the machine's own gas, rounded down, after the price of asking."""
+        """Return the remaining gas in the machine's unit, rounded down, after the price of this operation."""
         self._pay()
         return self.gas.available_gas()
 
     def leave(self) -> None:
-        """Pay for ending with an exit code, which is a question of its own."""
+        """Charge for ending with an exit code, which is a syscall."""
         self._pay()
 
     def settle(self) -> None:
-        """Let the tracker know what the engine has used."""
+        """Report the engine's gas to the tracker."""
         if self.gas.granted:
             self.gas.put_back()
 
     def charge(self, name: str, milligas: int) -> None:
-        """Pay for work that no syscall does."""
+        """Charge for work that is not a syscall."""
         if self.gas.granted:
             self.gas.put_back()
         self.kernel.gas.charge(name, milligas)

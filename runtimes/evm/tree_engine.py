@@ -1,10 +1,9 @@
-"""The optional second protocol of an engine: run a frame with all that it calls.
+"""An optional second protocol of engines: run a frame with all nested calls.
 
-Such an engine (`TreeEngine`) keeps what a whole tree of calls changes to itself and writes it at the end, so nothing
-is asked of the host meanwhile that could change anything. A tree that meets what the engine does not know
-(`leaves_tree`) is left, and its first frame runs by itself (`runtimes.evm.engine.Engine`): nothing has happened then.
-Where something stands between frames (`TreeMode`) the first frame waits instead, and what the tree has done until
-then is written.
+Such an engine (`TreeEngine`) buffers the changes of a whole call tree and writes them at the end, so its host calls
+have no side effects. A tree that reaches an address the engine does not support (`leaves_tree`) is given up without
+effect, and its first frame runs on its own (`runtimes.evm.engine.Engine`). With an interceptor between frames
+(`TreeMode`), the first frame waits instead, and the tree's changes so far are written.
 """
 
 from collections.abc import Iterable
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class AccountView(NamedTuple):
-    """An account as a tree begins with it. `storage`: the root of its slots before the message."""
+    """An account at a tree's start. `storage` is the root of its slots before the message."""
 
     balance: int
     nonce: int
@@ -33,54 +32,55 @@ class AccountView(NamedTuple):
 
 
 class TreeAccounts(Protocol):
-    """The accounts of one message, as a tree looks at them and writes what it has changed. Slots are named by their 32
-    bytes, little-endian, where they come in numbers.
+    """The accounts of one message, as read and written by a tree.
+
+    Slots passed in bulk are named by their 32 bytes, little-endian.
     """
 
     def find(self, address: EthAddress) -> ActorID | None:
-        """The actor behind an address, if it exists."""
+        """Return the actor at an address, or None."""
 
     def existing(self, address: EthAddress) -> ActorID:
-        """The actor behind an address that has one. Raises Fatal."""
+        """Return the actor at an address. Raises Fatal if there is none."""
 
     def view(self, actor: ActorID) -> AccountView | None:
-        """What an account holds; None for an actor that is neither a contract nor an account."""
+        """Return the contents of an account; None for an actor that is neither a contract nor an account."""
 
     def balance(self, actor: ActorID | None) -> int:
-        """The balance, 0 where there is no actor."""
+        """Return the balance, 0 without an actor."""
 
     def code(self, actor: ActorID | None) -> bytes:
-        """An account's code."""
+        """Return an account's code."""
 
     def code_size_and_delegate(self, cid: Cid) -> tuple[int, EthAddress | None]:
-        """The size of code, and whose code it lends, where that is all it does."""
+        """Return the size of a code, and the address it delegates to, if any."""
 
     def is_warm(self, address: EthAddress) -> bool:
-        """Whether the message has looked at an address."""
+        """Return True if an address is warm."""
 
     def knows_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
-        """Whether the message has touched slots of an account."""
+        """Return True if the message has touched slots of an account."""
 
     def slot_state(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
-        """A slot's word before the message, its word now, and whether it is warm; nothing is touched."""
+        """Return a slot's original word, current word, and whether it is warm, without touching it."""
 
     def load_transient(self, actor: ActorID, slot: int) -> int:
-        """A slot that lives for the message."""
+        """Return the word in a transient slot."""
 
     def add_refund(self, amount: int) -> None:
-        """Count a refund, which may be negative."""
+        """Add to the refund counter; `amount` may be negative."""
 
     def create_account(self, address: EthAddress) -> ActorID:
-        """A new, empty account at an address that has none."""
+        """Create an empty account at an address that has none."""
 
     def warm(self, address: EthAddress) -> bool:
-        """Note that an address was looked at; whether it was before."""
+        """Warm an address; return True if it was warm before."""
 
     def touch(self, address: EthAddress) -> None:
-        """Note that an account was part of a call: it goes if it is empty in the end."""
+        """Mark an account for removal at the end if it is empty."""
 
     def create(self, actor: ActorID) -> None:
-        """Make the actor a contract of this message."""
+        """Turn the actor into a contract created by this message."""
 
     def set_nonce(self, actor: ActorID, nonce: int) -> None:
         """Set a nonce."""
@@ -98,18 +98,18 @@ class TreeAccounts(Protocol):
         """Write slots."""
 
     def store_all_transient(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
-        """Write slots that live for the message."""
+        """Write transient slots."""
 
 
 class TreeHost(Protocol):
-    """What a tree may look at: the world of its first frame's contract, `actor` at `address`."""
+    """The read access of a tree, in the context of its first frame's contract: `actor` at `address`."""
 
     actor: ActorID
     address: EthAddress
     depth_left: int
-    """How many more calls may nest."""
+    """Number of further nested calls allowed."""
     code_limit: int | None
-    """The longest code that may be created; None: any."""
+    """Maximum size of created code in bytes; None for no limit."""
 
     @property
     def accounts(self) -> TreeAccounts:
@@ -117,72 +117,72 @@ class TreeHost(Protocol):
 
     @property
     def message(self) -> object:
-        """The same object for every frame of a message."""
+        """An object that is the same for every frame of a message."""
 
     @property
     def memory_used(self) -> int:
-        """Bytes of memory that the frames below hold."""
+        """Bytes of memory held by the frames of this call stack."""
 
     @property
     def is_stopped(self) -> bool:
-        """Whether an interrupt has taken the gas away."""
+        """True if an interrupt has taken the gas away."""
 
     def leaves_tree(self, address: EthAddress) -> bool:
-        """Whether an engine cannot know what is at an address: it has to leave the tree there."""
+        """Return True if an engine cannot handle an address and must give up the tree there."""
 
     def is_watched(self, address: EthAddress) -> bool:
-        """Whether something answers calls of an address in its place."""
+        """Return True if an interceptor handles calls of an address."""
 
     def run_precompile(self, address: EthAddress, data: bytes, limit: int) -> tuple[bytes, int] | None:
-        """What the function at an address answers, and the gas that it uses; None where it fails within `limit`."""
+        """Run the precompile at an address; return its output and gas, or None if it fails within `limit`."""
 
     def get_tx_context(self) -> TxContext:
-        """Block and message."""
+        """Return the constants of block and message."""
 
     def emit(self, events: Iterable[StampedEvent]) -> None:
         """Emit logs."""
 
     @property
     def listens(self) -> bool:
-        """Whether logs that will not be kept are reported (`report_log`)."""
+        """True if logs of failed frames are reported (`report_log`)."""
 
     def report_log(self, event: StampedEvent) -> None:
-        """Report a log that will not be kept."""
+        """Report a log that will be rolled back."""
 
 
 class TreeFrameHost(Host, TreeHost, Protocol):
     """The host of a frame whose `tree_mode` is not None."""
 
     def note_memory(self, size: int) -> None:
-        """Take note of memory that the frame has paid for itself, in bytes."""
+        """Record the memory in bytes that the frame has already paid for."""
 
 
 class TreeEngine(Engine, Protocol):
-    """Runs one frame, or a message's first frame with all that it calls."""
+    """Runs one frame, or a message's first frame with all nested calls."""
 
     def run_tree(self, frame: Frame, host: TreeHost, gas: int, found: AccountView) -> tuple[FrameOutcome, int] | None:
-        """Run a message's first frame on this thread; how it ends, and the gas that it used of `gas`.
+        """Run a message's first frame on this thread; return its end, and the gas it used of `gas`.
 
-        `found` is the frame's account. None where it is too long for that, fails, or is left: nothing has happened.
+        `found` is the frame's account. Returns None, without effect, if the frame is too long, fails, or is given up.
         """
 
 
 class TreeRuntime(Protocol):
-    """A runtime of contracts that may have such an engine."""
+    """A runtime of contracts that may have a tree engine."""
 
     @property
     def codes(self) -> CodeCache:
-        """Analysed code."""
+        """The cache of analysed code."""
 
     def tree_engine(self, rules: EngineRules) -> TreeEngine | None:
-        """An engine for a message's first frame, where the runtime's engine is one."""
+        """Return an engine for a message's first frame, or None if the runtime's engine does not support it."""
 
 
 _KINDS: dict[type, bool] = {}
 
 
 def offers_trees(runtime: "Runtime") -> "TypeGuard[TreeRuntime]":
-    """Whether a runtime is a `TreeRuntime`, by its class: a protocol's `isinstance` takes as long as a small call."""
+    """Check for a `TreeRuntime` by class: `isinstance` with a protocol takes as long as a small call."""
     kind = type(runtime)
     known = _KINDS.get(kind)
     if known is None:

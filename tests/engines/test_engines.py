@@ -111,7 +111,7 @@ def test_a_tree_of_calls_that_changes_something_else_than_its_frames_is_found(mo
     monkeypatch.setattr(Changes, "write", more)
     monkeypatch.setattr("tests.engines.compare.batch", lambda *given: replace(batch(*given), framed=False))
     found = [watched(3, 1, program, call.gas_limit) for program, call in enumerate(drawn.calls)]
-    assert any("as a whole changes other things than frame by frame: ('warm'" in text for text in found)
+    assert any("as a whole tree makes different changes than frame by frame: ('warm'" in text for text in found)
 
 
 @pytest.mark.parametrize("does", ["3 SLOAD", "1 3 SSTORE", "1 3 SSTORE 0 3 SSTORE"])

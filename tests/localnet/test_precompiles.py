@@ -203,12 +203,16 @@ def endless(_: bytes) -> bytes:
 FAILURES = [
     pytest.param({"function": raises}, "it raised ValueError: no such curve", id="raises"),
     pytest.param({"function": endless}, "it raised RecursionError: ", id="without an end"),
-    pytest.param({"function": lambda _: "text"}, "it returned a value of the type str, expected bytes", id="text"),
-    pytest.param({"function": lambda _: None}, "it returned a value of the type NoneType", id="nothing"),
+    pytest.param({"function": lambda _: "text"}, "it returned a value of type str, expected bytes", id="text"),
+    pytest.param({"function": lambda _: None}, "it returned a value of type NoneType", id="nothing"),
     pytest.param({"function": lambda _: bytes(LONGEST_OUTPUT + 1)}, "it returned 1,048,577 bytes", id="too long"),
     pytest.param({"module": body("unreachable")}, "the module trapped: unreachable instruction executed", id="traps"),
-    pytest.param({"module": body("(loop br 0) unreachable")}, "the module used up 50,000,000 instructions", id="loops"),
-    pytest.param({"module": body("i64.const -1")}, "run gave 4,294,967,295 bytes at 4294967295", id="beyond"),
+    pytest.param(
+        {"module": body("(loop br 0) unreachable")},
+        "the module exceeded the limit of 50,000,000 instructions",
+        id="loops",
+    ),
+    pytest.param({"module": body("i64.const -1")}, "run returned 4,294,967,295 bytes at 4294967295", id="beyond"),
 ]
 
 
@@ -310,15 +314,15 @@ def test_a_fork_of_the_machine_has_them_and_the_state_is_the_same(rules: str) ->
         ({"gas": True}, "True cannot be the gas of precompile 'own'"),
         ({"gas_per_word": "3"}, "'3' cannot be the gas per word of precompile 'own'"),
         ({"name": "a b"}, "'a b' cannot be a precompile's name"),
-        ({"name": "sha256"}, "'sha256' has the name of one of the network's"),
-        ({"name": "call_actor"}, "'call_actor' has the name of one of the network's"),
+        ({"name": "sha256"}, "'sha256' has the name of a built-in precompile"),
+        ({"name": "call_actor"}, "'call_actor' has the name of a built-in precompile"),
         ({"address": "0xa11"}, "'0xa11' is not an address"),
         ({"address": 0xA11}, "2577 is not an address"),
         ({"address": "0x" + "00" * 20}, "cannot be at the zero address"),
-        ({"address": "0x" + "00" * 19 + "04"}, "which is the network's own or reserved"),
-        ({"address": "0x" + "00" * 19 + "ff"}, "which is the network's own or reserved"),
-        ({"address": "0x" + "00" * 18 + "0100"}, "which is the network's own or reserved"),
-        ({"address": "0xfe" + "00" * 18 + "07"}, "which is the network's own or reserved"),
+        ({"address": "0x" + "00" * 19 + "04"}, "which is built in or reserved"),
+        ({"address": "0x" + "00" * 19 + "ff"}, "which is built in or reserved"),
+        ({"address": "0x" + "00" * 18 + "0100"}, "which is built in or reserved"),
+        ({"address": "0xfe" + "00" * 18 + "07"}, "which is built in or reserved"),
         ({"address": "0xff" + "00" * 18 + "64"}, "the masked ID of an actor"),
         ({"function": None}, "needs a function or a WASM module, one of the two, not none"),
         ({"module": b"\0asm"}, "needs a function or a WASM module, one of the two, not both"),
@@ -327,14 +331,14 @@ def test_a_fork_of_the_machine_has_them_and_the_state_is_the_same(rules: str) ->
         ({"function": None, "module": "text"}, "'text' cannot be the module of precompile 'own'"),
         ({"function": None, "module": bytes(LONGEST_MODULE + 1)}, "the module has 1,048,577 bytes"),
         ({"function": None, "module": b"text"}, "precompile 'own': WASM module: failed to parse"),
-        ({"function": None, "module": module("(module)")}, "the module exports no memory 'memory'"),
+        ({"function": None, "module": module("(module)")}, "the module does not export a memory 'memory'"),
         (
             {"function": None, "module": module('(module (memory (export "memory") 1))')},
-            "the module exports no function 'allocate' (i32) -> (i32)",
+            "the module does not export a function 'allocate' (i32) -> (i32)",
         ),
         (
             {"function": None, "module": module(INVERTS.replace('(export "run")', ""))},
-            "the module exports no function 'run' (i32, i32) -> (i64)",
+            "the module does not export a function 'run' (i32, i32) -> (i64)",
         ),
         (
             {"function": None, "module": module(INVERTS.replace('"memory") 2', '"memory") 300'))},
@@ -360,7 +364,7 @@ def test_a_module_that_is_compiled_for_too_long_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr(wasm_function, "kept_or_compiled", lambda *_: done.wait())
     monkeypatch.setattr(wasm_function, "SECONDS", 0.05)
     try:
-        with pytest.raises(InvalidInput, match="'own': the module is not compiled within 0"):
+        with pytest.raises(InvalidInput, match="'own': the module was not compiled within 0"):
             Network(precompiles=[own(module=module(INVERTS))])
     finally:
         done.set()

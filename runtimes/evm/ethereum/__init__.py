@@ -1,6 +1,6 @@
-"""Ethereum's rules over the machine's actors: its transactions, gas, refunds, warm sets and forks.
+"""Ethereum's rules over the machine's actors: its transactions, gas, refunds, access lists and forks.
 
-`EthereumExecutor` is what the machine finds under the entry point `ethereum`.
+The machine loads `EthereumExecutor` through the entry point `ethereum`.
 """
 
 from runtimes.evm.ethereum.executor import EthereumExecutor

@@ -1,10 +1,10 @@
-"""Ethereum's accounts over the machine's actors, as one message sees and changes them.
+"""Ethereum's accounts over the machine's actors, as seen and changed by one message.
 
-An account with code, storage or a delegation is an actor with the state tuple of the EVM actor; any other is an
-EthAccount (or whatever account a native actor brought into being). Balances are the state tree's. Nonces, code, slots
-and what was touched are held in the message's journal, so that they are taken back with the call that wrote them;
-actors are written once, when the message ends (`write_back`). What is read and kept of contracts besides depends on the
-state before the message alone (`contract_states`).
+An account with code, storage or a delegation is an actor with the state of the EVM actor; any other is an EthAccount
+(or another account type created by a native actor). Balances are those of the state tree. Nonces, code, slots and the
+access list are in the message's journal, so they are rolled back with the call that wrote them; actors are written
+once, when the message ends (`write_back`). Everything else that is read and cached of contracts depends only on the
+state before the message (`contract_states`).
 """
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -34,16 +34,16 @@ from runtimes.evm.tree_engine import AccountView
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.keccak import keccak
 
-# Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) and nothing before; a slot
-# is named by its bytes, little-endian: their hash has a seed, while numbers with one hash are 2**61 - 1 apart.
+# Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) without a kind. A slot is
+# named by its little-endian bytes: bytes have a seeded hash, while integers 2**61 - 1 apart collide.
 _ACTOR, _ADDRESS, _WARM, _TOUCHED = "actor", "address", "warm", "touched"
 _NONCE, _CODE, _CREATED, _DESTROYED, _TRANSIENT = "nonce", "code", "created", "destroyed", "transient"
 _REFUND, _SLOTS = "refund", "slots"
 _F410_PAYLOAD: Final = 1 + ETH_ADDRESS_LENGTH
 _EARLIER: Final = "earlier"
-"""Kind of the entries for slots that were touched in an earlier part of the message: their original words."""
+"""Kind of the entries for slots touched in an earlier part of the message; the value is the original word."""
 _IN_STATE: Final = (_NONCE, _CODE, _ACTOR, _TOUCHED, _DESTROYED)
-"""Kinds of entries that say nothing once the message is written to the state."""
+"""Kinds of entries that are redundant once the message is written to the state."""
 _COMMITTING: Final = "commit part"
 _COOLING: Final = "make cold"
 _UNTOUCHED: Final = object()
@@ -63,9 +63,9 @@ class Accounts:
         filecoin_addresses: bool,
         known: KnownContracts | None = None,
     ) -> None:
-        """`filecoin_addresses`: whether a masked ID stands for an actor, or is an address like any other.
+        """`filecoin_addresses` is True if a masked ID stands for an actor.
 
-        `known` are contracts that were read before; those that are read and written now join them.
+        `known` caches contracts across messages; contracts that are read and written here are added to it.
         """
         self._tree = machine.state_tree
         self._store = machine.store
@@ -78,15 +78,15 @@ class Accounts:
         self._masked = filecoin_addresses
         self._early = False
         self._in_parts = False
-        """Whether a part of the message was written to the state in its middle (`commit_part`)."""
+        """True if a part of the message was already written to the state (`commit_part`)."""
         self.evm_code = contracts.evm_code
         self._manifest = machine.manifest
         self.account_codes = machine.manifest.account_codes
 
-    # --- who is where -----------------------------------------------------------------------------------------
+    # --- addresses --------------------------------------------------------------------------------------------
 
     def filecoin_address(self, address: EthAddress) -> Address:
-        """The Filecoin address of an Ethereum address: a masked ID's is the actor's, unless an account stands in."""
+        """Return the Filecoin address of an Ethereum address; a masked ID is the actor's, unless an account exists."""
         actor = unmask_id(address) if self._masked else None
         delegated = delegated_address(address)
         if actor is None or self._tree.lookup_id(delegated) is not None:
@@ -94,10 +94,10 @@ class Accounts:
         return Address.id(actor)
 
     def find(self, address: EthAddress) -> ActorID | None:
-        """The actor behind an address, if it exists."""
+        """Return the actor at an address, or None."""
         key = (_ACTOR, address)
         known = self._journal.get(key)
-        # that an address has no actor holds until the init actor's state, where the addresses are, changes
+        # a missing actor stays missing until the init actor's state, which holds the addresses, changes
         if known is None or (known[0] is None and known[1] != self._tree.existing(INIT_ACTOR).head):
             found = self._tree.lookup_id(self.filecoin_address(address))
             known = found, None if found is not None else self._tree.existing(INIT_ACTOR).head
@@ -106,14 +106,14 @@ class Accounts:
         return None if actor is None or self._tree.get_actor(actor) is None else actor
 
     def existing(self, address: EthAddress) -> ActorID:
-        """The actor behind an address that has one."""
+        """Return the actor at an address; raises Fatal if there is none."""
         actor = self.find(address)
         if actor is None:
             raise Fatal(f"there is no actor at 0x{address.hex()}")
         return actor
 
     def view(self, actor: ActorID) -> AccountView | None:
-        """What an account holds; None for an actor that is neither a contract nor an account."""
+        """Return the contents of an account; None for an actor that is neither a contract nor an account."""
         state, was_created = self._tree.existing(actor), self.was_created(actor)
         if state.code == self.evm_code:
             contract, get = self._contracts.of(state), self._journal.get
@@ -127,7 +127,7 @@ class Accounts:
         return AccountView(state.balance, state.nonce, EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, was_created)
 
     def address_of(self, actor: ActorID) -> EthAddress:
-        """The Ethereum address of an actor."""
+        """Return the Ethereum address of an actor."""
         address: EthAddress | None = self._journal.get((_ADDRESS, actor))
         if address is None:
             delegated = self._tree.existing(actor).delegated_address
@@ -137,11 +137,11 @@ class Accounts:
         return address
 
     def name(self, actor: ActorID, address: EthAddress) -> None:
-        """Let an actor be known by another address in this message."""
+        """Assign another address to an actor in this message."""
         self._journal.set((_ADDRESS, actor), address)
 
     def create_account(self, address: EthAddress) -> ActorID:
-        """An account without money for an address without an actor, or whose account was removed."""
+        """Create an account with balance 0 for an address without one, or whose account was removed."""
         delegated = delegated_address(address)
         actor = self._tree.lookup_id(delegated)
         if actor is None:
@@ -150,31 +150,31 @@ class Accounts:
         self._tree.set_actor(actor, ActorState(self._manifest.code("ethaccount"), delegated_address=delegated))
         return actor
 
-    # --- what an account holds --------------------------------------------------------------------------------
+    # --- account contents -------------------------------------------------------------------------------------
 
     def balance(self, actor: ActorID | None) -> int:
-        """In attoFIL, the place of wei; 0 without an actor."""
+        """Return the balance in attoFIL, which stands for wei; 0 without an actor."""
         state = None if actor is None else self._tree.get_actor(actor)
         return 0 if state is None else state.balance
 
     def add_balance(self, actor: ActorID, amount: int) -> None:
-        """Credit, or debit where `amount` is negative."""
+        """Credit an actor, or debit it if `amount` is negative."""
         state = self._tree.existing(actor)
         self._tree.set_actor(actor, state.with_balance(state.balance + amount))
 
     def pay(self, address: EthAddress, amount: int) -> None:
-        """Credit an address without a look at what is there; where nothing is, an account comes into being."""
+        """Credit an address without reading its balance; an account is created if there is none."""
         actor = self._tree.lookup_id(self.filecoin_address(address))
         if actor is None or not self._tree.credit(actor, amount):
             self.add_balance(self.create_account(address), amount)
 
     def burn(self, amount: int) -> None:
-        """Credit the actor of burnt funds. Raises Fatal where it is missing."""
+        """Credit the burnt-funds actor. Raises Fatal if it is missing."""
         if not self._tree.credit(BURNT_FUNDS_ACTOR, amount):
             raise Fatal(f"actor f0{BURNT_FUNDS_ACTOR} is missing")
 
     def nonce(self, actor: ActorID) -> int:
-        """Ethereum's nonce: the contract's own, or the account's count of messages."""
+        """Return Ethereum's nonce: the contract's own, or the account's message count."""
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return state.nonce
@@ -190,41 +190,41 @@ class Accounts:
             self._tree.set_actor(actor, state.with_nonce(nonce))
 
     def code_cid(self, actor: ActorID | None) -> Cid:
-        """The CID of an account's code, that of no bytes included."""
+        """Return the CID of an account's code, which may be empty."""
         return self._code(actor)[0]
 
     def code_hash(self, actor: ActorID | None) -> bytes:
-        """The keccak-256 of an account's code."""
+        """Return the Keccak-256 of an account's code."""
         return self._code(actor)[1]
 
     def code(self, actor: ActorID | None) -> bytes:
-        """An account's code."""
+        """Return an account's code."""
         return self.code_block(self.code_cid(actor))
 
     def has_code(self, address: EthAddress) -> bool:
-        """Whether there is code behind an address."""
+        """Return True if there is code at an address."""
         return self.code_cid(self.find(address)) != EMPTY_CODE
 
     def set_code(self, actor: ActorID, code: bytes) -> None:
-        """Give code to a contract."""
+        """Set the code of a contract."""
         cid = cid_of(code, RAW)
         self._store.put(cid, code)
         self._journal.set((_CODE, actor), (cid, keccak(code) if code else EMPTY_CODE_HASH))
 
     def is_empty(self, actor: ActorID) -> bool:
-        """Whether the rules take the account for none: no money, no nonce, no code (EIP-161)."""
+        """Return True if the account is empty: no balance, no nonce, no code (EIP-161)."""
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return state.balance == 0 and state.nonce == 0 and state.code in self.account_codes
         return state.balance == 0 and self.nonce(actor) == 0 and self.code_cid(actor) == EMPTY_CODE
 
     def is_alive(self, address: EthAddress) -> bool:
-        """Whether there is an account that is not empty."""
+        """Return True if there is a non-empty account at an address."""
         actor = self.find(address)
         return actor is not None and not self.is_empty(actor)
 
     def collides(self, actor: ActorID) -> bool:
-        """Whether a contract may not be created here: code, a nonce, or slots (EIP-684, EIP-7610)."""
+        """Return True if a contract cannot be created here because of code, a nonce, or slots (EIP-684, EIP-7610)."""
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             return state.nonce != 0 or state.code not in self.account_codes
@@ -235,7 +235,7 @@ class Accounts:
     # --- slots ------------------------------------------------------------------------------------------------
 
     def original(self, actor: ActorID, slot: int, *, as_written: bool = False) -> int:
-        """A slot's word before the message; `as_written`: in the state, to which the message may have written it."""
+        """Return a slot's word before the message, or as written by its earlier parts if `as_written`."""
         if self._in_parts and not as_written:
             known: int | None = self._journal.get((_EARLIER, actor, _key(slot)))
             if known is not None:
@@ -249,7 +249,7 @@ class Accounts:
         return self._contracts.storage(root).get(slot)
 
     def load(self, actor: ActorID, slot: int) -> tuple[int, bool]:
-        """A slot's word, and whether it was warm; it is from now on."""
+        """Return a slot's word and whether it was warm; it is warm afterwards."""
         word: int | None = self._journal.get((actor, _key(slot)))
         if word is not None:
             return word, True
@@ -260,7 +260,7 @@ class Accounts:
         return word, self._early and self._journal.get((_WARM, self.address_of(actor), _key(slot))) is not None
 
     def slots(self, actor: ActorID) -> list[int]:
-        """The slots of a contract that hold something."""
+        """Return the non-zero slots of a contract."""
         state = self._tree.existing(actor)
         known: dict[int, int] = {}
         if state.code == self.evm_code and self._contracts.of(state).storage != EMPTY_KAMT:
@@ -271,7 +271,7 @@ class Accounts:
         return sorted(slot for slot, word in known.items() if word)
 
     def slot_words(self) -> tuple[int, ...]:
-        """The words of all slots that the message has read or written, as they are now."""
+        """Return the current words of all slots that the message has read or written."""
         words = []
         for key, value in self._journal.items():
             match key:
@@ -283,7 +283,7 @@ class Accounts:
         return tuple(words)
 
     def slot_state(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:
-        """A slot's word before the message, its word now, and whether it is warm; nothing is touched."""
+        """Return a slot's original word, current word, and whether it is warm, without touching it."""
         if actor is None:
             return 0, 0, self._journal.get((_WARM, address, _key(slot))) is not None
         original = self.original(actor, slot)
@@ -299,16 +299,16 @@ class Accounts:
         )
 
     def knows_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
-        """Whether the message has touched slots of an account."""
+        """Return True if the message has touched slots of an account."""
         return self._journal.get((_SLOTS, actor)) is not None or self._journal.get((_SLOTS, address)) is not None
 
     def word(self, actor: ActorID, slot: int) -> int:
-        """A slot's word, which is as warm as before."""
+        """Return a slot's word without warming it."""
         word: int | None = self._journal.get((actor, _key(slot)))
         return self.original(actor, slot, as_written=True) if word is None else word
 
     def warm_slot(self, address: EthAddress, slot: int) -> None:
-        """Touch a slot of the account behind an address, which may come into being later."""
+        """Warm a slot of the account at an address, which may be created later."""
         actor = self.find(address)
         if actor is not None:
             self.load(actor, slot)
@@ -328,22 +328,22 @@ class Accounts:
         self._journal.set_all([((actor, slot), word) for slot, word in words])
 
     def load_transient(self, actor: ActorID, slot: int) -> int:
-        """A slot that lives for the message."""
+        """Return the word in a transient slot."""
         word: int | None = self._journal.get((_TRANSIENT, actor, _key(slot)))
         return word or 0
 
     def store_transient(self, actor: ActorID, slot: int, word: int) -> None:
-        """Write a slot that lives for the message."""
+        """Write a transient slot."""
         self.store_all_transient(actor, ((_key(slot), word),))
 
     def store_all_transient(self, actor: ActorID, words: Iterable[tuple[bytes, int]]) -> None:
-        """Write such slots, each named by its 32 bytes, little-endian."""
+        """Write transient slots, each named by its 32 bytes, little-endian."""
         self._journal.set_all([((_TRANSIENT, actor, slot), word) for slot, word in words])
 
-    # --- what the message has done ----------------------------------------------------------------------------
+    # --- effects of the message -------------------------------------------------------------------------------
 
     def warm(self, address: EthAddress) -> bool:
-        """Touch an address; whether it was warm before."""
+        """Warm an address; return True if it was warm before."""
         key = (_WARM, address)
         if self._journal.get(key) is not None:
             return True
@@ -351,19 +351,19 @@ class Accounts:
         return False
 
     def warm_all(self, addresses: Iterable[EthAddress]) -> None:
-        """Touch addresses that the message begins with."""
+        """Warm addresses at the beginning of the message."""
         self._journal.set_all([((_WARM, address), True) for address in addresses])
 
     def warm_known(self, addresses: tuple[EthAddress, ...]) -> None:
-        """The same for addresses that many messages begin with."""
+        """Warm addresses that many messages begin with; the journal entries are cached."""
         self._journal.set_all(_warming(addresses))
 
     def is_warm(self, address: EthAddress) -> bool:
-        """Whether an address was touched."""
+        """Return True if an address is warm."""
         return self._journal.get((_WARM, address)) is not None
 
     def touch(self, address: EthAddress) -> None:
-        """Remember an account that is removed at the end if it is empty (EIP-161)."""
+        """Mark an account for removal at the end if it is empty (EIP-161)."""
         self._journal.set((_TOUCHED, address), True)
 
     @property
@@ -373,12 +373,12 @@ class Accounts:
         return counter or 0
 
     def add_refund(self, gas: int) -> None:
-        """Count up, or down where `gas` is negative."""
+        """Increase the refund counter, or decrease it if `gas` is negative."""
         if gas:
             self._journal.set(_REFUND, self.refund + gas)
 
     def create(self, actor: ActorID) -> None:
-        """Make the actor a contract of this message, with nonce 1 and what money it has."""
+        """Turn the actor into a contract created by this message, with nonce 1 and its current balance."""
         self._tree.set_actor(
             actor, replace(self._tree.existing(actor), code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0)
         )
@@ -387,14 +387,14 @@ class Accounts:
         self._journal.set((_CREATED, actor), True)
 
     def is_ethereum(self, actor: ActorID) -> bool:
-        """Whether the actor is a contract, or an account that could be one."""
+        """Return True if the actor is a contract, or an account that could become one."""
         state = self._tree.existing(actor)
         if state.code == self.evm_code:
             return True
         return state.code in self.account_codes and state.delegated_address is not None
 
     def become_contract(self, actor: ActorID) -> None:
-        """Let an account that has no code hold code and slots; money and nonce stay."""
+        """Turn an account into a contract without code that can hold code and slots; balance and nonce stay."""
         state = self._tree.existing(actor)
         if state.code != self.evm_code:
             self._tree.set_actor(actor, replace(state, code=self.evm_code, head=EMPTY_ARRAY_CID, nonce=0))
@@ -402,21 +402,21 @@ class Accounts:
             self._journal.set((_CODE, actor), (EMPTY_CODE, EMPTY_CODE_HASH))
 
     def was_created(self, actor: ActorID) -> bool:
-        """Whether this message created the contract."""
+        """Return True if this message created the contract."""
         return self._journal.get((_CREATED, actor)) is not None
 
     def destroy(self, actor: ActorID) -> None:
-        """Remove the account at the end of the message."""
+        """Mark the account for removal at the end of the message."""
         self._journal.set((_DESTROYED, actor), True)
 
     # --- delegations (EIP-7702) -------------------------------------------------------------------------------
 
     def delegate_of(self, actor: ActorID | None) -> EthAddress | None:
-        """The address whose code an account lends itself; None where it has code of its own, or none."""
+        """Return the address that an account delegates to, or None."""
         return self.code_size_and_delegate(self.code_cid(actor))[1]
 
     def set_delegation(self, actor: ActorID, to: EthAddress | None) -> None:
-        """Lend an account the code behind an address, or no longer any."""
+        """Set or clear an account's delegation."""
         if to is None and self._tree.existing(actor).code != self.evm_code:
             return
         self.become_contract(actor)
@@ -425,14 +425,14 @@ class Accounts:
     # --- a transaction in the middle of this message ----------------------------------------------------------
 
     def for_inner_transaction(self) -> "Accounts":
-        """The accounts of a transaction in the middle of this message, with a journal of its own.
+        """Return the accounts of an inner transaction of this message, with a separate journal.
 
-        It begins with the state, to which `commit_part` writes what this message has done before.
+        They begin with the state, to which `commit_part` writes the changes of this message so far.
         """
         return Accounts(self._machine, Journal(), self._masked, self._known)
 
     def commit_part(self) -> None:
-        """Write to the state what was done since the last part, for a transaction that begins with it.
+        """Write the changes since the last part to the state, for an inner transaction that begins with it.
 
         Slots, nonces and code are read from the state again. Slots stay warm and keep their original words.
         """
@@ -445,10 +445,10 @@ class Accounts:
         self._journal.set_all([(key, None) for key, value in written if value is not None and _is_in_state(key)])
 
     def continue_after(self, slots: Iterable[TouchedSlot], addresses: Mapping[EthAddress, bool]) -> None:
-        """Continue after an inner transaction: the slots that it has touched are warm.
+        """Continue after an inner transaction: the slots that it touched are warm.
 
-        `addresses` are those that it has touched, with whether they were warm at its end. They are warm here, too,
-        unless this message has touched them before.
+        `addresses` are the addresses it touched, with their warmth at its end. Warm ones become warm here, too, unless
+        this message has touched them before.
         """
         for actor, slot, original in slots:
             self._note_earlier(actor, _key(slot), original)
@@ -457,14 +457,14 @@ class Accounts:
                 self.warm(address)
 
     def _note_earlier(self, actor: ActorID, slot: bytes, original: int) -> None:
-        """Remember a slot as touched in an earlier part: its word is read where it is needed."""
+        """Record a slot as touched in an earlier part; its word is read from the state when needed."""
         if self._journal.get((_EARLIER, actor, slot)) is None:
             self._journal.set((_EARLIER, actor, slot), original)
             if self._journal.get((_SLOTS, actor)) is None:
                 self._journal.set((_SLOTS, actor), True)
 
     def touched_slots(self) -> list[TouchedSlot]:
-        """The slots of actors that the message has touched since its last part, each with its original word."""
+        """Return the slots of actors that the message has touched since its last part, with their original words."""
         return [
             (actor, _number(slot), self.original(actor, _number(slot)))
             for actor, slot in _slots_of(self._journal.items())
@@ -472,7 +472,7 @@ class Accounts:
         ]
 
     def touched_addresses(self) -> dict[EthAddress, bool]:
-        """The addresses that the message has touched, and whether they are still warm."""
+        """Return the addresses that the message has touched, and whether they are still warm."""
         return {
             EthAddress(key[1]): value is not None
             for key, value in self._journal.items()
@@ -480,7 +480,7 @@ class Accounts:
         }
 
     def make_cold(self, but: Iterable[EthAddress]) -> None:
-        """Make every slot cold, as if it had not been touched, and every address but these."""
+        """Make all slots cold, as if untouched, and all addresses except `but`."""
         self.commit_part()
         warm, get = set(but), self._journal.get
         touches = (key for key in self._journal.take_written(_COOLING) if get(key) is not None and _is_touch(key, warm))
@@ -489,15 +489,15 @@ class Accounts:
     # --- the end of the message -------------------------------------------------------------------------------
 
     def write_back(self, entries: Iterable[_Entry] | None = None) -> None:
-        """Write every account that changed, remove those that the rules remove. The journal is left as it is.
+        """Write every changed account and remove those that the rules remove. The journal is not changed.
 
-        `entries` are those of the journal that are written, by default all.
+        `entries` are the journal entries to write, by default all.
         """
         changed: dict[ActorID, list[tuple[int, int]]] = {}
         removed: list[ActorID] = []
         touched: list[EthAddress] = []
         for key, value in self._journal.items() if entries is None else entries:
-            if value is None:  # gone back to what was before it was written
+            if value is None:  # rolled back to its value before the first write
                 continue
             match key:
                 case (int() as actor, bytes() as slot):
@@ -547,7 +547,7 @@ class Accounts:
 
 
 def ethereum_address(address: Address) -> EthAddress | None:
-    """The twenty bytes of an f410 address, None for every other."""
+    """Return the twenty bytes of an f410 address, None for any other address."""
     payload = address.payload
     if address.protocol is Protocol.DELEGATED and len(payload) == _F410_PAYLOAD and payload[0] == EAM_NAMESPACE:
         return EthAddress(payload[1:])
@@ -563,7 +563,7 @@ def _number(slot: bytes) -> int:
 
 
 def _slots_of(entries: Iterable[_Entry]) -> Iterator[tuple[ActorID, bytes]]:
-    """The slots that have an entry of their own among these."""
+    """Yield the slots that have their own entry among these."""
     for key, value in entries:
         match key:
             case (int() as actor, bytes() as slot) if value is not None:
@@ -571,12 +571,12 @@ def _slots_of(entries: Iterable[_Entry]) -> Iterator[tuple[ActorID, bytes]]:
 
 
 def _is_in_state(key: Hashable) -> bool:
-    """Whether the state says what an entry under this key does, once it is written there."""
+    """Return True if the state contains the information of an entry with this key once it is written."""
     return isinstance(key, tuple) and (isinstance(key[0], int) or key[0] in _IN_STATE)
 
 
 def _is_touch(key: Hashable, but: Collection[EthAddress]) -> bool:
-    """Whether an entry under this key says that a slot is warm, or an address that is none of these."""
+    """Return True if an entry with this key warms a slot, or an address that is not in `but`."""
     match key:
         case ("earlier" | "slots", *_) | ("warm", _, _):
             return True
@@ -587,7 +587,7 @@ def _is_touch(key: Hashable, but: Collection[EthAddress]) -> bool:
 
 @lru_cache(4096)
 def delegated_address(address: EthAddress) -> Address:
-    """The f410 address of an Ethereum address."""
+    """Return the f410 address of an Ethereum address."""
     return Address.delegated(EAM_NAMESPACE, address)
 
 

@@ -1,7 +1,7 @@
 """The EVM actor's methods under Ethereum's rules.
 
-A contract is called by InvokeEVM, runs another's code by a call to itself, and comes into being by a call of method 1
-with init code. Native actors call it and ask it as on the network.
+Contracts are called by InvokeEVM, run another contract's code by a call to themselves, and are created by a call of
+method 1 with init code. Native actors call and query them as on the network.
 """
 
 from collections.abc import Callable
@@ -50,12 +50,12 @@ def _answer_ask(host: EthereumHost, ask: Ask) -> Answer:
 
 
 def code_to_run(calls: EthereumCalls, codes: CodeCache, actor: ActorID) -> Code:
-    """What a call of a contract runs: its own code, or what it lends itself."""
+    """Return the code that a call of a contract runs: its own, or its delegate's."""
     return code_of(calls, codes, calls.accounts.code_cid(actor))
 
 
 def code_of(calls: EthereumCalls, codes: CodeCache, cid: Cid) -> Code:
-    """What a call of a contract with such code runs."""
+    """Return the code that a call of a contract with the code `cid` runs."""
     accounts = calls.accounts
     delegate = accounts.code_size_and_delegate(cid)[1] if calls.environment.fork.delegations else None
     if delegate is not None:
@@ -74,7 +74,7 @@ class EthereumInvocation:
         self._actor = kernel.context.receiver
 
     def run(self, params: BlockId) -> Outcome:
-        """Run the method; a frame that fails without reverting has used up its gas."""
+        """Run the method; a frame that fails without reverting consumes all its gas."""
         try:
             return self._method(self._kernel.ipld.find(params))
         except OutOfGas as error:
@@ -106,7 +106,7 @@ class EthereumInvocation:
         return self._frame(code, calldata, accounts.address_of(context.caller), context.value)
 
     def _filecoin_method(self, params: Block | None) -> Outcome:
-        """Any number from 1024 up, called by a native actor, goes to the contract's handle_filecoin_method."""
+        """Forward a method number of 1024 or more, called by a native actor, to handle_filecoin_method."""
         codec, data = (0, b"") if params is None else (params.codec, params.data)
         ended = self._invoke(encode_method_calldata(self._kernel.context.method, codec, data))
         if ended.status is not Status.SUCCESS:
@@ -114,29 +114,29 @@ class EthereumInvocation:
         try:
             exit_code, returned_data = decode_method_return(ended.data)
         except (AbiError, BlockTooLarge) as error:
-            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's answer: {error}") from None
+            raise ActorExit(ExitCode.USR_SERIALIZATION, message=f"the contract's return data: {error}") from None
         block = NO_BLOCK if returned_data is None else self._kernel.ipld.create(CBOR, returned_data)
         if 0 < exit_code < FIRST_USER_EXIT_CODE:
-            exit_code = ExitCode.SYS_ILLEGAL_EXIT_CODE  # the codes below are the system's
+            exit_code = ExitCode.SYS_ILLEGAL_EXIT_CODE  # lower codes are reserved for the system
         return Outcome(exit_code, block)
 
     def _delegate(self, params: Block | None) -> Outcome:
         context = self._kernel.context
         if params is None or params.codec != DAG_CBOR:
-            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method takes parameters as DAG-CBOR")
+            raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method needs parameters in DAG-CBOR")
         if context.caller != context.receiver:
             raise ActorExit(ExitCode.USR_FORBIDDEN, message="only the contract itself may call this method")
         asked = DelegateCallParams.decode(params.data)
         code = self._codes.get(asked.code, self._calls.accounts.code_block(asked.code))
         return self._answer(self._frame(code, asked.calldata, asked.caller, asked.value))
 
-    # --- coming into being ------------------------------------------------------------------------------------
+    # --- construction -----------------------------------------------------------------------------------------
 
     def _construct(self, params: Block | None) -> Outcome:
-        """Run init code; what it returns becomes the contract's code, at a price for each byte.
+        """Run init code; its return value becomes the contract's code, at a price per byte.
 
-        A creator calls with the init code as it stands; the init actor, where a native actor asked it to, with the
-        network's parameters.
+        A creating contract passes the plain init code; the init actor, called by a native actor, passes the network's
+        parameters.
         """
         accounts, context = self._calls.accounts, self._kernel.context
         if context.caller == INIT_ACTOR:
@@ -162,7 +162,7 @@ class EthereumInvocation:
             accounts.set_code(self._actor, code)
         return Outcome(ExitCode.OK)
 
-    # --- questions of native actors ---------------------------------------------------------------------------
+    # --- queries of native actors -----------------------------------------------------------------------------
 
     def _about_code(self, method: int) -> Outcome:
         accounts = self._calls.accounts

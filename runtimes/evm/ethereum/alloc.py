@@ -1,7 +1,7 @@
-"""Ethereum's accounts in and out of a machine's state, and the state root that Ethereum would give them.
+"""Conversion between Ethereum's accounts and a machine's state, and Ethereum's state root.
 
-`install` writes accounts as the actors that these rules make of them, `accounts` reads every actor with an f410 address
-back. Other actors (the machine's own, accounts of Filecoin's keys) are no part of Ethereum's state.
+`install` writes accounts as actors; `accounts` reads back every actor with an f410 address. Other actors (the machine's
+own, accounts with Filecoin keys) are not part of Ethereum's state.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ _WORD: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class AllocAccount:
-    """An account of Ethereum. Balance in wei; slots that are zero are left out."""
+    """An Ethereum account. Balance in wei; zero slots are omitted."""
 
     balance: int = 0
     nonce: int = 0
@@ -39,7 +39,7 @@ class AllocAccount:
     storage: Mapping[int, int] = field(default_factory=dict)
 
     def rlp(self) -> bytes:
-        """The account as the state trie holds it."""
+        """Return the account's encoding in the state trie."""
         slots = {key.to_bytes(_WORD, "big"): rlp.encode(rlp.number(word)) for key, word in self.storage.items()}
         storage = secure_root(slots) if slots else EMPTY_ROOT
         code_hash = bytes(keccak(self.code)) if self.code else EMPTY_CODE_HASH
@@ -47,12 +47,12 @@ class AllocAccount:
 
 
 def state_root(accounts: Mapping[EthAddress, AllocAccount]) -> bytes:
-    """Ethereum's state root of these accounts, empty ones included."""
+    """Return Ethereum's state root of these accounts, empty ones included."""
     return secure_root({bytes(address): account.rlp() for address, account in accounts.items()})
 
 
 def install(machine: MachineState, accounts: Mapping[EthAddress, AllocAccount]) -> None:
-    """Write accounts into a machine's state; none of the addresses may be there yet."""
+    """Write accounts to a machine's state, which must not contain any of the addresses yet."""
     tree, store = machine.state_tree, machine.store
     form = Accounts(machine, Journal(), filecoin_addresses=False)
     init = tree.init_state()
@@ -67,7 +67,7 @@ def install(machine: MachineState, accounts: Mapping[EthAddress, AllocAccount]) 
 
 
 def accounts(machine: MachineState) -> Iterator[tuple[EthAddress, AllocAccount]]:
-    """Every account of the machine's flushed state, in the order of the actors' tree."""
+    """Yield every account of the machine's flushed state, in the order of the state tree."""
     evm_code = machine.manifest.code("evm")
     machine.state_tree.flush()
     for _, state in machine.state_tree.actors():
@@ -77,7 +77,7 @@ def accounts(machine: MachineState) -> Iterator[tuple[EthAddress, AllocAccount]]
 
 
 def _contract(machine: MachineState, account: AllocAccount) -> EvmState:
-    """The account's state as a contract, its blocks put into the store."""
+    """Return the account's state as a contract and put its blocks into the store."""
     code, code_hash, storage = EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT
     if account.code:
         code, code_hash = cid_of(account.code, RAW), bytes(keccak(account.code))

@@ -1,7 +1,7 @@
-"""The answers to the CALL and CREATE families: what leaves a frame as a call between actors, and at what price.
+"""The CALL and CREATE families: their prices, and the calls between actors that implement them.
 
 Rules: the execution specifications' system instructions; EIP-150 (63/64), 2929 (access), 3860 (init code), 7610 (slots
-collide too), 7702 (delegations). The memory is the engine's and is paid for when an ask arrives.
+collide too), 7702 (delegations). The engine manages memory and has charged for it before.
 """
 
 from collections.abc import Callable
@@ -30,22 +30,22 @@ from store.cid import CBOR, DAG_CBOR, RAW
 MAX_NONCE: Final = (1 << 64) - 1
 
 Send = Callable[[EthereumHost, Call], Answer]
-"""What makes a call whose price is paid."""
+"""Executes a call whose price has been charged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """In whose name a frame asks."""
+    """The account on whose behalf a frame makes a call."""
 
     actor: ActorID
     address: EthAddress
 
 
 def answer(host: EthereumHost, ask: Ask, asker: Asker | None = None, send: Send | None = None) -> Answer:
-    """Carry out what a frame asks for: in its contract's name, or in that of an account that was chosen for it.
+    """Execute a frame's call or creation on behalf of its contract or of the account `asker`.
 
-    A delegate call in another name runs with that account as caller and with that account's storage. `send` makes the
-    call in the usual way's place, once its price is paid.
+    A delegate call for another account uses that account as caller and its storage. `send` replaces the default
+    execution of the call once its price has been charged.
     """
     who = Asker(host.actor, host.address) if asker is None else asker
     make = send_call if send is None else send
@@ -53,7 +53,7 @@ def answer(host: EthereumHost, ask: Ask, asker: Asker | None = None, send: Send 
 
 
 def outcome(result: CallResult) -> Answer:
-    """A call's result as a contract sees it: data comes with success and with a revert only."""
+    """Return a call's result as seen by a contract: only success and revert carry data."""
     block = result.block
     if block is None:
         return Answer(result.exit_code == ExitCode.OK)
@@ -88,7 +88,7 @@ def _answer_call(host: EthereumHost, ask: CallAsk, who: Asker, send: Send) -> An
                 host.calls.tracer.event(FundsMissing(ask.address, ask.data, ask.value, balance))
             return Answer(False)
     name = host.calls.filecoin_precompiles.get(ask.address)
-    if name is not None and not host.accounts.has_code(ask.address):  # else a test has put code there
+    if name is not None and not host.accounts.has_code(ask.address):  # false if a test put code there
         return answer_filecoin(host, name, ask, limit)
     return send(host, _call(host, ask, code_address, limit, who))
 
@@ -157,13 +157,13 @@ def _created_address(ask: CreateAsk, who: Asker, nonce: int) -> EthAddress:
     return create2_address(who.address, ask.salt.to_bytes(32, "big"), ask.init_code)
 
 
-# --- the way out ----------------------------------------------------------------------------------------------------
+# --- execution ------------------------------------------------------------------------------------------------------
 
 
 def send_call(host: EthereumHost, call: Call) -> Answer:
-    """Make the call; what cannot be made at all, for its depth or its value, fails without using gas.
+    """Send the call; a call that cannot be made (depth, value) fails without consuming gas.
 
-    Where a masked ID's actor does not exist it succeeds and moves no money, as under Filecoin's rules.
+    If a masked ID's actor does not exist, the call succeeds without a transfer, as under Filecoin's rules.
     """
     host.gas.settle()
     try:
@@ -175,5 +175,5 @@ def send_call(host: EthereumHost, call: Call) -> Answer:
 
 
 def returned(data: bytes) -> Block:
-    """What a frame gives back, as the actor's answer: one byte string."""
+    """Return a frame's data as the actor's return value: one byte string."""
     return Block(CBOR, byte_string(data))

@@ -1,4 +1,4 @@
-"""One transaction under Ethereum's rules: checks, what is paid first, authorizations, the call, and the bill.
+"""One transaction under Ethereum's rules: checks, prepayment, authorizations, the call, and settlement.
 
 Rules: the execution specifications' `process_transaction`; EIP-1559, 2929, 2930, 3529, 3607, 3651, 4844, 7623, 7702.
 """
@@ -50,7 +50,7 @@ _TOP_LEVEL = {
 
 @dataclass(frozen=True, slots=True)
 class TransactionResult:
-    """What became of a transaction. Gas in Ethereum's gas; `output` is what was returned or a revert's data, CBOR."""
+    """Result of a transaction, in Ethereum's gas; `output` is the return value or the revert data, as CBOR."""
 
     success: bool
     gas_used: int
@@ -66,9 +66,9 @@ class TransactionResult:
 
 @dataclass(frozen=True, slots=True)
 class TransactionPart:
-    """What became of a transaction in the middle of a message: what it is billed, after refunds, and these.
+    """Result of an inner transaction of a message: its billed gas after refunds, and its effects.
 
-    `slots` and `addresses` are those that it has touched, addresses with whether they are still warm.
+    `slots` and `addresses` are those it touched; addresses with whether they are still warm.
     """
 
     result: CallResult
@@ -79,7 +79,7 @@ class TransactionPart:
 
 
 class Application:
-    """One transaction on its way."""
+    """The execution of one transaction."""
 
     def __init__(
         self,
@@ -91,9 +91,9 @@ class Application:
         paid: bool = True,
         accounts: Accounts | None = None,
     ) -> None:
-        """`entry` is the first call of a message that is no transaction; what is not `paid` has no price at all.
+        """`entry` is the first call of a message that is not a transaction; without `paid` nothing has a price.
 
-        `accounts` are those of the transaction, if some were looked at already.
+        `accounts` are the transaction's accounts, if they are in use already.
         """
         self._machine = machine
         self._transaction = transaction
@@ -112,14 +112,14 @@ class Application:
         self._accounts = self._calls.accounts
 
     def apply(self) -> TransactionResult:
-        """Check, pay, call, settle."""
+        """Check the transaction, prepay, call, settle."""
         validation.check(self._transaction, self._fork, self._limits)
         return self._execute(self._check_sender())
 
     def ask(self, kept: bool = True) -> TransactionResult:
-        """As `apply`, from anybody who has the money, whatever the nonce and the block's room.
+        """Apply without the checks of nonce, sender type and block limits; the sender must have the money.
 
-        Where nothing of it is `kept`, its changes are not written and its logs are not reported.
+        Unless the result is `kept`, changes are not written and logs are not reported.
         """
         self._kept = kept
         transaction, accounts = self._transaction, self._accounts
@@ -140,13 +140,13 @@ class Application:
 
     @property
     def accounts(self) -> Accounts:
-        """The accounts as the transaction sees them."""
+        """The accounts as seen by the transaction."""
         return self._accounts
 
     def apply_implicit(self, kept: bool = True) -> TransactionResult:
-        """Call for the system itself or for a question from outside: no checks, no fees, no nonce.
+        """Call for the system itself or for a query: no checks, no fees, no nonce.
 
-        Where nothing of it is `kept`, as with `ask`; the caller takes the rest back then.
+        Unless the result is `kept`, as with `ask`; the caller must roll back the rest.
         """
         self._kept = kept
         sender = self._accounts.find(self._sender)
@@ -158,18 +158,17 @@ class Application:
         return self._finish(result, created, self._gas.used, GasOutputs())
 
     def apply_within(self, around: EthereumCalls, actor: ActorID, limit: int) -> TransactionPart:
-        """Execute as a transaction of its own in the middle of a message, at its depth, in its block, without fees.
+        """Execute as a separate transaction within a message, at its depth, in its block, without fees.
 
-        What it is billed counts as a call's that may use so much gas: nothing where it is more, as in forge.
-
-        The sender is any actor; its nonce is counted up by a call here, by a creation where it was asked for. What the
-        message has done so far has to be written back. Raises InvalidTransaction where the gas does not cover the
-        transaction's own price.
+        Its bill counts as gas of a call with this gas limit; it is 0 if it exceeds the limit, as in forge. The sender
+        is any actor; a call increments its nonce here, a creation already did when it was requested. The changes of the
+        message so far must have been written back. Raises InvalidTransaction if the gas does not cover the intrinsic
+        gas.
         """
         transaction, calls, accounts = self._transaction, self._calls, self._accounts
         own = max(validation.intrinsic_gas(transaction, self._fork), validation.floor_gas(transaction, self._fork))
         if own > transaction.gas_limit:
-            words = f"gas limit {transaction.gas_limit}, at least {own} are used"
+            words = f"gas limit {transaction.gas_limit} is below the intrinsic gas {own}"
             raise InvalidTransaction(RejectionReason.INTRINSIC_GAS_TOO_LOW, words)
         calls.depth = calls.first_depth = around.depth
         calls.origin, calls.bill = around.origin, lambda result: self._bill(result, limit)
@@ -202,19 +201,19 @@ class Application:
         return used if used <= limit else 0
 
     def billed(self, used: int) -> int:
-        """What a call that used so much gas would be billed beyond the price of being a transaction."""
+        """Return the bill of a call that used this much gas, without the intrinsic gas."""
         transaction = self._transaction
         intrinsic = validation.intrinsic_gas(transaction, self._fork)
         return self._after_refund(used + intrinsic, self._accounts.refund) - intrinsic
 
     def apply_of_system(self) -> TransactionResult:
-        """Call in the name of the system's address, which has no account: the machine's own actor stands for it."""
+        """Call from the system address, which has no account; the machine's system actor stands for it."""
         self._calls.origin = SYSTEM_ACTOR
         self._accounts.name(SYSTEM_ACTOR, SYSTEM_ADDRESS)
         result, created = self._call(SYSTEM_ACTOR)
         return self._finish(result, created, self._gas.used, GasOutputs())
 
-    # --- before -----------------------------------------------------------------------------------------------
+    # --- before the call --------------------------------------------------------------------------------------
 
     def _check_sender(self) -> ActorID:
         transaction, accounts = self._transaction, self._accounts
@@ -223,7 +222,7 @@ class Application:
         if transaction.nonce != nonce:
             low = transaction.nonce < nonce
             refusal = RejectionReason.NONCE_MISMATCH_TOO_LOW if low else RejectionReason.NONCE_MISMATCH_TOO_HIGH
-            raise InvalidTransaction(refusal, f"nonce {transaction.nonce}, the next one is {nonce}")
+            raise InvalidTransaction(refusal, f"nonce {transaction.nonce}, the sender's next nonce is {nonce}")
         self._check_funds(accounts.balance(sender))
         if sender is None:
             return accounts.create_account(self._sender)
@@ -238,7 +237,7 @@ class Application:
         cost += validation.blob_gas(transaction) * transaction.max_fee_per_blob_gas
         if balance < cost:
             raise InvalidTransaction(
-                RejectionReason.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, it may cost {cost}"
+                RejectionReason.INSUFFICIENT_ACCOUNT_FUNDS, f"the sender has {balance}, the maximum cost is {cost}"
             )
 
     def _prepay(self, sender: ActorID) -> None:
@@ -261,7 +260,7 @@ class Application:
                 accounts.warm_slot(address, slot)
 
     def _authorize(self) -> int:
-        """Let accounts lend themselves code; gas to refund for those that existed. Bad authorizations are passed by."""
+        """Set delegations; return the gas to refund for existing accounts. Invalid authorizations are skipped."""
         refund = 0
         for authorization in self._transaction.authorizations:
             signer = authority_of(authorization, self._machine.context.chain_id)
@@ -302,7 +301,7 @@ class Application:
         there = accounts.find(address)
         if there is not None and accounts.collides(there):
             self._calls.exhaust()
-            return CallResult(ExitCode.USR_FORBIDDEN, message="there is a contract already"), None
+            return CallResult(ExitCode.USR_FORBIDDEN, message="a contract exists at this address already"), None
         creation = self._calls.creation(Call(sender, delegated_address(address), METHOD_CONSTRUCTOR, params, value))
         result = self._send(creation)
         return result, address if result.exit_code == ExitCode.OK else None
@@ -315,12 +314,12 @@ class Application:
         except SyscallError as error:
             return CallResult(_TOP_LEVEL.get(error.number, ExitCode.SYS_ASSERTION_FAILED), message=error.message)
 
-    # --- after ------------------------------------------------------------------------------------------------
+    # --- settlement -------------------------------------------------------------------------------------------
 
     def _settle(
         self, sender: ActorID, result: CallResult, created: EthAddress | None, refund: int
     ) -> TransactionResult:
-        """Refund, pay the coinbase, burn the base fee, and write what changed."""
+        """Refund, pay the coinbase, burn the base fee, and write changes."""
         transaction, accounts = self._transaction, self._accounts
         refund += accounts.refund
         used = self._after_refund(self._gas.used, refund)
@@ -338,7 +337,7 @@ class Application:
     def _finish(self, result: CallResult, created: EthAddress | None, used: int, gas: GasOutputs) -> TransactionResult:
         logs: tuple[tuple[EthAddress, Log], ...] = ()
         if self._kept:
-            logs = tuple(self._logs())  # while those are there who emitted them
+            logs = tuple(self._logs())  # before their emitters are removed
             self._accounts.write_back()
         return TransactionResult(
             success=result.exit_code == ExitCode.OK,
@@ -354,10 +353,10 @@ class Application:
         )
 
     def _pay_coinbase(self, used: int) -> tuple[int, int]:
-        """Pay the tip and burn the rest; both in attoFIL."""
+        """Pay the tip and burn the rest; return both in attoFIL."""
         accounts, base_fee = self._accounts, self._machine.context.base_fee if self._paid else 0
         tip = used * (self._price - base_fee)
-        if tip:  # an account that is paid is not empty, so it need not be remembered as touched
+        if tip:  # a paid account is not empty, so it is not marked as touched
             accounts.pay(self._block.coinbase, tip)
         else:
             accounts.touch(self._block.coinbase)
@@ -367,7 +366,7 @@ class Application:
         return tip, burnt
 
     def _logs(self) -> list[tuple[EthAddress, Log]]:
-        """The logs with the addresses of who emitted them."""
+        """Return the logs with the addresses of their emitters."""
         logs = []
         for event in self._calls.events:
             log = entries_to_log(event.entries)
@@ -397,25 +396,25 @@ class Application:
 
 
 def _in_cbor(block: Block | None) -> bytes:
-    """An answer as a message's receipt has it: what precompiles return is bytes as they stand."""
+    """Return a result as CBOR for the receipt: precompiles return raw bytes."""
     if block is None:
         return b""
     return byte_string(block.data) if block.codec == RAW else block.data
 
 
 def block_of(machine: MachineState) -> EthereumBlock:
-    """The block's own part of the machine's context; defaults where it has none."""
+    """Return the block in the machine's context; defaults if there is none."""
     block = machine.context.block
     return block if isinstance(block, EthereumBlock) else EthereumBlock()
 
 
 def fork_of(machine: MachineState, block: EthereumBlock | None = None) -> Fork:
-    """The fork of a block, by default of the one that the machine is at, with users' precompiles."""
+    """Return the fork of a block, by default of the machine's current one, with users' precompiles."""
     return fork_with((block_of(machine) if block is None else block).fork, machine.context.precompiles)
 
 
 def blob_base_fee(block: EthereumBlock, fork: Fork) -> int:
-    """The price of blob gas in a block."""
+    """Return the blob base fee of a block."""
     return _blob_base_fee(block.excess_blob_gas, fork.blobs.update_fraction)
 
 
@@ -425,7 +424,7 @@ def _blob_base_fee(excess: int, fraction: int) -> int:
 
 
 def block_limits(machine: MachineState, block: EthereumBlock, fork: Fork, base_fee: int | None = None) -> BlockLimits:
-    """What the machine's block offers its first transaction; at another base fee than its own, if one is given."""
+    """Return the limits for the first transaction of the machine's block, optionally at another base fee."""
     return BlockLimits(
         gas=block.gas_limit,
         blob_gas=prices.BLOB * fork.blobs.maximum,

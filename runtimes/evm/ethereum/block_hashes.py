@@ -1,7 +1,7 @@
-"""The contract of block hashes (EIP-2935): a parent's hash is written into its slots without running it.
+"""The block hash contract (EIP-2935): writes a parent's hash into its slots without running its code.
 
-What its usual code does when the system calls it is done here. Between two blocks the contract is as it was left, so
-its storage is kept; where its head is another one, it is read again. Where it has other code, the caller runs it.
+This is equivalent to the system call of the contract's standard code. The contract's storage is cached between blocks
+and reloaded if the head has changed. If the contract has other code, the caller must run it.
 """
 
 from dataclasses import replace
@@ -29,10 +29,10 @@ class BlockHashes:
     def __init__(self, machine: MachineState) -> None:
         self._machine = machine
         self._left: tuple[Cid, EvmState, Kamt] | None = None
-        """Its head, its state and its storage, as they were written last."""
+        """The contract's head, state and storage as last written."""
 
     def keep(self, parent_hash: bytes) -> bool:
-        """Write the hash of the parent of the machine's block; False, with nothing done, where that code is not there.
+        """Write the hash of the parent of the machine's block; return False, without effect, if the code differs.
 
         Raises Fatal for a state that cannot be read, and the store's errors.
         """
@@ -41,7 +41,7 @@ class BlockHashes:
         state = None if actor is None else tree.get_actor(actor)
         if actor is None or state is None or state.code != machine.manifest.code("evm"):
             return False
-        (head, contract, slots), self._left = self._at(state.head), None  # until all is written
+        (head, contract, slots), self._left = self._at(state.head), None  # cleared until everything is written
         if contract.bytecode != _CODE:
             return False
         slots.set((machine.context.epoch - 1) % BLOCK_HASHES_KEPT, int.from_bytes(parent_hash, "big"))
@@ -60,5 +60,5 @@ class BlockHashes:
         try:
             contract = EvmState.decode(store.get(head))
         except (BlockNotFound, CodecError) as error:
-            raise Fatal(f"the state of the contract of block hashes cannot be read: {error}") from error
+            raise Fatal(f"the state of the block hash contract cannot be read: {error}") from error
         return head, contract, Kamt(store, None if contract.storage == EMPTY_KAMT else contract.storage)

@@ -1,7 +1,7 @@
-"""A block under Ethereum's rules: system calls, transactions one by one, receipts, withdrawals, requests.
+"""A block under Ethereum's rules: system calls, transactions, receipts, withdrawals, requests.
 
-It is what a transition tool does: accounts before, a block's environment and its transactions in; receipts, refusals
-and the accounts after out. Rules: the execution specifications' `apply_body`; EIP-4788 (beacon roots), 2935 (block
+It does the work of a transition tool: from accounts, a block's environment and transactions to receipts, rejections
+and the accounts afterwards. Rules: the execution specifications' `apply_body`; EIP-4788 (beacon roots), 2935 (block
 hashes), 4895 (withdrawals), 6110, 7002, 7251 and 7685 (requests), 7918 (the blob base fee's bound).
 """
 
@@ -33,13 +33,13 @@ DEPOSIT_EVENT: Final = bytes.fromhex("649bbc62d0e31342afea4e5cd82d4049e7e1ee912f
 _GWEI: Final = 10**9
 _DEPOSIT_LENGTH: Final = 576
 _DEPOSIT_PARTS: Final = ((160, 48), (256, 32), (320, 8), (384, 96), (512, 8))
-"""Where the lengths of the five byte strings of a deposit lie in its log, and what they are."""
+"""Offsets of the length fields of a deposit's five byte strings in its log, and the lengths."""
 _BLOB_BASE_COST: Final = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """Money from the consensus layer. `amount` in gwei."""
+    """A withdrawal from the consensus layer. `amount` in gwei."""
 
     index: int
     validator: int
@@ -47,25 +47,25 @@ class Withdrawal:
     amount: int
 
     def rlp(self) -> bytes:
-        """The withdrawal as a block holds it."""
+        """Return the withdrawal's encoding in a block."""
         numbers = rlp.number(self.index), rlp.number(self.validator)
         return rlp.encode([*numbers, bytes(self.address), rlp.number(self.amount)])
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedTransaction:
-    """A transaction of the block with its result. Gas in Ethereum's gas, `cumulative_gas` with those before."""
+    """A transaction of the block with its result. `cumulative_gas` includes the transactions before it."""
 
     signed: SignedTransaction
     result: TransactionResult
     cumulative_gas: int
 
     def logs(self) -> list[EmittedLog]:
-        """The transaction's logs."""
+        """Return the transaction's logs."""
         return [EmittedLog(address, log) for address, log in self.result.logs]
 
     def receipt(self) -> bytes:
-        """The receipt as the receipts' trie holds it."""
+        """Return the receipt's encoding in the receipts trie."""
         logs: list[rlp.Item] = [log_fields(address, log) for address, log in self.result.logs]
         status = rlp.number(int(self.result.success))
         body = rlp.encode([status, rlp.number(self.cumulative_gas), bloom(self.logs()), logs])
@@ -75,7 +75,7 @@ class AppliedTransaction:
 
 @dataclass(slots=True)
 class BlockRun:
-    """A block on its way: `start`, then transactions, then `finish`."""
+    """The execution of a block: `start`, then transactions, then `finish`."""
 
     machine: MachineState
     applied: list[AppliedTransaction] = field(default_factory=list)
@@ -89,7 +89,7 @@ class BlockRun:
         return fork_of(self.machine)
 
     def start(self, beacon_root: bytes | None, parent_hash: bytes | None) -> None:
-        """Tell the system contracts what came before; each is left out where it is not there."""
+        """Call the system contracts for the beacon root and the parent hash; each is skipped if it is None."""
         executor = EthereumExecutor(self.machine)
         if beacon_root is not None:
             executor.system_call(BEACON_ROOTS, beacon_root)
@@ -97,7 +97,7 @@ class BlockRun:
             executor.system_call(BLOCK_HASHES, parent_hash)
 
     def apply(self, signed: SignedTransaction) -> AppliedTransaction:
-        """Apply a transaction. Raises InvalidTransaction and TransactionError, with nothing changed."""
+        """Apply a transaction. Raises InvalidTransaction and TransactionError, without any change."""
         whole = block_limits(self.machine, block_of(self.machine), self.fork)
         limits = BlockLimits(
             gas=whole.gas - self.gas_used,
@@ -116,7 +116,7 @@ class BlockRun:
     def finish(self, withdrawals: Sequence[Withdrawal] = ()) -> None:
         """Pay withdrawals and collect requests.
 
-        Raises InvalidBlock for a deposit that is none, and where a contract that keeps requests is not there or fails.
+        Raises InvalidBlock for an invalid deposit, and if a request contract is missing or fails.
         """
         executor = EthereumExecutor(self.machine)
         executor.pay((withdrawal.address, withdrawal.amount * _GWEI) for withdrawal in withdrawals)
@@ -138,35 +138,35 @@ class BlockRun:
 
 
 def log_fields(address: EthAddress, log: Log) -> list[rlp.Item]:
-    """A log as receipts hold it."""
+    """Return a log's fields in a receipt."""
     return [bytes(address), list(log.topics), log.data]
 
 
 def logs_hash(logs: Iterable[tuple[EthAddress, Log]]) -> bytes:
-    """The hash by which tests and the transition tool name a list of logs."""
+    """Return the hash that tests and the transition tool use for a list of logs."""
     return bytes(keccak(rlp.encode([log_fields(address, log) for address, log in logs])))
 
 
 def deposit(data: bytes) -> bytes:
-    """The request in a deposit's log: its five byte strings in a row. Raises InvalidBlock."""
+    """Return the request in a deposit's log: its five byte strings, concatenated. Raises InvalidBlock."""
     if len(data) != _DEPOSIT_LENGTH:
-        raise InvalidBlock(f"a deposit's log has {_DEPOSIT_LENGTH} bytes, not {len(data)}")
+        raise InvalidBlock(f"a deposit's log must have {_DEPOSIT_LENGTH} bytes, not {len(data)}")
     parts = []
     for index, (at, length) in enumerate(_DEPOSIT_PARTS):
         offset = int.from_bytes(data[32 * index : 32 * index + 32], "big")
         if offset != at or int.from_bytes(data[at : at + 32], "big") != length:
-            raise InvalidBlock(f"part {index} of a deposit's log lies or ends elsewhere than at {at}, {length}")
+            raise InvalidBlock(f"part {index} of a deposit's log must have offset {at} and length {length}")
         parts.append(data[at + 32 : at + 32 + length])
     return b"".join(parts)
 
 
 def requests_hash(requests: Sequence[bytes]) -> bytes:
-    """The hash by which a block names its requests."""
+    """Return the hash of the requests in a block's header."""
     return sha256(b"".join(sha256(request).digest() for request in requests)).digest()
 
 
 def next_excess_blob_gas(fork: Fork, excess: int, blob_gas_used: int, base_fee: int) -> int:
-    """A block's excess of blob gas from its parent's figures (EIP-4844; EIP-7918 from Osaka on)."""
+    """Return a block's excess blob gas from its parent's values (EIP-4844; EIP-7918 from Osaka on)."""
     target, maximum = fork.blobs.target, fork.blobs.maximum
     if excess + blob_gas_used < target * prices.BLOB:
         return 0

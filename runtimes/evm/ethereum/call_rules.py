@@ -1,9 +1,9 @@
-"""Ethereum's rules of calls: what is at an address, what stands for code, and the two units of gas.
+"""Ethereum's call rules: resolution of addresses, execution of accounts' code, and conversion between two gas units.
 
-A precompile answers itself, an account without code takes the money, a contract is dispatched to the runtime of its
-code, in Ethereum's gas and at no price of the machine's. A native actor runs on a tracker of its own, in the network's
-milligas: the gas it is given times the exchange rate, and its caller pays what it used, rounded up; a contract that it
-calls gets back to Ethereum's gas the same way.
+A precompile runs immediately, an account without code only receives value, and a contract is dispatched to its runtime,
+in Ethereum gas and without machine prices. A native actor runs with a separate tracker in the network's milligas: the
+gas it is given times the exchange rate. Its caller pays what it used, rounded up. A contract that it calls uses
+Ethereum gas again, converted in the same way.
 """
 
 from collections.abc import Iterator
@@ -42,13 +42,13 @@ FREE: Final = LATEST.prices.successor(
     address_lookup=0,
     address_assignment=0,
 )
-"""What the call manager charges between contracts: the work of the machine costs nothing in Ethereum's gas."""
+"""The call manager's prices between contracts: the machine's own work is free in Ethereum gas."""
 
 
 class EthereumCallRules:
-    """See `hypervisor.call_manager.CallRules`; of one transaction.
+    """The `hypervisor.call_manager.CallRules` of one transaction.
 
-    While a native actor is at work, looks at actors have their price (`CallManager.charges_access`).
+    While a native actor runs, accesses to actors are charged (`CallManager.charges_access`).
     """
 
     def __init__(self, fork: Fork, accounts: Accounts, network_prices: PriceList) -> None:
@@ -58,16 +58,16 @@ class EthereumCallRules:
         self._accounts = accounts
         self._network_prices = network_prices
         self.creation: Call | None = None
-        """The call that makes the contract which it constructs. Else only the init actor may construct one."""
+        """The call that creates a contract. Apart from it, only the init actor may construct one."""
         self.exhausted = 0
-        """What was left of its gas when the last frame that failed without reverting did so."""
+        """Gas that was left when the last frame failed without reverting."""
 
     def set_fork(self, fork: Fork) -> None:
-        """Go by another fork's rules from now on."""
+        """Switch to another fork's rules."""
         self._fork, self._precompiles = fork, fork.precompiles
 
     def resolve(self, calls: CallManager, call: Call) -> ActorID | CallResult:
-        """The actor at an address, which money or a creation brings into being; a precompile's answer."""
+        """Return the actor at an address, creating it for value or a creation; or the result of a precompile."""
         address, accounts = ethereum_address(call.to), self._accounts
         if address is None:
             return FILECOIN_CALLS.resolve(calls, call)
@@ -81,20 +81,20 @@ class EthereumCallRules:
             accounts.create(actor)
         elif actor is None:
             if call.value == 0:
-                return CallResult(ExitCode.OK)  # no account there, and none comes into being (EIP-161)
+                return CallResult(ExitCode.OK)  # no account is created without value (EIP-161)
             actor = accounts.create_account(address)
         return actor
 
     def invoke(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
-        """Run code in the unit that it counts in; an account has none."""
+        """Run code in its gas unit; an account without code succeeds."""
         code, accounts, is_native = state.code, self._accounts, calls.charges_access
         if code in accounts.account_codes and call.method == INVOKE_EVM:
             return CallResult(ExitCode.OK)
         is_contract = code == accounts.evm_code
         constructs = is_contract and call.method == METHOD_CONSTRUCTOR
         if constructs and call is not self.creation and call.from_ != INIT_ACTOR:
-            # as on the network: a caller that could do this would run its own code in the contract's name
-            return CallResult(ExitCode.USR_FORBIDDEN, message="a contract is constructed by its creation only")
+            # as on the network: otherwise a caller could run its own code in the contract's context
+            return CallResult(ExitCode.USR_FORBIDDEN, message="a contract can only be constructed by its creation")
         if is_contract and is_native:
             with self._in_ethereum_gas(calls):
                 return calls.invoke(call, actor, state)
@@ -109,7 +109,7 @@ class EthereumCallRules:
     # --- precompiles ------------------------------------------------------------------------------------------
 
     def _precompile(self, calls: CallManager, call: Call, address: EthAddress, name: str) -> CallResult:
-        """Take the money, run the function; a failure uses up all gas of the call."""
+        """Transfer the value and run the function; a failure consumes all gas of the call."""
         if call.value:
             actor = self._accounts.find(address)
             calls.transfer(call.from_, self._accounts.create_account(address) if actor is None else actor, call.value)
@@ -128,15 +128,15 @@ class EthereumCallRules:
         return CallResult(ExitCode.OK, Block(RAW, output))
 
     def exhaust(self, calls: CallManager) -> None:
-        """Use up what is left in the gas frame in force."""
+        """Consume all gas of the current gas frame."""
         self.exhausted = calls.gas.available
         calls.gas.charge("OnFailure", self.exhausted)
 
-    # --- between the two units --------------------------------------------------------------------------------
+    # --- conversion of gas ------------------------------------------------------------------------------------
 
     @contextmanager
     def in_milligas(self, calls: CallManager, given: int) -> Iterator[None]:
-        """What runs inside has `given` gas, on the network's tracker and at its prices; what it uses is rounded up."""
+        """Run the body with `given` gas on the network's tracker and at its prices; gas used is rounded up."""
         gas = GasTracker(min(given * DEFAULT_RATE, MAX_MILLIGAS), tracer=calls.tracer)
         try:
             with _counting(calls, gas, self._network_prices, is_native=True):
@@ -146,7 +146,7 @@ class EthereumCallRules:
 
     @contextmanager
     def _in_ethereum_gas(self, calls: CallManager) -> Iterator[None]:
-        """What a native actor calls runs inside with all that is left, in whole Ethereum gas."""
+        """Run the body, called by a native actor, with all remaining gas in whole Ethereum gas."""
         gas = GasTracker(calls.gas.available // DEFAULT_RATE, tracer=calls.tracer, per_gas=1)
         try:
             with _counting(calls, gas, FREE, is_native=False):

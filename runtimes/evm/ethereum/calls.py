@@ -1,6 +1,6 @@
 """One transaction's calls under Ethereum's rules: the machine's call manager with the accounts and logs of contracts.
 
-Every CALL and CREATE comes through here as a call between actors; what becomes of it is `EthereumCallRules`'s to say.
+Every CALL and CREATE passes through here as a call between actors; `EthereumCallRules` executes it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,14 +33,14 @@ from runtimes.evm.interception import stands_between_frames
 from runtimes.evm.precompiles.filecoin import FILECOIN
 
 MAX_FRAMES: Final = 1025
-"""A transaction's first frame and 1,024 below it."""
+"""Maximum number of nested frames: a transaction's first frame and 1,024 below it."""
 
 _NONE: Final[Mapping[EthAddress, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class TransactionEnvironment:
-    """What does not change within a transaction: the rules, the block, and what opcodes ask of both."""
+    """Constants of a transaction: the rules, the block, and the values that opcodes read."""
 
     fork: Fork
     block: EthereumBlock
@@ -51,7 +51,7 @@ class TransactionEnvironment:
 
 
 class EthereumCalls(CallManager):
-    """Everything that lives as long as one transaction."""
+    """The state of one transaction."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class EthereumCalls(CallManager):
         environment: TransactionEnvironment,
         accounts: Accounts | None = None,
     ) -> None:
-        """`accounts` are those of the message, if it has looked at some already."""
+        """`accounts` are those of the message, if they are in use already."""
         filecoin_addresses = environment.block.filecoin_addresses
         self.accounts = accounts or Accounts(machine, Journal(), filecoin_addresses)
         self.ethereum_rules = rules = EthereumCallRules(environment.fork, self.accounts, machine.context.network.prices)
@@ -72,11 +72,11 @@ class EthereumCalls(CallManager):
         self.charges_access = False
         self.max_depth = MAX_FRAMES
         self.first_depth = 0
-        """At which the first call is made."""
+        """Depth of the first call."""
         self.environment = environment
         self.frames = self.interceptor if stands_between_frames(self.interceptor) else None
         self.bill: Callable[[CallResult | None], int] | None = None
-        """What the first call is billed, where it is a transaction in the middle of another message."""
+        """Returns the bill of the first call if it is an inner transaction of another message."""
         self.filecoin_precompiles = _NONE
         if filecoin_addresses:
             self.filecoin_precompiles = filecoin_precompiles(machine.context.network.evm)
@@ -86,8 +86,9 @@ class EthereumCalls(CallManager):
     def send_first_call(
         self, call: Call, actor: ActorID, address: EthAddress, run: Callable[[], CallResult | None]
     ) -> CallResult | None:
-        """Run a transaction's first call without kernel and dispatch, its value paid; taken back where it fails, or
-        is None.
+        """Run a transaction's first call without kernel and dispatch, including its value transfer.
+
+        Its effects are rolled back if it fails or returns None.
         """
         mark = self.begin()
         self.depth += 1
@@ -106,22 +107,22 @@ class EthereumCalls(CallManager):
         return result
 
     def creation(self, call: Call) -> Call:
-        """The call as one that makes the contract which it constructs. Else only the init actor may construct one."""
+        """Mark a call as a contract's creation. Apart from it, only the init actor may construct a contract."""
         self.ethereum_rules.creation = call
         return call
 
     def used_by(self, result: CallResult | None, before: int) -> int:
-        """As the machine has it, of a first call that is billed its bill."""
+        """Return the gas used since `before`; for the first call of an inner transaction, its bill."""
         if self.bill is not None and self.depth == self.first_depth:
             return self.bill(result)
         return self.gas.used - before
 
     def exhaust(self) -> None:
-        """Use up what is left in the gas frame in force."""
+        """Consume all gas of the current gas frame."""
         self.ethereum_rules.exhaust(self)
 
     def renew_block(self) -> None:
-        """Let opcodes see the machine's context as it is now."""
+        """Update the values that opcodes read from the machine's context."""
         now, block = self.machine.context, self.environment.block
         if isinstance(now.block, EthereumBlock):
             block = now.block
@@ -137,15 +138,15 @@ class EthereumCalls(CallManager):
         self.environment = replace(self.environment, block=block, context=context)
 
     def set_fork(self, fork: Fork) -> None:
-        """Let the calls that come go by another fork's rules."""
+        """Use another fork's rules for subsequent calls."""
         self.environment = replace(self.environment, fork=fork)
         self.ethereum_rules.set_fork(fork)
 
-    # --- taken back -------------------------------------------------------------------------------------------
+    # --- rollback ---------------------------------------------------------------------------------------------
 
     @contextmanager
     def atomically(self) -> Iterator[None]:
-        """What happens inside is kept as a whole, or taken back where it raises."""
+        """Keep the effects of the body, or roll them back if it raises."""
         mark = self.begin()
         try:
             yield
@@ -156,9 +157,9 @@ class EthereumCalls(CallManager):
 
     @contextmanager
     def trial(self) -> Iterator[None]:
-        """What happens inside is taken back, gas and memory included; interceptors of frames see nothing of it.
+        """Roll back the effects of the body, including gas and memory, and hide it from frame interceptors.
 
-        An interrupt meanwhile holds: nothing is left of the gas then.
+        An interrupt in the meantime stays in effect: no gas is left then.
         """
         mark, frames, memory = self.begin(), self.frames, self.memory.used
         limit, used = self.gas.limit, self.gas.used
@@ -174,7 +175,7 @@ class EthereumCalls(CallManager):
     # --- logs -------------------------------------------------------------------------------------------------
 
     def log(self, emitter: ActorID, log: Log) -> None:
-        """Emit a contract's log as an event, of any size."""
+        """Emit a contract's log of any size as an event."""
         self.emit([StampedEvent(emitter, tuple(log_to_entries(log)))])
 
     def emit(self, events: Iterable[StampedEvent]) -> None:
@@ -187,7 +188,7 @@ class EthereumCalls(CallManager):
             self.report_log(event)
 
     def report_log(self, event: StampedEvent) -> None:
-        """Tell those who listen of a contract's log."""
+        """Report a contract's log to interceptor and tracer."""
         if self.frames is not None:
             self.frames.on_log(self, event.emitter, cast(Log, entries_to_log(event.entries)))
         if self.tracer is not None:
@@ -197,6 +198,6 @@ class EthereumCalls(CallManager):
 
 @lru_cache
 def filecoin_precompiles(features: frozenset[str]) -> Mapping[EthAddress, str]:
-    """Filecoin's own precompiles by address, where contracts may use some features (`NetworkVersion.evm`)."""
+    """Return Filecoin's own precompiles by address for a set of features (`NetworkVersion.evm`)."""
     precompiles = filecoin_rules(replace(LATEST, evm=features)).precompiles
     return MappingProxyType({address: name for address, name in precompiles.items() if name in FILECOIN})

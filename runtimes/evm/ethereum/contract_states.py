@@ -1,4 +1,4 @@
-"""Contracts' states, storages and code by their CIDs, as the store has them; nothing here is of one message."""
+"""Contracts' states, storages and code by CID, as in the store; independent of any one message."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,28 +26,28 @@ EMPTY_CODE: Final = cid_of(b"", RAW)
 NATIVE_CODE_CID: Final = cid_of(NATIVE_CODE, RAW)
 
 NEW_CONTRACT: Final = EvmState(EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, None, FIRST_NONCE, None)
-"""What an EVM actor is whose head is still the empty array: one that this message creates."""
+"""The state of an EVM actor whose head is still the empty array: one that this message creates."""
 
 _SHAPES: dict[Cid, tuple[int, EthAddress | None]] = {}
-"""Of code that was met, which is what its CID says: its length, whose code it lends."""
+"""Cache by code CID: the code's length, and the address it delegates to, if any."""
 _MOST_SHAPES: Final = 4096
 
 _MOST_STATES: Final = 4096
 _MOST_TREES: Final = 32
 _MOST_NODES: Final = 8192
-"""Of what a machine's messages hand on: states, storages, and nodes of all storages together."""
+"""Maximum numbers of cached states, storages, and nodes of all storages together."""
 _HELD: Final = attrgetter("held")
 
 
 def may_send(code: bytes, fork: Fork) -> bool:
-    """Whether an account with this code may send transactions. Source: EIP-3607, EIP-7702."""
+    """Return True if an account with this code may send transactions. Source: EIP-3607, EIP-7702."""
     return not code or (fork.delegations and is_delegation(code))
 
 
 class KnownContracts:
-    """States and storages that a machine's messages have read or written, by their CIDs: the next message finds them.
+    """A cache of states and storages that a machine's messages have read or written, by CID.
 
-    A storage belongs to the root that it was written as last. One whose blocks were taken back is found by no state.
+    A storage is filed under the root that was written last. If its blocks are rolled back, no state refers to it.
     """
 
     def __init__(self) -> None:
@@ -56,21 +56,21 @@ class KnownContracts:
         self.forget()
 
     def trim(self) -> None:
-        """Between messages: forget the storages of long ago, and everything where it is too much."""
+        """Drop old storages, and everything above a limit. Called between messages."""
         while len(self.trees) > _MOST_TREES:
             del self.trees[next(iter(self.trees))]
         if len(self.states) > _MOST_STATES or sum(map(_HELD, self.trees.values())) > _MOST_NODES:
             self.forget()
 
     def forget(self) -> None:
-        """Forget everything."""
+        """Clear the cache."""
         self.trees.clear()
         self.states.clear()
         self.states[EMPTY_ARRAY_CID] = NEW_CONTRACT
 
 
 class ContractStates:
-    """What was read of contracts, before or now, and how they are written."""
+    """Reads and writes contracts, using the cache of earlier messages."""
 
     def __init__(self, machine: MachineState, known: KnownContracts) -> None:
         self._store = machine.store
@@ -80,7 +80,7 @@ class ContractStates:
         self._states, self._trees = known.states, known.trees
 
     def of(self, state: ActorState) -> EvmState:
-        """The state of a contract. Raises Fatal."""
+        """Return the state of a contract. Raises Fatal."""
         contract = self._states.get(state.head)
         if contract is None:
             try:
@@ -91,7 +91,7 @@ class ContractStates:
         return contract
 
     def storage(self, root: Cid) -> StoredWords:
-        """The slots under a root, to read."""
+        """Return the slots under a root, for reading."""
         words = self._trees.get(root)
         if words is None:
             origin = self._tree.origin
@@ -102,12 +102,12 @@ class ContractStates:
         return words
 
     def write_slots(self, root: Cid, slots: Sequence[tuple[int, int]]) -> Cid:
-        """The root of a storage with these words in it."""
+        """Write words to a storage and return its new root."""
         tree = self.storage(root)
         writes = [(slot, word) for slot, word in slots if tree.get(slot) != word]
         if not writes:
             return root
-        del self._trees[root]  # what it holds from now on has another root
+        del self._trees[root]  # its content changes, so it gets another root
         for slot, word in writes:
             tree.set(slot, word)
         changed = tree.flush()
@@ -115,7 +115,7 @@ class ContractStates:
         return changed
 
     def code_block(self, cid: Cid) -> bytes:
-        """The code of a CID."""
+        """Return the code of a CID."""
         if cid == EMPTY_CODE:
             return b""
         if cid == NATIVE_CODE_CID:
@@ -126,7 +126,7 @@ class ContractStates:
             raise Fatal(f"a contract's code is missing: {error}") from error
 
     def code_size_and_delegate(self, cid: Cid) -> tuple[int, EthAddress | None]:
-        """The length of the code of a CID in bytes, and the address whose code it lends."""
+        """Return the length in bytes of the code of a CID, and the address it delegates to, if any."""
         shape = _SHAPES.get(cid)
         if shape is None:
             code = self.code_block(cid)
@@ -136,7 +136,7 @@ class ContractStates:
         return shape
 
     def form(self, contract: EvmState, state: ActorState) -> ActorState:
-        """The actor that an account is: with a contract's state only where it has code or slots."""
+        """Return the actor of an account: with a contract's state only if it has code or slots."""
         if contract.bytecode == EMPTY_CODE and contract.storage == EMPTY_KAMT:
             return replace(state, code=self._manifest.code("ethaccount"), head=EMPTY_ARRAY_CID, nonce=contract.nonce)
         data = contract.encode()

@@ -1,7 +1,7 @@
-"""The machine's executor where the rules are `ethereum`: transactions, and Filecoin's messages as transactions.
+"""The machine's executor under `ethereum` rules: transactions, and Filecoin messages as transactions.
 
-A message is taken as the transaction that it is: type 2, from its sender, its fee cap and premium as Ethereum's two
-fees, its gas limit in Ethereum's gas.
+A message is treated as a transaction of type 2 from its sender, with its fee cap and premium as Ethereum's two fees and
+its gas limit in Ethereum gas.
 """
 
 from collections.abc import Callable, Iterable
@@ -50,15 +50,15 @@ _EXIT_CODES = {
 
 
 class InvalidBlock(InvalidInput):
-    """What a block's transactions did is something that no block may do."""
+    """Raised if a block's transactions do something that no valid block may do."""
 
 
 class EthereumExecutor:
-    """Applies transactions to the state tree of a machine whose context is of these rules, else raises InvalidInput."""
+    """Applies transactions to a machine's state tree; raises InvalidInput unless its context has these rules."""
 
     def __init__(self, machine: MachineState) -> None:
         if machine.context.rules != ETHEREUM:
-            raise InvalidInput(f"the machine's context is of the rules '{machine.context.rules}', not '{ETHEREUM}'")
+            raise InvalidInput(f"the machine's context has the rules '{machine.context.rules}', not '{ETHEREUM}'")
         self._machine = machine
         self._hashes = BlockHashes(machine)
         self._known = KnownContracts()
@@ -66,33 +66,33 @@ class EthereumExecutor:
     def apply_transaction(
         self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None
     ) -> TransactionResult:
-        """Apply a sender's transaction; `limits` says what is left in the block (default: a whole one).
+        """Apply a sender's transaction; `limits` are the block's remaining limits (default: a whole block's).
 
-        Raises InvalidTransaction, with nothing changed.
+        Raises InvalidTransaction, without any change.
         """
         return self._or_rollback(lambda: self._application(transaction, sender, limits).apply())
 
     def system_call(self, to: EthAddress, data: bytes) -> bytes | None:
-        """Call a contract in the name of the system: no fees, nothing warm, gas of its own.
+        """Call a contract from the system address: no fees, nothing warm, its own gas.
 
-        What it returned, None where nothing is at the address or the call failed.
+        Returns its data, or None if there is no contract or the call failed.
         """
         system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, SYSTEM_CALL_GAS, 0, 0)
         result = self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_of_system)
         return unwrap_return(result.output) if result.success else None
 
     def checked_system_call(self, to: EthAddress) -> bytes:
-        """The same for a contract without which there is no block (EIP-7002, EIP-7251). Raises InvalidBlock."""
+        """Make a system call that a valid block requires (EIP-7002, EIP-7251). Raises InvalidBlock."""
         accounts = self._accounts()
         if not accounts.code(accounts.find(to)):
-            raise InvalidBlock(f"a block needs a contract at 0x{to.hex()}, and there is none")
+            raise InvalidBlock(f"a block requires a contract at 0x{to.hex()}, which does not exist")
         returned = self.system_call(to, b"")
         if returned is None:
-            raise InvalidBlock(f"the system's call of 0x{to.hex()} failed")
+            raise InvalidBlock(f"the system call of 0x{to.hex()} failed")
         return returned
 
     def pay(self, amounts: Iterable[tuple[EthAddress, int]]) -> None:
-        """Credit addresses with money from elsewhere, in wei; an account that stays empty is removed."""
+        """Credit addresses with withdrawals, in wei; an account that stays empty is removed."""
         accounts = self._accounts()
         for address, amount in amounts:
             accounts.touch(address)
@@ -102,10 +102,10 @@ class EthereumExecutor:
         accounts.write_back()
 
     def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
-        """Apply a Filecoin message; its length on chain costs nothing under these rules.
+        """Apply a Filecoin message; its length on chain is free under these rules.
 
-        A receipt's gas is Ethereum's. A message that no block may hold changes nothing and has the exit code of the
-        reason: 1 for a bad sender, 2 for its nonce or money, 7 for too little gas.
+        The receipt's gas is Ethereum gas. An invalid message changes nothing; its exit code is 1 for a bad sender, 2
+        for a bad nonce or missing funds, 7 for too little gas.
         """
         if not 0 < message.gas_limit <= _MAX_I64:
             raise MessageError(f"gas limit {message.gas_limit} is not between 1 and 2^63 - 1")
@@ -119,26 +119,26 @@ class EthereumExecutor:
 
     @staticmethod
     def fork_names() -> tuple[str, ...]:
-        """The forks whose rules are there, oldest first (`bridge.ethereum_execution.ForkTable`)."""
+        """Return the names of the supported forks, oldest first (`bridge.ethereum_execution.ForkTable`)."""
         return fork_names()
 
     @staticmethod
     def transaction_types(fork: str) -> tuple[int, ...]:
-        """The types of transactions that a fork has (`bridge.ethereum_execution.ForkTable`)."""
+        """Return the transaction types of a fork (`bridge.ethereum_execution.ForkTable`)."""
         return ALL_TYPES if fork_named(fork).delegations else tuple(kind for kind in ALL_TYPES if kind != SET_CODE)
 
-    # --- what a chain asks (`bridge.ethereum_execution.EthereumExecution`) ------------------------------------
+    # --- interface to the chain (`bridge.ethereum_execution.EthereumExecution`) -------------------------------
 
     def apply_signed(self, signed: SignedTransaction, sender: EthAddress) -> ApplyResult:
-        """Apply a transaction that this sender signed. Raises InvalidTransaction."""
+        """Apply a transaction signed by this sender. Raises InvalidTransaction."""
         transaction = signed.transaction
         return self._apply_traced(transaction, sender, lambda: self.apply_transaction(transaction, sender))
 
     def ask(self, question: Question) -> ApplyResult:
-        """What a call from outside does, which the caller takes back. Raises InvalidTransaction.
+        """Return the result of a call from outside, which the caller rolls back. Raises InvalidTransaction.
 
-        Storage is written only where it may be looked at: by a tracer, or for the code that is created. The
-        receipt of any other has no root of events.
+        Storage is written only if it may be read: by a tracer, or for created code. Otherwise the receipt has no events
+        root.
         """
         accounts = self._accounts()
         transaction = _transaction_of(question, accounts)
@@ -150,13 +150,13 @@ class EthereumExecutor:
         )
 
     def apply_unpaid(self, message: Message) -> ApplyResult:
-        """Apply a message in anybody's name, at any nonce and without fees. Raises InvalidTransaction."""
+        """Apply a message of any sender, at any nonce and without fees. Raises InvalidTransaction."""
         sender, transaction, entry = transaction_of(self._machine, message)
         application = self._application(transaction, sender, None, entry, paid=False)
         return self._apply_traced(transaction, sender, lambda: self._or_rollback(application.ask))
 
     def check(self, asked: Message | Transaction, base_fee: TokenAmount) -> None:
-        """Whether a block with this base fee may hold a message or transaction, whatever its sender.
+        """Check that a block with this base fee may contain a message or transaction, regardless of its sender.
 
         Raises InvalidTransaction.
         """
@@ -166,11 +166,11 @@ class EthereumExecutor:
         check(found, fork, block_limits(self._machine, block, fork, base_fee))
 
     def may_send(self, code: bytes) -> bool:
-        """Whether an account with this code may send transactions (EIP-3607, EIP-7702)."""
+        """Return True if an account with this code may send transactions (EIP-3607, EIP-7702)."""
         return may_send(code, fork_of(self._machine))
 
     def fork_facts(self) -> ForkFacts:
-        """What the fork of the machine's context offers."""
+        """Return the properties of the fork of the machine's context."""
         fork = fork_of(self._machine)
         blobs = fork.blobs
         return ForkFacts(
@@ -184,12 +184,12 @@ class EthereumExecutor:
         )
 
     def begin_block(self, parent_hash: bytes) -> None:
-        """Let the contract of block hashes know the parent (EIP-2935), where the fork and the state have it."""
+        """Update the block hash contract with the parent's hash (EIP-2935), if the fork has it."""
         if fork_of(self._machine).block_hash_contract and not self._hashes.keep(parent_hash):
             self.system_call(BLOCK_HASHES, parent_hash)
 
     def _accounts(self) -> Accounts:
-        """The accounts of a message, which finds what those before it have read."""
+        """Return the accounts of a message, with the cache of earlier messages."""
         self._known.trim()
         return Accounts(self._machine, Journal(), block_of(self._machine).filecoin_addresses, self._known)
 
@@ -206,7 +206,7 @@ class EthereumExecutor:
     def _apply_traced(
         self, transaction: Transaction, sender: EthAddress, apply: Callable[[], TransactionResult], kept: bool = True
     ) -> ApplyResult:
-        """The result as a message's, reported to a tracer as one."""
+        """Run `apply`, report it to the tracer as a message, and convert its result."""
         tracer, to = self._machine.tracer, transaction.to
         if tracer is not None:
             address = Address.delegated(EAM_NAMESPACE, sender)
@@ -239,7 +239,7 @@ class EthereumExecutor:
         return ApplyResult(receipt, result.gas, result.events, result.message, result.reason)
 
     def _or_rollback(self, apply: Callable[[], TransactionResult]) -> TransactionResult:
-        """What raises leaves the state as it was."""
+        """Run `apply`; roll the state back if it raises."""
         tree = self._machine.state_tree
         mark = tree.begin()
         try:

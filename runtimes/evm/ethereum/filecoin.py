@@ -1,8 +1,8 @@
 """Filecoin's precompiles under Ethereum's rules: the same functions, in the network's milligas.
 
-A contract reaches native actors by them as on Filecoin. What they use is converted like a native call's gas
-(`runtimes.evm.ethereum.calls`), and costs the contract whole Ethereum gas, rounded up. A failure costs no more than was
-used: the Filecoin network's rule.
+Contracts call native actors through them as on Filecoin. Their gas is converted like that of a native call
+(`runtimes.evm.ethereum.calls`) and charged in whole Ethereum gas, rounded up. A failure costs only the gas used so far,
+as on Filecoin.
 """
 
 from dataclasses import replace
@@ -29,7 +29,7 @@ _ALL_GAS: Final = (1 << 64) - 1
 
 
 class Door:
-    """What the precompiles need of a host: the kernel at the network's prices, and sends from the contract."""
+    """The host interface for precompiles: a kernel at the network's prices, and sends from the contract."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.syscalls = Syscalls(kernel, DEFAULT_RATE)
@@ -37,7 +37,7 @@ class Door:
 
     @property
     def contract(self) -> "Door":
-        """The one in whose name this sends."""
+        """The sender, which is this object."""
         return self
 
     def send(
@@ -49,24 +49,24 @@ class Door:
         gas_limit: int | None = None,
         read_only: bool = False,
     ) -> SendResult:
-        """Call another actor. The contract's state is in the journal, so there is nothing to write before."""
+        """Call another actor. The contract's state is in the journal, so nothing has to be written first."""
         return self.syscalls.send(to, method, params, value, gas_limit, read_only)
 
     def hold(self, size: int, copies: int) -> None:
-        """Pay for `copies` copies of `size` bytes, as the official actor does, which has to keep them."""
+        """Charge for `copies` copies of `size` bytes, which the official actor keeps in memory."""
         hold(self.syscalls, self.rules, size, copies)
 
     def get_gas_left(self) -> Gas:
-        """Gas left, in the network's."""
+        """Return the remaining gas in the network's unit."""
         return self.syscalls.gas_left()
 
 
 def answer_filecoin(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -> Answer:
-    """Carry out a call of one of the precompiles with at most `limit` gas."""
+    """Execute a call of one of the precompiles with at most `limit` gas."""
     calls, kernel = host.calls, host.kernel
     host.gas.settle()
     try:
-        with calls.atomically():  # what the actor did is taken back where its answer cannot be paid for
+        with calls.atomically():  # rolled back if the result cannot be paid for
             with calls.ethereum_rules.in_milligas(calls, limit):
                 door = Door(Kernel(calls, kernel.context))
                 output = FILECOIN[name](door, replace(ask, gas=_ALL_GAS))

@@ -1,7 +1,7 @@
-"""A transaction's first call: run with all that it calls by an engine that can, without a kernel and another thread.
+"""A transaction's first call: run with all nested calls by an engine that supports it, without kernel and extra thread.
 
-Most transactions are short and touch nothing but contracts and accounts: for them what the machine does around a call
-takes longer than the call. Where the engine leaves the call, it takes its usual way. What comes of it is the same.
+Most transactions only touch contracts and accounts; for these, per-call overhead dominates execution time. If the
+engine cannot complete the call tree, the call runs as usual. The result is the same.
 """
 
 from functools import partial
@@ -37,7 +37,7 @@ def _send_untraced(calls: EthereumCalls, call: Call) -> CallResult:
 
 
 def _run_tree(calls: EthereumCalls, call: Call) -> CallResult | None:
-    """The call of a contract as a tree; None where nothing has happened."""
+    """Run the call of a contract as a tree; return None, without effect, if that is not possible."""
     address, accounts = ethereum_address(call.to), calls.accounts
     if address is None or address in calls.environment.fork.precompiles:
         return None

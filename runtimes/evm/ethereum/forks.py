@@ -1,6 +1,6 @@
-"""Ethereum's forks as rows: each says only what it changes.
+"""Ethereum's forks as rows; each names only its changes.
 
-A row names the opcodes with their flat prices, the precompiles, and what transactions may be and cost. Rules: the
+A row defines the opcodes with their static gas, the precompiles, and the types and costs of transactions. Rules: the
 Ethereum execution specifications of Cancun, Prague and Osaka; EIP-7691 for the blobs of Prague.
 """
 
@@ -35,12 +35,12 @@ _ROWS: Final = """
     f0 CREATE 32000      f1 CALL 0           f2 CALLCODE 0        f3 RETURN 0        f4 DELEGATECALL 0 f5 CREATE2 32000
     fa STATICCALL 0      fd REVERT 0         fe INVALID 0         ff SELFDESTRUCT 5000
 """
-"""Flat prices only: what depends on sizes, on what was touched before or on money are rows of `GasTable`."""
+"""Static gas only; dynamic gas (sizes, access, value) is in `GasTable`."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlobSchedule:
-    """How many blobs a block should and may hold, and how fast their base fee follows. Counts; the fraction in gas."""
+    """A block's target and maximum number of blobs, and the update fraction of their base fee (in gas)."""
 
     target: int
     maximum: int
@@ -50,49 +50,49 @@ class BlobSchedule:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """One set of Ethereum's rules. Gas in Ethereum's gas, sizes in bytes."""
+    """One set of Ethereum's rules. Gas in Ethereum gas, sizes in bytes."""
 
     name: str
     opcodes: Mapping[int, Opcode]
     precompiles: Mapping[EthAddress, str]
     blobs: BlobSchedule
     gas: GasTable = CANCUN_GAS
-    """What opcodes cost beyond their flat prices."""
+    """Dynamic gas prices of opcodes."""
     calldata_floor: bool = False
-    """A transaction pays at least a floor for its calldata (EIP-7623)."""
+    """True if a transaction pays at least a floor price for its calldata (EIP-7623)."""
     delegations: bool = False
-    """Accounts may lend themselves a contract's code (EIP-7702)."""
+    """True if accounts can delegate to a contract's code (EIP-7702)."""
     block_hash_contract: bool = False
-    """A contract keeps block hashes (EIP-2935)."""
+    """True if a contract stores block hashes (EIP-2935)."""
     requests: bool = False
-    """Blocks carry requests to the consensus layer (EIP-7685)."""
+    """True if blocks carry requests to the consensus layer (EIP-7685)."""
     transaction_gas_cap: int | None = None
-    """EIP-7825."""
+    """Maximum gas limit of a transaction (EIP-7825), or None."""
     bounded_modexp: bool = False
-    """MODEXP has bounds and a higher price (EIP-7823, EIP-7883)."""
+    """True if MODEXP has bounds and a higher price (EIP-7823, EIP-7883)."""
     bounded_blob_fee: bool = False
-    """The blob base fee follows the base fee downwards (EIP-7918)."""
+    """True if the blob base fee has a lower bound derived from the base fee (EIP-7918)."""
     family: str = "ethereum"
-    """Which forms of the opcodes engines use."""
+    """The family of opcode variants that engines use."""
     registered: Mapping[str, Precompile] = field(default_factory=dict)
     """Users' precompiles by their names in `precompiles`."""
 
     @property
     def creation_returns(self) -> bool:
-        """A creation has return data of its own."""
+        """True: a creation sets the return data."""
         return True
 
     @property
     def tree(self) -> "Fork":
-        """The fork itself: a tree knows all that its calls may meet."""
+        """The fork itself, which also has the rules for whole call trees."""
         return self
 
     def copy_gas(self, size: int) -> int:
-        """What copying N bytes within memory costs."""
+        """Return the gas for copying `size` bytes within memory."""
         return self.gas.copy_word * words(size)
 
     def successor(self, name: str, **changes: Any) -> "Fork":
-        """The next fork, different in the named fields only."""
+        """Return the next fork, with changes in the named fields only."""
         return replace(self, name=name, **changes)
 
 
@@ -133,12 +133,12 @@ LATEST: Final = [*FORKS.values()][-1]
 
 
 def fork_names() -> tuple[str, ...]:
-    """The names of the rows, oldest first."""
+    """Return the names of the forks, oldest first."""
     return tuple(FORKS)
 
 
 def fork_named(name: str) -> Fork:
-    """The row of a name, the newest one's if it is empty; InvalidInput names the known ones."""
+    """Return the fork of this name, or the latest if the name is empty. Raises InvalidInput."""
     if not name:
         return LATEST
     try:
@@ -149,7 +149,7 @@ def fork_named(name: str) -> Fork:
 
 @lru_cache(64)
 def fork_with(name: str, table: PrecompileTable | None) -> Fork:
-    """The row of a name, with users' precompiles beside the fork's own where there are any. Raises InvalidInput."""
+    """Return the fork of this name with users' precompiles added to its own. Raises InvalidInput."""
     fork = fork_named(name)
     if table is None:
         return fork

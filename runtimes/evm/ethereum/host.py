@@ -1,7 +1,7 @@
-"""The EVMC-like host of one frame under Ethereum's rules: what its opcodes reach, and what depends on more than them.
+"""The EVMC-like host of one frame under Ethereum's rules: state access and dynamic gas of its opcodes.
 
-Each operation charges what it costs beyond the opcode's flat price, before it does anything. A frame that cannot pay
-raises OutOfGas; the runtime lets it end there.
+Each operation first charges its price beyond the opcode's static gas. A frame that cannot pay raises OutOfGas, and the
+runtime ends it.
 """
 
 from collections.abc import Sequence
@@ -25,14 +25,13 @@ from store.keccak import keccak
 
 _BLOCK_HASHES: Final = 256
 _MAPPING_KEY: Final = 64
-"""The bytes that a mapping's slot is the hash of: key and the mapping's own slot."""
+"""Input size in bytes of the hash for a mapping's slot: the key and the mapping's own slot."""
 
 
 class EthereumHost(EthereumTreeHost):
-    """The world of one frame; see `runtimes.evm.engine.Host`.
+    """The environment of one frame; see `runtimes.evm.engine.Host`.
 
-    `address` is that of the contract in whose name the frame runs, `calls` the kernel's; `caller` and `value` are the
-    frame's.
+    `address` is that of the contract in whose context the frame runs; `caller` and `value` are the frame's.
     """
 
     def __init__(
@@ -50,19 +49,19 @@ class EthereumHost(EthereumTreeHost):
 
     @property
     def steps(self) -> StepTracer | None:
-        """Who wants every instruction."""
+        """The tracer that receives every instruction, or None."""
         tracer = self.calls.tracer
         return tracer if tracer is not None and isinstance(tracer, StepTracer) else None
 
     def get_refund(self) -> int:
-        """The transaction's refund counter."""
+        """Return the transaction's refund counter."""
         return self.accounts.refund
 
     # --- trees ------------------------------------------------------------------------------------------------
 
     def tree_mode(self) -> TreeMode | None:
-        """An interceptor between frames answers for some addresses, and may want to see the calls that the frame makes:
-        it waits meanwhile, and what it has done is there for all. So does a tracer that wants no single instructions.
+        """Return the tree mode. The frame pauses at calls that an interceptor between frames handles or wants to see,
+        and its changes so far become visible; likewise for a tracer that does not receive single instructions.
         """
         calls, frames = self.calls, self.frames
         is_traced = calls.tracer is not None
@@ -77,55 +76,55 @@ class EthereumHost(EthereumTreeHost):
         return TreeMode.WHOLE
 
     def leaves_tree(self, address: EthAddress) -> bool:
-        """Filecoin's actors and precompiles, users' precompiles, and what an interceptor of calls answers for."""
+        """Return True for Filecoin's actors and precompiles, users' precompiles, and intercepted addresses."""
         interceptor = self.calls.interceptor
         if self.frames is None and interceptor is not None and address in interceptor.watched:
             return True
         return self.is_beyond_guest(address)
 
     def is_watched(self, address: EthAddress) -> bool:
-        """What an interceptor between frames answers for."""
+        """Return True if an interceptor between frames handles this address."""
         return self.frames is not None and address in self.frames.watched
 
     # --- gas --------------------------------------------------------------------------------------------------
 
     def charge(self, amount: int) -> None:
-        """Take gas; OutOfGas."""
+        """Charge gas; raises OutOfGas."""
         gas = self.gas
         if amount > gas.remaining:
             gas.overdraw(amount)
         gas.remaining -= amount
 
     def access(self, address: EthAddress) -> int:
-        """The price of looking at an address, which is warm from now on."""
+        """Return the price of accessing an address, and warm it."""
         return self.prices.warm if self.accounts.warm(address) else self.prices.cold_account
 
     def grow_memory(self, size: int) -> int:
-        """Pay for memory up to `size` bytes; what the machine does not hold (from 512 MiB) is out of gas as well."""
+        """Charge for memory up to `size` bytes; more than the machine's limit (512 MiB) is out of gas as well."""
         count = words(size)
         if count > self._memory_words:
             price = self.prices.memory(count)
             self.charge(price - self._memory_price)
             if not self.calls.memory.grow(self._memory_words << 5, count << 5):
-                raise OutOfGas(f"memory of {size} bytes")
+                raise OutOfGas(f"memory of {size} bytes exceeds the machine's limit")
             self._memory_words, self._memory_price = count, price
         return count << 5
 
     def note_memory(self, size: int) -> None:
-        """Take note of memory that the frame has paid for itself, in bytes."""
+        """Record the memory in bytes that the frame has already paid for."""
         count = words(size)
         if count > self._memory_words:
             self.calls.memory.grow(self._memory_words << 5, count << 5)
             self._memory_words, self._memory_price = count, self.prices.memory(count)
 
     def get_gas_left(self) -> int:
-        """Gas left."""
+        """Return the remaining gas."""
         return self.gas.left
 
     # --- state ------------------------------------------------------------------------------------------------
 
     def get_storage(self, key: int) -> int:
-        """The word in a slot."""
+        """Return the word in a slot."""
         if self.frames is not None and self.frames.is_armed:
             self.frames.on_storage_access(self, key, None)
         word, warm = self.accounts.load(self.actor, key)
@@ -133,7 +132,7 @@ class EthereumHost(EthereumTreeHost):
         return word
 
     def set_storage(self, key: int, value: int) -> None:
-        """Write a slot; not with the stipend of a transfer alone (EIP-2200)."""
+        """Write a slot; not with only the stipend of a transfer left (EIP-2200)."""
         if self.gas.left <= self.prices.call_stipend:
             raise OutOfGas("writing a slot needs more gas than a transfer's stipend")
         if self.frames is not None and self.frames.is_armed:
@@ -146,31 +145,31 @@ class EthereumHost(EthereumTreeHost):
             self.accounts.store(self.actor, key, value)
 
     def get_transient_storage(self, key: int) -> int:
-        """The word in a slot that lives for the transaction."""
+        """Return the word in a transient slot."""
         return self.accounts.load_transient(self.actor, key)
 
     def set_transient_storage(self, key: int, value: int) -> None:
-        """Write a slot that lives for the transaction."""
+        """Write a transient slot."""
         self.accounts.store_transient(self.actor, key, value)
 
-    # --- others -----------------------------------------------------------------------------------------------
+    # --- accounts ---------------------------------------------------------------------------------------------
 
     def get_balance(self, address: EthAddress) -> int:
-        """The balance behind an address."""
+        """Return the balance of an address."""
         self.charge(self.access(address))
         return self.accounts.balance(self.accounts.find(address))
 
     def get_self_balance(self) -> int:
-        """The contract's own balance."""
+        """Return the contract's own balance."""
         return self.accounts.balance(self.actor)
 
     def get_code_size(self, address: EthAddress) -> int:
-        """The length of the code behind an address."""
+        """Return the length of the code at an address."""
         self.charge(self.access(address))
         return len(self.accounts.code(self.accounts.find(address)))
 
     def get_code_hash(self, address: EthAddress) -> bytes:
-        """The hash of the code behind an address, zeros for none or an empty account (EIP-1052)."""
+        """Return the hash of the code at an address, zeros for a missing or empty account (EIP-1052)."""
         self.charge(self.access(address))
         actor = self.accounts.find(address)
         if actor is None or self.accounts.is_empty(actor):
@@ -178,27 +177,27 @@ class EthereumHost(EthereumTreeHost):
         return self.accounts.code_hash(actor)
 
     def copy_code(self, address: EthAddress) -> bytes:
-        """The code behind an address."""
+        """Return the code at an address."""
         self.charge(self.access(address))
         return self.accounts.code(self.accounts.find(address))
 
     # --- transaction and block --------------------------------------------------------------------------------
 
     def get_tx_context(self) -> TxContext:
-        """Block and transaction."""
+        """Return the constants of block and transaction."""
         return self.calls.environment.context
 
     def get_origin(self) -> EthAddress:
-        """The transaction's sender."""
+        """Return the transaction's sender."""
         return self.calls.environment.origin
 
     def get_prev_randao(self) -> bytes:
-        """The block's randomness: its own, where it has some."""
+        """Return the block's randomness: its own if set, else the beacon's."""
         machine, own = self.calls.machine, self.calls.environment.block.randomness
         return own if own is not None else machine.externs.beacon_randomness(machine.context.epoch)
 
     def get_block_hash(self, number: int) -> bytes:
-        """The hash of one of the last 256 blocks."""
+        """Return the hash of one of the last 256 blocks, zeros for any other number."""
         machine = self.calls.machine
         if not max(machine.context.epoch - _BLOCK_HASHES, 0) <= number < machine.context.epoch:
             return bytes(32)
@@ -208,16 +207,16 @@ class EthereumHost(EthereumTreeHost):
             return bytes(32)
 
     def get_blob_hash(self, index: int) -> bytes:
-        """The versioned hash of one of the transaction's blobs, zeros for any other index."""
+        """Return the versioned hash of one of the transaction's blobs, zeros for any other index."""
         hashes = self.calls.environment.blob_hashes
         return hashes[index] if index < len(hashes) else bytes(32)
 
     def get_blob_base_fee(self) -> int:
-        """The price of blob gas in this block."""
+        """Return the blob base fee of this block."""
         return self.calls.environment.blob_base_fee
 
     def keccak256(self, data: bytes) -> bytes:
-        """A hash; the opcode's flat price is taken, words come on top."""
+        """Return a hash; charges for the words, on top of the opcode's static gas."""
         self.charge(self.prices.keccak_word * words(len(data)))
         digest = keccak(data)
         if self.frames is not None and len(data) == _MAPPING_KEY and self.frames.is_armed:
@@ -232,7 +231,7 @@ class EthereumHost(EthereumTreeHost):
         self.calls.log(self.actor, Log(tuple(topics), data))
 
     def selfdestruct(self, beneficiary: EthAddress) -> None:
-        """Pay out; the account goes at the end only if this transaction made it (EIP-6780)."""
+        """Transfer the balance; the account is removed at the end only if this transaction created it (EIP-6780)."""
         accounts, balance = self.accounts, self.get_self_balance()
         cost = 0 if accounts.warm(beneficiary) else self.prices.cold_account
         if balance and not accounts.is_alive(beneficiary):

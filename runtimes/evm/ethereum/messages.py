@@ -1,8 +1,8 @@
-"""Filecoin's messages as Ethereum's transactions: what the executor does with a message under Ethereum's rules.
+"""Conversion of Filecoin messages to Ethereum transactions, for the executor under Ethereum's rules.
 
-InvokeEVM of an f410 address and CreateExternal of the Ethereum address manager are what transactions become on the
-network (`bridge.transaction_messages`), and are taken back to them. Anything else is called as it stands, its
-parameters paid for like calldata.
+InvokeEVM of an f410 address and CreateExternal of the Ethereum address manager are how the network represents
+transactions (`bridge.transaction_messages`), and are converted back. Any other message is executed as it is, with its
+parameters charged like calldata.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from store.cid import CBOR, RAW
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The first call of a message that is no transaction of Ethereum's."""
+    """The first call of a message that is not an Ethereum transaction."""
 
     to: Address
     method: MethodNumber
@@ -32,7 +32,7 @@ class Entry:
 
 
 def transaction_of(machine: MachineState, message: Message) -> tuple[EthAddress, Transaction, Entry | None]:
-    """The sender and the transaction that a message is, and its first call where Ethereum has none like it.
+    """Return the sender of a message, its transaction, and its first call if Ethereum has no equivalent.
 
     Raises InvalidTransaction for a sender that does not exist.
     """
@@ -75,4 +75,4 @@ def _calldata(message: Message) -> bytes | None:
     try:
         return read_byte_string(message.params) if message.params else b""
     except ParamsError:
-        return None  # no byte string: parameters of something else
+        return None  # not a byte string: parameters of another method

@@ -1,7 +1,7 @@
-"""Ethereum's precompiles under Ethereum's prices. Gas is taken before anything is computed.
+"""Ethereum's precompiles at Ethereum's prices. Gas is charged before anything is computed.
 
-The functions are those of `runtimes.evm.precompiles`, except where the Filecoin network differs from Ethereum: MODEXP
-with lengths over 32 bits. Prices: the execution specifications; EIP-2565 and EIP-7883 (MODEXP), EIP-1108 (bn254),
+The functions are those of `runtimes.evm.precompiles`, except MODEXP with lengths over 32 bits, where the Filecoin
+network differs from Ethereum. Prices: the execution specifications; EIP-2565 and EIP-7883 (MODEXP), EIP-1108 (bn254),
 EIP-2537 (BLS12-381), EIP-4844 (point evaluation), EIP-7951 (P-256).
 """
 
@@ -40,7 +40,7 @@ _G1_MULTIPLY: Final = 12_000
 _G2_MULTIPLY: Final = 22_500
 MODEXP_BOUND: Final = 1024
 _LONGEST_ANSWER: Final = MAX_INSTANCE_MEMORY
-"""What the machine does not hold is out of gas, as memory is (`EthereumHost.grow_memory`): no block has such gas."""
+"""Maximum size in bytes of a MODEXP result; longer ones are out of gas, which no block could provide."""
 POINT_EVALUATION_INPUT: Final = 192
 _FIELD_ELEMENTS: Final = (4096).to_bytes(32, "big")
 _BLS_MODULUS: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
@@ -51,7 +51,7 @@ Amount = Callable[[GasTable], int]
 
 
 def run_precompile(fork: Fork, name: str, data: bytes, gas: GasTracker) -> bytes:
-    """The output of a precompile. Raises OutOfGas, and PrecompileFailure where the input is refused."""
+    """Return the output of a precompile. Raises OutOfGas, and PrecompileFailure if the input is invalid."""
     own = fork.registered.get(name)
     if own is not None:
         gas.charge("OnPrecompile", own.price(data))
@@ -68,13 +68,13 @@ def run_precompile(fork: Fork, name: str, data: bytes, gas: GasTracker) -> bytes
 def _modexp(fork: Fork, data: bytes, gas: GasTracker) -> bytes:
     base, exponent, modulus = lengths = modexp_lengths(data)
     if fork.bounded_modexp and max(lengths) > MODEXP_BOUND:
-        raise PrecompileFailure(f"modexp with a length above {MODEXP_BOUND} bytes")
+        raise PrecompileFailure(f"a modexp length exceeds {MODEXP_BOUND} bytes")
     head = number(data, 96 + base, min(exponent, 32)) if base < len(data) else 0
     gas.charge("OnPrecompile", modexp_price(lengths, head, fork.bounded_modexp))
     if modulus == 0:
         return b""
     if modulus > _LONGEST_ANSWER:
-        raise OutOfGas(f"modexp: an answer of {modulus} bytes")
+        raise OutOfGas(f"modexp: a result of {modulus} bytes exceeds the machine's limit")
     divisor = number(data, 96 + base + exponent, modulus)
     if divisor == 0:
         return bytes(modulus)
@@ -83,7 +83,7 @@ def _modexp(fork: Fork, data: bytes, gas: GasTracker) -> bytes:
 
 
 def modexp_price(lengths: tuple[int, int, int], head: int, bounded: bool) -> int:
-    """The price by the lengths and the first 32 bytes of the exponent; `bounded`: by EIP-7883, else by EIP-2565."""
+    """Return the price from the lengths and the first 32 bytes of the exponent, by EIP-7883 or by EIP-2565."""
     base, exponent, modulus = lengths
     longest = max(base, modulus)
     complexity = ((longest + 7) // 8) ** 2
@@ -100,25 +100,25 @@ def modexp_price(lengths: tuple[int, int, int], head: int, bounded: bool) -> int
 
 
 def _point_evaluation(data: bytes) -> bytes:
-    """Check that a blob's polynomial has a value at a point; answers two constants."""
+    """Verify a blob's polynomial at a point; returns two constants."""
     import ckzg
 
     if len(data) != POINT_EVALUATION_INPUT:
         raise PrecompileFailure(f"point evaluation takes {POINT_EVALUATION_INPUT} bytes, not {len(data)}")
     versioned_hash, z, y, commitment, proof = data[:32], data[32:64], data[64:96], data[96:144], data[144:]
     if versioned_hash != versioned(commitment):
-        raise PrecompileFailure("the versioned hash is not the commitment's")
+        raise PrecompileFailure("the versioned hash does not match the commitment")
     try:
         good = ckzg.verify_kzg_proof(commitment, z, y, proof, _trusted_setup())
     except (RuntimeError, ValueError) as error:
         raise PrecompileFailure(f"point evaluation: {error}") from None
     if not good:
-        raise PrecompileFailure("the proof is wrong")
+        raise PrecompileFailure("the proof is invalid")
     return _FIELD_ELEMENTS + _BLS_MODULUS.to_bytes(32, "big")
 
 
 def versioned(commitment: bytes) -> bytes:
-    """The hash by which a transaction names a blob."""
+    """Return the versioned hash of a blob's commitment."""
     from hashlib import sha256
 
     return bytes([_VERSIONED_HASH]) + sha256(commitment).digest()[1:]
@@ -126,7 +126,7 @@ def versioned(commitment: bytes) -> bytes:
 
 @lru_cache(maxsize=1)
 def _trusted_setup() -> Any:
-    """The parameters of the ceremony, as py-evm ships them; no table for faster proofs: none is made here."""
+    """Load the ceremony's parameters as shipped with py-evm, without the table for faster proving."""
     from importlib.resources import as_file, files
 
     import ckzg
@@ -181,4 +181,4 @@ PRICES: Final[Mapping[str, Price]] = MappingProxyType({
     "bls12_map_fp2_to_g2": _fixed(23_800),
     "p256_verify": _fixed(6900),
 })  # fmt: skip
-"""By name, as forks give them to addresses; MODEXP has a function of its own."""
+"""Prices by precompile name; MODEXP is priced by `modexp_price`."""

@@ -1,7 +1,7 @@
-"""What transactions and blobs cost under Ethereum's rules, and sums that no fork changes. Pure functions.
+"""Prices of transactions and blobs under Ethereum's rules, and arithmetic common to all forks. Pure functions.
 
-Flat prices of opcodes are rows of `forks`, their other prices those of `runtimes.evm.gas_table`. Names are the rules'
-own; sources are the Ethereum execution specifications and the proposals named at each amount.
+Static gas of opcodes is in `forks`, dynamic gas in `runtimes.evm.gas_table`. Sources are the Ethereum execution
+specifications and the proposals named at each amount.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ FLOOR_PER_TOKEN: Final = 10  # EIP-7623
 TOKENS_NONZERO: Final = 4
 ACCESS_LIST_ADDRESS: Final = 2400  # EIP-2930
 ACCESS_LIST_SLOT: Final = 1900
-AUTHORIZATION: Final = 25_000  # EIP-7702: the price of one that makes a new account
+AUTHORIZATION: Final = 25_000  # EIP-7702: the price of one that creates a new account
 AUTHORIZATION_REFUND: Final = AUTHORIZATION - 12_500
 REFUND_QUOTIENT: Final = 5
 
@@ -27,23 +27,23 @@ MAX_INIT_CODE_SIZE: Final = 2 * MAX_CODE_SIZE
 
 
 def words(size: int) -> int:
-    """How many words of 32 bytes `size` bytes take."""
+    """Return the number of 32-byte words that `size` bytes take."""
     return (size + 31) >> 5
 
 
 def all_but_one_64th(gas: int) -> int:
-    """The most that a call may be given of what is left (EIP-150)."""
+    """Return the maximum gas that a call may be given of the remaining gas (EIP-150)."""
     return gas - (gas >> 6)
 
 
 def calldata_tokens(data: bytes) -> int:
-    """What the floor counts: one for a zero byte, four for another."""
+    """Return the calldata tokens of the floor price: one for a zero byte, four for any other."""
     zeros = data.count(0)
     return zeros + TOKENS_NONZERO * (len(data) - zeros)
 
 
 def fake_exponential(factor: int, numerator: int, denominator: int) -> int:
-    """factor * e ** (numerator / denominator) in integers (EIP-4844)."""
+    """Return factor * e ** (numerator / denominator) in integer arithmetic (EIP-4844)."""
     index, output, accumulator = 1, 0, factor * denominator
     while accumulator > 0:
         output += accumulator

@@ -1,4 +1,4 @@
-"""What a tree of calls may look at under Ethereum's rules: `runtimes.evm.tree_engine.TreeHost` over one transaction."""
+"""The host of a call tree under Ethereum's rules: `runtimes.evm.tree_engine.TreeHost` over one transaction."""
 
 from collections.abc import Iterable
 
@@ -14,13 +14,13 @@ from runtimes.evm.precompiles.failure import PrecompileFailure
 
 
 class EthereumTreeHost:
-    """The world of a transaction's first frame, which has no kernel; `runtimes.evm.ethereum.host` is that of any."""
+    """The host of a transaction's first frame without a kernel; `runtimes.evm.ethereum.host` is that of any frame."""
 
     def __init__(self, calls: EthereumCalls, actor: ActorID, address: EthAddress) -> None:
         self.calls = calls
         self.frames = calls.frames
         self.listens = calls.frames is not None
-        """Whether an interceptor between frames does."""
+        """True if an interceptor between frames is active."""
         self.accounts = calls.accounts
         self.fork = calls.environment.fork
         self.actor = actor
@@ -31,27 +31,25 @@ class EthereumTreeHost:
 
     @property
     def memory_used(self) -> int:
-        """Bytes of memory that the frames below hold."""
+        """Bytes of memory held by the frames of this call stack."""
         return self.calls.memory.used
 
     @property
     def is_stopped(self) -> bool:
-        """Whether an interrupt has taken the gas away."""
+        """True if an interrupt has taken the gas away."""
         return self.calls.gas.available == 0
 
     def leaves_tree(self, address: EthAddress) -> bool:
-        """Filecoin's actors and precompiles, users' precompiles, and what an interceptor answers for: there is no frame
-        to ask it.
-        """
+        """Return True for Filecoin's actors and precompiles, users' precompiles, and intercepted addresses."""
         interceptor = self.calls.interceptor
         return (interceptor is not None and address in interceptor.watched) or self.is_beyond_guest(address)
 
     def is_watched(self, address: EthAddress) -> bool:
-        """None is."""
+        """Return False: no address is handled between frames."""
         return False
 
     def is_beyond_guest(self, address: EthAddress) -> bool:
-        """Whether an address is a native actor's, or a precompile's of Filecoin or of a user."""
+        """Return True if an address belongs to a native actor, or to a precompile of Filecoin or of a user."""
         calls, fork = self.calls, self.fork
         if fork.registered and fork.precompiles.get(address) in fork.registered:
             return True
@@ -60,7 +58,7 @@ class EthereumTreeHost:
         return address in calls.filecoin_precompiles or unmask_id(address) is not None
 
     def run_precompile(self, address: EthAddress, data: bytes, limit: int) -> tuple[bytes, int] | None:
-        """The fork's function at an address, and the gas that it uses."""
+        """Run the fork's precompile at an address; return its output and gas, or None if it fails."""
         gas = GasTracker(limit)
         try:
             return run_precompile(self.fork, self.fork.precompiles[address], data, gas), gas.used
@@ -68,7 +66,7 @@ class EthereumTreeHost:
             return None
 
     def get_tx_context(self) -> TxContext:
-        """Block and transaction."""
+        """Return the constants of block and transaction."""
         return self.calls.environment.context
 
     def emit(self, events: Iterable[StampedEvent]) -> None:
@@ -76,5 +74,5 @@ class EthereumTreeHost:
         self.calls.emit(events)
 
     def report_log(self, event: StampedEvent) -> None:
-        """Tell those who listen of a log that will not be kept."""
+        """Report a log that will be rolled back to interceptor and tracer."""
         self.calls.report_log(event)

@@ -1,7 +1,7 @@
-"""What makes a transaction invalid under Ethereum's rules, and what it pays for being one.
+"""Validity checks and intrinsic gas of transactions under Ethereum's rules.
 
-Money in attoFIL, the place of wei; fees for one gas. Rules: the execution specifications' transactions; EIP-2930,
-1559, 4844, 7623, 7702. `RejectionReason` names are those of Ethereum's test fixtures.
+Money in attoFIL, which stands for wei; fees per gas. Rules: the execution specifications' transactions; EIP-2930,
+1559, 4844, 7623, 7702. The names of `RejectionReason` are those of Ethereum's test fixtures.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MAX_VALUE: Final = (1 << 256) - 1
 
 
 class RejectionReason(Enum):
-    """Why a transaction is not valid in a block."""
+    """Reason why a block may not contain a transaction."""
 
     RLP_INVALID_VALUE = auto()
     GASLIMIT_OVERFLOW = auto()
@@ -50,7 +50,7 @@ class RejectionReason(Enum):
 
 
 class InvalidTransaction(RefusedTransaction):
-    """A transaction that no block may hold; nothing has changed."""
+    """Raised for a transaction that no block may contain; nothing has changed."""
 
     def __init__(self, refusal: RejectionReason, message: str) -> None:
         super().__init__(refusal.name, message)
@@ -58,12 +58,12 @@ class InvalidTransaction(RefusedTransaction):
 
 
 def blob_gas(transaction: Transaction) -> int:
-    """The blob gas that a transaction uses."""
+    """Return the blob gas of a transaction."""
     return prices.BLOB * len(transaction.blob_hashes)
 
 
 def intrinsic_gas(transaction: Transaction, fork: Fork) -> int:
-    """What is paid before anything runs."""
+    """Return the gas charged before execution."""
     data = transaction.data
     zeros = data.count(0)
     gas = prices.TRANSACTION + prices.CALLDATA_ZERO * zeros + prices.CALLDATA_NONZERO * (len(data) - zeros)
@@ -75,20 +75,20 @@ def intrinsic_gas(transaction: Transaction, fork: Fork) -> int:
 
 
 def floor_gas(transaction: Transaction, fork: Fork) -> int:
-    """The least that is paid in the end."""
+    """Return the minimum gas charged for the transaction."""
     if not fork.calldata_floor:
         return 0
     return prices.TRANSACTION + prices.FLOOR_PER_TOKEN * prices.calldata_tokens(transaction.data)
 
 
 def gas_price(transaction: Transaction, base_fee: int) -> int:
-    """What one gas costs the sender in a block."""
+    """Return the sender's price per gas in a block."""
     return min(transaction.max_fee, base_fee + transaction.max_priority_fee)
 
 
 @dataclass(frozen=True, slots=True)
 class BlockLimits:
-    """What a block offers a transaction: gas left in it, blob gas left, and its prices."""
+    """A block's limits for a transaction: remaining gas, remaining blob gas, and base fees."""
 
     gas: int
     blob_gas: int
@@ -98,7 +98,7 @@ class BlockLimits:
 
 
 def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
-    """The checks that need no account, in the specification's order. Raises InvalidTransaction."""
+    """Run the checks that need no account, in the specification's order. Raises InvalidTransaction."""
     check_size(transaction, fork)
     _check_room(transaction, fork, block)
     check_fees(transaction, block)
@@ -108,43 +108,41 @@ def check(transaction: Transaction, fork: Fork, block: BlockLimits) -> None:
         if not fork.delegations:
             raise InvalidTransaction(RejectionReason.TYPE_4_TX_PRE_FORK, f"type 4 does not exist in {fork.name}")
         if transaction.to is None:
-            raise InvalidTransaction(RejectionReason.TYPE_4_TX_CONTRACT_CREATION, "type 4 creates no contract")
+            raise InvalidTransaction(RejectionReason.TYPE_4_TX_CONTRACT_CREATION, "type 4 cannot create a contract")
         if not transaction.authorizations:
             raise InvalidTransaction(RejectionReason.TYPE_4_EMPTY_AUTHORIZATION_LIST, "type 4 without authorizations")
 
 
 def check_size(transaction: Transaction, fork: Fork, *, is_capped: bool = True) -> None:
-    """The checks of what the transaction itself says; the fork's cap on its gas where it `is_capped`.
+    """Check the transaction's own fields; the fork's cap on its gas only if `is_capped`.
 
     Raises InvalidTransaction.
     """
     if not 0 <= transaction.value <= MAX_VALUE:
         raise InvalidTransaction(
-            RejectionReason.RLP_INVALID_VALUE, f"a value of {transaction.value} is not a number of 256 bits"
+            RejectionReason.RLP_INVALID_VALUE, f"value {transaction.value} does not fit in 256 bits"
         )
     limit, intrinsic, floor = transaction.gas_limit, intrinsic_gas(transaction, fork), floor_gas(transaction, fork)
     if limit > MAX_GAS:
-        raise InvalidTransaction(
-            RejectionReason.GASLIMIT_OVERFLOW, f"a gas limit of {limit} is not a number of 64 bits"
-        )
+        raise InvalidTransaction(RejectionReason.GASLIMIT_OVERFLOW, f"gas limit {limit} does not fit in 64 bits")
     if intrinsic > limit:
         raise InvalidTransaction(
-            RejectionReason.INTRINSIC_GAS_TOO_LOW, f"gas limit {limit}, at least {intrinsic} are used"
+            RejectionReason.INTRINSIC_GAS_TOO_LOW, f"gas limit {limit} is below the intrinsic gas {intrinsic}"
         )
     if floor > limit:
         raise InvalidTransaction(
-            RejectionReason.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST, f"gas limit {limit}, the floor is {floor}"
+            RejectionReason.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST, f"gas limit {limit} is below the floor {floor}"
         )
     if transaction.nonce >= MAX_NONCE:
-        raise InvalidTransaction(RejectionReason.NONCE_IS_MAX, f"nonce {transaction.nonce} is the last one")
+        raise InvalidTransaction(RejectionReason.NONCE_IS_MAX, f"nonce {transaction.nonce} is the maximum")
     if transaction.to is None and len(transaction.data) > prices.MAX_INIT_CODE_SIZE:
         raise InvalidTransaction(
             RejectionReason.INITCODE_SIZE_EXCEEDED,
-            f"init code of {len(transaction.data):,} bytes, at most {prices.MAX_INIT_CODE_SIZE:,}",
+            f"init code of {len(transaction.data):,} bytes, the limit is {prices.MAX_INIT_CODE_SIZE:,}",
         )
     if is_capped and fork.transaction_gas_cap is not None and limit > fork.transaction_gas_cap:
         raise InvalidTransaction(
-            RejectionReason.GAS_LIMIT_EXCEEDS_MAXIMUM, f"gas limit {limit}, at most {fork.transaction_gas_cap}"
+            RejectionReason.GAS_LIMIT_EXCEEDS_MAXIMUM, f"gas limit {limit} exceeds the cap {fork.transaction_gas_cap}"
         )
 
 
@@ -154,24 +152,24 @@ def _check_room(transaction: Transaction, fork: Fork, block: BlockLimits) -> Non
             RejectionReason.GAS_ALLOWANCE_EXCEEDED, f"gas limit {transaction.gas_limit}, the block has {block.gas} left"
         )
     count, blobs = len(transaction.blob_hashes), fork.blobs
-    if blobs.per_transaction is None and count > blobs.maximum:  # the block's limit is each transaction's, too
+    if blobs.per_transaction is None and count > blobs.maximum:  # the block's limit applies to each transaction
         raise InvalidTransaction(
-            RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"{count} blobs, at most {blobs.maximum}"
+            RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"{count} blobs, the limit is {blobs.maximum}"
         )
     if blob_gas(transaction) > block.blob_gas:
         raise InvalidTransaction(
             RejectionReason.TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED,
-            f"{count} blobs are more than the block has room for",
+            f"{count} blobs exceed the block's remaining blob gas",
         )
     if transaction.chain_id is not None and transaction.chain_id != block.chain_id:
         raise InvalidTransaction(
             RejectionReason.INVALID_CHAINID,
-            f"the transaction is for chain {transaction.chain_id}, this is {block.chain_id}",
+            f"the transaction is for chain {transaction.chain_id}, not {block.chain_id}",
         )
 
 
 def check_fees(transaction: Transaction, block: BlockLimits) -> None:
-    """The checks of its fees. Raises InvalidTransaction."""
+    """Check the fees. Raises InvalidTransaction."""
     fee, priority = transaction.max_fee, transaction.max_priority_fee
     if fee < priority:
         raise InvalidTransaction(
@@ -188,12 +186,12 @@ def _check_blobs(transaction: Transaction, fork: Fork, block: BlockLimits) -> No
     if count == 0:
         raise InvalidTransaction(RejectionReason.TYPE_3_TX_ZERO_BLOBS, "a blob transaction without blobs")
     if limit is not None and count > limit:
-        raise InvalidTransaction(RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"{count} blobs, at most {limit}")
+        raise InvalidTransaction(RejectionReason.TYPE_3_TX_BLOB_COUNT_EXCEEDED, f"{count} blobs, the limit is {limit}")
     for blob_hash in transaction.blob_hashes:
         if blob_hash[:1] != bytes([VERSIONED_HASH]):
             raise InvalidTransaction(
                 RejectionReason.TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH,
-                f"blob hash 0x{blob_hash.hex()} of unknown version",
+                f"blob hash 0x{blob_hash.hex()} has an unknown version",
             )
     if transaction.max_fee_per_blob_gas < block.blob_base_fee:
         raise InvalidTransaction(

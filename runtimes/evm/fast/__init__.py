@@ -1,7 +1,7 @@
-"""The quick engine: an EVM interpreter in WASM on wasmtime, one frame or a whole tree of calls at a time.
+"""The fast engine: an EVM interpreter in WASM on wasmtime, for one frame or a whole tree of calls at a time.
 
-The guest is `runtimes/evm/guests/evm`; docs/engines.md explains how the two sides work together. Importing this package
-loads nothing: the module is loaded when the first contract runs.
+The guest is `runtimes/evm/guests/evm`; docs/engines.md describes the design. The WASM module is not loaded at import
+but when the first contract runs.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,6 @@ from runtimes.evm.fast.pool import COMPILED, INTERPRETED, TIERED, Tier
 TIERS: Final[Mapping[str, Tier]] = MappingProxyType(
     {"fast": TIERED, "fast:interpret": INTERPRETED, "fast:compile": COMPILED}
 )
-"""By the engine's name."""
+"""Tiers by engine name."""
 
 __all__ = ["TIERS", "FastEngine", "FastTable", "Tier"]

@@ -1,6 +1,6 @@
-"""What a tree of calls has changed, written to the message's accounts as if each frame had done so itself.
+"""The changes of a call tree, written to the message's accounts as if frame by frame.
 
-The form is the guest's (`guests/evm/src/journal.rs`): numbers of 64 bits and words, little-endian.
+Format: `guests/evm/src/journal.rs`; 64-bit numbers and words, little-endian.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,7 @@ _SLOT: Final = Struct("<20s12x32s32s")
 _LOG: Final = Struct("<20s12xQQ")
 _TOPIC: Final = 32
 _stamped: Final = partial(tuple.__new__, StampedEvent)
-"""An event from its two parts, as `entry_of_log` makes its entries."""
+"""Create an event from its two parts, as `entry_of_log` creates its entries."""
 _SEEN: Final = ChangeFlag.WARM | ChangeFlag.TOUCHED
 
 
@@ -36,10 +36,10 @@ class Changes:
         self._host = host
         self._accounts = host.accounts
         self._actors: dict[bytes, ActorID] = {host.address[::-1]: host.actor}
-        """By the address as the guest writes it: the other way round."""
+        """Actors by address as the guest writes it: little-endian."""
 
     def write(self) -> None:
-        """Write everything."""
+        """Write all changes."""
         refund = self._number()
         self._accounts.add_refund(refund - (1 << 64) if refund >> 63 else refund)
         self._create_accounts()
@@ -73,7 +73,7 @@ class Changes:
         for raw, slot, word in self._rows(_SLOT):
             by_account.setdefault(raw, []).append((slot, int.from_bytes(word, "little")))
         for raw, words in by_account.items():
-            # an access list may have named a slot of a contract whose creation was taken back: warm, without an owner
+            # an access list may name a slot of a contract whose creation was rolled back: warm, without an actor
             actor = self._actors.get(raw) or self._accounts.find(EthAddress(raw[::-1]))
             if actor is not None:
                 store(actor, words)
@@ -102,7 +102,7 @@ class Changes:
             accounts.destroy(actor)
 
     def _events(self) -> list[StampedEvent]:
-        """The logs as events. A topic that comes again at its place, as most do, is one entry."""
+        """Return the logs as events. Repeated topics at the same position, which are common, share one entry."""
         data, at, events = self._data, self._at + _NUMBER.size, []
         count_of_logs = self._number()
         known: list[dict[bytes, EventEntry]] = [{} for _ in TOPIC_KEYS] if count_of_logs else []
@@ -130,7 +130,7 @@ class Changes:
         return actor
 
     def _rows(self, row: Struct) -> Iterator[tuple[bytes, ...]]:
-        """The rows of a table, with its length before it."""
+        """Iterate over the rows of a table, which begins with their number."""
         count = self._number()
         if not count:
             return iter(())

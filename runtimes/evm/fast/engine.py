@@ -1,7 +1,7 @@
 """`FastEngine`: one frame on an instance of the guest; see `runtimes.evm.engine.Engine`.
 
-The frame lies in the instance while it waits for an answer. Gas is the host's budget, drawn in slices that are small
-enough for other threads to run between them.
+The frame stays in the instance while it waits for an answer. Gas comes from the host's budget, in slices small enough
+to let other threads run in between.
 """
 
 import threading
@@ -34,14 +34,14 @@ from runtimes.evm.tree_engine import AccountView, TreeFrameHost, TreeHost
 from store.blockstore import StoreError
 
 SLICE: Final = 2_000_000
-"""Gas that the guest uses in a few milliseconds, a fifth of a second at worst (copies under Filecoin's rules)."""
+"""Gas that the guest uses in a few milliseconds, at worst in 0.2 seconds (copies under Filecoin's rules)."""
 
 _ENDS: Final = {int(status): status for status in (Status.SUCCESS, Status.REVERT)}
 _BEGUN: Final = 6
-"""Where the guest says after a traced run how many instructions of the frame have begun."""
+"""Index of the mailbox number that holds the count of instructions begun in a traced run."""
 _MOST_LEFT_OUT: Final = 1 << 62
 _MOST_ANSWERS: Final = 64
-"""How often a tree that runs alone gets an answer."""
+"""Maximum number of answers that a tree running alone gets."""
 _CREATE2: Final = 0xF5
 _CALLS: Final = {
     0xF1: CallKind.CALL,
@@ -54,11 +54,11 @@ _FAULTS: Final = {
     Status.STACK_OVERFLOW: "FullStack",
     Status.BAD_JUMPDEST: "InvalidJumpDestination",
 }
-"""What traces call these ends; the others go by their own names."""
+"""Trace names of these faults; others use the status name."""
 
 
 class FastTable:
-    """What frames under one set of rules share."""
+    """State shared by all frames under one set of rules."""
 
     def __init__(self, rules: EngineRules, tier: Tier = INTERPRETED) -> None:
         self.pool: Pool = pool(tier)
@@ -67,7 +67,7 @@ class FastTable:
         self.trees = Trees()
         self.features = features(rules)
         self.names = {number: opcode.name for number, opcode in rules.opcodes.items()}
-        # a price by the word, or N bytes for one gas
+        # either a price per word, or a number of bytes per gas
         self.copied_bytes_per_gas = (
             0
             if rules.copy_gas(1)
@@ -75,12 +75,12 @@ class FastTable:
         )
 
     def engine(self) -> "FastEngine":
-        """An engine for one frame."""
+        """Create an engine for one frame."""
         return FastEngine(self)
 
 
 class FastEngine:
-    """Runs one frame."""
+    """Executes one frame."""
 
     __slots__ = ("_code", "_frame", "_host", "_instance", "_kind", "_shown_next", "_table")
 
@@ -92,24 +92,24 @@ class FastEngine:
         self._frame: int | None = None
         self._kind: CallKind | None = None
         self._shown_next = 1
-        """The number of the instruction at which a tracer that pauses is asked next."""
+        """The number of the next instruction that a pausing tracer wants to see."""
 
     def start(self, frame: Frame, host: Host) -> Step:
-        """Run until the frame ends or asks."""
+        """Run until the frame ends or makes a call."""
         self._host, self._code = host, frame.code.data
         host.gas.widen(SLICE)
         return self._off_the_main_thread(lambda: self._start(frame, host))
 
     def resume(self, answer: Answer) -> Step:
-        """Go on after the ask."""
+        """Continue with the answer to the last call."""
         number, instance, host = self._frame, self._instance, self._host
         if number is None or instance is None or host is None:
-            raise Fatal("an EVM frame that asked nothing was given an answer")
+            raise Fatal("an EVM frame was resumed without a pending call")
         self._frame = None
         return self._off_the_main_thread(lambda: self._resume(instance, host, number, answer))
 
     def run_tree(self, frame: Frame, host: TreeHost, gas: int, found: AccountView) -> tuple[FrameOutcome, int] | None:
-        """Run a message's first frame with all that it calls (`runtimes.evm.tree_engine.TreeEngine`)."""
+        """Run a message's first frame with all nested calls (`runtimes.evm.tree_engine.TreeEngine`)."""
         table, code = self._table, frame.code.data
         if table.trees.alone.skip(code):
             return None
@@ -120,7 +120,7 @@ class FastEngine:
             number = instance.code_number(code)
             if table.waits:
                 instance.prepare(number, rules)
-            flags = TreeFlag.ALONE | TreeFlag.ASKS if host.listens else TreeFlag.ALONE  # its logs, though it fails
+            flags = TreeFlag.ALONE | TreeFlag.ASKS if host.listens else TreeFlag.ALONE  # its logs, even if it fails
             put_tree_start(instance, frame, host, rules, number, flags, found)
             exit_code, left = instance.run_alone(GuestCommand.START_TREE, gas)
             answered = 0
@@ -145,7 +145,7 @@ class FastEngine:
             table.pool.give(instance)
 
     def _off_the_main_thread(self, work: Callable[[], Step]) -> Step:
-        """A signal handler could run inside a guest on the main thread; the machine's calls are elsewhere anyway."""
+        """Run `work` off the main thread, where a signal handler could run inside a guest."""
         if threading.get_ident() != threading.main_thread().ident:
             return work()
         return self._table.pool.stacks.run(work, lambda: None)
@@ -181,19 +181,19 @@ class FastEngine:
             table.pool.give(instance)
 
     def _run_as_tree(self, instance: FastInstance, host: TreeFrameHost, command: int, way: int) -> Step | None:
-        """Run the frame with all that it calls; None where the guest has left it, and nothing has happened."""
+        """Run the frame with all nested calls; return None, without effect, if the guest gave up the tree."""
         host.gas.overdraw(host.gas.left)
         gas = host.gas.remaining
         exit_code = instance.run(command, host)
         if exit_code == GuestExit.LEFT:
             host.gas.remaining = gas
-            host.gas.refill()  # in slices again: the frame may go on for long
+            host.gas.refill()  # in slices again: the frame may take long
             self._table.trees.left(self._code, host)
             return None
         if exit_code in (GuestExit.ASK, GuestExit.HALTED):
             return self._hand_back(instance, host, exit_code)
         if exit_code == GuestExit.NO_ROOM:
-            raise Fatal("the EVM engine has no room for a frame")
+            raise Fatal("the EVM engine is out of memory for a frame")
         if exit_code == Status.SUCCESS:
             Changes(instance.read(instance.numbers[3], instance.numbers[4]), host).write()
         elif way & TreeFlag.ASKS:
@@ -203,7 +203,7 @@ class FastEngine:
         return self._frame_end(instance, host, Status(exit_code))
 
     def _hand_back(self, instance: FastInstance, host: TreeFrameHost, exit_code: int) -> Step:
-        """A tree's first frame waits, or goes on by itself; what the tree has done is the message's from now on."""
+        """Commit the tree's changes so far; its first frame then waits for an answer or continues on its own."""
         number, *_, changes, length, memory = instance.numbers
         step = self._read_ask(instance, host) if exit_code == GuestExit.ASK else None
         Changes(instance.read(changes, length), host).write()
@@ -228,7 +228,7 @@ class FastEngine:
                 put_answer(instance, tree_host, number, answer, output, way)
                 step = self._run_as_tree(instance, tree_host, GuestCommand.RESUME_TREE, way)
                 if step is None:
-                    raise Fatal("the EVM engine has left a frame that goes on")
+                    raise Fatal("the EVM engine gave up a frame that was resumed")
                 return step
             instance.bring(output)
             numbers = instance.numbers
@@ -262,7 +262,7 @@ class FastEngine:
                 self._shown_next = begun + 1
                 pausing.left(begun, instance.position)
         if exit_code == GuestExit.NO_ROOM:
-            raise Fatal("the EVM engine has no room for a frame")
+            raise Fatal("the EVM engine is out of memory for a frame")
         if exit_code != GuestExit.ASK:
             return self._frame_end(instance, host, Status(exit_code))
         self._tell_cost(instance, host)

@@ -1,8 +1,8 @@
-"""One instance of the guest: its mailbox, its memory, the codes and rules that it has been given, and who uses it.
+"""One instance of the guest: its mailbox, memory, loaded codes and rules, and owner.
 
-An instance runs one frame at a time but holds any number of suspended ones. A frame that asks leaves the instance to
-the next frame, which is the callee as a rule; it must go on on the same one. While frames wait the instance belongs to
-their message (`owner`). The pool (`pool`) gives an instance to one thread at a time.
+An instance runs one frame at a time but holds any number of suspended ones. A frame that makes a call leaves the
+instance to the next frame, usually the callee, and must resume on the same instance. While frames wait, the instance
+belongs to their message (`owner`). The pool (`pool`) assigns an instance to one thread at a time.
 """
 
 import ctypes
@@ -30,41 +30,41 @@ _MEMORY: Final = (1 << 32) - (1 << 16)
 _HEAD: Final = 11  # gas, question, failed, seven numbers, position
 _POSITION: Final = 10
 _ENDED: Final = Struct("<QQ8xQQ")
-"""The numbers after a frame's end."""
+"""Layout of the numbers after a frame's end."""
 _WORD: Final = 32
 _WORDS: Final = 8
 _CODE_BYTES: Final = 4 << 20
 _SEED_BYTES: Final = 80
 _HOT_BYTES: Final = 8 * (1 + 3 * 8)
-"""The number of hot landings, and each of them (`Mailbox` in guests/evm/src/host.rs)."""
+"""Size of the report of hot landings: their number, and each of them (`Mailbox` in guests/evm/src/host.rs)."""
 _NO_OPCODE: Final = (1 << 64) - 1
 KEPT_MEMORY: Final = 16 << 20
-"""An instance that has grown beyond this is given up when none of its frames waits any more."""
+"""Maximum memory in bytes of a reused instance; a larger one is closed when none of its frames waits."""
 _KEPT_PAGES: Final = KEPT_MEMORY >> 16
 _PAGES: Final = 5
-"""Where the guest says at a frame's end how many pages its memory has."""
+"""Index of the mailbox number that holds the memory size in pages at a frame's end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What the guest may ask of a host, by number."""
+    """The host calls that the guest may make, by number."""
 
     functions: tuple[Callable[["FastInstance", Host], None], ...]
     answerable: frozenset[int]
-    """Those of a tree that runs alone that can be answered before it begins again."""
+    """The calls of a tree running alone that can be answered before it continues."""
     account_code: int
-    """The one of these that is answered with code."""
+    """The call of these whose answer is code."""
     at_ease: frozenset[int]
-    """Those whose answers are no numbers, and that come at long intervals."""
+    """Infrequent calls whose results are not in the mailbox numbers."""
 
 
 def address_of(word: int) -> EthAddress:
-    """The address in a word, whose upper bytes do not count."""
+    """Return the address in a word, ignoring its upper bytes."""
     return EthAddress((word & (1 << 160) - 1).to_bytes(20, "big"))
 
 
 class FastInstance:
-    """One instance. `numbers` are the mailbox's; `host` answers what the running frame asks."""
+    """One instance of the guest. `numbers` are the mailbox's; `host` serves the running frame."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class FastInstance:
         heat: int = 0,
         compiler: RegionCompiler | None = None,
     ) -> None:
-        """`heat` is after how many landings a code is compiled, by `compiler`."""
+        """`heat` is the number of landings after which `compiler` compiles a code."""
         engine = linked.linker.engine
         self._questions = questions
         self._functions = questions.functions
@@ -85,7 +85,7 @@ class FastInstance:
         self.running = b""
         self.names: Mapping[int, str] = {}
         self.owners: dict[EthAddress, ActorID | None] = {}
-        """The actors of a tree's addresses, once they were found."""
+        """Actors by address, as found during a tree."""
         self.before: int | None = None
         self.place: Callable[[int], None] | None = None
         self.pause: Callable[[int, Callable[[], RuntimeEvent]], int] | None = None
@@ -111,14 +111,14 @@ class FastInstance:
         self.numbers = self._mail[3:_POSITION]
         self._numbers_at = place + 8 * 3
         words = place + 8 * _HEAD
-        self._words = self._view[words : words + (_WORDS + 1) * _WORD]  # the last one: who runs
+        self._words = self._view[words : words + (_WORDS + 1) * _WORD]  # the last word: the running contract
         self._exchange = words + (_WORDS + 1) * _WORD
         hot = self._exchange + EXCHANGE + 8
         reported = self._view[hot : hot + _HOT_BYTES].cast("Q")
         self.regions = None if compiler is None else InstanceRegions(self, self._instance, compiler, reported)
         self.numbers[0] = heat
         self._instance.enter_alone(GuestCommand.HEAT)
-        self.bring(os.urandom(_SEED_BYTES))  # of the guest's maps, on whose order nothing depends
+        self.bring(os.urandom(_SEED_BYTES))  # seeds the guest's maps; results do not depend on their order
         self._instance.enter_alone(GuestCommand.SEED)
 
     def _follow(self) -> None:
@@ -129,28 +129,28 @@ class FastInstance:
 
     @property
     def is_large(self) -> bool:
-        """Whether its memory, which never shrinks, is more than is kept, after a frame's end."""
+        """True if its memory, which never shrinks, exceeds the limit for reuse; valid after a frame's end."""
         return self.numbers[_PAGES] > _KEPT_PAGES
 
     def read(self, place: int, size: int) -> bytes:
-        """Bytes of the guest's memory."""
+        """Read bytes of the guest's memory."""
         if place + size > self.size:
             self._follow()
         return self._view[place : place + size].tobytes()
 
     def write(self, place: int, data: bytes) -> None:
-        """Write bytes."""
+        """Write bytes to the guest's memory."""
         if place + len(data) > self.size:
             self._follow()
         self._view[place : place + len(data)] = data
 
     def word(self, number: int) -> int:
-        """A word of the mailbox."""
+        """Return a word of the mailbox."""
         at = number * _WORD
         return int.from_bytes(self._words[at : at + _WORD], "little")
 
     def address(self, number: int) -> EthAddress:
-        """The address in a word of the mailbox."""
+        """Return the address in a word of the mailbox."""
         return address_of(self.word(number))
 
     def put(self, value: int, number: int = 0) -> None:
@@ -164,7 +164,7 @@ class FastInstance:
 
     @property
     def position(self) -> int:
-        """Where the running frame is, as the guest said it last."""
+        """Program counter of the running frame, as last reported by the guest."""
         return self._mail[_POSITION]
 
     def put_all(self, form: Struct, *values: object) -> None:
@@ -172,7 +172,7 @@ class FastInstance:
         form.pack_into(self._view, self._numbers_at, *values)
 
     def bring(self, data: bytes) -> None:
-        """Lay data before the guest: in the exchange, or in room that it makes for them."""
+        """Pass data to the guest: in the exchange buffer, or in memory that it allocates."""
         size = len(data)
         if size <= EXCHANGE:
             self._view[self._exchange : self._exchange + size] = data
@@ -181,10 +181,10 @@ class FastInstance:
         self._instance.enter_alone(GuestCommand.RESERVE)
         self.write(self.numbers[0], data)
 
-    # --- what a frame needs -----------------------------------------------------------------------------------
+    # --- rules and codes --------------------------------------------------------------------------------------
 
     def rules_number(self, rules: EngineRules, copied_bytes_per_gas: int) -> int:
-        """The guest's number of a set of rules."""
+        """Return the guest's number of a set of rules, adding it if needed."""
         number = self._rules.get(rules.name)
         if number is None:
             prices = [_NO_OPCODE] * 256
@@ -200,7 +200,7 @@ class FastInstance:
         return number
 
     def code_number(self, code: bytes) -> int:
-        """The guest's number of a piece of code; the least recently used ones are dropped."""
+        """Return the guest's number of a code, adding it if needed; the least recently used ones are dropped."""
         number = self._codes.get(code)
         if number is not None:
             self._codes.move_to_end(code)
@@ -218,23 +218,23 @@ class FastInstance:
         return number
 
     def opcode_at(self, position: int) -> int:
-        """The opcode of the running code at a position; STOP after its end."""
+        """Return the opcode of the running code at a position; STOP after its end."""
         return self.running[position] if position < len(self.running) else 0
 
     def tidy(self) -> None:
-        """Drop the frames that will never go on."""
+        """Drop frames that will never be resumed."""
         while self.orphans:
             self.numbers[0] = self.orphans.pop()
             self._instance.enter_alone(GuestCommand.DROP_FRAME)
             self.wait_no_more()
 
     def wait(self, owner: "ref[object]") -> None:
-        """A frame of this message waits here from now on."""
+        """Register a waiting frame of a message."""
         self.waiting += 1
         self.owner = owner
 
     def wait_no_more(self) -> None:
-        """A frame goes on, or never will."""
+        """Unregister a waiting frame."""
         self.waiting -= 1
         if not self.waiting:
             self.owner = None
@@ -242,7 +242,7 @@ class FastInstance:
     # --- running ----------------------------------------------------------------------------------------------
 
     def run(self, command: int, host: Host) -> int:
-        """Let a frame run until it ends or asks; the guest's answer. Raises what the host raised, or Fatal."""
+        """Run a frame until it ends or makes a call; return the guest's exit. Raises the host's errors, or Fatal."""
         gas = host.gas
         self.host, self.failure = host, None
         if gas.granted == 0:
@@ -261,18 +261,18 @@ class FastInstance:
         return exit_code
 
     def failed(self, defect: Exception) -> Fatal:
-        """What tells of a defect of this engine in the frame that runs; the instance is not used again."""
+        """Return an error for an internal failure in the running frame, and mark the instance as broken."""
         self.broken = True
         place = f"in a frame of 0x{self.address(_WORDS).hex()} at {self.position}"
         return Fatal(f"the EVM engine failed {place}: {type(defect).__name__}: {defect}")
 
     def ended(self) -> tuple[bytes, int, int]:
-        """What the frame that has ended gave back; where a tree's changes lie, and how long they are."""
+        """Return the data of the frame that ended, and address and size of a tree's changes."""
         place, size, changes, length = _ENDED.unpack_from(self._view, self._numbers_at)
         return self.read(place, size), changes, length
 
     def run_alone(self, command: int, gas: int) -> tuple[int, int]:
-        """Let a tree run until it ends or needs an answer; the guest's answer, the gas that is left."""
+        """Run a tree until it ends or needs an answer; return the guest's exit and the remaining gas."""
         self._mail[0] = gas
         try:
             return self._instance.enter_alone(command), self._mail[0]
@@ -280,7 +280,7 @@ class FastInstance:
             raise self.failed(trap) from trap
 
     def tell(self, host: Host) -> bool:
-        """Put the answer to a tree's question where it finds it when it runs again; whether that can be done."""
+        """Store the answer to a tree's call for its next run; return False if that is not possible."""
         number = self._mail[1]
         if number not in self._questions.answerable:
             return False
@@ -291,11 +291,11 @@ class FastInstance:
         return True
 
     def answer(self) -> None:
-        """Answer the question in the mailbox; what the host raises is kept for `run`."""
+        """Execute the host call in the mailbox; errors are stored for `run`."""
         mail, host = self._mail, self.host
         try:
             if host is None:
-                raise Fatal("the EVM engine asks while no frame runs")
+                raise Fatal("the EVM engine made a host call while no frame was running")
             gas = host.gas
             gas.remaining = mail[0]
             number = mail[1]
@@ -309,12 +309,12 @@ class FastInstance:
             mail[2] = 1
 
     def look_for_regions(self) -> None:
-        """See to what is hot, and to what was compiled meanwhile: between runs, or where the guest asks for gas."""
+        """Request hot regions and install compiled ones; called between runs, or when the guest draws gas."""
         if self.regions is not None:
             self.regions.look(self._instance.enter_alone, self._rule_sets)
 
     def prepare(self, code: int, rules: int) -> None:
-        """Have a code compiled that is about to run, where that is forced."""
+        """Compile a code that is about to run, if compilation is forced."""
         if self.regions is not None:
             self.regions.compile_now(code, rules, self._instance.enter_alone, self._rule_sets[rules])
 

@@ -1,4 +1,4 @@
-"""The guest as compiled code, once for the process."""
+"""Loader of the guest's compiled module, once per process."""
 
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ ARTIFACT: Final = Path(__file__).parent.parent / "guests" / "evm" / "evm.wasm"
 
 @once
 def guest_module() -> CompiledModule:
-    """The module, once for the process: code alone, which holds no state. Raises RuntimeUnavailable."""
+    """Return the module, which holds no state. Raises RuntimeUnavailable."""
     try:
         wasm = ARTIFACT.read_bytes()
         return kept_or_compiled(own_engine(), wasm, ModuleCache(default_folder()), "EVM engine")

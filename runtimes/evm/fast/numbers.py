@@ -1,17 +1,17 @@
-"""The numbers that Python and the fast engine's guest know each other by: commands, exits, flags, sizes.
+"""Constants shared by Python and the fast engine's guest: commands, exits, flags, sizes.
 
-They are written into the guest's sources (`guests/evm/src/tables.rs`) by `make bindings`, and with them the numbers of
-its questions and the order of `runtimes.evm.gas_table.GasTable`.
+`make bindings` writes them to the guest's sources (`guests/evm/src/tables.rs`), together with the numbers of host calls
+and the field order of `runtimes.evm.gas_table.GasTable`.
 """
 
 from typing import Final
 
 EXCHANGE: Final = 1 << 16
-"""Bytes of the mailbox for longer data on their way in, and rows of words on their way out."""
+"""Size in bytes of the mailbox's buffer for longer input data and for words on their way out."""
 
 
 class GuestCommand:
-    """What the guest is entered for (`enter` in guests/evm/src/lib.rs)."""
+    """Commands to the guest (`enter` in guests/evm/src/lib.rs)."""
 
     MAILBOX: Final = 0
     START: Final = 1
@@ -33,48 +33,48 @@ class GuestCommand:
 
 
 class GuestExit:
-    """Why a run ended, beside the frame's own ends (`runtimes.evm.engine.Status`)."""
+    """Exits of a run, in addition to a frame's statuses (`runtimes.evm.engine.Status`)."""
 
     ASK: Final = 100
-    """The frame asks for a call or a creation."""
+    """The frame makes a call or a creation."""
     RAISED: Final = 101
-    """The host has raised something, which it keeps."""
+    """The host raised an error, which it has stored."""
     NO_ROOM: Final = 102
-    """There is no room in this instance."""
+    """The instance is out of memory."""
     OUT_OF_GAS: Final = 103
-    """A frame of a tree has no gas left."""
+    """A frame of a tree has run out of gas."""
     LEFT: Final = 104
-    """A tree has met something that it cannot deal with; nothing has happened."""
+    """A tree reached an operation that it does not support; nothing has changed."""
     UNTOLD: Final = 105
-    """A tree that runs alone needs to know something; the question is in the mailbox."""
+    """A tree running alone needs data; the host call is in the mailbox."""
     PAUSED: Final = 106
-    """The same within an instruction that can run again: nothing else of it has happened."""
+    """Like UNTOLD, within an instruction without other effects, which can run again."""
     HALTED: Final = 107
-    """The first frame of a tree goes on by itself: what its next instruction looks at is nothing for a tree."""
+    """The first frame of a tree continues on its own: its next instruction is not supported in a tree."""
 
 
 class TreeFlag:
-    """Flags that a tree begins with."""
+    """Flags of a tree at its start."""
 
     DELEGATIONS: Final = 1
     P256: Final = 2
     ALONE: Final = 4
-    """It asks nobody."""
+    """The tree runs without host calls."""
     BOUNDED_MODEXP: Final = 8
     STATIC: Final = 16
     TOLD: Final = 32
-    """The first frame's account comes with it."""
+    """The first frame's account is passed along."""
     MAY_WAIT: Final = 64
-    """The first frame may be handed back where it asks for what a tree cannot deal with."""
+    """The first frame may be handed back at an operation that a tree does not support."""
     ASKS: Final = 128
-    """It is handed back at each call."""
+    """The first frame is handed back at each call."""
 
 
 class AccountFlag:
-    """What the guest learns of an account."""
+    """Flags of an account as reported to the guest."""
 
     LEAVE: Final = 1
-    """The tree cannot deal with it."""
+    """The tree cannot handle this account."""
     EXISTS: Final = 2
     WARM: Final = 4
     CREATED: Final = 8
@@ -82,13 +82,13 @@ class AccountFlag:
     HAD_SLOTS: Final = 32
     DELEGATES: Final = 64
     UNTOUCHED: Final = 128
-    """Its storage is as its root says."""
+    """The account's storage is as given by its root."""
     ASKED: Final = 256
-    """Something answers calls of it in its place."""
+    """Calls of this account are handled by an interceptor."""
 
 
 class ChangeFlag:
-    """What a tree has changed of an account."""
+    """Kinds of changes that a tree made to an account."""
 
     WARM: Final = 1
     TOUCHED: Final = 2
@@ -96,5 +96,5 @@ class ChangeFlag:
     DESTROYED: Final = 8
     PAID: Final = 16
     COUNTED: Final = 32
-    """Its nonce."""
+    """The nonce changed."""
     CODE: Final = 64

@@ -1,7 +1,7 @@
-"""The guest's instances in this process: linked with what answers them, each for one thread and one message at a time.
+"""The pool of the guest's instances in this process, each used by one thread and one message at a time.
 
-No frame of a message runs on an instance where another message's frames wait: it would hold them up, take of their
-memory, and take them with it where the engine fails.
+A frame never runs on an instance where another message's frames wait: it would delay them, use up their memory, and
+lose them if the engine fails.
 """
 
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ QUESTIONS_OF_ALL: Final = Questions(
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """When code is compiled: after `heat` landings (0: never), and whether the first to ask `waits` for it.
+    """A compilation tier: code is compiled after `heat` landings (0: never); with `waits` the first frame waits for it.
 
-    `most` instructions make a region.
+    `most` is the maximum number of instructions of a region.
     """
 
     heat: int
@@ -54,7 +54,7 @@ class Pool:
         engine: WasmtimeEngine = own_engine()
         self._heat = tier.heat
         folder = default_folder()
-        modules = ModuleCache(None if folder is None else folder / _REGIONS)  # where they push out no actor
+        modules = ModuleCache(None if folder is None else folder / _REGIONS)  # regions must not evict actors
         self._compiler = RegionCompiler(engine, modules, tier.waits, tier.most) if tier.heat else None
         self._live: dict[int, FastInstance] = {}
         self._linker = Linker(engine)
@@ -73,15 +73,15 @@ class Pool:
         return 0
 
     def take(self, message: object) -> FastInstance:
-        """An instance for a frame: the one where frames of its message wait, else one where none does."""
+        """Return an instance for a frame: one where frames of its message wait, else one where none does."""
         self._signals.keep()
         owner = ref(message)
         for own in (True, False):
             for instance in tuple(self._instances):
                 if own != (instance.owner is owner) or (not own and instance.waiting and not instance.orphans):
                     continue
-                if instance.lock.acquire(blocking=own):  # of its own another thread may just look whether it is free
-                    if not instance.broken:  # else another thread has just taken it off the list
+                if instance.lock.acquire(blocking=own):  # another thread may be checking whether it is free
+                    if not instance.broken:  # else another thread has just removed it
                         if instance.orphans:
                             instance.tidy()
                         if own or not instance.waiting:
@@ -96,7 +96,7 @@ class Pool:
         return instance
 
     def take_again(self, instance: FastInstance) -> None:
-        """The instance on which a frame waits; Fatal where it has broken meanwhile."""
+        """Lock the instance on which a frame waits; raises Fatal if it has failed meanwhile."""
         self._signals.keep()
         instance.lock.acquire()
         if instance.broken:
@@ -105,7 +105,7 @@ class Pool:
             raise Fatal("the EVM engine failed in another frame of this message")
 
     def give(self, instance: FastInstance) -> None:
-        """Let others use it; one that is broken, too large or full is not used again."""
+        """Release an instance; one that failed, or is too large or full, is not reused."""
         regions = instance.regions
         if regions is not None and (regions.hot[0] or regions.awaited) and not instance.broken:
             instance.look_for_regions()
@@ -121,5 +121,5 @@ class Pool:
 
 @lru_cache
 def pool(tier: Tier) -> Pool:
-    """The process's pool of a tier, made when the first contract runs."""
+    """Return the process's pool of a tier, created when the first contract runs."""
     return Pool(tier)

@@ -1,7 +1,7 @@
-"""What the guest asks while a frame runs, answered by the frame's host: one function for each question.
+"""The guest's host calls while a frame runs: one function for each, executed by the frame's host.
 
-The numbers are the guest's (`guests/evm/src/host.rs`). Arguments and answers lie in the mailbox. Whatever a host raises
-leaves through `FastInstance.answer`.
+The numbers are the guest's (`guests/evm/src/host.rs`). Arguments and results are in the mailbox. Errors of the host are
+stored by `FastInstance.answer`.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def _copy_code(guest: FastInstance, _: Host) -> None:
 
 
 def _context(guest: FastInstance, host: Host) -> None:
-    """In the guest's order: gas price, coinbase, time, number, gas limit, chain, base fee."""
+    """Write the context in the guest's order: gas price, coinbase, time, number, gas limit, chain, base fee."""
     context = host.get_tx_context()
     guest.put(context.gas_price, 0)
     guest.put_bytes(context.coinbase, 1)
@@ -116,7 +116,7 @@ def _selfdestruct(guest: FastInstance, host: Host) -> None:
 
 
 def _step(guest: FastInstance, host: Host) -> None:
-    """Tell the tracer what the instruction before has cost, and show the next one; say how many to leave out then."""
+    """Report the previous instruction's cost and the next instruction to the tracer; return how many to skip then."""
     left_out = 0
     if guest.pause is not None:
         left_out = guest.pause(guest.numbers[0], lambda: _instruction(guest, host))
@@ -125,7 +125,7 @@ def _step(guest: FastInstance, host: Host) -> None:
     else:
         tracer, left = host.steps, host.gas.left
         if tracer is None:
-            raise Fatal("the guest traces a frame without a listener")
+            raise Fatal("the guest traces a frame without a tracer")
         if guest.before is not None:
             tracer.step(EvmCost(guest.before - left))
         guest.before = left
@@ -134,7 +134,7 @@ def _step(guest: FastInstance, host: Host) -> None:
 
 
 def _instruction(guest: FastInstance, host: Host) -> EvmStep:
-    """The instruction that is about to run."""
+    """Return the instruction that is about to run."""
     position, stack, depth, memory, size, returned, length = guest.numbers
     words = guest.read(stack, depth * _WORD)
     opcode = guest.opcode_at(position)
@@ -155,6 +155,6 @@ QUESTIONS: Final[tuple[Callable[[FastInstance, Host], None], ...]] = (
     _code_size, _code_hash, _load_code, _copy_code, _context, _origin, _prev_randao, _gas_left, _block_hash,
     _blob_hash, _blob_base_fee, _keccak256, _log, _selfdestruct, _step,
 )  # fmt: skip
-"""By number."""
+"""Host calls by number."""
 OVERDRAW: Final = QUESTIONS.index(_overdraw)
 TX_CONTEXT: Final = QUESTIONS.index(_context)

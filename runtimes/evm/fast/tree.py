@@ -1,9 +1,9 @@
-"""Whole trees of calls in the guest, under Ethereum's rules: which are tried, how one begins, what it asks meanwhile.
+"""Call trees in the guest under Ethereum's rules: which frames are tried, how a tree starts, its host calls.
 
-While a tree runs the message's state is only looked at. A tree that meets what it cannot deal with (a native actor, a
-precompile of Filecoin's, a masked ID, an address that is watched) is left, and its first frame is run again by
-itself; so nothing is asked of a host here that could change anything. Where something stands between frames the first
-frame waits instead, and what the tree has done until then is handed over.
+While a tree runs, the message's state is only read, so no host call here has side effects. A tree that reaches
+something it does not support (a native actor, a Filecoin precompile, a masked ID, a watched address) is given up, and
+its first frame runs again on its own. With an interceptor between frames, the first frame waits instead, and the tree's
+changes so far are committed.
 """
 
 from collections.abc import Callable
@@ -24,40 +24,40 @@ from runtimes.evm.tree_engine import AccountView, TreeHost
 from store.cid import USUAL_PREFIX
 
 _ANY_CODE: Final = 1 << 24
-"""What stands for no limit of a code's length."""
+"""Value that stands for no code size limit."""
 _BEGINNING: Final = Struct("<7QQ20s12x20s12x32s4Q32s32s32s32s")
-"""The mailbox from its numbers on: those, the position, and the words that a tree begins with."""
+"""Layout of the mailbox at a tree's start: the numbers, the program counter, and the words."""
 _ACCOUNT: Final = Struct("<7QQ32s32s32s20s12x32s")
-"""The same where it holds an account."""
+"""Layout of the mailbox with an account."""
 _ZERO: Final = bytes(32)
 _AccountFields = tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]
-"""Of an account: flags, nonce, size of the code; then, as they lie in the guest's memory, balance, the code's hash and
-key, whose code it lends, the storage's root."""
+"""Fields of an account: flags, nonce, code size; then, in the guest's byte order, balance, code hash, code key,
+delegate, storage root."""
 _NOBODY: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
-"""The rest of them without an actor."""
+"""The fields after the flags for an address without an actor."""
 _MOST_LEFT: Final = 8
-"""The number of left trees of a message after which no more are tried in it."""
+"""Number of given-up trees of a message after which no more are tried in it."""
 _SKIPS: Final = 63
-"""Code whose tree was left is run frame by frame for this number of calls."""
+"""Number of calls for which code whose tree was given up runs frame by frame."""
 _CODES: Final = 4096
 _LOW: Final = 64
-"""Below this address the guest knows by a bit for each whether a precompile is there."""
+"""The guest has a bit for each address below this that tells whether it is a precompile."""
 
 
 class Skips:
-    """Pieces of code, by their hashes, with which something is not tried for N calls."""
+    """Codes, by hash, that are not tried as a tree for a number of calls."""
 
     def __init__(self) -> None:
         self._left: dict[int, int] = {}
 
     def add(self, code: bytes) -> None:
-        """It has not come off."""
+        """Record a failed attempt."""
         if len(self._left) >= _CODES:
             self._left.clear()
         self._left[hash(code)] = _SKIPS
 
     def skip(self, code: bytes) -> bool:
-        """Whether this call is one of them."""
+        """Return True, and count the call, if the code is not to be tried."""
         key = hash(code)
         left = self._left.get(key, 0)
         if left:
@@ -73,7 +73,7 @@ _WAYS: Final = {
 
 
 class Trees:
-    """Which frames are tried as trees: a memory that bears on speed alone."""
+    """Chooses the frames to run as trees; affects performance only."""
 
     def __init__(self) -> None:
         self.alone = Skips()
@@ -81,9 +81,9 @@ class Trees:
         self._left: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
     def way(self, code: bytes, host: Host) -> int | None:
-        """How the frame may run with all that it calls, as flags for the guest; None where it has to run by itself.
+        """Return the guest's flags for running the frame with all nested calls, or None to run it on its own.
 
-        A frame that waits where something stands between frames has its changes written then, so it is always tried.
+        A frame that can wait is always tried, because its changes are committed when it waits.
         """
         mode = host.tree_mode()
         if mode is None:
@@ -95,12 +95,12 @@ class Trees:
         return _WAYS[mode]
 
     def way_on(self, host: Host) -> int | None:
-        """The same for a frame that goes on after an answer."""
+        """Return the flags for a frame that continues with an answer, or None."""
         mode = host.tree_mode()
         return None if mode is None or mode is TreeMode.WHOLE else _WAYS[mode]
 
     def left(self, code: bytes, host: TreeHost) -> None:
-        """Remember a tree that was left."""
+        """Record a tree that was given up."""
         self._skips.add(code)
         self._left[host.message] = self._left.get(host.message, 0) + 1
 
@@ -114,13 +114,13 @@ def put_tree_start(
     way: int,
     found: AccountView | None = None,
 ) -> None:
-    """Write what a tree begins with into the mailbox, but for the gas; the first frame's account with it."""
+    """Write a tree's start to the mailbox, except the gas, including the first frame's account."""
     words = frame.address[::-1], frame.caller[::-1], frame.value.to_bytes(32, "little")
     _put(guest, host, (rules, code), frame.calldata, words, way | TreeFlag.STATIC if frame.static else way, found)
 
 
 def put_answer(guest: FastInstance, host: TreeHost, frame: int, answer: Answer, output: bytes, way: int) -> None:
-    """The same for a frame that goes on with an answer as the first of a tree; `frame` is the guest's number of it."""
+    """Write the continuation of a frame with an answer, as the first of a tree; `frame` is the guest's number."""
     _put(guest, host, (frame, answer.success), output, ((answer.created or _ZERO[:20])[::-1], _ZERO[:20], _ZERO), way)
 
 
@@ -143,7 +143,7 @@ def _put(
 
 
 def features(rules: EngineRules) -> tuple[int, int]:
-    """A bit for each precompile at a low address, and what else the guest must know of a fork; zeros for others."""
+    """Return a bit for each precompile at a low address, and the fork's tree flags; zeros without tree rules."""
     fork = rules.tree
     if fork is None:
         return 0, 0
@@ -158,11 +158,11 @@ def features(rules: EngineRules) -> tuple[int, int]:
     return precompiles, sum(bit for bit, has in more if has)
 
 
-# --- what is asked meanwhile ------------------------------------------------------------------------------------------
+# --- host calls -------------------------------------------------------------------------------------------------------
 
 
 def _tick(_: FastInstance, host: TreeHost) -> None:
-    """Other threads have had their turn when this runs; an interrupt has emptied the tracker."""
+    """Give other threads a chance to run, and stop after an interrupt, which has emptied the tracker."""
     if host.is_stopped:
         raise OutOfGas("interrupted")
 
@@ -175,7 +175,7 @@ def _account(guest: FastInstance, host: TreeHost) -> None:
 def _account_fields(
     guest: FastInstance, address: EthAddress, host: TreeHost, found: AccountView | None = None
 ) -> _AccountFields:
-    """An account as the guest gets it; `found` where it was looked at already."""
+    """Return an account's fields for the guest; `found` if it was read already."""
     accounts = host.accounts
     if host.leaves_tree(address):
         return AccountFlag.LEAVE, *_NOBODY
@@ -249,9 +249,9 @@ TREE_QUESTIONS: Final = cast(
     tuple[Callable[[FastInstance, Host], None], ...],
     (_tick, _account, _slot, _transient, _account_code, _take, _precompile),
 )
-"""By number, after those of `questions`."""
+"""Host calls of trees by number, following those of `questions`."""
 TICK: Final = TREE_QUESTIONS.index(cast(Any, _tick))
 TREE_ANSWERABLE: Final = tuple(
     TREE_QUESTIONS.index(cast(Any, each)) for each in (_account, _slot, _transient, _account_code)
 )
-"""Those that can be answered before a tree begins."""
+"""Host calls that can be answered before a tree starts."""

@@ -1,4 +1,4 @@
-"""The precompiled contracts: Ethereum's (functions of their input) and Filecoin's (which reach the machine)."""
+"""The precompiled contracts: Ethereum's (functions of their input) and Filecoin's (which use the machine)."""
 
 from hypervisor.errors import ActorExit
 from hypervisor.exit_codes import ExitCode
@@ -16,7 +16,7 @@ __all__ = ["PrecompileFailure", "run_precompile"]
 
 
 def run_precompile(host: FilecoinHost, ask: CallAsk) -> bytes:
-    """The output of the precompile at the asked address; an empty slot answers nothing. Raises PrecompileFailure."""
+    """Return the output of the precompile at an address, empty for an unused slot. Raises PrecompileFailure."""
     name = host.rules.precompiles.get(ask.address)
     if name is None:
         return b""
@@ -28,7 +28,7 @@ def run_precompile(host: FilecoinHost, ask: CallAsk) -> bytes:
     if name == "modexp":
         _hold_numbers(host, modexp_lengths(ask.data))
     price = to_milligas(PRICES[name](ask.data))
-    if name not in REFUSED or host.syscalls.kernel.gas.available < price:  # nothing is computed that cannot be paid
+    if name not in REFUSED or host.syscalls.kernel.gas.available < price:  # nothing is computed that cannot be paid for
         _charge(host, price)
         return pure(ask.data)
     try:
@@ -41,18 +41,18 @@ def run_precompile(host: FilecoinHost, ask: CallAsk) -> bytes:
 
 
 def _run_registered(host: FilecoinHost, ask: CallAsk, row: Precompile) -> bytes:
-    """A user's, at its price at the network's exchange rate."""
+    """Run a user's precompile, at its price times the network's exchange rate."""
     _charge(host, min(row.price(ask.data) * host.rules.gas_rate, MAX_MILLIGAS))
     return run_registered(row, ask.data)
 
 
 def _hold_numbers(host: FilecoinHost, lengths: tuple[int, int, int]) -> None:
-    """The official module writes out each number as long as its length says, and the answer beside the modulus."""
+    """Charge for memory: the official module stores each number at its full length, and the result."""
     if max(lengths) >= MAX_MODEXP_LENGTH:
         return
     most = host.rules.max_frame_memory
     if max(lengths) > most:
-        raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"a number of {max(lengths)} bytes")
+        raise ActorExit(ExitCode.USR_ASSERTION_FAILED, message=f"a number of {max(lengths)} bytes exceeds the memory")
     for length in lengths:
         host.hold(length, copies=1)
     modulus = lengths[2]

@@ -1,7 +1,7 @@
-"""The seven operations on BLS12-381 (EIP-2537), on arkworks.
+"""The seven operations on BLS12-381 (EIP-2537), with arkworks.
 
-A coordinate is 64 bytes, of which the first 16 are zero; a point of zeros is the one at infinity. Additions need
-points on the curve, everything else points of the subgroup; the library checks both and the size of coordinates.
+A coordinate is 64 bytes, of which the first 16 are zero; all zeros is the point at infinity. Additions take points on
+the curve, all other operations points of the subgroup; the library checks both and the range of coordinates.
 """
 
 from collections.abc import Callable
@@ -22,33 +22,33 @@ P = TypeVar("P")
 
 
 def g1_add(data: bytes) -> bytes:
-    """The sum of two points of the first curve."""
+    """Return the sum of two points of G1's curve."""
     _require_length(data, 2 * _G1)
     return _spread(_point(data[:_G1], _g1_unchecked) + _point(data[_G1:], _g1_unchecked))
 
 
 def g2_add(data: bytes) -> bytes:
-    """The sum of two points of the second curve."""
+    """Return the sum of two points of G2's curve."""
     _require_length(data, 2 * _G2)
     return _spread(_point(data[:_G2], _g2_unchecked) + _point(data[_G2:], _g2_unchecked))
 
 
 def g1_msm(data: bytes) -> bytes:
-    """The sum of points of the first group, each times a number."""
+    """Return the sum of points of G1, each multiplied by a scalar."""
     from py_arkworks_bls12381 import G1Point
 
     return _spread(G1Point.multiexp_unchecked(*_terms(data, _G1, _g1)))
 
 
 def g2_msm(data: bytes) -> bytes:
-    """The sum of points of the second group, each times a number."""
+    """Return the sum of points of G2, each multiplied by a scalar."""
     from py_arkworks_bls12381 import G2Point
 
     return _spread(G2Point.multiexp_unchecked(*_terms(data, _G2, _g2)))
 
 
 def pairing_check(data: bytes) -> bytes:
-    """A word of 1 where the product of the pairings is one, else of 0."""
+    """Return a word of 1 if the product of the pairings is one, else of 0."""
     from py_arkworks_bls12381 import GT
 
     _require_multiple(data, _G1 + _G2)
@@ -59,7 +59,7 @@ def pairing_check(data: bytes) -> bytes:
 
 
 def map_fp_to_g1(data: bytes) -> bytes:
-    """A field element mapped into the first group."""
+    """Map a field element to G1."""
     from py_arkworks_bls12381 import G1Point
 
     _require_length(data, _COORDINATE)
@@ -67,7 +67,7 @@ def map_fp_to_g1(data: bytes) -> bytes:
 
 
 def map_fp2_to_g2(data: bytes) -> bytes:
-    """An element of the quadratic field mapped into the second group."""
+    """Map an element of the quadratic extension field to G2."""
     from py_arkworks_bls12381 import G2Point
 
     _require_length(data, 2 * _COORDINATE)
@@ -110,11 +110,11 @@ def _terms(data: bytes, size: int, read: Callable[[bytes], P]) -> "tuple[list[P]
 
 
 def _point(data: bytes, read: Callable[[bytes], P]) -> P:
-    """Strip the padding of each coordinate and read what is left."""
+    """Read a point after removing the padding of its coordinates."""
     packed = b""
     for start in range(0, len(data), _COORDINATE):
         if data[start : start + 16] != _PADDING:
-            raise PrecompileFailure("BLS12-381 coordinate with a padding that is not zero")
+            raise PrecompileFailure("BLS12-381 coordinate with non-zero padding")
         packed += data[start + 16 : start + _COORDINATE]
     try:
         return read(packed)

@@ -1,8 +1,8 @@
 """Addition, multiplication and pairing on the curve alt_bn128 (EIP-196, EIP-197).
 
-The curve is arkworks' (`runtimes/evm/guests/bn254`), as a WASM module of ours on wasmtime: no wheel of a maintained
-library offers it. Here are the lengths, there the numbers. To make an instance takes longer than an addition, so they
-are kept for later calls; none is ever in two calls, and a call reads nothing but its own input.
+The curve is arkworks', compiled to WASM (`runtimes/evm/guests/bn254`), because no maintained library offers it as a
+wheel. This module handles lengths, the guest the arithmetic. Creating an instance takes longer than an addition, so
+instances are reused; each serves one call at a time, and a call reads only its own input.
 """
 
 import atexit
@@ -29,18 +29,18 @@ _REFUSALS: Final = {
 
 
 def add(data: bytes) -> bytes:
-    """The sum of two points; input is cut or extended with zeros to 128 bytes."""
+    """Return the sum of two points; input is truncated or zero-padded to 128 bytes."""
     return _run("add", data[: 2 * _POINT].ljust(2 * _POINT, b"\0"))
 
 
 def multiply(data: bytes) -> bytes:
-    """A point times a number; input is cut or extended with zeros to 96 bytes."""
+    """Return a point multiplied by a scalar; input is truncated or zero-padded to 96 bytes."""
     size = _POINT + _COORDINATE
     return _run("multiply", data[:size].ljust(size, b"\0"))
 
 
 def pairing(data: bytes) -> bytes:
-    """A word of 1 where the product of the pairings is one, else of 0; input is any number of 192-byte pairs."""
+    """Return a word of 1 if the product of the pairings is one, else of 0; input is any number of 192-byte pairs."""
     if len(data) % _PAIR:
         raise PrecompileFailure(f"bn254 pairing of {len(data)} bytes: expected a multiple of {_PAIR}")
     is_one = _run("pairing", data, len(data))[0] if data else 1
@@ -63,7 +63,7 @@ class _Curve:
         self._start = self._call("reserve", room)
 
     def run(self, function: str, data: bytes, *more: int) -> bytes:
-        """Call a function on an input; the first 64 bytes of what it wrote over it."""
+        """Call a function on an input; return the first 64 bytes of its output, which overwrites the input."""
         self._memory.write(self._store, data, self._start)
         status = self._call(function, self._start, *more)
         if status:
@@ -87,18 +87,18 @@ _ROOM: Final = 4096
 
 @once
 def _module() -> "tuple[wasmtime.Module, wasmtime.Engine]":
-    """Compiled when first used, which takes a fifth of a second. It is code alone and holds no state."""
+    """Compile the module at first use, which takes 0.2 seconds; it holds no state."""
     import wasmtime
 
     engine = wasmtime.Engine()
     module = wasmtime.Module(engine, _MODULE.read_bytes())
-    for close in (engine.close, module.close, _IDLE.clear):  # the last one first
-        atexit.register(close)  # wasmtime-py's own way fails while the interpreter ends
+    for close in (engine.close, module.close, _IDLE.clear):  # called in reverse order
+        atexit.register(close)  # wasmtime-py's own finalizers fail during interpreter shutdown
     return module, engine
 
 
 def _run(function: str, data: bytes, *more: int) -> bytes:
-    """Call a function of the module on the input, on an instance that is not in use. A large input has its own."""
+    """Call a function of the module on an idle instance. A large input gets a new instance."""
     if len(data) > _ROOM:
         return _Curve(len(data)).run(function, data, *more)
     try:

@@ -1,7 +1,7 @@
-"""Ethereum's precompiles: each a pure function of its input. What they cost is in `prices`.
+"""Ethereum's precompiles: each a pure function of its input. Their prices are in `prices`.
 
-Libraries are imported when first used. Rules: the Ethereum yellow paper's appendix E, EIP-152, 196 and 197 (in
-`bn254`), 198, 2537 (in `bls12_381`), 7951; where the official EVM actor differs, the function says so.
+Libraries are imported at first use. Rules: the Ethereum yellow paper's appendix E, EIP-152, 196 and 197 (in `bn254`),
+198, 2537 (in `bls12_381`), 7951; differences of the official EVM actor are documented at the functions.
 """
 
 import hashlib
@@ -26,13 +26,13 @@ P256_INPUT: Final = 160
 
 
 def number(data: bytes, start: int, length: int) -> int:
-    """A big-endian number whose missing bytes are zeros."""
+    """Return a big-endian number whose missing bytes are zeros."""
     chunk = data[start : start + length]
     return int.from_bytes(chunk, "big") << 8 * (length - len(chunk)) if chunk else 0
 
 
 def ecrecover(data: bytes) -> bytes:
-    """The address that signed a hash, as a word; nothing where the signature is bad."""
+    """Return the address that signed a hash, as a word; empty if the signature is invalid."""
     from coincurve import PublicKey
 
     v, r, s = number(data, 32, _WORD), number(data, 64, _WORD), number(data, 96, _WORD)
@@ -47,26 +47,26 @@ def ecrecover(data: bytes) -> bytes:
 
 
 def sha256(data: bytes) -> bytes:
-    """SHA-256."""
+    """Return the SHA-256 hash."""
     return hashlib.sha256(data).digest()
 
 
 def ripemd160(data: bytes) -> bytes:
-    """RIPEMD-160, as a word."""
+    """Return the RIPEMD-160 hash, as a word."""
     return crypto.ripemd160(data).rjust(_WORD, b"\0")
 
 
 def modexp_lengths(data: bytes) -> tuple[int, int, int]:
-    """The lengths of base, exponent and modulus in bytes, as the input states them."""
+    """Return the lengths of base, exponent and modulus in bytes, as given in the input."""
     base, exponent, modulus = (number(data, _WORD * index, _WORD) for index in range(3))
     return base, exponent, modulus
 
 
 def modexp(data: bytes) -> bytes:
-    """base ** exponent % modulus, as long as the modulus. A length of 2^32 or more fails: the network's rule."""
+    """Return base ** exponent % modulus, as long as the modulus; fails for a length of 2^32 or more, as on Filecoin."""
     base, exponent, modulus = modexp_lengths(data)
     if max(base, exponent, modulus) >= MAX_MODEXP_LENGTH:
-        raise PrecompileFailure("modexp with a length above 32 bits")
+        raise PrecompileFailure("a modexp length does not fit in 32 bits")
     if modulus == 0:
         return b""
     divisor = number(data, 96 + base + exponent, modulus)
@@ -77,17 +77,17 @@ def modexp(data: bytes) -> bytes:
 
 
 def blake2f(data: bytes) -> bytes:
-    """The compression function of blake2b (EIP-152)."""
+    """Return the result of blake2b's compression function (EIP-152)."""
     import blake2b
 
     if len(data) != BLAKE2F_INPUT or data[-1] > 1:
-        raise PrecompileFailure("blake2f takes 213 bytes, the last of them 0 or 1")
+        raise PrecompileFailure("blake2f input must be 213 bytes, the last of them 0 or 1")
     result: bytes = blake2b.decode_and_compress(data)
     return result
 
 
 def is_p256_question(data: bytes) -> bool:
-    """Whether a signature must be computed with at all: its numbers are in range and its key is on the curve."""
+    """Return True if a signature must be computed: its numbers are in range and its key is on the curve."""
     r, s, x, y = (number(data, _WORD * index, _WORD) for index in range(1, 5))
     if not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER and x < _P256_FIELD and y < _P256_FIELD):
         return False
@@ -95,14 +95,14 @@ def is_p256_question(data: bytes) -> bool:
 
 
 def p256_verify(data: bytes) -> bytes:
-    """A word of 1 where an ECDSA signature on P-256 is good, else nothing; never fails (EIP-7951, FIP-0113)."""
+    """Return a word of 1 if an ECDSA signature on P-256 is valid, else nothing; never fails (EIP-7951, FIP-0113)."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, utils
 
     if len(data) != P256_INPUT:
         return b""
-    if not is_p256_question(data):  # the library would take coordinates modulo the field
+    if not is_p256_question(data):  # the library would reduce coordinates modulo the field
         return b""
     r, s, x, y = (number(data, _WORD * index, _WORD) for index in range(1, 5))
     try:
@@ -132,4 +132,4 @@ ETHEREUM: Final[Mapping[str, Callable[[bytes], bytes]]] = MappingProxyType({
     "bls12_map_fp2_to_g2": bls12_381.map_fp2_to_g2,
     "p256_verify": p256_verify,
 })  # fmt: skip
-"""By name, as `Rules.precompiles` gives them to addresses. They raise PrecompileFailure."""
+"""Precompiles by the names that `Rules.precompiles` uses. They raise PrecompileFailure."""

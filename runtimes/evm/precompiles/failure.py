@@ -1,5 +1,5 @@
-"""The one way in which a precompile fails: the call pushes 0 and returns nothing."""
+"""The failure of a precompile: the call pushes 0 and returns nothing."""
 
 
 class PrecompileFailure(Exception):
-    """Input that the precompile refuses. What its gas was is spent, nothing more."""
+    """Raised for input that a precompile rejects. Only its gas is consumed."""

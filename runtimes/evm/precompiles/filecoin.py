@@ -1,6 +1,6 @@
 """Filecoin's precompiles: addresses, calls of actors by method number, beacon randomness.
 
-Rules: FIP-0054, FIP-0072, FIP-0095 in the shape that builtin-actors gives them (precompiles/fvm.rs).
+Rules: FIP-0054, FIP-0072, FIP-0095 as implemented in builtin-actors (precompiles/fvm.rs).
 """
 
 from collections.abc import Callable, Mapping
@@ -26,18 +26,18 @@ from runtimes.evm.precompiles.failure import PrecompileFailure
 _WORD: Final = 32
 _U64_MAX: Final = (1 << 64) - 1
 _TARGET: Final = 5 * 32
-"""Where the words of a call by number have the actor."""
+"""Offset of the actor ID in the input of a call by ID."""
 _U128_MAX: Final = (1 << 128) - 1
 
 
 def resolve_address(host: PrecompileHost, ask: CallAsk) -> bytes:
-    """Raw address bytes to the actor's number as a word; nothing if no actor has the address."""
+    """Resolve raw address bytes to an actor ID as a word; empty if no actor has the address."""
     actor = host.syscalls.resolve(_parse_address(ask.data))
     return b"" if actor is None else actor.to_bytes(_WORD, "big")
 
 
 def lookup_delegated_address(host: PrecompileHost, ask: CallAsk) -> bytes:
-    """An actor's number to its raw f4 address; nothing if it has none."""
+    """Return the raw f4 address of an actor ID; empty if it has none."""
     number = _word(ask.data)
     if number > _U64_MAX:
         raise PrecompileFailure("actor number above 64 bits")
@@ -46,10 +46,10 @@ def lookup_delegated_address(host: PrecompileHost, ask: CallAsk) -> bytes:
 
 
 def get_beacon_randomness(host: PrecompileHost, ask: CallAsk) -> bytes:
-    """The beacon of an epoch, a signed 64-bit number. A future epoch is out of gas: the network's rule."""
+    """Return the beacon of an epoch, a signed 64-bit number. A future epoch is out of gas, as on Filecoin."""
     number = _word(ask.data)
     if number > _U64_MAX:
-        raise PrecompileFailure("epoch beyond 64 bits")
+        raise PrecompileFailure("epoch does not fit in 64 bits")
     epoch = number - (1 << 64 if number >> 63 else 0)
     try:
         return host.syscalls.beacon(epoch)
@@ -58,17 +58,17 @@ def get_beacon_randomness(host: PrecompileHost, ask: CallAsk) -> bytes:
 
 
 def call_actor(host: PrecompileHost, ask: CallAsk) -> bytes:
-    """Call an actor by its address."""
+    """Call an actor by address."""
     return _call_actor(host, ask, by_id=False)
 
 
 def call_actor_id(host: PrecompileHost, ask: CallAsk) -> bytes:
-    """Call an actor by its number."""
+    """Call an actor by ID."""
     return _call_actor(host, ask, by_id=True)
 
 
 def _call_actor(host: PrecompileHost, ask: CallAsk, by_id: bool) -> bytes:
-    """Only by delegate call, so that the sender is the executing contract, and no other can speak for it."""
+    """Call an actor; only by delegate call, so that the sender is the executing contract."""
     if ask.kind is not CallKind.DELEGATECALL:
         raise PrecompileFailure("call_actor must be delegate-called")
     try:
@@ -85,7 +85,7 @@ def _call_actor(host: PrecompileHost, ask: CallAsk, by_id: bool) -> bytes:
 
 
 def _of_whom(data: bytes) -> str:
-    """Whom a call that is refused asks for, as far as it can be read."""
+    """Return the target of a rejected call, as far as it can be decoded."""
     actor = _word(data[_TARGET : _TARGET + _WORD]) if len(data) >= _TARGET + _WORD else _U64_MAX + 1
     return f", in a call to f0{actor}" if actor <= _U64_MAX else ""
 
@@ -118,4 +118,4 @@ FILECOIN: Final[Mapping[str, Callable[[PrecompileHost, CallAsk], bytes]]] = Mapp
     "call_actor_id": call_actor_id,
     "get_beacon_randomness": get_beacon_randomness,
 })  # fmt: skip
-"""By name, as `Rules.precompiles` gives them to addresses."""
+"""Precompiles by the names that `Rules.precompiles` uses."""

@@ -1,9 +1,9 @@
-"""What Ethereum's precompiles cost under Filecoin's rules, in gas.
+"""Prices of Ethereum's precompiles under Filecoin's rules, in gas.
 
-The official EVM actor runs them as WASM (hashes and recovery as syscalls), so they cost what that execution costs.
-The figures are fitted to what the official actor (v18) executed for chosen inputs: within a tenth, modexp of a few bits
-within a third. Points at infinity and numbers out of range end a computation early, and cost less; so does input that
-is refused (`REFUSED`). Input of a wrong length costs nothing.
+The official EVM actor runs them as WASM (hashes and recovery as syscalls), and they cost what that execution costs. The
+figures are fitted to what the official actor (v18) executed for selected inputs, within 10 %; modexp with an exponent
+of a few bits within a third. Points at infinity and numbers out of range end a computation early and cost less, and so
+does rejected input (`REFUSED`). Input of a wrong length is free.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def _hash(base: int, per_byte: int) -> Price:
 
 
 def _modexp(data: bytes) -> int:
-    """By digits of 32 bits: windows of four bits under an odd modulus, bit by bit under an even one."""
+    """Price modexp by 32-bit digits: 4-bit windows for an odd modulus, bit by bit for an even one."""
     base, exponent, modulus = modexp_lengths(data)
     if modulus == 0 or max(base, exponent, modulus) >= MAX_MODEXP_LENGTH:
         return 10_000
@@ -69,7 +69,7 @@ def _bn254_add(data: bytes) -> int:
 
 
 def _bn254_multiply(data: bytes) -> int:
-    """Doublings and additions: one for each bit, one for each bit that is set."""
+    """Price doublings and additions: one per bit, and one per bit that is set."""
     factor = number(data, 64, 32) % _BN254_ORDER
     bits = factor.bit_length()
     if not any(data[:64]):
@@ -80,7 +80,7 @@ def _bn254_multiply(data: bytes) -> int:
 
 
 def _bn254_pairing(data: bytes) -> int:
-    """A point of the second group is checked even where its partner is at infinity; the last step is done once."""
+    """Price pairs; a point of G2 is checked even if its partner is at infinity; the last step runs once."""
     if len(data) % 192:
         return 0
     pairs = [_halves(data[start : start + 192], 64) for start in range(0, len(data), 192)]
@@ -90,7 +90,7 @@ def _bn254_pairing(data: bytes) -> int:
 
 
 def _halves(pair: bytes, first: int) -> tuple[bool, bool]:
-    """Which of a pair's points are not at infinity."""
+    """Return for both points of a pair whether they differ from infinity."""
     return any(pair[:first]), any(pair[first:])
 
 
@@ -108,7 +108,7 @@ def _bls12_add(price: int, with_infinity: int, length: int) -> Price:
 
 
 def _bls12_multiply(check: int, alone: int, once: int, each: int, size: int) -> Price:
-    """Each point is checked; the sum of one is a product, that of several is made in windows."""
+    """Price an MSM: each point is checked; one term is a multiplication, several are summed in windows."""
 
     def of(data: bytes) -> int:
         count, rest = divmod(len(data), size)
@@ -123,7 +123,7 @@ def _bls12_multiply(check: int, alone: int, once: int, each: int, size: int) -> 
 
 
 def _bls12_pairing(data: bytes) -> int:
-    """Both points of each pair are checked; only pairs without infinity are computed, the last step once."""
+    """Price pairs; all points are checked; only pairs without infinity are computed; the last step runs once."""
     if len(data) % 384:
         return 0
     pairs = [_halves(data[start : start + 384], 128) for start in range(0, len(data), 384)]
@@ -162,7 +162,7 @@ PRICES: Final[Mapping[str, Price]] = MappingProxyType({
     "bls12_map_fp2_to_g2": _fixed(134_460_000, 128),
     "p256_verify": _p256,
 })  # fmt: skip
-"""By name, as `Rules.precompiles` gives them to addresses."""
+"""Prices by the names that `Rules.precompiles` uses."""
 
 REFUSED: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -178,4 +178,4 @@ REFUSED: Final[Mapping[str, int]] = MappingProxyType(
         "bls12_map_fp2_to_g2": 600,
     }
 )
-"""What those cost that may refuse input of the right length, where they do: the first point is none of the curve."""
+"""Prices of rejected input of the right length: those of a first point that is not on the curve."""

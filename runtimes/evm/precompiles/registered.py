@@ -1,7 +1,7 @@
-"""Users' precompiles: which a machine may have, and how one runs. What one is: `hypervisor.precompiles`.
+"""Users' precompiles: validation and execution. `hypervisor.precompiles` defines them.
 
-Nothing that a user's function does ends the machine: what raises, or answers no bytes, fails the call as a precompile
-fails. Its address must be free under every set of rules and in every network version: it means the same under all.
+A user's function cannot end the machine: if it raises or does not return bytes, the call fails like any precompile. Its
+address must be free under every set of rules and in every network version, so that it always means the same.
 """
 
 from collections.abc import Sequence
@@ -19,23 +19,23 @@ from runtimes.evm.rules import FILECOIN_PREFIX, P256_ADDRESS
 
 _OWN_NAMES: Final = frozenset({*ETHEREUM, *FILECOIN, "point_evaluation"})
 _SHOWN: Final = 500
-"""Characters of what a user's function says of its failure."""
+"""Maximum number of characters shown of a user function's error."""
 
 
 def accepted(rows: Sequence[Precompile]) -> PrecompileTable:
-    """The table of users' precompiles, modules compiled. Raises InvalidInput, and InvalidModule."""
+    """Return the table of users' precompiles, with modules compiled. Raises InvalidInput and InvalidModule."""
     found: dict[bytes, Precompile] = {}
     names: set[str] = set()
     for row in rows:
         _check_address(row)
         if row.name in _OWN_NAMES:
-            raise InvalidInput(f"precompile '{row.name}' has the name of one of the network's: choose another name")
+            raise InvalidInput(f"precompile '{row.name}' has the name of a built-in precompile: choose another name")
         if row.name in names:
-            raise InvalidInput(f"precompile '{row.name}' is registered twice: give each a name of its own")
+            raise InvalidInput(f"precompile '{row.name}' is registered twice: use different names")
         if row.at in found:
             raise InvalidInput(
                 f"precompiles '{found[row.at].name}' and '{row.name}' are both at {row.address}: "
-                "give each an address of its own"
+                "use different addresses"
             )
         names.add(row.name)
         found[row.at] = replace(row, function=wasm_function(row), module=b"") if row.module else row
@@ -43,9 +43,9 @@ def accepted(rows: Sequence[Precompile]) -> PrecompileTable:
 
 
 def run_registered(row: Precompile, data: bytes) -> bytes:
-    """What a user's precompile answers. Raises PrecompileFailure with the reason; its price is paid."""
+    """Return the output of a user's precompile. Raises PrecompileFailure with the reason; its price is charged."""
     function = row.function
-    assert function is not None, "a table has functions"
+    assert function is not None, "every precompile of a table must have a function"
     try:
         output = function(data)
     except PrecompileFailure:
@@ -53,14 +53,14 @@ def run_registered(row: Precompile, data: bytes) -> bytes:
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's function may raise anything: its call fails
         raise PrecompileFailure(f"it raised {type(error).__name__}{_words(error)}") from None
     if type(output) is not bytes:
-        raise PrecompileFailure(f"it returned a value of the type {type(output).__name__}, expected bytes")
+        raise PrecompileFailure(f"it returned a value of type {type(output).__name__}, expected bytes")
     if len(output) > LONGEST_OUTPUT:
-        raise PrecompileFailure(f"it returned {len(output):,} bytes, at most {LONGEST_OUTPUT:,} are taken")
+        raise PrecompileFailure(f"it returned {len(output):,} bytes, the limit is {LONGEST_OUTPUT:,}")
     return output
 
 
 def _words(error: BaseException) -> str:
-    """What it says, where it can say it: its class is a user's, too."""
+    """Return the text of an error, if its class, which may be a user's, can be formatted."""
     try:
         return f": {error!s:.{_SHOWN}}"
     except Exception:  # noqa: BLE001
@@ -77,6 +77,6 @@ def _check_address(row: Precompile) -> None:
         )
     if address == P256_ADDRESS or (address[0] in (0, FILECOIN_PREFIX) and not any(address[1:19])):
         raise InvalidInput(
-            f"precompile '{row.name}' cannot be at {row.address}, which is the network's own or reserved: "
-            "choose an address above 0x100, as 0x0000000000000000000000000000000000000a11"
+            f"precompile '{row.name}' cannot be at {row.address}, which is built in or reserved: "
+            "choose an address above 0x100, for example 0x0000000000000000000000000000000000000a11"
         )

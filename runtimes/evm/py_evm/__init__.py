@@ -1,6 +1,6 @@
-"""The plain engine, made of py-evm's pieces: its stack, memory and opcode functions, driven by a loop of our own.
+"""The reference engine, built from py-evm: its stack, memory and opcode functions, driven by our own loop.
 
-Importing this package imports py-evm (a third of a second), so it is imported when the first contract runs.
+Importing this package imports py-evm, which takes 0.3 seconds; so it is imported when the first contract runs.
 """
 
 from runtimes.evm.py_evm.engine import PyEvmEngine, PyEvmTable

@@ -1,7 +1,7 @@
-"""A py-evm computation for one frame: no state object, no child computations, no gas of its own.
+"""A py-evm computation for one frame, without state object, child computations and gas meter.
 
-What py-evm's opcode functions touch is here and nothing else: code, message, stack, memory, return data, output, and
-two hooks. Gas goes to the budget shared with the host; memory beyond what was granted is asked of the host.
+It has only what py-evm's opcode functions use: code, message, stack, memory, return data, output, and two hooks. Gas
+comes from the budget shared with the host, memory from the host.
 """
 
 from eth.exceptions import VMError
@@ -15,7 +15,7 @@ from runtimes.evm.engine import U32_MAX, Frame, Host, Status
 
 
 class FrameError(VMError):
-    """Ends the frame with a status that py-evm has no error for."""
+    """Ends the frame with a status that has no py-evm error."""
 
     def __init__(self, status: Status) -> None:
         super().__init__(status.name)
@@ -23,7 +23,7 @@ class FrameError(VMError):
 
 
 class FrameMessage:
-    """What opcodes read of a message."""
+    """The fields of a message that opcodes read."""
 
     __slots__ = ("data", "data_as_bytes", "is_static", "sender", "storage_address", "value")
 
@@ -36,20 +36,20 @@ class FrameMessage:
 
 
 class FrameComputation(CancunComputation):
-    """The object that opcode functions are given."""
+    """The object passed to opcode functions."""
 
     def __init__(self, frame: Frame, host: Host) -> None:
-        # not the parent's __init__: it wants a state, a transaction and a gas meter, which no opcode here uses
+        # the parent's __init__ is skipped: it needs a state, a transaction and a gas meter, which no opcode here uses
         self.frame = frame
         self.host = host
-        self.msg = FrameMessage(frame)  # type: ignore[assignment]  # the part of py-evm's message that is used
+        self.msg = FrameMessage(frame)  # type: ignore[assignment]  # only the fields that are used
         self.code = CodeStream(frame.code.data)
         self.jump_destinations = frame.code.jump_destinations
         self._stack = stack = Stack()
         self._memory = Memory()
         self._granted = 0
         self.answer_region = (0, 0)
-        # py-evm looks these up through a cached property, whose first look costs as much as ten opcodes
+        # py-evm looks these up through a cached property, whose first access costs as much as ten opcodes
         self.__dict__.update(
             stack_pop_ints=stack.pop_ints,
             stack_pop_bytes=stack.pop_bytes,
@@ -62,24 +62,24 @@ class FrameComputation(CancunComputation):
         )
 
     def consume_gas(self, amount: int, reason: str) -> None:
-        """What py-evm's functions call for a price of their own: those that do are not used here."""
-        raise Fatal(f"py-evm asks {amount} gas for '{reason}', which has no price in the rules")
+        """Raise Fatal: py-evm functions with their own prices are not used here."""
+        raise Fatal(f"py-evm charges {amount} gas for '{reason}', which the rules do not price")
 
     def pay_for_copy(self, size: int) -> None:
-        """Take what copying N bytes costs."""
+        """Charge for copying `size` bytes."""
         self.pay(self.frame.rules.copy_gas(size))
 
     def pay(self, amount: int) -> None:
-        """Take EVM gas from the budget; raises OutOfGas through it."""
+        """Charge EVM gas; raises OutOfGas."""
         gas = self.host.gas
         if amount > gas.remaining:
             gas.overdraw(amount)
         gas.remaining -= amount
 
     def extend_memory(self, start_position: int, size: int) -> None:
-        """Make a region of memory usable; a region of no bytes may lie anywhere.
+        """Extend memory to include a region; an empty region may lie anywhere.
 
-        Raises FrameError above 32 bits; the host ends the frame where the machine cannot hold it.
+        Raises FrameError above 32 bits; the host ends the frame if the machine cannot allocate it.
         """
         if size == 0:
             return
@@ -93,11 +93,11 @@ class FrameComputation(CancunComputation):
         self._memory.extend(start_position, size)
 
     def region(self, start: int, size: int) -> bytes:
-        """The bytes of a memory region, which is made usable first."""
+        """Return the bytes of a memory region, extending memory if needed."""
         self.extend_memory(start, size)
         return self._memory.read_bytes(start, size) if size else b""
 
     def write(self, start: int, size: int, data: bytes) -> None:
-        """Write `data`, extended with zeros to `size`, into a region, which is made usable first."""
+        """Write `data`, zero-padded to `size`, to a memory region, extending memory if needed."""
         self.extend_memory(start, size)
         self._memory.write(start, size, data.ljust(size, b"\0"))

@@ -1,4 +1,4 @@
-"""The loop: fetch, take the flat price, call the opcode's function, until the frame ends or asks."""
+"""The interpreter loop: fetch, charge static gas, call the opcode's function, until the frame ends or makes a call."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -34,7 +34,7 @@ _FAMILIES: Mapping[str, Mapping[str, Function]] = MappingProxyType({"filecoin": 
 
 
 class PyEvmTable:
-    """Price and function of each of the 256 bytes under one set of rules; made once, shared by every frame."""
+    """Price and function of each of the 256 opcodes under one set of rules, shared by all frames."""
 
     def __init__(self, rules: EngineRules) -> None:
         own = _FAMILIES[rules.family]
@@ -45,7 +45,7 @@ class PyEvmTable:
         self._names = {number: opcode.name for number, opcode in rules.opcodes.items()}
 
     def step(self, computation: FrameComputation, position: int, opcode: int) -> EvmStep:
-        """The event of an instruction that is about to run."""
+        """Return the event of an instruction that is about to run."""
         host = computation.host
         stack = tuple(to_int(value) for value in computation._stack.values)  # type: ignore[attr-defined]
         return EvmStep(
@@ -60,18 +60,18 @@ class PyEvmTable:
         )
 
     def engine(self) -> "PyEvmEngine":
-        """An engine for one frame."""
+        """Create an engine for one frame."""
         return PyEvmEngine(self)
 
 
 def _function_of(opcode: OpcodeAPI) -> Function:
-    """py-evm's function without py-evm's price."""
+    """Return py-evm's function without its price."""
     function: Function = opcode.logic_fn  # type: ignore[attr-defined]  # every plain opcode of py-evm has it
     return function
 
 
 class PyEvmEngine:
-    """Runs one frame; see `runtimes.evm.engine.Engine`."""
+    """Executes one frame; see `runtimes.evm.engine.Engine`."""
 
     __slots__ = ("_asked", "_computation", "_steps", "_table")
 
@@ -82,16 +82,16 @@ class PyEvmEngine:
         self._steps: StepTracer | None = None
 
     def start(self, frame: Frame, host: Host) -> Step:
-        """Run until the frame ends or asks."""
+        """Run until the frame ends or makes a call."""
         self._computation = FrameComputation(frame, host)
         self._steps = host.steps
         return self._guard(partial(self._run, self._computation))
 
     def resume(self, answer: Answer) -> Step:
-        """Go on after the ask."""
+        """Continue with the answer to the last call."""
         computation, asked = self._computation, self._asked
         if computation is None or asked is None:
-            raise Fatal("an EVM frame that asked nothing was given an answer")
+            raise Fatal("an EVM frame was resumed without a pending call")
         self._asked, self._steps = None, computation.host.steps
 
         def go_on() -> Step:
@@ -133,7 +133,7 @@ class PyEvmEngine:
                 return asked
 
     def _run_placed(self, computation: FrameComputation, place: Callable[[int], None]) -> Step:
-        """The same with a word to the tracer before each instruction."""
+        """Run with a callback to the tracer before each instruction."""
         rows, gas = self._table.rows, computation.host.gas
         stream, code = computation.code, computation.frame.code.data
         end = len(code)
@@ -153,7 +153,7 @@ class PyEvmEngine:
                 return asked
 
     def _run_traced(self, computation: FrameComputation, tracer: StepTracer) -> Step:
-        """The same with an event before and after each instruction."""
+        """Run with an event before and after each instruction."""
         gas, code = computation.host.gas, computation.frame.code.data
         while True:
             position = computation.code.program_counter
@@ -179,7 +179,7 @@ class PyEvmEngine:
                 return self._asked
 
     def _guard(self, run: Callable[[], Step]) -> Step:
-        """Run, and turn py-evm's ways to end a frame into an outcome."""
+        """Run, and convert py-evm's exceptions that end a frame into an outcome."""
         try:
             return run()
         except Halt:

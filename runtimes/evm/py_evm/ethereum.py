@@ -1,7 +1,7 @@
-"""The opcodes that are otherwise under Ethereum's rules, or exist there only.
+"""The opcodes that differ under Ethereum's rules, or exist only there.
 
-Every region of memory that an opcode names is made usable, and so paid for, before anything else; the balance and the
-depth that a call or creation needs are the answer's to check, after its price.
+Memory is extended for all regions of an opcode, and charged, before anything else; the balance and depth for a call or
+creation are checked after its price is charged, when it is executed.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ def _host(frame: FrameComputation) -> BlobHost:
 def _blobhash(frame: FrameComputation) -> None:
     # STACK
     index = frame.stack_pop1_int()
-    # GAS: flat
+    # GAS: static
     # OPERATION
     frame.stack_push_bytes(_host(frame).get_blob_hash(index))
     # PROGRAM COUNTER: next
@@ -29,7 +29,7 @@ def _blobhash(frame: FrameComputation) -> None:
 
 def _blobbasefee(frame: FrameComputation) -> None:
     # STACK: none
-    # GAS: flat
+    # GAS: static
     # OPERATION
     frame.stack_push_int(_host(frame).get_blob_base_fee())
     # PROGRAM COUNTER: next
@@ -61,7 +61,7 @@ def _returndatacopy(frame: FrameComputation) -> None:
 
 
 def _calling(kind: CallKind) -> Callable[[FrameComputation], Ask]:
-    """A call opcode: both regions of memory are made usable before anything else."""
+    """Return a call opcode's function; both memory regions are extended before anything else."""
     has_value = kind in (CallKind.CALL, CallKind.CALLCODE)
 
     def call(frame: FrameComputation) -> Ask:
@@ -70,7 +70,7 @@ def _calling(kind: CallKind) -> Callable[[FrameComputation], Ask]:
         amount = value[0] if value else 0
         if amount and kind is CallKind.CALL:
             require_writable(frame)
-        # GAS: memory; the rest is the answer's
+        # GAS: memory; the rest when the call is executed
         data = frame.region(in_start, in_size)
         frame.extend_memory(out_start, out_size)
         # OPERATION
@@ -86,7 +86,7 @@ def _creating(salted: bool) -> Callable[[FrameComputation], Ask]:
         # STACK
         value, start, size, *salt = frame.stack_pop_ints(4 if salted else 3)
         require_writable(frame)
-        # GAS: memory; the rest is the answer's
+        # GAS: memory; the rest when the call is executed
         init_code = frame.region(start, size)
         # OPERATION
         frame.return_data = b""
@@ -103,4 +103,4 @@ ETHEREUM: Final[Mapping[str, Callable[[FrameComputation], Ask | None]]] = Mappin
     "DELEGATECALL": _calling(CallKind.DELEGATECALL), "STATICCALL": _calling(CallKind.STATICCALL),
     "CREATE": _creating(salted=False), "CREATE2": _creating(salted=True),
 })  # fmt: skip
-"""By mnemonic."""
+"""Functions by mnemonic."""

@@ -1,9 +1,9 @@
-"""The opcodes that reach the machine, those with a price that depends on sizes, and the few that py-evm does otherwise.
+"""The opcodes that reach the machine, those with dynamic gas for sizes, and the few that differ from py-evm.
 
 Each function has the paragraphs of the execution specifications: stack, gas, operation, program counter. The loop has
-taken the flat price before, and has set the program counter behind the opcode; prices that depend on the state are
-taken by the host's own operation. Those that leave the frame return an Ask, and the engine puts the answer onto the
-stack. Everything not in `OWN` is py-evm's (Cancun); docs/engines.md lists what of py-evm is used.
+charged the static gas and advanced the program counter before; the host's operation charges prices that depend on the
+state. Opcodes that leave the frame return an Ask, and the engine pushes the answer. Everything not in `OWN` is py-evm's
+(Cancun); docs/engines.md lists the parts of py-evm in use.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from runtimes.evm.py_evm.computation import FrameComputation, FrameError
 
 
 def require_writable(frame: FrameComputation) -> None:
-    """End the frame where it may not change state."""
+    """End the frame if it is static."""
     if frame.msg.is_static:
         raise FrameError(Status.READ_ONLY)
 
@@ -32,7 +32,7 @@ def _invalid(_: FrameComputation) -> None:
 
 
 def undefined(_: FrameComputation) -> None:
-    """Every byte that is no opcode under the rules."""
+    """Handle every byte that is not an opcode under the rules."""
     # STACK: none
     # GAS: none
     # OPERATION
@@ -43,7 +43,7 @@ def undefined(_: FrameComputation) -> None:
 def _clz(frame: FrameComputation) -> None:
     # STACK
     word = frame.stack_pop1_int()
-    # GAS: flat
+    # GAS: static
     # OPERATION
     frame.stack_push_int(256 - word.bit_length())
     # PROGRAM COUNTER: next
@@ -68,7 +68,7 @@ def _jump_to(frame: FrameComputation, destination: int) -> None:
 def _jump(frame: FrameComputation) -> None:
     # STACK
     destination = frame.stack_pop1_int()
-    # GAS: flat
+    # GAS: static
     # OPERATION: none
     # PROGRAM COUNTER
     _jump_to(frame, destination)
@@ -77,7 +77,7 @@ def _jump(frame: FrameComputation) -> None:
 def _jumpi(frame: FrameComputation) -> None:
     # STACK
     destination, condition = frame.stack_pop_ints(2)
-    # GAS: flat
+    # GAS: static
     # OPERATION: none
     # PROGRAM COUNTER
     if condition:
@@ -86,7 +86,7 @@ def _jumpi(frame: FrameComputation) -> None:
 
 def _gas(frame: FrameComputation) -> None:
     # STACK: none
-    # GAS: flat
+    # GAS: static
     # OPERATION
     frame.stack_push_int(frame.host.get_gas_left())
     # PROGRAM COUNTER: next
@@ -95,7 +95,7 @@ def _gas(frame: FrameComputation) -> None:
 def _balance(frame: FrameComputation) -> None:
     # STACK
     address = word_to_address(frame.stack_pop1_int())
-    # GAS: the host's
+    # GAS: charged by the host
     # OPERATION
     frame.stack_push_int(frame.host.get_balance(address))
     # PROGRAM COUNTER: next
@@ -103,7 +103,7 @@ def _balance(frame: FrameComputation) -> None:
 
 def _selfbalance(frame: FrameComputation) -> None:
     # STACK: none
-    # GAS: flat
+    # GAS: static
     # OPERATION
     frame.stack_push_int(frame.host.get_self_balance())
     # PROGRAM COUNTER: next
@@ -111,7 +111,7 @@ def _selfbalance(frame: FrameComputation) -> None:
 
 def _origin(frame: FrameComputation) -> None:
     # STACK: none
-    # GAS: flat
+    # GAS: static
     # OPERATION
     frame.stack_push_bytes(frame.host.get_origin())
     # PROGRAM COUNTER: next
@@ -119,7 +119,7 @@ def _origin(frame: FrameComputation) -> None:
 
 def _prevrandao(frame: FrameComputation) -> None:
     # STACK: none
-    # GAS: flat
+    # GAS: static
     # OPERATION
     frame.stack_push_bytes(frame.host.get_prev_randao())
     # PROGRAM COUNTER: next
@@ -128,7 +128,7 @@ def _prevrandao(frame: FrameComputation) -> None:
 def _blockhash(frame: FrameComputation) -> None:
     # STACK
     number = frame.stack_pop1_int()
-    # GAS: flat
+    # GAS: static
     # OPERATION
     frame.stack_push_bytes(frame.host.get_block_hash(number))
     # PROGRAM COUNTER: next
@@ -137,7 +137,7 @@ def _blockhash(frame: FrameComputation) -> None:
 def _context(field: str) -> Callable[[FrameComputation], None]:
     def push(frame: FrameComputation) -> None:
         # STACK: none
-        # GAS: flat
+        # GAS: static
         # OPERATION
         value = getattr(frame.host.get_tx_context(), field)
         if isinstance(value, bytes):
@@ -152,7 +152,7 @@ def _context(field: str) -> Callable[[FrameComputation], None]:
 def _extcodesize(frame: FrameComputation) -> None:
     # STACK
     address = word_to_address(frame.stack_pop1_int())
-    # GAS: the host's
+    # GAS: charged by the host
     # OPERATION
     frame.stack_push_int(frame.host.get_code_size(address))
     # PROGRAM COUNTER: next
@@ -161,7 +161,7 @@ def _extcodesize(frame: FrameComputation) -> None:
 def _extcodehash(frame: FrameComputation) -> None:
     # STACK
     address = word_to_address(frame.stack_pop1_int())
-    # GAS: the host's
+    # GAS: charged by the host
     # OPERATION
     frame.stack_push_bytes(frame.host.get_code_hash(address))
     # PROGRAM COUNTER: next
@@ -193,7 +193,7 @@ def _mcopy(frame: FrameComputation) -> None:
 
 
 def _extcodecopy(frame: FrameComputation) -> None:
-    """The code is looked up before memory is claimed: the official actor's order."""
+    """Copy code; it is read before memory is extended, as in the official actor."""
     # STACK
     address, start, code_start, size = frame.stack_pop_ints(4)
     # GAS
@@ -208,7 +208,7 @@ def _extcodecopy(frame: FrameComputation) -> None:
 def _keccak256(frame: FrameComputation) -> None:
     # STACK
     start, size = frame.stack_pop_ints(2)
-    # GAS: memory; words are the host's
+    # GAS: memory; the host charges for words
     data = frame.region(start, size)
     # OPERATION
     frame.stack_push_bytes(frame.host.keccak256(data))
@@ -216,7 +216,7 @@ def _keccak256(frame: FrameComputation) -> None:
 
 
 def _returndatacopy(frame: FrameComputation) -> None:
-    """The memory is claimed before the bounds of the return data are looked at: the official actor's order."""
+    """Copy return data; memory is extended before the bounds are checked, as in the official actor."""
     # STACK
     start, source, size = frame.stack_pop_ints(3)
     # GAS
@@ -232,7 +232,7 @@ def _returndatacopy(frame: FrameComputation) -> None:
 def _sload(frame: FrameComputation) -> None:
     # STACK
     key = frame.stack_pop1_int()
-    # GAS: the host's
+    # GAS: charged by the host
     # OPERATION
     frame.stack_push_int(frame.host.get_storage(key))
     # PROGRAM COUNTER: next
@@ -241,7 +241,7 @@ def _sload(frame: FrameComputation) -> None:
 def _sstore(frame: FrameComputation) -> None:
     # STACK
     key, value = frame.stack_pop_ints(2)
-    # GAS: the host's
+    # GAS: charged by the host
     # OPERATION
     require_writable(frame)
     frame.host.set_storage(key, value)
@@ -251,7 +251,7 @@ def _sstore(frame: FrameComputation) -> None:
 def _tload(frame: FrameComputation) -> None:
     # STACK
     key = frame.stack_pop1_int()
-    # GAS: flat
+    # GAS: static
     # OPERATION
     frame.stack_push_int(frame.host.get_transient_storage(key))
     # PROGRAM COUNTER: next
@@ -260,7 +260,7 @@ def _tload(frame: FrameComputation) -> None:
 def _tstore(frame: FrameComputation) -> None:
     # STACK
     key, value = frame.stack_pop_ints(2)
-    # GAS: flat
+    # GAS: static
     # OPERATION
     require_writable(frame)
     frame.host.set_transient_storage(key, value)
@@ -272,7 +272,7 @@ def _log(count: int) -> Callable[[FrameComputation], None]:
         # STACK
         start, size, *topics = frame.stack_pop_ints(2 + count)
         require_writable(frame)
-        # GAS: memory; bytes are the host's
+        # GAS: memory; the host charges for bytes
         data = frame.region(start, size)
         # OPERATION
         frame.host.emit_log([topic.to_bytes(32, "big") for topic in topics], data)
@@ -286,7 +286,7 @@ def _call(frame: FrameComputation) -> Ask:
     gas, to, value, in_start, in_size, out_start, out_size = frame.stack_pop_ints(7)
     if value:
         require_writable(frame)
-    # GAS: memory; the rest is the answer's
+    # GAS: memory; the rest when the call is executed
     data = frame.region(in_start, in_size)
     # OPERATION
     frame.answer_region = out_start, out_size
@@ -298,7 +298,7 @@ def _call_without_value(kind: CallKind) -> Callable[[FrameComputation], Ask]:
     def call(frame: FrameComputation) -> Ask:
         # STACK
         gas, to, in_start, in_size, out_start, out_size = frame.stack_pop_ints(6)
-        # GAS: memory; the rest is the answer's
+        # GAS: memory; the rest when the call is executed
         data = frame.region(in_start, in_size)
         # OPERATION
         frame.answer_region = out_start, out_size
@@ -317,7 +317,7 @@ def _creating(salted: bool) -> Callable[[FrameComputation], Ask | None]:
         if early and value > frame.host.get_self_balance():
             frame.stack_push_int(0)
             return None
-        # GAS: memory; the rest is the answer's
+        # GAS: memory; the rest when the call is executed
         if not early:
             frame.return_data = b""
         init_code = frame.region(start, size)
@@ -335,7 +335,7 @@ def _selfdestruct(frame: FrameComputation) -> None:
     # STACK
     beneficiary = word_to_address(frame.stack_pop1_int())
     require_writable(frame)
-    # GAS: the host's
+    # GAS: charged by the host
     # OPERATION
     frame.host.selfdestruct(beneficiary)
     raise Halt
@@ -358,4 +358,4 @@ OWN: Final[Mapping[str, Callable[[FrameComputation], Ask | None]]] = MappingProx
     "DELEGATECALL": _call_without_value(CallKind.DELEGATECALL),
     "INVALID": _invalid, "SELFDESTRUCT": _selfdestruct,
 })  # fmt: skip
-"""By mnemonic."""
+"""Functions by mnemonic."""

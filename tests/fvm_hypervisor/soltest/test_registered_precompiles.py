@@ -154,7 +154,7 @@ def test_a_profile_has_its_own(project: Path) -> None:
     [
         (f"0x{VM_ADDRESS.hex()}", "the address of the cheatcodes"),
         ("0x" + "00" * 9 + b"\0\0console.log"[2:].hex().rjust(22, "0"), "the address of console.log"),
-        ("0x" + "00" * 19 + "02", "which is the network's own or reserved"),
+        ("0x" + "00" * 19 + "02", "which is built in or reserved"),
     ],
 )
 def test_an_address_that_the_tests_need_is_refused(project: Path, address: str, words: str) -> None:

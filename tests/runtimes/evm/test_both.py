@@ -101,7 +101,7 @@ def test_the_error_shows_the_instructions_of_both_up_to_the_difference() -> None
     with pytest.raises(EnginesDiffer) as found:
         play("1 2 MUL 3 SSTORE 1 1 ADD", dearer("MUL").engine)
     text = str(found.value)
-    assert "other asks for set_storage(3, 2) with" in text
+    assert "other calls set_storage(3, 2) with" in text
     plain, other = (
         [line for line in text.splitlines() if line.startswith(f"{name}: ")][-1] for name in ("plain", "other")
     )
@@ -124,7 +124,7 @@ def test_what_the_other_engine_does_not_ask_for_is_found(program: str) -> None:
     [FrameOutcome(Status.REVERT), FrameOutcome(Status.SUCCESS, b"\x01"), CreateAsk(0, b"", None)],
 )
 def test_another_end_is_found(end: Step) -> None:
-    with pytest.raises(EnginesDiffer, match="comes to"):
+    with pytest.raises(EnginesDiffer, match="ends with"):
         play("1 2 ADD", lambda: Bent(end=lambda _: end))
 
 

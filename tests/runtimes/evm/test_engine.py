@@ -193,7 +193,7 @@ def test_a_creation_beyond_the_balance_never_leaves_the_frame() -> None:
 
 
 def test_an_answer_to_no_question_is_a_defect_of_ours() -> None:
-    with pytest.raises(Fatal, match="asked nothing"):
+    with pytest.raises(Fatal, match="without a pending call"):
         PyEvmEngine(TABLE).resume(Answer(True))
 
 

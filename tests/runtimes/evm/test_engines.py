@@ -26,14 +26,14 @@ def test_the_machine_and_the_commands_know_the_engines_and_one_default() -> None
 
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        RuntimeUnavailable, match="'geth': choose one of py-evm, fast, fast:interpret, fast:compile, both"
+        RuntimeUnavailable, match="'geth' is not known: choose one of py-evm, fast, fast:interpret, fast:compile, both"
     ):
         EvmRuntime(RuntimeServices({"evm": "geth"}))
 
 
 @pytest.mark.parametrize("name", ["fast", "both"])
 def test_an_engine_that_is_not_installed_is_refused_in_a_sentence(without_fast: None, name: str) -> None:
-    with pytest.raises(RuntimeUnavailable, match=f"the EVM engine '{name}' is not in this installation: choose py-evm"):
+    with pytest.raises(RuntimeUnavailable, match=f"the EVM engine '{name}' is not installed: choose py-evm"):
         EvmRuntime(RuntimeServices({"evm": name}))
 
 
@@ -43,4 +43,4 @@ def test_a_command_that_is_asked_for_an_engine_that_is_not_there_ends_with_2(wit
     further = {"node": ["--host", "300.1.1.1"], "t8n": []}.get(command, ["x"])
     done = CliRunner().invoke(app, [command, "--evm", "fast", *further])
     assert done.exit_code == 2
-    assert "not in this" in done.output
+    assert "not installed" in done.output

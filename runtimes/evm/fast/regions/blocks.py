@@ -1,7 +1,8 @@
-"""Which part of a code becomes a region: the blocks that a hot landing reaches, within a bound.
+"""Selection of the part of a code that becomes a region: the blocks reachable from a hot landing, up to a limit.
 
-A block begins at a landing, after an instruction that is left to the interpreter, or where the one before may fall
-through; it ends before the next landing, with a jump, or before what is left. A conditional jump does not end it.
+A block begins at a landing, after an instruction that is left to the interpreter, or where the previous one falls
+through. It ends before the next landing, with a jump, or before an instruction that is left to the interpreter. A
+conditional jump does not end it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MOST_INSTRUCTIONS: Final = 800
-"""Of a region: some ten milliseconds of the compiler's time."""
+"""Maximum number of instructions of a region: about ten milliseconds of compilation."""
 _MOST_IN_BLOCK: Final = 250
 
 JUMP, JUMPI, JUMPDEST = 0x56, 0x57, 0x5B
@@ -33,18 +34,18 @@ _OPERANDS: Final = {
     **{DUP1 + depth: (depth + 1, depth + 2) for depth in range(16)},
     **{SWAP1 + depth: (depth + 2, depth + 2) for depth in range(16)},
 }
-"""What a region does itself, with the words that it takes and puts."""
+"""Words popped and pushed by the opcodes that a region executes itself."""
 _COMES_BACK: Final = frozenset({
     0x0A, 0x20, 0x37, 0x39, 0x3E, 0x41, 0x42, 0x43, 0x45, 0x46, 0x54, 0x55, 0x5A, 0x5E, *range(0xA0, 0xA5),
     0xF0, 0xF1, 0xF2, 0xF4, 0xF5, 0xFA,
 })  # fmt: skip
-"""What is left to the interpreter, which looks for a region after it (`back!` in guests/evm/src/interpreter.rs), or
-when the frame goes on after a call."""
+"""Opcodes left to the interpreter, which looks for a region after them (`back!` in guests/evm/src/interpreter.rs), or
+when the frame continues after a call."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegionInstruction:
-    """One instruction; `value` is what a push pushes, `price` its flat price."""
+    """One instruction; `value` is the operand of a push, `price` its static gas."""
 
     pc: int
     opcode: int
@@ -53,22 +54,22 @@ class RegionInstruction:
 
     @property
     def operands(self) -> tuple[int, int]:
-        """Words taken, words put."""
+        """Words popped and words pushed."""
         return _OPERANDS[self.opcode]
 
 
 @dataclass(slots=True)
 class RegionBlock:
-    """Instructions in a row. `after` is where the next one is; `falls`: whether the block goes on there."""
+    """A sequence of instructions. `after` is the position behind it; `falls` is True if execution continues there."""
 
     start: int
     instructions: list[RegionInstruction]
     after: int
     falls: bool
     needs: int = 0
-    """Words that have to be on the stack."""
+    """Words that must be on the stack."""
     grows: int = 0
-    """Words that there has to be room for."""
+    """Words by which the stack may grow."""
 
     def __post_init__(self) -> None:
         height = lowest = highest = 0
@@ -82,16 +83,16 @@ class RegionBlock:
 
 @dataclass(slots=True)
 class Region:
-    """Blocks in the order of their places. `entries` are those at which the interpreter may enter."""
+    """Blocks in order of position. `entries` are the positions at which the interpreter may enter."""
 
     blocks: list[RegionBlock]
     landings: frozenset[int]
-    """Those of the whole code."""
+    """The landings of the whole code."""
     entries: list[int] = field(default_factory=list)
 
 
 def landings_of(code: bytes) -> frozenset[int]:
-    """Where jumps may land."""
+    """Return the valid jump destinations."""
     found, place, size = [], 0, len(code)
     while place < size:
         opcode = code[place]
@@ -104,7 +105,7 @@ def landings_of(code: bytes) -> frozenset[int]:
 
 
 def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], most: int = MOST_INSTRUCTIONS) -> Region:
-    """The region around some places, with prices by opcode of those that exist."""
+    """Return the region around some positions, with prices by opcode for those that exist."""
     landings = landings_of(code)
     found: dict[int, RegionBlock] = {}
     waiting, left = deque(roots), most
@@ -150,7 +151,7 @@ def _decode(code: bytes, start: int, prices: Mapping[int, int], landings: frozen
 
 
 def _next_places(code: bytes, block: RegionBlock, landings: frozenset[int]) -> list[int]:
-    """Where it may go on: what follows, landings that it pushes, what comes after an instruction that is left."""
+    """Return possible successors: the next block, landings that are pushed, the position after a left-out opcode."""
     places = [each.value for each in block.instructions if PUSH0 < each.opcode <= PUSH32 and each.value in landings]
     if block.falls:
         places.insert(0, block.after)

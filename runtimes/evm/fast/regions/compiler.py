@@ -1,4 +1,4 @@
-"""Compiled regions of the process: what is asked for is compiled on a thread of its own, and kept by code and rules."""
+"""The region compiler of the process: compiles requested regions on a thread and caches them by code and rules."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from runtimes.wasmtime.kept_modules import kept_or_compiled
 
 _MOST_CODES: Final = 512
 _LARGEST: Final = 200 << 10
-"""Bytes of WASM that the regions of one code come to: native code takes ten times as many and more, some 2.5 MiB."""
+"""Maximum bytes of WASM of all regions of one code; native code takes over ten times as much, about 2.5 MiB."""
 _MOST_KEPT: Final = 100 * _LARGEST
-"""Of all codes: some 250 MiB of native code."""
+"""Maximum bytes of WASM of all codes: about 250 MiB of native code."""
 _MOST_REGIONS: Final = 64
-"""Of one code."""
+"""Maximum number of regions of one code."""
 _MOST_AT_ONCE: Final = 4
-"""Regions of one code that wait: what the first of them has may make the others needless."""
+"""Maximum number of queued regions of one code; the first of them may make the others unnecessary."""
 _MOST_WAITING: Final = 64
-"""Regions that wait to be compiled: further ones are asked for again."""
+"""Maximum length of the queue; further regions are requested again later."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledRegion:
-    """A compiled region, and the places at which it is entered."""
+    """A compiled region and its entry positions."""
 
     module: CompiledModule
     entries: tuple[int, ...]
@@ -41,10 +41,10 @@ class CompiledRegion:
 
 @dataclass(slots=True)
 class CodeRegions:
-    """What is compiled of one code under one set of rules.
+    """The compiled regions of one code under one set of rules.
 
-    `places` are the entries, `refused` the roots of which nothing came, `waiting` how many regions are on their way,
-    `size` the bytes of their WASM; `is_full`, that the next one was too large.
+    `places` are the entries, `refused` the roots without a region, `waiting` the number of queued regions, `size` the
+    bytes of their WASM; `is_full` is True if the next region was too large.
     """
 
     compiled: list[CompiledRegion] = field(default_factory=list)
@@ -56,7 +56,7 @@ class CodeRegions:
 
 
 class RegionCompiler:
-    """Compiles regions. With `waits` a request is done when it returns, else on a thread."""
+    """Compiles regions. With `waits`, a request is complete when it returns, otherwise on a thread."""
 
     def __init__(
         self, engine: WasmtimeEngine, modules: ModuleCache, waits: bool, most: int = MOST_INSTRUCTIONS
@@ -71,7 +71,7 @@ class RegionCompiler:
         self._thread: threading.Thread | None = None
 
     def regions(self, code: bytes, rules: EngineRules) -> CodeRegions:
-        """What there is of a code under a set of rules."""
+        """Return the regions of a code under a set of rules."""
         key = code, rules.name
         with self._lock:
             found = self._codes.get(key)
@@ -83,7 +83,7 @@ class RegionCompiler:
         return found
 
     def ask(self, found: CodeRegions, code: bytes, rules: EngineRules, root: int) -> None:
-        """Have the region around a landing compiled, unless that was asked before, or others of the code wait."""
+        """Request the region around a landing, unless it was requested before or too many are queued."""
         with self._lock:
             if self._queue.qsize() >= _MOST_WAITING or found.waiting >= _MOST_AT_ONCE:
                 return
@@ -92,7 +92,7 @@ class RegionCompiler:
             if found.is_full or len(found.compiled) + len(found.refused) >= _MOST_REGIONS:
                 return
             found.waiting += 1
-            if not self.waits and (self._thread is None or not self._thread.is_alive()):  # a fork has none
+            if not self.waits and (self._thread is None or not self._thread.is_alive()):  # no thread survives a fork
                 self._thread = threading.Thread(target=self._work, name="evm-regions", daemon=True)
                 self._thread.start()
         if self.waits:
@@ -101,7 +101,7 @@ class RegionCompiler:
             self._queue.put((found, code, rules, root))
 
     def compile_whole(self, found: CodeRegions, code: bytes, rules: EngineRules) -> None:
-        """Compile all of a code now, but for what is unreachable from any landing."""
+        """Compile a whole code now, except for parts unreachable from any landing."""
         if not found.compiled and not found.refused:
             with self._lock:
                 found.waiting += 1
@@ -134,7 +134,7 @@ class RegionCompiler:
         except (RegionTooLarge, InvalidModule) as problem:
             self._refuse(found, roots[0])
             _log.info("a region of %d bytes of EVM code stays interpreted: %r", len(code), problem)
-        except Exception:  # noqa: BLE001  # a defect: the code stays interpreted, and the thread goes on
+        except Exception:  # noqa: BLE001  # a bug: the code stays interpreted, and the thread continues
             self._refuse(found, roots[0])
             _log.exception("a region of %d bytes of EVM code was not compiled", len(code))
         finally:
@@ -142,7 +142,7 @@ class RegionCompiler:
                 found.waiting -= 1
 
     def _forget(self, newest: CodeRegions) -> None:
-        """Let regions of the codes that were asked for longest ago go, but for the newest's; under the lock."""
+        """Drop regions of the least recently used codes, except the newest's. The caller holds the lock."""
         kept = sum(each.size for each in self._codes.values())
         for key, each in [*self._codes.items()]:
             if kept <= _MOST_KEPT:

@@ -1,9 +1,9 @@
-"""Writes a region as a WASM module: one function that runs blocks on the interpreter's own stack and memory.
+"""Encodes a region as a WASM module: one function that runs blocks on the interpreter's own stack and memory.
 
-Between blocks the words lie in the stack's memory, as the interpreter has them; within one they are in locals, and what
-has changed is written back at its end. A block takes its flat prices at its beginning and gives back what it has not
-done where it is left in the middle. Whatever is not as usual (too little gas, a stack that is too short or too long,
-memory that cannot be had, a jump to nowhere) is left to the interpreter, from the instruction on that met it.
+Between blocks, words are in the stack's memory as in the interpreter; within a block they are in locals, and changed
+ones are written back at its end. A block charges its static gas at its beginning and refunds the unexecuted part if it
+is left early. Exceptional cases (out of gas, stack underflow or overflow, memory that cannot be allocated, an invalid
+jump) are left to the interpreter, which continues at the instruction concerned.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ ENTRY: Final = "region"
 
 _NOWHERE: Final = 0xFFFF_FFFF
 _FARTHEST: Final = 0xFFFF_0000
-"""The last place of memory that a region asks for by itself."""
+"""The highest memory offset for which a region requests memory itself."""
 _GAS_OF_NOTHING: Final = -1
 _MOST_BYTES: Final = 1 << 17
-"""Of a region's instructions: some tenth of a second of the compiler's time. Usual ones have a tenth of that."""
+"""Maximum size of a region in bytes: about 0.1 seconds of compilation. Typical regions have a tenth of that."""
 
 
 class RegionTooLarge(Exception):
-    """What was made of a region is longer than may be: its code was written against compilers."""
+    """Raised if a region's WASM exceeds the limit: such code is crafted to slow down compilers."""
 
 
 def emit(region: Region, code_size: int) -> bytes:
-    """The module. Raises RegionTooLarge."""
+    """Return the module. Raises RegionTooLarge."""
     function, locals_count = _Emitter(region, code_size).function()
     product, product_locals = multiplication(8)
     i32, i64 = wasm.I32, wasm.I64
@@ -90,9 +90,9 @@ def emit(region: Region, code_size: int) -> bytes:
 
 
 def _reach() -> bytes:
-    """(running, start, size, gas, cost) -> gas: have memory paid for and made longer, then take what comes later.
+    """Encode (running, start, size, gas, cost) -> gas: charge for memory and extend it, then charge `cost`.
 
-    -1 where that cannot be done; then `running` has the gas that is left, the flat price of this instruction taken.
+    The result is -1 if that fails; `running` then has the remaining gas, with this instruction's static gas charged.
     """
     running, start, length, gas, cost, left = range(6)
     return b"".join((
@@ -108,16 +108,16 @@ def _reach() -> bytes:
 
 
 class _Emitter(RegionOperations):
-    """Writes blocks, and the jumps between them."""
+    """Encodes blocks and the jumps between them."""
 
     def function(self) -> tuple[bytes, int]:
-        """The region's instructions, and how many temporary locals they use."""
+        """Return the region's instructions, and the number of temporary locals."""
         blocks = self._region.blocks
         code = self._code
         first, last = blocks[0].start, blocks[-1].start
         count = len(blocks)
         span = last - first + 1
-        if span > _MOST_BYTES:  # its table alone is longer: the code of a creation may have megabytes
+        if span > _MOST_BYTES:  # its table alone is longer: init code may have megabytes
             raise RegionTooLarge
         for local, place in (
             (TOP, shared.TOP),
@@ -128,7 +128,7 @@ class _Emitter(RegionOperations):
             code += wasm.get(RUNNING) + wasm.load_i32(place) + wasm.put(local)
         code += wasm.get(RUNNING) + wasm.load_i64(shared.GAS) + wasm.put(GAS)
         self._look_at_memory()
-        # the interpreter enters at more places than jumps may go to: those are the second half of the table
+        # the interpreter enters at more places than jumps may target: these are the second half of the table
         code += wasm.get(PC) + wasm.i32(span) + wasm.I32_ADD + wasm.put(PC)
         code += wasm.BLOCK + wasm.LOOP + wasm.BLOCK + wasm.BLOCK * count
         jumps, entries = [count] * span, [count] * span
@@ -143,7 +143,7 @@ class _Emitter(RegionOperations):
             self._number = number
             self._block(block)
         code += wasm.END
-        # a jump to where the region does not go: back to before it
+        # a jump to a destination outside the region: restore the state before it
         code += wasm.get(TOP) + wasm.get(UNDO) + wasm.I32_ADD + wasm.put(TOP)
         code += wasm.get(GAS) + wasm.get(UNDO_GAS) + wasm.I64_ADD + wasm.put(GAS)
         code += wasm.get(FROM) + wasm.put(PC) + wasm.branch(1)
@@ -193,7 +193,7 @@ class _Emitter(RegionOperations):
             code += wasm.END
 
     def _pay(self, part: list[RegionInstruction]) -> None:
-        """Take the flat prices of instructions of which none is left out."""
+        """Charge the static gas of instructions that are executed together."""
         price = self._rest = sum(instruction.price for instruction in part)
         if not price:
             return
@@ -248,7 +248,7 @@ class _Emitter(RegionOperations):
             code += wasm.i64(self._rest) + wasm.put(UNDO_GAS)
             self._words.push(limbs[0])
             code += wasm.WRAP + wasm.i32(_NOWHERE)
-            # what lies after the first half of the table is no place of this region
+            # positions after the first half of the table are outside this region
             self._words.push(limbs[0])
             code += wasm.i64(self._region.blocks[-1].start) + wasm.I64_GT_U + wasm.EXTEND_U
             for limb in limbs[1:]:
@@ -277,14 +277,14 @@ class _Emitter(RegionOperations):
         else:
             assert destination is not None
             self._write(self._stack, remember=False)
-            # what comes next runs where the jump is not taken: the top moves on this way alone
+            # the code that follows runs if the jump is not taken: only this path moves the top
             self._move_top(len(self._stack))
             self._go_to(destination, 1)
         code += wasm.END
 
 
 def _parts(block: RegionBlock) -> list[list[RegionInstruction]]:
-    """A block's instructions, parted after conditional jumps: what comes then is paid for when it comes."""
+    """Return a block's instructions, split after conditional jumps; each part is charged when it is reached."""
     parts: list[list[RegionInstruction]] = [[]]
     for instruction in block.instructions:
         parts[-1].append(instruction)

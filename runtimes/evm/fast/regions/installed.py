@@ -1,4 +1,4 @@
-"""The compiled regions of one instance of the guest: what it reports as hot is asked for, what is there is put in."""
+"""The compiled regions of one instance of the guest: requests hot regions and installs compiled ones."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from runtimes.evm.fast.regions.emitter import ENTRY
 from runtimes.wasmtime.raw import EXTERN_FUNCTION, EXTERN_MEMORY, Instance
 
 _IMPORTS: Final = ((b"memory", EXTERN_MEMORY), (b"lengthen", EXTERN_FUNCTION), (b"operate", EXTERN_FUNCTION))
-"""In the order of a region's imports."""
+"""A region's imports, in order."""
 _TABLE: Final = b"__indirect_function_table"
 _MOST_CODES: Final = 240
-"""Codes that an instance has reported before it is given up: the guest has 256 numbers."""
+"""Number of codes an instance may report before it is retired: the guest has 256 numbers."""
 MOST_INSTANCES: Final = 256
-"""Regions of one instance, and the guest itself."""
+"""Maximum number of instances in a store: regions, and the guest itself."""
 
 
 class RegionGuest(Protocol):
-    """What an instance of the guest is asked for here."""
+    """The interface of a guest instance that is used here."""
 
     numbers: memoryview
 
     def read(self, place: int, size: int) -> bytes:
-        """Bytes of its memory."""
+        """Read bytes of its memory."""
 
     def bring(self, data: bytes) -> None:
-        """Lay data before it."""
+        """Pass data to it."""
 
 
 @dataclass(slots=True)
 class _HotCode:
-    """A code that the guest has reported: its number there, the rules' number, how many of its regions are put in."""
+    """A code that the guest has reported: its number, the rules' number, and how many of its regions are installed."""
 
     number: int
     rules: int
@@ -44,7 +44,7 @@ class _HotCode:
 
 
 class InstanceRegions:
-    """Looks after one instance, between its runs and where it asks for gas."""
+    """Manages the regions of one instance, between its runs and whenever it draws gas."""
 
     def __init__(self, guest: RegionGuest, instance: Instance, compiler: RegionCompiler, hot: memoryview) -> None:
         self._guest = guest
@@ -52,7 +52,7 @@ class InstanceRegions:
         self._compiler = compiler
         self.hot = hot
         self.is_full = False
-        """Whether the guest cannot report further codes, or there is no room for further regions."""
+        """True if the guest cannot report further codes, or cannot hold further regions."""
         self._codes: dict[tuple[int, int], _HotCode] = {}
         self.awaited: list[_HotCode] = []
         self._slots: dict[int, int] = {}
@@ -60,7 +60,7 @@ class InstanceRegions:
         """Modules whose functions are in the table."""
 
     def look(self, command: Callable[[int], int], rules: Sequence[EngineRules]) -> None:
-        """See to what is hot, and to what was compiled meanwhile. `command` enters the guest."""
+        """Request hot regions and install those compiled meanwhile. `command` calls the guest."""
         count = self.hot[0]
         if count:
             self.hot[0] = 0
@@ -75,7 +75,7 @@ class InstanceRegions:
             self.awaited = [code for code in self.awaited if not self._put_in(code, command)]
 
     def compile_now(self, number: int, which: int, command: Callable[[int], int], rules: EngineRules) -> None:
-        """Let all of a code be compiled that is about to run."""
+        """Compile all of a code that is about to run."""
         self._guest.numbers[0] = number
         if command(GuestCommand.REPORT_CODE):
             return
@@ -98,7 +98,7 @@ class InstanceRegions:
         return self._guest.read(self._guest.numbers[0], self._guest.numbers[1])
 
     def _put_in(self, code: _HotCode, command: Callable[[int], int]) -> bool:
-        """Put in what is there; whether nothing more is to come."""
+        """Install compiled regions; return True if no more are pending."""
         found = code.found
         done = found.waiting == 0
         while code.put_in < len(found.compiled) and len(self.kept) < MOST_INSTANCES - 1:

@@ -1,4 +1,4 @@
-"""What a region does with words: arithmetic, memory, calldata, facts of the frame."""
+"""Encodes a region's operations on words: arithmetic, memory, calldata, properties of the frame."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OF_THE_FRAME: Final = {
 
 
 class RegionOperations(RegionStack):
-    """Writes the instructions that are no jumps."""
+    """Encodes all instructions except jumps."""
 
     def __init__(self, region: Region, code_size: int) -> None:
         super().__init__(region)
@@ -83,7 +83,7 @@ class RegionOperations(RegionStack):
             self._write_reversed(self._limbs(value))
 
     def _read_reversed(self) -> Limbs:
-        """The big-endian word at the address on WASM's stack."""
+        """Read the big-endian word at the address on WASM's stack."""
         code = self._code
         code += wasm.put(AT)
         limbs: list[Limb] = []
@@ -96,7 +96,7 @@ class RegionOperations(RegionStack):
         return limbs[0], limbs[1], limbs[2], limbs[3]
 
     def _write_reversed(self, limbs: Limbs) -> None:
-        """Write a word, big-endian, to the address on WASM's stack."""
+        """Write a word in big-endian order to the address on WASM's stack."""
         code = self._code
         code += wasm.put(AT)
         for offset, (low, high) in ((16, limbs[:2]), (0, limbs[2:])):
@@ -107,13 +107,13 @@ class RegionOperations(RegionStack):
             code += wasm.SET_LANE_1 + wasm.tee(VECTOR) + wasm.get(VECTOR) + wasm.REVERSE + wasm.store_v128(offset)
 
     def _calldata(self, instruction: RegionInstruction) -> None:
-        """A word of the calldata where it lies wholly within; the interpreter does the others."""
+        """Read a word that lies wholly within the calldata; the interpreter handles other cases."""
         before, code = list(self._stack), self._code
         start = self._pop()
         self._words.push(start[0])
         code += wasm.i64(WORD - 1) + wasm.I64_ADD
         code += wasm.get(RUNNING) + wasm.load_i64_32(shared.CALLDATA_SIZE) + wasm.I64_GE_U
-        # a start near 2^64 has come round
+        # a start near 2^64 has wrapped around
         self._words.push(start[0])
         code += wasm.i64(32) + wasm.I64_SHR_U
         for limb in start[1:]:
@@ -165,7 +165,7 @@ class RegionOperations(RegionStack):
             self._operate(opcode, instruction.operands[0])
 
     def _made(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
-        """What an opcode makes of two words, the upper one first; None where that is a function's work."""
+        """Encode an opcode of two words, the upper one first; return None if it needs a function call."""
         words = self._words
         match opcode:
             case 0x01:
@@ -193,7 +193,7 @@ class RegionOperations(RegionStack):
         return self._made_with_constant(opcode, a, b)
 
     def _made_with_constant(self, opcode: int, a: Limbs, b: Limbs) -> Limbs | None:
-        """The same where one of the words is known."""
+        """Encode an opcode with a constant operand, or return None."""
         words = self._words
         number, divisor = known(a), known(b)
         if number is not None:
@@ -215,7 +215,7 @@ class RegionOperations(RegionStack):
         return None
 
     def _divide(self, opcode: int) -> None:
-        """Quotient or remainder: of machine words where both operands are that small, else a function's."""
+        """Encode a quotient or remainder: of machine words if both operands fit, else by a function call."""
         stack, words, code = self._stack, self._words, self._code
         a, b = self._limbs(stack[-1]), self._limbs(stack[-2])
         operation = wasm.I64_DIV_U if opcode == 0x04 else wasm.I64_REM_U
@@ -252,7 +252,7 @@ class RegionOperations(RegionStack):
         self._push(((result[0],), (result[1],), (result[2],), (result[3],)))
 
     def _operate(self, opcode: int, count: int) -> None:
-        """Let the interpreter's module do it, with the operands on the stack's memory."""
+        """Call the interpreter's module for an operation, with the operands in the stack's memory."""
         operands = [self._stack.pop() for _ in range(count)]
         lowest = len(self._stack) - self._bottom
         words = [self._limbs(value) for value in operands]

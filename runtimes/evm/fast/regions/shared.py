@@ -1,4 +1,4 @@
-"""Where a region finds what it shares with the interpreter: `Running` of guests/evm/src/compiled.rs, in bytes."""
+"""Byte offsets of the data shared by a region and the interpreter: `Running` of guests/evm/src/compiled.rs."""
 
 from typing import Final
 

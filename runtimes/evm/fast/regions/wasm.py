@@ -1,4 +1,4 @@
-"""Writes WASM: numbers, sections, and the instructions that compiled regions consist of."""
+"""Encoder for the WASM instructions and structures of compiled regions."""
 
 from __future__ import annotations
 
@@ -24,108 +24,108 @@ ADD128, SUB128, MUL_WIDE_U = b"\xfc\x13", b"\xfc\x14", b"\xfc\x16"
 SPLAT_I64: Final = b"\xfd\x12"
 SET_LANE_1: Final = b"\xfd\x1e\x01"
 REVERSE: Final = b"\xfd\x0d" + bytes(range(15, -1, -1))
-"""Of two vectors, which have to be the same, the bytes of the first in the other order."""
+"""Byte reversal of a vector, which must be pushed twice."""
 
 
 _SMALL: Final = [u32(number) for number in range(1024)]
 
 
 def index(number: int) -> bytes:
-    """An unsigned number, quick where it is small."""
+    """Encode an unsigned number, using a table for small ones."""
     return _SMALL[number] if number < 1024 else u32(number)
 
 
 def i32(number: int) -> bytes:
-    """i32.const; a number from 2^31 on is the negative one with the same bits."""
+    """Encode i32.const; a number from 2^31 on is encoded as the negative one with the same bits."""
     return b"\x41" + signed(number - (1 << 32) if number >> 31 == 1 else number)
 
 
 def i64(number: int) -> bytes:
-    """i64.const; a number from 2^63 on is the negative one with the same bits."""
+    """Encode i64.const; a number from 2^63 on is encoded as the negative one with the same bits."""
     return b"\x42" + signed(number - (1 << 64) if number >> 63 == 1 else number)
 
 
 def get(local: int) -> bytes:
-    """local.get"""
+    """Encode local.get."""
     return b"\x20" + index(local)
 
 
 def put(local: int) -> bytes:
-    """local.set"""
+    """Encode local.set."""
     return b"\x21" + index(local)
 
 
 def tee(local: int) -> bytes:
-    """local.tee"""
+    """Encode local.tee."""
     return b"\x22" + index(local)
 
 
 def call(function: int) -> bytes:
-    """call"""
+    """Encode call."""
     return b"\x10" + index(function)
 
 
 def branch(depth: int) -> bytes:
-    """br"""
+    """Encode br."""
     return b"\x0c" + index(depth)
 
 
 def branch_table(depths: list[int], default: int) -> bytes:
-    """br_table"""
+    """Encode br_table."""
     return b"\x0e" + u32(len(depths)) + b"".join(map(index, depths)) + index(default)
 
 
 def load_i32(offset: int) -> bytes:
-    """i32.load"""
+    """Encode i32.load."""
     return b"\x28\x00" + index(offset)
 
 
 def load_i64(offset: int) -> bytes:
-    """i64.load"""
+    """Encode i64.load."""
     return b"\x29\x00" + index(offset)
 
 
 def load_i64_32(offset: int) -> bytes:
-    """i64.load32_u"""
+    """Encode i64.load32_u."""
     return b"\x35\x00" + index(offset)
 
 
 def store_i32(offset: int) -> bytes:
-    """i32.store"""
+    """Encode i32.store."""
     return b"\x36\x00" + index(offset)
 
 
 def store_i64(offset: int) -> bytes:
-    """i64.store"""
+    """Encode i64.store."""
     return b"\x37\x00" + index(offset)
 
 
 def store_byte(offset: int) -> bytes:
-    """i64.store8"""
+    """Encode i64.store8."""
     return b"\x3c\x00" + index(offset)
 
 
 def load_v128(offset: int) -> bytes:
-    """v128.load"""
+    """Encode v128.load."""
     return b"\xfd\x00\x00" + index(offset)
 
 
 def store_v128(offset: int) -> bytes:
-    """v128.store"""
+    """Encode v128.store."""
     return b"\xfd\x0b\x00" + index(offset)
 
 
 def lane_i64(lane: int) -> bytes:
-    """i64x2.extract_lane"""
+    """Encode i64x2.extract_lane."""
     return b"\xfd\x1d" + bytes((lane,))
 
 
 def function_type(params: Iterable[int], results: Iterable[int]) -> bytes:
-    """The type of a function."""
+    """Encode a function type."""
     return b"\x60" + vector(bytes((kind,)) for kind in params) + vector(bytes((kind,)) for kind in results)
 
 
 def body(groups: Iterable[tuple[int, int]], code: bytes) -> bytes:
-    """A function's body: its locals as (how many, which type), and its instructions without the last `end`."""
+    """Encode a function's body from its locals as (count, type) and its instructions without the last `end`."""
     content = vector(u32(count) + bytes((kind,)) for count, kind in groups if count) + code + END
     return u32(len(content)) + content

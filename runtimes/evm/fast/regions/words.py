@@ -1,6 +1,6 @@
-"""256-bit words in WASM: each is four limbs of 64 bits, lowest first, and a limb is a constant or a local.
+"""256-bit words in WASM: four limbs of 64 bits each, lowest first; a limb is a constant or a local.
 
-What is known when a region is compiled is worked out then: comparisons have three limbs of zero, masks cut limbs off.
+Constants are folded when a region is compiled: comparisons have three zero limbs, masks remove limbs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from runtimes.evm.fast.regions import wasm
 
 Local = NewType("Local", int)
 Limb = int | tuple[Local]
-"""A constant, or the local in which it is."""
+"""A constant, or the local that holds the limb."""
 Limbs = tuple[Limb, Limb, Limb, Limb]
 
 ONES: Final = (1 << 64) - 1
@@ -23,12 +23,12 @@ _WORD: Final = (1 << _BITS) - 1
 
 
 def constant(value: int) -> Limbs:
-    """The limbs of a number."""
+    """Return the limbs of a number."""
     return value & ONES, value >> 64 & ONES, value >> 128 & ONES, value >> 192 & ONES
 
 
 def known(limbs: Limbs) -> int | None:
-    """The number, where it is known."""
+    """Return the number if all limbs are constants, else None."""
     a, b, c, d = limbs
     if isinstance(a, int) and isinstance(b, int) and isinstance(c, int) and isinstance(d, int):
         return a | b << 64 | c << 128 | d << 192
@@ -36,32 +36,32 @@ def known(limbs: Limbs) -> int | None:
 
 
 def size(limbs: Limbs) -> int:
-    """How many limbs there are below those that are known to be zero."""
+    """Return the number of limbs below those that are known to be zero."""
     return next((4 - place for place, limb in enumerate(reversed(limbs)) if limb != 0), 0)
 
 
 class WordEmitter:
-    """Emits operations on words into `code`; temporary locals are numbered from `first` on."""
+    """Encodes operations on words into `code`; temporary locals are numbered from `first` on."""
 
     def __init__(self, first: int, multiply: int) -> None:
         self.code = bytearray()
         self.first = self.next = self.most = first
         self._multiply = multiply
-        """The function that multiplies two words: eight limbs to four."""
+        """Index of the function that multiplies two words: eight limbs to four."""
 
     def local(self) -> Local:
-        """A new local."""
+        """Allocate a local."""
         number = self.next
         self.next += 1
         self.most = max(self.most, self.next)
         return Local(number)
 
     def push(self, limb: Limb) -> None:
-        """Put a limb on WASM's stack."""
+        """Push a limb on WASM's stack."""
         self.code += wasm.i64(limb) if isinstance(limb, int) else wasm.get(limb[0])
 
     def take(self) -> tuple[Local]:
-        """The limb that lies on WASM's stack, in a new local."""
+        """Pop a limb from WASM's stack into a new local."""
         local = self.local()
         self.code += wasm.put(local)
         return (local,)
@@ -69,7 +69,7 @@ class WordEmitter:
     # --- numbers ----------------------------------------------------------------------------------------------
 
     def add(self, a: Limbs, b: Limbs) -> Limbs:
-        """a + b"""
+        """Encode a + b."""
         limbs: list[Limb] = []
         carry: Limb = 0
         limb: Limb
@@ -98,7 +98,7 @@ class WordEmitter:
         return self.take(), high
 
     def subtract(self, a: Limbs, b: Limbs) -> Limbs:
-        """a - b"""
+        """Encode a - b."""
         limbs: list[Limb] = []
         limb: Limb
         borrow: Limb = 0  # or all ones
@@ -123,7 +123,7 @@ class WordEmitter:
         return limbs[0], limbs[1], limbs[2], limbs[3]
 
     def multiply(self, a: Limbs, b: Limbs) -> Limbs:
-        """a * b"""
+        """Encode a * b."""
         if size(a) < size(b):
             a, b = b, a
         if size(b) == 0:
@@ -159,7 +159,7 @@ class WordEmitter:
         return limbs[0], limbs[1], limbs[2], limbs[3]
 
     def add_row(self, sums: Limbs, a: Limbs, b: Limb, place: int) -> Limbs:
-        """sums + (a * b << 64 * place), as written products are added up row by row."""
+        """Encode sums + (a * b << 64 * place), one row of a long multiplication."""
         added: list[Limb] = list(sums)
         carry: Limb = 0
         for at, limb in zip(range(place, 3), a, strict=False):
@@ -177,7 +177,7 @@ class WordEmitter:
         return added[0], added[1], added[2], added[3]
 
     def low_add(self, a: Limb, b: Limb) -> Limb:
-        """The sum of two limbs without its carry."""
+        """Encode the sum of two limbs without carry."""
         if a == 0:
             return b
         return a if b == 0 else self._limb(wasm.I64_ADD, a, b, lambda x, y: x + y)
@@ -197,15 +197,15 @@ class WordEmitter:
     # --- bits -------------------------------------------------------------------------------------------------
 
     def both(self, a: Limbs, b: Limbs) -> Limbs:
-        """a & b"""
+        """Encode a & b."""
         return self._each(a, b, self._and)
 
     def either(self, a: Limbs, b: Limbs) -> Limbs:
-        """a | b"""
+        """Encode a | b."""
         return self._each(a, b, self._or)
 
     def differ(self, a: Limbs, b: Limbs) -> Limbs:
-        """a ^ b"""
+        """Encode a ^ b."""
         return self._each(a, b, self._xor)
 
     @staticmethod
@@ -230,16 +230,16 @@ class WordEmitter:
         return a if b == 0 else self._limb(wasm.I64_XOR, a, b, lambda x, y: x ^ y)
 
     def inverse(self, a: Limbs) -> Limbs:
-        """~a"""
+        """Encode ~a."""
         return self.differ(a, (ONES, ONES, ONES, ONES))
 
     def shift_left(self, a: Limbs, by: int) -> Limbs:
-        """a << by, a constant."""
+        """Encode a << by, for a constant shift."""
         places, bits = divmod(min(by, _BITS), 64)
         return self._shifted([a[place - places] if place >= places else 0 for place in range(-1, 4)], bits)
 
     def shift_right(self, a: Limbs, by: int) -> Limbs:
-        """a >> by, a constant, without a sign."""
+        """Encode a >> by, unsigned, for a constant shift."""
         if by == 0:
             return a
         places, bits = divmod(min(by, _BITS), 64)
@@ -249,7 +249,7 @@ class WordEmitter:
         return self._shifted(moved, 64 - bits)
 
     def _shifted(self, limbs: list[Limb], bits: int) -> Limbs:
-        """Four limbs of five, from the second on, shifted to the left by less than 64 bits."""
+        """Encode the last four of five limbs, shifted left by less than 64 bits."""
         if bits == 0:
             return limbs[1], limbs[2], limbs[3], limbs[4]
         found: list[Limb] = []
@@ -260,7 +260,7 @@ class WordEmitter:
         return found[0], found[1], found[2], found[3]
 
     def byte(self, a: Limbs, place: int) -> Limbs:
-        """The byte at a constant place, counted from the highest one."""
+        """Encode the byte at a constant position, counted from the most significant one."""
         if place >= 32:
             return ZERO
         limb, byte = divmod(31 - place, 8)
@@ -268,7 +268,7 @@ class WordEmitter:
         return self._and(moved, 0xFF), 0, 0, 0
 
     def sign_extend(self, a: Limbs, last: int) -> Limbs:
-        """The sign of the bytes up to a constant one, carried on."""
+        """Encode the sign extension of the bytes up to a constant position."""
         if last >= 31:
             return a
         place, bit = divmod(8 * last + 7, 64)
@@ -284,7 +284,7 @@ class WordEmitter:
     # --- comparisons ------------------------------------------------------------------------------------------
 
     def less(self, a: Limbs, b: Limbs, is_signed: bool = False) -> Limbs:
-        """a < b"""
+        """Encode a < b."""
         x, y = known(a), known(b)
         if x is not None and y is not None:
             return int(_signed(x, _BITS) < _signed(y, _BITS) if is_signed else x < y), 0, 0, 0
@@ -293,17 +293,17 @@ class WordEmitter:
         for place in range(1, count):
             self._compare(wasm.I64_LT_S if is_signed and place == 3 else wasm.I64_LT_U, a[place], b[place])
             self._compare(wasm.I64_EQ, a[place], b[place])
-            # of the two below, the lower comparison where these limbs are equal
+            # if these limbs are equal, select the comparison of the lower limbs
             self.code += wasm.SELECT
         self.code += wasm.EXTEND_U
         return self.take(), 0, 0, 0
 
     def equal(self, a: Limbs, b: Limbs) -> Limbs:
-        """a == b"""
+        """Encode a == b."""
         return self.is_zero(self.differ(a, b))
 
     def is_zero(self, a: Limbs) -> Limbs:
-        """a == 0"""
+        """Encode a == 0."""
         if any(isinstance(limb, int) and limb for limb in a):
             return ZERO
         if known(a) == 0:
@@ -313,7 +313,7 @@ class WordEmitter:
         return self.take(), 0, 0, 0
 
     def any_bits(self, limbs: tuple[Limb, ...]) -> None:
-        """Put a number on WASM's stack that is zero where all of these limbs are."""
+        """Push a number on WASM's stack that is zero if all of these limbs are."""
         counted = [limb for limb in limbs if limb != 0] or [0]
         self.push(counted[0])
         for limb in counted[1:]:
@@ -331,7 +331,7 @@ def _signed(number: int, bits: int = 64) -> int:
 
 
 def multiplication(first: int) -> tuple[bytes, int]:
-    """The function that multiplies: eight parameters, four results; its instructions, and how many locals it has."""
+    """Return the instructions of the multiplication (eight parameters, four results) and its number of locals."""
     words = WordEmitter(first, multiply=-1)
     a: Limbs = (Local(0),), (Local(1),), (Local(2),), (Local(3),)
     sums = ZERO

@@ -477,7 +477,7 @@ def test_a_precompile_costs_a_native_caller_ethereums_gas() -> None:
 
 def test_a_context_of_other_rules_is_refused_in_words() -> None:
     machine = Hypervisor.open()
-    with pytest.raises(InvalidInput, match="of the rules 'filecoin', not 'ethereum'"):
+    with pytest.raises(InvalidInput, match="has the rules 'filecoin', not 'ethereum'"):
         EthereumExecutor(machine)
     machine.context = MachineContext(rules="ethereum")
     message = Message(Address.id(0), Address.id(0))

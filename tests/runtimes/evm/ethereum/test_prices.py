@@ -112,5 +112,5 @@ def test_modexp_costs_what_eip_2565_and_eip_7883_say(
 
 def test_modexp_gives_no_answer_that_no_memory_holds() -> None:
     lengths = b"".join(length.to_bytes(32, "big") for length in (0, 0, 8 * 10**9))
-    with pytest.raises(OutOfGas, match="an answer of 8000000000 bytes"):
+    with pytest.raises(OutOfGas, match="a result of 8000000000 bytes"):
         precompiles.run_precompile(CANCUN, "modexp", lengths, GasTracker(2**62))

@@ -42,7 +42,7 @@ def test_without_a_contract_there_is_no_block(missing: EthAddress) -> None:
     codes = dict.fromkeys(KEEPERS, NOTHING)
     del codes[missing]
     for absent in (codes, codes | {missing: b""}):
-        with pytest.raises(InvalidBlock, match=f"needs a contract at 0x{missing.hex()}, and there is none"):
+        with pytest.raises(InvalidBlock, match=f"requires a contract at 0x{missing.hex()}, which does not exist"):
             finished(absent)
 
 
@@ -65,7 +65,7 @@ def test_the_transition_tool_says_what_is_wrong_with_the_block() -> None:
     alone = {f"0x{WITHDRAWAL_REQUESTS.hex()}": {"balance": "0x1", "nonce": "0x1", "code": f"0x{ONE.hex()}"}}
     both = {f"0x{keeper.hex()}": {"balance": "0x1", "nonce": "0x1", "code": f"0x{ONE.hex()}"} for keeper in KEEPERS}
     done = transition(alone, env, [], "Prague").result
-    assert "0x0000bbddc7ce488642fb579f8b00f3a590007251, and there is none" in done["blockException"]
+    assert "0x0000bbddc7ce488642fb579f8b00f3a590007251, which does not exist" in done["blockException"]
     assert "requests" not in done
     done = transition(both, env, [], "Prague").result
     assert done["requests"] == ["0x01abcd", "0x02abcd"]
