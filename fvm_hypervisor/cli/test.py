@@ -70,6 +70,13 @@ def run_tests(
     allow_failure: Annotated[
         bool, typer.Option("--allow-failure", envvar="FORGE_ALLOW_FAILURE", help="Exit status 0 though tests fail.")
     ] = False,
+    allow_test_fail: Annotated[
+        bool,
+        typer.Option(
+            "--allow-test-fail",
+            help="Run testFail* as tests that have to fail, as forge did before 1.0; without it they fail.",
+        ),
+    ] = False,
     rules: Annotated[
         str,
         typer.Option(
@@ -258,6 +265,7 @@ def run_tests(
         check, emit = gas_snapshot_check, gas_snapshot_emit
         return replace(
             project,
+            allow_test_fail=allow_test_fail,
             fuzz=replace(
                 project.fuzz,
                 timeout=project.fuzz.timeout if fuzz_timeout is None else fuzz_timeout,

@@ -1,7 +1,7 @@
 """Which contracts are suites, which of their functions are tests, and which of those the user wants to run.
 
 Rules: forge's. A suite is a contract with code, of the project's own sources, without constructor arguments, that has a
-function whose name begins with `test`, `invariant` or `statefulFuzz`. A `test` with parameters is a fuzz test.
+function whose name begins with `test`, `table`, `invariant` or `statefulFuzz`. A `test` with parameters is a fuzz test.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class Suite:
     file: str
     contract: str
     tests: tuple[TestFunction, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def signature(entry: Mapping[str, Any]) -> str:
@@ -128,7 +129,39 @@ def _kind(entry: Mapping[str, Any]) -> CaseKind | None:
         return CaseKind.INVARIANT
     if name.startswith("test"):
         return CaseKind.FUZZ if entry.get("inputs") else CaseKind.UNIT
+    return CaseKind.TABLE if name.startswith("table") else None
+
+
+def special_functions(artifact: ContractArtifact, name: str) -> list[Mapping[str, Any]]:
+    """Return the ABI entries of a contract's functions of a name, such as `setUp`, in any case of its letters."""
+    return [
+        entry
+        for entry in artifact.abi
+        if entry.get("type") == "function" and str(entry["name"]).lower() == name.lower()
+    ]
+
+
+def has_special(artifact: ContractArtifact, name: str) -> bool:
+    """Return whether forge calls the contract's function of a name: there is one, and in this spelling."""
+    return [entry["name"] for entry in special_functions(artifact, name)] == [name]
+
+
+def suite_defect(artifact: ContractArtifact) -> tuple[str, str] | None:
+    """Return the function and the reason for which forge runs none of a contract's tests; None if it runs them."""
+    for name in ("setUp", "afterInvariant"):
+        if len(special_functions(artifact, name)) > 1:
+            return f"{name}()", f"multiple {name} functions"
     return None
+
+
+def suite_warnings(artifact: ContractArtifact) -> tuple[str, ...]:
+    """Return forge's warnings about a contract's functions that look like special ones and are not called."""
+    return tuple(
+        f'Found invalid {words} function "{signature(entry)}" did you mean "{name}()"?'
+        for name, words in (("setUp", "setup"), ("afterInvariant", "afterInvariant"))
+        for entry in special_functions(artifact, name)
+        if entry["name"] != name
+    )
 
 
 def find_suites(
@@ -138,17 +171,19 @@ def find_suites(
     mine = frozenset(own)
     suites, corrupt = [], []
     for place in artifacts.places:
+        warnings: tuple[str, ...] = ()
         if place.file not in mine or not wanted.takes_path(place.file) or not wanted.takes_contract(place.name):
             continue
         try:
             artifact = artifacts.load(place)
             found = tests_of(artifact) if _can_be_made(artifact) else []
+            warnings = suite_warnings(artifact) if found else ()
         except (InvalidInput, KeyError, TypeError) as error:
             corrupt.append((place.file, place.name, str(error)))
             continue
         tests = tuple(test for test in found if wanted.takes_test(test.signature))
         if tests:
-            suites.append(Suite(place.file, place.name, tests))
+            suites.append(Suite(place.file, place.name, tests, warnings))
     return suites, corrupt
 
 

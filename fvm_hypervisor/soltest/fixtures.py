@@ -1,52 +1,72 @@
 """Fixtures: values that a test contract names for a parameter, by `fixtureAmount()` or an array `fixture_amount`.
 
 Rules: the Foundry book on fuzz test fixtures. A function answers with an array; a public array is asked by its indices.
-Each is asked before every fuzz and invariant test, in the state after `setUp`; the caller reverts what it changes.
+Each is asked before every fuzz, invariant and table test, in the state after `setUp`; the caller reverts what it
+changes.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
 from fvm_hypervisor.soltest.discovery import type_of
 from fvm_hypervisor.soltest.stage import SuiteStage, selector
-from fvm_hypervisor.soltest.values import parameter_key
+from fvm_hypervisor.soltest.values import fixture_name, parameter_key
 
 _BEGIN: Final = "fixture"
 _MOST: Final = 1024
-"""Values of a parameter that are looked at."""
+"""Maximum number of values of a parameter that fuzz and invariant tests use."""
+MAX_ROWS: Final = 1 << 16
+"""Maximum number of values of a fixture that are read. forge has no maximum: an array that never ends hangs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixture:
+    """Values for the parameters of one name, and the type that they have."""
+
+    type: str
+    values: list[Any]
 
 
 def find_fixtures(stage: SuiteStage) -> dict[str, list[Any]]:
-    """Values by parameter (`parameter_key`); what reverts or is no list names none."""
-    found: dict[str, list[Any]] = {}
+    """Return the values for fuzz and invariant tests by `parameter_key`."""
+    found = named_fixtures(stage, _MOST)
+    return {
+        parameter_key(name, fixture.type): fixture.values[:_MOST] for name, fixture in found.items() if fixture.values
+    }
+
+
+def named_fixtures(stage: SuiteStage, limit: int = MAX_ROWS) -> dict[str, Fixture]:
+    """Return fixtures by `fixture_name`, with at most `limit` values read by index.
+
+    A function that reverts, or does not return an array, is not a fixture.
+    """
+    found: dict[str, Fixture] = {}
     for entry in stage.artifact.abi:
         name = str(entry.get("name", ""))
         if entry.get("type") != "function" or not name.startswith(_BEGIN) or len(entry["outputs"]) != 1:
             continue
         kind, inputs = type_of(entry["outputs"][0]), [type_of(part) for part in entry["inputs"]]
         if inputs == ["uint256"]:
-            values = _elements(stage, name, kind)
+            values = _elements(stage, name, kind, limit)
         elif not inputs and kind.endswith("]"):
-            values = _list(stage, name, kind)
+            answer = _ask(stage, selector(f"{name}()"), kind)
+            if answer is None:
+                continue
+            values = list(answer)
             kind = kind[: kind.rindex("[")]
         else:
             continue
-        if values:
-            found[parameter_key(name.removeprefix(_BEGIN), kind)] = values[:_MOST]
+        found[fixture_name(name.removeprefix(_BEGIN))] = Fixture(kind, values)
     return found
 
 
-def _list(stage: SuiteStage, name: str, kind: str) -> list[Any]:
-    values = _ask(stage, selector(f"{name}()"), kind)
-    return values if isinstance(values, list) else []
-
-
-def _elements(stage: SuiteStage, name: str, kind: str) -> list[Any]:
+def _elements(stage: SuiteStage, name: str, kind: str, limit: int) -> list[Any]:
     values: list[Any] = []
-    while len(values) < _MOST:
+    while len(values) < limit:
         value = _ask(stage, selector(f"{name}(uint256)") + encode(["uint256"], [len(values)]), kind)
         if value is None:
             break

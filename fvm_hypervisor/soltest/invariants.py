@@ -6,37 +6,36 @@ is called, by any sender, at any function that changes state. A sequence that br
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from bridge.addresses import EthAddress, checksummed
-from fvm_hypervisor.soltest.artifact import ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
 from fvm_hypervisor.soltest.cheatcodes.values import decode as decode_arguments
 from fvm_hypervisor.soltest.cheatcodes.values import encode
 from fvm_hypervisor.soltest.corpus import CHANGED_SEQUENCES, Corpus, CorpusInput
 from fvm_hypervisor.soltest.corpus_files import CorpusFolder
 from fvm_hypervisor.soltest.dictionary import Dictionary
-from fvm_hypervisor.soltest.discovery import TestFunction, signature
+from fvm_hypervisor.soltest.discovery import TestFunction, has_special, signature
 from fvm_hypervisor.soltest.fixtures import find_fixtures
 from fvm_hypervisor.soltest.fuzz import Deadline
+from fvm_hypervisor.soltest.invariant_targets import FuzzTarget, NoTargets, TargetFilters, find_targets
 from fvm_hypervisor.soltest.kept_failures import KeptCall
+from fvm_hypervisor.soltest.maximizing import BestSequence, is_maximizing, returned_value
 from fvm_hypervisor.soltest.mutations import changed_arguments, changed_sequence
 from fvm_hypervisor.soltest.project import InvariantSettings
 from fvm_hypervisor.soltest.results import CallMetrics, CaseKind, CaseStatus, CounterExample, TestResult
 from fvm_hypervisor.soltest.shrinking import shortened
-from fvm_hypervisor.soltest.stage import SuiteStage, is_rejected, selector
+from fvm_hypervisor.soltest.stage import SuiteStage, is_failed_assertion, is_rejected, selector
 from fvm_hypervisor.soltest.value_text import arguments_text
-from fvm_hypervisor.soltest.values import Values, types
+from fvm_hypervisor.soltest.values import Values
 from fvm_hypervisor.soltest.world import CallOutcome, Handle
-from localnet.contracts.code_patterns import CodePattern, without_metadata
 
-_SELECTORS = "(address,bytes4[])[]"
-_READING = ("view", "pure")
 _FAILED = "assertion failed"
+_NO_SET_UP = "failed to set up invariant testing environment"
 _END = "afterInvariant()"
 _SENDERS: Final = 64
 """Senders that a test without its own draws from: each has an account from the start, which costs as much as a call."""
@@ -46,17 +45,6 @@ _MOST_BEGINNINGS: Final = 64
 _MOST_PLACES: Final = 4096
 _STRANGERS: Final = 0.05
 """The share of calls by another sender."""
-
-
-@dataclass(frozen=True, slots=True)
-class FuzzTarget:
-    """A function that sequences may call."""
-
-    address: EthAddress
-    contract: str
-    entry: Mapping[str, Any]
-    selector: bytes
-    types: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,90 +70,6 @@ class SequenceStep:
             checksummed(self.target.address),
             signature(self.target.entry),
         )
-
-
-class NoTargets(Exception):
-    """There is nothing that sequences could call."""
-
-
-def find_targets(stage: SuiteStage) -> list[FuzzTarget]:
-    """The functions that sequences may call, by what the test contract says. Raises NoTargets."""
-    said = TargetFilters(stage)
-    excluded = {*said.addresses("excludeContracts")}
-    chosen = said.addresses("targetContracts")
-    selectors = dict(said.selectors("targetSelectors"))
-    refused = dict(said.selectors("excludeSelectors"))
-    known = dict(stage.world.contracts(stage.first_actor))
-    wanted = chosen or [] if chosen or selectors else [
-        address for address in known if address != stage.address and address not in stage.libraries.values()
-    ]  # fmt: skip
-    targets: list[FuzzTarget] = []
-    for address in dict.fromkeys([*wanted, *selectors]):
-        artifact = None if address in excluded else _running(stage, known.get(address, b""))
-        if artifact is None:
-            continue
-        for entry in _callable(artifact):
-            short = selector(signature(entry))
-            if short in refused.get(address, ()) or (address in selectors and short not in selectors[address]):
-                continue
-            targets.append(
-                FuzzTarget(address, f"{artifact.file}:{artifact.name}", entry, short, tuple(types(entry["inputs"])))
-            )
-    if not targets:
-        raise NoTargets
-    return targets
-
-
-def _callable(artifact: ContractArtifact) -> list[Mapping[str, Any]]:
-    return [
-        entry
-        for entry in artifact.abi
-        if entry.get("type") == "function" and entry.get("stateMutability") not in _READING
-    ]
-
-
-def _running(stage: SuiteStage, code: bytes) -> ContractArtifact | None:
-    """The contract whose runtime code this is."""
-    bare = without_metadata(code)
-    for artifact in stage.artifacts.all():
-        if artifact.runtime.object:
-            pattern = CodePattern.of(artifact.runtime.object)
-            if len(pattern.code) == len(bare) and pattern.begins(bare):
-                return artifact
-    return None
-
-
-class TargetFilters:
-    """What the test contract answers to forge's questions about targets."""
-
-    def __init__(self, stage: SuiteStage) -> None:
-        self._stage = stage
-        self._names = {entry["name"] for entry in stage.artifact.abi if entry.get("type") == "function"}
-
-    def addresses(self, name: str) -> list[EthAddress]:
-        """An answer that lists addresses."""
-        return [EthAddress(bytes.fromhex(found[2:])) for found in self._ask(name, "address[]")]
-
-    def selectors(self, name: str) -> list[tuple[EthAddress, tuple[bytes, ...]]]:
-        """An answer that lists selectors by address."""
-        found: dict[EthAddress, tuple[bytes, ...]] = {}
-        for address, names in self._ask(name, _SELECTORS):
-            key = EthAddress(bytes.fromhex(address[2:]))
-            found[key] = (*found.get(key, ()), *names)
-        return list(found.items())
-
-    def _ask(self, name: str, kind: str) -> Sequence[Any]:
-        if name not in self._names:
-            return ()
-        from eth_abi.abi import decode
-        from eth_abi.exceptions import DecodingError
-
-        outcome = self._stage.call(selector(f"{name}()"))
-        try:
-            answer: Sequence[Any] = decode([kind], outcome.output)[0] if outcome.success else ()
-        except DecodingError:
-            return ()
-        return answer
 
 
 class SequenceBeginnings:
@@ -201,7 +105,9 @@ def call_sequence(
     """Make the calls of a sequence that failed, and ask the invariant once, at the end; whether it fails again."""
     for step in steps:
         sender, address = (EthAddress(bytes.fromhex(text[2:])) for text in (step.sender, step.address))
-        if not stage.world.call(sender, address, step.calldata).success and step is steps[-1] and fails_on_revert:
+        outcome = stage.world.call(sender, address, step.calldata)
+        ends = fails_on_revert or is_failed_assertion(outcome)
+        if step is steps[-1] and not outcome.success and ends:
             return True
     for name in (test.signature, _END) if _has_end(stage) else (test.signature,):
         if not stage.call(selector(name)).success or stage.has_failed():
@@ -210,7 +116,7 @@ def call_sequence(
 
 
 def _has_end(stage: SuiteStage) -> bool:
-    return any(entry.get("name") == "afterInvariant" for entry in stage.artifact.abi)
+    return has_special(stage.artifact, "afterInvariant")
 
 
 @dataclass(slots=True)
@@ -238,16 +144,17 @@ class InvariantRun:
     _beginnings: SequenceBeginnings = field(default_factory=SequenceBeginnings)
     _metrics: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     _corpus: Corpus[tuple[SequenceStep, ...]] | None = None
+    _best: BestSequence[SequenceStep] | None = None
 
     def run(self) -> TestResult:
         """Sequences until all runs are done, or one breaks the invariant."""
         stage = self.stage
+        if self.test.entry["inputs"]:
+            return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: Invariant test function should have no inputs")
         try:
             self._targets = find_targets(stage)
         except NoTargets:
-            return self._result(
-                CaseStatus.FAILURE, "failed to set up invariant testing environment: No contracts to fuzz."
-            )
+            return self._result(CaseStatus.FAILURE, f"{_NO_SET_UP}: No contracts to fuzz.")
         said = TargetFilters(stage)
         self._senders, excluded = said.addresses("targetSenders"), set(said.addresses("excludeSenders"))
         name = f"{self.seed}:{stage.artifact.file}:{stage.artifact.name}:{self.test.signature}"
@@ -280,7 +187,7 @@ class InvariantRun:
             self.runs += 1
             if failure is not None:
                 return self._failure(*failure)
-        return self._result(CaseStatus.SUCCESS, None)
+        return self._result(CaseStatus.SUCCESS, None) if self._best is None else self._maximum(self._best)
 
     def _kept_failure(self) -> TestResult | None:
         """The failure of an earlier run, if its calls can be made and still break the invariant."""
@@ -364,6 +271,7 @@ class InvariantRun:
                 self.dictionary.add_outcome(outcome)
                 done.append(step)
                 self._beginnings.look(rng, done, outcome)
+                self._improve(done)
             if corpus is not None and corpus.came_new():
                 newest = tuple(done) if outcome.success else (*done, step)
             why = self._after(outcome)
@@ -412,10 +320,12 @@ class InvariantRun:
 
     def _after(self, outcome: CallOutcome) -> str | None:
         """Why the sequence ends here; None where it goes on."""
-        if not outcome.success and self.settings.fail_on_revert:
+        if not outcome.success and (self.settings.fail_on_revert or is_failed_assertion(outcome)):
             return self.stage.reason(outcome)
         if self.stage.has_failed():
             return _FAILED
+        if is_maximizing(self.test):
+            return None  # what it returns, or that it reverts, is no failure
         return self._check() if outcome.success else None  # as forge: what reverts leaves the state as it was
 
     def _check(self, name: str | None = None) -> str | None:
@@ -432,6 +342,41 @@ class InvariantRun:
     def _end(self) -> str | None:
         """Call `afterInvariant`, if the contract has it."""
         return self._check(_END) if _has_end(self.stage) else None
+
+    # --- the largest value ---------------------------------------------------------------------------------------
+
+    def _value(self) -> int | None:
+        """Return what the test returns in this state; None if it reverts."""
+        here = self.stage.world.snapshot()
+        try:
+            return returned_value(self.stage.call(selector(self.test.signature), kept=False))
+        finally:
+            self.stage.world.drop(here)
+
+    def _improve(self, steps: Sequence[SequenceStep]) -> None:
+        """Keep the calls that led here if a maximizing test returns its largest value now."""
+        value = self._value() if is_maximizing(self.test) else None
+        if value is not None and (self._best is None or value > self._best.value):
+            self._best = BestSequence(value, tuple(steps))
+
+    def _maximum(self, found: BestSequence[SequenceStep]) -> TestResult:
+        """Return the result of a maximizing test, with its best sequence as short as it can be made."""
+        best = found
+
+        def reaches(steps: Sequence[SequenceStep]) -> tuple[int, str] | None:
+            nonlocal best
+            self.stage.world.restore(self.ready)
+            for number, step in enumerate(steps, 1):
+                outcome = self._take(step)
+                value = self._value() if outcome.success and not self.stage.has_failed() else None
+                if value is not None and value >= best.value:
+                    best = BestSequence(value, tuple(steps[:number]))
+                    return number, ""
+            return None
+
+        shortened(found.steps, "", reaches, self.settings.shrink_run_limit)
+        examples = tuple(step.example() for step in best.steps)
+        return replace(self._result(CaseStatus.SUCCESS, None, examples, len(found.steps)), best=best.value)
 
     # --- a failure ----------------------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ def keep_failures(project: Project, suites: Iterable[SuiteResult]) -> None:
         names = dict.fromkeys(bare_name(test.signature) for _, test in failed)
         write_inside(project.root, project.root / project.test_failures, "|".join(names).encode())
         for suite, test in failed:
-            if test.counterexample and not test.is_replayed:
+            if test.counterexample and not test.is_replayed and test.kind is not CaseKind.TABLE:
                 file = failure_file(project, test.kind, suite.contract, test.signature)
                 write_inside(project.root, file, json.dumps(_content(test), separators=(",", ":")).encode())
     except OSError as error:

@@ -129,6 +129,8 @@ class Project:
     """Access (`read`, `write`, `read-write`, `none`) and path."""
     ffi: bool = False
     allow_internal_expect_revert: bool = False
+    allow_test_fail: bool = False
+    """True if `testFail*` are tests that have to fail, as in forge before 1.0."""
     isolate: bool = False
     """Whether each call of a test contract is a transaction of its own."""
     gas_limit: int = 1 << 30

@@ -57,7 +57,8 @@ def _sequence(test: TestResult) -> str:
     if not test.counterexample or not test.counterexample[0].contract:
         return ""
     steps = "\n".join(step.text() for step in test.counterexample)
-    return f"\n\t[Sequence] (original: {test.shrunk_from}, shrunk: {len(test.counterexample)})\n{steps}\n"
+    name = "Sequence" if test.best is None else "Best sequence"
+    return f"\n\t[{name}] (original: {test.shrunk_from}, shrunk: {len(test.counterexample)})\n{steps}\n"
 
 
 def suite_lines(suite: SuiteResult, verbosity: int = 0) -> Iterator[str]:

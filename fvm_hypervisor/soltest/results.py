@@ -26,6 +26,7 @@ class CaseKind(Enum):
     UNIT = "unit"
     FUZZ = "fuzz"
     INVARIANT = "invariant"
+    TABLE = "table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class TestResult:
     reason: str | None = None
     gas: int = 0
     gases: tuple[int, ...] = ()
-    """Of a fuzz test's runs that passed."""
+    """Gas of each run of a fuzz test that passed, and of each row of a table test."""
     runs: int = 0
     calls: int = 0
     reverts: int = 0
@@ -86,6 +87,8 @@ class TestResult:
     seed: int | None = None
     counterexample: tuple[CounterExample, ...] = ()
     shrunk_from: int = 0
+    best: int | None = None
+    """Largest value that an invariant test of type `int256` returned; its calls are the counterexample."""
     metrics: tuple[CallMetrics, ...] = ()
     edges: tuple[int, int, int] | None = None
     """Edges of code, edges with how often each was gone over, and inputs of the corpus, where they were asked for."""
@@ -102,9 +105,11 @@ class TestResult:
 
     def figures(self) -> str:
         """What it took, as forge writes it."""
-        if self.kind is CaseKind.FUZZ:
+        if self.kind in (CaseKind.FUZZ, CaseKind.TABLE):
             gases = self.gases or (0,)
             return f"(runs: {self.runs}, μ: {int(mean(gases))}, ~: {int(median(gases))})"
+        if self.best is not None:
+            return f"(best: {self.best}, runs: {self.runs}, calls: {self.calls})"
         if self.kind is CaseKind.INVARIANT:
             return f"(runs: {self.runs}, calls: {self.calls}, reverts: {self.reverts})"
         return f"(gas: {self.gas})"
@@ -112,9 +117,10 @@ class TestResult:
     def json(self) -> dict[str, Any]:
         """The documented object."""
         kind: dict[str, Any] = {"Unit": {"gas": self.gas}}
-        if self.kind is CaseKind.FUZZ:
+        if self.kind in (CaseKind.FUZZ, CaseKind.TABLE):
             gases = self.gases or (0,)
-            kind = {"Fuzz": {"runs": self.runs, "mean_gas": int(mean(gases)), "median_gas": int(median(gases))}}
+            gas = {"runs": self.runs, "mean_gas": int(mean(gases)), "median_gas": int(median(gases))}
+            kind = {self.kind.value.capitalize(): gas}
         elif self.kind is CaseKind.INVARIANT:
             metrics = {
                 f"{row.contract}.{row.function}": {
@@ -123,7 +129,8 @@ class TestResult:
                 for row in self.metrics
             }  # fmt: skip
             figures = {"runs": self.runs, "calls": self.calls, "reverts": self.reverts}
-            kind = {"Invariant": figures | {"metrics": metrics}}
+            best = None if self.best is None else str(self.best)
+            kind = {"Invariant": figures | {"metrics": metrics, "optimization_best_value": best}}
         return {
             "status": self.status.value,
             "reason": self.reason,

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from time import perf_counter
-from typing import Protocol
+from typing import Final, Protocol
 
 from fvm_hypervisor.soltest.artifact import Artifacts, ContractArtifact
 from fvm_hypervisor.soltest.dictionary import MOST_WORDS, Dictionary, SourceLiterals, StateWords, pushed
-from fvm_hypervisor.soltest.discovery import Suite, TestFunction
+from fvm_hypervisor.soltest.discovery import Suite, TestFunction, special_functions, suite_defect
 from fvm_hypervisor.soltest.endless import LoopTracer
 from fvm_hypervisor.soltest.fuzz import FuzzRun
 from fvm_hypervisor.soltest.inline import flag, inline_settings, isolates, with_settings
@@ -22,11 +22,17 @@ from fvm_hypervisor.soltest.literals import own_literals
 from fvm_hypervisor.soltest.project import FuzzSettings, InvariantSettings, Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, TestResult
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, is_skip, selector
+from fvm_hypervisor.soltest.table_tests import TableRun
 from fvm_hypervisor.soltest.world import Handle, World
 from hypervisor.errors import HypervisorError, InvalidInput
 from hypervisor.tracing import Tracer
 from localnet.calls.time_limit import OutOfTime
 from store.blockstore import StoreError
+
+_REMOVED: Final = (
+    "`testFail*` has been removed. Consider changing to test_Revert[If|When]_Condition and expecting a revert"
+)
+"""Why a contract with such tests fails, in forge's words. `Project.allow_test_fail` runs them."""
 
 
 class Viewer(Protocol):
@@ -94,6 +100,10 @@ class SuiteRun:
         try:
             try:
                 artifact = self.artifacts.get(self.suite.file, self.suite.contract)
+                defect = suite_defect(artifact)
+                if defect is not None:
+                    yield TestResult(defect[0], CaseKind.UNIT, CaseStatus.FAILURE, defect[1])
+                    return
                 stage = SuiteStage(world, self.artifacts, artifact)
                 world.cheatcodes.settings = replace(
                     world.cheatcodes.settings, errors=stage.errors, seed=self.seed, file=self.suite.file,
@@ -177,6 +187,10 @@ class SuiteRun:
         return shown
 
     def _tests(self, stage: SuiteStage, seen: Tracer | None) -> Iterator[TestResult]:
+        removed = [test for test in self.suite.tests if test.should_fail and not self.project.allow_test_fail]
+        if removed:
+            yield from (TestResult(test.signature, CaseKind.UNIT, CaseStatus.FAILURE, _REMOVED) for test in removed)
+            return
         settings = inline_settings(self._text(), self.suite.contract)
         ready = self.world.snapshot()
         state: StateWords | None = None
@@ -195,14 +209,18 @@ class SuiteRun:
                     internal = flag(self.project, settings, test.name, "allow_internal_expect_revert")
                     isolated = isolates(self.project, settings, test.name, self.world.setting.rules)
                     cheats.settings = replace(cheats.settings, internal_reverts=internal, isolates=isolated)
-                    run = self._runner_of(stage, test, fuzz, invariant, ready, state or StateWords(), sources)
+                    here = self._prepared(stage, test, ready)
+                    if here is None:
+                        yield TestResult(test.signature, CaseKind.UNIT, CaseStatus.FAILURE)
+                        continue
+                    run = self._runner_of(stage, test, fuzz, invariant, here, state or StateWords(), sources)
                     try:
                         result = run()
                     except OutOfTime:
-                        self._stop_listening(test.signature, ready)
+                        self._stop_listening(test.signature, here)
                         result = run()
                     result = replace(result, duration=perf_counter() - begin, measured=self._measured())
-                    result = self._run_viewed(stage, test, ready, seen, result, invariant.fail_on_revert)
+                    result = self._run_viewed(stage, test, here, seen, result, invariant.fail_on_revert)
                 except (HypervisorError, StoreError) as error:
                     result = _broken(test.signature, test.kind, error)
                 lines = result.logs or tuple(self.world.cheatcodes.console.lines)
@@ -210,6 +228,12 @@ class SuiteRun:
         finally:
             self.world.machine.tracer = None
             self.world.drop(ready)
+
+    def _prepared(self, stage: SuiteStage, test: TestFunction, ready: Handle) -> Handle | None:
+        """Return the state that a test runs from, after the calls of `beforeTestSetup`; None if one of them failed."""
+        if test.kind is CaseKind.INVARIANT or not special_functions(stage.artifact, "beforeTestSetup"):
+            return ready
+        return self.world.snapshot() if stage.before_test(test) else None
 
     def _measured(self) -> tuple[tuple[str, str, int], ...]:
         found = self.world.cheatcodes.state.measured
@@ -228,6 +252,8 @@ class SuiteRun:
         """How a test of this kind is run."""
         if test.kind is CaseKind.UNIT:
             return lambda: self._unit(stage, test)
+        if test.kind is CaseKind.TABLE:
+            return lambda: TableRun(stage, test, ready, self.progress).run()
         contract, name = self.suite.contract, test.signature
         if test.kind is CaseKind.FUZZ:
             kept = kept_input(self.project, contract, name)

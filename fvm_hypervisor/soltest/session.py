@@ -20,7 +20,7 @@ from fvm_hypervisor.soltest.inline import check_isolation
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.sources import Sources, own_sources, read_sources
+from fvm_hypervisor.soltest.sources import SHIPPED, Sources, own_sources, read_sources
 from fvm_hypervisor.soltest.storage_layouts import Layouts, asks_for_layouts, storage_layouts
 from fvm_hypervisor.soltest.syntax_trees import syntax_trees
 from fvm_hypervisor.soltest.worker_processes import prepare_workers
@@ -93,11 +93,12 @@ class SuiteSession:
             return  # nothing of what is there is wanted
         waiting = self._compiler_in_advance(names)
         try:
-            self.artifacts = self._compiled(read_sources(self.project, names), waiting)
+            sources = read_sources(self.project, names)
+            self.artifacts = self._compiled(sources, waiting)
         finally:
             if waiting is not None:
                 waiting.drop()
-        self.suites, self.corrupt = find_suites(self.artifacts, names, self.wanted)
+        self.suites, self.corrupt = find_suites(self.artifacts, self._outside_libraries(sources), self.wanted)
 
     def _compiler_in_advance(self, names: Iterable[str]) -> CompilerRun | None:
         """npm's compiler, which gets ready while sources are read, where one of them seems to have changed."""
@@ -182,6 +183,11 @@ class SuiteSession:
             folders = ", ".join(dict.fromkeys((project.src, project.test, project.script)))
             raise InvalidInput(f"{project.root} has no Solidity sources: foundry.toml names the folders {folders}")
         return [name for name in names if not name.endswith(".t.sol") or self.wanted.takes_path(name)]
+
+    def _outside_libraries(self, sources: Sources) -> list[str]:
+        """Return the sources whose contracts forge takes for suites, also imported ones of other folders."""
+        below = tuple(f"{lib}/" for lib in self.project.libs)
+        return [name for name in sources.texts if name in sources.own or not name.startswith((*below, SHIPPED, "../"))]
 
     def coverage(self, found: SuiteCoverage) -> list[FileCoverage]:
         """The coverage of the project's own sources by what tests with the report `coverage` have collected.

@@ -10,11 +10,13 @@ from bridge.ethereum_block import ETHEREUM
 from bridge.evm_state import EvmState
 from fvm_hypervisor.soltest.artifact import Artifacts, Bytecode, ContractArtifact
 from fvm_hypervisor.soltest.cheatcodes.console import writes_logs
-from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, said
+from fvm_hypervisor.soltest.cheatcodes.failures import MAGIC_ASSUME, MAGIC_SKIP, CheatcodeFailure, is_assertion, said
 from fvm_hypervisor.soltest.cheatcodes.files import asks_for_code
 from fvm_hypervisor.soltest.cheatcodes.forks import asks_for_forks
 from fvm_hypervisor.soltest.cheatcodes.metering import asks_for_gas
 from fvm_hypervisor.soltest.cheatcodes.state import FAILED_SLOT, VM_ADDRESS
+from fvm_hypervisor.soltest.cheatcodes.values import decode
+from fvm_hypervisor.soltest.discovery import TestFunction, has_special, special_functions
 from fvm_hypervisor.soltest.errors import KnownErrors
 from fvm_hypervisor.soltest.results import CaseStatus
 from fvm_hypervisor.soltest.world import LIBRARY_DEPLOYER, CallOutcome, World
@@ -81,11 +83,23 @@ class SuiteStage:
 
     def set_up(self) -> None:
         """Call `setUp`, if the contract has it. Raises SetUpFailed."""
-        for entry in self.artifact.abi:
-            if entry.get("type") == "function" and entry["name"].lower() == "setup" and not entry["inputs"]:
-                outcome = self.call(selector(f"{entry['name']}()"))
-                if not outcome.success or self.has_failed():
-                    raise SetUpFailed("setUp()", outcome)
+        if has_special(self.artifact, "setUp"):
+            outcome = self.call(selector("setUp()"))
+            if not outcome.success or self.has_failed():
+                raise SetUpFailed("setUp()", outcome)
+
+    def before_test(self, test: TestFunction) -> bool:
+        """Make the calls that `beforeTestSetup` returns for a test, if the contract has it; whether all succeeded."""
+        if not special_functions(self.artifact, "beforeTestSetup"):
+            return True
+        here = self.world.snapshot()
+        outcome = self.call(selector("beforeTestSetup(bytes4)") + selector(test.signature).ljust(32, b"\0"))
+        self.world.drop(here)
+        try:
+            calls = decode(["bytes[]"], outcome.output)[0] if outcome.success else []
+        except CheatcodeFailure:
+            calls = []
+        return all(self.call(bytes(data)).success for data in calls)
 
     def call(self, data: bytes, kept: bool = True) -> CallOutcome:
         """Call the test contract as a test is called; what is not `kept` has to be taken back (`World.call`)."""
@@ -173,6 +187,11 @@ def _fault(words: str) -> str:
 def is_skip(outcome: CallOutcome) -> bool:
     """Whether the test asked to be skipped."""
     return not outcome.success and outcome.output.startswith(MAGIC_SKIP)
+
+
+def is_failed_assertion(outcome: CallOutcome) -> bool:
+    """Return whether a call reverted by an assertion, which fails an invariant test whatever its settings."""
+    return not outcome.success and (is_assertion(outcome.output) or "INVALID_INSTRUCTION" in outcome.error)
 
 
 def is_rejected(outcome: CallOutcome) -> bool:

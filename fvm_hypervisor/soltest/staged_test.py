@@ -20,6 +20,7 @@ from fvm_hypervisor.soltest.kept_failures import kept_input
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus
 from fvm_hypervisor.soltest.serving import setting_of, settings_of
 from fvm_hypervisor.soltest.stage import SetUpFailed, SuiteStage, selector
+from fvm_hypervisor.soltest.table_tests import TableRun
 from fvm_hypervisor.soltest.world import CallOutcome, Handle, World
 from hypervisor.errors import InvalidInput
 from hypervisor.exit_codes import ExitCode
@@ -84,6 +85,8 @@ def staged_test(
             words = stage.reason(failed.outcome)
             raise InvalidInput(f"{name} does not begin: {failed.step} of {suite.contract} fails: {words}") from None
         world.cheatcodes.settings = replace(world.cheatcodes.settings, isolates=_isolates(job, suite, test.name))
+        if not stage.before_test(test):
+            raise InvalidInput(f"{name} does not begin: a call that beforeTestSetup of {suite.contract} returns fails")
         root = world.settle()
         ready = world.snapshot()
         data = selector(test.signature) if test.kind is CaseKind.UNIT else _inputs(job, stage, test, ready, name, fails)
@@ -93,6 +96,13 @@ def staged_test(
 
 
 def _inputs(job: Job, stage: SuiteStage, test: TestFunction, ready: Handle, name: str, fails: bool) -> bytes:
+    if test.kind is CaseKind.TABLE:
+        table = TableRun(stage, test, ready)
+        found = table.run()
+        if found.counterexample or (not fails and table.last):
+            return found.counterexample[0].calldata if found.counterexample else table.last
+        ends = f"passes with each of its {found.runs} rows" if found.runs else f"does not run: {found.reason}"
+        raise InvalidInput(f"{name} {ends}: there is no call to show")
     kept = kept_input(job.project, stage.artifact.name, test.signature)
     run = FuzzRun(stage, test, job.project.fuzz, job.seed, ready, Dictionary(), kept=kept, root=job.project.root)
     result = run.run()

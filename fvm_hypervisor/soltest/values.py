@@ -82,7 +82,7 @@ class Values:
     def _argument(self, entry: Mapping[str, Any]) -> Any:
         if not self._fixtures:
             return self.value(entry)
-        found = self._fixtures.get(parameter_key(str(entry.get("name", "")), str(entry["type"])))
+        found = self._fixtures.get(parameter_key(str(entry.get("name", "")), type_of(entry)))
         if found and self._rng.random() < _FIXTURES:
             return self._rng.choice(found)
         return self.value(entry)
@@ -292,9 +292,14 @@ def plain_value(entry: Mapping[str, Any]) -> Any:
     return plain[kind] if kind in plain else bytes(int(kind[5:]))
 
 
+def fixture_name(name: str) -> str:
+    """Return the name of a parameter or a fixture as forge compares it."""
+    return name.strip("_").lower()
+
+
 def parameter_key(name: str, kind: str) -> str:
     """By what a parameter finds its fixtures: its name as forge compares it, and its type."""
-    return f"{name.strip('_').lower()}:{kind}"
+    return f"{fixture_name(name)}:{kind}"
 
 
 def types(inputs: Inputs) -> list[str]:

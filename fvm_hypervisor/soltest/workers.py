@@ -258,7 +258,7 @@ class SuiteWorker:
         """Let it run a suite, or what is left of one."""
         self.suite, self.test, self.known, self.progress = suite, "", None, None
         self.since = self.begun = monotonic()
-        self.result = result or SuiteResult(suite.file, suite.contract)
+        self.result = result or SuiteResult(suite.file, suite.contract, warnings=list(suite.warnings))
         self._ready_for(job)
         self.pipe.send(suite)
 

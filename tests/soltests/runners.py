@@ -22,7 +22,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a test ended: `Success`, `Failure` or `Skipped`; why; gas of a unit test, else 0."""
+    """How a test ended: `Success`, `Failure` or `Skipped`; why; gas of a unit test, median of a table test, else 0."""
 
     status: str
     reason: str
@@ -90,6 +90,7 @@ def _ends(found: Mapping[str, Any]) -> dict[Key, End]:
     ends = {}
     for suite, content in found.items():
         for signature, test in content["test_results"].items():
-            kind = test["kind"].get("Unit") or {}
-            ends[suite, signature] = End(test["status"], test["reason"] or "", int(kind.get("gas", 0)))
+            kind = test["kind"].get("Unit") or test["kind"].get("Table") or {}
+            gas = kind.get("gas", kind.get("median_gas", 0))
+            ends[suite, signature] = End(test["status"], test["reason"] or "", int(gas))
     return ends

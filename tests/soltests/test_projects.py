@@ -70,6 +70,21 @@ def test_every_end_of_a_test_is_forges_in_its_words(stage: Stage, evm: str) -> N
         assert _plain(ours[key].reason) == _plain(end.reason), key
 
 
+def test_every_kind_of_test_runs_as_under_forge(stage: Stage) -> None:
+    """Tables, `testFail*`, `beforeTestSetup`, wrong `setUp`s, assertions in handlers, values that are maximized."""
+    project = stage("kinds")
+    theirs, ours = forge(project), hypervisor(project)
+    assert len(theirs) > 40
+    assert ours == theirs
+    removed = {key: end for key, end in hypervisor(project, "--allow-test-fail").items() if "RemovedTest" in key[0]}
+    assert {key[1]: end.status for key, end in removed.items()} == {
+        "testFailReverts()": "Success",
+        "testFailWith(uint256)": "Success",
+        "test_other()": "Success",
+        "tableOther(uint256)": "Failure",
+    }
+
+
 def _plain(reason: str) -> str:
     """A reason without the numbers of a fuzz test's counterexample."""
     return re.sub(r"\d+( \[[^]]*\])? >= ", "N >= ", reason)

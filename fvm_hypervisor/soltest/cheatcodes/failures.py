@@ -14,6 +14,8 @@ ERROR: Final = bytes.fromhex("08c379a0")
 PANIC: Final = bytes.fromhex("4e487b71")
 _OFFSET: Final = (32).to_bytes(32, "big")
 """In front of the only value."""
+_ASSERTION: Final = b"assertion failed"
+_ASSERT_PANIC: Final = (1).to_bytes(32, "big")
 MAGIC_ASSUME: Final = b"FOUNDRY::ASSUME"
 MAGIC_SKIP: Final = b"FOUNDRY::SKIP"
 
@@ -49,6 +51,14 @@ def _text(data: bytes) -> bytes | None:
     except (DecodingError, OverflowError):
         return None
     return cut
+
+
+def is_assertion(data: bytes) -> bool:
+    """Return whether a call that reverted with this data failed by an assertion, as forge decides it."""
+    if data[:4] == PANIC:
+        return data[4:] == _ASSERT_PANIC
+    words = unwrap_error(data) if data[:4] in (ERROR, CHEATCODE_ERROR) else b""
+    return words.startswith(_ASSERTION) or (data[:4] == ERROR and _ASSERTION in words)
 
 
 def unwrap_error(data: bytes) -> bytes:

@@ -35,8 +35,6 @@ def test_tests_pass_and_fail_each_from_the_state_that_set_up_left(run_contracts:
             "testSpoils()": ["60025f5500"],
             "testStillKept()": UNLESS_ONE,
             "testReverts()": FAIL,
-            "testFailIsExpected()": FAIL,
-            "testFailDoesNot()": PASS,
         }
     })["Plain"]  # fmt: skip
     ends = {name: test.status for name, test in found.items()}
@@ -45,8 +43,6 @@ def test_tests_pass_and_fail_each_from_the_state_that_set_up_left(run_contracts:
         "testSpoils()": CaseStatus.SUCCESS,
         "testStillKept()": CaseStatus.SUCCESS,
         "testReverts()": CaseStatus.FAILURE,
-        "testFailIsExpected()": CaseStatus.SUCCESS,
-        "testFailDoesNot()": CaseStatus.FAILURE,
     }
     assert found["testReverts()"].reason == "EvmError: Revert"
 

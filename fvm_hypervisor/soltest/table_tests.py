@@ -1,0 +1,96 @@
+"""Table tests: a test called once for each row of the fixtures of its parameters, each from the same state.
+
+Rules: forge's. The first parameter's fixture has the number of rows, and that of every other parameter as many; the
+test ends with the first row that fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fvm_hypervisor.soltest.cheatcodes.values import encode
+from fvm_hypervisor.soltest.discovery import TestFunction, type_of
+from fvm_hypervisor.soltest.fixtures import MAX_ROWS, named_fixtures
+from fvm_hypervisor.soltest.fuzz import Deadline
+from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, CounterExample, TestResult
+from fvm_hypervisor.soltest.stage import SuiteStage, selector
+from fvm_hypervisor.soltest.value_text import arguments_text
+from fvm_hypervisor.soltest.values import fixture_name, types
+from fvm_hypervisor.soltest.world import Handle
+
+
+class NoTable(Exception):
+    """The fixtures of a test's parameters do not make a table; the text says why, in forge's words."""
+
+
+def table_rows(stage: SuiteStage, test: TestFunction) -> list[list[Any]]:
+    """Return the arguments of each call of a table test, from the fixtures in the stage's state. Raises NoTable."""
+    inputs = test.entry["inputs"]
+    if not inputs:
+        raise NoTable("Table test should have at least one parameter")
+    fixtures = named_fixtures(stage)
+    columns: list[list[Any]] = []
+    for number, parameter in enumerate(inputs):
+        name = str(parameter["name"])
+        fixture = fixtures.get(fixture_name(name))
+        if fixture is None:
+            raise NoTable(
+                f"No fixture defined for param {name}" if number else "Table test should have fixtures defined"
+            )
+        if not number and not fixture.values:
+            raise NoTable("Table test should have at least one fixture")
+        if len(fixture.values) >= MAX_ROWS:
+            raise NoTable(f"{len(fixture.values)} or more fixtures defined for {name} (limit {MAX_ROWS - 1})")
+        if columns and len(fixture.values) != len(columns[0]):
+            raise NoTable(f"{len(fixture.values)} fixtures defined for {name} (expected {len(columns[0])})")
+        columns.append(fixture.values)
+    for parameter in inputs:
+        expected, found = type_of(parameter), fixtures[fixture_name(str(parameter["name"]))].type
+        if expected != found:
+            raise NoTable(f'type mismatch: expected type "{expected}", got value with type "{found}"')
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+@dataclass(slots=True)
+class TableRun:
+    """A table test on its way. `ready` is the state that each row is called from."""
+
+    stage: SuiteStage
+    test: TestFunction
+    ready: Handle
+    progress: Callable[[TestResult], None] = lambda _: None
+    gases: list[int] = field(default_factory=list)
+    last: bytes = b""
+    """Calldata of the newest row that was called."""
+
+    def run(self) -> TestResult:
+        """Call the test with each row until one fails or asks to be skipped."""
+        try:
+            rows = table_rows(self.stage, self.test)
+        except NoTable as lack:
+            return TestResult(self.test.signature, CaseKind.UNIT, CaseStatus.FAILURE, str(lack))
+        due = Deadline()
+        for row in rows:
+            if due.now():
+                self.progress(self._result(CaseStatus.SUCCESS, None))
+            self.stage.world.restore(self.ready)
+            data = self.last = selector(self.test.signature) + encode(types(self.test.entry["inputs"]), row)
+            outcome = self.stage.call(data, kept=False)
+            status, reason = self.stage.verdict(outcome)
+            if status is CaseStatus.SKIPPED:
+                return TestResult(self.test.signature, CaseKind.UNIT, status, reason)
+            self.gases.append(outcome.gas_used)
+            if status is CaseStatus.FAILURE:
+                example = CounterExample(data, arguments_text(self.test.entry["inputs"], row))
+                return self._result(status, reason, outcome.gas_used, (example,))
+        return self._result(CaseStatus.SUCCESS, None)
+
+    def _result(
+        self, status: CaseStatus, reason: str | None, gas: int = 0, example: tuple[CounterExample, ...] = ()
+    ) -> TestResult:
+        return TestResult(
+            self.test.signature, CaseKind.TABLE, status, reason, gas, tuple(self.gases), len(self.gases),
+            counterexample=example,
+        )  # fmt: skip
