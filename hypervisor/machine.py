@@ -41,7 +41,7 @@ from hypervisor.proofs import ProofVerifier
 from hypervisor.registry import NATIVE, Registry
 from hypervisor.rules import canonical_rules, check_features, executor_factory
 from hypervisor.runtime import InstallServices
-from hypervisor.state_tree import ActorState
+from hypervisor.state_tree import ActorState, StateOrigin
 from hypervisor.tracing import Tracer
 from hypervisor.types import INIT_ACTOR, METHOD_CONSTRUCTOR, SYSTEM_ACTOR, ActorID, TokenAmount
 from store.blockstore import Store
@@ -106,6 +106,7 @@ class Hypervisor(MachineState):
         actor_debugging: bool = False,
         pending: Mapping[Cid, bytes] | None = None,
         installed: tuple[Cid, ...] = (),
+        origin: StateOrigin | None = None,
     ) -> None:
         super().__init__(
             base,
@@ -118,6 +119,7 @@ class Hypervisor(MachineState):
             actor_debugging=actor_debugging,
             pending=pending,
             installed=installed,
+            origin=origin,
         )
         self._rules = context.rules
         self.executor = executor_factory(context.rules)(self)
@@ -206,14 +208,24 @@ class Hypervisor(MachineState):
         return cls(base, root, context, registry=registry, externs=externs, proofs=proofs, tracer=tracer)
 
     def fork(
-        self, root: Cid | None = None, context: MachineContext | None = None, externs: Externs | None = None
+        self,
+        root: Cid | None = None,
+        context: MachineContext | None = None,
+        externs: Externs | None = None,
+        origin: StateOrigin | None = None,
     ) -> Hypervisor:
         """A machine at the same state, or at another root that the store holds; in another context, if one is given.
 
-        It shares the store and the runtimes, the tracer too, and writes to memory only.
+        It shares the store and the runtimes, the tracer and the origin too, unless another `origin` is given, and
+        writes to memory only.
         """
         at = self.state_tree.flush() if root is None else root
-        return self._beside(OverlayStore(self.base), at, context or self.context, externs or self.externs, self.tracer)
+        machine = self._beside(
+            OverlayStore(self.base), at, context or self.context, externs or self.externs, self.tracer
+        )
+        if origin is not None:
+            machine.read_from(origin)
+        return machine
 
     def reader(self, root: Cid, externs: Externs) -> Hypervisor:
         """A machine at a committed root, for another thread: what it writes can only be taken back.
@@ -242,6 +254,7 @@ class Hypervisor(MachineState):
             actor_debugging=self.actor_debugging,
             pending=self.store.pending,
             installed=self._installed,
+            origin=self.origin,
         )
 
     def close(self) -> None:

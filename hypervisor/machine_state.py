@@ -28,7 +28,7 @@ from hypervisor.opening import MACHINE, installed_record, learn_actors, machine_
 from hypervisor.printed import PrintedAmount, PrintedCid
 from hypervisor.proofs import ProofVerifier, RefuseProofs
 from hypervisor.registry import Registry
-from hypervisor.state_tree import ActorState, StateTree
+from hypervisor.state_tree import ActorState, StateOrigin, StateTree
 from hypervisor.tracing import Flushed, Tracer
 from hypervisor.types import SYSTEM_ACTOR, ActorID, ChainEpoch, TokenAmount
 from store.blockstore import NOTHING, BlockNotFound, Store, get_object
@@ -63,6 +63,7 @@ class MachineState:
         actor_debugging: bool = False,
         pending: Mapping[Cid, bytes] | None = None,
         installed: tuple[Cid, ...] = (),
+        origin: StateOrigin | None = None,
     ) -> None:
         self.base = base
         self.store = BufferedStore(base)
@@ -79,11 +80,23 @@ class MachineState:
             actor_log.listen()
         self.blocks = ScannedBlocks()
         self.stacks = Stacks()
-        self.state_tree = StateTree(self.store, root)
+        self.origin = origin
+        """Where actors come from that no block holds (`StateTree.read_from`)."""
+        self.state_tree = self._tree(root)
         self.manifest = self._load_manifest()
         self.registry = registry(self.manifest, self.store)
         self._installed = installed
         self._all_installed: tuple[tuple[Cid, ...], Cid | None, frozenset[Cid]] = ((), None, frozenset())
+
+    def _tree(self, root: Cid) -> StateTree:
+        tree = StateTree(self.store, root)
+        tree.read_from(self.origin)
+        return tree
+
+    def read_from(self, origin: StateOrigin | None) -> None:
+        """Take actors that are neither written nor in the state from an origin, on this state and those after it."""
+        self.origin = origin
+        self.state_tree.read_from(origin)
 
     def _load_manifest(self) -> Manifest:
         system = self.state_tree.get_actor(SYSTEM_ACTOR)
@@ -217,7 +230,7 @@ class MachineState:
             passed = versions_between(self.context.network.number, network.number)
             before, epoch = self.state_tree, self.context.epoch
             root = migrate_state(before, self.manifest, manifest, passed, epoch, streams, progress)
-            self.state_tree = StateTree(self.store, root)
+            self.state_tree = self._tree(root)
             self.manifest = manifest
         self.advance(network=network)
 
@@ -260,7 +273,7 @@ class MachineState:
         """Go back to a snapshot's state; the context (epoch, base fee) stays as it is."""
         self.store.clear()
         self._hold(snapshot.pending)
-        self.state_tree = StateTree(self.store, snapshot.root)
+        self.state_tree = self._tree(snapshot.root)
         self._use(self._load_manifest())
 
     def follow_manifest(self) -> None:

@@ -24,6 +24,7 @@ from store.blockstore import BlockNotFound, Blockstore, TreeNodeError, get_objec
 from store.cid import EMPTY_ARRAY_BLOCK, EMPTY_ARRAY_CID, Cid, show
 from store.codec import LINK_TAG, CodecError, link, unlink
 from store.hamt import Hamt
+from store.kamt import EMPTY_KAMT, Kamt
 from store.words import StoredWords
 
 STATE_TREE_VERSION = 5
@@ -134,13 +135,16 @@ class StateOrigin(TypingProtocol):
     """
 
     def lookup_id(self, address: Address) -> ActorID | None:
-        """The ID behind an address whose actor is the origin's, or was and is written in the tree."""
+        """Return the ID of the origin's actor with an address, whether the actor exists or not; None without an ID."""
 
     def actor(self, actor: ActorID) -> ActorState | None:
         """The state of one of the origin's actors."""
 
-    def words(self, root: Cid) -> StoredWords | None:
-        """What a contract of the origin's keeps under a root; None where a block has that root."""
+    def words(self, store: Blockstore, root: Cid) -> StoredWords | None:
+        """Return the storage of one of the origin's contracts under a root, or None if the root is a KAMT's."""
+
+    def removed(self, actor: ActorID) -> ActorState | None:
+        """Return what a flushed tree holds for one of the origin's actors that was deleted; None for other actors."""
 
 
 class ExchangingOrigin(StateOrigin, TypingProtocol):
@@ -365,7 +369,12 @@ class StateTree:
         if found is not None and self.get_actor(found) is not None:
             return found
         known = origin.lookup_id(address)
-        return found if known is None else known
+        return found if known is None or self.get_actor(known) is None else known
+
+    def words(self, root: Cid) -> StoredWords:
+        """Return the storage of a contract under a root."""
+        words = None if self.origin is None or root == EMPTY_KAMT else self.origin.words(self.store, root)
+        return Kamt(self.store, None if root == EMPTY_KAMT else root) if words is None else words
 
     def _book(self) -> dict[Address, ActorID]:
         """What was found in the init actor's state as it is now."""
@@ -451,6 +460,7 @@ class StateTree:
         if self._exchanging is not None:
             return self._exchanging.current_root()
         copy = StateTree(self.store, self._root)
+        copy.read_from(self.origin)
         for actor, state in self._actors.items():
             if state is not _UNREAD and state != copy.get_actor(actor):
                 copy.delete_actor(actor) if state is None else copy.set_actor(actor, state)
@@ -462,6 +472,7 @@ class StateTree:
             self._go_back_within(image)
             return
         before = StateTree(self.store, image.root)
+        before.read_from(self.origin)
         actors = {actor for actor, _ in self._actors.items()} | set(image.actors)
         actors |= {actor for actor, _ in before.actors()} | {actor for actor, _ in self.actors()}
         for actor in sorted(actors):
@@ -516,6 +527,8 @@ class StateTree:
             state = self._actors.get(actor, _UNREAD)
             if state is _UNREAD:  # written in a transaction that was taken back
                 continue
+            if state is None and self.origin is not None:
+                state = self.origin.removed(actor)
             self._read[actor] = state
             if state is None:
                 self._hamt.delete(_key(actor))

@@ -27,6 +27,9 @@ from store.nodes import (
 from store.rewritten_block import RewrittenBlock
 
 BIT_WIDTH: Final = 5
+EMPTY_KAMT_BLOCK: Final = bytes.fromhex("824080")
+EMPTY_KAMT: Final = cid_of(EMPTY_KAMT_BLOCK)
+"""The root of a tree without slots."""
 _MASK: Final = (1 << BIT_WIDTH) - 1
 _LARGEST: Final = (1 << PATH_BITS) - 1
 _WORD_HEADS: Final = tuple(bytes_head(length) for length in range(33))

@@ -24,9 +24,8 @@ from hypervisor.address import Address
 from hypervisor.errors import InvalidInput
 from hypervisor.types import EAM_NAMESPACE
 from runtimes.evm.code import CODE_TOO_LONG
-from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import EMPTY_ARRAY_CID
-from store.kamt import Kamt
+from store.kamt import EMPTY_KAMT, Kamt
 from store.keccak import keccak
 
 

@@ -44,9 +44,8 @@ from runtimes.evm.ethereum.contract_states import KnownContracts
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
 from runtimes.evm.rules import CodeLimit
-from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import Cid
-from store.kamt import Kamt
+from store.kamt import EMPTY_KAMT, Kamt
 from store.memory import MemoryStore
 from store.remote import RemoteStore
 
@@ -277,13 +276,9 @@ class World:
         return outcome, result.created
 
     def _accounts(self) -> Accounts:
-        """Those of a message, which finds by their CIDs what messages before it have read of contracts.
-
-        Not on forks: there a storage's root names a place, which another test's may be another network's.
-        """
-        known = self._known if self.cheatcodes.origin is None else KnownContracts()
-        known.trim()
-        return Accounts(self.machine, Journal(), block_of(self.machine).filecoin_addresses, known)
+        """Those of a message, which finds by their CIDs what messages before it have read of contracts."""
+        self._known.trim()
+        return Accounts(self.machine, Journal(), block_of(self.machine).filecoin_addresses, self._known)
 
     def _note_failure(self, accounts: Accounts) -> None:
         vm = accounts.find(VM_ADDRESS)

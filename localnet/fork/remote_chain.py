@@ -9,9 +9,12 @@ Shapes: the execution APIs of Ethereum (ethereum/execution-apis).
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,6 +23,8 @@ from localnet.fork.answer_cache import AnswerCache, cache_file
 from localnet.fork.answers import bounded, bytes_of, quantity, text, word_of
 from localnet.fork.node_client import NodeClient, NodeError
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
+from localnet.fork.timed_socket import Waited
+from store.json_text import parse_json
 
 T = TypeVar("T")
 
@@ -52,6 +57,7 @@ class RemoteBlock:
     randomness: bytes
     gas_limit: int
     excess_blob_gas: int = 0
+    gas_used: int = 0
 
     def __deepcopy__(self, _memo: object) -> RemoteBlock:
         """Itself: nothing of it ever changes."""
@@ -61,12 +67,25 @@ class RemoteBlock:
 class RemoteChain:
     """A node, asked about its network."""
 
-    def __init__(self, url: str, caches: bool = True, options: RequestOptions = FORK_REQUESTS) -> None:
-        """`caches`: whether answers may be kept on disk. Raises InvalidInput for a text that is not a URL."""
-        self.client = NodeClient(url, options=options)
-        self.url, self._caches = url, caches
-        self._pool: ThreadPoolExecutor | None = None
-        self._chain_id: int | None = None
+    def __init__(
+        self,
+        url: str,
+        caches: bool = True,
+        options: RequestOptions = FORK_REQUESTS,
+        *,
+        file: Path | None = None,
+        chain_id: int | None = None,
+        waited: Waited | None = None,
+    ) -> None:
+        """Answers are kept on disk if `caches` says so: in `file`, or by default in the user's cache folder.
+
+        `chain_id` is that of the network, if it is known. Raises InvalidInput for a text that is not a URL.
+        """
+        self.client = NodeClient(url, options=options, waited=waited)
+        self.url, self._caches, self._file = url, caches, file
+        self._pool = ThreadPoolExecutor(_AT_ONCE, "fork")
+        self._chain_id = chain_id
+        self._opening = Lock()
         self._states: dict[int, RemoteState] = {}
         self._answers: AnswerCache | None = None
 
@@ -99,26 +118,28 @@ class RemoteChain:
         """The state after a block, the newest one by default. Raises NodeError."""
         state = None if number is None else self._states.get(number)
         if state is None:
-            block = self.block(number)
-            state = self._states.setdefault(block.number, RemoteState(self, block, self._cache()))
+            state = self.state_after(self.block(number))
         return state
+
+    def state_after(self, block: RemoteBlock) -> RemoteState:
+        """Return the state after a block that is known. Raises NodeError."""
+        return self._states.setdefault(block.number, RemoteState(self, block, self._cache()))
 
     def _cache(self) -> AnswerCache:
         """The one file of this node's answers, opened when the first state is asked for."""
-        if self._answers is None:
-            self._answers = AnswerCache(cache_file(self.chain_id, self.url) if self._caches else None)
-        return self._answers
+        with self._opening:
+            if self._answers is None:
+                file = self._file or (cache_file(self.chain_id, self.url) if self._caches else None)
+                self._answers = AnswerCache(file)
+            return self._answers
 
     def at_once(self, *questions: Callable[[], T]) -> list[T]:
         """The answers to questions that are asked beside each other."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_AT_ONCE, "fork")
         return list(self._pool.map(lambda question: question(), questions))
 
     def close(self) -> None:
         """Release connections and files."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
         if self._answers is not None:
             self._answers.close()
         self.client.close()
@@ -169,6 +190,24 @@ class RemoteState:
         if number not in self._hashes:
             self._hashes[number] = self.block.hash if number == self.block.number else self.chain.block(number).hash
         return self._hashes[number]
+
+    def lookup(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
+        """Return what the node answers about blocks up to this one, which it is asked once. Raises NodeError."""
+        question = f"{method} {json.dumps(params, sort_keys=True)}"
+        kept = self._cache.get(self._key, question)
+        if kept is not None:
+            try:
+                return read(parse_json(kept.encode()))
+            except (KeyError, TypeError, ValueError):
+                pass  # a file that somebody else has written
+
+        def checked(answer: Any) -> T:
+            found = read(answer)
+            if answer is not None:
+                self._cache.keep(self._key, question, json.dumps(answer))
+            return found
+
+        return self.chain.ask(checked, method, *params)
 
     def _answer(self, read: Callable[[Any], T], method: str, *params: str) -> T:
         question = " ".join((method, *params))
@@ -228,4 +267,5 @@ def _block(answer: Any) -> RemoteBlock | None:
         randomness=word_of(answer["mixHash"]) if answer.get("mixHash") else bytes(32),
         gas_limit=bounded(quantity(answer["gasLimit"])),
         excess_blob_gas=bounded(quantity(answer.get("excessBlobGas") or "0x0")),
+        gas_used=bounded(quantity(answer.get("gasUsed") or "0x0")),
     )

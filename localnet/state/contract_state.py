@@ -19,7 +19,7 @@ from hypervisor.state_tree import ActorState
 from hypervisor.types import SYSTEM_ACTOR, MethodNumber
 from store.cid import RAW, Cid, cid_of
 from store.codec import encode
-from store.kamt import Kamt
+from store.kamt import EMPTY_KAMT
 from store.keccak import keccak
 
 _GET_STORAGE_AT: Final = MethodNumber(5)
@@ -101,7 +101,7 @@ def put_contract_state(
     store = machine.store
     if code is None:
         code = b"" if state.bytecode is None else store.get(state.bytecode)
-    storage = Kamt(store, state.storage)
+    storage = machine.state_tree.words(EMPTY_KAMT if state.storage is None else state.storage)
     for slot, value in (slots or {}).items():
         storage.set(slot, value)
     bytecode = cid_of(code, RAW)

@@ -6,22 +6,18 @@ size) and charges for each. Rules: builtin-actors actors/evm interpreter/system.
 
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from hypervisor.errors import ActorExit, Fatal, SyscallError
 from hypervisor.exit_codes import ExitCode
 from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
 from store.blockstore import StoreError
-from store.cid import CBOR, DAG_CBOR, Cid, cid_of, codec_of, show
-from store.kamt import Kamt, KamtError
+from store.cid import CBOR, DAG_CBOR, Cid, codec_of, show
+from store.kamt import EMPTY_KAMT, Kamt, KamtError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-EMPTY_KAMT_BLOCK: Final = bytes.fromhex("824080")
-EMPTY_KAMT: Final = cid_of(EMPTY_KAMT_BLOCK)
-"""The root of an empty tree."""
 
 
 class KernelBlockstore:

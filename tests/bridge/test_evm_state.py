@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from bridge.evm_state import EvmState, Lifespan, TransientData
 from hypervisor.types import ActorID
 from runtimes.evm.code import EMPTY_CODE_HASH
-from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import RAW, Cid, cid_of, parse_cid, show
 from store.codec import CodecError, encode
+from store.kamt import EMPTY_KAMT
 
 FRESH = bytes.fromhex(
     "86d82a5827000155a0e402200e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a85820c5d2460186f7233c927e7db2"

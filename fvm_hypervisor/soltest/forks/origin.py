@@ -1,35 +1,25 @@
 """`ForkOrigin`: the accounts of the fork that is active, as actors of the machine's state tree.
 
-A remote account has an ID of its own at each place where a
-fork begins. A contract's storage begins with what the node has: `RemoteWords` keeps what was written over it, zeros
-too.
+A remote account has an ID of its own at each place where a fork begins. A contract's storage begins with what the node
+has (`localnet.fork.remote_accounts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
-
 from bridge.addresses import EthAddress, unmask_id
-from bridge.evm_state import EvmState
 from fvm_hypervisor.soltest.forks.book import LeftState
 from fvm_hypervisor.soltest.forks.marks import FIRST_OWN_ID, ForkMarks
 from fvm_hypervisor.soltest.forks.remotes import Remotes
 from hypervisor.address import Address
 from hypervisor.machine import Hypervisor
 from hypervisor.state_tree import ActorState
-from hypervisor.types import EAM_NAMESPACE, ActorID, TokenAmount
+from hypervisor.types import EAM_NAMESPACE, ActorID
+from localnet.fork.remote_accounts import RemoteWords, actor_of, remote_words
 from localnet.fork.remote_chain import RemoteState
-from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.ethereum.accounts import ethereum_address
-from runtimes.evm.storage import EMPTY_KAMT
 from store.blockstore import Blockstore
-from store.cid import RAW, Cid, cid_of, codec_of
-from store.codec import decode, encode, link, unlink
-from store.kamt import Kamt
-from store.keccak import keccak
-
-_WORD: Final = 32
+from store.cid import Cid
+from store.kamt import EMPTY_KAMT
 
 
 class ForkOrigin(ForkMarks):
@@ -46,7 +36,11 @@ class ForkOrigin(ForkMarks):
     def state_at(self, place: int) -> RemoteState:
         """The network's state at a place. Raises NodeError."""
         begun = self.book.places[place]
-        return self.remotes.chain(begun.url).state(begun.number)
+        return self.remotes.state(begun.url, begun.number)
+
+    def _key_at(self, place: int) -> bytes:
+        begun = self.book.places[place]
+        return self.remotes.state_key(begun.url, begun.number)
 
     def block_hash(self, number: int) -> bytes | None:
         """The hash of a block of the active fork's network; None where no fork is active, or the block is later."""
@@ -86,24 +80,17 @@ class ForkOrigin(ForkMarks):
         account = self.state_at(place).account(who)
         if account is None:
             return None
-        manifest, address = self.machine.manifest, Address.delegated(EAM_NAMESPACE, who)
-        if not account.code:
-            return ActorState(
-                manifest.code("ethaccount"),
-                nonce=account.nonce,
-                balance=TokenAmount(account.balance),
-                delegated_address=address,
-            )
-        store, code = self.machine.store.base, cid_of(account.code, RAW)
-        root, block = _root(place, who)
-        contract = EvmState(code, bytes(keccak(account.code)) or EMPTY_CODE_HASH, root, None, account.nonce, None)
-        data = contract.encode()
-        for cid, content in ((code, account.code), (root, block), (cid_of(data), data)):
+        store = self.machine.store.base
+
+        def put(cid: Cid, data: bytes) -> None:
             if not store.has(cid):
-                store.put(cid, content)
-        return ActorState(
-            manifest.code("evm"), cid_of(data), balance=TokenAmount(account.balance), delegated_address=address
-        )
+                store.put(cid, data)
+
+        return actor_of(account, who, self._key_at(place), self.machine.manifest, put)
+
+    def removed(self, _actor: ActorID) -> ActorState | None:
+        """Return None: what a test writes is not flushed."""
+        return None
 
     def address_of(self, actor: ActorID) -> EthAddress | None:
         """The address of one of the network's accounts."""
@@ -124,67 +111,11 @@ class ForkOrigin(ForkMarks):
 
     # --- slots --------------------------------------------------------------------------------------------------
 
-    def words(self, root: Cid) -> RemoteWords | None:
+    def words(self, store: Blockstore, root: Cid) -> RemoteWords | None:
         """A remote contract's storage under its root; None for the root of a contract that was created here."""
-        return RemoteWords(self.machine.store, self, root) if codec_of(root) == RAW else None
+        return remote_words(store, root, self.remotes.state_of)
 
     def at_place(self, root: Cid, place: int) -> Cid:
         """A storage's root with the network's state at another place behind what was written."""
-        words = self.words(root)
-        return root if words is None else words.moved(place)
-
-
-class RemoteWords:
-    """See `store.words.StoredWords`: what the network has in a contract's slots, and what was written over it."""
-
-    def __init__(self, store: Blockstore, origin: ForkOrigin, root: Cid) -> None:
-        self._store, self._origin = store, origin
-        place, address, written, cleared = decode(store.get(root))
-        self._place, self._address = place, EthAddress(address)
-        written = unlink(written)
-        self._written = Kamt(store, None if written == EMPTY_KAMT else written)
-        self._cleared = {int.from_bytes(cleared[at : at + _WORD], "big") for at in range(0, len(cleared), _WORD)}
-
-    @property
-    def held(self) -> int:
-        """Nodes in memory."""
-        return self._written.held + len(self._cleared)
-
-    def get(self, slot: int) -> int:
-        """The word of a slot. Raises NodeError."""
-        word = self._written.get(slot)
-        if word or slot in self._cleared:
-            return word
-        return self._origin.state_at(self._place).word(self._address, slot)
-
-    def set(self, slot: int, value: int) -> None:
-        """Write a slot."""
-        self._written.set(slot, value)
-        if value:
-            self._cleared.discard(slot)
-        else:
-            self._cleared.add(slot)
-
-    def items(self) -> Iterator[tuple[int, int]]:
-        """The slots that were written here and hold something: nodes do not list a contract's slots."""
-        return self._written.items()
-
-    def flush(self) -> Cid:
-        """Put what changed into the store; the new root."""
-        written = EMPTY_KAMT if self._written.is_empty else self._written.flush()
-        root, block = _root(self._place, self._address, written, self._cleared)
-        self._store.put(root, block)
-        return root
-
-    def moved(self, place: int) -> Cid:
-        """The root of what was written over the network's state at another place."""
-        self._place = place
-        return self.flush()
-
-
-def _root(
-    place: int, address: EthAddress, written: Cid = EMPTY_KAMT, cleared: set[int] | frozenset[int] = frozenset()
-) -> tuple[Cid, bytes]:
-    slots = b"".join(slot.to_bytes(_WORD, "big") for slot in sorted(cleared))
-    block = encode([place, bytes(address), link(written), slots])
-    return cid_of(block, RAW), block
+        words = None if root == EMPTY_KAMT else self.words(self.machine.store, root)
+        return root if words is None else words.moved(self._key_at(place))

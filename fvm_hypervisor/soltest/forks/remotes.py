@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from fvm_hypervisor.soltest.forks.tipsets import TipsetNodes
-from localnet.fork.remote_chain import RemoteChain, is_local
+from localnet.fork.remote_chain import RemoteChain, RemoteState, is_local
 
 
 class Remotes:
@@ -13,6 +15,7 @@ class Remotes:
         """`keeps`: of which nodes answers are kept on disk: `all`, `remote` for those of other machines, or `none`."""
         self._keeps = keeps
         self._chains: dict[str, RemoteChain] = {}
+        self._states: dict[bytes, RemoteState] = {}
         self.tipsets = TipsetNodes()
 
     def chain(self, url: str) -> RemoteChain:
@@ -22,6 +25,21 @@ class Remotes:
             caches = self._keeps == "all" or (self._keeps == "remote" and not is_local(url))
             found = self._chains[url] = RemoteChain(url, caches)
         return found
+
+    def state(self, url: str, number: int) -> RemoteState:
+        """The state of a node's network after a block. Raises NodeError, InvalidInput."""
+        return self.chain(url).state(number)
+
+    def state_key(self, url: str, number: int) -> bytes:
+        """What identifies that state among those of all nodes. Raises as `state`."""
+        state = self.state(url, number)
+        key = sha256(b"%d %b %b" % (number, state.block.hash, url.encode())).digest()
+        self._states[key] = state
+        return key
+
+    def state_of(self, key: bytes) -> RemoteState:
+        """The state that a key identifies."""
+        return self._states[key]
 
     def close(self) -> None:
         """Release all connections and files."""

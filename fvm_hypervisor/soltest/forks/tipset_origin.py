@@ -22,6 +22,7 @@ from hypervisor.types import EAM_NAMESPACE, ActorID, ChainEpoch
 from localnet.fork.forking import ForkPoint
 from localnet.fork.remote_chain import RemoteBlock
 from localnet.rules.base_fee import BLOCK_GAS_LIMIT
+from store.blockstore import Blockstore
 from store.cid import Cid
 from store.remote import RemoteStore
 from store.words import StoredWords
@@ -89,7 +90,11 @@ class TipsetOrigin(ForkMarks):
         mark = self.machine.state_tree.get_actor(MARK)
         return (self._own if mark is None else self.tree_at(mark.balance)).get_actor(actor)
 
-    def words(self, _root: Cid) -> StoredWords | None:
+    def removed(self, _actor: ActorID) -> ActorState | None:
+        """None: actors that a tree lacks are not those of an origin, which has all of them."""
+        return None
+
+    def words(self, _store: Blockstore, _root: Cid) -> StoredWords | None:
         """None: all slots are in blocks."""
         return None
 

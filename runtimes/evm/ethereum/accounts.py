@@ -29,9 +29,9 @@ from runtimes.evm.ethereum.contract_states import (
     KnownContracts,
 )
 from runtimes.evm.inspection import NATIVE_CODE_HASH
-from runtimes.evm.storage import EMPTY_KAMT
 from runtimes.evm.tree_engine import AccountView
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
+from store.kamt import EMPTY_KAMT
 from store.keccak import keccak
 
 # Kinds of journal entries, the first part of their keys. Slots have the key (actor, slot) without a kind. A slot is

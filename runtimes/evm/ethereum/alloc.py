@@ -20,10 +20,9 @@ from hypervisor.types import EAM_NAMESPACE, FIRST_DYNAMIC_ACTOR, ActorID, TokenA
 from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.ethereum.accounts import Accounts, ethereum_address
 from runtimes.evm.ethereum.contract_states import EMPTY_CODE, NEW_CONTRACT
-from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import RAW, cid_of
 from store.hamt import Hamt
-from store.kamt import Kamt
+from store.kamt import EMPTY_KAMT, Kamt
 from store.keccak import keccak
 
 _WORD: Final = 32

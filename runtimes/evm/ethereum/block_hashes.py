@@ -13,11 +13,10 @@ from hypervisor.address import Address
 from hypervisor.errors import Fatal
 from hypervisor.machine_state import MachineState
 from hypervisor.types import EAM_NAMESPACE
-from runtimes.evm.storage import EMPTY_KAMT
 from store.blockstore import BlockNotFound
 from store.cid import RAW, Cid, cid_of
 from store.codec import CodecError
-from store.kamt import Kamt
+from store.words import StoredWords
 
 _ADDRESS: Final = Address.delegated(EAM_NAMESPACE, BLOCK_HASHES)
 _CODE: Final = cid_of(BLOCK_HASHES_CODE, RAW)
@@ -28,7 +27,7 @@ class BlockHashes:
 
     def __init__(self, machine: MachineState) -> None:
         self._machine = machine
-        self._left: tuple[Cid, EvmState, Kamt] | None = None
+        self._left: tuple[Cid, EvmState, StoredWords] | None = None
         """The contract's head, state and storage as last written."""
 
     def keep(self, parent_hash: bytes) -> bool:
@@ -53,7 +52,7 @@ class BlockHashes:
         self._left = head, contract, slots
         return True
 
-    def _at(self, head: Cid) -> tuple[Cid, EvmState, Kamt]:
+    def _at(self, head: Cid) -> tuple[Cid, EvmState, StoredWords]:
         if self._left is not None and self._left[0] == head:
             return self._left
         store = self._machine.store
@@ -61,4 +60,4 @@ class BlockHashes:
             contract = EvmState.decode(store.get(head))
         except (BlockNotFound, CodecError) as error:
             raise Fatal(f"the state of the block hash contract cannot be read: {error}") from error
-        return head, contract, Kamt(store, None if contract.storage == EMPTY_KAMT else contract.storage)
+        return head, contract, self._machine.state_tree.words(contract.storage)

@@ -15,11 +15,10 @@ from runtimes.evm.code import EMPTY_CODE_HASH
 from runtimes.evm.contract import FIRST_NONCE
 from runtimes.evm.ethereum.forks import Fork
 from runtimes.evm.inspection import NATIVE_CODE
-from runtimes.evm.storage import EMPTY_KAMT, EMPTY_KAMT_BLOCK
 from store.blockstore import BlockNotFound
 from store.cid import EMPTY_ARRAY_CID, RAW, Cid, cid_of
 from store.codec import CodecError
-from store.kamt import Kamt
+from store.kamt import EMPTY_KAMT, EMPTY_KAMT_BLOCK
 from store.words import StoredWords
 
 EMPTY_CODE: Final = cid_of(b"", RAW)
@@ -94,11 +93,7 @@ class ContractStates:
         """Return the slots under a root, for reading."""
         words = self._trees.get(root)
         if words is None:
-            origin = self._tree.origin
-            words = None if origin is None else origin.words(root)
-            if words is None:
-                words = Kamt(self._store, None if root == EMPTY_KAMT else root)
-            self._trees[root] = words
+            words = self._trees[root] = self._tree.words(root)
         return words
 
     def write_slots(self, root: Cid, slots: Sequence[tuple[int, int]]) -> Cid:

@@ -19,9 +19,9 @@ from runtimes.evm.engine import Answer, EngineRules, Frame, Host, TreeMode
 from runtimes.evm.fast.instance import FastInstance
 from runtimes.evm.fast.numbers import AccountFlag, TreeFlag
 from runtimes.evm.rules import P256_ADDRESS
-from runtimes.evm.storage import EMPTY_KAMT
 from runtimes.evm.tree_engine import AccountView, TreeHost
 from store.cid import USUAL_PREFIX
+from store.kamt import EMPTY_KAMT
 
 _ANY_CODE: Final = 1 << 24
 """Value that stands for no code size limit."""

@@ -19,9 +19,9 @@ from hypervisor.bundle import Bundle
 from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 from hypervisor.types import SYSTEM_ACTOR, MethodNumber
-from runtimes.evm.storage import EMPTY_KAMT
 from store.cid import DAG_CBOR, RAW, Cid, cid_of
 from store.codec import decode, encode, link
+from store.kamt import EMPTY_KAMT
 from tests.conftest import data_file, evms
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine

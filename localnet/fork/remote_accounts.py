@@ -1,0 +1,107 @@
+"""Accounts of an Ethereum node as actors, and the storage of their contracts.
+
+An account with code becomes an actor with the state of the EVM actor; any other becomes an EthAccount. The storage root
+of such a contract is a block that names the remote state, the account, and two KAMTs: the slots that were written here,
+and those that were cleared here. So a root identifies what is in the slots, as the root of a KAMT does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from bridge.addresses import EthAddress
+from bridge.evm_state import EvmState
+from hypervisor.address import Address
+from hypervisor.manifest import Manifest
+from hypervisor.state_tree import ActorState
+from hypervisor.types import EAM_NAMESPACE, TokenAmount
+from localnet.fork.remote_chain import RemoteAccount, RemoteState
+from store.blockstore import Blockstore
+from store.cid import RAW, Cid, cid_of
+from store.codec import decode, encode, link, unlink
+from store.kamt import EMPTY_KAMT, Kamt
+from store.keccak import keccak
+
+StateAt = Callable[[bytes], RemoteState]
+"""Returns the remote state that bytes identify: a block of a network, as the owner of the storage names it."""
+
+_CLEARED: Final = 1
+"""The value under which a slot that was cleared stands in its KAMT, since zero is never stored."""
+_FIELDS: Final = 4
+
+
+def actor_of(
+    account: RemoteAccount, address: EthAddress, place: bytes, manifest: Manifest, put: Callable[[Cid, bytes], None]
+) -> ActorState:
+    """Return the actor that an account is; its blocks go to `put`."""
+    delegated, balance = Address.delegated(EAM_NAMESPACE, address), TokenAmount(account.balance)
+    if not account.code:
+        code = manifest.code("ethaccount")
+        return ActorState(code, nonce=account.nonce, balance=balance, delegated_address=delegated)
+    code, storage = cid_of(account.code, RAW), _root_block(place, address, EMPTY_KAMT, EMPTY_KAMT)
+    state = EvmState(code, bytes(keccak(account.code)), cid_of(storage), None, account.nonce, None).encode()
+    for cid, data in ((code, account.code), (cid_of(storage), storage), (cid_of(state), state)):
+        put(cid, data)
+    return ActorState(manifest.code("evm"), cid_of(state), balance=balance, delegated_address=delegated)
+
+
+def remote_words(store: Blockstore, root: Cid, state_at: StateAt) -> RemoteWords | None:
+    """Return the storage under a root, or None if the root is not that of a remote contract's storage."""
+    fields = decode(store.get(root))
+    return RemoteWords(store, fields, state_at) if isinstance(fields, list) and len(fields) == _FIELDS else None
+
+
+class RemoteWords:
+    """The slots of a remote contract with what was written over them; see `store.words.StoredWords`."""
+
+    def __init__(self, store: Blockstore, fields: list[object], state_at: StateAt) -> None:
+        """Open the storage whose root block has these fields."""
+        place, address, written, cleared = fields
+        assert isinstance(place, bytes)
+        assert isinstance(address, bytes)
+        self._store, self._state_at = store, state_at
+        self._place, self._address = place, EthAddress(address)
+        self._written, self._cleared = (_opened(store, unlink(root)) for root in (written, cleared))
+
+    @property
+    def held(self) -> int:
+        """Number of decoded nodes in memory."""
+        return self._written.held + self._cleared.held
+
+    def get(self, slot: int) -> int:
+        """Return the word of a slot. Raises NodeError."""
+        word = self._written.get(slot)
+        if word or self._cleared.get(slot):
+            return word
+        return self._state_at(self._place).word(self._address, slot)
+
+    def set(self, slot: int, value: int) -> None:
+        """Write a slot."""
+        self._written.set(slot, value)
+        self._cleared.set(slot, 0 if value else _CLEARED)
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """Yield the slots that were written here and are not zero: nodes do not list the slots of a contract."""
+        return self._written.items()
+
+    def flush(self) -> Cid:
+        """Put what changed into the store, and return the new root."""
+        written, cleared = (EMPTY_KAMT if tree.is_empty else tree.flush() for tree in (self._written, self._cleared))
+        block = _root_block(self._place, self._address, written, cleared)
+        root = cid_of(block)
+        self._store.put(root, block)
+        return root
+
+    def moved(self, place: bytes) -> Cid:
+        """Return the root of what was written here, over another remote state."""
+        self._place = place
+        return self.flush()
+
+
+def _opened(store: Blockstore, root: Cid) -> Kamt:
+    return Kamt(store, None if root == EMPTY_KAMT else root)
+
+
+def _root_block(place: bytes, address: EthAddress, written: Cid, cleared: Cid) -> bytes:
+    return encode([place, bytes(address), link(written), link(cleared)])
