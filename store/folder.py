@@ -41,7 +41,8 @@ def marker(version: int = VERSION) -> str:
 def enter(folder: Path, read_only: bool) -> None:
     """Check that the folder is a store of this program; initialize an empty folder and upgrade an older format.
 
-    Raises StoreFormatError if it is not a store, or is empty and opened for reading, and OSError.
+    Raises StoreFormatError if it is not a store, or is empty and opened for reading, StoreCorrupt if the file CURRENT
+    is missing from one with data, and OSError.
     """
     if folder.exists() and not folder.is_dir():
         raise StoreFormatError(f"{folder} is a file, not a folder; pass the path of a folder")
@@ -49,6 +50,8 @@ def enter(folder: Path, read_only: bool) -> None:
     if file.is_file():
         version = _version(folder, file)
         if read_only and not (folder / "CURRENT").exists():
+            if acknowledged(folder) or any(path.suffix in (".sst", ".log") for path in folder.iterdir()):
+                raise StoreCorrupt(f"the store in {folder} is corrupt: the file CURRENT is missing")
             raise StoreFormatError(f"the store in {folder} is empty")
         if version != VERSION and not read_only:
             # Update FORMAT first, so that an older program cannot open a partially upgraded folder.

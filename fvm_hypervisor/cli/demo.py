@@ -37,7 +37,10 @@ def demo(
         else:
             folder = state
         if as_json:
-            typer.echo(json.dumps(view.as_json(scenario.run(folder))))
+            shown = view.as_json(scenario.run(folder))
+            if state is None:
+                del shown["folder"]  # it is removed
+            typer.echo(json.dumps(shown))
             return
         finished = scenario.run(folder, lambda demo, step: view.print_step(console, demo, step))
     console.print(f"\n[green]All {len(finished.steps)} steps did what they promise.[/green]")

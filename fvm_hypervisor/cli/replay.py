@@ -64,7 +64,7 @@ def replay(
     without it each such actor has a line, with the slots that differ in all its conflicts, and an x for each message
     that conflicted there. A tipset of few messages, or of one sender, is executed serially.
 
-    Exit status: 0 if all came out the same, 1 if one did not.
+    Exit status: 0 if all came out the same, 1 if one did not, 2 for wrong input, such as a node that does not answer.
 
     Example: hypervisor replay chain --from 100 --to 200 --workers 8
 
@@ -156,6 +156,7 @@ def _replay_node(
     from fvm_hypervisor.laboratory.vectors.pool import run_all
     from localnet.chain import past_replay as room
     from localnet.chain.node_source import NodeSource
+    from localnet.fork.node_client import naming_origin
     from store.memory import MemoryStore
     from store.overlay import OverlayStore
     from store.rocks import RocksStore
@@ -164,9 +165,11 @@ def _replay_node(
         kept = None if folder is None else RocksStore.open(folder)
         if kept is not None:
             undo.callback(kept.close)
-        source = NodeSource(url, OverlayStore(kept or MemoryStore()))
+        with naming_origin():
+            source = NodeSource(url, OverlayStore(kept or MemoryStore()))
         try:
-            found = room.tipsets_of_node(source, first, last)
+            with naming_origin():
+                found = room.tipsets_of_node(source, first, last)
             if kept is not None:
                 room.keep_blocks(kept, source.blocks.take())
         finally:

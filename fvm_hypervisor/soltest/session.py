@@ -111,11 +111,12 @@ class SuiteSession:
             return None  # what is wrong is said where it is needed
 
     def _fork_point(self) -> tuple[str, int] | None:
-        """The node that tests begin at and one block for all of them. Raises NodeError, InvalidInput."""
+        """The node that tests begin at and one block for all of them. Raises InvalidInput."""
         name = self.project.eth_rpc_url
         if name is None:
             return None
         from fvm_hypervisor.soltest.forks.endpoints import endpoint_url
+        from localnet.fork.node_client import naming_origin
         from localnet.fork.remote_chain import RemoteChain
 
         url = endpoint_url(name, self.project.rpc_endpoints, os.environ)
@@ -123,7 +124,7 @@ class SuiteSession:
             from localnet.fork.forking import ForkSource, find_fork_point
 
             return url, find_fork_point(ForkSource(url, self.project.fork_block_number)).epoch
-        with RemoteChain(url) as chain:
+        with naming_origin(), RemoteChain(url) as chain:
             return url, chain.block(self.project.fork_block_number).number
 
     def compiled(self) -> Artifacts:

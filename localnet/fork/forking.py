@@ -21,7 +21,7 @@ from hypervisor.rules import canonical_rules, rule_names
 from hypervisor.types import ChainEpoch, TokenAmount
 from localnet.fork.answers import amount, cid_json, cid_of_json, digest, key_of, number, quantity, text, tipset_blocks
 from localnet.fork.node_blocks import read_block
-from localnet.fork.node_client import NodeClient, NodeError, shown_url
+from localnet.fork.node_client import NodeClient, NodeError, naming_origin, shown_url
 from localnet.fork.request_options import FORK_REQUESTS, RequestOptions
 from localnet.fork.timed_socket import Waited
 from localnet.ledger.blocks import tipset_key
@@ -160,9 +160,9 @@ def _check_same(found: ForkPoint | None, asked: ForkSource) -> None:
 def find_fork_point(asked: ForkSource) -> ForkPoint:
     """Ask a node for its tipset at an epoch (a null round: the one before it) and the state after it.
 
-    Raises NodeError, and InvalidInput for an epoch that the node has not reached.
+    Raises UnfitNode, and InvalidInput for an epoch that the node has not reached.
     """
-    with NodeClient(asked.url, options=asked.options, waited=asked.waited) as client:
+    with naming_origin(), NodeClient(asked.url, options=asked.options, waited=asked.waited) as client:
         try:
             return _read_fork_point(client, asked)
         except (KeyError, IndexError, TypeError, ValueError) as error:

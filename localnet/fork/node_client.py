@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
 from threading import Lock, local
@@ -78,6 +79,19 @@ class NodeError(HypervisorError):
     def is_unknown_method(self) -> bool:
         """Whether the node has no such method; else it has refused this request, or there is no answer."""
         return self.answered and self.code == _METHOD_NOT_FOUND
+
+
+class UnfitNode(NodeError, InvalidInput):
+    """The node that was named as a fork's origin does not answer, or cannot be forked: its URL is wrong input."""
+
+
+@contextmanager
+def naming_origin() -> Iterator[None]:
+    """Raise UnfitNode for the NodeError of a node that is asked for the first time."""
+    try:
+        yield
+    except NodeError as error:
+        raise UnfitNode(str(error), error.data, code=error.code, answered=error.answered, words=error.words) from None
 
 
 class _Busy(NodeError):

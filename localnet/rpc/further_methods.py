@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from localnet.rpc import (
-    actor_control,
-    artifacts,
-    block_control,
-    control,
-    filecoin,
-    filecoin_control,
-    fork_config,
-    headers,
-    otterscan,
-    proofs,
-    refused,
-    reorg,
-    side_states,
-    simulate,
-    state_control,
-    tokens,
-    trace_filter,
-    traces,
-    typed_data,
+_FURTHER: Final = (
+    "proofs",
+    "traces",
+    "trace_filter",
+    "otterscan",
+    "simulate",
+    "control",
+    "actor_control",
+    "block_control",
+    "fork_config",
+    "filecoin_control",
+    "state_control",
+    "reorg",
+    "tokens",
+    "side_states",
+    "artifacts",
+    "filecoin",
+    "typed_data",
+    "headers",
+    "refused",
 )
 
-FURTHER: Final[tuple[ModuleType, ...]] = (
-    proofs,
-    traces,
-    trace_filter,
-    otterscan,
-    simulate,
-    control,
-    actor_control,
-    block_control,
-    fork_config,
-    filecoin_control,
-    state_control,
-    reorg,
-    tokens,
-    side_states,
-    artifacts,
-    filecoin,
-    typed_data,
-    headers,
-    refused,
-)
+
+def further_modules() -> Iterator[ModuleType]:
+    """Load the modules one by one, so that a node that ends meanwhile need not wait for all of them."""
+    for name in _FURTHER:
+        yield import_module(f"localnet.rpc.{name}")

@@ -6,6 +6,7 @@ these: loading all of them would take a third of the time in which a node is rea
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Final
 
@@ -55,18 +56,22 @@ class MethodTable(dict[str, Method | None]):
         """Let a method answer to its names, in place of those that have done so."""
         self.update(dict.fromkeys((method.name, *method.aliases), method))
 
-    def load_all(self) -> None:
-        """Load the methods that are not loaded yet."""
-        for name, method in method_table().items():
-            self.setdefault(name, method)
+    def load_all(self, is_ended: Callable[[], bool] = lambda: False) -> None:
+        """Load the methods that are not loaded yet; give up as soon as the node that wants them `is_ended`."""
+        for module in modules():
+            if is_ended():
+                return
+            for name, method in _by_name((module,)).items():
+                self.setdefault(name, method)
         self._is_whole = True
 
 
-def modules() -> tuple[ModuleType, ...]:
-    """The modules of methods; each ends with its rows, `METHODS`."""
-    from localnet.rpc.further_methods import FURTHER
+def modules() -> Iterator[ModuleType]:
+    """The modules of methods, those loaded first that a node begins with; each ends with its rows, `METHODS`."""
+    from localnet.rpc.further_methods import further_modules
 
-    return (*_FIRST, *FURTHER)
+    yield from _FIRST
+    yield from further_modules()
 
 
 def method_table() -> dict[str, Method]:
@@ -74,6 +79,6 @@ def method_table() -> dict[str, Method]:
     return _by_name(modules())
 
 
-def _by_name(found: tuple[ModuleType, ...]) -> dict[str, Method]:
+def _by_name(found: Iterable[ModuleType]) -> dict[str, Method]:
     rows = with_lotus_names(row for module in found for row in module.METHODS)
     return {name: row for row in rows for name in (row.name, *row.aliases)}

@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
@@ -65,6 +66,8 @@ _OTHER_FILES = 256
 """Open files that are no clients': the store's, those of the program around the server, connections to be refused."""
 _LAST_GRACE = 10
 """Seconds in which it ends when it has been interrupted."""
+_LOOK = 0.002
+"""Seconds between two looks whether the last connection is closed."""
 
 
 class Server:
@@ -132,7 +135,6 @@ class Server:
                 date_header=False,
                 backlog=_ACCEPTED,
                 timeout_keep_alive=_KEEP_ALIVE,
-                timeout_graceful_shutdown=_LAST_GRACE,
             )
         )
         self._server.on_overdue = self._executors.interrupt
@@ -162,7 +164,7 @@ class Server:
             self._socket.close()
 
     async def _background(self) -> None:
-        load = asyncio.to_thread(self._executors.dispatcher.methods.load_all)
+        load = asyncio.to_thread(self._executors.dispatcher.methods.load_all, lambda: self._server.should_exit)
         await asyncio.gather(load, self._node.interval.run(self._mine), self._keep_house())
 
     async def _keep_house(self) -> None:
@@ -192,7 +194,7 @@ class Server:
 
     def stop(self) -> None:
         """Let `run` return, from another thread."""
-        self._server.should_exit = True
+        self._server.stop()
 
 
 @contextlib.contextmanager
@@ -267,6 +269,7 @@ class _Uvicorn(uvicorn.Server):
     on_overdue: Callable[[], None] = staticmethod(lambda: None)
     background: Callable[[], Coroutine[Any, Any, None]]
     _task: asyncio.Task[None] | None = None
+    _wake: Callable[[], object] = staticmethod(lambda: None)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -288,14 +291,41 @@ class _Uvicorn(uvicorn.Server):
             self._task = asyncio.create_task(self.background())
             self.on_ready()
 
+    async def main_loop(self) -> None:
+        """Wait for the end, which nothing delays: uvicorn itself looks every 100 ms."""
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        self._wake = lambda: loop.call_soon_threadsafe(ended.set)
+        if not await self.on_tick(0):
+            await ended.wait()
+        self._wake = lambda: None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop at once; a second SIGINT waits for nothing."""
+        super().handle_exit(sig, frame)
+        self._wake()
+
+    def stop(self) -> None:
+        """Stop, from any thread."""
+        self.should_exit = True
+        self._wake()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close what listens and what is idle; give requests that are being answered `_LAST_GRACE` seconds."""
         if self._task is not None:
             self._task.cancel()
-        overdue = asyncio.get_running_loop().call_later(_GRACE, self.on_overdue)
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        loop, state = asyncio.get_running_loop(), self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        overdue, end = loop.call_later(_GRACE, self.on_overdue), loop.time() + _LAST_GRACE
         try:
-            await super().shutdown(sockets=sockets)
+            while (state.connections or state.tasks) and not self.force_exit and loop.time() < end:
+                await asyncio.sleep(_LOOK)
         finally:
             overdue.cancel()
+        for task in state.tasks:
+            task.cancel(msg="the node is stopping")
 
 
 def _follower(node: Node, addresses: AddressIndex) -> IndexFollower:

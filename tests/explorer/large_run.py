@@ -56,9 +56,11 @@ RECURSES: Final = "5f5f5f5f5f305af100"
 """A contract that calls itself until it may not."""
 _TIMES: Final = 5
 _PROGRAM: Final = """
-import time, localnet.rpc.server, localnet.rpc.further_methods
+import time, localnet.rpc.server
 from localnet import Network
+from localnet.rpc.method_table import method_table
 from localnet.rpc.node import Node
+method_table()
 with Network() as network:
     node, begun = Node(network), time.process_time()
     from localnet.contracts.artifacts import ArtifactFolders

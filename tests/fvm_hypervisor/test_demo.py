@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from fvm_hypervisor.cli.main import app
 
 FIL = 10**18
 Json = dict[str, Any]
@@ -108,3 +111,9 @@ def test_each_line_tells_runtime_actor_method_value_exit_code_and_gas(shown: Jso
 
 def test_the_state_folder_is_left_where_it_was_asked_for(shown: Json) -> None:
     assert (Path(shown["folder"]) / "CURRENT").is_file()
+
+
+def test_a_folder_that_is_removed_is_not_named() -> None:
+    done = CliRunner().invoke(app, ["demo", "--json"])
+    assert done.exit_code == 0, done.output
+    assert set(json.loads(done.stdout)) == {"actors", "steps"}

@@ -166,6 +166,13 @@ def test_what_is_typed_rightly_and_does_not_work_ends_with_1(arguments: list[str
     assert (done.exit_code, f"no node answers at {NOBODY}" in done.stderr) == (1, True), done.output
 
 
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("arguments", [["node", "--port", "0"], ["replay", "--from", "3"]], ids=lambda given: given[0])
+def test_a_node_to_fork_that_does_not_answer_was_typed_wrongly(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, [*arguments, "--fork-url", NOBODY])
+    assert (done.exit_code, f"no node answers at {NOBODY}" in done.stderr) == (2, True), done.output
+
+
 def test_a_block_that_is_no_dag_cbor_is_told_in_a_sentence(tmp_path: Path) -> None:
     text = b"\x61\xff"  # bad UTF-8
     with (tmp_path / "bad.car").open("wb") as file:

@@ -354,7 +354,7 @@ def _heard(client: socket.socket) -> bytes:
         (["--load-state", "absent"], 2, "the state absent cannot be read: No such file or directory"),
         (["--load-state", __file__], 2, "this is not a state that a network has dumped"),
         (["--fork-epoch", "5"], 2, "say which one with --fork-url"),
-        (["--fork-url", "http://127.0.0.1:9"], 1, "no node answers at http://127.0.0.1:9"),
+        (["--fork-url", "http://127.0.0.1:9"], 2, "no node answers at http://127.0.0.1:9"),
         (["--keep-states", "0"], 2, "0 is not in the range x>=1"),
         (["--null-rate", "0.5"], 2, "--null-rate 0.5 is for blocks made by the clock: give --block-time, too"),
         (["--dump-state", "absent/state"], 2, "the state cannot be written to absent/state"),

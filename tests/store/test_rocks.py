@@ -211,6 +211,22 @@ def test_reading_needs_something_to_read(tmp_path: Path) -> None:
         RocksStore.open(tmp_path, read_only=True)
 
 
+@pytest.mark.parametrize("there", ["COMMITS", "000009.sst"])
+def test_a_store_without_its_file_current_is_corrupt_for_readers_as_for_the_writer(tmp_path: Path, there: str) -> None:
+    with RocksStore.open(tmp_path) as store:
+        store.commit([BLOCK], {b"head": BLOCK[0]})
+    files = [path for path in tmp_path.iterdir() if path.name not in ("FORMAT", there)]
+    assert (tmp_path / "CURRENT") in files
+    for path in files:
+        path.unlink()
+    assert (tmp_path / there).exists()
+    with pytest.raises(StoreCorrupt, match="is corrupt: the file CURRENT is missing"):
+        RocksStore.open(tmp_path, read_only=True)
+    if there == "COMMITS":
+        with pytest.raises(StoreCorrupt, match="is corrupt"):
+            RocksStore.open(tmp_path)
+
+
 @pytest.mark.parametrize("left", ["FORMAT", "FORMAT.new"])
 def test_a_creation_that_was_interrupted_is_taken_up_again(tmp_path: Path, left: str) -> None:
     (tmp_path / left).write_text(marker())

@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 from time import perf_counter, sleep
@@ -15,6 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from hypervisor.errors import InvalidInput
 from localnet import Network
@@ -22,6 +25,7 @@ from localnet.chain.retention import Housekeeper
 from localnet.rpc.access import Access, is_own_host, is_own_origin
 from localnet.rpc.dispatch import Dispatcher
 from localnet.rpc.http import application
+from localnet.rpc.method_table import MethodTable
 from localnet.rpc.node import Node, NodeLimits
 from localnet.rpc.server import Server, ready_file, serving
 from tests.endless import ENDLESS
@@ -379,3 +383,45 @@ def test_housekeeping_that_fails_each_time_in_the_same_way_is_told_once(
             thread.join()
     told = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
     assert told == ["the disk is full", "the disk is gone"]
+
+
+def test_a_server_ends_at_once_with_connections_open() -> None:
+    """uvicorn by itself looks for the end every 100 ms, and waits another 100 ms for connections to close."""
+
+    def seconds_to_end() -> float:
+        with Network() as network:
+            server, ready = Server(network, 0), threading.Event()
+            thread = threading.Thread(target=server.run, args=(ready.set,))
+            thread.start()
+            assert ready.wait(20)
+            place = urlsplit(server.url).netloc
+            idle, begun = [HTTPConnection(place, timeout=30) for _ in range(10)], HTTPConnection(place, timeout=30)
+            with ExitStack() as closing_all:
+                for connection in (*idle, begun):
+                    closing_all.callback(connection.close)
+                for connection in idle:
+                    connection.request("POST", "/", CHAIN_ID)
+                    connection.getresponse().read()
+                begun.putrequest("POST", "/")
+                begun.putheader("Content-Length", "100")
+                begun.endheaders(b"the first part of a body")
+                socket = closing_all.enter_context(connect(f"ws://{place}/"))
+                started = perf_counter()
+                server.stop()
+                thread.join(20)
+                with pytest.raises(ConnectionClosed) as closed:
+                    socket.recv(10)
+            assert closed.value.rcvd is not None
+            assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1001, "the node is stopping")
+            return perf_counter() - started
+
+    assert min(seconds_to_end() for _ in range(3)) < 0.08
+
+
+def test_loading_methods_is_given_up_when_the_node_ends() -> None:
+    looks = iter([False] * 3 + [True])
+    table = MethodTable()
+    table.load_all(lambda: next(looks))
+    assert next(looks, None) is None, "it went on behind the end"
+    assert "anvil_mine" not in dict.keys(table)
+    assert table["anvil_mine"] is not None, "who asks for one loads them all"
