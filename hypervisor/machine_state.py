@@ -125,9 +125,26 @@ class MachineState:
         return actor_log.code_name(self.manifest, self.base, code)
 
     def storage(self, address: Address) -> Storage:
-        """The state of the actor behind an address, to read and to change; InvalidInput if there is none.
+        """Return a view of the state of the actor behind an address, to read and to change.
 
-        What is committed there is part of the state at once, and kept with it by `flush`.
+        `put` stages an object and returns its CID; an object that contains this CID links to it. `commit` replaces the
+        state, which `head` names, by a staged object with all that it links to; objects that the state does not link to
+        are dropped. `get` returns an encoded object. What is committed is part of the machine's state at once, and
+        `flush` keeps it. Raises InvalidInput if there is no actor.
+
+        >>> from hypervisor import Address, Genesis, Hypervisor, fil
+        >>> from store.codec import decode, unlink
+        >>> alice = Address.delegated(10, bytes.fromhex("a11ce00000000000000000000000000000000001"))
+        >>> machine = Hypervisor.open(genesis=Genesis(accounts={alice: fil(1)}))
+        >>> with machine.storage(alice) as storage:
+        ...     child = storage.put({"name": "Alice"})
+        ...     parent = storage.put([7, child])  # contains a link to the child
+        ...     storage.commit(storage.head(), parent)
+        >>> _ = machine.flush()
+        >>> storage = machine.storage(alice)
+        >>> number, link = decode(storage.get(storage.head()))
+        >>> number, decode(storage.get(unlink(link)))
+        (7, {'name': 'Alice'})
         """
         return Storage(self.store, ActorHead.of(self, address))
 

@@ -2,7 +2,8 @@ r"""DAG-CBOR: an encoder, a fast decoder for trusted blocks and a strict decoder
 
 IPLD kinds map to plain Python: None, bool, int, float, str, bytes, list, dict with str keys, and links as
 `cbor2.CBORTag(42, b"\0" + cid)`, which are much cheaper than the CID objects of `dag-cbor`, the public codec and our
-test oracle. Source: https://ipld.io/specs/codecs/dag-cbor/spec/ and RFC 8949.
+test oracle. The encoder also takes a `LinkedCid` for a link. Source: https://ipld.io/specs/codecs/dag-cbor/spec/ and
+RFC 8949.
 
 The encoder is stricter and faster than `cbor2.dumps`, which would also write sets, dates and half floats. `decode` is
 `cbor2.loads` with every tag but 42 rejected. `decode_strict` encodes the result again and compares: the encoder has
@@ -20,6 +21,7 @@ from typing import Any, Final, NoReturn
 from cbor2 import CBORDecodeError, CBORTag, loads
 
 from store.cid import USUAL_LENGTH, USUAL_PREFIX, USUAL_RAW_PREFIX, Cid, CidError, split_cid
+from store.linked_cid import LinkedCid
 
 MAX_DEPTH: Final = 256
 """Maximum nesting depth of arrays and maps, for encoding and decoding."""
@@ -75,15 +77,15 @@ def kind_of(value: Any) -> str:
     if known is not None:
         return known
     if isinstance(value, bytes):  # a subclass, such as a CID that prints as text
-        return "bytes"
+        return "link" if isinstance(value, LinkedCid) else "bytes"
     return "link" if type(value) is CBORTag and value.tag == LINK_TAG else type(value).__name__
 
 
 def encode(value: Any) -> bytes:
     """Return the canonical DAG-CBOR encoding of a value. Raises CodecError if it has none.
 
-    Tuples are encoded as lists, bytearrays and memoryviews as bytes. Integers must be in the range -2^64 to 2^64 - 1,
-    floats finite and map keys str.
+    Tuples are encoded as lists, bytearrays and memoryviews as bytes, a `LinkedCid` as a link. Integers must be in the
+    range -2^64 to 2^64 - 1, floats finite and map keys str.
     """
     if type(value) is list:  # the common case: nearly every block is a list
         length = len(value)
@@ -232,6 +234,8 @@ def _write_rare(value: Any, out: _Write, depth: int) -> None:
         out(_integer(int(value)))
     elif isinstance(value, str):
         _write((str.__str__(value),), out, depth)
+    elif isinstance(value, LinkedCid):
+        _write_link(link(value), out)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         _write((bytes(value),), out, depth)
     elif isinstance(value, (list, tuple)):

@@ -8,15 +8,16 @@ the network by blake2b-256.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from store.blockstore import BlockNotFound, Blockstore, Store, check_expected
 from store.buffered import BufferedStore
-from store.cid import BLAKE2B_256, DAG_CBOR, SHA2_256, Cid, cid_of
-from store.codec import encode
+from store.cid import BLAKE2B_256, DAG_CBOR, SHA2_256, Cid, CidError, cid_of, show, split_cid
+from store.codec import CodecError, encode
+from store.linked_cid import LinkedCid
 
 _KEY_PREFIX = b"storage/"
 
@@ -74,19 +75,30 @@ class Storage:
         return cls(store, NamedHead(store, _KEY_PREFIX + name), hash)
 
     def put(self, value: Any) -> Cid:
-        """Stage an object as DAG-CBOR, and return its CID. Raises CodecError if the value cannot be encoded."""
+        """Stage an object as DAG-CBOR, and return its CID.
+
+        The CID is a `LinkedCid`: another object may contain it, as a link. Raises CodecError if the value cannot be
+        encoded, or if it contains the CID of a staged or stored object as plain bytes, which would not keep the object.
+        """
         data = encode(value)
+        for item in _byte_strings(value):
+            if self._names_object(item):
+                raise CodecError(
+                    f"the value contains the CID {show(item)} as a byte string, which does not keep the object: "
+                    "use the CID that `put` or `head` returned, or `store.codec.link(cid)`"
+                )
         cid = cid_of(data, DAG_CBOR, self._hash)
         self._staging.put(cid, data)
-        return cid
+        return LinkedCid(cid)
 
     def get(self, cid: Cid) -> bytes:
-        """Return the encoded object, staged or stored. Raises BlockNotFound."""
+        """Return the encoded object, staged or stored, for `store.codec.decode`. Raises BlockNotFound."""
         return self._staging.get(cid)
 
     def head(self) -> Cid | None:
-        """Return the CID of the current state, or None before the first commit."""
-        return self._head.read()
+        """Return the CID of the current state, which objects may link to, or None before the first commit."""
+        head = self._head.read()
+        return None if head is None else LinkedCid(head)
 
     def commit(self, old: Cid | None, new: Cid) -> None:
         """Replace the state `old` by `new` (compare-and-swap), in one durable step with the objects it links to.
@@ -110,3 +122,24 @@ class Storage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.drop()
+
+    def _names_object(self, item: bytes) -> bool:
+        """Return True if the bytes are the CID of a staged or stored object. Data may look like a CID: peer IDs do."""
+        try:
+            split_cid(item)
+        except CidError:
+            return False
+        return self._staging.has(Cid(item))
+
+
+def _byte_strings(value: Any) -> Iterator[bytes]:
+    """Yield the byte strings in a value that can be encoded."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        if not isinstance(value, LinkedCid):
+            yield bytes(value)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _byte_strings(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _byte_strings(item)

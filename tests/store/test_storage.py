@@ -12,7 +12,7 @@ import pytest
 from multiformats import CID, multihash
 
 from store.blockstore import BlockNotFound, HeadMoved, Store
-from store.cid import BLAKE2B_256, Cid, cid_of, from_public
+from store.cid import BLAKE2B_256, RAW, Cid, cid_of, from_public, show
 from store.codec import CodecError, decode_strict, link, unlink
 from store.memory import MemoryStore
 from store.rocks import RocksStore
@@ -96,6 +96,40 @@ def test_only_the_committed_object_and_what_it_links_to_is_kept(store: Store) ->
         assert not store.has(cid)
         with pytest.raises(BlockNotFound):
             storage.get(cid)
+
+
+def test_an_object_that_contains_a_returned_cid_links_to_it(store: Store) -> None:
+    with Storage.named(store, b"f0100") as storage:
+        leaf = storage.put("leaf")
+        root = storage.put({"a": (1, leaf)})
+        storage.commit(None, root)
+        head = storage.head()
+        above = storage.put([head])
+    assert store.has(leaf)
+    assert dag_cbor.decode(store.get(root)) == {"a": [1, CID.decode(bytes(leaf))]}
+    assert above == Storage.named(store, b"f0100").put([link(root)])
+    assert (str(leaf), repr([leaf])) == (str(CID.decode(bytes(leaf)).set(base="base32")), f"[{show(leaf)}]")
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_the_plain_bytes_of_an_objects_cid_are_refused(store: Store, kind: type) -> None:
+    storage = Storage.named(store, b"f0100")
+    staged, stored = storage.put("staged"), cid_of(b"stored", RAW)
+    store.put(stored, b"stored")
+    for cid in (staged, stored):
+        with pytest.raises(CodecError, match=rf"contains the CID {show(cid)} as a byte string.*store.codec.link"):
+            storage.put({"deep": [[kind(bytes(cid))]]})
+    storage.commit(None, storage.put({"deep": [[link(staged), link(stored)]]}))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x01", bytes(range(32)), b"\x12\x20" + bytes(32), bytes(cid_of(b"not in the store"))],
+    ids=["empty", "a byte", "a hash", "a libp2p peer ID", "the CID of an unknown object"],
+)
+def test_other_byte_strings_are_data(store: Store, data: bytes) -> None:
+    storage = Storage.named(store, b"f0100")
+    assert storage.get(storage.put([data])) == dag_cbor.encode([data])
 
 
 def test_several_commits_of_one_invocation_share_what_was_put(store: Store) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dag_cbor
 import pytest
+from multiformats import CID
 
 from hypervisor import Address, Hypervisor
 from hypervisor.errors import InvalidInput
@@ -81,6 +82,23 @@ def test_only_what_the_state_links_to_outlives_a_flush(tmp_path: Path) -> None:
             assert not machine.store.has(cid)
             with pytest.raises(BlockNotFound):
                 storage.get(cid)
+
+
+def test_a_cid_that_put_returned_is_a_link_in_another_object(tmp_path: Path) -> None:
+    burnt = Address.id(99)
+    with Hypervisor.open(tmp_path) as machine:
+        storage = machine.storage(burnt)
+        first = storage.head()
+        child = storage.put({"name": "child"})
+        parent = storage.put([7, {"deep": [child, first]}])
+        storage.commit(first, parent)
+        machine.flush()
+    with Hypervisor.open(tmp_path) as machine:
+        storage = machine.storage(burnt)
+        assert storage.head() == parent
+        links = [CID.decode(bytes(cid)) for cid in (child, first) if cid is not None]
+        assert dag_cbor.decode(storage.get(parent)) == [7, {"deep": links}]
+        assert dag_cbor.decode(storage.get(child)) == {"name": "child"}
 
 
 def test_where_no_actor_is_there_is_no_storage(counting: World) -> None:
