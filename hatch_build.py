@@ -1,16 +1,16 @@
-"""Compiles modules of the packages with mypyc, from the sources that people read: `compiled.toml` says which.
+"""Compiles modules of the packages with mypyc; `compiled.toml` lists them.
 
-A build hook of hatchling: with FVM_COMPILED=1 a wheel carries the compiled modules beside their sources; without it
-nothing is compiled and no compiler is needed. As a program it builds in place, and takes that back:
+This is a build hook of hatchling: with FVM_COMPILED=1 a wheel contains the compiled modules next to their sources;
+otherwise nothing is compiled and no compiler is needed. As a program it compiles in place, and undoes that:
 
     python hatch_build.py in-place | interpreted | lacking
 
-A record beside `store/compiled.py` says what was compiled, for which interpreter and from which sources; that module
-refuses what does not fit. What is compiled again is what has changed (build/compiled-*): mypyc writes a file of C for
-each module, so that one edit costs its analysis, one file and the link.
+A record next to `store/compiled.py` lists the compiled modules, their interpreter and the digests of their sources;
+that module rejects mismatches. Builds are incremental (build/compiled-*): mypyc writes a C file for each module, so an
+edit costs its analysis, one C file and the link.
 
-mypyc reads a copy of the sources in which dataclasses have an `__init__` of their own. It leaves those that the
-decorator makes to the interpreter, where a frozen instance of ten fields takes 1.3 us instead of 0.1.
+mypyc reads a copy of the sources in which dataclasses have an explicit `__init__`. It would leave generated ones to the
+interpreter, where a frozen instance of ten fields takes 1.3 us instead of 0.1 us.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 GROUP = "fvm"
-"""One shared library holds the code of all modules (fvm__mypyc); beside each source lies one that leads there."""
+"""Name of the shared library with the code of all modules (fvm__mypyc); a stub next to each source loads it."""
 RECORD = "store/compiled.json"
 SUFFIX = EXTENSION_SUFFIXES[0]
-"""`.cpython-311-x86_64-linux-gnu.so`: the interpreter that a module is compiled for."""
+"""Suffix of a compiled module, which names the interpreter: `.cpython-311-x86_64-linux-gnu.so`."""
 BUILD_REQUIREMENTS = ("mypy==2.4.1", "setuptools>=77")
 
 
 class CompiledWheel(BuildHookInterface):  # type: ignore[type-arg]
-    """What hatchling asks before it makes a wheel."""
+    """The build hook that hatchling calls before it builds a wheel."""
 
     def dependencies(self) -> list[str]:
-        """What a build needs beside hatchling: nothing where nothing is compiled."""
+        """Return the build requirements besides hatchling: none unless modules are compiled."""
         if not _wanted(self.target_name):
             return []
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         return [*BUILD_REQUIREMENTS, *project["dependencies"]]  # mypy reads the types of the latter
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, and let the wheel carry it under the tag of this interpreter."""
+        """Compile, and include the result in the wheel under the tag of this interpreter."""
         if version != "standard" or not _wanted(self.target_name):
             return
         if lack := lacking():
@@ -78,12 +78,12 @@ def _wanted(target: str) -> bool:
 
 
 def modules(root: Path) -> list[str]:
-    """The modules that are compiled, as paths from the root. ValueError if `compiled.toml` names what is not there."""
+    """Return the modules to compile, as paths from the root. ValueError if `compiled.toml` names a missing path."""
     table = tomllib.loads((root / "compiled.toml").read_text(encoding="utf-8"))
     interpreted: dict[str, str] = table["interpreted"]
     missing = [path for path in (*table["packages"], *table["files"], *interpreted) if not (root / path).exists()]
     if missing:
-        raise ValueError(f"compiled.toml names {', '.join(missing)}, which is not there: take it out")
+        raise ValueError(f"compiled.toml names {', '.join(missing)}, which does not exist: remove it")
     found = (path.relative_to(root) for package in table["packages"] for path in (root / package).rglob("*.py"))
     whole = {path.as_posix() for path in found if path.name != "__init__.py" and not _named(path, interpreted)}
     return sorted(whole | set(table["files"]))
@@ -97,7 +97,7 @@ def _named(path: Path, names: Iterable[str]) -> bool:
 
 
 def lacking() -> str:
-    """What this machine lacks to compile, and what to do, in a sentence; empty where it lacks nothing."""
+    """Return what this machine lacks to compile, and the remedy; empty if it lacks nothing."""
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None:
         return f"there is no C compiler '{compiler}': install one, or name it in CC"
@@ -108,10 +108,10 @@ def lacking() -> str:
 
 
 def compile_modules(root: Path) -> dict[str, Path]:
-    """The shared libraries, by their places in a wheel; what has not changed since the last time is there already."""
+    """Return the shared libraries by their paths in a wheel, rebuilding only what has changed."""
     from mypyc.build import mypycify
 
-    with chdir(_write_sources(root)):  # mypyc names modules by their paths from here
+    with chdir(_write_sources(root)):  # mypyc derives module names from paths relative to this folder
         extensions = mypycify(
             modules(root),
             multi_file=True,
@@ -137,28 +137,26 @@ def _place(extension: Extension) -> str:
 
 
 def _mend_runtime(extensions: Iterable[Extension]) -> None:
-    """Let mypyc's own C free what it forgets: it keeps each int of 2**62 or more that was made text, as by f"{n}"."""
-    leaking, mended = "PyObject_Str(CPyTagged_AsObject(n))", "PyObject_Str(CPyTagged_LongAsObject(n))"  # new; borrowed
+    """Patch a leak in mypyc's C code, which never frees the text of ints of 2**62 or more, as in f"{n}"."""
+    leaking, mended = "PyObject_Str(CPyTagged_AsObject(n))", "PyObject_Str(CPyTagged_LongAsObject(n))"  # new, borrowed
     for extension in extensions:
         for place, source in enumerate(extension.sources):
             if Path(source).name == "misc_ops.c":
                 text = Path(source).read_text(encoding="utf-8")
                 if text.count(leaking) != 2:
-                    raise ValueError(
-                        f"{source} is not that of {BUILD_REQUIREMENTS[0]}: see whether it still leaks ints"
-                    )
+                    raise ValueError(f"{source} is not from {BUILD_REQUIREMENTS[0]}: check whether it still leaks ints")
                 extension.sources[place] = _written(Path(source).parent / "mended.c", text.replace(leaking, mended))
 
 
 def _written(path: Path, text: str) -> str:
-    """The path, once it has that text; what has it already keeps its date."""
+    """Write a file unless it already has this text, which preserves its time stamp; return its path."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
     return str(path)
 
 
 def _build(extensions: Iterable[Extension], work: Path) -> Iterator[tuple[Extension, Path]]:
-    """Compile and link what is older than what it is made of, on all cores; setuptools alone would compile it all."""
+    """Compile and link outdated files on all cores; setuptools alone would recompile everything."""
     from setuptools._distutils.ccompiler import new_compiler
     from setuptools._distutils.sysconfig import customize_compiler
 
@@ -190,7 +188,7 @@ def _build(extensions: Iterable[Extension], work: Path) -> Iterator[tuple[Extens
 
 
 def _date(path: Path, newest: int) -> None:
-    """Let what was made be no older than what it was made of: mypyc dates what it writes a second ahead."""
+    """Make an output no older than its inputs: mypyc sets the time of its files a second ahead."""
     if path.stat().st_mtime_ns < newest:
         os.utime(path, ns=(newest, newest))
 
@@ -199,16 +197,16 @@ def _is_newer(path: Path, time: int) -> bool:
     return path.exists() and path.stat().st_mtime_ns >= time
 
 
-# --- what mypyc reads ------------------------------------------------------------------------------------------
+# --- sources for mypyc -----------------------------------------------------------------------------------------
 
 
 def packages(root: Path) -> set[str]:
-    """The packages that mypyc reads: those that have types, though none of their modules is compiled."""
+    """Return the packages that mypyc reads: all with types, including those without compiled modules."""
     return {Path(path).parts[0] for path in modules(root)} | {path.parent.name for path in root.glob("*/py.typed")}
 
 
 def _write_sources(root: Path) -> Path:
-    """The folder with the sources as mypyc reads them; what has not changed keeps its date."""
+    """Write the sources as mypyc reads them, preserving time stamps of unchanged files; return the folder."""
     folder, compiled = _work(root) / "sources", modules(root)
     sources = {path.relative_to(root) for package in packages(root) for path in (root / package).rglob("*.py")}
     texts = {path: (root / path).read_text(encoding="utf-8") for path in sources | {Path("pyproject.toml")}}
@@ -224,18 +222,18 @@ def _write_sources(root: Path) -> Path:
 
 
 def _bases(text: str) -> Iterator[str]:
-    """The names of the classes that a module's inherit from, as they are written, without their modules."""
+    """Yield the names of the base classes in a module, as written, without their modules."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ClassDef):
             yield from (ast.unparse(base).rpartition(".")[2].partition("[")[0] for base in node.bases)
 
 
 def with_initializers(text: str, inherited: Collection[str] = ()) -> str:
-    """A module in which plain dataclasses have the `__init__` that the decorator would give them.
+    """Return a module in which plain dataclasses have the `__init__` that the decorator would generate.
 
-    It takes the place of a blank line behind the class, so all lines keep their numbers. The decorator makes none of
-    its own, which would take a third of its time. `inherited` names classes that others inherit from and which are left
-    as they are: mypyc would call their `__init__` with all that the other's gets.
+    It replaces a blank line after the class, so line numbers do not change. The decorator then generates none, which
+    would take a third of its time. `inherited` names base classes, which are not changed: mypyc would call their
+    `__init__` with all arguments of the subclass's.
     """
     lines = text.split("\n")
     for node in ast.parse(text).body:
@@ -251,10 +249,9 @@ def with_initializers(text: str, inherited: Collection[str] = ()) -> str:
 
 
 def _initializer(node: ast.ClassDef) -> str | None:
-    """The `__init__` of a frozen dataclass on a line; None for all others.
+    """Return the `__init__` of a frozen dataclass as one line, or None.
 
-    So for those that inherit, have one, or have fields that are more than a name, a type and a default of which a
-    second one is as good.
+    None for classes that inherit, define one, or have fields with more than a name, a type and an immutable default.
     """
     if not _is_frozen_dataclass(node):
         return None
@@ -284,12 +281,12 @@ def _initializer(node: ast.ClassDef) -> str | None:
         return None
     if "__post_init__" in methods:
         statements.append("self.__post_init__()")
-    # mypy forbids what the class's own may do.
+    # mypy forbids assignments to frozen fields outside the generated method.
     return f"    def __init__({', '.join(parameters)}) -> None: {'; '.join(statements)}  # type: ignore[misc]"
 
 
 def _is_frozen_dataclass(node: ast.ClassDef) -> bool:
-    """Whether a class has no other decorator, and none of its options is about the initializer."""
+    """Return True if a class has no other decorator, and no option that affects the initializer."""
     match node.decorator_list:
         case [ast.Call(ast.Name("dataclass"), [], words)] if not node.bases and not node.keywords:
             options = {word.arg: ast.unparse(word.value) for word in words}
@@ -301,7 +298,7 @@ _SPECIAL = re.compile(r"\b(ClassVar|InitVar|KW_ONLY|Final)\b")
 
 
 def _field(default: ast.expr | None) -> dict[str | None, ast.expr] | None:
-    """What a field has besides its name and type; None where that is more than is understood here."""
+    """Return the options of a field; None if they are not supported."""
     match default:
         case None:
             return {}
@@ -318,18 +315,18 @@ def _field(default: ast.expr | None) -> dict[str | None, ast.expr] | None:
 
 
 def build_in_place(root: Path) -> None:
-    """Put compiled modules beside their sources. The record comes last: without it they are refused."""
+    """Put compiled modules next to their sources. The record is written last: without it they are rejected."""
     sources = {path: _state(root / path) for path in modules(root)}
     libraries = compile_modules(root)
     take_back(root, SUFFIX)
     for place, library in libraries.items():
         shutil.copy2(library, root / place)
     _write_record(root, _read_record(root) | {SUFFIX: sources})
-    print(f"{len(sources)} modules run compiled on {SUFFIX}; `make interpreted` takes it back")
+    print(f"{len(sources)} modules are compiled for {SUFFIX}; `make interpreted` removes them")
 
 
 def take_back(root: Path, suffix: str = ".so") -> None:
-    """Remove compiled modules, the record first; those of one interpreter, or all."""
+    """Remove compiled modules, the record first, for one interpreter or for all."""
     _write_record(root, {name: sources for name, sources in _read_record(root).items() if not name.endswith(suffix)})
     for package in root.glob("*/__init__.py"):
         for library in package.parent.rglob(f"*{suffix}"):
@@ -340,7 +337,7 @@ def take_back(root: Path, suffix: str = ".so") -> None:
 
 
 def _state(source: Path) -> list[object]:
-    """What `store.compiled` compares."""
+    """Return the properties that `store.compiled` compares."""
     status = source.stat()
     return [status.st_size, status.st_mtime_ns, hashlib.sha256(source.read_bytes()).hexdigest()]
 

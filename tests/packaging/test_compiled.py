@@ -49,7 +49,7 @@ def test_every_module_of_the_compiled_packages_is_compiled_or_stays_for_a_reason
 
 def test_a_name_in_the_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "compiled.toml").write_text('packages = ["gone"]\nfiles = []\n[interpreted]\n')
-    with pytest.raises(ValueError, match=r"compiled\.toml names gone, which is not there"):
+    with pytest.raises(ValueError, match=r"compiled\.toml names gone, which does not exist"):
         modules(tmp_path)
 
 
