@@ -1,1 +1,1 @@
-"""Measurements of speed, run by `python -m bench`; what they must reach is in targets.toml. None of them is a test."""
+"""Benchmarks, run by `python -m bench`; their targets are in targets.toml. None of them is a test."""

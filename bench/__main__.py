@@ -1,8 +1,8 @@
-"""Runs the measurements and holds them against targets.toml: `python -m bench [--json] [AREA...]`.
+"""Runs the benchmarks and compares them with targets.toml: `python -m bench [--json] [AREA...]`.
 
-Prints met, missed or not run for each row. Ends with exit code 1 where a row that is due was missed, else with 2 where
-one was not run, else with 0. A target whose row was not measured is not run, unless other areas were asked for; a row
-without a target is an error of this folder.
+Prints met, missed or not run for each row. Exits with 1 if a row missed its target, else with 2 if one was not run,
+else with 0. A target without a measured row counts as not run, unless other areas were selected; a row without a target
+is an error in this package.
 """
 
 import argparse
@@ -26,9 +26,9 @@ PREFIX = "bench_"
 
 @dataclass(frozen=True, slots=True)
 class BenchTarget:
-    """What a row must reach: at most `limit`, in `unit`; `peer` is what a ratio compares with.
+    """The target of a row: at most `limit`, in `unit`; `peer` is the reference of a ratio.
 
-    `due` names what the row waits for: until that is there, it is measured and shown, and missing it is no failure.
+    `due` names a future change: until it is made, the row is shown, but missing its target is not a failure.
     """
 
     area: str
@@ -41,7 +41,7 @@ class BenchTarget:
 
 @dataclass(frozen=True, slots=True)
 class TargetOutcome:
-    """A target with what was measured for it."""
+    """A target and its measured row."""
 
     target: BenchTarget
     row: Row
@@ -52,7 +52,7 @@ class TargetOutcome:
 
     @property
     def verdict(self) -> str:
-        """For people; a row that was not run is not met, and says why in its note."""
+        """Return the verdict for display; a row that was not run is not met, with the reason in its note."""
         if self.row.value is None:
             return "[bold yellow]not run[/]"
         if self.target.due and not self.met:
@@ -61,7 +61,7 @@ class TargetOutcome:
 
 
 def main() -> int:
-    """Returns the process's exit code: 1 for a row that missed its target, 2 for one that was not run, else 0."""
+    """Return the exit code: 1 if a row missed its target, 2 if one was not run, else 0."""
     options = argparse.ArgumentParser(prog="bench", description=__doc__)
     options.add_argument("areas", nargs="*", metavar="AREA", help=f"of {', '.join(areas())}; default: all")
     options.add_argument("--json", action="store_true", help="print one JSON object per row")
@@ -80,19 +80,19 @@ def main() -> int:
 
 
 def areas() -> list[str]:
-    """The areas that have a bench module, in the order of their names."""
+    """Return the areas that have a bench module, sorted by name."""
     modules = (module.name for module in pkgutil.iter_modules(bench.__path__))
     return sorted(name.removeprefix(PREFIX) for name in modules if name.startswith(PREFIX))
 
 
 def targets() -> list[BenchTarget]:
-    """The rows of targets.toml, in its order."""
+    """Return the rows of targets.toml, in order."""
     table = tomllib.loads(Path(__file__).with_name("targets.toml").read_text())
     return [BenchTarget(area, **row) for area, rows in table.items() for row in rows]
 
 
 def measure(chosen: list[str]) -> Iterator[TargetOutcome]:
-    """Runs the chosen areas; every target of theirs comes out once, a missing row as one that says so."""
+    """Run the selected areas; yield each of their targets once, also those without a row."""
     due = targets()
     for area in chosen:
         waiting = {target.name: target for target in due if target.area == area}
@@ -115,7 +115,7 @@ def as_json(outcome: TargetOutcome) -> dict[str, object]:
 
 
 def show(outcomes: list[TargetOutcome]) -> None:
-    """One line a row; the parts of a row below it."""
+    """Print one line per row, with the parts of a row below it."""
     table = Table("area", "row", "measured", "limit", "peer", "")
     for outcome in outcomes:
         target, row = outcome.target, outcome.row

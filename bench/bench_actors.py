@@ -1,9 +1,8 @@
-"""Our built-in actors beside the official ones: gas and time of each method, and the bundle's size; awards of streams.
+"""Our built-in actors compared with the official ones: gas and time of each method, bundle size; awards of streams.
 
-Each method's example (`tests.fvm_hypervisor.builtin_actors.examples`) is called on two machines of one state,
-official code on the first, ours
-in its place on the second; nothing is kept. Whether both answer the same is the tests' matter (`make equality`). No
-official actor has the streams of network version 29: these are measured by `bench.stream_methods`.
+Each method's example (`tests.fvm_hypervisor.builtin_actors.examples`) is called on two machines with the same state,
+one with the official code and one with ours; nothing is committed. `make equality` tests that the results are equal. No
+official actor has the streams of network version 29: `bench.stream_methods` measures these.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ DEVNET = "bundles/v18-devnet.car"
 GAS_LIMIT = Gas(2 * 10**9)
 ROUNDS, CALLS, TAKES = 8, 8, 10
 SHOWN = 5
-"""Methods that are shown below a row: the worst ones."""
+"""Number of methods shown below a row: those with the highest ratios."""
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     yield from stream_methods.rows()
     gas, time, size = "gas of a method, the worst", "time of a method, the worst", "bytes of the bundle"
     if fvm_data() is None:
@@ -46,7 +45,7 @@ def rows() -> Iterator[Row]:
 
 
 def _worst(name: str, quotients: dict[str, float]) -> Row:
-    """The method that costs most beside the official one, and what all of them come to."""
+    """Return a row with the highest ratio of all methods, and their median."""
     worst = sorted(quotients, key=lambda method: -quotients[method])
     middle = sorted(quotients.values())[len(quotients) // 2]
     note = f"{len(quotients)} methods, median {middle:.2f}, the worst is {worst[0]}"
@@ -61,16 +60,15 @@ def _message(twins: Twins, example: Example) -> Message:
 
 
 def _gas(twins: Twins, example: Example) -> float:
-    """Our gas by the official actor's."""
+    """Return our gas divided by the official actor's."""
     message = _message(twins, example)
     return twins.own.call(message).gas_used / twins.official.call(message).gas_used
 
 
 def _time(twins: Twins, example: Example) -> float:
-    """Our time of the processor by the official actor's: the best round of each, taken in turns.
+    """Return our processor time divided by the official actor's: the best rounds of each, measured alternately.
 
-    What looks slow is taken again, for longer: another program on the machine only ever adds to a time, and to short
-    ones more than they are.
+    Slow results are measured again, for longer: other programs can only add to a time, and more so to short ones.
     """
     message = _message(twins, example)
     official = own = float("inf")

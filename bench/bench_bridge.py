@@ -1,7 +1,7 @@
-"""The border: a contract that calls a native actor that calls a contract, beside the same calls on one side only.
+"""Calls between contracts and native actors, compared with the same calls on one side only.
 
-All programs do nothing but call on, so what is compared is the way there and back: a precompile's input and output, one
-frame of either kind, and the flush of what a frame holds. Then the coding of what crosses the border, alone.
+The programs only forward calls, so the rows compare the overhead of a call: input and output of a precompile, a frame
+of either kind, and the flush of a frame's state. The encoding of calls is measured separately.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ RELAY: Final = f"""(module
     (drop (call $send (i32.const 64) (i32.const 1025) (i32.load8_u (i32.const 1024)) (i64.const {INVOKE_EVM})
       (i32.load (i32.const 0)) (i64.const 0) (i64.const 0) (i64.const 0x7fffffffffffffff) (i64.const 0)))
     (i32.const 0)))"""
-"""A native actor that sends what follows an address (its length, then its bytes) in its parameters to that address."""
+"""A native actor that sends the rest of its parameters to the address they begin with (its length, its bytes)."""
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     chains = Chains()
     contracts, native, across = (
         (processor(long, CALLS) - processor(short, CALLS)) / frames
@@ -77,12 +77,12 @@ def rows() -> Iterator[Row]:
 
 
 def processor(action: Callable[[], None], calls: int) -> float:
-    """Seconds of the processor's time: what is compared takes microseconds, and other programs would decide it."""
+    """Return processor time in seconds; for calls of microseconds, other programs would distort wall time."""
     return seconds(action, calls=calls, rounds=25, clock=process_time)
 
 
 class Chains:
-    """A machine with three chains of calls: of contracts, of native actors, of one and the other in turns."""
+    """A machine with three chains of calls: of contracts, of native actors, and alternating."""
 
     def __init__(self) -> None:
         self.machine = Hypervisor.open()
@@ -140,10 +140,10 @@ def _relay(to: Address, params: bytes = b"") -> bytes:
 
 
 def _caller(data: bytes, opcode: int, to: bytes) -> AllocAccount:
-    """A contract that makes one call with fixed data, or does nothing without data."""
+    """Return a contract that makes one call with fixed data, or does nothing without data."""
     size = len(data).to_bytes(2, "big")
     value = "5f" if opcode == CALL else ""
-    # CODECOPY the data after the code to memory; call with it, and with all the gas there is
+    # CODECOPY the data after the code to memory; call with it, and with all remaining gas
     call = bytes.fromhex(f"5f5f61{size.hex()}5f{value}73{to.hex()}5a{opcode:02x}00")
     copy = bytes.fromhex(f"61{size.hex()}60") + bytes([7 + len(call)]) + bytes.fromhex("5f39")
     return AllocAccount(0, 1, copy + call + data if data else b"\x00")
@@ -155,13 +155,13 @@ _CALL_INPUT: Final = encode_abi(
 
 
 def code_call() -> None:
-    """What a call_actor precompile reads and writes."""
+    """Decode and encode the input and output of a call_actor precompile."""
     decode_call(_CALL_INPUT, True)
     encode_call_return(0, CBOR, b"\x83\x01\x02\x03")
 
 
 def code_method() -> None:
-    """What goes to a contract's handle_filecoin_method, and an answer of that form."""
+    """Encode a call of a contract's handle_filecoin_method and decode such a return value."""
     decode_method_return(encode_method_calldata(0, CBOR, b"\x83\x01\x02\x03")[4:])
 
 
@@ -176,25 +176,25 @@ _CALLDATA: Final = _FUNCTION.selector + encode_abi(
 
 
 def encode_params() -> None:
-    """A dataclass of an address, an amount and bytes to CBOR."""
+    """Encode a dataclass of an address, an amount and bytes as CBOR."""
     _TRANSFER.encode()
 
 
 def decode_params() -> None:
-    """CBOR to the same dataclass."""
+    """Decode the same dataclass from CBOR."""
     datacap.TransferParams.decode(_PARAMS)
 
 
 def decode_return() -> None:
-    """CBOR to two amounts and bytes."""
+    """Decode two amounts and bytes from CBOR."""
     datacap.TransferReturn.decode(_RETURN)
 
 
 def params() -> None:
-    """Calldata with an address, an amount and bytes to CBOR."""
+    """Convert calldata with an address, an amount and bytes to CBOR."""
     _FUNCTION.params(_CALLDATA)
 
 
 def answer() -> None:
-    """CBOR of two amounts and bytes to ABI."""
+    """Convert CBOR of two amounts and bytes to ABI encoding."""
     _FUNCTION.answer(DATACAP_ACTOR, _RETURN)

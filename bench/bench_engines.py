@@ -1,7 +1,7 @@
-"""The fast EVM engine beside revm, which runs in the same process as pyrevm, beside py-evm, and over RPC beside anvil.
+"""The fast EVM engine compared with revm (pyrevm, in the same process), with py-evm, and over RPC with anvil.
 
-What is timed is the transaction's call with all that it calls, in processor time: not the fees, the checks and the
-writing of actors around it (parts of a row tell the whole transaction). Both sides must come to the same gas.
+Rows measure the processor time of a transaction's call including nested calls, without fees, checks and the writing of
+actors (their parts show the whole transaction). Both sides must use the same gas.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from tests.engines.worlds import EthereumWorld, Outcome
 
 ROUNDS: Final = 5
 _RPC_GAS: Final = hex(16_700_000)
-"""What one transaction may use since Osaka."""
+"""Maximum gas of a transaction since Osaka."""
 MEBIBYTE: Final = 1 << 20
 REVM: Final = "pyrevm is not there"
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     module, fast = pyrevm(), TimedMachine("fast")
     if module is not None:
         revm = Revm(module, accounts())
@@ -54,7 +54,7 @@ def rows() -> Iterator[Row]:
 
 
 def beside_revm(fast: TimedMachine, revm: Revm) -> Iterator[Row]:
-    """Our time as multiples of revm's."""
+    """Yield our times as multiples of revm's."""
     ratios = {work.name: fast.beside(revm, work) for work in compute()}
     named = {name: timed.ratio for name, timed in ratios.items()}
     yield Row("ten compute workloads", mean(named.values()), "geometric mean", named)
@@ -66,7 +66,7 @@ def beside_revm(fast: TimedMachine, revm: Revm) -> Iterator[Row]:
 
 
 def beside_anvil() -> Row:
-    """Calls over RPC, in the processor time of each node's process, as multiples of anvil's."""
+    """Return calls over RPC, in the processor time of each node's process, as multiples of anvil's."""
     name = "workloads over RPC"
     with TemporaryDirectory() as folder, anvil() as other:
         if other is None:
@@ -99,7 +99,7 @@ def _asked(running: Running, connection: PeerConnection, call: Call) -> float:
 
 
 def beside_py_evm(fast: TimedMachine) -> Row:
-    """Our time as multiples of py-evm's own, on its own state: of the workloads that are one contract's."""
+    """Return our times as multiples of py-evm's on its own state, for workloads of a single contract."""
     ratios = {}
     for work in compute():
         if work.call.to == WORK:
@@ -113,7 +113,7 @@ def beside_py_evm(fast: TimedMachine) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Seconds of one workload here, with the whole transaction's, and of revm."""
+    """Seconds of one workload: the call and the whole transaction here, and the call on revm."""
 
     name: str
     ours: float
@@ -123,7 +123,7 @@ class Compared:
 
     @property
     def ratio(self) -> float:
-        """Ours as a multiple of revm's."""
+        """Our time as a multiple of revm's."""
         return self.ours / self.revm
 
     def __str__(self) -> str:
@@ -132,14 +132,14 @@ class Compared:
 
 
 class TimedMachine:
-    """A machine whose transactions' calls are timed."""
+    """A machine that measures the calls of transactions."""
 
     def __init__(self, engine: str) -> None:
         self._world = EthereumWorld(engine, RULES)
         self._world.begin(batch())
 
     def time(self, call: Call, rounds: int) -> tuple[float, Outcome, float]:
-        """Seconds of the call, its outcome, seconds of the whole transaction; the best of some rounds."""
+        """Return seconds of the call, its outcome, and seconds of the whole transaction; the best of some rounds."""
         watch = Watch(Application._call)
         best = whole = float("inf")
         with patch.object(Application, "_call", lambda *given: watch(*given)):
@@ -153,7 +153,7 @@ class TimedMachine:
         return best, outcome, whole
 
     def beside(self, revm: Revm, work: Workload) -> Compared:
-        """One workload on both sides, in turns."""
+        """Measure one workload on both sides alternately."""
         best = [float("inf")] * 3
         for _ in range(ROUNDS):
             ours, outcome, whole = self.time(work.call, work.times)
@@ -163,7 +163,7 @@ class TimedMachine:
 
 
 class Watch:
-    """Keeps what a function took the last time."""
+    """Wraps a function and records the duration of its last call."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -188,13 +188,13 @@ def _revm(revm: Revm, call: Call, ours: Outcome) -> float:
 
 
 def load() -> None:
-    """What a process does once: bring the compiled module in, link it, make an instance."""
+    """Run the one-time setup of a process: load the compiled module, link it, create an instance."""
     loader.guest_module.cache_clear()
     loaded = Pool(TIERED)
     loaded.stacks.run(lambda: loaded.give(loaded.take(loaded)), lambda: None)
 
 
 def mean(ratios: Iterable[float]) -> float:
-    """The geometric mean."""
+    """Return the geometric mean."""
     taken = list(ratios)
     return float(prod(taken) ** (1 / len(taken)))

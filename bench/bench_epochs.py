@@ -1,8 +1,8 @@
-"""Whether an epoch takes as long after 10,000 epochs as at first: cron, a block's reward and a commit, nothing else.
+"""Time per epoch after 10,000 epochs compared with the first ones: cron, a block's reward and a commit, nothing else.
 
-A network of 1,000 actors in a folder; 40 of them are miners with a sector, whose deadlines cron looks at, and one is
-paid for every block. Processor time, the best of ten parts of each thousand, so that other programs and the disk count
-little.
+The network has 1,000 actors in a folder; 40 are miners with a sector, whose deadlines cron processes, and one is paid
+for every block. Rows use processor time, the best of ten parts of each thousand, to reduce the effect of other programs
+and the disk.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ START = 1_700_000_000
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     with TemporaryDirectory() as folder, populated(Path(folder)) as network:
         parts = [milliseconds(network, PART) for _ in range(EPOCHS // PART)]
     first, last = parts[0], parts[-1]
@@ -33,7 +33,7 @@ def rows() -> Iterator[Row]:
 
 
 def populated(folder: Path) -> Network:
-    """The network, a block after its genesis."""
+    """Return the network, one block after its genesis."""
     network = Network(folder, account_count=(ACTORS - MINERS) // 2, clock=lambda: START)
     miners = [network.create_miner(owner) for owner in network.accounts[:MINERS]]
     network.set_producer(miners[0].address)
@@ -45,7 +45,7 @@ def populated(folder: Path) -> Network:
 
 
 def milliseconds(network: Network, epochs: int) -> float:
-    """Of the processor, for one of N epochs: of the best tenth of them."""
+    """Return milliseconds of processor time per epoch: the best tenth of N epochs."""
     tenth = epochs // 10
     return 1e3 * min(_seconds(network, tenth) for _ in range(10)) / tenth
 

@@ -1,8 +1,7 @@
-"""The EVM runtime: a warm call of a Solidity contract with its parts; a frame, a loop and whole transactions against
-py-evm's own.
+"""The EVM runtime: a warm call of a Solidity contract by parts; a frame, a loop and transactions compared with py-evm.
 
-py-evm's own call is its `apply_message` on its own state in memory: no message around it, no actor state written. So
-the ratio of the frame says what dispatch by code CID, the actor's state and the bridge cost together.
+py-evm's own call is its `apply_message` on its state in memory: without a message around it and without writing actors.
+So the ratio of the frame shows the cost of dispatch by code CID, the actor's state and the bridge together.
 """
 
 from __future__ import annotations
@@ -45,14 +44,14 @@ CALLS = 300
 LOOP_ROUNDS = 20_000
 STATE_TEST_STEP = 10
 LOOP = bytes.fromhex("614e20") + bytes.fromhex("5b60019003806003600702506100035700")
-"""20,000 times: subtract, multiply, drop, jump back."""
+"""Loop 20,000 times: subtract, multiply, drop, jump back."""
 
 SENDER = Address.delegated(10, bytes(19) + b"\x01")
 PEER_CALLER, PEER_CONTRACT = EthAddressBytes(b"\x01" * 20), EthAddressBytes(b"\x02" * 20)
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     counting = CountingComputation()
     call = seconds(counting.increment, calls=CALLS)
     parts = counting.parts()
@@ -70,7 +69,7 @@ def rows() -> Iterator[Row]:
 
 
 def state_tests() -> Row:
-    """A sample of Ethereum's official state tests, Cancun."""
+    """Return a row for a sample of Ethereum's official state tests, Cancun."""
     name = "Ethereum's state tests, a sample"
     if not STATE_TESTS.is_dir():
         return Row(name, None, f"no state tests at {STATE_TESTS}: set FVM_DATA")
@@ -82,7 +81,7 @@ def state_tests() -> Row:
 
 
 class CountingComputation:
-    """The example counter, deployed, and a way to let it count."""
+    """The deployed example counter and its increment."""
 
     def __init__(self) -> None:
         artifact = contract("Counter")
@@ -94,11 +93,11 @@ class CountingComputation:
         self.code = self._code()
 
     def increment(self) -> None:
-        """One message, checked and paid like any other."""
+        """Send one message, with checks and fees."""
         self._send(to_filecoin(self.address), INVOKE_EVM, byte_string(self.calldata))
 
     def parts(self) -> dict[str, float]:
-        """Microseconds of one call by part."""
+        """Return microseconds of one call by part."""
         loading, running, writing, frame = Stopwatch(), Stopwatch(), Stopwatch(), Stopwatch()
         with (
             timed(EvmContract, "_load", loading),
@@ -154,7 +153,7 @@ class PyEvmCalling:
         self._code, self._calldata = code, calldata
 
     def increment(self) -> None:
-        """One call."""
+        """Make one call."""
         message = EthMessage(10**9, PEER_CONTRACT, PEER_CALLER, 0, self._calldata, self._code)
         transaction = CancunTransactionContext(1, PEER_CALLER)
         computation = self._state.computation_class.apply_message(self._state, message, transaction)
@@ -166,7 +165,7 @@ _EMPTY_TRIE = "56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 
 
 class _BareHost:
-    """A host for code that asks nothing."""
+    """A host for code that makes no host calls."""
 
     def __init__(self) -> None:
         self.gas = GasBudget(GasTracker(10**15))
@@ -178,26 +177,26 @@ _TABLE = PyEvmTable(_RULES)
 
 
 def loop() -> None:
-    """The loop on our engine."""
+    """Run the loop on our engine."""
     caller = EthAddress(bytes(20))
     frame = Frame(_RULES, analyse(LOOP), b"", caller, caller, 0, static=False)
     PyEvmEngine(_TABLE).start(frame, _BareHost())  # type: ignore[arg-type]  # the loop needs gas alone
 
 
 class Stopwatch:
-    """Times of one function."""
+    """Durations of the calls of one function."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
 
     def best(self) -> float:
-        """The lower quartile, in seconds: a call of this kind when nothing else runs."""
+        """Return the lower quartile in seconds: a typical call without interference."""
         return sorted(self.times)[len(self.times) // 4]
 
 
 @contextmanager
 def timed(owner: Any, name: str, watch: Stopwatch) -> Iterator[None]:
-    """Replace a function by itself with a watch around it."""
+    """Temporarily wrap a function to record its durations."""
     original: Callable[..., Any] = getattr(owner, name)
 
     def around(*args: Any, **kwargs: Any) -> Any:

@@ -1,8 +1,8 @@
-"""What a message costs where the state has 1,000, 100,000 and 1,000,000 actors, in a folder.
+"""Cost of a message with 1,000, 100,000 and 1,000,000 actors in a state on disk.
 
-Each message is a transfer, applied and committed for itself, with a sync (`bench.growing`). A state tree is a HAMT of
-width 32: a path has one node more for 32 times as many actors, so that many more blocks are hashed and written, and no
-more. Each size is measured in a process of its own; caches hold what the messages touch, as they would on a chain.
+Each message is a transfer that is applied and committed separately, with a sync (`bench.growing`). A state tree is a
+HAMT of width 32: with 32 times as many actors a path has one more node to hash and write. Each size is measured in a
+separate process; caches hold what the messages touch, as on a chain.
 """
 
 import json
@@ -17,11 +17,11 @@ from bench.rows import Row
 
 SIZES: Final = (1_000, 100_000, 1_000_000)
 OPENINGS: Final = 5
-"""In processes of their own; the best of them counts, since other programs only ever add to a time."""
+"""Number of processes that open the folder; the best one counts, since other programs only add to a time."""
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     found = [measured(size) for size in SIZES]
 
     def figures(name: str, unit: str, factor: float) -> str:
@@ -43,7 +43,7 @@ def rows() -> Iterator[Row]:
 
 
 def measured(size: int) -> dict[str, float]:
-    """What `bench.growing` says of a state of `size` accounts."""
+    """Return the figures of `bench.growing` for a state of `size` accounts."""
     with TemporaryDirectory() as folder:
         _run("fill", folder, size)
         found: dict[str, float] = json.loads(_run("measure", folder, size))

@@ -1,8 +1,8 @@
-"""The empty transaction's way through the whole house: from a message to its receipt, and its state in memory.
+"""An empty transaction through all layers: from a message to its receipt, with its state in memory.
 
-One that moves nothing from one account to another, applied by itself to a network's first state and flushed. What a
-signature costs is not in it: that is the chain's affair, and the same for a block of a thousand. Processor time of all
-threads together; the parts are measured one at a time, and each holds what it calls but for the parts below it.
+It transfers nothing between two accounts, and is applied to a network's first state and flushed. Signatures are not
+included. Rows use the processor time of all threads; parts are measured one at a time, and each includes what it calls
+except for the parts below it.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ _ETHEREUM: tuple[Part, ...] = (
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     yield row("an empty message, Filecoin's rules", "filecoin", native, _FILECOIN)
     yield row("an empty Ethereum transaction, Filecoin's rules", "filecoin", ethereum, _FILECOIN)
     yield row("an empty transaction, Ethereum's rules", "ethereum", ethereum, _ETHEREUM)
 
 
 def row(name: str, rules: str, make: Callable[[Network, int], SignedMessage], parts: tuple[Part, ...]) -> Row:
-    """Microseconds of one; its parts as they are when nothing but one of them is measured."""
+    """Return microseconds of one transaction; its parts are measured in separate runs."""
     with Network(rules=rules) as network:
         nonces = iter(range(ROUNDS * (len(parts) + 1)))
 
@@ -76,14 +76,14 @@ def row(name: str, rules: str, make: Callable[[Network, int], SignedMessage], pa
             return 1e6 * min(clock(partial(through, network.machine, message)) for message in messages)
 
         whole = best(_whole)
-        if compiled_modules():  # a method of a compiled class cannot be exchanged for one that takes the time
+        if compiled_modules():  # a method of a compiled class cannot be wrapped
             return Row(name, whole, note="applied and flushed to memory")
         found = {label: best(_part(owner, method)) for label, owner, method in parts}
     return Row(name, whole, note="applied and flushed to memory", parts=_alone(found, parts, whole))
 
 
 def through(machine: Hypervisor, message: SignedMessage) -> None:
-    """The whole way."""
+    """Apply a message and flush the state."""
     result = machine.apply(message)
     if result.exit_code:
         raise RuntimeError(f"the transaction exited with {result.exit_code}: {result.message}")
@@ -91,14 +91,14 @@ def through(machine: Hypervisor, message: SignedMessage) -> None:
 
 
 def native(network: Network, nonce: int) -> SignedMessage:
-    """A Filecoin message without value, parameters and method."""
+    """Return a Filecoin message without value, parameters and method."""
     sender, receiver = network.accounts[:2]
     message = Message(receiver.native, sender.native, nonce, gas_limit=GAS, gas_fee_cap=FEE, gas_premium=FEE)
     return sender.sign_native(message)
 
 
 def ethereum(network: Network, nonce: int) -> SignedMessage:
-    """An Ethereum transaction without value and data, as the message that it becomes."""
+    """Return an Ethereum transaction without value and data, as a message."""
     sender, receiver = network.accounts[:2]
     transaction = Transaction(DYNAMIC_FEE, network.chain_id, nonce, receiver.address, 0, b"", GAS, FEE, 10**5)
     return admission.from_raw(network.machine, sender.sign(transaction).raw()).message
@@ -107,7 +107,7 @@ def ethereum(network: Network, nonce: int) -> SignedMessage:
 # --- the parts --------------------------------------------------------------------------------------------------------
 
 _ABOVE = {"run": "send", "invoke": "run", "write_back": "_settle"}
-"""Parts that another one calls: its figure is without them."""
+"""Parts called by another one, whose figure excludes them."""
 
 
 def _whole(action: Callable[[], None]) -> float:
@@ -117,7 +117,7 @@ def _whole(action: Callable[[], None]) -> float:
 
 
 def _part(owner: type, method: str) -> Callable[[Callable[[], None]], float]:
-    """What measures a method while an action runs."""
+    """Return a function that measures a method while an action runs."""
 
     def clock(action: Callable[[], None]) -> float:
         with _timing(owner, method) as taken:
@@ -147,7 +147,7 @@ def _timing(owner: type, method: str) -> Iterator[list[float]]:
 
 
 def _alone(found: dict[str, float], parts: tuple[Part, ...], whole: float) -> dict[str, float]:
-    """Each part without those that it calls, those that do not happen left out; and the rest."""
+    """Return each part without those it calls, omitting parts that did not run; and the rest."""
     labels = {method: label for label, _, method in parts}
     alone = dict(found)
     for below, above in _ABOVE.items():

@@ -1,6 +1,6 @@
-"""The machine itself: what importing and opening cost, and what a tracer costs that is not there.
+"""The machine itself: the cost of importing and opening it, and the overhead of tracing support without a tracer.
 
-The first two are measured in fresh interpreters, in processor time, so that other programs on the machine count little.
+The first two are measured in fresh interpreters, in processor time, to reduce the effect of other programs.
 """
 
 import json
@@ -39,15 +39,15 @@ print([1e3 * taken for taken in (package - start, names - package, opened - name
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     yield from start_rows()
     yield from tracer_rows()
 
 
 def start_rows() -> Iterator[Row]:
-    """Milliseconds to import and to open, each the best of some fresh interpreters; the first one fills the caches."""
+    """Yield milliseconds to import and to open: the best of some fresh interpreters, with warm caches."""
     with TemporaryDirectory() as folder:
-        # as an installed package: compiled once, modules of the bundle too
+        # as in an installed package: compiled once, including the bundle's modules
         environment = os.environ | {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
         command = [sys.executable, "-c", PROGRAM]
         outputs = [
@@ -62,10 +62,10 @@ def start_rows() -> Iterator[Row]:
 
 
 def tracer_rows() -> Iterator[Row]:
-    """Messages that let the example counter count, without a tracer and with one that keeps everything.
+    """Yield messages to the example counter without a tracer and with one that records everything.
 
-    What an absent tracer costs is estimated from above: each event that a tracer would get stands for one look whether
-    there is a tracer, as long as the one of the gas tracker.
+    The overhead without a tracer is estimated from above: for each event that a tracer would receive, one check for a
+    tracer, as costly as that of the gas tracker.
     """
     recorder = Recorder()
     without, recorded = EventCounter(None), EventCounter(recorder)
@@ -104,7 +104,7 @@ class EventCounter:
 
 
 def one_look() -> float:
-    """Seconds of one look at a tracer that is not there, the loop around it not counted."""
+    """Return seconds of one check for a tracer, without the surrounding loop."""
     gas = GasTracker(1)
     looks = range(1000)
 

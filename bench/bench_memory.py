@@ -1,6 +1,6 @@
-"""Whether memory stays flat: how much more of it a process holds after 100,000 messages than after it has warmed up.
+"""Memory growth: how much more memory a process holds after 100,000 messages than after warming up.
 
-Messages let the example counter count, on a state in memory that is flushed now and then, as a chain would.
+Messages increment the example counter on a state in memory that is flushed regularly, as on a chain.
 """
 
 import json
@@ -34,12 +34,12 @@ print([resident({WARM_UP}), *(resident({MESSAGES} // 4) for _ in range(4))])
 
 
 def resident() -> int:
-    """Bytes that this process holds; 0 where the system does not tell."""
+    """Return the resident memory of this process in bytes; 0 if the system does not report it."""
     return int(STATUS.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if STATUS.is_file() else 0
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     name = f"resident memory after {MESSAGES:,} messages"
     if not STATUS.is_file():
         yield Row(name, None, "this system does not tell a process how much memory it holds")

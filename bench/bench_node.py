@@ -1,8 +1,8 @@
-"""The node: how soon it answers, and what requests and transactions cost, beside anvil and Hardhat's node.
+"""The node: response times, and costs of requests and transactions, compared with anvil and Hardhat's node.
 
-On the official bundle of the test data. What is held against the peers, which keep their chains in memory, is a node
-that does so, too; beside it stands what the same costs in a folder, with every block synced. The peers are installed by
-`scripts/clients` (`bench.peers`).
+It runs on the official bundle of the test data. The peers have their chains in memory, so they are compared with a node
+in memory; parts show the same costs with a folder and every block synced. `scripts/clients` installs the peers
+(`bench.peers`).
 """
 
 import subprocess
@@ -34,7 +34,7 @@ WAITING_NATIVE = "eth_chainId while a native actor computes, 99th percentile"
 ETHEREUM = "a transfer under Ethereum's rules"
 IN_PROCESS = "a transfer and its receipt, in this process"
 ENDLESS = "0x5b5f56"
-"""A jump to itself."""
+"""Code that jumps to itself."""
 
 ROWS = {
     "chain_id": "eth_chainId",
@@ -42,11 +42,11 @@ ROWS = {
     "transfer": "a transfer",
     "batched": "a transfer of a batch",
 }
-"""The rows beside others, by the fields of `Costs`: not the receipt, for which anvil is asked again and again."""
+"""Compared rows by the fields of `Costs`, without the receipt, for which anvil must be polled."""
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     if not BUNDLE.is_file():
         yield Row("warm start to ready", None, note=f"no bundle {BUNDLE.name}: set FVM_DATA")
         return
@@ -71,7 +71,7 @@ def rows() -> Iterator[Row]:
 
 
 def beside(ours: "Costs", theirs: "Costs | None", others: "Costs | None", stored: "Costs") -> Iterator[Row]:
-    """What single requests cost, as ratios to anvil's; the parts tell the microseconds."""
+    """Yield the costs of single requests as ratios to anvil's; the parts show microseconds."""
     for name, row in ROWS.items():
         cost = asdict(ours)[name]
         parts = {"ours, us": cost, "in a folder, us": asdict(stored)[name]}
@@ -87,7 +87,7 @@ def beside(ours: "Costs", theirs: "Costs | None", others: "Costs | None", stored
 
 
 def ethereum_row(folder: Path, filecoin: "Costs", theirs: "Costs | None") -> Row:
-    """A transfer under Ethereum's rules, with neither a reward nor cron, as anvil's is."""
+    """Return a transfer under Ethereum's rules, without reward and cron, like anvil's."""
     with node(folder, None, "--rules", "ethereum") as running:
         ours = Costs.of(running)
     with node(folder, folder / "ethereum", "--rules", "ethereum") as running:
@@ -100,21 +100,21 @@ def ethereum_row(folder: Path, filecoin: "Costs", theirs: "Costs | None") -> Row
 
 
 def waiting_row(folder: Path) -> Row:
-    """How long eth_chainId takes while a contract computes on py-evm: see `_beside_a_loop`."""
+    """Return how long eth_chainId takes while a contract runs on py-evm: see `_beside_a_loop`."""
     worst = _beside_a_loop(folder / "looping", "--evm", "py-evm")
     return Row(WAITING, worst, note="a hundred requests, 10 ms apart, beside a contract that computes")
 
 
 def waiting_row_native(folder: Path) -> Row:
-    """The same beside the official EVM actor, a native guest that makes no syscall."""
+    """Return the same for the official EVM actor, a native guest that makes no syscall."""
     worst = _beside_a_loop(folder / "looping-natively", "--bundle", str(BUNDLE), "--evm", "official")
     return Row(WAITING_NATIVE, worst, note="the official EVM actor computes meanwhile")
 
 
 def _beside_a_loop(state: Path, *options: str) -> float:
-    """Milliseconds of eth_chainId while a contract's endless loop runs, 99 times of 100: the best of five times.
+    """Return milliseconds of eth_chainId during a contract's endless loop, 99th percentile: the best of five runs.
 
-    A call ends when its gas or its time does, in half a second to five, and the next one begins.
+    A call ends when it reaches its gas limit or timeout, after 0.5 to 5 seconds, and the next one begins.
     """
     with node(state.parent, state, *options) as running:
         connection, contract = PeerConnection(running.port), f"0x{bytes(19).hex()}77"
@@ -147,9 +147,9 @@ def _ninety_ninth(connection: "PeerConnection") -> float:
 
 
 def start_row(folder: Path, state: Path) -> Row:
-    """Milliseconds of the processor from the command to the ready file, on a folder that is there.
+    """Return milliseconds of processor time from the command to the ready file, with an existing folder.
 
-    The first start fills the caches, and does not count.
+    The first start fills the caches and does not count.
     """
     taken, busy = [], []
     for _ in range(6):
@@ -162,9 +162,9 @@ def start_row(folder: Path, state: Path) -> Row:
 
 
 def transfer_row(full: float) -> Row:
-    """Milliseconds of one transfer, sent raw, with its receipt, one after the other; and where they go.
+    """Return milliseconds of one transfer, sent raw, with its receipt, one after the other; and its parts.
 
-    Processor time, so the disk's time to sync is not in it.
+    This is processor time, without the disk's time to sync.
     """
     with TemporaryDirectory() as folder, Network(Path(folder) / "chain", bundle=BUNDLE) as stored:
         on_disk = transfers(stored)
@@ -194,9 +194,10 @@ def transfer_row(full: float) -> Row:
 
 
 def in_process_row() -> Row:
-    """A transfer in this process, unsigned, till its receipt is there: under Ethereum's rules, as titanoboa's.
+    """Return an unsigned transfer in this process until its receipt is available, under Ethereum's rules as in
+    titanoboa.
 
-    A block is made for it and kept, of which titanoboa has none.
+    It includes producing and storing a block, which titanoboa does not do.
     """
     costs = {}
     for rules in ("ethereum", "filecoin"):
@@ -210,7 +211,7 @@ def in_process_row() -> Row:
 
 
 def unsigned(network: Network) -> float:
-    """Seconds of one transfer in an account's name, with its block and its receipt: the best of a hundred."""
+    """Return seconds of one transfer on behalf of an account, with block and receipt: the best of a hundred."""
     sender, receiver = (account.delegated for account in network.accounts[:2])
     best = float("inf")
     for nonce in range(TRANSFERS):
@@ -226,7 +227,7 @@ def unsigned(network: Network) -> float:
 
 
 def snapshot_row() -> Row:
-    """Milliseconds of a snapshot and the way back to it over some blocks."""
+    """Return milliseconds of a snapshot and of reverting to it over some blocks."""
     with TemporaryDirectory() as folder, Network(Path(folder) / "chain", bundle=BUNDLE) as network:
         taken = []
         for _ in range(20):
@@ -247,7 +248,7 @@ def snapshot_row() -> Row:
 
 @contextmanager
 def node(folder: Path, state: Path | None = None, *more: str) -> Iterator[Running]:
-    """A node, in memory or with its state in a folder; on the official bundle unless more options name another one."""
+    """Run a node, in memory or with its state in a folder; on the official bundle unless `more` names another one."""
     ready = folder / "ready"
     ready.unlink(missing_ok=True)
     options = ["--port", "0", "--ready-file", str(ready), "--silent"]
@@ -266,7 +267,7 @@ def node(folder: Path, state: Path | None = None, *more: str) -> Iterator[Runnin
 
 
 def transfers(network: Network) -> float:
-    """One transfer in this process, in milliseconds: the best of some rounds."""
+    """Return milliseconds of one transfer in this process: the best of some rounds."""
     best = float("inf")
     for _ in range(3):
         raw = signed(network)
@@ -278,7 +279,7 @@ def transfers(network: Network) -> float:
 
 
 def signed(network: Network) -> list[bytes]:
-    """The transfers of a round, from the first account's next nonce on."""
+    """Return the transfers of a round, from the first account's next nonce on."""
     sender = network.accounts[0]
     nonce = network.nonce(sender)
     return [transfer(sender, nonce + step, network.chain_id) for step in range(TRANSFERS)]

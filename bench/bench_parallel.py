@@ -1,9 +1,9 @@
-"""Blocks in parallel: how much sooner a block is executed on two cores than on one, and what it costs where it is not.
+"""Parallel execution of blocks: speedup on two cores, and overhead if there is no speedup.
 
-Processor time, so that other programs on the machine count little: of two processes that of the one that takes longer,
-which on two idle cores is the time until the block is done but for the moments in which one waits for the other. Blocks
-are executed serially and in parallel in turns on forks of one machine, and the least time of each counts. Each run must
-give the same receipts and the same state.
+Rows use processor time to reduce the effect of other programs: with two processes that of the longer one, which on two
+idle cores is the time until the block is done, except for moments of waiting. Blocks are executed serially and in
+parallel alternately on forks of one machine, and the best time of each counts. All runs must give the same receipts and
+the same state.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ TOKEN = assemble("""
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     yield row("500 native messages that compute", computing())
     for rules in ("filecoin", "ethereum"):
         yield row(f"1,000 ERC-20 transfers of 100 tokens, {rules}", transfers(rules, TOKENS))
@@ -68,7 +68,7 @@ def rows() -> Iterator[Row]:
 
 
 class TimedBlock:
-    """A machine, and messages that make a block on it."""
+    """A machine, and messages that form a block on it."""
 
     def __init__(self, rules: str = "filecoin", senders: int = 0) -> None:
         addresses = [EthAddress((0xA << 152 | number).to_bytes(20, "big")) for number in range(senders)]
@@ -80,7 +80,7 @@ class TimedBlock:
         self.messages: list[Message] = []
 
     def run(self, workers: int) -> tuple[float, Parallel, object]:
-        """Seconds of the process that took longer, what came of it, and receipts and state to compare."""
+        """Return seconds of the longer process, the parallel run's statistics, and receipts and state to compare."""
         machine, parallel = self.machine.fork(), Parallel(workers)
 
         def apply(message: Message) -> Callable[[], ApplyResult]:
@@ -98,7 +98,7 @@ class TimedBlock:
 
 
 def _of_ended() -> float:
-    """Seconds of all processes that have ended, workers of blocks included."""
+    """Return seconds of all ended processes, including workers."""
     while parallel_room.has_ended_workers():
         sleep(0.001)
     usage = getrusage(RUSAGE_CHILDREN)
@@ -106,13 +106,13 @@ def _of_ended() -> float:
 
 
 def row(name: str, block: TimedBlock) -> Row:
-    """How much sooner the block is executed; the serial time is the numerator."""
+    """Return the speedup of a block; the serial time is the numerator."""
     serial, both = [], []
     block.run(1)
     for _ in range(ROUNDS):
         alone, beside = block.run(1), block.run(WORKERS)
         if alone[2] != beside[2]:
-            raise RuntimeError(f"{name}: in parallel it comes out otherwise")
+            raise RuntimeError(f"{name}: the parallel result differs from the serial one")
         serial.append(alone[0])
         both.append(beside[0])
     parallel = beside[1]
@@ -124,7 +124,7 @@ def row(name: str, block: TimedBlock) -> Row:
 
 
 def computing() -> TimedBlock:
-    """Native messages of as many senders to one actor, which computes for some milliseconds and keeps nothing."""
+    """Return native messages of different senders to one actor, which computes for some milliseconds without effect."""
     block = TimedBlock(senders=COMPUTING)
     actor = _place(block.machine, COMPUTE)
     block.messages = [
@@ -137,7 +137,7 @@ def computing() -> TimedBlock:
 
 
 def conflicting() -> TimedBlock:
-    """Messages of as many senders, each to an actor of its own that sends value to one and the same."""
+    """Return messages of different senders, each to a different actor that sends value to the same account."""
     block = TimedBlock(senders=COMPUTING)
     block.messages = [
         Message(
@@ -154,7 +154,7 @@ def conflicting() -> TimedBlock:
 
 
 def transfers(rules: str, tokens: int) -> TimedBlock:
-    """Transfers of as many senders to as many receivers, of so many tokens."""
+    """Return transfers of different senders to different receivers, of this number of tokens."""
     block = TimedBlock(rules, TRANSFERS)
     machine, deploying = block.machine, block.senders[0]
     found: list[EthAddress] = []

@@ -1,8 +1,9 @@
-"""The native runtime beside the reference implementation, ref-fvm: the same messages, in turns, in one run.
+"""The native runtime compared with the reference implementation, ref-fvm: the same messages, alternately, in one run.
 
-The rows take a sample of the golden vectors (tests/golden) at the newest network version, and all of them that are
-heavy, in processor time; `python -m bench.messages` takes all. Official vectors of network version 18 are timed alone,
-because ref-fvm 4 does not run that version any more. Without the reference (`bench.reference`) nothing is compared.
+The rows use a sample of the golden vectors (tests/golden) at the newest network version and all heavy ones, in
+processor time; `python -m bench.messages` runs all. Official vectors of network version 18 are measured without a
+comparison, because ref-fvm 4 does not support that version. Without the reference (`bench.reference`) nothing is
+compared.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ OFFICIAL = VECTORS / "fvm-nv18"
 NEWEST = "nv28"
 EVERY = 20
 HEAVY_GAS = 20_000_000
-ENDLESS = "start-endless"  # twelve seconds of a start function, which is wasmtime's time alone
+ENDLESS = "start-endless"  # twelve seconds of a start function: wasmtime's time only
 MILLISECONDS = 20
 LONG = 1000.0  # microseconds
 
@@ -49,7 +50,7 @@ class ReferencePair:
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     if not BUNDLES.is_dir():
         yield from (Row(name, None, f"no bundles at {BUNDLES}: set FVM_DATA") for name in NAMES)
         return
@@ -68,7 +69,7 @@ NAMES = (MESSAGE, WORST, SYSCALL, OFFICIAL_MESSAGE)
 
 
 def sampled() -> Wanted:
-    """Wants every n-th variant of the newest network version, and all that may take over a millisecond."""
+    """Select every n-th variant of the newest network version, and all that may take over a millisecond."""
     evenly = some(f"@{NEWEST}:", EVERY)
 
     def wanted(name: str, after: Mapping[str, Any]) -> bool:
@@ -79,7 +80,7 @@ def sampled() -> Wanted:
 
 
 def measure_messages() -> list[ReferencePair]:
-    """The sample on both machines in turns; raises NoReference."""
+    """Measure the sample on both machines alternately; raises NoReference."""
     pairs = []
     with Reference(BUNDLES, find_vectors([GOLDEN]), f"@{NEWEST}:", MILLISECONDS) as reference:
         for variant in variants(find_vectors([GOLDEN]), BUNDLES, sampled()):
@@ -90,7 +91,7 @@ def measure_messages() -> list[ReferencePair]:
 
 
 def message_row(pairs: list[ReferencePair]) -> Row:
-    """The median ratio; the parts say how it depends on how long the reference takes."""
+    """Return the median ratio; the parts show it by the reference's duration."""
     bands: list[tuple[str, Callable[[ReferencePair], bool]]] = [
         ("of those under 20 us at the reference", lambda pair: pair.theirs < 20),
         ("of those of 20 to 100 us", lambda pair: 20 <= pair.theirs < 100),
@@ -108,14 +109,14 @@ def message_row(pairs: list[ReferencePair]) -> Row:
 
 
 def worst_row(pairs: list[ReferencePair]) -> Row:
-    """The greatest ratio among long messages, and the next ones."""
+    """Return the highest ratio among long messages; the parts show the next ones."""
     long = sorted((pair for pair in pairs if pair.theirs >= LONG), key=lambda pair: -pair.ratio)
     parts = {f"{pair.name}: {pair.ours:.0f} us, reference {pair.theirs:.0f} us": pair.ratio for pair in long[:5]}
     return Row(WORST, long[0].ratio, f"{len(long)} messages", parts)
 
 
 def syscall_row() -> Row:
-    """Microseconds of a syscall, each of them made many times by a guest; the reference's where it is there."""
+    """Return microseconds per syscall, each made many times by a guest; the reference's, too, if available."""
     bundle = BUNDLES / "v18-testing-fake-proofs.car"
     with TemporaryDirectory() as folder:
         file = Path(folder) / "syscalls.jsonl.gz"
@@ -137,7 +138,7 @@ def syscall_row() -> Row:
 
 
 def official_row() -> Row:
-    """Microseconds of a message of the official vectors, by actor."""
+    """Return microseconds of a message of the official vectors, by actor."""
     by_folder: dict[str, list[float]] = {}
     for path in find_vectors([OFFICIAL]):
         if SKIPPED_BY_THE_REFERENCE not in path.as_posix():

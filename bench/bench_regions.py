@@ -1,7 +1,7 @@
-"""What compiling hot EVM code costs: the time until a region can be used, its memory, what cold code pays for it.
+"""Compilation of hot EVM code: time until a region can be used, memory, and overhead for cold code.
 
-Processor time, with nothing on disk. Contracts are Solidity's (`scripts/corpus`); bytes behind the code make a copy a
-code of its own.
+Rows use processor time, without a disk cache. Contracts are from Solidity (`scripts/corpus`); bytes appended to a
+contract make each copy a different code.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ HASHING: Final = assemble(f"0 loop: 32 0 KECCAK256 0 MSTORE 1 ADD DUP1 {HASHES} 
 CALLS: Final = 300
 GAS: Final = 30_000_000
 _MEASURED: Final = 0.02
-"""Seconds that are long enough for a clock of the processor."""
+"""Minimum duration in seconds for the resolution of processor time."""
 _RATE: Final = 136
-"""Bytes that one permutation takes of a long message (FIPS 202, table 3); Keccak-256's and SHA3-256's alike."""
+"""Bytes per permutation for a long message (FIPS 202, table 3), in Keccak-256 and SHA3-256."""
 
 AGAINST_COMPILERS: Final = {
     "landings": b"\x5b" * 24_000 + b"\x5f\x56",
@@ -56,11 +56,11 @@ AGAINST_COMPILERS: Final = {
     "memory everywhere": b"\x5b" + b"\x5f\x51\x50" * 300 + assemble("0 JUMP"),
     "looks like data": hashlib.shake_128(b"code").digest(20_000) + b"\x5b\x5f\x56",
 }
-"""They go round until their gas ends, or stop at once: a compiler has much to do with them, and they gain little."""
+"""Programs that run until their gas ends, or stop at once: expensive to compile, with little gain."""
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     work, code = accounts()[WORK].code, runtime_code(LARGE)
     taken = sorted(1_000 * request(work, landing) for landing in landings_of(work))
     note = f"the longest of {len(taken)}, {median(taken):.1f} the median"
@@ -76,13 +76,13 @@ def rows() -> Iterator[Row]:
 
 
 def runtime_code(name: str) -> bytes:
-    """A contract's code without that which creates it."""
+    """Return a contract's runtime code."""
     creation = artifacts().bytecode(name, {})
     return creation[creation.index(assemble("128 64 MSTORE"), 1) :]
 
 
 def request(code: bytes, landing: int) -> float:
-    """Seconds until the region of one landing is there, by itself."""
+    """Return seconds until the region of one landing is compiled."""
     compiler = fresh_compiler()
     found = compiler.regions(code, RULES)
     start = process_time()
@@ -91,7 +91,7 @@ def request(code: bytes, landing: int) -> float:
 
 
 def whole(code: bytes) -> float:
-    """Seconds until no landing of a code asks for a region any more."""
+    """Return seconds until all regions of a code are compiled."""
     compiler = fresh_compiler()
     found = compiler.regions(code, RULES)
     start = process_time()
@@ -101,14 +101,14 @@ def whole(code: bytes) -> float:
 
 
 def fresh_compiler() -> RegionCompiler:
-    """One that compiles on the calling thread, and finds nothing on disk."""
+    """Return a compiler that works on the calling thread and has no disk cache."""
     return RegionCompiler(own_engine(), ModuleCache(None), waits=True)
 
 
 def memory() -> tuple[float, float]:
-    """MiB that a compiled contract holds, and those at the peak of compiling one. For a process of its own."""
+    """Return MiB held by a compiled contract, and at the peak of compiling one. Needs a separate process."""
     code, compiler = runtime_code(LARGE), fresh_compiler()
-    for landing in landings_of(code):  # what a compiler keeps from its first module is no contract's
+    for landing in landings_of(code):  # the compiler's state after its first module does not count
         compiler.ask(compiler.regions(code, RULES), code, RULES, landing)
     before, highest = resident(), getrusage(RUSAGE_SELF).ru_maxrss * 1_024
     for copy in range(COPIES):
@@ -124,7 +124,7 @@ _MEMORY: Final = [sys.executable, "-c", "from bench.bench_regions import memory;
 
 
 def hashing() -> Row:
-    """A loop of hashes, beside as many permutations of the processor's fastest code, which is OpenSSL's."""
+    """Return a loop of hashes, compared with as many permutations of OpenSSL's implementation."""
     message = bytes(_RATE * HASHES)
     permutations = seconds(lambda: hashlib.sha3_256(message).digest(), clock=process_time)
     for _ in range(3):
@@ -135,7 +135,7 @@ def hashing() -> Row:
 
 
 def cold(code: bytes) -> Row:
-    """Copies of a contract, each called once."""
+    """Return copies of a contract, each called once."""
 
     def copies_called(tier: Tier, number: int) -> float:
         start = process_time()
@@ -150,7 +150,7 @@ def cold(code: bytes) -> Row:
 
 
 def against_compilers() -> Row:
-    """What a call of such a code takes where hot code is compiled, once it has been, beside the interpreter alone."""
+    """Return a call of such code with tiers, after compilation, compared with the interpreter only."""
     parts = {}
     for name, code in AGAINST_COMPILERS.items():
         pairs = [(called(TIERED, code), called(INTERPRETED, code)) for _ in range(3)]
@@ -160,14 +160,14 @@ def against_compilers() -> Row:
 
 
 def called(tier: Tier, code: bytes) -> float:
-    """Seconds of a call: the best of some, or of some hundred short ones together."""
+    """Return seconds of a call: the best of some calls, or of some hundred short ones together."""
     once = seconds(lambda: run(tier, code), rounds=2, clock=process_time)
     calls = max(1, int(_MEASURED / once))
     return seconds(lambda: run(tier, code), calls=calls, rounds=3, clock=process_time)
 
 
 def run(tier: Tier, code: bytes) -> None:
-    """One frame, to whatever end."""
+    """Run one frame to its end."""
     host, engine = PricedHost(GAS), FastTable(RULES, tier).engine()
     with suppress(OutOfGas, ActorExit):
         engine.start(Frame(RULES, analyse(code), b"", CALLER, MYSELF, 0, False), host)

@@ -1,9 +1,9 @@
-"""Whether a request costs as much on a chain of 100,000 blocks with 1,000,000 log entries as on a short one.
+"""Cost of requests on a chain of 100,000 blocks with 1,000,000 log entries, compared with a short one.
 
-A network of 100,000 actors in a folder. Executing its blocks takes a quarter of an hour, so the chain is written
-without: the tipsets, messages, events and index entries of one executed transfer, with other logs, by the code that a
-produced block takes (`Chain.assemble`, `tipset_entries`). What is measured runs in this process, through the
-dispatcher of the node; processor time, so that other programs and the disk count little.
+The network has 100,000 actors in a folder. Executing its blocks would take 15 minutes, so the chain is written without
+execution: tipsets, messages, events and index entries of one executed transfer, with varying logs, by the code used for
+produced blocks (`Chain.assemble`, `tipset_entries`). Requests run in this process through the node's dispatcher,
+measured in processor time to reduce the effect of other programs and the disk.
 """
 
 import json
@@ -35,9 +35,9 @@ from store.memory import MemoryStore
 
 SHORT, SPAN, LONG = 1_000, 2_880, 100_000
 FOR_LOGS: Final = 3_000
-"""The blocks of the shorter chain where logs of `SPAN` blocks are asked for."""
+"""Number of blocks of the shorter chain for queries of logs in `SPAN` blocks."""
 LOGS: Final = 10
-"""Of each block, all in one transaction."""
+"""Number of logs per block, all in one transaction."""
 EMITTERS: Final = 50
 ACTORS, START, EPOCH, BATCH = 100_000, 1_700_000_000, 30, 1_000
 TRANSFER: Final = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")
@@ -48,7 +48,7 @@ Measures = dict[str, float]
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     with TemporaryDirectory() as folder, populated(Path(folder)) as network:
         chain = LongChain(network)
         chain.grow(SHORT)
@@ -65,13 +65,13 @@ def rows() -> Iterator[Row]:
 
 
 def populated(folder: Path) -> Network:
-    """The network, with nothing but its genesis."""
+    """Return the network with only its genesis."""
     others = {to_filecoin(EthAddress((number + 1).to_bytes(20, "big"))): TokenAmount(1) for number in range(ACTORS)}
     return Network(folder, genesis=GenesisOptions(balances=others), clock=lambda: START)
 
 
 def snapshot_milliseconds(network: Network) -> float:
-    """Of a snapshot and the way back to it, over five blocks: the best of some."""
+    """Return milliseconds of a snapshot and of reverting to it over five blocks: the best of some."""
     taken = []
     for _ in range(SNAPSHOTS):
         start = perf_counter()
@@ -97,11 +97,11 @@ class Emission:
 
 
 class LongChain:
-    """A chain that is written and not executed, and requests to it."""
+    """A chain that is written without execution, and requests to it."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._random = Random(1)  # noqa: S311  # which blocks are asked for
+        self._random = Random(1)  # noqa: S311  # selects the blocks to query
         self._written: list[int] = []
         self._emissions = [emission(number) for number in range(EMITTERS)]
         self._ask = asking(network)
@@ -123,10 +123,10 @@ class LongChain:
             chain.machine.base.commit(blocks.pending.items(), {}, entries)
         chain.index.head = tipset.height
         self.network.go_back(tipset)
-        self.network.mine()  # the reward actor passes over the epochs that it has not seen
+        self.network.mine()  # the reward actor skips the epochs that it has not seen
 
     def _execution(self, height: int, blocks: BufferedStore) -> Execution:
-        """The executed transfer, of another nonce and hash, with a block's logs."""
+        """Return the executed transfer with another nonce and hash, and a block's logs."""
         logs = self._emissions[height % EMITTERS]
         blocks.put_many(logs.blocks.items())
         signed = self._template.message
@@ -139,7 +139,7 @@ class LongChain:
         )
 
     def requests(self) -> Measures:
-        """What requests cost that need one block, and what changes the chain."""
+        """Return the costs of requests that need one block, and of changes to the chain."""
         return {
             "eth_blockNumber": self._cost("eth_blockNumber", list),
             "eth_getBlockByNumber": self._cost("eth_getBlockByNumber", lambda: [hex(self._some_height()), True]),
@@ -154,7 +154,7 @@ class LongChain:
         }
 
     def searches(self) -> Measures:
-        """What it costs to look for logs in 2,880 blocks."""
+        """Return the costs of querying logs in 2,880 blocks."""
         first = self._random.randrange(2, self.network.block_number - SPAN)
         span = {"fromBlock": hex(first), "toBlock": hex(first + SPAN)}
         emitter = f"0x{address(7).hex()}"
@@ -178,7 +178,7 @@ class LongChain:
         return 1e3 * seconds(action, calls=calls, rounds=7, clock=process_time)
 
     def _some_height(self) -> int:
-        """Of a block that was written, anywhere on the chain."""
+        """Return the height of a random written block."""
         return self._random.choice(self._written)
 
     def _transfer(self) -> bytes:
@@ -191,7 +191,7 @@ class LongChain:
 
 
 def emission(number: int) -> Emission:
-    """The logs of every block whose height leaves this remainder: transfers of a token to ten holders."""
+    """Return the logs of every block whose height has this remainder: transfers of a token to ten holders."""
     logs = [Log((TRANSFER, topic(number, place), topic(place, number)), bytes(32)) for place in range(LOGS)]
     emitter, blocks = ActorID(1_000 + number), BufferedStore(MemoryStore())
     events = tuple(Emitted(emitter, address(number), tuple(log_to_entries(log))) for log in logs)
@@ -200,22 +200,22 @@ def emission(number: int) -> Emission:
 
 
 def address(number: int) -> EthAddress:
-    """A contract that emits."""
+    """Return the address of a contract that emits logs."""
     return EthAddress(b"\xee" * 18 + number.to_bytes(2, "big"))
 
 
 def topic(number: int, place: int) -> bytes:
-    """A holder's address as a topic."""
+    """Return a holder's address as a topic."""
     return bytes(28) + number.to_bytes(2, "big") + place.to_bytes(2, "big")
 
 
 def transaction_hash(height: int) -> bytes:
-    """The name of the written transaction of a height."""
+    """Return the hash of the written transaction at a height."""
     return b"\xaa" * 24 + height.to_bytes(8, "big")
 
 
 def asking(network: Network) -> Callable[[str, list[Any]], Any]:
-    """A function that puts a request to the node's dispatcher, all in this thread, and returns the result."""
+    """Return a function that sends a request to the node's dispatcher, all in this thread, and returns the result."""
 
     async def here(work: Callable[[], Any]) -> Any:
         return work()

@@ -1,7 +1,7 @@
-"""Solidity tests: how long a thousand trivial ones take, how soon the first is run; projects and suites beside forge.
+"""Solidity tests: a thousand trivial ones, time to the first one; projects and suites compared with forge.
 
-Projects are compiled once before anything is timed, by npm's solc as `scripts/clients tests/soltests` installs it, and
-so are forge's. A suite lies where `make soltests` has staged it, compiled by both: a checkout of it in FVM_SUITES.
+Projects are compiled once before measurement, by npm's solc as installed by `scripts/clients tests/soltests`, for both
+runners. Suites must be staged by `make soltests`, compiled by both, from a checkout in FVM_SUITES.
 """
 
 import os
@@ -36,13 +36,13 @@ COVERAGE = "33 tests with coverage"
 MEMORY = "memory of a worker, 33 tests"
 _STAGED = PROJECT / "build" / "tests" / "soltests" / "suites"
 _SUITES = {SOLADY: ("solady", 256), BRIEFLY: ("solady", 4)}
-"""Each with its fuzz runs: forge's default, the number that the suite asks for itself, and hardly any."""
+"""Fuzz runs: forge's default, which the suite itself uses, and hardly any."""
 _LOOK = 0.02
-"""Seconds between two looks at processes' memory."""
+"""Interval in seconds for sampling the memory of processes."""
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     if not PACKAGE.is_dir():
         for name in (
             *(THOUSAND, QUICKLY, START, EDITED, *_SUITES),
@@ -69,7 +69,7 @@ def rows() -> Iterator[Row]:
 
 
 def edited() -> Row:
-    """One test of a project changes, and all of its tests run: each round anew, since what was compiled is kept."""
+    """Return the time to run all tests of a project after editing one; each round edits again, to bypass caches."""
     try:
         suites = public_suites("forge-std", "openzeppelin-contracts")
     except SuitesMissing as lack:
@@ -93,7 +93,7 @@ def edited() -> Row:
 
 
 def suite_beside_forge(name: str, suite: str, fuzz_runs: int) -> Row:
-    """A public suite by both runners, one after the other."""
+    """Run a public suite with both runners, one after the other."""
     staged = _STAGED / suite
     if not (staged / "out").is_dir():
         return Row(name, None, note=_unstaged(suite))
@@ -107,7 +107,7 @@ def beside_forge(
     name: str, write: Callable[[Path], None], suite: PublicSuite | None = None, ours: Sequence[str] = (),
     theirs: Sequence[str] = ("test",),
 ) -> Row:  # fmt: skip
-    """A project by both runners, each in a folder of its own, compiled before."""
+    """Run a project with both runners, each in its own folder, compiled before."""
     with TemporaryDirectory() as folder:
         mine, others = Path(folder) / "hypervisor", Path(folder) / "forge"
         for root in (mine, others):
@@ -123,7 +123,7 @@ def beside_forge(
 
 
 def memory() -> Row:
-    """The most that a process of ours holds but for the first, beside forge's one."""
+    """Return the peak memory of our worker processes, compared with forge's process."""
     with TemporaryDirectory() as folder:
         root = Path(folder)
         projects.write_ledgers(root)
@@ -142,7 +142,7 @@ def memory() -> Row:
 def peaks(
     command: Sequence[str], environment: "os._Environ[str] | dict[str, str]", folder: Path | None = None
 ) -> list[int]:
-    """The bytes that a program's process holds at most, and those of each process that it starts."""
+    """Return the peak memory in bytes of a program's process and of each process that it starts."""
     found: dict[int, int] = {}
     program = subprocess.Popen(  # noqa: S603
         command, env=dict(environment), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -177,7 +177,7 @@ def _ratio(name: str, ours: float, theirs: float, more: str = "") -> Row:
 
 
 def _unstaged(suite: str) -> str:
-    """What to do for the suite."""
+    """Return how to make the suite available."""
     try:
         public_suites(suite)
     except SuitesMissing as lack:
@@ -192,7 +192,7 @@ def run(root: Path, *more: str) -> None:
 
 
 def run_forge(chosen: Chosen, *arguments: str) -> None:
-    """The same by forge, whose first argument is its command."""
+    """Run the tests with forge, whose first argument is its command."""
     command = ["forge", *arguments, "--use", str(SOLC)]
     _passed(
         subprocess.run(  # noqa: S603

@@ -1,7 +1,7 @@
 """The store: codec, HAMT of 100,000 entries, commits to disk, import time.
 
-Ratios are ours / the peer's on the same value, in the same process: `dag-cbor` for the codec (and `cbrrr`, where it is
-installed, in the note), rocksdict without our store around it for commits.
+Ratios are ours / the peer's for the same value, in the same process: `dag-cbor` for the codec (and `cbrrr`, if
+installed, in the note), rocksdict without our store for commits.
 """
 
 import os
@@ -28,7 +28,7 @@ LINKS = 60
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     yield from codec_rows()
     yield from hamt_rows()
     yield commit_row()
@@ -36,7 +36,7 @@ def rows() -> Iterator[Row]:
 
 
 def codec_rows() -> Iterator[Row]:
-    """A node of 60 links, the block that the codec meets most."""
+    """Yield a node of 60 links, the most common block for the codec."""
     cids = [cid_of(b"%d" % number) for number in range(LINKS)]
     ours = [b"\xff" * 8, [link(cid) for cid in cids]]
     theirs: Any = [b"\xff" * 8, [to_public(cid) for cid in cids]]
@@ -49,7 +49,7 @@ def codec_rows() -> Iterator[Row]:
 
 
 def codec_row(name: str, action: Callable[[], object], peer: float, other: str, argument: Any) -> Row:
-    """One ratio to dag-cbor; `other` names cbrrr's function for the same work."""
+    """Return one ratio to dag-cbor; `other` names cbrrr's function for the same work."""
     taken = seconds(action, calls=2000)
     note = f"{taken * 1e6:.1f} us, dag-cbor {peer * 1e6:.0f} us"
     try:
@@ -62,7 +62,7 @@ def codec_row(name: str, action: Callable[[], object], peer: float, other: str, 
 
 
 def hamt_rows() -> Iterator[Row]:
-    """Entries like those of a state tree: keys of a few bytes, values of five fields with two links."""
+    """Yield entries like those of a state tree: keys of a few bytes, values of five fields with two links."""
     keys = [b"\x00" + number.to_bytes(4, "little") for number in range(ENTRIES)]
     value = [link(cid_of(b"code")), link(cid_of(b"state")), 7, b"\x00\x0d\xe0\xb6\xb3\xa7\x64\x00\x00", None]
     store = MemoryStore()
@@ -88,13 +88,13 @@ def hamt_rows() -> Iterator[Row]:
 
 
 def hamt_row(name: str, action: Callable[[], object]) -> Row:
-    """Milliseconds for all entries."""
+    """Return milliseconds for all entries."""
     taken = seconds(action, rounds=2)
     return Row(name, taken * 1e3, f"{taken / ENTRIES * 1e6:.2f} us an entry")
 
 
 def commit_row() -> Row:
-    """Thirty blocks and a head, synced, against rocksdict writing the same batch."""
+    """Return thirty blocks and a head, synced, compared with rocksdict writing the same batch."""
     blocks = [(cid_of(bytes([number]) * 300), bytes([number]) * 300) for number in range(30)]
     with TemporaryDirectory() as folder:
         with RocksStore.open(Path(folder, "ours")) as store:
@@ -105,7 +105,7 @@ def commit_row() -> Row:
 
 
 def bare_commit(folder: Path, blocks: list[tuple[Cid, bytes]]) -> float:
-    """Seconds that rocksdict takes for the batch, without column families or checks."""
+    """Return seconds that rocksdict takes for the batch, without column families or checks."""
     options = WriteOptions()
     options.sync = True
     with Rdict(str(folder), options=Options(raw_mode=True)) as database:
@@ -121,14 +121,14 @@ def bare_commit(folder: Path, blocks: list[tuple[Cid, bytes]]) -> float:
 
 
 def import_row() -> Row:
-    """Milliseconds of processor time to import every module of the store in a fresh interpreter, the best of seven."""
+    """Return milliseconds of processor time to import the store's modules in a fresh interpreter, the best of seven."""
     program = (
         "import time; start = time.process_time()\n"
         "import store.amt, store.car, store.hamt, store.kamt, store.memory, store.rocks, store.storage\n"
         "print(time.process_time() - start)"
     )
     with TemporaryDirectory() as folder:
-        compiled = {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}  # as an installed package is
+        compiled = {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}  # as in an installed package
         taken = [
             float(
                 subprocess.run(  # noqa: S603

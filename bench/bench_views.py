@@ -1,7 +1,7 @@
-"""What it costs a test to be watched: a loop of a contract with its instructions counted for coverage, and in a trace.
+"""Overhead of tracers in Solidity tests: a contract's loop with instructions counted for coverage, and in a trace.
 
-Processor time of the same call on the same world, with a tracer and without. The plain engine; a loop of 20,000 rounds
-of subtractions and jumps is the worst that a tracer of instructions can meet.
+Rows compare the processor time of the same call with and without a tracer, on the plain engine; a loop of 20,000
+subtractions and jumps is the worst case for a tracer of instructions.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from fvm_hypervisor.soltest.world import Setting, World
 from hypervisor.tracing import Tracer
 
 INIT = bytes([0x60, len(LOOP), 0x80, 0x60, 0x09, 0x5F, 0x39, 0x5F, 0xF3]) + LOOP
-"""Returns the loop as the contract's code."""
+"""Init code that returns the loop."""
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     with_world = Setting()
     world = World(with_world, Cheatcodes())
     try:

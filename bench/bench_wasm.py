@@ -1,6 +1,4 @@
-"""The native runtime: what a crossing between Python and a guest costs beside wasmtime-py's own wrappers, and a warm
-call of a native actor with its parts.
-"""
+"""The native runtime: calls between Python and guests compared with wasmtime-py, and a warm call by parts."""
 
 from __future__ import annotations
 
@@ -48,7 +46,7 @@ GUEST = bytes(
 
 
 def rows() -> Iterator[Row]:
-    """The rows of this area, in the order of targets.toml."""
+    """Yield the rows of this area, in the order of targets.toml."""
     ours, theirs = on_a_thread(raw_crossings), wrapped_crossings()
     for name in ("enter a guest", "call a host function", "make and drop an instance"):
         note = f"{ours[name] * 1e6:.2f} us, wasmtime-py {theirs[name] * 1e6:.2f} us"
@@ -59,7 +57,7 @@ def rows() -> Iterator[Row]:
 
 
 def on_a_thread(work: Callable[[], T]) -> T:
-    """Run where guests may be entered: off the main thread."""
+    """Run work off the main thread, where guests may be called."""
     results: list[T] = []
     thread = threading.Thread(target=lambda: results.append(work()))
     thread.start()
@@ -68,7 +66,7 @@ def on_a_thread(work: Callable[[], T]) -> T:
 
 
 def raw_crossings() -> dict[str, float]:
-    """Seconds of each kind of crossing over `runtimes.wasmtime.raw`."""
+    """Return seconds of each kind of crossing over `runtimes.wasmtime.raw`."""
     engine, lib = guest_engine(), library()
     linker = Linker(engine)
     linker.define("env", "host", b"\x7f\x7f", b"\x7f", HostFunction(lambda _environment, _caller, _slots, _count: 0))
@@ -88,7 +86,7 @@ def raw_crossings() -> dict[str, float]:
 
 
 def wrapped_crossings() -> dict[str, float]:
-    """The same through wasmtime-py's public interface."""
+    """Return seconds of each kind of crossing through wasmtime-py's public interface."""
     engine = wasmtime.Engine()
     linker = wasmtime.Linker(engine)
     i32 = wasmtime.ValType.i32
@@ -116,7 +114,7 @@ def _crossings(
 
 
 def warm_call() -> Row:
-    """A message that lets the example counter count, in microseconds."""
+    """Return a message to the example counter, in microseconds."""
     clock = Clock()
     with clock.watching():
         watched = EventCounter(None)
@@ -152,7 +150,7 @@ class Clock:
         return self.taken[part] / calls * 1e6
 
     def watching(self) -> _Watching:
-        """Watch the runtimes that are built while this is in force."""
+        """Measure the runtimes that are created in this context."""
         return _Watching(
             self.around("invoke", (WasmRuntime, "invoke")),
             self.around("instance", (Instance, "__init__"), (Instance, "instantiate"), (Instance, "close")),
@@ -187,7 +185,7 @@ class Clock:
 
 
 class _Watching:
-    """Replaces functions by watched ones, and puts them back."""
+    """Replaces functions by measured ones, and restores them."""
 
     def __init__(self, *replacements: list[tuple[Any, str, Any]]) -> None:
         self._replacements = [item for group in replacements for item in group]
@@ -204,7 +202,7 @@ class _Watching:
 
 
 def passes() -> Row:
-    """Milliseconds to get the embedded bundle's modules ready where none is cached, in one piece."""
+    """Return milliseconds to prepare the embedded bundle's modules without a cache."""
     modules = {block for _, block in Bundle.from_car(bundle_bytes()).blocks if block.startswith(WASM)}
     engine = guest_engine()
     instrumented = [instrument(parse(module)) for module in modules]
@@ -222,7 +220,7 @@ COLD, WARM = "16 official actors ready, nothing cached", "16 official actors rea
 
 
 def loading() -> Iterator[Row]:
-    """Milliseconds until a runtime has an official bundle's modules, on all cores, the cache empty and full."""
+    """Yield milliseconds until a runtime has loaded an official bundle, on all cores, with cold and warm cache."""
     if not OFFICIAL_BUNDLE.is_file():
         yield from (Row(name, None, f"no bundle {OFFICIAL_BUNDLE.name}: set FVM_DATA") for name in (COLD, WARM))
         return

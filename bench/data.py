@@ -1,4 +1,4 @@
-"""Where the project lies, and the test data outside of it (FVM_DATA, default ../shared)."""
+"""Paths of the project and of external test data (FVM_DATA, default ../shared)."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""A state of many accounts in a folder, what messages cost on it: `python -m bench.growing fill|open|measure DIR N`.
+"""A state of many accounts in a folder, and costs of messages on it: `python -m bench.growing fill|open|measure DIR N`.
 
-A message here is what a client of the node sees: a transfer between two accounts, applied, the new
-state root computed, and all that it leads to committed and synced for itself before the next one. (Messages that share
-a block share the upper nodes of the tree, too, and cost less.)
+A message is what a client of the node sees: a transfer between two accounts, applied, with the new state root computed
+and everything committed and synced before the next one. (Messages that share a block also share the upper nodes of the
+tree, and cost less.)
 
-`measure` prints one JSON object: seconds of a message by the processor's clock and by the wall's, the best of some
-rounds between the same accounts; the same, in a first round, between accounts that were not touched since the folder
-was opened; bytes that RocksDB counts in its log for a message, keys and heads included; seconds of a commit of 1,000
-changed actors; bytes that the process then holds. `open` prints the seconds of opening the folder in a new process.
+`measure` prints one JSON object: seconds per message in processor time and wall time, the best of some rounds between
+the same accounts; the same, in a first round, between accounts not touched since the folder was opened; bytes per
+message in RocksDB's log, including keys and heads; seconds of a commit of 1,000 changed actors; resident memory
+afterwards. `open` prints the seconds of opening the folder in a new process.
 """
 
 import cProfile
@@ -46,22 +46,22 @@ _FUNDS: Final = TokenAmount(ATTO_PER_FIL)
 
 
 def account(number: int) -> Address:
-    """The address of an account, by number."""
+    """Return the address of an account, by number."""
     return to_filecoin(EthAddress((number + (1 << 64)).to_bytes(20, "big")))
 
 
 def fill(folder: Path, size: int) -> None:
-    """Make a state of N accounts."""
+    """Create a state of N accounts."""
     with RocksStore.open(folder) as store, Hypervisor.open(store=store) as machine:
         for start in range(0, size, _AT_ONCE):
             add_accounts(machine, range(start, min(size, start + _AT_ONCE)))
             machine.flush()
-            machine.restore(machine.snapshot())  # a new tree, which does not hold what was added
+            machine.restore(machine.snapshot())  # a new tree, without cached nodes
         store.compact()
 
 
 def add_accounts(machine: Hypervisor, numbers: range) -> None:
-    """Add accounts as the network would, but for the address book, which is written once."""
+    """Add accounts as the network would, except that the address map is written once."""
     tree, code = machine.state_tree, machine.manifest.code("ethaccount")
     init = tree.init_state()
     addresses = Hamt(tree.store, init.address_map, HAMT_BIT_WIDTH)
@@ -73,8 +73,8 @@ def add_accounts(machine: Hypervisor, numbers: range) -> None:
 
 
 def measure(folder: Path, size: int) -> dict[str, float]:
-    """What the module's words say."""
-    chosen = Random(1).sample(range(size), 2 * MESSAGES)  # noqa: S311  # whose money moves
+    """Return the figures described in the module docstring."""
+    chosen = Random(1).sample(range(size), 2 * MESSAGES)  # noqa: S311  # selects the accounts
     with Hypervisor.open(folder) as machine:
         cold = transfers(machine, chosen)
         warm = [transfers(machine, chosen) for _ in range(ROUNDS)]
@@ -96,14 +96,14 @@ def measure(folder: Path, size: int) -> dict[str, float]:
 
 
 def opened(folder: Path) -> float:
-    """Seconds of opening the folder."""
+    """Return seconds of opening the folder."""
     start = perf_counter()
     with Hypervisor.open(folder):
         return perf_counter() - start
 
 
 def transfers(machine: Hypervisor, chosen: list[int]) -> tuple[float, float]:
-    """Seconds of a transfer, by the processor and by the clock: each of half of the accounts to one of the others."""
+    """Return seconds of a transfer in processor and wall time: each of half of the accounts to one of the others."""
     clock, processor = perf_counter(), process_time()
     for sender, receiver in zip(chosen[::2], chosen[1::2], strict=True):
         transfer(machine, sender, receiver)
@@ -111,7 +111,7 @@ def transfers(machine: Hypervisor, chosen: list[int]) -> tuple[float, float]:
 
 
 def written(folder: Path, chosen: list[int]) -> float:
-    """Bytes that a transfer adds to RocksDB's log."""
+    """Return the bytes that a transfer adds to RocksDB's log."""
     store = RocksStore.open(folder, statistics=True)
     with Hypervisor.open(store=store) as machine:
         before = store.counter(_LOGGED)
@@ -120,7 +120,7 @@ def written(folder: Path, chosen: list[int]) -> float:
 
 
 def shares(machine: Hypervisor, chosen: list[int]) -> dict[str, float]:
-    """Per cent of a transfer's time by part, as the profiler counts it, which makes small functions look dearer."""
+    """Return a transfer's time by part in per cent, from the profiler, which overestimates small functions."""
     profile = cProfile.Profile()
     with profile:
         for sender, receiver in zip(chosen[::2], chosen[1::2], strict=True):
@@ -135,7 +135,7 @@ def shares(machine: Hypervisor, chosen: list[int]) -> dict[str, float]:
 
 
 def transfer(machine: Hypervisor, sender: int, receiver: int) -> None:
-    """A transfer of one account to another, committed."""
+    """Transfer from one account to another, committed."""
     message = Message(
         account(receiver),
         account(sender),

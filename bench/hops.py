@@ -1,12 +1,12 @@
-"""How long the way through the house is, counted instead of timed: `python -m bench.hops [--json] [--top N] [WAY...]`.
+"""Length of the code path of a request, counted instead of timed: `python -m bench.hops [--json] [--top N] [WAY...]`.
 
-Python calls of our own packages, the source files that they are in, how often the way changes from one file to another,
-and how often it changes threads, for standard requests and messages from their bytes to the store. Transport (HTTP,
-sockets) is not in it. A generator counts whenever it goes on; so does each comprehension, which Python 3.12 and later
-run inside their function: the limits of hops.toml hold for 3.11, others print.
+It counts Python calls in our packages, their source files, changes between files and changes between threads, for
+standard requests and messages from their bytes to the store, without transport (HTTP, sockets). A generator counts each
+time it resumes; so does each comprehension, which Python 3.12 and later inline: the limits of hops.toml apply to 3.11,
+others only print.
 
-hops.toml has two numbers of calls for a way: `held` is what it takes today and may not exceed, `goal` is where it is to
-get. Ends with 1 where a way is longer than it is held to.
+hops.toml has two numbers of calls for a path: `held` is the current limit, `goal` the target. Exits with 1 if a path
+exceeds its limit.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ PROJECT: Final = Path(__file__).resolve().parents[1]
 PACKAGES: Final = ("hypervisor", "runtimes", "bridge", "store", "localnet")
 LIMITS: Final = Path(__file__).parent / "hops.toml"
 JUDGE: Final = (3, 11)
-"""The Python whose counts are held against the limits."""
+"""The Python version whose counts are compared with the limits."""
 
 EPOCH_WORK: Final = "end_block"
-"""The function of what the network does after a tipset's messages, reward and cron: counted apart."""
+"""The function that runs reward and cron after a tipset's messages; its calls are counted separately."""
 _FEE: Final = TokenAmount(2 * 10**9)
 _GAS: Final = Gas(10_000_000)
 _MANY: Final = 50
-"""Operations of one kind in a message, from which the cost of one is derived."""
+"""Number of operations of one kind in a message, from which the cost of one is derived."""
 
 # PUSH0 CALLDATALOAD PUSH0 SSTORE STOP; and STOP
 STORES: Final = bytes.fromhex("5f355f5500")
@@ -62,7 +62,7 @@ EMPTY: Final = b"\x00"
 
 @dataclass(slots=True)
 class Way:
-    """What was counted. `epoch_work` are the calls of reward and cron, which `calls` holds, too."""
+    """The counts of a path. `epoch_work` is the number of calls of reward and cron, included in `calls`."""
 
     calls: int = 0
     functions: int = 0
@@ -71,7 +71,7 @@ class Way:
     switches: int = 0
     epoch_work: int = 0
     most: Counter[str] = field(default_factory=Counter)
-    """How often each function was called."""
+    """Number of calls by function."""
 
     @property
     def own(self) -> int:
@@ -80,7 +80,7 @@ class Way:
 
 
 class CallCounter:
-    """Counts on every thread that starts inside `watching`, while `counted` lasts."""
+    """Counts calls during `count` on every thread that starts inside `watching`."""
 
     def __init__(self) -> None:
         self._inside = tuple(f"{PROJECT / package}/" for package in PACKAGES)
@@ -90,7 +90,7 @@ class CallCounter:
 
     @contextmanager
     def watching(self) -> Iterator[CallCounter]:
-        """Let threads that start meanwhile be counted, this one, too."""
+        """Enable counting on this thread and on threads started meanwhile."""
         plain = deep_stack._live
 
         def live(jobs: Any) -> None:
@@ -108,7 +108,7 @@ class CallCounter:
             deep_stack._live = plain
 
     def count(self, action: Callable[[], object]) -> Way:
-        """The way of an action."""
+        """Return the counts of an action."""
         self._seen, self._depth = [], 0
         try:
             action()
@@ -144,11 +144,11 @@ def _way(seen: list[tuple[CodeType, int, bool]]) -> Way:
     return way
 
 
-# --- the ways ---------------------------------------------------------------------------------------------------------
+# --- paths ------------------------------------------------------------------------------------------------------------
 
 
 def ways() -> Iterator[tuple[str, Way]]:
-    """Each standard way, by its name in hops.toml."""
+    """Yield each standard path, by its name in hops.toml."""
     with CallCounter().watching() as counting:
         for rules in ("filecoin", "ethereum"):
             yield from _requests(counting, rules)
@@ -157,7 +157,7 @@ def ways() -> Iterator[tuple[str, Way]]:
 
 
 def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, Way]]:
-    """A transaction with one SSTORE, a call of an empty function, and one SSTORE among many."""
+    """Yield a transaction with one SSTORE, a call of an empty function, and one SSTORE among many."""
     with Network(rules=rules) as network:
         executors = Executors(Node(network))
         try:
@@ -172,7 +172,7 @@ def _requests(counting: CallCounter, rules: str) -> Iterator[tuple[str, Way]]:
 def _transaction(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
     contract = _deploy(network, STORES)
     requests = [_raw(network, contract, bytes(31) + bytes([number])) for number in range(1, 5)]
-    for request in requests[:-1]:  # what is found once is found
+    for request in requests[:-1]:  # fills the caches
         _answer(dispatcher, request())
     last = requests[-1]()
     return counting.count(lambda: _answer(dispatcher, last))
@@ -187,7 +187,7 @@ def _call(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Wa
 
 
 def _store(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> Way:
-    """The part of one of many, beside a message with one."""
+    """Return the cost of one of many, compared with a message with one."""
     found = []
     for stores in (1, 1 + _MANY):
         contract = _deploy(network, b"".join(bytes([0x5F, 0x35, 0x60, slot, 0x55]) for slot in range(stores)) + EMPTY)
@@ -199,7 +199,7 @@ def _store(counting: CallCounter, network: Network, dispatcher: Dispatcher) -> W
 
 
 def _native_message(counting: CallCounter) -> Way:
-    """An empty message from one account to another, applied and flushed."""
+    """Return an empty message from one account to another, applied and flushed."""
     with Network() as network:
         machine, (sender, receiver) = network.machine, network.accounts[:2]
         for nonce in range(4):
@@ -217,7 +217,7 @@ def _native_message(counting: CallCounter) -> Way:
 
 
 def _syscall(counting: CallCounter) -> Way:
-    """One call of gas.available among many."""
+    """Return one call of gas.available among many."""
     with Hypervisor.open() as machine:
         return _of_one(*(_guest_run(counting, machine, calls) for calls in (1, 1 + _MANY)))
 
@@ -251,7 +251,7 @@ _GUEST: Final = """(module (import "gas" "available" (func $available (param i32
 
 
 def _of_one(one: Way, many: Way) -> Way:
-    """The part of one operation, rounded up."""
+    """Return the cost of one operation, rounded up."""
     each = Way(calls=-(-(many.calls - one.calls) // _MANY), changes=-(-(many.changes - one.changes) // _MANY))
     each.switches = -(-(many.switches - one.switches) // _MANY)
     each.most = Counter({name: count // _MANY for name, count in (many.most - one.most).items()})
@@ -261,7 +261,7 @@ def _of_one(one: Way, many: Way) -> Way:
 
 
 def _deploy(network: Network, runtime: bytes) -> bytes:
-    """The address of a contract with this code."""
+    """Return the address of a contract with this code."""
     size = len(runtime)
     creates = bytes([0x61, *size.to_bytes(2, "big"), 0x80, 0x60, 0x0A, 0x5F, 0x39, 0x5F, 0xF3]) + runtime
     address = network.send(None, 0, creates).contract_address
@@ -271,7 +271,7 @@ def _deploy(network: Network, runtime: bytes) -> bytes:
 
 
 def _raw(network: Network, to: bytes, data: bytes) -> Callable[[], bytes]:
-    """What makes the request that sends the next transaction of the first account."""
+    """Return a function that creates the request for the first account's next transaction."""
     sender = network.accounts[0]
 
     def request() -> bytes:
@@ -288,12 +288,12 @@ def _request(method: str, params: list[Any]) -> bytes:
 
 @cache
 def _loop() -> asyncio.Runner:
-    """The event loop of all requests, as a server has one."""
+    """Return the event loop of all requests, as a server has one."""
     return asyncio.Runner()
 
 
 def _answer(dispatcher: Dispatcher, body: bytes) -> None:
-    """As the server: at once where it can be, else through the network's thread."""
+    """Respond like the server: immediately if possible, else on the network's thread."""
     found = dispatcher.respond(body)
     answer = found if isinstance(found, bytes) else _loop().run(found)
     if "result" not in json.loads(answer):
@@ -304,18 +304,18 @@ def _answer(dispatcher: Dispatcher, body: bytes) -> None:
 
 
 def limits() -> dict[str, dict[str, int]]:
-    """The most that each way may have, by its name."""
+    """Return the limits of each path, by its name."""
     with LIMITS.open("rb") as file:
         return {row.pop("way"): row for row in tomllib.load(file)["hops"]}
 
 
 def is_longer(way: Way, row: dict[str, int]) -> bool:
-    """Whether a way is longer than a row of hops.toml allows today."""
+    """Return True if a path exceeds its row of hops.toml."""
     return way.own > row["held"] or way.switches > row["switches"]
 
 
 def main() -> int:
-    """Returns the process's exit code."""
+    """Return the process's exit code."""
     options = argparse.ArgumentParser(prog="hops", description=__doc__)
     options.add_argument("--json", action="store_true", help="print one JSON object per way")
     options.add_argument("--top", type=int, default=0, metavar="N", help="print the N most called functions")

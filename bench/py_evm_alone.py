@@ -1,7 +1,7 @@
-"""Our engine behind the dispatch beside py-evm by itself, transaction by transaction, under Ethereum's rules (Cancun).
+"""Our engine with dispatch compared with py-evm alone, transaction by transaction, under Ethereum's rules (Cancun).
 
-Both sides start from the same accounts in memory, apply one transaction and write the state; making the accounts is no
-part of the time. A case of Ethereum's state tests counts where both sides reach the state root that it expects.
+Both sides start from the same accounts in memory, apply one transaction and write the state; creating the accounts is
+not timed. A case of Ethereum's state tests counts if both sides reach the expected state root.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ Accounts = Mapping[EthAddress, AllocAccount]
 
 
 class BareCancunState(CancunState):
-    """py-evm's state without the contracts that it would put into every one."""
+    """py-evm's state without the system contracts that it would add."""
 
     def set_system_contracts(self) -> None:
-        """Ethereum's state tests bring their own."""
+        """Do nothing: Ethereum's state tests include them."""
 
 
 @cache
 def our_machine() -> Hypervisor:
-    """The state that every case starts from."""
+    """Return the initial state of every case."""
     return base_machine("py-evm")
 
 
@@ -106,7 +106,7 @@ class PyEvmPair:
         return _written(state)
 
     def ours(self) -> tuple[float, bytes]:
-        """Seconds of the processor for the transaction on our machine, and the state root."""
+        """Return the processor time in seconds of the transaction on our machine, and the state root."""
         machine = self._machine
         machine.restore(self._before)
         start = process_time()
@@ -115,7 +115,7 @@ class PyEvmPair:
         return process_time() - start, state_root(dict(accounts(machine)))
 
     def theirs(self) -> tuple[float, bytes]:
-        """Seconds of the transaction on py-evm, and the state root."""
+        """Return the seconds of the transaction on py-evm, and the state root."""
         state = BareCancunState(self._store, self._context, self._root)
         sent = self.transaction
         bare = CancunVM.create_unsigned_transaction(
@@ -142,7 +142,7 @@ def _written(state: StateAPI) -> Hash32:
 
 @dataclass(frozen=True, slots=True)
 class TimedCase:
-    """A case's best times, in seconds."""
+    """The best times of a case, in seconds."""
 
     name: str
     ours: float
@@ -150,7 +150,7 @@ class TimedCase:
 
 
 def time_pair(name: str, pair: PyEvmPair, expected: bytes | None = None, rounds: int = 3) -> TimedCase | None:
-    """The best of some rounds, the sides in turns; None where one of them does not reach the expected root."""
+    """Return the best of some alternating rounds; None if one side does not reach the expected root."""
     ours: list[float] = []
     theirs: list[float] = []
     for _ in range(rounds):
@@ -163,9 +163,9 @@ def time_pair(name: str, pair: PyEvmPair, expected: bytes | None = None, rounds:
 
 
 def sampled(step: int) -> Iterator[TimedCase]:
-    """Cases of every n-th file under Cancun, timed: legacy transactions of at most five million gas.
+    """Yield timed cases of every n-th file under Cancun: legacy transactions of at most five million gas.
 
-    The curve of precompiles 6 to 8 is left out, which py-evm does in Python.
+    The curve of precompiles 6 to 8 is skipped, because py-evm implements it in Python.
     """
     for path in sorted(STATE_TESTS.rglob("*.json"))[::step]:
         if "stZeroKnowledge" in path.parts[-2]:
@@ -178,7 +178,7 @@ def sampled(step: int) -> Iterator[TimedCase]:
 
 
 def _time_case(name: str, test: Any, case: Case) -> TimedCase | None:
-    """None where the case is not to be timed, or py-evm alone cannot run it."""
+    """Return None if the case is not suitable, or py-evm alone cannot run it."""
     transaction = None if case.exception else read_transaction(test["transaction"], case.indexes)
     if transaction is None or transaction.type != LEGACY or transaction.gas_limit > MOST_GAS:
         return None
@@ -203,11 +203,11 @@ CALL_HEAVY = {
     "DELEGATECALL": (_LOOP.format("", "f4"), _ANSWER),
     "CALL that writes": (_LOOP.format("5f", "f1"), _COUNT),
 }
-"""500 times in a loop: call a contract and drop the result. Called is one that returns a word, or one that counts."""
+"""A loop of 500 calls of a contract that returns a word, or of one that counts; the results are dropped."""
 
 
 def call_heavy() -> Iterator[TimedCase]:
-    """A transaction of 500 calls for each way to call."""
+    """Yield a transaction of 500 calls for each call opcode."""
     block = EthereumBlock(fork=FORK, gas_limit=10**9, filecoin_addresses=False)
     context = MachineContext(
         epoch=ChainEpoch(1), timestamp=1, base_fee=TokenAmount(10), chain_id=1, rules="ethereum", block=block

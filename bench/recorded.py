@@ -1,10 +1,10 @@
-"""Recorded runs: the one form of the files in records/, how a long run writes its own, and `make records`.
+"""Recorded runs: the format of the files in records/, how a long run writes its own, and `make records`.
 
-A run that takes long (kills, fuzz, differential cases) is a program `python -m MODULE --count N --seed S ...` that ends
-with `finish`: it prints its record, or writes it where `--record FILE` says. `python -m bench.recorded [NAME...]` plays
-one per cent of every record again, with its seed, on the code as it is now, and ends with exit code 1 unless each comes
-to the same: the same share of inputs at each stage, no finding, and each planted defect found. What is fast or slow is
-not looked at here: bench/targets.toml does that.
+A long run (kills, fuzzing, differential cases) is a program `python -m MODULE --count N --seed S ...` that ends with
+`finish`: it prints its record, or writes it to `--record FILE`. `python -m bench.recorded [NAME...]` repeats one per
+cent of every record with its seed on the current code, and exits with code 1 unless the results agree: the same share
+of inputs at each stage, no finding, and each injected bug found. Speed is not compared here: bench/targets.toml does
+that.
 """
 
 from __future__ import annotations
@@ -26,30 +26,29 @@ from bench.data import PROJECT
 
 RECORDS = Path(__file__).with_name("records")
 FEWEST = 10
-"""A replay is one per cent of a run, but never fewer inputs than this (or than the run had)."""
+"""Minimum number of inputs of a replay, which is otherwise one per cent of a run (and never more than the run)."""
 TOLERANCE = 0.1
-"""How far a stage's share of the inputs may be from the record's."""
+"""Maximum difference between a stage's share of the inputs and the recorded share."""
 NOT_RUN = "NOT RUN: "
-"""How the words of a run begin that cannot run here: no Rust, no official bundles."""
+"""Prefix of a run's output if it cannot run here: no Rust, no official bundles."""
 EXECUTED = 1 / 3
-"""The share of inputs that must reach the last stage, else the run has tested little but its own refusals."""
+"""Minimum share of inputs that must reach the last stage; otherwise mostly rejections are tested."""
 
 
 class RecordError(ValueError):
-    """A file is not a record."""
+    """Raised for a file that is not a record."""
 
 
 class NotRun(Exception):
-    """A run says that this machine lacks what it needs; the message is what it says."""
+    """Raised if this machine lacks something that a run needs; the message names it."""
 
 
 @dataclass(slots=True)
 class RunRecord:
-    """What a run has come to.
+    """The result of a run.
 
-    `stages`: how many of the `count` inputs got how far, in the order in which an input passes them. `planted_defect`:
-    the name of each defect that the same run was given, with what it then found, by place. `details`: what else is
-    worth keeping; no replay looks at it.
+    `stages` holds how many of the `count` inputs reached each stage, in order. `planted_defect` holds, for each
+    injected bug, the findings by place. `details` is additional information that a replay ignores.
     """
 
     seed: int
@@ -64,22 +63,22 @@ class RunRecord:
 
     @classmethod
     def read(cls, file: Path) -> RunRecord:
-        """Raises RecordError."""
+        """Read a record. Raises RecordError."""
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise RecordError(f"{file.name} is no JSON: {error}") from None
+            raise RecordError(f"{file.name} is not valid JSON: {error}") from None
         names = [one.name for one in fields(cls)]
         if not isinstance(content, dict) or sorted(content) != sorted(names):
             raise RecordError(f"{file.name} does not have the fields {', '.join(sorted(names))}")
         return cls(**content)
 
     def share(self, stage: str) -> float:
-        """The part of the inputs that passed a stage."""
+        """Return the share of the inputs that passed a stage."""
         return self.stages[stage] / self.count
 
     def problems(self) -> list[str]:
-        """Why the run does not prove what it should, in sentences; none if it does."""
+        """Return why the run does not prove what it should; empty if it does."""
         last = [*self.stages][-1:]
         return [
             *self.findings,
@@ -89,9 +88,9 @@ class RunRecord:
                 for stage in last
                 if self.share(stage) < EXECUTED
             ),
-            *("no defect was planted" for _ in range(not self.planted_defect)),
+            *("no bug was injected" for _ in range(not self.planted_defect)),
             *(
-                f"the defect '{name}' was not found"
+                f"the injected bug '{name}' was not found"
                 for name, found in self.planted_defect.items()
                 if not any(found.values())
             ),
@@ -99,7 +98,7 @@ class RunRecord:
 
 
 def options(description: str | None, count: int) -> argparse.ArgumentParser:
-    """The options that every recorded run has; a program adds its own. `count`: how many inputs by default."""
+    """Return a parser with the options of every recorded run; `count` is the default number of inputs."""
     parser = argparse.ArgumentParser(description=(description or "").split("\n\n")[0])
     parser.add_argument("--count", type=int, default=count, help=f"inputs; default: {count}")
     parser.add_argument("--seed", type=int, default=1)
@@ -108,7 +107,7 @@ def options(description: str | None, count: int) -> argparse.ArgumentParser:
 
 
 def finish(record: RunRecord, chosen: argparse.Namespace, started: float) -> int:
-    """Complete the record (command, commit, duration since `started` by time.monotonic) and write it; the exit code."""
+    """Complete and write the record (`started` is from time.monotonic); return the exit code."""
     record.command = shlex.join(["python", "-m", _module(), *_without_record(sys.argv[1:], record)])
     record.commit = _commit()
     record.duration_seconds = round(time.monotonic() - started, 1)
@@ -133,7 +132,7 @@ def _module() -> str:
 
 
 def _without_record(arguments: list[str], record: RunRecord) -> list[str]:
-    """The arguments that say what was run, count and seed first, also where they were left to their defaults."""
+    """Return the arguments that define the run, count and seed first, including defaults."""
     parser = argparse.ArgumentParser(add_help=False)
     for name in ("--count", "--seed", "--record"):
         parser.add_argument(name)
@@ -142,18 +141,18 @@ def _without_record(arguments: list[str], record: RunRecord) -> list[str]:
 
 
 def _commit() -> str:
-    """The commit that the code is of, with a word where tracked files other than records differ from it."""
+    """Return the commit of the code, with a suffix if tracked files other than records differ from it."""
     git = ["git", "-C", str(PROJECT)]
     commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
     changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ":!bench/records"], check=False).returncode  # noqa: S603
     return f"{commit} and changes" if changed else commit
 
 
-# --- playing them again -----------------------------------------------------------------------------------------------
+# --- replay -----------------------------------------------------------------------------------------------------------
 
 
 def replay(name: str) -> Iterator[str]:
-    """Play one per cent of a record again; what is not as it was, in sentences. Raises NotRun."""
+    """Repeat one per cent of a record; yield the differences as sentences. Raises NotRun."""
     try:
         old = RunRecord.read(RECORDS / f"{name}.json")
     except RecordError as error:
@@ -179,7 +178,7 @@ def replay(name: str) -> Iterator[str]:
 
 
 def replay_command(old: RunRecord, file: Path) -> list[str]:
-    """The command of a record, shortened; with this interpreter."""
+    """Return the command of a record, shortened; with this interpreter."""
     python, *arguments = shlex.split(old.command)
     if python != "python" or "--count" not in arguments:
         raise RecordError(f"no command to shorten: {old.command}")
@@ -188,7 +187,7 @@ def replay_command(old: RunRecord, file: Path) -> list[str]:
 
 
 def differences(old: RunRecord, new: RunRecord) -> Iterator[str]:
-    """Stages that another share of the inputs has passed than before, and defects that are no longer planted."""
+    """Yield stages with another share of inputs than before, and injected bugs that are gone."""
     if [*old.stages] != [*new.stages]:
         yield f"the stages were {', '.join(old.stages)}, they are {', '.join(new.stages)}"
         return
@@ -197,11 +196,11 @@ def differences(old: RunRecord, new: RunRecord) -> Iterator[str]:
         if abs(before - now) > TOLERANCE:
             yield f"{stage}: {now:.0%} of the inputs, {before:.0%} on record"
     if gone := old.planted_defect.keys() - new.planted_defect.keys():
-        yield f"not planted any more: {', '.join(sorted(gone))}"
+        yield f"no longer injected: {', '.join(sorted(gone))}"
 
 
 def main() -> int:
-    """The exit code of `make records`."""
+    """Return the exit code of `make records`."""
     names = sorted(file.stem for file in RECORDS.glob("*.json"))
     parser = argparse.ArgumentParser(prog="make records", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; default: all")
@@ -224,5 +223,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.nice(10)  # what people do beside it comes first
+    os.nice(10)  # gives precedence to interactive programs
     sys.exit(main())

@@ -1,7 +1,7 @@
-"""The reference implementation as a peer: tests/oracle in its timing mode, asked for one variant at a time.
+"""The reference implementation as a peer: tests/oracle in its timing mode, queried for one variant at a time.
 
-It is a Rust program. Where it was built (`cargo build --release` in tests/oracle) it is used; where cargo is at hand it
-is built first, which takes some minutes; else there is no peer, and rows that need it are not run.
+It is a Rust program. A built one (`cargo build --release` in tests/oracle) is used; otherwise it is built with cargo,
+if available, which takes some minutes; otherwise rows that need it are not run.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ PROGRAM = FOLDER / "target" / "release" / "oracle"
 
 
 class NoReference(Exception):
-    """The reference cannot be run here; the words say what is missing."""
+    """Raised if the reference cannot be run here; the message names what is missing."""
 
 
 def reference_program() -> Path:
-    """The built oracle; NoReference where there is none and none can be made."""
+    """Return the built oracle. Raises NoReference if it cannot be built."""
     if PROGRAM.is_file():
         return PROGRAM
     cargo = shutil.which("cargo")
@@ -39,20 +39,20 @@ def reference_program() -> Path:
 
 
 class Reference:
-    """One process of the oracle that measures what it is asked for, until it is left."""
+    """A process of the oracle that measures variants on request."""
 
     def __init__(self, bundles: Path, vectors: Iterable[Path], only: str = "", milliseconds: int = 20) -> None:
         """Read the vectors whose id contains `only`; each variant is measured for this time in milliseconds."""
         command = [str(reference_program()), "time", "--bundles", str(bundles), "--milliseconds", str(milliseconds)]
         command += ["--on-request", *(("--only", only) if only else ()), *map(str, vectors)]
-        # a file: a pipe without a reader would stop the program when it is full
+        # a file, because an unread pipe would block the program
         self._words = TemporaryFile("w+")  # noqa: SIM115  # closed by `__exit__`
         self._process = subprocess.Popen(  # noqa: S603
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words, text=True, bufsize=1
         )
 
     def microseconds(self, variant: str) -> list[float]:
-        """The least time of each message of a variant (`<vector>:<variant>`). NoReference if the process ended."""
+        """Return each message's best time of a variant (`<vector>:<variant>`). NoReference if the process ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:

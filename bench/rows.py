@@ -1,7 +1,7 @@
-"""What a bench module hands to the driver, and the one way to time.
+"""The result type of bench modules, and their timing function.
 
-A module `bench_<area>.py` of this package offers `rows() -> Iterable[Row]`. The name of a row is the key of its target
-in targets.toml, which gives it a unit, a limit and, where it is a ratio, the peer that it is measured against.
+A module `bench_<area>.py` of this package defines `rows() -> Iterable[Row]`. A row's name is its key in targets.toml,
+which defines a unit, a limit and, for a ratio, the peer that it is compared with.
 """
 
 import gc
@@ -14,8 +14,8 @@ from time import perf_counter
 class Row:
     """One measurement; smaller is better for every row.
 
-    `value` is in the unit of the row's target (a ratio is ours / the peer's), or None where it could not be taken;
-    `note` then says why, else what was measured. `parts` splits the value for the reader, each in the same unit.
+    `value` is in the unit of the row's target (a ratio is ours / the peer's), or None if it could not be measured, with
+    the reason in `note`; otherwise `note` describes the measurement. `parts` splits the value, in the same unit.
     """
 
     name: str
@@ -27,10 +27,10 @@ class Row:
 def seconds(
     action: Callable[[], object], *, calls: int = 1, rounds: int = 5, clock: Callable[[], float] = perf_counter
 ) -> float:
-    """Seconds of one call: the best of `rounds` rounds of `calls` calls each, after one call to warm up.
+    """Return seconds of one call: the best of `rounds` rounds of `calls` calls each, after one call to warm up.
 
-    The best and not the mean: other programs only ever add to a time. `clock` is another one where the processor's
-    time says more, as it does of short calls that are compared with each other.
+    The best rather than the mean, because other programs only add to a time. Use processor time as `clock` to compare
+    short calls.
     """
     action()
     collecting = gc.isenabled()

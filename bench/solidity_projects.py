@@ -1,4 +1,4 @@
-"""Foundry projects that bench_solidity measures: written anew in a folder, so nothing is kept of an earlier run."""
+"""Foundry projects for bench_solidity, written to a new folder, so that nothing of an earlier run is cached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TRIVIAL_TESTS: Final = 100
 _LEDGERS, _LEDGER_TESTS = 3, 11
 _SHARES: Final = 12
 EDITED: Final = "test/Share0.t.sol"
-"""The file of the project of shares that is edited."""
+"""The file of the shares project that is edited."""
 
 _LEDGER: Final = """contract Ledger{number} {{
     mapping(address => uint256) public held;
@@ -146,7 +146,7 @@ contract Share{number}Test is Test {{
 
 
 def write_trivial(root: Path) -> None:
-    """Contracts with tests that write a slot and look at it."""
+    """Write contracts with tests that write and read a slot."""
     for number in range(_CONTRACTS):
         tests = "".join(
             f"    function test_{index}() public {{ value += {index}; require(value == {index}); }}\n"
@@ -157,7 +157,7 @@ def write_trivial(root: Path) -> None:
 
 
 def write_ledgers(root: Path) -> None:
-    """33 tests of three small contracts."""
+    """Write 33 tests of three small contracts."""
     for number in range(_LEDGERS):
         tests = "".join(_LEDGER_TEST.format(index=index) for index in range(_LEDGER_TESTS))
         _write(root, f"src/Ledger{number}.sol", _LEDGER.format(number=number))
@@ -171,19 +171,19 @@ def write_ledgers(root: Path) -> None:
 
 
 def write_fuzzed(root: Path) -> None:
-    """One simple fuzz test."""
+    """Write one simple fuzz test."""
     _write(root, "test/Fuzzed.t.sol", _FUZZED)
     _configure(root)
 
 
 def write_sequences(root: Path) -> None:
-    """One invariant test of a contract with two functions."""
+    """Write one invariant test of a contract with two functions."""
     _write(root, "test/Sequences.t.sol", _SEQUENCES)
     _configure(root)
 
 
 def write_shares(root: Path, suites: Path) -> None:
-    """76 files: tokens of OpenZeppelin's contracts with tests of forge-std; `suites` are the public ones."""
+    """Write 76 files: tokens of OpenZeppelin's contracts with tests of forge-std; `suites` are the public ones."""
     for number in range(_SHARES):
         _write(root, f"src/Share{number}.sol", _SHARE.format(number=number))
         _write(root, f"test/Share{number}.t.sol", _SHARE_TEST.format(number=number))
@@ -196,7 +196,7 @@ def write_shares(root: Path, suites: Path) -> None:
 
 
 def edit(root: Path, count: int) -> None:
-    """Change the edited test of the project of shares: another number in one of its tests."""
+    """Edit one test of the shares project to use another number."""
     _write(root, EDITED, _SHARE_TEST.format(number=0).replace("address(7)", f"address({100 + count})"))
 
 

@@ -1,7 +1,7 @@
-"""The reward actor's streams: an award beside one of network version 28, and each method, also with full tables.
+"""The reward actor's streams: an award compared with network version 28, and each method, also with full tables.
 
-Messages are asked and not kept (`Hypervisor.call`), on states put together by hand (`tests.streams`). Times are the
-processor's, the best of many, those that are compared taken in turns.
+Messages are called without committing (`Hypervisor.call`), on constructed states (`tests.streams`). Figures are the
+best of many processor times; those that are compared are measured alternately.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Measured = tuple[Hypervisor, Message]
 
 
 def rows() -> Iterator[Row]:
-    """An award of two streams, one of full tables, and the slowest of the nine methods with full tables."""
+    """Yield an award of two streams, one of full tables, and the slowest of the nine methods with full tables."""
     with ExitStack() as stack:
         before = stack.enter_context(stage(EPOCH, network=28))
         two, full = (_put(stack.enter_context(stage(EPOCH)), tables) for tables in (two_streams(), full_tables()))
@@ -52,7 +52,7 @@ def rows() -> Iterator[Row]:
 
 
 def _with_room(streams: list[Any], accrued: list[Any]) -> tuple[list[Any], list[Any]]:
-    """Full tables in which a stream can be registered, one can be removed and a write can be cancelled."""
+    """Return full tables with space to register a stream, remove one and cancel a write."""
     live, tombstones, _ = streams
     waiting = [3, 4, encode([id_bytes(RECIPIENT)]), EPOCH + 5]
     return [live[:-1], tombstones[:-1], [waiting]], accrued[:-1]
@@ -74,7 +74,7 @@ def _message(sender: int, method: MethodNumber, params: bytes) -> Message:
 
 
 def _messages() -> dict[str, Message]:
-    """Each method with as much as it may be given."""
+    """Return each method with its maximum input."""
     many = [[id_bytes(RECIPIENT + 64 + place), _WHOLE // 64] for place in range(64)]
     weights = [[[id_, flat(_WHOLE // 40)] for id_ in range(2, 8)]]
     writer = id_bytes(ONE_WRITER)
@@ -93,7 +93,7 @@ def _messages() -> dict[str, Message]:
 
 
 def _times(asked: Mapping[str, _Measured]) -> dict[str, float]:
-    """Seconds of each message, in turns. Raises AssertionError for one that is refused."""
+    """Return seconds of each message, measured alternately. Raises AssertionError if one is rejected."""
     for name, (machine, message) in asked.items():
         answer = machine.call(message)
         assert answer.exit_code == 0, (name, answer.exit_code, answer.message)

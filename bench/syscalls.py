@@ -1,7 +1,8 @@
-"""What one syscall costs: a guest for each that makes it many times over, as vectors that both machines run.
+"""Cost of one syscall: a guest per syscall that makes it many times, as vectors that both machines run.
 
-The time of a message whose guest only loops is taken off, and the rest divided by the number of calls. What a syscall
-works on is small (a state of three numbers, 32 bytes to hash, an event of one entry): the cost of being one is meant.
+The time of a message whose guest only loops is subtracted, and the rest divided by the number of calls. Syscalls work
+on small data (a state of three numbers, 32 bytes to hash, an event of one entry), so the overhead of a syscall
+dominates.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from store.walk import blocks_below
 CALLS = 200
 NETWORK_VERSION = 28
 
-# Places in the guest's memory: results, a CID or digest, a state of three numbers, an address, an event.
+# Addresses in the guest's memory: results, a CID or digest, a state of three numbers, an address, an event.
 _RESULT, _CID, _DATA, _ADDRESS, _ENTRY, _KEY = 0x200, 0x300, 0x400, 0x500, 0x600, 0x700
 _MADE = f"(drop (call $block_create (i32.const {_RESULT}) (i64.const 0x71) (i32.const {_DATA}) (i32.const 4)))"
 _ROOT = f"(drop (call $root (i32.const {_RESULT}) (i32.const {_CID}) (i32.const 100)))"
 _HANDLE = f"(i32.load (i32.const {_RESULT}))"
 _ELSEWHERE = _RESULT + 0x40
 _UNKNOWN = {"exit_code": 0, "return": "", "gas_used": 0}
-"""In the place of a receipt: it is not compared, the message is only timed."""
+"""Placeholder for a receipt, which is not compared: the message is only timed."""
 _TYPES = {"i": "i32", "I": "i32", "q": "i64", "Q": "i64"}
 
 
@@ -73,7 +74,7 @@ PROBES = (
     Probe("event.emit_event", (_ENTRY, 1, _KEY, 3, _DATA, 4)),
     Probe("send.send", (_RESULT, _ADDRESS, 2, 0, 0, 0, 0, -1, 0)),
 )
-"""The syscalls whose cost is mostly that of being one; verifying signatures and proofs is other work."""
+"""Syscalls dominated by call overhead; verifying signatures and proofs is different work."""
 
 
 def write_vectors(path: Path, bundle: Path) -> None:

@@ -1,17 +1,17 @@
 """A transfer in titanoboa's own process: prints its microseconds of processor time, the best of many.
 
-Run by the Python of titanoboa's environment (`scripts/peers`), which has nothing of this project.
+Run by the Python of titanoboa's environment (`scripts/peers`), without this project's packages.
 """
 
 from time import process_time
 
-import boa  # type: ignore[import-not-found]  # of the other environment
+import boa  # type: ignore[import-not-found]  # installed in the other environment
 
 ROUNDS = 500
 
 
 def main() -> None:
-    """One account pays another one again and again."""
+    """Transfer repeatedly from one account to another."""
     sender, receiver = boa.env.generate_address(), boa.env.generate_address()
     boa.env.set_balance(sender, 10**20)
     best = float("inf")
@@ -20,7 +20,7 @@ def main() -> None:
         computation = boa.env.raw_call(receiver, sender=sender, value=1)
         best = min(best, process_time() - start)
         if computation.is_error:
-            raise RuntimeError("titanoboa refused a transfer")
+            raise RuntimeError("titanoboa rejected a transfer")
     print(1e6 * best)
 
 

@@ -1,6 +1,6 @@
-"""What engines are timed with: the functions of tests/differential/solidity/contracts/Work.sol, and how much of each.
+"""Workloads for timing engines: functions of tests/differential/solidity/contracts/Work.sol, with their arguments.
 
-Each workload is one call on accounts that every engine is given alike; `python -m bench engines` times them.
+Each workload is one call on accounts that are the same for every engine; `python -m bench engines` times them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LARGE: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One call, made `times` times; `short` is the same with half to do, which one transaction may hold since Osaka."""
+    """One call, made `times` times; `short` is a smaller version that fits in one transaction since Osaka."""
 
     name: str
     call: Call
@@ -42,7 +42,7 @@ class Workload:
 
 @cache
 def artifacts() -> Artifacts:
-    """The compiled contracts; CalledProcessError where they cannot be compiled."""
+    """Return the compiled contracts. Raises CalledProcessError if they cannot be compiled."""
     script = PROJECT / "scripts" / "corpus"
     done = subprocess.run([script], capture_output=True, text=True, check=True)  # noqa: S603
     return Artifacts(Path(done.stdout.strip()))
@@ -50,7 +50,7 @@ def artifacts() -> Artifacts:
 
 @cache
 def accounts() -> dict[EthAddress, AllocAccount]:
-    """The sender, the contracts, and the sender's money of the token."""
+    """Return the sender, the contracts, and the sender's token balance."""
     balance = int.from_bytes(keccak(bytes(12) + SENDER + bytes(32)), "big")
     work = _runtime("Work")
     return {
@@ -62,12 +62,12 @@ def accounts() -> dict[EthAddress, AllocAccount]:
 
 
 def batch() -> Batch:
-    """The accounts as engines' worlds take them."""
+    """Return the accounts as input of the engines' worlds."""
     return Batch("workloads", RULES, False, accounts(), ())
 
 
 def compute() -> Iterator[Workload]:
-    """The ten that compute, store, and deploy."""
+    """Yield the ten that compute, store, and deploy."""
     yield _work("tight loop", "tight", 300_000)
     yield _work("checked arithmetic", "summed", 60_000)
     yield _work("keccak chain", "hashed", 30_000)
@@ -82,7 +82,7 @@ def compute() -> Iterator[Workload]:
 
 
 def calling() -> Iterator[Workload]:
-    """Those that call."""
+    """Yield those that make calls."""
     yield _work("2,000 calls", "calls", f"0x{OTHER.hex()}", 2_000)
     yield _work("calls 200 deep", "deep", 200)
     one = _token("separate ERC-20 transfers", "transfer", f"0x{OTHER.hex()}", 1)
@@ -99,7 +99,7 @@ def _token(name: str, function: str, *arguments: int | str) -> Workload:
 
 def _workload(name: str, contract: str, at: EthAddress, function: str, *arguments: int | str) -> Workload:
     interface = artifacts().interface(contract)
-    listed = ((TOKEN, ()),)  # pyrevm has it warm, as it has slots
+    listed = ((TOKEN, ()),)  # pyrevm has it warm, since it has slots
     *others, amount = arguments
     assert isinstance(amount, int)
     calls = [
@@ -110,7 +110,7 @@ def _workload(name: str, contract: str, at: EthAddress, function: str, *argument
 
 
 def _runtime(name: str) -> bytes:
-    """The code that a creation leaves."""
+    """Return the code that a creation deploys."""
     creation = Call(None, artifacts().bytecode(name, {}), 0, GAS)
     world = EthereumWorld("fast", RULES)
     world.begin(Batch(name, RULES, False, {SENDER: AllocAccount(_RICH)}, ()))

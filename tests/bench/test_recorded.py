@@ -42,8 +42,8 @@ def test_every_record_of_the_project_proves_what_it_should(file: Path) -> None:
         ({"findings": ["a hang"]}, "a hang"),
         ({"stages": {"made": 1000, "executed": 333}}, "only 333 of 1000 inputs: executed"),
         ({"stages": {}}, "no input reached any stage"),
-        ({"planted_defect": {}}, "no defect was planted"),
-        ({"planted_defect": {"swapped": {"cases": 0, "roots": 0}}}, "the defect 'swapped' was not found"),
+        ({"planted_defect": {}}, "no bug was injected"),
+        ({"planted_defect": {"swapped": {"cases": 0, "roots": 0}}}, "the injected bug 'swapped' was not found"),
     ],
 )
 def test_a_run_that_proves_nothing_says_so(changed: dict[str, Any], problem: str) -> None:
@@ -62,7 +62,7 @@ def test_a_replay_is_one_per_cent_with_the_same_seed_and_options(tmp_path: Path)
         ({"count": 10, "stages": {"made": 10, "executed": 6}}, None),
         ({"count": 10, "stages": {"made": 10, "executed": 7}}, "executed: 70% of the inputs, 50% on record"),
         ({"stages": {"executed": 500}}, "the stages were made, executed, they are executed"),
-        ({"planted_defect": {"another": {"cases": 1}}}, "not planted any more: swapped"),
+        ({"planted_defect": {"another": {"cases": 1}}}, "no longer injected: swapped"),
     ],
 )
 def test_a_share_off_by_more_than_a_tenth_is_different(changed: dict[str, Any], difference: str | None) -> None:
