@@ -18,9 +18,12 @@ Check = tuple[str, Callable[[], str]]
 
 
 def doctor(
-    rpc_url: Annotated[
+    url: Annotated[
         str | None,
-        typer.Option("--rpc-url", "--rpc", metavar="URL", help="Check the node there, not the installation."),
+        typer.Argument(metavar="[URL]", help="The node to check; without it the installation.", show_default=False),
+    ] = None,
+    rpc_url: Annotated[
+        str | None, typer.Option("--rpc-url", "--rpc", metavar="URL", help="The same.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -32,10 +35,14 @@ def doctor(
 
     Example: hypervisor doctor
 
-    Example: hypervisor doctor --rpc-url http://127.0.0.1:8545
+    Example: hypervisor doctor http://127.0.0.1:8545
     """
-    results = []
-    for name, check in _CHECKS if rpc_url is None else _node_checks(rpc_url):
+    from hypervisor.errors import InvalidInput
+
+    if url is not None and rpc_url not in (None, url):
+        raise InvalidInput(f"two nodes are named, {url} and --rpc-url {rpc_url}: leave one of them out")
+    node, results = url or rpc_url, []
+    for name, check in _CHECKS if node is None else _node_checks(node):
         try:
             ok, words = True, check()
         except Exception as error:  # noqa: BLE001  # a doctor reports whatever is wrong, and goes on
@@ -65,9 +72,17 @@ def _python() -> str:
 
 
 def _form() -> str:
-    from store.compiled import compiled_modules, form
+    from store.compiled import HOME, compiled_modules, form
 
-    return f"{form()}{f', {len(found)} modules' if (found := compiled_modules()) else ''}"
+    compiled = compiled_modules()
+    if compiled:
+        return f"{form()}, {len(compiled)} modules"
+    remedy = (
+        "`make compiled` makes the compiled form, which is faster"
+        if (HOME / "hatch_build.py").is_file()
+        else "the compiled form is faster: install a wheel that was built for this Python with FVM_COMPILED=1"
+    )
+    return f"{form()} ({remedy})"
 
 
 def _libraries() -> str:
