@@ -45,6 +45,8 @@ pytest_plugins = ("tests.suite_report", "tests.interpreted_only", "tests.slow_te
 with suppress(RuntimeError):  # no home folder: none are kept
     os.environ.setdefault("FVM_CACHE_DIR", str(user_folder("cache") / "tests"))
 
+os.environ["FVM_SOLC_BINARIES"] = ""  # tests download compilers of test servers only
+
 # A shell's background job ignores Ctrl-C, and so does what it starts: here it interrupts, and ends tests' nodes.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -12,7 +12,7 @@ from tempfile import mkstemp
 from typing import Final
 
 from fvm_hypervisor.builtin_actors.releases import Release
-from fvm_hypervisor.bundles.download import DownloadFailed, download
+from fvm_hypervisor.download import DownloadFailed, download
 from hypervisor.bundle import MAX_BUNDLE_BYTES, Bundle
 from hypervisor.bundle_library import (
     library_folder,

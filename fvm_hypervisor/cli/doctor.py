@@ -29,9 +29,9 @@ def doctor(
 ) -> None:
     """Check the installation, or a running node, and say what to do about what is wrong.
 
-    The installation: Python, whether its modules run compiled, libraries, runtimes, the embedded bundle, a message
-    through both runtimes. A node: its network, rules and labs, what it signs for, Filecoin's methods and precompiles,
-    traces. Exit status 1 where anything fails.
+    The installation: Python, whether its modules run compiled, libraries, runtimes, the embedded bundle, installed
+    Solidity compilers, a message through both runtimes. A node: its network, rules and labs, what it signs for,
+    Filecoin's methods and precompiles, traces. Exit status 1 where anything fails.
 
     Example: hypervisor doctor
 
@@ -129,6 +129,15 @@ def _precompiles() -> str:
     return ", ".join(precompile_names()) or "none"
 
 
+def _compilers() -> str:
+    from pathlib import Path
+
+    from fvm_hypervisor.soltest.solc_choice import installed_compilers
+
+    found = [f"{version} ({origin})" for version, origin in installed_compilers(Path.cwd())]
+    return ", ".join(found) or "none yet: `hypervisor test` fetches the release that a project asks for"
+
+
 def _message() -> str:
     import tempfile
     from pathlib import Path
@@ -148,5 +157,6 @@ _CHECKS: tuple[Check, ...] = (
     ("labs", _labs),
     ("users' precompiles", _precompiles),
     ("embedded bundle", _bundle),
+    ("Solidity compilers", _compilers),
     ("both runtimes", _message),
 )

@@ -56,6 +56,7 @@ SETTINGS: Final = (
     SettingOption(("--optimizer-runs",), "optimizer_runs", "How often code is expected to run.", "N"),
     _switch("--via-ir", "Compile by way of Yul.", via_ir=True),
     _switch("--force", "Compile all sources anew, whatever is kept.", force=True),
+    _switch("--offline", "Fetch no compiler: use those that are installed.", offline=True),
     _switch("--no-metadata", "Append no metadata to code.", bytecode_hash="none", cbor_metadata=False),
     _switch("--hardhat --hh", "Hardhat's folders: contracts, node_modules.", src="contracts", libs=["node_modules"]),
     SettingOption(("--fork-url", "--rpc-url", "-f", "-r"), "eth_rpc_url", "The network to begin with: a node's.", "URL",

@@ -128,6 +128,8 @@ class Project:
     fs_permissions: tuple[tuple[str, str], ...] = ()
     """Access (`read`, `write`, `read-write`, `none`) and path."""
     ffi: bool = False
+    offline: bool = False
+    """True if no compiler is fetched."""
     allow_internal_expect_revert: bool = False
     allow_test_fail: bool = False
     """True if `testFail*` are tests that have to fail, as in forge before 1.0."""
@@ -283,6 +285,7 @@ def _project(root: Path, name: str, table: Table) -> Project:
         invariant=_invariant(table.table("invariant")),
         fs_permissions=tuple(_permission(row) for row in table.tables("fs_permissions")),
         ffi=table.flag("ffi", False),
+        offline=table.flag("offline", False),
         allow_internal_expect_revert=table.flag("allow_internal_expect_revert", False),
         isolate=table.flag("isolate", False),
         gas_limit=min(table.number("gas_limit", 1 << 30, U64), U64 >> 1),

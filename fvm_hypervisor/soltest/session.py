@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bridge.ethereum_block import ETHEREUM
 from fvm_hypervisor.soltest.artifact import Artifacts
-from fvm_hypervisor.soltest.compiler import CompilerRun, Solc, choose_solc, is_to_be_installed, wanted_version
+from fvm_hypervisor.soltest.compiler import CompilerRun, Solc
 from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources, has_changed
 from fvm_hypervisor.soltest.discovery import Suite, SuiteFilter, find_suites
 from fvm_hypervisor.soltest.forge_artifacts import forge_artifacts
@@ -20,7 +20,8 @@ from fvm_hypervisor.soltest.inline import check_isolation
 from fvm_hypervisor.soltest.job import Job
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.results import CaseKind, CaseStatus, SuiteResult, TestResult
-from fvm_hypervisor.soltest.sources import SHIPPED, Sources, own_sources, read_sources
+from fvm_hypervisor.soltest.solc_choice import SolcChoice
+from fvm_hypervisor.soltest.sources import SHIPPED, Sources, own_sources, read_sources, read_texts
 from fvm_hypervisor.soltest.storage_layouts import Layouts, asks_for_layouts, storage_layouts
 from fvm_hypervisor.soltest.syntax_trees import syntax_trees
 from fvm_hypervisor.soltest.worker_processes import prepare_workers
@@ -75,7 +76,9 @@ class SuiteSession:
     seed: int = 0
     artifacts: Artifacts = field(default_factory=lambda: Artifacts(Path(), (), {}))
     _layouts: Layouts = field(default_factory=dict)
-    _chosen: Solc | None = None
+    _choice: SolcChoice | None = None
+    _named: Solc | None = None
+    """Compiler that was announced last."""
     _fork: tuple[str, int] | None = None
     """The node that tests begin at, and the block."""
 
@@ -101,12 +104,12 @@ class SuiteSession:
         self.suites, self.corrupt = find_suites(self.artifacts, self._outside_libraries(sources), self.wanted)
 
     def _compiler_in_advance(self, names: Iterable[str]) -> CompilerRun | None:
-        """npm's compiler, which gets ready while sources are read, where one of them seems to have changed."""
-        if is_to_be_installed(self.options.use) or not has_changed(self.project, names):
+        """npm's compiler, which gets ready while imports are read, where one of these sources seems to have changed."""
+        if not has_changed(self.project, names):
             return None
         try:
-            solc = self._solc()
-            return solc.start() if solc.is_javascript else None
+            solc = self._solc_choice().installed(read_texts(self.project, names))
+            return solc.start() if solc is not None and solc.is_javascript else None
         except InvalidInput:
             return None  # what is wrong is said where it is needed
 
@@ -143,11 +146,11 @@ class SuiteSession:
 
     def _compiled(self, sources: Sources, waiting: CompilerRun | None = None) -> Artifacts:
         """What forge has compiled of the sources as they are, and the rest, compiled now or before."""
-        version = wanted_version(self.project, self.options.use)
+        version = self._solc_choice().wanted_version()
         force = self.project.force
         found = {} if force else forge_artifacts(self.project, sources, version)
         if len(found) < len(sources.texts):
-            solc = self._solc(self.tell)
+            solc = self._solc(sources)
             if version is None and not force:
                 found = forge_artifacts(self.project, sources, solc.version)
             left = sources.texts.keys() - found.keys()
@@ -161,17 +164,24 @@ class SuiteSession:
     def _storage_layouts(self, sources: Sources) -> Layouts:
         """None without a compiler: the cheatcode that asks for them says so then, and other tests run."""
         try:
-            solc = self._solc()
+            solc = self._solc(sources)
         except InvalidInput as error:
             self.tell(f"vm.getStorageSlots has no storage layouts: {error}")
             return {}
         return storage_layouts(self.project, sources, solc)
 
-    def _solc(self, tell: Callable[[str], None] = lambda _: None) -> Solc:
-        if self._chosen is None:
+    def _solc(self, sources: Sources) -> Solc:
+        solc = self._solc_choice().solc(sources.texts.items())
+        if self.options.verbosity and solc != self._named:
+            self._named = solc
+            self.tell(f"Using Solc {solc.version} of {solc.origin or solc.path}")
+        return solc
+
+    def _solc_choice(self) -> SolcChoice:
+        if self._choice is None:
             options = self.options
-            self._chosen = choose_solc(self.project, options.use, tell, from_project=options.solc_from_project)
-        return self._chosen
+            self._choice = SolcChoice(self.project, options.use, self.tell, from_project=options.solc_from_project)
+        return self._choice
 
     def _sources(self) -> Sources:
         return read_sources(self.project, self._wanted_sources())
@@ -199,7 +209,8 @@ class SuiteSession:
         from fvm_hypervisor.soltest.known_code import KnownCode
         from fvm_hypervisor.soltest.solidity_text import SourceTexts
 
-        trees = syntax_trees(self.project, self._sources(), self._solc())
+        sources = self._sources()
+        trees = syntax_trees(self.project, sources, self._solc(sources))
         return coverage(found, KnownCode(self.artifacts), trees, SourceTexts(self.project.root))
 
     def run(self, network: int | None = None) -> Iterator[SuiteResult]:

@@ -18,23 +18,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from fvm_hypervisor.soltest.version_pragmas import parse_release
 from hypervisor.errors import InvalidInput
 from hypervisor.user_files import read_bounded, user_folder
 
 VERSION: Final = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}")
 _PACKAGE: Final = {"0.8.7": "0.8.7-fixed"}
 """npm's versions of the package that are called otherwise: the package 0.8.7 has the compiler 0.7.5 in it."""
-_ABSENT: Final = {"0.8.1": "0.8.0"}
+ABSENT: Final = {"0.8.1": "0.8.0"}
 """Releases that npm has under no version: the package holds another compiler."""
 _FILE: Final = "soljson.js"
 _PIN: Final = "sha256"
 _MOST: Final = 64 << 20
 """Bytes of a compiler. The longest release until now, 0.8.11, has 27 million."""
-
-
-def parse_version(version: str) -> tuple[int, ...]:
-    """A release as numbers, which compare."""
-    return tuple(int(part) for part in version.split("."))
 
 
 def find_program(name: str, remedy: str) -> str:
@@ -48,7 +44,7 @@ def find_program(name: str, remedy: str) -> str:
 def cached_versions() -> list[str]:
     """The releases in the cache, the newest first."""
     found = (place.parent.name for place in _folder().glob(f"*/{_FILE}"))
-    return sorted((name for name in found if VERSION.fullmatch(name)), key=parse_version, reverse=True)
+    return sorted((name for name in found if VERSION.fullmatch(name)), key=parse_release, reverse=True)
 
 
 def cached_file(version: str) -> Path:
@@ -58,21 +54,21 @@ def cached_file(version: str) -> Path:
     if digest != _pinned(version):
         raise InvalidInput(
             f"{place} is not solc {version}: its SHA-256 is {digest}, expected {_pinned(version)}."
-            f" Delete {place.parent} and install it again with --use {version}"
+            f" Delete {place.parent}: the compiler is fetched again"
         )
     return place
 
 
 def install(version: str) -> Path:
     """npm's package of a release, its compiler put into the cache. Raises InvalidInput with npm's words."""
-    if version in _ABSENT:
-        raise InvalidInput(f"npm's package of solc {version} holds {_ABSENT[version]}: choose another one with --use")
+    if version in ABSENT:
+        raise InvalidInput(f"npm's package of solc {version} holds {ABSENT[version]}: choose another one with --use")
     folder = _folder() / version
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         source = _download(version, Path(scratch))
         digest = sha256(source).hexdigest()
-        known = _known().get(version)
+        known = known_releases().get(version)
         if known is not None and digest != known:
             raise InvalidInput(f"npm's solc {version} is not the released one: SHA-256 {digest}, expected {known}")
         for name, content in (
@@ -90,7 +86,7 @@ def _folder() -> Path:
 
 
 def _pinned(version: str) -> str:
-    known = _known().get(version)
+    known = known_releases().get(version)
     if known is not None:
         return known
     try:
@@ -100,7 +96,8 @@ def _pinned(version: str) -> str:
 
 
 @cache
-def _known() -> dict[str, str]:
+def known_releases() -> dict[str, str]:
+    """Return the SHA-256 of npm's `soljson.js` by release."""
     pins: dict[str, str] = json.loads(Path(__file__).with_name("solc_sha256.json").read_text(encoding="ascii"))
     return pins
 

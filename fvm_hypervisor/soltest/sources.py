@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -87,6 +87,11 @@ def read_sources(project: Project, names: Iterable[str]) -> Sources:
             todo.append((found, f"{name} imports '{imported}'"))
         edges[name] = tuple(targets)
     return Sources(dict(sorted(texts.items())), own, tuple(remappings), edges)
+
+
+def read_texts(project: Project, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield these sources, without what they import. Raises InvalidInput for one that cannot be read."""
+    return ((name, _read(project.root, name, "")) for name in names)
 
 
 def imports(text: str) -> list[str]:

@@ -107,6 +107,7 @@ def start(clients: Path, *command: str | Path, folder: Path = PROJECT, **more: s
         "PATH": search_path(clients),
         "NO_COLOR": "1",
         "FOUNDRY_DISABLE_NIGHTLY_WARNING": "1",
+        "FOUNDRY_OFFLINE": "true",
         "HARDHAT_DISABLE_TELEMETRY_PROMPT": "true",
         "CI": "true",
     }  # fmt: skip

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.soltest.compiler import choose_solc
 from fvm_hypervisor.soltest.compiling import compiled_sources
 from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from fvm_hypervisor.soltest.sources import own_sources, read_sources
 from tests.clients.conftest import EXAMPLE, run, start
 
@@ -91,7 +91,7 @@ def test_the_code_of_what_changed_is_that_of_compiling_everything(clients: Path,
     """To the byte, the metadata's hash at its end included."""
     loaded = load_project(project)
     loaded = replace(loaded, compiler=replace(loaded.compiler, optimizer=True, via_ir=via_ir))
-    solc = choose_solc(loaded, str(clients / "node_modules" / "solc"))
+    solc = SolcChoice(loaded, str(clients / "node_modules" / "solc")).solc()
 
     def codes(cache: str, told: list[str]) -> dict[tuple[str, str], list[str]]:
         sources = read_sources(loaded, own_sources(loaded))

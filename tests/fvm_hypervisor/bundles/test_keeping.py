@@ -13,8 +13,8 @@ from typing import cast
 import pytest
 
 from fvm_hypervisor.builtin_actors.releases import Release, releases
-from fvm_hypervisor.bundles.download import DownloadFailed
 from fvm_hypervisor.bundles.keeping import add, fetch
+from fvm_hypervisor.download import DownloadFailed
 from hypervisor import Bundle
 from hypervisor.bundle_library import actors_version, downloaded_releases, find_release
 from hypervisor.errors import BundleError

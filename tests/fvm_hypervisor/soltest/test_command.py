@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from fvm_hypervisor.cli.main import app
 from fvm_hypervisor.soltest import session
+from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from tests.fvm_hypervisor.soltest.contracts import FAIL, PASS, artifact, forge_out
 
 
@@ -206,7 +207,7 @@ def test_what_forge_has_compiled_is_not_taken_where_all_is_to_be_compiled(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(session, "wanted_version", lambda *_: "0.8.30")
+    monkeypatch.setattr(SolcChoice, "wanted_version", lambda _: "0.8.30")
 
     def of_forge(*_: object) -> dict[str, object]:
         asked.append("forge's")

@@ -1,4 +1,4 @@
-"""Which compiler runs: a pinned release of the cache, and nothing of the checkout unless the user says so."""
+"""Which compiler runs: a pinned release, fetched where none is there, and nothing of the checkout without consent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from fvm_hypervisor.soltest import solc_packages
-from fvm_hypervisor.soltest.compiler import CompileError, Solc, choose_solc
+from fvm_hypervisor.soltest.compiler import CompileError, Solc
 from fvm_hypervisor.soltest.project import CompilerSettings, Project
+from fvm_hypervisor.soltest.solc_choice import SolcChoice
+from fvm_hypervisor.soltest.version_pragmas import parse_release
 from hypervisor.errors import InvalidInput
 
 NODE = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
@@ -26,9 +29,22 @@ HOSTILE = "require('fs').writeFileSync({path!r}, 'ran'); module.exports = {{ cwr
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache of compilers of a user who has none."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "fvm-hypervisor" / "solc"
+    """The cache of a user who has no compiler; npm fails unless a test has its own."""
+    for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    fake_npm(tmp_path, monkeypatch, "echo 'npm error offline' >&2; exit 1")
+    return tmp_path / "XDG_CACHE_HOME" / "fvm-hypervisor" / "solc"
+
+
+def choose_solc(
+    wanted: Project,
+    use: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+    *,
+    from_project: bool = False,
+    **texts: str,
+) -> Solc:
+    return SolcChoice(wanted, use, tell, from_project=from_project).solc(texts.items())
 
 
 def put(cache: Path, version: str, source: str, pin: str | None = None) -> Path:
@@ -55,7 +71,7 @@ def project(root: Path, version: str | None = None) -> Project:
 
 def fake_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     program = tmp_path / "bin" / "npm"
-    program.parent.mkdir()
+    program.parent.mkdir(exist_ok=True)
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
@@ -76,7 +92,7 @@ def test_a_compiler_that_lies_in_a_checkout_or_above_does_not_run(tmp_path: Path
     package(tmp_path / place, "0.8.999", HOSTILE.format(path=str(trace)))
     wanted = project(tmp_path / "project", "0.8.999")
     with pytest.raises(
-        InvalidInput, match=r"asks for solc 0\.8\.999, and the cache has none: run with --use 0\.8\.999"
+        InvalidInput, match=r"asks for solc 0\.8\.999, whose SHA-256 is not known here: --use 0\.8\.999"
     ):
         choose_solc(wanted, None)
     put(cache, "0.8.999", SOURCE.format("cached"))
@@ -92,7 +108,7 @@ def test_the_projects_own_compiler_runs_where_the_user_says_so_and_its_parents_n
     for version in (None, "0.8.999"):
         found = choose_solc(project(tmp_path / "project", version), None, from_project=True)
         assert found.start().ask({})["compiler"] == "own"
-    with pytest.raises(InvalidInput, match=r"--use 0\.8\.998.* --solc-from-project, which runs .*, 0\.8\.999$"):
+    with pytest.raises(InvalidInput, match=r"--use 0\.8\.998 gets it from npm"):
         choose_solc(project(tmp_path / "project", "0.8.998"), None, from_project=True)
 
 
@@ -129,7 +145,7 @@ def test_a_release_that_was_changed_in_the_cache_is_refused(tmp_path: Path, cach
     place = put(cache, "0.8.999", SOURCE.format("cached"))
     place.write_text(HOSTILE.format(path="x"))
     with pytest.raises(
-        InvalidInput, match=r"is not solc 0\.8\.999: its SHA-256 is .*install it again with --use 0\.8\.999"
+        InvalidInput, match=r"is not solc 0\.8\.999: its SHA-256 is .*Delete .*: the compiler is fetched again"
     ):
         choose_solc(project(tmp_path), "0.8.999")
 
@@ -149,9 +165,42 @@ def test_the_newest_of_the_cache_is_taken_where_the_project_asks_for_none(tmp_pa
     assert choose_solc(project(tmp_path), None).version == "0.8.1000"
 
 
-def test_without_any_compiler_the_remedy_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"^no solc is in the cache: run with --use VERSION, and npm gets it$"):
-        choose_solc(project(tmp_path), None)
+def test_npm_brings_a_release_of_the_table_that_foundry_toml_or_the_pragmas_ask_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one line, and without --use: its SHA-256 is known. 0.8.37 is the newest release of the table."""
+    source = SOURCE.format("npm's").encode()
+    monkeypatch.setattr(
+        "fvm_hypervisor.soltest.solc_packages.known_releases",
+        lambda: dict.fromkeys(("0.8.1", "0.8.20", "0.8.37"), sha256(source).hexdigest()),
+    )
+    fake_npm(tmp_path, monkeypatch, f"cp {tarball(tmp_path / 'solc.tgz', source)} $(echo $2 | tr @ -).tgz")
+    told: list[str] = []
+    first = choose_solc(project(tmp_path / "project", "0.8.20"), tell=told.append)
+    assert (first.version, first.path.read_bytes(), told) == ("0.8.20", source, ["Installing Solc 0.8.20 from npm"])
+    assert choose_solc(project(tmp_path / "project"), tell=told.append, A="pragma solidity ^0.8.8;") == first
+    newer = choose_solc(project(tmp_path / "project"), tell=told.append, A="pragma solidity >=0.8.21;")
+    assert (newer.version, told[1:]) == ("0.8.37", ["Installing Solc 0.8.37 from npm"])
+
+
+def test_offline_no_compiler_is_fetched_and_the_installed_ones_are_named(tmp_path: Path, cache: Path) -> None:
+    put(cache, "0.8.998", SOURCE.format("cached"))
+    offline = replace(project(tmp_path / "project", "0.8.20"), offline=True)
+    with pytest.raises(InvalidInput) as raised:
+        choose_solc(offline, None, pytest.fail)
+    assert str(raised.value) == (
+        "solc 0.8.20 is not installed, and --offline (offline in foundry.toml) fetches nothing: run once without it, or"
+        " name an installed compiler with --use; installed: 0.8.998"
+    )
+    assert choose_solc(offline, "0.8.998").version == "0.8.998"
+
+
+def test_pragmas_that_no_release_meets_are_named_with_their_sources(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        choose_solc(project(tmp_path), A="pragma solidity =0.7.6;", B="pragma solidity ^0.8.0;")
+    assert str(raised.value).startswith(
+        "no single release of solc is admitted by all pragmas: =0.7.6 (A), ^0.8.0 (B). Name one with --use"
+    )
 
 
 def test_npm_brings_a_release_which_is_pinned_from_then_on(
@@ -167,7 +216,7 @@ def test_npm_brings_a_release_which_is_pinned_from_then_on(
     )
     told: list[str] = []
     found = choose_solc(project(tmp_path / "project"), "0.8.999", told.append)
-    assert found == Solc("0.8.999", cache / "0.8.999" / "soljson.js", True)
+    assert found == Solc("0.8.999", cache / "0.8.999" / "soljson.js", True, "npm")
     assert (found.path.read_bytes(), told) == (source, ["Installing Solc 0.8.999 from npm"])
     assert (cache / "0.8.999" / "sha256").read_text() == sha256(source).hexdigest()
     assert sorted(place.name for place in (cache / "0.8.999").iterdir()) == ["sha256", "soljson.js"]
@@ -226,17 +275,6 @@ def test_what_npm_says_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert str(raised.value) == words
 
 
-def test_another_compiler_than_the_project_asks_for_is_refused_with_the_remedies(tmp_path: Path, cache: Path) -> None:
-    put(cache, "0.8.999", SOURCE.format("cached"))
-    package(tmp_path / "node_modules/solc", "0.8.26", "")
-    with pytest.raises(InvalidInput) as raised:
-        choose_solc(project(tmp_path, "0.5.99"), None)
-    assert str(raised.value) == (
-        "foundry.toml asks for solc 0.5.99, and the cache has 0.8.999: run with --use 0.5.99, and npm gets it, or with"
-        " --use 0.8.999, or with --solc-from-project, which runs the project's own node_modules/solc, 0.8.26"
-    )
-
-
 def test_a_compiler_that_is_too_old_is_refused_before_npm_gets_it(tmp_path: Path) -> None:
     """npm's solc takes standard JSON from 0.5.0 on."""
     package(tmp_path / "old", "0.4.26", "")
@@ -266,8 +304,8 @@ def test_a_compiler_that_ends_without_an_answer_is_named_with_its_words(tmp_path
 
 
 def test_the_table_is_of_releases_from_the_oldest_on() -> None:
-    known = solc_packages._known()
+    known = solc_packages.known_releases()
     assert known["0.8.9"] == "5b25f987aae32a0275fdc6c1be36cc47cf126024a04dafd8e4be39a1d1d1422c"  # as in solc-bin's list
     assert known["0.7.6"] == "b94e69dfb056b3e26080f805ab43b668afbc0ac70bf124bfb7391ecfc0172ad2"
     assert all(solc_packages.VERSION.fullmatch(name) and len(bytes.fromhex(pin)) == 32 for name, pin in known.items())
-    assert min(map(solc_packages.parse_version, known)) == (0, 5, 0)
+    assert min(map(parse_release, known)) == (0, 5, 0)

@@ -13,6 +13,7 @@ import pytest
 from fvm_hypervisor.soltest.discovery import SuiteFilter
 from fvm_hypervisor.soltest.project import Project
 from fvm_hypervisor.soltest.session import Options, SuiteSession
+from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from fvm_hypervisor.soltest.sources import own_sources, read_sources
 from fvm_hypervisor.soltest.storage_layouts import asks_for_layouts, storage_layouts
 
@@ -50,7 +51,7 @@ def test_layouts_are_asked_for_where_a_source_uses_the_cheatcode(
     uses: str, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     solc = AskedSolc()
-    monkeypatch.setattr("fvm_hypervisor.soltest.session.choose_solc", lambda *_, **__: solc)
+    monkeypatch.setattr(SolcChoice, "installed", lambda *_: solc)
     session = SuiteSession(project(tmp_path, uses), SuiteFilter(), Options())
     session.compiled()
     assert len(solc.asked) == times

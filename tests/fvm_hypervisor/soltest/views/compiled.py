@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fvm_hypervisor.soltest.artifact import ArtifactPlace, Artifacts
-from fvm_hypervisor.soltest.compiler import choose_solc
 from fvm_hypervisor.soltest.compiling import artifacts_of, compiled_sources
 from fvm_hypervisor.soltest.project import load_project
+from fvm_hypervisor.soltest.solc_choice import SolcChoice
 from fvm_hypervisor.soltest.sources import own_sources, read_sources
 from fvm_hypervisor.soltest.syntax_trees import syntax_trees
 
@@ -42,7 +42,7 @@ def trees() -> dict[str, Any]:
 
 def write(solc: str) -> None:
     project = load_project(HERE)
-    sources, compiler = read_sources(project, own_sources(project)), choose_solc(project, solc)
+    sources, compiler = read_sources(project, own_sources(project)), SolcChoice(project, solc).solc()
     with TemporaryDirectory() as empty:  # all sources in one run of the compiler: they have the same numbers
         fresh = replace(project, cache=empty)
         found = artifacts_of(HERE, compiled_sources(fresh, sources, sources.texts, compiler))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fvm_hypervisor.bundles.download import DownloadFailed, download
+from fvm_hypervisor.download import DownloadFailed, download
 from hypervisor.errors import InvalidInput
 from tests.fvm_hypervisor.bundles.server import Site, serving
 

@@ -34,8 +34,12 @@ class DownloadFailed(HypervisorError):
     """A file did not arrive whole; what did arrive is kept for the next attempt."""
 
 
-def download(url: str, part: Path, limit: int, progress: Callable[[int], None] | None = None) -> None:
+def download(
+    url: str, part: Path, limit: int, progress: Callable[[int], None] | None = None, timeout: float = TIMEOUT
+) -> None:
     """Download `url` into `part`, after what is there already; at most `limit` bytes. `progress` gets the bytes.
+
+    A server that sends nothing for `timeout` seconds counts as gone.
 
     Raises InvalidInput for another scheme than HTTP or a longer file (then nothing is left), DownloadFailed, OSError
     where the file cannot be written.
@@ -43,7 +47,7 @@ def download(url: str, part: Path, limit: int, progress: Callable[[int], None] |
     _check_address(url)
     have = part.stat().st_size if part.exists() else 0
     try:
-        with _ask(url, have) as response:
+        with _ask(url, have, timeout) as response:
             start = have if response.status == _PARTIAL and _first_byte(response) == have else 0
             if response.status == _PARTIAL and not start:
                 part.unlink(missing_ok=True)
@@ -57,7 +61,7 @@ def download(url: str, part: Path, limit: int, progress: Callable[[int], None] |
             _number((error.headers.get("Content-Range") or "").rpartition("/")[2]) != have
         ):  # what is there is of another file
             part.unlink()
-            download(url, part, limit, progress)
+            download(url, part, limit, progress, timeout)
 
 
 def _check_address(url: str) -> None:
@@ -70,7 +74,7 @@ def _check_address(url: str) -> None:
     raise InvalidInput(f"'{url}' cannot be downloaded: expected an address that begins with https:// or http://")
 
 
-def _ask(url: str, have: int) -> HTTPResponse:
+def _ask(url: str, have: int, timeout: float) -> HTTPResponse:
     opener = request.OpenerDirector()
     for handler in _HANDLERS:
         opener.add_handler(handler())
@@ -78,7 +82,7 @@ def _ask(url: str, have: int) -> HTTPResponse:
     if have:
         wanted.add_header("Range", f"bytes={have}-")
     try:
-        response: HTTPResponse = opener.open(wanted, timeout=TIMEOUT)
+        response: HTTPResponse = opener.open(wanted, timeout=timeout)
     except HTTPError:
         raise
     except (OSError, HTTPException, ValueError, OverflowError) as error:

@@ -1,0 +1,183 @@
+"""The choice of a project's Solidity compiler, and its installation where this machine has none that fits.
+
+The release is the one that `--use` or foundry.toml names, or else the newest installed one that the pragmas admit, or
+else the newest one that they admit. A native program is taken before npm's compiler: both write the same code. One that
+is not installed is fetched from the Solidity project's binaries, or from npm.
+
+A compiler that lies in the project is code of the project: it runs only with consent (`--solc-from-project`), and one
+of a folder above never does.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from fvm_hypervisor.soltest.compiler import Solc
+from fvm_hypervisor.soltest.project import Project
+from fvm_hypervisor.soltest.solc_natives import OFFICIAL, check_native, native_programs
+from fvm_hypervisor.soltest.solc_packages import ABSENT, VERSION, cached_file, cached_versions, install, known_releases
+from fvm_hypervisor.soltest.version_pragmas import Pragmas, parse_release
+from hypervisor.errors import InvalidInput
+
+Texts = Iterable[tuple[str, str]]
+"""Sources by name, of which the pragmas are read."""
+NPM: Final = "npm"
+_OLDEST: Final = "0.5.0"
+"""Earlier releases compile no standard JSON."""
+
+
+def installed_compilers(root: Path) -> list[tuple[str, str]]:
+    """Return the releases of this machine, the newest first, each with where it is from; of `root` none counts."""
+    found = [(native.version, native.origin) for native in native_programs(root)]
+    found += [(version, NPM) for version in cached_versions()]
+    return sorted(found, key=lambda one: parse_release(one[0]), reverse=True)
+
+
+class SolcChoice:
+    """Chooses the compiler of a project; each one is checked once. `tell` gets a line before one is fetched."""
+
+    def __init__(
+        self,
+        project: Project,
+        use: str | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+        *,
+        from_project: bool = False,
+    ) -> None:
+        self._project, self._use, self._tell, self._from_project = project, use, tell, from_project
+        self._checked: dict[str, Solc | None] = {}
+
+    def solc(self, texts: Texts = ()) -> Solc:
+        """Return the compiler, fetched if necessary. Raises InvalidInput with the remedy."""
+        found = self.installed(texts)
+        if found is not None:
+            return found
+        version = self._version() or self._newest_release(Pragmas(texts))
+        self._checked[version] = found = self._fetched(version)
+        return found
+
+    def installed(self, texts: Texts = ()) -> Solc | None:
+        """Return the compiler if it is on this machine. Raises InvalidInput for one that cannot be used."""
+        named = self._use or self._project.compiler.version
+        if named is not None and not VERSION.fullmatch(named):
+            return _of_age(_solc_at(Path(named)) if self._use else self._named_by_project(named))
+        own = self._own_package() if self._from_project and self._use is None else None
+        if own is not None and named in (None, own.version):
+            return _of_age(own)
+        if named is not None:
+            _check_age(named)
+            return self._of_release(named)
+        pragmas = Pragmas(texts)
+        for version in dict.fromkeys(version for version, _ in installed_compilers(self._project.root)):
+            if parse_release(version) >= parse_release(_OLDEST) and pragmas.admit(version):
+                found = self._of_release(version)
+                if found is not None:
+                    return found
+        return None
+
+    def wanted_version(self) -> str | None:
+        """Return the release that is asked for by name, None where the pragmas choose. Raises InvalidInput."""
+        if self._use is not None and not VERSION.fullmatch(self._use):
+            return _solc_at(Path(self._use)).version
+        return self._version()
+
+    def _version(self) -> str | None:
+        named = self._use or self._project.compiler.version
+        return named if named is not None and VERSION.fullmatch(named) else None
+
+    def _of_release(self, version: str) -> Solc | None:
+        """An installed compiler of a release: native, or of npm in the cache."""
+        if version not in self._checked:
+            self._checked[version] = self._checked_release(version)
+        return self._checked[version]
+
+    def _checked_release(self, version: str) -> Solc | None:
+        for found in native_programs(self._project.root):
+            if found.version == version and check_native(found):
+                return Solc(version, found.path, False, found.origin)
+        return Solc(version, cached_file(version), True, NPM) if version in cached_versions() else None
+
+    # --- what is not installed --------------------------------------------------------------------------------------
+
+    def _newest_release(self, pragmas: Pragmas) -> str:
+        found = pragmas.newest(version for version in known_releases() if version not in ABSENT)
+        if found is None:
+            raise InvalidInput(
+                f"no single release of solc is admitted by all pragmas: {pragmas.shown()}. Name one with --use, or"
+                " leave sources out with --skip: a run compiles all sources with one compiler"
+            )
+        return found
+
+    def _fetched(self, version: str) -> Solc:
+        if self._project.offline:
+            there = dict.fromkeys(version for version, _ in installed_compilers(self._project.root))
+            raise InvalidInput(
+                f"solc {version} is not installed, and --offline (offline in foundry.toml) fetches nothing: run once"
+                f" without it, or name an installed compiler with --use; installed: {', '.join(there) or 'none'}"
+            )
+        from fvm_hypervisor.soltest.solc_download import NativeUnavailable, install_native
+
+        try:
+            return Solc(version, install_native(version, self._tell), False, OFFICIAL)
+        except NativeUnavailable:
+            pass  # npm has all releases, for all platforms
+        if version not in known_releases() and self._use is None:
+            raise InvalidInput(
+                f"foundry.toml asks for solc {version}, whose SHA-256 is not known here: --use {version} gets it from"
+                " npm, and later runs expect the same bytes"
+            )
+        self._tell(f"Installing Solc {version} from npm")
+        return Solc(version, install(version), True, NPM)
+
+    # --- compilers of the project -----------------------------------------------------------------------------------
+
+    def _own_package(self) -> Solc | None:
+        folder = self._project.root / "node_modules" / "solc"
+        return _package(folder) if (folder / "package.json").is_file() else None
+
+    def _named_by_project(self, path: str) -> Solc:
+        if not self._from_project:
+            raise InvalidInput(
+                f"foundry.toml names the compiler {path}, which runs with --solc-from-project only:"
+                " it is a program of the project's choice. --use VERSION compiles with a released one"
+            )
+        return _solc_at(self._project.root / path)
+
+
+def _check_age(version: str) -> None:
+    if parse_release(version) < parse_release(_OLDEST):
+        raise InvalidInput(f"solc {version} is too old: versions from {_OLDEST} on can be used")
+
+
+def _of_age(solc: Solc) -> Solc:
+    if VERSION.fullmatch(solc.version):
+        _check_age(solc.version)
+    return solc
+
+
+def _solc_at(path: Path) -> Solc:
+    """A folder of npm's package, or a program."""
+    if (path / "package.json").is_file():
+        return _package(path)
+    if not path.is_file():
+        raise InvalidInput(
+            f"--use {path}: there is no such folder or program, and a version has three numbers: 0.8.37, say"
+        )
+    program = path.resolve()
+    done = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    found = VERSION.search(done.stdout)
+    if found is None:
+        raise InvalidInput(f"--use {path}: it does not say its version")
+    return Solc(found.group(), program, False)
+
+
+def _package(folder: Path) -> Solc:
+    try:
+        version = str(json.loads((folder / "package.json").read_text(encoding="utf-8"))["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InvalidInput(f"{folder} is not npm's package solc: its package.json names no version") from None
+    return Solc(version, folder.resolve() / "soljson.js", True)

@@ -1,0 +1,89 @@
+"""Native solc programs of the Solidity project's list, downloaded into the user's cache.
+
+The list has a SHA-256 for each release and platform; solc_natives.py checks a program against it at each use.
+`FVM_SOLC_BINARIES` names a mirror; where it is empty, nothing is downloaded. Layout: README of the Solidity project's
+repository solc-bin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from fvm_hypervisor.download import DownloadFailed, download
+from fvm_hypervisor.soltest.solc_natives import LARGEST, native_folder, platform_name, reported_version
+from hypervisor.errors import InvalidInput
+
+MIRROR: Final = "FVM_SOLC_BINARIES"
+_BINARIES: Final = "https://binaries.soliditylang.org"
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_.+-]{1,100}")
+_SILENCE: Final = 5.0
+"""Seconds after which a server that sends nothing counts as gone; npm is asked then."""
+_LARGEST_LIST: Final = 4 << 20
+
+
+class NativeUnavailable(Exception):
+    """The official list has no program for this platform and release, or it cannot be reached."""
+
+
+def install_native(version: str, tell: Callable[[str], None]) -> Path:
+    """Download a release's program into the user's cache, checked against the list's SHA-256; return its path.
+
+    `tell` gets a line before the program is downloaded. Raises NativeUnavailable, and InvalidInput where a program has
+    another SHA-256 than the list says.
+    """
+    name, base = platform_name(), os.environ.get(MIRROR, _BINARIES).rstrip("/")
+    if name is None or not base:
+        raise NativeUnavailable("there is no native solc for this platform")
+    folder = native_folder(name) / version
+    with tempfile.TemporaryDirectory(prefix="fvm-solc-") as scratch:
+        part = Path(scratch) / "part"
+        try:
+            file, expected = _listed(f"{base}/{name}", version, part)
+            tell(f"Installing Solc {version} for {name}")
+            part.unlink()
+            download(f"{base}/{name}/{file}", part, LARGEST, timeout=_SILENCE)
+        except (DownloadFailed, OSError) as error:
+            raise NativeUnavailable(str(error)) from None
+        content = part.read_bytes()
+    digest = sha256(content).hexdigest()
+    if digest != expected:
+        raise InvalidInput(f"{base}/{name}/{file} is not solc {version}: SHA-256 {digest}, the list has {expected}")
+    return _keep(folder, content, digest, version)
+
+
+def _keep(folder: Path, content: bytes, digest: str, version: str) -> Path:
+    """Put a program into the cache, if it runs here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        program = Path(scratch) / "solc"
+        program.write_bytes(content)
+        program.chmod(0o755)
+        if reported_version(program) != version:
+            raise NativeUnavailable(f"solc {version} does not run on this machine")
+        pin = Path(scratch) / "sha256"
+        pin.write_text(digest, encoding="ascii")
+        for file in (pin, program):  # the program last: it makes the release there
+            file.replace(folder / file.name)
+    return folder / "solc"
+
+
+def _listed(url: str, version: str, part: Path) -> tuple[str, str]:
+    """Return the name and the SHA-256 of a release's file in the list. Raises NativeUnavailable, DownloadFailed."""
+    download(f"{url}/list.json", part, _LARGEST_LIST, timeout=_SILENCE)
+    try:
+        content: dict[str, Any] = json.loads(part.read_bytes())
+        file = content["releases"][version]
+        (build,) = (build for build in content["builds"] if build["path"] == file)
+        digest = str(build["sha256"]).removeprefix("0x")
+        if not _FILE_NAME.fullmatch(file) or len(bytes.fromhex(digest)) != sha256().digest_size:
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        raise NativeUnavailable(f"{url}/list.json names no solc {version}") from None
+    return file, digest
