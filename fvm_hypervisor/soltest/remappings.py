@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import posixpath
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fvm_hypervisor.soltest.library_remappings import find_libraries
 from hypervisor.errors import InvalidInput
 
 _CODE_FOLDERS: Final = ("src", "contracts")
-_NESTED: Final = ("lib", "node_modules")
+_NOT_LIBRARIES: Final = ("lib/", "src/", "contracts/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,21 @@ def all_remappings(
     and, if `automatic`, those of the libraries. Raises InvalidInput with the file that is wrong.
     """
     own = [*first, *_of_file(root), *configured]
-    found = {(remapping.context, remapping.prefix): remapping for remapping in reversed(own)}
+    found = list({(remapping.context, remapping.prefix): remapping for remapping in reversed(own)}.values())
     if automatic:
-        for lib in libs:
-            for remapping in _of_libraries(root, lib):
-                found.setdefault((remapping.context, remapping.prefix), remapping)
-    return tuple(sorted(found.values(), key=str))
+        for remapping in _of_libraries(root, libs):
+            if not any(_is_in_conflict(remapping, other) for other in found):
+                found.append(remapping)
+    return tuple(sorted(found, key=str))
+
+
+def _is_in_conflict(new: Remapping, old: Remapping) -> bool:
+    """Return whether a library's remapping is left out for another one: prefixes must not begin with each other."""
+    if new.prefix.endswith(".sol"):
+        return new == old or not new.target.endswith(".sol")
+    old_folder = old.prefix if old.prefix.endswith("/") else f"{old.prefix}/"
+    overlaps = new.prefix.startswith(old_folder) or old.prefix.startswith(new.prefix)
+    return overlaps and new.context == old.context
 
 
 def _of_file(folder: Path) -> list[Remapping]:
@@ -93,33 +103,60 @@ def _of_file(folder: Path) -> list[Remapping]:
         raise InvalidInput(f"{file}: {error.strerror}") from None
 
 
-def _of_library(folder: Path) -> list[Remapping]:
-    """What a library says for itself: in `remappings.txt`, and in the default profile of its `foundry.toml`."""
-    found = _of_file(folder)
+def _of_libraries(root: Path, libs: Sequence[str]) -> list[Remapping]:
+    """Return the remappings of libraries: those that they configure for themselves, and those that are found.
+
+    Of several with the same context and prefix the one with the shortest target counts. npm's packages are imported by
+    their names (`package_of`).
+    """
+    folders = [lib for lib in libs if posixpath.basename(lib) != "node_modules" and (root / lib).is_dir()]
+    found = [remapping for lib in folders for place in _configured(root, lib) for remapping in _of_project(root, place)]
+    for lib in folders:
+        found += [
+            Remapping(prefix, _relative(target, root))
+            for prefix, target in find_libraries(str(root / lib)).items()
+            if prefix not in _NOT_LIBRARIES
+        ]
+    nearest: dict[tuple[str, str], Remapping] = {}
+    for remapping in found:
+        old = nearest.setdefault((remapping.context, remapping.prefix), remapping)
+        if _depth(root, remapping) < _depth(root, old):
+            nearest[remapping.context, remapping.prefix] = remapping
+    return [remapping for _, remapping in sorted(nearest.items())]
+
+
+def _depth(root: Path, remapping: Remapping) -> int:
+    return len((root / remapping.target).parts)
+
+
+def _relative(target: str, root: Path) -> str:
+    return target.removeprefix(f"{root}/")
+
+
+def _configured(root: Path, lib: str) -> list[str]:
+    """Return the libraries' folder and those in it that have a `foundry.toml`."""
+    inner = sorted(path.name for path in (root / lib).iterdir() if path.is_dir())
+    places = [lib, *(posixpath.join(lib, name) for name in inner)]
+    return [place for place in places if (root / place / "foundry.toml").is_file()]
+
+
+def _of_project(root: Path, place: str) -> list[Remapping]:
+    """Return the remappings of a library that is a project of forge's, as imports of the project at `root` see them."""
+    folder = root / place
     file = folder / "foundry.toml"
-    if not file.is_file():
-        return found
     try:
-        profiles = tomllib.loads(file.read_text(encoding="utf-8")).get("profile", {})
-        return found + [Remapping.parse(text) for text in profiles.get("default", {}).get("remappings", ())]
+        profile = tomllib.loads(file.read_text(encoding="utf-8")).get("profile", {}).get("default", {})
+        configured = [Remapping.parse(text) for text in profile.get("remappings", ())]
+        src, libs = profile.get("src"), tuple(str(lib) for lib in profile.get("libs", ("lib",)))
+        automatic = profile.get("auto_detect_remappings", True)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError, TypeError, InvalidInput) as error:
         raise InvalidInput(f"{file}: {error}") from None
-
-
-def _of_libraries(root: Path, lib: str) -> Iterator[Remapping]:
-    """One for each folder of libraries' folder, then what these have for themselves."""
-    folder = root / lib
-    if not folder.is_dir() or posixpath.basename(lib) == "node_modules":
-        return  # npm's packages are imported by their names: see `package_of`
-    inner: list[Remapping] = []
-    for library in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        place = f"{lib}/{library.name}"
-        code = next((f"{place}/{name}/" for name in _CODE_FOLDERS if (library / name).is_dir()), f"{place}/")
-        yield Remapping(f"{library.name}/", code)
-        inner += [Remapping(found.prefix, f"{place}/{found.target}") for found in _of_library(library)]
-        for nested in _NESTED:
-            inner += _of_libraries(root, f"{place}/{nested}")
-    yield from inner
+    inside = [lib for lib in libs if (folder / lib).resolve() not in (root.resolve(), *root.resolve().parents)]
+    found = list(all_remappings(folder, (), configured, inside, automatic))
+    if src is None:
+        src = next((name for name in _CODE_FOLDERS if (folder / name).is_dir()), _CODE_FOLDERS[0])
+    found.append(Remapping(f"{posixpath.basename(place)}/", _with_slash(str(src))))
+    return [Remapping(one.prefix, posixpath.join(place, one.target), one.context) for one in found]
 
 
 def package_of(imported: str, root: Path, libs: Sequence[str]) -> Remapping | None:

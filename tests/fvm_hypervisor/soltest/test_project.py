@@ -243,6 +243,46 @@ def test_libraries_are_remapped_by_themselves(tmp_path: Path) -> None:
     }
 
 
+# Each with what `forge remappings` of 1.7.1 prints for these files.
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        pytest.param(
+            ("lib/oz/contracts/token/T.sol", "lib/oz/certora/C.sol", "lib/oz/audit/A.md"),
+            {"oz/=lib/oz/"},
+            id="several folders of sources",
+        ),
+        pytest.param(
+            (
+                "lib/a/lib/std/README",
+                "lib/std/src/S.sol",
+                "lib/std/lib/ds-test/src/t.sol",
+                "lib/std/lib/ds-test/demo/d.sol",
+            ),
+            {"std/=lib/std/src/", "ds-test/=lib/std/lib/ds-test/src/"},
+            id="an empty submodule",
+        ),
+        pytest.param(("lib/deep/x/contracts/C.sol",), {"deep/=lib/deep/"}, id="contracts below another folder"),
+        pytest.param(("lib/one/x/y/C.sol",), {"one/=lib/one/"}, id="one folder that is not called src"),
+        pytest.param(("lib/.hidden/src/H.sol", "lib/t/test/T.sol"), set(), id="hidden, and tests alone"),
+        pytest.param(
+            ("lib/p/foundry.toml", "lib/p/contracts/P.sol", "lib/p/scripts/S.sol"),
+            {"p/=lib/p/"},
+            id="a project with several folders",
+        ),
+        pytest.param(
+            ("remappings.txt", "lib/b/src/B.sol", "lib/c/src/C.sol"),
+            {"b/inner/=x/", "c/=y/"},
+            id="prefixes that begin with another one",
+        ),
+    ],
+)
+def test_libraries_are_found_where_forge_finds_them(tmp_path: Path, files: tuple[str, ...], expected: set[str]) -> None:
+    texts = {name: "b/inner/=x\nc=y\n" if name == "remappings.txt" else "" for name in files}
+    found = project(tmp_path, "[profile.default]\n", texts)
+    assert {str(remapping) for remapping in found.remappings} == expected
+
+
 def test_a_remapping_without_slashes_leads_where_forge_goes(tmp_path: Path) -> None:
     toml = """
 [profile.default]
@@ -303,7 +343,8 @@ def test_a_wrong_remapping_is_blamed_on_the_file_that_has_it(
     folder: str, name: str, content: bytes, words: str, tmp_path: Path
 ) -> None:
     (tmp_path / "lib" / "inner").mkdir(parents=True)
-    (tmp_path / "foundry.toml").write_text("[profile.default]", encoding="utf-8")
+    for place in (tmp_path, tmp_path / "lib" / "inner"):
+        (place / "foundry.toml").write_text("[profile.default]", encoding="utf-8")
     (tmp_path / folder / name).write_bytes(content)
     with pytest.raises(InvalidInput) as refused:
         load_project(tmp_path)
