@@ -27,14 +27,14 @@ TEMPLATES: Final = {RUST: TEMPLATE, "c": "c/tally", "assemblyscript": "assemblys
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _MADE: Final = ("target", "build", "node_modules", "__pycache__", ".pytest_cache", "tip_jar.json")
-"""What building and testing the template leaves beside its sources, and modules (.wasm)."""
+"""Outputs of building and testing a template that are not copied; modules (.wasm) are not either."""
 
 _BUILDERS: Final = {
     "Cargo.toml": ["cargo", "build", "--release"],
     "Makefile": ["make"],
     "package.json": ["npm", "run", "build"],
 }
-"""What builds a project, by the file that says how."""
+"""Build command of a project, by its build file."""
 
 _KEYWORDS: Final = (
     "abstract alloc as async await become box break build const continue core crate deps do dyn else enum examples "
@@ -76,7 +76,7 @@ def new_project(name: str, parent: Path, language: str = RUST) -> Path:
 
 
 def project_commands(folder: Path, *, build: bool = True) -> list[list[str]]:
-    """What builds the project in a folder, and tests it. InvalidInput where none is there."""
+    """Return the commands that build and test the project in a folder; InvalidInput if it has no build file."""
     found = next((command for name, command in _BUILDERS.items() if (folder / name).is_file()), None)
     if found is None:
         raise InvalidInput(f"{folder} holds no actor's project: expected one of {', '.join(_BUILDERS)}")

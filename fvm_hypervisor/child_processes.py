@@ -33,7 +33,7 @@ def no_modules_of_the_folder() -> Iterator[None]:
 
 
 def when_parent_ends(leave: Callable[[], None]) -> None:
-    """In a process that `multiprocessing` started: call `leave`, on another thread, once its parent has ended."""
+    """Call `leave` on another thread when the parent of this `multiprocessing` process ends."""
     parent = parent_process()
     if parent is None:
         return

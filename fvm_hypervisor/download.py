@@ -37,12 +37,12 @@ class DownloadFailed(HypervisorError):
 def download(
     url: str, part: Path, limit: int, progress: Callable[[int], None] | None = None, timeout: float = TIMEOUT
 ) -> None:
-    """Download `url` into `part`, after what is there already; at most `limit` bytes. `progress` gets the bytes.
+    """Download `url` into `part`, continuing a partial file; at most `limit` bytes.
 
-    A server that sends nothing for `timeout` seconds counts as gone.
+    `progress` receives the number of bytes. A server that sends nothing for `timeout` seconds counts as unreachable.
 
-    Raises InvalidInput for another scheme than HTTP or a longer file (then nothing is left), DownloadFailed, OSError
-    where the file cannot be written.
+    Raises InvalidInput for a scheme other than HTTP or a longer file (which is deleted), DownloadFailed, and OSError if
+    the file cannot be written.
     """
     _check_address(url)
     have = part.stat().st_size if part.exists() else 0

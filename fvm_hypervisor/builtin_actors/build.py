@@ -119,8 +119,7 @@ class ToolchainMissing(Exception):
 
 @dataclass(frozen=True)
 class Built:
-    """What the compiler made: modules by actor name in manifest order, of variants the others, and those that stand
-    alone."""
+    """Output of the compiler: modules in manifest order, changed modules of variants, and separate modules."""
 
     modules: dict[str, bytes]
     variants: dict[str, dict[str, bytes]]
@@ -301,7 +300,7 @@ def outputs_alone(folder: Path, built: Alone, compiler: str) -> dict[Path, bytes
 
 
 def module_file(folder: Path, feature: str | None = None) -> Path:
-    """Where the module of a crate that stands alone is committed."""
+    """Return the committed path of the module of a separate crate."""
     return folder / (f"{folder.name}.wasm" if feature is None else f"{folder.name}-{feature}.wasm")
 
 

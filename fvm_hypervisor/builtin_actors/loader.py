@@ -20,7 +20,7 @@ class ActorRecord:
 
 @dataclass(frozen=True, slots=True)
 class BundleRecord:
-    """How the embedded bundle was made, and the version of builtin-actors that it follows.
+    """Build record of the embedded bundle, and the version of builtin-actors that it follows.
 
     `manifest_root` is what a network's bundle is known by, `manifest_data` what the system actor's state names (CIDs
     as text); `source_hash` is the sha-256 of the Rust sources and the compiler's flags; `actors` is in manifest order.
@@ -38,8 +38,10 @@ class BundleRecord:
 
 @dataclass(frozen=True, slots=True)
 class VariantRecord:
-    """What a variant of the bundle is known by, its version, the variant that it is one of, and the actors in which
-    it differs from the bundle."""
+    """Build record of a variant of the bundle.
+
+    It has the variant's roots, its version, its base variant, and the actors that differ from the bundle.
+    """
 
     version: int
     base: str | None
@@ -63,7 +65,7 @@ def bundle_bytes(variant: str | None = None) -> bytes:
 
 
 def _header_end(car: bytes) -> int:
-    """Where the first section of a CAR ends: it begins with its length, an unsigned varint."""
+    """Return the offset after a CAR's header, whose length is an unsigned varint at the start."""
     last = next(place for place, byte in enumerate(car) if byte < 0x80)
     return last + 1 + sum((byte & 0x7F) << 7 * place for place, byte in enumerate(car[: last + 1]))
 

@@ -33,7 +33,7 @@ class Release:
 
     @property
     def name(self) -> str:
-        """What people call it here, `v18-mainnet`; with `.car` the name of its file."""
+        """Name of the release, such as `v18-mainnet`; with `.car` the name of its file."""
         return f"v{self.version}-{self.network}"
 
     @property

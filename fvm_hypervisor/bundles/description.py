@@ -1,4 +1,4 @@
-"""What a bundle holds, ready for JSON: actors with their code, what the code imports and exports, how it was made."""
+"""Description of a bundle, ready for JSON: actors, code, imports, exports and build record."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _module(name: str, code: bytes) -> dict[str, Any]:
 
 
 def _record(bundle: Bundle) -> dict[str, Any] | None:
-    """How the embedded bundle or a variant of it was made; BundleError if the record is of another code."""
+    """Return the build record of the embedded bundle or a variant; BundleError if it belongs to other code."""
     record = bundle_record()
     root = show(bundle.root)
     variant = next((entry for entry in record.variants.values() if entry.manifest_root == root), None)

@@ -61,7 +61,7 @@ class Adapter:
         self._read_count = self._done_count = self._paused_count = 0
         """Requests that were read, those that are done, and how many were read when the editor paused last."""
         self._by_instruction = False
-        """What the step that was asked for last is to be."""
+        """Kind of the step that the client requested last."""
         self._last_mark = self._logged = 0
 
     def serve(self) -> None:
@@ -140,7 +140,7 @@ class Adapter:
         self._after(command)
 
     def _after(self, command: str) -> None:
-        """What is done once the answer is sent."""
+        """Run the part of `command` that follows its response."""
         step = _STEPS.get(command)
         try:
             if command in ("launch", "attach"):
@@ -325,7 +325,10 @@ class Adapter:
     # --- events -----------------------------------------------------------------------------------------------
 
     def _report(self, state: Stop | End) -> None:
-        """Where the session is now. Before it ends, a message stops at the end of its first call: one can go back."""
+        """Send the event for the session's current position.
+
+        A message stops at the end of its first call before it ends, so the client can step back.
+        """
         session = self._launched
         self._branches.clear()
         if isinstance(state, End):

@@ -1,4 +1,4 @@
-"""Where to stop: breakpoints, as people write them, and what they fit.
+"""Breakpoints: parsing, and matching against stop sites.
 
 call f04, call storagepower, call 0x5fbd...     a call of an actor: by an address, a name, its code
 method Transfer, method 3                       a call of a method: by its name or number
@@ -38,9 +38,9 @@ class Breakpoint:
     kind: str
     text: str
     counter: int = -1
-    """Of a pc: the program counter. Of a line: its number. Of an exit: the code, -1 for any. Of gas: the amount."""
+    """Program counter, line number, exit code (-1 for any) or amount of gas, depending on the kind."""
     where: str = ""
-    """Of a pc: the contract, empty for any. Of a line: the end of the file's path. Of others: the text."""
+    """Contract of a pc (empty for any), end of the file's path of a line, or text of other kinds."""
     hits: int = 0
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Breakpoint:
 
     @property
     def every_instruction(self) -> bool:
-        """Whether it must be asked at instructions."""
+        """True if the breakpoint is checked at every instruction."""
         return self.kind in ("pc", "line", "gas")
 
 
@@ -81,7 +81,7 @@ def parse_breakpoint(number: int, text: str) -> Breakpoint:
 
 
 def has_address_form(text: str) -> bool:
-    """Whether people mean an address, right or wrong."""
+    """Return True if `text` has the form of an address, valid or not."""
     return _ADDRESS.fullmatch(text) is not None
 
 
@@ -120,7 +120,7 @@ class Breakpoints:
         raise InvalidInput(f"there is no breakpoint {number}")
 
     def wants_instructions(self, listener: StepListener, call: OpenCall) -> bool:
-        """Whether any of them may fit an instruction of a frame."""
+        """Return True if any breakpoint may match an instruction of the frame."""
         return any(self._may_fit(listener, call, made) for made in self.all if made.every_instruction)
 
     def _may_fit(self, listener: StepListener, call: OpenCall, made: Breakpoint) -> bool:
@@ -171,13 +171,13 @@ class Breakpoints:
 
 
 def same_file(path: str, given: str) -> bool:
-    """Whether a path is the one that people name by its end."""
+    """Return True if one of the paths is the other or ends with it."""
     given = given.removeprefix("./")
     return path == given or path.endswith(f"/{given}") or given.endswith(f"/{path}")
 
 
 def _exits(site: StopSite, wanted: int) -> bool:
-    """Whether a native actor is about to exit with a code, or a call ends with it that did not exit so."""
+    """Return True if a native actor is about to exit with `wanted`, or a call ends with it without such an exit."""
     call = site.call
     if site.mark is MarkKind.SYSCALL and call.syscall is not None and call.syscall.name == EXIT_SYSCALL:
         code = call.syscall.arguments[0]
@@ -189,6 +189,6 @@ def _exits(site: StopSite, wanted: int) -> bool:
 
 
 def passes_mark(listener: StepListener, site: StopSite, gas: int) -> bool:
-    """Whether a message has used so much gas at a place, and had not at the place before."""
+    """Return True if a message has used `gas` at this place, but not at the place before."""
     used, before = listener.used_at(site), listener.used_before
     return before < gas * MILLIGAS_PER_GAS <= used

@@ -56,7 +56,10 @@ class Terminal:
         return f"{name}{warning}\n{self.where()}"
 
     def do(self, line: str) -> str:
-        """What a line gives; an empty one repeats the last one. An error is its text. Raises Quit."""
+        """Execute a command line and return its output; an empty line repeats the previous one.
+
+        Errors are returned as text. Raises Quit.
+        """
         line = line.strip() or self._last
         words = line.split()
         if not words:
@@ -93,7 +96,10 @@ class Terminal:
         )
 
     def go(self, move: Callable[[], Stop | End]) -> str:
-        """Make a move, and show where it leads. The innermost call is looked at then, also if it fails on its way."""
+        """Execute a move and return the resulting position.
+
+        The innermost call is inspected before its frame is discarded, also if it fails.
+        """
         before = self.session.state
         try:
             move()

@@ -37,7 +37,7 @@ class End:
 
     @property
     def text(self) -> str:
-        """How it ended, in words."""
+        """Return the outcome as text."""
         from hypervisor.exit_codes import exit_meaning
 
         if self.problem:

@@ -1,4 +1,4 @@
-"""What happens in an execution, kept as open calls, and where it stops: a tracer that asks a plan at each place.
+"""A tracer that maintains the open calls of an execution, and asks a plan at each place whether to stop.
 
 A plan says at which instructions of a frame it wants to be asked; all others run as fast as the engine can. Where it
 stops, `wait` is called, which returns the next plan once people have seen enough.
@@ -54,18 +54,18 @@ class OpenCall:
     counter: int = -1
     """The program counter of the newest instruction that is known."""
     before: int = -1
-    """That of the instruction before it, as far as it is known."""
+    """Program counter of the previous instruction, if known."""
     look: Callable[[], EvmStep] | None = None
     """Shows the instruction that is about to run."""
     fault: str = ""
     syscall: SyscallEntered | None = None
     result: SyscallLeft | None = None
-    """Of the newest syscall that has returned."""
+    """Result of the last completed syscall."""
     returned: SyscallEntered | None = None
     exited: bool = False
-    """Whether the actor has called `vm::exit`."""
+    """True if the actor has called `vm::exit`."""
     next_shown: int = 1
-    """Where every instruction is reported, the next one that the plan wants."""
+    """Number of the next instruction that the plan wants, when every instruction is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ class StopSite:
     position: Position
     call: OpenCall
     mark: MarkKind | None = None
-    """None before an instruction."""
+    """Kind of the mark; None before an instruction."""
     counter: int = 0
 
 
 class Plan(Protocol):
-    """When to stop next."""
+    """A plan that decides where to stop next."""
 
     @property
     def first_mark(self) -> int:
@@ -88,7 +88,7 @@ class Plan(Protocol):
 
     @property
     def counts_gas(self) -> bool:
-        """Whether it asks for the gas that was used at the place before."""
+        """Return True if the plan needs the gas used at the place before."""
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:
         """Why to stop here; None to go on."""

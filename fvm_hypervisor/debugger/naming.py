@@ -1,4 +1,4 @@
-"""Who is called and by which method, at a stop: by addresses, by the actors' schemas, by contracts' interfaces."""
+"""Names of callees and methods at a stop, from addresses, actor schemas and contract interfaces."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from store.cid import Cid, show
 
 
 class CallWords:
-    """What the state of a machine, schemas and compiled contracts say of calls."""
+    """Names of callees and methods, from the state of a machine, schemas and compiled contracts."""
 
     def __init__(self, machine: Hypervisor, sources: SourceLines) -> None:
         self.machine = machine
@@ -34,7 +34,7 @@ class CallWords:
         self._interfaces: dict[Cid, Interface | None] = {}
 
     def actor(self, call: OpenCall) -> ActorID | None:
-        """Who is called; None where no such actor is there (yet)."""
+        """Return the ID of the callee, or None if the actor does not exist (yet)."""
         known = call.node.actor
         return self.machine.state_tree.lookup_id(call.node.start.to) if known is None else known
 
@@ -79,7 +79,7 @@ class CallWords:
         return describe(found, every) if every else words
 
     def is_called(self, call: OpenCall, who: str) -> bool:
-        """Whether people mean this callee by an address, a name, a code CID, or the name of a contract."""
+        """Return True if `who` is the callee's address, name, code CID, or contract name."""
         compiled = self._sources.of(call).contract
         code = self.code(call)
         if who == self.kind(call) or (compiled is not None and who == compiled.name):
@@ -98,7 +98,7 @@ class CallWords:
         )
 
     def has_method(self, call: OpenCall, method: str) -> bool:
-        """Whether people mean the method that is called, by its number or its name."""
+        """Return True if `method` is the number or the name of the called method."""
         number = call.node.start.method
         if method.isascii() and method.isdigit():
             return int(method) == number

@@ -1,4 +1,4 @@
-"""When an execution stops next: at a place that is known, at the end of a step, at a breakpoint."""
+"""Plans that stop an execution at a known place, at the end of a step, or at a breakpoint."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunTo:
 
     @property
     def first_mark(self) -> int:
-        """That of the place."""
+        """Return the mark of the target."""
         return self.target.mark
 
     def stop(self, listener: StepListener, site: StopSite) -> str | None:  # see `Plan`
@@ -34,7 +34,7 @@ class RunTo:
         return self.reason if is_there else None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
-        """That of the place, in its call."""
+        """Return the instruction number of the target, if it is in this call."""
         is_there = call.number == self.target.call and number < self.target.number
         return self.target.number if is_there else NEVER
 
@@ -64,13 +64,16 @@ class CounterPlan:
 
 
 class Step(Protocol):
-    """What ends a step."""
+    """A condition that ends a step."""
 
     def ends(self, site: StopSite, line: Line | None, left: Line | None) -> bool:
-        """Whether it ends here, at a line (None: none is known) where the frame was at another one before."""
+        """Return True if the step ends at this site.
+
+        `line` is the current source line (None if unknown), `left` the previous line of the frame.
+        """
 
     def watches(self, call: OpenCall) -> bool:
-        """Whether it may end at any instruction of a frame."""
+        """Return True if the step may end at any instruction of the frame."""
 
 
 class Forward:
@@ -184,7 +187,7 @@ class Hits:
         return None
 
     def next_instruction(self, listener: StepListener, call: OpenCall, number: int) -> int:
-        """As when it goes on; and the end's."""
+        """Return the next instruction of the continued execution, or that of the step's end if it comes first."""
         wanted = self._forward.next_instruction(listener, call, number)
         if self._end is not None and call.number == self._end.call and number < self._end.number:
             return min(wanted, self._end.number)
@@ -217,5 +220,5 @@ class Writes:
         return number + 1
 
     def of(self, actor: int | None) -> dict[int, int]:
-        """What was written to an actor's slots."""
+        """Return the values written to an actor's slots."""
         return {key: word for _, whose, key, word in self._made if whose == actor}

@@ -12,7 +12,7 @@ from typing import Final
 
 
 class MarkKind(Enum):
-    """What a mark stands for."""
+    """Kind of event that a mark stands for."""
 
     CALL = "call"
     RETURN = "return"
@@ -108,7 +108,7 @@ class MarkRecord:
         return self.of_mark(next(mark for mark in marks if self.at(mark).call == call))
 
     def caller(self, call: int) -> Position | None:
-        """Where a call was made: the caller's instruction or syscall; None of the message itself."""
+        """Return the position of the instruction or syscall that made the call; None for the message itself."""
         start = self.begins[call]
         made = self.at(start).before
         if made.call < 0:

@@ -21,7 +21,7 @@ _DEEPEST: Final = 100
 
 
 class ProtocolError(HypervisorError):
-    """What an editor sent is no message of the protocol."""
+    """The client sent something that is not a message of the debug adapter protocol."""
 
 
 class Channel:

@@ -43,14 +43,14 @@ class Session:
         self.names = CallWords(subject.machine, self.sources)
         self.breakpoints = Breakpoints(self.names, self.sources)
         self.state: Stop | End = End(None, 0)
-        """Where it is."""
+        """Current position."""
         self.record = MarkRecord()
-        """That of all executions: each goes on with it where it comes further than those before."""
+        """Marks of all executions; each execution extends them when it gets further than the ones before."""
         self._execution: DebuggedRun | None = None
         self._given_up = False
         self._looked: dict[tuple[int, int], EvmStep] = {}
         self._stepped_over: dict[Position, Position] = {}
-        """Where steps over calls ended, and where they began: what lies between may be long."""
+        """Start and end positions of steps over calls, whose interior may be long."""
 
     # --- forwards ---------------------------------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ class Session:
 
     @property
     def site(self) -> StopSite:
-        """Where it stops. Raises InvalidInput at the message's end."""
+        """Return the current stop site. Raises InvalidInput at the end of the message."""
         self.check_open()
         assert isinstance(self.state, Stop)
         return self.state.site
@@ -207,7 +207,7 @@ class Session:
 
     @property
     def listener(self) -> StepListener:
-        """What is known of the execution."""
+        """Return the listener of the current execution."""
         if self._execution is None:
             raise InvalidInput("nothing runs: start the message")
         return self._execution.listener

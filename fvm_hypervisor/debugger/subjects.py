@@ -1,4 +1,4 @@
-"""What is debugged: a message, ready to be executed any number of times from the state that it meets.
+"""A message to debug, which can be executed any number of times from its initial state.
 
 A message of a chain's folder, of a node (asked block by block, which it does not notice), of a vector; or a call that
 nothing keeps. Each execution is taken back.
@@ -47,7 +47,7 @@ class Subject:
 
     @property
     def steps_contracts(self) -> bool:
-        """Whether contracts run on an engine that shows instructions."""
+        """Return True if the EVM engine reports instructions."""
         return self.machine.registry.options["evm"] != OFFICIAL_EVM
 
 

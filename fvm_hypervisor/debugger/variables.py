@@ -1,4 +1,4 @@
-"""What a debugger's window shows of a frame, as a tree whose branches are made when they are opened."""
+"""Variables of a frame, as a tree whose branches are computed when opened."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Variable:
     value: str
     below: Branch | None = None
     memory: str = ""
-    """Where its bytes are in a frame's memory, as an editor asks for them: FRAME:OFFSET."""
+    """Memory reference of the value's bytes, as FRAME:OFFSET."""
 
 
 def scopes(session: Session, number: int) -> list[Variable]:
-    """What there is of a frame."""
+    """Return the scopes of a frame."""
     call = views.call_of(session, number)
     found = [
         Variable("Call", "", lambda: _lines(views.parameters(session, number))),
@@ -115,7 +115,7 @@ def tree(value: Any) -> list[Variable]:
 
 
 def opened(branch: Branch) -> list[Variable]:
-    """What is on a branch; why it cannot be shown, where that is so."""
+    """Return the variables of a branch, or one variable with the error text."""
     try:
         return branch()
     except (HypervisorError, StoreError) as error:

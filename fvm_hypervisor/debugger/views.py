@@ -1,4 +1,4 @@
-"""What people see at a stop, as plain data: calls, the instruction, memory, syscalls, state by schema, gas."""
+"""Views of a stopped execution as plain data: calls, instruction, memory, syscalls, state by schema, gas."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def source_file(session: Session, number: int) -> Path | None:
 
 
 def _where(session: Session, site: StopSite, call: OpenCall, number: int) -> str:
-    """Where a call is: at its beginning or end, a syscall, an instruction."""
+    """Return the position within a call: its start or end, a syscall, or an instruction."""
     if number == 0 and site.mark is MarkKind.CALL:
         return "begins"
     end = call.node.end
@@ -163,7 +163,7 @@ def _pointed(call: OpenCall) -> str:
 
 
 def last_result(call: OpenCall) -> str:
-    """What the newest syscall that has returned gave."""
+    """Return the result of the last completed syscall."""
     if call.returned is None or call.result is None:
         return ""
     result = call.result
@@ -202,7 +202,7 @@ def step_of(session: Session, number: int) -> EvmStep:
 
 
 def calldata(session: Session, number: int) -> bytes:
-    """What a contract was called with. Raises InvalidInput of any other call."""
+    """Return the calldata of a contract call. Raises InvalidInput for other calls."""
     call = call_of(session, number)
     start = call.node.start
     try:
@@ -226,7 +226,7 @@ class StorageView:
 
     @property
     def rest(self) -> str:
-        """What is left out, in words."""
+        """Return a hint for the slots that were left out."""
         return "" if self.following is None else f"more from slot 0x{self.following:x}: `storage 0x{self.following:x}`"
 
 
@@ -250,7 +250,7 @@ def storage(session: Session, number: int, first: int = 0) -> StorageView:
 
 
 def state(session: Session, who: str, path: str, most: int = 100) -> Any:
-    """What is at a path in an actor's state, as it is now, by its schema; ready for JSON."""
+    """Return the current value at `path` in an actor's state, decoded by its schema and ready for JSON."""
     machine = session.subject.machine
     session.check_open()
     address = parse_address(who)

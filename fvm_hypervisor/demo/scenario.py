@@ -1,4 +1,4 @@
-"""What the demonstration does, step by step; each step keeps its facts, its call tree and the state root after it."""
+"""Steps of the demonstration, each with its facts, call tree, and the state root after it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFUSAL = "not today"
 
 @dataclass(frozen=True, slots=True)
 class DemoStep:
-    """One step: what it shows, what came of it, the calls under it, all it traced, and the state root after it."""
+    """One step: its title, result, calls, trace events, and the state root after it."""
 
     name: str
     title: str

@@ -67,7 +67,7 @@ class DemoStage:
         return self.id_of(to_filecoin(self.contracts[name]))
 
     def take_trace(self) -> tuple[TraceEvent, ...]:
-        """What happened since the last call."""
+        """Return the events since the last call."""
         events, self._recorder.events = tuple(self._recorder.events), []
         return events
 

@@ -30,7 +30,7 @@ from store.codec import CodecError
 
 _MESSAGES: Final = 25
 _EVENTS: Final = 25
-"""As many messages, or events, and no older tipset is looked at for a page."""
+"""Maximum number of messages, events and older tipsets read for one page."""
 _MOST_EVENTS: Final = 200
 _ACTORS: Final = 100
 _KEYED: Final = ("account",)
@@ -130,7 +130,7 @@ def _row(machine: Hypervisor, rows: RowMaker, actor: ActorID, state: ActorState)
 
 
 def _kind_of(machine: Hypervisor, state: ActorState) -> str:
-    """What an actor is in a word."""
+    """Return the kind of an actor in one word."""
     return ARCHIVED if state.code == ARCHIVED_CODE else machine.manifest.name_of(state.code) or "actor"
 
 
@@ -153,7 +153,7 @@ def _key_of(machine: Hypervisor, actor: FoundActor) -> Iterator[Address]:
 
 @dataclass(slots=True)
 class _Activity:
-    """What an actor did in the tipsets that were looked at. `older`: the height at which to look on, None at the end.
+    """Activity of an actor in the tipsets that were read. `older` is the next height to read, or None at the end.
 
     `events` are the newest first.
     """
@@ -206,6 +206,6 @@ class _Forms:
 
     @property
     def keys(self) -> tuple[int, ...]:
-        """What the index by address has its messages and events under."""
+        """Return the keys under which the address index stores the actor's messages and events."""
         natives = map(native_key, self.natives)
         return message_key(self.ethereum), emitter_key(self.ethereum), *natives

@@ -1,4 +1,4 @@
-"""What a page is made of before it is sent: the request as its view reads it, the answer, and refusals in words."""
+"""Requests, responses and errors of the explorer's views."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 HTML: Final = "text/html; charset=utf-8"
 SVG: Final = "image/svg+xml"
 KEEPS_MORE: Final = "a node keeps more with --keep-states N, a Network with keep_states=N"
-"""What to do where a state is no longer kept."""
+"""Remedy for a state that was collected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
-    """What is sent. `place` is the address that a redirection leads to."""
+    """A response to a page request. `place` is the target of a redirection."""
 
     body: bytes
     status: int = 200
@@ -38,7 +38,7 @@ class PageAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LaterAnswer:
-    """What makes the answer beside the questions: it asks the node itself, and must hold none of their threads."""
+    """A response computed outside the query threads, because it queries the node itself."""
 
     make: Callable[[], PageAnswer]
 
@@ -62,7 +62,7 @@ def malformed(words: str) -> PageError:
 
 
 def collected(epoch: int, retained: int) -> str:
-    """What is said of a state that is no longer kept, and what keeps more of them."""
+    """Return the error text for a state that was collected, with the option that keeps more states."""
     return f"the state of epoch {epoch} was collected: states are kept from epoch {retained} on ({KEEPS_MORE})"
 
 

@@ -15,7 +15,9 @@ from localnet.rpc.node import Node
 def explorer(
     folders: Sequence[Path] | None = None, vectors: Callable[[str], str] | None = None
 ) -> Callable[[Node, Ask], ASGIApp]:
-    """What makes the explorer of a node, for `localnet.rpc.server.Server`; `folders` have compiled contracts.
+    """Return a factory of the explorer's ASGI application for `localnet.rpc.server.Server`.
+
+    `folders` contain compiled contracts.
 
     `vectors` makes the test vector of a transaction by its hash, or raises `fvm_hypervisor.explorer.site.NoVector`.
     """

@@ -52,7 +52,7 @@ class CallForm:
 
 @dataclass(frozen=True, slots=True)
 class FormAnswer:
-    """What a call answered, or why it failed; and the request of JSON-RPC that sends it, as JSON."""
+    """Result or error of a call, and the JSON-RPC request that repeats it, as JSON."""
 
     answer: str
     failed: bool

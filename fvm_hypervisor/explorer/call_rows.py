@@ -89,7 +89,7 @@ def _cause(report: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _nest(rows: Sequence[CallRow], *, all_open: bool) -> None:
-    """Which rows open a fold, and after which ones how many close."""
+    """Mark the rows that open a fold, and the number of folds that end after each row."""
     open_depths: list[int] = []
     for number, row in enumerate(rows):
         below = rows[number + 1].depth if number + 1 < len(rows) else -1

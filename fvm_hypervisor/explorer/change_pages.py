@@ -1,4 +1,4 @@
-"""What a message, an epoch or any span of epochs changed in the state: by actor and path, before and after."""
+"""State changes of a message, an epoch or a range of epochs: actor, path, value before and after."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST: Final = 500
 
 
 def show_message_changes(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """What one message changed, by executing it again."""
+    """Render the state changes of a message, by re-execution."""
     receipt = wanted_receipt(reader, request)
     found = list(islice(message_changes(reader.network.chain, receipt), MOST + 1))
     hash_ = f"0x{receipt.hash.hex()}"
@@ -30,7 +30,7 @@ def show_message_changes(site: Site, reader: NodeReader, request: PageRequest) -
 
 
 def show_epoch_changes(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """What an epoch changed, or all epochs since another one."""
+    """Render the state changes of an epoch, or of all epochs since another one."""
     tipset = _tipset(reader, parse_number(request.named["epoch"], "the epoch"))
     given = request.query.get("since", "")
     if not given and tipset.parent != GENESIS_PARENT:

@@ -12,7 +12,7 @@ from localnet.ledger.records import TransactionReceipt
 from localnet.rpc.shapes import transaction_json
 
 NAMES: Final = {"cast": "cast command", "python": "Python test", "solidity": "Solidity test"}
-"""What can be pasted, with what its button says."""
+"""Formats offered for copying, with the label of each button."""
 
 
 def offered(receipt: TransactionReceipt) -> dict[str, str]:
@@ -34,7 +34,7 @@ def again(receipt: TransactionReceipt, name: str, url: str) -> str | None:
 
 
 def _is_ethereum(receipt: TransactionReceipt) -> bool:
-    """Whether Ethereum's tools can send it: a transaction, or one that was made in the name of an address."""
+    """Return True if Ethereum's tools can send the message: its sender has a delegated address."""
     return receipt.execution.message.message.from_.namespace() is not None
 
 

@@ -100,7 +100,7 @@ class RowMaker:
 
     @cached_property
     def _has_compiled(self) -> bool:
-        """Whether there are compiled contracts; what has changed in their folders is read again."""
+        """Return True if there are compiled contracts; changed folders are read again."""
         return bool(self._site.artifacts.contracts())
 
     @cached_property

@@ -79,7 +79,7 @@ def show_call_data(site: Site, reader: NodeReader, request: PageRequest) -> Page
 
 
 def show_again(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:  # noqa: ARG001
-    """What a button of the page copies."""
+    """Render the text that a copy button puts on the clipboard."""
     text = again(wanted_receipt(reader, request), request.named["name"], request.url)
     if text is None:
         raise not_found(f"this message is not sent by {shown(request.named['name'])}")
@@ -99,7 +99,7 @@ def show_flame(site: Site, reader: NodeReader, request: PageRequest) -> PageAnsw
 
 
 def show_cron(site: Site, reader: NodeReader, request: PageRequest) -> PageAnswer:
-    """What the rules do after the messages of an epoch."""
+    """Render the implicit calls after the messages of an epoch."""
     report = _cron_report(site, reader, request)
     first = request.number("first", 0)
     rows, total = call_rows(report, first)
@@ -145,7 +145,7 @@ def _check_kept(reader: NodeReader, epoch: int) -> None:
 
 
 def _recorded(site: Site, reader: NodeReader, receipt: TransactionReceipt) -> dict[str, Any]:
-    """What is known of a message that cannot be executed again: its first call, by its receipt."""
+    """Return the first call of a message that cannot be re-executed, from its receipt."""
     machine, outcome = reader.network.machine, receipt.execution.receipt
     calls = [recorded_call(machine, receipt)]
     found = {"calls": calls, "exitCode": outcome.exit_code, "words": receipt.words or exit_meaning(outcome.exit_code)}

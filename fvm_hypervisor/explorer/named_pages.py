@@ -1,4 +1,4 @@
-"""What a name leads to: built-in actors, their methods, and the functions and events of the contracts that are known.
+"""Pages of named things: built-in actors, their methods, and functions and events of known contracts.
 
 A function leads to the contracts that have it and to the newest messages that call it, an event to what logged it.
 """

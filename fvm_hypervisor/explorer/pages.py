@@ -1,4 +1,8 @@
-"""The explorer as an ASGI application: from an address to its view, and from what a view raises to a page that says so.
+"""The explorer as an ASGI application: routes a path to its view, and renders errors.
+
+It serves GET and HEAD. A view runs on a query thread, like a JSON-RPC query, and is cancelled when the browser
+disconnects. Hosts and origins are checked before (`localnet.rpc.access`). Pages run one script, the explorer's own, and
+load nothing from other hosts; the headers below let a browser enforce that.
 
 It answers GET and HEAD. A view runs on a thread for questions, as a question of JSON-RPC does, and is given up when the
 browser goes away. Hosts and origins are refused before it (`localnet.rpc.access`). Pages run one script, ours, and load
@@ -39,7 +43,7 @@ _POLICY: Final = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _PICTURE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
-"""Of an SVG, which has its style in itself, and may do nothing else."""
+"""Content security policy of an SVG: inline styles, and nothing else."""
 _ALWAYS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -85,7 +89,7 @@ class Pages:
         self._routes = await asyncio.to_thread(_further)
 
     async def _with_client(self, receive: Receive, answer: Awaitable[PageAnswer]) -> PageAnswer:
-        """The answer; the question is given up where the browser goes away meanwhile."""
+        """Return the response; cancel the query if the browser disconnects."""
         asker = AskingClient()
 
         async def leave() -> None:
@@ -167,7 +171,7 @@ def _fields(query: bytes) -> dict[str, str]:
 
 
 def _page_error(error: Exception) -> PageError:
-    """What a person learns of an error; of one that is a defect of ours no more than that it is."""
+    """Return the error page of an exception; the details of a defect are only logged."""
     match error:
         case PageError():
             return error

@@ -1,4 +1,4 @@
-"""From the address of a page to its view."""
+"""Routing from a page's address to its view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a search leads: to the page of what its text names, or to a list of what has that name."""
+"""Search: redirects to the page that a text names, or lists the matches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all pages share: facts of the node beside what a question reads, and the frame around every page.
+"""Data shared by all pages: facts of the node, and the frame around each page.
 
 Lists that the chain's thread changes are copied here in one step, so that a page reads each as it was at one moment.
 """
@@ -29,7 +29,7 @@ class NoVector(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PageFrame:
-    """What stands around each page: which network this is, and its newest epoch."""
+    """Header data of each page: the network, and its newest epoch."""
 
     head: int
     chain_id: int
@@ -53,7 +53,7 @@ class Site:
         return render(template, frame=self._frame(reader), **values)
 
     def makes_vectors(self, reader: NodeReader) -> bool:
-        """Whether messages are offered as vectors: of Filecoin's rules, where there is a tool that makes them."""
+        """Return True if messages can be downloaded as vectors: under Filecoin's rules, with a vector writer."""
         return self.vectors is not None and reader.network.rules.features.has_filecoin_blocks
 
     def interfaces(self) -> tuple[NamedInterface, ...]:
@@ -74,7 +74,7 @@ class Site:
         return tuple(account.native for account in self._node.network.accounts)
 
     def name_of(self, address: EthAddress) -> str:
-        """What is known by name at an address: an account of the node, a contract; nothing of others."""
+        """Return the name of an account or a contract at an address, or an empty string."""
         accounts = self._node.network.accounts
         found = next((place for place, account in enumerate(accounts) if account.address == address), None)
         if found is not None:

@@ -41,7 +41,7 @@ def tree_svg(report: Mapping[str, Any]) -> str:
 
 
 def _line(row: CallRow) -> tuple[int, list[tuple[str, str]]]:
-    """How deep a call's line stands, and its words, each with the class or colour of its text."""
+    """Return the depth of a call's line, and its words with the CSS class or colour of each."""
     depth = min(row.depth, DEEPEST)
     if row.log:
         return depth, [("q", printable(f"console.log: {row.log}", _LONGEST))]

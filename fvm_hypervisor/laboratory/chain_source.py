@@ -42,7 +42,7 @@ _A_JOB: Final = 16
 
 
 def is_chain(path: Path) -> bool:
-    """Whether a path is a folder of a chain, or of a machine, which is none."""
+    """Return True if the path is the folder of a chain, or of a machine without one."""
     return path.is_dir() and (path / "CURRENT").is_file()
 
 

@@ -53,7 +53,7 @@ class RootChange:
 
 @dataclass(slots=True)
 class Comparison:
-    """What came of cases on two sides. `first` and `second` are sums of what they cost."""
+    """Result of the same cases on two sides. `first` and `second` are the total costs of each side."""
 
     cases: int = 0
     messages: int = 0
@@ -65,7 +65,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs: no receipt, no state."""
+        """True if neither a receipt nor a state root differs."""
         return not self.changes and not self.roots
 
     def merge(self, other: Comparison) -> None:
@@ -154,7 +154,7 @@ def _change(case: str, one: Step, other: Step, names: CallNames) -> MessageChang
 def _differ(
     mine: MessageOutcome, others: MessageOutcome, costs: list[MessageCost], other_costs: list[MessageCost]
 ) -> tuple[bool, bool, bool, bool]:
-    """Whether exit, return, gas and events differ; of what has no receipt, as the trace has it."""
+    """Return whether exit, return, gas and events differ; a message without a receipt is compared by its trace."""
     one, other = mine.receipt, others.receipt
     gas = _gas_of(mine, costs) != _gas_of(others, other_costs)
     if one is not None and other is not None:
@@ -187,7 +187,7 @@ def _shown(root: Cid | None) -> str:
 
 
 def _state_lines(runs: tuple[Run, Run], roots: tuple[Cid | None, Cid | None]) -> Iterator[str]:
-    """What differs between the states that two runs have left."""
+    """Yield the differences between the final states of two runs."""
     if roots[0] is None or roots[1] is None:
         return
     machine, blocks = runs[0].machine, BufferedStore(runs[0].machine.base)

@@ -1,4 +1,4 @@
-"""What messages cost on one side: sums, each message, and as a table of every charge for notebooks."""
+"""Costs of messages on one side: totals, single messages, and a table of every charge for notebooks."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ COLUMNS: Final = (
     ("call", str), ("depth", int), ("actor_id", int), ("actor", str), ("method", str), ("runtime", str),
     ("call_exit_code", int), ("syscall", str), ("charge", str), ("count", int), ("milligas", int),
 )  # fmt: skip
-"""Of the table: a row for each charge of each call, summed by syscall. `call` is the way to it by places, as `0.2.1`;
-`actor_id` is -1 where no actor ran."""
+"""Columns of the table, which has one row per charge and call, summed by syscall.
+
+`call` is the path of indexes in the call tree, such as `0.2.1`; `actor_id` is -1 if no actor ran.
+"""
 NO_ACTOR: Final = -1
 
 Row = tuple[str | int, ...]
@@ -42,7 +44,7 @@ class MessageGas:
 
 @dataclass(slots=True)
 class CostReport:
-    """What cases cost. `rows` are those of the table, where they are wanted."""
+    """Costs of a set of cases. `rows` is the table, if requested."""
 
     cases: int = 0
     tally: CostTally = field(default_factory=CostTally)
@@ -104,7 +106,7 @@ def _rows(message: MessageGas, number: int, cost: MessageCost, names: CallNames)
 
 
 Bin = tuple[int, int, int]
-"""From how much gas, to below how much, how many messages."""
+"""Lower gas bound, upper gas bound (exclusive), number of messages."""
 
 
 def histogram(gas: Iterable[int]) -> list[Bin]:

@@ -1,4 +1,4 @@
-"""What messages cost, as text for a terminal and as plain data for programs."""
+"""Costs of messages as text for a terminal, and as plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the paths of a command are: chains' folders, files of vectors, folders of those."""
+"""Inputs of a command: folders of chains, vector files, and folders of these."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def flame_boxes(tally: CostTally) -> tuple[FlameBox, ...]:
 
 
 def _box(path: Path, tally: CostTally, below: dict[Path, dict[Path, None]]) -> FlameBox:
-    """As deep as a tally's tree, which is bounded."""
+    """Return the flame box of a path, recursing at most to the tally's bounded depth."""
     place = tally.tree.get(path)
     inner = tuple(_box(each, tally, below) for each in below.get(path, ()))
     own = {} if place is None else place.own

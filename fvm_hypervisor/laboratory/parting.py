@@ -30,7 +30,7 @@ class Parting:
 
 
 def first_parting(one: list[MessageCost], other: list[MessageCost], names: CallNames) -> Parting | None:
-    """Where two executions of the same messages part; None where nothing differs."""
+    """Return the first difference between two executions of the same messages, or None."""
     for mine, others in zip_longest(_moments(one), _moments(other)):
         if mine is None or others is None:
             call = (mine or others)[1]

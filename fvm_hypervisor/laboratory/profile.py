@@ -1,4 +1,4 @@
-"""What a message cost, call by call: charges by name and by the syscall that made them, with how often each was made.
+"""Costs of one message per call: charges by name and by syscall, with counts.
 
 `CostTracer` makes it of the machine's stream of events. Amounts are milligas. A charge that ran out of gas counts with
 what there was.
@@ -30,7 +30,7 @@ from store.cid import Cid, show
 EXECUTION: Final = "wasm_exec"
 """The charge for instructions, with which the machine settles before each syscall."""
 MESSAGE: Final = "message"
-"""In place of an actor: what a message pays before it calls any."""
+"""Label for charges of a message before its first call."""
 Key = tuple[str, str]
 """The name of a syscall, "" for none, and of a charge."""
 Event = tuple[tuple[int, str, int, bytes], ...]
@@ -53,7 +53,7 @@ class CallCost:
     milligas: int = 0
     """With the calls in it."""
     own: dict[Key, list[int]] = field(default_factory=dict)
-    """By syscall and charge: how often, and how much."""
+    """Count and total, by syscall and charge."""
     calls: list[CallCost] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     syscalls: dict[str, int] = field(default_factory=dict)
@@ -158,7 +158,7 @@ class CostTracer:
 
 
 class CallNames:
-    """What actors and methods are called: built-in actors by a manifest, others by their code."""
+    """Names of actors and methods: built-in actors from a manifest, others from their code CID."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest

@@ -29,7 +29,7 @@ AS_RECORDED: Final = "as recorded"
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What differs from how a message was recorded; None and nothing: as it was."""
+    """Changes to the recorded conditions of a message; None and empty values keep the recorded ones."""
 
     network: int | None = None
     overlay: Overlay | None = None
@@ -52,7 +52,7 @@ class Side:
 
     @property
     def changes_code(self) -> bool:
-        """Whether other modules run than the state's."""
+        """True if the side runs other modules than the state's."""
         return self.bundle is not None or bool(self.actors)
 
     def ground(self, base: Store, manifest: Manifest) -> OverlayStore:
@@ -92,7 +92,7 @@ def _check_layouts(manifest: Manifest, bundle: Bundle) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a user asked for, as texts: one value is for side B, `A,B` for both."""
+    """Options of a comparison as text: one value applies to side B, `A,B` to both."""
 
     bundle: str | None = None
     network: str | None = None
@@ -136,7 +136,7 @@ def one_side(choices: Choices) -> Side:
 
 
 def _pair(text: str | None, option: str) -> tuple[str | None, str | None]:
-    """Of one value and of `A,B`: A's, or None, and B's."""
+    """Split an option into the values for A and B; a single value is B's, and A's is None."""
     if text is None:
         return None, None
     parts = text.split(",")

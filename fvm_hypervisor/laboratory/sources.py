@@ -1,4 +1,4 @@
-"""Where messages to execute come from: each source gives cases, and each case can be executed under any rules.
+"""Sources of messages: each source yields cases, and each case can be executed under any rules.
 
 A `CaseJob` is a part of a source that one process does: it is small, and can be handed to another one; `cases` opens
 it. A case is executed from its own state, once on each side, so that cases do not depend on each other. Sources:
@@ -23,18 +23,18 @@ from store.blockstore import BlockNotFound
 
 @dataclass(frozen=True, slots=True)
 class MessageOutcome:
-    """What a message did: its receipt, or in words why there is none."""
+    """Outcome of a message: its receipt, or the reason why there is none."""
 
     label: str
     receipt: Receipt | None = None
     refused: str = ""
     fatal: str = ""
     lacks_block: bool = False
-    """Whether execution could not go on because a block is missing: else that it could not is what the message does."""
+    """True if execution stopped because a block is missing, and not because of the message."""
 
     @property
     def end(self) -> str:
-        """How it ended, in words."""
+        """Return the outcome as text."""
         if self.receipt is None or self.fatal:
             return self.fatal or self.refused
         return f"exit {exit_meaning(self.receipt.exit_code)}"
@@ -56,7 +56,7 @@ class RecordedCase(Protocol):
 
     @property
     def name(self) -> str:
-        """What the case is called in reports."""
+        """Name of the case in reports."""
 
     def begin(self, side: Side, tracer: Tracer | None) -> Run:
         """A run of the case on one side. Raises InvalidInput where it cannot be run there."""
@@ -70,7 +70,7 @@ class CaseJob(Protocol):
 
 
 def fatal_outcome(label: str, error: BaseException, receipt: Receipt | None = None) -> MessageOutcome:
-    """What there is of a message whose execution could not go on."""
+    """Return the outcome of a message whose execution ended with a fatal error."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, BlockNotFound):
         cause = cause.__cause__

@@ -1,4 +1,4 @@
-"""What messages cost together: by charge, syscall, actor, method, place in the tree of calls, and what cron called.
+"""Total costs of messages: by charge, syscall, actor, method, call path, and calls of cron.
 
 Each sum is a pair: how often, and how many milligas. Tallies of several processes are merged.
 """
@@ -45,18 +45,18 @@ class CostTally:
     implicit: int = 0
     milligas: int = 0
     keys: dict[Key, list[int]] = field(default_factory=dict)
-    """By syscall and charge."""
+    """Count and total, by syscall and charge."""
     entered: dict[str, int] = field(default_factory=dict)
-    """How often each syscall was called."""
+    """Number of calls of each syscall."""
     actors: Sums = field(default_factory=dict)
     methods: Sums = field(default_factory=dict)
     cron: Sums = field(default_factory=dict)
-    """What implicit messages called, with all that this called itself."""
+    """Costs of the calls of implicit messages, including nested calls."""
     tree: dict[Path, CallSum] = field(default_factory=dict)
 
     @property
     def charges(self) -> Sums:
-        """By the names of charges."""
+        """Return the totals by charge."""
         sums: Sums = {}
         for (_, charge), (count, milligas) in self.keys.items():
             add_sum(sums, charge, count, milligas)
@@ -64,7 +64,7 @@ class CostTally:
 
     @property
     def syscalls(self) -> Sums:
-        """By syscalls, with how often they were called."""
+        """Return the totals and call counts by syscall."""
         sums: Sums = {name: [count, 0] for name, count in self.entered.items()}
         for (syscall, charge), (_, milligas) in self.keys.items():
             add_sum(sums, syscall or (INSTRUCTIONS if charge == EXECUTION else NO_SYSCALL), 0, milligas)

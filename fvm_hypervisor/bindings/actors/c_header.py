@@ -72,7 +72,7 @@ def prototype(syscall: Syscall) -> str:
 
 
 def words(syscall: Syscall) -> str:
-    """What the syscall does, in the words of its handler, and the feature that it needs."""
+    """Return the description of a syscall from its handler's docstring, with the feature that it requires."""
     handler = cast(FunctionType, syscall.handler)
     text = " ".join(_docstrings(handler.__module__).get(handler.__name__, "").split())
     feature = feature_of_syscall(f"{syscall.module}.{syscall.name}")

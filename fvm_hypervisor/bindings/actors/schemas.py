@@ -1,4 +1,4 @@
-"""What the generators read of a schema besides its types: remarks on them, what belongs to methods, units.
+"""Schema data used by the generators besides types: comments, methods, units.
 
 A remark is the comment before a type, without its lines about method numbers. A schema's first comment says what the
 actor is.
@@ -25,7 +25,7 @@ UNITS: Final = {
     "RawBytes": "CBOR, or nothing",
     "Signature": "a byte for the type, then the signature",
 }
-"""What a value of a type is, where that is no word of the type's own name."""
+"""Unit of a type whose name does not state it."""
 
 _TYPE: Final = re.compile(r"^type (\w+)")
 

@@ -1,4 +1,4 @@
-"""What a contract declares, with the names that it has in Python: read from an ABI, and checked.
+"""Declarations of a contract with their Python names, read from an ABI and checked.
 
 An ABI is a stranger's: names that Solidity could not have are refused, since they become a program's text, and entries
 that cannot be called (those of libraries, with types of their own) are left out. Rules: the Solidity ABI specification.
@@ -46,7 +46,7 @@ class DeclaredFunction:
 
     @property
     def kind(self) -> str:
-        """Which class of `localnet.contracts.typed_contract` its calls are."""
+        """Return the class of `localnet.contracts.typed_contract` for the function's calls."""
         mutability = self.entry.get("stateMutability", "nonpayable")
         return {"view": "Reading", "pure": "Reading", "payable": "Paying"}.get(mutability, "Sending")
 

@@ -18,7 +18,7 @@ TYPE_NAMES: Final = frozenset(("int", "str", "bytes", "bool", "tuple", "list", "
 MEMBERS: Final = TYPE_NAMES.union(
     (name for name in dir(TypedContract) if not name.startswith("__")), ("address", "chain", "deploy")
 )
-"""What a wrapper has already."""
+"""Names that every wrapper class already has."""
 MODULE_NAMES: Final = frozenset(
     (
         "Any", "ClassVar", "ContractError", "ContractEvent", "ContractInterface", "Decimal", "EthAddress", "Final",
@@ -26,7 +26,7 @@ MODULE_NAMES: Final = frozenset(
         "Chain", "ErrorTypes", "EventTypes", "False", "Overloads", "Results", "Structs", "True",
     )
 )  # fmt: skip
-"""What a module imports, or Python keeps."""
+"""Names that are imported by a generated module or reserved in Python."""
 
 _NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 

@@ -1,4 +1,4 @@
-"""What a contract's authors say of it: NatSpec, as compilers leave it beside the ABI.
+"""NatSpec documentation of a contract, as compilers write it beside the ABI.
 
 It is in `devdoc` and `userdoc` (solc, where asked), or below `metadata` (forge; as text of solc's). What has another
 shape is left out: words are no reason to refuse a contract. Rules: the Solidity documentation, NatSpec Format.

@@ -80,7 +80,7 @@ class AccountMessages:
         self._variant = variant
 
     def message_from(self, transaction: Transaction, sender: Address) -> Message:
-        """Of type 4 the call of the sender's ApplyAndCall."""
+        """Return the message of a transaction; for type 4 a call of the sender's ApplyAndCall."""
         if transaction.type == SET_CODE:
             return set_code_message_from(transaction, sender)
         return self._inner.message_from(transaction, sender)
@@ -139,7 +139,7 @@ class AccountQuestions:
         return _outer(self._authorized.ask(machine, request, limit))
 
     def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
-        """As the other set; with authorizations as Filecoin's."""
+        """Delegate to the wrapped rules; a request with authorizations uses Filecoin's."""
         if not request.authorizations:
             return self._inner.attempt(machine, request, limit)
         return _outer(self._authorized.attempt(machine, request, limit))
@@ -160,7 +160,7 @@ class AccountViews:
         return self._inner.block_fields(tipset)
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
-        """Of a transaction of type 4, whose code its authorizations name, besides (`delegatedTo` of FIP-0111)."""
+        """Return the receipt fields, with `delegatedTo` (FIP-0111) for a transaction of type 4."""
         shown = self._inner.receipt_fields(receipt)
         signed = candidate_of(receipt).transaction if receipt.execution.kind == SET_CODE else None
         if signed is None:
@@ -180,7 +180,7 @@ class AccountViews:
         return self._inner.failure_text(exit_code, data, words, reason, revert)
 
     def allowance_text(self, highest: Gas) -> str:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         return self._inner.allowance_text(highest)
 
 

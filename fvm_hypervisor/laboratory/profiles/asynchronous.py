@@ -47,7 +47,7 @@ LAB: Final = Lab(
 )
 _KNOWN: Final = named_code(CODE, "outbox")
 _SYSTEM_GAS: Final = Gas(1 << 40)
-"""Of the outbox's own work, which posters have paid for; no posted message runs on it."""
+"""Gas limit of the outbox's own work, which posters have paid for; no posted message uses it."""
 _NONCE: Final = 1 << 63
 """Delivered messages have the nonces from here on, by their numbers: no account's message has one of them."""
 
@@ -129,7 +129,7 @@ def deliver(machine: Hypervisor, room: int = EPOCH_GAS) -> None:
 
 
 def _waits(machine: Hypervisor) -> bool:
-    """Whether there is an entry: looked up without a message, so that an empty outbox costs an epoch nothing."""
+    """Return True if the outbox has an entry, without executing a message."""
     outbox = machine.state_tree.get_actor(OUTBOX)
     if outbox is None:
         return False

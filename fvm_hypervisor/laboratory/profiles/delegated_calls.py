@@ -52,17 +52,17 @@ class Variant:
     """One reading of accounts that run code."""
 
     own_nonces: bool
-    """Whether authorizations count by a nonce of their own, from 0; else by the account's."""
+    """True if authorizations use a separate nonce that starts at 0, instead of the account's nonce."""
     most: int | None
     """Authorizations of one transaction, at most."""
     repeats: bool
-    """Whether an account may sign several authorizations of one transaction; the last good one counts."""
+    """True if an account may sign several authorizations in one transaction; the last valid one applies."""
     nests: bool
-    """Whether what runs in an account's name may call another account whose code then runs."""
+    """True if code running in an account's name may call another delegated account and run its code."""
     emits: bool
-    """Whether each run in an account's name emits the event `Delegated(address)`."""
+    """True if each execution in an account's name emits the event `Delegated(address)`."""
     selfdestruct_pays: bool
-    """Whether SELFDESTRUCT in an account's name pays its balance out; else it does nothing. The account stays."""
+    """True if SELFDESTRUCT in an account's name pays out its balance; otherwise it does nothing. The account remains."""
 
 
 VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType({
@@ -79,7 +79,7 @@ GAS: Final[Mapping[str, int]] = MappingProxyType({
     "event": 100_000,
     "kept": 1_000_000,  # what the call leaves, so that authorizations stay where it uses up all it has
 })  # fmt: skip
-"""In gas; looking at actors, changing and creating them has the network's price besides."""
+"""Gas prices of authorizations; actor lookups, changes and creations have the network's prices in addition."""
 
 NONCES: Final = ActorID(22)
 """The actor that keeps the authorizations' own nonces: `[HAMT of nonces by address]`."""
@@ -150,7 +150,7 @@ class AccountCalls:
         self.lent_code: LentCode | None = LentCode(variant.selfdestruct_pays)
 
     def resolve(self, calls: CallManager, call: Call) -> ActorID | CallResult:
-        """As without the lab."""
+        """Delegate to the wrapped rules."""
         return self._inner.resolve(calls, call)
 
     def invoke(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
@@ -186,7 +186,7 @@ class AccountCalls:
     # --- running lent code ------------------------------------------------------------------------------------
 
     def _runs_in_a_name(self, calls: CallManager, call: Call) -> bool:
-        """Whether the caller is code that runs in an account's name."""
+        """Return True if the caller is code that runs in an account's name."""
         if call is self._outer or calls.depth == 1:
             return False
         caller = calls.tree.get_actor(call.from_)
@@ -361,7 +361,7 @@ def _words(result: CallResult) -> str:
 
 
 def _method_answer(result: CallResult) -> CallResult:
-    """What `handle_filecoin_method` answered, as the method's own exit code and block."""
+    """Return the result of `handle_filecoin_method` as the method's exit code and block."""
     try:
         output = b"" if result.block is None else read_byte_string(result.block.data)
         exit_code, answer = decode_method_return(output)

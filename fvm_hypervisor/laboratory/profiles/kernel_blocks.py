@@ -24,7 +24,7 @@ class KernelBlocks:
         return self._ipld.read(stat.id, 0, stat.size)
 
     def has(self, cid: Cid) -> bool:
-        """Whether the invocation may open it."""
+        """Return True if the block is reachable for the invocation."""
         return self._ipld.is_reachable(cid)
 
     def put(self, cid: Cid, data: bytes) -> None:

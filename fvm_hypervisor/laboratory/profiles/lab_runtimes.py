@@ -18,11 +18,11 @@ from localnet.state.named_code import NamedCode
 from store.cid import Cid
 
 METHOD_GAS: Final = 500_000
-"""Of a method's own work, besides its parameters, its calls and its blocks."""
+"""Gas for a method's own work, in addition to its parameters, calls and blocks."""
 
 
 def named_code(code: Cid, name: str) -> NamedCode:
-    """What people see of a lab's actor: its name, and the schema in the file of that name beside this one."""
+    """Return the display name of a lab's actor, and its schema from the file of that name."""
     return NamedCode(code, name, (Path(__file__).parent / f"{name}.ipldsch").read_text("utf-8"))
 
 
@@ -35,7 +35,7 @@ class LabRuntime:
         """There is nothing that it is built with."""
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """No actor gets this code by itself."""
+        """Refuse the upgrade: no actor receives this code by itself."""
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message=f"{self.what} has no `upgrade`")
 
     def prepare(

@@ -49,13 +49,13 @@ CODE: Final = cid_of(CODE_BLOCK, RAW)
 
 POST, NEXT, SETTLE = MethodNumber(2), MethodNumber(3), MethodNumber(4)
 POST_SELECTOR: Final = bytes.fromhex("b06ad502")
-"""Of `post(bytes,uint64,bytes,uint256,uint64,uint64,uint64,uint64)`."""
+"""Selector of `post(bytes,uint64,bytes,uint256,uint64,uint64,uint64,uint64)`."""
 _POST_TYPES: Final = ("bytes", "uint64", "bytes", "uint256", "uint64", "uint64", "uint64", "uint64")
 
 EPOCH_GAS: Final = Gas(2_500_000_000)
-"""What an epoch's deliveries may use: a quarter of a block, on top of it."""
+"""Gas limit of one epoch's deliveries: a quarter of a block, in addition to it."""
 HANDLING_GAS: Final = Gas(30_000_000)
-"""What an entry pays for being handed out and settled, whatever becomes of it: its use in a queue of millions."""
+"""Gas that an entry pays for its delivery and settlement, measured in a queue of millions."""
 HANDLING_GAS_PER_BYTE: Final = 1_500
 """And for each byte of its parameters."""
 MOST_PARAMS: Final = 32 << 10
@@ -73,7 +73,7 @@ MESSAGE, RECEIPT = 0, 1
 
 
 def handling_gas(size: int) -> Gas:
-    """The gas for handling an entry with parameters of so many bytes."""
+    """Return the gas for handling an entry with parameters of `size` bytes."""
     return Gas(HANDLING_GAS + HANDLING_GAS_PER_BYTE * size)
 
 
@@ -84,7 +84,7 @@ MOST_GAS: Final = Gas(EPOCH_GAS - handling_gas(MOST_PARAMS))
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """What waits in the outbox: a message of a poster's, or the receipt of one, which goes to the poster.
+    """An entry of the outbox: a posted message, or the receipt of one for its poster.
 
     `value` in attoFIL, `price` in attoFIL per gas as it was when it was posted, `posted` and `expiry` in epochs.
     A receipt is `about` the message of that number, else 0.
@@ -135,7 +135,7 @@ def first_head(store: Blockstore) -> Cid:
 
 
 def entries(store: Blockstore, head: Cid) -> list[tuple[int, OutboxEntry]]:
-    """What waits in an outbox with this state, by number: oldest first."""
+    """Return the entries of an outbox state with their numbers, oldest first."""
     _, first, root = get_object(store, head)
     return [
         (at, OutboxEntry.of(get_object(store, unlink(value)))) for at, value in Amt(store, unlink(root)).items(first)
@@ -281,9 +281,10 @@ class _Invocation:
     # --- delivering -------------------------------------------------------------------------------------------
 
     def next(self, room: int) -> list[Any] | None:
-        """What to deliver with `room` gas: [number, poster, to, method, params, value, gas, gas for handling],
-        its value paid out. A number alone is the gas for handling one that is not delivered any more. None: nothing is
-        to be done now.
+        """Return the next delivery for `room` gas, with its value paid out.
+
+        A delivery is [number, poster, to, method, params, value, gas, handling gas]. A number alone is the handling gas
+        of an expired entry. None: there is nothing to do now.
         """
         number, first, queue = self._load()
         if first == number:

@@ -47,10 +47,10 @@ LAB: Final = Lab(
 TERMS: Final = RentTerms()
 """The terms where none are given."""
 BOUNDS: Final = (("rate", 1, 10**18), ("period", 1, 10**6), ("grace", 0, 10**7))
-"""What an option may say: a period's rent for the largest state that is walked over stays below 2^127 attoFIL."""
+"""Ranges of the options; they keep one period's rent of the largest measured state below 2^127 attoFIL."""
 _KNOWN: Final = named_code(CODE, "rent")
 _SYSTEM_GAS: Final = Gas(1 << 40)
-"""Of the rent actor's own work, which rent pays for."""
+"""Gas limit of the rent actor's own work, which rent pays for."""
 
 
 def with_rent(rules: NetworkRules, option: str) -> NetworkRules:
@@ -74,7 +74,10 @@ def know_rent(machine: MachineState) -> None:
 
 
 def terms_of(option: str) -> tuple[bool, RentTerms]:
-    """Whether all pay, and what, of an option such as `all/1000000/2880/86400`; the last parts may be left out."""
+    """Return whether all actors pay, and the terms, from an option such as `all/1000000/2880/86400`.
+
+    The last parts may be omitted.
+    """
     who, *words = (option or "own").split("/")
     expected = f"rent={option}: expected own or all, then rate, period and grace, such as rent=all/1000000/2880/86400"
     if who not in ("own", "all") or len(words) > len(BOUNDS):
@@ -130,7 +133,7 @@ def collect(machine: Hypervisor) -> None:
 
 
 def _is_due(machine: Hypervisor) -> bool:
-    """Whether an actor is due, or new: looked up without a message, so that an idle epoch costs nothing."""
+    """Return True if an actor is due or new, without executing a message."""
     rent = machine.state_tree.get_actor(RENT)
     if rent is None:
         return False

@@ -64,9 +64,9 @@ FIRST_USER: Final = 100
 PAYING: Final = "evm"
 """The built-in code that pays rent: contracts. Accounts, miners, multisigs and the network's own actors do not."""
 FREE: Final = frozenset(map(to_filecoin, (MULTICALL3, CREATE2_DEPLOYER)))
-"""Contracts that networks begin with: tools need them, and nobody pays for them."""
+"""Contracts of every new network, which are exempt because tools need them."""
 UNBORN: Final = "placeholder"
-"""What may become a contract: it is looked at again, and pays nothing meanwhile."""
+"""Actor type that may become a contract: checked again later, and exempt until then."""
 
 EPOCH_ACTORS: Final = 200
 """Actors that an epoch's end looks at, those that come to pay and those that are due."""
@@ -77,12 +77,12 @@ STATE_BLOCKS: Final = 10_000
 
 MOST_DEPOSIT: Final = 1 << 100
 _PROOF_GAS_PER_BYTE: Final = 10
-"""For reading and hashing a proof; what is kept of it is paid as any block that is written."""
+"""Gas per byte for reading and hashing a proof; written blocks are charged in addition."""
 
 
 @dataclass(frozen=True, slots=True)
 class RentTerms:
-    """What rent costs.
+    """Prices and periods of rent.
 
     `rates` are rows [from this epoch on, attoFIL for a byte and an epoch]; rent is paid a `period` of epochs ahead, for
     the first time at most `grace` epochs after the actor came to pay.
@@ -98,7 +98,7 @@ class RentTerms:
         return size * rate * self.period
 
     def fields(self) -> list[Any]:
-        """As the state holds them."""
+        """Return the fields as stored in the state."""
         return [[list(row) for row in self.rates], self.period, self.grace]
 
     @classmethod
@@ -121,7 +121,7 @@ class Tenancy:
     graced: bool
 
     def fields(self) -> list[Any]:
-        """As the state holds it."""
+        """Return the fields as stored in the state."""
         return [encode_bigint(self.deposit), self.size, self.due, self.graced]
 
     @classmethod
@@ -163,7 +163,7 @@ class RentState:
         return put_cbor(self._store, encode([self.terms.fields(), self.cursor, self.first, *trees]))
 
     def tenancy(self, actor: ActorID) -> Tenancy | None:
-        """What an actor has, if it pays."""
+        """Return the tenancy of an actor, or None if it does not pay."""
         found = self.actors.get(write_uvarint(actor))
         return None if found is None else Tenancy.of(found)
 
@@ -211,14 +211,14 @@ class RentState:
 
 
 def pays_rent(manifest: Manifest, actor: ActorID, state: ActorState) -> bool:
-    """Whether an actor is of those that pay: a contract, or a user's native actor."""
+    """Return True if the actor pays rent: a contract, or a user's native actor."""
     if actor < FIRST_USER or state.delegated_address in FREE:
         return False
     return manifest.name_of(state.code) in (None, PAYING) and state.code != ARCHIVED_CODE
 
 
 class ArchivedRuntime(LabRuntime):
-    """Answers for archived actors, always the same."""
+    """Runtime of archived actors; every method has the same result."""
 
     what = "what is archived"
 
@@ -420,7 +420,7 @@ class _Invocation:
         self._pay(BURNT_FUNDS_ACTOR, burnt)
 
     def _enroll(self, books: RentState) -> int:
-        """Where all pay, take up actors that are new; how many actors may still be looked at."""
+        """Enroll new actors where all pay, and return the number of actors that may still be examined."""
         if books.cursor is None:
             return EPOCH_ACTORS
         tree, manifest = self._calls.tree, self._kernel.machine.manifest

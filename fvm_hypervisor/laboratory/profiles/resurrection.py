@@ -1,4 +1,4 @@
-"""How large a state is, and whether a proof is that state: both walk it in the order of CAR files (lab `rent`).
+"""Size of a state, and verification of a state proof; both walk the blocks in CAR order (lab `rent`).
 
 A state's size is the bytes of its blocks, each block once, and `BLOCK_BYTES` more for each. What a proof is: docs/labs/
 rent.md.
@@ -20,7 +20,7 @@ from store.links import links_of
 from store.walk import blocks_below, state_codec, targets
 
 BLOCK_BYTES: Final = 128
-"""What a block counts besides its own bytes: its key, and the work of looking at it."""
+"""Bytes counted for each block in addition to its content, for its key and lookup."""
 MOST_PROVEN: Final = 60 << 10
 """The largest state that is proven: as a CAR it fits a message, since `BLOCK_BYTES` is more than a section's head."""
 MOST_PROOF: Final = MOST_PROVEN + 256
@@ -33,7 +33,7 @@ class ProofRefused(HypervisorError):
 
 @dataclass(frozen=True, slots=True)
 class StateSize:
-    """What a state counts for rent, in bytes; its blocks; whether these are all, or the walk ended before."""
+    """Size of a state for rent in bytes, its number of blocks, and whether the walk was complete."""
 
     size: int
     blocks: int
@@ -41,12 +41,14 @@ class StateSize:
 
     @property
     def is_provable(self) -> bool:
-        """Whether a proof has room for it."""
+        """True if the state fits into a proof."""
         return self.whole and self.size <= MOST_PROVEN
 
 
 def size_of(store: Blockstore, root: Cid, most: int) -> StateSize:
-    """The size of the state below a root; of one with more than `most` blocks that of so many.
+    """Return the size of the state below a root, reading at most `most` blocks.
+
+    Raises BlockNotFound, StoreCorrupt, CodecError.
 
     Raises BlockNotFound, StoreCorrupt, CodecError.
     """

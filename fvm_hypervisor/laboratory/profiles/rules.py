@@ -37,7 +37,7 @@ class LabSettings:
         self._inner.prepare(machine)
 
     def begin(self, machine: Hypervisor) -> None:
-        """As the other set, and what labs have for a genesis."""
+        """Begin as the wrapped rules do, and install the labs' actors."""
         self._inner.begin(machine)
         install_labs(machine, self._name)
 
@@ -58,5 +58,5 @@ class LabSettings:
         return self._inner.gas_limit_of(tipset)
 
     def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
-        """As the other set."""
+        """Delegate to the wrapped rules."""
         self._inner.override_block(machine, block)

@@ -24,7 +24,7 @@ Trace = list[list[Any]]
 """Events by message."""
 
 _WINDOW = 8
-"""How many charges one side may split another's into."""
+"""Maximum number of charges that may equal a single charge of the other side."""
 _SHOWN = 4
 
 
@@ -155,7 +155,7 @@ def _next_meeting(left: list[Charge], right: list[Charge]) -> tuple[int, int]:
 
 
 def totals(message: Iterable[Any]) -> dict[str, tuple[int, int]]:
-    """How often and how much (milligas) was charged under each name, the largest sums first."""
+    """Return the count and total (milligas) of each charge, largest first."""
     sums: dict[str, tuple[int, int]] = {}
     for charge in charges_of(message):
         count, milligas = sums.get(charge.name, (0, 0))

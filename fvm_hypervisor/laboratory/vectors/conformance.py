@@ -52,7 +52,7 @@ SKIPPED_BY_THE_REFERENCE = "DisputeWindowedPoSt/Ok"
 
 
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError, StoreError)
-"""What reading a field ends in that is not there, or not what it should be."""
+"""Exceptions raised by reading a missing or malformed field."""
 
 
 class BadVector(InvalidInput):
@@ -106,12 +106,12 @@ class VectorResult:
 
     @property
     def passed(self) -> bool:
-        """No difference."""
+        """True if there are no differences."""
         return not self.differences
 
     @property
     def lacks_actors(self) -> bool:
-        """Whether a built-in actor's code was not there: the vector was not run, whatever the differences say."""
+        """True if a built-in actor's code was missing, so that the vector was not run."""
         codes = self.machine.manifest.codes
         return any(got.lacks in codes for got, _ in self.receipts if got.lacks is not None)
 
@@ -122,7 +122,7 @@ def find_vectors(paths: Iterable[Path]) -> list[Path]:
 
 
 def is_skipped(path: Path) -> bool:
-    """Whether the reference's own driver skips this vector (it needs a proof that fails)."""
+    """Return True if the reference's own driver skips this vector (it needs a proof that fails)."""
     return SKIPPED_BY_THE_REFERENCE in path.as_posix()
 
 
@@ -240,7 +240,7 @@ def _manifest_of(store: Store, root: Cid) -> Cid:
 
 
 def _check(own: Mapping[str, Any], epoch: Any) -> tuple[VectorTipset, ...]:
-    """What is read while a variant runs is there: its name, its messages, a receipt for each, the root after them.
+    """Check that a variant has the fields that are read later: name, messages, receipts and final root.
 
     Of a vector of class tipset, the tipsets.
     """
@@ -284,7 +284,7 @@ def run_variant(variant: VectorVariant, workers: int = 1) -> VectorResult:
 
 
 _Compared = tuple[Expected, Expected, list[str]]
-"""What came out of a message, what should, and every difference."""
+"""Actual outcome of a message, expected outcome, and the differences."""
 
 
 def _apply_messages(variant: VectorVariant, parallel: Parallel | None) -> Iterator[_Compared]:

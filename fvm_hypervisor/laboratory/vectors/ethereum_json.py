@@ -1,4 +1,4 @@
-"""What Ethereum's test fixtures and transition tools write as JSON: numbers, addresses, accounts, transactions, blocks.
+"""JSON forms of Ethereum's test fixtures and transition tools: numbers, addresses, accounts, transactions, blocks.
 
 Numbers are hex strings, in older files decimal ones, and JSON integers; readers name the field that is wrong
 (BadFixture).

@@ -22,7 +22,7 @@ MOST_STATE_LINES = 20
 
 
 def explain(result: VectorResult, trace: Trace, expected: Trace | None) -> list[str]:
-    """What there is to say about one variant; nothing where its outcome and its charges are the expected ones."""
+    """Return the explanation of one variant's differences; empty if outcome and charges are as expected."""
     lines: list[str] = []
     for number, (got, wanted) in enumerate(result.receipts):
         message = trace[number] if number < len(trace) else []

@@ -45,7 +45,7 @@ _HINT = (
 
 
 class NotExtracted(HypervisorError):
-    """What was executed again is not what the chain has, or a vector does not give what it was made of."""
+    """Re-execution differs from the chain, or a written vector differs from its origin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class BadCase(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one message did, as far as a case compares it."""
+    """Result of one message, with the fields that a case compares."""
 
     exit_code: int
     return_data: bytes

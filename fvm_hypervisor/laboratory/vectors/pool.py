@@ -52,7 +52,7 @@ def run_all(
 
 
 def _end_with_parent() -> None:
-    """In a worker: end at once when the process that it works for has ended, however it did."""
+    """End this worker when the process that started it ends."""
     when_parent_ends(lambda: os._exit(1))
 
 

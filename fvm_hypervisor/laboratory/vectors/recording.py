@@ -1,4 +1,4 @@
-"""What an execution asks of its surroundings, recorded: the blocks that it reads, the chain's answers."""
+"""Recording of an execution's inputs: the blocks that it reads, and the externs' results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RecordingStore:
     def __init__(self, base: Store, known: Blockstore | None = None) -> None:
         self._base, self._known = base, known
         self.blocks: dict[Cid, bytes] = {}
-        """What was read, in the order of the first reads."""
+        """Blocks in the order of their first read."""
         self.has, self.put, self.put_many = base.has, base.put, base.put_many
         self.metadata, self.all_metadata, self.index = base.metadata, base.all_metadata, base.index
 
@@ -44,15 +44,15 @@ class RecordingStore:
         index: Mapping[bytes, bytes | None] = NOTHING,
         expected: Mapping[bytes, bytes | None] = NOTHING,
     ) -> None:
-        """As the base's."""
+        """Commit to the base store."""
         self._base.commit(blocks, metadata, index, expected)
 
     def close(self) -> None:
-        """Nothing: the base has another owner."""
+        """Do nothing: another owner closes the base store."""
 
 
 class RecordingExterns:
-    """Externs that remember what was asked of others, and what these answered, an answer that there is none too."""
+    """Externs that record requests and results, including missing ones."""
 
     def __init__(self, externs: Externs) -> None:
         self._externs = externs

@@ -34,7 +34,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What to tell beside the results. `against` is a file of traces, and charges that differ from it a failure.
+    """Output options. With `against`, charges that differ from that file of traces are failures.
 
     `overlay` changes prices or rules, so that gas is another than the vectors state; the actors of `bundle` run in the
     place of those that the vectors name. With `parallel` above 1 workers execute the messages.
@@ -49,7 +49,7 @@ class RunOptions:
 
     @property
     def listening(self) -> bool:
-        """Whether charges must be recorded."""
+        """True if charges must be recorded."""
         return self.diff or self.trace or self.against is not None
 
 
@@ -113,7 +113,7 @@ def _add_details(record: Record, result: VectorResult, trace: Trace, wanted: Run
 
 
 def _against(trace: Trace, expected: Trace | None) -> str:
-    """Where the charges are not those of the file, in words."""
+    """Return the first difference between the charges and those of the file, as text."""
     if expected is None:
         return "no trace of that id to compare with"
     if len(trace) != len(expected):

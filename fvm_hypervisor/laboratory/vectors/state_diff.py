@@ -1,4 +1,4 @@
-"""What differs between two states: actor by actor, and inside an actor's state node by node.
+"""Differences between two states: by actor, and by node inside an actor's state.
 
 Vectors hold the part of a state that their message touches, so blocks may be missing: what lies behind one is then not
 compared, and a line says so. Equal subtrees are skipped by their CIDs.
@@ -22,7 +22,7 @@ _ABSENT = object()
 
 
 class _AnotherTree(Exception):
-    """What looked like a HAMT at its root is none further down."""
+    """A tree that looked like a HAMT at its root has another form below."""
 
 
 def state_differences(store: Blockstore, ours: Cid, expected: Cid, names: Mapping[Cid, str]) -> Iterator[str]:

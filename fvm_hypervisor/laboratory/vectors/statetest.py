@@ -59,7 +59,7 @@ EXCESS_BITS = 32
 
 _DEFAULT_BASE_FEE = 10
 _KECCAK_CID = bytes.fromhex("01551b20")
-"""What precedes the digest in a CID of raw bytes hashed with keccak-256."""
+"""Prefix of a CID of raw bytes hashed with keccak-256."""
 EXCEPTION_PREFIX = "TransactionException."
 
 
@@ -79,7 +79,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """How a case ended; no error: it passed."""
+    """Result of a case; it passed if there is no error."""
 
     case: Case
     error: str

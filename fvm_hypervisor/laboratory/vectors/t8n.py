@@ -60,7 +60,7 @@ class MissingBlockHash(BadFixture):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What the tool gives back. `trace` has the recorded events of each applied transaction, where that was wanted."""
+    """Output of the tool. `trace` has the events of each applied transaction, if requested."""
 
     result: dict[str, Any]
     alloc: dict[str, Any]

@@ -25,7 +25,7 @@ _NO_REWARDS: Final = (-1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command line asks for. Inputs and outputs by name: a file, `stdin`, `stdout`, `stderr`, or nothing."""
+    """Options of the command. Inputs and outputs are names: a file, `stdin`, `stdout`, `stderr`, or empty."""
 
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""What the transition tool prints: the block's roots and receipts, and the accounts after it, as JSON values."""
+"""Output of the transition tool as JSON values: the block's roots and receipts, and the accounts after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run of state tests adds up to: cases by fork, and the slowest ones."""
+"""Summary of a run of state tests: cases by fork, and the slowest ones."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ TIPSET: Final = "tipset"
 MESSAGE: Final = "message"
 _EPOCH_SECONDS: Final = 30
 _NO_SUPPLY: Final = 0
-"""What Lotus's driver says of the circulating supply to vectors of this class."""
+"""Circulating supply that Lotus's driver uses for vectors of this class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class VectorTipset:
     receipts: Cid
 
     def supply(self, machine: Hypervisor, epoch: ChainEpoch) -> TokenAmount:
-        """As `execute_tipset` asks for it."""
+        """Return the circulating supply at an epoch, for `execute_tipset`."""
         return self.circulating[epoch]
 
 
@@ -128,7 +128,7 @@ def _block_fields(block: MinedBlock) -> dict[str, Any]:
 
 
 def message_count(tipsets: Sequence[VectorTipset]) -> int:
-    """How many results tipsets have: cron of null rounds and of tipsets, messages, rewards."""
+    """Return the number of results of tipsets: cron of null rounds and of tipsets, messages, rewards."""
     return sum(
         len(tipset.work.null_rounds) + len([*tipset.work.messages()]) + len(tipset.work.blocks) + 1
         for tipset in tipsets

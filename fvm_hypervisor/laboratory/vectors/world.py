@@ -115,7 +115,10 @@ class RejectProofs(ReplayFault):
 
 
 def proofs_of(vector: Mapping[str, Any]) -> ProofVerifier:
-    """Who answers for proofs; `real` is what no vector needs an answer for, so that asking is a failure.
+    """Return the proof verifier of a vector.
+
+    `real` marks vectors that need no proof result, so using it is a failure. Official vectors have no entry, which
+    means `accept`. Raises ValueError for other values.
 
     Official vectors say nothing and mean `accept`. Raises ValueError for other words.
     """

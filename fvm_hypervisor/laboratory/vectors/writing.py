@@ -30,7 +30,7 @@ Vector = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a vector begins with: where it comes from, the state and its blocks, the chain's answers, the context.
+    """Initial data of a vector: origin, state and blocks, externs' results, context.
 
     `bundle` is the manifest of built-in actors whose blocks are left out, None where they are among the blocks.
     """
