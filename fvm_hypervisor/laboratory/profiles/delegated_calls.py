@@ -62,7 +62,7 @@ class Variant:
     emits: bool
     """True if each execution in an account's name emits the event `Delegated(address)`."""
     selfdestruct_pays: bool
-    """True if SELFDESTRUCT in an account's name pays out its balance; otherwise it does nothing. The account remains."""
+    """True if SELFDESTRUCT in an account's name pays out its balance; else it does nothing. The account remains."""
 
 
 VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType({
