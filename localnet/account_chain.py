@@ -190,7 +190,7 @@ class AccountChain(DevelopmentChain):
         return call.answer(receipt.execution.receipt.return_data)
 
     def ask(self, to: Target, call: Call[R], *, sender: Account | None = None) -> R:
-        """What an actor's method would answer to an account, with nothing kept. Raises CallFailed, ValueError."""
+        """Return the result of an actor's method without effect. Raises CallFailed, ValueError."""
         account = sender or self.accounts[0]
         message = Message(filecoin_address(to), account.native, method=call.method, params=call.params)
         return call.answer(returned_natively(self.rules, self.machine.call(message)))
@@ -215,7 +215,7 @@ class AccountChain(DevelopmentChain):
     # --- reading ----------------------------------------------------------------------------------------------
 
     def call(self, to: Target | None, data: bytes = b"", value: int = 0, *, sender: Target | None = None) -> bytes:
-        """What a call returns, with nothing kept; value in attoFIL. Raises CallFailed, AddressError."""
+        """Return the returned data of a call without effect; value in attoFIL. Raises CallFailed, AddressError."""
         request = self._request(to, data, value, sender)
         with self._explaining_failures(request):
             return simulate.call(self.machine, request)
@@ -238,7 +238,7 @@ class AccountChain(DevelopmentChain):
         return self._trace(self.receipt(transaction_hash))
 
     def changes(self, transaction_hash: bytes, most: int = 500) -> StateChanges:
-        """What a transaction changed in the state: the first N values, each before and after.
+        """Return the first N state changes of a transaction, each with the value before and after.
 
         Raises UnknownTransaction.
         """
@@ -248,13 +248,13 @@ class AccountChain(DevelopmentChain):
         return StateChanges.first(f"0x{transaction_hash.hex()}", found, most)
 
     def epoch_changes(self, epoch: int, most: int = 500) -> StateChanges:
-        """What an epoch changed in the state, reward and cron included: the first N values. Raises UnknownBlock."""
+        """Return the first N state changes of an epoch, including reward and cron. Raises UnknownBlock."""
         from localnet.traces.changes import StateChanges, epoch_changes
 
         return StateChanges.first(f"epoch {epoch}", epoch_changes(self.chain, self.executed_at(epoch)), most)
 
     def inspect(self, path: str = "", most: int = 100) -> InspectedState:
-        """What is at a path in the state: actors, fields, entries, by the names of the actors' schemas.
+        """Return the value at a path in the state: actors, fields, entries, by the names of the actors' schemas.
 
         `network.inspect("f04/state/claims")`; of long maps and lists N entries. Raises NothingAtPath, InvalidInput.
         """

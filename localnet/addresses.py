@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # addresses are read by programs that open no machine
 
 
 class Addressed(Protocol):
-    """What has an address: an account, a contract, a native actor, a miner."""
+    """An object with an address: an account, a contract, a native actor, a miner."""
 
     @property
     def address(self) -> EthAddress | Address:
@@ -21,10 +21,10 @@ class Addressed(Protocol):
 
 
 Target = Addressed | Address | bytes | str
-"""How an address may be given: an account, a contract, a Filecoin address, 20 bytes, `0x...` or `f...`."""
+"""Accepted forms of an address: an account, a contract, a Filecoin address, 20 bytes, `0x...` or `f...`."""
 
 UNRESOLVED: Final = EthAddress(b"\xff" + bytes(11) + b"\xff" * 8)
-"""What stands for a sender or a receiver without an actor."""
+"""Address shown for a sender or a receiver without an actor."""
 
 
 def filecoin_address(target: Target) -> Address:

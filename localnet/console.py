@@ -72,7 +72,7 @@ class Console:
         It names the page of what failed where the network is `explored` there.
         """
         self.enabled = True
-        """Whether it prints anything (`anvil_setLoggingEnabled`)."""
+        """True if output is enabled (`anvil_setLoggingEnabled`)."""
         self.background: Background = InlineBackground()
         self._newest: bytes | None = None
         """The transaction whose line is the last that was printed."""
@@ -134,11 +134,11 @@ class Console:
         self.background.later(explained)
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """Nothing is printed of blocks that are gone."""
+        """Ignore reverted blocks."""
         self._state = head.state
 
     def waits(self, candidate: Candidate) -> None:
-        """Nothing is printed of transactions that wait."""
+        """Ignore pending transactions."""
 
     def estimate_failed(self, head: Tipset, request: CallRequest, run: float) -> None:
         """Explain a transaction that is never made, since the estimate of its gas failed at `head` in `run` seconds.
@@ -186,7 +186,7 @@ class Console:
     def _print_logs(
         self, machine: Hypervisor, head: Tipset | None, request: CallRequest, overrides: Overrides, limit: TimeLimit
     ) -> None:
-        """Of a call at `head`, or on a machine of its own where that is None."""
+        """Print the logs of a call at `head`, or on a machine of its own if it is None."""
         try:
             machine = machine if head is None else self._network.chain.machine_at(head)
             lines = without_logs(_calls(machine, request, limit, overrides))[1]
@@ -200,7 +200,7 @@ class Console:
         self._print([f"console.log: {line}" for line in lines])
 
     def _may_log(self) -> bool:
-        """Whether a contract at the head has the console's address in its code; true where there are many actors."""
+        """Return True if a contract's code contains the console's address, or there are too many to check."""
         machine = self._network.machine
         evm = machine.manifest.code("evm")
         for count, (actor, state) in enumerate(machine.state_tree.actors()):
@@ -236,7 +236,7 @@ class Console:
             print(f"  its limit of {gas_limit:,} gas is too low: {rules.limits.gas_advice}")
 
     def _end(self, exit_code: int) -> str:
-        """How an execution failed, in the words of the rules' own errors."""
+        """Return the failure's name from the rules' own errors."""
         return self._network.rules.views.exit_text(exit_code) or exit_name(exit_code)
 
     def _place(self, find: Callable[[], str | None]) -> str | None:

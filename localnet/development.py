@@ -1,4 +1,4 @@
-"""What a development network's owner does without a transaction: time, fees, states, whole states.
+"""Changes that the owner of a development network makes without a transaction: time, fees, states.
 
 The changes themselves are `localnet.state.controls`; here they become the head's.
 """
@@ -93,7 +93,7 @@ class DevelopmentChain(BlockProduction):
     # --- blocks under Ethereum's rules ------------------------------------------------------------------------
 
     def set_coinbase(self, owner: EthAddress) -> None:
-        """Who gets the tips of the blocks to come. Raises InvalidInput where the rules have no such thing."""
+        """Set the recipient of tips of the next blocks. Raises InvalidInput where the rules have none."""
         self._set(coinbase=owner)
 
     def set_block_gas_limit(self, limit: int) -> None:
@@ -115,7 +115,7 @@ class DevelopmentChain(BlockProduction):
         self._set(min_gas_price=TokenAmount(price))
 
     def set_next_randomness(self, randomness: bytes) -> None:
-        """What PREVRANDAO gives in the next block, 32 bytes. Raises InvalidInput."""
+        """Set PREVRANDAO of the next block, 32 bytes. Raises InvalidInput."""
         if len(octets(randomness, "randomness")) != RANDOMNESS_BYTES:
             raise InvalidInput(f"randomness has {RANDOMNESS_BYTES} bytes, not {len(randomness)}")
         self._set(randomness=randomness)

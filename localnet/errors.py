@@ -1,4 +1,4 @@
-"""What a network refuses, and what failed on it.
+"""Refusals of a network, and failures on it.
 
 NetworkError
 |- TransactionRefused    a transaction that never reaches a block; `reason` is a word for programs
@@ -21,7 +21,7 @@ from localnet.ledger.call_tree import CallTree
 from localnet.ledger.records import TransactionReceipt
 
 FailureText = Callable[[str | None], str]
-"""What a failure says by its rules; it takes the revert as the contract's interface names it (None: by its bytes)."""
+"""Text of a failure by the rules; it takes the revert as the contract's interface names it (None: its bytes)."""
 
 
 class NetworkError(HypervisorError):
@@ -120,12 +120,12 @@ class TransactionFailed(NetworkError):
 
 
 class UnknownBlock(NetworkError):
-    """No such block: a null round, the future, another chain's hash."""
+    """The block does not exist: a null round, a future block, or a hash of another chain."""
 
 
 class UnknownTransaction(NetworkError):
-    """No block of the chain has a transaction of this hash."""
+    """No transaction of the chain has this hash."""
 
 
 class NotReproduced(NetworkError):
-    """What a transaction met is not there any more."""
+    """The state that a transaction executed on is no longer available."""

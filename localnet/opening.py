@@ -68,7 +68,7 @@ class Opening:
     streams: StreamSettings | None = None
     overlay: Overlay | None = None
     funded: bool = False
-    """Whether this balance is asked for, or this number of accounts (`counted`)."""
+    """True if this balance, or this number of accounts (`counted`), was requested."""
     counted: bool = False
     keep_states: int | None = None
     actor_debugging: bool = False

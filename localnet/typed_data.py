@@ -24,7 +24,7 @@ _LONGEST: Final = 1 << 24
 
 
 def typed_data_digest(data: Mapping[str, Any]) -> bytes:
-    """What is signed: Keccak-256 of the domain's and the message's hashes. Raises InvalidInput."""
+    """Return the Keccak-256 hash to be signed, of the domain's and the message's hashes. Raises InvalidInput."""
     from eth_abi.exceptions import EncodingError  # here: it loads pydantic, half of what the node would take to start
 
     try:

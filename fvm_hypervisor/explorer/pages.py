@@ -3,10 +3,6 @@
 It serves GET and HEAD. A view runs on a query thread, like a JSON-RPC query, and is cancelled when the browser
 disconnects. Hosts and origins are checked before (`localnet.rpc.access`). Pages run one script, the explorer's own, and
 load nothing from other hosts; the headers below let a browser enforce that.
-
-It answers GET and HEAD. A view runs on a thread for questions, as a question of JSON-RPC does, and is given up when the
-browser goes away. Hosts and origins are refused before it (`localnet.rpc.access`). Pages run one script, ours, and load
-nothing from elsewhere; the headers below let a browser hold them to that.
 """
 
 from __future__ import annotations

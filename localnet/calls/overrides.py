@@ -1,4 +1,4 @@
-"""What a call may suppose: other accounts, and another block, than those that are there.
+"""Overrides of a call: accounts and block fields that differ from the state.
 
 A supposition holds while it is open; then the machine is as it was.
 """
@@ -20,7 +20,10 @@ from localnet.state.controls import set_balance, set_code, set_nonce, set_storag
 
 @dataclass(frozen=True, slots=True)
 class AccountOverride:
-    """What an account has instead; None stays. `state` is all of its storage, `state_diff` some slots of it."""
+    """Override of an account; None keeps the value.
+
+    `state` replaces all of its storage, `state_diff` single slots.
+    """
 
     balance: TokenAmount | None = None
     nonce: int | None = None
@@ -38,7 +41,7 @@ class Overrides:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is supposed."""
+        """True if nothing is overridden."""
         return not self.accounts and (self.block is SAME_BLOCK or self.block == SAME_BLOCK)
 
 

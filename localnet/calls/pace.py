@@ -1,4 +1,4 @@
-"""How executions with a tracer share the interpreter with requests that are soon answered, and that they can be ended.
+"""Time slices for traced executions, so that they share the interpreter with short requests and can be cancelled.
 
 Python runs one thread at a time. A tracer that looks at each instruction would be one more to wait for at each change
 of threads. So of those that have been executing for some time one goes on at a time, and gives way while others wait.
@@ -29,7 +29,7 @@ _WAIT: Final = 0.005
 _TURN: Final = 0.1
 """Seconds that one goes on, before another one does."""
 JUST_BEGUN: Final = 0.05
-"""Seconds in which what is asked is among what is soon answered: it waits for no turn, and others give way to it."""
+"""Seconds for which a new execution counts as short: it waits for no turn, and longer ones yield to it."""
 
 
 class Ended(HypervisorError):
@@ -37,7 +37,7 @@ class Ended(HypervisorError):
 
 
 class Turns:
-    """Whose turn it is, of a node's threads that trace; `others_wait` says whether there is something shorter.
+    """A queue of the node's tracing threads; `others_wait` returns True if a shorter request is waiting.
 
     A thread may be interrupted between any two instructions, also while it passes its turn on: so a turn is known by
     whose it is, and what has ended leaves, whatever it had.
@@ -46,10 +46,10 @@ class Turns:
     def __init__(self, others_wait: Callable[[], bool]) -> None:
         self.others_wait = others_wait
         self._paces: deque[Pace] = deque()
-        """Whose turn it is, and those that wait for theirs."""
+        """The pace whose turn it is, followed by those that wait."""
 
     def take(self, pace: Pace) -> bool:
-        """Whether it is its turn; if not, it waits in order."""
+        """Return True if it is the pace's turn; otherwise it stays in the queue."""
         if pace not in self._paces:
             self._paces.append(pace)
         return self._paces[0] is pace
@@ -61,12 +61,12 @@ class Turns:
 
     @property
     def is_free(self) -> bool:
-        """Whether it is no one's turn."""
+        """Return True if the queue is empty."""
         return not self._paces
 
 
 class Pace:
-    """That of the executions of one thread. `end` is for any thread, the rest for the one that executes."""
+    """Time slices of one thread's executions. Any thread may call `end`; the executing thread calls the rest."""
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
@@ -74,7 +74,7 @@ class Pace:
         self._ended = False
         self._since = 0.0
         self.began = time.monotonic()
-        """When the thread began what it is doing."""
+        """Start time of the thread's current execution."""
         self.has_turn = False
 
     def keep(self) -> None:
@@ -128,7 +128,7 @@ _local = _ThreadLocal()
 
 
 def adapted(machine: Hypervisor, tracer: Tracer) -> Tracer:
-    """What a machine tells a tracer by: its rules' adapter, at the pace of the calling thread, if it has one."""
+    """Return the tracer wrapped by the rules' adapter, and by the calling thread's pace if it has one."""
     pace, tracer = _local.pace, rules_of(machine).questions.adapt_tracer(tracer)
     if pace is None:
         return tracer

@@ -27,7 +27,7 @@ NO_CODE = keccak(b"")
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a path leads to: its blocks, in the order of reading."""
+    """A path's blocks in the order of reading, and the value that it leads to."""
 
     path: Path
     blocks: tuple[bytes, ...]
@@ -44,7 +44,7 @@ class SlotProof:
 
 @dataclass(frozen=True, slots=True)
 class AccountProof:
-    """What stands under an address in a state. Balance in attoFIL; `storage` is 32 zero bytes where there is none."""
+    """State of an address. Balance in attoFIL; `storage` is 32 zero bytes if there is none."""
 
     root: Cid
     balance: TokenAmount

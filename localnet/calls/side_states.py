@@ -50,7 +50,7 @@ _FIRST_EXPORTED: Final = 1 << 10
 
 @dataclass(frozen=True, slots=True)
 class ContractAnswer:
-    """What a contract answered where it runs: `output` is what it returned or reverted with."""
+    """Result of a contract executed by the client: `output` is the returned or revert data."""
 
     success: bool
     output: bytes
@@ -58,7 +58,7 @@ class ContractAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SideCall:
-    """What a contract asks of a precompile. Balance in attoFIL, time in Unix seconds.
+    """A precompile call of a contract. Balance in attoFIL, time in Unix seconds.
 
     `contracts` and `accounts` are addresses that are in use where the contract runs and may be unknown here; `answers`
     those of contracts to earlier asks of this same call.
@@ -99,7 +99,7 @@ class BalanceChange:
 
 @dataclass(frozen=True, slots=True)
 class SideAnswer:
-    """What became of a call: `success` and `output` as the calling opcode sees them, or what it needs first."""
+    """Result of a call as the opcode sees it (`success` and `output`), or the call that must be executed first."""
 
     state: Cid
     success: bool = False
@@ -203,7 +203,7 @@ class _Contracts:
         self.ask: ContractAsk | None = None
 
     def send(self, calls: CallManager, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
-        """Let actors be called; give contracts the answers that are known, and note what is asked next."""
+        """Execute calls of actors, return known results for contracts, and record the next unknown call."""
         if not self._begun:
             self._begun = True
             return proceed(replace(call, read_only=call.read_only or self._read_only))
@@ -254,7 +254,7 @@ def _canned(answer: ContractAnswer) -> bytes:
 
 
 def _calldata(call: Call) -> bytes:
-    """What the code of the called contract is given."""
+    """Return the calldata of the called contract."""
     codec, data = (0, b"") if call.params is None else (call.params.codec, call.params.data)
     if call.method == INVOKE_EVM:
         return calldata_of(codec, data) if data else b""

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE) -> bytes:
-    """What the call returns, with nothing kept. Raises CallFailed; the errors of `overridden`."""
+    """Return the returned data of a call without effect. Raises CallFailed and the errors of `overridden`."""
     rules = rules_of(machine)  # a block gas limit that is only supposed limits no call
     if overrides.is_empty:  # what the call does is taken back by itself
         return returned(rules, _with_reason(rules, machine, lambda: rules.questions.ask(machine, request)))
@@ -44,7 +44,7 @@ def call(machine: Hypervisor, request: CallRequest, overrides: Overrides = NONE)
 def traced_call(
     machine: Hypervisor, request: CallRequest, tracer: Tracer, read: Callable[[], T], overrides: Overrides = NONE
 ) -> T:
-    """What `read` answers after a call with a tracer, before the call is taken back.
+    """Return the result of `read` after a traced call, before its effects are discarded.
 
     The call may fail; raises what the tracer raises, with nothing kept either, and the errors of `overridden`.
     """
@@ -61,7 +61,7 @@ def traced_call(
 
 
 def trial_result(machine: Hypervisor, request: CallRequest) -> ApplyResult:
-    """What would come of the request in a block, whether it fails or not."""
+    """Return the result that the request would have in a block, also if it fails."""
     with machine.quiet():
         result = _trial_run(machine, request, _highest(machine, request)).result
     if result.fatal is not None:
@@ -129,7 +129,7 @@ def _trial_run(machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAns
 
 
 def _with_reason(rules: NetworkRules, machine: Hypervisor, run: Callable[[], CallAnswer]) -> CallAnswer:
-    """How an execution, taken back, ends. A silent revert is executed once more, call by call, for a callee's reason.
+    """Return the result of an execution without effect; repeat a silent revert to find the callee's reason.
 
     That takes no longer than any explanation may; the answer is then without the reason.
     """

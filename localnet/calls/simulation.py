@@ -1,8 +1,8 @@
-"""Blocks that are executed one on the other, and forgotten: what `eth_simulateV1` tells.
+"""Simulation of consecutive blocks without effect, for `eth_simulateV1`.
 
-Each block is one that this network could make: null rounds before it get their cron, its own cron and reward come
-after its calls. A call may come from anybody. Without validation it pays no gas, and its nonce is not looked at.
-Rules: execution-apis, the notes on eth_simulateV1.
+Each block is valid for this network: null rounds before it run cron, and its own cron and reward follow its calls. A
+call may have any sender. Without validation it pays no gas, and its nonce is not checked. Rules: execution-apis, the
+notes on eth_simulateV1.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MOST_BLOCKS: Final = 256
 """Heights that a simulation may go above the block that it stands on."""
 
 TRANSFERS: Final = EthAddress(b"\xee" * 20)
-"""Who seems to have emitted the logs of transfers."""
+"""Emitter address of the logs of transfers."""
 
 _TRANSFER: Final = bytes(keccak(b"Transfer(address,address,uint256)"))
 _NO_FEE: Final = TokenAmount(0)

@@ -1,4 +1,4 @@
-"""How long an execution again may take, and whether it is to end because a request waits for the network.
+"""Time limit of a re-execution, and its cancellation when a request waits for the network.
 
 A tracer looks at both with each event: engines charge their gas in slices, so there are events in loops, too. The
 Solidity test runner, whose workers run side by side, counts the processor's time.
@@ -65,7 +65,7 @@ class TimeLimit:
 
     @property
     def is_over(self) -> bool:
-        """Whether the seconds are over."""
+        """Return True if the time limit is exceeded."""
         return self._clock() > self._end
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether the network takes a message: signature, chain, fees, gas, nonce, funds, in words that Ethereum's tools know.
+"""Admission of messages: signature, chain id, fees, gas, nonce and funds, with error texts that Ethereum's tools know.
 
 What is refused here changes nothing and costs nothing. Rules: lotus chain/messagepool and the checks of Ethereum's
 nodes, whose phrases ("nonce too low", "insufficient funds") libraries look for.

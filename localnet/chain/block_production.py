@@ -100,7 +100,7 @@ class BlockProduction(NetworkReader):
         return [failed.get(answer, answer) if isinstance(answer, bytes) else answer for answer in answers]
 
     def _newly_refused(self, answers: Iterable[bytes | Exception]) -> dict[bytes, Exception]:
-        """What was taken, still waits, and would be refused after the blocks that are made now; it waits no more."""
+        """Drop pending messages that the blocks being made invalidate, and return them with the reasons."""
         refused: dict[bytes, Exception] = {}
         waiting = [self.mempool.get(answer) for answer in answers if isinstance(answer, bytes)]
         for candidate in filter(None, waiting):
@@ -198,7 +198,7 @@ class BlockProduction(NetworkReader):
         return self.head
 
     def chosen(self) -> list[Candidate]:
-        """What the next block takes of what waits."""
+        """Return the pending messages that the next block takes."""
         limit = self.chain.rules.limits.block_gas
         return self.mempool.select(lambda sender: nonce_of(self.machine, sender), self.least_fee, limit)
 
@@ -297,7 +297,7 @@ class BlockProduction(NetworkReader):
 
 
 def _mempool(chain: Chain) -> Mempool:
-    """What waits for a chain's blocks, with the rules' own way to build them where they have one."""
+    """Create the mempool of a chain, with the rules' own block building where they have one."""
     building = chain.rules.building
     if building is None:
         return Mempool()

@@ -74,20 +74,20 @@ class Chain(ChainReader):
         self.machine = machine
         self.watchers: list[Watcher] = []
         self.deferred = False
-        """Whether receipts are known one tipset later, as on the network: `settled` tells."""
+        """True if receipts are known one tipset later, as on the network; see `settled`."""
         self.default_gas_limit = default_gas_limit
         """The node's own block gas limit, where no other is set: not kept in the folder. None: the rules'."""
         self.start_block: BlockStarter | None = None
-        """What starts the blocks that are made here; None: nothing, they are executed serially."""
+        """Parallel execution of the blocks made here; None executes them serially."""
         self.rewritten = 0
-        """How often the chain has changed what was on it: went back, or had its head's state changed by hand."""
+        """Number of reorgs and manual state edits so far."""
         self._supplies = BoundedCache[Cid, TokenAmount](_KEPT_SUPPLIES)
         self.making_took = 0.0
         """Seconds that the head took to be made, if this process made it."""
         self.executing: Candidate | None = None
         """The message that is being executed, or in which the last tipset that failed broke."""
         self.refused: list[tuple[Candidate, TransactionRefused]] = []
-        """What the last tipset left out because no block may hold it any more, and why."""
+        """Messages that the last tipset dropped because no block may include them any more, with the reasons."""
         self.states = window or StateWindow()
         self.index = ChainIndex(machine.base)
         externs.attach(self.index, origin)
@@ -108,7 +108,7 @@ class Chain(ChainReader):
     # --- for other threads ------------------------------------------------------------------------------------
 
     def point(self) -> ChainPoint:
-        """What the chain is now; the same object as long as nothing has changed. For the chain's own thread."""
+        """Current state of the chain; the same object until something changes. For the chain's own thread."""
         facts = self.head, self.record, self.producer, self.deferred, self.default_gas_limit, self.rewritten
         if self._point is None or self._point.facts != facts:
             context, circulating = self.machine.context, self._circulating(self.head.state)
@@ -152,7 +152,7 @@ class Chain(ChainReader):
 
     @contextmanager
     def _undone_on_failure(self, before: Snapshot) -> Iterator[None]:
-        """Where what is done inside fails (a commit, too), the chain is as it was, and its machine at `before`."""
+        """Restore the chain, and its machine to `before`, if the block inside fails (including its commit)."""
         head, record, producer = self.head, self.record, self.producer
         try:
             yield
@@ -343,7 +343,7 @@ class Chain(ChainReader):
         self._enter(self.head)
 
     def set_next_settings(self, settings: BlockSettings) -> None:
-        """What holds for the next tipset and those after it, calls at the head included (but not its randomness)."""
+        """Set the settings of the next tipsets; calls at the head use them too (but not their randomness)."""
         chain_ids, entries = self.index.chain_ids, dict[bytes, bytes | None]()
         if settings.chain_id is not None and settings.chain_id not in chain_ids:
             chain_ids = [*chain_ids, settings.chain_id]

@@ -28,7 +28,7 @@ from store.codec import CodecError, unlink
 from store.roots import HEAD
 
 CHAIN_IDS: Final = {"mainnet": 314, "calibrationnet": 314159}
-"""Of the networks that have one of their own, by the name in the init actor's state."""
+"""Chain ids of known networks, by the name in the init actor's state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ LATEST_TIME: Final = 253_402_300_799
 
 @dataclass(frozen=True, slots=True)
 class TimeTravel:
-    """How a chain's time was set ahead: what a snapshot restores."""
+    """Time offset of a chain, restored with a snapshot."""
 
     offset: int = 0
     """Seconds that the chain's time runs ahead of the clock."""

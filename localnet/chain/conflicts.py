@@ -21,20 +21,20 @@ from store.codec import CodecError
 from store.kamt import Kamt
 
 MOST_SLOTS: Final = 10_000
-"""Of a contract: the slots of a larger one are not told."""
+"""Maximum number of storage slots reported per contract."""
 MOST_WITH_SLOTS: Final = 100
-"""Conflicts of a block whose slots are told: each may be at another state of a contract, which is read as a whole."""
+"""Maximum number of conflicts per block that are reported with slots, since each reads a whole contract state."""
 _KEPT_WORDS: Final = 20 * MOST_SLOTS
 _WIDTH: Final = 100
 """Messages in a line of the picture."""
 
 
 def conflict_records(machine: Hypervisor, parallel: Parallel) -> dict[str, Any]:
-    """What came of a block, as one JSON object of the command line's contract.
+    """Return the parallel execution of a block as one JSON object of the command line's contract.
 
-    With slots, where they are known: of contracts, of at most `MOST_SLOTS` slots, at the first `MOST_WITH_SLOTS`
-    conflicts of contracts' states. The blocks of all states that a conflict names must still be in the machine's
-    store, as they are until it is flushed.
+    Storage slots are included for at most `MOST_SLOTS` slots of a contract, at the first `MOST_WITH_SLOTS` conflicts.
+    The blocks of all states that a conflict names must still be in the machine's store, as they are until it is
+    flushed.
     """
     slots, left = _Slots(machine), MOST_WITH_SLOTS
     records = []
@@ -54,10 +54,10 @@ class _Slots:
     def __init__(self, machine: Hypervisor) -> None:
         self._machine = machine
         self._kept = BoundedCache[Cid, Mapping[int, int] | str](_KEPT_WORDS)
-        """By a contract's state: its slots, or why they are not known."""
+        """Slots of a contract's state, or the reason why they are unknown, by state CID."""
 
     def are_of(self, conflict: Conflict) -> bool:
-        """Whether what differs is the state of a contract."""
+        """Return True if the conflict is in a contract's state."""
         return conflict.code is not None and self._machine.manifest.name_of(conflict.code) == "evm"
 
     def conflicting(self, conflict: Conflict) -> list[int]:
@@ -102,7 +102,7 @@ def picture(record: dict[str, Any], messages: int) -> Iterator[str]:
 
 
 def _what(conflicts: Sequence[dict[str, Any]]) -> str:
-    """What all conflicts at an actor have in common: slots, or else the fields of any of them."""
+    """Return the slots, or else the fields, of all conflicts at an actor."""
     known = [dict.fromkeys(conflict["slots"]) for conflict in conflicts if "slots" in conflict]
     slots = [slot for slot in known[0] if all(slot in others for others in known)] if known else []
     if slots:

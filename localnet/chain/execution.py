@@ -80,7 +80,7 @@ def _enter(
 
 
 def end_epoch(machine: Hypervisor, producer: Address, tips: int) -> None:
-    """What follows a tipset's messages by the rules; they paid `tips` attoFIL as tips."""
+    """Run the rules' work after a tipset's messages, which paid `tips` attoFIL."""
     rules_of(machine).blocks.end_block(machine, producer, tips)
 
 
@@ -88,7 +88,7 @@ class StartedBlock(Protocol):
     """A block whose candidates are applied in their order, though others may have been at work on them before."""
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """As the function `apply`."""
+        """Apply a message; see the function `apply`."""
 
     def close(self) -> None:
         """Let go of those others."""
@@ -136,7 +136,7 @@ def execute_one(
 
 
 def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> bool:
-    """Whether the sender's nonce and funds, and the fee cap, let the message be executed now.
+    """Return True if nonce, funds and fee cap allow the message's execution now.
 
     So the producer of a block never owes a penalty. `base_fee` in attoFIL per gas.
     """
@@ -144,13 +144,13 @@ def is_admissible(machine: Hypervisor, candidate: Candidate, base_fee: int) -> b
 
 
 def sender_of(machine: Hypervisor, address: Address) -> SenderInfo | None:
-    """What the actor behind an address is as a sender; None where there is no actor."""
+    """Return the sender's facts of the actor at an address, or None if there is no actor."""
     actor = machine.actor(address)
     return None if actor is None else rules_of(machine).messages.sender_info(machine, actor)
 
 
 def lets_execute(sender: SenderInfo | None, candidate: Candidate, base_fee: int) -> bool:
-    """Whether a sender as it is now lets its message be executed (`is_admissible`)."""
+    """Return True if the sender can execute the message now (`is_admissible`)."""
     message = candidate.bare
     if sender is None or sender.nonce != message.nonce:
         return False

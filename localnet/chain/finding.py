@@ -36,7 +36,7 @@ class TipsetSearch:
         self.ended = False
 
     def back(self, height: int) -> Iterator[Tipset]:
-        """From a height down, newest first."""
+        """Yield the tipsets from a height downwards."""
         self.reached, left = height, self._most
         found = self._index.tipset_before(min(height, self._index.head))
         while found is not None and (self._top is None or found.height > self._top):
@@ -50,7 +50,7 @@ class TipsetSearch:
         self.reached, self.ended = self._index.first, True
 
     def forth(self, height: int) -> Iterator[Tipset]:
-        """From a height up, oldest first."""
+        """Yield the tipsets from a height upwards."""
         height, left = max(height, self._index.first), self._most
         self.reached = height
         if self._top is not None and self._addresses is not None and height <= self._top:

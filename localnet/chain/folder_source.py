@@ -128,7 +128,7 @@ class FolderSource:
             place += 1
 
     def is_own(self, height: int) -> bool:
-        """Whether a tipset is the folder's own, made after a fork point if there is one."""
+        """Return True if the tipset was made by the folder's network, after its fork point if it has one."""
         return self._fork is None or height > self._fork.height
 
     def headers_at(self, epoch: int) -> TipsetHeaders:
@@ -167,7 +167,7 @@ class FolderSource:
     # --- what headers do not tell -----------------------------------------------------------------------------
 
     def result_of(self, tipset: TipsetHeaders) -> ChainResult:
-        """As the index has it; at a fork point and below, as the tipset after it names it."""
+        """Return the result from the index; at and below a fork point from the next tipset."""
         if self._fork is None or tipset.height > self._fork.height:
             own = self._index.tipset(tipset.height)
             return ChainResult(own.state, own.receipts)
@@ -193,13 +193,13 @@ class FolderSource:
         return None
 
     def version_at(self, tipset: TipsetHeaders) -> int:
-        """As the network's record has it; at a fork point and below, that of the fork."""
+        """Return the version from the network's record; at and below a fork point the fork's."""
         if self._fork is not None and tipset.height <= self._fork.height:
             return self._fork.network
         return self._own.upgrades.version_at(tipset.height)
 
     def vested_at(self, tipset: TipsetHeaders, epoch: ChainEpoch) -> TokenAmount:
-        """From the first and for ever."""
+        """Return the vested amount, which is constant."""
         return self._own.vested if self._fork is None else self._fork.vested
 
     def null_time(self, parent: TipsetHeaders, epoch: ChainEpoch) -> int:
@@ -234,12 +234,12 @@ class HeaderExterns:
         self._store, self._tipset = store, tipset
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
-        """Of the least ticket at an epoch; a null round has that of the tipset after it. Raises ExternError."""
+        """Return the digest of the least ticket at an epoch, or after a null round. Raises ExternError."""
         after, _ = self._around(epoch)
         return digest(after.ticket)
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        """Of the beacon's entry of an epoch; a tipset after null rounds has one for each. Raises ExternError."""
+        """Return the digest of an epoch's beacon entry; a later tipset has a null round's. Raises ExternError."""
         after, before = self._around(epoch)
         entries = after.blocks[0].beacon
         place = epoch - after.height - 1 if epoch > 0 else -1

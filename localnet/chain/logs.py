@@ -13,7 +13,7 @@ from localnet.ledger.records import FoundLog, Tipset
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Which logs are wanted: any of the addresses (empty: all); for each place, any of the topics (empty: any)."""
+    """A log filter: any of the addresses (empty: all), and per position any of the topics (empty: any)."""
 
     addresses: tuple[EthAddress, ...] = ()
     topics: tuple[tuple[bytes, ...], ...] = ()
@@ -25,7 +25,7 @@ class LogFilter:
         object.__setattr__(self, "_masks", tuple(tuple(map(bloom_bits, group)) for group in groups if group))
 
     def matches(self, emitted: EmittedLog) -> bool:
-        """Whether a log is wanted. One with fewer topics than the filter has places is not."""
+        """Return True if the log matches. A log with fewer topics than filter positions does not."""
         topics = emitted.log.topics
         return (
             (not self.addresses or emitted.address in self.addresses)
@@ -34,7 +34,7 @@ class LogFilter:
         )
 
     def may_match(self, bloom: bytes) -> bool:
-        """Whether a tipset with this bloom can hold a wanted log."""
+        """Return True if a tipset with this bloom may contain a matching log."""
         bits = int.from_bytes(bloom, "big")
         return all(any(bits & mask == mask for mask in group) for group in self._masks)
 

@@ -22,13 +22,13 @@ _REPLACEMENT_PERCENT: Final = 110
 
 NonceOf = Callable[[Address], int]
 Choose = Callable[[Sequence[Sequence[Candidate]], Callable[[Candidate], int], int], list[Candidate]]
-"""What a block takes of each sender's queue, by rank, in a room: see `localnet.rules.parts.BuildingRules`."""
+"""Selection from the senders' queues by rank, within a gas limit: see `localnet.rules.parts.BuildingRules`."""
 Places = Callable[[Candidate, int], tuple[int, int]]
 """A message's class, and how many of that class may wait, given the usual number: see there."""
 
 
 class WaitingMessages(Protocol):
-    """What waits, as it is asked for one message or one sender."""
+    """Read access to pending messages, by hash or sender."""
 
     def get(self, transaction_hash: bytes) -> Candidate | None:
         """The waiting message with this hash."""
@@ -52,12 +52,12 @@ class Mempool:
         self._by_sender: dict[Address, dict[int, Candidate]] = {}
         self._by_hash: dict[bytes, Candidate] = {}
         self._class_of: dict[bytes, int] = {}
-        """By hash: the class at the state of the head when the message came."""
+        """Message class at the head's state when the message arrived, by hash."""
         self._waiting_of = Counter[int]()
         self.first_come = False
-        """Whether blocks take what came first, in place of the dearest premiums first."""
+        """True if blocks take messages in order of arrival instead of by premium."""
         self.changes = 0
-        """How often what waits has become another."""
+        """Number of changes of the set of pending messages."""
 
     def __len__(self) -> int:
         return len(self._by_hash)
@@ -96,7 +96,7 @@ class Mempool:
         self._waiting_of[own] += 1
 
     def _forget(self, candidate: Candidate) -> bool:
-        """Take a candidate off what is kept by hash; whether it was there."""
+        """Remove a candidate from the lookup by hash, and return True if it was present."""
         if self._by_hash.pop(candidate.hash, None) is None:
             return False
         self._waiting_of[self._class_of.pop(candidate.hash)] -= 1
@@ -142,7 +142,7 @@ class Mempool:
         return ready
 
     def select(self, nonce_of: NonceOf, base_fee: int, room: int) -> list[Candidate]:
-        """What the next block takes: the dearest premiums first, or what came first (`first_come`), nonces in order.
+        """Return the messages of the next block: by premium, or by arrival (`first_come`), with nonces in order.
 
         The gas limits of all of them make at most `room`. Rules may choose otherwise, by the same rank.
         """

@@ -97,7 +97,7 @@ class NodeSource:
     # --- what headers do not tell -----------------------------------------------------------------------------
 
     def result_of(self, tipset: TipsetHeaders) -> ChainResult:
-        """What the tipset after it names; of the head, what the node computes."""
+        """Return the result from the next tipset; for the head, computed by the node."""
         head, cids = self._read("Filecoin.ChainHead", _height_and_blocks)
         if tipset.height >= head:
             computed = self._read(
@@ -111,11 +111,11 @@ class NodeSource:
         return ChainResult(child.state, child.blocks[0].receipts)
 
     def version_at(self, tipset: TipsetHeaders) -> int:
-        """As the node says."""
+        """Return the version from the node."""
         return self._remembered("Filecoin.StateNetworkVersion", number, _key(tipset))
 
     def vested_at(self, tipset: TipsetHeaders, epoch: ChainEpoch) -> TokenAmount:
-        """As the node says of the tipset; of a null round before it, in proportion from its parent on."""
+        """Return the vested amount from the node; in a null round interpolated from the parent."""
         vested = self._vested(_key(tipset))
         if epoch == tipset.height:
             return vested

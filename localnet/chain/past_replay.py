@@ -79,7 +79,7 @@ def _done(machine: Hypervisor, parallel: Parallel | None) -> dict[str, Any] | No
 
 
 def difference_from_chain(source: TipsetSource, past: PastTipset, outcome: TipsetOutcome) -> str:
-    """What a tipset gives that is not the chain's, in words; empty where all is the same."""
+    """Return the first difference between a re-executed tipset and the chain as text; empty if there is none."""
     chain = source.result_of(past.headers)
     if chain.receipts is not None and outcome.receipts_root != chain.receipts:
         found = difference_of_receipts(source, past, outcome.receipts, chain.receipts)

@@ -38,13 +38,13 @@ class PendingBlock:
 
 
 def has_pending(network: NetworkReader) -> bool:
-    """Whether the tag `pending` means a block of its own."""
+    """Return True if the tag `pending` means a block of its own."""
     return network.rules.features.has_pending_block and not network.chain.deferred
 
 
 @dataclass(frozen=True, slots=True)
 class PendingPlan:
-    """What the block to come would be made of now, for any thread to execute.
+    """Inputs of the pending block, which any thread can execute.
 
     `timestamp` in Unix seconds; `retained` is the height from which on states were kept when it was made.
     """
@@ -56,7 +56,7 @@ class PendingPlan:
 
 
 class PendingPlans:
-    """What a network's block to come would be made of: chosen once, for as long as the same waits at the same time."""
+    """Plans of the pending block, cached until the pending messages or the time change."""
 
     def __init__(self, network: BlockProduction) -> None:
         self._network = network
@@ -81,7 +81,7 @@ class PendingBlocks:
         self._kept: tuple[PendingPlan, PendingBlock] | None = None
 
     def block(self, plan: PendingPlan) -> PendingBlock:
-        """What the next block would be, on a machine of its own, which readers leave as it is.
+        """Return the pending block on a machine of its own, which readers must not change.
 
         The chain is at the plan's point. Raises Fatal.
         """

@@ -1,4 +1,4 @@
-"""What a network answers without changing: its facts, its blocks, its receipts.
+"""Read access to a network: its facts, its blocks, its receipts.
 
 `BlockProduction` also makes blocks. `NetworkView` reads a network on another thread (`localnet.chain.view`).
 """
@@ -36,7 +36,7 @@ class NetworkReader:
 
     @property
     def rules(self) -> NetworkRules:
-        """What differs between sets of rules: gas limits, fees, what surrounds a block's messages."""
+        """Set of rules: gas limits, fees, work around a block's messages."""
         return self.chain.rules
 
     @property
@@ -71,17 +71,17 @@ class NetworkReader:
 
     @property
     def suggested_premium(self) -> TokenAmount:
-        """What a transaction should offer above the base fee, so that the least fee is reached."""
+        """Suggested premium of a transaction, which also reaches the least fee."""
         return max(suggested_premium(self.chain.index, self.head, self.rules), self.least_premium)
 
     @property
     def usual_premium(self) -> TokenAmount:
-        """What the node itself offers above the base fee."""
+        """Premium of the node's own transactions."""
         return max(self.rules.fees.premium, self.least_premium)
 
     @property
     def least_premium(self) -> TokenAmount:
-        """What the least fee asks for above the base fee; nothing unless one is set (`set_min_gas_price`).
+        """Premium required by the least fee; zero unless one is set (`set_min_gas_price`).
 
         Clients make their fee cap of twice an old base fee and a premium, and take the premium from two methods: where
         both propose this much, every such cap is at least the least fee.
@@ -90,7 +90,7 @@ class NetworkReader:
 
     @property
     def gas_price(self) -> TokenAmount:
-        """What a transaction should offer: the next base fee and a premium."""
+        """Suggested gas price: the next base fee and a premium."""
         return TokenAmount(self.base_fee + self.suggested_premium)
 
     def block(self, number: int) -> Tipset:
@@ -110,7 +110,7 @@ class NetworkReader:
 
     @property
     def producer(self) -> Address:
-        """Who produces blocks and is paid for them: a miner, or f00 for none."""
+        """Block producer and recipient of the reward: a miner, or f00 for none."""
         return self.chain.producer
 
     def find_receipt(self, transaction_hash: bytes) -> TransactionReceipt | None:

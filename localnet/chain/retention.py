@@ -1,4 +1,4 @@
-"""Which blocks of a chain's folder a garbage collection keeps, and collections beside a network that goes on.
+"""Retention of blocks in a chain's folder, and garbage collection beside a running network.
 
 Headers, messages and receipts are kept for every tipset, states for the newest ones: before that the chain still
 answers what happened, but no longer what a contract held at the time. Marking and sweeping are the store's
@@ -75,7 +75,7 @@ def _deep(store: Store, remembered: Iterable[Cid]) -> Iterator[Cid]:
 
 
 def _tipsets(store: Store) -> Iterator[Tipset]:
-    """From the head back to the first."""
+    """Yield the tipsets from the head back to the first."""
     index = ChainIndex(store)
     height = index.head
     while height >= 0:
@@ -86,7 +86,7 @@ def _tipsets(store: Store) -> Iterator[Tipset]:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """How far a collection has got: its phase, blocks kept and dropped so far, and what it came to at its end."""
+    """Progress of a collection: its phase, blocks kept and dropped so far, and its result at the end."""
 
     phase: str
     kept: int
@@ -195,11 +195,11 @@ class _Compaction:
 
     @property
     def has_ended(self) -> bool:
-        """Whether there is a result."""
+        """True if the result is available."""
         return not self._thread.is_alive()
 
     def result(self) -> CollectionResult:
-        """What the collection came to. Raises the store's errors."""
+        """Return the result of the collection. Raises the store's errors."""
         if self._error is not None:
             raise self._error
         return replace(self.collected, size_after=self._store.size())

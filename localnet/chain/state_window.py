@@ -1,4 +1,4 @@
-"""Which states a network in memory keeps: those of its newest tipsets, of the first, of its snapshots, and others' own.
+"""State retention of an in-memory network: the newest tipsets, the first, snapshots, and states held by others.
 
 The states of older tipsets are let go several at a time, a part of the window, so that a question which began before
 finds its state still there. What happened in the tipsets is kept: headers, messages, receipts and the index. A folder
@@ -18,7 +18,7 @@ from localnet.ledger.records import Tipset
 from store.cid import Cid
 
 DEFAULT_STATES: Final = 4_100
-"""As many as anvil keeps: 500 in memory and 3,600 on the disk (crates/anvil/src/eth/backend/mem/storage.rs)."""
+"""Number of states that anvil keeps: 500 in memory and 3,600 on disk (crates/anvil/src/eth/backend/mem/storage.rs)."""
 MOST_STATES: Final = (1 << 63) - 1
 WORTH_IT: Final = 8
 """States go once those that may go are one for N that are kept."""

@@ -52,7 +52,7 @@ def stream_settings(
 
 
 def has_streams(machine: Hypervisor) -> bool:
-    """Whether a machine's reward actor has streams, which the actors of network version 29 brought."""
+    """Return True if the reward actor has streams, which network version 29 introduced."""
     return _read(_LAYOUT, _reward(machine)) is not None
 
 
@@ -93,7 +93,7 @@ def check_streams(machine: Hypervisor, settings: StreamSettings) -> None:
 
 
 def streams_in_words(reward: Any, read: Callable[[Cid], Any], epoch: int) -> str:
-    """What the streams of a reward actor's decoded state are at an epoch; `read` decodes the block of a CID.
+    """Return a description of a reward actor's streams at an epoch; `read` decodes the block of a CID.
 
     Weights in per cent of the reward. Raises InvalidInput for a state that is not of any version.
     """

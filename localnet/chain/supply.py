@@ -1,4 +1,4 @@
-"""How many attoFIL are in circulation: what deposits, pledges, fees and deals are measured by.
+"""Circulating supply in attoFIL, which determines deposits, pledges, fees and deals.
 
 Vested, mined and taken from the reserve, less what is burnt and what miners have pledged. What the market locks does
 not count since FIP-0065. Rules: lotus chain/stmgr/supply.go; what is vested here is vested from genesis on.
@@ -35,7 +35,7 @@ class Supply:
 
     @property
     def circulating(self) -> TokenAmount:
-        """What is in circulation."""
+        """Return the circulating supply."""
         return TokenAmount(max(0, self.vested + self.mined + self.disbursed - self.burnt - self.locked))
 
 

@@ -1,4 +1,4 @@
-"""What the messages of a block paid above its base fee, and what is proposed from that, in attoFIL per gas."""
+"""Tips of a block's messages above its base fee, and the suggestion derived from them, in attoFIL per gas."""
 
 from __future__ import annotations
 

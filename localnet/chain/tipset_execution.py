@@ -64,7 +64,7 @@ class NullRoundBefore:
 
 @dataclass(frozen=True, slots=True)
 class TipsetWork:
-    """What a tipset executes, after the null rounds before it. Unix seconds, attoFIL per gas."""
+    """Messages of a tipset and the null rounds before it. Unix seconds, attoFIL per gas."""
 
     epoch: ChainEpoch
     timestamp: int
@@ -81,7 +81,7 @@ class TipsetWork:
 
 @dataclass(frozen=True, slots=True)
 class TipsetOutcome:
-    """What became of a tipset: every result in order, of rewards and cron too, and the receipts of its messages."""
+    """Results of a tipset in order, including rewards and cron, and the receipts of its messages."""
 
     results: tuple[ApplyResult, ...]
     receipts: tuple[Receipt, ...]

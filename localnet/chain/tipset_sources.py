@@ -32,7 +32,7 @@ _HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ChainResult:
-    """What the chain has after a tipset: the state, and the root of the receipts where it is known."""
+    """Result of a tipset on the chain: the state, and the root of the receipts if known."""
 
     state: Cid
     receipts: Cid | None
@@ -51,7 +51,7 @@ class TipsetSource(Protocol):
 
     store: Store
     name: str
-    """Of the network, for people."""
+    """Display name of the network."""
     chain_id: int
 
     def tipset_at(self, epoch: int) -> Sequence[Cid]:
@@ -61,7 +61,7 @@ class TipsetSource(Protocol):
         """The message of a transaction's hash (0x...) or a CID. InvalidInput where there is none."""
 
     def result_of(self, tipset: TipsetHeaders) -> ChainResult:
-        """What the chain has after a tipset."""
+        """Return the result of a tipset."""
 
     def version_at(self, tipset: TipsetHeaders) -> int:
         """The number of the network version of a tipset's epoch."""

@@ -39,9 +39,9 @@ class ChainReader:
     record: NetworkRecord
     head: Tipset
     producer: Address
-    """Who produces blocks."""
+    """Block producer."""
     deferred: bool
-    """Whether receipts are known one tipset later, as on the network: `settled` tells."""
+    """True if receipts are known one tipset later, as on the network; see `settled`."""
     default_gas_limit: Gas | None
     """The node's own block gas limit, where no other is set: not kept in the folder. None: the rules'."""
     _externs: ChainExterns
@@ -52,7 +52,7 @@ class ChainReader:
 
     @property
     def rules(self) -> NetworkRules:
-        """What differs between sets of rules."""
+        """Set of rules of the network."""
         return rules_of(self.machine)
 
     @property
@@ -162,7 +162,7 @@ class ChainReader:
 
 @dataclass(frozen=True, slots=True)
 class ChainPoint:
-    """What a chain is between two changes: all that another thread must know to read it.
+    """Snapshot of a chain between two changes, with everything that another thread needs to read it.
 
     `facts` are the head, the record, the producer, whether receipts are deferred, the default gas limit, and how often
     the chain has changed what was on it. `circulating` is in attoFIL.
@@ -172,7 +172,7 @@ class ChainPoint:
     chain_ids: tuple[int, ...]
     circulating: TokenAmount
     rewritten: int
-    """How often the chain had changed what was on it: the last of the facts."""
+    """Number of reorgs and manual state edits when this point was made."""
     chain_id: int
     version: int
     """The number of the network version."""

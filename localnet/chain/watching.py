@@ -25,7 +25,7 @@ class Background(Protocol):
         """Do work after the requests, in the order in which it was given. It may raise Preempted, and nothing else."""
 
     def should_yield(self) -> bool:
-        """Whether the work that runs now is to raise Preempted."""
+        """Return True if the current work is to raise Preempted."""
 
 
 class InlineBackground:

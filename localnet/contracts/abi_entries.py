@@ -72,7 +72,7 @@ def _item(item: Any, depth: int) -> dict[str, Any] | None:
 
 
 def is_type(kind: str) -> bool:
-    """Whether a text names a type of the ABI that has values."""
+    """Return True if the text names an ABI type that can be encoded."""
     if _USUAL.fullmatch(kind):
         return True
     from eth_abi.abi import is_encodable_type

@@ -168,7 +168,7 @@ def _parts(text: str, opening: str, kind: str) -> list[str]:
 
 
 def _matching(text: str) -> int | None:
-    """Where the bracket that a text begins with is closed."""
+    """Return the index of the bracket that closes the first one, or None."""
     if text[:1] not in tuple(_OPEN):
         return None
     for place, depth in _depths(text):
@@ -190,7 +190,7 @@ def _split(text: str) -> list[str]:
 
 
 def _depths(text: str) -> list[tuple[int, int]]:
-    """How many brackets are open after each sign outside quotes."""
+    """Return the number of open brackets after each character outside quotes."""
     depths, depth, quoted, escaped = list[tuple[int, int]](), 0, False, False
     for place, sign in enumerate(text):
         if quoted:

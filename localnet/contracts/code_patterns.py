@@ -31,7 +31,7 @@ class CodePattern:
         return cls(code, tuple((found.start() + 1, found.end()) for found in _UNKNOWN.finditer(code)))
 
     def begins(self, code: bytes) -> bool:
-        """Whether code begins as this one does."""
+        """Return True if `code` begins with this code."""
         if not self.code or len(code) < len(self.code):
             return False
         place = 0

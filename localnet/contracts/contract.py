@@ -22,7 +22,7 @@ from localnet.ledger.records import TransactionReceipt
 from store.json_text import parse_json
 
 _PLACEHOLDER: Final = re.compile(r"__.{36}__")
-"""Where the address of a library belongs: 40 signs, which newer compilers make of the hash of its name."""
+"""Placeholder of a library's address: 40 characters, in newer compilers from the hash of its name."""
 _MOST_NAMED: Final = 5
 
 
@@ -75,7 +75,7 @@ class Artifact:
 
 
 def _no_code(content: Mapping[str, Any], text: str) -> str:
-    """What is wrong with bytecode that is no hex: libraries that the compiler left out of it, or something else."""
+    """Return the problem of bytecode that is not hex: unlinked libraries, or something else."""
     if not _PLACEHOLDER.search(text):
         return f"has bytecode that is not hex: {text[:20]!r}"
     code = content["bytecode"]
@@ -88,7 +88,7 @@ def _no_code(content: Mapping[str, Any], text: str) -> str:
 
 @contextmanager
 def named_errors(interface: ContractInterface) -> Iterator[None]:
-    """What fails inside tells a custom error of the contract by its name, where the network has only its bytes."""
+    """Name the contract's custom error in failures raised inside the context, where only its bytes are known."""
     try:
         yield
     except (CallFailed, TransactionFailed) as failure:
@@ -116,7 +116,7 @@ class Contract:
         self.interface = interface
 
     def call(self, function: str, *arguments: Any, value: int = 0, sender: Target | None = None) -> Any:
-        """What a function answers, with nothing kept: one value bare, several as a tuple.
+        """Return a function's result without effect: one value bare, several as a tuple.
 
         `value` in attoFIL. Raises CallFailed, AbiMismatch.
         """

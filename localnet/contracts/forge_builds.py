@@ -66,12 +66,12 @@ class ForgeBuilds:
 
     @property
     def _builds(self) -> dict[str, str]:
-        """By the artifact's path from the folder, the run of the compiler that made it."""
+        """Compiler run of each artifact, by its path relative to the folder."""
         return self._entries[0]
 
     @property
     def _paths(self) -> dict[str, list[str]]:
-        """By source, its artifacts' paths from the folder."""
+        """Paths of the artifacts relative to the folder, by source."""
         return self._entries[1]
 
     @cached_property
@@ -91,7 +91,7 @@ class ForgeBuilds:
 
 
 def _is_below(path: str) -> bool:
-    """Whether a path leads to a place below the folder that it is named from."""
+    """Return True if the path leads below the folder that it is relative to."""
     return not path.startswith("/") and ".." not in path.split("/")
 
 

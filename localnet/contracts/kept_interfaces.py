@@ -44,7 +44,7 @@ class KeptInterfaces:
 
 
 def _kept(store: Store) -> dict[Key, NamedInterface]:
-    """What was kept, by address or name, in the order of these. What cannot be read (any more) is left out."""
+    """Return the stored interfaces by address or name, in that order; unreadable ones are left out."""
     found: dict[Key, NamedInterface] = {}
     for place, data in store.all_metadata().items():
         if place.startswith(_PREFIX):

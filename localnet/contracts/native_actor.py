@@ -71,7 +71,7 @@ class NativeActor:
         sender: Account | None = None,
         cbor: bytes | None = None,
     ) -> Any:
-        """What a method answers, typed, with nothing kept; `params` as `Interface.params` takes them.
+        """Return a method's typed result without effect; `params` as `Interface.params` takes them.
 
         `value` in attoFIL; `method` by name or number, `cbor` the parameters as they are sent. The answer of a number
         that the interface does not have is bytes. Raises CallFailed, InvalidInput.
@@ -87,7 +87,7 @@ class NativeActor:
         sender: Account | None = None,
         cbor: bytes | None = None,
     ) -> bytes:
-        """What a method returns, in CBOR, with nothing kept. Raises CallFailed, InvalidInput."""
+        """Return a method's return value in CBOR, without effect. Raises CallFailed, InvalidInput."""
         from_ = (sender or self._network.accounts[0]).native
         number, data = self.interface.message(method, params, cbor)
         whole_number(value, "a value", None, unit="attoFIL")
@@ -125,7 +125,7 @@ class NativeActor:
         )
 
     def answer(self, method: str | int, receipt: TransactionReceipt) -> Any:
-        """What a message to a method returned, typed. Raises InvalidInput for what the schema does not say."""
+        """Return the typed return value of a message. Raises InvalidInput for data that does not match the schema."""
         return self._answer(method, actor_return(receipt))
 
     def _answer(self, method: str | int, data: bytes) -> Any:
@@ -151,7 +151,7 @@ class NativeActor:
 
 
 def actor_return(receipt: TransactionReceipt) -> bytes:
-    """What an actor returned, as it is: the receipt's own `return_data` is what Ethereum's tools are shown."""
+    """Return an actor's raw return value; the receipt's own `return_data` is the form for Ethereum's tools."""
     return receipt.execution.receipt.return_data
 
 

@@ -1,4 +1,4 @@
-"""What contracts and native actors need of the network that they are on; `localnet.Network` is one."""
+"""Protocol of the network that contracts and native actors need; `localnet.Network` implements it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Transactions(Protocol):
     """Calls and transactions of Ethereum's kind."""
 
     def call(self, to: Target | None, data: bytes, value: int, /, *, sender: Target | None) -> bytes:
-        """What a call returns, with nothing kept; value in attoFIL. Raises CallFailed, AddressError."""
+        """Return the returned data of a call without effect; value in attoFIL. Raises CallFailed, AddressError."""
 
     def send(
         self, to: Target | None, value: int, data: bytes, /, *, sender: Target | None, gas_limit: int | None

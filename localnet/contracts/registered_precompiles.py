@@ -27,11 +27,10 @@ Items = Sequence[Mapping[str, Any]]
 def offer_precompiles(
     machine: MachineState, chosen: Iterable[Precompile | str], taken: Mapping[EthAddress, str] = _NONE
 ) -> None:
-    """Let contracts on a machine, and on its forks, call users' precompiles; a text names one that is installed.
+    """Register users' precompiles on a machine and its forks; a text names an installed one.
 
-    `taken` are addresses that a tool answers for, with its name.
-
-    Raises InvalidInput for one that cannot be there: for its address, its signature or its module.
+    `taken` maps the addresses of a tool's own functions to their names. Raises InvalidInput for an unusable address,
+    signature or module.
     """
     before = machine.context
     register_precompiles(machine, chosen)

@@ -1,4 +1,4 @@
-"""Where in its source a contract's instruction comes from, by the source map that solc writes.
+"""Source positions of a contract's instructions, from solc's source map.
 
 A map has an entry for each instruction; an entry is a span of bytes in a numbered source. Rules: the Solidity
 documentation on source mappings. Maps and sources are strangers': what does not fit has no place, and nothing is read
@@ -17,7 +17,7 @@ LARGEST_SOURCE: Final = 4 << 20
 
 _PUSH1, _PUSH32 = 0x60, 0x7F
 _WHOLE: Final = (b"contract ", b"abstract contract ", b"library ", b"interface ")
-"""How the span begins that stands for code that no statement has: dispatch, checks of the compiler."""
+"""Start of a span that covers a whole contract: its code belongs to no statement (dispatch, compiler checks)."""
 
 
 _FUNCTION: Final = (b"function ", b"function(", b"constructor", b"receive()", b"fallback(", b"modifier ")
@@ -58,7 +58,7 @@ class CodeMap:
         return None
 
     def places(self) -> dict[int, CodePlace]:
-        """What each program counter of a known statement stands for, and each jump into a function or out of one.
+        """Return the source position of each program counter in a known statement, and of function jumps.
 
         A function as a whole is no statement: so the code that takes its parameters and leaves it has no line.
         """

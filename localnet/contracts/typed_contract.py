@@ -1,4 +1,4 @@
-"""What the typed wrappers of contracts stand on: `hypervisor bindings` writes a subclass of `TypedContract` each.
+"""Base classes of the typed contract wrappers that `hypervisor bindings` writes.
 
     vault = Vault.deploy(network, most=100)
     receipt = vault.put(5).send(value=5)
@@ -26,7 +26,7 @@ E = TypeVar("E", bound="ContractEvent")
 
 
 class Sent(Protocol):
-    """What every chain's receipt says; `Network` gives a `TransactionReceipt`."""
+    """Fields common to every chain's receipt; `Network` returns a `TransactionReceipt`."""
 
     @property
     def hash(self) -> bytes:
@@ -50,13 +50,13 @@ class Sent(Protocol):
 
 
 class Chain(Protocol):
-    """Where a contract is. What fails raises CallFailed or TransactionFailed, or another NetworkError."""
+    """Chain of a contract. Failures raise CallFailed, TransactionFailed, or another NetworkError."""
 
     def address(self, target: Target, /) -> EthAddress:
         """The Ethereum address of a target. Raises AddressError."""
 
     def call(self, to: Target | None, data: bytes, value: int, /, *, sender: Target | None) -> bytes:
-        """What a call returns, with nothing kept; value in attoFIL."""
+        """Return the returned data of a call without effect; value in attoFIL."""
 
     def send(
         self, to: Target | None, value: int, data: bytes, /, *, sender: Target | None, gas_limit: int | None
@@ -88,11 +88,11 @@ class Reading(Generic[T]):
         self.data = contract.interface.encode_call(function, *_plain(contract.chain, entry["inputs"], arguments))
 
     def call(self, *, sender: Target | None = None) -> T:
-        """What the function answers. Raises CallFailed, AbiMismatch."""
+        """Return the function's result. Raises CallFailed, AbiMismatch."""
         return self._asked(0, sender)
 
     def answer(self, data: bytes) -> T:
-        """What data that the function returned say. Raises AbiMismatch."""
+        """Decode data returned by the function. Raises AbiMismatch."""
         answer: T = self.contract.read_answer(self.function, data)
         return answer
 
@@ -122,7 +122,7 @@ class Paying(Reading[T]):
     __slots__ = ()
 
     def call(self, *, sender: Target | None = None, value: int = 0) -> T:
-        """What the function answers, with nothing kept. Raises CallFailed, AbiMismatch."""
+        """Return the function's result without effect. Raises CallFailed, AbiMismatch."""
         return self._asked(value, sender)
 
     def send(self, *, value: int = 0, sender: Target | None = None, gas_limit: int | None = None) -> Sent:
@@ -137,7 +137,7 @@ ErrorTypes = Mapping[str, type[ContractError]]
 Results = Mapping[str, type[Any]]
 """The class of several named answers by their function's signature."""
 Overloads = Mapping[str, Sequence[tuple[str, Sequence[str], type[Reading[Any]]]]]
-"""Of a method that stands for several functions: their signatures, parameters and kinds."""
+"""Signatures, parameters and kinds of an overloaded method."""
 
 
 class TypedContract:
@@ -176,7 +176,7 @@ class TypedContract:
         return self.error_types[signature(entry)](*self._typed(entry["inputs"], values))
 
     def read_answer(self, function: str, data: bytes) -> Any:
-        """What data that a function returned say, typed; the function by its signature. Raises AbiMismatch."""
+        """Decode data returned by a function, given by its signature, as typed values. Raises AbiMismatch."""
         entry = self.interface.function(function)
         found = self._typed(entry["outputs"], self.interface.read_result(entry, data))
         if function in self.results:

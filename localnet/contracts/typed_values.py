@@ -20,7 +20,7 @@ Structs = Mapping[str, type[Any]]
 
 
 def struct_key(item: Mapping[str, Any]) -> str:
-    """What tells a struct from others: solc's name for it, or the types of its fields where there is no name."""
+    """Return the identity of a struct: solc's name for it, or the types of its fields."""
     name = str(item.get("internalType", "")).partition("[")[0]
     if name.startswith("struct "):
         return name.removeprefix("struct ")
@@ -60,7 +60,7 @@ def _fields(value: Any, name: str) -> tuple[Any, ...]:
 
 
 def from_abi(item: Mapping[str, Any], value: Any, structs: Structs) -> Any:
-    """What the decoder gives, as typed values."""
+    """Convert the decoder's values to typed values."""
     kind = item["type"]
     if kind.endswith("]"):
         return tuple(from_abi(item_of(item), each, structs) for each in value)
@@ -76,6 +76,6 @@ def from_topic(item: Mapping[str, Any], value: Any, structs: Structs) -> Any:
 
 
 def is_hashed(item: Mapping[str, Any]) -> bool:
-    """Whether a topic holds an argument's hash only."""
+    """Return True if a topic contains only the hash of the argument."""
     kind = item["type"]
     return bool(item.get("indexed")) and (kind in ("string", "bytes", "tuple") or kind.endswith("]"))

@@ -1,8 +1,8 @@
-"""What nodes have answered about blocks' states, on disk: a file for each chain and node, in the user's cache folder.
+"""Cache of nodes' responses about blocks' states: a file per chain and node, in the user's cache folder.
 
-Of a block nothing changes, so an answer holds for ever, but only for the node that gave it. Several processes read and
-write at once, and several threads: one at a time, since a connection's kept statements are shared (from Python 3.12 on
-one thread's parameters were another's). A file that cannot be used is passed by: then the node is asked again.
+Blocks do not change, so entries stay valid, but only for the node that sent them. Several processes and threads use a
+file. A lock serialises the threads: from Python 3.12 on, threads that share a connection mix the parameters of its
+cached statements. An unusable file is ignored, and the node is asked again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PATIENCE: Final = 5.0
 """Seconds that a process waits for another one's write."""
 _DIGITS: Final = 32
 _USER: Final = re.compile(r"//[^/?#]*@")
-"""Of a URL's digest, in hex."""
+"""Number of hex digits of the URL's digest (`_DIGITS`), and the credentials that are not part of it (`_USER`)."""
 _MAKE: Final = """
 CREATE TABLE IF NOT EXISTS answers (block TEXT, question TEXT, answer TEXT NOT NULL, PRIMARY KEY (block, question))
 """
@@ -69,7 +69,7 @@ class AnswerCache:
 
 
 def cache_file(chain_id: int, url: str) -> Path | None:
-    """Where a node's answers about a chain are kept; None for a user without a home.
+    """Return the cache file of a node and a chain; None for a user without a home folder.
 
     The name is a digest of the URL without user and password: another node's answers are never read.
     """

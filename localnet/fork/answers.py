@@ -1,4 +1,4 @@
-"""What nodes answer, read with distrust: another shape than the documented one is a ValueError, TypeError or KeyError.
+"""Checked parsing of nodes' responses: an undocumented shape raises ValueError, TypeError or KeyError.
 
 Shapes: lotus api/api_full.go and chain/types.
 """
@@ -16,7 +16,7 @@ from store.cid import Cid, parse_cid, show
 
 _U64: Final = (1 << 64) - 1
 _DIGEST_BYTES: Final = 32
-"""Of randomness."""
+"""Size of randomness in bytes."""
 
 
 def key_of(tipset: Mapping[str, Any]) -> Cid:
@@ -96,7 +96,7 @@ def bytes_of(value: Any, most: int) -> bytes:
 
 
 def word_of(value: Any, length: int = 32) -> bytes:
-    """Exactly so many bytes in hex."""
+    """Parse a hex string of exactly `length` bytes."""
     found = bytes_of(value, length)
     if len(found) != length:
         raise ValueError(f"{len(found)} bytes in the place of {length}")

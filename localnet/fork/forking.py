@@ -1,8 +1,8 @@
-"""Networks that begin where another one is: the fork point, read from a node, and what is asked of that node later.
+"""Forks of another network: the fork point, read from a node, and later requests to that node.
 
-State is read block by block (`Filecoin.ChainReadObj`) when something touches it; so a fork of a network with hundreds
-of gigabytes of state takes seconds. Everything used here is a method of lotus nodes. A block cannot be forged: its
-bytes are checked against its CID. What else a node says (its head, its fees, its randomness of the past) is believed.
+State blocks are read with `Filecoin.ChainReadObj` on first access, so forking a network with hundreds of gigabytes of
+state takes seconds. Every request is a method of Lotus nodes. Blocks are checked against their CIDs; the node's other
+responses (head, fees, past randomness) are trusted.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ForkPoint:
 
     url: str
     epoch: int
-    """What was asked for: the height, or that of a null round after it."""
+    """Requested height, or the height of a null round after it."""
     height: ChainEpoch
     blocks: tuple[Cid, ...]
     timestamp: int
@@ -96,7 +96,7 @@ class ForkPoint:
 
 
 def recorded_fork(store: Store) -> ForkPoint | None:
-    """Where a folder's network was forked, None if it was not."""
+    """Return the fork point of a folder's network, or None if it is not a fork."""
     data = store.index(_FORK)
     if data is None:
         return None

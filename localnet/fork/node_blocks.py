@@ -13,7 +13,7 @@ from store.cid import Cid, show
 from store.remote import RemoteUnavailable
 
 _NO_BLOCK: Final = ("could not find", "not found")
-"""How nodes say that they do not have a block."""
+"""Texts by which nodes report a missing block."""
 
 
 class NodeBlocks:
@@ -35,13 +35,13 @@ class NodeBlocks:
         return data
 
     def take(self) -> tuple[tuple[Cid, bytes], ...]:
-        """What the node has answered since the last time, unchecked."""
+        """Return the blocks fetched since the last call, unchecked."""
         fetched = tuple(self._fetched)
         self._fetched.clear()
         return fetched
 
     def close(self) -> None:
-        """Nothing: the client has another owner."""
+        """Do nothing: another owner closes the client."""
 
 
 def read_block(client: NodeClient, cid: Cid) -> bytes | None:

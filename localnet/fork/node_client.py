@@ -33,12 +33,12 @@ _DIRECT: Final = RequestOptions(timeout=120, retries=0, compute_units=None)
 """Options of the commands that ask a node once, for a person who waits."""
 _LARGEST_ANSWER: Final = 256 * 1024 * 1024
 _DROPPED: Final = (ConnectionResetError, BrokenPipeError)
-"""How a connection breaks that a node or a gateway has dropped; `RemoteDisconnected` is one of the first."""
+"""Exceptions for connections dropped by a node or a gateway; `RemoteDisconnected` is a subclass of the first."""
 _TOO_MANY: Final = HTTPStatus.TOO_MANY_REQUESTS
 _METHOD_NOT_FOUND: Final = -32601
 """JSON-RPC 2.0, section 5.1."""
 _NOT_OFFERED: Final = frozenset({400, 403, 404, 405, 501})
-"""How gateways refuse a method that they do not hand on, without a word of JSON-RPC."""
+"""HTTP statuses by which gateways refuse methods without a JSON-RPC error."""
 _MOST_WORDS: Final = 400
 """Bytes of a refusal that are shown."""
 
@@ -46,7 +46,7 @@ _MOST_WORDS: Final = 400
 _PLACE: Final = re.compile(
     r"((?:[a-z][a-z0-9+.-]*:)?//)?(?:[^/?#]*@)?(\[[0-9a-f:.]*\]?|[^:/?#]*)(:\d*(?=[/?#]|$)|:\w*$)?", re.IGNORECASE
 )
-"""Of a URL: the scheme, the host and the port."""
+"""Scheme, host and port of a URL."""
 
 
 def shown_url(url: str) -> str:
@@ -77,7 +77,7 @@ class NodeError(HypervisorError):
 
     @property
     def is_unknown_method(self) -> bool:
-        """Whether the node has no such method; else it has refused this request, or there is no answer."""
+        """True if the node does not have the method, and has not refused the request for another reason."""
         return self.answered and self.code == _METHOD_NOT_FOUND
 
 
@@ -102,7 +102,7 @@ class _Busy(NodeError):
         self.limited, self.after = limited, after
 
     def final(self, retries: int) -> NodeError:
-        """Return the error of the last attempt, which came after so many retries."""
+        """Return the error of the last attempt, with the number of retries."""
         times = f" (after {retries} retries)" if retries else ""
         return NodeError(f"{self}{times}", self.data, code=self.code, answered=self.answered, words=self.words)
 
@@ -156,7 +156,7 @@ class NodeClient:
         self._path = f"{address.path or '/'}{'?' if address.query else ''}{address.query}"
 
     def ask(self, method: str, *params: Any) -> Any:
-        """What the node answers. Raises NodeError; in a copy of the process, too, whose connections are the other's."""
+        """Return the node's response. Raises NodeError; also in a forked process, which shares connections."""
         if os.getpid() != self._process:
             raise NodeError(f"{self.name} is asked by the process that has opened the connection, not by a copy of it")
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
@@ -203,7 +203,7 @@ class NodeClient:
         raise NodeError(f"{self.name} answered what is not JSON-RPC: is it a node's?")
 
     def read(self, reader: Callable[[Any], T], method: str, *params: Any) -> T:
-        """What the node answers, read. Raises NodeError, also for an answer of another shape."""
+        """Return the node's response, parsed. Raises NodeError, also for another shape."""
         answer = self.ask(method, *params)
         try:
             return reader(answer)

@@ -33,7 +33,7 @@ LARGEST_CODE: Final = 1 << 20
 _AT_ONCE: Final = 3
 """Questions about an account."""
 _NO_STATE: Final = ("missing trie node", "state is not available", "pruned", "header not found", "historical state")
-"""How nodes say that they do not have the state of a block."""
+"""Texts by which nodes report a missing state of a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class RemoteChain:
         return self._chain_id
 
     def ask(self, read: Callable[[Any], T], method: str, *params: Any) -> T:
-        """What the node answers, read. Raises NodeError, also for an answer of another shape."""
+        """Return the node's response, parsed. Raises NodeError, also for another shape."""
         return self.client.read(read, method, *params)
 
     def block_number(self) -> int:
@@ -241,7 +241,7 @@ class RemoteState:
 
 
 def is_local(url: str) -> bool:
-    """Whether a node runs on this machine: its blocks are not those of a network that others see."""
+    """Return True if the node runs on this machine, so that its blocks are private."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback or ipaddress.ip_address(host).is_unspecified

@@ -32,12 +32,12 @@ class TimedSocket:
         self._began, self._end = began, began + seconds
 
     def sendall(self, data: Any) -> None:
-        """Send all of it, within what is left of the time."""
+        """Send all data within the remaining time."""
         self._inner.settimeout(self._rest())
         self._inner.sendall(data)
 
     def recv_into(self, buffer: Any) -> int:
-        """Receive what comes next, within what is left of the time."""
+        """Receive data within the remaining time."""
         while True:
             rest = self._rest()
             self._inner.settimeout(rest if self._waited is None else min(rest, _PATIENCE))
@@ -48,7 +48,7 @@ class TimedSocket:
                     self._waited(time.monotonic() - self._began)
 
     def makefile(self, mode: str, *_: Any) -> io.BufferedReader:
-        """What reads an answer. The socket stays open when that is closed."""
+        """Return a reader of the response. Closing it leaves the socket open."""
         assert mode == "rb", "http.client writes by sendall"
         self._readers += 1
         return io.BufferedReader(_Reader(self))

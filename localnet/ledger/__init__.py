@@ -1,1 +1,1 @@
-"""What a chain keeps: tipsets, executions, candidates, settings, planned upgrades, and the index that finds them."""
+"""Data of a chain: tipsets, executions, candidates, settings, planned upgrades, and their index."""

@@ -1,4 +1,4 @@
-"""What an index by address has heights under: short names of all that a message concerns (`address_index`)."""
+"""Keys of the address index: short hashes of everything that a message concerns (`address_index`)."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from localnet.ledger.records import TransactionReceipt
 
 
 def message_key(address: EthAddress) -> int:
-    """Of messages from or to an address, or that created a contract there."""
+    """Return the key of messages from or to an address, or that created a contract there."""
     return _key(b"m", address)
 
 
 def native_key(address: Address) -> int:
-    """Of messages from or to an address, as the message itself writes it."""
+    """Return the key of messages from or to an address, as written in the message."""
     return _key(b"n", address.to_bytes())
 
 
 def emitter_key(address: EthAddress) -> int:
-    """Of events of an actor."""
+    """Return the key of an actor's events."""
     return _key(b"e", address)
 
 
 def topic_key(topic: bytes) -> int:
-    """Of logs with a topic, at any place."""
+    """Return the key of logs with a topic, at any position."""
     return _key(b"t", topic)
 
 
 def nonce_key(sender: EthAddress, nonce: int) -> int:
-    """Of the message with a sender's nonce."""
+    """Return the key of the message with a sender's nonce."""
     return _key(b"s", sender + nonce.to_bytes(8, "big"))
 
 

@@ -22,7 +22,7 @@ from store.cid import Cid, cid_of
 from store.codec import bytes_head, encode, link
 
 NO_PRODUCER: Final = Address.id(SYSTEM_ACTOR)
-"""Who produces blocks if no miner was chosen: the reward actor burns what it would pay."""
+"""Block producer if no miner was chosen: the reward actor burns its reward."""
 
 _LIST_BIT_WIDTH = 3
 
@@ -40,7 +40,7 @@ class BlockHeader:
     timestamp: int
     base_fee: TokenAmount
     settings: bytes = b""
-    """What was set for the block (`BlockSettings.encoded`): empty under Filecoin's rules."""
+    """Settings of the block (`BlockSettings.encoded`); empty under Filecoin's rules."""
 
     def fields(self) -> list[Any]:
         """The tuple of sixteen. The settings take the place of the election's proof, which these blocks do not have."""
@@ -57,7 +57,7 @@ class BlockHeader:
 
 
 def producer_of(store: Blockstore, block: Cid) -> Address:
-    """Who produced a block, by its header."""
+    """Return the producer of a block from its header."""
     return Address.from_bytes(get_object(store, block)[0])
 
 
@@ -89,7 +89,7 @@ def block_hash(key: Cid) -> bytes:
 
 _EMPTY_LIST_BLOCK: Final = encode([0, 0, [b"\x00", [], []]])
 _EMPTY_LIST: Final = cid_of(_EMPTY_LIST_BLOCK)
-"""What nearly every block has where messages with BLS signatures would be."""
+"""CID of the empty list of messages with BLS signatures, which nearly every block has."""
 
 
 def put_messages(store: Blockstore, messages: Iterable[SignedMessage]) -> Cid:

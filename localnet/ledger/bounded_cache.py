@@ -22,7 +22,7 @@ class BoundedCache(Generic[K, V]):
 
     @property
     def held(self) -> int:
-        """What the values weigh."""
+        """Total weight of the values."""
         return self._held
 
     def get(self, key: K) -> V | None:

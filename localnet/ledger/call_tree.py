@@ -1,4 +1,4 @@
-"""What a call tree offers those who hold a receipt or a failure; `localnet.traces` makes them."""
+"""Call trees of receipts and failures; `localnet.traces` creates them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def every_call(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def all_charges(calls: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """What calls and those under them were charged: milligas by name, the largest first."""
+    """Return the charges of calls and nested calls: milligas by name, largest first."""
     total = Counter[str]()
     for call in every_call(calls):
         total.update(call["charges"])
@@ -41,7 +41,7 @@ class TransactionTree(CallTree, Protocol):
 
     @property
     def same(self) -> bool:
-        """Whether executing the transaction again gave the recorded receipt."""
+        """True if re-execution produced the recorded receipt."""
 
     def report(self) -> dict[str, Any]:
         """The same as `as_json`, decoded, and why the transaction failed."""

@@ -16,7 +16,7 @@ from localnet.ledger.records import UNTYPED, TransactionReceipt
 from store.cid import Cid
 
 NO_SIGNATURE: Final = Signature(SignatureType.DELEGATED, bytes(65))
-"""What stands in the place of a signature in a message that was sent in the name of its sender."""
+"""Placeholder for the signature of a message sent by an unlocked account."""
 
 
 @dataclass(frozen=True)  # no slots: what is looked up again and again is kept

@@ -36,19 +36,19 @@ LARGEST_CHAIN_ID: Final = (1 << 53) - 1
 """JavaScript's tools take no more."""
 
 LONGEST_NAME: Final = 100
-"""Of a network, in letters."""
+"""Maximum length of a network's name, in characters."""
 
 OTHER_FOLDER: Final = "or name another folder"
-"""What a user can do instead who asks for what a folder's network is not."""
+"""Remedy for options that contradict a folder's network."""
 
 _FORMAT: Final = 3
 _FORMAT_WITH_OVERLAY: Final = 4
-"""Of a network with other prices or rules than its version's: older programs, which know of none, refuse it."""
+"""Format of a network whose prices or rules differ from its version's; older programs refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenesisOptions:
-    """What a new network has besides the funds of its accounts.
+    """Options of a new network, apart from its accounts' funds.
 
     `balances`: attoFIL of further f1, f3 and f410 addresses, or other amounts for the accounts' addresses; `verified`:
     bytes of DataCap of clients, 256 at least; `miners`: the number of sectors of a storage miner for each of the first
@@ -102,11 +102,11 @@ def network_genesis(
 
 @dataclass(frozen=True, slots=True)
 class NetworkRecord:
-    """What holds for the whole life of a network and the machine does not record.
+    """Permanent facts of a network that the machine does not record.
 
-    Its name, the attoFIL that are vested (from the first, and for ever: the accounts' funds at genesis), the network
-    versions, who runs contracts, the manifest (data CID) of the built-in actors at genesis, the rules' name, and their
-    fork of Ethereum where they have one. `overlay` is what an experiment changes of the network versions' rows.
+    Its name, the vested attoFIL (the accounts' funds at genesis), the network versions, the EVM engine, the manifest
+    (data CID) of the built-in actors at genesis, the name of the rules, and their fork of Ethereum if they have one.
+    `overlay` holds experimental changes of the network versions' rows.
     """
 
     name: str

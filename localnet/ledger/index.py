@@ -93,7 +93,7 @@ class ChainIndex:
         return [] if data is None else decode(data)
 
     def at(self, height: int) -> Tipset | NullRound | None:
-        """What is at a height; None outside the chain."""
+        """Return the entry at a height; None outside of the chain."""
         if not self.first <= height <= self.head:
             return None
         data = self._store.index(_height_key(height))

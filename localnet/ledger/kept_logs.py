@@ -13,7 +13,7 @@ from localnet.ledger.records import FoundLog, Tipset
 from store.cid import Cid
 
 MOST_BYTES: Final = 32 << 20
-"""What the kept logs may weigh, with the transactions that they come from."""
+"""Maximum size of the cached logs in bytes, including their transactions."""
 _OBJECTS: Final = 2_000
 """Bytes that the objects of a log and its receipt take beside their data."""
 

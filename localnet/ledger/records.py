@@ -1,4 +1,4 @@
-"""What the chain's index keeps of a tipset and of an executed message: DAG-CBOR tuples with a format of their own.
+"""Index entries of tipsets and executed messages: DAG-CBOR tuples with a format number.
 
 Values are stored as the machine made them; what Ethereum's tools see is derived when they ask (`TransactionReceipt`).
 """
@@ -44,11 +44,11 @@ UNTYPED: Final = (NATIVE, IMPERSONATED)
 
 @dataclass(frozen=True, slots=True)
 class Tipset:
-    """A tipset and what came of it.
+    """A tipset and the result of its execution.
 
-    `before` is the state that its execution began with, `state` the one after it (and after what the controls changed
-    by hand since). `next_base_fee` is the base fee of the tipset after it. Fees in attoFIL per gas. `settings` are the
-    block's own, `next_settings` those of the tipset after it.
+    `before` is the state before its execution, `state` the one after it and after manual changes since. `next_base_fee`
+    is the base fee of the next tipset, in attoFIL per gas. `settings` are the block's own, `next_settings` those of the
+    next tipset.
     """
 
     height: ChainEpoch
@@ -123,7 +123,7 @@ class NullRound:
 
 
 def decode_height(data: bytes) -> Tipset | NullRound:
-    """What the index says of a height."""
+    """Decode the index entry of a height."""
     fields = decode(data)
     return NullRound(*fields) if len(fields) == 2 else Tipset.from_fields(fields)
 
@@ -266,12 +266,12 @@ class TransactionReceipt:
 
     @property
     def is_of_a_call(self) -> bool:
-        """Whether the exit code is the call's, and the message itself has exited with 0 (type 4, see `exit_code`)."""
+        """True if the exit code is the call's while the message itself exited with 0 (type 4, see `exit_code`)."""
         return self.exit_code != self.execution.receipt.exit_code
 
     @property
     def succeeded(self) -> bool:
-        """Whether the execution exited with 0."""
+        """True if the execution exited with 0."""
         return self.exit_code == ExitCode.OK
 
     @property
@@ -292,7 +292,7 @@ class TransactionReceipt:
 
     @property
     def return_data(self) -> bytes:
-        """What an Ethereum caller sees returned; of a failed execution, the revert data."""
+        """Return the returned data as an Ethereum caller sees it; after a failure, the revert data."""
         return return_bytes(self.execution.message.message, self.execution.receipt)
 
     @property

@@ -1,4 +1,4 @@
-"""When a network changes its version, and what its built-in actors are from then on.
+"""Planned network upgrades: epochs, versions, and the built-in actors of each.
 
 As on the network, an upgrade at an epoch is the last thing that happens in it: messages of that epoch run by the old
 rules, those of the next by the new ones, on a state whose actors have new code (`hypervisor.migration`). What is
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hypervisor.machine import Hypervisor
 
 UpgradePlan = Mapping[int, int | tuple[int, Bundle | str | Path]]
-"""By epoch: a network version, or one with the bundle of built-in actors that comes with it."""
+"""Mapping from epoch to a network version, or to a version and its bundle of built-in actors."""
 
 LAST_EPOCH: Final = (1 << 63) - 1
 """Epochs have 64 bits with a sign."""
@@ -59,7 +59,7 @@ class Upgrade:
     streams: StreamSettings | None = None
 
     def fields(self) -> list[Any]:
-        """As the folder's record keeps it."""
+        """Return the fields as stored in the folder's record."""
         streams = [] if self.streams is None else [self.streams.fields()]
         return [self.epoch, self.version, None if self.actors is None else link(self.actors), *streams]
 

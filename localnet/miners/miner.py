@@ -45,15 +45,15 @@ _LOCKED: Final = 2
 _PERIOD_START: Final = 10
 """Fields of a miner's state."""
 _MOST_PARTITIONS: Final = 3
-"""In one proof."""
+"""Maximum number of partitions in one proof."""
 
 _MOST_SECTORS: Final = 256
-"""In one message: as many as the network takes (builtin-actors miner, policy)."""
+"""Maximum number of sectors in one message (builtin-actors miner, policy)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SectorState:
-    """How a sector is (`dead`, `active` or `faulty`), and where; both places are -1 for one that is nowhere."""
+    """State of a sector (`dead`, `active` or `faulty`) and its position; both indexes are -1 if it has none."""
 
     status: str
     deadline: int
@@ -154,7 +154,7 @@ class Miner:
             self.sectors += self.invoke(storageminer.development_only_commit_sectors(wanted, until))
 
     def _pieces(self, count: int, claims: bool) -> Sequence[Piece | None]:
-        """What the next sectors hold."""
+        """Return the pieces of the next sectors."""
         return allocate(self.network, self.owner, self.id, [SECTOR_SIZE] * count) if claims else [None] * count
 
     def _onboard(self, groups: Sequence[Sequence[Piece | None]], until: int) -> None:
@@ -193,7 +193,7 @@ class Miner:
         return self.network.ask(self.address, call, sender=self.owner)
 
     def _has(self, method: MethodNumber) -> bool:
-        """Whether the miner actor knows a method: it refuses parameters of the wrong kind, not the number."""
+        """Return True if the miner actor has the method: it refuses wrong parameters, but not the number."""
         probe = Message(self.address, self.owner.native, method=method, params=encode("no parameters of any method"))
         return self.network.machine.call(probe).exit_code != ExitCode.USR_UNHANDLED_MESSAGE
 

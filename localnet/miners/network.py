@@ -1,4 +1,4 @@
-"""What a storage miner needs of the network that it is on; `localnet.Network` is one."""
+"""Protocol of the network that a storage miner needs; `localnet.Network` implements it."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class MinerNetwork(Protocol):
         """A message that carries nothing, executed. Raises the errors of `Network.send_native`."""
 
     def invoke(self, to: Target, call: Call[R], *, value: int = 0, sender: Account | None = None) -> R:
-        """What an actor's method answers to a message; value in attoFIL. Raises the errors of `Network.invoke`."""
+        """Send a message and return the method's result; value in attoFIL. Raises the errors of `Network.invoke`."""
 
     def ask(self, to: Target, call: Call[R], *, sender: Account | None = None) -> R:
-        """What an actor's method would answer, with nothing kept. Raises CallFailed, ValueError."""
+        """Return a method's result without effect. Raises CallFailed, ValueError."""
 
     def close(self) -> None:
         """Release the folder."""

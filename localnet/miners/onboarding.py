@@ -51,7 +51,7 @@ class NewSector:
 
 
 def sealed_cid(miner: int, number: int) -> Cid:
-    """What would commit to a replica: another one for each sector."""
+    """Return a placeholder for the commitment to a sector's replica, unique per sector."""
     seed = miner.to_bytes(8, "big") + number.to_bytes(8, "big")
     return _commitment(FIL_COMMITMENT_SEALED, POSEIDON_BLS12_381_A1_FC1, seed)
 

@@ -1,4 +1,4 @@
-"""What a sector's pledge is in a state, as the network's miner actor works it out. Estimates are Q.128.
+"""Pledge of a sector, computed as the network's miner actor does. Estimates are Q.128.
 
 The pledge is the reward that the power is expected to earn in 20 days, and its part of three tenths of the circulating
 supply; at most 1 FIL for 32 GiB. Every division rounds down. Rules: builtin-actors miner `monies.rs`, `expected_reward`
@@ -48,7 +48,7 @@ Estimate = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What reward and power actor say of the network.
+    """Network facts from the reward and power actors.
 
     `ramp`: epochs since the ramp began, and how many it has; None before FIP-0081, whose power actor has no ramp.
     """

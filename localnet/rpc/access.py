@@ -1,4 +1,4 @@
-"""Who may ask: programs and pages of this machine, browsers' extensions, and whom the user named.
+"""Access control by host and origin: this machine, browser extensions, and configured ones.
 
 A request that names another host than this one, or comes from another origin, is refused: a web page somewhere must
 not reach a node with unlocked keys, also not under a name of its own that leads here (DNS rebinding).
@@ -17,7 +17,7 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What is allowed beside this machine: host names, and origins (`https://app.example`); `*` is all of them."""
+    """Host names and origins (`https://app.example`) allowed in addition to this machine; `*` allows all."""
 
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
@@ -37,12 +37,12 @@ class Access:
 
 @lru_cache(64)
 def is_own_host(host: str) -> bool:
-    """Whether a Host header names this machine."""
+    """Return True if a Host header names this machine."""
     return _hostname(f"//{host}") in _LOOPBACK
 
 
 def is_own_origin(origin: str) -> bool:
-    """Whether an Origin header is a page of this machine (any port), or a browser's extension."""
+    """Return True if an Origin header is a page of this machine (any port), or a browser extension."""
     return origin.split("://")[0].endswith("-extension") or _hostname(origin) in _LOOPBACK
 
 

@@ -24,7 +24,7 @@ def add_abi(node: Node, contract: Any, at: EthAddress | None = None, name: str |
 
 
 def trace_places(node: NodeReader, transaction_hash: bytes) -> Any:
-    """Where the calls of a transaction were made and ended, by program counters; null where that takes too long."""
+    """Return the positions of a transaction's calls by program counter; null if the re-execution takes too long."""
     return call_places(node.network.chain, node.network.receipt(transaction_hash), InstructionPlaces())
 
 

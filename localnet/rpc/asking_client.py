@@ -1,7 +1,7 @@
-"""Who asks: what is executed for a client is given up when that goes away.
+"""The client of a request, so that its queries are cancelled when it disconnects.
 
-A transport sets `ASKING_CLIENT` where it begins to answer a request, and lets it leave with the connection. Only
-questions are given up; what changes the chain, once it was sent, is done.
+A transport sets `ASKING_CLIENT` where it begins to process a request, and marks the client as gone with the connection.
+Only queries are cancelled; a submitted change of the chain is completed.
 """
 
 from __future__ import annotations

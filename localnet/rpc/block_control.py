@@ -19,7 +19,7 @@ def _check(node: Node, name: str) -> None:
 
 
 def set_coinbase(node: Node, owner: EthAddress) -> None:
-    """Who gets the tips of blocks. Under Ethereum's rules."""
+    """Set the recipient of block tips. Under Ethereum's rules."""
     _check(node, "anvil_setCoinbase")
     node.network.set_coinbase(owner)
 

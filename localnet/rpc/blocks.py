@@ -31,14 +31,14 @@ def get_block_by_hash(node: Node, block_hash: bytes, full: bool = False) -> dict
 
 
 def transaction_count_by_number(node: Node, number: BlockRef) -> str | None:
-    """How many transactions the block at a height has."""
+    """Return the number of transactions in the block at a height."""
     if is_to_come(node, number):
         return _count(node.pending_block().tipset)
     return _count(find(node.network, number))
 
 
 def transaction_count_by_hash(node: Node, block_hash: bytes) -> str | None:
-    """How many transactions the block with a hash has."""
+    """Return the number of transactions in the block with a hash."""
     return _count(find(node.network, BlockRef(hash=block_hash)))
 
 
@@ -52,7 +52,7 @@ def get_block_receipts(node: Node, at: BlockRef) -> list[dict[str, Any]] | None:
 
 
 def is_to_come(node: Node, ref: BlockRef) -> bool:
-    """Whether the pending block is meant, and the rules have one."""
+    """Return True if the reference is the pending block, and the rules have one."""
     return ref.tag == PENDING and has_pending(node.network)
 
 

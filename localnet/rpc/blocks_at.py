@@ -1,4 +1,4 @@
-"""Which block a request means: number, tag, hash, or an object of EIP-1898."""
+"""Block references of requests: number, tag, hash, or an object of EIP-1898."""
 
 from __future__ import annotations
 

@@ -102,17 +102,17 @@ def set_interval_mining(node: Node, seconds: int) -> None:
 
 
 def get_interval_mining(node: Node) -> int | None:
-    """How many seconds lie between the blocks that the clock makes; null where it makes none."""
+    """Return the interval of timed blocks in seconds; null if there are none."""
     return round(node.interval.seconds) or None
 
 
 def get_automine(node: Node) -> bool:
-    """Whether each transaction gets a block at once."""
+    """Set whether each transaction gets a block at once."""
     return node.network.automine
 
 
 def mine_detailed(node: Node, options: Any = None) -> list[dict[str, Any]]:
-    """As evm_mine; the new blocks, with whole transactions."""
+    """Mine like evm_mine and return the new blocks with full transactions."""
     before = node.network.block_number
     mine_one(node, options)
     index, rules = node.network.chain.index, node.network.rules
@@ -196,13 +196,13 @@ def genesis_time(node: Node) -> int:
 
 
 def set_logging_enabled(node: Node, on: bool) -> None:
-    """Whether the node tells on its console what happens; with --silent it never does."""
+    """Set whether the node prints events on its console; with --silent it never does."""
     if node.console is not None:
         node.console.enabled = on
 
 
 def metadata(node: Node) -> dict[str, Any]:
-    """What this node is, and where its chain stands."""
+    """Return the node's version, and the head of its chain."""
     head, fork = node.network.head, recorded_fork(node.network.machine.base)
     first = node.network.chain.index.first
     return {

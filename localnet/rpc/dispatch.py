@@ -1,4 +1,4 @@
-"""From the bytes of a request to the bytes of its answer: single requests, batches, notifications, errors.
+"""Request processing, from bytes to bytes: single requests, batches, notifications, errors.
 
 Rules: JSON-RPC 2.0. Parameters are positional, as Ethereum's methods have them.
 """
@@ -63,7 +63,7 @@ class Dispatcher:
         self._on_reader = on_reader
         self.methods = MethodTable()
         self._orders: WeakValueDictionary[Hashable, RequestOrder] = WeakValueDictionary()
-        """By sender, while a request of its is answered that came over HTTP."""
+        """Lock of each sender, while one of its HTTP requests is processed."""
         self._batched = 0
         """Bytes of answers to the batches that are not wholly answered yet."""
 
@@ -215,7 +215,7 @@ class Dispatcher:
             await asyncio.sleep(_ASK_AGAIN)
 
     async def _change(self, method: Method, params: list[Any], target: Any, session: SocketSession | None) -> Any:
-        """What a method answers on the owner's thread, in the order of its client's requests.
+        """Execute a method on the owner's thread, in the order of its client's requests.
 
         What it asks first has its time, but does not end when the client goes away: what a client has sent is done.
         """
@@ -253,7 +253,7 @@ def _unreadable(error: ValueError) -> bytes:
 
 
 def _sent_transaction(node: Node, request: Any) -> bytes | Callable[[], bytes] | None:
-    """What a well-formed request sends that may share a block, as bytes or as what signs it; None for any other."""
+    """Return the transaction of a send that may share a block, as bytes or as its signer; None for others."""
     if not isinstance(request, dict) or request.get("method") not in (_SEND_RAW, _SEND):
         return None
     try:

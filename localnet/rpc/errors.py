@@ -59,7 +59,7 @@ class RpcError(Exception):
 
 
 class NotYet(RpcError):
-    """What was asked for may come with the next block: the dispatcher asks again for a while."""
+    """A result that may become available with the next block: the dispatcher retries for a while."""
 
     def __init__(self, message: str) -> None:
         super().__init__(SERVER_ERROR, message)
@@ -71,7 +71,7 @@ def invalid_params(message: str) -> RpcError:
 
 
 def from_exception(error: Exception) -> RpcError:
-    """What a client learns of an error; one that is a defect of ours says so, and no more."""
+    """Return the JSON-RPC error of an exception; the details of an internal defect are not included."""
     match error:
         case RpcError():
             return error

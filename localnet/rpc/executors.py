@@ -34,7 +34,7 @@ Ask = Callable[[Answer, QuestionKind], Awaitable[Any]]
 """Answers a question beside the chain."""
 
 _ATTEMPTS: Final = 3
-"""How often a question is asked during which the chain changed what the question may have read."""
+"""Maximum number of attempts of a query during which the chain was rewritten."""
 
 
 class Executors:
@@ -60,10 +60,13 @@ class Executors:
         """The head moves after this call: it is published with the request that moves it."""
 
     def waits(self, candidate: Candidate) -> None:
-        """Nothing is kept of transactions that wait."""
+        """Ignore pending transactions."""
 
     async def ask(self, answer: Answer, kind: QuestionKind = QuestionKind.QUESTION) -> Any:
-        """What a reader answers. Raises what it raises, RpcError -32000 where it was ended, or not left in peace."""
+        """Return the result of a query.
+
+        Raises the query's errors, and RpcError -32000 if it was cancelled or the chain kept changing.
+        """
         question, left = ReaderQuestion(answer, kind), _ATTEMPTS
         work: Callable[[], PendingPlan | None]
         while left:
@@ -94,4 +97,4 @@ class Executors:
 
 
 def _no_plan() -> None:
-    """What the chain's thread was doing is done, and published, when it comes to this."""
+    """Do nothing: reaching this call means that earlier work on the chain's thread is published."""

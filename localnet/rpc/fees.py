@@ -17,7 +17,7 @@ MAX_PERCENTILES = 100
 
 
 def gas_price(node: Node) -> str:
-    """What a transaction should offer: the next base fee and the premium of `eth_maxPriorityFeePerGas`."""
+    """Return the suggested gas price: the next base fee and the premium of `eth_maxPriorityFeePerGas`."""
     return as_quantity(node.network.gas_price)
 
 

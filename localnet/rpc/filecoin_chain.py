@@ -130,7 +130,7 @@ def chain_read_obj(node: Node, block: Cid) -> str:
 
 
 def chain_has_obj(node: Node, block: Cid) -> bool:
-    """Whether the store has a block."""
+    """Return true if the store has the block."""
     return node.network.machine.store.has(block)
 
 
@@ -258,7 +258,7 @@ def _stored_block(node: Node, block: Cid) -> bytes:
 
 
 def _no_block(node: Node, block: Cid) -> RpcError:
-    """In Lotus's words, and what else it may be here."""
+    """Return Lotus's error, with the other possible reason on this node."""
     words, retained = f"blockstore get: ipld: could not find {show(block)}", node.network.chain.index.retained
     if retained:
         words += f" (states are kept from block {retained} on: a node keeps more with --keep-states N)"

@@ -1,4 +1,4 @@
-"""What only a Filecoin development network has: upgrades, miners, DataCap, who produces blocks."""
+"""Methods of a Filecoin development network: upgrades, miners, DataCap, the block producer."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _MOST_KEYS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events of which tipsets: `fields` are the values (codec and bytes) that an entry of a key may have."""
+    """A filter of actor events: `fields` maps each key to the values (codec and bytes) that its entry may have."""
 
     emitters: tuple[Address, ...] = ()
     fields: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = ()
@@ -40,7 +40,7 @@ class EventFilter:
     key: TipsetKey = HEAD
 
     def matches(self, event: Emitted) -> bool:
-        """Whether an event has one of the wanted values for each wanted key."""
+        """Return True if the event has one of the values for each key."""
         return all(any(_is(entry, key, values) for entry in event.entries) for key, values in self.fields)
 
 

@@ -51,7 +51,10 @@ _COSTS: Final = (
 
 
 def state_call(node: NodeReader, request: Message, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """What would come of a message, with nothing kept, and its calls. It pays nothing; a failure is an answer, too."""
+    """Return the result and the calls of a message without effect.
+
+    It pays nothing; a failure is a result, too.
+    """
     machine = machine_at(node, key)
     id_of(machine, request.from_)
     most = node.network.rules.limits.call_gas
@@ -99,7 +102,7 @@ def state_compute(
 
 
 def _implicit(replay: Replay) -> Iterator[dict[str, Any]]:
-    """What the rules do after the messages of a replay."""
+    """Yield the implicit messages after the messages of a replay."""
     traces = ExecutionTraces()
     replay.end(traces)
     for root, start, end in zip(traces.roots, traces.calls, traces.ends, strict=True):
@@ -197,7 +200,7 @@ def _look_up(receipt: TransactionReceipt, wanted: Cid) -> dict[str, Any]:
 
 
 def _is_older(node: Node, receipt: TransactionReceipt, limit: int) -> bool:
-    """Whether a message lies further back than a client wants to look; -1 is as far as there is."""
+    """Return True if a message lies further back than `limit` epochs; -1 is no limit."""
     return limit >= 0 and node.network.block_number - receipt.tipset.height > limit
 
 
@@ -229,7 +232,7 @@ def _error(receipt: Receipt, words: str) -> str:
 
 
 def _costs(invoked: Message, receipt: Receipt, cost: GasOutputs) -> dict[str, Any]:
-    """What a message of an account has paid; implicit ones and calls pay nothing, and name no message."""
+    """Return the costs of an account's message; implicit messages and calls pay nothing, and have no message CID."""
     amounts = (
         receipt.gas_used,
         cost.base_fee_burn,

@@ -103,7 +103,7 @@ def state_miner_proving_deadline(node: Node, miner: Address, key: TipsetKey = HE
 
 
 def state_market_balance(node: Node, owner: Address, key: TipsetKey = HEAD) -> dict[str, str]:
-    """What an address has in escrow for deals, and how much of it is locked, in attoFIL."""
+    """Return an address's escrow for deals and its locked part, in attoFIL."""
     machine = machine_at(node, key)
     id_of(machine, owner)
     balance, locked = _ask(machine, MARKET_ACTOR, "GetBalance", encode(owner.to_bytes()))
@@ -142,7 +142,7 @@ def _power(raw: int, quality: int) -> dict[str, str]:
 
 
 def _ask(machine: Hypervisor, actor: int, method: str, params: bytes) -> Any:
-    """What an actor answers the system. Raises RpcError 1 where it refuses."""
+    """Return the result of an actor's method for the system actor. Raises RpcError 1 on failure."""
     request = Message(Address.id(actor), Address.id(SYSTEM_ACTOR), method=method_number(method), params=params)
     result = machine.call(request)
     if result.exit_code:

@@ -104,7 +104,7 @@ def push_message(node: Node, request: Message, most: TokenAmount = TokenAmount(0
 
 
 def push_messages(node: Node, requests: list[Message], most: TokenAmount = TokenAmount(0)) -> list[dict[str, Any]]:
-    """As Filecoin.MpoolPushMessage, of several messages in order, up to the first that is refused."""
+    """Push several messages in order, like Filecoin.MpoolPushMessage, up to the first refusal."""
     return [push_message(node, request, most) for request in requests]
 
 
@@ -141,7 +141,7 @@ def wallet_default(node: Node) -> str:
 
 
 def wallet_has(node: Node, owner: Address) -> bool:
-    """Whether the node has the key of an address."""
+    """Return true if the node has the key of an address."""
     return _find_account(node, _accounts(node), owner) is not None
 
 
@@ -166,7 +166,7 @@ def wallet_sign_message(node: Node, owner: Address, request: Message) -> dict[st
 
 
 def wallet_verify(node: Node, owner: Address, content: bytes, seal: Signature) -> bool:
-    """Whether a signature of bytes is that of an address."""
+    """Return true if the signature of the bytes is valid for the address."""
     if owner.protocol is Protocol.ID:
         machine = node.network.machine
         actor = actor_of(machine, owner)

@@ -45,7 +45,7 @@ def msig_available(node: Node, multisig: Address, key: TipsetKey = HEAD) -> str:
 
 
 def msig_schedule(node: Node, multisig: Address, key: TipsetKey = HEAD) -> dict[str, Any]:
-    """What of a multisig's first balance is locked at first, and from when over how many epochs it is unlocked."""
+    """Return the vesting schedule of a multisig: initial balance, start epoch, duration in epochs."""
     machine = machine_at(node, key)
     state = state_fields(machine, _multisig(machine, multisig))
     return {

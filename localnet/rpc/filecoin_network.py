@@ -1,4 +1,4 @@
-"""What a Filecoin network is set up with, as lotus tells it: its name, its least power, and when it was upgraded.
+"""Network parameters as Lotus reports them: name, minimum power, upgrade epochs.
 
 Shape and names: lotus api/types.go, `NetworkParams`; the height of version 29 is there since its release for it.
 """

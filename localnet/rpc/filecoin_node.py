@@ -25,17 +25,17 @@ def version(node: Node) -> dict[str, Any]:
 
 
 def transaction_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:  # noqa: ARG001
-    """As eth_getTransactionByHash; how far to look back makes no difference."""
+    """Return the result of eth_getTransactionByHash; the look-back limit is ignored."""
     return get_transaction_by_hash(node, transaction_hash)
 
 
 def receipt_limited(node: Node, transaction_hash: bytes, limit: int) -> dict[str, Any] | None:  # noqa: ARG001
-    """As eth_getTransactionReceipt; how far to look back makes no difference."""
+    """Return the result of eth_getTransactionReceipt; the look-back limit is ignored."""
     return get_transaction_receipt(node, transaction_hash)
 
 
 def receipts_limited(node: Node, at: BlockRef, limit: int) -> list[dict[str, Any]] | None:  # noqa: ARG001
-    """As eth_getBlockReceipts; how far to look back makes no difference."""
+    """Return the result of eth_getBlockReceipts; the look-back limit is ignored."""
     return get_block_receipts(node, at)
 
 

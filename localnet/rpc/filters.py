@@ -25,7 +25,7 @@ from localnet.rpc.shapes import log_json
 
 MOST_FILTERS: Final = 10_000
 MOST_BYTES: Final = 64 << 20
-"""What filters may hold in all, in bytes by estimate; and, again, what was taken back."""
+"""Maximum estimated size of all filters in bytes; also of the reverted logs."""
 
 BLOCKS: Final = "blocks"
 TRANSACTIONS: Final = "transactions"
@@ -35,7 +35,7 @@ MOST_REVERTED: Final = 1_000
 MOST_GONE: Final = 10_000
 """The most tipsets that the chain goes back at once, and the most logs of them, before a filter has lost them."""
 _BYTES: Final = 500
-"""What a filter, an item that it wants or has reported, or a log weighs by itself, or less."""
+"""Estimated size of a filter, of a criterion or reported item, or of a log, in bytes."""
 
 
 @dataclass(slots=True)
@@ -55,14 +55,14 @@ class InstalledFilter:
     weight: int = 0
 
     def weigh(self) -> int:
-        """What it holds now."""
+        """Return the current estimated size in bytes."""
         wanted = len(self.wanted.addresses) + sum(map(len, self.wanted.topics))
         return _BYTES * (1 + wanted + len(self.reported))
 
 
 @dataclass(frozen=True, slots=True)
 class _Reverted:
-    """What the chain took back at once, down to a height: its logs, None where they are too many to be kept."""
+    """Logs of one reorg down to a height; None if there were too many to keep."""
 
     head: int
     logs: tuple[tuple[int, EmittedLog, dict[str, Any]], ...] | None
@@ -81,11 +81,11 @@ class Filters:
         self._network = network
         self._filters: dict[bytes, InstalledFilter] = {}
         self._held = 0
-        """What the filters weigh."""
+        """Estimated size of all filters in bytes."""
         self._reverted: deque[_Reverted] = deque()
         self._reverted_held = 0
         self._turn = 0
-        """How often the chain went back; the last of them are kept in `_reverted`."""
+        """Number of reorgs so far; the logs of the last ones are in `_reverted`."""
 
     def add(self, new: InstalledFilter) -> bytes:
         """Keep a filter, in place of others where there is no room; its id of 32 bytes."""
@@ -170,10 +170,10 @@ class Filters:
         """Nothing to do: a filter looks when it is asked."""
 
     def waits(self, candidate: Candidate) -> None:
-        """Nothing to do: a filter looks when it is asked."""
+        """Do nothing: filters read the chain when they are polled."""
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """What comes above the new head is new to every filter; logs that were reported are reported again, removed."""
+        """Store the reverted logs: filters report them again as removed, and everything above the new head as new."""
         reverted = _Reverted(head.height, (), _BYTES)
         if any(kept.kind == LOGS and kept.seen > head.height for kept in self._filters.values()):
             reverted = self._read(tipsets, head.height)

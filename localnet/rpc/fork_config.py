@@ -1,4 +1,4 @@
-"""What fork of Ethereum the chain is on: eth_config. Names and shape: EIP-7910; the fork's id: EIP-2124, EIP-6122."""
+"""Fork of Ethereum in use: eth_config. Names and shape: EIP-7910; fork id: EIP-2124, EIP-6122."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMES: Final = (
     "KZG_POINT_EVALUATION", "BLS12_G1ADD", "BLS12_G1MSM", "BLS12_G2ADD", "BLS12_G2MSM", "BLS12_PAIRING_CHECK",
     "BLS12_MAP_FP_TO_G1", "BLS12_MAP_FP2_TO_G2",
 )  # fmt: skip
-"""Of the precompiles from 0x01 on."""
+"""Names of the precompiles from 0x01 on."""
 
 PRECOMPILES: Final = {
     EthAddress(number.to_bytes(20, "big")): name for number, name in [*enumerate(_NAMES, 1), (0x100, "P256VERIFY")]

@@ -59,7 +59,7 @@ def application(
 
 
 def _for_socket(sockets: Sockets, path: str) -> ASGIApp:
-    """Who answers a WebSocket's handshake."""
+    """Return the application that handles WebSocket handshakes."""
     if path not in PATHS:
         return JSONResponse({"error": f"nothing is served at {path}: use {', '.join(PATHS)}"}, status_code=404)
     if sockets.full:
@@ -119,7 +119,7 @@ class _RpcEndpoint:
         await send({"type": "http.response.body", "body": answer})
 
     async def _answer(self, body: bytearray, receive: Receive) -> bytes:
-        """The answer; what is asked is given up where the client goes away meanwhile."""
+        """Return the response; cancel the queries if the client disconnects."""
         asker = AskingClient()
 
         async def leave() -> None:

@@ -66,7 +66,7 @@ _BESIDE: Final = 8
 def http_protocol(
     respond: Respond, access: Access, limits: NodeLimits, unread: UnreadAnswers
 ) -> Callable[..., HttpProtocol]:
-    """What makes the protocol of each connection, for uvicorn."""
+    """Return the factory of each connection's protocol, for uvicorn."""
     return partial(HttpProtocol, respond, access, limits, unread, _Crowd())
 
 
@@ -93,12 +93,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._plain = self._in_head = False
         self._body = b""
         self._awaited = True
-        """Whether a request, or the rest of one, is to come: not so between two requests."""
+        """True if a request, or the rest of one, is expected; False between requests."""
         self._last_heard = self._began = 0.0
         self._beside = 0
         """Bytes of a request that are not its body's, less what a body may have around it."""
         self._refused = False
-        """Whether the client was answered why its request is not read to its end."""
+        """True if the client received an error for a request that is not read to its end."""
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -112,7 +112,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._expect_more()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more is to come."""
+        """Mark the client as gone."""
         if self._deadline is not None:
             self._deadline.cancel()
         self._unread.go_on(self.transport)
@@ -181,7 +181,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(_TOO_LATE)
 
     def _is_answering(self) -> bool:
-        """Whether a whole request, before the one that is to come, is being answered."""
+        """True if an earlier request is still being processed."""
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def on_message_begin(self) -> None:
@@ -245,7 +245,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def _is_plain(self) -> bool:
-        """Whether it is a small request like thousands of others, and nothing before it is still being answered."""
+        """True if the request is small and ordinary, and no earlier one is still being processed."""
         if self.parser.get_method() != b"POST" or self.url not in _PATHS or self.parser.get_http_version() != "1.1":
             return False
         if self.flow.write_paused or (self.cycle is not None and not self.cycle.response_complete):
@@ -289,8 +289,9 @@ class _Answering:
 
 
 class _Crowd:
-    """What there is too much of: connections that are refused, and, where there are as many clients as may be, those
-    whose requests do not come. One of a server; for its event loop's thread.
+    """Limits on connections of a server: refused ones, and idle ones when the maximum is reached.
+
+    For the event loop's thread.
     """
 
     def __init__(self) -> None:

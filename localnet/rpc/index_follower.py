@@ -53,11 +53,11 @@ class IndexFollower:
         self._moved.set()
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """What is no longer there is forgotten with the next step."""
+        """Wake up the follower, which drops reverted entries in its next step."""
         self._moved.set()
 
     def waits(self, candidate: Candidate) -> None:
-        """Nothing is kept of transactions that wait."""
+        """Ignore pending transactions."""
 
     def _run(self) -> None:
         try:

@@ -66,7 +66,7 @@ def accounts(node: Node) -> list[str]:
 
 
 def coinbase(node: Node) -> str:
-    """Who gets the tips under Ethereum's rules; else the zero address: no account produces its blocks."""
+    """Return the recipient of tips under Ethereum's rules, otherwise the zero address."""
     return as_data(node.network.head.next_settings.coinbase or ZERO_ADDRESS)
 
 

@@ -15,7 +15,7 @@ _LONGEST: Final = 1 << 31
 
 
 class Interval:
-    """How many seconds lie between two epochs (0: blocks are not made by the clock), and how many epochs are null.
+    """Interval between epochs in seconds (0: no timed blocks), and the share of null rounds.
 
     `null_rate` is the share of epochs without a block; which ones they are follows from `seed`.
     """
@@ -37,7 +37,7 @@ class Interval:
             self._loop.call_soon_threadsafe(self._changed.set)
 
     async def run(self, mine: Callable[[int], Awaitable[Any]]) -> None:
-        """Call `mine` at the end of each epoch that has a block, with the number of null rounds before it, for ever."""
+        """Call `mine` at the end of each epoch with a block, with the number of null rounds before it."""
         loop = self._loop = asyncio.get_running_loop()
         changed = self._changed = asyncio.Event()
         due, null_rounds = loop.time() + self.seconds, 0

@@ -57,7 +57,7 @@ def uninstall_filter(node: Node, filter_id: bytes) -> bool:
 
 
 def get_filter_changes(node: Node, filter_id: bytes) -> list[Any]:
-    """What is new since the filter was asked last: logs, removed ones too, block hashes or transaction hashes."""
+    """Return the changes since the last poll: logs (also removed ones), block hashes or transaction hashes."""
     found, index = node.filters.get(filter_id), node.network.chain.index
     gone = node.filters.removed_logs(found) if found.kind == LOGS else []
     if gone is None:

@@ -42,7 +42,7 @@ class ExecutionTraces:
     def __init__(self) -> None:
         self.roots: list[dict[str, Any]] = []
         self.calls: list[CallStarted] = []
-        """What each of the roots began with."""
+        """Initial gas of each root call that has not ended."""
         self.ends: list[CallEnded] = []
         self._open: list[dict[str, Any]] = []
         self._charges: list[dict[str, Any]] = []

@@ -119,7 +119,7 @@ def found_tipset(network: NetworkReader, key: TipsetKey) -> Tipset:
 
 
 def message(value: Any) -> Message:
-    """A message; what is left out is zero, as in Go."""
+    """Parse a message; omitted fields are zero, as in Go."""
     given = fields(value, "message")
     for name in ("To", "From"):
         if name not in given:

@@ -19,7 +19,7 @@ Handler = Callable[..., Any]
 
 
 class QuestionKind(Enum):
-    """What a question is, for the time that it may take; the value says so to a person."""
+    """Kinds of queries with different time limits; the value is the display name."""
 
     QUESTION = "a question"
     TRACE = "a trace"
@@ -39,7 +39,7 @@ def optional(read: Reader) -> OptionalReader:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What a method that sends a request's transaction asks first, so that its executions hold up no block.
+    """A query that a sending method executes first, so that it does not delay blocks.
 
     `question` makes of a node and the request what a reader is asked for the whole request; None where it is whole, or
     is refused without being executed. `sender` is whose transactions follow each other.
@@ -101,5 +101,5 @@ class Method:
 
     @property
     def summary(self) -> str:
-        """What the method answers, in a sentence."""
+        """First paragraph of the handler's docstring."""
         return (inspect.getdoc(self.handler) or "").split("\n\n")[0].replace("\n", " ")

@@ -1,4 +1,4 @@
-"""What methods work on: a network, the filters that clients have set, and the limits of a request."""
+"""State of a node that methods use: a network, the clients' filters, and request limits."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class NodeLimits:
-    """How much one request, or one client, may ask for. Sizes in bytes, spans in blocks, times in seconds.
+    """Limits of a request or a client. Sizes in bytes, spans in blocks, times in seconds.
 
     A question may take `question`, one that traces `trace`. A request may `wait` so long for a block
     (`Filecoin.StateWaitMsg`). There are at most `clients` at a time, fewer where the process may not open that number
@@ -95,7 +95,7 @@ class NodeConsole(Protocol):
 
 
 class NodeReader:
-    """What a question may ask: a network that is only read, on whatever thread (`localnet.rpc.executors`)."""
+    """A network that a query may read, on any thread (`localnet.rpc.executors`)."""
 
     network: NetworkReader
     limits: NodeLimits
@@ -115,11 +115,11 @@ class NodeReader:
         return self.pending.block(self.pending_plan())
 
     def pending_plan(self) -> PendingPlan:
-        """What the block to come would be made of."""
+        """Return the plan of the pending block."""
         raise NotImplementedError
 
     def called(self, machine: Hypervisor, request: CallRequest, overrides: Overrides, call: Callable[[], T]) -> T:
-        """What a call or an estimate answers, and is reported to the console. Raises what it raises."""
+        """Return the result of a call or an estimate, and report it to the console. Raises its errors."""
         started = time.monotonic()
         try:
             return call()
@@ -127,7 +127,7 @@ class NodeReader:
             self._report(machine, request, overrides, started)
 
     def estimated(self, request: CallRequest, estimate: Callable[[], Gas]) -> Gas:
-        """What an estimate at the head answers, and is reported to the console. Raises what it raises."""
+        """Return the result of an estimate at the head, and report it to the console. Raises its errors."""
         started = time.monotonic()
         try:
             gas = estimate()
@@ -159,11 +159,11 @@ class Node(NodeReader):
     impersonated: set[EthAddress] = field(default_factory=set)
     impersonates_all: bool = False
     signs: bool = True
-    """Whether it signs with its accounts' keys for every client."""
+    """True if the node signs with its accounts' keys for every client."""
     console: NodeConsole | None = None
     interval: Interval = field(default_factory=Interval)
     keep_states: int | None = None
-    """Of how many blocks a folder keeps the states, the older ones being collected (None: of all)."""
+    """Number of blocks whose states a folder keeps; older ones are collected (None: all are kept)."""
     addresses: AddressIndex | None = None
     instance: str = field(default_factory=lambda: secrets.token_hex(32))
     filters: Filters = field(init=False)
@@ -194,13 +194,13 @@ class Node(NodeReader):
 
     @property
     def housekeeper(self) -> Housekeeper:
-        """Who collects the folder's garbage. Raises InvalidInput where the network has no folder of its own."""
+        """Garbage collector of the folder. Raises InvalidInput if the network has no folder of its own."""
         if self._housekeeper is None:
             self._housekeeper = Housekeeper(self.network, self.keep_states)
         return self._housekeeper
 
     def pending_plan(self) -> PendingPlan:
-        """What the block to come would be made of now. For the chain's own thread."""
+        """Return the current plan of the pending block. For the chain's own thread."""
         return self.plans.plan()
 
     @property

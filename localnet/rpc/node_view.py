@@ -13,7 +13,7 @@ from localnet.rpc.node import Node, NodeConsole, NodeReader
 T = TypeVar("T")
 
 _MOVES: Final = 100
-"""How often a question begins anew at a newer head, before it has executed anything."""
+"""Maximum number of restarts of a query at a newer head, before it has executed anything."""
 
 
 class WentBack(Exception):
@@ -25,7 +25,7 @@ class NeedsPlan(Exception):
 
 
 class _Moved(Exception):
-    """What waits is no longer what waited at the question's point."""
+    """The pending messages have changed since the query's point."""
 
 
 class NodeView(NodeReader):
@@ -48,13 +48,13 @@ class NodeView(NodeReader):
         self._reports.append(write)
 
     def pending_plan(self) -> PendingPlan:
-        """What the block to come would be made of at the question's point. Raises NeedsPlan."""
+        """Return the plan of the pending block at the query's point. Raises NeedsPlan."""
         if self._plan is None:
             raise NeedsPlan
         return self._plan
 
     def answer(self, question: Callable[[NodeReader], T], plan: PendingPlan | None = None) -> T:
-        """What a question answers at the newest point, or at that of the plan. Raises what it raises.
+        """Return the result of a query at the newest point, or at the plan's. Raises its errors.
 
         Raises NeedsPlan where it needs one and has none. Raises WentBack where the chain went back meanwhile, or forgot
         states: its blocks may have been others' by then, and its states collected; and where what waits for a block has

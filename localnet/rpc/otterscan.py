@@ -27,7 +27,7 @@ from localnet.traces import ethereum_traces
 from localnet.traces.ethereum_traces import CALL_TRACER, TraceOptions
 
 _API_LEVEL: Final = 8
-"""What Otterscan asks for at least (its src/params.ts)."""
+"""Minimum API level for Otterscan (its src/params.ts)."""
 _MOST_IN_PAGE: Final = 1_000
 _OPERATIONS: Final = {"CALL": 0, "CREATE": 2, "CREATE2": 3}
 """Otterscan's numbers of what moves money or makes contracts."""
@@ -45,7 +45,7 @@ def get_api_level(node: Node) -> int:  # noqa: ARG001
 
 
 def has_code(node: NodeReader, owner: EthAddress, at: BlockRef) -> bool:
-    """Whether a contract is at an address, after a block."""
+    """Return true if there is a contract at an address, after a block."""
     return bool(code_of(node.machine_at(at), to_filecoin(owner)))
 
 
@@ -75,7 +75,7 @@ def get_block_transactions(node: NodeReader, at: BlockRef, page: int, size: int)
 
 
 def get_internal_operations(node: NodeReader, transaction_hash: bytes) -> list[dict[str, Any]]:
-    """What a transaction moved and made: its calls with money (0), its creations (2) and those by CREATE2 (3)."""
+    """Return a transaction's transfers (0), creations (2) and CREATE2 creations (3)."""
     return [
         {"type": _OPERATIONS[call["type"]], "from": call["from"], "to": call.get("to"), "value": call["value"]}
         for _, call in _calls(node, node.network.receipt(transaction_hash))
@@ -100,7 +100,7 @@ def trace_transaction(node: NodeReader, transaction_hash: bytes) -> list[dict[st
 
 
 def get_transaction_error(node: NodeReader, transaction_hash: bytes) -> str:
-    """What a transaction that failed reverted with; 0x of one that succeeded."""
+    """Return the revert data of a failed transaction; 0x if it succeeded."""
     receipt = node.network.receipt(transaction_hash)
     return as_data(b"" if receipt.succeeded else receipt.return_data)
 
@@ -135,7 +135,7 @@ def by_sender_and_nonce(node: NodeReader, sender: EthAddress, nonce: int) -> str
 
 
 def get_contract_creator(node: NodeReader, contract: EthAddress) -> dict[str, Any] | None:
-    """Who created a contract, and in which transaction; null of what the chain began with, and where none is."""
+    """Return the creator and the transaction of a contract; null for genesis contracts and other addresses."""
     tipset = _created_at(node, contract)
     if tipset is None:
         return None

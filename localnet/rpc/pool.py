@@ -22,7 +22,7 @@ Shown = Callable[[Candidate], Any]
 
 
 def status(node: Node) -> dict[str, str]:
-    """How many transactions are pending, and how many wait behind a gap of nonces."""
+    """Return the number of pending transactions, and of those behind a nonce gap."""
     pending, queued = _split(node, node.network.mempool)
     return {"pending": as_quantity(len(pending)), "queued": as_quantity(len(queued))}
 

@@ -14,7 +14,7 @@ from localnet.rpc.node import NodeReader
 from localnet.rpc.values import address, as_data, as_quantity, listed, word
 
 MOST_SLOTS: Final = 1_024
-"""As geth has it."""
+"""Limit of geth."""
 
 
 def get_proof(node: NodeReader, owner: EthAddress, slots: Sequence[int] = (), at: BlockRef = LATEST) -> dict[str, Any]:

@@ -1,12 +1,9 @@
-"""The threads that answer questions: each as long as it may, and for as long as its client is there.
+"""A thread pool for read-only requests, with a time limit per request and cancellation on disconnect.
 
-An idle thread answers, else a new one does, up to `MOST`; so a question that takes long holds up no other. One that has
-had its time, or whose client has gone, is given up: the client has its answer at once, the thread is interrupted and
-used no more, with all that was its own. What a question touches is its thread's, or is shared as `localnet.chain.view`
-says, so nothing else has to know. A trace gives way to whatever has only just begun (`localnet.calls.pace`).
-
-Why threads and not processes: a network in memory is in no other process, and a trace that gives way is one that no
-other request waits for: a process would answer no sooner.
+An idle thread takes a query, else a new one does, up to `MOST`, so a long query delays no other. A query that exceeds
+its time limit, or whose client disconnects, is abandoned: the client gets its response at once, and the thread is
+interrupted and not used again. Threads share only what `localnet.chain.view` publishes. Traces yield to new queries
+(`localnet.calls.pace`). Threads are used because another process could not read a network in memory.
 """
 
 from __future__ import annotations
@@ -35,12 +32,12 @@ from localnet.rpc.worker import RequestThread
 _GONE: Final = "the client is gone"
 
 Answer = Callable[[NodeReader], Any]
-"""What a reader answers."""
+"""A read-only query over the node's state."""
 
 
 @dataclass(slots=True)
 class ReaderQuestion:
-    """What is asked of a reader: of the block to come, by a plan. `spent`: seconds for which it has been answered."""
+    """A query and its plan of the pending block. `spent` is its execution time so far in seconds."""
 
     answer: Answer
     kind: QuestionKind
@@ -66,17 +63,17 @@ class QuestionThread:
         self._kind = QuestionKind.QUESTION
         self._seconds = 0.0
         self.since: float | None = None
-        """When it began with the question that it answers."""
+        """Start time of the current query."""
         self.due = inf
-        """When that has had its time."""
+        """Deadline of the current query."""
 
     @property
     def is_asked(self) -> bool:
-        """Whether it answers a question, whose client may have its answer already."""
+        """True if the thread executes a query, even if its client already has a response."""
         return self._thread.is_asked
 
     def ask(self, question: ReaderQuestion) -> asyncio.Future[Any]:
-        """What a question will have answered, unless it is refused before. For the event loop's thread."""
+        """Start a query and return the future of its result. For the event loop's thread."""
         limits, self._kind = self._node.limits, question.kind
         self._seconds = limits.trace if self._kind is QuestionKind.TRACE else limits.question
         self.since = time.monotonic()
@@ -90,7 +87,7 @@ class QuestionThread:
             self._answer.set_exception(RpcError(SERVER_ERROR, reason))
 
     def end_overdue(self, now: float) -> None:
-        """Refuse the question if it has had its time. For the event loop's thread."""
+        """Refuse the query if its deadline has passed. For the event loop's thread."""
         if self.due <= now:
             self.due = inf
             self.refuse(_words(self._seconds, self._kind))
@@ -100,7 +97,7 @@ class QuestionThread:
         self._answer, self.since, self.due = None, None, inf
 
     def _execute(self, question: ReaderQuestion) -> Any:
-        """What a question answers, on this thread. Raises what it raises, and what `NodeView.answer` does."""
+        """Execute a query on this thread. Raises its errors, and those of `NodeView.answer`."""
         pace = self._pace
         if self._view is None:
             pace.keep()
@@ -144,11 +141,11 @@ class QuestionThreads:
         self._traces = 0
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        """That of the timer."""
+        """Handle of the timer."""
         self._waiting: dict[QuestionKind, deque[Future[QuestionThread]]] = {kind: deque() for kind in QuestionKind}
 
     async def ask(self, question: ReaderQuestion) -> Any:
-        """What a question answers.
+        """Return the result of a query.
 
         Raises what it raises, what `NodeView.answer` does, and RpcError -32000 where it was given up.
         """
@@ -179,9 +176,9 @@ class QuestionThreads:
                 self._release(thread, kind)
 
     async def wait(self, question: ReaderQuestion, planned: asyncio.Future[Any]) -> Any:
-        """What the chain's thread answers for a question, in the rest of its time, and while its client is there.
+        """Wait for the chain's thread on behalf of a query, within its time limit and while its client is connected.
 
-        Raises what it raises, and RpcError -32000 where the question is given up.
+        Raises the errors of the work, and RpcError -32000 if the query is abandoned.
         """
         seconds, asker, begun = self._node.limits.of(question.kind), ASKING_CLIENT.get(), time.monotonic()
         if asker is not None:
@@ -226,7 +223,7 @@ class QuestionThreads:
             thread.stop()
 
     def _others_wait(self) -> bool:
-        """Whether something waits that is soon answered, for what has been executing for some time."""
+        """Return True if a shorter query waits behind one that has been running for some time."""
         if self._busy():
             return True
         began = time.monotonic() - JUST_BEGUN

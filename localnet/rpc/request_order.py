@@ -1,4 +1,4 @@
-"""In what order requests take effect that one client sends without waiting for the answers.
+"""Order of a client's pipelined requests.
 
 What changes the chain is executed in the order in which it came. A request that estimates first, beside the chain's
 thread, follows the effects of those before it, and those after it follow its own.

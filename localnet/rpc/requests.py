@@ -152,7 +152,7 @@ def _type(given: dict[str, Any], gas_price: int | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LogRequest:
-    """Which logs of which blocks: `block` for one, else the range, whose ends are None where they were left out."""
+    """A log request: `block` for one block, else a range whose ends are None if omitted."""
 
     wanted: LogFilter
     block: bytes | None
@@ -185,7 +185,7 @@ def _range_end(value: Any) -> BlockRef | None:
 
 
 def _topic(value: Any) -> tuple[bytes, ...]:
-    """What may stand at a place: anything (null), one topic, or one of a list."""
+    """Parse the topics of a position: any (null), one topic, or one of a list."""
     if value is None:
         return ()
     return tuple(listed(hash32, MAX_ALTERNATIVES)(value)) if isinstance(value, list) else (hash32(value),)

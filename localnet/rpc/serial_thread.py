@@ -41,7 +41,7 @@ class SerialThread:
             self._jobs.put(job)
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """What `work` will have returned or raised. Raises RuntimeError once the thread is to end."""
+        """Submit work and return its future. Raises RuntimeError once the thread is stopping."""
         future: Future[T] = Future()
 
         def job() -> None:

@@ -199,7 +199,7 @@ class Server:
 
 @contextlib.contextmanager
 def _rare_collections() -> Iterator[None]:
-    """While it lasts, Python looks for cycles less often, and not among what is there already."""
+    """Reduce garbage collections inside the context, and exclude existing objects from them."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, *before[1:])
@@ -329,14 +329,14 @@ class _Uvicorn(uvicorn.Server):
 
 
 def _follower(node: Node, addresses: AddressIndex) -> IndexFollower:
-    """What lets an index follow the chain; loaded for a node that has one."""
+    """Return the follower that updates the address index; imported only for a node that has one."""
     from localnet.rpc.index_follower import IndexFollower
 
     return IndexFollower(node, addresses)
 
 
 def reaches_out(host: str) -> bool:
-    """Whether a server that listens at an address or host name can be reached from other machines."""
+    """Return True if a server at an address or host name is reachable from other machines."""
     try:
         return not ipaddress.ip_address(host).is_loopback
     except ValueError:

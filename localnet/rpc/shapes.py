@@ -127,7 +127,7 @@ def _transaction(candidate: Candidate, chain_id: int, base_fee: int | None, plac
 
 
 def _native_fields(chain_id: int) -> dict[str, Any]:
-    """Of a message that was no transaction: shown as one of type 2 without a signature."""
+    """Return the transaction fields of a native message: type 2 without a signature."""
     return {
         "type": as_quantity(DYNAMIC_FEE), "chainId": as_quantity(chain_id), "accessList": [],
         "v": "0x0", "r": "0x0", "s": "0x0", "yParity": "0x0",

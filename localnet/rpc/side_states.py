@@ -18,7 +18,7 @@ from localnet.rpc.values import address, as_data, boolean, data, field, fields, 
 from store.cid import Cid
 
 _STATE_PREFIX: Final = bytes.fromhex("0171a0e40220")
-"""Of every state root: CIDv1, DAG-CBOR, blake2b-256 of 32 bytes."""
+"""Prefix of every state root: CIDv1, DAG-CBOR, blake2b-256 of 32 bytes."""
 _PRECOMPILES: Final = frozenset(EthAddress(b"\xfe" + bytes(18) + bytes([place])) for place in (1, 2, 3, 5, 6))
 _FAILED, _SUCCEEDED, _ASKS = range(3)
 _MOST: Final = 1_000

@@ -36,7 +36,7 @@ _CALL_FIELDS: Final = ("blockStateCalls", "traceTransfers", "validation", "retur
 
 @dataclass(frozen=True, slots=True)
 class SimulationRequest:
-    """What is to be simulated, and the shape of the answer."""
+    """Blocks to simulate, and the shape of the response."""
 
     blocks: list[BlockCalls]
     transfers: bool
@@ -58,7 +58,7 @@ def simulation(value: Any) -> SimulationRequest:
 
 
 def simulate_v1(node: NodeReader, request: SimulationRequest, at: BlockRef = LATEST) -> list[dict[str, Any]]:
-    """What blocks of calls would give, one on the other, with nothing kept. Null rounds between them get their cron."""
+    """Simulate consecutive blocks of calls without effect. Null rounds between them run cron."""
     base = resolve(node.network, at)
     try:
         simulated = simulate_blocks(

@@ -45,7 +45,7 @@ class SocketSession:
     node: Node
     connection: Channels
     order: RequestOrder = field(default_factory=RequestOrder)
-    """That of all messages on the connection."""
+    """Order of all messages on the connection."""
     request: Any = None
     opened: list[Subscription] = field(default_factory=list)
 

@@ -43,7 +43,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             transport.max_size = _READ
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing waits any more."""
+        """Wake up all waiting writers."""
         self._unread.go_on(self.transport)
         super().connection_lost(exc)
 

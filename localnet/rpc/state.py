@@ -62,7 +62,7 @@ def call(
     state_overrides: Accounts = NO_ACCOUNTS,
     block_overrides: BlockOverride = SAME_BLOCK,
 ) -> str:
-    """What a call returns, with nothing kept. Filecoin's rules ignore gas and prices in the request, as Lotus does."""
+    """Return the returned data of a call. Filecoin's rules ignore gas and prices in the request, as Lotus does."""
     overrides = Overrides(state_overrides, block_overrides)
     machine, called = node.machine_at(at), request.call(ZERO_ADDRESS, node.network.rules)
     return as_data(node.called(machine, called, overrides, lambda: simulate.call(machine, called, overrides)))

@@ -57,7 +57,7 @@ def stop_impersonating_account(node: Node, owner: EthAddress) -> None:
 
 
 def auto_impersonate_account(node: Node, on: bool) -> None:
-    """Whether eth_sendTransaction sends from every address."""
+    """Set whether eth_sendTransaction sends from every address."""
     node.impersonates_all = on
 
 

@@ -1,4 +1,4 @@
-"""What clients have subscribed to, and their notifications when the chain changes.
+"""Clients' subscriptions, and their notifications when the chain changes.
 
 What a watcher has to do, `add`, `remove`, `of_request` and `open_channel` run on the thread that the network belongs
 to. `forget` and the length belong to any thread: a connection ends on the event loop. A lock holds for what they share.
@@ -49,7 +49,7 @@ class Listener(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Subscription:
-    """What a connection subscribed to, under an id of its own.
+    """A subscription of a connection, with its id.
 
     `request` is the id of the request that opened a channel; without one it is a subscription of Ethereum's kind.
     `held` has what is to be sent after the answer that names the id, None once that is sent.

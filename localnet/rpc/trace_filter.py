@@ -28,7 +28,7 @@ _KINDS: Final = ["trace"]
 
 @dataclass(frozen=True, slots=True)
 class TraceFilter:
-    """Which traces of which blocks: of any of the senders and receivers (none: of all), without the first `after`."""
+    """A trace filter: a range of blocks, senders and receivers (none: all), and the number of traces to skip."""
 
     first: BlockRef
     last: BlockRef
@@ -38,7 +38,7 @@ class TraceFilter:
     count: int
 
     def wants(self, trace: dict[str, Any]) -> bool:
-        """Whether a trace is between the addresses."""
+        """Return True if the trace's sender and receiver match."""
         action, result = trace["action"], trace.get("result") or {}
         ends = (self.senders, action.get("from")), (self.receivers, action.get("to") or result.get("address"))
         return all(not wanted or end in [as_data(each) for each in wanted] for wanted, end in ends)

@@ -29,7 +29,7 @@ def send_raw_transaction(node: Node, raw: bytes) -> str:
 
 
 def send_raw_transaction_sync(node: Node, raw: bytes) -> dict[str, Any]:
-    """As eth_sendRawTransaction; the receipt. An error where the transaction waits."""
+    """Send a raw transaction and return its receipt; an error if it stays pending."""
     return receipt_json(node.network.receipt(node.network.submit(raw)), node.network.rules)
 
 
@@ -42,7 +42,7 @@ def send_transaction(node: Node, request: TransactionRequest) -> str:
 
 
 def to_share_block(node: Node, request: TransactionRequest) -> Callable[[], bytes] | None:
-    """What signs the transaction; None for one that needs a block of its own.
+    """Return the signer of the transaction, or None if it needs a block of its own.
 
     That is one without a gas limit, which is estimated on the state after those before it, and one that no key signs.
     """
@@ -52,7 +52,7 @@ def to_share_block(node: Node, request: TransactionRequest) -> Callable[[], byte
 
 
 def send_transaction_sync(node: Node, request: TransactionRequest) -> dict[str, Any]:
-    """As eth_sendTransaction; the receipt. An error where the transaction waits."""
+    """Send a transaction and return its receipt; an error if it stays pending."""
     sent = bytes.fromhex(send_transaction(node, request)[2:])
     return receipt_json(node.network.receipt(sent), node.network.rules)
 
@@ -82,7 +82,7 @@ def sign(node: Node, owner: EthAddress, content: bytes) -> str:
 
 
 def personal_sign(node: Node, content: bytes, owner: EthAddress) -> str:
-    """As eth_sign, with the parameters the other way round."""
+    """Sign like eth_sign, with the parameters in the other order."""
     return sign(node, owner, content)
 
 
@@ -204,7 +204,7 @@ def _with_sender(node: Node, request: TransactionRequest) -> TransactionRequest:
 
 
 def _is_unsigned(node: Node, sender: EthAddress) -> bool:
-    """Whether transactions of an address are taken without a signature."""
+    """Return True if the address may send without a signature."""
     return node.network.account(sender) is None and (node.impersonates_all or sender in node.impersonated)
 
 

@@ -1,4 +1,4 @@
-"""What clients have been answered and do not read, of all connections together: how long it waits, and how much of it.
+"""Unread responses of all connections: limits on their age and their total size.
 
 An answer is written as a whole, and what its client does not take stays in this process. For the event loop's thread.
 """

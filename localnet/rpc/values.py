@@ -181,7 +181,7 @@ def _pieces(value: Any) -> Iterator[bytes]:
 
 
 def _members(value: dict[Any, Any]) -> Iterator[tuple[bytes, Any]]:
-    """What stands before each member of an object, and the member."""
+    """Yield the separator and key before each member of an object, and the member."""
     for place, (name, part) in enumerate(value.items()):
         if not isinstance(name, str):
             raise TypeError(f"{shown(name)} is not a name of a member")

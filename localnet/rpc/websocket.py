@@ -35,7 +35,7 @@ _SHORT: Final = 4096
 
 
 class Connection:
-    """What is to be sent to a client. `tell` and `give_up` are for any thread, the rest for the event loop."""
+    """Outgoing messages of a client. `tell` and `give_up` are thread-safe, the rest is for the event loop."""
 
     def __init__(self, limit: int) -> None:
         """At most `limit` bytes wait to be sent."""
@@ -83,7 +83,7 @@ class Connection:
         self._wake()
 
     async def next(self) -> bytes | None:
-        """What is to be sent next; None when the connection has been given up."""
+        """Return the next outgoing message; None when the connection is abandoned."""
         while True:
             with self._lock:
                 if self.given_up:
@@ -97,9 +97,9 @@ class Connection:
             await self._news.wait()
 
     def _grows(self, size: int) -> bool:
-        """Take a text into account; False where too much waits already, and the connection is given up.
+        """Account for a message; return False and abandon the connection if too much is pending.
 
-        A single text may be larger than the limit: answers have one of their own.
+        A single message may exceed the limit: responses have one of their own.
         """
         if self._size > self._limit:
             self._give_up(f"{self._size} bytes wait to be read: read faster, or subscribe to less")
@@ -139,7 +139,7 @@ class Sockets:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many connections as may be."""
+        """True if the maximum number of connections is open."""
         return self._open >= self._node.limits.connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,7 +158,7 @@ class Sockets:
             self._node.subscriptions.forget(connection)
 
     async def _serve(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read and write until the client goes away, or is given up: its writer may wait for ever then."""
+        """Read and write until the client disconnects or is abandoned, when its writer may be blocked."""
         both: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(self._read(connection, receive)),
             asyncio.ensure_future(_write(connection, send)),

@@ -53,20 +53,20 @@ class RequestThread:
         """Held while the thread is interrupted, and while it says that it works no more: the one or the other."""
         self._ending = self._stopping = False
         self._in_background = False
-        """Whether what is being done is work in the background."""
+        """True if the current work is background work."""
         self._waiting = 0
         """Requests that are not answered yet."""
         self._counting = threading.Lock()
         self._sought = False
-        """Whether the thread is going to look for work in the background."""
+        """True if the thread is about to look for background work."""
         self._later: deque[Callable[[], None]] = deque(maxlen=MOST_LATER)
 
     async def run(self, work: Callable[[], Any]) -> Any:
-        """What `work` returns or raises. Raises RpcError -32000 where it was ended."""
+        """Return the result of `work`. Raises RpcError -32000 if it was stopped."""
         return await self.start(work)
 
     def start(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
-        """What `run` will have returned or raised. The caller may settle it before; the work goes on all the same."""
+        """Return the future of `run`. The caller may settle it earlier; the work continues."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         with self._counting:
@@ -106,7 +106,7 @@ class RequestThread:
 
     @property
     def is_asked(self) -> bool:
-        """Whether a request is not answered yet, though its client may be gone."""
+        """True if a request is unfinished, even if its client has disconnected."""
         return bool(self._waiting)
 
     def later(self, work: Callable[[], None]) -> None:
@@ -121,7 +121,7 @@ class RequestThread:
                 self._thread.put(self._do_later)
 
     def should_yield(self) -> bool:
-        """Whether a request waits, or the node ends."""
+        """Return True if a request is waiting, or the node is stopping."""
         return bool(self._waiting) or self._ending
 
     def stop(self) -> None:
@@ -219,9 +219,10 @@ def _settle(answer: asyncio.Future[Any], result: Any, error: BaseException | Non
 
 
 def _holds_locks(thread: int) -> bool:
-    """Whether a thread imports or logs. Python's locks for that stay taken where it is interrupted as it takes them.
+    """Return True if a thread is importing or logging.
 
-    Every other thread would wait for them for ever (importlib/_bootstrap.py, `_ModuleLockManager`; `logging.Handler`).
+    Its interruption would leave Python's locks for that acquired, and block every other thread
+    (importlib/_bootstrap.py, `_ModuleLockManager`; `logging.Handler`).
     """
     frame = sys._current_frames().get(thread)
     while frame is not None and frame.f_code.co_filename not in _LOCKING:

@@ -21,7 +21,7 @@ _PERCENTILE = 80
 
 @dataclass(frozen=True, slots=True)
 class GasBid:
-    """What a message of the tipset offered: gas limit, and premium and fee cap in attoFIL per gas."""
+    """Offer of one message of the tipset: gas limit, premium and fee cap (attoFIL per gas)."""
 
     gas_limit: int
     premium: int

@@ -12,7 +12,7 @@ from hypervisor.types import ChainEpoch, Gas, TokenAmount
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """What is to be called: `to` is None where a contract is to be created. Value in attoFIL.
+    """A call request; `to` is None for a contract creation. Value in attoFIL.
 
     Fees (attoFIL per gas), access list and authorizations are looked at where the rules have a meaning for them.
     """
@@ -30,7 +30,7 @@ class CallRequest:
 
 @dataclass(frozen=True, slots=True)
 class BlockOverride:
-    """Where a call runs instead; None stays. Time in Unix seconds, base fee in attoFIL per gas.
+    """Block fields of a call; None keeps the value. Time in Unix seconds, base fee in attoFIL per gas.
 
     Gas limit, recipient of fees and randomness are of blocks under Ethereum's rules only.
     """

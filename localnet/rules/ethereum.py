@@ -58,7 +58,7 @@ MESSAGE_GAS: Final = Gas(1 << 24)
 """The limit of a message that names none, where blocks have room for it."""
 
 REQUEST_GAS_CAP: Final = Gas(50_000_000)
-"""As geth's `--rpc.gascap` (go-ethereum eth/ethconfig/config.go, `RPCGasCap`)."""
+"""Default of geth's `--rpc.gascap` (go-ethereum eth/ethconfig/config.go, `RPCGasCap`)."""
 
 _ACCOUNTS: Final = ("account", "ethaccount", "placeholder")
 _ZERO_HASH: Final = "0x" + "00" * 32
@@ -185,7 +185,7 @@ class EthereumSettings:
             machine.advance(block=changed)
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
-        """What was set for it."""
+        """Return the configured gas limit."""
         return BLOCK_GAS_LIMIT if tipset.settings.gas_limit is None else tipset.settings.gas_limit
 
     def override_block(self, machine: Hypervisor, block: BlockOverride) -> None:
@@ -208,15 +208,15 @@ class EthereumBlocks:
         _execution(machine).begin_block(parent_hash)
 
     def null_round(self, machine: Hypervisor) -> None:
-        """Nothing: there is no cron."""
+        """Do nothing: there is no cron."""
 
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
-        """Nothing: tips were paid transaction by transaction, and there is neither reward nor cron."""
+        """Do nothing: tips are paid per transaction, and there is neither reward nor cron."""
 
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
     ) -> TokenAmount:
-        """By how much of the gas limit was used (EIP-1559)."""
+        """Return the base fee of the next block by EIP-1559."""
         return TokenAmount(next_base_fee(base_fee, gas_used, self._limits.block_gas))
 
 
@@ -260,7 +260,7 @@ class EthereumMessages:
         return nonce_of(machine, to_filecoin(authority)) if _execution(machine).fork_facts().has_delegations else None
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """As the transaction that was sent, or that the message is."""
+        """Apply the signed transaction, or the message as one."""
         sent = candidate.transaction
         if sent is None:
             return machine.apply(candidate.message)
@@ -270,14 +270,14 @@ class EthereumMessages:
             raise _as_refused(error) from None
 
     def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
-        """As a transaction that costs nothing. Raises TransactionRefused."""
+        """Apply the message as a transaction without fees. Raises TransactionRefused."""
         try:
             return _execution(machine).apply_unpaid(message)
         except RefusedTransaction as error:
             raise _as_refused(error) from None
 
     def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """As a transaction that costs nothing, whatever its sender. Raises TransactionRefused."""
+        """Apply the message as a transaction without fees, with any sender. Raises TransactionRefused."""
         return self.apply_unpaid(machine, candidate.bare)
 
 
@@ -288,7 +288,7 @@ class EthereumQuestions:
         self._limits = limits
 
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
-        """As a transaction from any sender, at the request's gas and fees; without fees it costs nothing."""
+        """Execute the request as a transaction of any sender, with its gas and fees; without fees it is free."""
         highest = min(request.gas or self._limits.call_gas, self._limits.call_gas) if limit is None else limit
         question = Question(
             sender=request.sender,
@@ -345,7 +345,7 @@ class EthereumViews:
         }
 
     def receipt_contract(self, receipt: TransactionReceipt) -> EthAddress | None:
-        """Where the creation was to put it, also where it failed: as geth and anvil have it."""
+        """Return the address of the creation, also of a failed one, as geth and anvil do."""
         execution = receipt.execution
         return create_address(execution.sender, execution.message.message.nonce) if execution.to is None else None
 
@@ -354,7 +354,7 @@ class EthereumViews:
         return WORDS.get(exit_code, "")
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
-        """As anvil says it: a revert with its reason, where it has one. Built-in actors' failures: code and meaning."""
+        """Return the failure in anvil's form: a revert with its reason; built-in actors' exit codes."""
         end = self.exit_text(exit_code)
         if not end:
             said = reason or words
@@ -364,7 +364,7 @@ class EthereumViews:
         return f"{shown} ({reason})" if reason else shown
 
     def allowance_text(self, highest: Gas) -> str:
-        """As anvil says it."""
+        """Return anvil's text for an estimate that exceeds the gas limit."""
         return f"Out of gas: gas required exceeds allowance: {highest}"
 
 
@@ -383,7 +383,7 @@ def _execution(machine: Hypervisor) -> EthereumExecution:
 
 @cache
 def _executes_transactions(kind: type) -> bool:
-    """By the class: a protocol's `isinstance` takes 60 us, a tenth of a small call."""
+    """Return True for an Ethereum executor; `isinstance` of a protocol takes 60 us, a tenth of a small call."""
     return issubclass(kind, EthereumExecution)
 
 

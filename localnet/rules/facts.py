@@ -1,4 +1,4 @@
-"""What is constant in a set of rules: limits, fees, simulations, features. Gas in the rules' own, money in attoFIL."""
+"""Constants of a set of rules: limits, fees, simulations, features. Gas is the rules' own, amounts are in attoFIL."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from localnet.errors import TransactionRefused
 
 @dataclass(frozen=True, slots=True)
 class RuleLimits:
-    """What blocks, requests and messages may use."""
+    """Limits of blocks, requests and messages."""
 
     block_gas: Gas
     request_gas: Gas
-    """What a request may use that executes something and keeps nothing: a call, an estimate, a simulation as a whole.
+    """Gas limit of a request without effect: a call, an estimate, or a whole simulation.
 
     It bounds the node's time and memory where blocks have no such bound.
     """
@@ -29,18 +29,18 @@ class RuleLimits:
     transaction_bytes: int
     """Bytes that a signed transaction may have."""
     gas_advice: str = ""
-    """Where enough gas is to be had, for one whose transaction had too little; empty where every tool knows."""
+    """Advice for a transaction with too little gas; empty if every tool knows it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """What messages pay for gas, in attoFIL per gas."""
+    """Gas fees of messages, in attoFIL per gas."""
 
     first_base_fee: TokenAmount
     premium: TokenAmount
-    """What is proposed as premium."""
+    """Suggested premium."""
     follows_tips: bool
-    """Whether the smallest tip of the newest block is proposed where that is more than `premium`."""
+    """True if the smallest tip of the newest block is suggested when it exceeds `premium`."""
     empty_reward: TokenAmount
     """The reward that a history of fees gives for a block without messages."""
     blob_base_fee: TokenAmount | None = None
@@ -49,7 +49,7 @@ class Fees:
 
 @dataclass(frozen=True, slots=True)
 class Simulations:
-    """How estimates and simulated blocks are made."""
+    """Options of estimates and simulated blocks."""
 
     estimate_margin: tuple[int, int]
     """An estimate is this much (a fraction) above what was used."""
@@ -61,25 +61,25 @@ class Simulations:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What there is under the rules."""
+    """Features of the rules."""
 
     has_null_rounds: bool
-    """Whether heights without a block are the network's own; else a simulation puts blocks there."""
+    """True if heights without a block are part of the network; otherwise a simulation fills them with blocks."""
     has_official_evm: bool
-    """Whether a bundle's own EVM actor may run contracts."""
+    """True if the bundle's own EVM actor may run contracts."""
     has_access_lists: bool
     transaction_types: tuple[int, ...]
     """The types of Ethereum transactions that are accepted."""
     has_filecoin_blocks: bool
-    """Whether a block's reward and cron follow its messages."""
+    """True if a block's reward and cron follow its messages."""
     has_pending_block: bool
-    """Whether the tag `pending` means the block to come; else it is the head."""
+    """True if the tag `pending` means the next block; otherwise it is the head."""
     allows_bare_storage: bool
-    """Whether an address without code may have storage, which is then set without a message."""
+    """True if an address without code may have storage, which can be set without a message."""
     has_settings: bool
-    """Whether what `BlockSettings` names can be set."""
+    """True if the fields of `BlockSettings` can be set."""
     keeps_all_reasons: bool
-    """Whether a failure always carries its callee's reason; else an engine may run calls in one go and keep none."""
+    """True if a failure always includes the callee's reason; otherwise an engine may run a call tree without it."""
     refused_types: Mapping[int, str] = field(default_factory=dict)
     """Why other types of transactions are refused, where there is a reason to name."""
 

@@ -11,7 +11,7 @@ from localnet.rules.parts import CallAnswer, NetworkRules
 
 
 def returned(rules: NetworkRules, answer: CallAnswer) -> bytes:
-    """What a call returned. Raises CallFailed, and the machine's own failure."""
+    """Return the returned data of a call. Raises CallFailed, and the machine's own failure."""
     result = answer.result
     if result.fatal is not None:
         raise result.fatal
@@ -22,7 +22,7 @@ def returned(rules: NetworkRules, answer: CallAnswer) -> bytes:
 
 
 def returned_natively(rules: NetworkRules, result: ApplyResult) -> bytes:
-    """What a native actor's method returned, in CBOR. Raises as `returned` does."""
+    """Return the return value of a native actor's method, in CBOR. Raises as `returned` does."""
     return returned(rules, CallAnswer(result, result.return_data))
 
 

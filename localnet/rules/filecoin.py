@@ -116,21 +116,21 @@ class FilecoinSettings:
     """See `localnet.rules.parts.SettingRules`."""
 
     def prepare(self, machine: Hypervisor) -> None:
-        """Nothing: the epoch says it all."""
+        """Do nothing: the epoch determines everything."""
 
     def begin(self, machine: Hypervisor) -> None:
-        """Nothing: the genesis has all actors."""
+        """Do nothing: the genesis has all actors."""
 
     def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
-        """None: there are network versions."""
+        """Return None: network versions replace forks."""
         return None
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
-        """None: the network has said it all."""
+        """Return the default settings, which are the network's."""
         return DEFAULT_SETTINGS
 
     def apply_settings(self, machine: Hypervisor, settings: BlockSettings) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def gas_limit_of(self, tipset: Tipset) -> Gas:
         """The network's."""
@@ -148,7 +148,7 @@ class FilecoinBlocks:
     """See `localnet.rules.parts.BlockRules`."""
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
-        """Nothing comes before a tipset's messages."""
+        """Do nothing: no work precedes a tipset's messages."""
 
     def null_round(self, machine: Hypervisor) -> None:
         """Cron."""
@@ -162,7 +162,7 @@ class FilecoinBlocks:
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
     ) -> TokenAmount:
-        """By the version's rule (`localnet.rules.base_fee`)."""
+        """Return the next base fee by the version's rule (`localnet.rules.base_fee`)."""
         return next_base_fee(version.base_fee, base_fee, bids)
 
 
@@ -204,11 +204,11 @@ class FilecoinMessages:
         return SenderInfo(nonce_of_actor(machine, actor), actor.balance, sends)
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
-        """No message carries one."""
+        """Return None: no message has authorizations."""
         return None
 
     def apply(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """By the machine's executor."""
+        """Apply the message with the machine's executor."""
         return machine.apply(candidate.message)
 
     def apply_unpaid(self, machine: Hypervisor, message: Message) -> ApplyResult:
@@ -217,7 +217,7 @@ class FilecoinMessages:
         return machine.apply_implicit(message)
 
     def apply_simulated(self, machine: Hypervisor, candidate: Candidate) -> ApplyResult:
-        """As in a block: a sender of messages is checked, and pays what the message offers."""
+        """Apply the message as in a block: a sender that can send messages is checked and pays."""
         sender = machine.actor(candidate.bare.from_)
         pays = sender is None or self.sender_info(machine, sender).sends
         return self.apply(machine, candidate) if pays else self.apply_unpaid(machine, candidate.bare)
@@ -235,7 +235,7 @@ class FilecoinQuestions:
         return _call_answer(message, machine.apply_implicit(message))
 
     def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
-        """As a block would execute it, without fees."""
+        """Execute the request as a block would, without fees."""
         message = self._message(machine, request, limit)
         length = message.chain_length()
         sender = machine.actor(message.from_)
@@ -278,7 +278,7 @@ class FilecoinViews:
     """See `localnet.rules.parts.ViewRules`."""
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
-        """Nothing: blocks are Lotus'."""
+        """Return no extra fields: blocks are Lotus's."""
         return {}
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
@@ -290,15 +290,15 @@ class FilecoinViews:
         return receipt.contract_address
 
     def exit_text(self, exit_code: int) -> str:
-        """None: exit codes are the network's own words."""
+        """Return no text: the exit code's own name is used."""
         return ""
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
-        """As Lotus says it."""
+        """Return the failure text in Lotus's form."""
         return failure_text(exit_code, data, reason or words, revert)
 
     def allowance_text(self, highest: Gas) -> str:
-        """Nothing: Lotus has no words of its own for it."""
+        """Return no text: Lotus has none for it."""
         return ""
 
 

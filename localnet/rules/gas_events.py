@@ -40,7 +40,7 @@ class InThousandths:
         self._tracer = tracer
         self._sent = False
         self._open: list[tuple[bool, bool]] = []
-        """Of each open call, whether the kernel sent it, and whether a native actor runs."""
+        """For each open call: True if the kernel sent it, and True if a native actor runs."""
 
     def event(self, event: TraceEvent, /) -> None:
         """Tell an event on."""

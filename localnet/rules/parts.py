@@ -41,14 +41,14 @@ class SenderInfo:
 
 @dataclass(frozen=True, slots=True)
 class CallAnswer:
-    """What a call did, and the bytes that an Ethereum caller sees."""
+    """Result of a call, and the returned bytes as an Ethereum caller sees them."""
 
     result: ApplyResult
     data: bytes
 
 
 class SettingRules(Protocol):
-    """What a machine knows of its block, and what the fork of Ethereum offers, where the rules have one."""
+    """Block settings of a machine, and facts of the Ethereum fork where the rules have one."""
 
     def prepare(self, machine: Hypervisor) -> None:
         """Let a machine that was opened know what these rules know of every block."""
@@ -57,7 +57,7 @@ class SettingRules(Protocol):
         """Put into a new state what these rules expect in it."""
 
     def fork_facts(self, machine: Hypervisor) -> ForkFacts | None:
-        """What the fork offers."""
+        """Return the facts of the Ethereum fork."""
 
     def first_settings(self, machine: Hypervisor) -> BlockSettings:
         """The settings of a new network's first block."""
@@ -73,16 +73,16 @@ class SettingRules(Protocol):
 
 
 class BlockRules(Protocol):
-    """What the rules do around a block's messages."""
+    """Actions of the rules before and after a block's messages."""
 
     def start_block(self, machine: Hypervisor, parent_hash: bytes) -> None:
-        """What happens before a block's messages."""
+        """Do the work before a block's messages."""
 
     def null_round(self, machine: Hypervisor) -> None:
-        """What happens in an epoch without a block."""
+        """Do the work of an epoch without a block."""
 
     def end_block(self, machine: Hypervisor, producer: Address, tips: int) -> None:
-        """What happens after a block's messages, which paid `tips` attoFIL as tips."""
+        """Do the work after a block's messages, which paid `tips` attoFIL."""
 
     def next_base_fee(
         self, version: NetworkVersion, base_fee: int, gas_used: int, bids: Iterable[GasBid]
@@ -91,7 +91,7 @@ class BlockRules(Protocol):
 
 
 class MessageRules(Protocol):
-    """Which messages a block takes, and what they do."""
+    """Admission and execution of messages."""
 
     def message_from(self, transaction: Transaction, sender: Address) -> Message:
         """The message of a transaction in the name of any actor. Raises TransactionError."""
@@ -103,10 +103,10 @@ class MessageRules(Protocol):
         """The most that one message may use."""
 
     def check(self, machine: Hypervisor, candidate: Candidate, base_fee: TokenAmount) -> None:
-        """Whether a block may hold a message, whatever its sender. Raises TransactionRefused."""
+        """Raise TransactionRefused if a block may not include the message, whatever its sender."""
 
     def sender_info(self, machine: Hypervisor, actor: ActorState) -> SenderInfo:
-        """What an actor is as a sender."""
+        """Return the sender's facts of an actor."""
 
     def authorization_nonce(self, machine: Hypervisor, authority: EthAddress) -> int | None:
         """The nonce that the next authorization of an account names; None where transactions carry none."""
@@ -129,7 +129,7 @@ Rank = Callable[[Candidate], int]
 
 
 class BuildingRules(Protocol):
-    """Which of the waiting messages a block takes, where that is not the dearest first."""
+    """Selection of pending messages for a block, where it is not by premium."""
 
     def places(self, machine: Hypervisor, candidate: Candidate, usual: int) -> tuple[int, int]:
         """The class of a message, by a number, and how many of that class may wait in the mempool.
@@ -140,7 +140,7 @@ class BuildingRules(Protocol):
     def choose(
         self, machine: Hypervisor, queues: Sequence[Sequence[Candidate]], rank: Rank, room: int
     ) -> list[Candidate]:
-        """What the next block takes: their gas limits make at most `room`.
+        """Return the messages of the next block, with gas limits of at most `room` in total.
 
         A queue holds what one sender may have executed now, in the order of its nonces.
         """
@@ -150,10 +150,10 @@ class QuestionRules(Protocol):
     """Calls of which nothing is kept, and what listens to executions."""
 
     def ask(self, machine: Hypervisor, request: CallRequest, limit: Gas | None = None) -> CallAnswer:
-        """What a call answers; taking it back is the caller's. Raises TransactionRefused where it cannot be made."""
+        """Execute a call; the caller discards its effects. Raises TransactionRefused if it cannot be made."""
 
     def attempt(self, machine: Hypervisor, request: CallRequest, limit: Gas) -> CallAnswer:
-        """What a request would do as a message of a block, without fees. Raises TransactionRefused."""
+        """Execute a request as a message of a block, without fees. Raises TransactionRefused."""
 
     def adapt_tracer(self, tracer: Tracer) -> Tracer:
         """A tracer that takes these rules' events and passes gas on to its inner one as if it were the network's."""
@@ -163,7 +163,7 @@ class ViewRules(Protocol):
     """Blocks and receipts as JSON, ends of executions in words."""
 
     def block_fields(self, tipset: Tipset) -> Mapping[str, Any]:
-        """What a block shows in JSON otherwise than Lotus would, or besides."""
+        """Return the JSON fields of a block that differ from Lotus's, or are added."""
 
     def receipt_fields(self, receipt: TransactionReceipt) -> Mapping[str, Any]:
         """The same of a receipt."""
@@ -172,7 +172,7 @@ class ViewRules(Protocol):
         """The contract that a receipt names as created by its transaction."""
 
     def exit_text(self, exit_code: int) -> str:
-        """How an execution ended, where these rules have words of their own for an exit code; else nothing."""
+        """Return the rules' own text for an exit code, or an empty string."""
 
     def failure_text(self, exit_code: int, data: bytes, words: str, reason: str = "", revert: str | None = None) -> str:
         """A failed execution in words; `data` is revert data, `words` the machine's, `reason` those of a callee.
@@ -181,7 +181,7 @@ class ViewRules(Protocol):
         """
 
     def allowance_text(self, highest: Gas) -> str:
-        """What an estimate says that runs out of gas at the highest limit there is; nothing: what any failure says."""
+        """Return the text of an estimate that fails at the highest gas limit; empty for the default text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,7 +190,7 @@ class NetworkRules:
 
     name: str
     chain_id: int
-    """Of a new network that is given none."""
+    """Chain id of a new network if none is given."""
     limits: RuleLimits
     fees: Fees
     simulations: Simulations
@@ -201,8 +201,8 @@ class NetworkRules:
     questions: QuestionRules
     views: ViewRules
     building: BuildingRules | None = None
-    """None: the dearest premiums first (`localnet.chain.mempool`)."""
+    """Selection of messages; None selects the highest premiums first (`localnet.chain.mempool`)."""
     code: tuple[NamedCode, ...] = ()
-    """What people see of code that networks of these rules have from the beginning, and that is not built in."""
+    """Names of code that networks of these rules have from genesis, in addition to built-in actors."""
     hardfork: str = ""
     """The fork of Ethereum, where the rules have one; empty otherwise."""

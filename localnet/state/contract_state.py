@@ -1,4 +1,4 @@
-"""What a contract's head block says, or that of an account that was lent code, and how people change it by hand.
+"""Head block of a contract, or of an account with delegated code, and manual changes to it.
 
 Between messages transient storage is void and every tombstone is that of an earlier message, so neither is kept here.
 """
@@ -50,7 +50,7 @@ def contract_state(machine: Hypervisor, actor: ActorState) -> ContractState | No
 
 
 def state_with_storage(machine: Hypervisor, actor: ActorState) -> ContractState | None:
-    """As `contract_state`, also of an Ethereum account that was lent code (lab `accounts`), which has storage, too.
+    """Return the contract state, also of an Ethereum account with delegated code (lab `accounts`).
 
     Such an account's code is the mark that names the delegate; its nonce is its own (`nonce_of_actor`).
     """

@@ -1,4 +1,4 @@
-"""What a development network lets people do by hand: change actors without a message.
+"""Manual changes of actors on a development network, without a message.
 
 The functions change a machine's state as it is; a network keeps that (`Network.set_balance` and its siblings), a call
 with overrides takes it back. An f1, f3 or f410 address without an actor becomes an account.

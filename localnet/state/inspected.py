@@ -1,4 +1,4 @@
-"""What was found at a path of the state (`Network.inspect`), cut where it is long."""
+"""Result of `Network.inspect`: the value at a path of the state, truncated if long."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class InspectedState:
 
     @classmethod
     def at(cls, machine: Hypervisor, path: str, most: int, interfaces: Interfaces) -> InspectedState:
-        """What is at a path of a machine's state, with N entries at most. Raises NothingAtPath, InvalidInput.
+        """Return the value at a path of the state, at most `most` entries. Raises NothingAtPath, InvalidInput.
 
         `interfaces` knows those of users' actors by their code CID.
         """

@@ -103,7 +103,7 @@ class StateInspector:
         self._manifest = manifest or _manifest_of(store, root)  # for names alone, so no part of a proof
 
     def look(self, path: str, most: int = 100) -> Any:
-        """What is at a path, ready for JSON; of maps and lists that are spread over blocks `most` entries at most.
+        """Return the value at a path, ready for JSON; of maps and lists over several blocks at most `most` entries.
 
         Raises NothingAtPath, InvalidInput.
         """
@@ -121,11 +121,11 @@ class StateInspector:
         return self._render(self.follow_link(self._place(state, steps)), most)
 
     def look_into(self, actor: str, state: ActorState, steps: Sequence[str], most: int = 100) -> Any:
-        """What is at a path in the state of an actor as it is given, which may not be committed. Raises as `look`."""
+        """Return the value at a path in the given state of an actor, which may be uncommitted. Raises as `look`."""
         return self._render(self.follow_link(self._place(state, [actor, "state", *steps])), most)
 
     def browse(self, actor: str, steps: Sequence[str], after: str = "", most: int = 100) -> StateView:
-        """What is one step below a place in an actor's state, N parts from the one that follows a key on.
+        """Return one level below a place in an actor's state: N entries after a key.
 
         Raises NothingAtPath, InvalidInput.
         """
@@ -154,7 +154,7 @@ class StateInspector:
         return StateView(name, tuple(_part(*entry) for entry in shown), last, None, place.layout, cid)
 
     def _place(self, state: ActorState, steps: Sequence[str]) -> StatePlace:
-        """What steps lead to: the actor, `state`, and what is below."""
+        """Return the place that the steps lead to: the actor, `state`, and the parts below."""
         gone = archived(self._store, state)
         if gone is None:
             place = self.state_place(state)
@@ -209,7 +209,7 @@ class StateInspector:
         return fields if gone is None else fields | {ARCHIVED: str(gone)}
 
     def interface(self, actor: str) -> Interface | None:
-        """What is known of an actor's methods. Raises NothingAtPath, InvalidInput."""
+        """Return the known interface of an actor. Raises NothingAtPath, InvalidInput."""
         _, state = self._actor(actor)
         name = self._manifest and self._manifest.name_of(state.code)
         return Interface.built_in(name) if name else self._interfaces(state.code)
@@ -238,7 +238,7 @@ class StateInspector:
     # --- steps ------------------------------------------------------------------------------------------------
 
     def follow_link(self, place: StatePlace) -> StatePlace:
-        """What a link leads to, if the place is one; a layout's root stays unread."""
+        """Follow a link at the place; the root of a layout stays unread."""
         if place.layout is not None or kind_of(place.value) != "link":
             return place
         kind = place.schema.type_of(place.term)
@@ -285,7 +285,7 @@ class StateInspector:
 
 
 def _archived_fields(gone: ArchivedActor) -> dict[str, Any]:
-    """What there is in place of an archived actor's state. The root is text: its block need not be there."""
+    """Return the fields of an archived actor. The root is text, because its block may be missing."""
     code = gone.name or show(gone.code)
     return {"archived_since": gone.since, "code": code, "root": show(gone.root), "size": gone.size, "kept": gone.kept}
 
@@ -407,7 +407,7 @@ _KEYS: Final[Mapping[str, tuple[Callable[[str], bytes], Callable[[bytes], str]]]
     "ChainEpoch": _SIGNED, "TxnID": _SIGNED,
     "U256": (_slot, _hex),
 }  # fmt: skip
-"""How keys of maps over several blocks are written (builtin_actors/schemas/common.ipldsch), as text and as bytes."""
+"""Conversions of HAMT keys from and to text, by key type (builtin_actors/schemas/common.ipldsch)."""
 
 
 def _key_from_text(schema: Schema, kind: Map | List, text: str) -> bytes | int:

@@ -1,4 +1,4 @@
-"""What people see of code that is not built in, kept beside the chain: a name, and the schema of methods and state."""
+"""Names and schemas of code that is not built in, stored beside the chain."""
 
 from __future__ import annotations
 

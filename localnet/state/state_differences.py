@@ -1,4 +1,4 @@
-"""What differs between two states: by actor and path, each value before and after. What both share is not read."""
+"""Differences between two states: actor, path, value before and after. Shared blocks are not read."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class _Differing:
         self._inspectors = inspectors
 
     def places(self, path: str, old: StatePlace | None, new: StatePlace | None) -> Iterator[_Change]:
-        """What differs at a path and below. A value that came or went as a whole is one difference."""
+        """Yield the differences at a path and below. A value added or removed as a whole is one difference."""
         if old is None or new is None:
             yield path, _whole(old), _whole(new)
             return

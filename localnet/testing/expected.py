@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reverts(reason: str | None = None, contract: Contract | TypedContract | None = None) -> Iterator[None]:
-    """What is inside must fail with a revert; with `reason`, for this one.
+    """Expect a revert inside the context; with `reason`, this reason.
 
     `reason` is the text of `require` and `revert`, or a custom error as `contract` has it: its name, or its name with
     arguments, as in `Unauthorized(0x...)`. Raises AssertionError where nothing fails, or something else does.
@@ -38,7 +38,7 @@ def reverts(reason: str | None = None, contract: Contract | TypedContract | None
 
 @contextmanager
 def exits(code: int) -> Iterator[None]:
-    """What is inside must fail with this exit code. Raises AssertionError where it does not."""
+    """Expect this exit code inside the context. Raises AssertionError otherwise."""
     try:
         yield
     except (CallFailed, TransactionFailed) as error:

@@ -1,4 +1,4 @@
-"""What a failed test of a user's shows: the test's own lines and the reason, not the way through this package.
+"""Traceback filter for failing user tests: the test's own lines and the reason, without frames of this package.
 
 pytest leaves out frames whose module has `__tracebackhide__`, except with `--full-trace`.
 """

@@ -40,9 +40,10 @@ Party = Address | NativeActor | Target
 
 @dataclass(frozen=True, slots=True)
 class ExpectedMessage:
-    """A call that a message is to make. What is left out may be anything; `calls` are all of its own, in order.
+    """An expected call of a message; omitted fields match anything.
 
-    `method` is a name of the callee's interface, or a number; `value` in attoFIL; `params` as the interface takes them.
+    `calls` are all of its own calls in order. `method` is a name of the callee's interface, or a number; `value` is in
+    attoFIL; `params` as the interface takes them.
     """
 
     to: Party
@@ -57,7 +58,7 @@ class ExpectedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How a message ended: exit code, the typed answer (None of a failure), the actor's words, gas, its calls."""
+    """Result of a message: exit code, typed return value (None on failure), error message, gas, calls."""
 
     exit_code: int
     answer: Any

@@ -108,7 +108,7 @@ def _known(versions: tuple[int, ...]) -> tuple[int, ...]:
 
 @pytest.fixture(scope="session")
 def network_options(pytestconfig: pytest.Config) -> Mapping[str, Any]:
-    """What `Network` is opened with. Override it to choose balances, a bundle, the number of accounts."""
+    """Options of `Network` for the fixtures. Override it to choose balances, a bundle, or the number of accounts."""
     given = {
         name: pytestconfig.getoption(f"hypervisor_{name}") for name in ("bundle", "evm", "rules", "actor_debugging")
     }
@@ -212,7 +212,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """What changed from version to version."""
+    """Print the changes between network versions."""
     versions = [f"nv{version}" for version in config.stash[_VERSIONS]]
     if len(versions) < 2:
         return

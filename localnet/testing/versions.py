@@ -1,4 +1,4 @@
-"""What tests do to a network, and how that differs between network versions."""
+"""Recorded outcomes of tests, and their differences between network versions."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class RecordedTest:
             self.gas += receipt.gas_used
 
     def reverted(self, tipsets: Iterator[Tipset], head: Tipset) -> None:
-        """What was done was done."""
+        """Do nothing: recorded executions stay recorded."""
 
     def waits(self, candidate: Candidate) -> None:
-        """Nothing has been executed yet."""
+        """Do nothing: no message has been executed yet."""
 
 
 def differences(records: dict[str, dict[str, RecordedTest]], before: str, after: str) -> Iterator[str]:

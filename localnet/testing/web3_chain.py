@@ -91,7 +91,7 @@ class Web3Chain:
         return eth_address(bytes.fromhex(answer[2:]))
 
     def call(self, to: Target | None, data: bytes, value: int, *, sender: Target | None = None) -> bytes:
-        """What a call returns, with nothing kept; value in attoFIL. Raises CallFailed for revert data, NetworkError."""
+        """Return the data of a call without effect; value in attoFIL. Raises CallFailed for reverts, NetworkError."""
         try:
             return bytes(self._w3.eth.call(self._request(to, data, value, sender)))
         except (ContractLogicError, Web3RPCError) as error:
@@ -133,7 +133,7 @@ class Web3Chain:
 
 
 def _network_error(error: ContractLogicError | Web3RPCError) -> NetworkError:
-    """What the node refused, in its words; a CallFailed where a contract reverted with data."""
+    """Return the node's refusal as NetworkError; CallFailed if a contract reverted with data."""
     data, words = getattr(error, "data", None), str(error.args[0] if error.args else error)
     if not isinstance(data, str) or not data.startswith("0x") or data == "0x":
         return NetworkError(words)

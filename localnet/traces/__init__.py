@@ -1,1 +1,1 @@
-"""What happened in a transaction, found by executing it again, for people and tools."""
+"""Traces of a transaction, by re-execution, for people and tools."""

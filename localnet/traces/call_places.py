@@ -1,4 +1,4 @@
-"""Where in their code contracts made their calls, and where they ended, where their sources are at hand.
+"""Source positions at which contracts made their calls and ended, where their sources are known.
 
 A transaction is executed again, instruction by instruction, on our own EVM runtime. What comes of it is plain data
 beside the call tree of `localnet.traces.trace`: program counters and the codes that they count in, no lines. `placed`
@@ -99,7 +99,7 @@ class InstructionPlaces:
 def call_places(
     chain: ChainReader, receipt: TransactionReceipt, instructions: InstructionPlaces
 ) -> dict[str, Any] | None:
-    """Where the calls of a transaction were made and ended; None where executing it again takes too long.
+    """Return the positions of a transaction's calls, or None if its re-execution exceeds the time limit.
 
     `codes` are codes in hex; `calls` the calls as `localnet.traces.trace` has them: `code` (a place in `codes`, None
     where no contract's code ran), `creation` (whether it is init code), `made` (program counters of the caller, newest
@@ -131,7 +131,7 @@ def call_places(
 
 
 def code_of_call(machine: Hypervisor, call: CallNode) -> tuple[bool, bytes]:
-    """Whether a call creates a contract, and the code that it runs: of a contract, init code, nothing of others."""
+    """Return whether a call creates a contract, and the code that it runs: init code, contract code, or nothing."""
     try:
         if call.runtime == "evm" and call.start.method == METHOD_CONSTRUCTOR:
             return True, ConstructorParams.decode(call.start.params).init_code

@@ -1,4 +1,4 @@
-"""How a call is printed: runtime, who is called, method, value, exit and gas, in one line wherever calls are shown.
+"""One-line form of a call: runtime, callee, method, value, exit code and gas.
 
 Lines are rich's `Text`, so no word of a stranger is taken for markup.
 """

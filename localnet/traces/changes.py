@@ -1,4 +1,4 @@
-"""What a message changed in the state, found by executing it again, and what an epoch did."""
+"""State changes of a message or an epoch, by re-execution."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTHING: Final = "nothing"
 
 @dataclass(frozen=True, slots=True)
 class StateChanges:
-    """What differs between two states, value by value: the first ones, by the actors' IDs. It is a sequence.
+    """The first differences between two states, value by value, ordered by actor ID.
 
     `of` says what changed the state, `complete` whether these are all the differences.
     """
@@ -66,7 +66,7 @@ def _pair(change: StateChange) -> tuple[str, str]:
 
 
 def message_changes(chain: ChainReader, receipt: TransactionReceipt) -> Iterator[StateChange]:
-    """What one message changed, by executing its tipset again up to it."""
+    """Return the state changes of one message, by re-execution of its tipset up to it."""
     replay = Replay(chain, receipt.tipset, receipt.index)
     machine = replay.machine
     before = machine.state_tree.flush()
@@ -76,6 +76,6 @@ def message_changes(chain: ChainReader, receipt: TransactionReceipt) -> Iterator
 
 
 def epoch_changes(chain: ChainReader, tipset: Tipset) -> Iterator[StateChange]:
-    """What the execution of a tipset changed: its messages, the block's reward and cron."""
+    """Return the state changes of a tipset: its messages, the block's reward and cron."""
     interfaces = partial(stored_interface, chain.machine.base)
     return state_differences(chain.machine.store, tipset.before, tipset.state, interfaces)

@@ -1,4 +1,4 @@
-"""What contracts write with `console.log` of Hardhat and Foundry: calls to an address without an actor.
+"""Output of `console.log` of Hardhat and Foundry: calls to an address without an actor.
 
 The signatures are `log` of up to four texts, numbers, truth values and addresses, and of single bytes and integers;
 older libraries have `uint` in the text that the selector is made of. A first text may have places for what follows it,
@@ -33,7 +33,7 @@ _PLACE: Final = re.compile(r"%([sdioxe%])")
 
 
 def is_log(to: str) -> bool:
-    """Whether a call to an address, in its text form, is one of `console.log`."""
+    """Return True if the callee, in text form, is the address of `console.log`."""
     return to == _CALLEE
 
 

@@ -138,7 +138,7 @@ def access_list(machine: Hypervisor, request: CallRequest) -> list[tuple[EthAddr
 
 
 def _is_low(address: EthAddress) -> bool:
-    """Whether it is the address of a precompile, of Ethereum's or Filecoin's."""
+    """Return True if the address is in the precompile range of Ethereum or Filecoin."""
     return any(address.startswith(prefix) and address[19] > 0 for prefix in (bytes(19), b"\xfe" + bytes(18)))
 
 
@@ -211,7 +211,7 @@ def _top(machine: Hypervisor, recorder: Recorder) -> EthereumFrame:
 
 
 class _MachineDirectory:
-    """What a machine knows of its actors."""
+    """Names and code of actors, from a machine."""
 
     def __init__(self, machine: Hypervisor) -> None:
         self._machine, self._tree = machine, machine.state_tree
@@ -227,7 +227,7 @@ class _MachineDirectory:
         return None if state is None else state.delegated_address
 
     def is_contract(self, code: Cid) -> bool:
-        """Whether code is the EVM actor's."""
+        """Return True if the code is the EVM actor's."""
         return code == self._evm
 
     def nonce(self, actor: ActorID) -> int:

@@ -53,7 +53,7 @@ class GuestProfile:
     boxes: tuple[FlameBox, ...]
     gas_used: int
     same: bool
-    """Whether executing it again gave the recorded receipt."""
+    """True if re-execution produced the recorded receipt."""
 
     def __str__(self) -> str:
         """The table as lines."""
@@ -134,7 +134,7 @@ def save_profile_flame(found: dict[str, Any], file: Path) -> None:
 
 
 class _Reading:
-    """What is made of a recorder's trees. Without recursion where guests and actors may call deep."""
+    """Conversion of a recorder's call trees, without recursion because calls may be deep."""
 
     def __init__(self, machine: Hypervisor, recorder: ProfileRecorder) -> None:
         self._machine = machine

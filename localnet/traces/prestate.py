@@ -23,7 +23,7 @@ def state_of(machine: Hypervisor, touched: Mapping[EthAddress, set[int]]) -> Sta
 
 
 def changes(before: State, after: State) -> dict[str, State]:
-    """What is different: `pre` has the changed accounts as they were, `post` the changed fields as they are.
+    """Return the difference: `pre` has the changed accounts before, `post` the changed fields after.
 
     An account that was not there is in `post` alone. Slots are there where they changed, with the value that is not 0.
     """

@@ -65,7 +65,7 @@ class Trace:
 
     @property
     def charges(self) -> dict[str, int]:
-        """What all calls were charged, without the message itself: milligas by name, the largest first."""
+        """Charges of all calls without the message itself, milligas by name, largest first."""
         return all_charges(self.calls)
 
     @property
@@ -210,7 +210,7 @@ class Replay:
         return receipt
 
     def end(self, tracer: Tracer | None) -> None:
-        """What the rules do after the last message, with a tracer: the block's reward and cron."""
+        """Run the rules' work after the last message with a tracer: the block's reward and cron."""
         assert self._place == len(self._tipset.transactions), "every message comes first"
         producer = producer_of(self.machine.base, self._tipset.block)
         with self._with_tracer(tracer):
@@ -320,7 +320,7 @@ def _precompile(machine: Hypervisor, start: CallStarted) -> dict[str, str] | Non
 
 
 def _charges(call: CallNode) -> dict[str, int]:
-    """What was charged in a call itself, milligas by name. Of the charge that found too little, what there was."""
+    """Return the charges of a call itself, milligas by name; a charge that failed counts with the gas that was left."""
     charges = dict(call.charges)
     used = call.end.gas_used if call.end else 0
     excess = sum(charges.values()) - used + sum(below.end.gas_used for below in call.calls if below.end)

@@ -1,4 +1,4 @@
-"""Where a transaction's calls are shown: the command, as messages propose it, to be pasted as it is, and the page."""
+"""Command and page that show a transaction's calls, for error messages."""
 
 from __future__ import annotations
 

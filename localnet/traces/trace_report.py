@@ -98,7 +98,7 @@ def _decode(call: dict[str, Any], interfaces: Sequence[NamedInterface], schemas:
 
 
 def _exit_of(call: dict[str, Any]) -> str:
-    """How a call ended: `exit 33 EVM_CONTRACT_REVERTED, the contract reverted`, or in the rules' own words."""
+    """Return the end of a call, such as `exit 33 EVM_CONTRACT_REVERTED, the contract reverted`."""
     if call["error"] == "FATAL":
         return "exit FATAL, the machine could not go on"
     if call["error"] not in ("", "OUT_OF_GAS"):
@@ -117,12 +117,12 @@ def gas_words(trace: Mapping[str, Any]) -> str:
 
 
 def has_failed(call: Mapping[str, Any]) -> bool:
-    """Whether a call of a trace did not end well; `console.log` always does."""
+    """Return True if a call of a trace failed; `console.log` never does."""
     return bool(call["exitCode"] or call["error"]) and not is_log(call["to"])  # no actor is there: it is no failure
 
 
 def _path(found: Mapping[str, Any]) -> list[int] | None:
-    """From the top to the innermost call that explains a failure, the place of each among its siblings."""
+    """Return the indexes from the root to the innermost call that explains a failure."""
     if found["exitCode"] == ExitCode.OK:
         return None
     path: list[int] = []
@@ -135,7 +135,7 @@ def _path(found: Mapping[str, Any]) -> list[int] | None:
 
 
 def _failing_child(call: Mapping[str, Any]) -> int | None:
-    """Which of a failed call's own calls made it fail: the last one if it failed too, or one whose revert it passed on.
+    """Return the index of the child that made a call fail: a failed last child, or one whose revert was passed on.
 
     Not where the contract itself ran out of gas, halted or met a check of its compiler.
     """
@@ -165,7 +165,7 @@ def _why(calls: Sequence[dict[str, Any]], path: Sequence[int], words: str) -> di
 
 
 def _blames(reason: str, callee: Mapping[str, Any]) -> bool:
-    """Whether a reason says no more than that a callee failed: its last word is the callee's exit code."""
+    """Return True if a reason only repeats the callee's exit code, as its last word."""
     return reason.rpartition(" ")[2] == str(callee["exitCode"])
 
 
@@ -216,7 +216,7 @@ def _boxes(trace: Mapping[str, Any], by_charge: bool = False) -> tuple[FlameBox,
 
 
 def _charge_boxes(call: Mapping[str, Any]) -> Iterator[FlameBox]:
-    """What a call was charged for itself, largest first."""
+    """Yield the flame boxes of a call's own charges, largest first."""
     for charge, milligas in sorted(call["charges"].items(), key=lambda item: -item[1]):
         gas = milligas // MILLIGAS_PER_GAS
         part = PART_OF.get(charge, "other")

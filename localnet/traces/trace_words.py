@@ -41,7 +41,7 @@ MOST_WORDS: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a call says: who is called, the function, arguments, what came back, and events."""
+    """Decoded text of a call: callee, function, arguments, return value, and events."""
 
     callee: str
     function: str
@@ -165,7 +165,7 @@ def _revert(call: dict[str, Any], interfaces: Sequence[NamedInterface], data: by
 
 
 def _own_words(call: dict[str, Any]) -> str:
-    """What the machine says of a failure, where that is more than how it ended."""
+    """Return the machine's message for a failure, where it says more than the exit."""
     return "" if call.get("plain") or call.get("end") else str(call["words"])
 
 
@@ -176,7 +176,7 @@ def _selector(calldata: bytes) -> str:
 
 
 def _failure(call: dict[str, Any], answer: bytes, interfaces: Sequence[NamedInterface]) -> str:
-    """What a failed call says of itself: the reason of a revert, other data, or the actor's own words."""
+    """Return the failure text of a call: the reason of a revert, other data, or the actor's message."""
     if call["exitCode"] == ExitCode.EVM_CONTRACT_REVERTED:
         data = unwrap_return(answer)
         return _revert(call, interfaces, data) if data else _own_words(call)

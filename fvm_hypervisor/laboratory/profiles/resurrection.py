@@ -49,8 +49,6 @@ def size_of(store: Blockstore, root: Cid, most: int) -> StateSize:
     """Return the size of the state below a root, reading at most `most` blocks.
 
     Raises BlockNotFound, StoreCorrupt, CodecError.
-
-    Raises BlockNotFound, StoreCorrupt, CodecError.
     """
     size = count = 0
     for _, data in blocks_below(store, [root]):

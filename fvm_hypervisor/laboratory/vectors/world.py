@@ -119,8 +119,6 @@ def proofs_of(vector: Mapping[str, Any]) -> ProofVerifier:
 
     `real` marks vectors that need no proof result, so using it is a failure. Official vectors have no entry, which
     means `accept`. Raises ValueError for other values.
-
-    Official vectors say nothing and mean `accept`. Raises ValueError for other words.
     """
     said = vector.get("consensus_fault")
     match vector.get("proofs"):
