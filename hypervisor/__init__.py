@@ -4,7 +4,7 @@
 
     machine = Hypervisor.open(":memory:")
 
-Names are loaded when first used, so importing the package stays cheap.
+Names are loaded on first use, so that importing the package is fast.
 """
 
 from typing import TYPE_CHECKING
@@ -65,5 +65,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """With the names that are not loaded yet, for `help` and completion."""
+    """Include the names that are not loaded yet, for `help` and completion."""
     return sorted({*globals(), *__all__})

@@ -1,7 +1,7 @@
-"""Guards against a user's file that hides one of our packages.
+"""A check against user modules that shadow one of our packages.
 
-The distribution installs packages with plain names (`store`, `bridge`, ...). A module of such a name earlier on the
-path, say a `bridge.py` in the working directory, would be imported instead; this says so in one sentence.
+The distribution installs packages with generic names (`store`, `bridge`, ...). A module of the same name earlier on the
+path, such as a `bridge.py` in the working directory, would be imported instead; this check reports it.
 """
 
 from importlib.util import find_spec
@@ -11,18 +11,18 @@ SIBLINGS = ("store", "bridge", "runtimes", "localnet", "fvm_hypervisor")
 
 
 class HiddenPackage(ImportError):
-    """Another module hides one of our packages; the text names its file and the remedy."""
+    """Raised when another module shadows one of our packages; the message names its file and the remedy."""
 
 
 def check_siblings(package_file: str) -> None:
-    """Raise HiddenPackage unless every sibling package lies beside the package of `package_file`."""
+    """Raise HiddenPackage unless every sibling package is next to the package of `package_file`."""
     home = Path(package_file).resolve().parent.parent
     for name in SIBLINGS:
         spec = find_spec(name)
         origin = spec.origin if spec is not None else None
         if origin is None:
-            raise HiddenPackage(f"package '{name}' of fvm-hypervisor is not installed beside {home / 'hypervisor'}")
+            raise HiddenPackage(f"package '{name}' of fvm-hypervisor is not installed next to {home / 'hypervisor'}")
         if Path(origin).resolve().parent.parent != home:
             raise HiddenPackage(
-                f"{origin} hides the package '{name}' of fvm-hypervisor: rename that file, or run from another folder"
+                f"{origin} shadows the package '{name}' of fvm-hypervisor: rename that file, or run from another folder"
             )

@@ -1,7 +1,7 @@
-"""What a message pays for touching actors: once for the first look, once for the first change.
+"""Gas for a message's state accesses: each actor's first lookup and first update are charged.
 
-Levels are undone with the transaction that raised them, so an access first made in a reverted call is paid again.
-Rules: FIP-0055 and FIP-0057; ref-fvm call_manager/state_access_tracker.rs.
+Levels are rolled back with the transaction that raised them, so an access in a reverted call is charged again later.
+Source: FIP-0055 and FIP-0057; ref-fvm call_manager/state_access_tracker.rs.
 """
 
 from hypervisor.gas import GasTracker
@@ -14,7 +14,7 @@ _UPDATED = 2
 
 
 class AccessTracker:
-    """The level of each actor in this message: untouched, read, updated."""
+    """Access level of each actor in a message: untouched, read or updated."""
 
     def __init__(self, prices: PriceList, origin: ActorID, receiver: ActorID | None) -> None:
         self._prices = prices
@@ -23,21 +23,21 @@ class AccessTracker:
             levels.setdefault(receiver, _READ)
         self._levels = UndoMap(levels)
         self.level = self._levels.get
-        """The level of an actor, None before the first look-up, which is paid for."""
+        """Access level of an actor; None before the first lookup, which is charged."""
         self.mark = self._levels.mark
-        """A point to roll back to."""
+        """Checkpoint to roll back to."""
 
     def charge_read(self, actor: ActorID, gas: GasTracker) -> None:
-        """Charge for the first look-up of an actor."""
+        """Charge for the first lookup of an actor."""
         if actor not in self._levels:
             gas.charge("OnActorLookup", self._prices.actor_lookup, self._prices.actor_lookup)
 
     def record_read(self, actor: ActorID) -> None:
-        """The look-up happened (a missing actor counts as well)."""
+        """Record a lookup; looking up a missing actor counts as well."""
         self._raise(actor, _READ)
 
     def charge_update(self, actor: ActorID, gas: GasTracker) -> None:
-        """Charge for the first change of an actor."""
+        """Charge for the first update of an actor."""
         level = self.level(actor, 0) or 0
         if level < _READ:
             gas.charge("OnActorLookup", self._prices.actor_lookup, self._prices.actor_lookup)
@@ -50,5 +50,5 @@ class AccessTracker:
             self._levels.set(actor, level)
 
     def rollback(self, mark: int) -> None:
-        """Forget what was raised since the mark."""
+        """Undo the changes since the checkpoint."""
         self._levels.rollback(mark)

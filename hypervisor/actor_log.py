@@ -1,8 +1,8 @@
-"""What native actors log while a machine's `actor_debugging` is on: lines of Python's log `hypervisor.actors`.
+"""Debug logs of native actors, written to Python's logger `hypervisor.actors` if `actor_debugging` is enabled.
 
-A line names its actor: `f0105 tip_jar: a tip of 5`. Where a message is executed for a tracer, the lines are the
-tracer's (`DebugLog`) and not logged again; estimates, which execute a message several times, log nothing. A charge is
-paid for each line, so with debugging on messages cost other gas.
+A record names its actor: `f0105 tip_jar: a tip of 5`. While a tracer is attached, messages are sent to it as `DebugLog`
+events instead. Estimates, which execute a message several times, do not log. Each record is charged for, so messages
+use a different amount of gas with debugging enabled.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from store.cid import Cid
 
 LOGGER: Final = "hypervisor.actors"
 MOST_CHARACTERS: Final = 4_096
-"""Of a line; the rest is cut, since an actor may log a mebibyte for the price of a word."""
+"""Maximum length of a record; longer ones are truncated, since logging a mebibyte costs an actor little gas."""
 
 NAME_PREFIX: Final = b"name/"
-"""The metadata beside a chain that hold the names of users' code, by its CID."""
+"""Prefix of metadata keys that map the CIDs of users' code to names."""
 
 _LOG: Final = logging.getLogger(LOGGER)
 
 
 def listen() -> None:
-    """Let the log take lines, unless it was set up otherwise: of itself Python's drops what is no warning."""
+    """Enable INFO records unless the logger is configured already; by default, Python drops records below WARNING."""
     if _LOG.level == logging.NOTSET:
         _LOG.setLevel(logging.INFO)
 
 
 def code_name(manifest: Manifest, store: Store, code: Cid) -> str:
-    """The name of code: a built-in actor's, the one that it was installed under, or `actor`."""
+    """Return the name of code: that of a built-in actor, the one it was installed under, or `actor`."""
     built_in = manifest.name_of(code)
     if built_in is not None:
         return built_in
@@ -41,12 +41,12 @@ def code_name(manifest: Manifest, store: Store, code: Cid) -> str:
 
 
 def shortened(text: str) -> str:
-    """A line, cut where it is longer than a line may be."""
+    """Truncate a text that is longer than MOST_CHARACTERS."""
     if len(text) <= MOST_CHARACTERS:
         return text
     return f"{text[:MOST_CHARACTERS]}... ({len(text):,} characters)"
 
 
 def write(actor: ActorID, name: str, text: str) -> None:
-    """Log an actor's line."""
+    """Log a message of an actor."""
     _LOG.info("f0%d %s: %s", actor, name, text)

@@ -1,7 +1,7 @@
-"""An actor's state as a `Storage`: read, put and committed from Python, as the actor itself does by its syscalls.
+"""An actor's state as a `Storage`: read and committed from Python, as the actor itself does with syscalls.
 
-For development and tests: on the network only an actor changes its state. Rules: the VM Interpreter document's
-`Storage`; ref-fvm kernel/default.rs `root`, `set_root`.
+For development and tests; on the network, only an actor changes its state. Source: `Storage` of the VM Interpreter
+document; ref-fvm kernel/default.rs `root`, `set_root`.
 """
 
 from __future__ import annotations
@@ -19,45 +19,45 @@ from store.cid import Cid, show
 
 
 class StateHolder(Protocol):
-    """What holds the actors' states: a machine."""
+    """An object that provides the actors' states: a machine."""
 
     @property
     def state_tree(self) -> StateTree:
-        """The actors, as they are now."""
+        """The current state tree."""
 
     @property
     def store(self) -> Blockstore:
-        """The blocks of their states."""
+        """The blocks of the actors' states."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActorHead:
-    """The root of an actor's state. What is committed lies in the machine's buffer until the machine is flushed."""
+    """The root of an actor's state. Commits are stored in the machine's buffer until it is flushed."""
 
     machine: StateHolder
     actor: ActorID
 
     @classmethod
     def of(cls, machine: StateHolder, address: Address) -> ActorHead:
-        """That of the actor behind an address; InvalidInput if there is none."""
+        """Return the head of the actor at an address. Raises InvalidInput if there is no actor."""
         actor = machine.state_tree.lookup_id(address)
         if actor is None or machine.state_tree.get_actor(actor) is None:
-            raise InvalidInput(f"no actor has the address {address}: only an actor has a state")
+            raise InvalidInput(f"no actor has the address {address}; only actors have a state")
         return cls(machine, actor)
 
     def read(self) -> Cid:
-        """The root now."""
+        """Return the current root."""
         return self._state().head
 
     def check(self, old: Cid | None) -> None:
-        """HeadMoved if it is not `old`."""
+        """Raise HeadMoved if the root is not `old`."""
         found = self.read()
         if found != old:
             expected = "none" if old is None else show(old)
             raise HeadMoved(f"the state of f0{self.actor}: expected {expected}, found {show(found)}")
 
     def move(self, old: Cid | None, new: Cid, kept: Iterable[tuple[Cid, bytes]]) -> None:
-        """Keep the blocks and set the root."""
+        """Store the blocks and set the root."""
         self.check(old)
         self.machine.store.put_many(kept)
         self.machine.state_tree.set_actor(self.actor, replace(self._state(), head=new))
@@ -65,5 +65,5 @@ class ActorHead:
     def _state(self) -> ActorState:
         state = self.machine.state_tree.get_actor(self.actor)
         if state is None:
-            raise InvalidInput(f"the actor f0{self.actor} is gone, and its state with it")
+            raise InvalidInput(f"actor f0{self.actor} was deleted, including its state")
         return state

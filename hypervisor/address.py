@@ -1,7 +1,7 @@
-"""Filecoin addresses f0 to f4: bytes, text, checks.
+"""Filecoin addresses f0 to f4: binary and text forms, validation.
 
-The 20-byte Ethereum form and masked IDs are the bridge's (`bridge.addresses`). Rules: the Filecoin specification's
-address appendix and ref-fvm shared/src/address.
+The 20-byte Ethereum form and masked IDs are in `bridge.addresses`. Source: the Filecoin specification's address
+appendix and ref-fvm shared/src/address.
 """
 
 import base64
@@ -24,7 +24,7 @@ _MAX_TEXT = 138
 
 
 class Protocol(IntEnum):
-    """The first byte of an address, and the digit in its text."""
+    """The first byte of an address, and the digit in its text form."""
 
     ID = 0
     SECP256K1 = 1
@@ -35,14 +35,14 @@ class Protocol(IntEnum):
 
 _PROTOCOLS = tuple(Protocol)
 _PAYLOADS = {Protocol.SECP256K1: _HASH_PAYLOAD, Protocol.ACTOR: _HASH_PAYLOAD, Protocol.BLS: _BLS_PUBLIC_KEY}
-"""The length in bytes of payloads that have one length."""
+"""Payload length in bytes of the protocols with a fixed length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
     """An address: a protocol and its payload bytes (without the protocol byte). Equal by value, hashable.
 
-    `parse`, `from_bytes` and the constructors by protocol raise AddressError for what is no address.
+    `parse`, `from_bytes` and the constructors by protocol raise AddressError for invalid input.
 
     >>> from hypervisor import Address
     >>> Address.id(1000)
@@ -59,35 +59,35 @@ class Address:
 
     @classmethod
     def id(cls, actor: int) -> "Address":
-        """The ID address f0<actor>."""
+        """Return the ID address f0<actor>."""
         if not 0 <= actor < 1 << 64:
-            raise AddressError(f"actor ID {actor} is not a 64-bit number")
+            raise AddressError(f"actor ID {actor} is out of range (0 to 2^64 - 1)")
         return cls(Protocol.ID, encode_uleb128(actor))
 
     @classmethod
     def secp256k1(cls, public_key: bytes) -> "Address":
-        """The f1 address of a 65-byte uncompressed secp256k1 public key."""
+        """Return the f1 address of a 65-byte uncompressed secp256k1 public key."""
         if len(public_key) != 65:
             raise AddressError(f"an uncompressed secp256k1 public key has 65 bytes, not {len(public_key)}")
         return cls(Protocol.SECP256K1, hashlib.blake2b(public_key, digest_size=_HASH_PAYLOAD).digest())
 
     @classmethod
     def actor(cls, data: bytes) -> "Address":
-        """The f2 address derived from `data`."""
+        """Return the f2 address derived from `data`."""
         return cls(Protocol.ACTOR, hashlib.blake2b(data, digest_size=_HASH_PAYLOAD).digest())
 
     @classmethod
     def bls(cls, public_key: bytes) -> "Address":
-        """The f3 address of a 48-byte BLS public key."""
+        """Return the f3 address of a 48-byte BLS public key."""
         return cls.from_bytes(bytes([Protocol.BLS]) + public_key)
 
     @classmethod
     def delegated(cls, namespace: int, subaddress: bytes) -> "Address":
-        """The f4 address of a subaddress (at most 54 bytes) in an address manager's namespace."""
+        """Return the f4 address of a subaddress (at most 54 bytes) in an address manager's namespace."""
         if len(subaddress) > MAX_SUBADDRESS:
             raise AddressError(f"a subaddress has at most {MAX_SUBADDRESS} bytes, not {len(subaddress)}")
         if not 0 <= namespace < 1 << 64:
-            raise AddressError(f"namespace {namespace} is not an actor ID")
+            raise AddressError(f"namespace {namespace} is out of range (0 to 2^64 - 1)")
         return cls(Protocol.DELEGATED, encode_uleb128(namespace) + subaddress)
 
     @classmethod
@@ -110,25 +110,25 @@ class Address:
         if protocol is Protocol.DELEGATED:
             namespace, separator, rest = rest.partition("f")
             if not separator:
-                raise AddressError(f"'{text}' lacks the 'f' between namespace and subaddress")
+                raise AddressError(f"'{text}' is not an address: missing 'f' between namespace and subaddress")
             prefix = encode_uleb128(_parse_decimal(namespace, "namespace"))
         payload = prefix + _open_base32(rest, bytes([protocol]) + prefix, text)
         return cls(protocol, _checked_payload(protocol, payload))
 
     def to_bytes(self) -> bytes:
-        """The binary form, as messages and maps hold it."""
+        """Return the binary form, as used in messages and maps."""
         return bytes([self.protocol]) + self.payload
 
     def actor_id(self) -> ActorID | None:
-        """The actor's number where this is an ID address, else None."""
+        """Return the actor ID of an ID address, else None."""
         return ActorID(decode_uleb128(self.payload)[0]) if self.protocol is Protocol.ID else None
 
     def namespace(self) -> int | None:
-        """The namespace of an f4 address, else None."""
+        """Return the namespace of an f4 address, else None."""
         return decode_uleb128(self.payload)[0] if self.protocol is Protocol.DELEGATED else None
 
     def subaddress(self) -> bytes:
-        """The bytes behind the namespace of an f4 address; empty for the other protocols."""
+        """Return the subaddress of an f4 address; empty for the other protocols."""
         if self.protocol is not Protocol.DELEGATED:
             return b""
         return self.payload[decode_uleb128(self.payload)[1] :]
@@ -147,7 +147,7 @@ class Address:
 
 
 def _checked_payload(protocol: Protocol, payload: bytes) -> bytes:
-    """The payload, its number in the one form that is written; AddressError if the protocol has no such payload."""
+    """Return the payload with its number in canonical form. Raises AddressError if it is invalid."""
     length = _PAYLOADS.get(protocol)
     if length is not None:
         if len(payload) != length:
@@ -158,7 +158,7 @@ def _checked_payload(protocol: Protocol, payload: bytes) -> bytes:
     except ValueError as error:
         raise AddressError(f"0x{payload.hex()} is not an f{protocol:d} payload: {error}") from None
     if protocol is Protocol.ID and end != len(payload):
-        raise AddressError(f"0x{payload.hex()} has bytes behind the actor ID")
+        raise AddressError(f"0x{payload.hex()} has trailing bytes after the actor ID")
     if protocol is Protocol.DELEGATED and len(payload) - end > MAX_SUBADDRESS:
         raise AddressError(f"a subaddress has at most {MAX_SUBADDRESS} bytes, not {len(payload) - end}")
     return encode_uleb128(number) + payload[end:]
@@ -179,7 +179,7 @@ def _open_base32(body: str, prefix: bytes, whole: str) -> bytes:
         raise AddressError(f"'{whole}' is not lower-case base32") from None
     payload, check = data[:-_CHECKSUM], data[-_CHECKSUM:]
     if base64.b32encode(data).decode().lower().rstrip("=") != body or check != _checksum(prefix + payload):
-        raise AddressError(f"'{whole}' has a wrong checksum")
+        raise AddressError(f"'{whole}' has an invalid checksum")
     return payload
 
 
@@ -188,5 +188,5 @@ def _checksum(data: bytes) -> bytes:
 
 
 def is_eth_namespace(address: Address) -> bool:
-    """True for f410...: the only delegated addresses that a send may bring into being."""
+    """Return True for f410 addresses, the only delegated addresses that a send can create."""
     return address.namespace() == EAM_NAMESPACE

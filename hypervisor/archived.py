@@ -1,8 +1,8 @@
-"""Archived actors: those whose state was left out, and whose actor object names what brings it back (lab `rent`).
+"""Archived actors, whose state was removed and can be restored from the information in their head (lab `rent`).
 
-An archived actor has the code CID here in place of its own, and as its head a block that says since when, what code it
-had, and the root of its state. That root is bytes and not a link: nothing leads to the state's blocks, so a garbage
-collection drops them. Who archives and resurrects: `fvm_hypervisor.laboratory.profiles.rent`; rules: docs/labs/rent.md.
+An archived actor has the code CID defined here, and its head is a block with the epoch of archival, its original code
+and the root of its state. The root is stored as bytes and not as a link, so that garbage collection drops the state's
+blocks. Implemented by `fvm_hypervisor.laboratory.profiles.rent`; see docs/labs/rent.md.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ ARCHIVED_BLOCK: Final = (
 )
 ARCHIVED_CODE: Final = cid_of(ARCHIVED_BLOCK, RAW)
 ARCHIVED: Final = "archived"
-"""The name of the runtime, and what an archived actor is called where built-in actors have a name."""
+"""Name of the runtime, also shown in place of an archived actor's type."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchivedActor:
-    """What the head of an archived actor says.
+    """The head of an archived actor.
 
-    Archived `since` an epoch; its code, with the name where that is a built-in actor's (else empty); the root of its
-    state; the state's size in bytes as rent counts it; whether its blocks are `kept`, since no proof has room for them.
+    `since` is the epoch of archival; `name` the name of a built-in actor, else empty; `code` and `root` its original
+    code and state root; `size` the size of the state in bytes as counted by rent; `kept` is true if the blocks were
+    kept, because they do not fit into a proof.
     """
 
     since: int
@@ -39,7 +40,7 @@ class ArchivedActor:
     kept: bool
 
     def encode(self) -> bytes:
-        """DAG-CBOR: the code is a link, the root is one where the blocks are kept."""
+        """Encode as DAG-CBOR; the code is a link, and so is the root if the blocks are kept."""
         root = link(self.root) if self.kept else self.root
         return encode([self.since, self.name, link(self.code), root, self.size])
 
@@ -49,7 +50,7 @@ class ArchivedActor:
 
 
 def archived(store: Blockstore, state: ActorState) -> ArchivedActor | None:
-    """What is known of an archived actor; None for any other."""
+    """Return the head of an archived actor, or None for any other actor."""
     if state.code != ARCHIVED_CODE:
         return None
     since, name, code, root, size = get_object(store, state.head)

@@ -1,6 +1,6 @@
-"""Numbers and bytes that callers give, checked before anything is changed.
+"""Validation of numbers and bytes passed by callers, before any state changes.
 
-A number of another kind that got into a clock or an actor's state would break every block to come.
+A value of the wrong type in a clock or an actor's state would break all later blocks.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _POWERS: Final = {1 << bits: f"2^{bits}" for bits in (32, 53, 62, 63, 64, 127, 2
 
 
 def whole_number(value: Any, what: str, least: int | None = 0, most: int | None = None, *, unit: str = "") -> int:
-    """`value`, a whole number from `least` to `most` (None: no bound). Raises InvalidInput; `what` has its article.
+    """Return `value` if it is an integer from `least` to `most` (None: no bound), else raise InvalidInput.
 
-    Text and fractions are none, and neither are `True` and `False`.
+    Rejects text, fractions and booleans. `what` names the argument, with its article.
     """
     if (
         isinstance(value, int)
@@ -24,7 +24,7 @@ def whole_number(value: Any, what: str, least: int | None = 0, most: int | None 
         and (least is None or least <= value)
         and (most is None or value <= most)
     ):
-        return int(value)  # a plain one: an amount that prints in FIL would be text in what is written of it
+        return int(value)  # a plain int, since a `PrintedAmount` would be encoded as text
     hint = ", 1 FIL is 10**18 attoFIL" if unit == "attoFIL" and not isinstance(value, int) else ""
     raise InvalidInput(
         f"{_shown(value)}{f' {unit}' if unit else ''} cannot be {what}: expected a whole number"
@@ -33,7 +33,7 @@ def whole_number(value: Any, what: str, least: int | None = 0, most: int | None 
 
 
 def octets(value: Any, what: str) -> bytes:
-    """`value` as bytes. Raises InvalidInput for text and all else; `what` has its article."""
+    """Return `value` as bytes. Raises InvalidInput for text and other types; `what` has its article."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     hint = ", bytes.fromhex reads hex digits" if isinstance(value, str) else ""
@@ -48,7 +48,7 @@ def _bounds(least: int | None, most: int | None) -> str:
 
 
 def _shown(value: Any) -> str:
-    # Python writes no number of thousands of digits.
+    # Python refuses to print integers of thousands of digits.
     if isinstance(value, int) and value.bit_length() > 1 << 10:
         return f"a number of {value.bit_length()} bits"
     words = repr(value)

@@ -1,8 +1,7 @@
-"""Why a call failed, in words for people: how a failure went up through the calls, and what it began with.
+"""The reason of a failed call: the exits it passed through, and the failure that started it.
 
-A caller sees an exit code, or a contract's own words for it; the reason stays with the callee. It is carried up beside
-the call, for receipts and error messages. No actor sees it, and no rule depends on it. Names and form: ref-fvm
-fvm/src/call_manager/backtrace.rs.
+A caller sees only an exit code or revert data. The backtrace is recorded separately for receipts and error messages;
+actors cannot see it, and no rule depends on it. Source: ref-fvm fvm/src/call_manager/backtrace.rs.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ _OWN_FAULTS = frozenset({
     ExitCode.EVM_CONTRACT_BAD_JUMPDEST,
     ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED,
 })  # fmt: skip
-"""Ends of a contract that no callee has brought about."""
+"""Exit codes of a contract that are never caused by a callee."""
 
 _NO_DATA: Final = (b"", encode(b""))
-"""What a contract returns that reverts without data: no block, or a byte string of none."""
+"""Return values of a contract that reverts without data: no block, or an empty byte string."""
 
 
 class BacktraceFrame(NamedTuple):
-    """An actor's exit with another code than 0. `returned` is the block that it gave its caller.
+    """A nonzero exit of an actor. `returned` is the block returned to the caller.
 
-    `is_plain` if the message says no more than the exit code, as EVM contracts' messages do.
+    `is_plain` is true if the message adds nothing to the exit code, as for EVM contracts.
     """
 
     source: Address
@@ -42,9 +41,9 @@ class BacktraceFrame(NamedTuple):
 
 
 class Backtrace:
-    """The frames that the last failure went through, from the bottom up, and the refusal that it began with.
+    """Frames of the last failure, innermost first, and the error that caused it.
 
-    `cause` is a refused syscall or precompile in words; empty where the first frame's actor exited for its own reasons.
+    `cause` describes a failed syscall or precompile; it is empty if the first frame's actor exited by itself.
     """
 
     __slots__ = ("cause", "frames")
@@ -55,28 +54,28 @@ class Backtrace:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no failure that could explain another one."""
+        """True if there is no failure that could explain another one."""
         return not self.frames and not self.cause
 
     @property
     def reason(self) -> str:
-        """What the failure began with; empty where nothing but its exit codes says so."""
+        """Description of the original failure; empty if only exit codes are known."""
         if self.cause or not self.frames:
             return self.cause
         return f"{self.frames[0].source}: {self.frames[0].message}"
 
     def clear(self) -> None:
-        """Forget the failure: a call begins, or has ended well."""
+        """Discard the failure, when a call begins or succeeds."""
         self.frames.clear()
         self.cause = ""
 
     def set_cause(self, words: str) -> None:
-        """Begin with a refusal."""
+        """Start a new backtrace with an error."""
         self.clear()
         self.cause = words
 
     def push_frame(self, frame: BacktraceFrame) -> None:
-        """Add an exit, on top of its own last call's failure where that explains it; else the backtrace begins anew."""
+        """Add an exit to the failure that caused it, or start a new backtrace if it is unrelated."""
         if not self._explains(frame):
             self.clear()
         if not self.is_empty or not (frame.is_plain or not frame.message or frame.code == ExitCode.SYS_OUT_OF_GAS):
@@ -86,8 +85,8 @@ class Backtrace:
         if frame.code in _OWN_FAULTS:
             return False
         if frame.code == ExitCode.SYS_OUT_OF_GAS:
-            return bool(self.cause)  # else it ran out itself
+            return bool(self.cause)  # otherwise the actor itself ran out of gas
         if frame.code != ExitCode.EVM_CONTRACT_REVERTED or frame.returned in _NO_DATA:
             return True
-        # A contract with words of its own has caught the failure, unless these are the callee's, passed on.
+        # A contract with its own revert data handled the failure, unless it passes on the callee's data.
         return bool(self.frames) and frame.returned == self.frames[-1].returned

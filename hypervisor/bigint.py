@@ -1,7 +1,7 @@
-"""Big integers as the chain writes them: empty for zero, else a sign byte (0 plus, 1 minus) and the magnitude.
+"""Big integers in chain encoding: empty for zero, else a sign byte (0 plus, 1 minus) and the magnitude.
 
-Rule: ref-fvm shared/src/bigint; at most 128 bytes. The decoder takes leading zero bytes and a signed zero, as the
-network's does.
+Source: ref-fvm shared/src/bigint; at most 128 bytes. The decoder accepts leading zero bytes and a signed zero, like the
+network's.
 """
 
 from hypervisor.errors import MessageError
@@ -10,7 +10,7 @@ MAX_BYTES = 128
 
 
 def encode_bigint(number: int) -> bytes:
-    """The byte string of a number; MessageError above 128 bytes."""
+    """Encode a number. Raises MessageError above 128 bytes."""
     if number == 0:
         return b""
     magnitude = abs(number)
@@ -21,7 +21,7 @@ def encode_bigint(number: int) -> bytes:
 
 
 def decode_bigint(data: object) -> int:
-    """The number of a byte string; MessageError if it is none."""
+    """Decode a number. Raises MessageError if the data is not a valid encoding."""
     if not isinstance(data, bytes) or len(data) > MAX_BYTES:
         raise MessageError(f"{data!r:.60} is not a big integer: expected at most {MAX_BYTES} bytes")
     if not data:

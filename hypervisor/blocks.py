@@ -1,8 +1,8 @@
-"""Blocks in flight: what an invocation holds by handle, and the scan for the links inside.
+"""Blocks of an invocation by handle, and the scan for the links in a block.
 
-The scan is a pure function of codec and bytes (ref-fvm fvm/src/ipld; FIP-0071): it answers which CIDs a block
-links, and how much work it took, so that the kernel can charge it. It is laxer than a decoder on purpose: the network
-takes non-minimal integers and any key order here.
+The scan is a pure function of codec and bytes (ref-fvm fvm/src/ipld; FIP-0071): it returns the linked CIDs and the
+amount of work, so that the kernel can charge for it. It is deliberately less strict than a decoder: like the network,
+it accepts non-minimal integers and any key order.
 """
 
 import re
@@ -38,7 +38,7 @@ _COMMITMENTS = frozenset({FIL_COMMITMENT_SEALED, FIL_COMMITMENT_UNSEALED})
 
 @dataclass(frozen=True, slots=True)
 class LinkScan:
-    """What a scan found: links, the work done in CBOR fields and CIDs, and why it stopped early, if it did."""
+    """Result of a scan: links, number of CBOR fields and CIDs read, and the error that stopped it, if any."""
 
     links: tuple[Cid, ...]
     fields: int
@@ -48,7 +48,7 @@ class LinkScan:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Bytes with their codec, and what they link, where they were scanned for it."""
+    """Bytes with their codec, and their link scan if there was one."""
 
     codec: int
     data: bytes
@@ -56,12 +56,12 @@ class Block:
 
     @property
     def links(self) -> tuple[Cid, ...]:
-        """The CIDs that the block links (with repetitions, in order); none where it was not scanned."""
+        """Linked CIDs (in order, with repetitions); empty if the block was not scanned."""
         return () if self.scan is None else self.scan.links
 
 
 class BlockStat(NamedTuple):
-    """What a guest learns of a block: its handle, codec and size in bytes."""
+    """Handle, codec and size in bytes of a block, as returned to a guest."""
 
     id: BlockId
     codec: int
@@ -69,7 +69,7 @@ class BlockStat(NamedTuple):
 
 
 class BlockRegistry:
-    """The blocks of one invocation by handle, 1, 2, 3, ...; handles are never freed."""
+    """Blocks of one invocation by handle, 1, 2, 3, ...; handles are never freed."""
 
     __slots__ = ("_blocks",)
 
@@ -77,24 +77,24 @@ class BlockRegistry:
         self._blocks: list[Block] = []
 
     def add(self, block: Block) -> BlockId:
-        """Keep a block; LIMIT_EXCEEDED when the registry is full."""
+        """Add a block. Raises LIMIT_EXCEEDED if the registry is full."""
         self.check_room()
         self._blocks.append(block)
         return BlockId(len(self._blocks))
 
     def check_room(self) -> None:
-        """LIMIT_EXCEEDED when the registry is full."""
+        """Raise LIMIT_EXCEEDED if the registry is full."""
         if len(self._blocks) >= MAX_BLOCKS:
-            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, "the invocation holds too many blocks")
+            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"the invocation has more than {MAX_BLOCKS} open blocks")
 
     def get(self, block_id: int) -> Block:
-        """The block of a handle; INVALID_HANDLE if there is none."""
+        """Return the block of a handle. Raises INVALID_HANDLE."""
         if not 0 < block_id <= len(self._blocks):
             raise SyscallError(ErrorNumber.INVALID_HANDLE, f"no block has the handle {block_id}")
         return self._blocks[block_id - 1]
 
     def find(self, block_id: int) -> Block | None:
-        """The block of a handle, None for handle 0; INVALID_HANDLE otherwise."""
+        """Return the block of a handle, or None for handle 0. Raises INVALID_HANDLE otherwise."""
         return None if block_id == NO_BLOCK else self.get(block_id)
 
 
@@ -102,7 +102,7 @@ NOTHING_SCANNED = LinkScan((), 0, 0)
 
 
 def scan_links(codec: int, data: bytes) -> LinkScan:
-    """Scan a block for links. Only DAG-CBOR has any; the other codecs cost nothing."""
+    """Scan a block for links. Only DAG-CBOR has links; other codecs are not scanned and cost nothing."""
     if codec != DAG_CBOR:
         return NOTHING_SCANNED
     scanner = _Scanner()
@@ -115,15 +115,15 @@ def scan_links(codec: int, data: bytes) -> LinkScan:
 
 
 class ScannedBlocks:
-    """Blocks of the state with their scans, by CID: what is opened again and again is read and scanned once.
+    """Cache of state blocks with their scans, by CID.
 
-    The caller knows that the state has the block. All are forgotten when there is no room for one more.
+    The caller must know that the state has the block. The cache is cleared when it is full.
     """
 
     __slots__ = ("_blocks", "_left")
 
     ROOM: ClassVar = 32 << 20
-    """Bytes of blocks, each with some for what is kept beside it."""
+    """Size limit in bytes, including an overhead per block."""
     _BESIDE: ClassVar = 512
 
     def __init__(self) -> None:
@@ -131,11 +131,11 @@ class ScannedBlocks:
         self._left = self.ROOM
 
     def get(self, cid: Cid) -> Block | None:
-        """The block, None where it is not kept."""
+        """Return the block, or None if it is not cached."""
         return self._blocks.get(cid)
 
     def keep(self, cid: Cid, block: Block) -> None:
-        """Keep a block, if it was scanned and is one that a state may hold."""
+        """Cache a block if its scan found no error."""
         if block.scan is None or block.scan.error is not None or cid in self._blocks:
             return
         size = len(block.data) + self._BESIDE
@@ -192,7 +192,7 @@ class _Scanner:
             raise _ScanStopped(ErrorNumber.SERIALIZATION)
 
     def _rare(self, data: bytes, position: int) -> tuple[int, int]:
-        """Where the scan goes on after a value whose head is long or a tag, and the change of the values to come."""
+        """Scan a value with a long head or a tag; return the new position and the change in values left to read."""
         major, value, position = _header(data, position)
         if major in (2, 3):
             if position + value > len(data):
@@ -238,7 +238,7 @@ class _Scanner:
 
 
 def _header(data: bytes, position: int) -> tuple[int, int, int]:
-    """One CBOR header: major type, its number, the offset after it. Indefinite lengths are refused."""
+    """Read a CBOR head: return major type, number and the offset after it. Rejects indefinite lengths."""
     if position >= len(data):
         raise _ScanStopped(ErrorNumber.SERIALIZATION)
     first = data[position]
@@ -259,4 +259,4 @@ _USUAL_LINK_LENGTH = len(LINK_HEAD) + USUAL_LENGTH
 _ONE_BYTE = bytes(first for first in range(256) if STEPS[first] == (1, -1))
 _LONG = 64
 _ONE_BYTE_VALUES = re.compile(b"[%b]{%d,}" % (re.escape(_ONE_BYTE), _LONG // 2))
-"""A block of a mebibyte can hold as many values, each of which costs gas: the network's machine takes 2 ms for it."""
+"""A block of a mebibyte can have as many values, each charged for; ref-fvm takes 2 ms for them."""

@@ -29,17 +29,17 @@ from store.car import read_car
 from store.cid import Cid, show
 
 MAX_BUNDLE_BYTES = 64 << 20
-"""The longest CAR that is taken for a bundle; the official ones have 7 to 8 MB."""
+"""Maximum size of a bundle's CAR in bytes; official bundles have 7 to 8 MB."""
 
 MARKER_SECTION = "hypervisor.runtime"
-"""The custom section by which a built-in actor's module names the runtime that executes it."""
+"""Name of the custom section in which a built-in actor's module names its runtime."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A bundle of built-in actors: its root, its manifest of 16 names and code CIDs, and the blocks of their code.
 
-    Each constructor raises BundleError, which says what to do, for a bundle that cannot be had.
+    Each constructor raises BundleError, with the remedy, if the bundle is not available.
 
     >>> from hypervisor import Bundle
     >>> bundle = Bundle.embedded()
@@ -60,7 +60,7 @@ class Bundle:
 
     @classmethod
     def from_car(cls, data: bytes, name: str = "bundle") -> "Bundle":
-        """Read and verify a CAR; BundleError names what is wrong with it."""
+        """Read and verify a CAR. Raises BundleError."""
         from store.memory import MemoryStore
 
         store = MemoryStore()
@@ -82,9 +82,10 @@ class Bundle:
 
     @classmethod
     def open(cls, source: str | Path) -> "Bundle":
-        """The bundle of a name (`v18`, `v18-devnet`, `own`, or one that users gave) or of a CAR file; else BundleError.
+        """Open a bundle by name (`v18`, `v18-devnet`, `own`, or a user's) or from a CAR file. Raises BundleError.
 
-        `hypervisor.bundle_library` has the names. A release whose manifest root is not the pinned one is refused.
+        Names are resolved by `hypervisor.bundle_library`. A release whose manifest root differs from the pinned one is
+        rejected.
         """
         if isinstance(source, str) and source in own_bundles():
             return cls.embedded(own_bundles()[source])
@@ -95,48 +96,48 @@ class Bundle:
         release = find_release(source)
         path = release_file(release)
         if not path.is_file():
-            raise BundleError(f"the release {release.name} is not on this machine: {remedy(release)}")
+            raise BundleError(f"the release {release.name} is not downloaded: {remedy(release)}")
         bundle = cls.from_file(path)
         if show(bundle.root) != release.manifest_root:
             raise BundleError(
                 f"{path} is not {release.name}: its manifest root is {show(bundle.root)}, not {release.manifest_root}; "
-                f"delete it, and then: {remedy(release)}"
+                f"delete it, then: {remedy(release)}"
             )
         return bundle
 
     def modules_under(self, manifest: Manifest) -> Iterator[tuple[Cid, bytes]]:
-        """This bundle's modules under the code CIDs of another manifest's actors: states and roots stay comparable."""
+        """Iterate over this bundle's modules under the code CIDs of another manifest, so that roots stay comparable."""
         modules = dict(self.blocks)
         for code, other in zip(manifest.codes, self.manifest.codes, strict=True):
             yield code, modules[other]
 
     @classmethod
     def from_file(cls, path: Path) -> "Bundle":
-        """Read a bundle from a CAR file; BundleError if it cannot be read."""
+        """Read a bundle from a CAR file. Raises BundleError."""
         return cls.from_car(read_bounded(path, MAX_BUNDLE_BYTES, "bundle", BundleError), f"bundle {path}")
 
     @classmethod
     def embedded(cls, variant: str | None = None) -> "Bundle":
-        """This project's own bundle, which the wheel carries: actors v18, or a variant of them.
+        """Return this project's own bundle, which is part of the wheel: actors v18, or a variant.
 
-        `supply-share` is the one whose miners bind collateral by the rule of the VM Interpreter document, `v19` that of
-        network version 29, `m2-native` and `v19-m2-native` are those whose init actor installs code (docs/actors.md).
-        Raises BundleError for another variant.
+        `supply-share` is the variant whose miners bind collateral by the rule of the VM Interpreter document, `v19`
+        that of network version 29; the init actors of `m2-native` and `v19-m2-native` install code (docs/actors.md).
+        Raises BundleError for an unknown variant.
         """
         return _embedded(variant)
 
     @classmethod
     def for_actors(cls, version: int, rules: MachineRules | None = None) -> "Bundle":
-        """This project's own bundle for networks whose built-in actors are of a version (`NetworkVersion.actors`).
+        """Return this project's own bundle for a version of the built-in actors (`NetworkVersion.actors`).
 
-        Under rules that install code it is the one whose init actor does. Actors v18 stand in for those before them.
-        Raises BundleError for actors that this project does not have.
+        If the rules allow installing code, its init actor supports that. Versions before 18 use actors v18. Raises
+        BundleError for versions that this project does not have.
         """
         from fvm_hypervisor.builtin_actors.loader import bundle_record
 
         record = bundle_record()
         if version > record.version and f"v{version}" not in record.variants:
-            raise BundleError(f"this project has no built-in actors v{version} of its own: name a bundle")
+            raise BundleError(f"this project does not include built-in actors v{version}; pass a bundle")
         parts = [f"v{version}"] if f"v{version}" in record.variants else []
         parts += ["m2-native"] if rules is not None and rules.installs_code else []
         return cls.embedded("-".join(parts) or None)
@@ -144,7 +145,7 @@ class Bundle:
 
 @cache
 def _embedded(variant: str | None) -> Bundle:
-    """Read and verified once in a process: every machine begins with it."""
+    """Read and verify an embedded bundle once per process, since every machine starts with it."""
     from fvm_hypervisor.builtin_actors.loader import bundle_bytes, bundle_record
 
     if variant is None:
@@ -156,7 +157,7 @@ def _embedded(variant: str | None) -> Bundle:
 
 
 def manifest_with(code: Cid) -> Manifest | None:
-    """The manifest of a bundle that has this code, of those of our own and those that are in the user's folder."""
+    """Return the manifest that contains this code, from our own bundles and those in the user's folder."""
     for variant in own_bundles().values():
         embedded = Bundle.embedded(variant)
         if code in embedded.manifest.codes:
@@ -169,7 +170,7 @@ def manifest_with(code: Cid) -> Manifest | None:
 
 
 def runtime_marker(module: bytes) -> str | None:
-    """The runtime that a WASM module's marker section names, None where it has no such section."""
+    """Return the runtime named in a WASM module's marker section, or None if it has none."""
     for name, content in _custom_sections(module):
         if name == MARKER_SECTION:
             return content.decode("ascii", "replace")
@@ -177,7 +178,7 @@ def runtime_marker(module: bytes) -> str | None:
 
 
 def _custom_sections(module: bytes) -> Iterator[tuple[str, bytes]]:
-    """The custom sections of a module, as far as it is well-formed; a broken module simply has no more."""
+    """Iterate over the custom sections of a module, up to the first malformed one."""
     from store.varint import VarintError, read_uvarint
 
     position = 8 if module[:4] == b"\0asm" else len(module)

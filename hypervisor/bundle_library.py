@@ -1,12 +1,13 @@
-"""Bundles by name: this project's own, official releases in the user's data folder, files.
+"""Bundles by name: this project's own, official releases in the user's data folder, and files.
 
-    own, own-v19, ...           what the wheel carries (`Bundle.embedded`)
+    own, own-v19, ...           the bundles in the wheel (`Bundle.embedded`)
     v18, v18-devnet             an official release (`fvm_hypervisor.builtin_actors.releases`) that was fetched or
-    added; v18 is v18-mainnet anything else, any Path     a CAR file
+                                added; v18 is v18-mainnet
+    anything else, any Path     a CAR file
 
-A release counts only with the manifest root that is pinned for it: in this package, or for newer ones in the folder, by
-the person who added the file under the release's name (`name_release`). Wherever a bundle can be chosen, `Bundle.open`
-is asked, and so this module; `hypervisor bundle` puts files into the folder.
+A release must have the manifest root that is pinned for it: in this package or, for newer releases, in the folder, by
+the user who added the file under the release's name (`name_release`). All commands and functions that accept a bundle
+use `Bundle.open` and so this module; `hypervisor bundle` adds files to the folder.
 """
 
 from __future__ import annotations
@@ -30,39 +31,39 @@ OWN: Final = "own"
 _RELEASE_NAME: Final = re.compile(r"v[0-9]+(-[a-z0-9-]+)?", re.ASCII)
 _WHOLE_NAME: Final = re.compile(r"v([1-9][0-9]{0,3})-([a-z0-9-]+)", re.ASCII)
 _NAMED: Final = "named.json"
-"""In the folder: the manifest roots of releases that are not pinned in this package, by their names."""
+"""File in the folder that maps names of releases not pinned in this package to their manifest roots."""
 
 
 def is_release_name(text: str) -> bool:
-    """Whether a text has the form of a release's name; anything else is a file's path."""
+    """Return True if a text has the form of a release name; other texts are file paths."""
     return _RELEASE_NAME.fullmatch(text) is not None
 
 
 OWN_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}", re.ASCII)
-"""A name that users may give a bundle."""
+"""Valid name for a user's bundle."""
 
 _UNPINNED: Final = "unpinned"
 _VERSION: Final = re.compile(r"v\d", re.ASCII)
 
 
 def library_folder() -> Path:
-    """Where releases are kept: $FVM_BUNDLE_DIR, else the user's data folder. BundleError where there is no home."""
+    """Return the folder of releases: $FVM_BUNDLE_DIR, else in the user's data folder. Raises BundleError."""
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         return Path(chosen)
     try:
         return user_folder("data") / "bundles"
     except RuntimeError:
-        raise BundleError(f"there is no home folder to keep bundles in: set {FOLDER_VARIABLE}") from None
+        raise BundleError(f"no home folder to store bundles in; set {FOLDER_VARIABLE}") from None
 
 
 def own_bundles() -> Mapping[str, str | None]:
-    """The names of this project's own bundles, each with what `Bundle.embedded` takes."""
+    """Return the names of this project's own bundles, with the variants for `Bundle.embedded`."""
     return {OWN: None} | {f"{OWN}-{variant}": variant for variant in bundle_record().variants}
 
 
 def known_releases() -> Mapping[str, Release]:
-    """The releases that are pinned in this package, and those that were named in the folder. Raises BundleError."""
+    """Return the releases pinned in this package and those named in the folder. Raises BundleError."""
     return {**_named_releases(), **releases()}
 
 
@@ -70,18 +71,18 @@ def _named_releases() -> dict[str, Release]:
     try:
         file = library_folder() / _NAMED
         text = file.read_text(encoding="utf-8") if file.is_file() else "{}"
-    except BundleError:  # no home: nothing was named there
+    except BundleError:  # no home folder
         return {}
     try:
         return {name: _release(name, root) for name, root in json.loads(text).items()}
     except (ValueError, AttributeError, TypeError, BundleError) as error:
-        raise BundleError(f"{file} is damaged ({error}): delete it, and add the files of its releases again") from None
+        raise BundleError(f"{file} is corrupt ({error}): delete it, and add the files of its releases again") from None
 
 
 def _release(name: str, root: str) -> Release:
     found = _WHOLE_NAME.fullmatch(name)
     if found is None:
-        raise BundleError(f"'{name}' is not the name of a release: expected one like v19-devnet")
+        raise BundleError(f"'{name}' is not a valid release name: expected a name such as v19-devnet")
     try:
         parse_cid(root)
     except CidError as error:
@@ -90,7 +91,7 @@ def _release(name: str, root: str) -> Release:
 
 
 def name_release(name: str, root: Cid) -> Release:
-    """Take a manifest root for that of a release from now on. Raises BundleError for one that has another one."""
+    """Record the manifest root of a release. Raises BundleError if the release is known with another root."""
     release, known = _release(name, show(root)), known_releases()
     before, same = known.get(name), release_of(root)
     if before is not None and before.manifest_root != release.manifest_root:
@@ -107,29 +108,29 @@ def name_release(name: str, root: Cid) -> Release:
 
 
 def find_release(name: str, network: str | None = None) -> Release:
-    """The release that a name means; `v18` is that of `network` (default: mainnet). BundleError if there is none."""
+    """Return the release of a name; `v18` is that of `network` (default: mainnet). Raises BundleError."""
     version = name.partition("-")[0]
     wanted = name if name != version else f"{version}-{network or DEFAULT_NETWORK}"
     release = known_releases().get(wanted)
     if release is not None and network in (None, release.network):
         return release
     if release is not None:
-        raise BundleError(f"'{name}' is not a release for {network}: leave the network out, or name {version} alone")
+        raise BundleError(f"'{name}' is not a release for {network}: omit the network, or use {version} alone")
     networks = [known.network for known in known_releases().values() if f"v{known.version}" == version]
     if networks:
-        raise BundleError(f"there is no release '{wanted}': {version} is known for {', '.join(networks)}")
+        raise BundleError(f"unknown release '{wanted}': {version} is available for {', '.join(networks)}")
     versions = dict.fromkeys(f"v{known.version}" for known in releases().values())
-    raise BundleError(f"there is no release '{wanted}': known are {', '.join(versions)}, as in v18 or v18-devnet")
+    raise BundleError(f"unknown release '{wanted}': expected one of {', '.join(versions)}, as in v18 or v18-devnet")
 
 
 def release_of(root: Cid) -> Release | None:
-    """The release with this manifest root."""
+    """Return the release with this manifest root, or None."""
     text = show(root)
     return next((release for release in known_releases().values() if release.manifest_root == text), None)
 
 
 def actors_version(manifest: Manifest) -> int | None:
-    """The version of builtin-actors that a manifest is of; None for one that is neither a release nor our own."""
+    """Return the builtin-actors version of a manifest; None if it is neither a release nor our own."""
     release = release_of(manifest.root)
     if release is not None:
         return release.version
@@ -140,7 +141,7 @@ def actors_version(manifest: Manifest) -> int | None:
 
 
 def own_of(version: int) -> str | None:
-    """The name of this project's own set that has the newest methods of actors of a version."""
+    """Return the name of this project's own bundle with the newest methods of an actors version, or None."""
     record, variant = bundle_record(), f"v{version}"
     if variant in record.variants:
         return f"{OWN}-{variant}"
@@ -148,47 +149,47 @@ def own_of(version: int) -> str | None:
 
 
 def release_file(release: Release) -> Path:
-    """Where the file of a release is, or would be."""
+    """Return the path of a release's file, which need not exist."""
     return library_folder() / f"{release.name}.car"
 
 
 def downloaded_releases() -> Mapping[str, Path]:
-    """The files that are in the folder, by the names of their releases. Their content is not looked at."""
+    """Return the files of releases in the folder, by name. Their content is not checked."""
     try:
         found = {name: release_file(release) for name, release in known_releases().items()}
-    except BundleError:  # no home: nothing is kept there
+    except BundleError:  # no home folder
         return {}
     return {name: path for name, path in found.items() if path.is_file()}
 
 
 def unpinned_bundles() -> Mapping[str, Path]:
-    """The users' own bundles that are in the folder, by the names that they were given."""
+    """Return the users' own bundles in the folder, by name."""
     try:
         folder = library_folder() / _UNPINNED
         return {file.stem: file for file in sorted(folder.glob("*.car")) if OWN_NAME.fullmatch(file.stem)}
-    except (BundleError, OSError):  # no home, or no folder: nothing is kept there
+    except (BundleError, OSError):  # no home folder, or no such folder
         return {}
 
 
 def unpinned_file(name: str) -> Path:
-    """Where a user's own bundle is, or would be. BundleError for a name that means something else."""
+    """Return the path of a user's own bundle, which need not exist. Raises BundleError for a reserved name."""
     if not OWN_NAME.fullmatch(name) or name in own_bundles() or _VERSION.match(name):
         raise BundleError(
-            f"'{name}' cannot be the name of a bundle: expected a letter, then letters, digits, - and _, at most 40, "
-            "not one of this project's or of a release, as own or v18"
+            f"'{name}' is not a valid bundle name: expected a letter, then letters, digits, - and _, at most 40, "
+            "and not a reserved name such as own or v18"
         )
     return library_folder() / _UNPINNED / f"{name}.car"
 
 
 def remedy(release: Release) -> str:
-    """How a user gets a release, online and offline, in one sentence."""
+    """Return instructions to get a release, online and offline, in one sentence."""
     if release.url is None:
         return remedy_offline(release)
     return f"`hypervisor bundle fetch {release.name}` downloads it; offline, {remedy_offline(release)}"
 
 
 def remedy_offline(release: Release) -> str:
-    """How a user gets a release whose download does not work here."""
+    """Return instructions to get a release without a download."""
     return (
         f"get {release.published_as} (manifest root {release.manifest_root}) from "
         f"{release.url or 'where it came from'} on another machine and run `hypervisor bundle add FILE`"

@@ -1,4 +1,4 @@
-"""One call between actors, as it is asked for and as it ends."""
+"""A call between actors, and its result."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from store.cid import Cid
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it was asked for. `value` in attoFIL, `gas_limit` in milligas (None: all that is left)."""
+    """A call before its execution. `value` is in attoFIL, `gas_limit` in milligas (None: all remaining gas)."""
 
     from_: ActorID
     to: Address
@@ -21,23 +21,23 @@ class Call:
     gas_limit: int | None = None
     read_only: bool = False
     upgraded_from: Cid | None = None
-    """The code that the receiver had, where the call enters the `upgrade` of the code that it has now."""
+    """Previous code of the receiver, if the call enters the `upgrade` function of its new code."""
 
 
 @dataclass(frozen=True, slots=True)
 class LentCode:
-    """That accounts run contracts' code in their own names.
+    """Rules for accounts that run a contract's code in their own context.
 
-    `selfdestruct_pays` if SELFDESTRUCT there pays the account's balance out; it never ends the account.
+    If `selfdestruct_pays`, SELFDESTRUCT pays out the account's balance; it never deletes the account.
     """
 
     selfdestruct_pays: bool
 
 
 class CallResult(NamedTuple):
-    """How a call ended for its caller: exit code, returned block, the callee's own words.
+    """Result of a call for its caller: exit code, returned block and the callee's message.
 
-    `is_plain` if these say no more than the exit code.
+    `is_plain` is true if the message adds nothing to the exit code.
     """
 
     exit_code: int

@@ -1,14 +1,14 @@
-"""One message's calls: depth, value, transactions, and the way to a runtime.
+"""The calls of one message: depth, value transfer, transactions and dispatch to a runtime.
 
-The life of a call, in the order of the steps:
+The steps of a call, in order:
 
-    send              the interceptor may answer it; a tracer hears of it
-    with_transaction  what may be taken back is: the state tree, events, state accesses, the journal
-    send_unresolved   the rules find the receiver's actor, or bring it into being
-    send_resolved     the value moves
-    invoke            the runtime of the receiver's code runs it
+    send              the interceptor may respond in place of the callee; a tracer is notified
+    with_transaction  checkpoint the state tree, events, state accesses and the journal
+    send_unresolved   the rules resolve or create the receiver
+    send_resolved     transfer the value
+    invoke            the runtime of the receiver's code executes it
 
-Gas, written blocks and the count of created actors are not taken back. What differs between sets of rules is
+Gas, written blocks and the count of created actors are not rolled back. Differences between sets of rules are in
 `CallRules`. Source: ref-fvm fvm/src/call_manager/default.rs.
 """
 
@@ -46,7 +46,7 @@ MAX_CALL_DEPTH = 1024
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a transaction began."""
+    """Checkpoint at the start of a transaction."""
 
     tree: tuple[int, int]
     events: int
@@ -55,27 +55,27 @@ class Mark:
 
 
 class CallRules(Protocol):
-    """What a set of rules decides in the life of a call: who is called, and what runs its code.
+    """The parts of a call that depend on the set of rules: receiver resolution and execution of its code.
 
-    Filecoin's are `hypervisor.call_rules`. What calls and looks at actors cost are the call manager's `prices` and
-    `charges_access`, which rules may change while a call lasts.
+    Filecoin's are in `hypervisor.call_rules`. Prices of calls and state accesses are the call manager's `prices` and
+    `charges_access`, which rules may change during a call.
     """
 
     lent_code: LentCode | None
-    """What contracts see and do where accounts run code; None where accounts have none."""
+    """Behavior of contracts where accounts run code; None if accounts have no code."""
 
     def resolve(self, calls: "CallManager", call: Call) -> ActorID | CallResult:
-        """The receiver's actor, which may come into being now; or the result of a call that reaches none.
+        """Return the receiver, which may be created; or the result of a call without a receiver.
 
         Raises SyscallError.
         """
 
     def invoke(self, calls: "CallManager", call: Call, actor: ActorID, state: ActorState) -> CallResult:
-        """Run the receiver's code (`CallManager.invoke`), or answer in its place."""
+        """Run the receiver's code (`CallManager.invoke`), or return a result in its place."""
 
 
 class CallManager:
-    """Everything that lives as long as one message."""
+    """State with the lifetime of one message."""
 
     def __init__(
         self,
@@ -110,27 +110,27 @@ class CallManager:
         self.invocations = 0
         self.depth = 0
         self.backtrace = Backtrace()
-        """The last failure in the call in force, which may explain it if that fails, too; empty after a success."""
+        """Last failure within the current call, which may explain its own failure; empty after a success."""
         self.charges_access = True
-        """Whether looks at actors and changes of them have their price now."""
+        """True if lookups and updates of actors are charged at present."""
         self._access = AccessTracker(self.prices, origin, receiver)
         upgrades = machine.context.network.rules.upgrades_actors
         self.call_stack: list[tuple[ActorID, bool]] | None = [] if upgrades else None
-        """The actors at work, outermost first, and whether their `upgrade` is; only where actors upgrade themselves."""
+        """Active actors, outermost first, each with whether its `upgrade` runs; only if actors can upgrade."""
 
     # --- calls ------------------------------------------------------------------------------------------------
 
     def send(self, call: Call) -> CallResult:
-        """Make a call in a transaction of its own, taken back unless it exits with 0.
+        """Make a call in its own transaction, which is rolled back unless it exits with 0.
 
-        Raises SyscallError (the caller sees an error number), OutOfGas, Fatal.
+        Raises SyscallError (the caller sees an error number), OutOfGas and Fatal.
         """
         if self.interceptor is not None:
             return self.interceptor.send(self, call, self._send_traced)
         return self.with_transaction(call) if self.tracer is None else self._send_traced(call)
 
     def trace_intercepted(self, call: Call, result: CallResult) -> CallResult:
-        """Trace a call that an interceptor answered in the callee's place; the result as it is."""
+        """Trace a call that an interceptor handled in place of the callee, and return its result."""
         if self.tracer is not None:
             self._trace_start(call)
             self.tracer.event(_call_ended(result, 0))
@@ -150,14 +150,14 @@ class CallManager:
         return result
 
     def used_by(self, result: CallResult | None, before: int) -> int:
-        """What traces say that a call has used, which has just ended so (None: with an error); `before` it in milligas.
+        """Return the milligas that traces report for a call that has just ended; `before` is the use at its start.
 
-        Rules may count otherwise.
+        `result` is None if it raised an error. Rules may override this.
         """
         return self.gas.used - before
 
     def with_transaction(self, call: Call) -> CallResult:
-        """Make a call that is taken back unless it exits with 0."""
+        """Make a call that is rolled back unless it exits with 0."""
         mark = self.begin()
         self.backtrace.clear()
         try:
@@ -179,11 +179,11 @@ class CallManager:
         return result
 
     def _with_limits(self, call: Call) -> CallResult:
-        """The call a level deeper, within its own gas limit if it has one: running out of that is an exit, no end."""
+        """Make the call one level deeper and within its gas limit; exceeding its own limit is an exit code."""
         limit, memory = call.gas_limit, self.memory.used
         if self.depth >= self.max_depth:
             if limit is not None and self.machine.context.network.rules.refused_depth_keeps_limit:
-                self.gas.push(limit)  # and nothing closes the limit's frame: that generation's oversight
+                self.gas.push(limit)  # ref-fvm of that generation never closes this gas frame
             raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"calls nest deeper than {self.max_depth}")
         if limit is not None:
             self.gas.push(limit)
@@ -202,7 +202,7 @@ class CallManager:
         raise exhausted
 
     def send_unresolved(self, call: Call) -> CallResult:
-        """Find the receiver, then send."""
+        """Resolve the receiver, then send."""
         receiver = self.rules.resolve(self, call)
         if isinstance(receiver, CallResult):
             return receiver
@@ -215,7 +215,7 @@ class CallManager:
             self.call_stack.pop()
 
     def send_resolved(self, call: Call, actor: ActorID) -> CallResult:
-        """Value, then code: the call once its receiver is known."""
+        """Transfer the value and run the code of a resolved receiver."""
         state = self.get_actor(actor)
         if state is None:
             raise SyscallError(ErrorNumber.NOT_FOUND, f"actor {call.to} does not exist")
@@ -231,7 +231,7 @@ class CallManager:
         return self.rules.invoke(self, call, actor, state)
 
     def invoke(self, call: Call, actor: ActorID, state: ActorState) -> CallResult:
-        """Dispatch by code CID, run, and take over what came back."""
+        """Dispatch by code CID, run the code, and accept the returned block."""
         self.invocations += 1
         code = state.code
         context = InvocationContext(
@@ -251,7 +251,7 @@ class CallManager:
         if self.tracer is not None:
             self.tracer.event(Dispatched(actor, code, name, state.delegated_address))
         if call.upgraded_from is not None:
-            # CBOR, not DAG-CBOR: the code is not reachable by it (ref-fvm call_manager/mod.rs `into_params`).
+            # CBOR, not DAG-CBOR, so the code is not reachable from it (ref-fvm call_manager/mod.rs `into_params`).
             info = kernel.ipld.accept(Block(CBOR, encode([link(call.upgraded_from)])))
             enter = partial(runtime.upgrade, kernel, code, params, info)
             outcome = self.machine.stacks.run(enter, self.gas.exhaust) if needs_fresh_stack(self.depth - 1) else enter()
@@ -272,8 +272,9 @@ class CallManager:
         return CallResult(outcome.exit_code, block, outcome.message, outcome.is_plain)
 
     def upgrade(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
-        """Give an actor other code, and no delegated address, and make a call of the new code's `upgrade`: all of it
-        is taken back unless that exits with 0. Source: ref-fvm kernel/default.rs `upgrade_actor`.
+        """Replace an actor's code, clear its delegated address, and call `upgrade` of the new code.
+
+        Everything is rolled back unless the call exits with 0. Source: ref-fvm kernel/default.rs `upgrade_actor`.
         """
         mark, used = self.begin(), self.gas.used
         if self.tracer is not None:
@@ -298,19 +299,19 @@ class CallManager:
         return result
 
     def install(self, code: Cid) -> None:
-        """Have the runtime of a code check and compile its module."""
+        """Validate and compile the module of a code CID with its runtime."""
         try:
             services = InstallServices(self.machine.installed_module, self.gas.charge)
             self.machine.registry.runtime_for(code)[1].prepare({code: self.machine.store.get(code)}, services=services)
         except UnlinkableModule:
-            return  # found out when an actor runs it, and fatal then: the network's machine does not look now
+            return  # like ref-fvm, which detects this only when an actor runs the code; it is fatal then
         except (BlockNotFound, InvalidModule) as error:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{show(code)} cannot be installed: {error}") from error
 
-    # --- actors, each access paid for -------------------------------------------------------------------------
+    # --- actors, with access charges --------------------------------------------------------------------------
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
-        """Look an actor up."""
+        """Look up an actor."""
         if not self.charges_access or self._access.level(actor) is not None:
             return self.tree.get_actor(actor)
         self._access.charge_read(actor, self.gas)
@@ -319,18 +320,18 @@ class CallManager:
         return state
 
     def set_actor(self, actor: ActorID, state: ActorState) -> None:
-        """Change or create an actor."""
+        """Update or create an actor."""
         if self.charges_access:
             self._access.charge_update(actor, self.gas)
         self.tree.set_actor(actor, state)
 
     def delete_actor(self, actor: ActorID) -> None:
-        """Take an actor out of the state."""
+        """Delete an actor from the state."""
         self._access.charge_update(actor, self.gas)
         self.tree.delete_actor(actor)
 
     def transfer(self, from_: ActorID, to: ActorID, value: TokenAmount) -> None:
-        """Move money. INSUFFICIENT_FUNDS, NOT_FOUND or (negative) ILLEGAL_ARGUMENT."""
+        """Transfer attoFIL. Raises INSUFFICIENT_FUNDS, NOT_FOUND, or ILLEGAL_ARGUMENT for a negative value."""
         if value < 0:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"cannot transfer {value} attoFIL")
         sender = self.get_actor(from_)
@@ -346,20 +347,20 @@ class CallManager:
         self.set_actor(to, receiver.with_balance(receiver.balance + value))
 
     def create_actor(self, actor: ActorID, code: Cid, delegated: Address | None) -> None:
-        """Give code to an ID that the init actor chose."""
+        """Create an actor with the ID that the init actor chose."""
         placeholder = self.machine.manifest.code("placeholder")
         if code == placeholder:
-            raise SyscallError(ErrorNumber.FORBIDDEN, "a placeholder comes into being by a send only")
+            raise SyscallError(ErrorNumber.FORBIDDEN, "placeholders are created by sends only")
         existing = self.get_actor(actor)
         if existing is None:
             self.gas.charge("OnCreateActor", self.prices.actor_create, self.prices.actor_create)
             state = ActorState(code, delegated_address=delegated)
         elif existing.code != placeholder:
-            raise SyscallError(ErrorNumber.FORBIDDEN, f"actor f0{actor} exists already")
+            raise SyscallError(ErrorNumber.FORBIDDEN, f"actor f0{actor} already exists")
         elif existing.delegated_address is None:
             raise Fatal(f"placeholder f0{actor} has no delegated address")
         elif existing.delegated_address != delegated:
-            raise SyscallError(ErrorNumber.FORBIDDEN, f"placeholder f0{actor} has another delegated address")
+            raise SyscallError(ErrorNumber.FORBIDDEN, f"placeholder f0{actor} has a different delegated address")
         else:
             state = replace(existing, code=code)
         self.set_actor(actor, state)
@@ -368,7 +369,7 @@ class CallManager:
     # --- events -----------------------------------------------------------------------------------------------
 
     def add_event(self, event: StampedEvent) -> None:
-        """Keep an actor's event, unless the call that it is of fails; interceptor and tracer hear of it now."""
+        """Record an actor's event; it is discarded if the call fails. Interceptor and tracer are notified."""
         self.events.append(event)
         if self.interceptor is not None:
             self.interceptor.on_event(self, event)
@@ -379,11 +380,11 @@ class CallManager:
     # --- transactions -----------------------------------------------------------------------------------------
 
     def begin(self) -> Mark:
-        """Begin a transaction: `tree.commit` keeps what happens from now on, `rollback` takes it back."""
+        """Begin a transaction: `tree.commit` keeps its changes, `rollback` undoes them."""
         return Mark(self.tree.begin(), len(self.events), self._access.mark(), self.journal.mark())
 
     def rollback(self, mark: Mark) -> None:
-        """Take back what happened since the mark."""
+        """Undo the changes since the checkpoint."""
         self.tree.rollback(mark.tree)
         del self.events[mark.events :]
         self._access.rollback(mark.access)
@@ -415,6 +416,6 @@ class CallManager:
 
 
 def _call_ended(result: CallResult, used: int) -> CallEnded:
-    """The end of a call that has an exit code; `used` in milligas."""
+    """Return the trace event for the end of a call with an exit code; `used` is in milligas."""
     block = result.block or Block(0, b"")
     return CallEnded(result.exit_code, block.data, block.codec, used, message=result.message, is_plain=result.is_plain)

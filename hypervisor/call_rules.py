@@ -1,6 +1,6 @@
-"""Filecoin's rules of calls: what an address stands for, and which sends bring an account into being.
+"""Filecoin's call rules: resolution of addresses, and accounts created by sends.
 
-Rules: ref-fvm fvm/src/call_manager/default.rs `create_actor_from_send`; FIP-0055 for placeholders.
+Source: ref-fvm fvm/src/call_manager/default.rs `create_actor_from_send`; FIP-0055 for placeholders.
 """
 
 from typing import Final
@@ -21,22 +21,22 @@ _ZERO_BLS_KEY = b"\xc0" + bytes(47)
 
 
 class FilecoinCallRules:
-    """See `hypervisor.call_manager.CallRules`. They keep nothing of a message."""
+    """Implementation of `hypervisor.call_manager.CallRules`, without state per message."""
 
     def __init__(self) -> None:
         self.lent_code: LentCode | None = None
 
     def resolve(self, calls: CallManager, call: Call) -> ActorID:
-        """The actor of an address; a key's or an Ethereum address comes into being with the first send to it."""
+        """Return the actor at an address; a key or Ethereum address is created by the first send."""
         actor = calls.tree.lookup_id(call.to)
         return self._create_from_send(calls, call) if actor is None else actor
 
     def invoke(self, calls: CallManager, call: Call, actor: ActorID, state: ActorState) -> CallResult:
-        """Every actor's code runs."""
+        """Run the actor's code."""
         return calls.invoke(call, actor, state)
 
     def _create_from_send(self, calls: CallManager, call: Call) -> ActorID:
-        """An account or a placeholder for an address without an actor."""
+        """Create an account or a placeholder for an address without an actor."""
         address = call.to
         is_key = address.protocol in (Protocol.SECP256K1, Protocol.BLS)
         if not is_key and not is_eth_namespace(address):
@@ -54,7 +54,7 @@ class FilecoinCallRules:
         if calls.tracer is not None:
             calls.tracer.event(ActorCreated(actor, address))
         if is_key:
-            # The constructor runs at the depth of the send, and its exit code is ignored: the network's rule.
+            # Network rule: the constructor runs at the depth of the send, and its exit code is ignored.
             params = Block(CBOR, encode(address.to_bytes()))
             calls.send_resolved(Call(SYSTEM_ACTOR, Address.id(actor), METHOD_CONSTRUCTOR, params), actor)
         return actor

@@ -1,4 +1,4 @@
-"""What holds for every message of one epoch, and what holds for one invocation."""
+"""The context of all messages of an epoch, and the context of one invocation."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,12 +10,12 @@ from hypervisor.types import ActorID, ChainEpoch, MethodNumber, TokenAmount
 
 DEVNET_CHAIN_ID = 31_415_926
 FILECOIN: Final = "filecoin"
-"""The name of the machine's own set of rules."""
+"""Name of the machine's default set of rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class MachineContext:
-    """The epoch's context. Timestamp in Unix seconds, money in attoFIL. Source: ref-fvm machine::MachineContext."""
+    """Context of an epoch: timestamp in Unix seconds, amounts in attoFIL. Source: ref-fvm machine::MachineContext."""
 
     network: NetworkVersion = LATEST
     epoch: ChainEpoch = ChainEpoch(0)
@@ -24,16 +24,16 @@ class MachineContext:
     chain_id: int = DEVNET_CHAIN_ID
     circulating_supply: TokenAmount = TokenAmount(0)
     rules: str = FILECOIN
-    """The name of the set of rules; see `hypervisor.rules`."""
+    """Name of the set of rules; see `hypervisor.rules`."""
     block: object | None = None
-    """What a set of rules other than Filecoin's adds to the epoch, or a tool; the machine does not look inside."""
+    """Data that a set of rules or a tool adds to the epoch; opaque to the machine."""
     precompiles: PrecompileTable | None = None
-    """Users' precompiles beside those of the rules (`hypervisor.precompile_registration`)."""
+    """User-defined precompiles in addition to those of the rules (`hypervisor.precompile_registration`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvocationContext:
-    """One invocation: who calls whom, with what. `origin_address` is the sender as the message wrote it."""
+    """Parameters of one invocation. `origin_address` is the sender as written in the message."""
 
     origin: ActorID
     origin_address: Address

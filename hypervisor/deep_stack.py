@@ -1,13 +1,13 @@
-"""Calls as deep as the network allows, whatever Python's own stack bears.
+"""Deep call nesting, independent of the size of Python's own stack.
 
-1,024 nested calls cross Python, ctypes and WASM. From Python 3.12 the frames of C code are counted for each thread and
-no setting raises that limit; and a WASM guest may use 4 MiB of native stack a level. So code runs on threads with a
-large stack, a fresh one every few levels, and the caller waits on a lock (an interrupted `Thread.join` marks a
-running thread as finished on 3.11 and 3.12). The first level is off the caller's thread too: on the main thread a
-signal handler may raise between any two instructions, inside a callback from WASM too.
+1,024 nested calls cross Python, ctypes and WASM. From Python 3.12 on, C frames are counted per thread against a fixed
+limit, and a WASM guest may use 4 MiB of native stack per level. Therefore code runs on threads with a large stack, a
+new one every few levels, and the caller waits on a lock (an interrupted `Thread.join` marks a running thread as
+finished on 3.11 and 3.12). The first level runs on another thread too: on the main thread a signal handler may raise
+between any two instructions, even inside a callback from WASM.
 
-Threads are parked and used again: starting one takes some 100 microseconds, waking one 15. A thread that has a large
-stack already may `adopt`: what it executes begins on its own stack, and no other thread is woken.
+Threads are pooled: starting one takes about 100 microseconds, waking one 15. A thread that already has a large stack
+may `adopt`: its executions begin on its own stack, without another thread.
 """
 
 import os
@@ -23,18 +23,18 @@ T = TypeVar("T")
 
 LEVELS_PER_STACK = 8
 STACK_BYTES = 64 << 20
-_LOOK_AROUND = 0.5  # seconds: a signal that comes just before the wait begins does not end it
+_LOOK_AROUND = 0.5  # seconds; a signal just before the wait begins does not end the wait
 _stack_size = threading.Lock()
 
 
 def needs_fresh_stack(level: int) -> bool:
-    """True at the levels of nested code where it must continue on another thread: 0, 8, 16, ..."""
+    """Return True for nesting levels that must continue on another thread: 0, 8, 16, ..."""
     return level % LEVELS_PER_STACK == 0
 
 
 @contextmanager
 def large_stacks() -> Iterator[None]:
-    """Threads that are started meanwhile get a large stack."""
+    """Give a large stack to threads started in this context."""
     with _stack_size:
         before = threading.stack_size(STACK_BYTES)
         try:
@@ -44,34 +44,34 @@ def large_stacks() -> Iterator[None]:
 
 
 class ExecutionThread:
-    """A thread with a large stack, on which executions begin one after the other. `interrupt` is for other threads."""
+    """A thread with a large stack that runs executions sequentially. `interrupt` is for other threads."""
 
     __slots__ = ("_end", "_interrupted")
 
     def __init__(self) -> None:
         self._end: Callable[[], None] | None = None
-        """What ends the execution that runs."""
+        """Callback that ends the running execution."""
         self._interrupted = False
 
     @property
     def is_executing(self) -> bool:
-        """Whether an execution runs: it alone may be ended by `interrupt`, and by nothing that raises in its midst."""
+        """True if an execution is running; only `interrupt` may end it."""
         return self._end is not None
 
     def adopt(self) -> None:
-        """Let executions of the calling thread begin on its own stack from now on."""
+        """Let executions of the calling thread begin on its own stack."""
         _local.own = self
 
     def interrupt(self) -> None:
-        """Let nothing begin any more, and what runs end: in this order, so that none slips through between."""
+        """Prevent new executions, then end the running one, in this order to avoid a race."""
         self._interrupted = True
         end = self._end
         if end is not None:
             end()
 
     def run(self, work: Callable[[], T], interrupted: Callable[[], None]) -> T:
-        """Execute on the calling thread, to which this belongs. Raises KeyboardInterrupt where that was interrupted."""
-        _local.own = None  # an execution within this one begins on a stack of its own
+        """Execute on the calling thread, which owns this object. Raises KeyboardInterrupt if interrupted."""
+        _local.own = None  # a nested execution needs a separate stack
         self._end = interrupted
         try:
             self._check()
@@ -88,17 +88,17 @@ class ExecutionThread:
 
 
 class _ThreadLocal(threading.local):
-    """What holds for the calling thread."""
+    """Data of the calling thread."""
 
     own: ExecutionThread | None = None
-    """The one that it has adopted, while no execution runs there."""
+    """The adopted `ExecutionThread`, while no execution runs on it."""
 
 
 _local = _ThreadLocal()
 
 
 class Stacks:
-    """Parked threads with large stacks. Nothing of an execution stays in them."""
+    """A pool of threads with large stacks."""
 
     def __init__(self) -> None:
         self._workers: list[_Worker] = []
@@ -106,10 +106,11 @@ class Stacks:
         weakref.finalize(self, _dismiss, self._workers)
 
     def run(self, work: Callable[[], T], interrupted: Callable[[], None]) -> T:
-        """Run `work` on a stack of its own and return or raise what it does; MemoryError where there is none to be had.
+        """Run `work` on a separate stack, and return its result or raise its error.
 
-        Where the waiting thread is interrupted (Ctrl-C), `interrupted` is called so that the work ends soon, and the
-        interrupt is raised once it has. A thread with an `ExecutionThread` of its own runs the work itself.
+        If the waiting thread is interrupted (Ctrl-C), calls `interrupted` so that the work ends soon, and raises the
+        interrupt afterwards. A thread with its own `ExecutionThread` runs the work itself. Raises MemoryError if no
+        thread can start.
         """
         own = _local.own
         if own is not None:
@@ -124,14 +125,13 @@ class Stacks:
             result: T = job.result
             return result
         finally:
-            del job, interrupt  # a kept traceback would hold every frame of the call in a cycle
+            del job, interrupt  # avoid a reference cycle that keeps all frames of the call alive
 
     def on_one_thread(self, work: Callable[[], T]) -> T:
-        """Run `work` on a stack of its own, as `run` does; what it runs in its turn, level by level, begins there.
+        """Run `work` like `run`, with all its executions on that thread's stack.
 
-        For several executions, each of which would wake a thread and wait for it. An interrupt ends the execution that
-        runs, which raises KeyboardInterrupt in `work`, and so does each that would begin; it is raised once `work` has
-        ended, however it did.
+        Avoids waking a thread per execution. An interrupt ends the running execution, which raises KeyboardInterrupt in
+        `work`, as does each later one; it is raised again once `work` has ended.
         """
         if _local.own is not None:
             return work()
@@ -147,12 +147,12 @@ class Stacks:
         return self.run(on_own_stack, own.interrupt)
 
     def dismiss(self) -> None:
-        """End the parked threads; the next run starts new ones."""
+        """End the pooled threads; the next run starts new ones."""
         workers, self._workers[:] = list(self._workers), []
         _dismiss(workers)
 
     def _idle_worker(self) -> "_Worker":
-        if self._process != os.getpid():  # a forked process has the list without the threads
+        if self._process != os.getpid():  # a forked process inherits the list but not the threads
             self._workers.clear()
             self._process = os.getpid()
         for worker in self._workers:
@@ -164,7 +164,7 @@ class Stacks:
 
 
 class _Job:
-    """One piece of work, and what became of it. `taken` and `finished` are set by the worker, once."""
+    """A unit of work and its result. `taken` and `finished` are set once, by the worker."""
 
     __slots__ = ("done", "error", "finished", "result", "taken", "work")
 
@@ -178,25 +178,27 @@ class _Job:
 
 
 class _Worker:
-    """One thread: it sleeps until it is given a job, and says when the job is done."""
+    """A thread that waits for jobs and signals their completion."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._job: _Job | None = None
         try:
             with large_stacks():
-                start_new_thread(_live, (self._jobs,))  # `Thread.start` cannot bear an interrupt
-        except RuntimeError as error:  # the process has a limit of its own, on memory or on threads
-            raise MemoryError(f"no thread with a stack of {STACK_BYTES >> 20} MiB for a nested call: {error}") from None
+                start_new_thread(_live, (self._jobs,))  # unlike `Thread.start`, this is safe to interrupt
+        except RuntimeError as error:  # a limit of the process on memory or threads
+            raise MemoryError(
+                f"cannot start a thread with a stack of {STACK_BYTES >> 20} MiB for a nested call: {error}"
+            ) from None
 
     def is_idle(self) -> bool:
         return self._job is None or self._job.finished
 
     def run(self, job: _Job, interrupted: Callable[[], None]) -> BaseException | None:
-        """Have the job done and return the interrupt that came meanwhile.
+        """Have the job done, and return an interrupt that occurred meanwhile.
 
-        An interrupt may come between any two instructions: so a job that was not taken is handed over again (the thread
-        takes it once), and a finished job is waited for no more.
+        An interrupt may occur between any two instructions. Therefore a job that was not taken is queued again (the
+        thread takes it once), and a finished job is not waited for.
         """
         interrupt: BaseException | None = None
         while not job.finished:
@@ -207,7 +209,7 @@ class _Worker:
                     self._job = job
                     self._jobs.put(job)
                 job.done.acquire(timeout=_LOOK_AROUND)
-            except BaseException as error:  # noqa: BLE001  # an interrupt may not leave the work unattended
+            except BaseException as error:  # noqa: BLE001  # keep waiting for the work after an interrupt
                 interrupt = error
         self._job = None
         return interrupt
@@ -223,7 +225,7 @@ def _live(jobs: "SimpleQueue[_Job | None]") -> None:
         job.taken = True
         try:
             job.result = job.work()
-        except BaseException as error:  # noqa: BLE001  # carried over to the waiting thread
+        except BaseException as error:  # noqa: BLE001  # raised again in the waiting thread
             job.error = error
         job.finished = True
         job.done.release()

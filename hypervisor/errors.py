@@ -1,20 +1,21 @@
-"""Every error of the machine, and the three kinds that execution never mixes.
+"""The errors of the machine.
 
     HypervisorError
-    |- InvalidInput            what the caller handed to the machine is malformed (also a ValueError)
+    |- InvalidInput            malformed input from a caller (also a ValueError)
     |  |- AddressError         an address
-    |  |- MessageError         a message, receipt or number in it
+    |  |- MessageError         a message, a receipt or a number in one
     |  |- BundleError          a bundle of built-in actors
-    |  `- InvalidModule        a WASM module that the consensus rules refuse
-    |     `- UnlinkableModule  one that compiles, but lacks its memory, an import or the type of its entry
+    |  `- InvalidModule        a WASM module that the consensus rules reject
+    |     `- UnlinkableModule  one that compiles, but has invalid imports, memory or entry point
     |- RuntimeUnavailable      no runtime of that name is installed
-    |- SyscallError            goes back to the guest as an error number; the guest goes on
-    |- ActorExit               an actor ended itself; unwinds to its caller
+    |- SyscallError            returned to the guest as an error number; the guest continues
+    |- ActorExit               an actor exited; unwinds to its caller
     |- OutOfGas                unwinds to the nearest caller that still has gas
-    `- Fatal                   a defect of ours or of the store; never turned into a receipt in silence
+    `- Fatal                   a defect of this project or of the store; never silently turned into a receipt
 
-`store` has its own tree (`store.blockstore.StoreError`). A block that reachable state lacks is `Fatal`; any other store
-error met while executing is raised as it is, with the message taken back.
+Execution distinguishes SyscallError, exits (ActorExit, OutOfGas) and Fatal strictly. `store` has its own errors
+(`store.blockstore.StoreError`). A missing block of reachable state is `Fatal`; any other store error during execution
+is raised unchanged after the message was rolled back.
 """
 
 from typing import ClassVar
@@ -23,45 +24,45 @@ from hypervisor.exit_codes import ErrorNumber, exit_name
 
 
 class HypervisorError(Exception):
-    """The root of this project's errors outside `store`."""
+    """Base class of this project's errors outside `store`."""
 
     has_lines: ClassVar[bool] = False
-    """Whether the text is of several lines; else a line's end in it is a stranger's, and is shown as its escape."""
+    """True if the text has several lines; otherwise line breaks in it come from input and are escaped."""
 
 
 class InvalidInput(HypervisorError, ValueError):
-    """Something handed in from outside is malformed; the text says what, with which value."""
+    """Raised for malformed input; the message states the problem and the value."""
 
 
 class AddressError(InvalidInput):
-    """Bytes or text that are no Filecoin address."""
+    """Raised for bytes or text that are not a Filecoin address."""
 
 
 class MessageError(InvalidInput):
-    """A message, receipt or number in one that cannot be encoded or decoded."""
+    """Raised for a message, a receipt or a number in one that cannot be encoded or decoded."""
 
 
 class BundleError(InvalidInput):
-    """A bundle of built-in actors that is incomplete or inconsistent."""
+    """Raised for an unavailable, incomplete or inconsistent bundle of built-in actors."""
 
 
 class InvalidModule(InvalidInput):
-    """A WASM module that the machine's rules refuse."""
+    """Raised for a WASM module that the machine's rules reject."""
 
 
 class UnlinkableModule(InvalidModule):
-    """A WASM module that compiles and cannot run: an import is no syscall, its memory or its `invoke` is not in order.
+    """Raised for a WASM module that compiles but has an invalid import, memory or `invoke` function.
 
-    The network's machine finds this out when an actor runs it, not when it compiles the module.
+    The network detects this when an actor runs the module, not when it compiles it.
     """
 
 
 class RuntimeUnavailable(HypervisorError):
-    """No runtime is registered under the name that a code CID asks for."""
+    """Raised when no runtime is registered under the name for a code CID."""
 
 
 class SyscallError(HypervisorError):
-    """A kernel operation refused; `number` is what the guest sees."""
+    """Raised when a kernel operation fails; the guest sees `number`."""
 
     def __init__(self, number: ErrorNumber, message: str) -> None:
         super().__init__(f"{number.name}: {message}")
@@ -70,9 +71,9 @@ class SyscallError(HypervisorError):
 
 
 class ActorExit(HypervisorError):
-    """An actor ended its invocation with `code` and, perhaps, a block (a handle of its own registry, 0 = none).
+    """Raised when an actor exits with `code` and optionally a block (a handle of its registry, 0 = none).
 
-    `is_plain` if the message says no more than the code.
+    `is_plain` is true if the message adds nothing to the code.
     """
 
     def __init__(self, code: int, block: int = 0, message: str = "", *, is_plain: bool = False) -> None:
@@ -84,10 +85,10 @@ class ActorExit(HypervisorError):
 
 
 class OutOfGas(HypervisorError):
-    """The gas limit in force was reached; everything within that limit counts as used."""
+    """Raised when the current gas limit is reached; all gas within that limit is used."""
 
 
 class Fatal(HypervisorError):
-    """Execution cannot go on: a missing block, a broken state tree, code that is not there. Carries its context."""
+    """Raised when execution cannot continue: a missing block, a malformed state tree, missing code."""
 
     has_lines = True

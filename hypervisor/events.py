@@ -1,7 +1,7 @@
-"""Actor events: their shape, and the AMT root that a receipt carries.
+"""Actor events, and the AMT root of events in a receipt.
 
-Rules: ref-fvm shared/src/event and the call manager's accumulator; FIP-0049. Nothing but the root is kept by the
-machine: the caller that applies messages gets the list, and a chain stores it beside its receipts.
+The machine stores nothing but the root: the caller that applies messages gets the list of events, and a chain stores it
+with its receipts. Source: ref-fvm shared/src/event and the call manager's accumulator; FIP-0049.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ MAX_VALUES_LENGTH = 8192
 
 
 class EventFlags(IntFlag):
-    """What of an entry an index should hold."""
+    """Parts of an entry that an index should contain."""
 
     INDEXED_KEY = 1
     INDEXED_VALUE = 2
 
 
 class EventEntry(NamedTuple):
-    """One key and value of an event; `codec` says how the value's bytes are to be read (RAW or CBOR)."""
+    """A key and value of an event; `codec` is the encoding of the value (RAW or CBOR)."""
 
     flags: int
     key: str
@@ -43,17 +43,17 @@ class StampedEvent(NamedTuple):
     entries: tuple[EventEntry, ...]
 
     def fields(self) -> list[object]:
-        """The tuple of the wire: emitter, entries."""
+        """Return the fields of the wire format: emitter, entries."""
         return [self.emitter, [[entry.flags, entry.key, entry.codec, entry.value] for entry in self.entries]]
 
 
 def events_root(events: Sequence[StampedEvent]) -> Cid | None:
-    """The root of the AMT of a message's events, None where there are none."""
+    """Return the root of the AMT of a message's events, or None if there are none."""
     return put_events(MemoryStore(), events)
 
 
 def put_events(store: Blockstore, events: Sequence[StampedEvent]) -> Cid | None:
-    """Store the AMT of a message's events; its root, None where there are none."""
+    """Store the AMT of a message's events, and return its root, or None if there are none."""
     if not events:
         return None
     values = [event.fields() for event in events]

@@ -1,7 +1,7 @@
-"""Applies one message: the sender's checks, prepaid gas, the call, and who gets what of the money for gas.
+"""Application of one message: preflight checks, gas prepayment, the call, and settlement of gas costs.
 
-Rules: ref-fvm fvm/src/executor/default.rs. A message that fails a check changes nothing and costs
-the miner, not the sender.
+A message that fails a preflight check changes nothing and costs the miner, not the sender. Source: ref-fvm
+fvm/src/executor/default.rs.
 """
 
 from dataclasses import dataclass, replace
@@ -27,16 +27,16 @@ from store.cid import CBOR, RAW
 
 _MAX_I64 = (1 << 63) - 1
 _LAST_NONCE = (1 << 64) - 1
-"""No message follows it: the count that would stand in the state has 64 bits."""
+"""Nonce after which no message is valid, since the next one would exceed 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
-    """What became of a message: the receipt, the money for gas, the events, words for people.
+    """Result of a message: the receipt, the gas costs, the events and descriptions of a failure.
 
-    `message` is the first call's own, `reason` what the failure began with where that explains it
-    (`hypervisor.backtrace`). `fatal` is set where execution could not go on; the receipt then says 10 and takes the
-    whole gas limit, as the network's does, and the error carries the context.
+    `message` comes from the first call, `reason` describes the original failure if that explains it
+    (`hypervisor.backtrace`). `fatal` is set if execution could not continue; the receipt then has exit code 10 and uses
+    the whole gas limit, as on the network, and the error has the context.
     """
 
     receipt: Receipt
@@ -69,17 +69,17 @@ class ApplyResult:
 
     @property
     def exit_code(self) -> int:
-        """The receipt's exit code."""
+        """Exit code of the receipt."""
         return self.receipt.exit_code
 
     @property
     def return_data(self) -> bytes:
-        """The receipt's return value."""
+        """Return value of the receipt."""
         return self.receipt.return_data
 
     @property
     def gas_used(self) -> Gas:
-        """The receipt's gas."""
+        """Gas used according to the receipt."""
         return self.receipt.gas_used
 
 
@@ -90,7 +90,7 @@ class _Sender:
 
 
 class _PreflightFailure(Exception):
-    """A preflight check failed."""
+    """Raised when a preflight check fails."""
 
     def __init__(self, code: ExitCode, message: str, penalty: int) -> None:
         super().__init__(message)
@@ -108,12 +108,12 @@ class Executor:
     def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
         """Apply a message that takes `raw_length` bytes on chain.
 
-        Implicit messages (cron, rewards, reads from outside) have no checks of nonce, balance and sender, and pay
-        nothing. The message is one that `Message.check` takes; raises MessageError for a gas limit or length that no
-        message may have; a store's error leaves the state as it was.
+        Implicit messages (cron, rewards, external reads) skip the checks of nonce, balance and sender, and pay nothing.
+        The message must satisfy `Message.check`. Raises MessageError for an invalid gas limit or length; a store error
+        leaves the state unchanged.
         """
         if raw_length < 0:
-            raise MessageError(f"a message of {raw_length} bytes: expected no less than 0")
+            raise MessageError(f"the message length of {raw_length} bytes is negative")
         if not 0 < message.gas_limit <= _MAX_I64:
             raise MessageError(f"gas limit {message.gas_limit} is not between 1 and 2^63 - 1")
         tracer = self._machine.tracer
@@ -142,7 +142,7 @@ class Executor:
             return result
         return self._settle(message, sender, result)
 
-    # --- before -----------------------------------------------------------------------------------------------
+    # --- preflight checks -------------------------------------------------------------------------------------
 
     def _implicit_sender(self, message: Message) -> ActorID:
         sender = self._machine.state_tree.lookup_id(message.from_)
@@ -151,24 +151,24 @@ class Executor:
         return sender
 
     def _preflight(self, message: Message, inclusion: int) -> ActorID:
-        """The checks in the network's order; prepays the gas and counts the nonce up."""
+        """Run the checks in the network's order, prepay the gas and increment the nonce."""
         base_fee = self._machine.context.base_fee
         needed = -(-inclusion // MILLIGAS_PER_GAS)
         if needed > message.gas_limit:
-            text = f"gas limit {message.gas_limit} does not cover the inclusion of the message: {needed}"
+            text = f"gas limit {message.gas_limit} is less than the inclusion cost of {needed} gas"
             raise _PreflightFailure(ExitCode.SYS_OUT_OF_GAS, text, base_fee * needed)
         penalty = base_fee * message.gas_limit
         sender = self._valid_sender(message, penalty)
         state = sender.state
         if message.nonce != state.nonce:
-            text = f"nonce {message.nonce} of {message.from_} is not the next one, {state.nonce}"
+            text = f"nonce {message.nonce} of {message.from_} does not match the expected nonce {state.nonce}"
             raise _PreflightFailure(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
         if state.nonce == _LAST_NONCE:
-            text = f"{message.from_} has used all its nonces"
+            text = f"{message.from_} has no nonces left"
             raise _PreflightFailure(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
         cost = message.gas_fee_cap * message.gas_limit
         if state.balance < cost:
-            text = f"{message.from_} has {state.balance} attoFIL, and gas may cost {cost}"
+            text = f"{message.from_} has {state.balance} attoFIL, but gas may cost {cost}"
             raise _PreflightFailure(ExitCode.SYS_SENDER_STATE_INVALID, text, penalty)
         left = TokenAmount(state.balance - cost)
         paid = ActorState(state.code, state.head, state.nonce + 1, left, state.delegated_address)
@@ -189,7 +189,7 @@ class Executor:
             # The first message of an Ethereum account turns its placeholder into an account (FIP-0055).
             return _Sender(sender, replace(state, code=manifest.code("ethaccount")))
         raise _PreflightFailure(
-            ExitCode.SYS_SENDER_INVALID, f"{message.from_} is not an account that may send messages", penalty
+            ExitCode.SYS_SENDER_INVALID, f"{message.from_} is not an account that can send messages", penalty
         )
 
     # --- the call ---------------------------------------------------------------------------------------------
@@ -224,10 +224,10 @@ class Executor:
         receipt = Receipt(result.exit_code, data, gas.gas_used(), events_root(calls.events) if calls.events else None)
         return ApplyResult(receipt, GasOutputs(), tuple(calls.events), result.message, calls.backtrace.reason)
 
-    # --- after ------------------------------------------------------------------------------------------------
+    # --- settlement -------------------------------------------------------------------------------------------
 
     def _settle(self, message: Message, sender: ActorID, result: ApplyResult) -> ApplyResult:
-        """Burn, tip and refund what was prepaid."""
+        """Burn, tip and refund the prepaid amount."""
         outputs = gas_outputs(
             result.gas_used,
             message.gas_limit,
@@ -242,7 +242,7 @@ class Executor:
 
     def _credit(self, actor: ActorID, amount: TokenAmount) -> None:
         if amount and not self._machine.state_tree.credit(actor, amount):
-            raise Fatal(f"actor f0{actor} is missing, so {amount} attoFIL of gas money have nowhere to go")
+            raise Fatal(f"cannot credit {amount} attoFIL of gas costs: actor f0{actor} is missing")
 
 
 def _failure(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:
@@ -250,5 +250,5 @@ def _failure(code: ExitCode, gas_used: Gas, message: str) -> ApplyResult:
 
 
 def _params_block(message: Message) -> Block:
-    """The parameters as a block: never DAG-CBOR, so links in them are not reachable (the network's rule)."""
+    """Return the parameters as a block, never DAG-CBOR, so links in them are not reachable (a network rule)."""
     return Block(RAW if message.method == METHOD_SEND else CBOR, message.params)

@@ -1,7 +1,7 @@
 """Exit codes of actors and error numbers of syscalls.
 
-Both are plain integers on the wire; an actor may use any exit code from 16 up, so code that receives one keeps it
-an `int` and asks `exit_name` for words. Source: ref-fvm shared/src/error.
+Both are plain integers on the wire. An actor may use any exit code from 16 up, so received codes stay `int`, and
+`exit_name` names them. Source: ref-fvm shared/src/error.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 
 class ExitCode(IntEnum):
-    """Exit codes with a meaning of their own. Below 16: the system's; from 16: the actors' conventions."""
+    """Exit codes with a defined meaning. Below 16: reserved for the system; from 16: conventions of actors."""
 
     OK = 0
     SYS_SENDER_INVALID = 1
@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
     SYS_ASSERTION_FAILED = 10
     SYS_MISSING_RETURN = 11
     SYS_ACTOR_ARCHIVED = 15
-    """The lab `rent` alone has it: Filecoin leaves the number free, and no actor can exit with it itself."""
+    """Used by the lab `rent` only; unused by Filecoin, and actors cannot exit with it."""
     USR_ILLEGAL_ARGUMENT = 16
     USR_NOT_FOUND = 17
     USR_FORBIDDEN = 18
@@ -49,7 +49,7 @@ FIRST_USER_EXIT_CODE = 16
 
 
 class ErrorNumber(IntEnum):
-    """What a syscall answers to the guest when it refuses."""
+    """Error number that a failed syscall returns to the guest."""
 
     ILLEGAL_ARGUMENT = 1
     ILLEGAL_OPERATION = 2
@@ -73,12 +73,12 @@ _OF_REFUSALS: Mapping[ErrorNumber, ExitCode] = MappingProxyType({
 
 
 def refusal_exit(number: ErrorNumber) -> ExitCode:
-    """The exit code of a call that could not be made at all."""
+    """Return the exit code of a call that could not be made."""
     return _OF_REFUSALS.get(number, ExitCode.SYS_ASSERTION_FAILED)
 
 
 def exit_name(code: int) -> str:
-    """The code's name where it has one, else the number: `USR_FORBIDDEN`, `77`."""
+    """Return the name of a code, or its number if it has none: `USR_FORBIDDEN`, `77`."""
     try:
         return ExitCode(code).name
     except ValueError:
@@ -86,7 +86,7 @@ def exit_name(code: int) -> str:
 
 
 def exit_meaning(code: int) -> str:
-    """Number, name and what it means: `18 USR_FORBIDDEN, the caller may not do this`."""
+    """Return number, name and meaning: `18 USR_FORBIDDEN, the caller may not do this`."""
     name = exit_name(code)
     return f"{code}{'' if name == str(code) else f' {name}'}, {exit_words(code)}"
 
@@ -98,35 +98,35 @@ _WORDS: Mapping[int, str] = MappingProxyType(
         ExitCode.SYS_SENDER_STATE_INVALID: "the sender's nonce or balance does not allow it",
         ExitCode.SYS_ILLEGAL_INSTRUCTION: "the actor's code trapped",
         ExitCode.SYS_INVALID_RECEIVER: "the receiver does not exist and cannot be created",
-        ExitCode.SYS_INSUFFICIENT_FUNDS: "the sender has not enough funds for the value",
+        ExitCode.SYS_INSUFFICIENT_FUNDS: "the sender has insufficient funds for the value",
         ExitCode.SYS_OUT_OF_GAS: "out of gas",
-        ExitCode.SYS_ILLEGAL_EXIT_CODE: "the actor exited with a code that is the system's",
+        ExitCode.SYS_ILLEGAL_EXIT_CODE: "the actor exited with a code reserved for the system",
         ExitCode.SYS_ASSERTION_FAILED: "the machine could not carry out the call",
-        ExitCode.SYS_MISSING_RETURN: "the actor named a block as its answer that does not exist",
+        ExitCode.SYS_MISSING_RETURN: "the actor returned a block that does not exist",
         ExitCode.SYS_ACTOR_ARCHIVED: "the receiver is archived: its rent has run out",
         ExitCode.USR_ILLEGAL_ARGUMENT: "an argument is invalid",
-        ExitCode.USR_NOT_FOUND: "what was asked for does not exist",
+        ExitCode.USR_NOT_FOUND: "the requested item does not exist",
         ExitCode.USR_FORBIDDEN: "the caller may not do this",
-        ExitCode.USR_INSUFFICIENT_FUNDS: "not enough funds in the actor's books",
+        ExitCode.USR_INSUFFICIENT_FUNDS: "insufficient funds in the actor's accounts",
         ExitCode.USR_ILLEGAL_STATE: "the actor's state does not allow it",
         ExitCode.USR_SERIALIZATION: "parameters or state cannot be decoded or encoded",
         ExitCode.USR_UNHANDLED_MESSAGE: "the actor has no such method",
-        ExitCode.USR_UNSPECIFIED: "the actor gives no reason",
-        ExitCode.USR_ASSERTION_FAILED: "an assertion of the actor does not hold",
-        ExitCode.USR_READ_ONLY: "a change of state in a read-only call",
-        ExitCode.USR_NOT_PAYABLE: "the method takes no value",
+        ExitCode.USR_UNSPECIFIED: "the actor gave no reason",
+        ExitCode.USR_ASSERTION_FAILED: "an assertion of the actor failed",
+        ExitCode.USR_READ_ONLY: "state change in a read-only call",
+        ExitCode.USR_NOT_PAYABLE: "the method does not accept value",
         ExitCode.EVM_CONTRACT_REVERTED: "the contract reverted",
-        ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "the contract met the opcode INVALID",
-        ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "the contract met an undefined opcode",
-        ExitCode.EVM_CONTRACT_STACK_UNDERFLOW: "the contract's stack had too few words",
-        ExitCode.EVM_CONTRACT_STACK_OVERFLOW: "the contract's stack grew over 1,024 words",
-        ExitCode.EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS: "the contract read or wrote outside of what it may",
-        ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "the contract jumped to where no jump may go",
+        ExitCode.EVM_CONTRACT_INVALID_INSTRUCTION: "the contract executed the opcode INVALID",
+        ExitCode.EVM_CONTRACT_UNDEFINED_INSTRUCTION: "the contract executed an undefined opcode",
+        ExitCode.EVM_CONTRACT_STACK_UNDERFLOW: "stack underflow in the contract",
+        ExitCode.EVM_CONTRACT_STACK_OVERFLOW: "stack overflow in the contract (more than 1,024 words)",
+        ExitCode.EVM_CONTRACT_ILLEGAL_MEMORY_ACCESS: "the contract accessed memory or data out of bounds",
+        ExitCode.EVM_CONTRACT_BAD_JUMPDEST: "the contract jumped to an invalid destination",
         ExitCode.EVM_CONTRACT_SELFDESTRUCT_FAILED: "the contract could not pay out its balance when destroyed",
     }
 )
 
 
 def exit_words(code: int) -> str:
-    """What a code means, as half a sentence: `the caller may not do this`."""
-    return _WORDS.get(code, "an exit code of the actor's own")
+    """Return the meaning of a code as a phrase: `the caller may not do this`."""
+    return _WORDS.get(code, "an actor-defined exit code")

@@ -1,7 +1,7 @@
-"""What the machine must ask the chain around it: randomness, tipset CIDs, proofs of faults and of storage.
+"""Chain data that execution needs: randomness and tipset CIDs.
 
-`Externs` is the seam. The machine ships one implementation: `DevelopmentExterns`, deterministic digests for a machine
-without a chain. A local network, a node or a test gives its own. Source: ref-fvm fvm/src/externs.
+`DevelopmentExterns` provides deterministic digests for a machine without a chain. A local network, a node or a test
+provides its own implementation of `Externs`. Source: ref-fvm fvm/src/externs.
 """
 
 import hashlib
@@ -12,24 +12,24 @@ from store.cid import Cid, cid_of
 
 
 class ExternError(Exception):
-    """The chain has no answer: an epoch before genesis or in the future."""
+    """Raised when the chain has no data for an epoch before genesis or in the future."""
 
 
 class Externs(Protocol):
-    """The chain's side of execution. Every answer must be a pure function of chain and arguments."""
+    """The chain's side of execution. Every result must be a pure function of chain and arguments."""
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
-        """The 32-byte digest of the ticket chain at an epoch."""
+        """Return the 32-byte digest of the ticket chain at an epoch."""
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        """The 32-byte digest of the beacon entry at an epoch."""
+        """Return the 32-byte digest of the beacon entry at an epoch."""
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        """The CID of the tipset key at an epoch; of the tipset before it where the round was null."""
+        """Return the CID of the tipset key at an epoch, or of the preceding tipset for a null round."""
 
 
 class DevelopmentExterns:
-    """Digests drawn from the epoch's number alone: predictable, so never for anything that holds value."""
+    """Digests derived from the epoch number alone: predictable, so unsuitable where value is at stake."""
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
         return _digest(b"chain", epoch)

@@ -1,7 +1,7 @@
-"""Features: what the reference machine has behind switches of its build, and no network has.
+"""Features that ref-fvm has behind build flags and that no network has enabled.
 
-A feature is a rule of `MachineRules`, so an overlay turns it on: it is kept in a folder's record and in the keys of
-caches like any other change of rules. Source: ref-fvm fvm/Cargo.toml, features `m2-native` and `upgrade-actor`.
+A feature is a rule of `MachineRules` that an overlay enables, so folders record it and cache keys include it like any
+other change of rules. Source: ref-fvm fvm/Cargo.toml, features `m2-native` and `upgrade-actor`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from hypervisor.overlay import Overlay, RuleValue
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A feature by the reference's name: the rule that it turns on, its syscall, and what it lets actors do."""
+    """A feature by ref-fvm's name: the rule that it enables, its syscall, and a description."""
 
     name: str
     rule: str
@@ -32,25 +32,25 @@ FEATURES: Final[Mapping[str, Feature]] = MappingProxyType(
                 "m2-native",
                 "installs_code",
                 "actor.install_actor",
-                "the init actor installs WASM modules, and creates actors of them",
+                "the init actor installs WASM modules and creates actors from them",
             ),
             Feature(
                 "upgrade-actor",
                 "upgrades_actors",
                 "actor.upgrade_actor",
-                "an actor gives itself other code (actor.upgrade_actor)",
+                "an actor replaces its own code (actor.upgrade_actor)",
             ),
         )
     }
 )
 SINCE: Final = min(row.number for row in NETWORK_VERSIONS.values() if row.rules.abi == MACHINE_V4.abi)
-"""The first network version with the generation of the machine that has them."""
+"""First network version whose machine generation supports the features."""
 
 
 def with_features(names: Iterable[str], overlay: Overlay | None = None) -> Overlay | None:
-    """An overlay that turns features on, on top of another one; that one itself where none is named.
+    """Return an overlay that enables features on top of `overlay`; `overlay` itself if none are named.
 
-    Raises InvalidInput for a name that is no feature's, and for an overlay of versions that have none.
+    Raises InvalidInput for an unknown feature, and for an overlay of versions that do not support features.
     """
     chosen = sorted(set(names))
     for name in chosen:
@@ -77,22 +77,22 @@ def with_features(names: Iterable[str], overlay: Overlay | None = None) -> Overl
 
 
 def check_feature_rules(overlay: Overlay) -> None:
-    """Raises InvalidInput for an overlay that turns a feature on for versions that cannot have it."""
+    """Raise InvalidInput for an overlay that enables a feature for versions that do not support it."""
     rules = dict(overlay.rules)
     for feature in FEATURES.values():
         if rules.get(feature.rule) and overlay.since < SINCE:
             raise InvalidInput(
-                f"the rule {feature.rule} is for nv{SINCE} and later, and the overlay begins at nv{overlay.since}: say "
+                f"the rule {feature.rule} needs nv{SINCE} or later, but the overlay begins at nv{overlay.since}; set "
                 f"`since = {SINCE}`"
             )
 
 
 def feature_of_syscall(name: str) -> Feature | None:
-    """The feature that brings a syscall, which is named `module.function`; None for one that networks have."""
+    """Return the feature that adds a syscall `module.function`; None for a regular syscall."""
     return next((feature for feature in FEATURES.values() if feature.syscall == name), None)
 
 
 def features_of(overlay: Overlay | None) -> tuple[str, ...]:
-    """The names of the features that an overlay turns on."""
+    """Return the names of the features that an overlay enables."""
     rules = {} if overlay is None else dict(overlay.rules)
     return tuple(name for name, feature in FEATURES.items() if rules.get(feature.rule))

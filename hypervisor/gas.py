@@ -1,8 +1,7 @@
-"""The gas tracker: the one authority on what a message has used.
+"""The gas tracker: the single source of a message's gas use.
 
-Everything is charged in milligas under a name. Rules (ref-fvm fvm/src/gas): unsigned 64-bit, saturating; reaching the
-limit exactly is fine; a charge beyond it sets `used` to the limit and unwinds. A call with a limit of its own is a
-frame.
+Charges are in milligas and have a name. Rules (ref-fvm fvm/src/gas): unsigned 64-bit, saturating; reaching the limit
+exactly is allowed; a charge beyond it sets `used` to the limit and unwinds. A call with its own limit is a frame.
 """
 
 from hypervisor.errors import OutOfGas
@@ -14,17 +13,17 @@ MAX_MILLIGAS = (1 << 64) - 1
 
 
 def to_milligas(gas: int) -> Milligas:
-    """Gas to milligas, saturating at 64 bits."""
+    """Convert gas to milligas, saturating at 64 bits."""
     return Milligas(min(gas * MILLIGAS_PER_GAS, MAX_MILLIGAS))
 
 
 class ChargeRefused(OutOfGas):
-    """A charge that the limit does not cover, formatted when it is printed; `per_gas` units are one gas."""
+    """Raised when a charge exceeds the limit; formatted on demand. `per_gas` is the number of units per gas."""
 
     def __init__(self, name: str, needed: int, left: int, per_gas: int) -> None:
         super().__init__(name)
         self.name = name
-        """The charge's, which traces show."""
+        """Name of the charge, shown in traces."""
         self._charge = needed, left, per_gas
 
     def __str__(self) -> str:
@@ -40,22 +39,22 @@ class GasTracker:
     def __init__(
         self, limit: int, used: int = 0, tracer: Tracer | None = None, per_gas: int = MILLIGAS_PER_GAS
     ) -> None:
-        """`per_gas` units are one gas: under Ethereum's rules, whole gas is counted."""
+        """Create a tracker; `per_gas` is the number of units per gas (1 under Ethereum's rules)."""
         self._per_gas = per_gas
         self.limit = limit
         self.used = used
         self.tracer = tracer
         self.stopped = False
-        """Whether an interrupt has taken the gas away."""
+        """True if an interrupt has exhausted the gas."""
         self._frames: list[tuple[int, int]] = []
 
     @property
     def available(self) -> int:
-        """Milligas left in the frame in force."""
+        """Milligas left in the current frame."""
         return self.limit - self.used
 
     def charge(self, name: str, milligas: int, other: int = 0) -> None:
-        """Use up `milligas`; raises OutOfGas if the frame's limit would be passed. `other` is `GasCharged`'s."""
+        """Use `milligas`. Raises OutOfGas if this exceeds the frame's limit. `other` is passed to `GasCharged`."""
         if self.tracer is not None:
             self.tracer.event(GasCharged(name, milligas, other))
         used = self.used + milligas
@@ -65,30 +64,33 @@ class GasTracker:
         self.used = used
 
     def push(self, limit: int) -> None:
-        """Open a frame with at most `limit` milligas, and never more than is left."""
+        """Open a frame with at most `limit` milligas, capped at the available gas."""
         self._frames.append((self.limit, self.used))
         self.limit = min(self.available, limit)
         self.used = 0
 
     def pop(self) -> None:
-        """Close the frame; what it used counts in the one around it."""
+        """Close the frame and add its use to the enclosing frame."""
         limit, used = self._frames.pop()
         self.limit = limit
         self.used += used
 
     def exhaust(self) -> None:
-        """Leave nothing in any frame, so that execution ends at its next charge (used to stop on an interrupt)."""
+        """Set the available gas of all frames to zero, so that execution ends at its next charge.
+
+        Used to stop execution on an interrupt.
+        """
         self.stopped = True
         self._frames = [(used, used) for _, used in self._frames]
         self.limit = self.used
 
     def gas_used(self) -> Gas:
-        """What a receipt says: whole gas, rounded up."""
+        """Return the gas used as stated in a receipt: whole gas, rounded up."""
         return Gas(-(-self.used // MILLIGAS_PER_GAS))
 
 
 def in_gas(amount: int, per_gas: int = MILLIGAS_PER_GAS) -> str:
-    """Milligas as gas, for people; where a gas is one part (Ethereum's), whole gas."""
+    """Format milligas as gas, or whole gas if `per_gas` is 1."""
     whole, rest = divmod(abs(amount), per_gas)
     fraction = f".{rest:03d}".rstrip("0") if rest else ""
     return f"{'-' if amount < 0 else ''}{whole:,}{fraction}"

@@ -1,6 +1,6 @@
-"""Who gets what of the money that a message prepaid for gas.
+"""Distribution of the amount that a message prepaid for gas.
 
-All amounts in attoFIL, all gas in gas. Rule: ref-fvm fvm/src/gas/outputs.rs.
+Amounts are in attoFIL. Source: ref-fvm fvm/src/gas/outputs.rs.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _OVERUSE_DENOMINATOR = 10
 
 @dataclass(frozen=True, slots=True)
 class GasOutputs:
-    """The split: base fee burnt, over-estimation burnt, tip and penalty of the miner, refund to the sender."""
+    """The distribution: base fee burn, over-estimation burn, miner penalty and tip, refund to the sender."""
 
     base_fee_burn: TokenAmount = TokenAmount(0)
     over_estimation_burn: TokenAmount = TokenAmount(0)
@@ -25,7 +25,7 @@ class GasOutputs:
 
 
 def overestimation(gas_used: int, gas_limit: int) -> tuple[Gas, Gas]:
-    """(gas refunded, gas burned) of what was reserved and not used."""
+    """Return the unused gas as (gas refunded, gas burned)."""
     if gas_used == 0:
         return Gas(0), Gas(gas_limit)
     over = min(max(0, gas_limit - _OVERUSE_NUMERATOR * gas_used // _OVERUSE_DENOMINATOR), gas_used)
@@ -35,7 +35,7 @@ def overestimation(gas_used: int, gas_limit: int) -> tuple[Gas, Gas]:
 
 
 def gas_outputs(gas_used: int, gas_limit: int, base_fee: int, fee_cap: int, premium: int) -> GasOutputs:
-    """Split `fee_cap * gas_limit`. The tip is on the limit, not on what was used."""
+    """Distribute `fee_cap * gas_limit`. The tip is computed from the gas limit, not from the gas used."""
     pays = min(base_fee, fee_cap)
     penalty = (base_fee - fee_cap) * gas_used if base_fee > fee_cap else 0
     tip_per_gas = min(premium, fee_cap - pays)

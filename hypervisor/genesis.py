@@ -1,7 +1,7 @@
-"""The first state of a machine: singletons, burnt funds, and the accounts that are asked for.
+"""The initial state of a machine: singletons, burnt funds and requested accounts.
 
-The system and init actors' states are written directly, since every other constructor needs them; the machine then runs
-the constructors that `Genesis.constructors` lists. Source: lotus chain/gen/genesis.
+The states of the system and init actors are written directly, since all other constructors depend on them; the machine
+then runs the constructors listed by `Genesis.constructors`. Source: lotus chain/gen/genesis.
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,10 +47,10 @@ _CRON_TABLE = [[POWER_ACTOR, 5], [MARKET_ACTOR, 9]]
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """What a new state holds besides the singletons: the network's name, and accounts with their attoFIL.
+    """Parameters of an initial state: the network's name, and accounts with their balances in attoFIL.
 
     Accounts are f1 or f3 addresses (account actors) or f410 addresses (Ethereum accounts); their IDs count up from 100.
-    `Hypervisor.open` raises InvalidInput for others.
+    `Hypervisor.open` raises InvalidInput for other addresses.
 
     >>> from hypervisor import Address, Genesis, Hypervisor, fil
     >>> bob = Address.delegated(10, bytes.fromhex("b0b0000000000000000000000000000000000002"))
@@ -68,7 +68,7 @@ class Genesis:
 
     @staticmethod
     def constructors() -> Iterator[tuple[ActorID, bytes]]:
-        """The singletons whose constructors must run, with their parameters."""
+        """Iterate over the singletons whose constructors must run, with their parameters."""
         cron = [[Address.id(actor).to_bytes(), method] for actor, method in _CRON_TABLE]
         yield REWARD_ACTOR, encode(encode_bigint(0))
         yield CRON_ACTOR, encode([cron])
@@ -99,7 +99,7 @@ _SYSTEM_ACCOUNTS = (
 def build_genesis(
     store: BufferedStore, manifest: Manifest, genesis: Genesis, rules: MachineRules = LATEST.rules
 ) -> Cid:
-    """Write the first state under a machine's rules, before any constructor has run; returns its root."""
+    """Write the initial state before any constructor has run, and return its root."""
     tree = StateTree.empty(store)
     tree.set_actor(SYSTEM_ACTOR, ActorState(manifest.code("system"), put_object(store, [link(manifest.data)])))
     installed = put_object(store, []) if rules.installs_code else None

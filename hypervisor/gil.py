@@ -1,8 +1,8 @@
-"""Whether other Python threads run beside an actor that computes, for the whole process, as Python's switch interval.
+"""Process-wide policy for holding the GIL while actors compute.
 
-A runtime that executes machine code may keep the interpreter's lock meanwhile, which makes every syscall of an actor
-faster where threads are busy. A server wants it otherwise: its other thread is seldom busy, and must not wait for an
-actor. Runtimes look at `GIL_POLICY.releases` whenever they enter an actor.
+A runtime that executes machine code may hold the GIL, which makes an actor's syscalls faster when other threads are
+busy. A server should release it, so that its other thread does not wait for an actor. Runtimes check
+`GIL_POLICY.releases` whenever they enter an actor.
 """
 
 import threading
@@ -12,7 +12,7 @@ from typing import Final
 
 
 class GilPolicy:
-    """What the process wishes; `releases` says whether it is in force."""
+    """The policy of the process; `releases` is true if the GIL is released."""
 
     def __init__(self) -> None:
         self.releases = False
@@ -21,7 +21,10 @@ class GilPolicy:
 
     @contextmanager
     def releasing(self) -> Iterator[None]:
-        """While it lasts, other threads run beside actors. Actors that run at its end may not outlive the process."""
+        """Release the GIL in actors within this context.
+
+        Actors still running at its end must not outlive the process.
+        """
         self._count(1)
         try:
             yield

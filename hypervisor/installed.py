@@ -1,21 +1,21 @@
-"""What the installed packages register. They are looked through once in a process: each has a file to be read."""
+"""Entry points of installed packages, read once per process, since reading them opens a file per package."""
 
 from importlib.metadata import EntryPoints, entry_points
 from typing import Any, Final
 
 from hypervisor.once import once
 
-INSTALL_AGAIN: Final = "the installation is of another release, install it again (in a checkout: make environment)"
-"""What to do where something is not registered that this release brings."""
+INSTALL_AGAIN: Final = "the installation is from another release; reinstall it (in a checkout: make environment)"
+"""Remedy if an entry point of this release is not registered."""
 
 
 def registered(*, group: str) -> EntryPoints:
-    """The entry points of a group."""
+    """Return the entry points of a group."""
     found: EntryPoints = _all().select(group=group)
     return found
 
 
 @once
 def _all() -> Any:
-    """What selects them: Python 3.11 has another class for all of them than later ones."""
+    """Return all entry points; their type differs between Python 3.11 and later versions."""
     return entry_points()

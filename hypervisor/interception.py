@@ -1,12 +1,11 @@
-"""Who may stand between the calls of a message: cheatcodes of tests, mocks, whatever changes calls on their way.
+"""Interception of calls between actors, for cheatcodes and mocks.
 
-A machine has at most one interceptor (`Hypervisor.interceptor`, read when a message begins); without one the call
-manager looks at it once for each call and no more. It sees every call of every message on every runtime, before depth,
-gas limit, value and dispatch. What it answers itself is no call of the machine's: nothing is charged or taken back for
-it, and it is traced only where `CallManager.answered` is asked to.
+A machine has at most one interceptor (`Hypervisor.interceptor`, read when a message begins). It sees every call of
+every message on every runtime, before depth, gas limit, value and dispatch. A call that it handles itself is not
+charged or rolled back by the machine, and is traced only through `CallManager.trace_intercepted`.
 
-The block that opcodes and actors see is the machine's context: `Hypervisor.advance` may change it within a message,
-and contracts see it at once, under Ethereum's rules after `EthereumCalls.renew_block`.
+The block visible to opcodes and actors is the machine's context: `Hypervisor.advance` may change it within a message,
+with immediate effect for contracts, under Ethereum's rules after `EthereumCalls.renew_block`.
 """
 
 from collections.abc import Callable
@@ -20,24 +19,24 @@ Calls = TypeVar("Calls", contravariant=True)
 
 
 class Interceptor(Protocol[Calls]):
-    """What stands between callers and callees."""
+    """An object that handles calls between callers and callees."""
 
     @property
     def is_armed(self) -> bool:
-        """Whether calls between contracts need to be seen now; if not, an engine may keep them to itself.
+        """True if calls between contracts must be intercepted; otherwise an engine may run them internally.
 
-        Calls of the addresses in `watched` must be seen always. Any answer may change it: read it after each.
+        Calls to `watched` addresses must always be intercepted. May change with every intercepted call.
         """
 
     @property
     def watched(self) -> frozenset[bytes]:
-        """The 20-byte addresses that it answers for."""
+        """20-byte addresses that the interceptor responds for."""
 
     def send(self, calls: Calls, call: Call, proceed: Callable[[Call], CallResult]) -> CallResult:
-        """Answer the call, or let it proceed, as it is or changed, any number of times.
+        """Handle the call, or let it proceed, unchanged or modified, any number of times.
 
-        Raises what `CallManager.send` raises.
+        Raises the errors of `CallManager.send`.
         """
 
     def on_event(self, calls: Calls, event: StampedEvent) -> None:
-        """An actor has emitted an event; the call that it did so in may still fail."""
+        """Receive an event that an actor emitted; the call that emitted it may still fail."""

@@ -1,6 +1,6 @@
-"""State of a runtime that lives exactly as long as a message, and is taken back with the calls that wrote it.
+"""Runtime state with the lifetime of a message, rolled back together with the calls that wrote it.
 
-Warm sets, original values, refunds, created and touched accounts of the EVM live here and nowhere else.
+Holds the EVM's warm sets, original values, refunds, and created and touched accounts.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -9,51 +9,51 @@ from typing import Any, Final
 from hypervisor.undo_map import UndoMap
 
 _TAKEN: Final = "taken"
-"""The key that `take_written` writes, always None."""
+"""Key that `take_written` writes; its value is always None."""
 
 
 class Journal:
-    """Keys and values in the scope of one message. Values must be immutable: only `set` can be undone."""
+    """A map with the lifetime of one message. Values must be immutable: only `set` can be undone."""
 
     __slots__ = ("_checkpoints", "_entries", "get", "mark", "set", "set_all")
 
     def __init__(self) -> None:
         self._entries: UndoMap[Hashable, Any] = UndoMap()
         self._checkpoints: dict[str, list[int]] = {}
-        """The marks at which `take_written` was asked, by what for; a rollback takes back those above its mark."""
+        """Marks of `take_written` calls by purpose; a rollback removes those above its mark."""
         self.get: Callable[..., Any] = self._entries.get
-        """The value under a key (by convention a tuple that starts with the runtime's name), else a default."""
+        """Return the value under a key (by convention a tuple starting with the runtime's name), or a default."""
         self.set: Callable[[Hashable, Any], None] = self._entries.set
-        """Write a value, undone if the call that wrote it fails."""
+        """Write a value; undone if the call that wrote it fails."""
         self.set_all: Callable[[Iterable[tuple[Hashable, Any]]], None] = self._entries.set_all
-        """Write many values, each as `set` does."""
+        """Write several values, each like `set`."""
         self.mark = self._entries.mark
-        """A point to roll back to."""
+        """Checkpoint to roll back to."""
 
     def items(self) -> Iterator[tuple[Hashable, Any]]:
-        """Every entry, in the order of first writing."""
+        """Iterate over the entries in the order of first writing."""
         return self._entries.items()
 
     def image(self) -> dict[Hashable, Any]:
-        """Every entry as it is now, to come back to with `go_back_to`."""
+        """Return a copy of all entries, to restore with `go_back_to`."""
         return dict(self._entries.items())
 
     def go_back_to(self, image: Mapping[Hashable, Any]) -> None:
-        """Write what an image holds, None under every other key: a change like any other, undone as those are."""
+        """Restore an image; other keys become None. Undone like any other write."""
         for key in [key for key, _ in self._entries.items() if key not in image]:
             self._entries.set(key, None)
         for key, value in image.items():
             self._entries.set(key, value)
 
     def take_written(self, purpose: str) -> list[Hashable]:
-        """The keys that were written since this was asked last for a purpose, each once.
+        """Return the keys written since the last call for this purpose, each once.
 
-        A rollback takes back this question with the writes before it: they are the next one's again.
+        A rollback also undoes this call: the next call returns these keys again.
         """
         marks = self._checkpoints.setdefault(purpose, [])
         written = dict.fromkeys(self._entries.written_since(marks[-1] if marks else 0))
         written.pop(_TAKEN, None)
-        self._entries.set(_TAKEN, None)  # so that its mark lies above that of a call which began just before
+        self._entries.set(_TAKEN, None)  # so that the mark is above that of a call which has just begun
         marks.append(self.mark())
         return list(written)
 

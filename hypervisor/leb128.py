@@ -1,11 +1,11 @@
-"""Unsigned LEB128 numbers as addresses and map keys use them: minimal form, at most ten bytes."""
+"""Unsigned LEB128 numbers in addresses and map keys: minimally encoded, at most ten bytes."""
 
 _MASK = (1 << 64) - 1
 _MAX_BYTES = 10
 
 
 def encode_uleb128(number: int) -> bytes:
-    """The shortest encoding of a non-negative number."""
+    """Return the shortest encoding of a non-negative number."""
     out = bytearray()
     while number >= 0x80:
         out.append(number & 0x7F | 0x80)
@@ -15,10 +15,10 @@ def encode_uleb128(number: int) -> bytes:
 
 
 def decode_uleb128(data: bytes, offset: int = 0) -> tuple[int, int]:
-    """Read one number; returns it and the offset after it.
+    """Decode a number, and return it and the offset after it.
 
-    Raises ValueError where it is cut short, longer than ten bytes, or not minimal. What ten bytes hold beyond 64 bits
-    is dropped, as the network's decoder does (crate unsigned-varint).
+    Raises ValueError if it is truncated, longer than ten bytes, or not minimally encoded. Bits beyond the 64th are
+    dropped, as in the network's decoder (crate unsigned-varint).
     """
     number = shift = 0
     for position in range(offset, min(offset + _MAX_BYTES, len(data))):
@@ -29,4 +29,4 @@ def decode_uleb128(data: bytes, offset: int = 0) -> tuple[int, int]:
                 raise ValueError("number is not minimally encoded")
             return number & _MASK, position + 1
         shift += 7
-    raise ValueError("number is cut short")
+    raise ValueError("number is truncated or longer than ten bytes")

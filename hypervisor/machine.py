@@ -1,7 +1,7 @@
-"""`Hypervisor`: a state, the rules of a network version, and the runtimes that execute actors on it.
+"""`Hypervisor`: a state, the rules of a network version, and the runtimes that execute its actors.
 
-This is what ref-fvm calls the machine. It applies messages one at a time, keeps their writes in a buffer and commits,
-on `flush`, what the new state root links to. Chain, clock, mempool and wallets are others' (a local network's).
+Corresponds to ref-fvm's machine. Applies messages one at a time, buffers their writes, and on `flush` commits the
+blocks reachable from the new state root. Chain, clock, mempool and wallets are not part of it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 
 class CreationFailed(HypervisorError):
-    """An actor's constructor refused; `result` has its exit code and words. Nothing of the actor is left."""
+    """Raised when an actor's constructor fails; `result` has its exit code and message. The actor is not created."""
 
     def __init__(self, result: ApplyResult) -> None:
         super().__init__(f"the constructor exited with {result.exit_code}: {result.message or 'no message'}")
@@ -66,7 +66,7 @@ class CreationFailed(HypervisorError):
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A new actor: its ID, its robust f2 address, and how its constructor ended."""
+    """A new actor: its ID, its robust f2 address, and the result of its constructor."""
 
     id: ActorID
     address: Address
@@ -77,11 +77,11 @@ class Created:
 
 
 class Hypervisor(MachineState):
-    """A machine over a store: a state, the rules of a network version, and what executes actors on it.
+    """A machine over a store: a state, the rules of a network version, and the runtimes of its actors.
 
-    Make one with `Hypervisor.open`. Amounts are attoFIL, gas is gas, epochs are heights of the chain. What a message's
-    execution refuses is in its receipt; what cannot be a message raises MessageError, and other wrong input
-    InvalidInput. One thread at a time may use a machine; forks may be used beside it.
+    Create one with `Hypervisor.open`. Amounts are in attoFIL, gas in gas units, epochs are chain heights. A failed
+    execution is reported in the receipt; an invalid message raises MessageError, and other invalid input InvalidInput.
+    Only one thread at a time may use a machine; its forks may be used concurrently.
 
     >>> from hypervisor import Address, Genesis, Hypervisor, Message, fil
     >>> alice = Address.delegated(10, bytes.fromhex("a11ce00000000000000000000000000000000001"))
@@ -145,17 +145,18 @@ class Hypervisor(MachineState):
         options: Mapping[str, str] | None = None,
         store: Store | None = None,
     ) -> Hypervisor:
-        """Open a state folder, or `:memory:`; an empty one gets a genesis from `bundle` (default: our own).
+        """Open a state folder or `:memory:`; an empty one gets a genesis from `bundle` (default: our own).
 
-        `bundle` may also be what `Bundle.open` takes: a name as `v18`, a CAR file. `network` is a network version's
-        number (default: the folder's, else the newest with the bundle's actors); `overlay` (or its file) changes prices
-        and rules of that version, and a folder that has one takes no other; `rules` names the rules, `filecoin`
-        (the default) or a set that is installed; `evm` says who runs contracts: `py-evm`, `fast` or `both` (this
-        project's EVM runtime, on those engines), `official` (the bundle's own EVM actor) or `auto` (that one where the
-        bundle has it). Only a new state takes a `genesis`. `store` is one that is open already, in place of the path;
-        it is closed with the machine.
-        Raises InvalidInput for a folder under other rules, with another overlay or of another bundle and (as
-        BundleError) for a bundle that cannot be had, `store.blockstore.StoreError` for a folder that cannot be opened.
+        `bundle` may also be an argument of `Bundle.open`: a name such as `v18`, or a CAR file. `network` is a network
+        version number (default: the folder's, else the newest with the bundle's actors). `overlay` (or its file)
+        changes prices and rules of that version; a folder with an overlay cannot be opened with another one. `rules`
+        names the rules: `filecoin` (the default) or an installed set. `evm` selects the executor of contracts:
+        `py-evm`, `fast` or `both` (this project's EVM runtime on those engines), `official` (the bundle's EVM actor) or
+        `auto` (that one if the bundle has it). `genesis` applies to new states only. `store` is an open store to use
+        instead of the path; it is closed with the machine.
+
+        Raises InvalidInput for a folder with other rules, another overlay or another bundle, BundleError (an
+        InvalidInput) if the bundle is not available, and `store.blockstore.StoreError` if the folder cannot be opened.
         """
         registry = registry_factory(evm, options or {})
         over = named_overlay(overlay)
@@ -203,7 +204,7 @@ class Hypervisor(MachineState):
         proofs: ProofVerifier | None = None,
         tracer: Tracer | None = None,
     ) -> Hypervisor:
-        """A machine at any state root whose blocks `base` holds: for vectors, archives, other people's states."""
+        """Return a machine at any state root whose blocks `base` has, for vectors, archives and foreign states."""
         registry = registry_factory(evm, {})
         return cls(base, root, context, registry=registry, externs=externs, proofs=proofs, tracer=tracer)
 
@@ -214,10 +215,10 @@ class Hypervisor(MachineState):
         externs: Externs | None = None,
         origin: StateOrigin | None = None,
     ) -> Hypervisor:
-        """A machine at the same state, or at another root that the store holds; in another context, if one is given.
+        """Return a machine at the same state, or at another stored root; in another context if one is given.
 
-        It shares the store and the runtimes, the tracer and the origin too, unless another `origin` is given, and
-        writes to memory only.
+        It shares the store, the runtimes, the tracer and the origin (unless another `origin` is given), and writes to
+        memory only.
         """
         at = self.state_tree.flush() if root is None else root
         machine = self._beside(
@@ -228,10 +229,10 @@ class Hypervisor(MachineState):
         return machine
 
     def reader(self, root: Cid, externs: Externs) -> Hypervisor:
-        """A machine at a committed root, for another thread: what it writes can only be taken back.
+        """Return a read-only machine at a committed root, for another thread.
 
-        It shares the store's blocks, of which it writes none, and the registry of runtimes: that alone both machines
-        write to. It has no tracer, unless it is given one.
+        Its changes can only be rolled back. It shares the store's blocks and the registry of runtimes, which is the
+        only object that both machines write to. It has no tracer unless one is set.
         """
         return self._beside(ReadOnlyStore(self.base), root, self.context, externs, None)
 
@@ -239,7 +240,7 @@ class Hypervisor(MachineState):
         self, base: Store, root: Cid, context: MachineContext, externs: Externs, tracer: Tracer | None
     ) -> Hypervisor:
         def shared(manifest: Manifest, store: BufferedStore) -> Registry:
-            if manifest.data != self.manifest.data:  # of an older root, before an upgrade
+            if manifest.data != self.manifest.data:  # an older root, before an upgrade
                 learn_actors(self.registry, manifest, store)
             return self.registry
 
@@ -258,7 +259,7 @@ class Hypervisor(MachineState):
         )
 
     def close(self) -> None:
-        """Release the store and the parked threads. What was not flushed is gone."""
+        """Close the store and end the pooled threads. Unflushed changes are lost."""
         self.stacks.dismiss()
         self.base.close()
 
@@ -280,11 +281,11 @@ class Hypervisor(MachineState):
     # --- messages ---------------------------------------------------------------------------------------------
 
     def apply(self, message: Message | SignedMessage, raw_length: int | None = None) -> ApplyResult:
-        """Apply an explicit message; signatures are the chain's to check.
+        """Apply an explicit message; the chain is responsible for checking signatures.
 
-        `raw_length` is its length on chain in bytes; by default the CBOR length, with a signature of 65 bytes for the
-        senders whose signatures are carried. Raises MessageError for fields that no message may have. Where execution
-        could not go on, the receipt says 10 and `fatal` of the result says why: look at it.
+        `raw_length` is its length on chain in bytes; by default the CBOR length, plus a 65-byte signature for senders
+        whose signatures are stored on chain. Raises MessageError for invalid fields. If execution could not continue,
+        the receipt has exit code 10 and `fatal` of the result has the error: callers must check it.
         """
         if isinstance(message, SignedMessage):
             raw_length = message.chain_length() if raw_length is None else raw_length
@@ -293,26 +294,26 @@ class Hypervisor(MachineState):
         return self._execute_message(message, message.chain_length() if raw_length is None else raw_length)
 
     def apply_implicit(self, message: Message) -> ApplyResult:
-        """Apply a message of the system itself: no checks of the sender, no fees, no nonce."""
+        """Apply a message of the system itself, without sender checks, fees and nonce."""
         message.check()
         return self._execute_message(message, 0, implicit=True)
 
     def _execute_message(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
         if self.context.rules != self._rules:
             raise InvalidInput(
-                f"the machine was opened under the rules '{self._rules}', its context is of '{self.context.rules}'"
+                f"the machine was opened under the rules '{self._rules}', but its context has '{self.context.rules}'"
             )
         return self.executor.apply(message, raw_length, implicit)
 
     def call(self, message: Message) -> ApplyResult:
-        """What `apply_implicit` would answer, with nothing kept."""
+        """Return the result of `apply_implicit` without keeping its changes."""
         with self.trial():
             return self.apply_implicit(message)
 
     # --- actors -----------------------------------------------------------------------------------------------
 
     def install(self, module: bytes) -> Cid:
-        """Keep a user's WASM module and return its code CID. Raises InvalidModule if the rules refuse it.
+        """Install a user's WASM module and return its code CID. Raises InvalidModule if the rules reject it.
 
         The network does not let users install code yet; this machine does, for development.
         """
@@ -328,7 +329,7 @@ class Hypervisor(MachineState):
         return PrintedCid(code)
 
     def prepare(self) -> None:
-        """Compile all modules of the bundle and of users now, on all cores, instead of each at its first call."""
+        """Compile all modules of the bundle and of users now, on all cores, instead of at their first calls."""
         names = self.registry.names()
         native = [code for code in (*self.manifest.codes, *self._installed) if names.get(code, NATIVE) == NATIVE]
         modules = {code: self.store.get(code) for code in native if self.store.has(code)}
@@ -337,11 +338,10 @@ class Hypervisor(MachineState):
             runtime.prepare(modules, services=InstallServices(self.installed_module))
 
     def create(self, code: Cid, params: bytes = b"", value: TokenAmount = TokenAmount(0)) -> Created:
-        """Create an actor with `code`, running its constructor (method 1) as the init actor would.
+        """Create an actor with `code`, and run its constructor (method 1) as if called by the init actor.
 
-        For development: on the network only the init actor creates actors, and only of the kinds that it allows.
-        `params` are the constructor's, in CBOR; `value` in attoFIL comes from nowhere. Raises CreationFailed, with
-        nothing left.
+        For development: on the network, only the init actor creates actors, and only of certain types. `params` are
+        CBOR; `value` in attoFIL is minted. Raises CreationFailed, without any change.
         """
         if not self.store.has(code):
             raise InvalidInput(f"no module is installed under {show(code)}: install it first")

@@ -1,7 +1,7 @@
-"""The state that messages are executed on, at an epoch, with what executes them: what ref-fvm calls the machine.
+"""The state on which messages are executed, its context and its runtimes: ref-fvm's machine.
 
-`Hypervisor` (`hypervisor.machine`) opens one and applies messages to it; a message's calls read and change it. It keeps
-writes in a buffer and commits, on `flush`, what the new state root links to.
+`Hypervisor` (`hypervisor.machine`) opens one and applies messages to it; the calls of a message read and change it.
+Writes are buffered, and `flush` commits the blocks reachable from the new state root.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from store.storage import Storage
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A state to come back to; holds the blocks that are not in the store yet."""
+    """A state to restore, with the blocks that are not in the store yet."""
 
     root: Cid
     pending: Mapping[Cid, bytes]
@@ -73,7 +73,7 @@ class MachineState:
         self.proofs: ProofVerifier = proofs or RefuseProofs()
         self.tracer = tracer
         self.interceptor: Interceptor[Any] | None = None
-        """It is handed the `CallManager` of the message, which stands above this."""
+        """Interceptor of calls; receives the `CallManager` of the message."""
         self.actor_debugging = actor_debugging
         self._is_quiet = False
         if actor_debugging:
@@ -106,22 +106,22 @@ class MachineState:
             (manifest,) = get_object(self.store, system.head)
             return Manifest.load(self.store, unlink(manifest))
         except (CodecError, BlockNotFound, BundleError, TypeError, ValueError) as error:
-            raise Fatal(f"the state of the system actor (f00) names no manifest that can be read: {error}") from error
+            raise Fatal(f"the system actor (f00) does not name a readable manifest: {error}") from error
 
-    # --- looking ----------------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------------------
 
     def actor(self, address: Address) -> ActorState | None:
-        """The state of the actor behind an address, None if there is none."""
+        """Return the state of the actor at an address, or None."""
         actor = self.state_tree.lookup_id(address)
         return None if actor is None else self.state_tree.get_actor(actor)
 
     def balance(self, address: Address) -> PrintedAmount:
-        """The balance in attoFIL behind an address, 0 if there is no actor. It prints in FIL."""
+        """Return the balance in attoFIL at an address, 0 if there is no actor. It prints in FIL."""
         state = self.actor(address)
         return PrintedAmount(0 if state is None else state.balance)
 
     def name_of(self, code: Cid) -> str:
-        """The name of code: a built-in actor's, the one that it was installed under, or `actor`."""
+        """Return the name of code: that of a built-in actor, the one it was installed under, or `actor`."""
         return actor_log.code_name(self.manifest, self.base, code)
 
     def storage(self, address: Address) -> Storage:
@@ -150,21 +150,23 @@ class MachineState:
 
     @property
     def root(self) -> PrintedCid:
-        """The state root with everything applied so far. It prints as a CID's text."""
+        """The state root including all applied messages. It prints as a CID's text."""
         return PrintedCid(self.state_tree.flush())
 
     @property
     def installed(self) -> tuple[Cid, ...]:
-        """The code CIDs of users' modules that were installed here."""
+        """The code CIDs of installed user modules."""
         return self._installed
 
     def installed_module(self, code: Cid) -> bytes | None:
-        """The module that is installed under a code; None for any other block of the store."""
+        """Return the module installed under a code CID; None for any other block of the store."""
         return self.store.get(code) if self.has_installed(code) else None
 
     def has_installed(self, code: Cid) -> bool:
-        """Whether a module is installed under a code: by `install`, or in the state by the init actor, where rules let
-        users install code. A block that only lies in the store is not: another machine at this state may lack it."""
+        """Return True if a module is installed under a code CID: by `install`, or in the state by the init actor.
+
+        A block that is merely in the store does not count, since another machine at this state may not have it.
+        """
         listed = self.state_tree.init_state().installed if self.context.network.rules.installs_code else None
         own, known, codes = self._all_installed
         if own is not self._installed or known != listed:
@@ -172,18 +174,18 @@ class MachineState:
             self._all_installed = self._installed, listed, codes
         return code in codes and self.store.has(code)
 
-    # --- changing ---------------------------------------------------------------------------------------------
+    # --- writing ----------------------------------------------------------------------------------------------
 
     def flush(self, chain: Iterable[tuple[Cid, bytes]] = (), index: Mapping[bytes, bytes | None] = NOTHING) -> Cid:
-        """Commit the state: the blocks that the new root links, and the root as head, in one durable step.
+        """Commit the state: the blocks reachable from the new root, and the root as head, in one durable step.
 
-        A chain around the machine gives blocks of its own (headers, messages, receipts) and changes of its index, which
-        are committed in the same step.
+        `chain` and `index` are further blocks (headers, messages, receipts) and index changes of a chain to commit in
+        the same step.
         """
         root = self.state_tree.flush()
         blocks = dict(self.store.reachable(root))
         blocks.update(chain)
-        if self._installed:  # without those that were taken back
+        if self._installed:  # drop those whose installation was rolled back
             self._installed = tuple(code for code in self._installed if self.store.has(code))
         for cid in (EMPTY_ARRAY_CID, *self._installed):
             if cid in self.store.pending:
@@ -213,7 +215,7 @@ class MachineState:
         network: NetworkVersion | None = None,
         block: object | None = None,
     ) -> None:
-        """Change the context for the messages to come; what is not named stays. Units as in `MachineContext`."""
+        """Change the context for later messages; None keeps a value. Units as in `MachineContext`."""
         now = self.context
         self.context = MachineContext(
             rules=now.rules,
@@ -234,13 +236,13 @@ class MachineState:
         streams: StreamSettings | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        """Turn the state into one of another network version, and run it by that version's rules from now on.
+        """Migrate the state to another network version, and use that version's rules.
 
-        `manifest`: other built-in actors, whose blocks the store holds; None leaves them as they are. What may be
-        upgraded to what is `migration.check_migration`'s to say. `streams`: what the reward actor begins with at
-        network version 29, in the place of the network's own values. `progress` is called now and then with the number
-        of actors that were looked at. Raises InvalidInput for actors among which none runs contracts, and for a state
-        that cannot be migrated, with all as it was.
+        `manifest` has other built-in actors, whose blocks must be in the store; None keeps the actors.
+        `migration.check_migration` defines the supported upgrades. `streams` replaces the network's own values for the
+        reward actor at network version 29. `progress` is called with the number of actors processed. Raises
+        InvalidInput if none of the new actors runs contracts, or if the state cannot be migrated; in these cases
+        nothing changes.
         """
         if manifest is not None:
             learn_actors(self.registry, manifest, self.store)
@@ -251,10 +253,10 @@ class MachineState:
             self.manifest = manifest
         self.advance(network=network)
 
-    # --- what actors log --------------------------------------------------------------------------------------
+    # --- actor logs -------------------------------------------------------------------------------------------
 
     def log_actor(self, actor: ActorID, text: str) -> None:
-        """Write a line of an actor's log, with its name."""
+        """Log a message of an actor, with its name."""
         if self._is_quiet:
             return
         state = self.state_tree.get_actor(actor)
@@ -262,18 +264,18 @@ class MachineState:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Actors log nothing inside: what is executed there is only tried out, perhaps several times."""
+        """Suppress actor logs in this context, in which messages are only simulated."""
         before, self._is_quiet = self._is_quiet, True
         try:
             yield
         finally:
             self._is_quiet = before
 
-    # --- going back -------------------------------------------------------------------------------------------
+    # --- rollback ---------------------------------------------------------------------------------------------
 
     @contextmanager
     def trial(self) -> Iterator[None]:
-        """Whatever is applied inside is taken back at the end, the blocks that it wrote included."""
+        """Roll back everything applied in this context, including the blocks written."""
         mark = self.state_tree.begin()
         written = len(self.store.pending)
         try:
@@ -283,27 +285,27 @@ class MachineState:
             self.store.forget_after(written)
 
     def snapshot(self) -> Snapshot:
-        """The state as it is now, to come back to with `restore`."""
+        """Return the current state, to restore with `restore`."""
         return Snapshot(self.state_tree.flush(), dict(self.store.pending))
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a snapshot's state; the context (epoch, base fee) stays as it is."""
+        """Restore the state of a snapshot; the context (epoch, base fee) is unchanged."""
         self.store.clear()
         self._hold(snapshot.pending)
         self.state_tree = self._tree(snapshot.root)
         self._use(self._load_manifest())
 
     def follow_manifest(self) -> None:
-        """Go on with the actors that the state names now, where it was exchanged for another network's."""
+        """Reload the manifest after the state was replaced by that of another network."""
         self._use(self._load_manifest())
 
     def _use(self, manifest: Manifest) -> None:
-        """Go on with a manifest's actors."""
+        """Switch to the actors of a manifest."""
         if manifest.data != self.manifest.data:
             learn_actors(self.registry, manifest, self.store)
             self.manifest = manifest
 
     def _hold(self, pending: Mapping[Cid, bytes]) -> None:
         self.store.put_many(pending.items())
-        if not self.store.has(EMPTY_ARRAY_CID):  # the state of every new actor: a foreign state need not have it
+        if not self.store.has(EMPTY_ARRAY_CID):  # the state of new actors, which a foreign state may lack
             self.store.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)

@@ -1,6 +1,6 @@
-"""The manifest of built-in actors: the names of the network's actors, each with the CID of its code.
+"""The manifest of built-in actors: actor names and the CIDs of their code.
 
-A manifest of this machine always has the 16 official names in their order, since type numbers are places in it.
+A manifest always has the 16 official names in order, since type numbers are positions in it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ ACTOR_NAMES = (
     "multisig", "reward", "verifiedregistry", "datacap", "placeholder", "evm", "eam", "ethaccount",
 )  # fmt: skip
 ACCOUNT_TYPES = ("account", "placeholder", "ethaccount")
-"""The actors that send messages, and the one that becomes such."""
+"""Actor types that can send messages, including placeholders, which become Ethereum accounts."""
 _MANIFEST_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The built-in actors' code CIDs by name; `data` is the CID of the list itself, which the system actor holds."""
+    """The code CIDs of the built-in actors by name; `data` is the CID of the list, referenced by the system actor."""
 
     data: Cid
     codes: tuple[Cid, ...]
     account_codes: frozenset[Cid] = field(init=False, repr=False, compare=False)
-    """The code CIDs of those that send messages, and of placeholders, which become such."""
+    """Code CIDs of actors that can send messages, including placeholders."""
     _by_name: dict[str, Cid] = field(init=False, repr=False, compare=False)
     _by_code: dict[Cid, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Make what is looked up again and again."""
+        """Build the lookup tables."""
         by_name = dict(zip(ACTOR_NAMES, self.codes, strict=True))
         object.__setattr__(self, "_by_name", by_name)
         object.__setattr__(self, "_by_code", dict(reversed([*zip(self.codes, ACTOR_NAMES, strict=True)])))
@@ -45,7 +45,7 @@ class Manifest:
 
     @classmethod
     def load(cls, store: Blockstore, data: Cid) -> Manifest:
-        """Read the list of names and code CIDs; BundleError if it is not the official 16 in order."""
+        """Read the list of names and code CIDs. Raises BundleError unless it has the official 16 names in order."""
         try:
             entries = [(name, unlink(code)) for name, code in decode(store.get(data))]
         except (CodecError, TypeError, ValueError) as error:
@@ -69,27 +69,27 @@ class Manifest:
             raise BundleError(f"bundle root {show(root)} is not a pair of version and CID: {error}") from None
         if version != _MANIFEST_VERSION:
             raise BundleError(
-                f"bundle root {show(root)} has manifest version {version!r:.40}, only {_MANIFEST_VERSION} is known"
+                f"bundle root {show(root)} has manifest version {version!r:.40}, expected {_MANIFEST_VERSION}"
             )
         return cls.load(store, cid)
 
     @property
     def root(self) -> Cid:
-        """The root of a bundle with this list: what a release is known by."""
+        """The root of a bundle with this list, which identifies a release."""
         return cid_of(encode([_MANIFEST_VERSION, link(self.data)]))
 
     def code(self, name: str) -> Cid:
-        """The code CID of a built-in actor by its name."""
+        """Return the code CID of a built-in actor by name."""
         return self._by_name[name]
 
     def type_of(self, code: Cid) -> int:
-        """The type number (place from 1) of a code CID; 0 if it is no built-in actor's."""
+        """Return the type number (position from 1) of a code CID; 0 if it is not a built-in actor."""
         return self.codes.index(code) + 1 if code in self.codes else 0
 
     def code_of_type(self, number: int) -> Cid | None:
-        """The code CID at a place counted from 1."""
+        """Return the code CID of a type number (position from 1), or None."""
         return self.codes[number - 1] if 1 <= number <= len(self.codes) else None
 
     def name_of(self, code: Cid) -> str | None:
-        """The built-in actor's name behind a code CID (the first of them where several share one)."""
+        """Return the name of the built-in actor with a code CID (the first if several share one), or None."""
         return self._by_code.get(code)

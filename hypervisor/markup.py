@@ -1,6 +1,7 @@
-"""HTML of small views for notebooks (`_repr_html_`): tables, and trees that fold. They need no style sheet or script.
+"""HTML views for notebooks (`_repr_html_`): tables and collapsible trees, without style sheets and scripts.
 
-All text passes `hypervisor.printable` and is escaped. What is long is cut, and a line says how to see the whole.
+All text is passed through `hypervisor.printable` and escaped. Long views are truncated, with a hint how to see the
+rest.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Final
 from hypervisor.printable import MOST_SHOWN, printable
 
 MOST_LINES: Final = 250
-"""Lines of a tree that are shown."""
+"""Maximum number of tree lines shown."""
 DEEPEST: Final = 32
-"""Lines that are deeper stand one below the other: browsers build no deeper page."""
+"""Maximum nesting depth, a limit of browsers; deeper lines are not nested further."""
 _UNFOLDED: Final = 60
-"""Trees of up to this many lines are unfolded at first; of larger ones the first two levels, and what failed."""
+"""Maximum number of lines of a tree that is fully expanded; larger ones expand two levels and failures."""
 _LEFT: Final = ' style="text-align:left;vertical-align:top"'
 _CODE: Final = "font-family:monospace"
 _FAILED: Final = "color:#b3261e"
@@ -24,7 +25,7 @@ _FAILED: Final = "color:#b3261e"
 
 @dataclass(frozen=True, slots=True)
 class TreeLine:
-    """A line of a tree: how deep it stands, its words, what is said below it, and whether it failed."""
+    """A line of a tree: its depth, text, notes below it, and whether it is a failure."""
 
     depth: int
     words: str
@@ -33,26 +34,26 @@ class TreeLine:
 
 
 def safe(text: object, most: int = MOST_SHOWN) -> str:
-    """A text as HTML, cut to `most` letters."""
-    from html import escape  # at the first view: it loads a table of all the entities of HTML
+    """Return a text as HTML, truncated to `most` characters."""
+    from html import escape  # imported on first use, since it loads a table of all HTML entities
 
     return escape(printable(str(text), most))
 
 
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]], more: str = "") -> str:
-    """A table with a title; `more` is said below it, of what is left out."""
+    """Return a table with a title; `more` is a note below it about omitted rows."""
     head = f"<tr>{''.join(f'<th{_LEFT}>{safe(each)}</th>' for each in heads)}</tr>" if heads else ""
     body = "".join(f"<tr>{''.join(f'<td{_LEFT}>{safe(each)}</td>' for each in row)}</tr>" for row in rows)
     return f"<div><b>{safe(title)}</b><table>{head}{body}</table>{_rest(more)}</div>"
 
 
 def facts(title: str, pairs: Iterable[tuple[str, object]]) -> str:
-    """Names with their values, a row each; empty values are left out."""
+    """Return a table of names and values; empty values are omitted."""
     return table(title, (), [pair for pair in pairs if pair[1] not in ("", None)])
 
 
 def tree(title: str, lines: Iterable[TreeLine], more: str = "") -> str:
-    """Lines that fold, each before those under it. `more` says how to see what is cut."""
+    """Return a collapsible tree; parents come before their children. `more` is a hint how to see omitted lines."""
     every = list(lines)
     shown = every[:MOST_LINES]
     rest = (

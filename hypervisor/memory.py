@@ -1,7 +1,7 @@
-"""How much linear memory the live calls of one message hold together.
+"""The total linear memory of the active calls of a message.
 
-Limits: 512 MiB an instance, 2 GiB over the call stack (ref-fvm engine and call manager). The call manager restores
-the count when a call ends; a runtime asks before it grows an instance.
+Limits: 512 MiB per instance, 2 GiB for the call stack (ref-fvm engine and call manager). A runtime requests memory
+before it grows an instance; the call manager restores the count when a call ends.
 """
 
 MAX_INSTANCE_MEMORY = 512 << 20
@@ -9,7 +9,7 @@ MAX_TOTAL_MEMORY = 2 << 30
 
 
 class MemoryBudget:
-    """Bytes in use over the live call stack."""
+    """Bytes in use by the active calls."""
 
     __slots__ = ("used",)
 
@@ -17,7 +17,7 @@ class MemoryBudget:
         self.used = 0
 
     def grow(self, current: int, wanted: int) -> bool:
-        """True, and counted, if one instance may grow from `current` to `wanted` bytes."""
+        """Reserve memory to grow an instance from `current` to `wanted` bytes; return False if not allowed."""
         if wanted > MAX_INSTANCE_MEMORY or self.used + wanted - current > MAX_TOTAL_MEMORY:
             return False
         self.used += wanted - current

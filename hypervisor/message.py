@@ -1,7 +1,7 @@
-"""Messages, signatures and receipts, and their CBOR.
+"""Messages, signatures and receipts, and their CBOR encodings.
 
-Shapes: ref-fvm shared/src/message and receipt. A message is a tuple of ten; a signed message a tuple of two;
-a receipt a tuple of four. What enters from outside is decoded strictly (`store.codec.decode_strict`).
+A message is a tuple of ten fields, a signed message of two, a receipt of four. External data is decoded strictly
+(`store.codec.decode_strict`). Source: ref-fvm shared/src/message and receipt.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from store.codec import CodecError, decode_strict, encode, link
 
 _U64 = 1 << 64
 _CARRIED_SIGNATURE = 69
-"""The head of the pair, the byte string's head, the type, and 65 bytes."""
+"""Length of the tuple's head, the byte string's head, the type, and a signature of 65 bytes."""
 
 
 class SignatureType(IntEnum):
@@ -35,7 +35,7 @@ class SignatureType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A signature: its type and its bytes without the type."""
+    """A signature: its type, and its data without the type byte."""
 
     type: SignatureType
     data: bytes
@@ -44,23 +44,23 @@ class Signature:
         return one_line("Signature", self.type.name, bytes_text(self.data))
 
     def to_bytes(self) -> bytes:
-        """The byte string of the wire: type, then data."""
+        """Return the wire format: type, then data."""
         return bytes([self.type]) + self.data
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Signature":
-        """Parse the wire form; MessageError on an unknown type."""
+        """Parse the wire format. Raises MessageError for an unknown type."""
         if not data or data[0] not in tuple(SignatureType):
-            raise MessageError(f"0x{data[:8].hex()} is not a signature: expected type 1, 2 or 3 first")
+            raise MessageError(f"0x{data[:8].hex()} is not a signature: expected 1, 2 or 3 as the first byte")
         return cls(SignatureType(data[0]), data[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to one method of one actor. Money in attoFIL, gas in gas, fee cap and premium in attoFIL per gas.
+    """A message to a method of an actor. `value` is in attoFIL, fee cap and premium in attoFIL per gas.
 
-    `params` are the method's, in CBOR. `check` (which `Hypervisor.apply` calls) and `from_cbor` raise MessageError for
-    what no message may have.
+    `params` are the CBOR parameters of the method. `check` (called by `Hypervisor.apply`) and `from_cbor` raise
+    MessageError for invalid fields.
 
     >>> from hypervisor import Address, Message, fil
     >>> message = Message(to=Address.id(1001), from_=Address.id(1000), value=fil(2))
@@ -104,7 +104,7 @@ class Message:
         return facts("message", rows)
 
     def to_cbor(self) -> bytes:
-        """The tuple of ten."""
+        """Encode as a tuple of ten fields."""
         return encode(self._fields())
 
     def _fields(self) -> list[Any]:
@@ -115,7 +115,7 @@ class Message:
 
     @classmethod
     def from_cbor(cls, data: bytes) -> "Message":
-        """Decode strictly; MessageError says which field is wrong."""
+        """Decode strictly. Raises MessageError, naming the invalid field."""
         return cls._from_fields(_decode(data, "message"))
 
     @classmethod
@@ -137,9 +137,9 @@ class Message:
         )
 
     def check(self) -> None:
-        """Raise MessageError unless every field is what a message may have; `value` may be any integer."""
+        """Raise MessageError unless every field is valid; `value` may be any integer."""
         if not isinstance(self.to, Address) or not isinstance(self.from_, Address):
-            raise MessageError(f"a message goes between addresses, not {self.from_!r:.40} and {self.to!r:.40}")
+            raise MessageError(f"sender and receiver must be addresses, not {self.from_!r:.40} and {self.to!r:.40}")
         numbers = (self.version, self.nonce, self.method, self.gas_limit, self.gas_fee_cap, self.gas_premium)
         if (
             {int} == {*map(type, numbers)}
@@ -148,28 +148,28 @@ class Message:
             and type(self.value) is int
             and type(self.params) is bytes
         ):
-            return  # as nearly every message is
+            return  # the common case
         for name in ("version", "nonce", "method", "gas_limit"):
             _unsigned(getattr(self, name), name.replace("_", " "))
         for name in ("gas_fee_cap", "gas_premium"):
             if _integer(getattr(self, name), name.replace("_", " ")) < 0:
-                raise MessageError(f"{name.replace('_', ' ')} is {getattr(self, name)}, expected no less than 0")
+                raise MessageError(f"{name.replace('_', ' ')} is {getattr(self, name)}, expected 0 or more")
         _integer(self.value, "value")
-        for name in ("value", "gas_fee_cap", "gas_premium"):  # plain numbers: others may print as text
+        for name in ("value", "gas_fee_cap", "gas_premium"):  # convert to int, since subclasses may print as text
             object.__setattr__(self, name, int(getattr(self, name)))
         _bytes(self.params, "params")
 
     def chain_length(self) -> int:
-        """The bytes that this message takes on chain: with a signature of 65 bytes where the sender's is carried."""
+        """Return the length on chain in bytes, with a 65-byte signature if the sender's is stored on chain."""
         carried = self.from_.protocol in (Protocol.SECP256K1, Protocol.DELEGATED)
         return len(self.to_cbor()) + (_CARRIED_SIGNATURE if carried else 0)
 
     def cid(self) -> Cid:
-        """The CID of the unsigned message."""
+        """Return the CID of the unsigned message."""
         return PrintedCid(cid_of(self.to_cbor()))
 
 
-@dataclass(frozen=True)  # no slots: what was encoded is kept
+@dataclass(frozen=True)  # no slots, for the cached encoding
 class SignedMessage:
     """A message with its sender's signature. `from_cbor` raises MessageError.
 
@@ -188,7 +188,7 @@ class SignedMessage:
         return one_line("SignedMessage", self.signature.type.name, repr(self.message))
 
     def to_cbor(self) -> bytes:
-        """The tuple of message and signature."""
+        """Encode as a tuple of message and signature."""
         return self._encode_fields
 
     @cached_property
@@ -197,20 +197,20 @@ class SignedMessage:
 
     @classmethod
     def from_cbor(cls, data: bytes) -> "SignedMessage":
-        """Decode strictly; MessageError says what is wrong."""
+        """Decode strictly. Raises MessageError."""
         fields = _decode(data, "signed message")
         if not isinstance(fields, list) or len(fields) != 2:
             raise MessageError("a signed message is a tuple of two fields")
         return cls(Message._from_fields(fields[0]), Signature.from_bytes(_bytes(fields[1], "signature")))
 
     def chain_length(self) -> int:
-        """The bytes that this message takes on chain: BLS signatures are aggregated away, the others are carried."""
+        """Return the length on chain in bytes; BLS signatures are aggregated and not stored."""
         if self.signature.type is SignatureType.BLS:
             return len(self.message.to_cbor())
         return len(self.to_cbor())
 
     def cid(self) -> Cid:
-        """The CID under which the chain knows it: the bare message's for BLS, else the signed message's."""
+        """Return the CID on chain: that of the unsigned message for BLS, else of the signed message."""
         if self.signature.type is SignatureType.BLS:
             return self.message.cid()
         return PrintedCid(cid_of(self.to_cbor()))
@@ -218,9 +218,9 @@ class SignedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the chain records of a message: exit code (0 is success), return value, gas in gas.
+    """The chain's record of a message: exit code (0 is success), return value and gas used.
 
-    `events_root` is the CID of the events' AMT, None where no event was emitted.
+    `events_root` is the CID of the events' AMT, or None if no event was emitted.
 
     >>> from hypervisor import Receipt
     >>> Receipt(exit_code=33, return_data=bytes(3), gas_used=1_234_567)
@@ -246,17 +246,17 @@ class Receipt:
         return facts("receipt", rows)
 
     def to_cbor(self) -> bytes:
-        """The tuple of four."""
+        """Encode as a tuple of four fields."""
         return encode(self.fields())
 
     def fields(self) -> list[Any]:
-        """The values of the tuple."""
+        """Return the fields of the tuple."""
         root = None if self.events_root is None else link(self.events_root)
         return [int(self.exit_code), self.return_data, self.gas_used, root]
 
 
 def signing_digest(message: Message) -> bytes:
-    """What a secp256k1 key signs: blake2b-256 of the message's CID bytes."""
+    """Return the digest that a secp256k1 key signs: blake2b-256 of the message's CID bytes."""
     return hashlib.blake2b(message.cid(), digest_size=32).digest()
 
 

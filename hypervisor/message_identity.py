@@ -1,7 +1,7 @@
-"""What others know a message by that outlives what they remember of it: an object for weak references."""
+"""The identity of a message, as an object for weak references."""
 
 from __future__ import annotations
 
 
 class MessageIdentity:
-    """Lives as long as the message's `CallManager`, one for each, and holds nothing."""
+    """An empty object with the lifetime of the message's `CallManager`."""

@@ -1,9 +1,9 @@
-"""From one network version's built-in actors to another's, on a state as it is.
+"""Migration of a state to the built-in actors of another network version.
 
-A migration gives each actor the code CID that its kind has in the new manifest and the system actor the new list;
-nonces and balances stay. Where a version changes the layouts of states (`NetworkVersion.layouts`), its steps write
-them anew (`hypervisor.migration_nv29`). Users' code is not touched. All of it happens, or nothing. Source:
-go-state-types and forest, the migrations of network versions 27 to 29.
+A migration replaces each actor's code CID by that of the same type in the new manifest, and the manifest in the system
+actor's state; nonces and balances are unchanged. If a version changes the layout of states (`NetworkVersion.layouts`),
+its steps rewrite them (`hypervisor.migration_nv29`). User code is unchanged. The migration is atomic. Source:
+go-state-types and forest, migrations of network versions 27 to 29.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ from store.codec import link
 
 
 def check_migration(before: int, after: int, other_actors: bool) -> None:
-    """InvalidInput where a state of one network version cannot become one of another.
+    """Raise InvalidInput if a state of version `before` cannot be migrated to version `after`.
 
-    `other_actors`: with other built-in actors than the state has, for which the version may stay the same.
+    `other_actors` is true if the built-in actors are replaced; the version may then stay the same.
     """
     network_version(after)
     passed = versions_between(before, after)
     if not passed and not (after == before and other_actors):
-        hint = ": name a bundle to exchange its built-in actors" if after == before else ""
+        hint = "; pass a bundle to replace its built-in actors" if after == before else ""
         raise InvalidInput(f"network version nv{after} is not an upgrade of nv{before}{hint}")
     unknown = [row.number for row in passed if row.layouts is Layouts.UNKNOWN]
     if other_actors and unknown:
         raise InvalidInput(
             f"nv{before} cannot be upgraded to nv{after} with other built-in actors: nv{unknown[0]} changes the "
-            "layouts of their states, and this machine does not have its migration"
+            "layout of their states, and its migration is not implemented"
         )
 
 
 def first_state_migration(passed: Iterable[NetworkVersion]) -> NetworkVersion | None:
-    """The first of some versions whose upgrade writes states anew, and so needs the actors that read them."""
+    """Return the first of the versions that rewrites states, and so requires the matching actors, or None."""
     return next((row for row in passed if row.layouts is Layouts.STREAMS), None)
 
 
 def rehearse(
     tree: StateTree, manifest: Manifest, passed: Iterable[NetworkVersion], epoch: int, streams: StreamSettings | None
 ) -> None:
-    """Try on a copy of a state what its upgrade will do with actors' states. Raises InvalidInput where it cannot.
+    """Run the state migrations of an upgrade on a copy of a state. Raises InvalidInput if they are not possible.
 
-    `manifest` is that of the state as it is.
+    `manifest` is that of the current state.
     """
     if first_state_migration(passed) is not None:
         _split_rewards(StateTree(tree.store, tree.flush()), manifest, epoch, streams)
@@ -70,12 +70,12 @@ def migrate_state(
     streams: StreamSettings | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Cid:
-    """The root of a state like `tree`, in which every actor of the old manifest has the code of the new one.
+    """Migrate a state from the actors of `old` to those of `new`, and return its root.
 
-    States have the layout of the versions passed. The new code must be in the store. `epoch` is that of the upgrade,
-    which is the last thing that happens in it. `streams` takes the place of what `STREAM_SETTINGS` has for the network.
-    `progress` gets the number of actors that were looked at, on long ways. `tree` is flushed, and stays as it is.
-    Raises InvalidInput for a state that cannot be migrated, which costs no walk, and Fatal for one that cannot be read.
+    State layouts follow the versions in `passed`. The new code must be in the store. `epoch` is the upgrade epoch; the
+    migration is the last operation in it. `streams` overrides the network's `STREAM_SETTINGS`. `progress` is called
+    with the number of actors processed, at intervals. `tree` is flushed but not modified. Raises InvalidInput, before
+    any walk, for a state that cannot be migrated, and Fatal for one that cannot be read.
     """
     root = tree.flush()
     if old.data == new.data:
@@ -91,16 +91,18 @@ def migrate_state(
 
 
 def _new_codes(old: Manifest, new: Manifest) -> dict[Cid, Cid]:
-    """The new code by the old one."""
+    """Return a mapping from old to new code CIDs."""
     codes: dict[Cid, Cid] = {}
     for name, before, after in zip(ACTOR_NAMES, old.codes, new.codes, strict=True):
         if codes.setdefault(before, after) != after:
-            raise InvalidInput(f"{name} shares its code {show(before)} with another actor, but not in the new bundle")
+            raise InvalidInput(
+                f"{name} shares its code {show(before)} with another actor in the old bundle, but not in the new one"
+            )
     return codes
 
 
 def _split_rewards(tree: StateTree, manifest: Manifest, epoch: int, streams: StreamSettings | None) -> None:
-    """The steps of network version 29, before the code is exchanged. `manifest`: of the actors as they are."""
+    """Run the steps of network version 29 before the code is replaced; `manifest` is that of the current actors."""
     settings = streams or STREAM_SETTINGS.get(tree.init_state().network_name, DEVELOPMENT)
     reward, market = _singleton(tree, REWARD_ACTOR), _singleton(tree, MARKET_ACTOR)
     tree.set_actor(REWARD_ACTOR, reward.with_head(migrate_reward(tree, reward, settings, epoch, manifest)))
@@ -110,5 +112,5 @@ def _split_rewards(tree: StateTree, manifest: Manifest, epoch: int, streams: Str
 def _singleton(tree: StateTree, actor: ActorID) -> ActorState:
     state = tree.get_actor(actor)
     if state is None:
-        raise InvalidInput(f"the state has no actor f0{actor}, whose state the upgrade changes")
+        raise InvalidInput(f"actor f0{actor}, whose state the upgrade changes, does not exist")
     return state

@@ -1,9 +1,9 @@
-"""How states of actors v18 become those of v19, at network version 29: reward's streams, and market's lost field.
+"""State migration from actors v18 to v19 at network version 29: the reward actor's streams and the market's layout.
 
-The reward actor's state gets what contracts govern from then on (FIP-0118): who may write the streams, with which
-timelock, and the first two streams, of which one falls while the other one rises. These values are a network's own: a
-row of `STREAM_SETTINGS`, by the name that the init actor's state has. Source: forest `state_migration/nv29`,
-go-state-types `builtin/v19/migration`.
+The reward actor's state gets the data governed by contracts (FIP-0118): who may change the streams, with which
+timelock, and the first two streams, one falling while the other rises. These values depend on the network: a row of
+`STREAM_SETTINGS`, by the network name in the init actor's state. Source: forest `state_migration/nv29`, go-state-types
+`builtin/v19/migration`.
 """
 
 from __future__ import annotations
@@ -24,26 +24,27 @@ from store.cid import Cid
 from store.codec import decode, link
 
 DENOM: Final = 10**18
-"""One whole, of a stream's weight and of shares."""
+"""The fixed-point value of 1 for a stream's weight and for shares."""
 
 _OLD_REWARD_FIELDS: Final = 11
 _OLD_MARKET_FIELDS: Final = 13
 _ALLOCATIONS: Final = 11
-"""The place of the market's field that goes: allocations of deals that are not active yet."""
+"""Index of the removed market field: allocations of deals that are not active yet."""
 _KEPT_REWARD_FIELDS: Final = 9
 _UNGOVERNED_REWARD_FIELDS: Final = 11
 _LONGEST: Final = (1 << 62) - 1
-"""Epochs of a timelock or a ramp: added to a chain's they have 64 bits with a sign."""
+"""Maximum length of a timelock or ramp in epochs; an epoch plus this fits into a signed 64-bit integer."""
 _MINERS_STREAM, _SECOND_STREAM = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """What a network's reward actor begins with at network version 29.
+    """Initial stream settings of a network's reward actor at network version 29.
 
-    `timelock`: epochs from a write of the authority to its effect. `ramp`: epochs in which the miners' stream would
-    fall from 95 % to 50 %, and the second one rises as fast; 0 for the miners' stream alone. `authority` (SWA) may
-    write streams and weights, `writer` (SRA) the shares of the second stream, all of which `recipient` gets at first.
+    `timelock` is the number of epochs from a change by the authority to its effect. `ramp` is the number of epochs in
+    which the miners' stream would fall from 95 % to 50 % while the second one rises equally; 0 for the miners' stream
+    alone. `authority` (SWA) may change streams and weights, `writer` (SRA) the shares of the second stream, all of
+    which `recipient` receives at first.
     """
 
     timelock: int
@@ -53,18 +54,18 @@ class StreamSettings:
     recipient: Address
 
     def fields(self) -> list[Any]:
-        """As a folder's record keeps them."""
+        """Return the fields for a folder's record."""
         return [self.timelock, self.ramp, *(role.to_bytes() for role in (self.authority, self.writer, self.recipient))]
 
     @classmethod
     def from_fields(cls, fields: Sequence[Any]) -> StreamSettings:
-        """The inverse of `fields`. Raises TypeError, ValueError."""
+        """Create settings from `fields`. Raises TypeError and ValueError."""
         timelock, ramp, *roles = fields
         authority, writer, recipient = map(Address.from_bytes, roles)
         return cls(timelock, ramp, authority, writer, recipient)
 
     def named(self) -> dict[str, int | Address]:
-        """By the names under which they are asked for."""
+        """Return the settings by their option names."""
         return {
             "swa": self.authority,
             "sra": self.writer,
@@ -74,7 +75,7 @@ class StreamSettings:
         }
 
     def check(self) -> None:
-        """InvalidInput for epochs that cannot be."""
+        """Raise InvalidInput for epochs out of range."""
         for name, epochs in (("timelock", self.timelock), ("ramp", self.ramp)):
             whole_number(epochs, f"the {name} of streams", 0, _LONGEST, unit="epochs")
 
@@ -101,20 +102,23 @@ STREAM_SETTINGS: Final[Mapping[str, StreamSettings]] = {
         _contract("48c7dc38e74c9fa9ea6484ad6ad0520349dc9b40"),
     ),
 }
-"""By the network's name; any other one has those of `DEVELOPMENT` (lotus and forest, parameters of the networks)."""
+"""Settings by network name; other networks use `DEVELOPMENT`. Source: network parameters of lotus and forest."""
 
 
 def migrate_market(tree: StateTree, state: ActorState) -> Cid:
-    """The market's state without its allocations. Raises InvalidInput for a state of another layout."""
+    """Write the market's state without its allocations, and return its CID.
+
+    Raises InvalidInput for a state with a different layout.
+    """
     fields = _fields(tree, state, "market", _OLD_MARKET_FIELDS)
     return put_object(tree.store, fields[:_ALLOCATIONS] + fields[_ALLOCATIONS + 1 :])
 
 
 def migrate_reward(tree: StateTree, state: ActorState, settings: StreamSettings, epoch: int, manifest: Manifest) -> Cid:
-    """The reward actor's state with streams that begin after the epoch of the upgrade.
+    """Write the reward actor's state with streams that begin after the upgrade epoch, and return its CID.
 
-    `manifest` is that of the tree, in which addresses are looked up. Raises InvalidInput for a state of
-    another layout, and for addresses of no actor, of f099 or of a payment channel.
+    `manifest` is that of the tree, in which addresses are looked up. Raises InvalidInput for a state with a different
+    layout, and for addresses without an actor, of f099 or of a payment channel.
     """
     fields = _fields(tree, state, "reward", _OLD_REWARD_FIELDS)
     none = encode_bigint(0)
@@ -123,9 +127,9 @@ def migrate_reward(tree: StateTree, state: ActorState, settings: StreamSettings,
 
 
 def begin_with_streams(tree: StateTree, state: ActorState, settings: StreamSettings, manifest: Manifest) -> Cid:
-    """The reward actor's state of a genesis on actors v19, with streams that begin at epoch 1.
+    """Write the reward actor's state for a genesis on actors v19, with streams that begin at epoch 1.
 
-    Raises InvalidInput as `migrate_reward` does.
+    Returns its CID. Raises InvalidInput like `migrate_reward`.
     """
     fields = decode(tree.store.get(state.head))
     return put_object(
@@ -134,7 +138,7 @@ def begin_with_streams(tree: StateTree, state: ActorState, settings: StreamSetti
 
 
 def _governance_fields(tree: StateTree, settings: StreamSettings, begin: int, manifest: Manifest) -> list[Any]:
-    """The fields of reward's state that say who governs what: timelock, authority, what streams have got, streams."""
+    """Return the governance fields of the reward state: timelock, authority, accruals and streams."""
     settings.check()
     authority = _existing(tree, settings.authority, "stream-weight authority", manifest)
     streams, accrued = first_streams(tree, settings, begin, manifest)
@@ -144,7 +148,7 @@ def _governance_fields(tree: StateTree, settings: StreamSettings, begin: int, ma
 def first_streams(
     tree: StateTree, settings: StreamSettings, begin: int, manifest: Manifest
 ) -> tuple[list[Any], list[Any]]:
-    """The streams at `begin`, and what explicit ones have got, which is nothing; both as the chain encodes them."""
+    """Return the streams at epoch `begin` and the (zero) accruals of explicit ones, as encoded on chain."""
     if settings.ramp == 0:
         return [[_MINERS_STREAM, [DENOM, 0, 0, DENOM, DENOM], None]], []
     step = -(-DENOM * 45 // 100 // settings.ramp)
@@ -161,21 +165,21 @@ def first_streams(
 def _fields(tree: StateTree, state: ActorState, actor: str, expected: int) -> list[Any]:
     fields = decode(tree.store.get(state.head))
     if not isinstance(fields, list) or len(fields) != expected:
-        found = f"{len(fields)} fields" if isinstance(fields, list) else "no list of fields"
+        found = f"{len(fields)} fields" if isinstance(fields, list) else "no fields"
         raise InvalidInput(
-            f"the state of the {actor} actor has {found}, {expected} expected: it is not one of actors v18, or it was "
+            f"the state of the {actor} actor has {found}, expected {expected}: it is not from actors v18, or was "
             "migrated already"
         )
     return fields
 
 
 def _existing(tree: StateTree, address: Address, role: str, manifest: Manifest) -> bytes:
-    """The ID address of an actor that can have a role, in bytes."""
+    """Return the ID address, as bytes, of an actor that may have a role."""
     actor = tree.lookup_id(address)
     state = None if actor is None else tree.get_actor(actor)
     if actor is None or state is None:
-        raise InvalidInput(f"no actor has the address {address} of the {role}: create it before the upgrade")
+        raise InvalidInput(f"no actor has the address {address} of the {role}; create it before the upgrade")
     if actor == BURNT_FUNDS_ACTOR or manifest.name_of(state.code) == "paymentchannel":
-        what = "f099, where FIL is burnt" if actor == BURNT_FUNDS_ACTOR else "a payment channel"
+        what = "f099, the burnt funds actor" if actor == BURNT_FUNDS_ACTOR else "a payment channel"
         raise InvalidInput(f"{address} cannot be the {role}: it is {what}")
     return Address.id(ActorID(actor)).to_bytes()

@@ -1,7 +1,7 @@
-"""Network versions as rows: each says only what it changes.
+"""Network versions as rows, each of which states only its changes.
 
-A row names the built-in actors' version, the price list and the machine's rules (`MachineRules`). A new network
-version is a new row. Source: ref-fvm v3 (nv18 to nv20) and v4 (nv21 to nv29), and the network's upgrades.
+A row has the version of the built-in actors, the price list and the machine's rules (`MachineRules`). To add a network
+version, add a row. Source: ref-fvm v3 (nv18 to nv20) and v4 (nv21 to nv29), and the network's upgrades.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,27 +16,27 @@ from hypervisor.prices import HYGGE, TEEP, WATERMELON, PriceList
 
 @dataclass(frozen=True, slots=True)
 class MachineRules:
-    """What the syscalls do differently between the two generations of the machine."""
+    """Differences between the two generations of the machine in their syscalls."""
 
     abi: str
     tracks_links: bool
-    """Blocks are scanned for links, and only what an invocation has reached may be opened or linked."""
+    """Blocks are scanned for links; only reachable blocks may be opened or linked."""
     host_draws_randomness: bool
-    """The host hashes tag, epoch and entropy into the digest; later the actor does."""
+    """The host hashes tag, epoch and entropy into the digest; otherwise the actor does."""
     events_in_buffers: bool
-    """Events arrive in three buffers; before, as one CBOR block."""
+    """Events are passed in three buffers; otherwise as one CBOR block."""
     self_destruct_burns: bool
-    """Self-destruct takes a burn flag; before, a beneficiary."""
+    """Self-destruct takes a burn flag; otherwise a beneficiary."""
     tipset_lookback: int | None
-    """How many epochs back a tipset CID may be asked for; None: any."""
+    """Maximum lookback in epochs for tipset CIDs; None: unlimited."""
     refused_depth_keeps_limit: bool
-    """A call that is refused for its depth leaves its own gas limit in force (ref-fvm v3 call_manager `send`)."""
+    """A call rejected for its depth leaves its gas limit in force (ref-fvm v3 call_manager `send`)."""
     installs_code: bool = False
-    """The feature m2-native, on no network: the init actor installs code, and code that cannot run is not found."""
+    """Feature m2-native, on no network: the init actor installs code; code that cannot run is reported as missing."""
     upgrades_actors: bool = False
-    """The feature upgrade-actor, on no network: an actor gives itself other code."""
+    """Feature upgrade-actor, on no network: an actor can replace its own code."""
     revision: str = field(init=False)
-    """The name of the syscalls that there are: `abi`, and what the features add."""
+    """Name of the available syscalls: `abi` and the additions of features."""
 
     def __post_init__(self) -> None:
         features = ("+install_actor" if self.installs_code else "") + ("+upgrade_actor" if self.upgrades_actors else "")
@@ -64,51 +64,51 @@ MACHINE_V4 = MachineRules(
 
 
 class BaseFee(Enum):
-    """What the base fee of the next tipset follows (`localnet.rules.base_fee` has the arithmetic)."""
+    """Input of the base fee of the next tipset (computed in `localnet.rules.base_fee`)."""
 
-    FULLNESS = "how full the blocks are"
-    PREMIUM = "the premium that the dearest four fifths of a block's gas pay at least (FIP-0115)"
+    FULLNESS = "the gas used by the blocks"
+    PREMIUM = "the minimum premium of the highest-paying four fifths of a block's gas (FIP-0115)"
 
 
 class Layouts(Enum):
-    """How the actors' states of a network version come from those of the one before."""
+    """Changes in the layout of actor states by a network upgrade."""
 
-    UNKNOWN = "changed by a migration that this machine does not have"
-    KEPT = "as they were"
-    STREAMS = "reward's and market's written anew (`hypervisor.migration_nv29`)"
+    UNKNOWN = "changed by a migration that is not implemented"
+    KEPT = "unchanged"
+    STREAMS = "reward and market states rewritten (`hypervisor.migration_nv29`)"
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkVersion:
-    """One network version: its number, its actors' version, prices and rules, and what contracts may use."""
+    """A network version: its number, actors version, prices and rules, and the EVM features."""
 
     number: int
     name: str
-    """What the network calls its upgrade, and lotus the height of it (`UpgradeHyggeHeight`); Xx before it has one."""
+    """Name of the upgrade, as in lotus (`UpgradeHyggeHeight`); Xx if it has none yet."""
     actors: int
     prices: PriceList
     rules: MachineRules
     evm: frozenset[str] = frozenset()
-    """Features of the EVM actor since the first, which `runtimes.evm.rules` reads: opcodes, precompiles, methods.
+    """Features added to the EVM actor, used by `runtimes.evm.rules`: opcodes, precompiles, methods.
 
-    STRICT_QUESTIONS: GetBytecode and GetBytecodeHash refuse parameters. PLAIN_BYTECODE: GetBytecode returns CBOR, not
-    DAG-CBOR. STRICT_DELEGATE: InvokeContractDelegate takes DAG-CBOR alone. CREATION_RETURNS: a creation clears the
-    return data, a refused one leaves its own. TOMBSTONE_RELOADS: a frame learns that another one destroyed it.
+    STRICT_QUESTIONS: GetBytecode and GetBytecodeHash reject parameters. PLAIN_BYTECODE: GetBytecode returns CBOR, not
+    DAG-CBOR. STRICT_DELEGATE: InvokeContractDelegate accepts DAG-CBOR only. CREATION_RETURNS: a creation clears the
+    return data, a rejected one leaves it. TOMBSTONE_RELOADS: a frame detects that another one destroyed its contract.
     """
     base_fee: BaseFee = BaseFee.FULLNESS
-    """Of the tipset after one: the rule of the version that the next epoch has."""
+    """Rule for the base fee of the following tipset."""
     layouts: Layouts = Layouts.UNKNOWN
-    """What its upgrade does with the states of the version before (`hypervisor.migration`)."""
+    """Changes of the upgrade to the states of the previous version (`hypervisor.migration`)."""
     overlay: Overlay | None = None
-    """What an experiment changes of the network's own row; also where it begins at a later version."""
+    """Overlay applied to the row, even if it takes effect at a later version."""
 
     @property
     def key(self) -> tuple[int, str]:
-        """What stands for this row where something is kept that was derived from it."""
+        """Cache key of the row."""
         return self.number, "" if self.overlay is None else self.overlay.digest
 
     def with_overlay(self, overlay: Overlay | None) -> "NetworkVersion":
-        """The row with what an overlay changes, if it is for this version. Raises InvalidInput for unknown names."""
+        """Return the row with an overlay's changes, if it covers this version. Raises InvalidInput."""
         if overlay is None:
             return self
         if self.number < overlay.since or (overlay.until is not None and self.number > overlay.until):
@@ -118,11 +118,11 @@ class NetworkVersion:
             prices = with_prices(prices, dict(overlay.prices), f"{prices.name} with {overlay.name}")
         base_fee = self.base_fee if "base_fee" not in rules else BaseFee[str(rules.pop("base_fee"))]
         evm = (self.evm | set(overlay.added)) - set(overlay.removed)
-        changed = replace(self.rules, **rules)  # type: ignore[arg-type]  # the file's reader has checked the kinds
+        changed = replace(self.rules, **rules)  # type: ignore[arg-type]  # types are checked by `overlay_file`
         return replace(self, overlay=overlay, prices=prices, rules=changed, base_fee=base_fee, evm=evm)
 
     def successor(self, **changes: Any) -> "NetworkVersion":
-        """The next version, different in the named fields only; it has a name and an upgrade (`layouts`) of its own."""
+        """Return the next version with the given changes; name and `layouts` are reset."""
         return replace(self, **{"number": self.number + 1, "name": "Xx", "layouts": Layouts.UNKNOWN, **changes})
 
 
@@ -149,11 +149,11 @@ NV29 = NV28.successor(name="Solstice", actors=19, layouts=Layouts.STREAMS)
 
 NETWORK_VERSIONS = {row.number: row for row in (NV18, NV19, NV20, NV21, NV22, NV23, NV24, NV25, NV26, NV27, NV28, NV29)}
 LATEST = NV29
-"""The version of a network that does not name one."""
+"""Default network version."""
 
 
 def network_version(number: int, overlay: Overlay | None = None) -> NetworkVersion:
-    """The row of a number, with what an overlay changes of it; InvalidInput names the known ones."""
+    """Return the row of a number, with an overlay applied. Raises InvalidInput with the supported versions."""
     try:
         row = NETWORK_VERSIONS[number]
     except KeyError:
@@ -163,30 +163,30 @@ def network_version(number: int, overlay: Overlay | None = None) -> NetworkVersi
 
 
 def versions_of(overlay: Overlay) -> list[NetworkVersion]:
-    """The rows that an overlay changes, as they are without it."""
+    """Return the rows that an overlay changes, without the overlay."""
     last = max(NETWORK_VERSIONS) if overlay.until is None else overlay.until
     return [row for number, row in NETWORK_VERSIONS.items() if overlay.since <= number <= last]
 
 
 def versions_between(before: int, after: int) -> list[NetworkVersion]:
-    """The rows of the versions after one, up to another: none where that is no later one."""
+    """Return the rows of the versions after `before` up to `after`; empty if `after` is not later."""
     return [row for number, row in NETWORK_VERSIONS.items() if before < number <= after]
 
 
 def versions_after(number: int) -> list[NetworkVersion]:
-    """The rows of all later versions."""
+    """Return the rows of all later versions."""
     return versions_between(number, max(NETWORK_VERSIONS))
 
 
 def other_layouts(one: int, other: int) -> NetworkVersion | None:
-    """The first row whose upgrade changed layouts of states between built-in actors of two versions; None: no row."""
+    """Return the first row that changes state layouts between the actors of two versions, or None."""
     low, high = sorted((one, other))
     rows = (row for row in NETWORK_VERSIONS.values() if low < row.actors <= high)
     return next((row for row in rows if row.layouts is not Layouts.KEPT), None)
 
 
 def newest_with_actors(version: int) -> NetworkVersion | None:
-    """The newest network version that has built-in actors of a version; None where none has."""
+    """Return the newest network version with a version of the built-in actors, or None."""
     return max((row for row in NETWORK_VERSIONS.values() if row.actors == version), key=_number, default=None)
 
 

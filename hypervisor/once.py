@@ -1,4 +1,4 @@
-"""What a process makes once, on whichever of its threads it is needed first."""
+"""Values that are computed once per process, on the thread that needs them first."""
 
 import threading
 from collections.abc import Callable
@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 class once(Generic[T]):  # noqa: N801  # a decorator
-    """The result of a function without arguments, which is called once: other threads wait meanwhile.
+    """A function without arguments that is called once; concurrent callers wait for its result.
 
-    `functools.cache` lets them call it, too, and then has one result where others have another.
+    Unlike `functools.cache`, which may call it on several threads and return different results.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -30,5 +30,5 @@ class once(Generic[T]):  # noqa: N801  # a decorator
         return made[0]
 
     def cache_clear(self) -> None:
-        """Forget the result, as `functools.cache` does."""
+        """Discard the result, like `functools.cache`."""
         self._made = []

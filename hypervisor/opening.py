@@ -1,6 +1,6 @@
-"""Opening a machine: the store behind a path, what a folder records, the first state, the runtimes' names.
+"""Opening a machine: stores, folder records, the initial state and runtime selection.
 
-`Hypervisor.open` puts these together; nothing here keeps a state.
+`Hypervisor.open` combines these functions, which keep no state.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from store.roots import INSTALLED
 IN_MEMORY = ":memory:"
 AUTO = "auto"
 OWN_EVM = "fast"
-"""The default engine among this project's own."""
+"""Default engine among this project's own."""
 OFFICIAL_EVM = "official"
 EVM_ENGINES = ("py-evm", "fast", "fast:interpret", "fast:compile", "both", OFFICIAL_EVM, AUTO)
 MACHINE = b"machine"
 _INSTALLS = b"install_actor"
-"""The import of an init actor that installs code."""
+"""Import of an init actor that installs code."""
 
 _RECORDED_NUMBERS = ("network", "epoch", "timestamp", "chain_id")
 
 
 def open_store(path: str | Path) -> Store:
-    """The store behind a path, `:memory:` for one that nothing survives; StoreError if it cannot be opened."""
+    """Open the store at a path; `:memory:` is a volatile store. Raises StoreError."""
     if str(path) == IN_MEMORY:
         return MemoryStore()
     from store.rocks import RocksStore
@@ -53,13 +53,13 @@ def open_store(path: str | Path) -> Store:
 def first_state(
     base: Store, bundle: Bundle | None, genesis: Genesis, network: NetworkVersion
 ) -> tuple[dict[Cid, bytes], Cid]:
-    """The blocks and the root of a new machine's state; without a bundle, of our own actors for a network version."""
+    """Return the blocks and the root of a new machine's state; without a bundle, with our own actors."""
     if bundle is None:
         bundle = Bundle.for_actors(network.actors, network.rules)
     elif network.rules.installs_code and _INSTALLS not in dict(bundle.blocks)[bundle.manifest.code("init")]:
         raise InvalidInput(
-            f"the init actor of the bundle {show(bundle.root)} installs no code, which the feature m2-native is for: "
-            "leave the bundle out, or name one whose init actor does (`own-m2-native`, `own-v19-m2-native`)"
+            f"the init actor of the bundle {show(bundle.root)} does not support the feature m2-native: "
+            "omit the bundle, or pass one that supports it (`own-m2-native`, `own-v19-m2-native`)"
         )
     seed = BufferedStore(base)
     seed.put_many(bundle.blocks)
@@ -68,7 +68,7 @@ def first_state(
 
 
 def machine_record(context: MachineContext) -> bytes:
-    """The folder's record of its machine."""
+    """Return the folder's record of its machine."""
     network = context.network
     return _record(context.rules, network.number, context.epoch, context.timestamp, context.chain_id, network.overlay)
 
@@ -77,7 +77,7 @@ def machine_record(context: MachineContext) -> bytes:
 def _record(
     rules: str, network: int, epoch: int, timestamp: int, chain_id: int, overlay: Overlay | None = None
 ) -> bytes:
-    # Messages that are flushed one by one have the same one.
+    # Cached, since messages that are flushed one by one have the same record.
     over = {} if overlay is None else {"overlay": overlay.fields()}
     numbers = {"network": network, "epoch": epoch, "timestamp": timestamp, "chain_id": chain_id}
     return encode({"rules": rules, **numbers, **over})
@@ -91,9 +91,9 @@ def choose_context(
     bundle: Bundle | None = None,
     overlay: Overlay | None = None,
 ) -> MachineContext:
-    """The context to run under: what the caller gives, else what the folder says, else the defaults for a bundle.
+    """Return the context to use: the caller's, else the folder's, else the default for the bundle.
 
-    Raises InvalidInput for a folder under other rules, or with another overlay than the one that is named.
+    Raises InvalidInput for a folder with other rules, or with another overlay than the given one.
     """
     if rules is None:
         rules = FILECOIN if context is None else context.rules
@@ -109,35 +109,35 @@ def choose_context(
 
 
 def named_overlay(given: Overlay | str | Path | None) -> Overlay | None:
-    """An overlay as a caller names it: itself, or its file. Raises InvalidInput."""
+    """Return an overlay given as an object or as its file. Raises InvalidInput."""
     if not isinstance(given, str | Path):
         return given
-    from hypervisor.overlay_file import read_overlay  # with a reader of TOML, which few machines need
+    from hypervisor.overlay_file import read_overlay  # imports a TOML parser, which few machines need
 
     return read_overlay(Path(given))
 
 
 def check_same_overlay(recorded: Overlay | None, named: Overlay | None) -> None:
-    """InvalidInput where a folder's states were made with another overlay than the one that is named, or with none."""
+    """Raise InvalidInput if a folder's states were created with a different overlay than the given one."""
     if recorded == named:
         return
     if recorded is None:
         raise InvalidInput(
-            f"the folder's states were made without an overlay, not with {named}: leave the overlay out, or name "
+            f"the folder's states were made without an overlay, not with {named}: omit the overlay, or use "
             "another folder"
         )
-    other = "and none is named" if named is None else f"not with {named}"
+    other = "but none was given" if named is None else f"not with {named}"
     features = features_of(recorded)
     is_features = bool(features) and with_features(features) == recorded
     options = " ".join(f"--feature {name}" for name in features) if is_features else "--overlay FILE"
     raise InvalidInput(
-        f"the folder's states were made with the overlay {recorded}, {other}: name the same one ({options}, or "
-        "overlay=...), or another folder"
+        f"the folder's states were made with the overlay {recorded}, {other}: pass the same one ({options}, or "
+        "overlay=...), or use another folder"
     )
 
 
 def default_network(bundle: Bundle | None) -> NetworkVersion:
-    """The version of a network that names none: the newest that has a bundle's actors, where these are known."""
+    """Return the default network version: the newest one with the bundle's actors, if they are known."""
     from hypervisor.bundle_library import actors_version
 
     version = None if bundle is None else actors_version(bundle.manifest)
@@ -149,11 +149,11 @@ def _recorded_context(recorded: bytes, rules: str) -> MachineContext:
         record = decode_strict(recorded)
         if record["rules"] != rules:
             raise InvalidInput(
-                f"the state was made under the rules '{record['rules']}': it cannot be opened under '{rules}'"
+                f"the state was made under the rules '{record['rules']}' and cannot be opened under '{rules}'"
             )
         network, epoch, timestamp, chain_id = (record[name] for name in _RECORDED_NUMBERS)
         if not all(isinstance(number, int) for number in (network, epoch, timestamp, chain_id)):
-            raise TypeError(f"{', '.join(_RECORDED_NUMBERS)} are numbers")
+            raise TypeError(f"{', '.join(_RECORDED_NUMBERS)} must be numbers")
         overlay = Overlay.from_fields(record["overlay"]) if "overlay" in record else None
     except (CodecError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, InvalidInput):
@@ -165,22 +165,22 @@ def _recorded_context(recorded: bytes, rules: str) -> MachineContext:
 
 
 def check_bundle(bundle: Bundle | None, manifest: Manifest) -> None:
-    """Raises InvalidInput for a bundle that is not the one of an existing state."""
+    """Raise InvalidInput if a bundle is not that of an existing state."""
     if bundle is not None and bundle.manifest.data != manifest.data:
         raise InvalidInput(
             f"the folder's state was made with the bundle of manifest data {show(manifest.data)}, not with "
-            f"{show(bundle.manifest.data)} (see `hypervisor bundle list`): leave the bundle out, or name another folder"
+            f"{show(bundle.manifest.data)} (see `hypervisor bundle list`): omit the bundle, or use another folder"
         )
 
 
 @lru_cache(1)
 def installed_record(codes: tuple[Cid, ...]) -> bytes:
-    """The folder's record of the modules that users installed."""
+    """Return the folder's record of installed user modules."""
     return encode([link(code) for code in codes])
 
 
 def installed_codes(base: Store) -> tuple[Cid, ...]:
-    """The modules that users installed in a folder; InvalidInput if its record cannot be read."""
+    """Return the user modules installed in a folder. Raises InvalidInput if its record is malformed."""
     recorded = base.metadata(INSTALLED)
     try:
         return () if recorded is None else tuple(unlink(code) for code in decode_strict(recorded))
@@ -189,7 +189,7 @@ def installed_codes(base: Store) -> tuple[Cid, ...]:
 
 
 def registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifest, BufferedStore], Registry]:
-    """What makes the registry for a state: its bundle's markers, and who runs contracts. InvalidInput for `evm`."""
+    """Return a factory for a state's registry, with the executor of contracts. Raises InvalidInput for `evm`."""
     if evm not in EVM_ENGINES:
         raise InvalidInput(f"evm '{evm}' is not known: choose one of {', '.join(EVM_ENGINES)}")
 
@@ -201,14 +201,14 @@ def registry_factory(evm: str, options: Mapping[str, str]) -> Callable[[Manifest
 
 
 def learn_actors(registry: Registry, manifest: Manifest, store: Blockstore) -> None:
-    """Let a registry know another bundle's actors; InvalidInput if no engine is left that would run contracts."""
+    """Register another bundle's actors in a registry. Raises InvalidInput if no engine can run contracts."""
     _, names = _runtimes(registry.options.get("evm", AUTO), manifest, store)
     for code, name in names.items():
         registry.override(code, name)
 
 
 def _runtimes(evm: str, manifest: Manifest, store: Blockstore) -> tuple[str, dict[Cid, str]]:
-    """Who runs contracts, and the runtimes of a bundle's actors that are not native."""
+    """Return the engine for contracts, and the runtimes of a bundle's actors that are not native."""
     names = {}
     for code in manifest.codes:
         marker = runtime_marker(_module(store, code))
@@ -220,9 +220,7 @@ def _runtimes(evm: str, manifest: Manifest, store: Blockstore) -> tuple[str, dic
         engine = OWN_EVM if contract in names else OFFICIAL_EVM
     if engine == OFFICIAL_EVM:
         if contract in names:
-            raise InvalidInput(
-                "the state's bundle has no EVM actor of its own: choose another `evm`, or an official bundle"
-            )
+            raise InvalidInput("the state's bundle has no WASM EVM actor: choose another `evm`, or an official bundle")
     else:
         names[contract] = "evm"
     return engine, names

@@ -1,8 +1,8 @@
-"""An overlay: other prices and rules than a network version's own, for experiments with what the network may become.
+"""Overlays: changed prices and rules of network versions, for experiments.
 
-It holds what differs and says for which versions; `NetworkVersion.with_overlay` applies it, `hypervisor.overlay_file`
-reads and checks one. Its digest stands for what it changes, whatever it is called: caches keep what they derive from a
-version's row under the row's `key`, which has the digest in it, and a folder keeps the overlay in its records.
+An overlay has the changes and the versions they apply to; `NetworkVersion.with_overlay` applies it, and
+`hypervisor.overlay_file` parses and validates it. Its digest depends on the changes but not on the name: caches use the
+`key` of a version's row, which includes the digest, and a folder stores the overlay in its records.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ RuleValue = bool | int | str | None
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What differs from the rows of network versions `since` to `until` (None: all later ones).
+    """Changes to the rows of network versions `since` to `until` (None: all later ones).
 
-    `prices`: milligas by the names of `hypervisor.price_names`; `rules`: by the names of `MachineRules`, and
-    `base_fee`; `added` and `removed`: features of contracts. Each is in the order of its names.
+    `prices` maps the names of `hypervisor.price_names` to milligas; `rules` has names of `MachineRules`, and
+    `base_fee`; `added` and `removed` are EVM features. Each is sorted by name.
     """
 
     name: str = field(compare=False)
@@ -36,30 +36,30 @@ class Overlay:
 
     @property
     def digest(self) -> str:
-        """32 hex digits: two overlays that change the same have the same."""
+        """Digest of the changes, as 32 hex digits."""
         return _digest(self)
 
     def __str__(self) -> str:
         return f"'{self.name}' ({self.digest})"
 
     def fields(self) -> list[Any]:
-        """As a folder's records keep it."""
+        """Return the fields for a folder's records."""
         tables = [[list(row) for row in table] for table in (self.prices, self.rules)]
         return [self.name, self.since, self.until, *tables, list(self.added), list(self.removed)]
 
     @classmethod
     def from_fields(cls, fields: Sequence[Any]) -> Overlay:
-        """The inverse of `fields`. Raises TypeError, ValueError."""
+        """Create an overlay from `fields`. Raises TypeError and ValueError."""
         name, since, until, prices, rules, added, removed = fields
         if not isinstance(since, int) or not (until is None or isinstance(until, int)):
-            raise TypeError("the versions of an overlay are numbers")
+            raise TypeError("the versions of an overlay must be numbers")
         tables = [tuple((str(key), value) for key, value in table) for table in (prices, rules)]
         if not all(isinstance(value, int) for _, value in tables[0]):
-            raise TypeError("the prices of an overlay are numbers")
+            raise TypeError("the prices of an overlay must be numbers")
         return cls(str(name), since, until, tables[0], tables[1], tuple(added), tuple(removed))
 
 
 @lru_cache(64)
 def _digest(overlay: Overlay) -> str:
-    # Asked for by every invocation of a contract.
+    # Cached, since every invocation of a contract needs it.
     return blake2b(encode(overlay.fields()[1:]), digest_size=16).hexdigest()

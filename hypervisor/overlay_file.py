@@ -1,20 +1,20 @@
-"""Overlays as files: TOML, read and checked as a whole, so that what is wrong is said before anything runs.
+"""Overlay files: TOML, validated completely before anything runs.
 
-    since = 29                     # the first network version that it is for (default: the oldest that is known)
+    since = 29                     # the first network version that it applies to (default: the oldest known)
     until = 29                     # the last one (default: all later ones)
 
     [prices]                       # in gas, by the names that `hypervisor compare --list-prices` prints
     block_persist_compute = 86_000
     invoke.flat = 100_000
 
-    [rules]                        # of `MachineRules`, and base_fee: "fullness" or "premium"
+    [rules]                        # fields of `MachineRules`, and base_fee: "fullness" or "premium"
     tipset_lookback = 900          # "any": no limit
 
-    [evm]                          # features of contracts (`NetworkVersion.evm`)
+    [evm]                          # EVM features (`NetworkVersion.evm`)
     add = ["CLZ"]
     remove = ["P256"]
 
-docs/laboratory.md has what each part does.
+See docs/laboratory.md for the effect of each part.
 """
 
 from __future__ import annotations
@@ -39,34 +39,34 @@ from hypervisor.user_files import read_bounded
 MOST_BYTES: Final = 1 << 20
 _TABLES: Final = ("name", "since", "until", "prices", "rules", "evm")
 _FIXED: Final = "abi"
-"""Which syscalls there are is the machine's generation: it is chosen with the network version."""
+"""Rule that an overlay cannot change; the set of syscalls follows from the network version."""
 _ANY: Final = "any"
 _LONGEST_NAME: Final = 100
 _MOST_PARTS: Final = 3
-"""Of a price's name, as `hashes.keccak_256.per_unit`."""
+"""Maximum number of parts in the name of a price, as in `hashes.keccak_256.per_unit`."""
 _MOST_MILLIGAS: Final = (1 << 63) - 1
 _DECIMALS: Final = 3
 _MOST_BITS: Final = 64
-"""Of a number that is looked at as a price; of one with a fraction, digits before its point, or zeros after it."""
+"""Maximum size of a price: bits of an integer, or digits before the decimal point or zeros after it."""
 _MOST: Final[Mapping[str, int]] = MappingProxyType({"wasm_instruction": 1_000_000, "wasm_memory_per_byte": 30})
-"""Gas of the prices that code has built in: what a guest counts in 64 bits must not overflow."""
+"""Maximum in gas of prices that are compiled into code, so that a guest's 64-bit counter does not overflow."""
 
 
 def read_overlay(path: Path) -> Overlay:
-    """The overlay of a file, named after it where it has no name. Raises InvalidInput."""
+    """Read an overlay from a file; the file's name is the default name. Raises InvalidInput."""
     data = read_bounded(path, MOST_BYTES, "overlay")
     try:
         table = tomllib.loads(data.decode(), parse_float=Decimal)
-    except (ValueError, RecursionError) as error:  # ValueError alone: a number of over 4,300 digits
+    except (ValueError, RecursionError) as error:  # plain ValueError: a number of more than 4,300 digits
         raise InvalidInput(f"overlay {path} is not TOML: {error}") from None
     try:
         return parse_overlay(table, path.stem)
-    except (ValueError, RecursionError) as error:  # other ones than InvalidInput: what is too long or deep to be shown
+    except (ValueError, RecursionError) as error:  # not InvalidInput: values too long or nested too deeply to print
         raise InvalidInput(f"overlay {path}: {error}") from None
 
 
 def parse_overlay(table: Mapping[str, Any], name: str) -> Overlay:
-    """The overlay of a parsed file. Raises InvalidInput."""
+    """Create an overlay from parsed TOML. Raises InvalidInput."""
     check_names(table, _TABLES, "the file")
     added, removed = _features(_table(table, "evm"))
     overlay = Overlay(
@@ -83,9 +83,9 @@ def parse_overlay(table: Mapping[str, Any], name: str) -> Overlay:
 
 
 def price_overlay(prices: Mapping[str, int], rows: Sequence[NetworkVersion], base: Overlay | None = None) -> Overlay:
-    """An overlay of some prices (milligas) on network versions that follow each other, on top of another overlay.
+    """Return an overlay of prices (milligas) for consecutive network versions, on top of another overlay.
 
-    Raises InvalidInput for a price that one of them lacks, and for a version that the other overlay is not for.
+    Raises InvalidInput for a price that one of the versions lacks, and for a version that `base` does not cover.
     """
     for row in rows:
         for name in prices:
@@ -94,7 +94,7 @@ def price_overlay(prices: Mapping[str, int], rows: Sequence[NetworkVersion], bas
         return Overlay("prices", rows[0].number, rows[-1].number, tuple(sorted(prices.items())))
     outside = [row.number for row in rows if row not in versions_of(base)]
     if outside:
-        raise InvalidInput(f"the overlay '{base.name}' is not for nv{outside[0]}: no price can be changed on top of it")
+        raise InvalidInput(f"the overlay '{base.name}' does not cover nv{outside[0]}, so its prices cannot be changed")
     both = tuple(sorted({**dict(base.prices), **prices}.items()))
     joined = Overlay(base.name, base.since, base.until, both, base.rules, base.added, base.removed)
     check_overlay(joined)
@@ -102,12 +102,12 @@ def price_overlay(prices: Mapping[str, int], rows: Sequence[NetworkVersion], bas
 
 
 def check_overlay(overlay: Overlay) -> None:
-    """InvalidInput for one that is for no version, changes nothing, or changes what one of its versions lacks."""
+    """Raise InvalidInput if an overlay covers no version, changes nothing, or changes something that is missing."""
     rows = versions_of(overlay)
     if not rows:
-        raise InvalidInput(f"since {overlay.since} until {overlay.until} is no network version")
+        raise InvalidInput(f"the range since {overlay.since} until {overlay.until} contains no network version")
     if not (overlay.prices or overlay.rules or overlay.added or overlay.removed):
-        raise InvalidInput("it changes nothing: expected [prices], [rules] or [evm]")
+        raise InvalidInput("the overlay changes nothing: expected [prices], [rules] or [evm]")
     check_feature_rules(overlay)
     known = {name: value for row in NETWORK_VERSIONS.values() for name, value in price_values(row.prices).items()}
     for name, _ in overlay.prices:
@@ -116,20 +116,20 @@ def check_overlay(overlay: Overlay) -> None:
         if lacking:
             having = [row.number for row in NETWORK_VERSIONS.values() if name in price_values(row.prices)]
             raise InvalidInput(
-                f"nv{lacking[0]} has no price {name}: nv{having[0]} to nv{having[-1]} have it, say so with `since` and "
-                "`until`"
+                f"nv{lacking[0]} has no price {name}: restrict the overlay to nv{having[0]} to nv{having[-1]} with "
+                "`since` and `until`"
             )
 
 
 def parse_price(name: str, value: object) -> int:
-    """The milligas of a price in gas, a number of TOML or a text. Raises InvalidInput."""
+    """Return the milligas of a price in gas, given as a TOML number or text. Raises InvalidInput."""
     try:
         if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
             raise InvalidOperation
         if isinstance(value, int) and value.bit_length() > _MOST_BITS:
             raise InvalidInput(f"the price {name} has {value.bit_length():,} bits: expected {_MOST_BITS} at most")
         amount = Decimal(value.replace("_", "") if isinstance(value, str) else value)
-        if not amount.is_finite() or abs(amount.adjusted()) > _MOST_BITS:  # no arithmetic with what takes for ever
+        if not amount.is_finite() or abs(amount.adjusted()) > _MOST_BITS:  # avoid slow arithmetic with huge exponents
             raise InvalidOperation
     except InvalidOperation:
         raise InvalidInput(f"the price {name} is {value!s:.80}: expected a number, in gas") from None
@@ -143,12 +143,12 @@ def parse_price(name: str, value: object) -> int:
     if amount > most:
         raise InvalidInput(f"the price {name} is over {most:,} gas")
     if amount != round(amount, _DECIMALS):
-        raise InvalidInput(f"the price {name} is {amount:f} gas: the machine counts thousandths of a gas, no less")
+        raise InvalidInput(f"the price {name} is {amount:f} gas: at most {_DECIMALS} decimals are supported")
     return int(amount * MILLIGAS_PER_GAS)
 
 
 def check_names(found: Iterable[str], known: Iterable[str], where: str) -> None:
-    """InvalidInput for a name that is not among the known ones of a place, with the nearest."""
+    """Raise InvalidInput for an unknown name, with the closest known one."""
     for name in found:
         if name not in known:
             near = get_close_matches(name, list(known), n=1, cutoff=0.4)
@@ -178,7 +178,7 @@ def _version(table: Mapping[str, Any], key: str, default: int) -> int:
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a table and those in it, by their dotted names."""
+    """Iterate over the values of nested tables, by their dotted names."""
     if before.count(".") >= _MOST_PARTS:
         raise InvalidInput(f"[prices] has no {before!r:.80}: names have at most {_MOST_PARTS} parts")
     for key, value in table.items():

@@ -1,15 +1,14 @@
-"""The messages of a block on several cores: worker processes execute some before their turn.
+"""Parallel execution of a block's messages by worker processes.
 
-The process that has the machine executes the messages in order. Its workers are copies of it (`fork`: the state, its
-store and the compiled modules are shared until somebody writes), which execute the other messages meanwhile, each on
-what its own ones before have left, and keep nothing. When such a message's turn comes, its effects are taken over if
-all that it read is still as it was (`hypervisor.speculation`); else it is executed here, as if there had been no
-worker. So is what a worker cannot tell: an error, a worker that died or takes too long. The result is that of serial
-execution, whatever the workers do.
+The main process executes the messages in order. Workers are forks of it (state, store and compiled modules are shared
+copy-on-write) that execute other messages ahead of their turn, each on top of its own previous ones, and commit
+nothing. When a message's turn comes, the worker's effects are applied if everything it read is unchanged
+(`hypervisor.speculation`); otherwise the message is executed here. The same applies if a worker fails, dies or takes
+too long. The result always equals serial execution.
 
-Messages of one sender follow each other, so they have one worker, and those to one receiver where that leaves enough
-for the others. Processes, not threads: Python runs one thread at a time, and for builds that do not, RocksDB's and
-coincurve's bindings have no wheels (docs/parallel-execution.md).
+Messages of one sender depend on each other, so they go to one worker, and so do those to one receiver if that leaves
+enough for the others. Processes are used instead of threads because of the GIL, and because the bindings of RocksDB and
+coincurve have no wheels for free-threaded Python (docs/parallel-execution.md).
 """
 
 from __future__ import annotations
@@ -52,48 +51,50 @@ from store.cid import Cid
 
 MOST_WORKERS: Final = 256
 FEWEST_MESSAGES: Final = 8
-"""The least messages of a block that is worth a fork, which takes as long as some messages do."""
+"""Minimum number of messages in a block for which forking pays off."""
 
 _PATIENCE: Final = 1.0
-"""Seconds of a block that are waited for nothing, besides twice what it has taken without them."""
+"""Seconds per block that may be lost by waiting for workers, in addition to twice the time spent otherwise."""
 _TRIED: Final = 8
-"""Conflicts after which a worker is ended that has more of them than successes."""
+"""Number of conflicts after which a worker with more conflicts than successes is ended."""
 _SIGNALS_BLOCKED_IN_WORKERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(slots=True)
 class Parallel:
-    """That blocks are to be executed in parallel, and what came of it, over all blocks.
+    """Settings and statistics of parallel execution, over all blocks.
 
-    `workers` counts processes, this one included. Raises InvalidInput for a number that cannot be, and where the system
-    has no `fork`.
+    `workers` counts processes, including this one. Raises InvalidInput for a number out of range, and if the system has
+    no `fork`.
     """
 
     workers: int
     fewest: int = FEWEST_MESSAGES
-    """A block of fewer messages is executed serially."""
+    """Minimum number of messages in a block for parallel execution."""
     takes_part: bool = True
-    """Whether this process executes messages of its own; else the others execute all, and it again what conflicts."""
+    """True if this process executes a share of messages; otherwise it only repeats those with conflicts."""
     blocks: int = 0
-    """Blocks for which workers were started."""
+    """Number of blocks for which workers were started."""
     taken: int = 0
-    """Messages whose effects a worker had."""
+    """Number of messages whose effects were taken from a worker."""
     again: int = 0
-    """Messages that were executed again, for a conflict or because their worker could not tell."""
+    """Number of messages executed again, because of a conflict or a worker's failure."""
     conflicts: list[Conflict] = field(default_factory=list)
-    """Of the block that is executed, or was last."""
+    """Conflicts of the current or last block."""
     conflicted: int = 0
-    """Conflicts of all blocks."""
+    """Number of conflicts in all blocks."""
 
     def __post_init__(self) -> None:
         whole_number(self.workers, "a number of workers", None)
         if not 1 <= self.workers <= MOST_WORKERS:
-            raise InvalidInput(f"{self.workers} workers for a block: expected 1 to {MOST_WORKERS}")
+            raise InvalidInput(f"{self.workers} workers are out of range: expected 1 to {MOST_WORKERS}")
         if self.workers > 1 and not hasattr(os, "fork"):
-            raise InvalidInput(f"{sys.platform} has no fork, so blocks are executed serially there: leave it out")
+            raise InvalidInput(
+                f"{sys.platform} does not support fork, which parallel execution needs; omit the number of workers"
+            )
 
     def record(self) -> dict[str, Any]:
-        """What came of it, as one JSON object of the command line's contract; conflicts of the last block."""
+        """Return the statistics as a JSON object for the command line, with the conflicts of the last block."""
         return {
             "workers": self.workers,
             "taken": self.taken,
@@ -104,7 +105,7 @@ class Parallel:
 
 @dataclass(frozen=True, slots=True)
 class BlockMessage:
-    """A message of a block: what applies it to the machine, whom it is from and to, and whether it brings money."""
+    """A message of a block: a function that applies it, its sender and receiver, and whether it transfers value."""
 
     apply: Callable[[], ApplyResult]
     sender: Address
@@ -113,11 +114,10 @@ class BlockMessage:
 
 
 def may_run_beside(machine: MachineState) -> bool:
-    """Whether workers can tell all that messages do on this machine.
+    """Return True if workers can observe all effects of messages on this machine.
 
-    Not where somebody looks at each step or answers in an actor's place, where actors log, or may open blocks that
-    their state does not lead to (network versions before 21), or may install code; nor where actors get their IDs as
-    they are asked of another network.
+    False with a step tracer, an interceptor or actor logs; if actors may open unreachable blocks (network versions
+    before 21) or install code; and if actor IDs come from another network.
     """
     rules = machine.context.network.rules
     return (
@@ -131,7 +131,7 @@ def may_run_beside(machine: MachineState) -> bool:
 
 
 class ParallelBlock:
-    """The messages of a block, of which workers execute some. Use it as a context: it ends its workers."""
+    """Executes a block's messages with workers. A context manager, which ends the workers on exit."""
 
     def __init__(self, machine: MachineState, messages: Sequence[BlockMessage], parallel: Parallel) -> None:
         self._machine, self._messages, self._parallel = machine, messages, parallel
@@ -139,7 +139,7 @@ class ParallelBlock:
         self._collects_again = False
         self._began, self._begun = monotonic(), machine.state_tree.flushed_root
         self._lost = 0.0
-        """Seconds of waiting for workers that had nothing to tell."""
+        """Seconds spent waiting for workers that returned no result."""
         parallel.conflicts = []
 
     def __enter__(self) -> ParallelBlock:
@@ -150,7 +150,7 @@ class ParallelBlock:
         self.end()
 
     def start(self) -> None:
-        """Start workers, where the block is worth it."""
+        """Start workers, if the block is large enough."""
         if (
             self._parallel.workers > 1
             and len(self._messages) >= self._parallel.fewest
@@ -159,7 +159,7 @@ class ParallelBlock:
             takes_part = self._parallel.takes_part
             shares = shares_of(self._messages, self._parallel.workers - (not takes_part))[takes_part:]
             self._collects_again = gc.isenabled()
-            gc.disable()  # to look for garbage writes to all that is looked at, and what is written to is copied
+            gc.disable()  # a collection writes to all objects, which would copy the shared pages
             try:
                 for share in filter(None, shares):
                     self._start(share)
@@ -169,7 +169,7 @@ class ParallelBlock:
             self._parallel.blocks += bool(self._owners)
 
     def end(self) -> None:
-        """End them."""
+        """End the workers."""
         for worker in set(self._owners.values()):
             worker.end()
         if self._collects_again:
@@ -184,9 +184,9 @@ class ParallelBlock:
                 undo.callback(os.close, read)
                 undo.callback(os.close, write)
                 process = _forked()
-            except OSError:  # no more files or processes: this one does it
+            except OSError:  # no more files or processes: execute the messages here
                 return
-            undo.pop_all()  # the worker's until it has ended
+            undo.pop_all()  # owned by the worker from here on
         if process == 0:
             os.close(read)
             _live(self._machine, self._messages, share, records.fileno(), write)
@@ -195,7 +195,7 @@ class ParallelBlock:
         self._owners |= dict.fromkeys(share, worker)
 
     def apply(self, number: int) -> ApplyResult:
-        """The result of the message with this number, whose turn it is: it is applied now. Raises what it raises."""
+        """Apply the message with this number, whose turn it is, and return its result. Raises its errors."""
         worker = self._owners.get(number)
         if worker is None:
             return self._messages[number].apply()
@@ -231,11 +231,11 @@ class ParallelBlock:
 
 
 def shares_of(messages: Sequence[BlockMessage], workers: int) -> list[list[int]]:
-    """Which messages each process executes, the first being the one that asks; the others may have none.
+    """Return the message numbers for each process; the first share is this process's, others may be empty.
 
-    Messages of one sender stay together, those that pay one receiver, and others to one receiver unless a process would
-    get much more than its share for it. The shares go through the block side by side: so a worker that has nothing but
-    conflicts is noticed early.
+    Messages of one sender stay together, those that pay one receiver, and others to one receiver unless a share would
+    become much too large. The shares are interleaved over the block, so that a worker with only conflicts is detected
+    early.
     """
     most = -(-len(messages) // workers)
     groups = _groups([(message.sender, message.to) for message in messages])
@@ -248,7 +248,7 @@ def shares_of(messages: Sequence[BlockMessage], workers: int) -> list[list[int]]
 
 
 def _groups(keys: Sequence[tuple[Hashable | None, ...]]) -> list[list[int]]:
-    """The numbers of what has a key in common, directly or by others; in the order of their first ones."""
+    """Return groups of numbers that share a key, directly or transitively, in the order of their first members."""
     parents = list(range(len(keys)))
 
     def root(number: int) -> int:
@@ -268,31 +268,31 @@ def _groups(keys: Sequence[tuple[Hashable | None, ...]]) -> list[list[int]]:
     return list(groups.values())
 
 
-# --- between the processes --------------------------------------------------------------------------------------------
+# --- inter-process communication --------------------------------------------------------------------------------------
 #
-# A worker writes a record for each message into a file that both have open and nobody else: eight bytes of length, then
-# (number, blocks, effects, result, events) by `marshal`, without the last three where it cannot tell. A byte in a pipe
-# says that there is one more; its end says that there will be none.
+# A worker writes a record for each message to an unnamed file shared by both processes: the length (8 bytes), then
+# (number, blocks, effects, result, events) in `marshal` format, without the last three if it has no result. It writes a
+# byte to a pipe for each record, and closes the pipe at its end.
 
 _LENGTH: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """A message that a worker has executed."""
+    """A message executed by a worker."""
 
     effects: PackedEffects
     result: PackedResult
     pickled: bytes
 
     def events(self) -> list[TraceEvent]:
-        """What a tracer would have heard."""
-        events: list[TraceEvent] = pickle.loads(self.pickled) if self.pickled else []  # noqa: S301  # our own process
+        """Return the events for a tracer."""
+        events: list[TraceEvent] = pickle.loads(self.pickled) if self.pickled else []  # noqa: S301  # our own data
         return events
 
 
 class _Worker:
-    """A worker, seen from the process that started it."""
+    """A worker process, as seen from the main process."""
 
     def __init__(self, process: int, records: BinaryIO, pipe: int) -> None:
         self._process, self._records, self._pipe = process, records, pipe
@@ -303,7 +303,7 @@ class _Worker:
         self.taken = self.conflicts = 0
 
     def done(self, number: int, patience: float) -> _Done | None:
-        """What the worker has done of a message; None where it cannot tell, or has not within N seconds."""
+        """Return the worker's result for a message; None if it has none within `patience` seconds."""
         deadline = monotonic() + patience
         while number not in self._done:
             if not self._is_alive or not self._read(max(0.0, deadline - monotonic())):
@@ -312,13 +312,13 @@ class _Worker:
         return self._done.pop(number)
 
     def blocks(self) -> list[tuple[bytes, bytes]]:
-        """The blocks that came since the last time, of all its messages: what comes later may stand on them."""
+        """Return the blocks received since the last call, for all its messages, since later ones may depend on them."""
         blocks, self._blocks = self._blocks, []
         return blocks
 
     def _read(self, seconds: float) -> bool:
-        """Read the records that are there, waiting for the first; False where there will be none."""
-        waiting = select.poll()  # not `select`, which takes no descriptor above 1,023
+        """Read the available records, waiting for the first; return False if there will be none."""
+        waiting = select.poll()  # `select` does not support descriptors above 1,023
         waiting.register(self._pipe, select.POLLIN)
         if not waiting.poll(seconds * 1_000):
             return False
@@ -333,7 +333,7 @@ class _Worker:
         return ready > 0
 
     def end(self) -> None:
-        """Let it go, whatever it does."""
+        """Kill the worker."""
         if self._is_alive:
             self._is_alive = False
             with suppress(ProcessLookupError):
@@ -345,11 +345,11 @@ class _Worker:
 
 
 _ENDED: Final[set[int]] = set()
-"""Workers that were let go: to wait until the system has taken one apart would take milliseconds."""
+"""Killed workers that are not reaped yet, since waiting for their end would take milliseconds."""
 
 
 def has_ended_workers() -> bool:
-    """Whether the system still takes workers of this process apart that were let go."""
+    """Return True if killed workers of this process are not reaped yet."""
     _reap()
     return bool(_ENDED)
 
@@ -358,24 +358,24 @@ def _reap() -> None:
     for process in tuple(_ENDED):
         try:
             ended, _ = os.waitpid(process, os.WNOHANG)
-        except ChildProcessError:  # somebody waits for all children of this process
+        except ChildProcessError:  # reaped by other code of this process
             ended = process
         if ended:
             _ENDED.discard(process)
 
 
 def _forked() -> int:
-    """As `os.fork`; the other process takes no signal that the programs around it have handlers for."""
+    """Fork; the child does not run the signal handlers of the program."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS_BLOCKED_IN_WORKERS)
     process = -1
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # other threads: what a worker waits for ends, too
+            warnings.simplefilter("ignore", DeprecationWarning)  # the parent limits how long it waits
             process = os.fork()
     finally:
         if process == 0:
             _ENDED.clear()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: it is for the others to end this one
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -385,7 +385,7 @@ def _forked() -> int:
 def _live(
     machine: MachineState, messages: Sequence[BlockMessage], share: Sequence[int], records: int, pipe: int
 ) -> NoReturn:
-    """A worker's life, after which there is nothing: no handler, no buffer and no destructor of the other process."""
+    """Run a worker and exit without running handlers, buffers or destructors of the parent."""
     status = 1
     try:
         gc.disable()
@@ -399,7 +399,7 @@ def _live(
 
 
 def _close_sockets(keep: int) -> None:
-    """Clients of the other process see a connection end when that one closes it; and none is asked twice at once."""
+    """Close inherited sockets, so that connections end when the parent closes them."""
     for name in os.listdir("/dev/fd"):
         with suppress(OSError):
             if int(name) != keep and stat.S_ISSOCK(os.fstat(int(name)).st_mode):
@@ -425,27 +425,27 @@ def _execute(
             result = messages[number].apply()
             if result.fatal is None and not tree.is_blurred:
                 done = tree.effects(), packed_result(result), b"" if recorder is None else _pickled(recorder.events)
-        except Exception:  # noqa: BLE001, S110  # the process that asked meets it when it executes the message
+        except Exception:  # noqa: BLE001, S110  # the parent gets the same error when it executes the message
             pass
         blocks = list(_newest(machine.store.pending, kept))
         kept += len(blocks)
         record = marshal.dumps((number, blocks, *done))
         written = os.pwrite(records, len(record).to_bytes(_LENGTH, "little") + record, offset)
         if written != _LENGTH + len(record):
-            raise OSError("no room for what a worker has done")
+            raise OSError("no space left for a worker's record")
         offset += written
         os.write(pipe, b"\x01")
 
 
 def _newest(pending: dict[Cid, bytes], kept: int) -> Iterator[tuple[bytes, bytes]]:
-    """The blocks after the first ones, in the order in which they came."""
+    """Iterate over the blocks after the first `kept` ones, in insertion order."""
     newest = reversed(pending)
     for cid in [next(newest) for _ in range(len(pending) - kept)][::-1]:
         yield cid, pending[cid]
 
 
 class _EventPickler(pickle.Pickler):
-    """Takes a dataclass as a call of its class: where that is compiled, no field can be set afterwards."""
+    """Pickles a dataclass as a call of its class, since fields of compiled classes cannot be set afterwards."""
 
     def reducer_override(self, value: Any) -> Any:
         if is_dataclass(value) and not isinstance(value, type):
@@ -454,7 +454,7 @@ class _EventPickler(pickle.Pickler):
 
 
 def _pickled(events: Sequence[TraceEvent]) -> bytes:
-    """What a tracer was to hear; without the memory of guests, which is gone."""
+    """Pickle the events for a tracer, without guest memory, which no longer exists."""
     written = BytesIO()
     _EventPickler(written).dump(
         [replace(event, memory=None) if isinstance(event, SyscallEntered) else event for event in events]

@@ -1,7 +1,7 @@
-"""Precompiles that a TOML file describes: WASM modules, by tables `[precompiles.NAME]`.
+"""Precompiles described by a TOML file: WASM modules in tables `[precompiles.NAME]`.
 
-`address`, `wasm` (a file in the folder of the TOML file, from there on) and `gas` are needed, `gas_per_word` and
-`signature` may be there. A file names modules alone: they run in a sandbox, and no Python is imported for it.
+`address`, `wasm` (a path relative to and inside the folder of the TOML file) and `gas` are required, `gas_per_word` and
+`signature` optional. A file can name modules only: they run in a sandbox, and no Python is imported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hypervisor.user_files import read_bounded
 
 TABLE: Final = "precompiles"
 MOST: Final = 256
-"""Precompiles of one file."""
+"""Maximum number of precompiles in a file."""
 _LONGEST_FILE: Final = 1 << 20
 _NEEDED: Final = ("address", "gas", "wasm")
 _KEYS: Final = (*_NEEDED, "gas_per_word", "signature")
@@ -25,12 +25,12 @@ _PYTHON: Final = ("python", "function", "module", "entry_point")
 
 
 def read_precompiles(file: Path) -> tuple[Precompile, ...]:
-    """The precompiles of a TOML file. Raises InvalidInput."""
+    """Read the precompiles of a TOML file. Raises InvalidInput."""
     try:
         content = tomllib.loads(read_bounded(file, _LONGEST_FILE, "the file of precompiles").decode())
         tables = content.get(TABLE)
         if not isinstance(tables, dict) or not tables:
-            raise InvalidInput(f"there is no table [{TABLE}.NAME] in it")
+            raise InvalidInput(f"the file has no table [{TABLE}.NAME]")
         return precompiles_of(tables, file.resolve().parent)
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
@@ -39,9 +39,9 @@ def read_precompiles(file: Path) -> tuple[Precompile, ...]:
 
 
 def precompiles_of(tables: Mapping[str, Any], folder: Path) -> tuple[Precompile, ...]:
-    """The precompiles of tables by their names, whose modules are files in a folder. Raises InvalidInput."""
+    """Create the precompiles of named tables, whose modules are files in `folder`. Raises InvalidInput."""
     if len(tables) > MOST:
-        raise InvalidInput(f"[{TABLE}] has {len(tables)} tables, at most {MOST} are taken: leave some out")
+        raise InvalidInput(f"[{TABLE}] has {len(tables)} tables, at most {MOST} are allowed: remove some")
     return tuple(_precompile(name, table, folder) for name, table in tables.items())
 
 
@@ -52,14 +52,14 @@ def _precompile(name: str, table: Any, folder: Path) -> Precompile:
     for key in table:
         if key in _PYTHON:
             raise InvalidInput(
-                f"{where}.{key}: no file names Python to run; install a package that registers the function, and name "
-                "that by --precompile NAME"
+                f"{where}.{key}: files cannot name Python code; install a package that registers the function, and use "
+                "--precompile NAME"
             )
         if key not in _KEYS:
             raise InvalidInput(f"{where}.{key:.60} is not known: expected {', '.join(_KEYS)}")
     missing = [key for key in _NEEDED if key not in table]
     if missing:
-        raise InvalidInput(f"{where} has no {' and no '.join(missing)}")
+        raise InvalidInput(f"{where} is missing {' and '.join(missing)}")
     file = table["wasm"]
     if not isinstance(file, str) or not file or "\0" in file:
         raise InvalidInput(f"{where}.wasm is {file!r:.60}, expected the path of a module")
@@ -67,9 +67,11 @@ def _precompile(name: str, table: Any, folder: Path) -> Precompile:
         place = (folder / file).resolve()
         is_inside = place.is_relative_to(folder.resolve())
     except (OSError, RuntimeError) as error:
-        raise InvalidInput(f"{where}.wasm {file!r:.60} cannot be followed: {error}") from None
+        raise InvalidInput(f"{where}.wasm {file!r:.60} cannot be resolved: {error}") from None
     if not is_inside:
-        raise InvalidInput(f"{where}.wasm {file!r:.200} leads to {place}, out of {folder}: put the module there")
+        raise InvalidInput(
+            f"{where}.wasm {file!r:.200} is {place}, outside of {folder}: move the module into that folder"
+        )
     module = read_bounded(place, LONGEST_MODULE, f"{where}.wasm")
     if not module:
         raise InvalidInput(f"{where}.wasm {place} is empty")

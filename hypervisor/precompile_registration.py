@@ -1,8 +1,8 @@
-"""Registering precompiles: which packages bring some, and putting chosen ones on a machine.
+"""Registration of precompiles: discovery in installed packages, and installation on a machine.
 
-A package registers one under the entry-point group `hypervisor.precompiles`: a name, and a `Precompile`. Nothing of it
-is imported until it is asked for by that name, which a project's files cannot (docs/security.md). The machine's EVM
-runtime checks what only it can know: which addresses and names are taken, and whether a module is one.
+A package registers a `Precompile` by name under the entry-point group `hypervisor.precompiles`. It is imported only
+when requested by that name, which project files cannot do (docs/security.md). The EVM runtime validates addresses,
+names and modules.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ ENTRY_POINT_GROUP = "hypervisor.precompiles"
 
 
 class PrecompileRuntime(Protocol):
-    """A runtime of contracts that takes users' precompiles."""
+    """A runtime of contracts that supports user-defined precompiles."""
 
     def accept_precompiles(self, rows: Sequence[Precompile]) -> PrecompileTable:
-        """The table of them, ready to run. Raises InvalidInput for a taken address or name, InvalidModule."""
+        """Return a table of the precompiles, ready to run.
+
+        Raises InvalidInput for a reserved or duplicate address or name, and InvalidModule.
+        """
 
 
 def precompile_names() -> tuple[str, ...]:
-    """The names of the precompiles that are installed."""
+    """Return the names of the installed precompiles."""
     return tuple(sorted(registered(group=ENTRY_POINT_GROUP).names))
 
 
 def installed_precompile(name: str) -> Precompile:
-    """The precompile that a package registers under a name; InvalidInput lists those that are installed."""
+    """Return the precompile that a package registers under a name. Raises InvalidInput."""
     for entry_point in registered(group=ENTRY_POINT_GROUP).select(name=name):
         try:
             found = entry_point.load()
@@ -46,14 +49,14 @@ def installed_precompile(name: str) -> Precompile:
             f"precompile '{name}' is registered as {entry_point.value}, which is not a Precompile: {INSTALL_AGAIN}"
         )
     known = precompile_names()
-    choices = f"choose of {', '.join(known)}" if known else f"no package registers one under '{ENTRY_POINT_GROUP}'"
+    choices = f"expected one of {', '.join(known)}" if known else f"no package registers any in '{ENTRY_POINT_GROUP}'"
     raise InvalidInput(f"precompile '{name:.80}' is not installed: {choices}")
 
 
 def register_precompiles(machine: MachineState, chosen: Iterable[Precompile | str]) -> None:
-    """Let contracts on a machine, and on those that are forked from it, call precompiles: these, and no others.
+    """Replace the precompiles of a machine and its future forks.
 
-    A text is the name of one that is installed. Raises InvalidInput, with the machine as it was.
+    A string is the name of an installed one. Raises InvalidInput, with the machine unchanged.
     """
     rows = [installed_precompile(row) if isinstance(row, str) else row for row in chosen]
     if not rows:
@@ -64,8 +67,6 @@ def register_precompiles(machine: MachineState, chosen: Iterable[Precompile | st
             raise InvalidInput(f"{row!r:.80} is not a precompile: expected a Precompile, or an installed one's name")
     runtime = machine.registry.runtime_for(machine.manifest.code("evm"))[1]
     if not hasattr(type(runtime), "accept_precompiles"):
-        raise InvalidInput(
-            "precompiles are for this project's own EVM: the official EVM actor knows its own only; choose another evm"
-        )
+        raise InvalidInput("the official EVM actor does not support user-defined precompiles; choose another evm")
     table = cast(PrecompileRuntime, runtime).accept_precompiles(rows)
     machine.context = replace(machine.context, precompiles=table)

@@ -1,7 +1,7 @@
-"""User-registered precompiles: a function or a WASM module at an address, which contracts call as they call SHA-256.
+"""User-defined precompiles: a function or a WASM module at an address, called by contracts like SHA-256.
 
-Here is what one is, and the table that a machine's context carries. `hypervisor.precompile_registration` finds those
-that packages register and puts them on a machine; the EVM runtime charges and runs them.
+Defines a precompile and the table in a machine's context. `hypervisor.precompile_registration` finds registered ones
+and installs them on a machine; the EVM runtime charges for and runs them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from hypervisor.errors import InvalidInput
 
 MOST_GAS: Final = (1 << 63) - 1
 LONGEST_MODULE: Final = 1 << 20
-"""Bytes."""
+"""Maximum size of a module in bytes."""
 LONGEST_OUTPUT: Final = 1 << 20
-"""Bytes of what one returns; more is a failure of the call."""
+"""Maximum size of the output in bytes; a larger output fails the call."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _WORD: Final = 32
@@ -26,11 +26,11 @@ _WORD: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Precompile:
-    """A precompile that a user registers. Raises InvalidInput for what cannot be one.
+    """A user-defined precompile. Raises InvalidInput for invalid fields.
 
-    Either `function` answers calldata with bytes, or `module` is WebAssembly that does (docs/precompiles.md says how).
-    What raises, traps or answers anything else fails the call. Its price is `gas` and `gas_per_word` for each 32 bytes
-    of calldata begun, in Ethereum's gas, taken before it runs.
+    Either `function` maps calldata to output bytes, or `module` is a WASM module that does (docs/precompiles.md).
+    An exception, a trap or any other result fails the call. It costs `gas` plus `gas_per_word` for each started word of
+    32 bytes of calldata, in Ethereum gas, charged before it runs.
 
     >>> from hypervisor.precompiles import Precompile
     >>> def double(data: bytes) -> bytes:
@@ -41,7 +41,7 @@ class Precompile:
     """
 
     name: str
-    """What traces and errors call it: letters, digits and underscores."""
+    """Name for traces and errors: letters, digits and underscores."""
     address: str
     """`0x` and 40 hex digits."""
     gas: int
@@ -49,12 +49,12 @@ class Precompile:
     module: bytes = b""
     gas_per_word: int = 0
     signature: str = ""
-    """By which traces decode calldata and output: `name(types)(types returned)`. A selector may come first."""
+    """Signature for traces: `name(types)(types returned)`. A selector may precede the arguments."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or _NAME.fullmatch(self.name) is None:
             raise InvalidInput(
-                f"{self.name!r:.80} cannot be a precompile's name: expected letters, digits and underscores, at most 64"
+                f"{self.name!r:.80} is not a valid precompile name: expected up to 64 letters, digits and underscores"
             )
         who = f"precompile '{self.name}'"
         if not isinstance(self.address, str) or _ADDRESS.fullmatch(self.address) is None:
@@ -66,26 +66,26 @@ class Precompile:
             raise InvalidInput(f"{who}: {self.signature!r:.80} is not a signature: expected name(types)(types)")
         if (self.function is None) == (not self.module):
             given = "both" if self.module else "none"
-            raise InvalidInput(f"{who} needs a function or a WASM module, one of the two, not {given}")
+            raise InvalidInput(f"{who} needs either a function or a WASM module, not {given}")
         if self.function is not None and not callable(self.function):
             raise InvalidInput(f"{who}: {self.function!r:.80} is not a function of the calldata")
         if len(self.module) > LONGEST_MODULE:
             raise InvalidInput(
-                f"{who}: the module has {len(self.module):,} bytes, at most {LONGEST_MODULE:,} are taken: make it less"
+                f"{who}: the module has {len(self.module):,} bytes, at most {LONGEST_MODULE:,} are allowed"
             )
 
     @property
     def at(self) -> bytes:
-        """The address, 20 bytes."""
+        """The address as 20 bytes."""
         return bytes.fromhex(self.address[2:])
 
     def price(self, data: bytes) -> int:
-        """What a call with this calldata costs, in Ethereum's gas."""
+        """Return the cost of a call with this calldata, in Ethereum gas."""
         return self.gas + self.gas_per_word * -(-len(data) // _WORD)
 
 
 class PrecompileTable:
-    """Those of a machine, which the EVM runtime has accepted: by address, and by name. A table equals itself only."""
+    """Precompiles accepted by the EVM runtime, by address and by name. Tables compare by identity."""
 
     __slots__ = ("by_address", "by_name")
 

@@ -1,8 +1,8 @@
-"""The prices of a list by name, to show and to change single ones.
+"""Names for the prices of a price list, to print and change individual ones.
 
-A name is a field of `PriceList`, or a part of one: `syscall`, `invoke.flat`, `hashes.keccak_256.per_unit`,
-`verify_aggregate.8.per_item`, `verify_aggregate.8.from_4` (the step from four items on). A price that a list does not
-have (`randomness_entropy` of later machines) has no name in it. Values are milligas; those of `COUNTS` are numbers.
+A name is a field of `PriceList` or a part of one: `syscall`, `invoke.flat`, `hashes.keccak_256.per_unit`,
+`verify_aggregate.8.per_item`, `verify_aggregate.8.from_4` (the step from four items on). A price that is None in a list
+(such as `randomness_entropy` in later ones) has no name there. Values are milligas, except those of `COUNTS`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hypervisor.gas import in_gas
 from hypervisor.prices import Price, PriceList, StepPrice
 
 COUNTS: Final = frozenset({"message_storage_bytes"})
-"""The names whose values are no gas: bytes that a message takes beside its own."""
+"""Names of values that are not gas: bytes that a message takes in addition to its length."""
 _KEY_NAMES: Final[Mapping[str, Mapping[int, str]]] = MappingProxyType(
     {
         "hashes": {
@@ -29,11 +29,11 @@ _KEY_NAMES: Final[Mapping[str, Mapping[int, str]]] = MappingProxyType(
         }
     }
 )
-"""Names for the keys of a field that is a table; of others the number stands there, as the type of a proof."""
+"""Names for keys of table fields; other keys are written as numbers, such as the type of a proof."""
 
 
 def price_values(prices: PriceList) -> dict[str, int]:
-    """The prices of a list by name, in the order of its fields."""
+    """Return the prices of a list by name, in field order."""
     found: dict[str, int] = {}
     for each in fields(prices):
         found.update(_parts(each.name, getattr(prices, each.name)))
@@ -53,7 +53,7 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, int]]:
             for key, item in value.items():
                 yield from _parts(_key_name(name, key), item)
         case _:
-            pass  # the list's name, the actors that cost nothing, a price of another machine
+            pass  # the list's name, the preloaded actors, prices of another machine generation
 
 
 def _key_name(name: str, key: int) -> str:
@@ -61,7 +61,7 @@ def _key_name(name: str, key: int) -> str:
 
 
 def with_prices(prices: PriceList, changes: Mapping[str, int], name: str) -> PriceList:
-    """A list of another name with some prices changed. Raises InvalidInput for a name that it does not have."""
+    """Return a copy of a list with a new name and changed prices. Raises InvalidInput for an unknown price."""
     for changed in changes:
         check_price_name(changed, price_values(prices), f"the price list {prices.name}")
     fresh = {}
@@ -88,10 +88,10 @@ def _changed(name: str, value: Any, changes: Mapping[str, int]) -> Any:
 
 
 def check_price_name(name: str, known: Mapping[str, int], whose: str) -> None:
-    """InvalidInput for a name that is not among those of a list, with the parts or the nearest one."""
+    """Raise InvalidInput for an unknown name, with its parts or the closest known name."""
     if name in known:
         return
-    from difflib import get_close_matches  # no run pays for it that makes no mistake
+    from difflib import get_close_matches  # imported only for error messages
 
     parts = [each for each in known if each.startswith(f"{name}.")]
     near = parts or get_close_matches(name, known, n=1, cutoff=0.4)
@@ -100,7 +100,7 @@ def check_price_name(name: str, known: Mapping[str, int], whose: str) -> None:
 
 
 def show_price(name: str, value: int) -> str:
-    """A value as the command line prints it and takes it: in gas, or as a number of bytes."""
+    """Format a value as the command line prints and accepts it: in gas, or as a number of bytes."""
     if name in COUNTS:
         return f"{value:,} bytes"
     return in_gas(value)

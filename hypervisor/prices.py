@@ -1,8 +1,7 @@
-"""Price lists as data. Every amount is in milligas (a thousandth of a gas) unless its name says otherwise.
+"""Price lists as data. Amounts are in milligas (1/1000 gas) unless stated otherwise.
 
-A network version names one list; two lists differ only in the fields that their rows name. Which WASM instructions pay
-the price of one is `runtimes.wasm`'s to say. Source: ref-fvm fvm/src/gas/price_list.rs (v4: Watermelon, Teep; v3:
-Hygge).
+A network version names one list; lists are defined by their differences. `runtimes.wasm` defines which WASM
+instructions are charged. Source: ref-fvm fvm/src/gas/price_list.rs (v4: Watermelon, Teep; v3: Hygge).
 """
 
 from collections.abc import Mapping
@@ -21,19 +20,19 @@ class Price:
     per_unit: int = 0
 
     def of(self, units: int = 0) -> int:
-        """The charge for N units."""
+        """Return the charge for a number of units."""
         return self.flat + self.per_unit * units
 
 
 @dataclass(frozen=True, slots=True)
 class StepPrice:
-    """A price per item, and a step by the number of items: (first number, milligas) in ascending order."""
+    """A price per item plus a step by the number of items: (first number, milligas) in ascending order."""
 
     per_item: int
     steps: tuple[tuple[int, int], ...]
 
     def of(self, items: int) -> int:
-        """The charge for N items."""
+        """Return the charge for a number of items."""
         return self.per_item * items + max((cost for start, cost in self.steps if items >= start), default=0)
 
 
@@ -66,7 +65,7 @@ _HASHES = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """What the kernel, the call manager and the executor charge under one set of rules."""
+    """Charges of the kernel, the call manager and the executor under one set of rules."""
 
     name: str
 
@@ -121,7 +120,7 @@ class PriceList:
     verify_aggregate: Mapping[int, StepPrice] = field(
         default_factory=lambda: MappingProxyType({8: _AGGREGATE_32_GIB, 9: _AGGREGATE_64_GIB})
     )
-    # version 3 of the machine: the host hashed randomness, and tipset CIDs had prices of their own
+    # machine version 3: the host hashes randomness, and tipset CIDs have separate prices
     randomness_entropy: Price | None = None
     tipset_cid_recent: int | None = None
     tipset_cid_older: int | None = None
@@ -129,25 +128,25 @@ class PriceList:
     event_accept_v3: Price | None = None
 
     def successor(self, name: str, **changes: Any) -> "PriceList":
-        """The list that differs from this one in the named fields only."""
+        """Return a list that differs from this one in the named fields only."""
         return replace(self, name=name, **changes)
 
     def message_inclusion(self, length: int) -> int:
-        """The charge for carrying a message of `length` bytes on chain."""
+        """Return the charge for including a message of `length` bytes on chain."""
         return self.message_compute + self.actor_update + self.storage_per_byte * (self.message_storage_bytes + length)
 
     def block_open(self, size: int, links: int) -> int:
-        """What opening a block costs beyond its flat part: keeping it, or tracking its links, whichever is more."""
+        """Return the variable charge for opening a block: the maximum of retaining it and tracking its links."""
         retain, track = self.memory_retain_per_byte * size, self.link_tracked * links
         return max(retain, track + (self.memory_copy_per_byte + self.memory_allocate_per_byte) * size)
 
     def block_create(self, size: int, links: int) -> int:
-        """What keeping a new block costs: its bytes, or checking its links, whichever is more."""
+        """Return the charge for creating a block: the maximum of retaining it and checking its links."""
         retain, check = self.memory_retain_per_byte * size, self.link_checked * links
         return max(retain, check + (self.memory_copy_per_byte + self.memory_allocate_per_byte) * size)
 
     def block_link(self, size: int) -> int:
-        """What writing a block to the state costs."""
+        """Return the charge for writing a block to the state."""
         per_byte = (
             self.memory_copy_per_byte
             + self.memory_allocate_per_byte
@@ -157,7 +156,7 @@ class PriceList:
         return self.block_persist_compute + self.block_persist_storage.flat + self.link_tracked + per_byte * size
 
     def events(self, count: int, key_bytes: int, value_bytes: int) -> tuple[int, int]:
-        """What an event of `count` entries costs (the rule of machine version 4), and how much of that keeps it."""
+        """Return the charge for an event of `count` entries (machine version 4), and its storage part."""
         size = 12 + 9 * count + key_bytes + value_bytes
         copy = (self.memory_copy_per_byte + self.memory_allocate_per_byte) * size
         kept = self.block_persist_hash_per_byte * size + copy

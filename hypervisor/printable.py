@@ -1,8 +1,7 @@
-"""Text of strangers, fit to be shown: revert reasons, event keys, names in an ABI.
+"""Sanitizing of untrusted text for output: revert reasons, event keys, names in an ABI.
 
-A contract's words can hold anything: codes that a terminal obeys, characters that turn the direction of writing, lines
-that look like the program's own, half a character. What is not printable is shown as its escape, and what is long is
-cut. Markup (HTML, rich) is left to its writer.
+Contract data may contain terminal control codes, bidirectional overrides, fake output lines or incomplete characters.
+Unprintable characters are escaped and long texts truncated. Escaping of markup (HTML, rich) is left to the caller.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ MOST_SHOWN: Final = 300
 
 
 def printable(text: str, most: int = MOST_SHOWN) -> str:
-    """The text on one line with nothing hidden in it, cut to `most` characters."""
+    """Return the text on one line without unprintable characters, truncated to `most` characters."""
     shown = text[:most]
     if not shown.isprintable():
         shown = "".join(char if char.isprintable() else _escaped(char) for char in shown)

@@ -1,8 +1,8 @@
-"""How values print: amounts, CIDs and Ethereum addresses as people write them, and composite values on one line.
+"""String forms of values: amounts, CIDs and addresses in their usual notation, and composite values on one line.
 
-The machine's scalars are plain numbers and bytes, which cost nothing. At its public face (`Hypervisor.balance`,
-`Hypervisor.root`, `Message.cid`) they have the classes below: still an `int` and `bytes`, equal to them, but they print
-as text. What such a value is handed to makes a plain one of it (`argument_checks.whole_number`, `Message.check`).
+The machine's scalars are plain numbers and bytes. Its public functions (`Hypervisor.balance`, `Hypervisor.root`,
+`Message.cid`) return instances of the classes below: subclasses of `int` and `bytes` that only print differently.
+Functions that accept such values convert them to plain ones (`argument_checks.whole_number`, `Message.check`).
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from hypervisor.types import TokenAmount as _Amount
     from store.cid import Cid as _Cid
 else:
-    _Amount, _Cid = int, bytes  # what these are at run time: nothing can inherit from a NewType
+    _Amount, _Cid = int, bytes  # the runtime types, since a class cannot inherit from a NewType
 
 WIDTH: Final = 120
-"""Letters that a `repr` takes at most."""
+"""Maximum length of a `repr`."""
 _DECIMALS: Final = len(str(ATTO_PER_FIL)) - 1
 _SHOWN_BYTES: Final = 8
 _LONGEST: Final = 46
-"""Letters of an address that are shown whole: f410 addresses have 44, f3 addresses 86."""
+"""Maximum length of an address that is not shortened: f410 addresses have 44 characters, f3 addresses 86."""
 
 
 def show_fil(amount: int) -> str:
-    """attoFIL in FIL, exactly: `1.5 FIL`, `0.000000000000000001 FIL`, and `0` for nothing."""
+    """Format attoFIL in FIL, exactly: `1.5 FIL`, `0.000000000000000001 FIL`, and `0` for zero."""
     if not amount:
         return "0"
     whole, atto = divmod(abs(amount), ATTO_PER_FIL)
@@ -37,9 +37,9 @@ def show_fil(amount: int) -> str:
 
 
 class PrintedAmount(_Amount):  # type: ignore[misc]
-    """attoFIL that print in FIL: `1.5 FIL`. `int(amount)` and `f"{amount:d}"` are the number.
+    """An amount of attoFIL that prints in FIL: `1.5 FIL`. `int(amount)` and `f"{amount:d}"` give the number.
 
-    Sums and differences of two such amounts are amounts again; with other numbers they are numbers.
+    Sums and differences of two amounts are amounts; with other numbers they are plain numbers.
 
     >>> PrintedAmount(1_500_000_000_000_000_000)
     1.5 FIL
@@ -66,10 +66,10 @@ class PrintedAmount(_Amount):  # type: ignore[misc]
 
 
 class PrintedCid(_Cid):  # type: ignore[misc]
-    """The bytes of a CID, which print as its text: `bafy2bzace...`.
+    r"""The bytes of a CID, printed in text form: `bafy2bzace...`.
 
     >>> from store.cid import cid_of
-    >>> PrintedCid(cid_of(b"\\x80"))
+    >>> PrintedCid(cid_of(b"\x80"))
     bafy2bzacebc3bt6cedhoyw34drrmjvazhu4oj25er2ebk4u445pzycvq4ta4a
     """
 
@@ -82,7 +82,7 @@ class PrintedCid(_Cid):  # type: ignore[misc]
 
 
 def cid_text(cid: bytes | None) -> str:
-    """A CID's text; hex digits of what is not one, and `none`."""
+    """Format a CID as text, bytes that are not a CID in hexadecimal, and None as `none`."""
     if cid is None:
         return "none"
     try:
@@ -92,7 +92,7 @@ def cid_text(cid: bytes | None) -> str:
 
 
 def bytes_text(data: bytes) -> str:
-    """Bytes in few letters: all of up to 8, else the first ones and how many there are."""
+    """Format bytes in a short form: up to 8 bytes completely, else the first 8 and the length."""
     if not data:
         return "empty"
     if len(data) <= _SHOWN_BYTES:
@@ -101,12 +101,12 @@ def bytes_text(data: bytes) -> str:
 
 
 def cut(text: str, most: int = _LONGEST) -> str:
-    """The text, or its beginning and its end."""
+    """Shorten a text to its beginning and end."""
     return text if len(text) <= most else f"{text[: most - 9]}...{text[-6:]}"
 
 
 def one_line(name: str, *parts: str) -> str:
-    """`Name(part, part)`, cut to `WIDTH`; empty parts are left out, and what is not printable is escaped."""
+    """Format `Name(part, part)`, truncated to `WIDTH`; empty parts are omitted, unprintable characters escaped."""
     text = printable(", ".join(part for part in parts if part)[: 2 * WIDTH])
     most = WIDTH - len(name) - 2
     return f"{name}({text if len(text) <= most else text[: most - 3] + '...'})"

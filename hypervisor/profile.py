@@ -1,7 +1,7 @@
-"""A profile of a message's native actors: each invocation's functions and syscalls as a tree, with their gas.
+"""Profiles of a message's native actors: functions and syscalls of each invocation as a tree, with their gas.
 
-What runs them so is a runtime of its own (`PROFILING`), found by its entry point as any: `profiled` puts it in the
-place of the native one for one machine. Charges and results are those of a plain run.
+A separate runtime (`PROFILING`), found by its entry point, executes the actors; `profiled` substitutes it for the
+native one of a machine. Charges and results are the same as without profiling.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from hypervisor.types import ActorID, MethodNumber
 from store.cid import Cid
 
 PROFILING: Final = "wasm-profiled"
-"""The name of the runtime that profiles native actors."""
+"""Name of the runtime that profiles native actors."""
 
 
 @dataclass(slots=True)
 class ProfileNode:
-    """A function or a syscall in the tree of calls: milligas of its own, how often, what it calls.
+    """A function or syscall in the call tree: its own milligas, number of calls, and callees.
 
-    A syscall's own gas is what the invocations under it do not have; `invocations` are those.
+    A syscall's own gas excludes that of the `invocations` below it.
     """
 
     label: str
@@ -38,37 +38,37 @@ class ProfileNode:
 
 @dataclass(slots=True)
 class ProfiledInvocation:
-    """One invocation of an actor: its functions' tree, what it took, and what its syscalls took themselves."""
+    """An invocation of an actor: its call tree, its total cost, and the time of its syscalls."""
 
     actor: ActorID
     method: MethodNumber
     code: Cid
     root: ProfileNode
     milligas: int = 0
-    """All that it took, with what it called, once it is over."""
+    """Total gas of the finished invocation in milligas, including its callees."""
     room: int = 0
-    """Bytes that the guest's memory may have."""
+    """Maximum size of the guest's memory in bytes."""
     nested_ns: int = 0
     total_ns: int = 0
     syscall_ns: dict[str, int] = field(default_factory=dict)
     begun: int = 0
     place: Callable[[], int] | None = None
-    """Where in its tree the guest is, while it runs."""
+    """Callback that returns the guest's current node in the tree; set while it runs."""
     functions: Callable[[], list[str]] | None = None
-    """The functions that it is in, the innermost first, while it runs."""
+    """Callback that returns the guest's active functions, innermost first; set while it runs."""
     under: list[tuple[int, ProfiledInvocation]] = field(default_factory=list)
-    """What it calls, with the node of the syscall that did."""
+    """Invocations that it calls, with the nodes of the syscalls."""
 
 
 class ProfileRecorder:
-    """The invocations of a message, in the order in which they began; `roots` are those that no native actor made."""
+    """Invocations of a message in the order in which they began; `roots` are not called by native actors."""
 
     def __init__(self) -> None:
         self.roots: list[ProfiledInvocation] = []
         self.open: list[ProfiledInvocation] = []
 
     def begin(self, invocation: ProfiledInvocation) -> None:
-        """An invocation begins."""
+        """Record the start of an invocation."""
         if self.open:
             around = self.open[-1]
             around.under.append((0 if around.place is None else around.place(), invocation))
@@ -77,7 +77,7 @@ class ProfileRecorder:
         self.open.append(invocation)
 
     def end(self) -> None:
-        """The innermost invocation is over."""
+        """Record the end of the innermost invocation."""
         ended = self.open.pop()
         ended.total_ns = perf_counter_ns() - ended.begun
         ended.place = ended.functions = None
@@ -86,13 +86,13 @@ class ProfileRecorder:
 
 
 class RecordingRuntime(Runtime, Protocol):
-    """A runtime that keeps what it profiles."""
+    """A runtime that records profiles."""
 
     recorder: ProfileRecorder
 
 
 class _ProfiledRegistry(Registry):
-    """A registry whose native runtime is profiled; all else is that of another registry, and what stands before it."""
+    """A registry with a profiled native runtime that delegates to another registry for everything else."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -125,14 +125,14 @@ class _ProfiledRegistry(Registry):
 
 
 class HasRuntimes(Protocol):
-    """A machine, as far as it is needed here."""
+    """The part of a machine that profiling needs."""
 
     registry: Registry
 
 
 @contextmanager
 def profiled(machine: HasRuntimes) -> Iterator[ProfileRecorder]:
-    """Profile the native actors of what a machine executes from here on, until the block ends."""
+    """Profile the native actors that a machine executes within this context."""
     plain = machine.registry
     machine.registry = registry = _ProfiledRegistry(plain)
     try:

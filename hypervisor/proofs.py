@@ -1,8 +1,8 @@
-"""Who verifies proofs of storage and reports of consensus faults.
+"""Verification of storage proofs and consensus faults.
 
-Real verification needs the network's parameters and circuits, which are out of reach here. So the machine asks a
-`ProofVerifier`: the default refuses with a clear error, `AcceptProofs` takes everything (local networks that say so),
-and a test may answer as its vector does. Source of the shapes: ref-fvm kernel/default.rs.
+Real verification requires the network's parameters and circuits, which are not available here. The machine uses a
+`ProofVerifier`: the default fails with an error, `AcceptProofs` accepts all proofs (for local networks that opt in),
+and tests can supply recorded results. Source: ref-fvm kernel/default.rs.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from hypervisor.types import ActorID, ChainEpoch
 
 @dataclass(frozen=True, slots=True)
 class ConsensusFault:
-    """A proven fault: whose, in which epoch, of which kind (1 double fork, 2 parent grinding, 3 time offset)."""
+    """A proven fault: its miner, epoch, and kind (1 double fork, 2 parent grinding, 3 time offset)."""
 
     target: ActorID
     epoch: ChainEpoch
@@ -22,29 +22,30 @@ class ConsensusFault:
 
 
 class ProofVerifier(Protocol):
-    """Answers for proofs; each argument is the CBOR that the actor handed over, already checked for its shape.
+    """Verifies proofs; arguments are the actor's CBOR, whose structure is already checked.
 
-    ExternError where there is no answer, as for bytes that are no proof at all: the actor's error is ILLEGAL_ARGUMENT.
+    Methods raise ExternError if no verdict is possible, as for bytes that are not a proof; the actor gets
+    ILLEGAL_ARGUMENT.
     """
 
     def verify_seals(self, infos: bytes, count: int) -> list[bool]:
-        """One answer for each of `count` seal proofs."""
+        """Verify `count` seal proofs, and return a result for each."""
 
     def verify_window_post(self, info: bytes) -> bool:
-        """A window proof of spacetime."""
+        """Verify a window proof of spacetime."""
 
     def verify_aggregate_seals(self, info: bytes) -> bool:
-        """An aggregate of seal proofs."""
+        """Verify an aggregate of seal proofs."""
 
     def verify_replica_update(self, info: bytes) -> bool:
-        """A proof of a replica update."""
+        """Verify a proof of a replica update."""
 
     def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
-        """Whether two block headers (and a third) prove a fault."""
+        """Return the fault that two block headers (and a third) prove, or None."""
 
 
 class RefuseProofs:
-    """The default: there is no verifier, and nothing is taken for proven."""
+    """The default verifier, which cannot verify anything and raises Fatal."""
 
     def verify_seals(self, infos: bytes, count: int) -> list[bool]:
         raise _unavailable("seal proofs")
@@ -63,7 +64,7 @@ class RefuseProofs:
 
 
 class AcceptProofs:
-    """Takes every proof for valid and sees no consensus fault: for local networks and tests that choose it."""
+    """Accepts every proof and detects no consensus fault, for local networks and tests."""
 
     def verify_seals(self, infos: bytes, count: int) -> list[bool]:
         return [True] * count
@@ -82,4 +83,4 @@ class AcceptProofs:
 
 
 def _unavailable(what: str) -> Fatal:
-    return Fatal(f"this machine has no verifier for {what}: give it one, or choose `AcceptProofs` on a local network")
+    return Fatal(f"this machine has no verifier for {what}: pass one, or use `AcceptProofs` on a local network")

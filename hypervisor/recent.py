@@ -1,4 +1,4 @@
-"""A cache of a bounded size that drops what was used longest ago. It may serve several threads."""
+"""A thread-safe LRU cache with a size limit."""
 
 import threading
 from collections import OrderedDict
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """Values by key, each with a size, as many as fit; the newest stays whatever its size."""
+    """An LRU cache of values with sizes; the newest value stays even if it exceeds the limit alone."""
 
     __slots__ = ("_entries", "_lock", "_room")
 
@@ -23,7 +23,7 @@ class Recent(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        """The value, which now is the one used last; None where there is none (any more)."""
+        """Return the value and mark it as most recently used; None if it is not cached."""
         with self._lock:
             found = self._entries.get(key)
             if found is None:
@@ -32,7 +32,7 @@ class Recent(Generic[K, V]):
             return found[0]
 
     def keep(self, key: K, value: V, size: int) -> V:
-        """Keep a value unless another thread was faster; the value that is kept."""
+        """Cache a value unless another thread did so first, and return the cached value."""
         with self._lock:
             known = self._entries.get(key)
             if known is not None:

@@ -1,7 +1,7 @@
-"""Which runtime executes a code CID, and where runtimes come from.
+"""Selection of the runtime for a code CID, and discovery of runtimes.
 
-In this order: an explicit override, the marker that a built-in actor's module carries, `wasm`. Runtimes are found by
-the entry-point group `hypervisor.runtimes` and loaded when the first actor needs them, never imported by name.
+The order is: an explicit override, the marker in a built-in actor's module, `wasm`. Runtimes are registered under the
+entry-point group `hypervisor.runtimes` and loaded when first needed, never imported by name.
 """
 
 import threading
@@ -20,7 +20,7 @@ RuntimeFactory = Callable[[RuntimeServices], Runtime]
 
 
 class Registry:
-    """Runtimes by name, and names by code CID. Machines on several threads may share one."""
+    """Runtimes by name, and names by code CID. May be shared by machines on several threads."""
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class Registry:
         self._lock = threading.Lock()
 
     def runtime_for(self, code: Cid) -> tuple[str, Runtime]:
-        """The name and the runtime for a code CID; RuntimeUnavailable if it is not installed."""
+        """Return the name and the runtime for a code CID. Raises RuntimeUnavailable."""
         name = self._names.get(code, NATIVE)
         runtime = self._runtimes.get(name)
         return name, runtime if runtime is not None else self._load(name, code)
 
     def make(self, name: str) -> Runtime:
-        """A new runtime of a name, for one use, with nothing before it; RuntimeUnavailable if it is not installed."""
+        """Create a separate, unwrapped runtime by name. Raises RuntimeUnavailable."""
         return self._factory(name, f"the runtime '{name}'")(self._services)
 
     @property
@@ -51,15 +51,16 @@ class Registry:
         return self._services.options
 
     def override(self, code: Cid, name: str, factory: RuntimeFactory | None = None) -> None:
-        """Let another runtime execute a code CID; one that is not installed comes with its factory."""
+        """Assign another runtime to a code CID; pass `factory` for one that is not installed."""
         if factory is not None:
             self._factories.setdefault(name, factory)
         self._names[code] = name
 
     def wrap(self, name: str, wrapper: Callable[[Runtime], Runtime], *, once: bool = False) -> None:
-        """Put a runtime before the one of a name: it is made with that one, and gets its invocations from now on.
+        """Replace the runtime of a name by `wrapper(runtime)`, for all later invocations.
 
-        `once`: not where the same wrapper has put one there, for what is done to each of the machines that share this.
+        With `once`, do nothing if the same wrapper is applied already, e.g. by another machine that shares this
+        registry.
         """
         with self._lock:
             if once and wrapper in self._wrappers.get(name, ()):
@@ -69,19 +70,19 @@ class Registry:
                 self._runtimes[name] = wrapper(self._runtimes[name])
 
     def wrapped(self, name: str, runtime: Runtime) -> Runtime:
-        """A runtime that takes the place of that of a name, with what was put before that one."""
+        """Apply the wrappers of a name to a substitute runtime."""
         for wrapper in self._wrappers.get(name, ()):
             runtime = wrapper(runtime)
         return runtime
 
     def names(self) -> Mapping[Cid, str]:
-        """The code CIDs that are not executed by `wasm`, with their runtimes."""
+        """Return the code CIDs that are not executed by `wasm`, with their runtimes."""
         return dict(self._names)
 
     def _load(self, name: str, code: Cid) -> Runtime:
-        factory = self._factory(name, f"the runtime '{name}', which code {show(code)} asks for,")
+        factory = self._factory(name, f"the runtime '{name}', required by code {show(code)},")
         with self._lock:
-            runtime = self._runtimes.get(name)  # another thread may have been first
+            runtime = self._runtimes.get(name)  # may be set by another thread
             if runtime is None:
                 runtime = self._runtimes[name] = self.wrapped(name, factory(self._services))
         return runtime
@@ -90,8 +91,8 @@ class Registry:
         factory = self._factories.get(name) or _installed(name)
         if factory is None:
             raise RuntimeUnavailable(
-                f"{subject} is not installed: install this package again (in a clone: `make environment`), "
-                f"or the one that registers it under the entry-point group '{ENTRY_POINT_GROUP}'"
+                f"{subject} is not installed: reinstall this package (in a clone: `make environment`), or install the "
+                f"package that registers it under the entry-point group '{ENTRY_POINT_GROUP}'"
             )
         return factory
 

@@ -1,7 +1,7 @@
-"""Sets of rules: how a message is checked, what it pays, and in which gas. Filecoin's are the machine's own.
+"""Sets of rules for checking, charging and executing messages. Filecoin's rules are built in.
 
-A package registers a set under the entry-point group `hypervisor.rules`: a name, and a `RuleSet`. What such rules must
-know of an epoch beyond `MachineContext` travels in its field `block`.
+A package registers a `RuleSet` by name under the entry-point group `hypervisor.rules`. Additional data of an epoch for
+such rules is stored in the field `block` of `MachineContext`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ENTRY_POINT_GROUP = "hypervisor.rules"
 
 
 class MessageExecutor(Protocol):
-    """Applies messages to a machine's state; see `hypervisor.executor.Executor` for the default."""
+    """Applies messages to a machine's state; `hypervisor.executor.Executor` is the default."""
 
     def apply(self, message: Message, raw_length: int, implicit: bool = False) -> ApplyResult:
         """Apply one message."""
@@ -36,26 +36,26 @@ ExecutorFactory = Callable[[MachineState], MessageExecutor]
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """A set of rules as it is registered: where its parts are, each as `module:name`; a part is loaded when used."""
+    """A registered set of rules. Its parts are named as `module:name` and loaded on first use."""
 
     machine: str
-    """What makes the executor of a machine, an `ExecutorFactory`."""
+    """An `ExecutorFactory` for machines."""
     network: str
-    """What makes the rules of a network (`localnet.rules.installed`); a machine by itself needs none."""
+    """A factory for the rules of a network (`localnet.rules.installed`); not used by a machine alone."""
     takes_features: bool = False
-    """Whether the machine may have features of the reference (`hypervisor.features`), which are Filecoin's."""
+    """True if the machine may have features of ref-fvm (`hypervisor.features`), which extend Filecoin's rules."""
     takes_labs: bool = False
-    """Whether the name goes on with labs (`hypervisor.labs`), which `network` then gets as its third argument."""
+    """True if the name continues with labs (`hypervisor.labs`), passed to `network` as third argument."""
 
 
 def rule_names() -> tuple[str, ...]:
-    """The names of the sets of rules that are installed, the machine's own first."""
+    """Return the names of the installed sets of rules, the built-in one first."""
     return tuple(sorted(registered(group=ENTRY_POINT_GROUP).names, key=lambda name: (name != FILECOIN, name)))
 
 
 @lru_cache
 def rule_set(name: str) -> RuleSet:
-    """The set of rules of a name, `lab:NAME,...` among them; InvalidInput lists those that are installed."""
+    """Return the set of rules of a name, including `lab:NAME,...`. Raises InvalidInput with the installed sets."""
     base, _, labs = name.partition(":")
     for entry_point in registered(group=ENTRY_POINT_GROUP).select(name=base):
         found = entry_point.load()
@@ -63,7 +63,7 @@ def rule_set(name: str) -> RuleSet:
             if found.takes_labs:
                 labs_of(f"{PREFIX}{labs}")
             elif base != name:
-                raise InvalidInput(f"the rules '{base}' take no labs: leave ':{labs}' out, or say lab:{labs}")
+                raise InvalidInput(f"the rules '{base}' do not support labs: omit ':{labs}', or use lab:{labs}")
             return found
         raise InvalidInput(
             f"rules '{name}' are registered as {entry_point.value}, which is not a RuleSet: {INSTALL_AGAIN}"
@@ -74,19 +74,19 @@ def rule_set(name: str) -> RuleSet:
 
 
 def check_features(context: MachineContext) -> None:
-    """Raises InvalidInput for features, which an overlay turns on, under rules that have none."""
+    """Raise InvalidInput if an overlay enables features under rules that do not support them."""
     found = features_of(context.network.overlay)
     if found and not rule_set(context.rules).takes_features:
-        raise InvalidInput(f"{' and '.join(found)} is for Filecoin's rules, not for '{context.rules}'")
+        raise InvalidInput(f"{' and '.join(found)} requires Filecoin's rules, not '{context.rules}'")
 
 
 def canonical_rules(name: str) -> str:
-    """A name as folders keep it: labs in the order of their names. Raises InvalidInput for labs that are not known."""
+    """Return a name in canonical form, with sorted labs. Raises InvalidInput for unknown labs."""
     return rules_with_labs(map(str, labs_of(name))) if name.startswith(PREFIX) else name
 
 
 @lru_cache
 def executor_factory(rules: str) -> ExecutorFactory:
-    """What makes the executor of a set of rules. Raises InvalidInput."""
+    """Return the factory of executors for a set of rules. Raises InvalidInput."""
     factory: ExecutorFactory = resolve_name(rule_set(rules).machine)
     return factory

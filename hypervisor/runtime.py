@@ -1,7 +1,7 @@
-"""The seam between the machine and whatever executes an actor's code.
+"""The interface between the machine and the runtimes that execute actors' code.
 
-A runtime is built once and may serve several machines: it keeps caches that depend on code alone, and asks everything
-else of the kernel of the invocation. Runtimes register under the entry-point group `hypervisor.runtimes`.
+A runtime is created once and may serve several machines: its caches depend on code alone, and it gets everything else
+from the kernel of an invocation. Runtimes are registered under the entry-point group `hypervisor.runtimes`.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -15,9 +15,9 @@ from store.cid import Cid
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an invocation ended: exit code, a block of the invocation's registry (0 = none), the actor's own words.
+    """The end of an invocation: exit code, a block of its registry (0 = none), and the actor's message.
 
-    `is_plain` if these say no more than the exit code.
+    `is_plain` is true if the message adds nothing to the exit code.
     """
 
     exit_code: int
@@ -28,17 +28,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeServices:
-    """What runtimes are built with: the machine's options for them, such as `evm`, the name of the EVM engine."""
+    """Parameters for creating runtimes: the machine's options, such as `evm`, the name of the EVM engine."""
 
     options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class InstallServices:
-    """What a runtime may ask of the machine while it prepares modules.
+    """Services of the machine for preparing modules.
 
-    `load` gives an installed module by its CID, None where none is installed under it. `charge` takes milligas under a
-    name, and raises OutOfGas; it is None where installing is free.
+    `load` returns an installed module by its CID, or None. `charge` uses milligas under a name and raises OutOfGas; it
+    is None if installing is free.
     """
 
     load: Callable[[Cid], bytes | None]
@@ -51,15 +51,15 @@ class Runtime(Protocol):
     def invoke(self, kernel: Kernel, code: Cid, params: BlockId) -> Outcome:
         """Run the method of `kernel.context` with the block `params` (0 = none).
 
-        The module is `kernel.load_code(code)`. Every result of the guest is an Outcome: a return, an exit, a trap
-        (exit 4). OutOfGas and Fatal propagate.
+        The module is `kernel.load_code(code)`. Every result of the guest is an Outcome: a return, an exit or a trap
+        (exit code 4). OutOfGas and Fatal propagate.
         """
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
-        """Run the code's `upgrade` for the receiver, which had other code until now.
+        """Run the code's `upgrade` function for the receiver, which had different code before.
 
-        The blocks are the parameters (0 = none) and the CBOR tuple of the CID of that other code. Code without
-        an `upgrade` exits with SYS_INVALID_RECEIVER. The rest is as for `invoke`.
+        The blocks are the parameters (0 = none) and a CBOR tuple with the CID of the previous code. Code without an
+        `upgrade` function exits with SYS_INVALID_RECEIVER. Otherwise like `invoke`.
         """
 
     def prepare(
@@ -68,8 +68,8 @@ class Runtime(Protocol):
         features: Collection[str] | None = None,
         services: InstallServices | None = None,
     ) -> None:
-        """Check and compile modules before their first invocation; raises InvalidModule if the rules refuse one.
+        """Validate and compile modules before their first invocation. Raises InvalidModule.
 
-        With `features`, those of a network, a module that needs another one is refused, too. `services` find the
-        modules that others name, where the rules let them (the lab `libraries`).
+        If `features` of a network are given, a module that needs other ones is rejected too. `services` finds modules
+        that others import, if the rules allow that (lab `libraries`).
         """

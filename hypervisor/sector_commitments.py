@@ -1,7 +1,7 @@
 """The unsealed commitment of a sector (CommD): the root of a binary Merkle tree over its pieces.
 
-Nodes are sha2-256 with the two top bits of the last byte cleared. Pieces are laid out in order, each aligned to its own
-size by zero pieces, and the sector is filled up with zero pieces. Source: ref-fvm fvm/src/kernel/filecoin.rs.
+Nodes are sha2-256 with the two most significant bits of the last byte cleared. Pieces are stored in order, each aligned
+to its own size with zero pieces, and the sector is padded with zero pieces. Source: ref-fvm fvm/src/kernel/filecoin.rs.
 """
 
 import hashlib
@@ -19,17 +19,17 @@ _PROOF_TYPES = 20
 
 
 def sector_size(proof_type: int) -> int | None:
-    """The bytes of a sector of this registered seal proof, None if there is no such proof."""
+    """Return the sector size in bytes of a registered seal proof, or None for an unknown one."""
     return _SECTOR_SIZES[proof_type % len(_SECTOR_SIZES)] if 0 <= proof_type < _PROOF_TYPES else None
 
 
 def piece_commitment(cid: Cid) -> bytes:
-    """The 32 bytes inside the CID of a piece or of a sector's data; ValueError if it is none."""
+    """Return the 32-byte commitment in the CID of a piece or of a sector's data. Raises ValueError."""
     return _commitment(cid, FIL_COMMITMENT_UNSEALED, SHA2_256_TRUNC254_PADDED)
 
 
 def replica_commitment(cid: Cid) -> bytes:
-    """The 32 bytes inside the CID of a sealed sector; ValueError if it is none."""
+    """Return the 32-byte commitment in the CID of a sealed sector. Raises ValueError."""
     return _commitment(cid, FIL_COMMITMENT_SEALED, POSEIDON_BLS12_381_A1_FC1)
 
 
@@ -44,15 +44,15 @@ def _commitment(cid: Cid, wanted_codec: int, wanted_hash: int) -> bytes:
 
 
 def unsealed_cid(commitment: bytes) -> Cid:
-    """The CID of a 32-byte commitment to unsealed data."""
+    """Return the CID of a 32-byte commitment to unsealed data."""
     prefix = b"\x01" + write_uvarint(FIL_COMMITMENT_UNSEALED) + write_uvarint(SHA2_256_TRUNC254_PADDED)
     return Cid(prefix + bytes([NODE_SIZE]) + commitment)
 
 
 def data_commitment(size: int, pieces: Sequence[tuple[int, bytes]]) -> bytes:
-    """CommD of a sector of `size` bytes that holds pieces of (padded size in bytes, commitment).
+    """Return CommD of a sector of `size` bytes with pieces of (padded size in bytes, commitment).
 
-    ValueError if a piece's size is no power of two from 128 bytes, or they do not fit.
+    Raises ValueError if a piece size is not a power of two of at least 128 bytes, or if the pieces do not fit.
     """
     if not pieces:
         return zero_commitment(size)
@@ -60,14 +60,14 @@ def data_commitment(size: int, pieces: Sequence[tuple[int, bytes]]) -> bytes:
     total = 0
     for piece_size, commitment in pieces:
         if piece_size < 128 or piece_size & (piece_size - 1):
-            raise ValueError(f"a piece of {piece_size} bytes: expected a power of two from 128")
+            raise ValueError(f"invalid piece size of {piece_size} bytes: expected a power of two of at least 128")
         for padding in _padding(total, piece_size):
             _push(stack, padding, zero_commitment(padding))
             total += padding
         _push(stack, piece_size, commitment)
         total += piece_size
         if total > size:
-            raise ValueError(f"the pieces need {total} bytes and the sector has {size}")
+            raise ValueError(f"the pieces need {total} bytes, but the sector has {size}")
     for padding in _padding(total, size):
         _push(stack, padding, zero_commitment(padding))
     if len(stack) != 1 or stack[0][0] != size:
@@ -77,7 +77,7 @@ def data_commitment(size: int, pieces: Sequence[tuple[int, bytes]]) -> bytes:
 
 @cache
 def zero_commitment(size: int) -> bytes:
-    """The commitment of `size` zero bytes, a power of two."""
+    """Return the commitment of `size` zero bytes, a power of two."""
     if size <= NODE_SIZE:
         return bytes(NODE_SIZE)
     half = zero_commitment(size // 2)
@@ -91,7 +91,7 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 def _padding(total: int, size: int) -> Iterator[int]:
-    """The zero pieces, smallest first, that bring `total` to a multiple of `size`."""
+    """Iterate over the sizes of zero pieces, smallest first, that align `total` to a multiple of `size`."""
     missing = -total % size
     while missing:
         lowest = missing & -missing

@@ -1,6 +1,6 @@
-"""Signatures of Filecoin: secp256k1 over blake2b-256, and BLS12-381 with keys in G1.
+"""Filecoin signatures: secp256k1 over blake2b-256, and BLS12-381 with public keys in G1.
 
-Pure functions over bytes; prices and error numbers are the kernel's. The BLS suite is
+Pure functions over bytes; charges and error numbers are defined by the kernel. The BLS suite is
 `BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_NUL_` (public keys of 48 bytes, signatures of 96).
 """
 
@@ -18,7 +18,7 @@ BLS_PUBLIC_KEY_LENGTH = 48
 
 
 def recover_secp256k1(digest: bytes, signature: bytes) -> bytes | None:
-    """The 65-byte public key behind a signature (r, s, v with v in 0..3) of a 32-byte digest, None if there is none."""
+    """Return the 65-byte public key of a signature (r, s, v with v in 0..3) of a 32-byte digest, or None."""
     if len(digest) != 32 or len(signature) != SECP_SIGNATURE_LENGTH or signature[64] > 3:
         return None
     try:
@@ -29,31 +29,31 @@ def recover_secp256k1(digest: bytes, signature: bytes) -> bytes | None:
 
 
 def verify_secp256k1(signature: bytes, signer: Address, plaintext: bytes) -> bool:
-    """Whether the key behind an f1 address signed blake2b-256 of the plaintext."""
+    """Return True if the key of an f1 address signed blake2b-256 of the plaintext."""
     public_key = recover_secp256k1(hashlib.blake2b(plaintext, digest_size=32).digest(), signature)
     return public_key is not None and Address.secp256k1(public_key) == signer
 
 
 def secp256k1_public_key(private_key: bytes) -> bytes:
-    """The 65-byte uncompressed public key of a 32-byte private key."""
+    """Return the 65-byte uncompressed public key of a 32-byte private key."""
     return bytes(coincurve.PrivateKey(private_key).public_key.format(compressed=False))
 
 
 def sign_secp256k1(private_key: bytes, plaintext: bytes) -> bytes:
-    """Sign blake2b-256 of the plaintext: 65 bytes r, s, v."""
+    """Sign blake2b-256 of the plaintext, and return 65 bytes: r, s, v."""
     digest = hashlib.blake2b(plaintext, digest_size=32).digest()
     return bytes(coincurve.PrivateKey(private_key).sign_recoverable(digest, hasher=None))
 
 
 def verify_bls(signature: bytes, signer: Address, plaintext: bytes) -> bool:
-    """Whether the key of an f3 address signed the plaintext."""
+    """Return True if the key of an f3 address signed the plaintext."""
     return signer.protocol is Protocol.BLS and verify_bls_aggregate(signature, [signer.payload], [plaintext])
 
 
 def verify_bls_aggregate(signature: bytes, public_keys: Sequence[bytes], plaintexts: Sequence[bytes]) -> bool:
-    """Whether one aggregate stands for every key's signature of its own plaintext.
+    """Return True if an aggregate signature is valid for all keys and their plaintexts.
 
-    False for points that are none or outside the subgroup, an identity key, or two equal plaintexts.
+    False for invalid points or points outside the subgroup, an identity key, or two equal plaintexts.
     """
     from py_arkworks_bls12381 import GT, G1Point, G2Point
 

@@ -1,12 +1,11 @@
-"""A message executed before its turn: what it read of the state, what it did, and whether that still holds.
+"""Speculative execution of a message: its reads, its effects, and detection of conflicts.
 
-Between two messages of a block nothing is handed on but the state. So a message that was executed on a state in which
-everything that it read is as it is now does now what it did there: same receipt, same gas, same changes. What it read
-are actors, each as a whole, and addresses that it looked up; blocks need no look, they are named by what they hold and
-an actor opens those alone that its state leads to. Money that is credited without a look at what is there (the fees of
-every message, at the burnt funds and the reward actor) is an addition, whatever the balance.
+Messages of a block share nothing but the state. If everything that a message read is unchanged, executing it again
+would give the same receipt, gas and changes. Reads are whole actors and looked-up addresses. Blocks need no check,
+since their CIDs identify their content, and an actor opens only blocks reachable from its state. Credits to an actor
+that was not read (fees, to the burnt funds and the reward actor) commute with other changes of the balance.
 
-`hypervisor.parallel` has worker processes execute messages so.
+Used by `hypervisor.parallel`, whose worker processes execute messages speculatively.
 """
 
 from __future__ import annotations
@@ -28,31 +27,33 @@ from hypervisor.types import INIT_ACTOR, ActorID, ChainEpoch, Gas, TokenAmount
 from store.cid import Cid
 
 PackedActor = tuple[bytes, bytes, int, int, bytes | None]
-"""An actor's fields, as the processes of a block hand them on."""
+"""Fields of an actor, for transfer between processes."""
 
 _FIELDS: Final = ("code", "state", "nonce", "balance", "delegated address")
 
 
 class RecordingTree(StateTree):
-    """A state tree that knows what a message reads and writes; only for a process that keeps nothing of it."""
+    """A state tree that records a message's reads and writes, for processes that commit nothing."""
 
     def __init__(self, tree: StateTree) -> None:
-        """Take over what a tree knows: the other one is to be used no more."""
+        """Take over the contents of a tree, which must not be used afterwards."""
         self._become(tree)
         self.is_blurred = False
-        """Whether the message cannot be taken over: it has looked at what it had credited, or has taken that back, so
-        that it is no addition, or the chain around the machine had no answer for it here."""
+        """True if the message cannot be taken over.
+
+        Either it read or rolled back a credit, which therefore does not commute, or chain data was not available here.
+        """
         self._is_silent = False
         self._reads: dict[ActorID, ActorState | None] = {}
-        """Actors as the message found them; also those that it wrote."""
+        """Actors as first read by the message; includes those that it wrote."""
         self._lookups: dict[Address, ActorID | None] = {}
         self._written: set[ActorID] = set()
         self._credits: dict[ActorID, int] = {}
         self._changed: set[ActorID] = set()
-        """Actors that messages before this one have written here."""
+        """Actors written by previous messages in this process."""
 
     def start(self) -> None:
-        """Begin with a message."""
+        """Begin a message."""
         self.is_blurred = self._is_silent = False
         self._changed |= self._written
         self._changed.update(self._credits)
@@ -60,7 +61,7 @@ class RecordingTree(StateTree):
         self._written = set()
 
     def effects(self) -> PackedEffects:
-        """What the message has read and done since `start`."""
+        """Return the reads and writes of the message since `start`."""
         reads, changed = self._reads, self._changed
         writes: list[tuple[int, PackedActor | None]] = []
         for actor in sorted(self._written):
@@ -75,10 +76,10 @@ class RecordingTree(StateTree):
             list(self._credits.items()),
         )
 
-    # --- what a message does with the tree --------------------------------------------------------------------
+    # --- operations of a message ------------------------------------------------------------------------------
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
-        """The actor's state, None where there is none."""
+        """Return the actor's state, or None."""
         state = super().get_actor(actor)
         if actor not in self._reads and not self._is_silent:
             self._reads[actor] = state
@@ -87,7 +88,7 @@ class RecordingTree(StateTree):
         return state
 
     def existing(self, actor: ActorID) -> ActorState:
-        """The state of an actor that must be there. Raises Fatal where it is not."""
+        """Return the state of an actor. Raises Fatal if it does not exist."""
         state = self.get_actor(actor)
         if state is None:
             raise Fatal(f"actor f0{actor} is missing")
@@ -100,13 +101,13 @@ class RecordingTree(StateTree):
         super().set_actor(actor, state)
 
     def delete_actor(self, actor: ActorID) -> None:
-        """Take an actor out of the tree."""
+        """Delete an actor."""
         self.get_actor(actor)
         self._written.add(actor)
         super().delete_actor(actor)
 
     def credit(self, actor: ActorID, amount: int) -> bool:
-        """Add to an actor's balance: where the message has not looked at the actor it need not know it."""
+        """Add to an actor's balance, without recording a read of the actor."""
         if actor in self._reads:
             self._written.add(actor)
             return super().credit(actor, amount)
@@ -122,7 +123,7 @@ class RecordingTree(StateTree):
         return is_there
 
     def lookup_id(self, address: Address) -> ActorID | None:
-        """The ID behind an address, None if no actor has it."""
+        """Return the actor ID of an address, or None."""
         if address.protocol is Protocol.ID or self._is_silent:
             return super().lookup_id(address)
         self._is_silent = True
@@ -130,7 +131,7 @@ class RecordingTree(StateTree):
             found = super().lookup_id(address)
         finally:
             self._is_silent = False
-        if INIT_ACTOR not in self._reads:  # else what it holds is compared, and all addresses with it
+        if INIT_ACTOR not in self._reads:  # otherwise the init actor's state, with all addresses, is compared
             self._lookups[address] = found
         return found
 
@@ -142,27 +143,27 @@ class RecordingTree(StateTree):
 
 
 class WatchedExterns:
-    """The chain around a machine, for a process that keeps nothing: where it has no answer, the message is blurred.
+    """Chain data for a speculating process; marks the message as blurred if data is not available.
 
-    A guest gets an error for that, which it may deal with. The chain of the other process may have the answer: it asks
-    other nodes, which this one does not.
+    A guest gets an error in this case, which it may handle. The main process may have the data, because it can query
+    other nodes, which this process does not.
     """
 
     def __init__(self, externs: Externs, tree: RecordingTree) -> None:
         self._externs, self._tree = externs, tree
 
     def chain_randomness(self, epoch: ChainEpoch) -> bytes:
-        """See `hypervisor.externs.Externs`."""
+        """Return the chain randomness; see `hypervisor.externs.Externs`."""
         with self._watching():
             return self._externs.chain_randomness(epoch)
 
     def beacon_randomness(self, epoch: ChainEpoch) -> bytes:
-        """See `hypervisor.externs.Externs`."""
+        """Return the beacon randomness; see `hypervisor.externs.Externs`."""
         with self._watching():
             return self._externs.beacon_randomness(epoch)
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        """See `hypervisor.externs.Externs`."""
+        """Return the tipset CID; see `hypervisor.externs.Externs`."""
         with self._watching():
             return self._externs.tipset_cid(epoch)
 
@@ -182,19 +183,19 @@ PackedEffects = tuple[
     list[tuple[int, PackedActor | None]],
     list[tuple[int, int]],
 ]
-"""What a message read (actors, addresses) and did (actors written, money credited), as values that `marshal` takes.
+"""Reads (actors, addresses) and effects (actors written, credits) of a message, in types that `marshal` supports.
 
-With each actor that it read, and with all addresses, whether messages before it had changed what it was in the process
-that executed them; else it was what the block began with.
+Each actor read, and the addresses as a whole, have a flag that is true if previous messages in the same process had
+changed them; otherwise the value is that at the start of the block.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """What keeps a message from being taken over: what it read first that is otherwise now.
+    """A conflict that prevents taking over a message: the first value it read that has changed.
 
-    `fields` are those of the actor that differ: code, state, nonce, balance; `address` is what leads elsewhere now.
-    Where the states of an actor of one code differ, `heads` are the one that was read and the one of now.
+    `fields` are the changed fields of the actor: code, state, nonce, balance; `address` is an address that resolves
+    differently. If only the state differs, `heads` are the root that was read and the current one.
     """
 
     message: int
@@ -206,21 +207,20 @@ class Conflict:
 
     def __str__(self) -> str:
         if self.address is not None:
-            return f"message {self.message}: {self.address} leads elsewhere"
+            return f"message {self.message}: {self.address} resolves differently"
         return f"message {self.message}: f0{self.actor} ({', '.join(self.fields)})"
 
     def record(self) -> dict[str, Any]:
-        """The conflict as one JSON object of the command line's contract."""
+        """Return the conflict as a JSON object for the command line."""
         if self.address is not None:
             return {"message": self.message, "address": str(self.address)}
         return {"message": self.message, "actor": f"f0{self.actor}", "fields": list(self.fields)}
 
 
 def conflict_of(message: int, tree: StateTree, begun: Cid, effects: PackedEffects) -> Conflict | None:
-    """The first thing that a message of a block read and that is otherwise in the tree; None: it can be taken over.
+    """Return the first conflict of a message with the current tree, or None if it can be taken over.
 
-    `begun` is the root that the tree had been flushed to last when the block began: what nobody has written since is
-    not looked at.
+    `begun` is the last flushed root at the start of the block: values not written since need no check.
     """
     reads, lookups, have_changed, _, credited = effects
     written = tree.written_since(begun)
@@ -250,7 +250,7 @@ def _conflict_at(message: int, actor: ActorID, before: PackedActor | None, now: 
 
 
 def take_over(tree: StateTree, effects: PackedEffects) -> None:
-    """Write into the tree what a message did that has no conflict with it."""
+    """Apply the effects of a message without conflicts to the tree."""
     *_, writes, credited = effects
     for actor, packed in writes:
         if packed is None:
@@ -262,7 +262,7 @@ def take_over(tree: StateTree, effects: PackedEffects) -> None:
 
 
 def packed_actor(state: ActorState | None) -> PackedActor | None:
-    """An actor as a tuple of plain values."""
+    """Convert an actor to a tuple of plain values."""
     if state is None:
         return None
     delegated = state.delegated_address
@@ -278,11 +278,11 @@ def _actor(packed: PackedActor) -> ActorState:
 # --- results ----------------------------------------------------------------------------------------------------------
 
 PackedResult = tuple[Any, ...]
-"""A result as values that `marshal` takes."""
+"""A result in types that `marshal` supports."""
 
 
 def packed_result(result: ApplyResult) -> PackedResult:
-    """A result that is not fatal, as a tuple."""
+    """Convert a result that is not fatal to a tuple."""
     receipt, gas = result.receipt, result.gas
     return (
         int(receipt.exit_code),
@@ -309,7 +309,7 @@ def _packed_entries(entries: Iterable[EventEntry]) -> list[tuple[int, str, int, 
 
 
 def unpacked_result(packed: PackedResult) -> ApplyResult:
-    """The result of a tuple."""
+    """Convert a tuple to a result."""
     exit_code, data, used, root, gas, events, message, reason = packed
     return ApplyResult(
         Receipt(exit_code, data, Gas(used), None if root is None else Cid(root)),

@@ -1,8 +1,8 @@
-"""The global state: every actor by its ID, in a HAMT under a versioned root.
+"""The state tree: every actor by its ID, in a HAMT under a versioned root.
 
-Reads and writes go through an undo log, so that a transaction is a mark and a rollback; `flush` writes what is left.
-It also keeps the address book, which is state of the init actor that the machine itself may read and extend.
-Source: ref-fvm fvm/src/state_tree.rs. Only version 5 (network version 18 on).
+Reads and writes use an undo log, so that a transaction is a mark and a rollback; `flush` writes the changes. The tree
+also accesses the address map, which is part of the init actor's state and which the machine may read and extend itself.
+Only version 5 is supported (from network version 18 on). Source: ref-fvm fvm/src/state_tree.rs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Set
@@ -31,15 +31,15 @@ STATE_TREE_VERSION = 5
 HAMT_BIT_WIDTH = 5
 
 NODES_HELD = 1 << 13
-"""Nodes that a flushed tree holds decoded; of a large state some 20 KB each. Beyond that it lets go of all."""
+"""Maximum number of cached nodes in a flushed tree, of about 20 KB each in a large state; then all are dropped."""
 
 _MALFORMED = (BlockNotFound, TreeNodeError, CodecError, TypeError, ValueError)
-"""What reading a state raises that is not as the machine writes it; a failing disk is another matter, and raised."""
+"""Errors caused by a malformed state, as opposed to I/O errors, which propagate."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActorState:
-    """One actor: code CID, head (the CID of its state), nonce, balance in attoFIL, f4 address where it has one."""
+    """An actor: code CID, head (the CID of its state), nonce, balance in attoFIL, and f4 address if it has one."""
 
     code: Cid
     head: Cid = EMPTY_ARRAY_CID
@@ -54,50 +54,52 @@ class ActorState:
         return one_line("ActorState", balance, f"nonce {self.nonce}", address, code, head)
 
     def fields(self) -> list[Any]:
-        """The tuple of five that the tree holds."""
+        """Return the tuple of five fields stored in the tree."""
         delegated = None if self.delegated_address is None else self.delegated_address.to_bytes()
-        # what `store.codec.link` makes, without its call: every actor that a message changes passes here
+        # `store.codec.link` inlined, since this runs for every changed actor
         code, head = CBORTag(LINK_TAG, b"\x00" + self.code), CBORTag(LINK_TAG, b"\x00" + self.head)
         return [code, head, self.nonce, encode_bigint(self.balance), delegated]
 
     @classmethod
     def from_fields(cls, fields: Any) -> "ActorState":
-        """Read the tuple of five; ValueError or TypeError if it is none."""
+        """Create an actor from a tuple of five fields. Raises ValueError or TypeError if it is malformed."""
         code, head, nonce, balance, delegated = fields
         if type(nonce) is not int or not 0 <= nonce < 1 << 64:
-            raise ValueError(f"the nonce is {nonce!r:.40}")
+            raise ValueError(f"invalid nonce {nonce!r:.40}")
         amount = decode_bigint(balance)
         if amount < 0:
-            raise ValueError(f"the balance is {amount}")
+            raise ValueError(f"negative balance {amount}")
         address = None if delegated is None else Address.from_bytes(delegated)
         return cls(unlink(code), unlink(head), nonce, TokenAmount(amount), address)
 
     def with_balance(self, balance: int) -> "ActorState":
-        """The same actor with another balance."""
+        """Return the actor with another balance."""
         return ActorState(self.code, self.head, self.nonce, TokenAmount(balance), self.delegated_address)
 
     def with_nonce(self, nonce: int) -> "ActorState":
-        """The same actor with another nonce."""
+        """Return the actor with another nonce."""
         return ActorState(self.code, self.head, nonce, self.balance, self.delegated_address)
 
     def with_head(self, head: Cid) -> "ActorState":
-        """The same actor with another state."""
+        """Return the actor with another state."""
         return ActorState(self.code, head, self.nonce, self.balance, self.delegated_address)
 
 
 _PROGRESS = 10_000
-"""Actors between two words of progress."""
+"""Number of actors between two progress reports."""
 _OTHER_FIELDS = 4
-"""An actor's fields after its code."""
+"""Number of an actor's fields after its code."""
 
 _UNREAD = ActorState(Cid(b""))
-"""Stands for an actor that the tree has not looked for yet."""
+"""Marker for an actor that was not looked up yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class InitState:
-    """The init actor's state: the HAMT of addresses, the next free ID, the network's name; with the feature m2-native
-    the list of installed code, too."""
+    """The init actor's state: the address map (a HAMT), the next free ID, and the network's name.
+
+    `installed` is the list of installed code if the feature m2-native is enabled.
+    """
 
     address_map: Cid
     next_id: int
@@ -105,40 +107,40 @@ class InitState:
     installed: Cid | None = None
 
     def fields(self) -> list[Any]:
-        """The tuple of three, or of four."""
+        """Return the tuple of three or four fields."""
         common = [link(self.address_map), self.next_id, self.network_name]
         return common if self.installed is None else [*common, link(self.installed)]
 
     @classmethod
     def from_fields(cls, fields: Any) -> "InitState":
-        """Read the tuple of three or four, whatever the features; ValueError or TypeError if it is none."""
+        """Create a state from a tuple of three or four fields. Raises ValueError or TypeError."""
         address_map, next_id, name, *installed = fields
         if len(installed) > 1:
             raise ValueError(f"the tuple has {len(fields)} fields")
         if not _is_id(next_id) or not isinstance(name, str):
-            raise ValueError(f"the next ID is {next_id!r:.40} and the network's name {name!r:.40}")
+            raise ValueError(f"invalid next ID {next_id!r:.40} or network name {name!r:.40}")
         return cls(unlink(address_map), next_id, name, unlink(installed[0]) if installed else None)
 
 
 @dataclass(frozen=True, slots=True)
 class TreeImage:
-    """A tree within a transaction: the root that it was flushed to last, and the actors written since."""
+    """A tree within a transaction: its last flushed root, and the actors written since."""
 
     root: Cid
     actors: Mapping[ActorID, ActorState | None]
 
 
 class StateOrigin(TypingProtocol):
-    """Where actors come from that a tree does not hold, nor any block: of a state that is read when it is asked for.
+    """A source of actors that are neither in the tree nor in the store, read on demand.
 
-    A fork of a network whose node hands out accounts, and no blocks, begins at such a state (`StateTree.read_from`).
+    Used to fork a network whose node provides accounts but no blocks (`StateTree.read_from`).
     """
 
     def lookup_id(self, address: Address) -> ActorID | None:
         """Return the ID of the origin's actor with an address, whether the actor exists or not; None without an ID."""
 
     def actor(self, actor: ActorID) -> ActorState | None:
-        """The state of one of the origin's actors."""
+        """Return the state of one of the origin's actors, or None."""
 
     def words(self, store: Blockstore, root: Cid) -> StoredWords | None:
         """Return the storage of one of the origin's contracts under a root, or None if the root is a KAMT's."""
@@ -148,14 +150,14 @@ class StateOrigin(TypingProtocol):
 
 
 class ExchangingOrigin(StateOrigin, TypingProtocol):
-    """An origin that exchanges the flushed tree's actors, too (`StateTree.read_all_from`)."""
+    """An origin that also replaces the flushed tree (`StateTree.read_all_from`)."""
 
     def current_root(self) -> Cid:
-        """The root of its state with all that the tree has written. Nothing changes."""
+        """Return the root of its state with everything written to the tree; changes nothing."""
 
 
 class StateTree:
-    """The actors under one state root."""
+    """The actors under a state root."""
 
     def __init__(self, store: Blockstore, root: Cid) -> None:
         self.store = store
@@ -165,22 +167,22 @@ class StateTree:
             raise Fatal(f"state tree version {version} is not supported, only {STATE_TREE_VERSION}")
         self._hamt = Hamt(store, unlink(actors), HAMT_BIT_WIDTH)
         self._actors: UndoMap[ActorID, ActorState | None] = UndoMap()
-        """Actors that were written since the last flush."""
+        """Actors written since the last flush."""
         self._read: dict[ActorID, ActorState | None] = {}
-        """Actors as the flushed tree has them: what was read stays known when a transaction is taken back."""
+        """Cache of actors in the flushed tree, which survives rollbacks."""
         self._resolved: UndoMap[Address, ActorID | None] = UndoMap()
         self._found: tuple[Cid | None, dict[Address, ActorID]] = (None, {})
-        """Addresses that were looked up in a state of the init actor, which no transaction takes back."""
+        """Cache of resolved addresses for one state of the init actor, which survives rollbacks."""
         self._dirty: set[ActorID] = set()
         self._address_map: tuple[Cid, Hamt] | None = None
         self._transactions = 0
         self.origin: StateOrigin | None = None
-        """Whose the actors are that were not written and are not in the tree."""
+        """Source of actors that are neither written nor in the tree."""
         self._exchanging: ExchangingOrigin | None = None
-        """The origin, where it stands for the flushed tree, too."""
+        """The origin, if it also replaces the flushed tree."""
 
     def _become(self, other: "StateTree") -> None:
-        """Take over all that another tree knows, which is to be used no more: for trees that do something besides."""
+        """Take over the contents of another tree, which must not be used afterwards; for subclasses."""
         self.store = other.store
         self._root, self._info, self._hamt = other._root, other._info, other._hamt
         self._actors, self._read, self._dirty = other._actors, other._read, other._dirty
@@ -199,21 +201,21 @@ class StateTree:
 
     @classmethod
     def empty(cls, store: Blockstore) -> "StateTree":
-        """A tree without actors."""
+        """Return a tree without actors."""
         store.put(EMPTY_ARRAY_CID, EMPTY_ARRAY_BLOCK)
         actors = Hamt(store, None, HAMT_BIT_WIDTH).flush()
         return cls(store, put_object(store, [STATE_TREE_VERSION, link(actors), link(EMPTY_ARRAY_CID)]))
 
     def read_from(self, origin: StateOrigin | None) -> None:
-        """Take actors that are neither written nor in the tree from an origin; None: there are none such."""
+        """Read actors that are neither written nor in the tree from an origin; None disables it."""
         self.origin = origin
         self._read.clear()
 
     def read_all_from(self, origin: ExchangingOrigin) -> None:
-        """Take every actor that is not written from an origin, the flushed tree's, too: it may exchange them all.
+        """Read all actors that are not written from an origin, which replaces the flushed tree.
 
-        Of that tree the init actor alone stays, and what is written is not flushed any more (`flush` raises Fatal):
-        there is no tree that is one state. `current_root` is the origin's.
+        Of the flushed tree only the init actor remains, and the tree cannot be flushed any more (`flush` raises Fatal),
+        since it is not a single state. `current_root` is computed by the origin.
         """
         init = self._hamt.get(_key(INIT_ACTOR))
         self._hamt = Hamt(self.store, None, HAMT_BIT_WIDTH)
@@ -224,13 +226,13 @@ class StateTree:
 
     @property
     def is_exchanged(self) -> bool:
-        """Whether an origin stands for the flushed tree, too: then there is a `current_root`, and nothing to flush."""
+        """True if an origin replaces the flushed tree: it has a `current_root` but cannot be flushed."""
         return self._exchanging is not None
 
     # --- actors -----------------------------------------------------------------------------------------------
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
-        """The actor's state, None where there is none."""
+        """Return the actor's state, or None."""
         known = self._actors.get(actor, _UNREAD)
         if known is _UNREAD:
             known = self._read.get(actor, _UNREAD)
@@ -250,7 +252,7 @@ class StateTree:
         return state
 
     def existing(self, actor: ActorID) -> ActorState:
-        """The state of an actor that must be there. Raises Fatal where it is not."""
+        """Return the state of an actor. Raises Fatal if it does not exist."""
         state = self._actors.get(actor, _UNREAD)
         if state is _UNREAD:
             state = self._read.get(actor, _UNREAD)
@@ -266,9 +268,9 @@ class StateTree:
         self._dirty.add(actor)
 
     def credit(self, actor: ActorID, amount: int) -> bool:
-        """Add attoFIL to an actor's balance, whatever that is; whether there is such an actor.
+        """Add attoFIL to an actor's balance; return False if the actor does not exist.
 
-        An addition gives the same in any order: where messages run beside each other, it is no conflict.
+        Additions commute, so they do not conflict when messages are executed in parallel.
         """
         state = self.get_actor(actor)
         if state is None:
@@ -278,21 +280,21 @@ class StateTree:
         return True
 
     def delete_actor(self, actor: ActorID) -> None:
-        """Take an actor out of the tree. Its addresses stay in the address book."""
+        """Delete an actor. Its addresses stay in the address map."""
         self._actors.set(actor, None)
         self._dirty.add(actor)
 
     @property
     def flushed_root(self) -> Cid:
-        """The root that the tree was flushed to last."""
+        """The root of the last flush."""
         return self._root
 
     def written_since(self, flushed: Cid) -> Set[ActorID] | None:
-        """At least the actors that were written since the tree was at a root; None: it was flushed meanwhile."""
+        """Return a superset of the actors written since the root `flushed`; None if flushed in between."""
         return self._dirty if self._root == flushed else None
 
     def actors(self) -> Iterator[tuple[ActorID, ActorState]]:
-        """Every actor of the flushed tree, in the tree's own order."""
+        """Iterate over all actors of the flushed tree, in tree order."""
         try:
             for key, fields in self._hamt.items():
                 identity = Address.from_bytes(key).actor_id()
@@ -303,11 +305,11 @@ class StateTree:
             raise _unreadable("the actors of the state tree", error) from error
 
     def exchange_code(self, codes: Mapping[Cid, Cid], progress: Callable[[int], None] | None = None) -> None:
-        """Give each actor whose code is a key of `codes` the code that it leads to; only outside transactions.
+        """Replace code CIDs of all actors according to `codes`; only outside transactions.
 
-        The tree is rewritten node by node, so memory follows the new nodes, not the actors. `progress` is called now
-        and then with the number of actors that were looked at. Raises Fatal for actors that cannot be read, with the
-        tree as it was.
+        The tree is rewritten node by node, so memory use depends on the new nodes, not on the number of actors.
+        `progress` is called at intervals with the number of actors processed. Raises Fatal, with the tree unchanged,
+        for malformed actors.
         """
         self.flush()
         new, seen = {before: link(after) for before, after in codes.items() if before != after}, 0
@@ -335,7 +337,7 @@ class StateTree:
     # --- addresses --------------------------------------------------------------------------------------------
 
     def lookup_id(self, address: Address) -> ActorID | None:
-        """The ID behind an address, None if no actor has it. An ID address is its own answer, existing or not."""
+        """Return the actor ID of an address, or None. An ID address returns its ID, whether it exists or not."""
         if address.protocol is Protocol.ID:
             return address.actor_id()
         if self.origin is not None:
@@ -350,7 +352,7 @@ class StateTree:
         try:
             found = self._address_hamt(self.init_state()).get(address.to_bytes())
             if found is not None and not _is_id(found):
-                raise ValueError(f"it leads to {found!r:.40}")
+                raise ValueError(f"{found!r:.40} is not an actor ID")
         except _MALFORMED as error:
             raise _unreadable(f"the address {address} in the init actor's state", error) from error
         if found is None:
@@ -360,7 +362,7 @@ class StateTree:
         return ActorID(found)
 
     def _lookup_with(self, origin: StateOrigin, address: Address) -> ActorID | None:
-        """The ID behind an address: the tree's own where its actor is there, else the origin's, if it has one."""
+        """Look up an address in the tree if its actor exists there, else in the origin."""
         self.origin = None
         try:
             found = self.lookup_id(address)
@@ -377,7 +379,7 @@ class StateTree:
         return Kamt(self.store, None if root == EMPTY_KAMT else root) if words is None else words
 
     def _book(self) -> dict[Address, ActorID]:
-        """What was found in the init actor's state as it is now."""
+        """Return the cache of addresses for the current state of the init actor."""
         init = self.get_actor(INIT_ACTOR)
         head, book = self._found
         if init is None or init.head != head or len(book) >= NODES_HELD:
@@ -385,14 +387,14 @@ class StateTree:
         return self._found[1]
 
     def register_address(self, address: Address) -> ActorID:
-        """Give the next free ID to an address, in the init actor's state (no gas: the machine does it itself)."""
+        """Assign the next free ID to an address in the init actor's state, without gas."""
         init = self.init_state()
         actor = ActorID(init.next_id)
         self.map_address(address, actor, replace(init, next_id=init.next_id + 1))
         return actor
 
     def map_address(self, address: Address, actor: ActorID, init: InitState | None = None) -> None:
-        """Let a further address lead to an actor."""
+        """Map a further address to an actor."""
         init = init or self.init_state()
         addresses = Hamt(self.store, init.address_map, HAMT_BIT_WIDTH)
         addresses.set(address.to_bytes(), actor)
@@ -400,7 +402,7 @@ class StateTree:
         self._resolved.set(address, actor)
 
     def init_state(self) -> InitState:
-        """The init actor's state, decoded."""
+        """Return the decoded state of the init actor."""
         actor = self.get_actor(INIT_ACTOR)
         if actor is None:
             raise Fatal("the state tree has no init actor (f01)")
@@ -410,14 +412,14 @@ class StateTree:
             raise _unreadable("the state of the init actor (f01)", error) from error
 
     def installed_codes(self, listed: Cid) -> list[Cid]:
-        """The code that the init actor has installed, by the list that its state names."""
+        """Return the installed code CIDs in the list of the init actor's state."""
         try:
             return [unlink(code) for code in get_object(self.store, listed)]
         except _MALFORMED as error:
             raise _unreadable("the init actor's list of installed code", error) from error
 
     def set_init_state(self, state: InitState) -> None:
-        """Rewrite the init actor's state."""
+        """Write the init actor's state."""
         actor = self.get_actor(INIT_ACTOR)
         if actor is None:
             raise Fatal("the state tree has no init actor (f01)")
@@ -431,7 +433,7 @@ class StateTree:
     # --- transactions -----------------------------------------------------------------------------------------
 
     def begin(self) -> tuple[int, int]:
-        """Open a transaction; the mark goes to `rollback`, or is dropped by `commit`."""
+        """Begin a transaction, and return the mark for `rollback`."""
         self._transactions += 1
         return self._actors.mark(), self._resolved.mark()
 
@@ -442,7 +444,7 @@ class StateTree:
         self._close()
 
     def commit(self) -> None:
-        """Close the transaction, keeping its writes in the one around it."""
+        """Close the transaction; its writes become part of the enclosing one."""
         self._close()
 
     def _close(self) -> None:
@@ -452,11 +454,11 @@ class StateTree:
             self._resolved.forget_log()
 
     def image(self) -> TreeImage:
-        """The tree as it is now, within a transaction too, to come back to with `go_back_to`."""
+        """Return an image of the tree, also within a transaction, to restore with `go_back_to`."""
         return TreeImage(self._root, {actor: state for actor, state in self._actors.items() if state is not _UNREAD})
 
     def current_root(self) -> Cid:
-        """The root of the state as it is now; within a transaction too. Nothing changes."""
+        """Return the root of the current state, also within a transaction; changes nothing."""
         if self._exchanging is not None:
             return self._exchanging.current_root()
         copy = StateTree(self.store, self._root)
@@ -467,7 +469,7 @@ class StateTree:
         return copy.flush()
 
     def go_back_to(self, image: TreeImage) -> None:
-        """Write the actors as an image has them: a change like any other, undone as those are. Addresses too."""
+        """Restore the actors and addresses of an image. Undone like any other write."""
         if image.root == self._root:
             self._go_back_within(image)
             return
@@ -483,9 +485,7 @@ class StateTree:
         self._resolve_again()
 
     def _go_back_within(self, image: TreeImage) -> None:
-        """The same where the tree has the image's root: what the image did not write is as the root, or the origin,
-        has it.
-        """
+        """Restore an image with the same root: actors not written in the image are read from the root or the origin."""
         for actor in sorted({actor for actor, _ in self._actors.items()} | set(image.actors)):
             state = image.actors.get(actor, _UNREAD)
             if state is _UNREAD or state != self.get_actor(actor):
@@ -501,11 +501,11 @@ class StateTree:
                 self._resolved.set(address, found)
 
     def flush(self) -> Cid:
-        """Write the changed actors and a new root; only outside transactions, and of a tree that is one state."""
+        """Write the changed actors and return the new root; only outside transactions, and without `read_all_from`."""
         if self._transactions:
             raise Fatal("the state tree cannot be flushed inside a transaction")
         if self._dirty and self._exchanging is not None:
-            raise Fatal("the state tree cannot be flushed: its actors are another state's, whose `current_root` it has")
+            raise Fatal("the state tree cannot be flushed: an origin replaces its actors; use `current_root`")
         if self._dirty:
             self._write()
             actors = CBORTag(LINK_TAG, b"\x00" + self._hamt.flush())
@@ -515,17 +515,17 @@ class StateTree:
         return self._root
 
     def _let_go(self) -> None:
-        """Forget what was read: memory follows NODES_HELD, not the actors that were ever touched."""
+        """Drop the caches, so that memory use is bounded by NODES_HELD."""
         self._hamt = Hamt(self.store, self._hamt.flush(), HAMT_BIT_WIDTH)
         self._address_map = None
         self._read.clear()
         self._resolved.clear()
 
     def _write(self) -> None:
-        """Write the changed actors into the tree."""
+        """Write the changed actors to the HAMT."""
         for actor in sorted(self._dirty):
             state = self._actors.get(actor, _UNREAD)
-            if state is _UNREAD:  # written in a transaction that was taken back
+            if state is _UNREAD:  # written in a transaction that was rolled back
                 continue
             if state is None and self.origin is not None:
                 state = self.origin.removed(actor)
@@ -543,7 +543,7 @@ def _is_id(number: Any) -> bool:
 
 
 def _unreadable(what: str, error: Exception) -> Fatal:
-    """What the state lacks, or holds in another shape than the machine's own, is fatal."""
+    """Return a Fatal error for missing or malformed parts of the state."""
     return Fatal(f"{what} cannot be read: {error}")
 
 

@@ -1,7 +1,7 @@
-"""The stream of events that execution tells of itself, and the protocol of who listens.
+"""Trace events of an execution, and the protocols of tracers.
 
-Call trees, gas profiles and traces are pure functions of this stream (`call_tree` here; the geth and parity forms
-elsewhere). Without a listener the tracer is None and no event object is built.
+Call trees, gas profiles and traces are pure functions of the event stream (`call_tree` here; geth and parity formats
+elsewhere). Without a tracer, no event objects are created.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ from store.cid import Cid
 
 @dataclass(frozen=True, slots=True)
 class MessageStarted:
-    """The executor took a message."""
+    """The executor started a message."""
 
     from_: Address
     to: Address
@@ -34,7 +34,7 @@ class MessageStarted:
 
 @dataclass(frozen=True, slots=True)
 class MessageEnded:
-    """The executor has a receipt. Gas in gas."""
+    """The executor finished a message; `gas_used` is in gas."""
 
     exit_code: int
     gas_used: int
@@ -42,7 +42,7 @@ class MessageEnded:
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """The call manager begins a call. `params` are the block's bytes; gas available in milligas."""
+    """The call manager started a call. `params` are the block's bytes; `gas_available` is in milligas."""
 
     from_: ActorID
     to: Address
@@ -60,7 +60,7 @@ class CallStarted:
 
 @dataclass(frozen=True, slots=True)
 class ActorCreated:
-    """A send brought an account or a placeholder into being."""
+    """A send created an account or a placeholder."""
 
     actor: ActorID
     address: Address
@@ -71,7 +71,7 @@ class ActorCreated:
 
 @dataclass(frozen=True, slots=True)
 class Dispatched:
-    """The registry chose the runtime for an actor's code; `delegated` is the actor's delegated address."""
+    """The registry selected the runtime for an actor's code; `delegated` is the actor's delegated address."""
 
     actor: ActorID
     code: Cid
@@ -85,7 +85,7 @@ class Dispatched:
 
 @dataclass(frozen=True, slots=True)
 class ActorFound:
-    """The receiver of the innermost open call is there: its state before the call's value arrives."""
+    """The receiver of the innermost open call was found: its state before the value transfer."""
 
     actor: ActorID
     state: ActorState
@@ -96,7 +96,7 @@ class ActorFound:
 
 @dataclass(frozen=True, slots=True)
 class BlockOpened:
-    """An actor has opened a block of N bytes."""
+    """An actor opened a block of `size` bytes."""
 
     cid: Cid
     size: int
@@ -107,7 +107,7 @@ class BlockOpened:
 
 @dataclass(frozen=True, slots=True)
 class BlockLinked:
-    """An actor has written a block of N bytes to the state."""
+    """An actor wrote a block of `size` bytes to the state."""
 
     cid: Cid
     size: int
@@ -118,11 +118,11 @@ class BlockLinked:
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """The call of the innermost open `CallStarted` is over.
+    """The innermost open call ended.
 
-    `exit_code` is what the caller sees; `error` names what came instead of an exit code (a syscall error's name, out
-    of gas, fatal); `gas_used` in milligas; `message` the actor's own words, `is_plain` if these say no more than the
-    exit code.
+    `exit_code` is the code seen by the caller; `error` is set instead of an exit code (the name of a syscall error, out
+    of gas, fatal); `gas_used` is in milligas; `message` is the actor's, and `is_plain` is true if it adds nothing to
+    the exit code.
     """
 
     exit_code: int
@@ -141,7 +141,7 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class KernelSend:
-    """An actor asked the kernel to send."""
+    """An actor called the kernel's `send`."""
 
     from_: ActorID
     to: Address
@@ -152,7 +152,7 @@ class KernelSend:
 
 @dataclass(frozen=True, slots=True)
 class GasCharged:
-    """A named charge, in milligas; `other` is the part of it that pays for other things than computing."""
+    """A named charge in milligas; `other` is the part that is not for computation."""
 
     name: str
     milligas: int
@@ -160,20 +160,20 @@ class GasCharged:
 
 
 class GuestBytes(Protocol):
-    """The memory of a native actor, while it waits for a syscall."""
+    """The memory of a native actor during a syscall."""
 
     def read(self, offset: int, length: int, /) -> bytes:
-        """The bytes of a slice. Raises SyscallError where the memory does not reach so far."""
+        """Return a slice of the memory. Raises SyscallError if it is out of bounds."""
 
     def follow(self) -> int:
-        """How many bytes it has now."""
+        """Return the current size in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyscallEntered:
-    """A WASM actor has called a function of the machine, such as `ipld::block_link`; its charges follow.
+    """A WASM actor called a syscall, such as `ipld::block_link`; its charges follow.
 
-    `arguments` are those of the import; `memory` is the actor's, as long as the call lasts.
+    `arguments` are those of the import; `memory` is the actor's, valid during the call.
     """
 
     name: str
@@ -183,7 +183,7 @@ class SyscallEntered:
 
 @dataclass(frozen=True, slots=True)
 class SyscallLeft:
-    """The syscall returns: the error number, with what the machine says of it, or 0 and what the actor gets."""
+    """The syscall returned: an error number and its message, or 0 and the result."""
 
     error: int
     result: bytes = b""
@@ -207,7 +207,7 @@ class EventEmitted:
 
 @dataclass(frozen=True, slots=True)
 class DebugLog:
-    """An actor's debug line."""
+    """An actor logged a message."""
 
     actor: ActorID
     text: str
@@ -218,7 +218,7 @@ class DebugLog:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """The state tree was written: the new root, and how many blocks reached the store."""
+    """The state tree was written: the new root, and the number of blocks committed to the store."""
 
     root: Cid
     blocks: int
@@ -228,7 +228,7 @@ class Flushed:
 
 
 class RuntimeEvent:
-    """An event of a runtime's own kind, such as an instruction of an interpreter."""
+    """Base class of runtime-specific events, such as an instruction of an interpreter."""
 
     __slots__ = ()
 
@@ -255,53 +255,54 @@ TraceEvent = (
 
 
 class Tracer(Protocol):
-    """A listener to a message's execution."""
+    """A receiver of trace events."""
 
     def event(self, event: TraceEvent, /) -> None:
-        """Take one event, in the order in which things happen."""
+        """Receive an event, in the order of execution."""
 
 
 @runtime_checkable
 class StepTracer(Tracer, Protocol):
-    """Who also wants every instruction: many times more events than all others together."""
+    """A tracer that also receives every instruction: many times more events than all others together."""
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Take one event of an instruction, in order with those of `event`."""
+        """Receive the event of an instruction, in order with those of `event`."""
 
 
 @runtime_checkable
 class PlaceTracer(StepTracer, Protocol):
-    """Who wants to know no more of an instruction than where it is: much less work than a `step`.
+    """A tracer that needs only the program counter of each instruction, which is much cheaper than `step`.
 
-    An engine that offers it calls `place` in place of `step`, so both must be understood.
+    Engines that support it call `place` instead of `step`, so both must be implemented.
     """
 
     def place(self, counter: int, /) -> None:
-        """Take the program counter of an instruction of the innermost frame that is about to run."""
+        """Receive the program counter of an instruction of the innermost frame that is about to run."""
 
 
 @runtime_checkable
 class PausingTracer(StepTracer, Protocol):
-    """Who looks at some instructions: at the first one of each frame, and then at those that it asks for.
+    """A tracer of selected instructions: the first one of each frame, and then those that it requests.
 
-    An engine that offers it calls `pause` in place of `step`, except for an instruction's fault; what is left out runs
-    as fast as it can. Of an engine that does not offer it every instruction comes by `step`.
+    Engines that support it call `pause` instead of `step`, except for a faulting instruction; skipped instructions run
+    at full speed. Engines without support call `step` for every instruction.
     """
 
     def pause(self, number: int, counter: int, look: Callable[[], RuntimeEvent], /) -> int:
-        """Take an instruction of the innermost frame that is about to run: its number (from 1) and program counter.
+        """Receive the number (from 1) and program counter of an instruction that is about to run.
 
-        `look` shows it. Answers how many of the frame's instructions to leave out; none after a call is left out.
+        `look` returns its event. Returns how many of the frame's instructions to skip; the one after a call is not
+        skipped.
         """
 
     def left(self, number: int, counter: int, /) -> None:
-        """The innermost frame has begun N instructions, the last one at a program counter; it ends now, or waits."""
+        """Receive the count and last program counter of a frame's instructions when it ends or makes a call."""
 
 
 class Recorder:
-    """A tracer that keeps everything but instructions: `events`, in the order in which things happened.
+    """A tracer that records all events except instructions in `events`, in the order of execution.
 
-    Gas in events is milligas. It keeps all of them until it is dropped: give a machine one for what you look at.
+    Gas is in milligas. Events are kept until the recorder is dropped, so attach one only for the messages of interest.
 
     >>> from hypervisor import Address, Hypervisor, Message, Recorder
     >>> recorder = Recorder()
@@ -319,28 +320,28 @@ class Recorder:
         return f"{type(self).__name__}({len(self.events):,} events)"
 
     def event(self, event: TraceEvent, /) -> None:
-        """Keep the event."""
+        """Record the event."""
         self.events.append(event)
 
 
 class StepRecorder(Recorder):
-    """A tracer that keeps everything, instructions too."""
+    """A tracer that records everything, including instructions."""
 
     def step(self, event: RuntimeEvent, /) -> None:
-        """Keep the event among the others."""
+        """Record the event."""
         self.events.append(event)
 
 
 MOST_LOGGED: Final = 10_000
-"""The lines of actors' logs that a call tree keeps."""
+"""Maximum number of actor log messages in a call tree."""
 
 
 @dataclass(slots=True)
 class CallNode:
-    """One call of a call tree, with the calls and events under it in order.
+    """A call in a call tree, with its calls and events in order.
 
-    `calls_before` says for each of the events how many of the calls came before it. `charges` are the call's own, in
-    milligas by name, in the order in which each name was last charged. `logs` are its actor's lines.
+    `calls_before` is the number of calls before each event. `charges` are the call's own, in milligas by name, ordered
+    by the last charge of each name. `logs` are the actor's log messages.
     """
 
     start: CallStarted
@@ -365,12 +366,12 @@ class CallNode:
 
     @property
     def succeeded(self) -> bool:
-        """True where the call ended with exit code 0."""
+        """True if the call ended with exit code 0."""
         return self.end is not None and not self.end.error and self.end.exit_code == ExitCode.OK
 
 
 def call_words(node: CallNode) -> str:
-    """A call in a line: runtime, receiver, method, value, how it ended, gas."""
+    """Format a call on one line: runtime, receiver, method, value, result and gas."""
     start, end = node.start, node.end
     receiver = str(start.to) if node.actor is None else f"f0{node.actor}"
     value = f", {show_fil(start.value)}" if start.value else ""
@@ -381,7 +382,7 @@ def call_words(node: CallNode) -> str:
 
 
 def _lines(root: CallNode) -> Iterator[TreeLine]:
-    """A tree for `hypervisor.markup`. Without recursion: calls go 1,024 deep."""
+    """Iterate over the lines of a tree for `hypervisor.markup`, without recursion, since calls are up to 1,024 deep."""
     todo = [(0, root)]
     while todo:
         depth, node = todo.pop()
@@ -399,9 +400,9 @@ def _notes(node: CallNode) -> Iterator[str]:
 
 
 class CallTrees:
-    """A tracer that keeps the calls as trees, one for each top-level call in order, and nothing else.
+    """A tracer that records only the call trees, one for each top-level call.
 
-    Of what actors log it keeps the first MOST_LOGGED lines.
+    Records the first MOST_LOGGED log messages of actors.
     """
 
     def __init__(self) -> None:
@@ -410,7 +411,7 @@ class CallTrees:
         self._logged = 0
 
     def event(self, event: TraceEvent, /) -> None:
-        """Put an event in its place."""
+        """Add an event to the trees."""
         match event:
             case CallStarted():
                 node = CallNode(event)
@@ -430,7 +431,7 @@ class CallTrees:
         if self._open and self._logged <= MOST_LOGGED:
             self._open[-1].logs.append(line.text)
             if self._logged == MOST_LOGGED:
-                self._open[-1].logs.append("... what is logged from here on is left out")
+                self._open[-1].logs.append("... further log messages are omitted")
 
 
 def _note(node: CallNode, event: TraceEvent) -> None:
@@ -450,7 +451,7 @@ def _note(node: CallNode, event: TraceEvent) -> None:
 
 
 def call_tree(events: Iterable[TraceEvent]) -> list[CallNode]:
-    """The calls of a stream as trees, one for each top-level call, in order. Gas in milligas, value in attoFIL.
+    """Return the call trees of an event stream, one per top-level call. Gas is in milligas, value in attoFIL.
 
     >>> from hypervisor import Address, Hypervisor, Message, Recorder, call_tree
     >>> recorder = Recorder()

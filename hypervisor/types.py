@@ -1,7 +1,7 @@
-"""The scalar types of the machine's vocabulary.
+"""Scalar types of the machine.
 
-They cost nothing at run time and keep units apart: attoFIL, gas, milligas, epochs. Composite values
-(addresses, messages, receipts) are dataclasses in modules of their own.
+They have no runtime cost and distinguish units: attoFIL, gas, milligas, epochs. Composite values (addresses, messages,
+receipts) are dataclasses in separate modules.
 """
 
 from typing import NewType
@@ -9,23 +9,25 @@ from typing import NewType
 ATTO_PER_FIL = 10**18
 
 ActorID = NewType("ActorID", int)
-"""The number of an actor in the state tree (f0...)."""
+"""The ID of an actor in the state tree (f0...)."""
 
 TokenAmount = NewType("TokenAmount", int)
-_OF_AMOUNTS = """An amount of money in attoFIL (10^-18 FIL): a plain `int` that type checkers keep apart.
+_OF_AMOUNTS = """An amount in attoFIL (10^-18 FIL): a plain `int` that type checkers distinguish.
 
-`Hypervisor.balance` and `Network.balance` answer amounts that print in FIL (`hypervisor.printed.PrintedAmount`), which
-are numbers all the same.
+`Hypervisor.balance` and `Network.balance` return amounts that print in FIL (`hypervisor.printed.PrintedAmount`) but
+are integers too.
 
 >>> from hypervisor import TokenAmount, fil
 >>> TokenAmount(1_500_000_000_000_000_000) == 3 * fil(1) // 2
 True
 """
-setattr(TokenAmount, "__doc__", _OF_AMOUNTS)  # noqa: B010  # mypyc refuses the plain form: to it this is a class
+setattr(TokenAmount, "__doc__", _OF_AMOUNTS)  # noqa: B010  # mypyc rejects direct assignment on a class
 
 
 def fil(amount: int) -> TokenAmount:
-    """An amount of whole FIL in attoFIL. Raises TypeError for anything but an int: 1.5 FIL is `3 * fil(1) // 2`.
+    """Convert whole FIL to attoFIL. Raises TypeError for anything but an int.
+
+    For 1.5 FIL, write `3 * fil(1) // 2`.
 
     >>> from hypervisor import fil
     >>> fil(3)
@@ -40,7 +42,7 @@ Gas = NewType("Gas", int)
 """Filecoin gas, the unit of messages and receipts."""
 
 Milligas = NewType("Milligas", int)
-"""A thousandth of a gas, the unit in which everything is charged."""
+"""1/1000 gas, the unit of charges."""
 
 MILLIGAS_PER_GAS = 1000
 
@@ -51,13 +53,13 @@ MethodNumber = NewType("MethodNumber", int)
 """The number of an actor's method; 0 is a bare transfer, 1 the constructor."""
 
 BlockId = NewType("BlockId", int)
-"""The handle of a block within one invocation; 0 is 'no block'."""
+"""The handle of a block within one invocation; 0 means no block."""
 
 NO_BLOCK = BlockId(0)
 METHOD_SEND = MethodNumber(0)
 METHOD_CONSTRUCTOR = MethodNumber(1)
 METHOD_UPGRADE = MethodNumber(932_083)
-"""What the `upgrade` of an actor finds as its method (ref-fvm call_manager/mod.rs)."""
+"""Method number seen by the `upgrade` function of an actor (ref-fvm call_manager/mod.rs)."""
 
 SYSTEM_ACTOR = ActorID(0)
 INIT_ACTOR = ActorID(1)
@@ -72,4 +74,4 @@ BURNT_FUNDS_ACTOR = ActorID(99)
 FIRST_DYNAMIC_ACTOR = ActorID(100)
 
 EAM_NAMESPACE = 10
-"""The f4 namespace of the Ethereum address manager: the only one whose addresses may be created by a send."""
+"""The f4 namespace of the Ethereum address manager, the only one whose addresses a send may create."""

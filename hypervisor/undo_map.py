@@ -1,6 +1,6 @@
-"""A mapping with a log of what it overwrote, so that nested transactions can take their writes back.
+"""A mapping with an undo log, so that nested transactions can roll back their writes.
 
-Marks are lengths of the log. The call manager opens a mark with each transaction and rolls back to it on failure.
+Marks are lengths of the log. The call manager takes a mark for each transaction and rolls back to it on failure.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,23 +23,23 @@ class UndoMap(Generic[K, V]):
     __slots__ = ("_entries", "_log", "forget_log", "get", "mark")
 
     def __init__(self, entries: Mapping[K, V] | None = None) -> None:
-        """A map with some entries, which no rollback takes back."""
+        """Create a map with initial entries, which no rollback removes."""
         self._entries: dict[K, V] = dict(entries or {})
         self._log: list[tuple[K, object]] = []
-        self.get: _Get[K, V] = self._entries.get  # type: ignore[assignment]  # its overloads come to the same
-        """The value under a key, else a default: the dict's own, because nothing is asked more often."""
+        self.get: _Get[K, V] = self._entries.get  # type: ignore[assignment]  # its overloads are equivalent
+        """Return the value under a key, or a default; the dict's own method, since this is the hottest operation."""
         self.mark: Callable[[], int] = self._log.__len__
-        """A point to roll back to."""
+        """Return a checkpoint for `rollback`."""
         self.forget_log: Callable[[], None] = self._log.clear
-        """Make everything so far permanent; only outside any transaction."""
+        """Make all writes permanent; only outside transactions."""
 
     def set(self, key: K, value: V) -> None:
-        """Write, remembering what was there."""
+        """Write a value, and log the previous one."""
         self._log.append((key, self._entries.get(key, _ABSENT)))
         self._entries[key] = value
 
     def set_all(self, entries: Iterable[tuple[K, V]]) -> None:
-        """Write many, each as `set` does."""
+        """Write several values, each like `set`."""
         before, remember = self._entries.get, self._log.append
         for key, value in entries:
             remember((key, before(key, _ABSENT)))
@@ -49,11 +49,11 @@ class UndoMap(Generic[K, V]):
         return key in self._entries
 
     def items(self) -> Iterator[tuple[K, V]]:
-        """The entries in the order of first writing."""
+        """Iterate over the entries in the order of first writing."""
         return iter(self._entries.items())
 
     def written_since(self, mark: int) -> Iterator[K]:
-        """The keys that were written since `mark`, in the order of writing; a key comes as often as it was written."""
+        """Iterate over the keys written since `mark`, in order and with repetitions."""
         return (self._log[at][0] for at in range(mark, len(self._log)))
 
     def rollback(self, mark: int) -> None:
@@ -63,9 +63,9 @@ class UndoMap(Generic[K, V]):
             if old is _ABSENT:
                 del self._entries[key]
             else:
-                self._entries[key] = old  # type: ignore[assignment]  # the log holds only values that were in the map
+                self._entries[key] = old  # type: ignore[assignment]  # the log contains only previous values of the map
 
     def clear(self) -> None:
-        """Drop entries and log."""
+        """Remove all entries and the log."""
         self._entries.clear()
         self._log.clear()

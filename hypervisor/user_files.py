@@ -1,4 +1,4 @@
-"""The user's files: where this program keeps its own, by each system's custom, and files of others read in bounds."""
+"""User folders according to each system's conventions, and bounded reading of files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hypervisor.errors import InvalidInput
 _FOLDER: Final = "fvm-hypervisor"
 _LIBRARY: Final = {"data": "Application Support", "cache": "Caches"}
 _XDG: Final = {"data": ("XDG_DATA_HOME", ".local/share"), "cache": ("XDG_CACHE_HOME", ".cache")}
-"""The environment's variable, and the folder below the home where it is not set. Source: XDG Base Directory."""
+"""Environment variable, and default folder below the home folder. Source: XDG Base Directory Specification."""
 
 
 def user_folder(kind: Literal["data", "cache"]) -> Path:
-    """Where this program keeps what the user wants kept, or what it can make again. RuntimeError without a home."""
+    """Return the folder of this program for user data or caches. Raises RuntimeError without a home folder."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home())
     elif sys.platform == "darwin":
@@ -28,9 +28,9 @@ def user_folder(kind: Literal["data", "cache"]) -> Path:
 
 
 def read_bounded(path: Path, most: int, what: str, kind: type[InvalidInput] = InvalidInput) -> bytes:
-    """A file of at most `most` bytes; an error of `kind` that calls it `what` for a longer one, or none to be read."""
+    """Read a file of at most `most` bytes. Raises `kind`, naming the file as `what`, if it is longer or unreadable."""
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe has no end
+        if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe may be endless
             raise kind(f"{what} {path} is not a file")
         with path.open("rb") as file:
             data = file.read(most + 1)
@@ -42,16 +42,18 @@ def read_bounded(path: Path, most: int, what: str, kind: type[InvalidInput] = In
 
 
 def check_output(path: Path | None, what: str) -> None:
-    """InvalidInput unless a file can be written at a path, so that this is said before the work, not after it.
+    """Raise InvalidInput unless a file can be written at `path`, to report this before the work is done.
 
-    None is a file that was not asked for.
+    None is an output that was not requested.
     """
     if path is None:
         return
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise InvalidInput(f"there is no folder {path.parent} to write {what} {path.name} to: make it, or name another")
+        raise InvalidInput(
+            f"there is no folder {path.parent} to write {what} {path.name} to: create it, or pass another"
+        )
     if path.is_dir():
-        raise InvalidInput(f"{what} {path} is a folder: name a file")
+        raise InvalidInput(f"{what} {path} is a folder: pass a file")
     if not os.access(path if path.exists() else folder, os.W_OK):
-        raise InvalidInput(f"{what} {path} may not be written: name another file")
+        raise InvalidInput(f"{what} {path} is not writable: pass another file")

@@ -1,13 +1,13 @@
-"""The kernel: everything that an actor may ask for, in either runtime. One kernel lives as long as one invocation.
+"""The kernel: all operations available to an actor on any runtime. A kernel has the lifetime of one invocation.
 
-Each operation has its checks and its named charges here, once; a WASM syscall is a thin marshalling of one, an EVM
-opcode reaches the world through the same ones. The parts mirror the syscall modules:
+Each operation implements its checks and named charges here; a WASM syscall only marshals its arguments, and EVM opcodes
+use the same operations. The parts correspond to the syscall modules:
 
     kernel.ipld      blocks and links            kernel.events    events
     kernel.self_     the actor's own state       kernel.random    randomness
     kernel.actors    other actors, addresses     kernel.network   the chain
-    kernel.crypto    hashes and signatures       kernel.proofs    proofs of storage and of faults
-    kernel.send      the next call
+    kernel.crypto    hashes and signatures       kernel.proofs    storage proofs and consensus faults
+    kernel.send      calls
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ from store.cid import Cid
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What the sender learns: exit code, and the returned block's handle, codec and size (0, 0, 0 if none)."""
+    """Result of a send: exit code, and handle, codec and size of the returned block (0, 0, 0 if none)."""
 
     exit_code: int
     block_id: BlockId = NO_BLOCK
@@ -48,7 +48,7 @@ class SendResult:
 
 
 class Kernel:
-    """The machine as one invocation sees it."""
+    """The interface between one invocation and the machine."""
 
     __slots__ = (
         "actors",
@@ -96,12 +96,12 @@ class Kernel:
         gas_limit: int | None = None,
         read_only: bool = False,
     ) -> SendResult:
-        """Call another actor. `value` in attoFIL; `gas_limit` in gas (None: all that is left; 0 is a real limit).
+        """Call another actor. `value` is in attoFIL, `gas_limit` in gas (None: all remaining gas; 0 is a real limit).
 
-        Read-only is sticky downwards. Errors: READ_ONLY (value in a read-only call), INVALID_HANDLE, LIMIT_EXCEEDED (no
-        room for a returned block), and those of the call itself: NOT_FOUND, INSUFFICIENT_FUNDS, LIMIT_EXCEEDED (depth),
-        ILLEGAL_ARGUMENT. OutOfGas and Fatal propagate.
-        Source: ref-fvm kernel/default.rs `send`.
+        Read-only mode is inherited by nested calls. Errors: READ_ONLY (value in a read-only call), INVALID_HANDLE,
+        LIMIT_EXCEEDED (the block registry is full), and those of the call itself: NOT_FOUND, INSUFFICIENT_FUNDS,
+        LIMIT_EXCEEDED (depth), ILLEGAL_ARGUMENT. OutOfGas and Fatal propagate. Source: ref-fvm kernel/default.rs
+        `send`.
         """
         # check
         read_only = read_only or self.context.read_only
@@ -119,11 +119,11 @@ class Kernel:
         return self._taken_over(result)
 
     def upgrade(self, code: Cid, params: BlockId = NO_BLOCK) -> SendResult:
-        """Give this actor other code and run its `upgrade`; the delegated address is lost. An exit with 0 ends this
-        invocation, too; otherwise all is as before.
+        """Replace this actor's code and run the new code's `upgrade`; the delegated address is removed.
 
-        Errors: READ_ONLY, FORBIDDEN (the actor is at work further out), INVALID_HANDLE, LIMIT_EXCEEDED (no room for a
-        returned block, depth), ILLEGAL_OPERATION (it is deleted), NOT_FOUND. OutOfGas and Fatal propagate.
+        If it exits with 0, this invocation ends too; otherwise everything is rolled back. Errors: READ_ONLY, FORBIDDEN
+        (an outer call of the actor is active), INVALID_HANDLE, LIMIT_EXCEEDED (block registry, depth),
+        ILLEGAL_OPERATION (the actor is deleted), NOT_FOUND. OutOfGas and Fatal propagate.
         Source: ref-fvm kernel/default.rs `upgrade_actor`, feature upgrade-actor.
         """
         # check
@@ -131,7 +131,7 @@ class Kernel:
         if context.read_only:
             raise SyscallError(ErrorNumber.READ_ONLY, "a read-only call cannot upgrade its actor")
         if _is_called_around(self.calls.call_stack or [], context.receiver):
-            raise SyscallError(ErrorNumber.FORBIDDEN, f"f0{context.receiver} is being called further out")
+            raise SyscallError(ErrorNumber.FORBIDDEN, f"an outer call of f0{context.receiver} is still active")
         block = self.ipld.find(params)
         self.ipld.check_room()
         # charge and do
@@ -149,18 +149,18 @@ class Kernel:
 
     @property
     def debug_enabled(self) -> bool:
-        """Whether actors should log. It changes what they charge, so it is an option of the machine, off by default."""
+        """True if actors should log. This changes their gas, so it is an option of the machine, off by default."""
         return self.machine.actor_debugging
 
     def load_code(self, code: Cid) -> bytes:
-        """The module behind a code CID, without charge: for runtimes, not for guests. Fatal if the store has none."""
+        """Return the module of a code CID, without charge: for runtimes, not for guests. Fatal if it is missing."""
         try:
             return self.machine.store.get(code)
         except BlockNotFound as error:
             raise Fatal(f"the code of f0{self.context.receiver} is missing: {error}") from error
 
     def debug_log(self, text: str) -> None:
-        """A line of the actor's log: the tracer's where there is one, else Python's (`hypervisor.actor_log`)."""
+        """Log a message of the actor: to the tracer if there is one, else to Python's log (`hypervisor.actor_log`)."""
         if self.tracer is not None:
             self.tracer.event(DebugLog(self.context.receiver, shortened(text)))
         elif self.machine.actor_debugging:
@@ -168,7 +168,7 @@ class Kernel:
 
 
 def _is_called_around(stack: list[tuple[ActorID, bool]], actor: ActorID) -> bool:
-    """Whether others are at work between an actor's outermost method and now: its own upgrades do not count."""
+    """Return True if other calls are active between an actor's outermost method and now, except its upgrades."""
     for place, frame in enumerate(stack):
         if frame == (actor, False):
             return any(inner != (actor, True) for inner in stack[place + 1 :])

@@ -1,4 +1,4 @@
-"""Other actors: addresses, code, balances, creation. Rules: ref-fvm kernel/default.rs."""
+"""Operations on other actors: addresses, code, balances, creation. Source: ref-fvm kernel/default.rs."""
 
 from hypervisor.address import Address
 from hypervisor.context import InvocationContext
@@ -12,7 +12,7 @@ from store.codec import encode
 
 
 class ActorOps:
-    """What an invocation may learn of other actors."""
+    """Operations of an invocation on other actors."""
 
     __slots__ = ("_calls", "_context")
 
@@ -21,33 +21,36 @@ class ActorOps:
         self._context = context
 
     def resolve_address(self, address: Address) -> ActorID:
-        """The ID behind an address; an ID address is echoed, existing or not. Errors: NOT_FOUND."""
+        """Return the actor ID of an address; an ID address returns its ID, even if it does not exist.
+
+        Errors: NOT_FOUND.
+        """
         actor = self._calls.tree.lookup_id(address)
         if actor is None:
             raise SyscallError(ErrorNumber.NOT_FOUND, f"no actor has the address {address}")
         return actor
 
     def lookup_delegated_address(self, actor: ActorID) -> Address | None:
-        """The actor's f4 address, None if it has none. Errors: NOT_FOUND."""
+        """Return the actor's f4 address, or None. Errors: NOT_FOUND."""
         return self._existing(actor).delegated_address
 
     def get_actor_code_cid(self, actor: ActorID) -> Cid:
-        """The actor's code CID. Errors: NOT_FOUND."""
+        """Return the actor's code CID. Errors: NOT_FOUND."""
         return self._existing(actor).code
 
     def get_builtin_actor_type(self, code: Cid) -> int:
-        """The place of a code CID in the manifest, counted from 1; 0 if it is no built-in actor's."""
+        """Return the position of a code CID in the manifest, from 1; 0 if it is not built-in."""
         return self._calls.machine.manifest.type_of(code)
 
     def get_code_cid_for_type(self, type_number: int) -> Cid:
-        """The code CID at a place of the manifest. Errors: ILLEGAL_ARGUMENT."""
+        """Return the code CID at a position of the manifest. Errors: ILLEGAL_ARGUMENT."""
         code = self._calls.machine.manifest.code_of_type(type_number)
         if code is None:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"no built-in actor has the type number {type_number}")
         return code
 
     def next_actor_address(self) -> Address:
-        """The f2 address that the next created actor will get. No side effect.
+        """Return the f2 address that the next created actor will get, without side effects.
 
         Rule: blake2b-160 over the CBOR byte string of the origin's address, the message's nonce and the number of
         actors created so far in this message, both as big-endian 64-bit numbers.
@@ -60,7 +63,7 @@ class ActorOps:
         )
 
     def create_actor(self, actor: ActorID, code: Cid, delegated: Address | None) -> None:
-        """Give code to an actor ID; the init actor only. Errors: FORBIDDEN, READ_ONLY."""
+        """Create an actor with an ID; init actor only. Errors: FORBIDDEN, READ_ONLY."""
         # check
         if self._context.receiver != INIT_ACTOR:
             raise SyscallError(ErrorNumber.FORBIDDEN, "only the init actor creates actors")
@@ -70,10 +73,10 @@ class ActorOps:
         self._calls.create_actor(actor, code, delegated)
 
     def install_actor(self, code: Cid) -> None:
-        """Have a module checked and compiled, so that actors may have it for code. Errors: ILLEGAL_ARGUMENT.
+        """Validate and compile a module, so that actors can be created with it. Errors: ILLEGAL_ARGUMENT.
 
-        Every actor may ask; which code an actor is created with is the init actor's to decide.
-        Source: ref-fvm kernel/default.rs `install_actor`, feature m2-native.
+        Every actor may call this; the init actor decides which code an actor is created with. Source: ref-fvm
+        kernel/default.rs `install_actor`, feature m2-native.
         """
         # do
         self._calls.install(code)
@@ -81,7 +84,7 @@ class ActorOps:
         self._calls.gas.charge("OnInstallActor", 0)
 
     def balance_of(self, actor: ActorID) -> TokenAmount:
-        """The actor's balance in attoFIL. Errors: NOT_FOUND."""
+        """Return the actor's balance in attoFIL. Errors: NOT_FOUND."""
         return self._existing(actor).balance
 
     def _existing(self, actor: ActorID) -> ActorState:

@@ -1,6 +1,6 @@
-"""What the kernel asks of the message that it serves, and of the machine: as much of both as its operations need.
+"""Interfaces of the message and the machine that the kernel's operations need.
 
-`hypervisor.call_manager.CallManager` and `hypervisor.machine_state.MachineState` are what stands there.
+Implemented by `hypervisor.call_manager.CallManager` and `hypervisor.machine_state.MachineState`.
 """
 
 from typing import Protocol
@@ -27,7 +27,7 @@ from store.cid import Cid
 
 
 class Machine(Protocol):
-    """What invocations may know of the machine. Its context may change within a message (`Hypervisor.advance`)."""
+    """The machine as seen by invocations. Its context may change within a message (`Hypervisor.advance`)."""
 
     @property
     def context(self) -> MachineContext:
@@ -39,36 +39,36 @@ class Machine(Protocol):
 
     @property
     def store(self) -> BufferedStore:
-        """Where blocks are."""
+        """The blockstore."""
 
     @property
     def blocks(self) -> ScannedBlocks:
-        """Blocks whose links are known."""
+        """Cache of scanned blocks."""
 
     @property
     def externs(self) -> Externs:
-        """The chain around the machine."""
+        """Chain data."""
 
     @property
     def proofs(self) -> ProofVerifier:
-        """What verifies proofs of storage."""
+        """Verifier of storage proofs."""
 
     @property
     def actor_debugging(self) -> bool:
-        """Whether actors log."""
+        """True if actors log."""
 
     def log_actor(self, actor: ActorID, text: str) -> None:
-        """Write a line of an actor's log."""
+        """Log a message of an actor."""
 
     def installed_module(self, code: Cid) -> bytes | None:
-        """The module that is installed under a code; None for any other block."""
+        """Return the module installed under a code CID; None for any other block."""
 
     def has_installed(self, code: Cid) -> bool:
-        """Whether a module is installed under a code."""
+        """Return True if a module is installed under a code CID."""
 
 
 class Calls(Protocol):
-    """A message while it is executed: what its invocations share."""
+    """A message during its execution: the state shared by its invocations."""
 
     identity: MessageIdentity
     lent_code: LentCode | None
@@ -85,35 +85,35 @@ class Calls(Protocol):
 
     @property
     def machine(self) -> Machine:
-        """The machine that executes it."""
+        """The machine that executes the message."""
 
     def send(self, call: Call) -> CallResult:
-        """Make a call. Raises SyscallError, OutOfGas, Fatal."""
+        """Make a call. Raises SyscallError, OutOfGas and Fatal."""
 
     @property
     def call_stack(self) -> list[tuple[ActorID, bool]] | None:
-        """The actors at work, outermost first, and whether their `upgrade` is; None where no actor upgrades itself."""
+        """Active actors, outermost first, each with whether its `upgrade` runs; None if actors cannot upgrade."""
 
     def upgrade(self, call: Call, actor: ActorID, code: Cid) -> CallResult:
-        """Give an actor other code and run its `upgrade`. Raises SyscallError, OutOfGas, Fatal."""
+        """Replace an actor's code and run its `upgrade`. Raises SyscallError, OutOfGas and Fatal."""
 
     def install(self, code: Cid) -> None:
-        """Check and compile a module that the store has. Raises SyscallError."""
+        """Validate and compile a stored module. Raises SyscallError."""
 
     def get_actor(self, actor: ActorID) -> ActorState | None:
-        """Look an actor up, at its price."""
+        """Look up an actor, charging for the access."""
 
     def set_actor(self, actor: ActorID, state: ActorState) -> None:
-        """Change or create an actor, at its price."""
+        """Update or create an actor, charging for the access."""
 
     def delete_actor(self, actor: ActorID) -> None:
-        """Take an actor out of the state."""
+        """Delete an actor from the state."""
 
     def create_actor(self, actor: ActorID, code: Cid, delegated: Address | None) -> None:
-        """Give code to an ID that the init actor chose."""
+        """Create an actor with the ID that the init actor chose."""
 
     def transfer(self, from_: ActorID, to: ActorID, value: TokenAmount) -> None:
-        """Move money. Raises SyscallError."""
+        """Transfer attoFIL. Raises SyscallError."""
 
     def add_event(self, event: StampedEvent) -> None:
-        """Keep an actor's event, unless the call that it is of fails."""
+        """Record an actor's event, which is discarded if the call fails."""

@@ -1,6 +1,6 @@
-"""What an actor may ask of the chain: randomness, tipset CIDs, the circulating supply.
+"""Chain data for actors: randomness, tipset CIDs, the circulating supply.
 
-Rules: ref-fvm kernel/default.rs; FIP-0075 for the prices by look-back.
+Source: ref-fvm kernel/default.rs; FIP-0075 for lookback prices.
 """
 
 import hashlib
@@ -26,37 +26,44 @@ class RandomnessOps:
         self._calls = calls
 
     def chain(self, epoch: ChainEpoch) -> bytes:
-        """The digest of the ticket chain. Errors: ILLEGAL_ARGUMENT if there is none; a future epoch is OutOfGas."""
+        """Return the digest of the ticket chain.
+
+        Errors: ILLEGAL_ARGUMENT if it is not available; OutOfGas for a future epoch.
+        """
         self._charge_lookback(epoch)
         return self._ask(self._calls.machine.externs.chain_randomness, epoch)
 
     def beacon(self, epoch: ChainEpoch) -> bytes:
-        """The digest of the beacon. Errors as `chain`."""
+        """Return the digest of the beacon. Errors as for `chain`."""
         self._charge_lookback(epoch)
         return self._ask(self._calls.machine.externs.beacon_randomness, epoch)
 
     def chain_drawn(self, tag: int, epoch: ChainEpoch, entropy: bytes) -> bytes:
-        """Randomness of the ticket chain as machine version 3 draws it, tag and entropy hashed in by the host."""
+        """Return ticket randomness in machine version 3, where the host hashes in tag and entropy."""
         self._charge_entropy(entropy)
         return draw(tag, self._ask(self._calls.machine.externs.chain_randomness, epoch), epoch, entropy)
 
     def beacon_drawn(self, tag: int, epoch: ChainEpoch, entropy: bytes) -> bytes:
-        """Randomness of the beacon as machine version 3 draws it."""
+        """Return beacon randomness in machine version 3."""
         self._charge_entropy(entropy)
         return draw(tag, self._ask(self._calls.machine.externs.beacon_randomness, epoch), epoch, entropy)
 
     def _charge_lookback(self, epoch: ChainEpoch) -> None:
         lookback = self._calls.machine.context.epoch - epoch
         if lookback > _MAX_I64:
-            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"epoch {epoch} is too far back for a 64-bit difference")
-        # The network casts the difference to an unsigned number, so a future epoch has a price beyond every limit.
+            raise SyscallError(
+                ErrorNumber.ILLEGAL_ARGUMENT, f"epoch {epoch} is out of range: the lookback exceeds 64 bits"
+            )
+        # The network casts the difference to unsigned, so the price of a future epoch exceeds every gas limit.
         cost = self._calls.prices.lookback.of(lookback & _U64_MASK)
         self._calls.gas.charge("OnGetRandomness", cost, cost)
 
     def _charge_entropy(self, entropy: bytes) -> None:
         price = self._calls.prices.randomness_entropy
         if price is None:
-            raise SyscallError(ErrorNumber.ILLEGAL_OPERATION, "the host draws no randomness at this network version")
+            raise SyscallError(
+                ErrorNumber.ILLEGAL_OPERATION, "the host does not draw randomness at this network version"
+            )
         self._calls.gas.charge("OnGetRandomness", price.of(len(entropy)))
 
     @staticmethod
@@ -74,7 +81,7 @@ def draw(tag: int, digest: bytes, epoch: int, entropy: bytes) -> bytes:
 
 
 class NetworkOps:
-    """Facts of the chain that are not in the machine's context."""
+    """Chain data outside of the machine's context."""
 
     __slots__ = ("_calls",)
 
@@ -82,7 +89,7 @@ class NetworkOps:
         self._calls = calls
 
     def tipset_cid(self, epoch: ChainEpoch) -> Cid:
-        """The CID of the tipset at a past epoch. Errors: ILLEGAL_ARGUMENT for other epochs."""
+        """Return the CID of the tipset at a past epoch. Errors: ILLEGAL_ARGUMENT for other epochs."""
         context, prices = self._calls.machine.context, self._calls.prices
         now, rules = context.epoch, context.network.rules
         # check
@@ -90,7 +97,10 @@ class NetworkOps:
             raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"epoch {epoch} is not before the current epoch {now}")
         lookback = now - epoch
         if rules.tipset_lookback is not None and lookback >= rules.tipset_lookback:
-            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"epoch {epoch} is beyond the look-back")
+            raise SyscallError(
+                ErrorNumber.ILLEGAL_ARGUMENT,
+                f"epoch {epoch} exceeds the maximum lookback of {rules.tipset_lookback} epochs",
+            )
         # charge
         if prices.tipset_cid_recent is not None and prices.tipset_cid_older is not None:
             cost = prices.tipset_cid_recent if lookback == 1 else prices.tipset_cid_older
@@ -104,5 +114,5 @@ class NetworkOps:
             raise Fatal(f"no tipset CID of epoch {epoch}: {error}") from error
 
     def circulating_supply(self) -> TokenAmount:
-        """The circulating supply in attoFIL, constant within an epoch."""
+        """Return the circulating supply in attoFIL, constant within an epoch."""
         return self._calls.machine.context.circulating_supply

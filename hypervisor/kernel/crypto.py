@@ -1,4 +1,4 @@
-"""Hashes and signatures. Rules: ref-fvm kernel/default.rs and syscalls/crypto.rs"""
+"""Hashes and signatures. Source: ref-fvm kernel/default.rs and syscalls/crypto.rs."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from store.keccak import keccak
 
 
 def ripemd160(data: bytes | memoryview) -> bytes:
-    """RIPEMD-160, which OpenSSL no longer offers everywhere."""
+    """Return the RIPEMD-160 digest, which not every OpenSSL build provides."""
     from Crypto.Hash import RIPEMD160
 
     return bytes(RIPEMD160.new(data).digest())
@@ -30,13 +30,13 @@ HASH_FUNCTIONS: Mapping[int, Callable[[bytes | memoryview], bytes]] = MappingPro
         0xB240: lambda data: hashlib.blake2b(data, digest_size=64).digest(),
     }
 )
-"""The hash functions an actor may use, by multihash code."""
+"""Hash functions available to actors, by multihash code."""
 
 
 class CryptoOps:
     """Cryptography for one invocation.
 
-    Of what may be long, a view of the guest's memory will do: nothing is copied before it is paid for.
+    Long arguments may be views of the guest's memory, so that nothing is copied before it is charged.
     """
 
     __slots__ = ("_calls",)
@@ -45,7 +45,7 @@ class CryptoOps:
         self._calls = calls
 
     def hash(self, code: int, data: bytes | memoryview) -> bytes:
-        """The digest of `data`. Errors: ILLEGAL_ARGUMENT for an unknown function."""
+        """Return the digest of `data`. Errors: ILLEGAL_ARGUMENT for an unknown function."""
         # check
         function = HASH_FUNCTIONS.get(code)
         if function is None:
@@ -58,7 +58,10 @@ class CryptoOps:
     def verify_signature(
         self, type_number: int, signature: bytes | memoryview, signer: Address, plaintext: bytes | memoryview
     ) -> bool:
-        """Whether `signer` (f1 or f3) signed the plaintext. Errors: ILLEGAL_ARGUMENT for other types and signers."""
+        """Return True if `signer` (f1 or f3) signed the plaintext.
+
+        Errors: ILLEGAL_ARGUMENT for other signature types and signers.
+        """
         prices, gas = self._calls.prices, self._calls.gas
         # check and charge
         if type_number == SignatureType.SECP256K1:
@@ -66,31 +69,31 @@ class CryptoOps:
         elif type_number == SignatureType.BLS:
             gas.charge("OnVerifySignature", prices.verify_bls.of(len(plaintext)))
         else:
-            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"signature type {type_number} cannot be verified")
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"unsupported signature type {type_number}")
         if signer.protocol not in (Protocol.SECP256K1, Protocol.BLS):
-            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{signer} is not the address of a key")
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{signer} is not a key address")
         # do and return
         if type_number == SignatureType.SECP256K1:
             return signatures.verify_secp256k1(_short(signature), signer, bytes(plaintext))
         return signatures.verify_bls(_short(signature), signer, bytes(plaintext))
 
     def recover_secp_public_key(self, digest: bytes, signature: bytes) -> bytes:
-        """The 65-byte public key behind a signature of a 32-byte digest. Errors: ILLEGAL_ARGUMENT."""
+        """Return the 65-byte public key of a signature of a 32-byte digest. Errors: ILLEGAL_ARGUMENT."""
         # charge
         self._calls.gas.charge("OnRecoverSecpPublicKey", self._calls.prices.recover_secp256k1)
         # do
         public_key = signatures.recover_secp256k1(digest, signature)
         if public_key is None:
-            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, "no public key is behind this signature")
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, "no public key can be recovered from the signature")
         # return
         return public_key
 
     def verify_bls_aggregate(
         self, signature: bytes, keys: Sequence[bytes], joined: bytes | memoryview, lengths: Sequence[int]
     ) -> bool:
-        """Whether one BLS signature stands for every key and its plaintext, all of them joined.
+        """Return True if a BLS aggregate is valid for all keys and their concatenated plaintexts.
 
-        Errors: ILLEGAL_ARGUMENT, after the charge, where the lengths are not those of the joined plaintexts.
+        Errors: ILLEGAL_ARGUMENT, after the charge, if the lengths do not add up to the length of the plaintexts.
         """
         prices = self._calls.prices
         # charge
@@ -102,7 +105,10 @@ class CryptoOps:
         )
         # check
         if sum(lengths) != total:
-            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"{total} bytes of plaintexts, not {sum(lengths)}")
+            raise SyscallError(
+                ErrorNumber.ILLEGAL_ARGUMENT,
+                f"the plaintexts have {total} bytes, but their lengths add up to {sum(lengths)}",
+            )
         # return
         ends = list(accumulate(lengths, initial=0))
         plaintexts = [bytes(joined[start:end]) for start, end in pairwise(ends)]
@@ -110,5 +116,5 @@ class CryptoOps:
 
 
 def _short(signature: bytes | memoryview) -> bytes:
-    """A signature, whose length is not paid for; of one that is too long, enough to see that."""
+    """Return a signature, truncated just above the maximum length, since its length is not charged for."""
     return bytes(signature[: signatures.BLS_SIGNATURE_LENGTH + 1])

@@ -1,6 +1,6 @@
-"""Blocks: open, create, read, link. The source of every block is the state that the actor can reach.
+"""Blocks: open, create, read, link. An actor can access the blocks reachable from its state.
 
-Rules: ref-fvm fvm/src/kernel/{blocks,default}.rs; FIP-0071 for reachability (machine version 4 only).
+Source: ref-fvm fvm/src/kernel/{blocks,default}.rs; FIP-0071 for reachability (machine version 4 only).
 """
 
 from hypervisor.blocks import ALLOWED_CODECS, MAX_BLOCK_SIZE, Block, BlockRegistry, BlockStat, scan_links
@@ -28,37 +28,38 @@ class IpldBlockOps:
         self._tracks = calls.machine.context.network.rules.tracks_links
 
     def accept(self, block: Block) -> BlockId:
-        """Take over a block from outside (parameters, a callee's return): its links become reachable."""
+        """Register a block from outside (parameters, a callee's return); its links become reachable."""
         handle = self._registry.add(block)
         if self._tracks:
             self._reachable.update(block.links)
         return handle
 
     def check_room(self) -> None:
-        """LIMIT_EXCEEDED if the invocation cannot take one more block."""
+        """Raise LIMIT_EXCEEDED if the invocation cannot register another block."""
         self._registry.check_room()
 
     def find(self, block_id: int) -> Block | None:
-        """The block of a handle without charge; None for 0, INVALID_HANDLE if there is none."""
+        """Return the block of a handle without charge; None for 0. Errors: INVALID_HANDLE."""
         return self._registry.find(block_id)
 
     def block(self, block_id: int) -> Block:
-        """The block of a handle without charge; INVALID_HANDLE if there is none."""
+        """Return the block of a handle without charge. Errors: INVALID_HANDLE."""
         return self._registry.get(block_id)
 
     def mark_reachable(self, cid: Cid) -> None:
-        """The invocation learned of this CID in a way that lets it open and link it."""
+        """Allow the invocation to open and link a CID."""
         if self._tracks:
             self._reachable.add(cid)
 
     def is_reachable(self, cid: Cid) -> bool:
-        """Whether the invocation may open or link this CID."""
+        """Return True if the invocation may open or link a CID."""
         return not self._tracks or cid in self._reachable
 
     def open(self, cid: Cid) -> BlockStat:
         """Open a block of reachable state.
 
-        Errors: NOT_FOUND if it is not reachable, ILLEGAL_CODEC. A reachable block that the store lacks is Fatal.
+        Errors: NOT_FOUND if it is not reachable, ILLEGAL_CODEC. A reachable block that is missing in the store is
+        Fatal.
         """
         prices, gas = self._calls.prices, self._calls.gas
         # charge
@@ -80,10 +81,10 @@ class IpldBlockOps:
         return BlockStat(self.accept(block), block.codec, len(data))
 
     def create(self, codec: int, data: bytes) -> BlockId:
-        """Make a block. Errors: LIMIT_EXCEEDED over 1 MiB, ILLEGAL_CODEC, NOT_FOUND for an unreachable link."""
+        """Create a block. Errors: LIMIT_EXCEEDED over 1 MiB, ILLEGAL_CODEC, NOT_FOUND for an unreachable link."""
         # check
         if len(data) > MAX_BLOCK_SIZE:
-            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"a block of {len(data)} bytes is over 1 MiB")
+            raise SyscallError(ErrorNumber.LIMIT_EXCEEDED, f"a block of {len(data)} bytes exceeds 1 MiB")
         self._refuse_codec(codec)
         block = Block(codec, data, scan_links(codec, data) if self._tracks else None)
         links = self._scan(block)
@@ -93,7 +94,7 @@ class IpldBlockOps:
         copied = (prices.memory_copy_per_byte + prices.memory_allocate_per_byte) * size
         self._calls.gas.charge("OnBlockCreate", cost, cost - copied - prices.link_checked * len(links))
         # do
-        if codec not in ALLOWED_CODECS:  # machine version 3 charges before it looks at the codec
+        if codec not in ALLOWED_CODECS:  # machine version 3 charges before it checks the codec
             raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"codec {codec:#x} is not allowed")
         for link in links:
             if link not in self._reachable:
@@ -102,10 +103,10 @@ class IpldBlockOps:
         return self._registry.add(block)
 
     def read(self, block_id: int, offset: int, length: int) -> bytes:
-        """Bytes of a block, fewer than `length` at its end. Errors: ILLEGAL_ARGUMENT, INVALID_HANDLE."""
+        """Return bytes of a block, fewer than `length` at its end. Errors: ILLEGAL_ARGUMENT, INVALID_HANDLE."""
         # check
         if offset + length > _MAX_I32:
-            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"offset {offset} + length {length} is over 2^31 - 1")
+            raise SyscallError(ErrorNumber.ILLEGAL_ARGUMENT, f"offset {offset} + length {length} exceeds 2^31 - 1")
         data = self._registry.get(block_id).data[offset : offset + length]
         # charge
         self._calls.gas.charge("OnBlockRead", self._calls.prices.memory_copy_per_byte * len(data))
@@ -113,12 +114,12 @@ class IpldBlockOps:
         return data
 
     def stat(self, block_id: int) -> BlockStat:
-        """Codec and size of a block. Errors: INVALID_HANDLE."""
+        """Return codec and size of a block. Errors: INVALID_HANDLE."""
         block = self._registry.get(block_id)
         return BlockStat(BlockId(block_id), block.codec, len(block.data))
 
     def link(self, block_id: int, hash_code: int = BLAKE2B_256, hash_length: int = _DIGEST_SIZE) -> Cid:
-        """Write a block to the state and learn its CID. Errors: ILLEGAL_CID (another hash), INVALID_HANDLE."""
+        """Write a block to the state and return its CID. Errors: ILLEGAL_CID (unsupported hash), INVALID_HANDLE."""
         # check
         if hash_code != BLAKE2B_256 or hash_length != _DIGEST_SIZE:
             raise SyscallError(ErrorNumber.ILLEGAL_CID, f"hash {hash_code:#x} of {hash_length} bytes is not allowed")
@@ -143,7 +144,7 @@ class IpldBlockOps:
             raise SyscallError(ErrorNumber.ILLEGAL_CODEC, f"codec {codec:#x} is not allowed")
 
     def _load(self, cid: Cid) -> Block:
-        """A block of the store, scanned for its links where those count."""
+        """Load a block from the store, and scan it for links if links are tracked."""
         machine = self._calls.machine
         try:
             data = machine.store.get(cid)
@@ -156,7 +157,7 @@ class IpldBlockOps:
         return block
 
     def _scan(self, block: Block) -> tuple[Cid, ...]:
-        """The links of a block, and the charge for finding them, owed even where the scan fails."""
+        """Return the links of a block, charging for the scan even if it failed."""
         scan = block.scan
         if scan is None:
             return ()
@@ -165,5 +166,5 @@ class IpldBlockOps:
         if cost:
             self._calls.gas.charge("OnScanIpldLinks", cost)
         if scan.error is not None:
-            raise SyscallError(scan.error, "the block is not DAG-CBOR that the state may hold")
+            raise SyscallError(scan.error, "the block is not valid DAG-CBOR for the state")
         return scan.links

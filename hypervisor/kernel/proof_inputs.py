@@ -1,8 +1,8 @@
-"""What the decoder of proof syscalls takes for CBOR, which is not what DAG-CBOR allows.
+"""The CBOR decoder of proof syscalls, which differs from strict DAG-CBOR.
 
-The reference decodes by type, with a reader that accepts long forms of integers, lengths and tags, byte strings in
-pieces, and a plain integer's head where that of an array, a byte string or a tag is expected; arrays in pieces and
-integers beyond their type are refused. What passes here is charged for, so the rules are the network's. Source: ref-fvm
+ref-fvm decodes by type, with a reader that accepts non-minimal integers, lengths and tags, indefinite-length byte
+strings, and a plain integer's head where that of an array, a byte string or a tag is expected; it rejects indefinite-
+length arrays and integers out of range. Gas depends on what is accepted, so the rules must be the same. Source: ref-fvm
 syscalls/filecoin.rs `read_cbor`, serde_ipld_dagcbor 0.6 de.rs, cbor4ii 0.2 core/dec.rs; golden vectors
 `proofs/decoder/*` and `decoder/*`.
 """
@@ -15,7 +15,7 @@ from store.codec import LINK_TAG, CodecError
 
 
 class InputKind(Enum):
-    """What is no array: integers by their range, byte strings, and links, of which the first CID counts."""
+    """Scalar shapes: integers by range, byte strings, and links (bytes after the first CID are ignored)."""
 
     UNSIGNED = "an integer of 64 bits"
     SIGNED = "a signed integer of 64 bits"
@@ -25,7 +25,7 @@ class InputKind(Enum):
 
 
 Shape = InputKind | list[Any] | tuple[Any, ...]
-"""A kind; [the shape of every item] of an array; or the shapes of all items of an array of that length."""
+"""A kind; a list with the shape of all items of an array; or a tuple with the shape of each item."""
 
 _UNSIGNED, _NEGATIVE, _BYTES, _ARRAY, _TAG = 0, 1, 2, 4, 6
 _BREAK: Final = 0xFF
@@ -35,7 +35,7 @@ _SIGNED_LIMIT: Final = 1 << 63
 
 
 def read_proof_input(data: bytes, shape: Shape) -> Any:
-    """The value of that shape, links as `Cid`; CodecError if the bytes are not one, and nothing else."""
+    """Decode a value of the given shape, with links as `Cid`. Raises CodecError for anything else."""
     reader = _Reader(data)
     value = reader.value(shape, 0)
     if reader.position != len(data):
@@ -44,7 +44,7 @@ def read_proof_input(data: bytes, shape: Shape) -> Any:
 
 
 class _Reader:
-    """A position in the bytes."""
+    """A read position in the bytes."""
 
     __slots__ = ("_data", "position")
 
@@ -53,7 +53,7 @@ class _Reader:
         self.position = 0
 
     def value(self, shape: Shape, depth: int) -> Any:
-        """The value at the position, inside of `depth` arrays."""
+        """Read a value inside of `depth` arrays."""
         if isinstance(shape, list):
             return [self.value(shape[0], depth + 1) for _ in range(self._array())]
         if isinstance(shape, tuple):
@@ -88,17 +88,17 @@ class _Reader:
             raise CodecError(f"expected {InputKind.SIGNED.value}, found byte {head:#04x}")
         number = self._argument(head & 0x1F, 8)
         if number >= _SIGNED_LIMIT:
-            raise CodecError(f"{number} is more than a signed integer of 64 bits holds")
+            raise CodecError(f"{number} is out of range for a signed integer of 64 bits")
         return number if major == _UNSIGNED else ~number
 
     def _array(self) -> int:
         length = self._length(_ARRAY)
         if length is None:
-            raise CodecError("an array in pieces")
+            raise CodecError("an array of indefinite length")
         return length
 
     def _bytes(self, depth: int) -> bytes:
-        """A byte string; one in pieces may itself have such pieces, as deep as arrays may be."""
+        """Read a byte string; an indefinite-length one may contain nested ones, as deep as arrays."""
         pieces = []
         opened = 0
         while True:
@@ -107,7 +107,7 @@ class _Reader:
                 opened -= 1
             else:
                 if depth + opened > _MAX_DEPTH:
-                    raise CodecError(f"more than {_MAX_DEPTH} levels")
+                    raise CodecError(f"nested deeper than {_MAX_DEPTH} levels")
                 length = self._length(_BYTES)
                 if length is None:
                     opened += 1
@@ -122,27 +122,27 @@ class _Reader:
             raise CodecError("expected a link")
         raw = self._bytes(depth)
         if raw[:1] != b"\x00":
-            raise CodecError("a link starts with the byte 0x00")
+            raise CodecError("a link must start with the byte 0x00")
         try:
-            return read_cid(raw, 1)[0]  # whatever follows the CID is ignored
+            return read_cid(raw, 1)[0]  # bytes after the CID are ignored
         except CidError as error:
-            raise CodecError(f"a link holds a CID: {error}") from None
+            raise CodecError(f"a link must hold a CID: {error}") from None
 
     def _length(self, major: int) -> int | None:
-        """The length in a head of that major type, None for one in pieces."""
+        """Read a head of a major type, and return its length; None for indefinite length."""
         head = self._take(1)[0]
         if head == major << 5 | _IN_PIECES:
             return None
-        # The network's rule: bits of the major type are masked, not compared, so that an integer's head passes too.
+        # Network rule: the bits of the major type are masked, not compared, so an integer's head is accepted too.
         return self._argument(head & ~(major << 5), 8)
 
     def _argument(self, rest: int, widest: int) -> int:
-        """The number of a head without its major type, in itself or in at most `widest` bytes after it."""
+        """Return the number of a head without its major type, either immediate or in up to `widest` bytes."""
         if rest < 24:
             return rest
         if rest <= 27 and (width := 1 << (rest - 24)) <= widest:
             return int.from_bytes(self._take(width))
-        raise CodecError(f"byte {self.position - 1} begins nothing that is expected there")
+        raise CodecError(f"unexpected head at byte {self.position - 1}")
 
     def _peek(self) -> int:
         if self.position >= len(self._data):

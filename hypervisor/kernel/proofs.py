@@ -1,6 +1,6 @@
-"""Proof syscalls: shapes and charges here, answers from the machine's `ProofVerifier`.
+"""Proof syscalls: decoding and charges here, verification by the machine's `ProofVerifier`.
 
-Rules: ref-fvm fvm/src/kernel/filecoin.rs and syscalls/crypto.rs.
+Source: ref-fvm fvm/src/kernel/filecoin.rs and syscalls/crypto.rs.
 """
 
 from collections.abc import Callable
@@ -42,23 +42,23 @@ _WINDOW_PROOF = (
 )
 _AGGREGATED = (InputKind.UNSIGNED, InputKind.BYTES, InputKind.BYTES, InputKind.LINK, InputKind.LINK)
 _AGGREGATE = (InputKind.UNSIGNED, InputKind.SIGNED, InputKind.SIGNED, InputKind.BYTES, [_AGGREGATED])
-# The proof of an update is a list of numbers: the network's rule.
+# Network rule: the proof of an update is a list of numbers.
 _REPLICA_UPDATE = (InputKind.SIGNED, InputKind.LINK, InputKind.LINK, InputKind.LINK, [InputKind.OCTET])
 
 
 @dataclass(frozen=True, slots=True)
 class Seals:
-    """Seal proofs as the guest encoded them, and their fields."""
+    """Seal proofs as encoded by the guest, and their fields."""
 
     encoded: bytes
     fields: list[Any]
 
 
 class ProofOps:
-    """Proofs of storage and faults for one invocation.
+    """Storage proofs and consensus faults for one invocation.
 
-    CBOR of another shape is ILLEGAL_ARGUMENT, without charge. So is, after the charge, what cannot be a proof of its
-    kind (the verifier is not asked) and what the verifier cannot judge.
+    CBOR of the wrong shape is ILLEGAL_ARGUMENT, without charge. So is, after the charge, input that cannot be a valid
+    proof (the verifier is not called) and input that the verifier cannot judge.
     """
 
     __slots__ = ("_calls",)
@@ -67,11 +67,11 @@ class ProofOps:
         self._calls = calls
 
     def compute_unsealed_sector_cid(self, proof_type: int, pieces: bytes) -> Cid:
-        """CommD of a sector as a CID; `pieces` is CBOR of [[padded size, piece CID], ...]."""
+        """Return CommD of a sector as a CID; `pieces` is CBOR of [[padded size, piece CID], ...]."""
         # check
         size = sector_size(proof_type)
         if size is None:
-            raise _illegal(f"seal proof {proof_type} is not known")
+            raise _illegal(f"unknown seal proof type {proof_type}")
         fields = _read(pieces, _PIECES, "pieces")
         # charge
         self._calls.gas.charge("OnComputeUnsealedSectorCid", self._calls.prices.unsealed_sector_cid)
@@ -83,7 +83,7 @@ class ProofOps:
             raise _illegal(f"pieces: {error}") from None
 
     def verify_post(self, info: bytes) -> bool:
-        """A window proof: [randomness, [[type, proof], ...], [[type, number, sealed CID], ...], prover]."""
+        """Verify a window proof: [randomness, [[type, proof], ...], [[type, number, sealed CID], ...], prover]."""
         # check
         randomness, proofs, sectors, _ = _read(info, _WINDOW_PROOF, "window proof")
         # charge
@@ -96,7 +96,10 @@ class ProofOps:
         return _answer("window proof", lambda: self._calls.machine.proofs.verify_window_post(info))
 
     def verify_aggregate_seals(self, info: bytes) -> bool:
-        """An aggregate: [miner, seal type, aggregate type, proof, [[number, randomness, seed, sealed, data], ...]]."""
+        """Verify an aggregate of seals.
+
+        The shape is [miner, seal type, aggregate type, proof, [[number, randomness, seed, sealed, data], ...]].
+        """
         # check
         _, seal_type, aggregate_type, _, sectors = _read(info, _AGGREGATE, "aggregate")
         # charge
@@ -110,7 +113,10 @@ class ProofOps:
         return _answer("aggregate", lambda: self._calls.machine.proofs.verify_aggregate_seals(info))
 
     def verify_replica_update(self, info: bytes) -> bool:
-        """A replica update: [type, old sealed CID, new sealed CID, new unsealed CID, proof as a list of ints]."""
+        """Verify a replica update.
+
+        The shape is [type, old sealed CID, new sealed CID, new unsealed CID, proof as a list of ints].
+        """
         # check
         update_type, old, new, data, _ = _read(info, _REPLICA_UPDATE, "replica update")
         # charge
@@ -123,11 +129,11 @@ class ProofOps:
         return _answer("replica update", lambda: self._calls.machine.proofs.verify_replica_update(info))
 
     def read_seals(self, infos: bytes) -> Seals:
-        """Seal proofs, decoded; the guest's place for their answers is checked between this and the charge."""
+        """Decode seal proofs; separate, since the guest's result buffer is checked before the charge."""
         return Seals(infos, _read(infos, [_SEAL], "seals"))
 
     def batch_verify_seals(self, seals: Seals) -> list[bool]:
-        """One answer for each seal proof; what cannot be one is answered with False."""
+        """Return a result for each seal proof; False for input that cannot be a proof."""
         # charge
         self._calls.gas.charge("OnVerifySeals", self._calls.prices.verify_seal * len(seals.fields))
         # return
@@ -138,9 +144,9 @@ class ProofOps:
         return [answer and can for answer, can in zip(answers, possible, strict=True)]
 
     def verify_consensus_fault(self, first: bytes, second: bytes, extra: bytes) -> ConsensusFault | None:
-        """Whether block headers prove a consensus fault; None if they do not.
+        """Return the consensus fault that block headers prove, or None.
 
-        Errors: ILLEGAL_ARGUMENT where the chain cannot say.
+        Errors: ILLEGAL_ARGUMENT if the verifier cannot decide.
         """
         # charge
         cost = self._calls.prices.verify_consensus_fault
@@ -158,23 +164,23 @@ def _read(data: bytes, shape: Shape, what: str) -> Any:
 
 
 def _check_window_proof(randomness: bytes, types: list[int], sectors: list[list[Any]]) -> None:
-    """ValueError for what is no window proof, whatever its bytes; a sector is read as `_WINDOW_PROOF` says."""
+    """Raise ValueError for an invalid window proof; sectors have the shape in `_WINDOW_PROOF`."""
     if len(set(types)) != 1 or types[0] not in _WINDOW_POST_TYPES:
-        raise ValueError(f"needs proofs of one window type, has {sorted(set(types))}")
+        raise ValueError(f"expected proofs of a single window type, found {sorted(set(types))}")
     _check_randomness(randomness)
     for seal_type, number, sealed in sectors:
         size = sector_size(seal_type)
         if size is None or size != sector_size(types[0] - _FIRST_WINDOW_POST):
-            raise ValueError(f"sector {number} of seal type {seal_type} has no proof of type {types[0]}")
+            raise ValueError(f"sector {number} of seal type {seal_type} does not match proof type {types[0]}")
         replica_commitment(sealed)
 
 
 def _check_aggregate(seal_type: int, aggregate_type: int, sectors: list[list[Any]]) -> None:
-    """ValueError for what is no aggregate, whatever its bytes; a sector is read as `_AGGREGATE` says."""
+    """Raise ValueError for an invalid aggregate; sectors have the shape in `_AGGREGATE`."""
     if not sectors:
-        raise ValueError("there are no sectors")
+        raise ValueError("no sectors")
     if sector_size(seal_type) is None or aggregate_type not in _AGGREGATE_TYPES:
-        raise ValueError(f"seal type {seal_type} or aggregate type {aggregate_type} is not known")
+        raise ValueError(f"unknown seal type {seal_type} or aggregate type {aggregate_type}")
     for _, randomness, seed, sealed, data in sectors:
         replica_commitment(sealed)
         piece_commitment(data)
@@ -183,9 +189,9 @@ def _check_aggregate(seal_type: int, aggregate_type: int, sectors: list[list[Any
 
 
 def _check_replica_update(update_type: int, old: Cid, new: Cid, data: Cid) -> None:
-    """ValueError for what is no update, whatever its bytes."""
+    """Raise ValueError for an invalid replica update."""
     if update_type not in _UPDATE_TYPES:
-        raise ValueError(f"type {update_type} is not known")
+        raise ValueError(f"unknown update type {update_type}")
     replica_commitment(old)
     replica_commitment(new)
     piece_commitment(data)
@@ -213,7 +219,7 @@ def _can_be_seal(
 
 def _check_randomness(randomness: bytes) -> None:
     if len(randomness) != _RANDOMNESS_LENGTH:
-        raise ValueError(f"randomness of {len(randomness)} bytes")
+        raise ValueError(f"randomness has {len(randomness)} bytes, expected {_RANDOMNESS_LENGTH}")
 
 
 def _answer(what: str, ask: Callable[[], _Answer]) -> _Answer:

@@ -1,4 +1,4 @@
-"""The actor's own state root and balance, and its end. Rules: ref-fvm kernel/default.rs; FIP-0073."""
+"""The actor's own state root and balance, and self-destruct. Source: ref-fvm kernel/default.rs; FIP-0073."""
 
 from hypervisor.address import Address
 from hypervisor.context import InvocationContext
@@ -12,7 +12,7 @@ from store.cid import Cid, show
 
 
 class SelfOps:
-    """What an invocation may do with its own actor."""
+    """Operations of an invocation on its own actor."""
 
     __slots__ = ("_calls", "_context", "_ipld")
 
@@ -22,7 +22,7 @@ class SelfOps:
         self._ipld = ipld
 
     def root(self) -> Cid:
-        """The CID of the actor's state, reachable from now on. Errors: ILLEGAL_OPERATION once the actor is deleted."""
+        """Return the CID of the actor's state, which becomes reachable. Errors: ILLEGAL_OPERATION if deleted."""
         # charge
         self._calls.gas.charge("OnActorGetRoot", self._calls.prices.link_tracked)
         # do
@@ -32,7 +32,7 @@ class SelfOps:
         return head
 
     def set_root(self, cid: Cid) -> None:
-        """Make a reachable CID the actor's state. Errors: READ_ONLY, NOT_FOUND, ILLEGAL_OPERATION."""
+        """Set the actor's state to a reachable CID. Errors: READ_ONLY, NOT_FOUND, ILLEGAL_OPERATION."""
         # check
         self._refuse_read_only("set its state root")
         # charge
@@ -43,14 +43,14 @@ class SelfOps:
         self._calls.set_actor(self._context.receiver, self._own().with_head(cid))
 
     def current_balance(self) -> TokenAmount:
-        """The actor's balance in attoFIL, 0 once it is deleted."""
+        """Return the actor's balance in attoFIL, 0 if it is deleted."""
         actor = self._calls.get_actor(self._context.receiver)
         return TokenAmount(0) if actor is None else actor.balance
 
     def self_destruct(self, burn: bool) -> None:
-        """Delete the actor, burning what it holds.
+        """Delete the actor and burn its balance.
 
-        Errors: READ_ONLY; ILLEGAL_OPERATION if it holds money and `burn` is not set.
+        Errors: READ_ONLY; ILLEGAL_OPERATION if the balance is not zero and `burn` is not set.
         """
         # check
         self._refuse_read_only("delete itself")
@@ -63,12 +63,12 @@ class SelfOps:
         if actor.balance != 0:
             try:
                 self._calls.transfer(self._context.receiver, BURNT_FUNDS_ACTOR, actor.balance)
-            except (SyscallError, OutOfGas) as error:  # whatever stops it: the network's rule
+            except (SyscallError, OutOfGas) as error:  # network rule: any failure is fatal
                 raise Fatal(f"burning the balance of f0{self._context.receiver}: {error}") from error
         self._calls.delete_actor(self._context.receiver)
 
     def self_destruct_to(self, beneficiary: Address) -> None:
-        """Delete the actor, paying what it holds to a beneficiary (machine version 3).
+        """Delete the actor and transfer its balance to a beneficiary (machine version 3).
 
         Errors: READ_ONLY; NOT_FOUND for an unknown beneficiary; FORBIDDEN if it is the actor itself.
         """

@@ -185,7 +185,7 @@ def test_buttons_copy_what_they_say(stage: tuple[Stage, str], page: BrowserPage)
 @pytest.mark.parametrize(
     ("failure", "sentence"),
     [
-        ("caught", "exit 42, an exit code of the actor's own"),
+        ("caught", "exit 42, an actor-defined exit code"),
         ("wrong method", "exit 22 USR_UNHANDLED_MESSAGE, the actor has no such method"),
         ("out of gas", "exit 7 SYS_OUT_OF_GAS"),
     ],

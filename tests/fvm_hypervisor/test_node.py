@@ -175,7 +175,7 @@ def test_a_node_goes_on_with_the_bundle_of_its_folder_and_refuses_others(tmp_pat
             process.terminate()
             process.wait(START)
     for arguments, words in (
-        (["--bundle", "own"], "leave the bundle out, or name another folder"),
+        (["--bundle", "own"], "leave the bundle out"),
         (["--evm", "official"], "contracts are run by 'fast', not by 'official'"),
     ):
         refused = run("node", *state, *arguments)
@@ -212,7 +212,7 @@ def test_a_silent_node_is_silent_about_what_is_no_http_too(tmp_path: Path) -> No
         (["--network", "nv27", "--upgrade", "nv28@5=absent.car"], 2, "bundle absent.car cannot be read"),
         (["--evm", "geth"], 2, "geth"),
         (["--port", "70000"], 2, "65535"),
-        (["--evm", "official"], 2, "the state's bundle has no EVM actor of its own"),
+        (["--evm", "official"], 2, "the state's bundle has no WASM EVM actor"),
         (["--state", "file"], 2, "file is a file"),
     ],
 )

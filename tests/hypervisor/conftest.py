@@ -1,4 +1,4 @@
-"""A machine over a made-up bundle, whose runtimes are all one scripted runtime."""
+"""Fixtures: a machine over a synthetic bundle, in which all actors run on one scripted runtime."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GENESIS = Genesis("test", {SENDER: SENDER_BALANCE})
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> ScriptedRuntime:
-    """The one runtime that every machine of the test finds, under every name."""
+    """Return the runtime that every machine of the test uses, under every name."""
     scripted = ScriptedRuntime()
     monkeypatch.setattr("hypervisor.registry._installed", lambda _name: lambda _services: scripted)
     return scripted

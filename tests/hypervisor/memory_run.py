@@ -1,9 +1,9 @@
-"""A million messages that fail in every way: `python -m tests.hypervisor.memory_run`. Exit code 1 where memory grows.
+"""A million messages that fail in every possible way: `python -m tests.hypervisor.memory_run`.
 
-For the compiled form, whose exceptions are C: one that is never freed shows here. Messages are refused, run out of gas,
-trap, abort, revert, ask the kernel for what it refuses and name what is not there; each thousand is taken
-back. After a warm-up the process may hold at most 2 % more. The same, shorter, with a machine that keeps what failed
-must be found out. The outcome is a record (bench.recorded), which says which form ran.
+Exits with 1 if memory grows. Intended for the compiled form, whose exceptions are created in C, so that one never freed
+is detected. Messages are rejected, run out of gas, trap, abort, revert, make invalid kernel calls and name missing
+items; every thousand is rolled back. After a warm-up, the process may grow by at most 2 %. A shorter run with a machine
+that leaks failures must be detected. The result is a record (bench.recorded) that names the form.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from store.compiled import form
 from tests.runtimes.wasm.guests import guest, place, probe
 
 MORE: Final = 0.02
-"""The part by which memory may grow after the warm-up."""
+"""Maximum growth of memory after the warm-up, as a fraction."""
 WARM_UP: Final = 20_000
 AT_ONCE: Final = 1_000
 PLANTED_COUNT: Final = 20_000
@@ -39,11 +39,11 @@ SENDER: Final = Address.delegated(10, bytes.fromhex("a11ce0000000000000000000000
 NOWHERE: Final = Address.delegated(10, bytes.fromhex("b0b0000000000000000000000000000000000002"))
 
 Failing = Callable[[], str]
-"""One message or question, and a word for how it ended."""
+"""A message or query, and the expected way to fail."""
 
 
 def main() -> int:
-    """Run it; the exit code."""
+    """Run the check, and return the exit code."""
     chosen = options(__doc__, 1_000_000).parse_args()
     if not resident():
         print(f"{NOT_RUN}this system does not tell a process how much memory it holds")
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def check(count: int, seed: int, keep: bool = False) -> RunRecord:
-    """Fail so often; `keep` plants the defect."""
+    """Execute this many failures; `keep` introduces a leak."""
     kept: list[bytes] = []
     with Hypervisor.open(genesis=Genesis(accounts={SENDER: fil(1_000)})) as machine:
         failures = Failures(machine)
@@ -89,7 +89,7 @@ def _fail(machine: Hypervisor, ways: Iterator[Failing], count: int) -> Counter[s
 
 
 class Failures:
-    """A machine's actors and contracts that fail, and what makes them do so."""
+    """A machine with actors and contracts that fail, and the messages that make them fail."""
 
     def __init__(self, machine: Hypervisor) -> None:
         self._machine = machine
@@ -108,7 +108,7 @@ class Failures:
         machine.flush()
 
     def _deploy(self, code: bytes) -> Address:
-        """A contract with that code, by init code that copies it."""
+        """Deploy a contract with this code, by init code that copies it."""
         init = bytes.fromhex(f"60{len(code):02x}600c60003960{len(code):02x}6000f3") + code
         result = self._machine.apply(self._message(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, encode(init)))
         assert result.exit_code == 0, result.message
@@ -122,7 +122,7 @@ class Failures:
         return replace(message, **fields)
 
     def in_turn(self, random: Random) -> Iterator[Failing]:
-        """All of them again and again, in an order by the seed."""
+        """Iterate over the failures endlessly, in an order given by the seed."""
         ways: list[Failing] = [
             *(lambda name=name: self._send(self._actors[name], 2, gas_limit=Gas(100_000_000)) for name in self._actors),
             lambda: self._send(self._reverting, INVOKE_EVM),

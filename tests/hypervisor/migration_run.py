@@ -1,11 +1,10 @@
-"""A state of a million actors becomes one of network version 29: `make migration`. Exit code 1 where a promise breaks.
+"""Migration of a state with a million actors to network version 29: `make migration`.
 
-Nine in ten of the actors are of a kind whose code the version changes, so that nearly every node of the tree is written
-anew; states of theirs are not touched. The upgrade and its commit run in a process of their own, on a folder, and may
-take a minute of the processor for a million actors (other programs only add to the clock's time), and a fixed amount of
-memory with some hundred bytes for each actor: what is committed as one batch is held until then. Afterwards each actor
-is read back. The same, shorter, with a migration that leaves some actors their old code must be found out. The outcome
-is a record (bench.recorded).
+Exits with 1 if a limit is exceeded. Nine in ten actors have a type whose code changes, so that nearly every node of the
+tree is rewritten; their states are unchanged. The upgrade and its commit run in a separate process on a folder, with
+limits of a minute of CPU time for a million actors (wall-clock time depends on other programs), and of a fixed amount
+of memory plus some hundred bytes per actor, since the commit is one batch. Afterwards each actor is read back. A
+shorter run with a migration that skips some actors must be detected. The result is a record (bench.recorded).
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from store.cid import Cid
 from store.rocks import RocksStore
 
 FIRST: Final = 1_000_000
-"""The ID of the first of the actors: beyond those of a genesis."""
+"""ID of the first actor, above those of a genesis."""
 SECONDS: Final = 60.0
-"""Of the processor, for a million actors, and for fewer too."""
+"""Maximum CPU time in seconds for up to a million actors."""
 BYTES: Final = 100 << 20
 BYTES_AN_ACTOR: Final = 600
 PLANTED_COUNT: Final = 20_000
@@ -41,7 +40,7 @@ _AT_ONCE: Final = 50_000
 
 
 def main() -> int:
-    """Run it; the exit code."""
+    """Run the check, and return the exit code."""
     parser = options(__doc__, 1_000_000)
     parser.add_argument("--folder", help="migrate this one, as a process of its own does")
     parser.add_argument("--forget", action="store_true", help="leave some actors their old code")
@@ -57,29 +56,29 @@ def main() -> int:
 
 
 def kind_of(number: int) -> str:
-    """What the actor with a number is: a tenth of them have code that stays."""
+    """Return the type of an actor by number; a tenth have code that does not change."""
     return "ethaccount" if number % 10 == 0 else "storageminer"
 
 
 def fill(folder: Path, count: int, seed: int) -> None:
-    """A state of version 28 with so many actors more than a genesis has, committed."""
+    """Commit a state of version 28 with this many actors in addition to those of the genesis."""
     with RocksStore.open(folder) as store, Hypervisor.open(store=store, network=NV28.number) as machine:
         for start in range(0, count, _AT_ONCE):
             for number in range(start, min(count, start + _AT_ONCE)):
                 machine.state_tree.set_actor(ActorID(FIRST + number), expected(machine, number, seed))
             machine.flush()
-            machine.restore(machine.snapshot())  # a new tree, which does not hold what was added
+            machine.restore(machine.snapshot())  # a new tree without cached actors
         store.compact()
 
 
 def expected(machine: Hypervisor, number: int, seed: int) -> ActorState:
-    """The actor with a number, by the manifest that the machine has."""
+    """Return the expected state of an actor by number, according to the machine's manifest."""
     code = machine.manifest.code(kind_of(number))
     return ActorState(code, nonce=number % 7, balance=TokenAmount(seed + number))
 
 
 def migrate(folder: Path, forget: bool) -> dict[str, float]:
-    """Upgrade and commit: seconds by processor and clock, bytes more at most, how often progress was told."""
+    """Upgrade and commit; return CPU and wall-clock seconds, peak growth in bytes, and number of progress reports."""
     bundle, told = Bundle.embedded("v19"), list[int]()
     if forget:
         StateTree.exchange_code = _forgetful(StateTree.exchange_code)  # type: ignore[method-assign]
@@ -94,13 +93,13 @@ def migrate(folder: Path, forget: bool) -> dict[str, float]:
 
 
 def peak() -> int:
-    """Bytes that this process has held at most; `getrusage` would count those of the process that started it."""
+    """Return the peak memory of this process in bytes; `getrusage` would include that of the parent before the fork."""
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024
 
 
 def _forgetful(exchange: Callable[..., None]) -> Callable[..., None]:
-    """The exchange of codes, but for every thousandth actor."""
+    """Exchange the codes except for every thousandth actor."""
 
     def forgetting(tree: StateTree, codes: Mapping[Cid, Cid], progress: Any = None) -> None:
         some = [ActorID(FIRST + number) for number in range(1, PLANTED_COUNT, 1_000)]
@@ -114,7 +113,7 @@ def _forgetful(exchange: Callable[..., None]) -> Callable[..., None]:
 
 
 def check(count: int, seed: int, forget: bool = False) -> RunRecord:
-    """Fill, migrate, read back."""
+    """Create the state, migrate it, and read it back."""
     with TemporaryDirectory(prefix="migration-") as place:
         folder = Path(place, "state")
         fill(folder, count, seed)
@@ -143,7 +142,7 @@ def check(count: int, seed: int, forget: bool = False) -> RunRecord:
 
 
 def read_back(folder: Path, count: int, seed: int) -> tuple[int, list[str]]:
-    """How many actors are as they should be, and the first few that are not, in sentences."""
+    """Return the number of correct actors, and descriptions of the first few incorrect ones."""
     right, wrong = 0, list[str]()
     with Hypervisor.open(folder) as machine:
         if machine.manifest != Bundle.embedded("v19").manifest:

@@ -1,4 +1,4 @@
-"""Addresses against the test values of go-address and ref-fvm, and the rules of what is none."""
+"""Addresses, compared with test values of go-address and ref-fvm, and invalid addresses."""
 
 from __future__ import annotations
 
@@ -256,6 +256,6 @@ def test_uleb128_equals_the_textbook(number: int, data: str) -> None:
 
 
 def test_bits_of_a_number_beyond_64_are_dropped_as_the_network_does() -> None:
-    # golden vector actor/resolve/id-too-large: the reference's decoder shifts them out of the tenth byte
+    # golden vector actor/resolve/id-too-large: ref-fvm's decoder shifts them out of the tenth byte
     assert Address.from_bytes(b"\x00" + b"\xff" * 9 + b"\x02") == Address.id((1 << 63) - 1)
     assert Address.from_bytes(b"\x04" + b"\x8a" + b"\x80" * 8 + b"\x7e" + bytes(20)) == Address.delegated(10, bytes(20))

@@ -1,4 +1,4 @@
-"""Which failure explains another one; the cases are calls as contracts and native actors make them, by hand."""
+"""Attribution of failures: sequences of calls by contracts and native actors, written by hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DATA = b"\x44\x7d\xd6\x0c\x21"
 
 
 def after(*frames: BacktraceFrame, cause: str = "") -> str:
-    """The reason that is left."""
+    """Return the remaining reason."""
     found = Backtrace()
     if cause:
         found.set_cause(cause)

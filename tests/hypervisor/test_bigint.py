@@ -1,4 +1,4 @@
-"""Big integers of the wire: a sign byte and a magnitude (ref-fvm shared/src/bigint)."""
+"""Big integers in chain encoding: a sign byte and a magnitude (ref-fvm shared/src/bigint)."""
 
 from __future__ import annotations
 

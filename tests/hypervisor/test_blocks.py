@@ -1,6 +1,6 @@
-"""The link scan: which CIDs a block links, how much work finding them takes, and what it refuses.
+"""The link scan: the CIDs that a block links to, the work of finding them, and invalid blocks.
 
-The counts of fields and CIDs in the first tests are those of ref-fvm's own tests of the scan.
+The counts of fields and CIDs in the first tests are from ref-fvm's tests of the scan.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def test_an_identity_cid_of_another_codec_is_passed_over(codec: int) -> None:
 
 
 def test_an_identity_cid_with_a_broken_block_spoils_the_block_around_it() -> None:
-    inline = cid_of(b"\x82\x00", DAG_CBOR, IDENTITY)  # a tuple of two that ends after one
-    # outer array, tag; inner array, 0, and the field that is not there
+    inline = cid_of(b"\x82\x00", DAG_CBOR, IDENTITY)  # an array of two items with only one
+    # outer array, tag; inner array, 0, and the missing field
     assert scan(encode([link(inline)])) == LinkScan((), fields=5, cids=1, error=ErrorNumber.SERIALIZATION)
 
 
@@ -94,7 +94,7 @@ def test_a_link_that_is_repeated_counts_every_time() -> None:
         cid_of(b"x", DAG_PB),
         cid_of(b"x", 0x0129),  # DAG-JSON
         cid_of(b"x", DAG_CBOR, SHA2_256),
-        Cid(b"\x01\x71\xa0\xe4\x02\x14" + bytes(20)),  # blake2b-256 cut to 20 bytes
+        Cid(b"\x01\x71\xa0\xe4\x02\x14" + bytes(20)),  # blake2b-256 truncated to 20 bytes
         Cid(b"\x12\x20" + bytes(32)),  # version 0
     ],
     ids=["dag-pb", "dag-json", "sha2-256", "short digest", "version 0"],
@@ -121,12 +121,12 @@ def test_a_link_to_what_no_state_can_hold_is_not_found(cid: Cid) -> None:
         ("8301820203f5", 6),
         ("a2616101616202", 5),
         ("a2616201616101", 5),  # keys out of order
-        ("a2616101616102", 5),  # a key twice
+        ("a2616101616102", 5),  # a duplicate key
         ("1800", 1),  # not minimal
         ("9b000000000000000100", 2),
-        ("c100", 2),  # a foreign tag counts, and its content
+        ("c100", 2),  # an unknown tag and its content count
         ("d9d9f7c100", 3),
-        ("f800", 1),  # a simple value that has no meaning
+        ("f800", 1),  # an unassigned simple value
     ],
 )
 def test_headers_are_all_that_is_looked_at(data: str, fields: int) -> None:
@@ -149,10 +149,10 @@ def test_headers_are_all_that_is_looked_at(data: str, fields: int) -> None:
         ("8200", 3, 0),
         ("a10001" + "00", 3, 0),
         ("0000", 1, 0),
-        ("9bffffffffffffffff00", 3, 0),  # 2^64 - 1 fields announced, one there
-        ("bbffffffffffffffff00", 1, 0),  # twice that does not fit
+        ("9bffffffffffffffff00", 3, 0),  # 2^64 - 1 fields announced, one present
+        ("bbffffffffffffffff00", 1, 0),  # twice that overflows
         ("bb8000000000000000", 1, 0),
-        ("829bffffffffffffffff", 2, 0),  # 1 + 2^64 - 1 do not fit either
+        ("829bffffffffffffffff", 2, 0),  # 1 + 2^64 - 1 overflows too
         ("d82a", 1, 1),
         ("d82a00", 1, 1),
         ("d82a40", 1, 1),
@@ -171,7 +171,7 @@ def test_a_link_must_hold_exactly_one_cid_behind_a_zero_byte() -> None:
     for body in (b"\x01" + FOOBAR, b"\x00" + FOOBAR + b"\x00", b"\x00" + FOOBAR[:-1]):
         assert scan(head + bytes([len(body)]) + body).error is ErrorNumber.SERIALIZATION
     assert scan(head + bytes([39]) + b"\x00" + FOOBAR).links == (FOOBAR,)
-    # tag and length may be written longer than they need to be
+    # tag and length need not be minimal
     assert scan(b"\xd9\x00\x2a\x59\x00" + bytes([39]) + b"\x00" + FOOBAR).links == (FOOBAR,)
 
 
@@ -191,7 +191,7 @@ values = st.recursive(
 
 
 def walk(value: object) -> tuple[int, list[Cid]]:
-    """Fields and links of a value, counted on the value instead of its bytes."""
+    """Count fields and links on the decoded value instead of its bytes."""
     if isinstance(value, list):
         parts = [walk(item) for item in value]
     elif isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Bundles: what a manifest must be, what a CAR may lack, official bundles, and marker sections."""
+"""Bundles: valid manifests, incomplete CARs, official bundles and marker sections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENTRIES = [[name, link(cid_of(module, RAW))] for name, module in MODULES.items()
 
 
 def car(entries: Any = ENTRIES, modules: dict[str, bytes] = MODULES, roots: int = 1, root: Any = None) -> bytes:
-    """A bundle as a CAR, with whatever is to be wrong with it."""
+    """Return a bundle as a CAR, with optional defects."""
     listing = encode(entries)
     head = encode([1, link(cid_of(listing))] if root is None else root)
     blocks = [(cid_of(head), head), (cid_of(listing), listing)]
@@ -100,7 +100,7 @@ def test_a_manifest_that_is_not_the_official_list_is_refused_in_words(entries: A
     [
         ([2, link(cid_of(encode(ENTRIES)))], "manifest version 2"),
         ([0, link(cid_of(encode(ENTRIES)))], "manifest version 0"),
-        (["v" * 10_000, link(cid_of(encode(ENTRIES)))], "manifest version 'v{1,40}, only 1"),
+        (["v" * 10_000, link(cid_of(encode(ENTRIES)))], "manifest version 'v{1,40}, expected 1"),
         ([1], "not a pair"),
         ([1, "bafy"], "not a pair"),
         ([1, 2, 3], "not a pair"),
@@ -181,7 +181,7 @@ def test_a_manifest_that_a_store_lacks_is_the_stores_error() -> None:
         Manifest.load(MemoryStore(), cid_of(b"nothing"))
 
 
-OFFICIAL = {  # manifest CIDs as the network's releases state them
+OFFICIAL = {  # manifest CIDs from the network's releases
     "v10-mainnet": "bafy2bzacea5a4r4pgc5pjcy2kx7mcbjcmc72chs7qqyl5o4jirxiplnqdmpo2",
     "v18-mainnet": "bafy2bzacea275suujjuaddglc2kbbgracldjbbs5cjys6zsivcswubv5x7es4",
 }

@@ -1,4 +1,4 @@
-"""Bundles by name: what `v18` means, that only the pinned manifest counts, and what is said where there is nothing."""
+"""Bundles by name: release names, pinned manifest roots, and errors for missing bundles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from localnet import Network
 from store.cid import show
 from tests.conftest import data_file
 
-# The roots of facts that were measured on the published archives, and of the files of the test data themselves.
+# Roots measured on the published archives, and those of the files in the test data.
 MEASURED = {
     "v18-devnet": "bafy2bzaced35gjxagazf2fne5dakbok5abmivsh7cq7huwfuptebgwjmcpcf6",
     "v18-testing": "bafy2bzacece6i7k26rjexzyedrr5qcag7xdntw72tdsealzy6qqdrankk4a7g",
@@ -62,12 +62,12 @@ def test_a_version_alone_means_mainnet_unless_a_network_is_named() -> None:
 @pytest.mark.parametrize(
     ("name", "network", "words"),
     [
-        ("v9", None, "known are v10, v11, v12, v13"),
-        ("v18-moonnet", None, "v18 is known for mainnet, calibrationnet"),
-        ("v18-../../etc/passwd", None, "there is no release"),
-        ("v18", "../../etc/passwd", "there is no release"),
+        ("v9", None, "expected one of v10, v11, v12, v13"),
+        ("v18-moonnet", None, "v18 is available for mainnet, calibrationnet"),
+        ("v18-../../etc/passwd", None, "unknown release"),
+        ("v18", "../../etc/passwd", "unknown release"),
         ("v18-devnet", "mainnet", "is not a release for mainnet"),
-        ("", None, "known are v10"),
+        ("", None, "expected one of v10"),
     ],
 )
 def test_a_name_that_is_no_release_is_refused_with_those_that_are(name: str, network: str | None, words: str) -> None:

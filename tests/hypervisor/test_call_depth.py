@@ -1,4 +1,4 @@
-"""How deep calls nest, on which threads, what an interrupt leaves, and memory over the live calls."""
+"""Depth of nested calls, their threads, interrupts, and memory of active calls."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ METHOD = MethodNumber(2)
 
 
 def recursing(notes: Notes, then: Callable[[Kernel], None] | None = None) -> Script:
-    """Calls itself until the machine refuses."""
+    """Return a script that calls itself until the machine rejects it."""
 
     def script(kernel: Kernel, _params: BlockId) -> None:
         try:
@@ -74,7 +74,7 @@ def test_a_refused_depth_costs_nothing_and_a_bare_send_counts_as_a_call() -> Non
 def test_a_refused_depth_keeps_the_limit_of_its_call_before_version_21(network: int, stays: bool) -> None:
     """ref-fvm v3.14.1 call_manager/default.rs `send` returns before `pop_limit`; v4.8.4 `call_actor` pops always.
 
-    Whoever returns next closes the forgotten frame in place of its own, and what lies outside is never added up again.
+    The next return closes the leftover frame instead of its own, and the use outside of it is never added.
     """
     world, notes = World(network), Notes()
 
@@ -92,7 +92,7 @@ def test_a_refused_depth_keeps_the_limit_of_its_call_before_version_21(network: 
     assert result.exit_code == 0
     ((before, after),) = notes.items
     assert after == (5_000 * 1_000 if stays else before)
-    # With the frame goes all that was used outside: inclusion and a thousand invocations.
+    # The gas used outside of the frame is lost: inclusion and a thousand invocations.
     assert (result.gas_used == 1_000) is stays
 
 
@@ -159,7 +159,7 @@ def test_an_interrupt_ends_the_message_and_leaves_the_state_as_it_was() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         give_up = time.monotonic() + 20
         try:
-            while time.monotonic() < give_up:  # as a guest in an endless loop, that pays as it goes
+            while time.monotonic() < give_up:  # like a guest in an endless loop that is charged continuously
                 kernel.gas.charge("Test", 1)
         except OutOfGas:
             ended.set()
@@ -218,7 +218,7 @@ def test_an_instance_grows_to_512_mib_and_all_of_them_to_2_gib() -> None:
     assert budget.grow(5, 5)
 
 
-# --- blocks that callers hand over ------------------------------------------------------------------------------------
+# --- blocks passed by callers -----------------------------------------------------------------------------------------
 
 
 def test_a_call_manager_takes_calls_from_outside_any_actor() -> None:

@@ -1,4 +1,4 @@
-"""Calls with a gas limit of their own, and calls that may only read."""
+"""Calls with their own gas limit, and read-only calls."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_limit_counts_everything_from_the_look_at_the_receiver_on() -> None:
 
     def parent(kernel: Kernel, _params: BlockId) -> None:
         notes.add(kernel.send(child_at, METHOD, gas_limit=exact - 1).exit_code)
-        # the first attempt was taken back, and its look at the receiver with it
+        # the first attempt was rolled back, including its lookup of the receiver
         notes.add(kernel.send(child_at, METHOD, gas_limit=exact).exit_code)
 
     assert world.send(world.actor(parent)).exit_code == 0
@@ -83,7 +83,7 @@ def test_running_out_unwinds_to_the_nearest_limit_whose_caller_has_gas() -> None
     leaf = world.actor(charging(10**12))
 
     def middle(kernel: Kernel, _params: BlockId) -> None:
-        kernel.send(leaf, METHOD)  # no limit of its own: goes down with the caller's
+        kernel.send(leaf, METHOD)  # without its own limit: fails with the caller's
         notes.add("the middle went on")
 
     middle_at = world.actor(middle)
@@ -103,7 +103,7 @@ def test_nested_limits_never_exceed_the_outer_one() -> None:
         kernel.send(leaf, METHOD, gas_limit=100_000_000)
 
     world.send(world.actor(sends(world.actor(middle), gas_limit=2_000_000)))
-    # the middle's look and call, then the leaf's
+    # the lookup and call of the middle, then of the leaf
     assert notes.items == [(2_000_000 - 575_000 - 575_000) * GAS]
 
 

@@ -1,4 +1,4 @@
-"""What a call that fails takes back, and what it does not."""
+"""State that a failed call rolls back, and state that it does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money, parameters and returns between actors: order of charges, refusals, links."""
+"""Value transfers, parameters and returns between actors: order of charges, errors, links."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_charges_of_a_call_with_value_come_in_the_networks_order() -> None:
     names = charges(recorder)
     assert names[0][0] == "OnChainMessage"
     assert names[1:] == [
-        ("OnMethodInvocation", INVOKE),  # of the first actor, which the message may look at for free
+        ("OnMethodInvocation", INVOKE),  # the message's receiver, whose lookup is free
         ("OnActorLookup", LOOKUP),
         ("OnValueTransfer", TRANSFER),
         ("OnActorUpdate", UPDATE),  # from

@@ -1,4 +1,4 @@
-"""What a commit writes, and what it leaves out."""
+"""The blocks that a commit writes."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ def test_a_tracer_hears_of_a_commit(runtime: ScriptedRuntime, bundle: Bundle) ->
 
 
 class Full(StoreError):
-    """No space left on the device."""
+    """A device without free space."""
 
 
 class StubbornStore(MemoryStore):
-    """Refuses commits while it is told to."""
+    """A store that rejects commits while a flag is set."""
 
     refusing = False
 

@@ -1,6 +1,7 @@
-"""Accounts and placeholders that come into being because somebody sends to their address.
+"""Accounts and placeholders created by a send to their address.
 
-2,700,000 gas for storing an actor, looking up and assigning its address; then a look and a change of the new actor.
+The charge is 2,700,000 gas for storing an actor, and looking up and assigning its address, followed by a lookup and an
+update of the new actor.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def test_a_send_to_a_new_key_makes_an_account(address: Address) -> None:
     world = World()
     result = world.machine.apply(world.message(address, METHOD_SEND, value=TokenAmount(5)), 0)
     assert result.exit_code == 0
-    # the constructor is called once, and it is only a call: no look, no transfer
+    # the constructor is called once, without a lookup or transfer
     assert result.gas_used == 560_663 + CREATE + LOOKUP + UPDATE + INVOKE + TRANSFER
     assert world.tree.lookup_id(address) == FIRST_NEW
     assert world.tree.get_actor(FIRST_NEW) == ActorState(
@@ -166,7 +167,7 @@ def test_an_actor_may_make_accounts_and_sees_them_at_once() -> None:
         seen.append(kernel.calls.actors_created)
 
     assert world.send(world.actor(script, balance=2)).exit_code == 0
-    # the actor itself is changed as well, by the transfer
+    # the transfer updates the actor too
     assert seen == [(CREATE + LOOKUP + 2 * UPDATE + TRANSFER) * GAS, (FIRST_NEW, 0), NEW_ETH, 0]
 
 

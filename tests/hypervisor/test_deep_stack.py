@@ -1,4 +1,4 @@
-"""Work on threads with large stacks: results, errors and interrupts come back, and nothing is left running."""
+"""Work on threads with large stacks: results, errors, interrupts, and cleanup."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def never() -> None:
 
 
 def threads() -> set[str]:
-    """The threads of this process, as the operating system knows them."""
+    """Return the number of threads of this process according to the operating system."""
     return set(os.listdir("/proc/self/task"))
 
 
@@ -94,7 +94,7 @@ def test_the_stack_size_of_other_threads_is_left_alone() -> None:
 @linux_only
 def test_where_the_process_may_start_no_thread_it_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
-        raise RuntimeError("can't start new thread")  # what Python makes of EAGAIN
+        raise RuntimeError("can't start new thread")  # how Python reports EAGAIN
 
     monkeypatch.setattr(deep_stack, "start_new_thread", refused)
     with pytest.raises(MemoryError, match="64 MiB for a nested call"):
@@ -137,7 +137,7 @@ def test_a_result_and_an_error_are_not_kept() -> None:
 
         with pytest.raises(ValueError):
             stacks.run(fail, never)
-        for _ in range(100):  # the other thread lets go of the frame a moment after the result is there
+        for _ in range(100):  # the other thread drops the frame shortly after returning the result
             if Kept.alive <= 1:
                 break
             time.sleep(0.01)
@@ -156,7 +156,7 @@ def test_a_forked_process_starts_threads_of_its_own() -> None:
         try:
             os._exit(stacks.run(lambda: 7, never))
         finally:
-            os._exit(1)  # whatever happens, the child is no second process that runs these tests
+            os._exit(1)  # the child must never continue to run the tests
     for _ in range(500):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -169,12 +169,12 @@ def test_a_forked_process_starts_threads_of_its_own() -> None:
 
 
 class Alarm(BaseException):
-    """What the alarm clock raises on the main thread: like KeyboardInterrupt, but pytest does not stop for it."""
+    """Raised by the alarm signal on the main thread: like KeyboardInterrupt, which would stop pytest."""
 
 
 @pytest.fixture
 def alarm() -> Iterator[None]:
-    """SIGALRM raises on the main thread wherever that is in `hypervisor.deep_stack`, and nowhere else."""
+    """Let SIGALRM raise on the main thread, only while it executes `hypervisor.deep_stack`."""
 
     def ring(_signal: int, frame: FrameType | None) -> None:
         if frame is not None and frame.f_code.co_filename == deep_stack.__file__:
@@ -240,7 +240,7 @@ def test_an_interrupt_at_any_moment_leaves_no_work_running() -> None:
 
 
 class InterruptedQueue:
-    """A worker's queue at whose first job an interrupt comes, before the job is handed over or just after."""
+    """A worker's queue with an interrupt at the first job, just before or after it is queued."""
 
     def __init__(self, queue: Any, before: bool) -> None:
         self.queue, self.before, self.interrupted = queue, before, False

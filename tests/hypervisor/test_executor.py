@@ -1,6 +1,6 @@
-"""The sender's checks, prepaid gas, and who gets what of it.
+"""Preflight checks, gas prepayment and settlement.
 
-Figures: inclusion costs 560,663 gas and 1,300 a byte; a transfer 6,000; a first change of an actor 475,000.
+Figures: inclusion costs 560,663 gas plus 1,300 per byte, a transfer 6,000, the first update of an actor 475,000.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def apply(world: World, message: Message) -> ApplyResult:
 
 
 def priced(world: World, to: Address, gas_limit: int = 2_000_000, **fields: object) -> Message:
-    """A message with a fee cap of twice the base fee."""
+    """Return a message with a fee cap of twice the base fee."""
     fees = {"gas_limit": Gas(gas_limit), "gas_fee_cap": TokenAmount(2 * BASE_FEE), "gas_premium": TokenAmount(7)}
     return world.message(to, **{"method": METHOD_SEND, **fees, **fields})  # type: ignore[arg-type]
 
@@ -62,7 +62,7 @@ def priced(world: World, to: Address, gas_limit: int = 2_000_000, **fields: obje
 
 
 def refuses(world: World, message: Message, code: int, penalty: int) -> None:
-    """The message is refused with this code: an empty receipt, a penalty for the miner, and nothing has changed."""
+    """Assert that the message fails with this code: empty receipt, miner penalty, unchanged state."""
     before = world.machine.root
     result = apply(world, message)
     assert (result.exit_code, result.return_data, result.gas_used) == (code, b"", 0)
@@ -179,7 +179,7 @@ def test_the_first_message_of_an_ethereum_address_makes_its_placeholder_an_accou
     assert result.exit_code == 0
     assert account is not None
     assert (account.code, account.nonce, account.delegated_address) == (world.code("ethaccount"), 1, NEW_ETH)
-    # and it persists when the message itself fails
+    # also if the message itself fails
     assert apply(world, replace(message, nonce=1, value=TokenAmount(2 * FIL))).exit_code == 6
     again = world.machine.actor(NEW_ETH)
     assert again is not None
@@ -246,7 +246,7 @@ def test_a_receiver_that_nobody_is_and_no_send_creates_is_invalid_with_exit_5() 
     for to in (Address.actor(b"nobody"), Address.id(99_999), Address.delegated(32, b"x")):
         world = world_at()
         result = apply(world, priced(world, to, value=TokenAmount(1)))
-        # the look at f099999 is free: it is the message's receiver
+        # the lookup of f099999 is free, since it is the message's receiver
         assert (result.exit_code, result.gas_used) == (5, INCLUSION)
 
 
@@ -324,7 +324,7 @@ def test_gas_money_without_a_place_to_go_is_fatal_and_takes_the_message_back(mis
     to = world.actor()
     world.tree.delete_actor(missing)
     before = world.machine.root
-    with pytest.raises(Fatal, match="nowhere to go"):
+    with pytest.raises(Fatal, match="cannot credit"):
         apply(world, priced(world, to, value=TokenAmount(5)))
     assert world.machine.root == before
     assert world.tree.flush() == before  # no transaction is left open

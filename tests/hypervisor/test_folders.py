@@ -1,4 +1,4 @@
-"""State folders: what they remember, and those that are refused."""
+"""State folders: records, and folders that are rejected."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_folder_remembers_state_network_epoch_and_installed_code(
         assert (again.context.network.number, again.context.epoch, again.context.timestamp) == (24, 77, 2310)
         assert again.create(code).id == created.id + 2
         assert runtime.invoked[-1].method == 1
-        assert len(runtime.invoked) == 1  # no constructor of a singleton has run again
+        assert len(runtime.invoked) == 1  # the constructors of the singletons have not run again
 
 
 def test_what_was_not_flushed_is_gone(tmp_path: Path, runtime: ScriptedRuntime, bundle: Bundle) -> None:
@@ -87,7 +87,7 @@ GOOD_RECORD = {"rules": "filecoin", "network": 28, "epoch": 0, "timestamp": 0, "
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        (encode({**GOOD_RECORD, "rules": "ethereum"}), "rules 'ethereum': it cannot be opened under 'filecoin'"),
+        (encode({**GOOD_RECORD, "rules": "ethereum"}), "rules 'ethereum' and cannot be opened under 'filecoin'"),
         (encode({**GOOD_RECORD, "rules": "later", "network": 99}), "rules 'later'"),
         (encode({**GOOD_RECORD, "network": 99}), "nv99 is not known"),
         (encode({**GOOD_RECORD, "network": [28]}), "cannot be read"),

@@ -1,4 +1,4 @@
-"""The gas tracker: unsigned 64-bit milligas that saturate, frames, and what running out leaves behind."""
+"""The gas tracker: saturating unsigned 64-bit milligas, frames, and state after running out of gas."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_every_charge_is_told_by_its_name_also_the_one_that_fails() -> None:
 
 
 class ReferenceTracker:
-    """The rule sheet, word for word, in unsigned 64-bit numbers."""
+    """A literal implementation of the rules with unsigned 64-bit numbers."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.used = limit, 0

@@ -1,4 +1,4 @@
-"""Who gets what of the prepaid gas: the tables of ref-fvm's and lotus' own tests, and conservation of money."""
+"""Distribution of prepaid gas: tables of ref-fvm's and lotus' tests, and conservation of the total."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_prepaid_money_is_split_as_on_the_network(
 
 
 def test_a_miner_pays_for_burnt_overestimation_that_the_fee_cap_does_not_cover() -> None:
-    # base fee 10, cap 6: (10 - 6) * 100 used, and (10 - 6) * 20 burnt of the 50 left
+    # base fee 10, cap 6: (10 - 6) * 100 used, plus (10 - 6) * 20 burnt of the remaining 50
     outputs = gas_outputs(100, 150, 10, 6, 1)
     assert outputs.miner_penalty == 4 * 100 + 4 * 20
     assert outputs.over_estimation_burn == 6 * 20

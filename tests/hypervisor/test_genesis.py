@@ -1,4 +1,4 @@
-"""The first state: singletons, system accounts, the accounts that somebody wants, and the constructors' parameters."""
+"""The initial state: singletons, system accounts, requested accounts, and the constructors' parameters."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_the_same_genesis_is_the_same_root_and_another_name_another() -> None:
 
 def test_constructors_are_called_with_what_the_network_calls_them() -> None:
     params = dict(Genesis.constructors())
-    assert params[ActorID(2)].hex() == "40"  # no power was realised yet
-    # cron's table is the network's: its state has this CID on every network
+    assert params[ActorID(2)].hex() == "40"  # no realised power yet
+    # the cron table of the network, whose state has this CID on every network
     [entries] = [encode([[[b"\x00\x04", 5], [b"\x00\x05", 9]]])]
     assert params[ActorID(3)] == entries
     assert cid_of(params[ActorID(3)]) == parse_cid("bafy2bzacebs5dwwxmsjmzvoqcamx3qtl2x5qpqgpqxgnzl7scccmbvd37ulvs")

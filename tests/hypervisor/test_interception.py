@@ -1,4 +1,4 @@
-"""Who stands between the calls of a message: what it sees, what it may answer and change, and what it costs nobody."""
+"""Interceptors: the calls they see, and how they respond to or change them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METHOD = MethodNumber(2)
 
 @dataclass
 class Watcher:
-    """Keeps what it sees; `change` answers or changes the calls of an actor."""
+    """Records the calls it sees; `change` responds to or changes the calls of an actor."""
 
     change: Callable[[CallManager, Call, Callable[[Call], CallResult]], CallResult] | None = None
     seen: list[tuple[ActorID, int]] = field(default_factory=list)

@@ -1,6 +1,6 @@
-"""Migrations of states with many actors: what is rewritten, what memory it takes, what is told meanwhile.
+"""Migration of states with many actors: rewritten nodes, memory and progress reports.
 
-`make migration` does the same with a million of them.
+`make migration` does the same with a million actors.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def machine() -> Iterator[Hypervisor]:
 
 
 def add(machine: Hypervisor, kind: str, count: int = COUNT) -> None:
-    """Actors of a kind, flushed, and a tree that holds none of them."""
+    """Add actors of a type, flush, and return a tree without cached actors."""
     code = machine.manifest.code(kind)
     for number in range(count):
         machine.state_tree.set_actor(ActorID(FIRST + number), ActorState(code, balance=TokenAmount(number)))
@@ -59,7 +59,7 @@ def test_every_actor_is_looked_at_and_progress_is_told(machine: Hypervisor) -> N
 
 
 def test_nodes_in_which_nothing_changes_are_not_written_and_not_kept(machine: Hypervisor) -> None:
-    """A walk that keeps all actors takes some 500 bytes for each, 6 MB here."""
+    """A walk that keeps all actors needs about 500 bytes per actor, 6 MB here."""
     add(machine, "ethaccount")
     old, new = (manifest.code("reward") for manifest in (machine.manifest, Bundle.embedded("v19").manifest))
     pending = len(machine.store.pending)
@@ -70,7 +70,7 @@ def test_nodes_in_which_nothing_changes_are_not_written_and_not_kept(machine: Hy
     finally:
         tracemalloc.stop()
     assert most < 1_000_000
-    assert len(machine.store.pending) - pending < 6  # on the path to the one that changed, and the root
+    assert len(machine.store.pending) - pending < 6  # the path to the changed actor, and the root
 
 
 def test_an_exchange_that_meets_a_malformed_actor_leaves_the_tree_as_it_was(machine: Hypervisor) -> None:

@@ -1,4 +1,4 @@
-"""The machine: opening, trials, user code, forks, snapshots, committing."""
+"""The machine: opening, trials, user code, forks, snapshots, commits."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ STATE = encode(["kept"])
 
 
 def send(machine: Hypervisor, to: Address, method: int = METHOD_SEND, value: int = 0) -> int:
-    """Apply a message from `SENDER` with its next nonce; the exit code."""
+    """Apply a message from `SENDER` with its next nonce, and return the exit code."""
     sender = machine.actor(SENDER)
     assert sender is not None
     message = Message(to, SENDER, sender.nonce, TokenAmount(value), MethodNumber(method))
@@ -59,7 +59,7 @@ def balance(machine: Hypervisor, address: Address) -> int:
 
 
 def writing(data: bytes) -> Script:
-    """A script that makes a block its state."""
+    """Return a script that makes a block its state."""
 
     def script(kernel: Kernel, _params: BlockId) -> None:
         kernel.self_.set_root(kernel.ipld.link(kernel.ipld.create(DAG_CBOR, data)))
@@ -111,7 +111,7 @@ def test_contracts_run_in_the_evm_runtime_unless_the_bundles_own_actor_is_asked_
 
 
 def test_our_own_bundle_has_no_evm_actor_of_its_own() -> None:
-    with pytest.raises(InvalidInput, match="no EVM actor of its own"):
+    with pytest.raises(InvalidInput, match="no WASM EVM actor"):
         Hypervisor.open(evm="official")
 
 
@@ -152,7 +152,7 @@ def test_a_machine_at_a_foreign_state_has_the_empty_state_of_new_actors(runtime:
     assert base.get(EMPTY_ARRAY_CID) == b"\x80"
 
 
-# --- calls that keep nothing ------------------------------------------------------------------------------------------
+# --- calls without effects --------------------------------------------------------------------------------------------
 
 
 def message_of_the_system(to: Address, method: int = 2, **fields: object) -> Message:
@@ -297,7 +297,7 @@ def test_a_fork_and_its_origin_do_not_see_each_other(machine: Hypervisor) -> Non
 
 
 def test_a_reader_shares_no_tracer(machine: Hypervisor) -> None:
-    """It belongs to one thread, and the reader to another."""
+    """The tracer belongs to one thread, the reader to another."""
     events: list[object] = []
 
     class Listening:

@@ -1,4 +1,4 @@
-"""The HTML of views for notebooks: escaped, folded, cut with a word about the rest."""
+"""HTML views for notebooks: escaping, folding and truncation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VOID = {"br"}
 
 
 class Page(HTMLParser):
-    """What tags a fragment has, and whether each is closed."""
+    """A parser that collects the tags of a fragment and checks that they are closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

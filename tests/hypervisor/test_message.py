@@ -1,6 +1,6 @@
-"""Messages, signed messages and receipts: their bytes on the wire, their CIDs, and what is refused.
+"""Messages, signed messages and receipts: encodings, CIDs, and invalid input.
 
-Expected bytes and CIDs: the network's serialization vectors and the test vectors of Zondax' signing tools.
+Expected bytes and CIDs are from the network's serialization vectors and the test vectors of Zondax' signing tools.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def test_a_bls_message_goes_by_the_cid_of_the_bare_message() -> None:
 
 
 def test_only_signatures_that_are_carried_count_in_the_length_on_chain() -> None:
-    # one array head, two bytes of byte string head, the type, 65 bytes
+    # an array head, a byte string head of two bytes, the type, 65 bytes
     assert SECP_SIGNED.chain_length() == len(SECP_SIGNED.message.to_cbor()) + 69
     assert BLS_SIGNED.chain_length() == len(BLS_SIGNED.message.to_cbor())
     delegated = replace(SECP_SIGNED, signature=Signature(SignatureType.DELEGATED, bytes(65)))

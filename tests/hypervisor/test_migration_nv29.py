@@ -1,4 +1,4 @@
-"""The migration to network version 29: what reward and market have afterwards, and what is refused."""
+"""The migration to network version 29: resulting states of reward and market, and rejected states."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def fields_of(machine: Hypervisor, actor: ActorID) -> list[object]:
 
 
 def test_reward_keeps_what_it_has_and_gets_streams(machine: Hypervisor) -> None:
-    """The layout of 15 fields, and 5 % * 10^18 attoFIL of weight as the facts of FIP-0118 have it."""
+    """The layout has 15 fields; the weight is 5 % * 10^18, as specified in FIP-0118."""
     before = fields_of(machine, REWARD_ACTOR)
     upgrade(machine)
     after = fields_of(machine, REWARD_ACTOR)
@@ -97,7 +97,7 @@ def test_every_actor_has_the_code_of_its_kind(machine: Hypervisor) -> None:
     ],
 )
 def test_each_network_has_its_ramp(machine: Hypervisor, network: str, slope: int, timelock: int) -> None:
-    """The slopes are those that forest and go-state-types print for their networks."""
+    """The slopes are those printed by forest and go-state-types for their networks."""
     settings = STREAM_SETTINGS.get(network, DEVELOPMENT)
     there = replace(settings, authority=ALICE, writer=ALICE, recipient=ALICE)
     (miners, second), _ = first_streams(machine.state_tree, there, 7, machine.manifest)
@@ -113,7 +113,7 @@ def test_without_a_ramp_there_is_the_miners_stream_alone(machine: Hypervisor) ->
 
 
 def test_a_reward_is_split_from_the_next_epoch_on(machine: Hypervisor) -> None:
-    """At the first epoch 95 % are the miner's; twenty epochs later one per cent less (20 * 0.05 %)."""
+    """In the first epoch miners get 95 %; twenty epochs later one per cent less (20 * 0.05 %)."""
     miner = _miner(machine)
     upgrade(machine)
     for epoch, percent in ((11, 95), (31, 94)):
@@ -153,7 +153,7 @@ def test_a_state_that_was_migrated_already_is_refused(machine: Hypervisor) -> No
     upgrade(machine)
     root = machine.root
     machine.advance(network=NV28)
-    with pytest.raises(InvalidInput, match="the state of the reward actor has 15 fields, 11 expected"):
+    with pytest.raises(InvalidInput, match="the state of the reward actor has 15 fields, expected 11"):
         machine.upgrade(NV29, Bundle.embedded().manifest, SETTINGS)
     assert machine.root == root
 
@@ -161,7 +161,7 @@ def test_a_state_that_was_migrated_already_is_refused(machine: Hypervisor) -> No
 def test_a_state_without_a_market_is_refused(machine: Hypervisor) -> None:
     machine.state_tree.delete_actor(MARKET_ACTOR)
     root = machine.root
-    with pytest.raises(InvalidInput, match="the state has no actor f05"):
+    with pytest.raises(InvalidInput, match="actor f05, whose state the upgrade changes, does not exist"):
         upgrade(machine)
     assert machine.root == root
 
@@ -171,7 +171,7 @@ def test_a_damaged_reward_state_is_refused(machine: Hypervisor) -> None:
     assert state is not None
     head = put_object(machine.store, {"not": "a tuple"})
     machine.state_tree.set_actor(REWARD_ACTOR, state.with_head(head))
-    with pytest.raises(InvalidInput, match="the state of the reward actor has no list of fields, 11 expected"):
+    with pytest.raises(InvalidInput, match="the state of the reward actor has no fields, expected 11"):
         upgrade(machine)
 
 

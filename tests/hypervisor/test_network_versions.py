@@ -1,4 +1,4 @@
-"""Network versions are rows: no other module compares their numbers, and one more row is a network of that version."""
+"""Network versions are rows: no other module compares version numbers, and a new row defines a new version."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ A_VERSION = re.compile(
     r"(^|[._])(row\.number|upgrades\.first|(upgrade|each|before|after)\.version)$",
     re.IGNORECASE,
 )
-"""How an expression ends that is a network version, or the number of one: also in a row of the table, or a plan."""
+"""Pattern of expressions that denote a network version or its number, also in a table row or a plan."""
 ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 NUMBERS = range(min(NETWORK_VERSIONS), max(NETWORK_VERSIONS) + 2)
 IN_A_NUMBER = re.compile(r"(^|[._])(network|version|nv)\b|\.number\b", re.IGNORECASE)
-"""What an expression has in it that may be the number of a version, where the other side looks like one."""
+"""Pattern of expressions that may be a version number if the other operand is one."""
 
 
 def comparisons(source: str) -> Iterator[int]:
-    """The lines of a module in which a network version is compared with a number, or two are ordered."""
+    """Return the lines of a module that compare a network version with a number, or order two versions."""
     tree = ast.parse(source)
     constants = {
         name.id
@@ -65,7 +65,7 @@ def comparisons(source: str) -> Iterator[int]:
 
 
 def _is_number(node: ast.expr, constants: set[str]) -> bool:
-    """Whether an expression is a version's number as it stands, or a collection or range of such."""
+    """Return True if an expression is a literal version number, or a collection or range of such."""
     if isinstance(node, ast.Constant):
         return type(node.value) is int and node.value in NUMBERS
     if isinstance(node, ast.Name):
@@ -116,7 +116,7 @@ def test_what_compares_no_network_versions_is_left_alone(fine: str) -> None:
 
 
 def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A made-up version that counts full blocks again and loses an opcode; its states are those of the one before."""
+    """A synthetic version with the base fee rule of full blocks and one opcode less; its state layout is unchanged."""
     newest = NETWORK_VERSIONS[max(NETWORK_VERSIONS)]
     made_up = newest.successor(base_fee=BaseFee.FULLNESS, evm=newest.evm - {"CLZ"}, layouts=Layouts.KEPT)
     monkeypatch.setitem(NETWORK_VERSIONS, made_up.number, made_up)
@@ -127,11 +127,11 @@ def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch
         counter.send("increment")
         assert counter.call("number") == 1
         network.send_native(network.accounts[1].native, value=1, gas_limit=9_000_000_000)
-        # By hand: nine tenths of a block are four fifths above a half, of an eighth of 100.
+        # By hand: nine tenths of a block is four fifths above the target of a half; times an eighth of 100.
         assert network.base_fee == 110
     with Network(network=newest.number, clock=Clock()) as network:
         heights = state_get_network_params(Node(network))["ForkUpgradeParams"]
-        assert heights["UpgradeXxHeight"] == 9_999_999_999  # lotus: an upgrade that is not planned
+        assert heights["UpgradeXxHeight"] == 9_999_999_999  # lotus: an unscheduled upgrade
         manifest = network.machine.manifest
         network.upgrade(made_up.number)
         network.send_native(network.accounts[1].native, value=1, gas_limit=9_000_000_000)
@@ -140,7 +140,7 @@ def test_a_row_more_is_a_network_of_that_version(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_an_upgrade_does_with_states_is_not_inherited() -> None:
-    """Else a version behind nv29 would split the rewards once more."""
+    """Otherwise a version after nv29 would split the rewards again."""
     assert NV29.layouts is Layouts.STREAMS
     assert NV29.successor().layouts is Layouts.UNKNOWN
 
@@ -149,9 +149,9 @@ def test_a_version_whose_actors_this_project_lacks_needs_a_bundle(monkeypatch: p
     newest = NETWORK_VERSIONS[max(NETWORK_VERSIONS)]
     added = newest.successor(actors=newest.actors + 1)
     monkeypatch.setitem(NETWORK_VERSIONS, added.number, added)
-    with pytest.raises(BundleError, match=f"no built-in actors v{added.actors} of its own: name a bundle"):
+    with pytest.raises(BundleError, match=f"does not include built-in actors v{added.actors}; pass a bundle"):
         Network(network=added.number, clock=Clock())
-    with pytest.raises(InvalidInput, match=f"nv{added.number} changes the layouts of their states"):
+    with pytest.raises(InvalidInput, match=f"nv{added.number} changes the layout of their states"):
         Network(network=newest.number, clock=Clock(), upgrades={1: (added.number, f"own-v{newest.actors}")})
     with pytest.raises(InvalidInput, match=f"our own bundle runs on nv21 to nv{added.number}, not on nv18"):
         Network(network=18, clock=Clock())

@@ -1,4 +1,4 @@
-"""A thing of the process is made once, however many threads ask for it at the same time."""
+"""`once` computes a value a single time, even with concurrent callers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_threads_that_ask_at_once_have_the_same() -> None:
 
     @once
     def thing() -> object:
-        """A thing."""
+        """Return a new object."""
         threading.Event().wait(0.05)
         made.append(object())
         return made[-1]
@@ -27,7 +27,7 @@ def test_threads_that_ask_at_once_have_the_same() -> None:
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(ask, range(4))) == made * 4
     assert len(made) == 1
-    assert thing.__doc__ == "A thing."
+    assert thing.__doc__ == "Return a new object."
     thing.cache_clear()
     assert thing() is made[1]
 

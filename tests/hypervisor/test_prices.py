@@ -1,4 +1,4 @@
-"""Price lists: figures of ref-fvm's three lists, written out by hand in gas, and which network version has which."""
+"""Price lists: values of ref-fvm's three lists, written out by hand in gas, and the list of each network version."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_calls_pay_for_links_since_version_21() -> None:
 
 
 def test_opening_and_creating_ten_bytes_cost_a_hundred_gas() -> None:
-    # ref-fvm's own test of the two formulas
+    # from ref-fvm's test of the two formulas
     for prices in ALL:
         assert prices.block_open(10, 0) == prices.block_create(10, 0) == 100 * GAS
 

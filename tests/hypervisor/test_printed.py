@@ -1,4 +1,4 @@
-"""Values print as people write them, a `repr` fits a line, and what prints as text stays a number where it is used."""
+"""String forms of values, length limits of `repr`, and conversion of printing types to plain numbers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_balance_a_root_and_a_cid_print_as_text(machine: Hypervisor) -> None:
 
 
 def test_an_ethereum_address_prints_with_its_checksum() -> None:
-    # EIP-55's own example
+    # from EIP-55
     address = PrintedAddress(EthAddress(bytes.fromhex("5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")))
     assert str(address) == repr(address) == "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 
@@ -103,7 +103,7 @@ def test_an_amount_that_is_handed_in_again_is_a_plain_number_inside(machine: Hyp
 
 
 def large(kind: Any, name: str) -> Any:
-    """The largest, most hostile value for a field of an event."""
+    """Return the largest, most hostile value for a field of an event."""
     known = {
         "from_": ActorID(1 << 63),
         "params": bytes(1 << 20),

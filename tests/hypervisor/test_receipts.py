@@ -1,4 +1,4 @@
-"""Receipts of every ending, what an actor is handed, implicit messages, lengths on chain."""
+"""Receipts of all kinds of results, parameters of actors, implicit messages, lengths on chain."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_call_that_cannot_be_made_has_the_exit_code_of_its_reason(number: Erro
 
 
 class Broken(StoreError):
-    """The medium under the store is gone."""
+    """A store whose medium fails."""
 
 
 def test_an_error_of_the_store_is_raised_and_leaves_the_state_as_it_was() -> None:

@@ -1,4 +1,4 @@
-"""A cache that drops what was used longest ago, and that several threads share."""
+"""A thread-safe LRU cache."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypervisor.recent import Recent
 
 
 def test_what_two_threads_make_at_once_is_the_first_ones_and_is_counted_once() -> None:
-    """Neither has found it; the second one comes with its own when the first has kept its."""
+    """Both miss; the second one offers its value after the first has cached its own."""
     cache: Recent[str, object] = Recent(250)
     first, second, other = object(), object(), object()
     assert cache.get("shared") is None

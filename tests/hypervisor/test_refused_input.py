@@ -1,4 +1,4 @@
-"""Messages and states that nobody should have made: refused in words, with nothing changed."""
+"""Malformed messages and states: rejected with an error, and without any change."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def machine() -> Hypervisor:
         ({"nonce": True}, "nonce is True"),
         ({"value": 1.5}, "value is 1.5"),
         ({"params": "x"}, "params is str"),
-        ({"to": "f01"}, "between addresses"),
+        ({"to": "f01"}, "must be addresses"),
     ],
 )
 @pytest.mark.parametrize("how", [Hypervisor.apply, Hypervisor.apply_implicit])
@@ -65,7 +65,7 @@ def test_a_length_on_chain_is_not_negative(machine: Hypervisor) -> None:
 
 
 def tree_with(fields: Any) -> StateTree:
-    """A state tree whose actor f0100 is `fields`."""
+    """Return a state tree whose actor f0100 is `fields`."""
     store = MemoryStore()
     actors = Hamt(store, None, 5)
     actors.set(b"\x00\x64", fields)
@@ -105,7 +105,7 @@ def test_an_address_that_leads_to_no_id_is_fatal(machine: Hypervisor, target: An
     if target is None:
         assert tree.lookup_id(BOB) is None
         return
-    with pytest.raises(Fatal, match="leads to"):
+    with pytest.raises(Fatal, match="is not an actor ID"):
         tree.lookup_id(BOB)
 
 

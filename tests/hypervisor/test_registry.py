@@ -1,4 +1,4 @@
-"""Which runtime executes a code CID, and what happens where it is not installed."""
+"""Selection of the runtime for a code CID, and missing runtimes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_runtime_is_built_once_when_it_is_first_needed_with_the_machines_optio
 
 
 class Before:
-    """A runtime that stands before another one."""
+    """A runtime that wraps another one."""
 
     def __init__(self, behind: Runtime) -> None:
         self.behind = behind
@@ -88,7 +88,7 @@ def test_a_runtime_that_nobody_installed_is_an_error_that_says_what_to_install()
     registry = Registry(RuntimeServices(), {CODE: "jvm"})
     with pytest.raises(
         RuntimeUnavailable,
-        match=f"runtime 'jvm', which code {show(CODE)} asks for, is not installed.*hypervisor.runtimes",
+        match=f"runtime 'jvm', required by code {show(CODE)}, is not installed.*hypervisor.runtimes",
     ):
         registry.runtime_for(CODE)
 
@@ -110,7 +110,7 @@ def test_a_message_to_code_without_a_runtime_is_taken_back() -> None:
 
 
 def test_threads_that_need_a_runtime_at_once_have_the_same() -> None:
-    """Each would have its own caches, and a machine that is wrapped meanwhile another one than its reader."""
+    """Otherwise each has separate caches, and a machine wrapped meanwhile uses a different one than its reader."""
     everyone, built = threading.Barrier(4), list[ScriptedRuntime]()
 
     def build(_: RuntimeServices) -> ScriptedRuntime:

@@ -1,4 +1,4 @@
-"""CommD: commitments of zero pieces as go-commp-utils lists them, and a sector that was sealed on the main network."""
+"""CommD: commitments of zero pieces from go-commp-utils, and a sector sealed on the main network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ZERO_PIECES = {  # go-commp-utils zerocomm: bytes -> commitment
     4 << 30: "66ce05a3667552cf45c02bcc4e8392919bdeac35de2ff56271848e9f7b675107",
 }
 
-# Sector 139074 of f01392893, as its storage provider reported it (go-commp-utils' own test)
+# Sector 139074 of f01392893, as reported by its storage provider (from go-commp-utils' tests)
 SECTOR = "baga6ea4seaqiw3gbmstmexb7sqwkc5r23o3i7zcyx5kr76pfobpykes3af62kca"
 PIECES = [
     (256 * MIB, "baga6ea4seaqknzm22isnhsxt2s4dnw45kfywmhenngqq3nc7jvecakoca6ksyhy"),
@@ -75,7 +75,7 @@ def test_every_seal_has_its_sector_size(proof_type: int, size: int | None) -> No
 
 
 def node(left: bytes, right: bytes) -> bytes:
-    """sha2-256 with the two top bits of the last byte cleared."""
+    """Return sha2-256 with the two top bits of the last byte cleared."""
     digest = hashlib.sha256(left + right).digest()
     return digest[:31] + bytes([digest[31] & 0x3F])
 

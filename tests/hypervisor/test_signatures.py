@@ -1,5 +1,8 @@
-"""Signatures against ones that others made: the network's serialization vectors, Zondax' signing tools, Ethereum's
-recovery test, py_ecc, and the deals that storage clients signed on the main network (in the official vectors)."""
+"""Signatures by other implementations.
+
+From the network's serialization vectors, Zondax' signing tools, Ethereum's recovery test, py_ecc, and the deals that
+storage clients signed on the main network (in the official vectors).
+"""
 
 from __future__ import annotations
 
@@ -114,7 +117,7 @@ _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
         SECP_SIGNATURE[:32] + _ORDER.to_bytes(32, "big") + b"\x00",
         bytes(32) + SECP_SIGNATURE[32:],
         SECP_SIGNATURE[:32] + bytes(33),
-        (5).to_bytes(32, "big") + SECP_SIGNATURE[32:],  # 5 is no x of the curve
+        (5).to_bytes(32, "big") + SECP_SIGNATURE[32:],  # 5 is not an x coordinate on the curve
         b"\xff" * 65,
     ],
     ids=["empty", "64", "zeros", "66", "v 4", "v 27", "r = n", "s = n", "r = 0", "s = 0", "no point", "ones"],
@@ -141,7 +144,7 @@ def test_a_bls_signature_of_another_key_does_not_verify() -> None:
 
 
 def aggregate() -> bytes:
-    """Both signatures as one, added up by py_ecc."""
+    """Return both signatures aggregated by py_ecc."""
     from eth_typing import BLSSignature
     from py_ecc.bls.ciphersuites import G2Basic
 
@@ -190,7 +193,7 @@ def test_a_bls_signature_that_is_no_point_of_the_signer_is_none(signature: bytes
 
 
 def recorded_deals() -> Iterator[tuple[str, Address, bytes, bytes]]:
-    """Deals that the market actor took on the main network: name, client, proposal, signature with its type."""
+    """Return deals accepted by the market actor on the main network: name, client, proposal, signature with type."""
     for path in sorted(data_file("vectors/fvm-nv18/fil_10_storagemarket/PublishStorageDeals").rglob("*.json")):
         vector: dict[str, Any] = json.loads(path.read_text())
         message = Message.from_cbor(b64decode(vector["apply_messages"][0]["bytes"]))

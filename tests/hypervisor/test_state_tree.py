@@ -1,4 +1,4 @@
-"""The state tree: layers that are taken back, flushing, the address book, and real state roots of the main network."""
+"""The state tree: transactions, flushing, the address map, and real state roots of the main network."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ STEP = st.tuples(
 @given(st.lists(STEP, max_size=60))
 @settings(max_examples=samples(60), deadline=None)
 def test_a_tree_that_lets_go_of_what_it_read_is_the_same_tree(steps: list[tuple[str, int]]) -> None:
-    """Beside a tree that holds everything: equal actors, addresses and roots after each step."""
+    """Compare with a tree that caches everything: equal actors, addresses and roots after each step."""
     holding, letting_go = tree_with_init(), tree_with_init()
     images = [(holding.image(), letting_go.image())]
     for what, number in [*(("set", number) for number in range(0, 400, 3)), ("flush", 0), *steps, ("flush", 0)]:
@@ -197,7 +197,7 @@ def test_an_init_actor_of_another_shape_is_a_broken_state(state: Any) -> None:
         tree.lookup_id(SENDER)
 
 
-# --- layers -------------------------------------------------------------------------------------------------------
+# --- transactions -------------------------------------------------------------------------------------------------
 
 
 def test_a_rollback_takes_back_changes_creations_and_deletions() -> None:
@@ -215,7 +215,7 @@ def test_a_rollback_takes_back_changes_creations_and_deletions() -> None:
 
 
 def test_what_was_read_in_a_transaction_that_is_taken_back_is_not_read_again() -> None:
-    """A call is taken back, and the next one asks for the same actors; what it wrote is gone all the same."""
+    """A call is rolled back, and the next one reads the same actors; its writes are still undone."""
     tree = tree_with_init()
     tree.set_actor(ActorID(100), actor(7))
     fresh = StateTree(tree.store, tree.flush())
@@ -445,7 +445,7 @@ def test_a_tree_goes_back_to_an_image_that_was_taken_before_it_was_flushed() -> 
 
 
 class OtherTree:
-    """An origin whose actors are another tree's."""
+    """An origin that serves the actors of another tree."""
 
     def __init__(self, tree: StateTree) -> None:
         self.tree = tree

@@ -1,4 +1,4 @@
-"""The stream of events and the call tree made of it."""
+"""The event stream, and the call tree built from it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_calls_that_end_without_an_exit_code_say_why() -> None:
     assert [(end.exit_code, end.error) for end in ends if end] == [
         (0, "NOT_FOUND"),
         (0, "INSUFFICIENT_FUNDS"),
-        (7, ""),  # its own limit: an exit for the caller
+        (7, ""),  # the call's own limit: an exit code for the caller
         (10, "FATAL"),
     ]
     assert root.end is not None

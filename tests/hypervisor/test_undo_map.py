@@ -1,4 +1,4 @@
-"""Writes that can be taken back: the undo log, the journal on it, and the access levels on it."""
+"""The undo log, and the journal and access levels built on it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ journal_steps = st.lists(
 @settings(deadline=None)
 @given(journal_steps)
 def test_keys_are_taken_once_and_again_after_a_rollback(operations: list[tuple[str, int]]) -> None:
-    """Expected: a list of what is not taken yet, copied where a transaction begins and put back where it fails."""
+    """The model is a list of keys not yet taken, copied at the start of a transaction and restored on failure."""
     subject = Journal()
     waiting: list[int] = []
     layers: list[tuple[int, list[int]]] = []

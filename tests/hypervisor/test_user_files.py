@@ -1,4 +1,4 @@
-"""The user's folders by each system's custom, and files that are read in bounds."""
+"""User folders according to each system's conventions, and bounded reading of files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(
     monkeypatch.chdir(tmp_path)
     for sound in (None, Path("new.csv"), tmp_path / "new.csv"):
         check_output(sound, "the table")
-    with pytest.raises(InvalidInput, match=r"there is no folder no to write the table costs\.csv to: make it"):
+    with pytest.raises(InvalidInput, match=r"there is no folder no to write the table costs\.csv to: create it"):
         check_output(Path("no/costs.csv"), "the table")
-    with pytest.raises(InvalidInput, match=r"the table .* is a folder: name a file"):
+    with pytest.raises(InvalidInput, match=r"the table .* is a folder: pass a file"):
         check_output(tmp_path, "the table")

@@ -1,7 +1,7 @@
-"""A machine whose actors are Python functions: for tests of the machine itself, without guest code.
+"""A machine whose actors are Python functions, for tests of the machine without guest code.
 
-`World` builds a genesis state over a made-up bundle and runs every actor on `ScriptedRuntime`. A script takes the
-kernel and the handle of the parameters, as a guest does, and returns an `Outcome` (None stands for exit 0).
+`World` creates a genesis state over a synthetic bundle and runs every actor on `ScriptedRuntime`. A script takes the
+kernel and the handle of the parameters, like a guest, and returns an `Outcome` (None stands for exit code 0).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Script = Callable[[Kernel, BlockId], Outcome | None]
 
 FIL = 10**18
 GAS = 1000
-"""Milligas in a gas: `kernel.gas` counts milligas, the rules speak of gas."""
+"""Milligas per gas, since `kernel.gas` counts milligas."""
 
 SENDER = Address.parse("f15ihq5ibzwki2b4ep2f46avlkrqzhpqgtga7pdrq")
 SENDER_ID = ActorID(100)
@@ -57,7 +57,7 @@ _LIMIT = 10_000_000_000 * GAS
 
 
 def made_up_bundle() -> tuple[Manifest, dict[Cid, bytes]]:
-    """A manifest of the 16 names over 16 different bytes that pass for code, and the blocks."""
+    """Return a manifest of the 16 names with 16 different blocks as code, and the blocks."""
     modules = [f"code of {name}".encode() for name in ACTOR_NAMES]
     codes = tuple(cid_of(module, RAW) for module in modules)
     listing = encode([[name, link(code)] for name, code in zip(ACTOR_NAMES, codes, strict=True)])
@@ -66,7 +66,7 @@ def made_up_bundle() -> tuple[Manifest, dict[Cid, bytes]]:
 
 
 class ScriptedRuntime:
-    """Runs the script of the receiver, or of its code; an actor without one exits with 0 and returns nothing."""
+    """Runs the script of the receiver or of its code; without a script, an actor exits with 0."""
 
     def __init__(self) -> None:
         self.actors: dict[ActorID, Script] = {}
@@ -98,7 +98,7 @@ class ScriptedRuntime:
 
 @dataclass
 class World:
-    """A machine at genesis with one account, f0100 (`SENDER`), and whatever `actor` adds."""
+    """A machine at genesis with one account, f0100 (`SENDER`), and the actors added with `actor`."""
 
     network: int = 28
     context: MachineContext | None = None
@@ -131,7 +131,7 @@ class World:
         return self.machine.state_tree
 
     def code(self, name: str) -> Cid:
-        """The code CID of a built-in actor."""
+        """Return the code CID of a built-in actor."""
         return self.manifest.code(name)
 
     def actor(
@@ -144,7 +144,7 @@ class World:
         delegated: Address | None = None,
         head: Cid | None = None,
     ) -> Address:
-        """Put an actor into the state; its ID address. IDs count up from 1000."""
+        """Add an actor to the state, and return its ID address. IDs start at 1000."""
         number = ActorID(actor if actor is not None else 1000 + len(self.runtime.actors))
         state = ActorState(self.code(code), balance=TokenAmount(balance), delegated_address=delegated)
         self.tree.set_actor(number, state if head is None else replace(state, head=head))
@@ -152,23 +152,23 @@ class World:
         return Address.id(number)
 
     def balance(self, address: Address | int) -> int:
-        """What an actor has, in attoFIL; 0 where there is none."""
+        """Return an actor's balance in attoFIL; 0 if it does not exist."""
         found = self.machine.actor(Address.id(address) if isinstance(address, int) else address)
         return 0 if found is None else found.balance
 
     def message(self, to: Address, method: int = 2, **fields: object) -> Message:
-        """A message from `SENDER` with its next nonce."""
+        """Return a message from `SENDER` with its next nonce."""
         sender = self.machine.actor(SENDER)
         assert sender is not None
         message = Message(to, SENDER, nonce=sender.nonce, method=MethodNumber(method))
         return replace(message, **fields)  # type: ignore[arg-type]  # the test names the message's fields
 
     def send(self, to: Address, method: int = 2, **fields: object) -> ApplyResult:
-        """Apply such a message."""
+        """Apply a message from `SENDER`."""
         return self.machine.apply(self.message(to, method, **fields))
 
     def calls(self, limit: int = _LIMIT, receiver: ActorID | None = None, nonce: int = 0) -> CallManager:
-        """A call manager of a message from `SENDER`, outside any message; `limit` in milligas."""
+        """Return a call manager for a message from `SENDER`; `limit` is in milligas."""
         return CallManager(self.machine, FILECOIN_CALLS, GasTracker(limit), SENDER_ID, SENDER, receiver, nonce)
 
     def kernel(
@@ -181,7 +181,7 @@ class World:
         nonce: int = 0,
         origin: Address = SENDER,
     ) -> Kernel:
-        """A kernel as an invocation of `receiver` has it, with its own actor already looked up."""
+        """Return a kernel for an invocation of `receiver`, whose lookup is already charged."""
         number = receiver.actor_id() if isinstance(receiver, Address) else ActorID(receiver)
         assert number is not None
         manager = calls or self.calls(limit, number)
@@ -200,7 +200,7 @@ class World:
 
 
 def returning(data: bytes, codec: int = CBOR, exit_code: int = 0) -> Script:
-    """A script that returns one block."""
+    """Return a script that returns one block."""
 
     def script(kernel: Kernel, _params: BlockId) -> Outcome:
         return Outcome(exit_code, kernel.ipld.create(codec, data))
@@ -209,12 +209,12 @@ def returning(data: bytes, codec: int = CBOR, exit_code: int = 0) -> Script:
 
 
 def exiting(code: int, block: int = NO_BLOCK) -> Script:
-    """A script that ends with an exit code."""
+    """Return a script that exits with a code."""
     return lambda _kernel, _params: Outcome(code, BlockId(block))
 
 
 def charging(gas: int) -> Script:
-    """A script that uses some gas."""
+    """Return a script that uses some gas."""
 
     def script(kernel: Kernel, _params: BlockId) -> None:
         kernel.gas.charge("Test", gas * GAS)
@@ -223,14 +223,14 @@ def charging(gas: int) -> Script:
 
 
 def used(kernel: Kernel, action: Callable[[], object]) -> int:
-    """The milligas that an action charges."""
+    """Return the milligas that an action uses."""
     before = kernel.gas.used
     action()
     return kernel.gas.used - before
 
 
 def refused(number: ErrorNumber, kernel: Kernel, action: Callable[[], object]) -> int:
-    """The milligas that an action charges which the kernel refuses with this error number."""
+    """Return the milligas used by an action that the kernel rejects with this error number."""
     before = kernel.gas.used
     with pytest.raises(SyscallError) as caught:
         action()
@@ -239,13 +239,13 @@ def refused(number: ErrorNumber, kernel: Kernel, action: Callable[[], object]) -
 
 
 def charges(recorder: Recorder) -> list[tuple[str, int]]:
-    """The charges that a recorder saw: name and milligas."""
+    """Return the charges recorded by a tracer: name and milligas."""
     return [(event.name, event.milligas) for event in recorder.events if isinstance(event, GasCharged)]
 
 
 @dataclass
 class Notes:
-    """What scripts saw."""
+    """Values recorded by scripts."""
 
     items: list[Any] = field(default_factory=list)
 
@@ -254,7 +254,7 @@ class Notes:
 
 
 def sends(to: Address, method: int = 2, **options: Any) -> Script:
-    """A script that sends once and passes the callee's exit code on."""
+    """Return a script that sends once and returns the callee's exit code."""
 
     def script(kernel: Kernel, _params: BlockId) -> Outcome:
         return Outcome(kernel.send(to, MethodNumber(method), **options).exit_code)
@@ -263,7 +263,7 @@ def sends(to: Address, method: int = 2, **options: Any) -> Script:
 
 
 def number_of(address: Address) -> ActorID:
-    """The number in an ID address."""
+    """Return the number in an ID address."""
     number = address.actor_id()
     assert number is not None
     return number

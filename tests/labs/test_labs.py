@@ -150,22 +150,22 @@ def test_where_no_lab_is_registered_the_remedy_is_told(monkeypatch: pytest.Monke
     """A checkout that was updated without a new installation has the entry points of its former release."""
     monkeypatch.setattr(labs, "registered", lambda **_: EntryPoints(()))
     for call in (lambda: lab("lanes"), lambda: rules_with_labs([])):
-        with pytest.raises(InvalidInput, match=r"no lab is registered: .*install it again .*make environment"):
+        with pytest.raises(InvalidInput, match=r"no lab is registered: .*reinstall it .*make environment"):
             call()
 
 
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        ("lab", "name one of accounts, async, lanes, libraries, rent"),
-        ("lab:", "name one of accounts, async, lanes, libraries, rent"),
-        ("lab:lanez", "lab 'lanez' is not known: choose of"),
+        ("lab", "expected one of accounts, async, lanes, libraries, rent"),
+        ("lab:", "expected one of accounts, async, lanes, libraries, rent"),
+        ("lab:lanez", "lab 'lanez' is not known: choose one of"),
         ("lab:lanes,lanes", "lab 'lanes' is named twice"),
-        ("lab:lanes,", "'' names no lab"),
-        ("lab:Lanes", "'Lanes' names no lab"),
-        ("lab:lanes=" + "9" * 65, "names no lab"),
-        ("lab:lanes=10 40 50", "names no lab"),
-        ("filecoin:lanes", "the rules 'filecoin' take no labs"),
+        ("lab:lanes,", "'' is not a lab"),
+        ("lab:Lanes", "'Lanes' is not a lab"),
+        ("lab:lanes=" + "9" * 65, "is not a lab"),
+        ("lab:lanes=10 40 50", "is not a lab"),
+        ("filecoin:lanes", "the rules 'filecoin' do not support labs"),
         ("nothing:lanes", "rules 'nothing' are not known"),
     ],
 )
@@ -178,7 +178,7 @@ def test_what_names_no_labs_is_refused(rules: str, said: str) -> None:
 
 @pytest.mark.usefixtures("third_labs")
 def test_an_option_for_a_lab_that_takes_none_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="lab 'bare' takes no option: leave '=1' out"):
+    with pytest.raises(InvalidInput, match="lab 'bare' takes no option: omit '=1'"):
         rules_with_labs(["bare=1"])
 
 

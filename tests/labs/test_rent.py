@@ -262,7 +262,7 @@ def test_a_state_that_no_proof_has_room_for_is_kept(stage: Stage) -> None:
         (RESURRECT, [Address.id(ActorID(999_999)).to_bytes(), b""], 17, "there is no actor"),
         (RESURRECT, [Address.id(ActorID(1)).to_bytes(), b""], 20, "f01 is not archived"),
         (LOOK, [b""], 26, "method 5 takes no money"),
-        (COLLECT, [], 18, "is the system's"),
+        (COLLECT, [], 18, "reserved for the system"),
         (MethodNumber(1), [], 22, "has no method 1"),
         (MethodNumber(7), [], 22, "has no method 7"),
     ],

@@ -151,12 +151,12 @@ def test_the_feature_takes_an_init_actor_that_installs(version: int) -> None:
     feature = with_features(["m2-native"])
     with Network(network=version, overlay=feature) as network:
         assert network.machine.state_tree.init_state().installed is not None
-    with pytest.raises(InvalidInput, match="installs no code"):
+    with pytest.raises(InvalidInput, match="does not support the feature m2-native"):
         Network(network=version, bundle=Bundle.for_actors(19 if version == 29 else 18), overlay=feature)
 
 
 def test_features_are_for_filecoins_rules() -> None:
-    with pytest.raises(InvalidInput, match="upgrade-actor is for Filecoin's rules, not for 'ethereum'"):
+    with pytest.raises(InvalidInput, match="upgrade-actor requires Filecoin's rules, not 'ethereum'"):
         Network(rules="ethereum", overlay=with_features(["upgrade-actor"]))
 
 

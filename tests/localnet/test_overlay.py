@@ -147,7 +147,7 @@ def test_a_folder_is_opened_with_the_overlay_that_it_was_made_with(tmp_path: Pat
     folder = tmp_path / "chain"
     with opened(folder, overlay=DEARER) as network:
         gas = sent(network)
-    with pytest.raises(InvalidInput, match=r"made with the overlay 'dearer' \(.*\), and none is named: name the same"):
+    with pytest.raises(InvalidInput, match=r"made with the overlay 'dearer' \(.*\), but none was given: pass the same"):
         opened(folder)
     with pytest.raises(InvalidInput, match=r"made with the overlay 'dearer' .*, not with 'without CLZ'"):
         opened(folder, overlay=WITHOUT_CLZ)

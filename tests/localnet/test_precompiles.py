@@ -313,7 +313,7 @@ def test_a_fork_of_the_machine_has_them_and_the_state_is_the_same(rules: str) ->
         ({"gas": 1.5}, "1.5 cannot be the gas of precompile 'own'"),
         ({"gas": True}, "True cannot be the gas of precompile 'own'"),
         ({"gas_per_word": "3"}, "'3' cannot be the gas per word of precompile 'own'"),
-        ({"name": "a b"}, "'a b' cannot be a precompile's name"),
+        ({"name": "a b"}, "'a b' is not a valid precompile name"),
         ({"name": "sha256"}, "'sha256' has the name of a built-in precompile"),
         ({"name": "call_actor"}, "'call_actor' has the name of a built-in precompile"),
         ({"address": "0xa11"}, "'0xa11' is not an address"),
@@ -324,8 +324,8 @@ def test_a_fork_of_the_machine_has_them_and_the_state_is_the_same(rules: str) ->
         ({"address": "0x" + "00" * 18 + "0100"}, "which is built in or reserved"),
         ({"address": "0xfe" + "00" * 18 + "07"}, "which is built in or reserved"),
         ({"address": "0xff" + "00" * 18 + "64"}, "the masked ID of an actor"),
-        ({"function": None}, "needs a function or a WASM module, one of the two, not none"),
-        ({"module": b"\0asm"}, "needs a function or a WASM module, one of the two, not both"),
+        ({"function": None}, "needs either a function or a WASM module, not none"),
+        ({"module": b"\0asm"}, "needs either a function or a WASM module, not both"),
         ({"function": "add"}, "'add' is not a function of the calldata"),
         ({"signature": "add(uint7)"}, "'add(uint7)' is not a function"),
         ({"function": None, "module": "text"}, "'text' cannot be the module of precompile 'own'"),
@@ -388,7 +388,7 @@ def test_one_at_a_contract_is_refused(rules: str) -> None:
 
 
 def test_what_is_no_precompile_and_what_is_not_installed_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="precompile 'gone' is not installed: no package registers one under"):
+    with pytest.raises(InvalidInput, match="precompile 'gone' is not installed: no package registers any in"):
         Network(precompiles=["gone"])
     with pytest.raises(InvalidInput, match="5 is not a precompile"):
         Network(precompiles=[5])  # type: ignore[list-item]
@@ -421,7 +421,7 @@ def test_what_a_package_registers_wrongly_is_named() -> None:
         Network(precompiles=["wrong"])
     with pytest.raises(InvalidInput, match=r"'gone' is registered as .*:NOBODY, which cannot be loaded"):
         Network(precompiles=["gone"])
-    with pytest.raises(InvalidInput, match="'other' is not installed: choose of backwards, gone, wrong"):
+    with pytest.raises(InvalidInput, match="'other' is not installed: expected one of backwards, gone, wrong"):
         Network(precompiles=["other"])
 
 

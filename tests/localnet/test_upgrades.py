@@ -239,7 +239,7 @@ def test_what_is_no_upgrade_is_refused(plan: UpgradePlan, words: str) -> None:
 
 def test_upgrades_that_would_change_layouts_are_refused() -> None:
     with Network(network=24, clock=Clock()) as network:
-        with pytest.raises(InvalidInput, match="nv25 changes the layouts"):
+        with pytest.raises(InvalidInput, match="nv25 changes the layout"):
             network.upgrade(26, Bundle.embedded("supply-share"))
         assert network.upgrade(26).height == 1
 
@@ -247,7 +247,7 @@ def test_upgrades_that_would_change_layouts_are_refused() -> None:
 def test_a_bundle_without_an_evm_actor_is_refused_where_that_runs_the_contracts() -> None:
     with Network(bundle=data_file(V17), network=27, clock=Clock()) as network:
         head = network.head
-        with pytest.raises(InvalidInput, match="no EVM actor of its own"):
+        with pytest.raises(InvalidInput, match="no WASM EVM actor"):
             network.upgrade(28, Bundle.embedded())
         assert network.head == head
         network.mine()

@@ -28,7 +28,7 @@ def test_a_file_in_the_working_directory_is_named(tmp_path: Path, name: str, for
     assert done.returncode == 1
     error = done.stderr.splitlines()[-1]
     assert error.startswith("hypervisor._siblings.HiddenPackage: ")
-    assert f"{planted} hides the package '{name}'" in error
+    assert f"{planted} shadows the package '{name}'" in error
     assert REMEDY in error
 
 
@@ -40,7 +40,8 @@ def test_a_helper_in_a_users_pytest_project_is_named(tmp_path: Path, name: str) 
     )
     done = subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
-    assert f"HiddenPackage: {tmp_path / name}.py hides the package '{name}' of fvm-hypervisor: {REMEDY}" in done.stdout
+    problem = f"HiddenPackage: {tmp_path / name}.py shadows the package '{name}' of fvm-hypervisor"
+    assert f"{problem}: {REMEDY}" in done.stdout
 
 
 def test_a_folder_without_code_hides_nothing(tmp_path: Path) -> None:
@@ -60,5 +61,5 @@ def test_the_installed_command_does_not_look_at_the_working_directory(tmp_path: 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hypervisor._siblings.find_spec", lambda name: None)
-    with pytest.raises(HiddenPackage, match=f"package '{SIBLINGS[0]}' of fvm-hypervisor is not installed beside"):
+    with pytest.raises(HiddenPackage, match=f"package '{SIBLINGS[0]}' of fvm-hypervisor is not installed next to"):
         check_siblings(str(PROJECT / "hypervisor" / "__init__.py"))

@@ -340,7 +340,7 @@ def test_small_blocks_are_executed_serially() -> None:
 
 def test_numbers_of_workers_that_cannot_be() -> None:
     for number in (0, -1, 257):
-        with pytest.raises(InvalidInput, match=f"{number} workers for a block: expected 1 to 256"):
+        with pytest.raises(InvalidInput, match=f"{number} workers are out of range: expected 1 to 256"):
             Parallel(number)
     with pytest.raises(InvalidInput, match="a number of workers"):
         Parallel(2.5)  # type: ignore[arg-type]

@@ -93,8 +93,8 @@ def test_own_bundles_are_whole_and_their_record_is_of_them(name: str) -> None:
     ("arguments", "words"),
     [
         (["list", "v18"], "hypervisor bundle fetch v18-mainnet"),
-        (["fetch", "v9"], "there is no release 'v9-mainnet'"),
-        (["fetch", "v18", "--network", "../x"], "there is no release 'v18-../x'"),
+        (["fetch", "v9"], "unknown release 'v9-mainnet'"),
+        (["fetch", "v18", "--network", "../x"], "unknown release 'v18-../x'"),
         (["fetch", "v18", "--from", "file:///etc/passwd"], "begins with https://"),
         (["add", "/nowhere/at/all.car"], "cannot be read: No such file or directory"),
         (["verify", "/nowhere/at/all.car"], "cannot be read: No such file or directory"),

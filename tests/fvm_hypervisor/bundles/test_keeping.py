@@ -198,7 +198,7 @@ def test_a_release_that_is_not_pinned_here_has_no_url(library: Path, tmp_path: P
     release, path = add(tmp_path / "newer.car", "v19-devnet")
     path.unlink()
     assert (release.url, release.published_as) == (None, "builtin-actors-devnet.car")
-    with pytest.raises(BundleError, match=r"not on this machine: get builtin-actors-devnet.car .* from where it came"):
+    with pytest.raises(BundleError, match=r"is not downloaded: get builtin-actors-devnet.car .* from where it came"):
         Bundle.open("v19-devnet")
     with pytest.raises(BundleError, match=r"where v19-devnet is published is not known here: name it with --from URL"):
         fetch(release)
@@ -215,9 +215,9 @@ def test_a_name_stands_for_one_root_and_a_root_for_one_name(library: Path, tmp_p
         (second, "v18-devnet", "v18-devnet is known with the manifest root"),
         (second, "v19-devnet", "v19-devnet is known with the manifest root"),
         (first, "v19-testing", "is that of v19-devnet, not of v19-testing"),
-        (second, "newest", "'newest' is not the name of a release: expected one like v19-devnet"),
-        (second, "v19", "'v19' is not the name of a release"),
-        (second, "v020-devnet", "'v020-devnet' is not the name of a release"),
+        (second, "newest", "'newest' is not a valid release name: expected a name such as v19-devnet"),
+        (second, "v19", "'v19' is not a valid release name"),
+        (second, "v020-devnet", "'v020-devnet' is not a valid release name"),
     ):
         with pytest.raises(BundleError, match=words):
             add(file, name)
@@ -230,7 +230,7 @@ def test_a_name_stands_for_one_root_and_a_root_for_one_name(library: Path, tmp_p
 def test_a_damaged_list_of_names_is_told(library: Path, text: str) -> None:
     library.mkdir(parents=True)
     (library / "named.json").write_text(text)
-    with pytest.raises(BundleError, match=r"named.json is damaged .*: delete it"):
+    with pytest.raises(BundleError, match=r"named.json is corrupt .*: delete it"):
         Bundle.open("v18-devnet")
 
 

@@ -30,7 +30,7 @@ def whole(visit: Visitor, name: str, stage: Stage) -> Visit:
 def test_an_abort_that_was_caught_is_named_on_top_of_a_message_that_succeeded(stage: Stage, visit: Visitor) -> None:
     page = whole(visit, "caught", stage)
     assert "Succeeded. Inside, 1 call failed and was caught" in page.text
-    assert ": exit 42, an exit code of the actor's own: refused on purpose" in page.text
+    assert ": exit 42, an actor-defined exit code: refused on purpose" in page.text
     assert "#call-2" in page.links
     assert ("div", "call-2") in [(tag, attrs.get("id")) for tag, attrs in page.tags]
 

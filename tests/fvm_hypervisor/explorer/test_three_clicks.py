@@ -11,7 +11,7 @@ from tests.fvm_hypervisor.explorer.conftest import Visit, Visitor
 
 MOST_CLICKS = 3
 CAUSES = {
-    "caught": ("exit 42, an exit code of the actor's own", "refused on purpose"),
+    "caught": ("exit 42, an actor-defined exit code", "refused on purpose"),
     "wrong method": ("exit 22 USR_UNHANDLED_MESSAGE, the actor has no such method", "this actor has no method"),
     "out of gas": ("exit 7 SYS_OUT_OF_GAS", "increment"),
 }

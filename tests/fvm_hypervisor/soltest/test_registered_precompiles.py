@@ -108,23 +108,23 @@ def test_no_python_of_a_checkout_runs(project: Path, key: str) -> None:
     table = TOML.replace('wasm = "adder.wasm"', f'{key} = "evil:run"')
     (project / "foundry.toml").write_text(table)
     status, text = run(project)
-    assert (status, "no file names Python to run" in text, "it ran" in text) == (2, True, False)
+    assert (status, "files cannot name Python code" in text, "it ran" in text) == (2, True, False)
 
 
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
         ('"adder.wasm"', '"gone.wasm"', "precompiles.adder.wasm .*gone.wasm cannot be read"),
-        ('"adder.wasm"', '"../adder.wasm"', "precompiles.adder.wasm '../adder.wasm' leads to .*, out of"),
-        ('"adder.wasm"', '"/etc/passwd"', "precompiles.adder.wasm '/etc/passwd' leads to /etc/passwd, out of"),
-        ('"adder.wasm"', '"link.wasm"', "precompiles.adder.wasm 'link.wasm' leads to .*, out of"),
+        ('"adder.wasm"', '"../adder.wasm"', "precompiles.adder.wasm '../adder.wasm' is .*, outside of"),
+        ('"adder.wasm"', '"/etc/passwd"', "precompiles.adder.wasm '/etc/passwd' is /etc/passwd, outside of"),
+        ('"adder.wasm"', '"link.wasm"', "precompiles.adder.wasm 'link.wasm' is .*, outside of"),
         ('"adder.wasm"', '"pipe.wasm"', "precompiles.adder.wasm .*pipe.wasm is not a file"),
         ('"adder.wasm"', '"test"', "precompiles.adder.wasm .*test cannot be read"),
         ('"adder.wasm"', '"empty.wasm"', "precompiles.adder.wasm .*empty.wasm is empty"),
         ('"adder.wasm"', "5", "precompiles.adder.wasm is 5, expected the path of a module"),
         ("gas = 150", "gas = -1", "-1 cannot be the gas of precompile 'adder'"),
         ("gas = 150", 'gas = "1"', "'1' cannot be the gas of precompile 'adder'"),
-        ("gas = 150", "", "precompiles.adder has no gas"),
+        ("gas = 150", "", "precompiles.adder is missing gas"),
         ("gas = 150", "gas = 150\ncolour = 1", "precompiles.adder.colour is not known"),
         (PLACE, "0x02", "precompile 'adder': '0x02' is not an address"),
         ("[precompiles.adder]", "[precompiles]", "precompiles.address is '0x0+a11', expected a table"),

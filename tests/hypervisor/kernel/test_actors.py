@@ -1,4 +1,4 @@
-"""Other actors: what an invocation may learn of them for which access gas, and how the init actor makes new ones."""
+"""Operations on other actors: results, access gas, and creation by the init actor."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_a_placeholder_takes_code_and_keeps_everything_else() -> None:
     number = world.actor(balance=9, code="placeholder", delegated=NEW_ETH).actor_id()
     assert number is not None
     kernel = init_kernel(world)
-    # nothing is stored anew: no charge for creation
+    # the actor exists already: no creation charge
     assert used(kernel, lambda: kernel.actors.create_actor(number, world.code("evm"), NEW_ETH)) == LOOKUP + UPDATE
     assert world.tree.get_actor(number) == ActorState(world.code("evm"), EMPTY_ARRAY_CID, 0, TokenAmount(9), NEW_ETH)
     assert kernel.calls.actors_created == 1

@@ -1,4 +1,4 @@
-"""Randomness, tipset CIDs and the circulating supply: prices by look-back, and what other epochs answer."""
+"""Randomness, tipset CIDs and the circulating supply: lookback prices, and invalid epochs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOW = 1_000
 
 @dataclass
 class Chain:
-    """A chain that knows every past epoch, and counts who asks."""
+    """A chain with data for every past epoch that counts requests."""
 
     asked: list[tuple[str, int]] = field(default_factory=list)
 

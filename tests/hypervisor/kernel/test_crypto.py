@@ -1,4 +1,4 @@
-"""Hashes and signatures as an actor asks for them: digests of the standards, charges, refusals."""
+"""Hashes and signatures in the kernel: standard digests, charges, errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DIGESTS_OF_ABC = {
     0x1B: ("4e03657aea45a94fc7d47ba826c8d667c0d1e6e33a64a036ec44f58fa12d6c45", 33),
     0x1053: ("8eb208f7e05d987a9b044a8e98c6b087f15a0bfc", 35),
 }
-"""The published digests of b"abc" by multihash code, and gas a byte."""
+"""Published digests of b"abc" by multihash code, with the gas per byte."""
 
 
 @pytest.mark.parametrize(("code", "digest", "gas"), [(c, d, g) for c, (d, g) in DIGESTS_OF_ABC.items()])
@@ -134,7 +134,7 @@ def test_an_aggregate_of_nobody_is_valid_for_one_pairing() -> None:
 
 @pytest.mark.parametrize("lengths", [[1, 1], [2, 2], [3, 1 << 32]])
 def test_lengths_that_do_not_add_up_are_refused_behind_the_charge(lengths: list[int]) -> None:
-    # ref-fvm kernel/default.rs `verify_bls_aggregate`: charged by the bytes handed over, then cut into plaintexts
+    # ref-fvm kernel/default.rs `verify_bls_aggregate`: charged by total bytes, then split into plaintexts
     kernel = World().kernel()
     keys = [signer.payload for signer, _, _ in BLS]
 

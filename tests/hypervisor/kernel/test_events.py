@@ -1,4 +1,4 @@
-"""Events: limits and their error numbers, charges by hand, and the AMT root against bytes laid out here."""
+"""Events: limits and error numbers, charges computed by hand, and the AMT root of a hand-made encoding."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def emit(kernel: Kernel, headers: list[EntryHeader], keys: bytes, values: bytes)
 
 
 def price(headers: list[EntryHeader], keys: bytes, values: bytes) -> int:
-    """17.2 a byte of the estimated size, 2,000 + 1,400 an entry, 500 + 16 a byte of keys; in milligas."""
+    """Return 17.2 per byte of the estimated size, 2,000 + 1,400 per entry, 500 + 16 per byte of keys; in milligas."""
     estimated = 12 + 9 * len(headers) + len(keys) + len(values)
     return 17_200 * estimated + (2_000 + 1_400 * len(headers)) * GAS + (500 + 16 * len(keys)) * GAS
 
@@ -94,7 +94,7 @@ REFUSED: dict[str, tuple[list[EntryHeader], bytes, bytes, ErrorNumber]] = {
     "keys left over": ([ENTRY], b"kk", b"v", ILLEGAL),
     "values left over": ([ENTRY], b"k", b"vv", ILLEGAL),
     "buffers without entries": ([], b"k", b"", ILLEGAL),
-    # where two rules are broken, the one that the network looks at first
+    # if two rules are violated, the one that the network checks first
     "entries before values": ([(0, RAW, 0, 33)] * 256, b"", bytes(256 * 33), LIMIT),
     "values before keys": ([(0, RAW, 1, 8_192)], b"\xff", bytes(8_193), LIMIT),
     "keys before flags": ([(4, RAW, 1, 0)], b"\xff", b"", ILLEGAL),
@@ -212,17 +212,17 @@ def test_a_broken_event_of_version_18_is_refused_after_its_validation_is_paid(da
 
 
 def cid_by_hand(block: bytes) -> bytes:
-    """CIDv1, DAG-CBOR, blake2b-256 of 32 bytes."""
+    """Return the CIDv1 with DAG-CBOR and blake2b-256 of 32 bytes."""
     return bytes.fromhex("0171a0e40220") + hashlib.blake2b(block, digest_size=32).digest()
 
 
 def event_by_hand(emitter: int) -> bytes:
-    """[emitter, [[3, "t", 0x55, h'01']]] for an emitter from 24 to 255."""
+    """Encode [emitter, [[3, "t", 0x55, h'01']]] for an emitter from 24 to 255."""
     return bytes([0x82, 0x18, emitter]) + bytes.fromhex("81 84 03 6174 1855 4101".replace(" ", ""))
 
 
 def leaf_by_hand(events: list[bytes]) -> bytes:
-    """An AMT node of bit width 5: 4 bytes of bitmap, lowest bit first, no links, up to 32 values."""
+    """Encode an AMT node of bit width 5: 4 bytes of bitmap, lowest bit first, no links, up to 32 values."""
     bitmap = ((1 << len(events)) - 1).to_bytes(4, "little")
     head = bytes([0x80 | len(events)]) if len(events) < 24 else bytes([0x98, len(events)])
     return b"\x83\x44" + bitmap + b"\x80" + head + b"".join(events)

@@ -1,6 +1,6 @@
-"""Blocks of an invocation: open, create, read, link; reachability; and every charge computed by hand from the rules.
+"""Blocks of an invocation: open, create, read, link; reachability; and charges computed by hand.
 
-Version 4 (network version 28 here): a scan costs 35 gas a field and 400 a CID; links are tracked and checked.
+Version 4 (network version 28 here): a scan costs 35 gas per field and 400 per CID; links are tracked and checked.
 Version 3 (network version 18): none of that.
 """
 
@@ -30,11 +30,11 @@ from tests.hypervisor.world import GAS, World, refused, used
 LEAF = encode([1, 2, 3])
 LEAF_CID = cid_of(LEAF)
 OPEN = 300 + 187_440
-"""Gas for opening any block, before its bytes and links: link check and a look into the store."""
+"""Gas for opening any block, excluding its bytes and links: link check and store access."""
 
 
 def kernel_over(*blocks: bytes, network: int = 28, limit: int = 10**15) -> Kernel:
-    """A kernel over a store that holds DAG-CBOR blocks, none of them reachable yet."""
+    """Return a kernel over a store with DAG-CBOR blocks, none of them reachable yet."""
     world = World(network)
     for data in blocks:
         world.machine.store.put(cid_of(data), data)
@@ -55,7 +55,7 @@ def test_a_reachable_block_opens_with_its_codec_and_size() -> None:
 def test_opening_costs_the_flat_part_the_scan_and_the_bytes() -> None:
     kernel = kernel_over(LEAF)
     kernel.ipld.mark_reachable(LEAF_CID)
-    # four fields scanned; four bytes kept at 10 each
+    # four fields scanned; four bytes retained at 10 each
     assert used(kernel, lambda: kernel.ipld.open(LEAF_CID)) == (OPEN + 4 * 35 + 40) * GAS
 
 
@@ -64,7 +64,7 @@ def test_opening_a_block_of_links_costs_its_links_and_makes_them_reachable() -> 
     kernel = kernel_over(LEAF, node)
     kernel.ipld.mark_reachable(cid_of(node))
     assert len(node) == 1 + 3 * (2 + 2 + 1 + 38)  # array; tag, string head, zero byte, CID
-    # four fields, three CIDs; max(10 * 130, 2.4 * 130 + 300 * 3): a link that is repeated counts three times
+    # four fields, three CIDs; max(10 * 130, 2.4 * 130 + 300 * 3): a repeated link counts three times
     spent = (OPEN + 4 * 35 + 3 * 400) * GAS + max(1_300_000, 312_000 + 900_000)
     assert used(kernel, lambda: kernel.ipld.open(cid_of(node))) == spent
     assert kernel.ipld.is_reachable(LEAF_CID)
@@ -125,7 +125,7 @@ def test_gas_that_runs_out_inside_the_scan_ends_the_message() -> None:
 def test_a_scan_that_both_fails_and_costs_too_much_is_out_of_gas() -> None:
     kernel = kernel_over(limit=2 * 35 * GAS)
     with pytest.raises(OutOfGas):
-        kernel.ipld.create(DAG_CBOR, b"\x82\x00")  # three fields are begun, the third is missing
+        kernel.ipld.create(DAG_CBOR, b"\x82\x00")  # three fields are counted, the third is missing
 
 
 def test_a_block_opened_twice_costs_the_same_twice() -> None:

@@ -1,4 +1,4 @@
-"""What proof syscalls take for CBOR. Every row is what ref-fvm answered in the golden vectors that its name ends in."""
+"""The CBOR decoder of proof syscalls; the results are those of ref-fvm in the golden vectors named by each row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proof syscalls: shapes and charges. The proofs themselves are the verifier's, which these tests play."""
+"""Proof syscalls: shapes and charges, with a scripted verifier."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAULT = ConsensusFault(ActorID(1_000), ChainEpoch(77), 1)
 
 @dataclass
 class Verifier:
-    """Says no to every proof and keeps what it was asked."""
+    """Rejects every proof and records the requests."""
 
     asked: list[tuple[object, ...]] = field(default_factory=list)
 
@@ -239,7 +239,7 @@ def judged(kernel: Kernel, infos: bytes) -> list[bool]:
     ids=["unknown", "negative", "randomness", "seed", "not sealed", "not data"],
 )
 def test_a_seal_that_cannot_be_one_is_answered_with_no(field: int, value: object) -> None:
-    """Golden vectors `decoder/hopeless/seal-*`: a batch has an answer for each, whatever it is."""
+    """Golden vectors `decoder/hopeless/seal-*`: a batch has a result for each seal."""
     bad = [*SEAL[:field], value, *SEAL[field + 1 :]]
     kernel = kernel_of(AcceptProofs())
     assert judged(kernel, encode([SEAL, bad, SEAL])) == [True, False, True]

@@ -1,4 +1,4 @@
-"""The actor's own root and balance, and its end."""
+"""The actor's own root and balance, and self-destruct."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_burning_without_a_place_for_burnt_money_is_fatal() -> None:
 
 
 def test_burning_without_gas_is_fatal_as_measured_on_the_reference() -> None:
-    """Golden vector self/destroy/out-of-gas-while-burning: exit 10 where the burn's access cannot be paid."""
+    """Golden vector self/destroy/out-of-gas-while-burning: exit code 10 if the gas does not cover the burn."""
     world = World()
     kernel = world.kernel(world.actor(balance=5), limit=UPDATE - 1)
     with pytest.raises(Fatal, match="burning"):
@@ -127,7 +127,7 @@ def test_after_its_end_an_actor_has_no_root_and_no_balance_and_cannot_pay() -> N
     assert kernel.self_.current_balance() == 0
     refused(ErrorNumber.INSUFFICIENT_FUNDS, kernel, lambda: kernel.send(SENDER, METHOD_SEND, value=TokenAmount(1)))
     kernel.send(SENDER, METHOD_SEND)
-    # others see nobody there
+    # other actors cannot find it
     other = world.kernel(calls=kernel.calls)
     refused(ErrorNumber.NOT_FOUND, other, lambda: other.actors.balance_of(kernel.context.receiver))
     refused(ErrorNumber.NOT_FOUND, other, lambda: other.send(Address.id(kernel.context.receiver), METHOD_SEND))
@@ -137,7 +137,7 @@ def test_version_18_pays_a_beneficiary() -> None:
     world = World(18)
     kernel = actor_in(world, balance=5)
     heir = world.actor(balance=1)
-    # the heir is looked up and updated, the actor updated
+    # the beneficiary is looked up and updated, the actor updated
     assert used(kernel, lambda: kernel.self_.self_destruct_to(heir)) == (500_000 + 475_000) * GAS + UPDATE
     assert (own(kernel), world.balance(heir)) == (None, 6)
 

@@ -111,7 +111,7 @@ def test_the_log_names_what_was_to_be_created_and_says_nothing_twice(
     why = output.splitlines()[-1]
     assert " evm.Constructor: " in why
     assert "contract reverted: contract reverted" not in why
-    assert "STACK_UNDERFLOW, the contract's stack had too few words: " not in why
+    assert "STACK_UNDERFLOW, stack underflow in the contract: " not in why
 
 
 @pytest.mark.parametrize("method", ["anvil_setStorageAt", "anvil_setCode"])

@@ -481,5 +481,5 @@ def test_a_context_of_other_rules_is_refused_in_words() -> None:
         EthereumExecutor(machine)
     machine.context = MachineContext(rules="ethereum")
     message = Message(Address.id(0), Address.id(0))
-    with pytest.raises(InvalidInput, match="opened under the rules 'filecoin', its context is of 'ethereum'"):
+    with pytest.raises(InvalidInput, match="opened under the rules 'filecoin', but its context has 'ethereum'"):
         machine.apply_implicit(message)
