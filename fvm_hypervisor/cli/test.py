@@ -57,7 +57,13 @@ def run_tests(
         int, typer.Option("--verbosity", "-v", count=True, help="-vv logs, -vvv traces of failures, up to -vvvvv.")
     ] = 0,
     suppress_successful_traces: Annotated[
-        bool, typer.Option("--suppress-successful-traces", "-s", help="Traces of failures alone, also from -vvvv.")
+        bool,
+        typer.Option(
+            "--suppress-successful-traces",
+            "-s",
+            envvar="FORGE_SUPPRESS_SUCCESSFUL_TRACES",
+            help="Traces of failures alone, also from -vvvv.",
+        ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing: the exit status says it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -161,7 +167,12 @@ def run_tests(
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End behind the first suite that fails.")] = False,
     gas_report: Annotated[
         bool,
-        typer.Option("--gas-report", help="Gas by contract and function, native actors too.", rich_help_panel=_REPORTS),
+        typer.Option(
+            "--gas-report",
+            envvar="FORGE_GAS_REPORT",
+            help="Gas by contract and function, native actors too.",
+            rich_help_panel=_REPORTS,
+        ),
     ] = False,
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Lines, statements, branches, functions.", rich_help_panel=_REPORTS)

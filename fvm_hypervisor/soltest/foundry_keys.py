@@ -99,6 +99,8 @@ _OTHERS: Final = frozenset(("deny_warnings", "optimism"))
 _EXTENDS: Final = "extends"
 _TABLES: Final = ("fuzz", "invariant", "rpc_storage_caching")
 """Tables whose keys are checked: the others' are a project's own names."""
+_FREE_TABLES: Final = ("rpc_endpoints", "precompiles", "etherscan")
+"""Tables with names of a project's own."""
 _ALIKE: Final = 0.6
 
 
@@ -122,6 +124,18 @@ def unknown_keys(content: Mapping[str, Any], profile: Mapping[str, Any], read: C
             for inner in value:
                 if f"{key}.{inner}" not in known:
                     yield _line(f"{key}.{inner}", f"{key}.{inner}", known)
+
+
+def unknown_variables(keys: Mapping[str, str], read: Collection[str]) -> Iterator[str]:
+    """Return a warning for each variable of the environment (`keys`: its key) that sets a key which nobody knows."""
+    known = {*read, *(name for name in NOT_READ if not name.startswith("[")), *_OTHERS}
+    tables = {name.strip("[]") for name in NOT_READ if name.startswith("[")}
+    for variable, key in keys.items():
+        if key in known or key.partition(".")[0] in (*tables, *_FREE_TABLES):
+            continue
+        near = get_close_matches(key, sorted(known), 1, _ALIKE)
+        also = f": did you mean FOUNDRY_{near[0].upper().replace('.', '_')}?" if near else ""
+        yield f"warning: {variable} sets no key of foundry.toml{also}"
 
 
 def _line(shown: str, name: str, known: Collection[str]) -> str:

@@ -7,7 +7,6 @@ Keys of forge's that say nothing to a run of tests are passed by, and keys that 
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,8 +14,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
+from fvm_hypervisor.soltest.environment_settings import EnvironmentSettings, environment_settings
 from fvm_hypervisor.soltest.evm_versions import EVM_VERSIONS
-from fvm_hypervisor.soltest.foundry_keys import unknown_keys
+from fvm_hypervisor.soltest.foundry_keys import unknown_keys, unknown_variables
+from fvm_hypervisor.soltest.foundry_profiles import chosen_profile, merged_profile
 from fvm_hypervisor.soltest.project_files import check_inside
 from fvm_hypervisor.soltest.remappings import Remapping, all_remappings
 from fvm_hypervisor.soltest.toml_table import U32, U64, U256, Table
@@ -166,7 +167,7 @@ class Project:
     match: Mapping[str, str] = field(default_factory=dict)
     """Filters of the project itself: `match_test`, `no_match_path` and so on."""
     unknown_keys: tuple[str, ...] = ()
-    """A line for each key of the file that says nothing to forge either."""
+    """A warning for each key of the file and each variable that forge does not know either."""
 
     def in_gas_report(self, contract: str) -> bool:
         """Whether a contract is in the gas report."""
@@ -189,33 +190,54 @@ def find_root(start: Path) -> Path:
 
 
 def load_project(root: Path, profile: str | None = None, settings: Mapping[str, Any] | None = None) -> Project:
-    """Read a project. `profile`: default FOUNDRY_PROFILE, else `default`; `settings` stand before what the file has.
+    """Read a project. `profile` is by default that of FOUNDRY_PROFILE, else `default`.
 
-    Raises InvalidInput, for `settings` with their keys.
+    In descending order of precedence: `settings` (options), the environment (`environment_settings`), foundry.toml.
+    Raises InvalidInput with the file, the variable or the option that is wrong.
     """
-    file = root / CONFIG_FILE
+    environment = environment_settings(os.environ)
+    file = root / CONFIG_FILE if environment.config is None else Path(environment.config)
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{file}: {error}") from None
     except OSError as error:
         raise InvalidInput(f"{file}: {error.strerror}") from None
-    name = profile or os.environ.get("FOUNDRY_PROFILE", "default")
     try:
-        table = Table(_merge_profiles(Table(content), name))
+        name, missing = chosen_profile(Table(content), profile, environment.profile)
+        table = Table(merged_profile(Table(content), name))
         project, automatic = _checked_project(root, name, table), table.flag("auto_detect_remappings", True)
-        unknown = tuple(unknown_keys(content, table.all_values(), table.asked))
+        unknown = (
+            *missing,
+            *unknown_keys(content, merged_profile(Table(content), name, falls_back=False), table.asked),
+            *unknown_variables(environment.names, table.asked),
+        )
     except InvalidInput as error:
         raise InvalidInput(f"{file}: {error}") from None
-    first: tuple[Remapping, ...] = ()
+    table = Table(_with_environment(root, name, table, environment))
+    first = environment.remappings
+    if environment.settings:
+        project, automatic = _checked_project(root, name, table), table.flag("auto_detect_remappings", True)
     if settings:
         try:
             project = _checked_project(root, name, Table(_with_settings(table, settings)))
-            first = tuple(Remapping.parse(text) for text in settings.get("remappings", ()))
+            first = (*(Remapping.parse(text) for text in settings.get("remappings", ())), *first)
         except InvalidInput as error:
             raise InvalidInput(f"of the command line's options, {error}") from None
     remappings = all_remappings(root, first, project.remappings, project.libs, automatic)
     return replace(project, remappings=remappings, unknown_keys=unknown)
+
+
+def _with_environment(root: Path, name: str, table: Table, environment: EnvironmentSettings) -> dict[str, Any]:
+    """Return the profile with the environment's values in place of its own. Raises InvalidInput with the variable."""
+    values = table.all_values()
+    for setting in environment.settings:
+        values = setting.placed(values)
+        try:
+            _checked_project(root, name, Table(values))
+        except InvalidInput as error:
+            raise InvalidInput(f"{setting.variable}: {error}") from None
+    return values
 
 
 def _checked_project(root: Path, name: str, table: Table) -> Project:
@@ -238,32 +260,6 @@ def _with_settings(table: Table, settings: Mapping[str, Any]) -> dict[str, Any]:
     if "skip" in placed:
         placed["skip"] = [*placed["skip"], *table.texts("skip")]
     return {**table.all_values(), **placed}
-
-
-_HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
-
-
-def _snake_case(name: str) -> str:
-    return _HUMP.sub("_", name.replace("-", "_")).lower()
-
-
-def _merge_profiles(content: Table, profile: str) -> dict[str, Any]:
-    """The default profile with the keys of another over it, and the sections that stand for themselves.
-
-    Forge takes the keys of a profile, not those of tables in it, with hyphens or humps too (`via-ir`, `viaIr`), but
-    where one is there in both forms as it is printed.
-    """
-    profiles = content.table("profile")
-    if profile != "default" and profile not in profiles:
-        raise InvalidInput(f"there is no profile '{profile}'")
-    merged: dict[str, Any] = {}
-    sections = {name: content.values(name) for name in ("fuzz", "invariant", "rpc_endpoints", "precompiles")}
-    for table in (sections, profiles.values("default"), profiles.values(profile)):
-        for name, value in sorted(table.items(), key=lambda row: row[0] == _snake_case(row[0])):
-            key = _snake_case(name)
-            old = merged.get(key)
-            merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def _project(root: Path, name: str, table: Table) -> Project:
@@ -352,9 +348,8 @@ def _evm_version(name: str) -> str:
 
 
 def _fuzz(table: Table) -> FuzzSettings:
-    runs = os.environ.get("FOUNDRY_FUZZ_RUNS")
     return FuzzSettings(
-        runs=Table({"FOUNDRY_FUZZ_RUNS": runs}).number("FOUNDRY_FUZZ_RUNS", 0) if runs else table.number("runs", 256),
+        runs=table.number("runs", 256),
         max_test_rejects=table.number("max_test_rejects", 65536),
         seed=table.number_or_none("seed", U256),
         dictionary_weight=min(table.number("dictionary_weight", 40), 100),

@@ -128,14 +128,6 @@ def test_an_endpoint_has_settings_of_its_own(tmp_path: Path) -> None:
     assert found.rpc_endpoints == {"main": "http://127.0.0.1:1"}
 
 
-def test_runs_of_the_environment_are_checked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FOUNDRY_FUZZ_RUNS", "7")
-    assert project(tmp_path, "[fuzz]\nruns = 3").fuzz.runs == 7
-    monkeypatch.setenv("FOUNDRY_FUZZ_RUNS", "many")
-    with pytest.raises(InvalidInput, match="FOUNDRY_FUZZ_RUNS is 'many', expected a number"):
-        project(tmp_path, "")
-
-
 def test_keys_of_a_profile_may_be_written_with_hyphens_or_humps(tmp_path: Path) -> None:
     """As forge 1.7.1 takes them, by `forge config`; keys of tables in a profile it does not."""
     toml = "[profile.default]\nviaIr = true\nOptimizer-Runs = 77\n[profile.default.fuzz]\nmax-test-rejects = 7\n"

@@ -1,0 +1,179 @@
+"""Settings of a project in the environment: `FOUNDRY_SRC`, `FOUNDRY_FUZZ_RUNS`, and what forge takes of `DAPP_*`.
+
+Rules: forge's. `FOUNDRY_` is followed by a key of a profile in capitals; behind the name of a section and an
+underscore (`FUZZ_`, `INVARIANT_`) the key is one of that section. A value is a number, `true`, `false`, a text in
+quotes, a list `[a, b]` or a table `{a = b}`; everything else is text. Variables of `FOUNDRY_` count more than those of
+`DAPP_`, and all of them more than `foundry.toml`. `ffi` and `fs_permissions` cannot be set so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.remappings import Remapping
+from hypervisor.errors import InvalidInput
+
+_SECTIONS: Final = (
+    "rpc_endpoints", "etherscan", "fmt", "lint", "doc", "fuzz", "invariant", "labels", "dependencies", "soldeer",
+    "vyper", "bind_json",
+)  # fmt: skip
+_NOT_KEYS: Final = ("remappings", "libraries", "ffi", "fs_permissions")
+_PROGRAMS: Final = frozenset((
+    "profile", "config", "dir", "disable_nightly_warning", "debug", "lint_ui_testing", "is_nightly_version",
+    *_NOT_KEYS,
+))  # fmt: skip
+"""What follows `FOUNDRY_` in the names of variables that are not keys of a profile."""
+_OPTIONAL: Final = frozenset((
+    "eth_rpc_url", "fork_block_number", "solc", "solc_version", "code_size_limit", "match_test", "no_match_test",
+    "match_contract", "no_match_contract", "match_path", "no_match_path", "no_match_coverage", "fuzz.seed",
+    "fuzz.timeout", "fuzz.corpus_dir", "invariant.timeout", "invariant.corpus_dir",
+))  # fmt: skip
+"""Keys that an empty variable unsets; for others an empty value is an error."""
+_DAPP_NUMBERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "DAPP_TEST_NUMBER": ("block_number", "fork_block_number"),
+    "DAPP_FORK_BLOCK": ("fork_block_number",),
+    "DAPP_TEST_TIMESTAMP": ("block_timestamp",),
+    "DAPP_BUILD_OPTIMIZE_RUNS": ("optimizer_runs",),
+    "DAPP_TEST_FUZZ_RUNS": ("fuzz.runs",),
+    "DAPP_TEST_DEPTH": ("invariant.depth",),
+}
+"""Variables of dapptools with names of their own, in the order in which they count more."""
+_NUMBER: Final = re.compile(r"[+-]?\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSetting:
+    """The value of a variable for a key, `section.key` in a section; None if the variable unsets the key."""
+
+    variable: str
+    key: str
+    value: Any
+
+    def placed(self, profile: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a profile with the value in the place of its own."""
+        section, _, name = self.key.rpartition(".")
+        if not section:
+            old = profile.get(name)
+            merged = {**old, **self.value} if isinstance(old, dict) and isinstance(self.value, dict) else self.value
+            found = {**profile, name: merged}
+        else:
+            inner = profile.get(section)
+            found = {**profile, section: {**(inner if isinstance(inner, dict) else {}), name: self.value}}
+        if self.value is None:
+            del (found if not section else found[section])[name]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSettings:
+    """All settings of an environment, in the order in which they count more."""
+
+    settings: tuple[EnvironmentSetting, ...] = ()
+    remappings: tuple[Remapping, ...] = ()
+    profile: str | None = None
+    config: str | None = None
+    """Path of the file that is read in place of `foundry.toml`."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Keys of the variables that begin with `FOUNDRY_` and that are settings."""
+
+
+def environment_settings(environment: Mapping[str, str]) -> EnvironmentSettings:
+    """Return the settings in an environment. Raises InvalidInput for a value that no key of its kind can have."""
+    variables = {name.upper(): (name, value) for name, value in environment.items()}
+    own = [_setting(*variables[name], name.removeprefix("FOUNDRY_")) for name in _named(variables, "FOUNDRY_")]
+    return EnvironmentSettings(
+        (*_of_dapptools(variables), *own),
+        tuple(_remappings(environment)),
+        environment.get("FOUNDRY_PROFILE"),
+        environment.get("FOUNDRY_CONFIG"),
+        {setting.variable: setting.key for setting in own},
+    )
+
+
+def _remappings(environment: Mapping[str, str]) -> Iterator[Remapping]:
+    variable = "DAPP_REMAPPINGS" if "DAPP_REMAPPINGS" in environment else "FOUNDRY_REMAPPINGS"
+    for line in environment.get(variable, "").splitlines():
+        try:
+            if line.strip():
+                yield Remapping.parse(line.strip())
+        except InvalidInput as error:
+            raise InvalidInput(f"{variable}: {error}") from None
+
+
+def _named(variables: Mapping[str, Any], prefix: str) -> list[str]:
+    ignored = _PROGRAMS if prefix == "FOUNDRY_" else _NOT_KEYS
+    found = (name for name in sorted(variables) if name.startswith(prefix))
+    return [name for name in found if name.removeprefix(prefix).lower() not in ignored]
+
+
+def _setting(variable: str, text: str, name: str) -> EnvironmentSetting:
+    key = name.lower()
+    if any(key.startswith(f"{section}_") for section in _SECTIONS):
+        key = key.replace("_", ".", 1)
+    value = read_value(text)
+    if value is None and key not in _OPTIONAL:
+        raise InvalidInput(f"{variable} is empty: give it a value, or unset it")
+    return EnvironmentSetting(variable, key, value)
+
+
+def _of_dapptools(variables: Mapping[str, tuple[str, str]]) -> Iterator[EnvironmentSetting]:
+    """Return what forge takes of the variables of dapptools. An empty one is none."""
+    for prefix in ("DAPP_", "DAPP_TEST_"):
+        for name in _named(variables, prefix):
+            variable, text = variables[name]
+            if text:
+                yield EnvironmentSetting(variable, name.removeprefix(prefix).lower(), read_value(text))
+    for name, keys in _DAPP_NUMBERS.items():
+        variable, text = variables.get(name, ("", ""))
+        if text and not text.isdecimal():
+            raise InvalidInput(f"{variable} is '{text:.60}', expected a number")
+        yield from (EnvironmentSetting(variable, key, int(text)) for key in keys if text)
+    if "DAPP_TEST_ADDRESS" in variables:
+        yield EnvironmentSetting(variables["DAPP_TEST_ADDRESS"][0], "sender", variables["DAPP_TEST_ADDRESS"][1])
+    variable, text = variables.get("DAPP_BUILD_OPTIMIZE", ("", ""))
+    if text and text not in ("0", "1"):
+        raise InvalidInput(f"{variable} is '{text:.60}', expected 0 or 1")
+    if text:
+        yield EnvironmentSetting(variable, "optimizer", text == "1")
+
+
+def read_value(text: str) -> Any:
+    """Return the value that the text of a variable stands for; None for an empty one."""
+    text = text.strip()
+    if text in ("true", "false"):
+        return text == "true"
+    if _NUMBER.fullmatch(text):
+        return int(text)
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    if len(text) > 1 and text[0] + text[-1] in ("[]", "{}"):
+        parts = _parts(text[1:-1])
+        if parts is not None and text[0] == "[":
+            return [read_value(part) for part in parts]
+        rows = [part.partition("=") for part in parts or ()]
+        if parts is not None and all(name.strip() and equals for name, equals, _ in rows):
+            return {name.strip().strip('"'): read_value(value) for name, _, value in rows}
+    return text or None
+
+
+def _parts(text: str) -> list[str] | None:
+    """Return what commas separate outside of quotes and brackets; None where these are not closed."""
+    parts, depth, is_quoted, begin = [], 0, False, 0
+    for at, letter in enumerate(text):
+        if letter == '"' and text[at - 1 : at] != "\\":
+            is_quoted = not is_quoted
+        elif not is_quoted and letter in "[{":
+            depth += 1
+        elif not is_quoted and letter in "]}":
+            depth -= 1
+            if depth < 0:
+                return None
+        elif not is_quoted and not depth and letter == ",":
+            parts.append(text[begin:at])
+            begin = at + 1
+    if depth or is_quoted:
+        return None
+    return [*parts, text[begin:]] if text[begin:].strip() else parts

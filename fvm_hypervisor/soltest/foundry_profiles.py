@@ -1,0 +1,57 @@
+"""Profiles of `foundry.toml`: which one is chosen, and its values with those of the default profile and of sections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fvm_hypervisor.soltest.toml_table import Table
+from hypervisor.errors import InvalidInput
+
+DEFAULT: Final = "default"
+_SECTIONS: Final = ("fuzz", "invariant", "rpc_endpoints", "precompiles")
+_HUMP: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])")
+
+
+def chosen_profile(content: Table, given: str | None, variable: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return the profile's name, and a warning where the one that FOUNDRY_PROFILE names does not exist.
+
+    `given` is the name of an option, `variable` the value of FOUNDRY_PROFILE; letters may be small or capital. Raises
+    InvalidInput for an option that names no profile.
+    """
+    wanted = variable if given is None else given
+    if wanted is None or wanted.lower() == DEFAULT:
+        return DEFAULT, ()
+    found = next((name for name in content.table("profile") if name.lower() == wanted.lower()), None)
+    if found is not None:
+        return found, ()
+    if given is not None:
+        raise InvalidInput(f"there is no profile '{given}'")
+    return DEFAULT, (f"warning: FOUNDRY_PROFILE: there is no profile '{wanted:.80}': the default one is used",)
+
+
+def merged_profile(content: Table, name: str, *, falls_back: bool = True) -> dict[str, Any]:
+    """Return a profile with what it does not set itself: from sections of the file, then from the default profile.
+
+    As in forge, sections count less than the default profile where that is the chosen one, and `[invariant]` has the
+    keys of `[fuzz]` that it does not set, if it `falls_back`. Keys of a profile, not those of tables in it, may have
+    hyphens or humps (`via-ir`, `viaIr`); where a key is there in both forms, the one with underscores counts.
+    """
+    profiles = content.table("profile")
+    sections: dict[str, Any] = {section: content.values(section) for section in _SECTIONS}
+    if falls_back:
+        sections["invariant"] = sections["fuzz"] | sections["invariant"]
+    default = profiles.values(DEFAULT)
+    layers = (sections, default) if name == DEFAULT else (default, sections, profiles.values(name))
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in _in_snake_case(layer):
+            old = merged.get(key)
+            merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _in_snake_case(layer: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    rows = [(_HUMP.sub("_", name.replace("-", "_")).lower(), name, value) for name, value in layer.items()]
+    return [(key, value) for key, name, value in sorted(rows, key=lambda row: row[0] == row[1])]
