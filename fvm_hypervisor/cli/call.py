@@ -87,14 +87,14 @@ def contract_name(abi: str | None) -> str:
 
 
 def has_code(url: str, address: str, block: str = "latest") -> bool:
-    """Whether eth_getCode finds code at an address; built-in actors and precompiles have none."""
+    """Return True if eth_getCode returns code at an address; built-in actors and precompiles have none."""
     from fvm_hypervisor.cli.rpc_client import ask
 
     return bool(ask(url, "eth_getCode", address, block) != "0x")
 
 
 def without_code(url: str, address: str) -> str:
-    """What is wrong with calling a function of an address that has no code."""
+    """Return the error text for calling a function at an address without code."""
     from localnet.fork.node_client import shown_url
 
     return f"there is no code at {address} on {shown_url(url)}: so none of its functions can be called"

@@ -107,7 +107,7 @@ def create(
 
 
 def _sender(key: str | None, unlocked: bool, sender: str | None) -> str:
-    """Who deploys. Raises InvalidInput where that is not said, or said twice."""
+    """Return the sender of the deployment. Raises InvalidInput if none or several are given."""
     from bridge.addresses import from_delegated
     from fvm_hypervisor.cli.node_client import account_of
     from hypervisor.errors import InvalidInput

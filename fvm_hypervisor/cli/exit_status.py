@@ -3,10 +3,10 @@
 from typing import Final
 
 FAILED: Final = 1
-"""Of what did not work."""
+"""Exit status of a failed operation."""
 MISUSED: Final = 2
-"""Of wrong input: options, values, files that are named."""
+"""Exit status of wrong input: options, values, named files."""
 INTERRUPTED: Final = 130
-"""Of what Ctrl-C has ended: 128 and the signal's number."""
+"""Exit status after Ctrl-C: 128 plus the signal's number."""
 TERMINATED: Final = 143
-"""As shells say of a process that SIGTERM has ended."""
+"""Exit status after SIGTERM, as shells report it."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from typer.core import TyperCommand
 
 _ALIKE: Final = 0.9
-"""How like a name of the other program's must be to be meant: of the command's own typer shows those of 0.6."""
+"""Minimum similarity to another program's option name; typer suggests own names from 0.6 on."""
 
 
 class ForeignOptions(TyperCommand):
@@ -19,10 +19,10 @@ class ForeignOptions(TyperCommand):
     here: ClassVar[str]
     reasons: ClassVar[Mapping[str, str]]
     own: ClassVar[Mapping[str, str]] = {}
-    """What to use in the place of options that other commands of this program have."""
+    """Replacements for options that other commands of this program have."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer does it. InvalidInput for an option of the other program that is not there, or one all but alike."""
+        """Parse with typer. Raises InvalidInput for an unsupported option of the other program, or a misspelled one."""
         from hypervisor.errors import InvalidInput
 
         try:

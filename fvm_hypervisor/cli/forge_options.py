@@ -55,7 +55,7 @@ NOT_HERE: Final = {
     "--watch-delay": "a run begins as soon as files stop changing",
 }
 ALWAYS: Final = {"--no-cache": NOT_HERE["--no-cache"]}
-"""That of every command that compiles a project."""
+"""Reasons for options missing in every command that compiles a project."""
 ALIASES: Final = {
     "--no-block-gas-limit": "--disable-block-gas-limit",
     "--no-gas-limit": "--disable-block-gas-limit",
@@ -128,5 +128,5 @@ class ScriptCommand(ForeignOptions):
         self.params += setting_options(COMPILER)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer does it; an option that may stand without its value gets it."""
+        """Parse with typer; an option whose value is optional gets its default."""
         return super().parse_args(ctx, with_words(args))

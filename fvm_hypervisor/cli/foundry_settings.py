@@ -33,9 +33,9 @@ class SettingOption:
     many: bool = False
     sets: Mapping[str, Any] = field(default_factory=dict)
     is_folder: bool = False
-    """Whether the value must be a folder of the project, which `check_folders` sees to."""
+    """True if the value must be a folder of the project, as checked by `check_folders`."""
     words: tuple[str, ...] = ()
-    """What the option takes, and what stands for its value where none is given comes first."""
+    """Accepted values; the first one is the default of an option without a value."""
 
 
 def _switch(names: str, help_: str, **sets: Any) -> SettingOption:
@@ -95,7 +95,7 @@ def with_words(arguments: Sequence[str]) -> list[str]:
 
 
 def given_settings(context: Any) -> dict[str, Any]:
-    """What the command line says of foundry.toml's keys; `context` is the command's."""
+    """Return the keys of foundry.toml set on the command line; `context` is the command's."""
     return dict(context.meta.get(_META, {}))
 
 

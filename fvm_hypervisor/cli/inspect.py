@@ -66,7 +66,7 @@ def inspect(
 
 
 def _look_into_folder(folder: Path, root: str | None, path: str, limit: int, proof: Path | None) -> Any:
-    """What is there; the blocks that show it go to `proof`."""
+    """Return the value at the path, and write the blocks that prove it to `proof`."""
     from functools import partial
 
     from fvm_hypervisor.cli.folders import head_of, named_block, reading

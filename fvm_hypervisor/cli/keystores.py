@@ -56,7 +56,7 @@ _LARGEST: Final = 1 << 16
 _MOST_MEMORY: Final = 1 << 30
 """Bytes that scrypt may take: foundry's and geth's files take 8 to 256 MiB."""
 _MOST_ROUNDS: Final = 1 << 24
-"""Of PBKDF2: files have 2^18."""
+"""Maximum number of PBKDF2 rounds; files have 2^18."""
 _SCRYPT_BLOCK: Final = 128
 _CIPHER: Final = "aes-128-ctr"
 _NO_KEYSTORE: Final = "is not a keystore: expected the JSON of Web3 Secret Storage, version 3, with cipher and kdf"
@@ -143,7 +143,7 @@ def _key(place: Path, password: str) -> str:
 
 
 def _costs(content: Any) -> str | None:
-    """What would take the machine's memory, or its day, to try a password; None of a file that a wallet has made.
+    """Return the reason if trying a password would exhaust memory or time; None for a usual file.
 
     Raises KeyError, TypeError, ValueError or AttributeError for what is no keystore.
     """

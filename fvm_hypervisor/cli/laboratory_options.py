@@ -68,7 +68,7 @@ ListPrices = Annotated[
 
 
 def bundle_folder(given: Path | None) -> Path:
-    """Where bundles of vectors are."""
+    """Return the folder of the vectors' bundles."""
     return given or Path(os.environ.get("FVM_DATA", "../shared")) / "bundles"
 
 

@@ -109,7 +109,7 @@ def options(
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """What may be given before a command."""
+    """Accept the options before a command."""
 
 
 def main() -> None:

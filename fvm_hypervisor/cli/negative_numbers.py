@@ -14,7 +14,7 @@ class ArgumentsCommand(TyperCommand):
     """A command that says how a negative number is given to it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer does it. InvalidInput for a negative number that was taken for an option."""
+        """Parse with typer. Raises InvalidInput for a negative number mistaken for an option."""
         from hypervisor.errors import InvalidInput
 
         before, given = list(args), next((each for each in args if _NEGATIVE.match(each)), "")

@@ -1,4 +1,4 @@
-"""What a node says when it starts: accounts and keys in the order and under the headings that anvil's users know."""
+"""Start-up text of a node: accounts and keys in anvil's order and under its headings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINE = "=================="
 
 
 def config(network: Network, mnemonic: str, path: str) -> dict[str, Any]:
-    """What --config-out writes: accounts, keys and prices, in the fields that anvil's file has."""
+    """Return the content of --config-out: accounts, keys and prices, in the fields of anvil's file."""
     return {
         "available_accounts": [f"0x{account.address.hex()}" for account in network.accounts],
         "private_keys": [f"0x{account.private_key.hex()}" for account in network.accounts],
@@ -76,7 +76,7 @@ def _actors(network: Network) -> str:
 
 
 def _overlay(network: Network) -> list[str]:
-    """What differs from the network version's own prices and rules."""
+    """Return the line about differences from the network version's prices and rules."""
     overlay = network.chain.record.overlay
     return [] if overlay is None else [f"Overlay:         {overlay}"]
 
@@ -98,7 +98,7 @@ def _mismatch(network: Network) -> list[str]:
 
 
 def _origin(network: Network) -> list[str]:
-    """What a fork was made of: a node's network, or a chain's snapshot."""
+    """Return the line about a fork's origin: a node's network, or a chain's snapshot."""
     point = recorded_fork(network.machine.base)
     if point is None:
         return []

@@ -1,4 +1,4 @@
-"""What `hypervisor doctor` asks a node: small questions whose right answers are known."""
+"""Checks of `hypervisor doctor` on a node: small requests with known results."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _filecoin(url: str) -> str:
 
 
 def _streams(url: str) -> str:
-    """What the streams of the block reward are, read from the state of f02: so of any Filecoin node."""
+    """Return the streams of the block reward, read from the state of f02 of any Filecoin node."""
     head = ask(url, "Filecoin.ChainHead")
     actor = ask(url, "Filecoin.StateGetActor", "f02", head["Cids"])
 

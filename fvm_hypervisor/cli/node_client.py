@@ -1,4 +1,4 @@
-"""What the commands that use a node share: addresses in every form, sending and waiting."""
+"""Functions shared by commands that use a node: addresses in every form, sending and waiting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _QUICK, _SLOW = 0.02, 1.0
 
 @dataclass(frozen=True, slots=True)
 class SendOptions:
-    """Who sends how: a node's account, or a key of one's own; seconds to wait."""
+    """Sender and timeout of a transaction: a node's account or a private key, and seconds to wait."""
 
     url: str
     sender: str
@@ -57,7 +57,7 @@ def ethereum(url: str) -> Callable[[str], str]:
 
 
 def ask_of_actor(url: str, address: str, method: str, *params: Any) -> Any:
-    """What a node answers about an actor's address. Raises NodeError, also for a node that has no actors."""
+    """Return a node's response about an actor. Raises NodeError, also for a node without actors."""
     try:
         return ask(url, method, *params)
     except NodeError as error:

@@ -95,7 +95,7 @@ Timelock = Annotated[
 
 
 def planned(entries: list[str] | None) -> dict[int, int | tuple[int, str]]:
-    """What --upgrade asks for, by epoch. Raises InvalidInput."""
+    """Return the upgrades of --upgrade by epoch. Raises InvalidInput."""
     return dict(_parse_entry(entry) for entry in entries or ())
 
 

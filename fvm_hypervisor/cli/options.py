@@ -93,7 +93,7 @@ Precompiles = Annotated[
 
 
 def named_precompiles(given: Sequence[str] | None) -> tuple[Precompile | str, ...]:
-    """What each `--precompile` names: an installed one, or the WASM modules of a TOML file. Raises InvalidInput."""
+    """Return the precompiles named by `--precompile`: installed ones, or those of a TOML file. Raises InvalidInput."""
     from hypervisor.precompile_file import read_precompiles
 
     found: list[Precompile | str] = []
@@ -133,7 +133,7 @@ def named_rules(rules: str | None, given: Sequence[str] | None) -> str | None:
 
 
 _OF_ANVIL = ("ethereum", "optimism", "tempo")
-"""What anvil's own `--network` takes (1.7.1)."""
+"""Values of anvil's own `--network` (1.7.1)."""
 
 
 def parsed_network(name: str) -> int:

@@ -10,7 +10,7 @@ from shutil import get_terminal_size
 
 @contextmanager
 def bytes_bar(what: str, total: int | None = None) -> Iterator[Callable[[int], None] | None]:
-    """What to tell the bytes that are done; None where the output is not watched."""
+    """Yield a function that reports processed bytes; None if the output is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -46,7 +46,7 @@ def running_line() -> Callable[[Sequence[tuple[str, float]]], None] | None:
 
 @contextmanager
 def words_line(what: str) -> Iterator[Callable[[str], None] | None]:
-    """What to tell how far work of unknown length has got; None where the output is not watched."""
+    """Yield a function that reports progress of unknown length; None if the output is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

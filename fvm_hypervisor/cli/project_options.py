@@ -105,5 +105,5 @@ def _each_named(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_option(word: str) -> bool:
-    """Whether a word is an option rather than a value, which may be a negative number."""
+    """Return True if the argument is an option, and not a value such as a negative number."""
     return word.startswith("-") and not word[1:2].isdigit() and word != "-"

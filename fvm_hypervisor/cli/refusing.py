@@ -1,4 +1,4 @@
-"""How every command ends that does not end well: in one sentence, and with the status of its kind.
+"""Error handling of every command: one sentence, and an exit status by kind.
 
 Status 2 is for what the user typed: options that there are not (typer says so), malformed values, files and folders
 that are not there or are not what they should be. Status 1 is for what did not work. What an error quotes may be a

@@ -96,7 +96,7 @@ def replay(
 
 
 def _show_conflicts(done: Replayed) -> None:
-    """Of a tipset that was executed in parallel: what workers did, and a line for each actor that messages met at."""
+    """Print the parallel execution of a tipset: workers, and a line for each actor with conflicts."""
     parallel = done.parallel
     if parallel is None or not done.messages:
         return

@@ -19,13 +19,13 @@ level takes up to three where it is read in Python."""
 
 
 def ask(url: str, method: str, *params: Any) -> Any:
-    """What a node answers. Raises NodeError, and InvalidInput for what is no URL."""
+    """Return the node's response. Raises NodeError, and InvalidInput for an invalid URL."""
     with NodeClient(url, _parse) as client:
         return client.ask(method, *params)
 
 
 def ask_checked(url: str, read: Callable[[Any], T], method: str, *params: Any) -> T:
-    """What a node answers, read. Raises NodeError, also for an answer of another shape, and InvalidInput."""
+    """Return the node's response, parsed. Raises NodeError, also for another shape, and InvalidInput."""
     with NodeClient(url, _parse) as client:
         return client.read(read, method, *params)
 

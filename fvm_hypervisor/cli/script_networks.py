@@ -1,4 +1,4 @@
-"""The networks that a script's transactions go to, each by its node's URL: what is asked, tried and sent there."""
+"""Networks of a script's transactions, by node URL: requests, trials and sends."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HowToSend:
-    """What the command line says of transactions; prices in attoFIL, `percent` of an estimate, `timeout` in seconds."""
+    """Transaction options of the command line; prices in attoFIL, `percent` of an estimate, `timeout` in seconds."""
 
     legacy: bool
     slow: bool
@@ -54,7 +54,7 @@ class HowToSend:
 
     @property
     def prices(self) -> dict[str, Any]:
-        """As `fees` takes them."""
+        """Return the prices as arguments of `fees`."""
         return {"legacy": self.legacy, "gas_price": self.gas_price, "priority": self.priority}
 
 
@@ -145,7 +145,7 @@ class ScriptSending:
 
     @property
     def is_done(self) -> bool:
-        """Whether each transaction has its receipt."""
+        """True if every transaction has its receipt."""
         return all(record.is_done for record in self.records)
 
     def plan(

@@ -1,4 +1,4 @@
-"""What `hypervisor test` does with one test alone: the debugger of `hypervisor step`, and pictures of its gas."""
+"""Modes of `hypervisor test` for a single test: the debugger, and gas flame graphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the command begins: the rest takes a moment to load, and Ctrl-C ends the program quietly from the start.
+"""Entry point: handles Ctrl-C from the start, before the slower imports.
 
 SIGTERM ends it as an exit does: what is open is closed, and worker processes are ended. A node that serves takes it by
 itself.
@@ -67,6 +67,6 @@ def main() -> None:
 
 
 def _is_unfit(error: ImportError) -> bool:
-    """Whether a compiled module may not be imported; the package that says so could not be imported, either."""
+    """Return True if the error is about an unusable compiled module, in any package."""
     guard = sys.modules.get("store.compiled")
     return guard is not None and isinstance(error, guard.UnfitCompiledModule)

@@ -196,7 +196,7 @@ def _subject(
     message: int,
     bundles: Path | None,
 ) -> Iterator[Subject]:
-    """What the arguments name, as long as it is needed."""
+    """Open the subject that the arguments name, for the duration of the context."""
     from fvm_hypervisor.debugger import subjects
     from hypervisor.errors import InvalidInput
 

@@ -24,18 +24,18 @@ from hypervisor.errors import HypervisorError, InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What is printed and written of a run."""
+    """Outputs of a run: printed reports and written files."""
 
     form: Literal["text", "json", "junit", "none"] = "text"
     summary: bool = False
     detailed: bool = False
     at_end: bool = False
-    """Whether results come after the last suite, and a line for each suite before."""
+    """True if results follow the last suite, with a line per suite before."""
     allow_failure: bool = False
     fail_fast: bool = False
     lcov: Path | None = None
     kinds: Collection[str] = ()
-    """Of coverage: `summary`, `debug`, `bytecode`."""
+    """Coverage reports: `summary`, `debug`, `bytecode`."""
     no_match_coverage: str | None = None
     flame: Flame | None = None
     """The picture of the gas of one test."""

@@ -23,7 +23,7 @@ _WATCH = "Again and again"
 
 
 class CoverageKind(StrEnum):
-    """In what form coverage is shown."""
+    """Formats of the coverage report."""
 
     SUMMARY = "summary"
     LCOV = "lcov"

@@ -18,14 +18,14 @@ Holds = Callable[[Any], bool]
 
 
 def ask_trace(url: str, transaction: str) -> dict[str, Any]:
-    """What `hypervisor_trace` answers for a transaction's hash. Raises NodeError, also for what is no call tree."""
+    """Return the response of `hypervisor_trace`. Raises NodeError, also if it is not a call tree."""
     return _check_answer(url, ask(url, "hypervisor_trace", transaction), _TRACE)
 
 
 def ask_call_trace(url: str, request: dict[str, Any]) -> dict[str, Any] | None:
-    """What `hypervisor_traceCall` answers for a request; None of a node that refuses, as those without the method.
+    """Return the response of `hypervisor_traceCall`; None if the node refuses or lacks the method.
 
-    Raises NodeError for what is no call tree.
+    Raises NodeError if it is not a call tree.
     """
     try:
         answer = ask(url, "hypervisor_traceCall", request)
@@ -45,7 +45,7 @@ def ask_hash(url: str, message: str) -> str | None:
 
 
 def ask_epoch_trace(url: str, epoch: int) -> dict[str, Any]:
-    """What `hypervisor_traceEpoch` answers for an epoch. Raises NodeError, also for what is no call tree."""
+    """Return the response of `hypervisor_traceEpoch`. Raises NodeError, also if it is not a call tree."""
     return _check_answer(url, ask(url, "hypervisor_traceEpoch", epoch), _EPOCH_TRACE)
 
 
@@ -66,7 +66,7 @@ def _check_answer(url: str, answer: Any, fields: Mapping[str, Holds]) -> dict[st
 
 
 def ask_places(url: str, transaction: str) -> dict[str, Any] | None:
-    """What `hypervisor_tracePlaces` answers; None of a node that refuses, as those that have no such method.
+    """Return the response of `hypervisor_tracePlaces`; None if the node refuses or lacks the method.
 
     Raises NodeError for what has another shape.
     """
@@ -192,7 +192,7 @@ _CALL: Final[Mapping[str, Holds]] = {
     "charges": _are_charges,
 }
 _LATER: Final[Mapping[str, Any]] = {"code": None, "name": "", "logs": [], "schemas": {}}
-"""What older nodes' calls have not."""
+"""Fields that older nodes' calls lack."""
 _LATER_HOLDS: Final[Mapping[str, Holds]] = {
     "code": _is_name_or_none, "name": _is_name, "logs": _are_texts, "schemas": _are_schemas,
 }  # fmt: skip

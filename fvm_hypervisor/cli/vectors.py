@@ -164,13 +164,13 @@ def data_folder(folder: str) -> Path:
 
 
 def _place(record: dict[str, Any]) -> str:
-    """What a person looks for: the vector or the case, of a state test with its fork and index."""
+    """Return the name of a vector, or of a state test's case with its fork and index."""
     name = str(record.get("vector") or record.get("name") or record.get("file"))
     return f"{name} {record['fork']} {record['index']}" if record.get("fork") else name
 
 
 def _remedy(actors: int, count: int) -> str:
-    """What to do about vectors whose built-in actors are not here."""
+    """Return the remedy for vectors whose built-in actors are missing."""
     return (
         f"{count:,} vectors were not run, since their built-in actors, v{actors}, are not here: `hypervisor bundle "
         f"fetch v{actors}` gets mainnet's (--network another network's), or name a folder of bundles with --bundle-dir"

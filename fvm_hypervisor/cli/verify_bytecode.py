@@ -42,7 +42,7 @@ _Row = tuple[str, str | None, str | None]
 
 
 class CodePart(StrEnum):
-    """What is compared."""
+    """Parts of a contract's code that are compared."""
 
     CREATION = "creation"
     RUNTIME = "runtime"
@@ -131,7 +131,7 @@ def _code(url: str, where: str, block: str) -> bytes:
 
 
 def _other_compiler(artifact: ContractArtifact, code: bytes) -> str:
-    """What to try where another release of solc has made the code, by what is behind it; else nothing."""
+    """Return a hint if another release of solc, named in the metadata, compiled the code."""
     from fvm_hypervisor.soltest.bytecode_match import solc_release
     from fvm_hypervisor.soltest.known_code import Pattern
 
@@ -152,7 +152,7 @@ def _creation(
     url: str, root: Path, artifact: ContractArtifact, address: str, given: str | None, arguments: bytes | None,
     differs: str,
 ) -> _Row:  # fmt: skip
-    """How the creation code matches: the row of the answer. Raises NodeError, InvalidInput."""
+    """Return the row about the creation code. Raises NodeError, InvalidInput."""
     from fvm_hypervisor.soltest.bytecode_match import match_creation
 
     init_code = _init_code(url, root, address, given)
@@ -266,7 +266,7 @@ def _arguments(artifact: ContractArtifact, texts: list[str] | None, encoded: str
 
 
 def _fits(artifact: ContractArtifact, data: bytes) -> bool:
-    """Whether data are arguments of a contract's constructor, and nothing else."""
+    """Return True if the data are exactly the constructor's arguments."""
     from fvm_hypervisor.soltest.cheatcodes.failures import CheatcodeFailure
     from fvm_hypervisor.soltest.cheatcodes.values import decode, encode
     from fvm_hypervisor.soltest.values import types
