@@ -21,7 +21,7 @@ C_FLAGS: Final = (
 
 
 def zig() -> list[str] | None:
-    """What runs zig, None where it is not here."""
+    """Return the zig command, or None if it is not installed."""
     own = FOLDER / "python" / "bin" / "python"
     if own.exists():
         return [str(own), "-m", "ziglang"]
@@ -37,7 +37,7 @@ def assemblyscript() -> str | None:
 
 
 def needed_zig() -> list[str]:
-    """What runs zig; skips the test where it is not here."""
+    """Return the zig command, or skip the test."""
     found = zig()
     if found is None:
         pytest.skip("no zig, which compiles C to WASM: `make templates` gets it, or `pip install ziglang`")

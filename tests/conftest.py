@@ -1,4 +1,4 @@
-"""What all tests share: where the test data outside the project lies, and what stands in for them.
+"""Shared fixtures: the location of external test data, and their replacements.
 
 Most of the project is tested without those data. What only needs a bundle takes an official one or our own
 (`bundle_file`); what is done on both takes its parameters from `kinds`, and what needs the data themselves is skipped
@@ -22,11 +22,11 @@ from hypervisor.network_versions import NetworkVersion, newest_with_actors
 from hypervisor.user_files import user_folder
 
 MANY_SAMPLES = os.environ.get("FVM_SAMPLES") == "all"
-"""Whether tests that draw their input at random draw all of it, as in `make oracles` and `make equality`."""
+"""True if randomised tests draw all samples, as in `make oracles` and `make equality`."""
 
 
 def samples(number: int) -> int:
-    """How many random inputs a test draws: all of them, or in `make test` a quarter."""
+    """Return the number of samples a test draws: all, or a quarter in `make test`."""
     return number if MANY_SAMPLES else max(1, number // 4)
 
 
@@ -128,7 +128,7 @@ def network_of(name: str) -> NetworkVersion:
 
 
 def newest_bundle(name: str) -> Path:
-    """As `bundle_file`, but a newer release of the same network where one is kept: for what no version changes."""
+    """Return a newer release of the same network than `bundle_file`, if installed, for any version."""
     network = Path(name).stem.partition("-")[2]
     newer = [kept for kept in newer_names() if kept.partition("-")[2] == network]
     return downloaded_releases()[newer[-1]] if newer else bundle_file(name)
@@ -147,12 +147,12 @@ def with_data(*rows: Any) -> list[Any]:
 
 
 def rows_not_offered() -> int:
-    """How many rows `with_data` has held back in this process."""
+    """Return the number of rows that `with_data` has omitted in this process."""
     return _withheld
 
 
 def kinds(*more: str) -> list[str]:
-    """Whose bundle a test runs on: `own`, and where the test data are here `official`, and `more` of that sort."""
+    """Return the bundles a test runs on: `own`, and with test data `official` and `more`."""
     return ["own", *with_data("official", *more)]
 
 

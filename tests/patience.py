@@ -1,4 +1,4 @@
-"""How long may it take? A limit that holds on an idle machine is stretched by what this one is slower, here and now."""
+"""Time limits scaled by the current speed of the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _USUAL: Final = 0.004
 
 
 def slowness() -> float:
-    """How many times longer than usual a fixed piece of work takes, the slowest of a few rounds; at least 1."""
+    """Return how many times longer than usual a fixed piece of work takes, at least 1; the slowest of a few rounds."""
     return max(1.0, max(_seconds() for _ in range(_ROUNDS)) / _USUAL)
 
 

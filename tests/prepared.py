@@ -36,7 +36,7 @@ LOADED: Final = (
     "uvicorn.loops.asyncio", "uvicorn.lifespan.off", "typer.rich_utils", "rich.markdown", "importlib.metadata",
     "fvm_hypervisor.cli.node_banner", "localnet.console", "localnet.traces.trace_report",
 )  # fmt: skip
-"""What a node or a command would load."""
+"""Modules that a node or a command would load."""
 _STATUS: Final = 16
 """Bytes of an exit status on the wire."""
 
@@ -106,7 +106,7 @@ class Program:
             return None
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status when it has ended; TimeoutExpired after so many seconds."""
+        """Return the exit status when the process has ended; TimeoutExpired after `timeout` seconds."""
         if self.returncode is None:
             with selectors.DefaultSelector() as selector:
                 selector.register(self._server, selectors.EVENT_READ)
@@ -137,7 +137,7 @@ class Program:
         return found[0], found[1]
 
     def send_signal(self, number: int) -> None:
-        """As `os.kill`, while it runs."""
+        """Send a signal while the process runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
@@ -170,7 +170,7 @@ def run(
 
 @cache
 def _server() -> str:
-    """Where programs are asked for; the process that forks them ends with this one."""
+    """Start the server that forks prepared processes, and return its socket; it ends with this process."""
     folder = tempfile.mkdtemp(prefix="hypervisor-tests-")
     path = os.path.join(folder, "socket")
     process = subprocess.Popen([sys.executable, "-m", "tests.prepared", path], cwd=_PROJECT, stdin=subprocess.PIPE,

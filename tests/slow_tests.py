@@ -36,7 +36,7 @@ def slow_tests() -> frozenset[str]:
 
 
 def is_slow(case: str) -> bool:
-    """Whether a case is of one of them."""
+    """Return True if the case belongs to a slow test."""
     return _test_of(case) in slow_tests()
 
 

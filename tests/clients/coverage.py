@@ -9,11 +9,11 @@ from pathlib import Path
 from tests.clients.conftest import EXAMPLE, start
 
 Hits = dict[tuple[str, str], dict[str, int]]
-"""By file and kind of record: hits by line (DA) or by function (FNDA)."""
+"""Hits by line (DA) or function (FNDA), by file and kind of record."""
 
 
 def both(clients: Path, project: Path) -> tuple[Hits, Hits]:
-    """What both runners count; `clients` is the folder with npm's packages. Both must find all tests passed."""
+    """Return the hits of both runners, whose tests must all pass; `clients` is the folder of npm's packages."""
     solc = clients / "node_modules" / "solc"
     ours = start(
         clients, Path(sys.executable).with_name("hypervisor"), "test", "--use", solc, "--coverage", "--lcov", "ours",
@@ -29,7 +29,7 @@ def both(clients: Path, project: Path) -> tuple[Hits, Hits]:
 
 
 def records(file: Path) -> Hits:
-    """What an lcov file says."""
+    """Return the records of an lcov file."""
     found: Hits = {}
     source = ""
     for line in file.read_text(encoding="utf-8").splitlines():

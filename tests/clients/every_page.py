@@ -16,7 +16,7 @@ _BAD: Final = ("cannot be shown", "a defect of the explorer", "gave another rece
 
 
 def wrong_pages(url: str) -> Iterator[str]:
-    """What is wrong with which page: of each epoch, its messages, what they changed, and the actors that they name."""
+    """Yield the faulty pages: of each epoch, its messages, their changes, and the actors that they name."""
     with NodeClient(url) as client:
         head = int(client.ask("eth_blockNumber"), 16)
     asked: set[str] = set()

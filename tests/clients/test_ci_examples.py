@@ -93,7 +93,7 @@ def workflow(name: str) -> dict[str, Any]:
 
 
 def run_job(name: str, project: Path, environment: Mapping[str, str]) -> str:
-    """What the steps of a workflow print; each must succeed. What they leave running is ended."""
+    """Return the output of a workflow's steps, which must succeed; processes left running are ended."""
     job, port, told = workflow(name), _free_port(), []
     variables = {**environment, **job.get("env", {})}
     started: list[int] = []
@@ -184,7 +184,7 @@ def test_the_dockerfile_makes_a_node_that_is_healthy(tmp_path: Path, environment
 
 
 def _healthy(command: list[str], environment: Mapping[str, str]) -> bool:
-    """Whether the check succeeds within a minute, as docker asks again and again."""
+    """Return True if the check succeeds within a minute of retries, like docker's health check."""
     for _ in range(120):
         if subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0:
             return True

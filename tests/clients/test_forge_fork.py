@@ -36,7 +36,7 @@ def script(clients: Path, url: str, name: str, *more: str) -> subprocess.Complet
 
 
 def results(done: subprocess.CompletedProcess[str], contract: str, file: str = "Fork") -> dict[str, str]:
-    """How each test ended, by forge's JSON."""
+    """Return the status of each test from forge's JSON."""
     suites = json.loads(done.stdout[done.stdout.index("{") :])
     tests = suites[f"contracts/test/{file}.t.sol:{contract}"]["test_results"]
     return {name.partition("(")[0]: found["status"] for name, found in tests.items()}

@@ -29,7 +29,7 @@ class Foundry:
         return run(self.clients, *self._forge(command, *arguments), folder=self.clients)
 
     def fails(self, command: str, *arguments: str) -> str:
-        """What forge says of its failure."""
+        """Return forge's error output."""
         return start(self.clients, *self._forge(command, *arguments), folder=self.clients).stderr
 
     def _forge(self, command: str, *arguments: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What forge and `hypervisor test` have compiled, each with npm's compiler, serves the other."""
+"""Tests that forge and `hypervisor test` can use each other's artifacts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_line(file: Path) -> None:
 
 
 def passes(clients: Path, project: Path, *options: str) -> str:
-    """What `hypervisor test` prints, all tests passed."""
+    """Return the output of `hypervisor test`, whose tests must all pass."""
     program, solc = Path(sys.executable).with_name("hypervisor"), clients / "node_modules" / "solc"
     done = start(clients, program, "test", "--use", solc, *options, folder=project)
     assert done.returncode == 0, done.stdout + done.stderr

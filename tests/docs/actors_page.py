@@ -82,7 +82,7 @@ HELD_NEW: Final = {
     "storageminer": ("fvm_hypervisor/builtin_actors/test_sector_quality.py",),
     "reward": ("conformance/test_actor_cases.py", "streams/test_bad_input.py"),
 }
-"""What holds the methods that v19 brought, of which no official bundle could be had."""
+"""Tests of the methods that v19 added, for which no official bundle is available."""
 
 TAKES_ANYTHING: Final = {
     "account": ("AuthenticateMessage",),
@@ -110,7 +110,7 @@ class Row:
 
     @property
     def new(self) -> bool:
-        """Whether v19 brought it."""
+        """True if v19 added the method."""
         return not self.official and not self.own
 
     def line(self) -> str:
@@ -129,7 +129,7 @@ class Row:
         return f"| {' | '.join(cells)} |\n"
 
     def steps(self) -> tuple[str, str]:
-        """How many callers and how many bad forms of parameters the table of examples has for the method."""
+        """Return the numbers of callers and of malformed parameters tested for the method."""
         found = [example for example in of_actor(self.actor) if example.method == self.method]
         if not found:
             return "", ""
@@ -149,12 +149,12 @@ class Probe:
             self.machine.state_tree.set_actor(actor, ActorState(self.machine.manifest.code(name)))
 
     def has(self, actor: str, number: int) -> bool:
-        """Whether the method is known: asked by f00, which may call internal numbers too."""
+        """Return True if the method exists for f00, which may call internal numbers too."""
         params = encode("parameters of no method")
         return self._answer(SYSTEM_ACTOR, actor, number, params) != ExitCode.USR_UNHANDLED_MESSAGE
 
     def is_forbidden(self, example: Example, number: int) -> bool:
-        """Whether a method refuses singletons and actors of every kind."""
+        """Return True if a method refuses singletons and actors of every kind."""
         params = example.encoded(self.machine.manifest)
         callers = (*SINGLETONS, *self.ids.values())
         return {self._answer(one, example.actor, number, params) for one in callers} == {ExitCode.USR_FORBIDDEN}
@@ -165,7 +165,7 @@ class Probe:
 
 
 def says(before: Probe, probe: Probe, method: str, actor: str, numbers: list[int]) -> str:
-    """What a set of actors says of a method, which another set had before it."""
+    """Return the table cell about a method in a set of actors that follows another set."""
     if not any(probe.has(actor, number) for number in numbers):
         return "no: 22"
     for example in of_actor(actor):

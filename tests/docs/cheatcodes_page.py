@@ -43,7 +43,7 @@ def lines() -> Iterator[str]:
 
 
 def names(forge: list[Cheatcode]) -> dict[str, tuple[str, str]]:
-    """How much of each name there is."""
+    """Return the two table columns of each cheatcode name."""
     have: dict[str, list[Cheatcode]] = defaultdict(list)
     lack: dict[str, list[str]] = defaultdict(list)
     for entry in forge:

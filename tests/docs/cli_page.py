@@ -58,7 +58,7 @@ def sections() -> Iterator[str]:
 
 @cache
 def help_of(*command: str) -> str:
-    """What `--help` prints, without the spaces at lines' ends."""
+    """Return the output of `--help` without trailing spaces."""
     shown = CliRunner().invoke(app, [*command, "--help"], env=_TERMINAL, prog_name="hypervisor").output
     return "\n".join(line.rstrip() for line in shown.strip().splitlines())
 

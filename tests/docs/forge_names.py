@@ -50,7 +50,7 @@ def keys_of(config: Mapping[str, Any]) -> list[str]:
 
 
 def asked(forge: str) -> dict[str, Any]:
-    """What a program answers, in the form of `recorded`."""
+    """Return a program's output in the form of `recorded`."""
     found: dict[str, Any] = {"version": _output(forge, "--version").split()[2]}
     for command in COMMANDS:
         found[command] = options_of(_output(forge, command, "--help"))

@@ -46,7 +46,7 @@ def own_options() -> frozenset[str]:
 
 
 def reads(key: str) -> bool:
-    """Whether a value that a key cannot have is refused."""
+    """Return True if an invalid value of the key is refused."""
     table, _, inner = key.rpartition(".")
     wrong = '"wrong"' if key == "optimizer_details" else "{ wrong = 1 }"
     with tempfile.TemporaryDirectory() as folder:

@@ -309,7 +309,7 @@ class Examples:
                 return value
 
     def _found(self) -> dict[str, Any]:
-        """What the names stand for."""
+        """Return the values of the placeholders."""
         network, inbox = self.network, Artifact.load(ARTIFACTS / "Inbox.json")
         alice, bob, rich = network.accounts[0], network.accounts[1], network.accounts[9]
         contract = network.deploy(inbox)
@@ -361,7 +361,7 @@ class Examples:
 
 
 class _Connection:
-    """A WebSocket that nobody listens to."""
+    """A WebSocket connection that discards its messages."""
 
     closed = False
 

@@ -37,7 +37,7 @@ AREAS: Final = {
     "Beside the chain": "side_states",
     "Filecoin's methods": "filecoin",
 }
-"""Which modules' methods stand under which heading; others come last, under `Further methods`."""
+"""Modules of each heading; further methods come last."""
 
 PARTIAL: Final = {
     "debug_traceTransaction": "no tracers in JavaScript",
@@ -68,7 +68,7 @@ PARTIAL: Final = {
     "Filecoin.StateVMCirculatingSupplyInternal": "nothing vests later",
     "Filecoin.StateWaitMsg": "waits for no confidence; replaced messages are not found",
 }
-"""What of a method is not there."""
+"""Unsupported parts of methods."""
 
 MISSING: Final = (
     (

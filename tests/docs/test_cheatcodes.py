@@ -18,7 +18,7 @@ OF_LATER_FORGES = {
     "expectDelegateCall(address,bytes)",
     "mockCall(address,bytes,bytes,bool)",
 }
-"""What forge has and forge-std's interface does not name."""
+"""Cheatcodes of forge that forge-std's interface does not declare."""
 
 FORGE_STD = frozenset(map(bytes.fromhex, SELECTORS.read_text(encoding="utf-8").split()))
 """The selectors of the interface `Vm` of forge-std 1.16.1; tests/soltests compares by name."""
@@ -45,7 +45,7 @@ def test_a_cheatcode_that_forge_does_not_have_is_named_with_what_to_do() -> None
 
 
 def problems(signatures: set[str]) -> list[str]:
-    """What differs from forge-std's interface, each with what to do."""
+    """Return the differences from forge-std's interface, each with a remedy."""
     found = {selector(signature): signature for signature in signatures}
     more = [
         f"forge-std does not have '{signature}': decorate it with filecoin=True and declare it in "

@@ -33,7 +33,7 @@ def rows(heading: str) -> Iterator[tuple[str, str]]:
 
 
 def used() -> dict[str, set[str]]:
-    """What our packages take of py-evm: imported names by module, and the files that they read of its packages."""
+    """Return the names that the packages import from py-evm by module, and the files that they read."""
     found: dict[str, set[str]] = {}
     for package in PACKAGES:
         for path in (PROJECT / package).rglob("*.py"):

@@ -20,7 +20,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> list[Ran]:
 
 
 def output(followed: list[Ran], command: str, number: int = 0) -> str:
-    """What a command printed, without the spaces of its columns."""
+    """Return a command's output with single spaces."""
     found = [ran for ran in followed if command in ran.command][number]
     return "\n".join(" ".join(line.split()) for line in found.output.splitlines())
 

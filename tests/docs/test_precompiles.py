@@ -1,4 +1,4 @@
-"""The page about precompiles: its code runs, its bounds are the code's, and its tables say what is there."""
+"""Tests of docs/precompiles.md: its code, limits and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prose of the code names its subjects: few lines say somebody, whoever, nobody or told."""
+"""Tests of the prose in the code: few lines use vague subjects."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What the examples' contracts compile to, and that each example is whole: page, source, artifact, test, and a link."""
+"""Tests of the examples: compiled contracts, and a page, source, artifact, test and link for each."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 @pytest.fixture(scope="module")
 def shown() -> dict[str, list[str]]:
-    """What the cells of each notebook show, by its name."""
+    """Return the output of each notebook's cells, by name."""
     return {path.name: run(path) for path in NOTEBOOKS}
 
 

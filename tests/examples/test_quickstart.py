@@ -1,4 +1,4 @@
-"""The quick start is the README's, and runs; what is to be copied into other projects names what is there."""
+"""Tests of the quick start, and of the workflows to copy."""
 
 from __future__ import annotations
 

@@ -39,10 +39,10 @@ class BrowserPage:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection, self._number = connection, 0
         self.errors: list[str] = []
-        """What the console reported as an error, and exceptions that nothing caught."""
+        """Errors on the browser's console, and uncaught exceptions."""
         self.requests: list[str] = []
         self.frames: list[str] = []
-        """What came over WebSockets."""
+        """Messages received over WebSockets."""
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.command(f"{domain}.enable")
         self.command("Emulation.setFocusEmulationEnabled", enabled=True)
@@ -73,7 +73,7 @@ class BrowserPage:
                 self.requests.append(url)
 
     def run(self, script: str) -> Any:
-        """What a JavaScript expression is, as JSON; a promise is awaited."""
+        """Return the value of a JavaScript expression as JSON; a promise is awaited."""
         answer = self.command(
             "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True, userGesture=True
         )
@@ -94,7 +94,7 @@ class BrowserPage:
         self.until(f"location.href.startsWith({json.dumps(url.split('#')[0])}) && document.readyState === 'complete'")
 
     def text(self) -> str:
-        """What a reader sees."""
+        """Return the page's visible text."""
         return str(self.run("document.body.innerText"))
 
     def press(self, key: str) -> None:
@@ -117,7 +117,7 @@ class BrowserPage:
         self.command("Emulation.setEmulatedMedia", features=[scheme])
 
     def screenshot(self, file: Path, *, whole: bool = False) -> None:
-        """What is to be seen, in the format of the file's suffix."""
+        """Save a screenshot in the format of the file's suffix."""
         kind = {"format": "webp", "quality": 60} if file.suffix == ".webp" else {"format": "png"}
         found = self.command("Page.captureScreenshot", captureBeyondViewport=whole, **kind)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def browsing(program: str) -> Iterator[BrowserPage]:
 
 
 def _port(process: subprocess.Popen[bytes], file: Path) -> int:
-    """Where the browser takes commands, as soon as it has written that."""
+    """Return the port of the browser's debugger once it is known."""
     end = time.monotonic() + _PATIENCE * slowness()
     while time.monotonic() < end and process.poll() is None:
         lines = file.read_text().splitlines() if file.exists() else []

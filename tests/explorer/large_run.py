@@ -137,7 +137,7 @@ class PageCost:
 
 
 def cost(visit: Visitor, address: str) -> PageCost:
-    """What a page costs that was asked for before: the median of several times."""
+    """Return the median cost of a page that was requested before."""
     taken = []
     for _ in range(_TIMES):
         begun = time.process_time()
@@ -148,7 +148,7 @@ def cost(visit: Visitor, address: str) -> PageCost:
 
 
 def findings(before: dict[str, PageCost], after: dict[str, PageCost]) -> list[str]:
-    """What is wrong with the costs, in sentences."""
+    """Return the violations of the cost limits as sentences."""
     found = []
     for name, now in after.items():
         then = before[name]

@@ -24,7 +24,7 @@ _TARGET: Final = EthAddress(b"\x77" * 20)
 
 @dataclass
 class Load:
-    """What the clients have seen: receipts by hash, counts, and requests that failed, in words."""
+    """Observations of the clients: receipts by hash, counts, and failed requests with their errors."""
 
     receipts: dict[str, Any] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -121,7 +121,7 @@ def _result(method: str, answer: Any) -> Any:
 
 
 async def hold(load: Load, port: int, clients: list[Client], count: int) -> None:
-    """All clients at once, until they have sent so many transactions together, or nobody answers any more."""
+    """Run all clients until they have sent `count` transactions together, or the node stops responding."""
     left = count
 
     async def work(client: Client) -> None:

@@ -48,7 +48,7 @@ LATE = 8
 
 @dataclass
 class Run:
-    """What a run has seen: receipts by hash, counts of what happened, losses in words."""
+    """Observations of a run: receipts by hash, event counts, and losses as text."""
 
     folder: Path
     bundle: Path | None = None

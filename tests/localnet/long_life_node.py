@@ -12,7 +12,7 @@ RULES: Final = {"folder": "ethereum", "memory": "filecoin"}
 """The rules of the node in a folder, and of the one in memory."""
 ACCOUNTS: Final = 10
 SUBSCRIPTIONS: Final = 200
-"""How many the node allows: more than the traffic has open at a time."""
+"""Maximum number of subscriptions of the node, above the traffic's own."""
 KEPT: Final = 1_000
 _FEWEST: Final = 20
 _LEAK: Final = 2_000
@@ -85,7 +85,7 @@ def search(_: Any) -> None:
 
 
 def keep_subscriptions(_: Any) -> None:
-    """Who drops a subscription hears that it is dropped."""
+    """Plant the defect that a dropped subscription is not removed."""
     from localnet.rpc.subscriptions import Subscriptions
 
     Subscriptions.remove = lambda *_: True  # type: ignore[method-assign]

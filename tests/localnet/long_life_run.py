@@ -47,9 +47,9 @@ FILLING: Final = {"folder": 192 << 20, "memory": 16 << 20}
 """Bytes that caches may take after the first hour of a day that is next to nothing of a whole one."""
 MOST_TIME: Final = 1.5
 CHANCE: Final = 2.0
-"""By how much more the medians of a single request may differ: of N it is this over the root of N."""
+"""Allowed difference between the medians of N requests, divided by the root of N."""
 DRIFT: Final = 1.3
-"""How much more all requests may cost because of other programs."""
+"""Allowed increase of all costs because of other programs."""
 DEFECTS: Final = {"leak": ("memory", 20_000), "slower": ("memory", 4_000), "subscription": ("folder", 2_000)}
 """Each with the kind of node that it is planted in, and how many transactions that one gets."""
 _SAID: Final = 3
@@ -97,7 +97,7 @@ class Day:
         return (last.resident - first.resident) / (last.sent - first.sent)
 
     def findings(self) -> list[str]:
-        """What may not be, in sentences."""
+        """Return the violations as sentences."""
         found = self.failures[:_SAID]
         if len(self.failures) > _SAID:
             found.append(f"{len(self.failures) - _SAID} more failures")
@@ -130,7 +130,7 @@ class Day:
         ]
 
     def _asked(self, kind: str) -> int:
-        """How often a kind was asked in the quarter in which that was less."""
+        """Return the lower number of requests of a kind in the first and the last quarter."""
         first, last = self.hours[: self._part], self.hours[-self._part :]
         return max(1, min(sum(hour.asked.get(kind, 0) for hour in hours) for hours in (first, last)))
 
@@ -139,13 +139,13 @@ class Day:
         return max(1, len(self.hours) // 4)
 
     def _quarter(self, chosen: slice) -> dict[str, float]:
-        """What each kind of request cost in some hours."""
+        """Return the median cost of each kind of request in the chosen hours."""
         hours = self.hours[chosen]
         kinds = {kind for hour in hours for kind in hour.costs}
         return {kind: median(hour.costs[kind] for hour in hours if kind in hour.costs) for kind in kinds}
 
     def details(self) -> dict[str, Any]:
-        """What else the record keeps."""
+        """Return the further fields of the record."""
         quarters = [self._quarter(slice(at, at + self._part)) for at in range(0, len(self.hours), self._part)]
         return {
             "rules": RULES[self.where],

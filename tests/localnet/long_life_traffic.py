@@ -33,9 +33,9 @@ ROUND: Final = 20
 _ALONE: Final = 10
 _SNAPSHOT_EACH: Final = 5
 _LEFT_EACH: Final = 10
-"""Of this number of snapshots one is not taken back."""
+"""One in this many snapshots is not reverted."""
 _UNSAID_EACH: Final = 7
-"""Of this number of rounds one does not drop its subscriptions: they go with their connection."""
+"""One in this many rounds leaves its subscriptions open; they end with their connection."""
 _CONNECTION: Final = 40
 """Rounds of a connection."""
 _TRACE_EACH: Final = 5

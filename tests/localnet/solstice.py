@@ -89,7 +89,7 @@ class Life:
         return network.invoke(MARKET, publish, sender=provider).ids[0]
 
     def proposal(self, content: bytes) -> storagemarket.ClientDealProposal:
-        """What the client signs."""
+        """Return the proposal signed by the client."""
         wanted = storagemarket.DealProposal(
             unsealed_cid(content), SIZE, True, self.client.native, self.miner.address, "a file", ChainEpoch(DEAL_START),
             ChainEpoch(DEAL_START + DEAL_EPOCHS), TokenAmount(PRICE), TokenAmount(COLLATERAL), TokenAmount(0),
@@ -151,7 +151,7 @@ def _signed(account: Account, data: bytes) -> bytes:
 
 
 def answers(machine: Hypervisor, questions: list[Question]) -> dict[str, Answer]:
-    """What the actors answer, with nothing kept."""
+    """Return the results of the actors' methods without effect."""
     found = {}
     for asked in questions:
         message = Message(asked.to, asked.sender, method=MethodNumber(asked.method), params=asked.params)
@@ -170,7 +170,7 @@ def fields_of(machine: Hypervisor, actor: int) -> list[Any]:
 
 
 def waiting_allocations(machine: Hypervisor) -> list[int]:
-    """Of a market at nv28: the allocations of deals that are not active yet."""
+    """Return the allocations of deals that are not active yet, of a market at nv28."""
     tree = Hamt(machine.store, unlink(fields_of(machine, MARKET_ACTOR)[11]), 5)
     return [allocation for _, allocation in tree.items()]
 

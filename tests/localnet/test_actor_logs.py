@@ -1,4 +1,4 @@
-"""What native actors log: lines with their names, in Python's log, in traces, and of a node."""
+"""Tests of native actors' logs: in Python's log, in traces, and in the node's output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers and bytes of the wrong kind are refused in a sentence, and the network goes on as if nobody had asked."""
+"""Tests that numbers and bytes of wrong types raise a clear error and leave the network unchanged."""
 
 from __future__ import annotations
 

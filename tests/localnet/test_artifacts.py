@@ -31,7 +31,7 @@ def artifact(name: str) -> dict[str, Any]:
 
 
 def standard_json() -> tuple[dict[str, Any], dict[str, Any]]:
-    """What solc was given and what it said, as Hardhat keeps both."""
+    """Return solc's standard JSON input and output, as Hardhat stores them."""
     sources = {path: {"id": int(number)} for number, path in BUILD["source_id_to_path"].items()}
     code = {
         name: {"evm": {key: {"object": artifact(name)[key]["object"][2:], "sourceMap": artifact(name)[key]["sourceMap"]}

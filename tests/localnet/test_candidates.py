@@ -1,4 +1,4 @@
-"""A message on its way into a block, and one that was in a block, executed again: its transaction is read once."""
+"""Tests that the transaction of a message is decoded once, before its block and on re-execution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a block's conflicts: the actors, a contract's slots, and a picture."""
+"""Tests of conflict reports: the actors, a contract's slots, and a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node's console prints: failures with their calls and lines, what contracts log, and nothing without need."""
+"""Tests of a node's console output: failures with calls and lines, contracts' logs, and nothing else."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def printing(network: Network, *folders: Path, url: str = DEFAULT_URL) -> Iterat
 
 
 def line_of(path: str, text: str) -> str:
-    """Where a text stands in a source, as people count."""
+    """Return the position of a text in a source as path:line, counted from 1."""
     before, found, _ = SOURCES[path].partition(text)
     assert found
     return f"{path}:{before.count(chr(10)) + 1}"
@@ -82,7 +82,7 @@ def test_a_failure_is_printed_with_names_and_the_line(
 
 
 def test_want_of_gas_is_printed_with_the_limit_and_where_to_get_enough(capsys: pytest.CaptureFixture[str]) -> None:
-    """What forge counts in its own simulation is Ethereum's gas: enough to be carried, too little to run."""
+    """Use forge's own simulated gas limit: enough for inclusion, too little for execution."""
     advice = "eth_estimateGas says what is needed; forge script asks it with --skip-simulation"
     for rules, limit, line in (
         ("filecoin", 2_500_000, f"  its limit of 2,500,000 gas is too low: {advice}\n"),

@@ -148,7 +148,7 @@ class TestNonce:
 
 
 class TestImpersonation:
-    """Messages that nobody signed."""
+    """Unsigned messages of impersonated senders."""
 
     def test_an_account_without_a_key_pays_as_any_other(self, either: Network) -> None:
         either.set_balance(NOBODY, 10**18)
@@ -298,7 +298,7 @@ class TestStateFiles:
 
 
 class TestTimeAndFees:
-    """What the next blocks have."""
+    """Time and fees of the next blocks."""
 
     def test_the_next_base_fee(self, network: Network) -> None:
         network.set_next_base_fee(12_345)

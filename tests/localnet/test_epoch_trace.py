@@ -1,4 +1,4 @@
-"""What the rules do after an epoch's messages, traced: awards of nv29 with their streams' events, and cron."""
+"""Tests of traces of an epoch's implicit messages: awards of nv29 with their streams' events, and cron."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Told:
         self.heads.append(head.height)
 
     def waits(self, candidate: Candidate) -> None:
-        """Nothing is noted."""
+        """Ignore the block."""
 
 
 def _go_back(network: Network) -> None:
@@ -52,7 +52,7 @@ ACTIONS: dict[str, Callable[[Network], object]] = {
 
 
 def _facts(network: Network) -> tuple[Any, ...]:
-    """What must be the same again."""
+    """Return the facts that a failed commit must restore."""
     chain, machine = network.chain, network.machine
     return (
         chain.head, chain.index.head, chain.record, chain.producer, network.remembered, network.base_fee,

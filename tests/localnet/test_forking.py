@@ -105,7 +105,7 @@ def test_state_is_read_when_something_touches_it(other: Other) -> None:
 
 
 def test_a_fork_in_memory_lets_its_own_old_states_go(other: Other) -> None:
-    """Of the other network's state it has no more than was read: what it lacks counts as no state's end."""
+    """Check that a fork deletes its own old states although it lacks most of the other network's blocks."""
     with Network.fork(other.url, keep_states=3, clock=Clock(START + 100)) as network:
         begun, first = network.block_number, network.balance(network.accounts[3])
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""What a network begins with, on our own bundle and on an official one."""
+"""Tests of a new network's state, with the project's own bundle and an official one."""
 
 from __future__ import annotations
 

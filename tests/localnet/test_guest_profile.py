@@ -116,10 +116,10 @@ def test_a_call_of_another_actor_stands_under_its_syscall(network: Network, acto
 
 
 def test_the_memory_of_a_profile_is_not_the_guest_s(network: Network, actor: NativeActor) -> None:
-    """An actor whose memory grows by 8,150 pages, and which sends to itself: the fifth has no room for so many.
+    """Check a profile of an actor that grows its memory by 8,150 pages and calls itself.
 
-    A message may have 2 GiB, 32,768 pages. For 5 of one page and 4 times 8,150 more, 163 are left, fewer than a profile
-    has: the fifth grows by these, by no more, and exits with what the two gave it.
+    A message may have 2 GiB, 32,768 pages. For 5 instances of one page and 4 growths of 8,150 pages, 163 pages are
+    left, fewer than a profile has: the fifth instance grows by these, by no more, and exits with its page count.
     """
     before = network.machine.state_tree.lookup_id(actor.address)
     assert before is not None

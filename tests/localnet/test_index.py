@@ -14,7 +14,7 @@ from localnet.ledger.index import ChainIndex
 
 
 def test_threads_read_heights_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the server's do: receipts on the event loop's thread, everything else on the network's."""
+    """Read from several threads like the server: receipts on the event loop's thread, the rest on the network's."""
     with Network() as network:
         network.mine(20)
         monkeypatch.setattr(index, "MOST_DECODED", 15_000)  # some of the twenty

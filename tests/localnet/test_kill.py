@@ -30,7 +30,7 @@ def test_a_node_that_writes_late_is_found_out() -> None:
 
 
 def test_a_node_that_ends_by_itself_is_a_failure() -> None:
-    """Nothing answers at the port; a run that waited for a receipt to kill it after would never end."""
+    """Check that the run ends; waiting for a receipt from a dead node would never end."""
     process = SimpleNamespace(is_alive=lambda: False, exitcode=-11)
     node = cast(Node, SimpleNamespace(process=process, port=1, kill=lambda: None))
     load, run = Load(), Run(Path())

@@ -96,7 +96,7 @@ def test_log_indices_count_through_the_tipset(network: Network, inbox: Contract)
 
 
 class Counted:
-    """How often functions of a module are called."""
+    """Number of calls of a module's functions."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.heights = self.executions = self.hashes = 0

@@ -30,7 +30,7 @@ def test_in_a_folder_no_hour_ends_with_more_than_six_fifths_of_the_first() -> No
 
 
 def test_in_memory_a_transaction_may_add_a_kilobyte() -> None:
-    """Of 1,000,000 transactions 750,000 come after the first of four hours."""
+    """Expect growth over 750,000 of 1,000,000 transactions, those after the first of four hours."""
     steady = [1_000.0] * 4
     assert whole_day("memory", [100 * MB, 350 * MB, 600 * MB, 850 * MB], steady).findings() == []
     (found,) = whole_day("memory", [100 * MB, 350 * MB, 600 * MB, 851 * MB], steady).findings()
@@ -59,7 +59,7 @@ def test_a_request_may_cost_half_as_much_again_but_for_what_all_cost_more() -> N
 
 
 def test_where_few_were_asked_medians_differ_by_chance() -> None:
-    """Of four in a quarter of the day the limit is 1.5 * (1 + 2 / 2)."""
+    """Expect a limit of 1.5 * (1 + 2 / 2) for four requests in a quarter of the day."""
     hours = [
         Hour(number, MB, {"a call": 1_000.0, "another": 1_000.0, "a third": 1.0}, {"a call": 2}) for number in range(8)
     ]
@@ -80,7 +80,7 @@ def test_failures_are_named_and_counted() -> None:
 @ON_LINUX
 @pytest.mark.parametrize("where", ["folder", "memory"])
 def test_a_short_day_comes_to_its_end(where: str) -> None:
-    """Whether it is slow or small is not looked at: twenty transactions are no hour."""
+    """Run a short day without checking speed and memory, for which twenty transactions are too few."""
     day = play(Day(where, 480), seed=3)
     assert day.failures == []
     assert (len(day.hours), day.sent, day.subscriptions, day.snapshots) == (24, 480, 48, 4)

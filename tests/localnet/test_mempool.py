@@ -1,4 +1,4 @@
-"""What a block takes of what waits."""
+"""Tests of the mempool: the selection of pending messages for a block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A storage miner with sectors, on our own bundle and on an official one, and what Solidity is told about them."""
+"""Tests of a storage miner with sectors, on the own and an official bundle, and of its view from Solidity."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Stage:
     miner: Miner
     contract: Contract
     quality: int
-    """How often a sector without a claim counts: ten times from network version 29 on (FIP-0118)."""
+    """Power multiplier of a sector without a claim: ten from network version 29 on (FIP-0118)."""
 
     def locate(self, sector: int) -> tuple[int, bytes]:
         status, location = self.contract.call("locate", self.miner.id, sector)
@@ -53,7 +53,7 @@ class Stage:
         return answer
 
     def ask_at(self, epoch: int, function: str, *arguments: Any) -> Any:
-        """What the contract would be told after the end of a deadline at a later epoch."""
+        """Return the contract's result after the end of a deadline at a later epoch."""
         machine = self.network.machine.fork()
         machine.advance(epoch=ChainEpoch(epoch))
         event = encode([encode([1]), ESTIMATE, ESTIMATE])

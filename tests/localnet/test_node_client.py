@@ -1,4 +1,4 @@
-"""The client of nodes: what is no URL, and whoever answers no JSON-RPC."""
+"""Tests of the node client: invalid URLs, and servers that do not speak JSON-RPC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network's values look like in a notebook: one line, or a small table that says what it leaves out."""
+"""Tests of notebook views: one line, or a small table that names what it omits."""
 
 from __future__ import annotations
 

@@ -10,12 +10,12 @@ from tests.localnet.conftest import ARTIFACTS
 
 FOLDER = "folder-0.1.0"
 WRITTEN = Path(__file__).parent / "data" / f"{FOLDER}.tar.xz"
-"""By release 0.1.0: a Counter deployed and incremented, two tipsets, three null rounds, an increment."""
+"""Folder written by release 0.1.0: a Counter deployed and incremented, two tipsets, three null rounds, an increment."""
 HEIGHT = 9
 HEAD = "0171a0e40220dbf8c14a0f0621fee758a618017a4185ad33f8b1a867de3af029cc4d71ee377c"
 STATE = "0171a0e4022090f104f8cf5d569f4cee4777fe54536fd78438f4d4a51196044a540bda86f6a0"
 COUNTER = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
-"""What that release printed of it."""
+"""Address printed by that release."""
 
 
 def test_a_folder_of_the_oldest_release_is_opened_and_goes_on(tmp_path: Path) -> None:

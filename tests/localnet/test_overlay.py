@@ -100,7 +100,7 @@ CODE = Overlay("dearer code", 28, None, (("wasm_instruction", 5_000), ("wasm_mem
 
 
 def charges(network: Network, method: int) -> dict[str, int]:
-    """What a message to f07 is charged by name, in milligas."""
+    """Return the charges of a message to f07 by name, in milligas."""
     receipt = network.send_native("f07", method, sender=network.accounts[0].native, gas_limit=10**9)
     (call,) = receipt.trace.as_json()["calls"]
     found: dict[str, int] = call["charges"]

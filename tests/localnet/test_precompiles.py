@@ -44,7 +44,7 @@ CALLEE = "0x" + "cc" * 20
 FORWARD = "32 CALLDATASIZE SUB 32 0 CALLDATACOPY"
 """The calldata behind its first word, which is an address, to the beginning of the memory."""
 INPUT = "0 0 32 CALLDATASIZE SUB 0"
-"""Of a call, from the top down: the calldata's place and size, and no room for the output."""
+"""Stack operands of a call, top first: calldata offset and size, and no space for the output."""
 TO = "0 CALLDATALOAD"
 ASK = f"{FORWARD} {INPUT} {TO} GAS STATICCALL"
 OUTPUT = "RETURNDATASIZE 0 0 RETURNDATACOPY RETURNDATASIZE 0 RETURN"
@@ -230,7 +230,7 @@ def test_a_failure_fails_the_call_alone_and_says_why(
 
 @pytest.mark.parametrize("rules", ["ethereum"])
 def test_under_ethereums_rules_a_failure_takes_all_gas_of_the_call(asking: Callable[..., Asked]) -> None:
-    """As that of the network's own: here of one that has no point on its curve."""
+    """Compare with a network precompile that fails: a point that is not on its curve."""
     code = f"{FORWARD} {INPUT} {TO} 100000 STATICCALL 0 MSTORE 32 0 RETURN"
     asked = asking(own(raises), code=code)
     point = (1).to_bytes(WORD, "big") * 2
@@ -359,7 +359,7 @@ def test_what_cannot_be_a_precompile_is_refused(fields: dict[str, Any], words: s
 
 
 def test_a_module_that_is_compiled_for_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As 142,000 nested loops in a megabyte would be."""
+    """Simulate a module with 142,000 nested loops, whose compilation takes too long."""
     done = Event()
     monkeypatch.setattr(wasm_function, "kept_or_compiled", lambda *_: done.wait())
     monkeypatch.setattr(wasm_function, "SECONDS", 0.05)
@@ -449,7 +449,7 @@ ENDS = ["0 MSTORE 32 0 RETURN", "0 MSTORE 32 0 REVERT", f"{PLACE} SELFDESTRUCT"]
 
 
 def outcome(rules: str, evm: str, code: str, callee: str) -> tuple[Any, ...]:
-    """What a message to a contract comes to, and the state behind it."""
+    """Return the outcome of a message to a contract, and the state root after it."""
     rows = [own(lambda data: data[::-1]), own(raises, name="failing", address="0x" + "00" * 18 + "0a02")]
     with Network(rules=rules, evm=evm, precompiles=rows, clock=lambda: 1_700_000_000) as network:
         set_code(network.machine, to_filecoin(EthAddress(bytes.fromhex(CALLEE[2:]))), assemble(callee))

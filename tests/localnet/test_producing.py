@@ -1,4 +1,4 @@
-"""Who produces blocks, and what a block pays."""
+"""Tests of block producers and rewards."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_in_a_state_that_is_loaded_nobody_produces_blocks() -> None:
 
 
 class Rung(BaseException):
-    """What the alarm raises, like KeyboardInterrupt, at any instruction of the main thread."""
+    """Exception raised by the alarm, like KeyboardInterrupt, at any instruction of the main thread."""
 
 
 @pytest.mark.parametrize("evm", ["py-evm", "fast"])

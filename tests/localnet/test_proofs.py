@@ -1,4 +1,4 @@
-"""Proofs of accounts and slots, checked by whoever has the state root alone."""
+"""Tests of account and storage proofs, verified with only the state root."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COUNTER = ARTIFACTS / "Counter.json"
 
 
 def checked(root: Any, proof: Proof) -> Any:
-    """What a proof shows to somebody who has the root alone."""
+    """Return the value that a proof shows for a root."""
     return verify(root, proof.path, [(cid_of(data), data) for data in proof.blocks])
 
 

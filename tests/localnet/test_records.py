@@ -1,4 +1,4 @@
-"""What the index keeps comes back as it was."""
+"""Tests that index entries are decoded to what was encoded."""
 
 from __future__ import annotations
 

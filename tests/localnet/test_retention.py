@@ -1,4 +1,4 @@
-"""What a collection keeps of a chain."""
+"""Tests of the blocks that a garbage collection keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two states: by actor and path, held against what messages are known to do."""
+"""Tests of state differences by actor and path, against the known effects of messages."""
 
 from __future__ import annotations
 

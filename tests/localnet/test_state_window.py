@@ -1,4 +1,4 @@
-"""What a network in memory keeps: the states of its newest blocks and of snapshots, and all that happened."""
+"""Tests of state retention in memory: newest blocks, snapshots, and the whole history."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_block_of_a_state_that_went_is_not_found_and_why_is_said(network: Netw
 
 
 def test_the_first_state_is_there_to_begin_anew(network: Network) -> None:
-    """As anvil_reset does, however long the network has lived."""
+    """Check that the first state remains, for anvil_reset."""
     network.set_balance(network.accounts[2].address, 5)
     pay(network, 30)
     settle(network)
@@ -199,7 +199,7 @@ def test_anvils_number_of_states_is_kept_unless_another_is_asked_for(tmp_path: P
 
 @pytest.mark.parametrize("rules", ["filecoin", "ethereum"])
 def test_a_transaction_takes_less_than_a_kilobyte_once_it_is_old(rules: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stays for ever of a block with one transaction, by the bytes of its pages and the directory's records."""
+    """Measure what remains of a block with one transaction, by the sizes of pages and directory records."""
     monkeypatch.setattr(opening, "BoundedStore", partial(BoundedStore, recent=0))
     with Network(rules=rules, keep_states=8) as network:
         sizes = []

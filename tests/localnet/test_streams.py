@@ -50,7 +50,7 @@ def id_bytes(network: Network, address: Address) -> bytes:
 
 
 def expected(network: Network, begin: int) -> list[Any]:
-    """By hand: 45 % in 90 epochs are half a per cent an epoch."""
+    """Compare with a hand computation: 45 % in 90 epochs are half a per cent per epoch."""
     step = PERCENT // 2
     sra, first = id_bytes(network, to(SRA)), id_bytes(network, to(FIRST))
     return [
@@ -175,7 +175,7 @@ def test_an_upgrade_that_brings_no_streams_takes_none() -> None:
 
 
 def test_an_upgrade_that_is_planned_keeps_the_bundle_of_its_planning(tmp_path: Path) -> None:
-    """As after our own set was built anew: a plan that names no bundle asks for none."""
+    """Reopen a folder after a rebuild of the own bundle, with a plan that names no bundle."""
     older = stand_in(Bundle.embedded("v19"))
     Network(tmp_path, network=28, upgrades={3: (29, older)}, clock=Clock()).close()
     with pytest.raises(InvalidInput, match="nv29 at epoch 3 is planned with other built-in actors than are asked for"):

@@ -1,4 +1,4 @@
-"""Traces told: decoded calls, gas by part, the call that explains a failure, the flame view."""
+"""Tests of trace reports: decoded calls, gas by part, the failing call, the flame view."""
 
 from __future__ import annotations
 

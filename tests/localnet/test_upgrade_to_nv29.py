@@ -116,7 +116,7 @@ def test_an_official_bundle_answers_the_same_and_leaves_the_same_states(situatio
 
 
 def test_every_field_of_the_new_state(situation: Situation) -> None:
-    """Of the reward actor 1 to 9 stay and the old 10 and 11 go, of the market the 12th goes; slopes by hand."""
+    """Compare all fields: fields 10 and 11 of the reward actor and 12 of the market are dropped; slopes by hand."""
     machine, epoch = situation.machine(), situation.network.block_number
     reward_before, market_before = fields_of(machine, REWARD_ACTOR), fields_of(machine, MARKET_ACTOR)
     assert (len(reward_before), len(market_before)) == (11, 13)
@@ -241,7 +241,7 @@ def test_a_chain_of_the_other_rule_for_pledges_goes_on_with_todays() -> None:
 
 
 def _amounts(network: Network) -> list[int]:
-    """What the reward actor has minted, and at nv29 burnt and kept for explicit streams of that: fields 9 to 11."""
+    """Return fields 9 to 11 of the reward actor: minted, and at nv29 burnt and reserved for explicit streams."""
     fields = fields_of(network.machine, REWARD_ACTOR)
     return [decode_bigint(field) for field in fields[8 : 11 if len(fields) == 15 else 9]]
 

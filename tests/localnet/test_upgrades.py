@@ -36,7 +36,7 @@ OWN = [None, Bundle.embedded(), Bundle.embedded("supply-share")]
 
 
 def clz(network: Network) -> int | None:
-    """What the opcode answers, None where there is no such opcode."""
+    """Return the opcode's result, or None if it does not exist."""
     with pytest.raises(CallFailed) as failed:
         network.call(None, COUNT_LEADING_ZEROS)
     return int.from_bytes(failed.value.data, "big") if failed.value.data else None

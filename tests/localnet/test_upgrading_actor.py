@@ -39,7 +39,7 @@ def jar(network: Network) -> NativeActor:
 
 
 def upgrade(jar: NativeActor, code: Cid) -> Any:
-    """What the new code answers: the old one's CID."""
+    """Return the result of the new code's upgrade entry: the old code's CID."""
     return jar.answer("Upgrade", jar.send("Upgrade", {"code": link(code)}))
 
 
@@ -136,7 +136,7 @@ def test_code_that_needs_a_feature_names_it_where_it_runs(boundary: str) -> None
 
 
 def test_code_that_was_taken_back_is_not_found_although_it_was_compiled() -> None:
-    """What an upgrade to it answers is what a machine answers that never had it."""
+    """Compare with a machine that never had the code."""
     asking, module = guest(featured=True), SECOND.read_bytes()
     code = cid_of(module, RAW).ljust(40, b"\0")
     words = [int.from_bytes(code[at : at + 8], "little") for at in range(0, 40, 8)]

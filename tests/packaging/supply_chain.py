@@ -37,7 +37,7 @@ _CLASSIFIERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What is allowed, and what is known of packages whose metadata do not say: SPDX names."""
+    """Allowed licences, and licences of packages without usable metadata, as SPDX names."""
 
     allowed: frozenset[str]
     stated: Mapping[str, str]
@@ -95,7 +95,7 @@ def several_versions(locks: Iterable[Path]) -> set[str]:
 
 
 def licences(package: Mapping[str, Any]) -> set[str]:
-    """What a package's metadata say, as SPDX names or expressions; none where they name a family of licences alone."""
+    """Return the SPDX names or expressions of a package's metadata; empty if it only names a family."""
     found = set()
     for entry in package.get("licenses", ()):
         named = entry.get("license", {})
@@ -106,7 +106,7 @@ def licences(package: Mapping[str, Any]) -> set[str]:
 
 
 def _fits(expression: str, table: Table) -> bool:
-    """Whether an SPDX expression is allowed: one side of each OR, all of an AND."""
+    """Return True if an SPDX expression is allowed: one side of each OR, all of an AND."""
     sides = re.sub(r"[()]", " ", expression)
     return all(
         any(" ".join(choice.split()) in table.allowed for choice in part.split(" OR ")) for part in sides.split(" AND ")
@@ -114,7 +114,7 @@ def _fits(expression: str, table: Table) -> bool:
 
 
 def was_run(report: Mapping[str, Any]) -> bool:
-    """Whether anything is known of any package of a report of pip-audit."""
+    """Return True if pip-audit's report has a result for any package."""
     return any("skip_reason" not in package for package in report["dependencies"])
 
 

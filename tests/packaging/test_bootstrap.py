@@ -87,7 +87,7 @@ class Checkout:
 
     @property
     def stamp(self) -> Path:
-        """What says that the environment is whole."""
+        """File that marks a complete environment."""
         return self.folder / ".venv" / "installed"
 
 

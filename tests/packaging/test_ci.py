@@ -1,4 +1,4 @@
-"""What `.ci/run` does in a clone is what the README has a newcomer do, and the clone sees none of this user's data."""
+"""Tests of `.ci/run`: its clone follows the README, and sees no data of the current user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [
 
 
 def run_in_the_clone(command: str, folder: Path, **environment: str) -> str:
-    """What a command prints after the functions of `.ci/run` are defined and the clone is made, as an empty folder."""
+    """Return a command's output after defining the functions of `.ci/run` and an empty clone."""
     script = f'{FUNCTIONS}\nmkdir "$scratch/clone"\n{command}\n'
     place = folder / "project" / ".ci" / "run"
     place.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Which modules `hatch_build.py` compiles, and how `store/compiled.py` refuses those that do not fit."""
+"""Tests of the modules that `hatch_build.py` compiles, and of the refusal of unusable ones."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_classes_that_others_inherit_from_are_left_as_they_are() -> None:
 
 
 def test_initializers_take_the_parameters_of_the_decorators_own() -> None:
-    """By what `dataclasses` says of each class."""
+    """Compare each class with `dataclasses`."""
     seen = 0
     for path in modules(PROJECT):
         text = (PROJECT / path).read_text(encoding="utf-8")

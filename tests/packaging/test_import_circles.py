@@ -1,4 +1,4 @@
-"""No module imports one that imports it back: neither when it is loaded, nor inside a function, nor for types alone.
+"""Tests that no two modules import each other: at import, inside a function, or for types.
 
 The graph has an edge for every import statement, wherever it stands. What a package's `__init__` imports counts for the
 package's own name only: an import of a module in it loads the `__init__`, too, but names nothing of it.
@@ -22,7 +22,7 @@ Graph = Mapping[str, frozenset[str]]
 
 
 def graph_of(root: Path, packages: tuple[str, ...]) -> Graph:
-    """What each module imports of these packages."""
+    """Return the imports of each module within these packages."""
     files = {_name(root, file): file for package in packages for file in sorted((root / package).rglob("*.py"))}
     return {name: frozenset(_imports(file, files.keys())) - {name} for name, file in files.items()}
 

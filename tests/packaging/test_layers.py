@@ -57,7 +57,7 @@ def lint(folder: Path) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def breached(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What lint-imports says, by contract, of a copy of the packages with every breach planted."""
+    """Run lint-imports on a copy with every breach planted, and return its output by contract."""
     folder = tmp_path_factory.mktemp("breached")
     shutil.copy(PROJECT / "pyproject.toml", folder)
     for package in PACKAGES:

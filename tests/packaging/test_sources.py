@@ -1,4 +1,4 @@
-"""What every file of the project keeps: it says what it is, fits one sitting, and names no path of a machine."""
+"""Tests of every file: module docstring, length, and no machine paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users import from `hypervisor`, and what it costs them."""
+"""Tests of the public names of `hypervisor`, and of the cost of importing them."""
 
 from __future__ import annotations
 

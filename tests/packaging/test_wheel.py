@@ -11,10 +11,10 @@ from fvm_hypervisor.builtin_actors.schemas import NAMES
 from tests.packaging.project import PACKAGES, PROJECT
 
 TEMPLATES = "fvm_hypervisor/builtin_actors/template/"
-"""What `hypervisor actor new` copies: projects of their own, with sources and tests."""
+"""Projects that `hypervisor actor new` copies, with sources and tests."""
 TEMPLATE = f"{TEMPLATES}tip_jar/"
 IMPORTED = {"fvm_hypervisor/soltest/solidity/FilecoinVm.sol", "localnet/solidity/FilecoinFork.sol"}
-"""What people's tests import: `hypervisor test` and `hypervisor solidity` hand it out."""
+"""Solidity files that `hypervisor test` and `hypervisor solidity` provide."""
 PAGES = PROJECT / "fvm_hypervisor" / "explorer"
 DATA = {
     "fvm_hypervisor/builtin_actors/include/fvm.h",
@@ -81,7 +81,7 @@ def wheel(wheel_file: Path) -> zipfile.ZipFile:
 
 @pytest.fixture(scope="module")
 def names(wheel: zipfile.ZipFile) -> set[str]:
-    """What lies in the wheel, but for its own metadata."""
+    """Return the wheel's files without its metadata."""
     return {name for name in wheel.namelist() if ".dist-info/" not in name}
 
 

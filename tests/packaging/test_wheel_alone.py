@@ -50,7 +50,7 @@ class Installation:
         self.folder.mkdir()
 
     def run(self, *arguments: str | Path, status: int = 0) -> str:
-        """What the command prints, with the errors."""
+        """Return the command's output, including standard error."""
         return self._run([self.command, *arguments], status)
 
     def python_run(self, program: str, *arguments: str) -> str:
@@ -71,7 +71,7 @@ class Installation:
 
 
 def _required(of: Distribution) -> list[Distribution]:
-    """The distributions that another one requires on this Python, without extras that nobody asks for."""
+    """Return the distributions required by another one on this Python, without extras."""
     found: dict[str, Distribution] = {}
     seen: set[tuple[str, str]] = set()
     waiting = [(of, "")]

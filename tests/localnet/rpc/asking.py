@@ -1,4 +1,4 @@
-"""What the tests of the methods ask with: the first accounts, two contracts, calls of theirs."""
+"""Setup of the method tests: the first accounts, two contracts, and calls of them."""
 
 from __future__ import annotations
 

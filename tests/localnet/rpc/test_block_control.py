@@ -1,4 +1,4 @@
-"""What is set for blocks under Ethereum's rules: from the next block on, in the folder, taken back by a revert.
+"""Tests of block settings under Ethereum's rules: effect from the next block, storage in the folder, and revert.
 
 anvil answers the same for coinbase, gas limit and chain id, also in calls at the head; a revert leaves its chain id.
 """
@@ -204,7 +204,7 @@ def test_a_revert_takes_all_of_it_back(rpc: Client) -> None:
 
 
 def test_a_blocks_hash_covers_what_was_set_for_it(rpc: Client) -> None:
-    """From one snapshot, at one time, with the same transactions: other blocks have other hashes, the same the same."""
+    """Check that equal settings after one snapshot give equal block hashes, and different ones different hashes."""
 
     def made(*setter: str) -> list[str]:
         snapshot, time = rpc("evm_snapshot"), int(latest(rpc)["timestamp"], 16) + 7
@@ -314,7 +314,7 @@ def test_filecoins_blocks_have_none_of_it() -> None:
 
 @pytest.mark.parametrize("owner", [NOBODY, BOB])
 def test_storage_is_set_where_no_code_is(rpc: Client, owner: str) -> None:
-    """As in anvil: the address has the word, and is an account as before."""
+    """Check against anvil: the address has the word, and the account is otherwise unchanged."""
     rpc("anvil_setBalance", owner, hex(10**18))
     rpc("anvil_setNonce", owner, "0x5")
     assert rpc("anvil_setStorageAt", owner, "0x7", ANY) is True

@@ -34,7 +34,7 @@ def rpc(request: pytest.FixtureRequest) -> Iterator[Client]:
 
 
 def authorizations(rpc: Client, count: int, nonce: int = 0) -> list[dict[str, str]]:
-    """Of the accounts after the first one, each for the setter."""
+    """Return authorizations of the accounts after the first one, each for the setter."""
     found = []
     for account in rpc.node.network.accounts[1 : 1 + count]:
         signed = EthAccount.from_key(account.private_key).sign_authorization(

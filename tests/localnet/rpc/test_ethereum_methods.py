@@ -88,7 +88,7 @@ def test_an_account(rpc: Client) -> None:
 
 @pytest.mark.parametrize("fields", [{}, {"gasPrice": hex(3 * GWEI)}, {"gasPrice": hex(3 * GWEI), "accessList": []}])
 def test_a_transaction_is_filled_in_and_not_sent(rpc: Client, fields: dict[str, str]) -> None:
-    """What is filled in can be signed as it is; the oracle is eth_account."""
+    """Check that the filled-in transaction can be signed as it is; the oracle is eth_account."""
     height = rpc("eth_blockNumber")
     filled = rpc("eth_fillTransaction", {"from": ALICE, "to": BOB, "value": "0x1", **fields})
     found = filled["tx"]
@@ -151,7 +151,7 @@ def test_what_cannot_be_one_of_several_tracers(rpc: Client, inner: dict[str, obj
 
 
 def test_every_kind_of_call_and_creation_is_a_frame_of_its_opcode(rpc: Client) -> None:
-    """As the code says, opcode by opcode: what go-ethereum's callTracer shows of it."""
+    """Check each opcode's frame against go-ethereum's callTracer."""
     rpc("anvil_setCode", INNER, "0x602a5f5260205ff3")
     called = [
         f"5f5f5f5f{value}73{INNER[2:]}5a{opcode}50"

@@ -231,7 +231,7 @@ def _compared(executors: Executors) -> None:
 
 
 def test_a_question_is_asked_again_where_the_chain_went_back_meanwhile(network: Network, executors: Executors) -> None:
-    """What it had read of blocks may have been another chain's by then."""
+    """Check that a query is repeated after a reorg, since it may have read blocks of another chain."""
     begun, go_on, seen = threading.Event(), threading.Event(), list[int]()
     snapshot = network.snapshot()
     network.mine()

@@ -1,4 +1,4 @@
-"""What is proposed as fee under Ethereum's rules: anvil's answers (1.7.1), recorded request by request.
+"""Tests of fee suggestions under Ethereum's rules against recorded responses of anvil 1.7.1.
 
 cast takes the median reward of the last ten blocks as its tip, 1 wei where they are all 0, so its users pay what they
 pay at anvil only where the rewards equal anvil's.

@@ -87,7 +87,7 @@ def test_it_is_what_the_miner_actor_binds(
 
 
 def test_before_fip_0081_there_is_no_ramp() -> None:
-    """By hand: 10^20 attoFIL an epoch for 20 days, 2 KiB of 2^66; three tenths of 2 * 10^23, 2 KiB of 2^69."""
+    """Compute by hand: 10^20 attoFIL per epoch for 20 days, 2 KiB of 2^66; 3/10 of 2 * 10^23, 2 KiB of 2^69."""
     with Network(network=23, bundle=data_file("bundles/v14-testing-fake-proofs.car"), clock=Clock()) as network:
         change(network, POWER_ACTOR, {SMOOTHED: estimate(1 << 66 + 128, 0)})
         baseline = encode_bigint(1 << 69)

@@ -1,4 +1,4 @@
-"""What a request executes without keeping it has a gas cap of its own: blocks without a limit do not lift it.
+"""Tests of the gas cap of requests without effect, which a missing block gas limit does not lift.
 
 The cap is geth's (`--rpc.gascap`, 50,000,000 by default); gas by hand where it is counted.
 """

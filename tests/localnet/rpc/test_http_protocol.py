@@ -1,4 +1,4 @@
-"""What is answered where it is read, and what is not, look the same from outside: over real sockets."""
+"""Tests that inline and queued responses look the same to a client, over real sockets."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def port() -> Iterator[int]:
 
 
 class TestSlowClients:
-    """What does not arrive, and who is one too many."""
+    """Slow requests, and clients above the limit."""
 
     REQUEST = post(AT_ONCE)
     UNFINISHED = (

@@ -1,4 +1,4 @@
-"""What eth_getLogs and the filters answer."""
+"""Tests of eth_getLogs and filters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG = "address data topics removed logIndex transactionIndex transactionHash blo
 
 
 class TestLogs:
-    """By block and range, by address and topic; filters between two questions."""
+    """Logs by block, range, address and topic; filters between two polls."""
 
     def test_a_log_has_the_fields_of_lotus(self, rpc: Client) -> None:
         inbox = deploy(rpc, INBOX)
@@ -171,7 +171,7 @@ class TestLogs:
             assert rpc("eth_getFilterChanges", name) == []
 
     def test_filters_hold_no_more_than_they_may(self, rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What they want, what waits, and what was taken back: 500 bytes by estimate for each of them at least."""
+        """Check the size limit with an estimate of at least 500 bytes per criterion, pending log and reverted log."""
         monkeypatch.setattr(filters, "MOST_BYTES", 500 * 40)
         addresses = [f"0x{number:040x}" for number in range(20)]
         first, last = (rpc("eth_newFilter", {"address": addresses}) for _ in range(2))

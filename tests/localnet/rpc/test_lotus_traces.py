@@ -179,7 +179,7 @@ def test_what_pays_nothing_has_costs_of_zero_and_no_message(rpc: Client) -> None
 
 
 def test_a_call_with_its_trace_goes_at_the_pace_of_its_thread(rpc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gives way to what is soon answered, and ends with its client, as every question with a tracer."""
+    """Check that a traced call yields to short requests, and ends with its client, like every traced query."""
     own = Pace(Turns(lambda: False))
     own.end()
     monkeypatch.setattr(pace._local, "pace", own)

@@ -1,4 +1,4 @@
-"""What the methods answer."""
+"""Tests of JSON-RPC methods."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RECEIPT = (
 
 
 class TestTheNode:
-    """What it says of itself."""
+    """Facts about the node."""
 
     def test_names_and_numbers(self, rpc: Client) -> None:
         assert rpc("eth_chainId") == "0x1df5e76"

@@ -94,7 +94,7 @@ class TestAccounts:
 
 
 class TestBlocks:
-    """What is supposed of them."""
+    """Account overrides."""
 
     @pytest.mark.parametrize(
         ("code", "block", "expected"),

@@ -1,4 +1,4 @@
-"""What waits, raw transactions, headers, uncles, and what Filecoin does not have."""
+"""Tests of pending transactions, raw transactions, headers, uncles, and methods without a Filecoin equivalent."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class TestHeadersAndUncles:
 
 
 class TestTheNode:
-    """What it says of itself."""
+    """Facts about the node."""
 
     def test_work_and_its_reward(self, rpc: Client) -> None:
         assert rpc("eth_coinbase") == "0x" + "00" * 20
@@ -132,7 +132,7 @@ class TestTheNode:
 
 
 GOOD = {"Coinbase": ALICE, "GasLimit": "0x1c9c380", "GasPrice": "0x1", "PrevRandao": "0x" + "11" * 32, "ChainId": "0x1"}
-"""What the setters take under Ethereum's rules, by the end of their names."""
+"""Valid parameters of the setters under Ethereum's rules, by the end of the method name."""
 
 
 @pytest.mark.parametrize("method", sorted(REASONS))

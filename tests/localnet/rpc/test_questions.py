@@ -1,6 +1,6 @@
-"""A question has its time, ends with its client, and holds up nothing that is soon answered.
+"""Tests of queries: time limits, cancellation on disconnect, and no delay for short requests.
 
-The words of an error are geth's (internal/ethapi/api.go `execution aborted (timeout = %v)`), then the option.
+The error text is geth's (internal/ethapi/api.go `execution aborted (timeout = %v)`), followed by the option.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SHORT = NodeLimits(question=0.3, trace=0.3)
 SPINS = "0x60005b600101600256"
 """PUSH1 0, then without an end: JUMPDEST, PUSH1 1, ADD, PUSH1 2, JUMP."""
 COUNTS = "0x60c85b600190038060025700"
-"""From 200 down to 0: PUSH1 200, then JUMPDEST, PUSH1 1, SWAP1, SUB, DUP1, PUSH1 2, JUMPI; STOP."""
+"""Loop from 200 down to 0: PUSH1 200, then JUMPDEST, PUSH1 1, SWAP1, SUB, DUP1, PUSH1 2, JUMPI; STOP."""
 HASHING = "0x5b6201000060002050600056"
 """KECCAK256 of 64 KiB, without an end."""
 INVOKES: dict[str, Any] = {"Method": INVOKE_EVM, "Params": "QA==", "Value": "0"}
@@ -57,7 +57,7 @@ _SOON = 20.0
 
 @contextmanager
 def served(limits: NodeLimits, rules: str = "filecoin") -> Iterator[Server]:
-    """A node with an endless contract at NOBODY's address."""
+    """Serve a node with an endless contract at NOBODY's address."""
     with Network(rules=rules) as network:
         network.set_code(bytes.fromhex(NOBODY[2:]), bytes.fromhex(HASHING[2:]))
         server, ready = Server(network, 0, limits), threading.Event()
@@ -84,7 +84,7 @@ def body(method: str, *params: Any) -> dict[str, Any]:
 
 
 def until(condition: Callable[[], bool]) -> bool:
-    """Whether it comes to be so, soon."""
+    """Return True if the condition becomes true within the time limit."""
     end = time.monotonic() + _SOON
     while not condition() and time.monotonic() < end:
         time.sleep(0.01)
@@ -92,7 +92,7 @@ def until(condition: Callable[[], bool]) -> bool:
 
 
 def answering(server: Server) -> int:
-    """How many questions are being executed, answered or not."""
+    """Return the number of executing queries, including abandoned ones."""
     return sum(thread.is_asked for thread in tuple(server._executors.questions.threads))
 
 
@@ -119,7 +119,7 @@ def test_a_question_without_an_end_has_its_time(question: tuple[Any, ...], optio
 
 
 def test_what_does_not_execute_has_its_time_too(executors: Executors) -> None:
-    """A question that reads or shapes in Python for ever; the thread is used no more, and another one answers."""
+    """Check the time limit of a query that loops in Python; its thread is discarded, and another one responds."""
     threads = list[threading.Thread]()
 
     def endless(_: NodeReader) -> None:
@@ -234,7 +234,7 @@ def test_a_question_ends_when_its_client_goes_away(way: str, method: str) -> Non
 
 
 def test_what_a_client_has_sent_is_done_though_it_goes_away() -> None:
-    """A batch with a question and a transaction: the question is given up, the transaction is not."""
+    """Check a batch of a query and a transaction: the query is cancelled, the transaction is executed."""
     with served(NodeLimits(question=3600)) as server:
         requests = [body("eth_call", {"to": NOBODY}, "latest"), body("eth_call", {"to": NOBODY}, "latest")]
         requests += [body("eth_sendTransaction", {"from": ALICE, "to": BOB, "value": "0x1"})]
@@ -306,11 +306,11 @@ def test_what_waits_has_its_turn_when_what_was_given_up_has_ended(executors: Exe
 
 class _Deaf:
     def event(self, event: TraceEvent, /) -> None:
-        """Nothing is kept."""
+        """Ignore the event."""
 
 
 def test_one_trace_goes_on_at_a_time_and_gives_way(monkeypatch: MonkeyPatch) -> None:
-    """Of those that are not soon answered: each has a turn, and none goes on while something else waits."""
+    """Check that long traces take turns, and that none continues while another request waits."""
     monkeypatch.setattr(pace, "JUST_BEGUN", 0.0)
     waits, ended, looks = threading.Event(), threading.Event(), [0, 0]
     turns = Turns(waits.is_set)
@@ -347,7 +347,7 @@ def test_one_trace_goes_on_at_a_time_and_gives_way(monkeypatch: MonkeyPatch) -> 
 
 @pytest.mark.parametrize("where", ["pass_on", "_give_way"])
 def test_a_trace_that_is_interrupted_anywhere_leaves_its_turn_to_others(where: str, monkeypatch: MonkeyPatch) -> None:
-    """As the interrupt of what was given up arrives: between two instructions, once, on that thread."""
+    """Check that an interrupt between any two instructions releases the turn."""
     monkeypatch.setattr(pace, "JUST_BEGUN", 0.0)
     passed, interrupted = getattr(Pace, where), threading.Event()
 
@@ -434,7 +434,7 @@ def ask_on(url: str, question: tuple[Any, ...], ended: threading.Event) -> None:
 
 
 def paced_requests(url: str, seconds: float) -> list[float]:
-    """How long requests take that are soon answered, one at a time."""
+    """Return the durations of short requests, sent one at a time."""
     transfer = {"from": ALICE, "to": BOB, "value": "0x1", "gas": hex(10**7)}
     requests: list[tuple[Any, ...]] = [("eth_chainId",), ("eth_getBalance", ALICE, "latest")]
     requests += [("eth_sendTransaction", transfer)]

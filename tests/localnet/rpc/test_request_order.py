@@ -1,4 +1,4 @@
-"""What one client sends without waiting takes effect in its order, though estimates run beside the chain's thread."""
+"""Tests of the order of a client's pipelined requests, while estimates run beside the chain's thread."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Side:
         self.ask: tuple[str, str, bytes, bool] | None = None
 
     def __call__(self, place: int, data: str, sender: str = CLIENT, balance: int = 0, **more: Any) -> bytes | None:
-        """What the precompile answers; None where it fails or a contract has to answer first."""
+        """Return the precompile's output; None if it fails or a contract must be executed first."""
         call = {
             "from": sender, "balance": hex(balance), "state": self.state,
             "block": {"number": "0x1", "time": 1_800_000_000}, **more,
@@ -70,7 +70,7 @@ def answer_of(output: bytes | None) -> tuple[int, bytes]:
 
 
 def escrow(side: Side) -> int:
-    """What the client has at the market: the first of the two amounts that GetBalance answers."""
+    """Return the client's escrow, the first of GetBalance's two amounts."""
     params = b"\x56" + delegated(CLIENT)
     exit_code, data = answer_of(side(5, call_actor(GET_BALANCE, MARKET, params, read_only=True), readOnly=True))
     assert exit_code == 0

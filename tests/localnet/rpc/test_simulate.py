@@ -34,7 +34,7 @@ def refused(rpc: Client, *blocks: dict[str, Any], **options: bool) -> tuple[int,
 
 
 class TestCalls:
-    """What they see and leave."""
+    """Calls: visible state and effects."""
 
     def test_value_goes_on_from_block_to_block(self, rpc: Client) -> None:
         head, root = rpc.node.network.head, rpc.node.network.machine.root
@@ -110,7 +110,7 @@ class TestCalls:
 
 
 class TestBlocks:
-    """Where they are."""
+    """Positions and fields of simulated blocks."""
 
     def test_numbers_and_times_are_chosen(self, rpc: Client) -> None:
         head = rpc.node.network.head
@@ -150,7 +150,7 @@ class TestBlocks:
 
 
 class TestValidation:
-    """What only transactions need, and what calls need too."""
+    """Checks that only validation adds, and checks of all calls."""
 
     def test_funds_for_the_value(self, rpc: Client) -> None:
         assert refused(rpc, {"calls": [{"from": FIRST, "to": SECOND, "value": "0x1"}]})[0] == -38014
@@ -214,7 +214,7 @@ def test_official_actors_simulate_too(official_rpc: Client) -> None:
 
 
 def test_a_block_has_what_it_supposes_and_its_hash_covers_that() -> None:
-    """As in geth: a block's own overrides are in its header; the block after it has those of the base again."""
+    """Check against geth: a block's overrides are in its header, and the next block has the base's values."""
     with Network(clock=Clock(), rules="ethereum") as network:
         rpc = Client(Node(network))
         supposed = {"feeRecipient": NOBODY, "prevRandao": word(7), "gasLimit": hex(20_000_000)}

@@ -159,7 +159,7 @@ def asks(network: Network, *senders: int, **fields: str) -> list[tuple[str, list
 
 @pytest.mark.parametrize("senders", [range(10), [0] * 10, [1, 2, 1, 1, 2]], ids=["ten", "one", "two"])
 def test_those_that_the_node_signs_share_it_too(rpc: Client, senders: list[int]) -> None:
-    """As on anvil, where ten of ten accounts, each with a gas limit, are in one block."""
+    """Check against anvil, where transactions of ten accounts with gas limits share one block."""
     network = rpc.node.network
     height = network.block_number
     hashes = batch(rpc, *asks(network, *senders, gas="0x989680"))

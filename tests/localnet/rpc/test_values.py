@@ -109,7 +109,7 @@ LISTED = [{"address": "0x" + "11" * 20, "storageKeys": []}]
 
 
 class TestTransactionObjects:
-    """What eth_call and eth_sendTransaction take."""
+    """Parameters of eth_call and eth_sendTransaction."""
 
     def test_every_field(self) -> None:
         request = transaction({
@@ -182,7 +182,7 @@ class TestTransactionObjects:
 
 
 class TestLogFilters:
-    """What eth_getLogs takes."""
+    """Parameters of eth_getLogs."""
 
     def test_addresses_and_topics_are_one_or_many(self) -> None:
         one, two = "0x" + "11" * 20, "0x" + "22" * 20

@@ -56,7 +56,7 @@ class Client:
         return self._next
 
     def response(self) -> Any:
-        """The next answer; what is told before it is kept."""
+        """Return the next response, and store notifications that arrive before it."""
         while True:
             message = json.loads(self.socket.recv(timeout=_PATIENCE))
             if isinstance(message, list) or "id" in message:
@@ -83,20 +83,20 @@ class Client:
         return self.notices.pop(0)
 
     def told(self, subscription: str) -> Any:
-        """What a subscription is told next."""
+        """Return the next notification of a subscription."""
         notice = self.notice()
         assert (notice["jsonrpc"], notice["method"]) == ("2.0", "eth_subscription")
         assert notice["params"]["subscription"] == subscription
         return notice["params"]["result"]
 
     def sent(self, channel: int) -> Any:
-        """What a channel carries next."""
+        """Return the next message of a channel."""
         notice = self.notice()
         assert (notice["method"], notice["params"][0]) == ("xrpc.ch.val", channel)
         return notice["params"][1]
 
     def quiet(self) -> bool:
-        """Whether nothing has been told."""
+        """Return True if no notification has arrived."""
         self("eth_chainId")
         return not self.notices
 
@@ -165,7 +165,7 @@ class TestRequests:
 
 
 class TestWhoMayAsk:
-    """As over HTTP."""
+    """Access control, which equals that of HTTP."""
 
     @pytest.mark.parametrize("origin", ["http://localhost:3000", "chrome-extension://abc", "https://[::1]:1"])
     def test_pages_of_this_machine_and_extensions_may_connect(self, url: str, origin: str) -> None:
@@ -305,7 +305,7 @@ class TestSubscriptions:
 
 
 class TestChannels:
-    """go-jsonrpc's channels, by which lotus' clients are told of tipsets."""
+    """Channels of go-jsonrpc, which notify lotus clients of tipsets."""
 
     def test_chain_notify_begins_with_the_head_and_goes_on(self, client: Client) -> None:
         channel = client("Filecoin.ChainNotify")
@@ -362,7 +362,7 @@ class TestChannels:
 
 
 class TestLimits:
-    """What a client cannot do to the node."""
+    """Limits against hostile clients."""
 
     def test_a_message_over_the_limit_closes_with_1009(self, client: Client) -> None:
         with suppress(ConnectionClosed):
@@ -578,7 +578,7 @@ def _exactly(raw: socket.socket, size: int) -> bytes:
 
 
 def subscribed(raw: socket.socket, count: int) -> bool:
-    """Read the answers to so many subscriptions."""
+    """Read the responses to `count` subscriptions."""
     return all("result" in json.loads(frame(raw)[1]) for _ in range(count))
 
 

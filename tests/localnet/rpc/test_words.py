@@ -1,4 +1,4 @@
-"""What a client and the node's log are told of a failure, under both rules. Ethereum's words are anvil's (1.7.1)."""
+"""Tests of failure texts for clients and the node's log, under both rules; Ethereum's are those of anvil 1.7.1."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def creation(code: str, **fields: Any) -> dict[str, Any]:
 
 
 def log_of(rpc: Client, capsys: pytest.CaptureFixture[str], code: str) -> str:
-    """What the node prints of a creation that fails."""
+    """Return the node's output for a failing creation."""
     console = Console(rpc.node.network, folders=[])
     console.listen()
     gas = "0x10000000" if rpc.node.network.rules.name == "filecoin" else "0x100000"

@@ -119,7 +119,7 @@ def test_work_that_gives_way_to_a_request_is_done_again() -> None:
 
 @pytest.mark.parametrize("gives_way", [False, True])
 def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
-    """What runs is ended, the rest is not done; and nothing runs on the thread of the caller."""
+    """Check that stopping ends the current work, discards the rest, and runs nothing on the caller's thread."""
     worker, begun, threads = RequestThread(), threading.Event(), set[str]()
 
     def work() -> None:
@@ -147,7 +147,7 @@ def test_the_end_waits_for_a_moment_and_no_longer(gives_way: bool) -> None:
 def test_what_imports_or_logs_is_interrupted_after_that(
     work: str, tmp_path: Path, monkeypatch: MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    """Python's own locks stay taken where a thread is interrupted as it takes them: all others would wait for ever."""
+    """Check that threads which import or log are interrupted later, since their locks would stay acquired."""
     begun, go_on, ended = threading.Event(), threading.Event(), list[str]()
 
     def slow() -> None:
@@ -192,7 +192,7 @@ def test_what_imports_or_logs_is_interrupted_after_that(
 
 
 def test_an_execution_begins_on_the_worker_itself() -> None:
-    """No other thread is woken for it; one within it has a stack of its own."""
+    """Check that no other thread is woken for an execution, and that a nested one has its own stack."""
     worker, stacks = RequestThread(), Stacks()
 
     def work() -> tuple[int, int, int]:
@@ -205,7 +205,7 @@ def test_an_execution_begins_on_the_worker_itself() -> None:
 
 
 def test_an_execution_that_is_interrupted_ends_by_itself() -> None:
-    """Nothing is raised in its midst, where an actor may be at work: it is asked to end."""
+    """Check that an interrupted execution stops at a safe point, and no exception is raised inside an actor."""
     worker, begun, ended = RequestThread(), threading.Event(), threading.Event()
 
     def execution() -> None:

@@ -45,7 +45,7 @@ def deployed(network: Network, program: str) -> EthAddress:
 
 
 class TestBlocks:
-    """What is around transactions."""
+    """Block fields and the work around transactions."""
 
     def test_a_transfer_costs_what_it_costs_on_ethereum(self, network: Network) -> None:
         alice, bob = network.accounts[:2]
@@ -120,7 +120,7 @@ class TestBlocks:
 
 
 class TestTransactions:
-    """What is taken, and what it does."""
+    """Admission and effects of transactions."""
 
     def test_an_account_lends_itself_code_and_sends_on(self, network: Network) -> None:
         alice, bob = network.accounts[:2]
@@ -201,7 +201,7 @@ class TestTransactions:
 
 
 class TestFilecoin:
-    """What of the network is there."""
+    """Filecoin's actors and precompiles under these rules."""
 
     def test_precompiles_and_masked_ids_are_reached(self, network: Network) -> None:
         network.send("0xff00000000000000000000000000000000000064", 5)

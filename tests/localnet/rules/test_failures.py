@@ -1,4 +1,4 @@
-"""What a failure says in Python: the words of the rules that it failed under, errors of a contract by their names.
+"""Tests of failures in Python: texts of the rules, and a contract's errors by name.
 
 Ethereum's are those of anvil for the same calls (`execution reverted: not today`), and geth's `out of gas`.
 """

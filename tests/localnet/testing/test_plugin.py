@@ -22,7 +22,7 @@ COUNTER = {str(ARTIFACTS / "Counter.json")!r}
 
 @pytest.fixture(autouse=True, scope="module")
 def everything_is_imported() -> None:
-    """What a run in this process imports first, it forgets at its end, while what is remembered keeps its classes."""
+    """Import modules before an in-process run, which forgets its first imports while caches keep their classes."""
     with Network() as network:
         network.set_code(b"\x99" * 20, bytes.fromhex("5f5ffd"))
         with pytest.raises(CallFailed):
