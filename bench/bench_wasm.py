@@ -155,14 +155,14 @@ class Clock:
             self.around("invoke", (WasmRuntime, "invoke")),
             self.around("instance", (Instance, "__init__"), (Instance, "instantiate"), (Instance, "close")),
             self.around("enter", (Instance, "enter")),
-            [(boundary, "performer", self._performer(abi.performer))],
+            [(boundary, "syscall_runner", self._performer(abi.syscall_runner))],
         )
 
     def around(self, part: str, *places: tuple[Any, str]) -> list[tuple[Any, str, Any]]:
         return [(owner, name, self._timed(part, getattr(owner, name))) for owner, name in places]
 
     def _performer(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def performer(syscall: Any) -> Any:
+        def syscall_runner(syscall: Any) -> Any:
             perform = self._timed("syscall", original(syscall))
 
             def counted(*arguments: Any) -> Any:
@@ -171,7 +171,7 @@ class Clock:
 
             return counted
 
-        return performer
+        return syscall_runner
 
     def _timed(self, part: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*arguments: Any, **named: Any) -> Any:

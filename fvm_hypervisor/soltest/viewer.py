@@ -133,8 +133,8 @@ class TestViewer:
             if left_out:
                 trace += f"\n  ... {left_out:,} internal calls are left out, those after the first {MOST_CALLS:,}"
         stack = stack_trace(roots[-1], names, self._sources) if failed and roots else ()
-        has_places = isinstance(tracer, PlacedFrameTracer | SlotFrameTracer)
-        return replace(result, trace=trace, stack=stack, note="" if has_places or not stack else NO_LINES)
+        is_pooled = isinstance(tracer, PlacedFrameTracer | SlotFrameTracer)
+        return replace(result, trace=trace, stack=stack, note="" if is_pooled or not stack else NO_LINES)
 
     def loop_tracer(self, shown: Tracer | None = None, result: TestResult | None = None) -> LoopTracer | None:
         """Who finds the place of what does not end; of a test that was `shown`, of the call that used up its gas.

@@ -40,7 +40,7 @@ from localnet.traces.console_log import CONSOLE
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.ethereum.alloc import AllocAccount, install
 from runtimes.evm.ethereum.application import Application, block_of
-from runtimes.evm.ethereum.contract_states import KnownContracts
+from runtimes.evm.ethereum.contract_states import ContractCache
 from runtimes.evm.ethereum.forks import fork_named
 from runtimes.evm.ethereum.validation import InvalidTransaction, intrinsic_gas
 from runtimes.evm.rules import CodeLimit
@@ -144,7 +144,7 @@ class World:
         self.machine.state_tree.flush()
         self._nonces = {setting.sender: 1, LIBRARY_DEPLOYER: 0}
         self._sent = 0
-        self._known = KnownContracts()
+        self._known = ContractCache()
         self.notes_slots = False
         """Whether outcomes have the words of slots."""
         if setting.fork_url is not None and self._is_ethereum:

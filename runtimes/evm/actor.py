@@ -83,7 +83,7 @@ class EvmInvocation:
 
     def require_no_params(self) -> None:
         """Exit 16 if there are parameters and the rules forbid them."""
-        if self.params is not None and not self.rules.questions_take_params:
+        if self.params is not None and not self.rules.getters_ignore_params:
             raise ActorExit(ExitCode.USR_ILLEGAL_ARGUMENT, message="the method does not take parameters")
 
     def require_caller(self, actor: ActorID) -> None:

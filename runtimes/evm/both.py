@@ -3,7 +3,7 @@
 Every call of the host is recorded with the remaining gas and its result. The second engine must make the same calls in
 the same order with the same gas, emit the same trace, and end the frame in the same way. Otherwise the message ends
 with `EnginesDiffer`, which shows the instructions of both engines up to the difference, and nothing is committed. Calls
-without side effects (`_FREE`) may be omitted; their gas is still compared.
+without side effects (`_OPTIONAL_CALLS`) may be omitted; their gas is still compared.
 
 Under Ethereum's rules, the second engine also runs a transaction's first frame with all nested calls on the real host,
 as it would alone, with a fresh memory budget. That run is rolled back; its result must equal the first engine's.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runtimes.evm.ethereum.calls import EthereumCalls
     from runtimes.evm.ethereum.host import EthereumHost
 
-_FREE: Final = frozenset(
+_OPTIONAL_CALLS: Final = frozenset(
     {
         "get_tx_context", "get_origin", "get_prev_randao", "get_block_hash", "get_blob_hash", "get_blob_base_fee",
         "get_gas_left", "get_self_balance", "get_refund", "keccak256", "grow_memory",
@@ -38,7 +38,7 @@ _FREE: Final = frozenset(
 _SHOWN: Final = 5
 """Number of instructions per engine shown in a difference."""
 
-Named = tuple[str, EngineFactory]
+NamedEngine = tuple[str, EngineFactory]
 
 
 _LOOKED_UP: Final = ("actor", "address")
@@ -86,7 +86,7 @@ class _EngineStop:
         return f"{self.step} with {self.left} gas left"
 
 
-class _Steps:
+class _StepRecorder:
     """Records the instructions traced by an engine and forwards them."""
 
     def __init__(self, listener: StepTracer | None = None) -> None:
@@ -102,13 +102,13 @@ class _Steps:
             self._listener.step(event)
 
 
-class _Recording:
+class _RecordingHost:
     """The first engine's host: the real one, recording every call."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self.gas = host.gas
-        self.steps = None if host.steps is None else _Steps(host.steps)
+        self.steps = None if host.steps is None else _StepRecorder(host.steps)
         self.asked: list[_HostCall] = []
 
     def tree_mode(self) -> None:
@@ -130,10 +130,10 @@ class _Recording:
         return ask
 
 
-class _Replaying:
+class _ReplayingHost:
     """The second engine's host: it replays the recorded answers and nothing else."""
 
-    def __init__(self, real: GasBudget, steps: _Steps | None) -> None:
+    def __init__(self, real: GasBudget, steps: _StepRecorder | None) -> None:
         self.gas = ReplayedGas(real)
         self.steps = steps
         self._asked: Sequence[_HostCall] = ()
@@ -170,7 +170,7 @@ class _Replaying:
 
     def has_replayed_all(self) -> bool:
         """Return True if all remaining recorded calls may be omitted."""
-        return all(asked.name in _FREE for asked in self._asked[self._place :])
+        return all(asked.name in _OPTIONAL_CALLS for asked in self._asked[self._place :])
 
     def _next(self, name: str, arguments: tuple[Any, ...]) -> _HostCall | None:
         for place in range(self._place, len(self._asked)):
@@ -178,7 +178,7 @@ class _Replaying:
             if (asked.name, asked.arguments, asked.before) == (name, _plain(arguments), self.gas.left):
                 self._place = place + 1
                 return asked
-            if asked.name not in _FREE:
+            if asked.name not in _OPTIONAL_CALLS:
                 break
         return None
 
@@ -189,7 +189,7 @@ def _plain(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @dataclass(slots=True)
-class _Stretch:
+class _Segment:
     """A part of a frame: from the start or an answer to the next step."""
 
     answer: Answer | None
@@ -214,7 +214,7 @@ class _TreeOutcome:
         if ended.step is None or ended.step.status is not Status.SUCCESS:
             reverted = ended.step is not None and ended.step.status is Status.REVERT
             return cls(ended.words() if reverted else "failure")
-        entries = {key: value for key, value in calls.journal.items() if not _says_nothing(key, value)}
+        entries = {key: value for key, value in calls.journal.items() if not _is_trivial(key, value)}
         return cls(ended.words(), calls.tree.current_root(), entries, tuple(calls.events))
 
     def differences(self, other: "_TreeOutcome") -> str:
@@ -227,13 +227,13 @@ class _TreeOutcome:
         return f"makes different changes than frame by frame: {', '.join(found):.600}" if found else ""
 
 
-def _says_nothing(key: Any, value: Any) -> bool:
+def _is_trivial(key: Any, value: Any) -> bool:
     """Return True if a journal entry is equivalent to no entry."""
     kind = key[0] if isinstance(key, tuple) else key
     return value is None or kind in _LOOKED_UP or (kind in ("transient", "refund") and value == 0)
 
 
-def paired(first: Named, second: Named) -> EngineFactory:
+def pair_engines(first: NamedEngine, second: NamedEngine) -> EngineFactory:
     """Return a factory for the first engine, checked by the second."""
     return lambda: BothEngines(first, second)
 
@@ -241,19 +241,19 @@ def paired(first: Named, second: Named) -> EngineFactory:
 class BothEngines:
     """An engine that runs each frame twice (see `runtimes.evm.engine.Engine`). Raises EnginesDiffer."""
 
-    def __init__(self, first: Named, second: Named) -> None:
+    def __init__(self, first: NamedEngine, second: NamedEngine) -> None:
         self._named = first, second
         self._first, self._second = first[1](), second[1]()
         self._whole: _TreeOutcome | None = None
-        self._stretches: list[_Stretch] = []
+        self._segments: list[_Segment] = []
 
     def start(self, frame: Frame, host: Host) -> Step:
         """Run until the frame ends or makes a call."""
         self._frame, self._host = frame, host
         self._whole = _try_tree(self._named[1][1], frame, host)
         self._listener = host.steps
-        self._recording = _Recording(host)
-        self._replaying = _Replaying(host.gas, None if host.steps is None else _Steps())
+        self._recording = _RecordingHost(host)
+        self._replaying = _ReplayingHost(host.gas, None if host.steps is None else _StepRecorder())
         return self._run(None)
 
     def resume(self, answer: Answer) -> Step:
@@ -264,10 +264,10 @@ class BothEngines:
         recording, replaying, left = self._recording, self._replaying, self._host.gas.left
         listener = self._host.steps
         if listener is not self._listener:  # it was attached or removed while the frame waited
-            self._listener, recording.steps = listener, None if listener is None else _Steps(listener)
-            replaying.steps = None if listener is None else _Steps()
+            self._listener, recording.steps = listener, None if listener is None else _StepRecorder(listener)
+            replaying.steps = None if listener is None else _StepRecorder()
         recording.asked = []
-        self._stretches.append(_Stretch(answer, left, recording.asked))
+        self._segments.append(_Segment(answer, left, recording.asked))
         mine = _continue(self._first, self._frame, cast(Host, recording), answer)
         check_stopped(self._host.gas)
         replaying.begin(left, recording.asked)
@@ -311,9 +311,9 @@ class BothEngines:
 
     def _steps_of(self, make: EngineFactory) -> list[RuntimeEvent]:
         """Return the instructions of an engine up to the end of the frame or of the record."""
-        steps = _Steps()
-        host, engine = _Replaying(self._host.gas, steps), make()
-        for stretch in self._stretches:
+        steps = _StepRecorder()
+        host, engine = _ReplayingHost(self._host.gas, steps), make()
+        for stretch in self._segments:
             host.begin(stretch.left, stretch.asked)
             try:
                 if _continue(engine, self._frame, cast(Host, host), stretch.answer).error is not None:

@@ -27,7 +27,7 @@ _VALUE_LIMIT: Final = 1 << 128
 _TRANSFER_STIPEND: Final = 2300
 
 
-def answer_call(host: FilecoinHost, ask: CallAsk) -> Answer:
+def execute_call(host: FilecoinHost, ask: CallAsk) -> Answer:
     """Execute a call opcode."""
     host.hold(len(ask.data), copies=1)
     if ask.value >= _VALUE_LIMIT:

@@ -16,7 +16,7 @@ from runtimes.evm.host import FilecoinHost
 from store.cid import CBOR
 
 
-def answer_create(host: FilecoinHost, ask: CreateAsk) -> Answer:
+def execute_create(host: FilecoinHost, ask: CreateAsk) -> Answer:
     """Create a contract. Both opcodes increment the nonce, even if the creation fails."""
     size = len(ask.init_code)
     host.hold(size, copies=1)

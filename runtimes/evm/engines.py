@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from hypervisor.errors import RuntimeUnavailable
 from runtimes.evm.engine import EngineFactory, EngineRules
-from runtimes.evm.imports import recursion_limit_kept
+from runtimes.evm.imports import preserved_recursion_limit
 
 PLAIN: Final = "py-evm"
 FAST: Final = "fast"
@@ -23,7 +23,7 @@ _FAST_PACKAGE: Final = "runtimes.evm.fast"
 
 
 def _plain(rules: EngineRules) -> EngineFactory:
-    with recursion_limit_kept():
+    with preserved_recursion_limit():
         from runtimes.evm.py_evm import PyEvmTable
 
     return PyEvmTable(rules).engine
@@ -39,21 +39,21 @@ def _fast(tier: str) -> Callable[[EngineRules], EngineFactory]:
 
 
 def _both(rules: EngineRules) -> EngineFactory:
-    from runtimes.evm.both import paired
+    from runtimes.evm.both import pair_engines
 
-    return paired((PLAIN, MAKERS[PLAIN](rules)), (FAST, MAKERS[FAST](rules)))
+    return pair_engines((PLAIN, FACTORIES[PLAIN](rules)), (FAST, FACTORIES[FAST](rules)))
 
 
-MAKERS: Final[dict[str, Callable[[EngineRules], EngineFactory]]] = {
+FACTORIES: Final[dict[str, Callable[[EngineRules], EngineFactory]]] = {
     PLAIN: _plain,
     **{tier: _fast(tier) for tier in (FAST, INTERPRET, COMPILE)},
     BOTH: _both,
 }
 """Factories by engine name; a test that injects a bug replaces one."""
-ENGINES: Final = tuple(MAKERS)
+ENGINES: Final = tuple(FACTORIES)
 
 
-def check_there(name: str) -> None:
+def check_available(name: str) -> None:
     """Raise RuntimeUnavailable for an engine that is unknown or not installed."""
     if name not in ENGINES:
         raise RuntimeUnavailable(f"EVM engine '{name}' is not known: choose one of {', '.join(ENGINES)}")
@@ -62,6 +62,6 @@ def check_there(name: str) -> None:
 
 
 def engine_factory(name: str, rules: EngineRules) -> EngineFactory:
-    """Return a factory of engines for a set of rules. Raises RuntimeUnavailable like `check_there`."""
-    check_there(name)
-    return MAKERS[name](rules)
+    """Return a factory of engines for a set of rules. Raises RuntimeUnavailable like `check_available`."""
+    check_available(name)
+    return FACTORIES[name](rules)

@@ -1,7 +1,7 @@
 """Runs a frame to its end; engine and machine alternate, so that neither is on the other's stack."""
 
-from runtimes.evm.calls import answer_call
-from runtimes.evm.create import answer_create
+from runtimes.evm.calls import execute_call
+from runtimes.evm.create import execute_create
 from runtimes.evm.engine import CallAsk, Engine, Frame, FrameOutcome
 from runtimes.evm.host import FilecoinHost
 
@@ -10,6 +10,6 @@ def execute(engine: Engine, frame: Frame, host: FilecoinHost) -> FrameOutcome:
     """Start the frame and execute its calls until it ends."""
     step = engine.start(frame, host)
     while not isinstance(step, FrameOutcome):
-        answer = answer_call(host, step) if isinstance(step, CallAsk) else answer_create(host, step)
+        answer = execute_call(host, step) if isinstance(step, CallAsk) else execute_create(host, step)
         step = engine.resume(answer)
     return step

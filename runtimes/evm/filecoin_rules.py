@@ -59,7 +59,7 @@ def filecoin_rules(network: NetworkVersion) -> EvmRules:
         transient_storage="TRANSIENT" in features,
         creation_returns="CREATION_RETURNS" in features,
         tombstone_reloads="TOMBSTONE_RELOADS" in features,
-        questions_take_params="STRICT_QUESTIONS" not in features,
+        getters_ignore_params="STRICT_QUESTIONS" not in features,
         bytecode_codec=CBOR if "PLAIN_BYTECODE" in features else DAG_CBOR,
         delegate_any_cbor="STRICT_DELEGATE" not in features,
         frame_price=frame_price_at(prices),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def recursion_limit_kept() -> Iterator[None]:
+def preserved_recursion_limit() -> Iterator[None]:
     """Restore the recursion limit on exit: py_ecc, which py-evm imports, raises it to 100,000 for the process.
 
     With such a limit, Python 3.11 overflows the native stack instead of raising RecursionError.

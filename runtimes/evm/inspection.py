@@ -130,11 +130,11 @@ class AccountInspector:
         except SyscallError as error:
             raise ActorExit(ExitCode.USR_UNSPECIFIED, message=f"call of {contract} failed: {error}") from None
         if result.exit_code != ExitCode.OK:
-            raise ActorExit(_pass_on(result.exit_code), message=f"{contract} rejected method {method}")
+            raise ActorExit(_mapped_exit_code(result.exit_code), message=f"{contract} rejected method {method}")
         return self._syscalls.read(result.block_id, result.size)
 
 
-def _pass_on(exit_code: int) -> int:
+def _mapped_exit_code(exit_code: int) -> int:
     """Map another actor's exit code to the frame's own, which must not be one of the system's."""
     if exit_code in (ExitCode.SYS_ILLEGAL_INSTRUCTION, ExitCode.SYS_ILLEGAL_EXIT_CODE, ExitCode.SYS_MISSING_RETURN):
         return ExitCode.USR_UNSPECIFIED

@@ -88,7 +88,7 @@ class EvmRules:
     """True if CREATE sets the return data, empty unless it reverts; otherwise it checks the balance first."""
     tombstone_reloads: bool = True
     """True if a frame notices its destruction by another frame; otherwise its next write revives the contract."""
-    questions_take_params: bool = False
+    getters_ignore_params: bool = False
     """True if GetBytecode and GetBytecodeHash ignore parameters."""
     bytecode_codec: int = DAG_CBOR
     """Codec of GetBytecode's result."""

@@ -15,7 +15,7 @@ from hypervisor.types import BlockId
 from runtimes.evm.actor import EvmInvocation, invoke_method
 from runtimes.evm.code import CodeCache
 from runtimes.evm.engine import Engine, EngineFactory, EngineRules
-from runtimes.evm.engines import FAST, check_there, engine_factory
+from runtimes.evm.engines import FAST, check_available, engine_factory
 from runtimes.evm.filecoin_rules import filecoin_rules, rules_with
 from runtimes.evm.rules import EvmRules
 from runtimes.evm.syscalls import Syscalls
@@ -30,7 +30,7 @@ class EvmRuntime:
 
     def __init__(self, services: RuntimeServices) -> None:
         self._name = services.options.get(ENGINE_OPTION, OWN_EVM)
-        check_there(self._name)
+        check_available(self._name)
         self.codes = CodeCache()
         self._rules: dict[tuple[int, Overlay | None, PrecompileTable | None], EvmRules] = {}
         self._engines: dict[str, EngineFactory] = {}
@@ -72,9 +72,9 @@ class EvmRuntime:
 
     def accept_precompiles(self, rows: Sequence[Precompile]) -> PrecompileTable:
         """Return users' precompiles, ready to run (`hypervisor.precompile_registration`). Raises InvalidInput."""
-        from runtimes.evm.precompiles.registered import accepted
+        from runtimes.evm.precompiles.registered import build_table
 
-        return accepted(rows)
+        return build_table(rows)
 
     def _rules_of(self, kernel: Kernel) -> EvmRules:
         context = kernel.machine.context

@@ -51,7 +51,7 @@ class KernelBlockstore:
             self.put(cid, data)
 
 
-def _sound(method: Callable[Concatenate["Slots", P], R]) -> Callable[Concatenate["Slots", P], R]:
+def _exit_if_invalid(method: Callable[Concatenate["Slots", P], R]) -> Callable[Concatenate["Slots", P], R]:
     """Wrap a method of `Slots` to end the invocation (exit 20) if a node is invalid or cannot be opened."""
 
     @wraps(method)
@@ -71,40 +71,40 @@ class Slots:
     """
 
     def __init__(self, syscalls: Syscalls, rules: EvmRules, root: Cid | None = None) -> None:
-        self._world = syscalls, rules
-        self._untouched = root is None
-        self._kamt = None if root is None else self._opened(root)
+        self._services = syscalls, rules
+        self._is_empty = root is None
+        self._kamt = None if root is None else self._open_tree(root)
         """The tree; None until it is needed: most messages do not use transient slots."""
 
-    @_sound
-    def _opened(self, root: Cid | None = None) -> Kamt:
-        return Kamt(KernelBlockstore(*self._world), root)
+    @_exit_if_invalid
+    def _open_tree(self, root: Cid | None = None) -> Kamt:
+        return Kamt(KernelBlockstore(*self._services), root)
 
-    @_sound
+    @_exit_if_invalid
     def get(self, key: int) -> int:
         """Return the word in a slot."""
         return 0 if self._kamt is None else self._kamt.get(key)
 
-    @_sound
+    @_exit_if_invalid
     def set(self, key: int, value: int) -> bool:
         """Write a word, 0 to remove the slot; return True if that changed anything."""
         if self._kamt is None:
-            self._kamt = self._opened()
+            self._kamt = self._open_tree()
         if self._kamt.get(key) == value:
             return False
         self._kamt.set(key, value)
-        self._untouched = False
+        self._is_empty = False
         return True
 
-    @_sound
+    @_exit_if_invalid
     def flush(self) -> Cid:
         """Write the changed nodes and return the root."""
-        return (self._opened() if self._kamt is None else self._kamt).flush()
+        return (self._open_tree() if self._kamt is None else self._kamt).flush()
 
-    @_sound
+    @_exit_if_invalid
     def flush_unless_empty(self) -> Cid | None:
         """Write the changed nodes and return the root, or None if there are no slots."""
-        if self._untouched or self._kamt is None:
+        if self._is_empty or self._kamt is None:
             return None
         root = self._kamt.flush()
         return None if root == EMPTY_KAMT else root

@@ -58,7 +58,7 @@ class TreeAccounts(Protocol):
     def is_warm(self, address: EthAddress) -> bool:
         """Return True if an address is warm."""
 
-    def knows_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
+    def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
         """Return True if the message has touched slots of an account."""
 
     def slot_state(self, actor: ActorID | None, address: EthAddress, slot: int) -> tuple[int, int, bool]:

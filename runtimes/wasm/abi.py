@@ -50,7 +50,7 @@ REVISIONS: MappingProxyType[str, Revision] = MappingProxyType(
     }
 )
 """Syscalls by import name and `MachineRules.revision`: v3 for network versions 18 to 20, v4 from 21 on."""
-FULLEST = "v4+install_actor+upgrade_actor"
+ALL_FEATURES = "v4+install_actor+upgrade_actor"
 """The revision with all syscalls of v4 and of every feature."""
 
 
@@ -118,7 +118,7 @@ class WasmInvocation:
             self.counted = size
 
 
-def performer(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
+def syscall_runner(syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
     """Return a function that runs a syscall from its charges to its error number (0 for none)."""
     handler, size = syscall.handler, syscall.result
     name = f"{syscall.module}::{syscall.name}"

@@ -17,11 +17,11 @@ from typing import Any, Protocol
 
 from hypervisor.errors import InvalidInput
 from hypervisor.kernel import Kernel
-from runtimes.wasm.abi import Revision, WasmInvocation, performer
+from runtimes.wasm.abi import Revision, WasmInvocation, syscall_runner
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, LinkedModule, Linker, WasmtimeEngine
-from runtimes.wasmtime.raw import TRAP_UNREACHABLE, HostFunction, Instance, Places
+from runtimes.wasmtime.raw import TRAP_UNREACHABLE, ContextOffsets, HostFunction, Instance
 
 RAW, PLAIN = "raw", "plain"
 ENVIRONMENT = "FVM_BOUNDARY"
@@ -60,7 +60,7 @@ class Boundary(Protocol):
         """Resolve a module's imports; raises InvalidModule if one is unknown or has another signature."""
 
 
-def chosen(options: Mapping[str, str]) -> str:
+def selected_boundary(options: Mapping[str, str]) -> str:
     """Return the boundary selected by a machine's options or the environment."""
     name = options.get("boundary") or os.environ.get(ENVIRONMENT) or RAW
     if name not in (RAW, PLAIN):
@@ -101,7 +101,7 @@ class RawBoundary:
 
     def _performer(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
         """Return the function that runs a syscall."""
-        return performer(syscall)
+        return syscall_runner(syscall)
 
     def _host_function(self, syscall: Syscall) -> Callable[[int, int, int, int], int]:
         live, strays, new_trap = self.live, self.strays, self.engine.lib.trap_new
@@ -136,10 +136,10 @@ class RawLinked:
         self._linked = boundary.linker(module.engine).link(module)
         self._spare: LinkedModule | None = None
         self._lock = threading.Lock()
-        self._places = Places()
+        self._places = ContextOffsets()
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
-        placed = self._engine.take_place()
+        placed = self._engine.acquire_slot()
         engine = self._linked_for(placed).linker.engine
         instance = Instance(
             engine.lib, engine.pointer, memory_bytes, table_elements, placed=placed, places=self._places,
@@ -155,7 +155,7 @@ class RawLinked:
 
     def _linked_for(self, placed: bool) -> LinkedModule:
         """Return the linked module for the engine of an instance."""
-        if placed or not self._engine.has_places:
+        if placed or not self._engine.is_pooled:
             return self._linked
         with self._lock:
             if self._spare is None:
@@ -171,7 +171,7 @@ class RawLinked:
             self._live[get_ident()] = invocation.around
         instance.close()
         if instance.placed:
-            self._engine.give_place()
+            self._engine.release_slot()
 
     def detach(self, invocation: WasmInvocation) -> None:
         self._live[get_ident()] = None

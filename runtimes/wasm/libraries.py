@@ -17,21 +17,21 @@ from runtimes.wasm.abi import REVISIONS
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.module import FUNCREF, ExternKind, FunctionType, Import, Limits, WasmModule, export_names, parse
 from runtimes.wasm.opcodes import PAGE_BYTES
-from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, ModuleFacts, check, lacks_syscall
+from runtimes.wasm.validate import ENTRY_POINT, MAX_TABLE_ELEMENTS, ModuleFacts, check, missing_syscall
 from store.cid import RAW, USUAL_LENGTH, USUAL_RAW_PREFIX, Cid, CidError, cid_of, parse_cid, show
 
 PREFIX: Final = "lib:"
-MOST_LIBRARIES: Final = 16
+MAX_LIBRARIES: Final = 16
 """Maximum number of libraries of an actor, including indirect ones."""
-DEEPEST: Final = 4
+MAX_LIBRARY_DEPTH: Final = 4
 """Maximum number of libraries on a path of imports from an actor."""
-MOST_LIBRARY_BYTES: Final = 1 << 20
+MAX_LIBRARY_BYTES: Final = 1 << 20
 """Maximum size of a library's module in bytes."""
-MOST_LIBRARY_PAGES: Final = 256
+MAX_LIBRARY_PAGES: Final = 256
 """Maximum size of a library's memory in pages; its declared maximum is reserved when a call begins."""
-MOST_IMPORTS: Final = 1_000
+MAX_IMPORTS: Final = 1_000
 """Maximum number of imports of a linked module; each is looked up in each call."""
-MOST_EXPORTS: Final = 1_000
+MAX_EXPORTS: Final = 1_000
 """Maximum number of exports of a library; their names are cached for importing modules."""
 LIBRARY_GAS: Final = Gas(30_000)
 """Gas per library of an actor and call, for its instance without the pages of its memory."""
@@ -116,7 +116,7 @@ def is_library(module: WasmModule) -> bool:
     return module.export(ENTRY_POINT) is None and all(map(is_linked, module.imports))
 
 
-def concerns(wasm: bytes) -> bool:
+def is_linkable(wasm: bytes) -> bool:
     """Return True if a module is a library or imports one. Raises InvalidModule; most modules are not parsed."""
     # not `in`: a compiled generator has no `__contains__`
     if PREFIX.encode() not in wasm and any(name == ENTRY_POINT for name in export_names(wasm)):
@@ -127,8 +127,8 @@ def concerns(wasm: bytes) -> bool:
 
 def linked_facts(module: WasmModule) -> ModuleFacts:
     """Return the facts of a linked module for its invocation. Raises InvalidModule if the rules reject it."""
-    if len(module.imports) > MOST_IMPORTS:
-        raise InvalidModule(f"the module has {len(module.imports):,} imports, the limit is {MOST_IMPORTS:,}")
+    if len(module.imports) > MAX_IMPORTS:
+        raise InvalidModule(f"the module has {len(module.imports):,} imports, the limit is {MAX_IMPORTS:,}")
     linked = linked_imports(module)
     if sum(item.kind == ExternKind.MEMORY for item in module.imports) + len(module.memories) > 1:
         raise InvalidModule("the module has several memories: it may import one from a library or define one, not both")
@@ -150,7 +150,7 @@ def read_module(wasm: bytes) -> LinkableModule:
         exported if library else {},
         frozenset(item.name for item in module.exports if item.kind == ExternKind.MEMORY and library),
         module.memories[0] if module.memories else None,
-        frozenset(name for name, revision in REVISIONS.items() if not lacks_syscall(module, revision, linked)),
+        frozenset(name for name, revision in REVISIONS.items() if not missing_syscall(module, revision, linked)),
     )
 
 
@@ -170,7 +170,7 @@ def resolve(
     return _Resolution(load, work or _ignore, read or _read).add(code, wasm, ())
 
 
-def library_of(origin: str) -> Cid:
+def parse_library_cid(origin: str) -> Cid:
     """Return the CID in an import's module name `lib:<cid>`. Raises InvalidModule if it is not a code CID."""
     text = origin.removeprefix(PREFIX)
     try:
@@ -183,7 +183,7 @@ def library_of(origin: str) -> Cid:
     return cid
 
 
-def maximum_pages(unit: LinkedUnit) -> int:
+def max_pages(unit: LinkedUnit) -> int:
     """Return the maximum size in pages of a library's own memory, 0 if it has none."""
     memory = unit.module.memory
     return 0 if memory is None else memory.maximum or 0
@@ -199,10 +199,10 @@ def memory_of(units: Sequence[LinkedUnit], unit: LinkedUnit) -> Limits | None:
 
 def _library_facts(module: WasmModule) -> ModuleFacts:
     """Return the facts of a library for a call. Raises InvalidModule if the rules reject it."""
-    if len(module.data) > MOST_LIBRARY_BYTES:
+    if len(module.data) > MAX_LIBRARY_BYTES:
         raise InvalidModule(f"the library {_too_large(module.data)}")
-    if len(module.exports) > MOST_EXPORTS:
-        raise InvalidModule(f"the library has {len(module.exports):,} exports, the limit is {MOST_EXPORTS:,}")
+    if len(module.exports) > MAX_EXPORTS:
+        raise InvalidModule(f"the library has {len(module.exports):,} exports, the limit is {MAX_EXPORTS:,}")
     if not module.bodies:
         raise InvalidModule("the library has no code")
     if module.start is not None:
@@ -215,11 +215,11 @@ def _library_facts(module: WasmModule) -> ModuleFacts:
     if elements > MAX_TABLE_ELEMENTS:
         raise InvalidModule(f"the library's table has {elements} elements, at most {MAX_TABLE_ELEMENTS} are allowed")
     for memory in module.memories:
-        if memory.maximum is None or memory.maximum > MOST_LIBRARY_PAGES:
+        if memory.maximum is None or memory.maximum > MAX_LIBRARY_PAGES:
             had = "no maximum" if memory.maximum is None else f"a maximum of {memory.maximum:,} pages"
             raise InvalidModule(
-                f"the library's memory has {had}, the limit is {MOST_LIBRARY_PAGES}: "
-                f"link it with --max-memory={MOST_LIBRARY_PAGES * PAGE_BYTES}"
+                f"the library's memory has {had}, the limit is {MAX_LIBRARY_PAGES}: "
+                f"link it with --max-memory={MAX_LIBRARY_PAGES * PAGE_BYTES}"
             )
     table = module.export("table")
     paid = table is not None and table.kind == ExternKind.TABLE
@@ -254,7 +254,7 @@ class _Resolution:
         needs: dict[str, int] = {}
         for item in module.linked:
             if item.module not in needs:
-                needs[item.module] = self._place(library_of(item.module), (*path, code))
+                needs[item.module] = self._place(parse_library_cid(item.module), (*path, code))
         unit = LinkedUnit(code, digest, wasm, module, needs)
         for item, wanted in zip(module.imports, module.types, strict=True):
             if is_linked(item):
@@ -270,17 +270,17 @@ class _Resolution:
         if code in self._places:
             _check_depth(self._units, self._places[code], len(path))
             return self._places[code]
-        if len(path) > DEEPEST:
-            raise InvalidModule(f"{_named(code)} is imported by {DEEPEST} libraries in a row, the limit")
+        if len(path) > MAX_LIBRARY_DEPTH:
+            raise InvalidModule(f"{_named(code)} is imported by {MAX_LIBRARY_DEPTH} libraries in a row, the limit")
         wasm = self._load(code)
         if wasm is None:
             raise InvalidModule(f"{_named(code)} is not installed: install it first")
-        if len(wasm) > MOST_LIBRARY_BYTES:
+        if len(wasm) > MAX_LIBRARY_BYTES:
             raise InvalidModule(f"{_named(code)} {_too_large(wasm)}")
         self._work(len(wasm), 0)
         self.add(code, wasm, path)
-        if len(self._units) > MOST_LIBRARIES:
-            raise InvalidModule(f"the module needs more than {MOST_LIBRARIES} libraries, indirect ones included")
+        if len(self._units) > MAX_LIBRARIES:
+            raise InvalidModule(f"the module needs more than {MAX_LIBRARIES} libraries, indirect ones included")
         return self._places[code]
 
 
@@ -293,13 +293,13 @@ def _ignore(size: int, imports: int) -> None:
 
 
 def _too_large(wasm: bytes) -> str:
-    return f"has {len(wasm):,} bytes, the limit is {MOST_LIBRARY_BYTES:,}"
+    return f"has {len(wasm):,} bytes, the limit is {MAX_LIBRARY_BYTES:,}"
 
 
 def _check_depth(units: list[LinkedUnit], place: int, depth: int) -> None:
     """Check the depth of a library again, since it may be deeper on another path."""
-    if depth > DEEPEST:
-        said = f"is imported by {DEEPEST} libraries in a row, the limit"
+    if depth > MAX_LIBRARY_DEPTH:
+        said = f"is imported by {MAX_LIBRARY_DEPTH} libraries in a row, the limit"
         raise InvalidModule(f"{_named(units[place].code)} {said}")
     for needed in units[place].needs.values():
         _check_depth(units, needed, depth + 1)

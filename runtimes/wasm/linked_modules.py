@@ -24,7 +24,7 @@ from runtimes.wasm.abi import REVISIONS, WasmInvocation
 from runtimes.wasm.boundary import RawBoundary
 from runtimes.wasm.encode import GAS_EXPORT
 from runtimes.wasm.libraries import (
-    MOST_LIBRARY_PAGES,
+    MAX_LIBRARY_PAGES,
     LinkableModule,
     LinkedUnit,
     Load,
@@ -32,7 +32,7 @@ from runtimes.wasm.libraries import (
     is_linked,
     linked_facts,
     linked_imports,
-    maximum_pages,
+    max_pages,
     memory_of,
     read_module,
     resolve,
@@ -40,7 +40,7 @@ from runtimes.wasm.libraries import (
 from runtimes.wasm.linked_encode import COUNTERS, COUNTERS_MODULE, HEIGHT_EXPORT, LinkedEncoder
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import WasmModule, parse
-from runtimes.wasm.modules import GuestModule, GuestModules, prices_name
+from runtimes.wasm.modules import GuestModule, GuestModules, priced_key
 from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
 from runtimes.wasm.validate import ModuleFacts, check_entry, check_linked
 from runtimes.wasmtime.cache import ModuleCache
@@ -48,7 +48,7 @@ from runtimes.wasmtime.engine import guest_engine
 from runtimes.wasmtime.linked import HOST, ImportSource, LinkedInstance, Part
 from store.cid import Cid
 
-_LIBRARY_BYTES: Final = MOST_LIBRARY_PAGES * PAGE_BYTES
+_LIBRARY_BYTES: Final = MAX_LIBRARY_PAGES * PAGE_BYTES
 _SOURCE_BYTES: Final = 400
 """Approximate size in bytes of an import in a cached program, including its names."""
 
@@ -113,11 +113,11 @@ class LinkedModules(GuestModules):
             pages=sum(one.pages for one in facts),
             table_elements=sum(one.table_elements for one in facts),
             paid_elements=sum(one.table_elements for one in facts if one.table_is_paid),
-            set_aside=PAGE_BYTES * sum(map(maximum_pages, libraries)),
+            set_aside=PAGE_BYTES * sum(map(max_pages, libraries)),
             shared=0 if actor.module.memory or memory is None else PAGE_BYTES * (memory.maximum or 0),
         )
         name = _program_name(actor.digest, revision, prices)
-        sizes = {prices_name(unit.digest, prices): len(unit.wasm) for unit in units}
+        sizes = {priced_key(unit.digest, prices): len(unit.wasm) for unit in units}
         sizes[name] = _SOURCE_BYTES * sum(len(part.imports) for part in parts)
         return self._programs.keep(name, program, sizes)
 
@@ -194,7 +194,7 @@ def linked_modules(folder: Path | None) -> LinkedModules:
 
 
 def _program_name(code: Cid, revision: str, prices: WasmPrices) -> bytes:
-    return prices_name(code, prices) + revision.encode()
+    return priced_key(code, prices) + revision.encode()
 
 
 def _sources(unit: LinkedUnit) -> tuple[ImportSource, ...]:

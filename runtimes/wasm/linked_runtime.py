@@ -20,7 +20,7 @@ from hypervisor.prices import PriceList
 from hypervisor.registry import NATIVE
 from hypervisor.runtime import InstallServices, Outcome, Runtime
 from hypervisor.types import BlockId, Gas
-from runtimes.wasm.libraries import Work, concerns, install_gas, is_library, linking_gas
+from runtimes.wasm.libraries import Work, install_gas, is_library, is_linkable, linking_gas
 from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram, linked_modules
 from runtimes.wasm.module import parse
 from runtimes.wasm.opcodes import NETWORK_PRICES, PAGE_BYTES, WasmPrices
@@ -51,8 +51,8 @@ class _Kind(Enum):
 class LinkedRuntime:
     """A `hypervisor.runtime.Runtime` for linked actors. Its caches depend only on code and on installed libraries."""
 
-    def __init__(self, behind: Runtime, modules: LinkedModules) -> None:
-        self._behind = behind
+    def __init__(self, inner: Runtime, modules: LinkedModules) -> None:
+        self._inner = inner
         self._modules = modules
         self._kinds: dict[Cid, _Kind] = {}
         self._digests: dict[Cid, Cid] = {}
@@ -65,14 +65,14 @@ class LinkedRuntime:
         services: InstallServices | None = None,
     ) -> None:
         """Check and compile modules: libraries, and actors with their installed libraries. Raises InvalidModule."""
-        own = {code: wasm for code, wasm in modules.items() if concerns(wasm)}
+        own = {code: wasm for code, wasm in modules.items() if is_linkable(wasm)}
         others = {code: wasm for code, wasm in modules.items() if code not in own}
         if others or not own:
-            self._behind.prepare(others, features, services)
+            self._inner.prepare(others, features, services)
         for code, wasm in own.items():
             if features is not None:
                 check_features(wasm, features)
-            load, charge = (_nothing, None) if services is None else (services.load, services.charge)
+            load, charge = (_no_module, None) if services is None else (services.load, services.charge)
             work = None if charge is None else _charging(charge, install_gas)
             if work is not None:
                 work(len(wasm), 0)
@@ -82,14 +82,14 @@ class LinkedRuntime:
         """Run the actor's `invoke`; a library has none and exits with 5."""
         kind = self._kinds.get(code) or self._find_kind(kernel, code)
         if kind is _Kind.OTHER:
-            return self._behind.invoke(kernel, code, params)
+            return self._inner.invoke(kernel, code, params)
         return self._run(kernel, code, params, None, kind)
 
     def upgrade(self, kernel: Kernel, code: Cid, params: BlockId, info: BlockId) -> Outcome:
         """Run the actor's `upgrade` with two blocks; otherwise like `invoke`."""
         kind = self._kinds.get(code) or self._find_kind(kernel, code)
         if kind is _Kind.OTHER:
-            return self._behind.upgrade(kernel, code, params, info)
+            return self._inner.upgrade(kernel, code, params, info)
         return self._run(kernel, code, params, info, kind)
 
     def _find_kind(self, kernel: Kernel, code: Cid) -> _Kind:
@@ -97,7 +97,7 @@ class LinkedRuntime:
         try:
             wasm = kernel.machine.store.get(code)
             found = _Kind.OTHER
-            if concerns(wasm):
+            if is_linkable(wasm):
                 found = _Kind.LIBRARY if is_library(parse(wasm)) else _Kind.LINKED
         except (BlockNotFound, InvalidModule):
             return _Kind.OTHER
@@ -158,14 +158,14 @@ class LinkedRuntime:
         return program
 
 
-def _with_folder(behind: Runtime) -> Runtime:
+def _with_folder(inner: Runtime) -> Runtime:
     """Wrap a runtime; compiled modules are cached on disk."""
-    return LinkedRuntime(behind, linked_modules(default_folder()))
+    return LinkedRuntime(inner, linked_modules(default_folder()))
 
 
-def _without_folder(behind: Runtime) -> Runtime:
+def _without_folder(inner: Runtime) -> Runtime:
     """Wrap a runtime; compiled modules are not cached on disk."""
-    return LinkedRuntime(behind, linked_modules(None))
+    return LinkedRuntime(inner, linked_modules(None))
 
 
 def _code_prices(prices: PriceList) -> WasmPrices:
@@ -188,6 +188,6 @@ def _charging(
     return work
 
 
-def _nothing(_: Cid) -> bytes | None:
+def _no_module(_: Cid) -> bytes | None:
     """Return None: no module is installed."""
     return None

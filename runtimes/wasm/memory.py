@@ -20,7 +20,7 @@ _view_of: Callable[[int, int, int], memoryview] = ctypes.PYFUNCTYPE(
 """A memoryview by address and size; faster than a ctypes array, which needs a new type for each size."""
 _WRITABLE = 0x200
 
-_LONGEST_CID = 4 * 10 + MAX_DIGEST
+_MAX_CID_LENGTH = 4 * 10 + MAX_DIGEST
 """Length in bytes of four varints and a digest: no CID parser reads further."""
 
 
@@ -31,17 +31,17 @@ class GuestMemory:
     slice seems to reach beyond its end.
     """
 
-    __slots__ = ("_look", "_view", "size")
+    __slots__ = ("_locate", "_view", "size")
 
-    def __init__(self, look: Callable[[], tuple[int, int]]) -> None:
-        """`look` returns the current address and size in bytes of the memory."""
-        self._look = look
+    def __init__(self, locate: Callable[[], tuple[int, int]]) -> None:
+        """`locate` returns the current address and size in bytes of the memory."""
+        self._locate = locate
         self._view = memoryview(bytearray())
         self.size = 0
 
     def follow(self) -> int:
         """Update the view to the memory's current size and return it in bytes."""
-        base, size = self._look()
+        base, size = self._locate()
         if size != self.size:
             self.size = size
             self._view = _view_of(base, size, _WRITABLE)
@@ -86,7 +86,7 @@ class GuestMemory:
         if len(usual) == USUAL_LENGTH and usual.startswith(_USUAL):
             return Cid(usual)
         self.check(offset, 0)
-        length = _LONGEST_CID if self.reaches(offset + _LONGEST_CID) else self.size - offset
+        length = _MAX_CID_LENGTH if self.reaches(offset + _MAX_CID_LENGTH) else self.size - offset
         try:
             cid, _ = read_cid(self.read(offset, length))
         except CidError as error:

@@ -20,12 +20,12 @@ END, REF_NULL, REF_FUNC = 0x0B, 0xD0, 0xD2
 
 MAX_LOCALS = 50_000
 """Maximum number of local variables of a function, as on the network: wasmparser's `MAX_WASM_FUNCTION_LOCALS`."""
-MOST_FUNCTIONS = 20_000
+MAX_FUNCTIONS = 20_000
 """Maximum number of functions; a limit of this project. The network's is 1,000,000, for which instrumenting would take
 a minute here; the largest official actor has 1,821."""
-MOST_ITEMS = 100_000
+MAX_ITEMS = 100_000
 """Maximum number of items of any other section; a limit of this project. The network's is mostly 1,000,000."""
-MOST_CODE = 4 << 20
+MAX_CODE_BYTES = 4 << 20
 """Maximum size of code in bytes; a limit of this project. The largest official actor has 1.6 million."""
 
 
@@ -198,7 +198,7 @@ def export_names(data: bytes) -> Iterator[str]:
             return
 
 
-def _items(reader: BinaryReader, what: str, most: int = MOST_ITEMS) -> int:
+def _items(reader: BinaryReader, what: str, most: int = MAX_ITEMS) -> int:
     """Read the number of items of a section and check it against the limit."""
     count = reader.count()
     if count > most:
@@ -235,7 +235,7 @@ def _imports(reader: BinaryReader, module: WasmModule) -> None:
 
 
 def _functions(reader: BinaryReader, module: WasmModule) -> None:
-    module.functions = [reader.u32() for _ in range(_items(reader, "functions", MOST_FUNCTIONS))]
+    module.functions = [reader.u32() for _ in range(_items(reader, "functions", MAX_FUNCTIONS))]
 
 
 def _limits(reader: BinaryReader) -> Limits:
@@ -326,9 +326,9 @@ def _elements(reader: BinaryReader, module: WasmModule) -> None:
 
 
 def _code(reader: BinaryReader, module: WasmModule) -> None:
-    count, size = _items(reader, "functions", MOST_FUNCTIONS), reader.end - reader.position
-    if size > MOST_CODE:
-        raise InvalidModule(f"the module has {size:,} bytes of code, the limit is {MOST_CODE:,}")
+    count, size = _items(reader, "functions", MAX_FUNCTIONS), reader.end - reader.position
+    if size > MAX_CODE_BYTES:
+        raise InvalidModule(f"the module has {size:,} bytes of code, the limit is {MAX_CODE_BYTES:,}")
     for _ in range(count):
         size = reader.u32()
         end = reader.position + size

@@ -34,7 +34,7 @@ class GuestModule:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
+class _CompiledEntry:
     """A compiled module, and its linked forms by ABI revision."""
 
     compiled: CompiledModule
@@ -53,14 +53,14 @@ class GuestModules:
         self._engine = engine
         self._cache = cache
         self._boundary = boundary
-        self._ready: Recent[bytes, _Ready] = Recent(room)
+        self._compiled: Recent[bytes, _CompiledEntry] = Recent(room)
         self._boundaries: dict[str, Boundary] = {}
         self._lock = threading.Lock()
         self._locks: dict[bytes, threading.Lock] = {}
 
     def find(self, code: Cid, revision: str, prices: WasmPrices = NETWORK_PRICES) -> GuestModule | None:
         """Return the module if it is compiled and linked for these prices, else None."""
-        ready = self._ready.get(code if prices is NETWORK_PRICES else prices_name(code, prices))
+        ready = self._compiled.get(code if prices is NETWORK_PRICES else priced_key(code, prices))
         return None if ready is None else ready.linked.get(revision)
 
     def load(self, code: Cid, wasm: bytes, revision: str, prices: WasmPrices = NETWORK_PRICES) -> GuestModule:
@@ -78,19 +78,19 @@ class GuestModules:
             raise
         return ready.linked.setdefault(revision, GuestModule(linked, ready.facts))
 
-    def compile(self, code: Cid, wasm: bytes, prices: WasmPrices = NETWORK_PRICES) -> _Ready:
+    def compile(self, code: Cid, wasm: bytes, prices: WasmPrices = NETWORK_PRICES) -> _CompiledEntry:
         """Return the compiled module from memory, from disk, or compiled now. Raises InvalidModule."""
-        name = prices_name(code, prices)
-        ready = self._ready.get(name)
+        name = priced_key(code, prices)
+        ready = self._compiled.get(name)
         if ready is None:
             with self._lock:
                 lock = self._locks.setdefault(name, threading.Lock())
             try:
                 with lock:
-                    ready = self._ready.get(name)
+                    ready = self._compiled.get(name)
                     if ready is None:
                         made = self._from_disk(code, prices) or self._make(code, bytes(wasm), prices)
-                        ready = self._ready.keep(name, _Ready(*made), len(wasm))
+                        ready = self._compiled.keep(name, _CompiledEntry(*made), len(wasm))
             finally:
                 with self._lock:
                     self._locks.pop(name, None)
@@ -116,7 +116,7 @@ class GuestModules:
     def _key(self, code: Cid, prices: WasmPrices = NETWORK_PRICES) -> bytes:
         revision = instrument.REVISION.to_bytes(4, "big")
         return cache_key(
-            prices_name(code, prices), revision, self._engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features()
+            priced_key(code, prices), revision, self._engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features()
         )
 
     def _from_disk(self, code: Cid, prices: WasmPrices) -> tuple[CompiledModule, ModuleFacts] | None:
@@ -153,7 +153,7 @@ class GuestModules:
         return compiled, facts
 
 
-def prices_name(code: Cid, prices: WasmPrices) -> bytes:
+def priced_key(code: Cid, prices: WasmPrices) -> bytes:
     """Return the cache name of a module instrumented with these prices."""
     return code if prices == NETWORK_PRICES else code + _PRICES.pack(*prices)
 

@@ -11,11 +11,11 @@ from hypervisor.errors import InvalidModule
 from runtimes.wasm.binary import BinaryReader
 from runtimes.wasm.module import MAGIC, ExternKind, Section, parse
 
-MOST_CHARACTERS = 120
+MAX_NAME_LENGTH = 120
 """Maximum length of a name in characters; longer names are cut in the middle."""
 
 _FUNCTIONS = 1
-_DIGITS, _MOST_DIGITS = re.compile(r"[0-9]+"), 4
+_DIGITS, _MAX_DIGITS = re.compile(r"[0-9]+"), 4
 _ESCAPE = re.compile(r"\$(SP|BP|RF|LT|GT|LP|RP|C|u[0-9a-f]{1,4})\$")
 _ESCAPES = {"SP": "@", "BP": "*", "RF": "&", "LT": "<", "GT": ">", "LP": "(", "RP": ")", "C": ","}
 _RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
@@ -25,7 +25,9 @@ _RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
 def function_names(wasm: bytes) -> dict[int, str]:
     """Return function names by index, Rust's without the hash; functions without a name have that of their export."""
     try:
-        exported = {item.index: _shown(item.name) for item in parse(wasm).exports if item.kind == ExternKind.FUNCTION}
+        exported = {
+            item.index: _printable(item.name) for item in parse(wasm).exports if item.kind == ExternKind.FUNCTION
+        }
     except InvalidModule:
         return {}
     try:
@@ -62,7 +64,7 @@ def _functions(section: BinaryReader) -> dict[int, str]:
     while not section.done:
         kind, size = section.byte(), section.u32()
         if kind == _FUNCTIONS:
-            return {section.u32(): _shown(section.name()) for _ in range(section.count())}
+            return {section.u32(): _printable(section.name()) for _ in range(section.count())}
         section.take(size)
     return {}
 
@@ -74,7 +76,7 @@ def _demangled(name: str) -> str:
     parts, rest = [], name[3:-1]
     while rest:
         digits = _DIGITS.match(rest)
-        if digits is None or len(digits[0]) > _MOST_DIGITS:
+        if digits is None or len(digits[0]) > _MAX_DIGITS:
             return name
         start = digits.end()
         end = start + int(digits[0])
@@ -93,8 +95,8 @@ def _unescaped(found: re.Match[str]) -> str:
     return chr(int(code[1:], 16)) if code[1:] else found[0]
 
 
-def _shown(name: str) -> str:
+def _printable(name: str) -> str:
     plain = _RUST_HASH.sub("", _demangled(name))
     text = "".join(char if char.isprintable() else "?" for char in plain)
-    half = MOST_CHARACTERS // 2
-    return text if len(text) <= MOST_CHARACTERS else f"{text[:half]}...{text[-half:]}"
+    half = MAX_NAME_LENGTH // 2
+    return text if len(text) <= MAX_NAME_LENGTH else f"{text[:half]}...{text[-half:]}"

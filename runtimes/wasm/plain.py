@@ -16,7 +16,7 @@ import wasmtime
 
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.kernel import Kernel
-from runtimes.wasm.abi import Revision, WasmInvocation, performer
+from runtimes.wasm.abi import Revision, WasmInvocation, syscall_runner
 from runtimes.wasm.boundary import Linked
 from runtimes.wasm.memory import GuestMemory
 from runtimes.wasm.module import I32
@@ -72,7 +72,7 @@ class _PlainLinked:
         self._engine = engine
         self._module = module
         weakref.finalize(self, module.close)
-        self._imports = [(syscall, performer(syscall)) for syscall in syscalls]
+        self._imports = [(syscall, syscall_runner(syscall)) for syscall in syscalls]
 
     def begin(self, kernel: Kernel, memory_bytes: int, table_elements: int) -> WasmInvocation:
         store = wasmtime.Store(self._engine)
@@ -254,7 +254,7 @@ class PlainMemory(GuestMemory):
 
     def follow(self) -> int:
         """Update the size; there is no address to update."""
-        _, self.size = self._look()
+        _, self.size = self._locate()
         return self.size
 
     def read(self, offset: int, length: int) -> bytes:

@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from typing import Any, Protocol
 
 from hypervisor.kernel import Kernel
-from runtimes.wasm.abi import Revision, WasmInvocation, performer
+from runtimes.wasm.abi import Revision, WasmInvocation, syscall_runner
 from runtimes.wasm.boundary import Linked, RawBoundary, RawLinked
 from runtimes.wasm.syscalls.table import Syscall
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
@@ -43,7 +43,7 @@ class ProfilingBoundary(RawBoundary):
         return _TickedLinked(self, module, self._ticks, self._at_tick)
 
     def _performer(self, syscall: Syscall) -> Callable[[WasmInvocation, tuple[Any, ...]], int]:
-        perform, name = performer(syscall), f"{syscall.module}::{syscall.name}"
+        perform, name = syscall_runner(syscall), f"{syscall.module}::{syscall.name}"
 
         def timed(invocation: WasmInvocation, arguments: tuple[Any, ...]) -> int:
             notes: TimedInvocation = invocation.profile

@@ -18,7 +18,7 @@ from hypervisor.prices import PriceList
 from hypervisor.runtime import InstallServices, Outcome, RuntimeServices
 from hypervisor.types import NO_BLOCK, BlockId
 from runtimes.wasm.abi import WasmInvocation
-from runtimes.wasm.boundary import chosen
+from runtimes.wasm.boundary import selected_boundary
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.modules import GuestModule, GuestModules
 from runtimes.wasm.names import function_count, function_label, function_names
@@ -43,9 +43,9 @@ class WasmRuntime:
 
     def __init__(self, services: RuntimeServices) -> None:
         folder = None if services.options.get("module_cache") == "off" else default_folder()
-        self._modules = _modules(folder, chosen(services.options))
+        self._modules = _modules(folder, selected_boundary(services.options))
         self._digests: dict[Cid, Cid] = {}
-        self._priced: tuple[PriceList | None, WasmPrices] = (None, NETWORK_PRICES)
+        self._last_prices: tuple[PriceList | None, WasmPrices] = (None, NETWORK_PRICES)
         self._trap_signals = trap_signals()
 
     def prepare(
@@ -95,11 +95,11 @@ class WasmRuntime:
 
     def _code_prices(self, prices: PriceList) -> WasmPrices:
         """Return the code prices of a price list, which is the same object for nearly all invocations."""
-        known, found = self._priced
+        known, found = self._last_prices
         if known is not prices:
             found = WasmPrices(prices.wasm_instruction, prices.wasm_memory_per_byte)
             found = NETWORK_PRICES if found == NETWORK_PRICES else found
-            self._priced = prices, found
+            self._last_prices = prices, found
         return found
 
     def _module(self, kernel: Kernel, code: Cid, prices: WasmPrices) -> GuestModule:
@@ -147,11 +147,11 @@ def run_guest(
     if info is not None:
         if not instance.find_function(_UPGRADE):
             return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module does not export `upgrade`")
-        if module.facts.has_odd_upgrade:
+        if module.facts.has_wrong_upgrade:
             raise Fatal("the module's `upgrade` does not take two i32 and return one")
     elif not module.facts.has_entry or not instance.find_function(_ENTRY):
         return Outcome(ExitCode.SYS_INVALID_RECEIVER, message="the actor's module does not export `invoke`")
-    elif module.facts.has_odd_entry:
+    elif module.facts.has_wrong_entry:
         raise Fatal("the module's `invoke` does not take one i32 and return one")
     _find(invocation)
     invocation.set_gas_counter()

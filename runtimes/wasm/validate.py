@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.features import FEATURES, feature_of_syscall
 from hypervisor.memory import MAX_INSTANCE_MEMORY
-from runtimes.wasm.abi import FULLEST, REVISIONS, Revision
+from runtimes.wasm.abi import ALL_FEATURES, REVISIONS, Revision
 from runtimes.wasm.encode import GAS_EXPORT, START_EXPORT
 from runtimes.wasm.module import I32, ExternKind, FunctionType, Import, WasmModule, parse
 from runtimes.wasm.opcodes import PAGE_BYTES
@@ -34,8 +34,8 @@ class ModuleFacts:
     table_is_paid: bool
     has_entry: bool
     has_start: bool = False
-    has_odd_entry: bool = False
-    has_odd_upgrade: bool = False
+    has_wrong_entry: bool = False
+    has_wrong_upgrade: bool = False
 
 
 def check(module: WasmModule, linked: Collection[Import] = ()) -> ModuleFacts:
@@ -57,21 +57,21 @@ def check(module: WasmModule, linked: Collection[Import] = ()) -> ModuleFacts:
     table = module.export("table")
     paid = table is not None and table.kind == ExternKind.TABLE
     entry, upgrade = _type_of(module, ENTRY_POINT), _type_of(module, UPGRADE)
-    odd_entry = entry is not None and entry != ENTRY_TYPE
-    odd_upgrade = upgrade is not None and upgrade != UPGRADE_TYPE
+    wrong_entry = entry is not None and entry != ENTRY_TYPE
+    wrong_upgrade = upgrade is not None and upgrade != UPGRADE_TYPE
     # Calling an actor without `invoke` exits with 5; the module is valid.
-    return ModuleFacts(pages, elements, paid, entry is not None, module.start is not None, odd_entry, odd_upgrade)
+    return ModuleFacts(pages, elements, paid, entry is not None, module.start is not None, wrong_entry, wrong_upgrade)
 
 
 def check_entry(facts: ModuleFacts) -> None:
     """Raise UnlinkableModule for a valid module whose `invoke` has the wrong type."""
-    if facts.has_odd_entry:
+    if facts.has_wrong_entry:
         raise UnlinkableModule("the module's `invoke` does not take one i32 and return one")
 
 
 def check_linked(module: WasmModule, revision: Revision, linked: Collection[Import] = ()) -> None:
     """Raise UnlinkableModule with an explanation unless an ABI revision has all syscalls that a module imports."""
-    words = lacks_syscall(module, revision, linked)
+    words = missing_syscall(module, revision, linked)
     if words:
         raise UnlinkableModule(words)
 
@@ -105,12 +105,12 @@ def _check_imports(module: WasmModule, linked: Collection[Import]) -> None:
             # The network's instrumentation rejects an imported global, because it would shift the gas counter's index.
             error = InvalidModule if item.kind == ExternKind.GLOBAL else UnlinkableModule
             raise error(f"the import {item.module}.{item.name} is not a function")
-    refusals = {name: lacks_syscall(module, revision, linked) for name, revision in REVISIONS.items()}
+    refusals = {name: missing_syscall(module, revision, linked) for name, revision in REVISIONS.items()}
     if all(refusals.values()):
-        raise UnlinkableModule(refusals[FULLEST])
+        raise UnlinkableModule(refusals[ALL_FEATURES])
 
 
-def lacks_syscall(module: WasmModule, revision: Revision, linked: Collection[Import]) -> str:
+def missing_syscall(module: WasmModule, revision: Revision, linked: Collection[Import]) -> str:
     """Return a message about the first import that a revision does not have, or an empty string."""
     for item in module.imports:
         if item in linked:

@@ -17,7 +17,7 @@ from typing import Any
 
 from hypervisor.errors import InvalidModule, UnlinkableModule
 from hypervisor.once import once
-from runtimes.wasmtime.places import PLACES, can_reserve, reserve
+from runtimes.wasmtime.pooling import POOL_SIZE, can_reserve, reserve
 from runtimes.wasmtime.raw import ByteVector, HostFunction, Library, library
 from runtimes.wasmtime.trap_signals import TrapSignals
 
@@ -96,7 +96,7 @@ class WasmtimeEngine:
         configure(lib, config, settings)
         if places:
             reserve(lib, config, places)
-        self.has_places = places > 0
+        self.is_pooled = places > 0
         self._spare: WasmtimeEngine | None = None
         self._lock = threading.Lock()
         self._free = [None] * places  # one element per free place: list operations are atomic
@@ -108,15 +108,15 @@ class WasmtimeEngine:
         """A digest of the settings, for cache keys."""
         return hashlib.blake2b(repr(sorted(self.settings.items())).encode(), digest_size=16).digest()
 
-    def take_place(self) -> bool:
-        """Take a place in the pool for an instance, to be freed by `give_place`; return False if none is free."""
+    def acquire_slot(self) -> bool:
+        """Take a place in the pool for an instance, to be freed by `release_slot`; return False if none is free."""
         try:
             self._free.pop()
         except IndexError:
             return False
         return True
 
-    def give_place(self) -> None:
+    def release_slot(self) -> None:
         """Free a place in the pool."""
         self._free.append(None)
 
@@ -150,7 +150,7 @@ class WasmtimeEngine:
         make = self.lib.bind(maker, c_size_t, c_size_t, c_char_p, c_size_t, ctypes.c_void_p, released=True)
         pointer = c_size_t()
         error = make(self.pointer, data, len(data), ctypes.byref(pointer))
-        if error and self.has_places:  # it may be larger than a place
+        if error and self.is_pooled:  # it may be larger than a place
             self.lib.take_error(error)
             return self.spare._module(maker, data)
         if error:
@@ -257,7 +257,7 @@ def _free_with(owner: Any, free: Any, pointer: int) -> None:
 @once
 def guest_engine() -> WasmtimeEngine:
     """Return the engine of actors; one per process, since an engine holds settings but no execution state."""
-    return WasmtimeEngine(library(), GUEST_SETTINGS, PLACES if can_reserve(PLACES) else 0)
+    return WasmtimeEngine(library(), GUEST_SETTINGS, POOL_SIZE if can_reserve(POOL_SIZE) else 0)
 
 
 @once

@@ -70,9 +70,9 @@ _VALUE_I64, _VALUE_FUNCTION = 1, 5
 _CONTEXT_OF_FUNCTION = 24
 _OWN_CONTEXT = int.from_bytes(b"core", "little")
 """Magic number at the beginning of an instance's context; contexts of host functions have another."""
-_MARKS = 0x5A17_C0DE_0F0F_3C3C, 0x0DD5_EED5_A5A5_9696
+_PROBE_VALUES = 0x5A17_C0DE_0F0F_3C3C, 0x0DD5_EED5_A5A5_9696
 """Counter values that are searched for to locate the counter; no guest runs meanwhile."""
-_LARGEST_CONTEXT = 1 << 20
+_MAX_CONTEXT_SIZE = 1 << 20
 
 _Memory = c_size_t * 2
 """Address and size in bytes of a memory, as stored for compiled code."""
@@ -256,7 +256,7 @@ class Counter(Protocol):
     value: int
 
 
-class Places:
+class ContextOffsets:
     """Offsets in an instance's context, shared by the instances of a module and determined with the first.
 
     In bytes, 0 if not known yet: of the `gas` counter, and of the address of the `memory`, which its size follows.
@@ -292,13 +292,13 @@ class Instance:
         table_elements: int,
         *,
         placed: bool = False,
-        places: Places | None = None,
+        places: ContextOffsets | None = None,
         instances: int = 1,
         memories: int = 1,
     ) -> None:
         """`places` is shared by the instances of a module; `instances` and `memories` are the store's limits."""
         self._lib = lib
-        self._places = places or Places()
+        self._places = places or ContextOffsets()
         self.counter: Counter
         self.placed = placed
         self._words = self._Words()
@@ -366,7 +366,7 @@ class Instance:
             if not self.export(name, _EXTERN_GLOBAL, self._GLOBAL):
                 return False
             self._words[self._VALUE] = _VALUE_I64
-            self.counter = _AskedCounter(self._lib, self.context, self._at + 8 + 8 * self._GLOBAL, self._words)
+            self.counter = _ApiCounter(self._lib, self.context, self._at + 8 + 8 * self._GLOBAL, self._words)
             if not home:
                 return True
             places.gas = self._distance_of_gas(home)
@@ -384,9 +384,9 @@ class Instance:
 
     def _distance_of_gas(self, home: int) -> int:
         """Return the offset of the counter in the context: the word that changes when wasmtime sets the counter."""
-        for at in range(8, _LARGEST_CONTEXT, 8):
+        for at in range(8, _MAX_CONTEXT_SIZE, 8):
             word = c_int64.from_address(home + at)
-            for mark in _MARKS:
+            for mark in _PROBE_VALUES:
                 self.counter.value = mark
                 if word.value != mark:
                     break
@@ -396,7 +396,7 @@ class Instance:
 
     def _distance_of_memory(self, home: int) -> int:
         """Return the offset of the memory's address and size in the context; they precede the globals."""
-        asked = self._asked_memory()
+        asked = self._api_memory()
         for at in range(8, self._places.gas, 8):
             if tuple(_Memory.from_address(home + at)) == asked:
                 return at
@@ -405,9 +405,9 @@ class Instance:
     def memory(self) -> tuple[int, int]:
         """Return the current address and size in bytes of the guest's memory."""
         memory = self._memory
-        return self._asked_memory() if memory is None else (memory[0], memory[1])
+        return self._api_memory() if memory is None else (memory[0], memory[1])
 
-    def _asked_memory(self) -> tuple[int, int]:
+    def _api_memory(self) -> tuple[int, int]:
         item = c_size_t(self.context), c_size_t(self._at + 8 + 8 * self._MEMORY)
         return self._lib.memory_data(*item), self._lib.memory_size(*item)
 
@@ -493,7 +493,7 @@ class _Value(ctypes.Structure):
         super().__init__(kind, (c_int64 * 3)(*item))
 
 
-class _AskedCounter:
+class _ApiCounter:
     """A gas counter accessed through wasmtime's API."""
 
     __slots__ = ("_arguments", "_lib", "_words")

@@ -22,7 +22,7 @@ _ROOM: Final = 256
 """Buffer size in bytes that fits a `struct sigaction`, whose first field is the handler's address."""
 
 
-class _Answer(threading.local):
+class _SigactionBuffer(threading.local):
     """A thread's buffer for the current handler of a signal."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class TrapSignals:
         self._sigaction = ctypes.PyDLL(
             None
         ).sigaction  # no argument types: converting numbers takes longer than the call
-        self._answer = _Answer()
+        self._buffer = _SigactionBuffer()
         for number in (int(getattr(signal, name)) for name in _SIGNALS):
             kept = ctypes.create_string_buffer(_ROOM)
             self._sigaction(number, None, kept)
@@ -53,7 +53,7 @@ class TrapSignals:
     def keep(self) -> None:
         """Restore the handlers if they have changed."""
         for number, handler in self._watched:
-            answer = self._answer
+            answer = self._buffer
             self._sigaction(number, None, answer.room)
             if answer.handler.value != handler:
                 for each, kept in self._kept:

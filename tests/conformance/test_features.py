@@ -59,7 +59,7 @@ def test_an_upgrade_of_an_actor_that_is_called_around_is_noticed(monkeypatch: py
 def test_an_odd_entry_that_is_refused_too_early_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted defect: whether `upgrade` can be entered is not looked at."""
     found = ModuleFacts(1, 0, False, True)
-    assert not found.has_odd_upgrade
+    assert not found.has_wrong_upgrade
     monkeypatch.setattr("runtimes.wasm.validate.UPGRADE_TYPE", FunctionType(b"", b""))
     monkeypatch.setattr("runtimes.wasm.runtime._modules", lambda folder, boundary: _fresh(boundary))
     assert [result.vector for result in results(1, "upgrade/works") if not result.passed]

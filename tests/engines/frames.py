@@ -23,7 +23,7 @@ from bridge.addresses import EthAddress
 from bridge.gas import GasBudget
 from fvm_hypervisor.laboratory.vectors.pool import run_all
 from hypervisor.errors import ActorExit, HypervisorError, OutOfGas
-from runtimes.evm.both import EnginesDiffer, paired
+from runtimes.evm.both import EnginesDiffer, pair_engines
 from runtimes.evm.code import analyse
 from runtimes.evm.engine import Answer, EngineFactory, EngineRules, Frame, FrameOutcome, Status
 from runtimes.evm.engines import COMPILE, FAST, INTERPRET, PLAIN, engine_factory
@@ -111,7 +111,7 @@ def engines(name: str, plant: str, pair: str = "engines") -> tuple[EngineRules, 
     first, second = (
         (engine, engine_factory(engine, dearer(rules, opcode) if engine == bent else rules)) for engine in PAIRS[pair]
     )
-    return rules, paired(first, second)
+    return rules, pair_engines(first, second)
 
 
 def programs(random: Random, name: str, count: int) -> Iterator[bytes]:

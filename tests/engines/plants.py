@@ -11,7 +11,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from runtimes.evm.engine import EngineRules
-from runtimes.evm.engines import MAKERS
+from runtimes.evm.engines import FACTORIES
 from runtimes.evm.fast.numbers import AccountFlag
 from tests.runtimes.evm.assembler import NUMBERS
 
@@ -31,8 +31,8 @@ def dearer(rules: Any, name: str) -> EngineRules:
 @contextmanager
 def planted(engine: str, name: str) -> Iterator[None]:
     """One opcode costs one gas more in an engine."""
-    make = MAKERS[engine]
-    with patch.dict(MAKERS, {engine: lambda rules: make(dearer(rules, name))}):
+    make = FACTORIES[engine]
+    with patch.dict(FACTORIES, {engine: lambda rules: make(dearer(rules, name))}):
         yield
 
 

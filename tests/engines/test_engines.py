@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from bridge.addresses import EthAddress, create2_address
-from runtimes.evm.engines import MAKERS
+from runtimes.evm.engines import FACTORIES
 from runtimes.evm.ethereum.alloc import AllocAccount
 from runtimes.evm.ethereum.forks import LATEST
 from runtimes.evm.fast.changes import Changes
@@ -40,11 +40,11 @@ def test_the_engines_agree_on_generated_programs() -> None:
 
 @pytest.mark.parametrize("defect", PLANTS)
 def test_each_defect_can_be_planted_and_is_gone_again(defect: str) -> None:
-    before = {**vars(AccountFlag)}, {**MAKERS}
+    before = {**vars(AccountFlag)}, {**FACTORIES}
     with PLANTS[defect]():
-        planted = {**vars(AccountFlag)}, {**MAKERS}
+        planted = {**vars(AccountFlag)}, {**FACTORIES}
     assert (planted == before) is (defect == NONE)
-    assert ({**vars(AccountFlag)}, {**MAKERS}) == before
+    assert ({**vars(AccountFlag)}, {**FACTORIES}) == before
 
 
 @pytest.mark.parametrize(("name", "expected"), [("CLZ", (1, 1)), ("ADDMOD", (3, 1)), ("PC", (0, 1)), ("POP", (1, 0))])

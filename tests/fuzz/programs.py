@@ -11,7 +11,7 @@ from functools import cache
 from random import Random
 
 from hypervisor.address import Address
-from runtimes.wasm.abi import FULLEST, REVISIONS
+from runtimes.wasm.abi import ALL_FEATURES, REVISIONS
 from tests.fuzz import trees
 from tests.runtimes.wasm.guests import imports, wasm
 
@@ -46,7 +46,7 @@ OTHERS = {
 """Instructions beyond the syscalls: text of the guest's code, and how many arguments."""
 
 
-FEATURED = tuple(sorted(item for item in REVISIONS[FULLEST].items() if item[0] not in REVISIONS["v4"]))
+FEATURED = tuple(sorted(item for item in REVISIONS[ALL_FEATURES].items() if item[0] not in REVISIONS["v4"]))
 """The syscalls of features: the last instructions, which do nothing in a guest without them."""
 
 

@@ -22,11 +22,11 @@ from hypervisor.tracing import GasCharged, TraceEvent
 from hypervisor.types import INIT_ACTOR
 from runtimes.wasm import linked_modules
 from runtimes.wasm.libraries import (
-    DEEPEST,
-    MOST_EXPORTS,
-    MOST_IMPORTS,
-    MOST_LIBRARIES,
-    MOST_LIBRARY_BYTES,
+    MAX_EXPORTS,
+    MAX_IMPORTS,
+    MAX_LIBRARIES,
+    MAX_LIBRARY_BYTES,
+    MAX_LIBRARY_DEPTH,
     LinkableModule,
     LinkedUnit,
     read_module,
@@ -58,7 +58,7 @@ LIBRARY = """(module
     (func (export "loop") (result i32) (loop (br 0)) unreachable))"""
 
 
-def library_of(size: int) -> bytes:
+def parse_library_cid(size: int) -> bytes:
     """A library of so many bytes: the rest is a custom section."""
     code = wasm('(module (func (export "f") (result i32) (i32.const 7)))')
     return code + section(0, name("rest") + bytes(size - len(code) - len(name("rest")) - 4))
@@ -178,11 +178,11 @@ class TestLibrariesOfLibraries:
         return code
 
     def test_a_library_may_import_from_libraries(self, machine: Hypervisor) -> None:
-        code = self.chain(machine, DEEPEST)
-        assert end(machine, actor("(call $f)", from_library(code, "f"))).exit_code == 100 + DEEPEST
+        code = self.chain(machine, MAX_LIBRARY_DEPTH)
+        assert end(machine, actor("(call $f)", from_library(code, "f"))).exit_code == 100 + MAX_LIBRARY_DEPTH
 
     def test_they_are_so_deep_and_no_deeper(self, machine: Hypervisor) -> None:
-        code = self.chain(machine, DEEPEST)
+        code = self.chain(machine, MAX_LIBRARY_DEPTH)
         above = wasm(f'(module {from_library(code, "f")} (func (export "g") (result i32) (call $f)))')
         higher = machine.install(above)
         with pytest.raises(InvalidModule, match="is imported by 4 libraries in a row, the limit"):
@@ -200,7 +200,7 @@ class TestLibrariesOfLibraries:
         result = end(machine, actor(body, from_library(code, "count"), from_library(other, "again")))
         assert result.exit_code == 100 + 21
 
-    @pytest.mark.parametrize("count", [MOST_LIBRARIES, MOST_LIBRARIES + 1])
+    @pytest.mark.parametrize("count", [MAX_LIBRARIES, MAX_LIBRARIES + 1])
     def test_there_are_so_many_and_no_more(self, machine: Hypervisor, count: int) -> None:
         codes = [
             machine.install(wasm(f'(module (func (export "f{place}") (result i32) (i32.const {place})))'))
@@ -208,7 +208,7 @@ class TestLibrariesOfLibraries:
         ]
         imported = [from_library(code, f"f{place}") for place, code in enumerate(codes)]
         module = actor("(call $f3)", *imported)
-        if count > MOST_LIBRARIES:
+        if count > MAX_LIBRARIES:
             with pytest.raises(InvalidModule, match="needs more than 16 libraries"):
                 machine.install(module)
         else:
@@ -302,8 +302,8 @@ class TestRefused:
         assert "only numbers can be passed between modules" in said
 
     def test_a_library_over_the_limit(self, machine: Hypervisor) -> None:
-        largest, larger = library_of(MOST_LIBRARY_BYTES), library_of(MOST_LIBRARY_BYTES + 1)
-        assert (len(largest), len(larger)) == (MOST_LIBRARY_BYTES, MOST_LIBRARY_BYTES + 1)
+        largest, larger = parse_library_cid(MAX_LIBRARY_BYTES), parse_library_cid(MAX_LIBRARY_BYTES + 1)
+        assert (len(largest), len(larger)) == (MAX_LIBRARY_BYTES, MAX_LIBRARY_BYTES + 1)
         code = machine.install(largest)
         assert end(machine, actor("(call $f)", from_library(code, "f"))).exit_code == 107
         said = "has 1,048,577 bytes, the limit is 1,048,576"
@@ -312,10 +312,10 @@ class TestRefused:
         with pytest.raises(InvalidModule, match=said):
             resolve(cid_of(found, RAW), found, {other: larger}.get)
 
-    @pytest.mark.parametrize("count", [MOST_EXPORTS, MOST_EXPORTS + 1])
+    @pytest.mark.parametrize("count", [MAX_EXPORTS, MAX_EXPORTS + 1])
     def test_more_exports_than_are_kept(self, machine: Hypervisor, count: int) -> None:
         module = exporting(count)
-        if count == MOST_EXPORTS:
+        if count == MAX_EXPORTS:
             machine.install(module)
         else:
             assert "has 1,001 exports, the limit is 1,000" in self.refusal(machine, module)
@@ -323,7 +323,7 @@ class TestRefused:
     def test_more_imports_than_are_linked(self, machine: Hypervisor) -> None:
         code = machine.install(wasm(LIBRARY))
         one = f'(import "lib:{show(code)}" "count" (func (result i32)))'
-        said = self.refusal(machine, actor("(i32.const 0)", one * MOST_IMPORTS))
+        said = self.refusal(machine, actor("(i32.const 0)", one * MAX_IMPORTS))
         assert "has 1,001 imports, the limit is 1,000" in said
 
     @pytest.mark.parametrize(
@@ -452,7 +452,7 @@ class TestWork:
 
     def test_actors_over_the_same_large_libraries_leave_each_other_what_was_linked(self, machine: Hypervisor) -> None:
         """Five with 16 libraries of 1 MiB each: 80 MiB, if each counted them for itself."""
-        libraries = [library_of(MOST_LIBRARY_BYTES - 1 - number) for number in range(MOST_LIBRARIES)]
+        libraries = [parse_library_cid(MAX_LIBRARY_BYTES - 1 - number) for number in range(MAX_LIBRARIES)]
         imported = [
             f'(import "lib:{show(machine.install(library))}" "f" (func $f{number} (result i32)))'
             for number, library in enumerate(libraries)
@@ -476,7 +476,7 @@ class TestWork:
     def test_linking_is_paid_for_before_it_is_done(self) -> None:
         """Where the gas is not enough for a library, the library is not read."""
         machine = Hypervisor.open(rules="lab:libraries")
-        library = library_of(100_003)
+        library = parse_library_cid(100_003)
         module = actor("(call $f)", from_library(machine.install(library), "f"))
         machine.install(module)
         linked_modules.linked_modules.cache_clear()
@@ -506,22 +506,22 @@ class TestWork:
 
     def test_an_import_is_looked_up_once_and_not_searched_for(self, machine: Hypervisor) -> None:
         """As many imports as there may be, of a library with as many exports: a million steps, if each is searched."""
-        code = machine.install(exporting(MOST_EXPORTS))
+        code = machine.install(exporting(MAX_EXPORTS))
         imported = [
-            f'(import "lib:{show(code)}" "f{MOST_EXPORTS - 1 - place}" (func (result i32)))'
-            for place in range(MOST_IMPORTS - 1)
+            f'(import "lib:{show(code)}" "f{MAX_EXPORTS - 1 - place}" (func (result i32)))'
+            for place in range(MAX_IMPORTS - 1)
         ]
         module = actor("(i32.const 0)", *imported)
-        known = {cid_of(wasm, RAW): read_module(wasm) for wasm in (module, exporting(MOST_EXPORTS))}
+        known = {cid_of(wasm, RAW): read_module(wasm) for wasm in (module, exporting(MAX_EXPORTS))}
         steps = counted_lines(
             lambda: resolve(cid_of(module, RAW), module, machine.store.get, read=lambda digest, _: known[digest])
         )
-        assert steps < 50 * MOST_IMPORTS
+        assert steps < 50 * MAX_IMPORTS
 
     def test_installing_again_reads_nothing_and_is_paid_for(self) -> None:
         """`install_actor` is every actor's to call, in a loop."""
         machine = with_m2_native()
-        library = library_of(50_003)
+        library = parse_library_cid(50_003)
         module = actor("(call $f)", from_library(cid_of(library, RAW), "f"))
         for code in (library, module):
             assert install_by_message(machine, code).exit_code == 0

@@ -361,7 +361,7 @@ def test_what_cannot_be_a_precompile_is_refused(fields: dict[str, Any], words: s
 def test_a_module_that_is_compiled_for_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulate a module with 142,000 nested loops, whose compilation takes too long."""
     done = Event()
-    monkeypatch.setattr(wasm_function, "kept_or_compiled", lambda *_: done.wait())
+    monkeypatch.setattr(wasm_function, "load_or_compile", lambda *_: done.wait())
     monkeypatch.setattr(wasm_function, "SECONDS", 0.05)
     try:
         with pytest.raises(InvalidInput, match="'own': the module was not compiled within 0"):

@@ -49,7 +49,7 @@ def around_ask(cheats: Cheats, host: EthereumHost, ask: Ask) -> Around:
         asker, cheats.unused = None, 0
         if sender is not None:
             actor = accounts.find(sender)
-            asker = answers.Asker(accounts.create_account(sender) if actor is None else actor, sender)
+            asker = answers.CallingAccount(accounts.create_account(sender) if actor is None else actor, sender)
         if code is not None and isinstance(ask, CallAsk):
             return _with_code(host, ask, sender or host.address, code)
         return answers.answer(host, ask, asker, isolating_send(cheats, host, ask))

@@ -74,7 +74,7 @@ def _send_transaction(cheats: Cheats, host: EthereumHost, ask: Ask, call: Call) 
     application = Application(machine, transaction, sender, paid=False, accounts=accounts.for_inner_transaction())
     try:
         with cheats.isolated():
-            part = application.apply_within(calls, call.from_, limit)
+            part = application.apply_inner(calls, call.from_, limit)
     except InvalidTransaction:
         host.gas.refill()
         return Answer(False)

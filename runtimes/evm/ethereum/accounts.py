@@ -25,8 +25,8 @@ from runtimes.evm.contract import FIRST_NONCE
 from runtimes.evm.ethereum.contract_states import (
     EMPTY_CODE,
     NATIVE_CODE_CID,
+    ContractCache,
     ContractStates,
-    KnownContracts,
 )
 from runtimes.evm.inspection import NATIVE_CODE_HASH
 from runtimes.evm.tree_engine import AccountView
@@ -61,7 +61,7 @@ class Accounts:
         machine: MachineState,
         journal: Journal,
         filecoin_addresses: bool,
-        known: KnownContracts | None = None,
+        known: ContractCache | None = None,
     ) -> None:
         """`filecoin_addresses` is True if a masked ID stands for an actor.
 
@@ -70,7 +70,7 @@ class Accounts:
         self._tree = machine.state_tree
         self._store = machine.store
         self._machine = machine
-        self._known = KnownContracts() if known is None else known
+        self._known = ContractCache() if known is None else known
         self._contracts = contracts = ContractStates(machine, self._known)
         self.code_block, self.code_size_and_delegate = contracts.code_block, contracts.code_size_and_delegate
         self.form = contracts.form
@@ -298,7 +298,7 @@ class Accounts:
             self._early and self._journal.get((_WARM, address, _key(slot))) is not None,
         )
 
-    def knows_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
+    def has_touched_slots(self, actor: ActorID | None, address: EthAddress) -> bool:
         """Return True if the message has touched slots of an account."""
         return self._journal.get((_SLOTS, actor)) is not None or self._journal.get((_SLOTS, address)) is not None
 

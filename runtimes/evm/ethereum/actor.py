@@ -91,7 +91,7 @@ class EthereumInvocation:
         if number == METHOD_CONSTRUCTOR:
             return self._construct(params)
         if number in (GET_BYTECODE, GET_BYTECODE_HASH):
-            return self._about_code(number)
+            return self._query_code(number)
         if number == _GET_STORAGE_AT:
             return self._storage_at(params)
         if number >= FIRST_CALLABLE_METHOD:
@@ -164,19 +164,19 @@ class EthereumInvocation:
 
     # --- queries of native actors -----------------------------------------------------------------------------
 
-    def _about_code(self, method: int) -> Outcome:
+    def _query_code(self, method: int) -> Outcome:
         accounts = self._calls.accounts
         if method == GET_BYTECODE_HASH:
-            return self._give(CBOR, byte_string(accounts.code_hash(self._actor)))
-        return self._give(DAG_CBOR, encode(link(accounts.code_cid(self._actor))))
+            return self._return_block(CBOR, byte_string(accounts.code_hash(self._actor)))
+        return self._return_block(DAG_CBOR, encode(link(accounts.code_cid(self._actor))))
 
     def _storage_at(self, params: Block | None) -> Outcome:
         key = storage_key(b"" if params is None else params.data)
         if self._kernel.context.caller != SYSTEM_ACTOR:
             raise ActorExit(ExitCode.USR_FORBIDDEN, message=f"only f0{SYSTEM_ACTOR} may call this method")
-        return self._give(CBOR, storage_value(self._calls.accounts.load(self._actor, key)[0]))
+        return self._return_block(CBOR, storage_value(self._calls.accounts.load(self._actor, key)[0]))
 
-    def _give(self, codec: int, data: bytes) -> Outcome:
+    def _return_block(self, codec: int, data: bytes) -> Outcome:
         return Outcome(ExitCode.OK, self._kernel.ipld.accept(Block(codec, data)))
 
     # --- a frame ----------------------------------------------------------------------------------------------

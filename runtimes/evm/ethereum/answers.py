@@ -22,7 +22,7 @@ from hypervisor.types import EAM_NAMESPACE, METHOD_CONSTRUCTOR, ActorID, TokenAm
 from runtimes.evm.calls import INVOKE_CONTRACT_DELEGATE
 from runtimes.evm.code import code_too_long
 from runtimes.evm.engine import Answer, Ask, CallAsk, CallKind, CreateAsk
-from runtimes.evm.ethereum.filecoin import answer_filecoin
+from runtimes.evm.ethereum.filecoin import call_filecoin_precompile
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.ethereum.prices import all_but_one_64th, words
 from store.cid import CBOR, DAG_CBOR, RAW
@@ -34,20 +34,20 @@ Send = Callable[[EthereumHost, Call], Answer]
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class CallingAccount:
     """The account on whose behalf a frame makes a call."""
 
     actor: ActorID
     address: EthAddress
 
 
-def answer(host: EthereumHost, ask: Ask, asker: Asker | None = None, send: Send | None = None) -> Answer:
+def answer(host: EthereumHost, ask: Ask, asker: CallingAccount | None = None, send: Send | None = None) -> Answer:
     """Execute a frame's call or creation on behalf of its contract or of the account `asker`.
 
     A delegate call for another account uses that account as caller and its storage. `send` replaces the default
     execution of the call once its price has been charged.
     """
-    who = Asker(host.actor, host.address) if asker is None else asker
+    who = CallingAccount(host.actor, host.address) if asker is None else asker
     make = send_call if send is None else send
     return _answer_call(host, ask, who, make) if isinstance(ask, CallAsk) else _answer_create(host, ask, who, make)
 
@@ -63,7 +63,7 @@ def outcome(result: CallResult) -> Answer:
 # --- calls ----------------------------------------------------------------------------------------------------------
 
 
-def _answer_call(host: EthereumHost, ask: CallAsk, who: Asker, send: Send) -> Answer:
+def _answer_call(host: EthereumHost, ask: CallAsk, who: CallingAccount, send: Send) -> Answer:
     cost = host.access(ask.address)
     code_address = ask.address
     if host.fork.delegations:
@@ -89,11 +89,11 @@ def _answer_call(host: EthereumHost, ask: CallAsk, who: Asker, send: Send) -> An
             return Answer(False)
     name = host.calls.filecoin_precompiles.get(ask.address)
     if name is not None and not host.accounts.has_code(ask.address):  # false if a test put code there
-        return answer_filecoin(host, name, ask, limit)
+        return call_filecoin_precompile(host, name, ask, limit)
     return send(host, _call(host, ask, code_address, limit, who))
 
 
-def _call(host: EthereumHost, ask: CallAsk, code_address: EthAddress, limit: int, who: Asker) -> Call:
+def _call(host: EthereumHost, ask: CallAsk, code_address: EthAddress, limit: int, who: CallingAccount) -> Call:
     static = host.static or ask.kind is CallKind.STATICCALL
     if ask.kind in (CallKind.CALL, CallKind.STATICCALL) or ask.address in host.fork.precompiles:
         value = ask.value if ask.kind is CallKind.CALL else 0
@@ -114,7 +114,7 @@ def _call(host: EthereumHost, ask: CallAsk, code_address: EthAddress, limit: int
 # --- creations ------------------------------------------------------------------------------------------------------
 
 
-def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker, send: Send) -> Answer:
+def _answer_create(host: EthereumHost, ask: CreateAsk, who: CallingAccount, send: Send) -> Answer:
     size = len(ask.init_code)
     longest = host.calls.environment.block.code_limit
     if longest is not None and size > 2 * longest:
@@ -151,7 +151,7 @@ def _answer_create(host: EthereumHost, ask: CreateAsk, who: Asker, send: Send) -
     return Answer(True, created=address) if created.success else created
 
 
-def _created_address(ask: CreateAsk, who: Asker, nonce: int) -> EthAddress:
+def _created_address(ask: CreateAsk, who: CallingAccount, nonce: int) -> EthAddress:
     if ask.salt is None:
         return create_address(who.address, nonce)
     return create2_address(who.address, ask.salt.to_bytes(32, "big"), ask.init_code)

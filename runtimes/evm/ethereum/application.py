@@ -157,7 +157,7 @@ class Application:
         result, created = self._call(sender)
         return self._finish(result, created, self._gas.used, GasOutputs())
 
-    def apply_within(self, around: EthereumCalls, actor: ActorID, limit: int) -> TransactionPart:
+    def apply_inner(self, around: EthereumCalls, actor: ActorID, limit: int) -> TransactionPart:
         """Execute as a separate transaction within a message, at its depth, in its block, without fees.
 
         Its bill counts as gas of a call with this gas limit; it is 0 if it exceeds the limit, as in forge. The sender
@@ -206,7 +206,7 @@ class Application:
         intrinsic = validation.intrinsic_gas(transaction, self._fork)
         return self._after_refund(used + intrinsic, self._accounts.refund) - intrinsic
 
-    def apply_of_system(self) -> TransactionResult:
+    def apply_system_call(self) -> TransactionResult:
         """Call from the system address, which has no account; the machine's system actor stands for it."""
         self._calls.origin = SYSTEM_ACTOR
         self._accounts.name(SYSTEM_ACTOR, SYSTEM_ADDRESS)

@@ -27,13 +27,13 @@ NATIVE_CODE_CID: Final = cid_of(NATIVE_CODE, RAW)
 NEW_CONTRACT: Final = EvmState(EMPTY_CODE, EMPTY_CODE_HASH, EMPTY_KAMT, None, FIRST_NONCE, None)
 """The state of an EVM actor whose head is still the empty array: one that this message creates."""
 
-_SHAPES: dict[Cid, tuple[int, EthAddress | None]] = {}
+_CODE_FACTS: dict[Cid, tuple[int, EthAddress | None]] = {}
 """Cache by code CID: the code's length, and the address it delegates to, if any."""
-_MOST_SHAPES: Final = 4096
+_MAX_CODE_FACTS: Final = 4096
 
-_MOST_STATES: Final = 4096
-_MOST_TREES: Final = 32
-_MOST_NODES: Final = 8192
+_MAX_STATES: Final = 4096
+_MAX_STORAGES: Final = 32
+_MAX_NODES: Final = 8192
 """Maximum numbers of cached states, storages, and nodes of all storages together."""
 _HELD: Final = attrgetter("held")
 
@@ -43,7 +43,7 @@ def may_send(code: bytes, fork: Fork) -> bool:
     return not code or (fork.delegations and is_delegation(code))
 
 
-class KnownContracts:
+class ContractCache:
     """A cache of states and storages that a machine's messages have read or written, by CID.
 
     A storage is filed under the root that was written last. If its blocks are rolled back, no state refers to it.
@@ -56,9 +56,9 @@ class KnownContracts:
 
     def trim(self) -> None:
         """Drop old storages, and everything above a limit. Called between messages."""
-        while len(self.trees) > _MOST_TREES:
+        while len(self.trees) > _MAX_STORAGES:
             del self.trees[next(iter(self.trees))]
-        if len(self.states) > _MOST_STATES or sum(map(_HELD, self.trees.values())) > _MOST_NODES:
+        if len(self.states) > _MAX_STATES or sum(map(_HELD, self.trees.values())) > _MAX_NODES:
             self.forget()
 
     def forget(self) -> None:
@@ -71,7 +71,7 @@ class KnownContracts:
 class ContractStates:
     """Reads and writes contracts, using the cache of earlier messages."""
 
-    def __init__(self, machine: MachineState, known: KnownContracts) -> None:
+    def __init__(self, machine: MachineState, known: ContractCache) -> None:
         self._store = machine.store
         self._tree = machine.state_tree
         self.evm_code = machine.manifest.code("evm")
@@ -122,12 +122,12 @@ class ContractStates:
 
     def code_size_and_delegate(self, cid: Cid) -> tuple[int, EthAddress | None]:
         """Return the length in bytes of the code of a CID, and the address it delegates to, if any."""
-        shape = _SHAPES.get(cid)
+        shape = _CODE_FACTS.get(cid)
         if shape is None:
             code = self.code_block(cid)
-            if len(_SHAPES) >= _MOST_SHAPES:
-                _SHAPES.clear()
-            shape = _SHAPES[cid] = len(code), delegation_of(code)
+            if len(_CODE_FACTS) >= _MAX_CODE_FACTS:
+                _CODE_FACTS.clear()
+            shape = _CODE_FACTS[cid] = len(code), delegation_of(code)
         return shape
 
     def form(self, contract: EvmState, state: ActorState) -> ActorState:

@@ -34,7 +34,7 @@ from runtimes.evm.ethereum.application import (
     fork_of,
 )
 from runtimes.evm.ethereum.block_hashes import BlockHashes
-from runtimes.evm.ethereum.contract_states import KnownContracts, may_send
+from runtimes.evm.ethereum.contract_states import ContractCache, may_send
 from runtimes.evm.ethereum.forks import fork_named, fork_names
 from runtimes.evm.ethereum.messages import Entry, transaction_of
 from runtimes.evm.ethereum.validation import BlockLimits, InvalidTransaction, RejectionReason, check
@@ -61,7 +61,7 @@ class EthereumExecutor:
             raise InvalidInput(f"the machine's context has the rules '{machine.context.rules}', not '{ETHEREUM}'")
         self._machine = machine
         self._hashes = BlockHashes(machine)
-        self._known = KnownContracts()
+        self._known = ContractCache()
 
     def apply_transaction(
         self, transaction: Transaction, sender: EthAddress, limits: BlockLimits | None = None
@@ -78,7 +78,7 @@ class EthereumExecutor:
         Returns its data, or None if there is no contract or the call failed.
         """
         system = Transaction(DYNAMIC_FEE, None, 0, to, 0, data, SYSTEM_CALL_GAS, 0, 0)
-        result = self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_of_system)
+        result = self._or_rollback(self._application(system, SYSTEM_ADDRESS).apply_system_call)
         return unwrap_return(result.output) if result.success else None
 
     def checked_system_call(self, to: EthAddress) -> bytes:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _ALL_GAS: Final = (1 << 64) - 1
 
 
-class Door:
+class PrecompileContext:
     """The host interface for precompiles: a kernel at the network's prices, and sends from the contract."""
 
     def __init__(self, kernel: Kernel) -> None:
@@ -36,7 +36,7 @@ class Door:
         self.rules = filecoin_rules(kernel.machine.context.network)
 
     @property
-    def contract(self) -> "Door":
+    def contract(self) -> "PrecompileContext":
         """The sender, which is this object."""
         return self
 
@@ -61,16 +61,16 @@ class Door:
         return self.syscalls.gas_left()
 
 
-def answer_filecoin(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -> Answer:
+def call_filecoin_precompile(host: "EthereumHost", name: str, ask: CallAsk, limit: int) -> Answer:
     """Execute a call of one of the precompiles with at most `limit` gas."""
     calls, kernel = host.calls, host.kernel
     host.gas.settle()
     try:
         with calls.atomically():  # rolled back if the result cannot be paid for
             with calls.ethereum_rules.in_milligas(calls, limit):
-                door = Door(Kernel(calls, kernel.context))
-                output = FILECOIN[name](door, replace(ask, gas=_ALL_GAS))
-                door.syscalls.gas.settle()
+                context = PrecompileContext(Kernel(calls, kernel.context))
+                output = FILECOIN[name](context, replace(ask, gas=_ALL_GAS))
+                context.syscalls.gas.settle()
             if ask.value:
                 to = host.accounts.filecoin_address(ask.address)
                 calls.send(Call(host.actor, to, METHOD_SEND, None, TokenAmount(ask.value)))

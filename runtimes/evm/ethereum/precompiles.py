@@ -39,7 +39,7 @@ _G2_DISCOUNTS: Final = (
 _G1_MULTIPLY: Final = 12_000
 _G2_MULTIPLY: Final = 22_500
 MODEXP_BOUND: Final = 1024
-_LONGEST_ANSWER: Final = MAX_INSTANCE_MEMORY
+_MAX_RESULT_LENGTH: Final = MAX_INSTANCE_MEMORY
 """Maximum size in bytes of a MODEXP result; longer ones are out of gas, which no block could provide."""
 POINT_EVALUATION_INPUT: Final = 192
 _FIELD_ELEMENTS: Final = (4096).to_bytes(32, "big")
@@ -73,7 +73,7 @@ def _modexp(fork: Fork, data: bytes, gas: GasTracker) -> bytes:
     gas.charge("OnPrecompile", modexp_price(lengths, head, fork.bounded_modexp))
     if modulus == 0:
         return b""
-    if modulus > _LONGEST_ANSWER:
+    if modulus > _MAX_RESULT_LENGTH:
         raise OutOfGas(f"modexp: a result of {modulus} bytes exceeds the machine's limit")
     divisor = number(data, 96 + base + exponent, modulus)
     if divisor == 0:

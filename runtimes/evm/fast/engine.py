@@ -39,8 +39,8 @@ SLICE: Final = 2_000_000
 _ENDS: Final = {int(status): status for status in (Status.SUCCESS, Status.REVERT)}
 _BEGUN: Final = 6
 """Index of the mailbox number that holds the count of instructions begun in a traced run."""
-_MOST_LEFT_OUT: Final = 1 << 62
-_MOST_ANSWERS: Final = 64
+_MAX_SKIPPED: Final = 1 << 62
+_MAX_ANSWERS: Final = 64
 """Maximum number of answers that a tree running alone gets."""
 _CREATE2: Final = 0xF5
 _CALLS: Final = {
@@ -124,7 +124,7 @@ class FastEngine:
             put_tree_start(instance, frame, host, rules, number, flags, found)
             exit_code, left = instance.run_alone(GuestCommand.START_TREE, gas)
             answered = 0
-            while exit_code == GuestExit.UNTOLD and answered < _MOST_ANSWERS and instance.tell(cast(Host, host)):
+            while exit_code == GuestExit.UNTOLD and answered < _MAX_ANSWERS and instance.tell(cast(Host, host)):
                 exit_code, left = instance.run_alone(GuestCommand.TELL_TREE, gas)
                 answered += 1
             status = _ENDS.get(exit_code)
@@ -217,12 +217,12 @@ class FastEngine:
 
     def _resume(self, instance: FastInstance, host: Host, number: int, answer: Answer) -> Step:
         pool = self._table.pool
-        pool.take_again(instance)
+        pool.reacquire(instance)
         try:
-            instance.wait_no_more()
+            instance.remove_waiting()
             creates = self._kind is None
             output = b"" if creates and answer.success else answer.output
-            way = self._table.trees.way_on(host)
+            way = self._table.trees.resume_flags(host)
             if way is not None:
                 instance.features, tree_host = self._table.features, cast(TreeFrameHost, host)
                 put_answer(instance, tree_host, number, answer, output, way)
@@ -269,7 +269,7 @@ class FastEngine:
         return self._read_ask(instance, host)
 
     def _pause(self, tracer: PausingTracer, counter: int, look: Callable[[], RuntimeEvent]) -> int:
-        left_out = min(tracer.pause(self._shown_next, counter, look), _MOST_LEFT_OUT)
+        left_out = min(tracer.pause(self._shown_next, counter, look), _MAX_SKIPPED)
         self._shown_next += 1 + left_out
         return left_out
 

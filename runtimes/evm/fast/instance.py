@@ -22,7 +22,7 @@ from hypervisor.types import ActorID
 from runtimes.evm.engine import EngineRules, Host
 from runtimes.evm.fast.numbers import EXCHANGE, GuestCommand
 from runtimes.evm.fast.regions.compiler import RegionCompiler
-from runtimes.evm.fast.regions.installed import MOST_INSTANCES, InstanceRegions
+from runtimes.evm.fast.regions.installed import MAX_INSTANCES, InstanceRegions
 from runtimes.wasmtime.engine import LinkedModule
 from runtimes.wasmtime.raw import Instance, Trap
 
@@ -38,9 +38,9 @@ _SEED_BYTES: Final = 80
 _HOT_BYTES: Final = 8 * (1 + 3 * 8)
 """Size of the report of hot landings: their number, and each of them (`Mailbox` in guests/evm/src/host.rs)."""
 _NO_OPCODE: Final = (1 << 64) - 1
-KEPT_MEMORY: Final = 16 << 20
+MAX_REUSED_MEMORY: Final = 16 << 20
 """Maximum memory in bytes of a reused instance; a larger one is closed when none of its frames waits."""
-_KEPT_PAGES: Final = KEPT_MEMORY >> 16
+_MAX_REUSED_PAGES: Final = MAX_REUSED_MEMORY >> 16
 _PAGES: Final = 5
 """Index of the mailbox number that holds the memory size in pages at a frame's end."""
 
@@ -54,7 +54,7 @@ class Questions:
     """The calls of a tree running alone that can be answered before it continues."""
     account_code: int
     """The call of these whose answer is code."""
-    at_ease: frozenset[int]
+    infrequent: frozenset[int]
     """Infrequent calls whose results are not in the mailbox numbers."""
 
 
@@ -96,7 +96,7 @@ class FastInstance:
         self.orphans: list[int] = []
         self.broken = False
         self._live = live
-        self._instance = Instance(engine.lib, engine.pointer, _MEMORY, 1024, instances=MOST_INSTANCES)
+        self._instance = Instance(engine.lib, engine.pointer, _MEMORY, 1024, instances=MAX_INSTANCES)
         live[self._instance.context] = self
         self._instance.instantiate(linked.pointer)
         if not self._instance.find_memory() or not self._instance.find_function(b"enter"):
@@ -130,7 +130,7 @@ class FastInstance:
     @property
     def is_large(self) -> bool:
         """True if its memory, which never shrinks, exceeds the limit for reuse; valid after a frame's end."""
-        return self.numbers[_PAGES] > _KEPT_PAGES
+        return self.numbers[_PAGES] > _MAX_REUSED_PAGES
 
     def read(self, place: int, size: int) -> bytes:
         """Read bytes of the guest's memory."""
@@ -226,14 +226,14 @@ class FastInstance:
         while self.orphans:
             self.numbers[0] = self.orphans.pop()
             self._instance.enter_alone(GuestCommand.DROP_FRAME)
-            self.wait_no_more()
+            self.remove_waiting()
 
     def wait(self, owner: "ref[object]") -> None:
         """Register a waiting frame of a message."""
         self.waiting += 1
         self.owner = owner
 
-    def wait_no_more(self) -> None:
+    def remove_waiting(self) -> None:
         """Unregister a waiting frame."""
         self.waiting -= 1
         if not self.waiting:
@@ -301,14 +301,14 @@ class FastInstance:
             number = mail[1]
             self._functions[number](self, host)
             regions = self.regions
-            if regions is not None and (regions.hot[0] or regions.awaited) and number in self._questions.at_ease:
-                self.look_for_regions()
+            if regions is not None and (regions.hot[0] or regions.awaited) and number in self._questions.infrequent:
+                self.update_regions()
             mail[0] = gas.remaining
         except BaseException as error:  # noqa: BLE001  # nothing may leave a callback
             self.failure = error
             mail[2] = 1
 
-    def look_for_regions(self) -> None:
+    def update_regions(self) -> None:
         """Request hot regions and install compiled ones; called between runs, or when the guest draws gas."""
         if self.regions is not None:
             self.regions.look(self._instance.enter_alone, self._rule_sets)

@@ -6,8 +6,8 @@ from typing import Final
 from hypervisor.errors import InvalidModule, RuntimeUnavailable
 from hypervisor.once import once
 from runtimes.wasmtime.cache import ModuleCache, default_folder
+from runtimes.wasmtime.cached_modules import load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, own_engine
-from runtimes.wasmtime.kept_modules import kept_or_compiled
 from runtimes.wasmtime.raw import WasmtimeUnusable
 
 ARTIFACT: Final = Path(__file__).parent.parent / "guests" / "evm" / "evm.wasm"
@@ -18,6 +18,6 @@ def guest_module() -> CompiledModule:
     """Return the module, which holds no state. Raises RuntimeUnavailable."""
     try:
         wasm = ARTIFACT.read_bytes()
-        return kept_or_compiled(own_engine(), wasm, ModuleCache(default_folder()), "EVM engine")
+        return load_or_compile(own_engine(), wasm, ModuleCache(default_folder()), "EVM engine")
     except (OSError, WasmtimeUnusable, InvalidModule) as error:
         raise RuntimeUnavailable(f"the EVM engine 'fast' cannot be loaded: {error}") from error

@@ -14,7 +14,7 @@ from hypervisor.errors import Fatal
 from runtimes.evm.fast.instance import FastInstance, Questions
 from runtimes.evm.fast.loader import guest_module
 from runtimes.evm.fast.questions import OVERDRAW, QUESTIONS, TX_CONTEXT
-from runtimes.evm.fast.regions.blocks import MOST_INSTRUCTIONS
+from runtimes.evm.fast.regions.blocks import MAX_INSTRUCTIONS
 from runtimes.evm.fast.regions.compiler import RegionCompiler
 from runtimes.evm.fast.tree import TICK, TREE_ANSWERABLE, TREE_QUESTIONS
 from runtimes.wasmtime.cache import ModuleCache, default_folder
@@ -25,7 +25,7 @@ QUESTIONS_OF_ALL: Final = Questions(
     functions=QUESTIONS + TREE_QUESTIONS,
     answerable=frozenset({TX_CONTEXT} | {len(QUESTIONS) + number for number in TREE_ANSWERABLE}),
     account_code=len(QUESTIONS) + TREE_ANSWERABLE[-1],
-    at_ease=frozenset({OVERDRAW, len(QUESTIONS) + TICK}),
+    infrequent=frozenset({OVERDRAW, len(QUESTIONS) + TICK}),
 )
 
 
@@ -38,7 +38,7 @@ class Tier:
 
     heat: int
     waits: bool = False
-    most: int = MOST_INSTRUCTIONS
+    most: int = MAX_INSTRUCTIONS
 
 
 _REGIONS: Final = "regions"
@@ -95,12 +95,12 @@ class Pool:
         self._instances.append(instance)
         return instance
 
-    def take_again(self, instance: FastInstance) -> None:
+    def reacquire(self, instance: FastInstance) -> None:
         """Lock the instance on which a frame waits; raises Fatal if it has failed meanwhile."""
         self._signals.keep()
         instance.lock.acquire()
         if instance.broken:
-            instance.wait_no_more()
+            instance.remove_waiting()
             self.give(instance)
             raise Fatal("the EVM engine failed in another frame of this message")
 
@@ -108,7 +108,7 @@ class Pool:
         """Release an instance; one that failed, or is too large or full, is not reused."""
         regions = instance.regions
         if regions is not None and (regions.hot[0] or regions.awaited) and not instance.broken:
-            instance.look_for_regions()
+            instance.update_regions()
         is_full = regions is not None and regions.is_full
         if instance.broken or (instance.waiting == 0 and (is_full or instance.is_large)):
             instance.broken = True

@@ -35,7 +35,7 @@ _AccountFields = tuple[int, int, int, bytes, bytes, bytes, bytes, bytes]
 delegate, storage root."""
 _NOBODY: Final = 0, 0, _ZERO, EMPTY_CODE_HASH[::-1], _ZERO, _ZERO[:20], _ZERO
 """The fields after the flags for an address without an actor."""
-_MOST_LEFT: Final = 8
+_MAX_GIVEN_UP: Final = 8
 """Number of given-up trees of a message after which no more are tried in it."""
 _SKIPS: Final = 63
 """Number of calls for which code whose tree was given up runs frame by frame."""
@@ -44,7 +44,7 @@ _LOW: Final = 64
 """The guest has a bit for each address below this that tells whether it is a precompile."""
 
 
-class Skips:
+class Backoff:
     """Codes, by hash, that are not tried as a tree for a number of calls."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Skips:
         return left > 0
 
 
-_WAYS: Final = {
+_MODE_FLAGS: Final = {
     TreeMode.WHOLE: 0,
     TreeMode.WAITING: TreeFlag.MAY_WAIT,
     TreeMode.SEEN: TreeFlag.MAY_WAIT | TreeFlag.ASKS,
@@ -76,8 +76,8 @@ class Trees:
     """Chooses the frames to run as trees; affects performance only."""
 
     def __init__(self) -> None:
-        self.alone = Skips()
-        self._skips = Skips()
+        self.alone = Backoff()
+        self._skips = Backoff()
         self._left: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
     def way(self, code: bytes, host: Host) -> int | None:
@@ -90,14 +90,14 @@ class Trees:
             return None
         if mode is TreeMode.WHOLE:
             left = self._left.get(cast(TreeHost, host).message, 0)
-            if left >= _MOST_LEFT or self._skips.skip(code):
+            if left >= _MAX_GIVEN_UP or self._skips.skip(code):
                 return None
-        return _WAYS[mode]
+        return _MODE_FLAGS[mode]
 
-    def way_on(self, host: Host) -> int | None:
+    def resume_flags(self, host: Host) -> int | None:
         """Return the flags for a frame that continues with an answer, or None."""
         mode = host.tree_mode()
-        return None if mode is None or mode is TreeMode.WHOLE else _WAYS[mode]
+        return None if mode is None or mode is TreeMode.WHOLE else _MODE_FLAGS[mode]
 
     def left(self, code: bytes, host: TreeHost) -> None:
         """Record a tree that was given up."""
@@ -183,7 +183,7 @@ def _account_fields(
     flags = AccountFlag.WARM if accounts.is_warm(address) else 0
     if host.is_watched(address):
         flags |= AccountFlag.ASKED
-    is_touched = accounts.knows_slots(actor, address)
+    is_touched = accounts.has_touched_slots(actor, address)
     if is_touched:
         flags |= AccountFlag.HAS_SLOTS
     if actor is None:

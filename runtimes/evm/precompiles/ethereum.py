@@ -86,7 +86,7 @@ def blake2f(data: bytes) -> bytes:
     return result
 
 
-def is_p256_question(data: bytes) -> bool:
+def has_valid_p256_numbers(data: bytes) -> bool:
     """Return True if a signature must be computed: its numbers are in range and its key is on the curve."""
     r, s, x, y = (number(data, _WORD * index, _WORD) for index in range(1, 5))
     if not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER and x < _P256_FIELD and y < _P256_FIELD):
@@ -102,7 +102,7 @@ def p256_verify(data: bytes) -> bytes:
 
     if len(data) != P256_INPUT:
         return b""
-    if not is_p256_question(data):  # the library would reduce coordinates modulo the field
+    if not has_valid_p256_numbers(data):  # the library would reduce coordinates modulo the field
         return b""
     r, s, x, y = (number(data, _WORD * index, _WORD) for index in range(1, 5))
     try:

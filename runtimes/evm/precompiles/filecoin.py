@@ -74,7 +74,7 @@ def _call_actor(host: PrecompileHost, ask: CallAsk, by_id: bool) -> bytes:
     try:
         call = decode_call(ask.data, by_id, hold=lambda length: host.hold(length, copies=1))
     except AbiError as unread:
-        raise PrecompileFailure(f"{unread}{_of_whom(ask.data) if by_id else ''}") from None
+        raise PrecompileFailure(f"{unread}{_target_of(ask.data) if by_id else ''}") from None
     target = Address.id(call.target) if isinstance(call.target, int) else _parse_address(call.target)
     if call.value > _U128_MAX:
         return encode_call_return(refused_exit(ErrorNumber.INSUFFICIENT_FUNDS), 0, b"")
@@ -84,7 +84,7 @@ def _call_actor(host: PrecompileHost, ask: CallAsk, by_id: bool) -> bytes:
         return encode_call_return(refused_exit(error.number), 0, b"")
 
 
-def _of_whom(data: bytes) -> str:
+def _target_of(data: bytes) -> str:
     """Return the target of a rejected call, as far as it can be decoded."""
     actor = _word(data[_TARGET : _TARGET + _WORD]) if len(data) >= _TARGET + _WORD else _U64_MAX + 1
     return f", in a call to f0{actor}" if actor <= _U64_MAX else ""

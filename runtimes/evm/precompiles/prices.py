@@ -14,7 +14,7 @@ from runtimes.evm.precompiles.ethereum import (
     BLAKE2F_INPUT,
     MAX_MODEXP_LENGTH,
     P256_INPUT,
-    is_p256_question,
+    has_valid_p256_numbers,
     modexp_lengths,
     number,
 )
@@ -140,7 +140,7 @@ def _blake2f(data: bytes) -> int:
 def _p256(data: bytes) -> int:
     if len(data) != P256_INPUT:
         return 0
-    return 105_000_000 if is_p256_question(data) else 1_000
+    return 105_000_000 if has_valid_p256_numbers(data) else 1_000
 
 
 PRICES: Final[Mapping[str, Price]] = MappingProxyType({

@@ -22,7 +22,7 @@ _SHOWN: Final = 500
 """Maximum number of characters shown of a user function's error."""
 
 
-def accepted(rows: Sequence[Precompile]) -> PrecompileTable:
+def build_table(rows: Sequence[Precompile]) -> PrecompileTable:
     """Return the table of users' precompiles, with modules compiled. Raises InvalidInput and InvalidModule."""
     found: dict[bytes, Precompile] = {}
     names: set[str] = set()

@@ -17,7 +17,7 @@ from hypervisor.once import once
 from hypervisor.precompiles import LONGEST_OUTPUT, Precompile
 from runtimes.evm.precompiles.failure import PrecompileFailure
 from runtimes.wasmtime.cache import ModuleCache, default_folder
-from runtimes.wasmtime.counted import CountedInstance
+from runtimes.wasmtime.cached_modules import load_or_compile
 from runtimes.wasmtime.engine import (
     GUEST_SETTINGS,
     CompiledModule,
@@ -26,7 +26,7 @@ from runtimes.wasmtime.engine import (
     WasmtimeEngine,
     trap_signals,
 )
-from runtimes.wasmtime.kept_modules import kept_or_compiled
+from runtimes.wasmtime.fuel import FueledInstance
 from runtimes.wasmtime.raw import Trap, library
 
 FUEL: Final = 50_000_000
@@ -67,7 +67,7 @@ def _compiled(wasm: bytes, who: str) -> CompiledModule:
 
     def compile_it() -> None:
         try:
-            found.append(kept_or_compiled(_engine(), wasm, ModuleCache(default_folder()), who))
+            found.append(load_or_compile(_engine(), wasm, ModuleCache(default_folder()), who))
         except Exception as error:  # noqa: BLE001  # raised by the waiting thread
             found.append(error)
 
@@ -109,10 +109,10 @@ def _shape(types: bytes) -> str:
     return f"({', '.join('i32' if kind == _I32 else 'i64' for kind in types)})"
 
 
-def _instance(linked: LinkedModule) -> CountedInstance:
+def _instance(linked: LinkedModule) -> FueledInstance:
     trap_signals().keep()
     engine = linked.linker.engine
-    instance = CountedInstance(engine.lib, engine.pointer, MEMORY, _TABLE)
+    instance = FueledInstance(engine.lib, engine.pointer, MEMORY, _TABLE)
     try:
         instance.fuel(FUEL)
         instance.instantiate(linked.pointer)

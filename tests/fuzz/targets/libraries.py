@@ -21,7 +21,7 @@ from hypervisor.recent import Recent
 from hypervisor.types import Gas
 from runtimes.wasm import libraries as linking
 from runtimes.wasm import linked_modules
-from runtimes.wasm.libraries import MOST_LIBRARY_BYTES, LinkableModule, LinkedUnit
+from runtimes.wasm.libraries import MAX_LIBRARY_BYTES, LinkableModule, LinkedUnit
 from runtimes.wasm.linked_modules import LinkedModules, LinkedProgram
 from runtimes.wasm.opcodes import WasmPrices
 from runtimes.wasmtime.cache import default_folder
@@ -81,7 +81,7 @@ def run(data: bytes) -> bool:
     machine.restore(start)
     kept = linked_modules.linked_modules(default_folder())
     kept._programs = linked_modules._Programs(sum(map(len, modules)) + (TURNS - 1) * len(modules[-1]) + _BESIDE)
-    kept._ready = Recent(8 << 20)
+    kept._compiled = Recent(8 << 20)
     codes: list[Cid] = []
     for module in modules[:-1]:
         try:
@@ -123,7 +123,7 @@ def _modules(data: bytes) -> list[bytes]:
     for item in items if isinstance(items, list) else ():
         if type(item) is bytes:
             found.append(item)
-        elif type(item) is int and found and 8 <= item <= MOST_LIBRARY_BYTES:
+        elif type(item) is int and found and 8 <= item <= MAX_LIBRARY_BYTES:
             found[-1] = _padded(found[-1], item)
         else:
             return []
@@ -201,7 +201,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
             old, new = show(rng.choice(NAMES)).encode(), show(rng.choice(NAMES)).encode()
             modules[at] = modules[at].replace(old, new)
         case 3:
-            modules.insert(at + 1, rng.choice((8, 1 << 12, 1 << 16, 1 << 19, MOST_LIBRARY_BYTES)))
+            modules.insert(at + 1, rng.choice((8, 1 << 12, 1 << 16, 1 << 19, MAX_LIBRARY_BYTES)))
         case _:
             modules[at] = trees.scrambled(modules[at], rng)
     return encode(modules)

@@ -16,7 +16,7 @@ from hypervisor.errors import ActorExit, OutOfGas
 from hypervisor.machine import Hypervisor
 from hypervisor.tracing import StepRecorder
 from hypervisor.types import TokenAmount
-from runtimes.evm.both import EnginesDiffer, paired
+from runtimes.evm.both import EnginesDiffer, pair_engines
 from runtimes.evm.engine import Answer, CallAsk, CreateAsk, Engine, FrameOutcome, Status, Step
 from runtimes.evm.ethereum.host import EthereumHost
 from runtimes.evm.fast.engine import FastEngine
@@ -64,7 +64,7 @@ def dearer(name: str, by: int = 1) -> PyEvmTable:
 def play(program: str, second: Callable[[], Engine] = TABLE.engine, host: FakeHost | None = None) -> list[Step]:
     """Every step of a frame, whose calls succeed."""
     host = host or FakeHost()
-    engine = paired(("plain", TABLE.engine), ("other", second))()
+    engine = pair_engines(("plain", TABLE.engine), ("other", second))()
     steps = [engine.start(frame_of(assemble(program)), host)]
     while not isinstance(steps[-1], FrameOutcome):
         steps.append(engine.resume(Answer(True, b"\x09" * 40)))

@@ -18,11 +18,11 @@ from hypervisor.types import INIT_ACTOR, ActorID, TokenAmount
 from runtimes.evm.engine import Host
 from runtimes.evm.ethereum.accounts import Accounts
 from runtimes.evm.fast import loader
-from runtimes.evm.fast.instance import _POSITION, KEPT_MEMORY, FastInstance
+from runtimes.evm.fast.instance import _POSITION, MAX_REUSED_MEMORY, FastInstance
 from runtimes.evm.fast.pool import TIERED, Pool, pool
 from runtimes.wasmtime.cache import ModuleCache
+from runtimes.wasmtime.cached_modules import load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine, own_engine
-from runtimes.wasmtime.kept_modules import kept_or_compiled
 from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
@@ -46,20 +46,20 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 def test_the_module_is_compiled_once_for_all_processes(tmp_path: Path, compilations: list[bytes]) -> None:
     for _ in range(3):
-        kept_or_compiled(own_engine(), TINY, ModuleCache(tmp_path / "modules"), "module")
+        load_or_compile(own_engine(), TINY, ModuleCache(tmp_path / "modules"), "module")
     assert compilations == [TINY]
 
 
 @pytest.mark.parametrize("place", [0, 31, 32, 4000, -1])
 def test_a_damaged_artifact_is_compiled_again(tmp_path: Path, compilations: list[bytes], place: int) -> None:
     folder = tmp_path / "modules"
-    kept_or_compiled(own_engine(), TINY, ModuleCache(folder), "module")
+    load_or_compile(own_engine(), TINY, ModuleCache(folder), "module")
     (file,) = (path for path in folder.iterdir() if path.name != "secret")
     damaged = bytearray(file.read_bytes())
     damaged[place] ^= 1
     file.write_bytes(damaged)
     for _ in range(2):
-        kept_or_compiled(own_engine(), TINY, ModuleCache(folder), "module")
+        load_or_compile(own_engine(), TINY, ModuleCache(folder), "module")
     assert compilations == [TINY] * 2  # and what was compiled the second time was kept
 
 
@@ -69,7 +69,7 @@ def test_bytes_that_are_no_compiled_module_are_not_run(
 ) -> None:
     cache = ModuleCache(tmp_path / "modules")
     monkeypatch.setattr(cache, "load", lambda _: content)
-    kept_or_compiled(own_engine(), TINY, cache, "module")
+    load_or_compile(own_engine(), TINY, cache, "module")
     assert compilations == [TINY]
 
 
@@ -200,7 +200,7 @@ def test_an_instance_that_grew_large_is_given_up() -> None:
         contract = chain.deploy(assemble("1 0x3000000 MSTORE"))
         for _ in range(3):
             assert chain.invoke(contract).exit_code == 0
-        assert all(instance._instance.memory()[1] <= KEPT_MEMORY for instance in pool(TIERED)._instances)
+        assert all(instance._instance.memory()[1] <= MAX_REUSED_MEMORY for instance in pool(TIERED)._instances)
 
 
 def test_networks_in_threads_share_the_process_and_nothing_else() -> None:

@@ -24,7 +24,7 @@ from hypervisor.message import Message
 from hypervisor.types import ActorID, Gas
 from runtimes.evm.engine import Answer, Ask, CallAsk
 from runtimes.evm.ethereum.alloc import AllocAccount, install
-from runtimes.evm.ethereum.answers import Asker, answer
+from runtimes.evm.ethereum.answers import CallingAccount, answer
 from runtimes.evm.ethereum.calls import EthereumCalls
 from runtimes.evm.ethereum.host import EthereumHost
 from tests.runtimes.evm.assembler import assemble
@@ -70,7 +70,8 @@ class Frames:
         if given is not None:
             return given
         actor = None if self.name is None else host.accounts.find(self.name)
-        return answer(host, ask, Asker(actor, self.name) if actor is not None and self.name is not None else None)
+        caller = None if actor is None or self.name is None else CallingAccount(actor, self.name)
+        return answer(host, ask, caller)
 
 
 def machine(contract: str, callee: str = "CALLER 0 MSTORE 32 0 RETURN", other: int = 0) -> Hypervisor:

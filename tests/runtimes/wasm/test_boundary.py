@@ -12,7 +12,7 @@ from hypervisor.machine import Hypervisor
 from hypervisor.message import Receipt
 from hypervisor.tracing import GasCharged, Recorder, TraceEvent
 from runtimes.wasm.abi import REVISIONS
-from runtimes.wasm.boundary import RawBoundary, chosen
+from runtimes.wasm.boundary import RawBoundary, selected_boundary
 from runtimes.wasm.instrument import instrument
 from runtimes.wasm.module import parse
 from runtimes.wasm.plain import PlainBoundary
@@ -83,12 +83,12 @@ def test_the_crossings_reach_their_end() -> None:
 
 def test_the_boundary_is_chosen_by_option_then_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FVM_BOUNDARY", raising=False)
-    assert chosen({}) == "raw"
+    assert selected_boundary({}) == "raw"
     monkeypatch.setenv("FVM_BOUNDARY", "plain")
-    assert chosen({}) == "plain"
-    assert chosen({"boundary": "raw"}) == "raw"
+    assert selected_boundary({}) == "plain"
+    assert selected_boundary({"boundary": "raw"}) == "raw"
     with pytest.raises(InvalidInput, match="'fast' is not known: choose raw or plain"):
-        chosen({"boundary": "fast"})
+        selected_boundary({"boundary": "fast"})
 
 
 @pytest.mark.parametrize("make", [RawBoundary, PlainBoundary])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hypervisor.machine import Hypervisor
-from runtimes.wasm.names import MOST_CHARACTERS, function_label, function_names
+from runtimes.wasm.names import MAX_NAME_LENGTH, function_label, function_names
 from runtimes.wasmtime.encoding import name, section, u32, vector
 from tests.runtimes.wasm.guests import guest, run
 
@@ -47,7 +47,7 @@ def test_rusts_hash_is_left_out_and_long_or_hidden_names_are_shown_safely() -> N
     found = function_names(named((0, "tip_jar::tip::h0123456789abcdef"), (1, "a\nb"), (2, "x" * 500)))
     assert found[0] == "tip_jar::tip"
     assert found[1] == "a?b"
-    assert len(found[2]) == MOST_CHARACTERS + 3
+    assert len(found[2]) == MAX_NAME_LENGTH + 3
     assert function_label(found, 7) == "function 7"
 
 

@@ -376,14 +376,14 @@ def test_rule_10_the_gas_counter_is_the_one_that_wasmtime_tells(text: str, used:
         seen.append(instance.counter.value)
         return 0
 
-    module, places, before = linked(text, host), raw.Places(), 10**15
+    module, places, before = linked(text, host), raw.ContextOffsets(), 10**15
     for _ in range(2):  # the second one is not searched
         instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000, places=places)
         instance.instantiate(module.pointer)
         assert instance.find_function(b"invoke")
         assert instance.find_gas(GAS_EXPORT.encode())
         assert instance.export(GAS_EXPORT.encode(), 1, instance._GLOBAL)
-        told = raw._AskedCounter(library(), instance.context, instance._at + 8 + 8 * instance._GLOBAL, instance._words)
+        told = raw._ApiCounter(library(), instance.context, instance._at + 8 + 8 * instance._GLOBAL, instance._words)
         instance._words[instance._VALUE] = 1  # the kind of an i64
         instance.counter.value = before
         assert told.value == before
@@ -406,10 +406,10 @@ def test_rule_10_the_memory_is_the_one_that_wasmtime_tells(text: str, grown: int
     seen: list[tuple[int, int]] = []
 
     def host(*_: int) -> int:
-        seen.extend((instance.memory(), instance._asked_memory()))
+        seen.extend((instance.memory(), instance._api_memory()))
         return 0
 
-    module, places = linked(text, host), raw.Places()
+    module, places = linked(text, host), raw.ContextOffsets()
     for _ in range(2):  # the second one is not searched
         instance = Instance(library(), guest_engine().pointer, 1 << 29, 20_000, places=places)
         instance.instantiate(module.pointer)

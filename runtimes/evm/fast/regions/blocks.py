@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-MOST_INSTRUCTIONS: Final = 800
+MAX_INSTRUCTIONS: Final = 800
 """Maximum number of instructions of a region: about ten milliseconds of compilation."""
-_MOST_IN_BLOCK: Final = 250
+_MAX_BLOCK_LENGTH: Final = 250
 
 JUMP, JUMPI, JUMPDEST = 0x56, 0x57, 0x5B
 PUSH0, PUSH32, DUP1, DUP16, SWAP1, SWAP16 = 0x5F, 0x7F, 0x80, 0x8F, 0x90, 0x9F
@@ -104,7 +104,7 @@ def landings_of(code: bytes) -> frozenset[int]:
     return frozenset(found)
 
 
-def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], most: int = MOST_INSTRUCTIONS) -> Region:
+def choose(code: bytes, roots: Iterable[int], prices: Mapping[int, int], most: int = MAX_INSTRUCTIONS) -> Region:
     """Return the region around some positions, with prices by opcode for those that exist."""
     landings = landings_of(code)
     found: dict[int, RegionBlock] = {}
@@ -136,9 +136,9 @@ def _decode(code: bytes, start: int, prices: Mapping[int, int], landings: frozen
             opcode not in _OPERANDS
             or opcode not in prices
             or (instructions and place in landings)
-            or len(instructions) >= _MOST_IN_BLOCK
+            or len(instructions) >= _MAX_BLOCK_LENGTH
         ):
-            falls = bool(instructions) and (place in landings or len(instructions) >= _MOST_IN_BLOCK)
+            falls = bool(instructions) and (place in landings or len(instructions) >= _MAX_BLOCK_LENGTH)
             return RegionBlock(start, instructions, place, falls)
         size = opcode - PUSH0 if PUSH0 <= opcode <= PUSH32 else 0
         data = code[place + 1 : place + 1 + size]

@@ -11,22 +11,22 @@ from typing import Final
 
 from hypervisor.errors import InvalidModule
 from runtimes.evm.engine import EngineRules
-from runtimes.evm.fast.regions.blocks import MOST_INSTRUCTIONS, choose, landings_of
+from runtimes.evm.fast.regions.blocks import MAX_INSTRUCTIONS, choose, landings_of
 from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
 from runtimes.wasmtime.cache import ModuleCache
+from runtimes.wasmtime.cached_modules import load_or_compile
 from runtimes.wasmtime.engine import CompiledModule, WasmtimeEngine
-from runtimes.wasmtime.kept_modules import kept_or_compiled
 
-_MOST_CODES: Final = 512
-_LARGEST: Final = 200 << 10
+_MAX_CODES: Final = 512
+_MAX_CODE_SIZE: Final = 200 << 10
 """Maximum bytes of WASM of all regions of one code; native code takes over ten times as much, about 2.5 MiB."""
-_MOST_KEPT: Final = 100 * _LARGEST
+_MAX_CACHED_BYTES: Final = 100 * _MAX_CODE_SIZE
 """Maximum bytes of WASM of all codes: about 250 MiB of native code."""
-_MOST_REGIONS: Final = 64
+_MAX_REGIONS: Final = 64
 """Maximum number of regions of one code."""
-_MOST_AT_ONCE: Final = 4
+_MAX_QUEUED_PER_CODE: Final = 4
 """Maximum number of queued regions of one code; the first of them may make the others unnecessary."""
-_MOST_WAITING: Final = 64
+_MAX_QUEUED: Final = 64
 """Maximum length of the queue; further regions are requested again later."""
 _log = logging.getLogger(__name__)
 
@@ -58,9 +58,7 @@ class CodeRegions:
 class RegionCompiler:
     """Compiles regions. With `waits`, a request is complete when it returns, otherwise on a thread."""
 
-    def __init__(
-        self, engine: WasmtimeEngine, modules: ModuleCache, waits: bool, most: int = MOST_INSTRUCTIONS
-    ) -> None:
+    def __init__(self, engine: WasmtimeEngine, modules: ModuleCache, waits: bool, most: int = MAX_INSTRUCTIONS) -> None:
         self._engine = engine
         self._modules = modules
         self.waits = waits
@@ -77,7 +75,7 @@ class RegionCompiler:
             found = self._codes.get(key)
             if found is None:
                 found = self._codes[key] = CodeRegions()
-                if len(self._codes) > _MOST_CODES:
+                if len(self._codes) > _MAX_CODES:
                     self._codes.popitem(last=False)
             self._codes.move_to_end(key)
         return found
@@ -85,11 +83,11 @@ class RegionCompiler:
     def ask(self, found: CodeRegions, code: bytes, rules: EngineRules, root: int) -> None:
         """Request the region around a landing, unless it was requested before or too many are queued."""
         with self._lock:
-            if self._queue.qsize() >= _MOST_WAITING or found.waiting >= _MOST_AT_ONCE:
+            if self._queue.qsize() >= _MAX_QUEUED or found.waiting >= _MAX_QUEUED_PER_CODE:
                 return
             if root in found.places or root in found.refused:
                 return
-            if found.is_full or len(found.compiled) + len(found.refused) >= _MOST_REGIONS:
+            if found.is_full or len(found.compiled) + len(found.refused) >= _MAX_REGIONS:
                 return
             found.waiting += 1
             if not self.waits and (self._thread is None or not self._thread.is_alive()):  # no thread survives a fork
@@ -122,10 +120,10 @@ class RegionCompiler:
                 self._refuse(found, roots[0])
                 return
             wasm = emit(region, len(code))
-            if found.compiled and found.size + len(wasm) > _LARGEST:
+            if found.compiled and found.size + len(wasm) > _MAX_CODE_SIZE:
                 found.is_full = True
                 return
-            made = CompiledRegion(kept_or_compiled(self._engine, wasm, self._modules, "region of EVM code"), new)
+            made = CompiledRegion(load_or_compile(self._engine, wasm, self._modules, "region of EVM code"), new)
             with self._lock:
                 found.places.update(new)
                 found.compiled.append(made)
@@ -145,7 +143,7 @@ class RegionCompiler:
         """Drop regions of the least recently used codes, except the newest's. The caller holds the lock."""
         kept = sum(each.size for each in self._codes.values())
         for key, each in [*self._codes.items()]:
-            if kept <= _MOST_KEPT:
+            if kept <= _MAX_CACHED_BYTES:
                 return
             if each is not newest and each.size:
                 kept -= each.size

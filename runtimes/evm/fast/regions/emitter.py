@@ -49,7 +49,7 @@ _NOWHERE: Final = 0xFFFF_FFFF
 _FARTHEST: Final = 0xFFFF_0000
 """The highest memory offset for which a region requests memory itself."""
 _GAS_OF_NOTHING: Final = -1
-_MOST_BYTES: Final = 1 << 17
+_MAX_BYTES: Final = 1 << 17
 """Maximum size of a region in bytes: about 0.1 seconds of compilation. Typical regions have a tenth of that."""
 
 
@@ -117,7 +117,7 @@ class _Emitter(RegionOperations):
         first, last = blocks[0].start, blocks[-1].start
         count = len(blocks)
         span = last - first + 1
-        if span > _MOST_BYTES:  # its table alone is longer: init code may have megabytes
+        if span > _MAX_BYTES:  # its table alone is longer: init code may have megabytes
             raise RegionTooLarge
         for local, place in (
             (TOP, shared.TOP),
@@ -166,7 +166,7 @@ class _Emitter(RegionOperations):
             for instruction in part:
                 self._instruction(instruction)
                 self._rest -= instruction.price
-                if len(self._code) > _MOST_BYTES:
+                if len(self._code) > _MAX_BYTES:
                     raise RegionTooLarge
             if part[-1].opcode == JUMP:
                 return

@@ -15,9 +15,9 @@ from runtimes.wasmtime.raw import EXTERN_FUNCTION, EXTERN_MEMORY, Instance
 _IMPORTS: Final = ((b"memory", EXTERN_MEMORY), (b"lengthen", EXTERN_FUNCTION), (b"operate", EXTERN_FUNCTION))
 """A region's imports, in order."""
 _TABLE: Final = b"__indirect_function_table"
-_MOST_CODES: Final = 240
+_MAX_CODES: Final = 240
 """Number of codes an instance may report before it is retired: the guest has 256 numbers."""
-MOST_INSTANCES: Final = 256
+MAX_INSTANCES: Final = 256
 """Maximum number of instances in a store: regions, and the guest itself."""
 
 
@@ -89,7 +89,7 @@ class InstanceRegions:
         known = self._codes.get((number, which))
         if known is None:
             known = self._codes[number, which] = _HotCode(number, which, self._compiler.regions(data, rules))
-            self.is_full = self.is_full or len(self._codes) >= _MOST_CODES
+            self.is_full = self.is_full or len(self._codes) >= _MAX_CODES
         return known
 
     def _data(self, number: int, command: Callable[[int], int]) -> bytes:
@@ -101,7 +101,7 @@ class InstanceRegions:
         """Install compiled regions; return True if no more are pending."""
         found = code.found
         done = found.waiting == 0
-        while code.put_in < len(found.compiled) and len(self.kept) < MOST_INSTANCES - 1:
+        while code.put_in < len(found.compiled) and len(self.kept) < MAX_INSTANCES - 1:
             region = found.compiled[code.put_in]
             code.put_in += 1
             slot = self._slots.get(id(region))
@@ -109,7 +109,7 @@ class InstanceRegions:
                 slot = self._instance.add_function(region.module.pointer, ENTRY.encode(), _IMPORTS, _TABLE)
                 self._slots[id(region)] = slot
                 self.kept.append(region)
-                self.is_full = self.is_full or len(self.kept) >= MOST_INSTANCES - 1
+                self.is_full = self.is_full or len(self.kept) >= MAX_INSTANCES - 1
             self._guest.bring(b"".join(entry.to_bytes(4, "little") for entry in region.entries))
             numbers = self._guest.numbers
             numbers[0], numbers[1], numbers[2], numbers[3] = code.number, code.rules, slot, len(region.entries)

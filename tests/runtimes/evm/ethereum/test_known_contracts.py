@@ -11,9 +11,9 @@ from collections.abc import Callable
 import pytest
 
 from bridge.transactions import DYNAMIC_FEE, Transaction
-from hypervisor import Hypervisor
+from hypervisor import Hypervisor, state_tree
 from runtimes.evm.ethereum import contract_states
-from runtimes.evm.ethereum.contract_states import KnownContracts
+from runtimes.evm.ethereum.contract_states import ContractCache
 from runtimes.evm.ethereum.executor import EthereumExecutor
 from store.kamt import Kamt
 from store.memory import MemoryStore
@@ -82,7 +82,7 @@ def steps(drawn: random.Random) -> list[Step]:
 def test_states_are_those_of_executors_that_know_nothing(
     seed: int, most_nodes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contract_states, "_MOST_NODES", most_nodes)
+    monkeypatch.setattr(contract_states, "_MAX_NODES", most_nodes)
     with machine(COUNTS) as made, machine(COUNTS) as plain:
         kept = EthereumExecutor(made)
         for step in steps(random.Random(seed)):
@@ -103,7 +103,7 @@ def test_the_storage_of_the_last_message_is_not_read_again(monkeypatch: pytest.M
             super().__init__(*given)  # type: ignore[arg-type]
             opened.append(self)
 
-    monkeypatch.setattr(contract_states, "Kamt", Watched)
+    monkeypatch.setattr(state_tree, "Kamt", Watched)
     with machine(COUNTS) as made:
         executor = EthereumExecutor(made)
         add(executor, 5, 1)
@@ -118,7 +118,7 @@ def test_the_storage_of_the_last_message_is_not_read_again(monkeypatch: pytest.M
 
 
 def test_little_is_held() -> None:
-    known, store = KnownContracts(), MemoryStore()
+    known, store = ContractCache(), MemoryStore()
     for number in range(100):
         tree = Kamt(store)
         tree.set(1, number + 1)

@@ -12,7 +12,7 @@ from runtimes.evm.code import analyse
 from runtimes.evm.engine import Frame, FrameOutcome
 from runtimes.evm.engines import COMPILE, INTERPRET, engine_factory
 from runtimes.evm.fast.regions import wasm
-from runtimes.evm.fast.regions.blocks import MOST_INSTRUCTIONS, choose
+from runtimes.evm.fast.regions.blocks import MAX_INSTRUCTIONS, choose
 from runtimes.evm.fast.regions.emitter import RegionTooLarge, emit
 from tests.engines.frames import PricedHost
 from tests.engines.scenes import rules_by_name
@@ -143,7 +143,7 @@ def test_a_region_that_reaches_too_far_has_no_table_made(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("code", [b"\x5b" * 24_576, (b"\x5b" + b"\x80\x02" * 400) * 30, (b"\x5b\x35\x56") * 8_000])
 def test_a_region_is_bounded(code: bytes) -> None:
     region = choose(code, [0], PRICES)
-    assert sum(len(block.instructions) for block in region.blocks) <= MOST_INSTRUCTIONS + 250
+    assert sum(len(block.instructions) for block in region.blocks) <= MAX_INSTRUCTIONS + 250
     assert len(emit(region, len(code))) < 1 << 18
 
 

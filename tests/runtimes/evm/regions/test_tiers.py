@@ -53,14 +53,14 @@ def test_hot_code_is_compiled_beside_and_put_in() -> None:
 
 def test_a_frame_changes_over_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """At a loop's head, where the frame asks for its next slice of gas."""
-    look, seen, before = FastInstance.look_for_regions, list[tuple[bool, int]](), 0
+    look, seen, before = FastInstance.update_regions, list[tuple[bool, int]](), 0
 
     def watched(instance: FastInstance) -> None:
         look(instance)
         regions = instance.regions
         seen.append((instance.host is not None, 0 if regions is None else len(regions.kept) - before))
 
-    monkeypatch.setattr(FastInstance, "look_for_regions", watched)
+    monkeypatch.setattr(FastInstance, "update_regions", watched)
     end, number = time.monotonic() + 30 * slowness(), 0
     with open_under("ethereum") as machine:
         chain = Chain(machine)
@@ -117,7 +117,7 @@ def test_all_codes_together_come_to_a_bounded_size(monkeypatch: pytest.MonkeyPat
     known = [compiler.regions(code, RULES) for code in codes]
     for code, found in zip(codes, known, strict=True):
         compiler.ask(found, code, RULES, min(landings_of(code)))
-        monkeypatch.setattr(compiler_module, "_MOST_KEPT", 3 * known[0].size)
+        monkeypatch.setattr(compiler_module, "_MAX_CACHED_BYTES", 3 * known[0].size)
     assert [compiler.regions(code, RULES) is found for code, found in zip(codes, known, strict=True)] == [
         False, False, False, True, True, True,
     ]  # fmt: skip

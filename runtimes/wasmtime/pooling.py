@@ -14,7 +14,7 @@ from typing import Final
 
 from runtimes.wasmtime.raw import Library
 
-PLACES: Final = 256
+POOL_SIZE: Final = 256
 """Number of places: enough for all but the deepest nested calls; they take a TiB of address space."""
 
 MEMORY_BYTES: Final = 512 << 20

@@ -37,7 +37,7 @@ def _bound(lib: Library) -> dict[str, Any]:
     }
 
 
-class CountedInstance(Instance):
+class FueledInstance(Instance):
     """A guest with fuel. As in `raw`, it is created, called and deleted on one thread."""
 
     __slots__ = ()

@@ -11,7 +11,7 @@ from runtimes.wasmtime.raw import WASMTIME_VERSION
 _log = logging.getLogger(__name__)
 
 
-def kept_or_compiled(engine: WasmtimeEngine, wasm: bytes, modules: ModuleCache, what: str) -> CompiledModule:
+def load_or_compile(engine: WasmtimeEngine, wasm: bytes, modules: ModuleCache, what: str) -> CompiledModule:
     """Return the compiled module, from the cache if possible; `what` names it in the log. Raises InvalidModule."""
     digest = hashlib.blake2b(wasm, digest_size=32).digest()
     key = cache_key(digest, engine.fingerprint, WASMTIME_VERSION.encode(), cpu_features())

@@ -25,7 +25,7 @@ from runtimes.wasm.module import parse
 from runtimes.wasm.modules import GuestModules
 from runtimes.wasmtime.cache import ModuleCache
 from runtimes.wasmtime.engine import GUEST_SETTINGS, CompiledModule, WasmtimeEngine
-from runtimes.wasmtime.places import PLACES, can_reserve
+from runtimes.wasmtime.pooling import POOL_SIZE, can_reserve
 from runtimes.wasmtime.raw import Instance, library
 from tests.runtimes.wasm.guests import guest, run, wasm
 from tests.runtimes.wasm.test_raw import on_a_thread
@@ -33,7 +33,7 @@ from tests.runtimes.wasm.test_raw import on_a_thread
 NO_KERNEL = cast(Kernel, None)
 PAGE = 1 << 16
 
-pytestmark = pytest.mark.skipif(not can_reserve(PLACES), reason="this system limits address space: there are no places")
+pytestmark = pytest.mark.skipif(not can_reserve(POOL_SIZE), reason="address space is limited: there is no pool")
 
 # Memory in three pages, a global, a table: each is looked at (1 where it is not as declared) and then spoilt.
 SPOILER = wasm("""(module
@@ -160,10 +160,10 @@ import resource
 resource.setrlimit(resource.RLIMIT_AS, (200 << 30, 200 << 30))
 from hypervisor.machine import Hypervisor
 from runtimes.wasmtime.engine import guest_engine
-from runtimes.wasmtime.places import PLACES, can_reserve
-assert not can_reserve(PLACES)
+from runtimes.wasmtime.pooling import POOL_SIZE, can_reserve
+assert not can_reserve(POOL_SIZE)
 with Hypervisor.open():  # the constructors of the built-in actors have run
-    assert not guest_engine().has_places
+    assert not guest_engine().is_pooled
 """
 
 
@@ -186,7 +186,7 @@ def test_an_instance_that_wasmtime_has_no_place_for_is_no_exit_of_the_actor(monk
 def test_threads_that_need_the_engine_without_places_at_once_share_one() -> None:
     engine = WasmtimeEngine(library(), GUEST_SETTINGS, places=2)
     linked = RawBoundary(engine, REVISIONS["v4"]).link(compiled(engine, SPOILER))
-    while engine.take_place():
+    while engine.acquire_slot():
         pass
     everyone = threading.Barrier(8)
 
