@@ -1,4 +1,4 @@
-"""Bytecode from mnemonics, so that test programs can be read."""
+"""Assembler for test programs: bytecode from mnemonics."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from runtimes.evm.ethereum.forks import LATEST
 from runtimes.evm.opcodes import NUMBERS as FILECOIN
 
 NUMBERS = {**FILECOIN, **{opcode.name: number for number, opcode in LATEST.opcodes.items()}}
-"""Opcodes of both families of rules by name."""
+"""Opcodes of Filecoin's and Ethereum's rules by name."""
 
 
 def assemble(text: str) -> bytes:
-    """Bytes of a program: mnemonics and numbers separated by blanks; a number is pushed in as few bytes as it needs.
+    """Return the bytes of a program: mnemonics and numbers separated by blanks; a number is pushed in minimal length.
 
-    `name:` marks a JUMPDEST, `@name` pushes its place (always two bytes); `;` starts a comment.
+    `name:` marks a JUMPDEST, `@name` pushes its position (always two bytes); `;` starts a comment.
     """
     words = [word for line in text.splitlines() for word in line.split(";")[0].split()]
     places: dict[str, int] = {}
@@ -37,14 +37,14 @@ def _encode(word: str, places: dict[str, int]) -> bytes:
 
 
 def deployer(runtime: bytes) -> bytes:
-    """Init code that returns `runtime` as the contract's code."""
+    """Return init code that returns `runtime` as the contract's code."""
     copy = assemble(f"{len(runtime)} 0x0b 0 CODECOPY {len(runtime)} 0 RETURN")
-    # the offset of the code is the length of this head, which depends on how long its own numbers are
+    # the offset of the code is the length of this head, which depends on the length of its own numbers
     for _ in range(3):
         copy = assemble(f"{len(runtime)} {len(copy)} 0 CODECOPY {len(runtime)} 0 RETURN")
     return copy + runtime
 
 
 def returned_word(expression: str) -> bytes:
-    """A program that returns what `expression` leaves on the stack."""
+    """Return a program that returns the word that `expression` leaves on the stack."""
     return assemble(f"{expression} 0 MSTORE 32 0 RETURN")

@@ -1,4 +1,4 @@
-"""A machine with an Ethereum account on it, and short ways to deploy contracts and call them."""
+"""A machine with an Ethereum account, and helpers to deploy and call contracts."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ BLOCK_LIMIT = Gas(10_000_000_000)
 
 
 def open_machine(**options: object) -> Hypervisor:
-    """A machine in memory whose account `SENDER` has 1,000 FIL."""
+    """Return a machine in memory whose account `SENDER` has 1,000 FIL."""
     genesis = Genesis(accounts={SENDER: TokenAmount(1000 * 10**18)})
     return Hypervisor.open(genesis=genesis, **options)  # type: ignore[arg-type]
 
 
 @dataclass
 class Chain:
-    """Sends messages from `SENDER`, counting its nonce."""
+    """Sends messages from `SENDER` and counts its nonce."""
 
     machine: Hypervisor = field(default_factory=open_machine)
     nonce: int = 0
@@ -55,11 +55,11 @@ class Chain:
         return result
 
     def deploy(self, runtime: bytes, value: int = 0) -> EthAddress:
-        """Make a contract of this runtime code."""
+        """Create a contract with this runtime code."""
         return self.deploy_init(deployer(runtime), value)
 
     def deploy_init(self, init_code: bytes, value: int = 0) -> EthAddress:
-        """Make a contract by this init code."""
+        """Create a contract with this init code."""
         result = self.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, byte_string(init_code), value)
         assert result.exit_code == 0, result.message
         return CreateReturn.decode(result.return_data).eth_address
@@ -71,18 +71,18 @@ class Chain:
         return self.send(to_filecoin(contract), INVOKE_EVM, invoke_params(calldata), value, gas_limit)
 
     def call(self, contract: EthAddress, calldata: bytes = b"", value: int = 0) -> bytes:
-        """Call a contract and open what it returned; the call must succeed."""
+        """Call a contract, which must succeed, and return its decoded data."""
         result = self.invoke(contract, calldata, value)
         assert result.exit_code == 0, f"exit {result.exit_code}: {result.message}"
         return invoke_return(result.return_data)
 
     def state(self, contract: EthAddress) -> EvmState:
-        """A contract's state as its head says."""
+        """Return a contract's state from its head."""
         actor = self.machine.actor(to_filecoin(contract))
         assert actor is not None
         return EvmState.decode(self.machine.store.get(actor.head))
 
     def balance(self, address: Address) -> int:
-        """The balance behind an address."""
+        """Return the balance of an address, 0 if there is no actor."""
         actor = self.machine.actor(address)
         return 0 if actor is None else actor.balance

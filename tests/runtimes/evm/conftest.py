@@ -1,4 +1,4 @@
-"""What several tests of the EVM runtime watch."""
+"""Fixtures shared by tests of the EVM runtime."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.runtimes.evm.tree_twins import ENGINES, LEFT, Twins
 
 @pytest.fixture
 def trees(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many trees have ended, and how many were left. All of them ask their host: none runs at once."""
+    """Count completed and given-up trees. All of them have a host: none runs alone."""
     counted: Counter[str] = Counter()
     run = FastEngine._run_as_tree
 
@@ -32,7 +32,7 @@ def trees(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 @pytest.fixture(scope="module")
 def machines() -> Iterator[dict[str, Hypervisor]]:
-    """An empty machine for each engine, to be put back after use."""
+    """An empty machine for each engine, to be restored after use."""
     made = {engine: Hypervisor.open(rules="ethereum", evm=engine) for engine in ENGINES}
     yield made
     for machine in made.values():
@@ -46,14 +46,14 @@ def twins(machines: dict[str, Hypervisor], trees: Counter[str]) -> Twins:
 
 @pytest.fixture(params=["", LEFT], ids=["one tree", "a tree for each call"])
 def begins(request: pytest.FixtureRequest) -> str:
-    """What the first frame begins with."""
+    """Code at the beginning of the first frame."""
     chosen: str = request.param
     return chosen
 
 
 @pytest.fixture(scope="package")
 def asking() -> Iterator[Callable[[int, bytes], bytes | None]]:
-    """A precompile's output for calldata on the fast engine, None where it fails; 0 is KECCAK256."""
+    """Return a precompile's output on the fast engine, None if it fails; number 0 is KECCAK256."""
     from tests.runtimes.evm.test_fast_trees import machine, run
 
     precompile = """

@@ -27,7 +27,7 @@ MEMORY_LIMIT = 1 << 20
 
 
 class FakeHost:
-    """Everything a frame may ask, answered from dictionaries."""
+    """A host that serves all calls from dictionaries."""
 
     def __init__(self, gas: int = 10**12) -> None:
         self.tracker = GasTracker(gas)
@@ -112,15 +112,15 @@ class FakeHost:
 def frame_of(
     code: bytes, calldata: bytes = b"", value: int = 0, static: bool = False, rules: EvmRules = RULES
 ) -> Frame:
-    """A frame in the name of `MYSELF`, called by `CALLER`."""
+    """Return a frame in the context of `MYSELF`, called by `CALLER`."""
     return Frame(rules, analyse(code), calldata, CALLER, MYSELF, value, static)
 
 
 def run(code: bytes, host: FakeHost | None = None, calldata: bytes = b"", value: int = 0, static: bool = False) -> Step:
-    """Start a frame under the newest rules and give its first step."""
+    """Start a frame under the newest rules and return its first step."""
     return PyEvmEngine(TABLE).start(frame_of(code, calldata, value, static), host or FakeHost())
 
 
 def rules_of(number: int) -> EvmRules:
-    """The rules of a network version."""
+    """Return the rules of a network version."""
     return filecoin_rules(network_version(number))

@@ -35,8 +35,8 @@ from tests.runtimes.evm.chain import Chain, open_machine
 
 STATUS = Path("/proc/self/status")
 ALLOWANCE = 1 << 30
-"""Bytes of private memory that the process may claim beyond those that it has when everything is compiled, which
-include the places of guests, gigabytes that are hardly touched, and what a compiler has left."""
+"""Bytes of private memory that the process may claim in addition to its memory once everything is compiled, which
+includes the pool of instances (gigabytes that are hardly used) and the compiler's remains."""
 
 HUGE = {"four gigabytes": (1 << 32) - 32, "32 bits": 1 << 32, "64 bits": 1 << 64, "256 bits": (1 << 256) - 1}
 RANGES = {
@@ -47,30 +47,30 @@ RANGES = {
     "CREATE2": "0 {0} 0 0 CREATE2", "CALL with": "0 0 {0} 0 0 ADDRESS 0 CALL", "RETURN": "{0} 0 RETURN",
     "REVERT": "{0} 0 REVERT", "STATICCALL for": "{0} 0 0 0 4 GAS STATICCALL",
 }  # fmt: skip
-"""Each with the size of a region of memory left open."""
+"""Programs by name, with a placeholder for the size of a memory region."""
 
 HEIRS = ((0, 1, 2), (1, 2, 0), (1, 0, 0), (0, 0, 0), (2, 2, 1))
-"""In whose favour each of the three goes: its own, round in a circle, to and fro, all for one, one after the other."""
+"""Beneficiaries of each of the three: itself, in a circle, mutually, all the same one, in a chain."""
 
 SENDER = EthAddress(bytes([0xCC]) * 20)
 CONTRACT = EthAddress(bytes([0xAA]) * 20)
 THREE = tuple(EthAddress(bytes([number]) * 20) for number in (0xB1, 0xB2, 0xB3))
 
 RECURSION = "32 0 0 0 0 ADDRESS GAS CALL POP 1 0 MLOAD ADD 0 MSTORE 32 0 RETURN"
-"""Calls itself with all the gas there is, and answers how many frames there were from it downwards."""
+"""A contract that calls itself with all gas, and returns the number of frames from it downwards."""
 
 TO_CALLDATA = "0 CALLDATALOAD SELFDESTRUCT"
-"""Pays whomever the calldata names, and goes."""
+"""A contract that destroys itself in favour of the address in the calldata."""
 
 
 def ranges() -> Iterator[tuple[str, bytes]]:
-    """Programs that claim more memory than there is."""
+    """Yield programs that claim more memory than available."""
     for (operation, program), (size, number) in itertools.product(RANGES.items(), HUGE.items()):
         yield f"{operation} {size}", assemble(program.format(number))
 
 
 def orders() -> Iterator[tuple[str, list[tuple[int, int]]]]:
-    """Three contracts told to go in every order, one of them twice: (who, in whose favour)."""
+    """Yield three contracts that self-destruct in every order, one of them twice: (contract, beneficiary)."""
     for order in itertools.permutations(range(3)):
         for heirs in HEIRS:
             calls = [(who, heirs[who]) for who in order]
@@ -78,7 +78,7 @@ def orders() -> Iterator[tuple[str, list[tuple[int, int]]]]:
 
 
 def director(contracts: Sequence[EthAddress], calls: list[tuple[int, int]]) -> bytes:
-    """A program that tells contracts to go."""
+    """Return a program that lets contracts self-destruct."""
     lines = (
         f"{hexed(contracts[heir])} 0 MSTORE 0 0 32 0 0 {hexed(contracts[who])} GAS CALL POP" for who, heir in calls
     )
@@ -86,24 +86,24 @@ def director(contracts: Sequence[EthAddress], calls: list[tuple[int, int]]) -> b
 
 
 class OnFilecoin:
-    """Filecoin's rules, on our EVM runtime or on the official actor. What is told are exit codes."""
+    """Filecoin's rules, on our EVM runtime or the official actor. Results are exit codes."""
 
     def __init__(self, evm: str, bundle: Path | None) -> None:
         options: dict[str, Any] = {} if bundle is None else {"bundle": Bundle.open(bundle)}
         self.chain = Chain(open_machine(evm=evm, **options))
 
     def run(self, code: bytes, gas: int) -> Any:
-        """A contract's exit code, and whether it used all of the gas."""
+        """Return a contract's exit code, and whether it used all gas."""
         result = self.chain.invoke(self.chain.deploy(code), gas_limit=Gas(gas))
         return [result.exit_code, result.gas_used == gas]
 
     def create(self, size: int) -> Any:
-        """The exit code of a creation whose code has so many bytes."""
+        """Return the exit code of creating a contract with code of this size."""
         init = byte_string(assemble(f"{size} 0 RETURN"))
         return self.chain.send(Address.id(EAM_ACTOR), CREATE_EXTERNAL_METHOD, init).exit_code
 
     def recurse(self) -> Any:
-        """How many frames a contract gets that calls itself with gas without end."""
+        """Return the number of frames of a contract that calls itself with unlimited gas."""
         message = Message(
             to=to_filecoin(self.chain.deploy(assemble(RECURSION))),
             from_=CHAIN_SENDER,
@@ -114,7 +114,7 @@ class OnFilecoin:
         return int.from_bytes(invoke_return(result.return_data), "big")
 
     def destroy(self, calls: list[tuple[int, int]]) -> Any:
-        """Exit code of a message in which three contracts go, their balances, and whether they have code afterwards."""
+        """Return the exit code of destroying three contracts, their balances, and whether they keep code."""
         three = [self.chain.deploy(assemble(TO_CALLDATA), value=10**place) for place in range(1, 4)]
         exit_code = self.chain.invoke(self.chain.deploy(director(three, calls))).exit_code
         sizes = " ".join(f"{hexed(address)} EXTCODESIZE {32 * place} MSTORE" for place, address in enumerate(three))
@@ -124,7 +124,7 @@ class OnFilecoin:
 
 
 class OnEthereum:
-    """Ethereum's rules. What is told is whether a transaction succeeded, and whether it used all of its gas."""
+    """Ethereum's rules. Results are a transaction's success, and whether it used all gas."""
 
     def __init__(self, evm: str) -> None:
         self._machine = Hypervisor.open(rules="ethereum", evm=evm)
@@ -135,23 +135,23 @@ class OnEthereum:
         self._before = self._machine.snapshot()
 
     def run(self, code: bytes, gas: int) -> Any:
-        """A contract's end."""
+        """Return the end of a contract."""
         result, _ = self._apply({CONTRACT: AllocAccount(balance=1, code=code)}, CONTRACT, b"", gas)
         return [int(not result.success), result.gas_used == gas]
 
     def create(self, size: int) -> Any:
-        """Whether the creation of a contract of so many bytes fails."""
+        """Return 1 if creating a contract of this size fails, else 0."""
         result, _ = self._apply({}, None, assemble(f"{size} 0 RETURN"), 30_000_000)
         return int(not result.success)
 
     def recurse(self) -> Any:
-        """How many frames a contract gets that calls itself with gas enough for all."""
+        """Return the number of frames of a contract that calls itself with sufficient gas."""
         code = {CONTRACT: AllocAccount(code=assemble(RECURSION))}
         result, _ = self._apply(code, CONTRACT, b"", 10**12)
         return int.from_bytes(unwrap_return(result.output), "big")
 
     def destroy(self, calls: list[tuple[int, int]]) -> Any:
-        """The contracts' balances after a transaction in which they go, and whether they have code."""
+        """Return the contracts' balances after a transaction that destroys them, and whether they have code."""
         pre = {address: AllocAccount(10**place, code=assemble(TO_CALLDATA)) for place, address in enumerate(THREE, 1)}
         pre[CONTRACT] = AllocAccount(code=director(THREE, calls))
         result, after = self._apply(pre, CONTRACT, b"", 30_000_000)
@@ -169,7 +169,7 @@ class OnEthereum:
 
 
 def main() -> None:
-    """Run everything."""
+    """Run everything and print the results."""
     rules, evm, *bundle = sys.argv[1:]
     side = OnEthereum(evm) if rules == "ethereum" else OnFilecoin(evm, Path(bundle[0]) if bundle else None)
     gas = {"filecoin": 10**10, "ethereum": 30_000_000}[rules]
@@ -192,18 +192,18 @@ def main() -> None:
 
 
 def peak_memory() -> int:
-    """The most that this process has held, in MiB. Its ru_maxrss would be that of whoever started it, if greater."""
+    """Return the peak memory of this process in MiB. Its ru_maxrss may be that of its parent."""
     return (in_kib("VmHWM") if STATUS.exists() else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) >> 10
 
 
 def in_kib(name: str) -> int:
-    """What Linux says of this process, in KiB."""
+    """Return a value of Linux's process status, in KiB."""
     (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1])
 
 
 def hexed(address: bytes) -> str:
-    """An address as a program pushes it."""
+    """Return an address as a program pushes it."""
     return "0x" + address.hex()
 
 

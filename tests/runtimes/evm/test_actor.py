@@ -1,4 +1,4 @@
-"""The EVM actor on the machine: methods, limits, hostile contracts. (The golden cases hold the rest.)"""
+"""The EVM actor on the machine: methods, limits, hostile contracts. (The golden cases cover the rest.)"""
 
 from __future__ import annotations
 

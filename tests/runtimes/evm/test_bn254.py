@@ -1,4 +1,4 @@
-"""The curve of precompiles 6, 7 and 8 against py-evm's precompiles on py_ecc, and against EIP-196 and EIP-197."""
+"""The curve of precompiles 6, 7 and 8 compared with py-evm on py_ecc, and with EIP-196 and EIP-197."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def words(*numbers: int) -> bytes:
 
 
 def g1(scalar: int) -> bytes:
-    """The generator times a number, by py_ecc."""
+    """Return the generator times a scalar, by py_ecc."""
     if scalar % ORDER == 0:
         return INFINITY
     return words(*curve.normalize(curve.multiply(curve.G1, scalar % ORDER)))
 
 
 def g2(scalar: int) -> bytes:
-    """The second generator times a number, by py_ecc; the imaginary part comes first."""
+    """Return the second generator times a scalar, by py_ecc; the imaginary part comes first."""
     if scalar % ORDER == 0:
         return INFINITY_2
     x, y = curve.normalize(curve.multiply(curve.G2, scalar % ORDER))
@@ -48,7 +48,7 @@ def g2(scalar: int) -> bytes:
 
 
 def outside_the_group() -> bytes:
-    """A point of the second curve that is not of the group's order: the first x = (n, 1) with a root.
+    """Return a point of the second curve outside the subgroup: the first x = (n, 1) with a root.
 
     The root of a + bi in the quadratic field by the complex method: the norm's root leads to the real part.
     """

@@ -1,4 +1,4 @@
-"""Two engines side by side: what is the same passes, and every way to differ is told with the instructions."""
+"""Two engines side by side: equal runs pass, and every kind of difference is reported with the instructions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EVERYTHING = f"""
 
 
 class Bent:
-    """py-evm with another table, or with another end."""
+    """py-evm with a modified table or a modified end."""
 
     def __init__(self, table: PyEvmTable = TABLE, end: Callable[[Step], Step] = lambda step: step) -> None:
         self._engine: Engine = table.engine()
@@ -55,14 +55,14 @@ class Bent:
 
 
 def dearer(name: str, by: int = 1) -> PyEvmTable:
-    """A table in which one opcode costs more."""
+    """Return a table in which one opcode costs more."""
     number = NUMBERS[name]
     opcode = replace(RULES.opcodes[number], gas=RULES.opcodes[number].gas + by)
     return PyEvmTable(replace(RULES, opcodes={**RULES.opcodes, number: opcode}))
 
 
 def play(program: str, second: Callable[[], Engine] = TABLE.engine, host: FakeHost | None = None) -> list[Step]:
-    """Every step of a frame, whose calls succeed."""
+    """Return every step of a frame whose calls succeed."""
     host = host or FakeHost()
     engine = pair_engines(("plain", TABLE.engine), ("other", second))()
     steps = [engine.start(frame_of(assemble(program)), host)]

@@ -31,11 +31,11 @@ BYTECODE, HASH, STORAGE, TRANSIENT, NONCE, TOMBSTONE = range(6)
 INVOKE, HANDLE, GET_BYTECODE, GET_BYTECODE_HASH, GET_STORAGE_AT = int(INVOKE_EVM), 5000, 3, 4, 5
 
 Put = Callable[[object], Any]
-"""Keeps an object as a block and answers the link to it."""
+"""Stores an object as a block and returns its link."""
 
 
 class World:
-    """A contract whose state can be exchanged."""
+    """A contract whose state can be replaced."""
 
     def __init__(self, machine: Hypervisor) -> None:
         self.chain = Chain(machine)
@@ -47,7 +47,7 @@ class World:
         return cid
 
     def exit_code(self, change: Callable[[list[Any], Put], object], method: int, params: bytes) -> int:
-        """The exit code of a method of the contract with a changed state; everything is taken back."""
+        """Return the exit code of a contract's method with a changed state; everything is rolled back."""
         machine = self.chain.machine
         with machine.trial():
             address = to_filecoin(self.contract)
@@ -75,13 +75,13 @@ def _with_block(field: int, block: object) -> Callable[[list[Any], Put], object]
 
 
 def _with_child(state: list[Any], put: Put) -> object:
-    """The root is a node, and what lies below it is none."""
+    """Return a state whose root is a node with an invalid child."""
     root = put([b"\x01", [{"l": [put("no node"), 245, bytes(31)]}]])
     return [*state[:STORAGE], root, *state[STORAGE + 1 :]]
 
 
 def state_of_another_codec(state: list[Any], _put: Put) -> object:
-    """The right bytes in a block of raw bytes."""
+    """Return a state with the right bytes in a block of codec raw."""
     return state
 
 

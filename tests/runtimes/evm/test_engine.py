@@ -1,4 +1,4 @@
-"""The py-evm engine alone: how frames end, what they ask, and what they ask the host for."""
+"""The py-evm engine alone: how frames end, the calls they make, and their host calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ words = st.integers(0, U256)
 
 
 def word(code: bytes, host: FakeHost | None = None, **frame: object) -> int:
-    """The word that a program returns."""
+    """Return the word that a program returns."""
     outcome = run(code, host, **frame)  # type: ignore[arg-type]
     assert isinstance(outcome, FrameOutcome)
     assert outcome.status is Status.SUCCESS

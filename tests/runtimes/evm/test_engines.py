@@ -1,4 +1,4 @@
-"""Engines by name: one that is not there is told in a sentence, wherever it is asked for."""
+"""Engines by name: a missing one is reported in a sentence by all commands."""
 
 from __future__ import annotations
 

@@ -26,15 +26,15 @@ _SOON = 10.0
 _LEAVES = f"0x{masked_id(INIT_ACTOR).hex()} BALANCE POP "
 """A native actor's balance: under Ethereum's rules, too, the frame waits for its callees from now on."""
 _CALLS = _LEAVES + "0 0 0 0 0 0x{0} GAS CALL 0 MSTORE 32 0 RETURN"
-"""Returns whether the call went well."""
+"""A contract that returns whether its call succeeded."""
 _INNER, _BESIDE = assemble("1 5 SSTORE"), assemble(_LEAVES + "1 6 SSTORE")
 
 Planted = Callable[[FastInstance, threading.Event], None]
-"""What happens as the second message's frame begins; the event: the first message has ended."""
+"""An action at the start of the second message's frame; the event is set when the first message has ended."""
 
 
 def both(monkeypatch: pytest.MonkeyPatch, rules: str, planted: Planted) -> tuple[int, Callable[[], bytes]]:
-    """What the first message answers, and what gives the second one's answer."""
+    """Return the first message's result, and a function that returns the second's."""
     start, run = FastEngine._start, FastInstance.run
     begun, ended, second_thread, asked = threading.Event(), threading.Event(), set[int](), list[Future[bytes]]()
     with open_under(rules) as machine, open_under(rules) as other, ThreadPoolExecutor(1) as threads:

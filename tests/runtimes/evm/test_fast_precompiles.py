@@ -33,7 +33,7 @@ def modexp(base: bytes, exponent: bytes, modulus: bytes) -> bytes:
 
 
 def power(base: bytes, exponent: bytes, modulus: bytes) -> bytes:
-    """As EIP-198 says, by Python."""
+    """Return the result of EIP-198, computed by Python."""
     divisor = int.from_bytes(modulus, "big")
     result = pow(int.from_bytes(base, "big"), int.from_bytes(exponent, "big"), divisor) if divisor else 0
     return result.to_bytes(len(modulus), "big")

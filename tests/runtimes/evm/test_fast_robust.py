@@ -27,12 +27,12 @@ from tests.runtimes.evm.assembler import assemble
 from tests.runtimes.evm.chain import Chain, open_machine
 
 TINY = bytes.fromhex("0061736d01000000")
-"""A module with nothing in it, which compiles at once."""
+"""An empty module, which compiles immediately."""
 
 
 @pytest.fixture
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What is compiled."""
+    """The modules that are compiled."""
     compiled: list[bytes] = []
     compile_ = WasmtimeEngine.compile
 
@@ -104,7 +104,7 @@ def test_without_its_module_the_engine_says_so(monkeypatch: pytest.MonkeyPatch, 
 
 
 def trap(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
-    """The guest ends in a trap when it asks from this position, or cannot be told."""
+    """Make the guest trap at a host call from this position."""
     answer, tell = FastInstance.answer, FastInstance.tell
 
     def fail(instance: FastInstance, *host: Host) -> bool | None:
@@ -117,7 +117,7 @@ def trap(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
 
 
 def bad_answer(monkeypatch: pytest.MonkeyPatch, place: int) -> None:
-    """Python's side cannot answer what is asked from this position."""
+    """Make Python fail at a host call from this position."""
     put, put_all = FastInstance.put, FastInstance.put_all
 
     def fail(instance: FastInstance, value: int, number: int = 0) -> None:

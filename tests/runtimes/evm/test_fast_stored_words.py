@@ -25,7 +25,7 @@ _GAS = 1_000_000
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One for each time that the guest was told something; a guest that is made now knows nothing."""
+    """One entry for each answer to the guest; a new guest has no cached words."""
     pool.cache_clear()
     counted: list[int] = []
     tell = FastInstance.tell
@@ -39,7 +39,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def worlds(code: bytes, other: dict[int, int]) -> list[EthereumWorld]:
-    """The plain engine and the fast one, with a contract of slots 1 and 2 beside another of the same code."""
+    """Return the plain and the fast engine, with a contract of slots 1 and 2 and another of the same code."""
     made = [EthereumWorld(engine, "Osaka") for engine in ("py-evm", "fast")]
     contracts = {ONE: AllocAccount(0, 1, code, {1: 5, 2: 6}), OTHER: AllocAccount(0, 1, code, other)}
     for world in made:
@@ -48,7 +48,7 @@ def worlds(code: bytes, other: dict[int, int]) -> list[EthereumWorld]:
 
 
 def alike(made: list[EthereumWorld], call: Call) -> None:
-    """Both must make the same of a transaction, which is taken back."""
+    """Check that both give the same result for a transaction, which is rolled back."""
     plain, fast = (world.attempt(call, _GAS) for world in made)
     assert fast == plain
     assert fast.exit_code == 0
@@ -118,7 +118,7 @@ def test_more_words_than_are_kept_are_told_again_and_stay_right(told: list[int])
 
 
 def sums(contracts: dict[EthAddress, AllocAccount]) -> list[int]:
-    """What one of the contracts returns, twice, on the fast engine."""
+    """Return what one of the contracts returns in two calls on the fast engine."""
     world = EthereumWorld("fast", "Cancun")
     world.begin(Batch("many", "Cancun", False, {SENDER: AllocAccount(10**20), **contracts}, ()))
     call = Call(ONE, b"", 0, 100_000_000)

@@ -1,4 +1,4 @@
-"""Forks are rows: nothing outside their table asks for one by name, and one more row runs everywhere."""
+"""Forks are rows: no module outside their table names one, and a new row works everywhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLES = {"runtimes/evm/ethereum/forks.py", "fvm_hypervisor/soltest/evm_versions
 
 
 def names_in(source: str) -> Iterator[tuple[int, str]]:
-    """The string constants of a module, docstrings apart, that name a fork; with their lines."""
+    """Yield the string constants of a module, except docstrings, that name a fork; with their lines."""
     known = {name.lower() for name in FORKS}
     if not any(name in source.lower() for name in known):
         return
@@ -54,7 +54,7 @@ def test_the_newest_row_is_the_last_one_and_has_the_empty_name_as_well() -> None
 
 
 def test_the_help_of_the_node_names_the_forks() -> None:
-    """The command's module names them itself: to import the table would make each start of it half a second longer."""
+    """The command's module repeats the names: importing the table would add half a second to each start."""
     *others, newest = (name.lower() for name in fork_names())
     words = f"With --rules ethereum: {', '.join(others)} or {newest} (default)."
     source = (PROJECT / "fvm_hypervisor" / "cli" / "node.py").read_text(encoding="utf-8")

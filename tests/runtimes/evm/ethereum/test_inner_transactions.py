@@ -1,4 +1,4 @@
-"""A message's accounts around transactions in its middle: words and warmth by hand, from EIP-2929 and EIP-3529."""
+"""Accounts of a message around inner transactions; expected by hand from EIP-2929 and EIP-3529."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OTHER = EthAddress(bytes([0x77]) * 20)
 
 
 def inner(outer: Accounts, slot: int, word: int) -> None:
-    """A transaction in the middle that writes a slot of the contract and touches an address."""
+    """Run an inner transaction that writes a slot of the contract and touches an address."""
     outer.commit_part()
     accounts = outer.for_inner_transaction()
     actor = accounts.existing(CONTRACT)
@@ -86,4 +86,4 @@ def test_what_is_made_cold_begins_with_the_words_that_are_written() -> None:
         assert (accounts.is_warm(OTHER), accounts.is_warm(CALLEE)) == (False, True)
         inner(accounts, 2, 8)
         assert accounts.slot_state(actor, CONTRACT, 2) == (7, 8, True)
-        assert not accounts.is_warm(OTHER)  # it is known here, and cold
+        assert not accounts.is_warm(OTHER)  # touched, and cold

@@ -1,4 +1,4 @@
-"""Filecoin's messages under Ethereum's rules: what nobody may do to a contract or an account that is another's."""
+"""Filecoin messages under Ethereum's rules: forbidden operations on contracts and accounts of others."""
 
 from __future__ import annotations
 

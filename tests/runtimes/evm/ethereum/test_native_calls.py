@@ -48,7 +48,7 @@ STORES_AND_LOGS = assemble("1 0 SLOAD ADD 0 SSTORE 0 0 LOG0 CALLVALUE 0 MSTORE 3
 
 @dataclass
 class Machine:
-    """A machine with the puppet, a sender, and contracts."""
+    """A machine with the puppet actor, a sender, and contracts."""
 
     contracts: dict[EthAddress, bytes] = field(default_factory=dict)
 
@@ -64,7 +64,7 @@ class Machine:
         self.before = self.machine.snapshot()
 
     def invoke(self, to: Address, data: bytes = b"", value: int = 0, gas: int = 5_000_000) -> ApplyResult:
-        """A transaction that calls `to` with calldata (for the puppet, a script)."""
+        """Send a transaction that calls `to` with calldata (a script for the puppet)."""
         return self.message(to, INVOKE_EVM, byte_string(data) if data else b"", value, gas)
 
     def message(self, to: Address, method: int, params: bytes, value: int = 0, gas: int = 5_000_000) -> ApplyResult:
@@ -88,7 +88,7 @@ class Machine:
         return recorder.events
 
     def facts(self) -> dict[object, object]:
-        """All that a call can change, but what the sender pays."""
+        """Return everything that a call can change, except what the sender pays."""
         known: dict[object, object] = {
             address: (found.balance, found.nonce, found.storage) for address, found in accounts(self.machine)
         }
@@ -98,13 +98,13 @@ class Machine:
         return known | {PUPPET: (puppet_.balance, puppet_.head)}
 
     def everything(self) -> int:
-        """All the money that there is, in attoFIL."""
+        """Return the total of all balances in attoFIL."""
         return sum(state.balance for _, state in self.machine.state_tree.actors())
 
 
 def script(*, to: Address | None = None, method: int = INVOKE_EVM, params: bytes | None = None, value: int = 0,
            read_only: bool = False, event: bool = False, store: bool = False) -> Script:  # fmt: skip
-    """What the puppet is told: an event, a new state, a call."""
+    """Return a script for the puppet: an event, a new state, a call."""
     steps = Script()
     if event:
         steps.emit(b"k", b"\x01")
@@ -116,12 +116,12 @@ def script(*, to: Address | None = None, method: int = INVOKE_EVM, params: bytes
 
 
 def padded(steps: Script) -> bytes:
-    """A script as calldata long enough for the puppet, whose params are wrapped with a length of two bytes."""
+    """Return a script as calldata long enough for the puppet, whose params have a length of two bytes."""
     return steps.raw().ljust(256, b"\0")
 
 
 def calls(data: bytes, *, kind: str = "CALL", gas: str = "GAS", value: int = 0, to: int | None = None) -> bytes:
-    """A contract that calls (default: the puppet, with a script) and returns its success and all that came back."""
+    """Return a contract that calls (default: the puppet) and returns success and the return data."""
     to = int.from_bytes(masked_id(ActorID(PUPPET)), "big") if to is None else to
     money = f"{value} " if kind == "CALL" else ""
     code = assemble(
@@ -132,31 +132,31 @@ def calls(data: bytes, *, kind: str = "CALL", gas: str = "GAS", value: int = 0, 
 
 
 def asks(method: int, params: bytes, flags: int = 0, value: int = 0, actor: int = PUPPET, gas: str = "GAS") -> bytes:
-    """A contract that calls an actor's method through the precompile."""
+    """Return a contract that calls an actor's method through the precompile."""
     kinds = ["uint64", "uint256", "uint64", "uint64", "bytes", "uint64"]
     data = encode_abi(kinds, [method, value, flags, CBOR if params else 0, params, actor])
     return calls(data, kind="DELEGATECALL", to=CALL_ACTOR_ID, gas=gas)
 
 
 def answer(result: ApplyResult) -> tuple[int, bytes]:
-    """A calling contract's answer: the success of its call, and what came back."""
+    """Return the success of a calling contract's call, and its return data."""
     assert result.exit_code == 0, result.message
     data = read_byte_string(result.return_data)
     return int.from_bytes(data[:32], "big"), data[32:]
 
 
 def words(data: bytes) -> list[int]:
-    """What the puppet says, four bytes each."""
+    """Return the puppet's output, four bytes each."""
     return [int.from_bytes(data[place : place + 4], "little") for place in range(0, len(data), 4)]
 
 
 def said(data: bytes) -> list[int]:
-    """The same out of an answer that is wrapped as CBOR with a length of two bytes."""
+    """Return the puppet's output from CBOR with a length of two bytes."""
     return words(data[3:])
 
 
 def charged(events: list[TraceEvent], name: str) -> list[int]:
-    """The charges of a name: Ethereum's gas, or milligas."""
+    """Return the charges of a name, in Ethereum gas or milligas."""
     return [event.milligas for event in events if isinstance(event, GasCharged) and event.name == name]
 
 

@@ -1,4 +1,4 @@
-"""Gas by hand: the tables of the proposals, and py-evm's figures."""
+"""Gas by hand, from the tables of the proposals and from py-evm."""
 
 from __future__ import annotations
 

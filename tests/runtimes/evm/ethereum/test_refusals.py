@@ -32,7 +32,7 @@ EEST = frozenset((
     "TYPE_3_TX_MAX_BLOB_GAS_ALLOWANCE_EXCEEDED", "GAS_ALLOWANCE_EXCEEDED", "GAS_LIMIT_EXCEEDS_MAXIMUM",
     "TYPE_3_TX_ZERO_BLOBS", "TYPE_4_EMPTY_AUTHORIZATION_LIST", "TYPE_4_TX_CONTRACT_CREATION", "TYPE_4_TX_PRE_FORK",
 ))  # fmt: skip
-"""The names in EEST's list that say what this set of rules may refuse."""
+"""The names in EEST's list that this set of rules may report."""
 
 
 def with_blobs(count: int) -> Transaction:
@@ -75,7 +75,7 @@ OF_A_FORK: list[tuple[str, str, Transaction]] = [
 
 
 def refusal(transaction: Transaction, fork: Fork, gas: int = 36_000_000, blobs: int | None = None) -> str:
-    """The name of what is wrong in an empty block, or where room for some blobs is left; nothing where all is right."""
+    """Return the name of an error in a block with this gas and space for blobs; empty for a valid transaction."""
     room = prices.BLOB * (fork.blobs.maximum if blobs is None else blobs)
     try:
         check(transaction, fork, BlockLimits(gas, room, 7, 1, CHAIN))

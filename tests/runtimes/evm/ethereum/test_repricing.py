@@ -1,4 +1,4 @@
-"""A price is a number in one row: a fork that changes it changes what every engine takes, by the sum done by hand."""
+"""A price is a number in one row: changing it changes the charge of every engine; expected sums by hand."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ TIMES: Final = {
     "bn254_pairing_base": 1,
     "bn254_pairing_pair": 1,
 }
-"""How often the program pays each price. Memory's square is apart."""
+"""Number of times the program pays each price. Memory's quadratic part is separate."""
 
 
 def gas_under(fork: Fork, evm: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """What the program uses under a made-up fork."""
+    """Return the program's gas under a modified fork."""
     monkeypatch.setattr(runtimes.evm.ethereum.forks, "FORKS", {**FORKS, fork.name: fork})
     with Hypervisor.open(rules="ethereum", evm=evm) as machine:
         machine.advance(block=EthereumBlock(fork.name, gas_limit=1 << 40))

@@ -1,4 +1,4 @@
-"""Compiled regions beside the interpreter: the same ends and gas at every limit of gas, and what stays out."""
+"""Compiled regions compared with the interpreter: same ends and gas for every gas limit, and what is not compiled."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CALLS: Final = """
 
 
 def outcome(engine: str, code: bytes, gas: int, calldata: bytes = b"") -> tuple[str, bytes, int, dict[int, int]]:
-    """How a frame ends, with what, with how much gas left, and its storage."""
+    """Return how a frame ends: status, data, remaining gas, and its storage."""
     host, made = PricedHost(gas), engine_factory(engine, RULES)()
     frame = Frame(RULES, analyse(code), calldata, CALLER, MYSELF, 0, False)
     try:
@@ -93,7 +93,7 @@ def test_a_jump_lands_only_where_the_code_lets_it(destination: str, why: str) ->
 
 
 def jump_to(engine: str, destination: str) -> tuple[str, bytes, int, dict[int, int]]:
-    """The outcome of a jump to a place that is computed."""
+    """Return the outcome of a jump to a computed destination."""
     code = assemble("JUMPDEST 0 SLOAD POP") + b"\x5b" + assemble(f"5 POP {destination} CALLDATASIZE ADD JUMP JUMPDEST")
     assert (code[:5], code[6]) == (bytes.fromhex("5b5f54505b"), 5)
     return outcome(engine, code, 3_000)

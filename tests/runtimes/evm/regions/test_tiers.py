@@ -1,4 +1,4 @@
-"""When code becomes a compiled region: after a number of landings, on a thread beside, while the frame goes on."""
+"""Tiers: code is compiled to a region after a number of landings, on a thread, while the frame continues."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LOOP = "0 loop: 1 ADD DUP1 {} GT @loop JUMPI 0 MSTORE 32 0 RETURN"
 
 
 def run(tier: Tier, code: bytes, gas: int = 10**9) -> int:
-    """Run code that returns a word; the word."""
+    """Run code that returns a word; return the word."""
     host, engine = PricedHost(gas), FastTable(RULES, tier).engine()
     step = engine.start(Frame(RULES, analyse(code), b"", CALLER, MYSELF, 0, False), host)
     assert isinstance(step, FrameOutcome)
@@ -38,7 +38,7 @@ def run(tier: Tier, code: bytes, gas: int = 10**9) -> int:
 
 
 def put_in(tier: Tier) -> int:
-    """How many regions the instances of a tier have."""
+    """Return the number of regions installed in the instances of a tier."""
     return sum(0 if instance.regions is None else len(instance.regions.kept) for instance in pool(tier)._instances)
 
 
